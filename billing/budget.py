@@ -1,0 +1,55 @@
+"""The one row per team that everything which spends locks first."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.timezone import now
+
+from accounts.models import Team
+from billing.models import Budget
+
+DEFAULT_PLAN = "free"
+
+
+def month_start(moment: datetime) -> datetime:
+    """The first moment of the month (UTC) that `moment` falls in."""
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def of(team: Team) -> Budget:
+    """The team's budget of this month, created on first use. Not locked."""
+    _ensure(team.pk)
+    budget = Budget.objects.select_related("plan").get(pk=team.pk)
+    if budget.period_start < month_start(now()):  # Rolled over for real at the next spending.
+        budget.period_start, budget.spent_micro = month_start(now()), 0
+    return budget
+
+
+def lock(team_id: UUID) -> Budget:
+    """The team's budget, locked until the transaction ends and rolled over to this month.
+
+    Always lock this before any metered run of the team: any other order can deadlock.
+    """
+    _ensure(team_id)
+    budget = Budget.objects.select_for_update(of=("self",)).select_related("plan").get(pk=team_id)
+    current = month_start(now())
+    if budget.period_start < current:
+        budget.period_start, budget.spent_micro = current, 0
+        budget.save(update_fields=["period_start", "spent_micro"])
+    return budget
+
+
+def _ensure(team_id: UUID) -> None:
+    if not Budget.objects.filter(pk=team_id).exists():
+        Budget.objects.bulk_create(
+            [
+                Budget(
+                    team_id=team_id,
+                    plan_id=DEFAULT_PLAN,
+                    cap_micro=settings.DEFAULT_CAP_MICRO,
+                    period_start=month_start(now()),
+                )
+            ],
+            ignore_conflicts=True,  # Another request may have created it this instant.
+        )

@@ -1,0 +1,30 @@
+"""Exact money: integer nano-USD rates, integer micro-USD amounts, never a float."""
+
+NANO_PER_MICRO = 1000
+MS_PER_SECOND = 1000
+
+
+def amount_micro(device_ms: int, nano_per_second: int) -> int:
+    """Micro-USD for a running total of device-milliseconds, rounded down.
+
+    Differences of this function over a growing total always add up to the whole (telescoping),
+    so the sum of the parts never differs from the price of the total.
+    """
+    return device_ms * nano_per_second // (MS_PER_SECOND * NANO_PER_MICRO)
+
+
+def ceil_micro(device_ms: int, nano_per_second: int) -> int:
+    """Micro-USD that certainly cover this many device-milliseconds, wherever rounding falls."""
+    return -(-device_ms * nano_per_second // (MS_PER_SECOND * NANO_PER_MICRO))
+
+
+def units_micro(units: int, nano_per_unit: int) -> int:
+    """Micro-USD for a running total of counted units such as tokens, rounded down."""
+    return units * nano_per_unit // NANO_PER_MICRO
+
+
+def affordable_ms(micro: int, nano_per_second: int, devices: int) -> int | None:
+    """Whole milliseconds of wall time this money pays for; None when the rate is zero."""
+    if nano_per_second == 0:
+        return None
+    return micro * MS_PER_SECOND * NANO_PER_MICRO // (nano_per_second * devices)

@@ -1,0 +1,34 @@
+"""Celery: the timetable and nothing else. A message is a nudge; the database row is the work."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("lathe", task_cls="celery.contrib.django.task:DjangoTask")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    task_default_queue="default",
+    task_ignore_result=True,
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    # Nudges are worthless once stale: beat sends fresh ones.
+    task_routes={"training.tasks.work": {"queue": "compute.cpu"}},
+    beat_schedule={
+        "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
+        "dispatch": {
+            "task": "training.tasks.dispatch",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "imports": {
+            "task": "projects.tasks.resume_imports",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+    },
+)
+app.autodiscover_tasks()

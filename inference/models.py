@@ -1,0 +1,102 @@
+"""What you ask: deployments, a sampled log of requests, and feedback on answers."""
+
+import uuid
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts.models import Team, User
+from accounts.visibility import TeamOwnedQuerySet
+from projects.models import Project
+from training.models import TrainedModel
+
+
+class DeploymentQuerySet(TeamOwnedQuerySet["Deployment"]):
+    def serving(self) -> Self:
+        return self.filter(retired_at=None)
+
+
+class Deployment(models.Model):
+    """A model being served under a name that is unique within its team while it serves."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+")
+    model = models.ForeignKey(TrainedModel, models.PROTECT, related_name="+")
+    name = models.SlugField(max_length=80)
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(default=now)
+    changed_at = models.DateTimeField(default=now)  # When the name last moved to another model.
+    retired_at = models.DateTimeField(null=True, blank=True)
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                name="inference_deployment_name_once_per_team",
+                fields=["team", "name"],
+                condition=Q(retired_at=None),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def source(self) -> str:
+        """How billing names this deployment."""
+        return f"deployment:{self.pk}"
+
+
+class RequestLogQuerySet(TeamOwnedQuerySet["RequestLog"]):
+    team_path = "deployment__team"
+
+
+class RequestLog(models.Model):
+    """One answered request, sampled."""
+
+    request_id = models.CharField(primary_key=True, max_length=60)
+    deployment = models.ForeignKey(Deployment, models.CASCADE, related_name="requests")
+    token_prefix = models.CharField(max_length=16, blank=True)
+    rows = models.PositiveIntegerField()
+    tokens = models.PositiveIntegerField()
+    latency_ms = models.FloatField()
+    status = models.PositiveSmallIntegerField()
+    at = models.DateTimeField(default=now)
+    inputs = models.JSONField(default=list)
+    answers = models.JSONField(default=list)
+    objects = RequestLogQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(name="inference_log_by_deployment", fields=["deployment", "-at"])]
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
+class FeedbackQuerySet(TeamOwnedQuerySet["Feedback"]):
+    pass
+
+
+class Feedback(models.Model):
+    """What a caller thought of an answer; corrections can become the next dataset."""
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    request_id = models.CharField(max_length=60)
+    score = models.SmallIntegerField(null=True)  # -1 or 1.
+    correction = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=now)
+    objects = FeedbackQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="inference_feedback_once_per_request", fields=["team", "request_id"]
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id

@@ -1,0 +1,29 @@
+"""What can go wrong with a job, in sentences for people."""
+
+from web.errors import UserError
+
+
+class JobMovedOn(UserError):
+    """Somebody else decided first: the job is no longer in a state this verb starts from."""
+
+    code, status = "job_moved_on", 409
+    sentence = "This job has already moved on. Reload the page to see its state."
+
+
+class AttemptEnded(Exception):
+    """The row said stop: cancelled, paused, capped or fenced off. Nothing is left to do."""
+
+
+class CannotLaunch(UserError):
+    code, status = "cannot_launch", 400
+    sentence = "This fine-tune cannot be launched as described."
+
+
+class OverBudget(UserError):
+    code, status = "over_budget", 402
+    sentence = "The estimate is more than this team may still spend this month."
+
+
+class TeamFrozen(UserError):
+    code, status = "team_frozen", 403
+    sentence = "This team is on hold. Nothing new can run until an administrator lifts the hold."

@@ -1,0 +1,21 @@
+"""Every expected failure has a type, a code, a status and a sentence for people."""
+
+from typing import ClassVar
+
+
+class UserError(Exception):
+    """An expected refusal. Rendered once for pages and once for the API, never caught in a view."""
+
+    code: ClassVar[str] = "invalid_request"
+    status: ClassVar[int] = 400
+    sentence: str = "That request cannot be carried out."
+
+    def __init__(self, sentence: str | None = None, *, param: str | None = None) -> None:
+        self.sentence = sentence or type(self).sentence
+        self.param = param  # The field or parameter at fault, when there is one.
+        super().__init__(self.sentence)
+
+
+class NotAllowed(UserError):
+    code, status = "permission_denied", 403
+    sentence = "Your role in this team does not allow this. Ask an owner or admin of the team."
