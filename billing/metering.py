@@ -113,7 +113,7 @@ def reap(run_id: UUID) -> bool:
 
 @transaction.atomic
 def keep(run_id: UUID, fence: int) -> None:
-    """Mark what was billed so far as kept: a checkpoint holds that work, so it is never refunded."""
+    """Mark what was billed so far as kept: a checkpoint holds it, so it is never refunded."""
     held = _locked(run_id, fence)
     if held is not None:
         MeteredRun.objects.filter(pk=run_id).update(kept_ms=F("billed_ms"))

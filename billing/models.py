@@ -18,6 +18,15 @@ from accounts.models import Team
 from accounts.visibility import TeamOwnedQuerySet
 
 
+def just(field: str, range_type: str) -> Func:
+    """The range holding exactly this field's value: two of them overlap when they are equal.
+
+    GiST indexes ranges natively, whereas scalar equality needs the btree_gist extension, which
+    neither the embedded PostgreSQL nor every managed one offers.
+    """
+    return Func(F(field), F(field), Value("[]"), function=range_type)
+
+
 class Plan(models.Model):
     """What a team has bought: how much may run at once and what a month costs."""
 
@@ -53,7 +62,10 @@ class Rate(models.Model):
             ),
             ExclusionConstraint(
                 name="billing_rate_one_at_a_time",
-                expressions=[("sku", RangeOperators.EQUAL), ("valid", RangeOperators.OVERLAPS)],
+                expressions=[
+                    (just("sku", "lathe_textrange"), RangeOperators.OVERLAPS),
+                    ("valid", RangeOperators.OVERLAPS),
+                ],
             ),
         ]
 
@@ -159,7 +171,7 @@ class MeteredRun(models.Model):
             ExclusionConstraint(
                 name="billing_run_one_live_per_source",
                 expressions=[
-                    ("source", RangeOperators.EQUAL),
+                    (just("source", "lathe_textrange"), RangeOperators.OVERLAPS),
                     (
                         Func(F("started_at"), F("ended_at"), Value("[)"), function="tstzrange"),
                         RangeOperators.OVERLAPS,
@@ -197,7 +209,10 @@ class UsageSegment(models.Model):
         constraints = [
             ExclusionConstraint(
                 name="billing_segment_no_millisecond_twice",
-                expressions=[("run", RangeOperators.EQUAL), ("span", RangeOperators.OVERLAPS)],
+                expressions=[
+                    (just("run", "lathe_uuidrange"), RangeOperators.OVERLAPS),
+                    ("span", RangeOperators.OVERLAPS),
+                ],
             ),
             models.CheckConstraint(
                 name="billing_segment_amounts",

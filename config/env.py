@@ -1,4 +1,4 @@
-"""Typed readers of environment variables. Any NAME may instead come from the file named by NAME_FILE."""
+"""Typed readers of environment variables; any NAME may come from the file NAME_FILE names."""
 
 import os
 from pathlib import Path

@@ -285,7 +285,7 @@ class JobEvent(models.Model):
 
 
 class MetricPoint(models.Model):
-    """One measured value at one step. A resumed attempt overwrites nothing: the newest fence wins."""
+    """One measured value at one step; of two attempts at a step the newest fence is shown."""
 
     job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="metrics")
     attempt_number = models.PositiveIntegerField()
