@@ -1,0 +1,163 @@
+"""The command: `python -m engine train SPEC.json` and its sisters. Standard output carries only
+JSON lines; everything a library prints goes to standard error.
+
+Exit codes: 0 done, 2 bad usage, 3 the data or settings cannot work, 4 stopped on request,
+5 out of memory, 1 anything else.
+"""
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from engine.errors import BadTrainingData, EngineError, OutOfMemory, StopRequested
+from engine.events import Failure, Reporter, Result
+from engine.spec import TrainingSpec
+from engine.stopping import StopSignal
+
+DONE, CRASHED, CUSTOMER_FAULT, STOPPED, OUT_OF_MEMORY = 0, 1, 3, 4, 5
+MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    output = _claim_stdout()
+    report = Reporter(lambda line: (output.write(line), output.flush()))
+    stop = StopSignal()
+    stop.listen()
+    try:
+        _quiet_threads(None)
+        options.run(options, output, report, stop)
+    except StopRequested:
+        return STOPPED
+    except BaseException as error:
+        return _failed(error, report)
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine")
+    commands = parser.add_subparsers(required=True)
+    train = commands.add_parser("train", help="train, export and evaluate by a spec file")
+    train.add_argument("spec", type=Path)
+    train.set_defaults(run=_train)
+    evaluate = commands.add_parser("evaluate", help="measure an artifact on a Parquet file")
+    evaluate.add_argument("artifact", type=Path)
+    evaluate.add_argument("data", type=Path)
+    evaluate.set_defaults(run=_evaluate)
+    export = commands.add_parser("export", help="write and check an artifact's ONNX files again")
+    export.add_argument("artifact", type=Path)
+    export.add_argument("data", type=Path, help="Parquet with labelled rows to compare on")
+    export.add_argument("output", type=Path)
+    export.set_defaults(run=_export)
+    predict = commands.add_parser("predict", help="classify the lines of standard input")
+    predict.add_argument("artifact", type=Path)
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _train(options: argparse.Namespace, _output: IO[str], report: Reporter, stop: StopSignal) -> None:
+    spec = _read_spec(options.spec)
+    _quiet_threads(spec.threads)
+    from engine.job import train
+
+    result: Result = train(spec, report, stop)
+    report(result)
+
+
+def _evaluate(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
+    from engine.prediction import evaluate
+
+    _print(output, evaluate(options.artifact, options.data))
+
+
+def _export(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
+    from engine.prediction import export_again
+
+    _print(output, export_again(options.artifact, options.output, options.data))
+
+
+def _predict(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
+    from engine.prediction import predict
+
+    texts = [line.rstrip("\n") for line in sys.stdin]
+    for answer in predict(options.artifact, texts):
+        _print(output, answer)
+
+
+def _print(output: IO[str], answer: dict[str, Any]) -> None:
+    output.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    output.flush()
+
+
+def _read_spec(path: Path) -> TrainingSpec:
+    try:
+        return TrainingSpec.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "spec"
+        raise BadTrainingData("bad_spec", f"The job's settings are wrong: {place}: {first['msg']}.")
+
+
+def _claim_stdout() -> IO[str]:
+    """Keep the real standard output for events; point descriptor 1 at standard error."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    return events
+
+
+def _quiet_threads(threads: int | None) -> None:
+    """Must run before torch loads: waiting threads sleep, so that neighbours keep their cores."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if threads:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+            os.environ[name] = str(threads)
+
+
+def _failed(error: BaseException, report: Reporter) -> int:
+    """Tell what happened in one event; the trace goes to standard error."""
+    traceback.print_exception(error)
+    if _is_memory(error):
+        error = OutOfMemory(
+            "There was not enough memory for this batch size. Lower the tokens per batch or the"
+            " longest text, or choose a larger machine."
+        )
+    if not isinstance(error, EngineError):
+        sentence = "The training stopped on an unexpected error. You were not charged."
+        report(Failure(code="internal", sentence=sentence, fault="platform"))
+        return CRASHED
+    detail = getattr(error, "detail", None)
+    report(
+        Failure(code=error.code, sentence=error.sentence, fault=error.fault, detail=detail)
+    )
+    return _exit_code(error)
+
+
+def _exit_code(error: EngineError) -> int:
+    if error.code == "out_of_memory":
+        return OUT_OF_MEMORY
+    return CUSTOMER_FAULT if error.fault == "customer" else CRASHED
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Also torch's, which come as RuntimeError (CPU) or its subclass (CUDA)."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).casefold()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in MEMORY_SIGNS)
+
+
+if __name__ == "__main__":
+    # No interpreter shutdown: thread pools of native libraries may crash in it, after the result.
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,110 @@
+"""The folder a training job leaves behind: what it holds, whether it is whole. Free of torch.
+
+A folder is complete when its manifest exists: everything is written into a sibling folder, the
+manifest last, and then renamed.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from engine.errors import BrokenArtifact
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Serving(_Part):
+    """The file that answers requests and how to feed it."""
+
+    file: str
+    format: Literal["onnx"] = "onnx"
+    tokenizer: str = "tokenizer.json"
+    inputs: list[str] = ["input_ids", "attention_mask"]  # int64, (rows, tokens); mask 1 = real.
+    output: str = "logits"  # float32, (rows, labels); softmax gives probabilities.
+    text_separator: str = "\n"  # Between the text columns of one row.
+
+
+class StoredFile(_Part):
+    sha256: str
+    bytes: int
+
+
+class Manifest(_Part):
+    format: int = FORMAT
+    task: str
+    base_model: str
+    labels: list[str]
+    text_columns: list[str]
+    target_column: str
+    max_length: int
+    serving: Serving
+    files: dict[str, StoredFile] = {}
+    versions: dict[str, str] = {}
+    parity: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises BrokenArtifact when there is none, it is damaged, or of a newer format."""
+    try:
+        manifest = Manifest.model_validate_json((Path(folder) / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BrokenArtifact(f"The folder {Path(folder).name!r} holds no whole artifact.") from error
+    if manifest.format > FORMAT:
+        raise BrokenArtifact(
+            f"The artifact has format {manifest.format}; this version reads up to {FORMAT}."
+        )
+    return manifest
+
+
+def verify(folder: Path) -> Manifest:
+    """The manifest, after every file's size and hash were compared with it."""
+    manifest = read_manifest(folder)
+    for name, stored in manifest.files.items():
+        path = Path(folder) / name
+        if not path.is_file() or describe(path) != stored:
+            raise BrokenArtifact(f"The artifact's file {name!r} is missing or was altered.")
+    return manifest
+
+
+def describe(path: Path) -> StoredFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return StoredFile(sha256=digest, bytes=path.stat().st_size)
+
+
+def building_folder(output: Path) -> Path:
+    """A fresh sibling of `output` to write into."""
+    building = output.with_name(f".{output.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    return building
+
+
+def publish(building: Path, output: Path, manifest: Manifest) -> None:
+    """Write the manifest with all hashes and move the folder into place.
+
+    An artifact already there is replaced: it can only be an earlier attempt's at the same job.
+    """
+    files = {
+        str(path.relative_to(building)): describe(path)
+        for path in sorted(building.rglob("*"))
+        if path.is_file()
+    }
+    whole = manifest.model_copy(update={"files": files})
+    write_json(building / MANIFEST, whole.model_dump())
+    shutil.rmtree(output, ignore_errors=True)
+    building.rename(output)
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,110 @@
+"""The JSON lines a running engine prints, one type each. Supervisors read them with parse_line."""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from engine.errors import ErrorCode, Fault
+
+PhaseName = Literal[
+    "loading", "downloading", "preparing", "training", "exporting", "evaluating", "saving"
+]
+PROGRESS_INTERVAL_SECONDS = 0.5
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", protected_namespaces=())
+
+
+class Phase(_Event):
+    event: Literal["phase"] = "phase"
+    phase: PhaseName
+
+
+class Progress(_Event):
+    event: Literal["progress"] = "progress"
+    step: int
+    total_steps: int
+    epoch: int
+    epochs: int
+    fraction: float  # 0..1 of the whole job, evaluation and export included; never falls.
+    eta_seconds: float | None  # For the whole job; None while still estimating.
+    rows_per_second: float | None = None
+
+
+class Metric(_Event):
+    event: Literal["metric"] = "metric"
+    name: str
+    step: int
+    epoch: int
+    value: float
+
+
+class Message(_Event):
+    event: Literal["message"] = "message"
+    level: Literal["info", "warning"]
+    text: str
+
+
+class CheckpointSaved(_Event):
+    event: Literal["checkpoint"] = "checkpoint"
+    step: int
+    epoch: int
+    path: str
+    metrics: dict[str, float]
+    best: bool
+
+
+class Data(_Event):
+    event: Literal["data"] = "data"
+    train_rows: int
+    validation_rows: int
+    test_rows: int
+    labels: list[str]
+    warnings: list[str]
+
+
+class Result(_Event):
+    event: Literal["result"] = "result"
+    artifact: str
+    metrics: dict[str, float]
+
+
+class Failure(_Event):
+    event: Literal["error"] = "error"
+    code: ErrorCode
+    sentence: str
+    fault: Fault
+    detail: str | None = None  # For bad_data: which problem, e.g. too_few_labels.
+
+
+Event = Phase | Progress | Metric | Message | CheckpointSaved | Data | Result | Failure
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_line(line: str | bytes) -> Event:
+    """One line of the engine's output; raises ValueError when it is not an event."""
+    return _ADAPTER.validate_json(line)
+
+
+class Reporter:
+    """Hands events to `write`, one JSON line each, thinning progress to twice a second."""
+
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self._write = write
+        self._last_progress_at = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.fraction < 1:
+            if time.monotonic() - self._last_progress_at < PROGRESS_INTERVAL_SECONDS:
+                return
+            self._last_progress_at = time.monotonic()
+        self._write(event.model_dump_json() + "\n")
+
+    def info(self, text: str) -> None:
+        self(Message(level="info", text=text))
+
+    def warn(self, text: str) -> None:
+        self(Message(level="warning", text=text))

@@ -1,0 +1,261 @@
+"""Writes ONNX files and proves that they compute what the trained network computes.
+
+Float32 first; then int8 with dynamic quantisation per channel, served only when it agrees with
+float32 on held-out rows. A float32 file that disagrees with torch ends the job: never serve it.
+"""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from engine.batching import batches_by_length
+from engine.errors import BrokenExport
+from engine.network import TextClassifierNetwork
+
+FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
+LARGEST_FLOAT_DIFFERENCE = 1e-2
+LARGEST_ACCURACY_LOSS = 0.01
+SMALLEST_AGREEMENT = 0.97
+BATCH_TOKENS = 1024
+OPSET = 18
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeldOutRows:
+    """Rows never trained on, for comparing files: token ids and label numbers."""
+
+    encoded: list[list[int]]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One file against the torch network on the same held-out rows."""
+
+    rows: int
+    largest_logit_difference: float
+    label_agreement: float
+    accuracy_delta: float  # File minus torch, in shares: -0.01 is one point worse.
+    accepted: bool
+    reason: str
+
+
+def export(
+    network: TextClassifierNetwork, folder: Path, rows: HeldOutRows
+) -> tuple[str, dict[str, Any]]:
+    """Write both files; returns the name of the one to serve and the parity of each."""
+    reference = torch_logits(network, rows.encoded)
+    float_parity = _export_float(network, folder / FLOAT_FILE, rows, reference)
+    quantise(folder / FLOAT_FILE, folder / INT8_FILE)
+    int8_parity = int8_verdict(rows, reference, file_logits(folder / INT8_FILE, rows.encoded))
+    served = INT8_FILE if int8_parity.accepted else FLOAT_FILE
+    parity = {FLOAT_FILE: asdict(float_parity), INT8_FILE: asdict(int8_parity), "served": served}
+    return served, parity
+
+
+def _export_float(
+    network: TextClassifierNetwork, path: Path, rows: HeldOutRows, reference: Logits
+) -> Parity:
+    """The tracing exporter first: its graph fuses better and answers quicker. Then the newer."""
+    problem = "no exporter ran"
+    for write in (_write_traced, _write_exported):
+        try:
+            with _silenced():
+                write(network, path)
+                _optimise(path)
+            parity = float_verdict(rows, reference, file_logits(path, rows.encoded))
+        except Exception as error:  # Exporters raise anything; the other one gets its turn.
+            problem = f"{type(error).__name__}: {error}"
+            continue
+        if parity.accepted:
+            return parity
+        problem = parity.reason
+    raise BrokenExport(
+        f"The exported model does not compute what the trained model computes ({problem})."
+        " Nothing was charged; please tell support."
+    )
+
+
+def float_verdict(rows: HeldOutRows, reference: Logits, exported: Logits) -> Parity:
+    """Every logit must be equal but for rounding."""
+    difference = _largest_difference(reference, exported)
+    return _parity(
+        rows,
+        reference,
+        exported,
+        accepted=difference <= LARGEST_FLOAT_DIFFERENCE,
+        rule=f"largest logit difference at most {LARGEST_FLOAT_DIFFERENCE}",
+    )
+
+
+def int8_verdict(rows: HeldOutRows, reference: Logits, quantised: Logits) -> Parity:
+    """Labels must agree and accuracy must hold; two rows may always differ."""
+    count = max(1, len(rows.labels))
+    agreement, delta = _agreement(reference, quantised), _accuracy_delta(rows, reference, quantised)
+    accepted = (
+        agreement >= min(SMALLEST_AGREEMENT, 1 - 2 / count)
+        and delta >= -max(LARGEST_ACCURACY_LOSS, 2 / count)
+        and bool(np.isfinite(quantised).all())
+    )
+    rule = f"labels agree on {SMALLEST_AGREEMENT:.0%}, accuracy falls {LARGEST_ACCURACY_LOSS:.0%} at most"
+    return _parity(rows, reference, quantised, accepted=accepted, rule=rule)
+
+
+def _parity(
+    rows: HeldOutRows, reference: Logits, exported: Logits, *, accepted: bool, rule: str
+) -> Parity:
+    return Parity(
+        rows=len(rows.labels),
+        largest_logit_difference=_largest_difference(reference, exported),
+        label_agreement=_agreement(reference, exported),
+        accuracy_delta=_accuracy_delta(rows, reference, exported),
+        accepted=accepted,
+        reason=f"{'kept' if accepted else 'refused'}: {rule}",
+    )
+
+
+def _largest_difference(reference: Logits, exported: Logits) -> float:
+    if not np.isfinite(exported).all():
+        return float(np.finfo(np.float32).max)
+    return float(np.abs(reference - exported).max(initial=0.0))
+
+
+def _agreement(reference: Logits, exported: Logits) -> float:
+    return float((reference.argmax(1) == exported.argmax(1)).mean())
+
+
+def _accuracy_delta(rows: HeldOutRows, reference: Logits, exported: Logits) -> float:
+    labels = np.asarray(rows.labels)
+    return float((exported.argmax(1) == labels).mean() - (reference.argmax(1) == labels).mean())
+
+
+def torch_logits(network: TextClassifierNetwork, encoded: Sequence[Sequence[int]]) -> Logits:
+    """Float32 on the CPU, the reference every file is held against."""
+    network.eval()
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Logits:
+        with torch.inference_mode():
+            logits: Logits = network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+            return logits
+
+    return _in_batches(encoded, run)
+
+
+def file_logits(path: Path, encoded: Sequence[Sequence[int]]) -> Logits:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Logits:
+        logits: Logits = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+        return logits
+
+    return _in_batches(encoded, run)
+
+
+def _in_batches(
+    encoded: Sequence[Sequence[int]],
+    run: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Logits],
+) -> Logits:
+    parts: dict[int, Logits] = {}
+    for batch in batches_by_length([len(ids) for ids in encoded], BATCH_TOKENS):
+        longest = max(len(encoded[row]) for row in batch)
+        ids = np.zeros((len(batch), longest), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for position, row in enumerate(batch):
+            ids[position, : len(encoded[row])] = encoded[row]
+            mask[position, : len(encoded[row])] = 1
+        parts |= dict(zip(batch.tolist(), run(ids, mask), strict=True))
+    return np.stack([parts[row] for row in range(len(encoded))])
+
+
+def _example_inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two rows of different length, so that the exporter sees padding."""
+    ids = torch.tensor([[2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 0, 0, 0, 0]])
+    mask = torch.tensor([[1] * 7, [1, 1, 1, 0, 0, 0, 0]])
+    return ids, mask
+
+
+def _write_traced(network: TextClassifierNetwork, path: Path) -> None:
+    names = {"input_ids": {0: "rows", 1: "tokens"}, "attention_mask": {0: "rows", 1: "tokens"}}
+    # This exporter restores the training flag it finds: eval() must be set on the outermost module.
+    torch.onnx.export(
+        network.eval(),
+        _example_inputs(),
+        str(path),
+        input_names=["input_ids", "attention_mask"],
+        output_names=["logits"],
+        dynamic_axes=names | {"logits": {0: "rows"}},
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def _write_exported(network: TextClassifierNetwork, path: Path) -> None:
+    rows, tokens = torch.export.Dim("rows"), torch.export.Dim("tokens")
+    program = torch.onnx.export(
+        network.eval(),
+        _example_inputs(),
+        input_names=["input_ids", "attention_mask"],
+        output_names=["logits"],
+        dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}),
+        opset_version=OPSET,
+        dynamo=True,
+    )
+    if program is None:
+        raise BrokenExport("The exporter returned nothing.")
+    model = program.model_proto
+    # Stale shape notes of this exporter make quantisation fail.
+    del model.graph.value_info[:]
+    onnx.save(model, str(path))
+
+
+def _optimise(path: Path) -> None:
+    """Fuse the graph now, so that loading it later takes milliseconds.
+
+    Extended, not all: the last level bakes in this processor's memory layouts.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path.with_suffix(".fused"))
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    path.with_suffix(".fused").replace(path)
+
+
+def quantise(source: Path, target: Path) -> None:
+    with _silenced():
+        quantize_dynamic(
+            str(source),
+            str(target),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            # Fused operators carry no shape notes; without a default their type is unknown.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+
+
+@contextlib.contextmanager
+def _silenced() -> Any:
+    """Exporters chatter about deprecations that our parity check makes irrelevant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)

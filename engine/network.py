@@ -1,0 +1,91 @@
+"""The text classifier as a torch module: encoder, mean over tokens, one linear layer.
+
+Also its two files, model.safetensors and config.json, and the trimmed embedding used in training.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+
+
+class TextClassifierNetwork(nn.Module):
+    """Token ids and mask (batch, tokens) to logits (batch, labels)."""
+
+    def __init__(self, encoder: PreTrainedModel, labels: int, *, normalise: bool = False) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.config.hidden_size, labels)
+        self.normalise = normalise  # Scale embeddings to length 1, as linear probes expect.
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.embed(input_ids, attention_mask))
+        return logits  # (batch, labels)
+
+    def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Mean of the token states that are not padding: (batch, hidden), float32."""
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        states = states.last_hidden_state.float()  # (batch, tokens, hidden)
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return functional.normalize(pooled, dim=-1) if self.normalise else pooled
+
+
+class TrimmedEmbedding(nn.Module):
+    """Only the rows in use learn; the others get no gradient anyway and cost optimiser time."""
+
+    def __init__(self, full: nn.Embedding, used: Tensor) -> None:
+        super().__init__()
+        position = torch.zeros(full.num_embeddings, dtype=torch.long)
+        position[used] = torch.arange(len(used))
+        self.register_buffer("position", position, persistent=False)  # token id -> row
+        self.weight = nn.Parameter(full.weight.detach()[used].clone())
+        self.padding_idx = full.padding_idx
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return functional.embedding(self.position[input_ids], self.weight)
+
+
+class VocabularyTrim:
+    """Swaps the encoder's word embedding for a trimmed one and back."""
+
+    def __init__(self, encoder: PreTrainedModel, used_tokens: list[int]) -> None:
+        self._encoder = encoder
+        self._full: nn.Embedding = encoder.get_input_embeddings()
+        self._used = torch.tensor(sorted(used_tokens), dtype=torch.long)
+        encoder.set_input_embeddings(TrimmedEmbedding(self._full, self._used))
+
+    def undo(self) -> None:
+        trimmed = self._encoder.get_input_embeddings()
+        with torch.no_grad():
+            self._full.weight[self._used] = trimmed.weight.to(self._full.weight.device)
+        self._encoder.set_input_embeddings(self._full)
+
+
+def save_network(network: TextClassifierNetwork, folder: Path) -> None:
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {
+        "format": 1,
+        "labels": network.head.out_features,
+        "normalise": network.normalise,
+        "encoder": network.encoder.config.to_dict(),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2, default=str))
+
+
+def load_network(folder: Path) -> TextClassifierNetwork:
+    """The network saved in this folder, in float32 on the CPU, ready to predict."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    encoder_config = AutoConfig.for_model(**config["encoder"])
+    encoder = AutoModel.from_config(
+        encoder_config, attn_implementation="eager", dtype=torch.float32
+    )
+    network = TextClassifierNetwork(encoder, config["labels"], normalise=config["normalise"])
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    return network.eval()
