@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -227,7 +227,7 @@ def _say_url() -> None:
     print(f"DATABASE_URL={found.database_url}\nREDIS_URL={found.redis_url}")
 
 
-_DEEDS = {
+_DEEDS: dict[str, Callable[[], object]] = {
     "start": ensure_running,
     "stop": stop,
     "status": _say_status,

@@ -126,7 +126,7 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str, text: str = "") -> str:
         """Run one of the programs as the account; raises EmbeddedError with what it said."""
-        finished = subprocess.run(
+        finished: subprocess.CompletedProcess[str] = subprocess.run(
             [self.programs / program, *arguments],
             input=text,
             text=True,
