@@ -79,7 +79,7 @@ def prepare_packages(project: Path, with_dev: bool) -> None:
     count = sum(1 for name in wanted["locks"] for _ in _pins(project / name))
     say(f"Installing {count} Python packages. The first time this takes a few minutes.")
     run(
-        [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-input", "--progress-bar=off"]
+        [f"{venv}/bin/python", "-m", "pip", "install", "--no-input", "--progress-bar=off"]
         + ["--disable-pip-version-check", "--requirement", str(project / lock)],
         "Installing the Python packages",
     )
@@ -119,7 +119,7 @@ def read_stamp(venv: Path) -> Stamp | None:
 def runs(venv: Path) -> bool:
     """Whether the environment's Python still starts: the one it was made from may be gone."""
     try:
-        command = [venv / "bin" / "python", "-c", "import pip"]
+        command = [f"{venv}/bin/python", "-c", "import pip"]
         return subprocess.run(command, capture_output=True).returncode == 0
     except OSError:
         return False
@@ -178,10 +178,10 @@ def _tell_progress(lines: list[str], finished: threading.Event) -> None:
     started = time.monotonic()
     while not finished.wait(PROGRESS_SECONDS):
         collected = sum(line.startswith("Collecting ") for line in lines)
-        stage = f"{collected} packages looked up"
+        stage = f", {collected} packages looked up" if collected else ""
         if any(line.startswith("Installing collected packages") for line in lines):
-            stage = "unpacking"
-        say(f"  … {stage}, {time.monotonic() - started:.0f} s")
+            stage = ", unpacking"
+        say(f"  … {time.monotonic() - started:.0f} s{stage}")
 
 
 def _make_venv(venv: Path) -> None:
