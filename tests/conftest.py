@@ -1,0 +1,200 @@
+"""The people and things every test knows."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from rest_framework.test import APIClient
+
+from accounts.models import ApiToken, Membership, Role, Team, User
+from projects.models import Dataset, DatasetVersion, ImportStatus, Project
+from training.models import ComputeClass, TrainingJob
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(settings.VAR_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """A database of this process's own, so that two test runs never meet."""
+    import os
+
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"test_lathe_{os.getpid()}"
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the real datasets are not beside this checkout")
+    return SHARED
+
+
+def _person(email: str, first_name: str) -> User:
+    return User.objects.create_user(email, "correct horse battery", first_name=first_name)
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return Team.objects.create(name="Acme Labs", slug="acme-labs")
+
+
+@pytest.fixture
+def other_team(db: None) -> Team:
+    return Team.objects.create(name="Others", slug="others")
+
+
+@pytest.fixture
+def alice(team: Team) -> User:
+    """Owner of the team."""
+    person = _person("alice@acme.test", "Alice")
+    Membership.objects.create(team=team, user=person, role=Role.OWNER)
+    return person
+
+
+@pytest.fixture
+def bob(team: Team) -> User:
+    """A member of the team."""
+    person = _person("bob@acme.test", "Bob")
+    Membership.objects.create(team=team, user=person, role=Role.MEMBER)
+    return person
+
+
+@pytest.fixture
+def vera(team: Team) -> User:
+    """May look, may not touch."""
+    person = _person("vera@acme.test", "Vera")
+    Membership.objects.create(team=team, user=person, role=Role.VIEWER)
+    return person
+
+
+@pytest.fixture
+def mallory(other_team: Team) -> User:
+    """A stranger with a team of her own."""
+    person = _person("mallory@evil.test", "Mallory")
+    Membership.objects.create(team=other_team, user=person, role=Role.OWNER)
+    return person
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], Client]:
+    """A browser signed in as this person."""
+
+    def sign_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return client
+
+    return sign_in
+
+
+def issue(team: Team, user: User, **facts: object) -> ApiToken:
+    """A token that remembers its secret, for tests only."""
+    token, secret = ApiToken.issue(team=team, created_by=user, name="test", **facts)
+    token.secret = secret
+    return token
+
+
+@pytest.fixture
+def token(team: Team, alice: User) -> ApiToken:
+    return issue(team, alice)
+
+
+@pytest.fixture
+def mallory_token(other_team: Team, mallory: User) -> ApiToken:
+    return issue(other_team, mallory)
+
+
+@pytest.fixture
+def api() -> Callable[[ApiToken], APIClient]:
+    """An API client that sends this token."""
+
+    def with_token(token: ApiToken) -> APIClient:
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token.secret}")
+        return client
+
+    return with_token
+
+
+@pytest.fixture
+def project(team: Team) -> Project:
+    return Project.objects.create(team=team, name="Support bot")
+
+
+@pytest.fixture
+def dataset(project: Project) -> Dataset:
+    return Dataset.objects.create(project=project, name="tickets.csv")
+
+
+TICKETS = [
+    ("my card never arrived", "card"),
+    ("where is the card I ordered", "card"),
+    ("the transfer is still pending", "transfer"),
+    ("my money did not reach the recipient", "transfer"),
+]
+
+
+@pytest.fixture
+def dataset_version(dataset: Dataset) -> DatasetVersion:
+    """A ready version with 200 rows of text and label."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(f"{text} {n}", label) for n in range(50) for text, label in TICKETS]
+    table = pa.table({"text": [row[0] for row in rows], "label": [row[1] for row in rows]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    version = DatasetVersion(dataset=dataset, number=1)
+    key = f"datasets/{version.pk}/data.parquet"
+    default_storage.save(key, ContentFile(sink.getvalue().to_pybytes()))
+    version.filename, version.upload_key = "tickets.csv", f"uploads/{version.pk}"
+    version.upload_bytes, version.upload_sha256 = 1, "0" * 64
+    version.status, version.rows, version.rejected_rows = ImportStatus.READY, len(rows), 0
+    version.parquet_key, version.finished_at = key, version.created_at
+    version.columns = [
+        {"name": name, "type": "text", "original_name": name} for name in table.column_names
+    ]
+    version.profile = {
+        "rows": len(rows),
+        "columns": [
+            {"name": "text", "type": "text", "missing": 0, "unique": 200, "mean_length": 30},
+            {"name": "label", "type": "text", "missing": 0, "unique": 2, "mean_length": 6},
+        ],
+        "suggested": {
+            "task": "text-classification",
+            "text_columns": ["text"],
+            "target_column": "label",
+        },
+    }
+    version.save()
+    return version
+
+
+@pytest.fixture
+def job(dataset_version: DatasetVersion, alice: User) -> TrainingJob:
+    """A queued job."""
+    return TrainingJob.objects.create(
+        team=dataset_version.dataset.project.team,
+        project=dataset_version.dataset.project,
+        dataset_version=dataset_version,
+        compute_class=ComputeClass.objects.get(code="cpu"),
+        launched_by=alice,
+        name="Support intents",
+        task="text-classification",
+        base_model="all-MiniLM-L6-v2",
+        recipe={
+            "task": "text-classification",
+            "text_columns": ["text"],
+            "target_column": "label",
+            "base_model": "all-MiniLM-L6-v2",
+            "hyperparameters": {},
+        },
+    )

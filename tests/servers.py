@@ -1,0 +1,27 @@
+"""Loaded by pytest before anything else: PostgreSQL and Redis for the tests, never the live ones."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from config import embedded
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def start() -> None:
+    """Point the settings at test servers and a throwaway folder, unless CI brings its own."""
+    scratch = Path(tempfile.mkdtemp(prefix="lathe-test-"))
+    os.environ.setdefault("SECRET_KEY", "only-for-tests")
+    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+        servers = os.environ.get("LATHE_TEST_VAR", str(PROJECT / "var" / "test"))
+        found = embedded.ensure_running(Path(servers), is_durable=False)
+        os.environ["DATABASE_URL"] = found.database_url
+        os.environ["REDIS_URL"] = found.redis_url
+    os.environ["LATHE_VAR"] = str(scratch)
+    os.environ["STORAGE_URL"] = f"file://{scratch}/storage"
+    # Playwright keeps an event loop running in the test's thread; Django would refuse the ORM.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+start()
