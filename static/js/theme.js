@@ -1,0 +1,41 @@
+// Light or dark: what was chosen here before, else what the system prefers. Loaded before the
+// page paints, so that nothing flashes. Without JavaScript the page is light.
+(() => {
+  const KEY = "lathe-theme";
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+
+  function stored() {
+    try {
+      return localStorage.getItem(KEY);
+    } catch {
+      return null; // Storage may be forbidden; the system's wish still counts.
+    }
+  }
+
+  function apply() {
+    const dark = (stored() ?? (system.matches ? "dark" : "light")) === "dark";
+    document.documentElement.classList.toggle("dark", dark);
+    document.dispatchEvent(new CustomEvent("lathe:theme"));
+    return dark;
+  }
+
+  function toggle() {
+    const next = document.documentElement.classList.contains("dark") ? "light" : "dark";
+    try {
+      localStorage.setItem(KEY, next);
+    } catch {
+      document.documentElement.classList.toggle("dark", next === "dark");
+      return;
+    }
+    apply();
+  }
+
+  apply();
+  system.addEventListener("change", apply);
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll("[data-theme-toggle]")) button.hidden = false;
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-theme-toggle]")) toggle();
+  });
+})();

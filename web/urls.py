@@ -1,0 +1,13 @@
+"""The pages that belong to no app. These names carry no namespace."""
+
+from django.urls import path
+from django.views.generic import RedirectView
+
+from web import views
+
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    path("healthz", views.healthz, name="healthz"),
+    # Rates are billing's, so the page at /pricing/ is too; this gives it a short name.
+    path("prices/", RedirectView.as_view(pattern_name="billing:pricing"), name="pricing"),
+]
