@@ -116,7 +116,7 @@ def erase(var: Path | None = None) -> None:
 
 def secret_key(var: Path | None = None) -> str:
     """The installation's own SECRET_KEY, made at first use."""
-    path = _made_var(var) / "secret_key"
+    path = made_var(var) / "secret_key"
     if not path.exists():
         draft = path.with_name(f"secret_key.{os.getpid()}")
         draft.touch(mode=0o600)
@@ -146,7 +146,7 @@ def _forget_passwords(postgres: Postgres, redis: Redis, state: _State) -> None:
         postgres.replace_password(state.postgres_password)
 
 
-def _made_var(var: Path | None) -> Path:
+def made_var(var: Path | None = None) -> Path:
     """The folder, made if absent: closed to others, but root's unprivileged account must pass."""
     var = (var or default_var()).resolve()
     with _explained():
@@ -155,7 +155,7 @@ def _made_var(var: Path | None) -> Path:
 
 
 def _made_folder(var: Path | None) -> Path:
-    folder = _made_var(var) / "embedded"
+    folder = made_var(var) / "embedded"
     with _explained():
         folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
     return folder
