@@ -1,4 +1,4 @@
-"""Loaded by pytest before anything else: PostgreSQL and Redis for the tests, never the live ones."""
+"""The settings of the tests: PostgreSQL and Redis of their own, never the live ones."""
 
 import os
 import tempfile
@@ -25,3 +25,5 @@ def start() -> None:
 
 
 start()
+
+from config.settings import *  # noqa: E402,F403
