@@ -1,0 +1,200 @@
+"""Finds out how a file's bytes spell text. The guess is always shown and can be overruled."""
+
+import codecs
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from charset_normalizer import from_bytes
+
+CHUNK_BYTES = 1024 * 1024
+SAMPLE_BYTES = 64 * 1024
+MOST_BROKEN_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
+
+# What a person may choose by hand, with the names people know.
+CHOICES = {
+    "utf-8": "UTF-8",
+    "utf-16": "UTF-16",
+    "cp1252": "Western (Windows-1252)",
+    "latin-1": "Western (Latin-1)",
+    "gb18030": "Chinese (GB18030, GBK)",
+    "cp932": "Japanese (Shift-JIS)",
+    "euc_jp": "Japanese (EUC-JP)",
+    "big5": "Chinese (Big5)",
+    "euc_kr": "Korean (EUC-KR)",
+    "cp1251": "Cyrillic (Windows-1251)",
+    "koi8_r": "Cyrillic (KOI8-R)",
+    "cp1250": "Central European (Windows-1250)",
+    "mac_roman": "Mac Roman",
+}
+BYTE_ORDER_MARKS = [
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A Python codec name, and in a phrase why it was taken."""
+
+    name: str
+    why: str
+    broken_bytes: int = 0  # Not valid in this encoding; each becomes U+FFFD.
+
+    @property
+    def shown(self) -> str:
+        """The codec without its byte order mark variants."""
+        return "utf-8" if self.name == "utf-8-sig" else self.name
+
+
+def detect(path: Path) -> Encoding:
+    """The encoding of a text file, from its marks, its validity and what its letters look like."""
+    with open(path, "rb") as file:
+        start = file.read(SAMPLE_BYTES)
+    for mark, name in BYTE_ORDER_MARKS:
+        if start.startswith(mark):
+            return Encoding(name, "the file starts with a byte order mark")
+    wide = _wide_without_mark(start)
+    if wide:
+        return Encoding(wide, "every other byte is zero")
+    good, broken = _utf8_census(path)
+    if not broken:
+        return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
+    if good and broken / (good + broken) <= MOST_BROKEN_SHARE:
+        return Encoding("utf-8", "nearly every character is valid UTF-8", broken)
+    return _legacy(_non_ascii_lines(path))
+
+
+def _wide_without_mark(start: bytes) -> str:
+    """UTF-16 text that is mostly ASCII has zeros at every other place."""
+    even, odd = start[0::2], start[1::2]
+    if len(start) < 4:
+        return ""
+    if odd.count(0) > 0.6 * len(odd) and even.count(0) < 0.05 * len(even):
+        return "utf-16-le"
+    if even.count(0) > 0.6 * len(even) and odd.count(0) < 0.05 * len(odd):
+        return "utf-16-be"
+    return ""
+
+
+def _utf8_census(path: Path) -> tuple[int, int]:
+    """How many non-ASCII characters are valid UTF-8 and how many places are not."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    good = broken = genuine_replacements = 0
+    with open(path, "rb") as file:
+        while True:
+            chunk = file.read(CHUNK_BYTES)
+            text = decoder.decode(chunk, final=not chunk)
+            if not text.isascii():
+                good += sum(1 for letter in text if letter > "\x7f" and letter != "\ufffd")
+                broken += text.count("\ufffd")
+            genuine_replacements += chunk.count(b"\xef\xbf\xbd")
+            if not chunk:
+                return good + genuine_replacements, max(0, broken - genuine_replacements)
+
+
+def _non_ascii_lines(path: Path) -> bytes:
+    """The first lines that hold anything but ASCII: all that tells encodings apart."""
+    wanted: list[bytes] = []
+    size = 0
+    with open(path, "rb") as file:
+        while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
+            if not line.isascii():
+                wanted.append(line)
+                size += len(line)
+    return b"".join(wanted)
+
+
+def _legacy(sample: bytes) -> Encoding:
+    scores = {
+        "gb18030": _score(sample, "gb18030", _gb_likeness),
+        "cp932": _score(sample, "cp932", _japanese_likeness),
+        "euc_kr": _score(sample, "euc_kr", _korean_likeness),
+        "big5": _score(sample, "big5", _big5_likeness),
+    }
+    name = max(scores, key=lambda codec: scores[codec])
+    if scores[name] > 0.75 and not _looks_western(sample):
+        return Encoding(name, f"its bytes read as {CHOICES[name]} text")
+    return _single_byte(sample)
+
+
+def _single_byte(sample: bytes) -> Encoding:
+    best = from_bytes(sample, cp_isolation=["cp1252", "cp1251", "koi8_r", "cp1250"]).best()
+    if best is not None and best.encoding in ("cp1251", "koi8_r") and _is_cyrillic(str(best)):
+        return Encoding(best.encoding, f"its letters read as {CHOICES[best.encoding]}")
+    try:
+        sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return Encoding("latin-1", "not UTF-8; every byte is read as Latin-1")
+    return Encoding("cp1252", "not UTF-8; its accents read as Windows-1252")
+
+
+def _looks_western(sample: bytes) -> bool:
+    """Accented letters stand alone between ASCII letters; double-byte text comes in runs."""
+    runs = re.findall(rb"[\x80-\xff]+", sample)
+    return sum(len(run) == 1 for run in runs) > 0.5 * len(runs)
+
+
+def _is_cyrillic(text: str) -> bool:
+    letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
+    return bool(letters) and sum("\u0400" <= letter <= "\u04ff" for letter in letters) > 0.9 * len(
+        letters
+    )
+
+
+def _score(sample: bytes, codec: str, likeness: Callable[[str, str], float]) -> float:
+    """Share of the non-ASCII characters that are common in that language; 0 if undecodable."""
+    text = _decoded(sample, codec)
+    foreign = [letter for letter in text if letter > "\x7f"]
+    if not foreign:
+        return 0.0
+    return sum(likeness(letter, codec) for letter in foreign) / len(foreign)
+
+
+def _decoded(sample: bytes, codec: str) -> str:
+    """Decodes, allowing a last character cut in half by the sample's end."""
+    for cut in range(4):
+        try:
+            return sample[: len(sample) - cut].decode(codec)
+        except UnicodeDecodeError as error:
+            if error.start < len(sample) - 8:
+                return ""
+    return ""
+
+
+def _gb_likeness(letter: str, codec: str) -> float:
+    """Level-1 GB2312 characters (the 3,755 commonest) have lead bytes 0xB0 to 0xD7."""
+    code = letter.encode(codec)
+    if len(code) == 2 and 0xB0 <= code[0] <= 0xD7 and code[1] >= 0xA1:
+        return 1.0
+    return 0.9 if _is_cjk_punctuation(letter) else 0.2 * (len(code) == 2 and code[1] >= 0xA1)
+
+
+def _japanese_likeness(letter: str, codec: str) -> float:
+    if "\u3040" <= letter <= "\u30ff":
+        return 1.2
+    if "\uff61" <= letter <= "\uff9f":  # Half-width katakana: what misread text is full of.
+        return 0.0
+    if _is_cjk_punctuation(letter):
+        return 0.9
+    code = letter.encode(codec)
+    return 0.8 if len(code) == 2 and 0x88 <= code[0] <= 0x97 else 0.2  # Level-1 kanji.
+
+
+def _korean_likeness(letter: str, codec: str) -> float:
+    return 1.1 if "\uac00" <= letter <= "\ud7a3" else 0.1
+
+
+def _big5_likeness(letter: str, codec: str) -> float:
+    code = letter.encode(codec)
+    if len(code) == 2 and 0xA4 <= code[0] <= 0xC6:  # Frequently used characters.
+        return 0.9
+    return 0.7 if _is_cjk_punctuation(letter) else 0.1
+
+
+def _is_cjk_punctuation(letter: str) -> bool:
+    return "\u3000" <= letter <= "\u303f" or "\uff01" <= letter <= "\uff60"
