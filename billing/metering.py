@@ -36,7 +36,7 @@ class Pulse:
     """The answer to one heartbeat."""
 
     verdict: Verdict
-    lease_until: datetime | None = None
+    lease_seconds: float = 0.0  # How long the renewed lease lasts from now.
 
 
 def open_run(team: Team, source: str, sku: str, devices: int = 1) -> MeteredRun:
@@ -60,11 +60,12 @@ def open_run(team: Team, source: str, sku: str, devices: int = 1) -> MeteredRun:
 
 
 @transaction.atomic
-def heartbeat(run_id: UUID, fence: int, run_ms: int, *, end: RunEnd | None = None) -> Pulse:
+def heartbeat(run_id: UUID, fence: int, run_ms: int, *, alive_ms: int | None = None) -> Pulse:
     """Bill a run up to `run_ms`, its sender's cumulative billable milliseconds since the start.
 
-    Sending the same or an older number again bills nothing and renews nothing, so a redelivered
-    message can never keep a dead worker's lease alive. With `end` the run is closed as well.
+    `alive_ms` is the sender's running time with unbilled phases included (default: run_ms). The
+    same or an older one again bills nothing and renews nothing, so a redelivered message can
+    never keep a dead worker's lease alive.
     """
     held = _locked(run_id, fence)
     if held is None:
@@ -73,19 +74,20 @@ def heartbeat(run_id: UUID, fence: int, run_ms: int, *, end: RunEnd | None = Non
     moment = _database_now()
     if run.ended_at is not None:  # Its reservation is gone, so nothing more may be taken.
         return Pulse(Verdict.FENCED)
-    grew = _bill(run, budget, run_ms, moment)
+    alive_ms = run_ms if alive_ms is None else alive_ms
+    if alive_ms <= run.alive_ms:
+        return Pulse(Verdict.STALE)
+    run.alive_ms = alive_ms
+    _bill(run, budget, run_ms, moment)
+    verdict = Verdict.GO_ON
     if moment > run.lease_until:
-        budget.save(update_fields=["spent_micro"])
-        return Pulse(Verdict.FENCED)
-    verdict = Verdict.GO_ON if grew else Verdict.STALE
-    if end is not None:
-        _close(run, budget, moment, end)
-    elif grew and not _renew(run, budget, moment):
+        verdict = Verdict.FENCED
+    elif not _renew(run, budget, moment):
         _close(run, budget, moment, RunEnd.CAP)
         verdict = Verdict.CAP
     run.save()
     budget.save(update_fields=["spent_micro", "reserved_micro"])
-    return Pulse(verdict, run.lease_until)
+    return Pulse(verdict, (run.lease_until - moment).total_seconds())
 
 
 @transaction.atomic
@@ -120,8 +122,8 @@ def keep(run_id: UUID, fence: int) -> None:
 
 
 @transaction.atomic
-def refund_lost_work(run_id: UUID, note: str, *, all_of_it: bool = False) -> int:
-    """Give back what was billed after the last checkpoint (or all of it); micro-USD, 0 if nothing.
+def refund_lost_work(run_id: UUID, note: str) -> int:
+    """Give back what was billed after the run's last checkpoint; micro-USD, 0 if nothing.
 
     One visible ledger entry per run: refunding twice is the same fact.
     """
@@ -129,21 +131,38 @@ def refund_lost_work(run_id: UUID, note: str, *, all_of_it: bool = False) -> int
     source = f"refund:run:{run.pk}"
     if LedgerEntry.objects.filter(source=source).exists():
         return 0
-    kept = 0 if all_of_it else run.kept_ms
-    lost = _price(run, run.billed_ms) - _price(run, kept)
-    if lost <= 0:
+    return _refund(run, budget, source, _price(run, run.billed_ms) - _price(run, run.kept_ms), note)
+
+
+@transaction.atomic
+def refund_run(run_id: UUID, note: str) -> int:
+    """Give back whatever of a run's charge has not been given back yet; micro-USD."""
+    run, budget = _lock_run(run_id)
+    given_back = LedgerEntry.objects.filter(source__startswith=f"refund:run:{run.pk}").total_micro()
+    rest = _price(run, run.billed_ms) + given_back
+    return _refund(run, budget, f"refund:run:{run.pk}:rest", rest, note)
+
+
+def refund_source(source: str, note: str) -> int:
+    """Give back everything charged for a source, such as a job that failed by our fault."""
+    runs = MeteredRun.objects.filter(source=source).order_by("fence")
+    return sum(refund_run(run_id, note) for run_id in runs.values_list("pk", flat=True))
+
+
+def _refund(run: MeteredRun, budget: Budget, source: str, amount: int, note: str) -> int:
+    if amount <= 0:
         return 0
     LedgerEntry.objects.create(
         team_id=run.team_id,
         kind=LedgerEntry.Kind.REFUND,
-        amount_micro=-lost,
+        amount_micro=-amount,
         source=source,
         about=run.source,
         note=note,
     )
-    budget.spent_micro -= lost
+    budget.spent_micro -= amount
     budget.save(update_fields=["spent_micro"])
-    return lost
+    return amount
 
 
 def _locked(run_id: UUID, fence: int) -> tuple[MeteredRun, Budget] | None:
@@ -160,12 +179,12 @@ def _lock_run(run_id: UUID) -> tuple[MeteredRun, Budget]:
     return run, budget
 
 
-def _bill(run: MeteredRun, budget: Budget, run_ms: int, moment: datetime) -> bool:
-    """Write the segment from billed_ms to run_ms, clipped to the lease. False if nothing is new."""
+def _bill(run: MeteredRun, budget: Budget, run_ms: int, moment: datetime) -> None:
+    """Write the segment from billed_ms to run_ms, clipped to the lease, if anything is new."""
     until = min(moment, run.lease_until)
     upto = min(run_ms, int((until - run.started_at) / timedelta(milliseconds=1)))
     if upto <= run.billed_ms:
-        return False
+        return
     amount = _price(run, upto) - _price(run, run.billed_ms)
     segment = UsageSegment.objects.create(
         run=run,
@@ -183,10 +202,8 @@ def _bill(run: MeteredRun, budget: Budget, run_ms: int, moment: datetime) -> boo
             source=f"segment:{segment.pk}",
             about=run.source,
         )
-    MeteredRun.objects.filter(pk=run.pk).update(billed_ms=upto)
     run.billed_ms = upto
     budget.spent_micro += amount
-    return True
 
 
 def _price(run: MeteredRun, run_ms: int) -> int:

@@ -142,6 +142,7 @@ class MeteredRun(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=10, choices=RunEnd.choices, blank=True)
     billed_ms = models.BigIntegerField(default=0)  # Cumulative; only ever grows.
+    alive_ms = models.BigIntegerField(default=0)  # The newest heartbeat's own clock.
     kept_ms = models.BigIntegerField(default=0)  # Billed up to the last checkpoint: never refunded.
     reserved_micro = models.BigIntegerField(default=0)
     objects = MeteredRunQuerySet.as_manager()

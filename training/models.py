@@ -207,17 +207,25 @@ class TrainingJob(models.Model):
         self._move(Status.PAUSED, sentence, eta_seconds=None)
 
     def requeue(self, sentence: str) -> None:
-        """Back to the queue: resumed by the user, or its worker was lost."""
-        self._move(Status.QUEUED, sentence, queued_at=now(), eta_seconds=None, phase="")
+        """Back to the queue because its worker was lost or must leave."""
+        self._move(Status.QUEUED, sentence, only_from=Status.RUNNING, eta_seconds=None, phase="")
+
+    def resume(self, sentence: str = "Resumed") -> None:
+        """Back to the queue because the user wants it to go on."""
+        self._move(Status.QUEUED, sentence, only_from=Status.PAUSED, queued_at=now())
 
     def say(self, message: str, *, level: str = "info", kind: str = "message", **data: Any) -> None:
         """Add one line to the job's history and wake the pages that watch it."""
         JobEvent.objects.create(job=self, message=message, level=level, kind=kind, data=data)
         notify(self.channel)
 
-    def _move(self, to: Status, message: str, **facts: Any) -> None:
+    def _move(
+        self, to: Status, message: str, *, only_from: Status | None = None, **facts: Any
+    ) -> None:
         """One guarded UPDATE with its event, so that of several actors exactly one wins."""
         allowed_from = [status for status, targets in NEXT.items() if to in targets]
+        if only_from is not None:
+            allowed_from = [status for status in allowed_from if status == only_from]
         with transaction.atomic():
             updated = TrainingJob.objects.filter(pk=self.pk, status__in=allowed_from).update(
                 status=to, **facts

@@ -1,0 +1,132 @@
+"""The engine as a child process: a spec in, JSON lines out, ended with its whole process group."""
+
+import contextlib
+import ctypes
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.events import Event, parse_line
+
+LOG_TAIL_BYTES = 8_000
+STOP_GRACE_SECONDS = 30.0
+EXIT_STOPPED, EXIT_OUT_OF_MEMORY = 4, 5
+_PR_SET_PDEATHSIG = 1
+
+
+class EngineProcess:
+    """One running `python -m engine train`. Use as a context manager: leaving it kills the child.
+
+    The kernel kills the child when this thread's process dies, so a kill -9 of the trainer leaves
+    nothing behind that still trains on a machine whose lease somebody else may get.
+    """
+
+    def __init__(self, spec: Path, *, log: Path, environment: dict[str, str]) -> None:
+        self.log = log
+        self.started_at = time.monotonic()
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._oom_kills_before = _oom_kills()
+        self._was_killed_by_us = False
+        with log.open("ab") as sink:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "engine", "train", str(spec)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                env=os.environ | environment,
+                cwd=Path(__file__).resolve().parent.parent,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> "EngineProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def events(self, wait_seconds: float) -> Iterator[Event]:
+        """Events as they come, for about this long; ends early when the child has ended."""
+        deadline = time.monotonic() + wait_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                line = self._lines.get(timeout=left)
+            except queue.Empty:
+                return
+            if line is None:
+                self._lines.put(None)
+                return
+            with contextlib.suppress(ValueError):  # A library's stray print is not an event.
+                yield parse_line(line)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the child has ended and every event of it was handed out."""
+        if self._child.poll() is None:
+            return False
+        with self._lines.mutex:
+            return list(self._lines.queue) == [None]
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._child.poll()
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """The engine said so, or the kernel killed it for it."""
+        code = self._child.poll()
+        killed = code == -signal.SIGKILL and not self._was_killed_by_us
+        return code == EXIT_OUT_OF_MEMORY or (killed and _oom_kills() > self._oom_kills_before)
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM: checkpoint and leave."""
+        with contextlib.suppress(ProcessLookupError):
+            self._child.terminate()
+
+    def kill(self) -> None:
+        """End the whole process group now and wait for it."""
+        if self._child.poll() is None:
+            self._was_killed_by_us = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+    def log_tail(self) -> str:
+        """The end of what the child wrote to stderr."""
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace").replace("\x00", "")
+        return ""
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self._lines.put(line)
+        self._child.wait()
+        self._lines.put(None)
+
+
+def _die_with_parent() -> None:
+    """Linux only: SIGKILL to the child when the thread that made it dies."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since boot."""
+    with contextlib.suppress(OSError), open("/proc/vmstat") as counters:
+        for line in counters:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

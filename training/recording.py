@@ -1,0 +1,172 @@
+"""What a running engine reports, written to the job's rows. Every write is fenced."""
+
+from datetime import timedelta
+from functools import singledispatchmethod
+from pathlib import Path
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.timezone import now
+
+from engine import events
+from projects import storage
+from training.errors import AttemptEnded
+from training.heart import Heart, Meter
+from training.models import Attempt, Checkpoint, MetricPoint, Status, TrainingJob
+from web.live import notify
+
+UNBILLED_PHASES = {"downloading"}
+MAX_METRIC_BUFFER = 50
+FLUSH_EVERY = timedelta(seconds=1)
+
+
+class Recorder:
+    """Writes one attempt's events. Raises AttemptEnded once the job is no longer ours."""
+
+    def __init__(self, attempt: Attempt, meter: Meter, heart: Heart) -> None:
+        self.attempt = attempt
+        self.job = attempt.job
+        self.meter = meter
+        self.heart = heart
+        self.result: events.Result | None = None
+        self.failure: events.Failure | None = None
+        self._points: list[MetricPoint] = []
+        self._flushed_at = now()
+
+    @singledispatchmethod
+    def record(self, event: events.Event) -> None:
+        raise TypeError(f"unknown event {event!r}")
+
+    @record.register
+    def _(self, event: events.Phase) -> None:
+        if event.phase in UNBILLED_PHASES:
+            self.meter.hold()
+        else:
+            self.meter.run()
+        self._update(phase=event.phase)
+
+    @record.register
+    def _(self, event: events.Progress) -> None:
+        self._update(
+            progress=min(1.0, max(0.0, event.fraction)),
+            step=event.step,
+            total_steps=event.total_steps,
+            epoch=event.epoch,
+            epochs=event.epochs,
+            eta_seconds=event.eta_seconds,
+            rows_per_second=event.rows_per_second,
+        )
+
+    @record.register
+    def _(self, event: events.Metric) -> None:
+        self._points.append(
+            MetricPoint(
+                job=self.job,
+                attempt_number=self.attempt.number,
+                name=event.name,
+                step=event.step,
+                epoch=event.epoch,
+                value=event.value,
+            )
+        )
+        if len(self._points) >= MAX_METRIC_BUFFER or now() - self._flushed_at > FLUSH_EVERY:
+            self.flush()
+
+    @record.register
+    def _(self, event: events.Message) -> None:
+        self.job.say(event.text, level=event.level)
+
+    @record.register
+    def _(self, event: events.Data) -> None:
+        facts = event.model_dump(exclude={"event"})
+        self._update(data_facts=facts)
+        for warning in event.warnings:
+            self.job.say(warning, level="warning")
+
+    @record.register
+    def _(self, event: events.CheckpointSaved) -> None:
+        self.flush()
+        store_checkpoint(self.attempt, event, self.heart)
+
+    @record.register
+    def _(self, event: events.Result) -> None:
+        self.result = event
+
+    @record.register
+    def _(self, event: events.Failure) -> None:
+        self.failure = event
+
+    def flush(self) -> None:
+        """Write the metric points gathered so far and wake the job's pages."""
+        points, self._points, self._flushed_at = self._points, [], now()
+        if points:
+            MetricPoint.objects.bulk_create(points, ignore_conflicts=True)
+            notify(self.job.channel)
+
+    def _update(self, **facts: object) -> None:
+        if not _ours(self.attempt).update(**facts):
+            raise AttemptEnded
+        notify(self.job.channel)
+
+
+def _ours(attempt: Attempt) -> QuerySet[TrainingJob]:
+    """The job's row while this attempt carries it; empty once it does not."""
+    live = Attempt.objects.filter(pk=attempt.pk, job=OuterRef("pk"), ended_at=None)
+    return TrainingJob.objects.filter(Exists(live), pk=attempt.job_id, status=Status.RUNNING)
+
+
+def store_checkpoint(
+    attempt: Attempt, event: events.CheckpointSaved, heart: Heart | None = None
+) -> None:
+    """Put a checkpoint into storage; the work it holds is kept and never refunded from then on.
+
+    Also called after a pause, when the attempt has ended but its last state is still the newest.
+    """
+    if not _is_newest(attempt):
+        return
+    key = f"checkpoints/{attempt.job_id}/{attempt.number}-{event.step:06d}"
+    storage.delete(key)
+    try:
+        storage.put_folder(key, Path(event.path))
+    except FileNotFoundError:  # The engine wrote a newer one meanwhile; its event follows.
+        storage.delete(key)
+        return
+    if heart is not None:
+        heart.keep()
+    if not _is_newest(attempt):
+        storage.delete(key)
+        return
+    Checkpoint.objects.create(
+        job_id=attempt.job_id,
+        attempt_number=attempt.number,
+        step=event.step,
+        epoch=event.epoch,
+        storage_key=key,
+        metrics=event.metrics,
+        is_best=event.best,
+    )
+    _delete_superseded(attempt)
+    notify(attempt.job.channel)
+
+
+def _is_newest(attempt: Attempt) -> bool:
+    """No later attempt has begun and the job can still use what we saved."""
+    job = TrainingJob.objects.filter(pk=attempt.job_id).exclude(
+        status__in=[Status.CANCELLED, Status.SUCCEEDED]
+    )
+    later = Attempt.objects.filter(job=attempt.job_id, number__gt=attempt.number)
+    return job.exists() and not later.exists()
+
+
+def _delete_superseded(attempt: Attempt) -> None:
+    """Files of all but the newest checkpoint go; its folder holds the best weights too."""
+    kept = Checkpoint.objects.filter(job=attempt.job_id, deleted_at=None)
+    for old in kept.order_by("-step", "-pk")[1:]:
+        storage.delete(old.storage_key)
+        Checkpoint.objects.filter(pk=old.pk).update(deleted_at=now())
+
+
+def delete_checkpoints(job: TrainingJob) -> None:
+    """Free the storage of a job that will not go on."""
+    for checkpoint in job.checkpoints.filter(deleted_at=None):
+        storage.delete(checkpoint.storage_key)
+        Checkpoint.objects.filter(pk=checkpoint.pk).update(deleted_at=now())
