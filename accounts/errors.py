@@ -1,0 +1,28 @@
+"""What can go wrong with people and teams, in sentences for people."""
+
+from web.errors import UserError
+
+
+class LastOwner(UserError):
+    code, status = "last_owner", 409
+    sentence = "A team needs an owner. Make somebody else an owner first."
+
+
+class AlreadyMember(UserError):
+    code, status = "already_member", 409
+    sentence = "This person is already in the team."
+
+
+class InvitationGone(UserError):
+    code, status = "invitation_gone", 410
+    sentence = "This invitation was used, withdrawn or has expired. Ask for a new link."
+
+
+class InvitationForSomeoneElse(UserError):
+    code, status = "invitation_for_someone_else", 403
+    sentence = "This invitation is for another e-mail address. Sign in with that address to join."
+
+
+class WrongPassword(UserError):
+    code, status = "wrong_password", 403
+    sentence = "That is not your current password. Nobody was signed out."

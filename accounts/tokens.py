@@ -1,0 +1,31 @@
+"""Issuing and revoking API tokens."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.access import require
+from accounts.models import ApiToken, Team, User
+
+
+@transaction.atomic
+def issue(
+    team: Team, user: User, *, name: str, scopes: list[str], expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """A token of the team and its secret. Raises NotAllowed without the permission "tokens"."""
+    require(user, team, "tokens")
+    token, secret = ApiToken.issue(
+        team=team, created_by=user, name=name, scopes=scopes, expires_at=expires_at
+    )
+    audit.record(team, user, "token.created", str(token), scopes=scopes)
+    return token, secret
+
+
+@transaction.atomic
+def revoke(token: ApiToken, user: User) -> None:
+    """End a token now. One's own needs "tokens"; somebody else's needs "team"."""
+    require(user, token.team, "tokens" if token.created_by_id == user.pk else "team")
+    if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now()):
+        audit.record(token.team, user, "token.revoked", str(token))
