@@ -1,0 +1,58 @@
+"""Shows rows of a finished table: as they are, and as a model would get them."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from projects import storage
+from projects.models import DatasetVersion
+from projects.reading.column_types import literal, quoted
+from projects.reading.tables import connect
+
+TEXT_SEPARATOR = "\n"  # Between text columns, as the engine joins them.
+SHOWN_CHARS = 2_000
+
+
+def rows(
+    version: DatasetVersion, text_columns: list[str], target_column: str | None, limit: int = 5
+) -> list[dict[str, str]]:
+    """The first final training rows: {"text", "target"}, text columns joined as in training.
+
+    Rows without text or target are skipped, as in training. Unknown columns give no rows.
+    """
+    known = {column["name"] for column in version.columns}
+    wanted = [*text_columns, *([target_column] if target_column else [])]
+    if not text_columns or not known.issuperset(wanted):
+        return []
+    text = f"concat_ws({literal(TEXT_SEPARATOR)}, {', '.join(quoted(name) for name in text_columns)})"
+    target = f"{quoted(target_column)}::VARCHAR" if target_column else "''"
+    with _open(version) as (connection, table):
+        found = connection.execute(
+            f"SELECT text, target FROM (SELECT {text} AS text, {target} AS target FROM {table})"
+            " WHERE trim(text) <> '' AND target IS NOT NULL LIMIT ?",
+            [limit],
+        ).fetchall()
+    return [{"text": text[:SHOWN_CHARS], "target": target[:SHOWN_CHARS]} for text, target in found]
+
+
+def sample(version: DatasetVersion, limit: int = 10) -> list[list[str | None]]:
+    """The first rows as text, in the order of `version.columns`."""
+    if not version.columns:
+        return []
+    names = ", ".join(f"{quoted(column['name'])}::VARCHAR" for column in version.columns[:50])
+    with _open(version) as (connection, table):
+        found = connection.execute(f"SELECT {names} FROM {table} LIMIT ?", [limit]).fetchall()
+    return [list(row) for row in found]
+
+
+@contextmanager
+def _open(version: DatasetVersion) -> "Iterator[tuple[duckdb.DuckDBPyConnection, Any]]":
+    with tempfile.TemporaryDirectory(prefix="preview-") as folder:
+        path = Path(folder) / "data.parquet"
+        storage.fetch_file(version.parquet_key, path)
+        with connect(Path(folder), memory="256MB") as connection:
+            yield connection, f"read_parquet({literal(str(path))})"
