@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from config.embedded_place import (
     Account,
@@ -118,13 +119,12 @@ def secret_key(var: Path | None = None) -> str:
     """The installation's own SECRET_KEY, made at first use."""
     path = made_var(var) / "secret_key"
     if not path.exists():
-        draft = path.with_name(f"secret_key.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(50))
-        # Unlike a rename, a link never replaces the key of someone who was quicker.
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-        draft.unlink()
+        with NamedTemporaryFile("w", dir=path.parent, prefix="secret_key.") as draft:
+            draft.write(secrets.token_urlsafe(50))
+            draft.flush()
+            # Unlike a rename, a link never replaces the key of someone who was quicker.
+            with suppress(FileExistsError):
+                path.hardlink_to(draft.name)
     return path.read_text().strip()
 
 

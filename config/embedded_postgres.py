@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from config.embedded_place import Account, EmbeddedError, write_privately
+from config.ending import wait_until_ended
 from config.ports import usable_port
 
 NAME = "lathe"  # Of the database and of its owner.
@@ -65,10 +66,10 @@ class Postgres:
     def stop(self) -> None:
         """End the server, politely first. Nothing of it runs afterwards."""
         if pid := self._pid():
-            with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            with suppress(psutil.NoSuchProcess):
                 server = psutil.Process(pid)
                 server.send_signal(signal.SIGINT)  # "Fast": end the sessions, then write all out.
-                server.wait(STOP_SECONDS)
+                wait_until_ended([server], STOP_SECONDS)
         self._clear_leftovers()
 
     def replace_password(self, password: str) -> None:
@@ -148,7 +149,7 @@ class Postgres:
         for process in leftovers:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(leftovers, STOP_SECONDS)
+        wait_until_ended(leftovers, STOP_SECONDS)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
 

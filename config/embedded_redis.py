@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from config.embedded_place import Account, EmbeddedError, write_privately
+from config.ending import wait_until_ended
 from config.ports import LOOPBACK, usable_port
 
 START_ATTEMPTS = 3
@@ -67,9 +68,7 @@ class Redis:
             return
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
+            if not wait_until_ended([process], STOP_SECONDS):
                 process.kill()
 
     @property

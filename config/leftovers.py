@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from config.ending import wait_until_ended
+
 MARK = "LATHE_UP"
 GRACE_SECONDS = 10.0
 
@@ -26,11 +28,11 @@ def end_all(var: Path, grace_seconds: float = GRACE_SECONDS) -> int:
     """Ask all of them to end, insist after the grace; how many there were."""
     first_found = marked(var)
     _signal(first_found, signal.SIGTERM)
-    psutil.wait_procs(first_found, grace_seconds)
+    wait_until_ended(first_found, grace_seconds)
     # What was started in the meantime ends here, too.
     remaining = marked(var)
     _signal(remaining, signal.SIGKILL)
-    psutil.wait_procs(remaining, grace_seconds)
+    wait_until_ended(remaining, grace_seconds)
     return len(first_found)
 
 
