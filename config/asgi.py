@@ -5,4 +5,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_asgi_application()
+django_application = get_asgi_application()
+
+from inference.passthrough import with_inference  # noqa: E402  Needs Django to be set up.
+
+application = with_inference(django_application)

@@ -18,6 +18,12 @@ app.conf.update(
     # Nudges are worthless once stale: beat sends fresh ones.
     task_routes={"training.tasks.work": {"queue": "compute.cpu"}},
     beat_schedule={
+        "plans": {
+            "task": "inference.tasks.carry_plans",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
         "dispatch": {
             "task": "training.tasks.dispatch",

@@ -3,10 +3,14 @@
 import sys
 from pathlib import Path
 
+import django_stubs_ext
+
 from config import embedded, env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_dotenv(BASE_DIR / ".env")
+# Generic Django classes such as ModelAdmin[Thing] exist for mypy only; this makes them run.
+django_stubs_ext.monkeypatch()
 
 VERSION = "0.1.0"
 TESTING = "pytest" in sys.modules
@@ -233,6 +237,9 @@ MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001").rstrip("/")
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60)
 HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
 MODELS_MEMORY_BYTES = env.integer("MODELS_MEMORY_BYTES", 2 * 1024**3)
+MODELS_LANES = env.integer("MODELS_LANES", 2)  # Batches at once, one thread each
+MODELS_MAX_BODY_BYTES = env.integer("MODELS_MAX_BODY_BYTES", 4 * 1024**2)
+INFERENCE_REQUESTS_PER_SECOND = env.integer("INFERENCE_REQUESTS_PER_SECOND", 2000)  # per API token
 
 # --- Billing --------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env.optional("STRIPE_SECRET_KEY")

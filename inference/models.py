@@ -1,4 +1,4 @@
-"""What you ask: deployments, a sampled log of requests, and feedback on answers."""
+"""What you ask: deployments, plans for them, a sampled log of requests, feedback on answers."""
 
 import uuid
 from typing import Self
@@ -9,8 +9,8 @@ from django.utils.timezone import now
 
 from accounts.models import Team, User
 from accounts.visibility import TeamOwnedQuerySet
-from projects.models import Project
-from training.models import TrainedModel
+from projects.models import DatasetVersion, Project
+from training.models import TrainedModel, TrainingJob
 
 
 class DeploymentQuerySet(TeamOwnedQuerySet["Deployment"]):
@@ -49,6 +49,54 @@ class Deployment(models.Model):
     def source(self) -> str:
         """How billing names this deployment."""
         return f"deployment:{self.pk}"
+
+
+class DeploymentPlanQuerySet(TeamOwnedQuerySet["DeploymentPlan"]):
+    def open(self) -> Self:
+        return self.filter(settled_at=None)
+
+
+class DeploymentPlan(models.Model):
+    """A wish carried out later: deploy the model of this job, once there is one, under this name.
+
+    A plan made before its job exists names a dataset version instead; its fine-tune is launched
+    when the import is ready. Carried by `inference.planning`, never by the lower apps.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    dataset_version = models.ForeignKey(
+        DatasetVersion, models.PROTECT, related_name="+", null=True, blank=True
+    )
+    job = models.OneToOneField(
+        TrainingJob, models.PROTECT, related_name="+", null=True, blank=True
+    )
+    name = models.SlugField(max_length=80)
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    deployment = models.ForeignKey(
+        Deployment, models.PROTECT, related_name="+", null=True, blank=True
+    )
+    settled_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=255, blank=True)  # A sentence, once settled.
+    objects = DeploymentPlanQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="inference_plan_waits_for_something",
+                condition=Q(dataset_version__isnull=False) | Q(job__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="inference_plan_outcome_iff_settled",
+                condition=Q(settled_at=None, outcome="")
+                | (Q(settled_at__isnull=False) & ~Q(outcome="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, planned"
 
 
 class RequestLogQuerySet(TeamOwnedQuerySet["RequestLog"]):

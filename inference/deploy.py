@@ -1,0 +1,92 @@
+"""The three deeds on a deployment: deploy a model under a name, move the name, retire it.
+
+Each is one guarded change with its audit entry, and a notice at which the models processes look
+anew; requests under way finish with the model they began with.
+"""
+
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import ApiToken, Team, User
+from inference.errors import AlreadyRetired, CannotServe, NameTaken
+from inference.models import Deployment
+from training.errors import TeamFrozen
+from training.models import TrainedModel
+from web.live import notify
+
+SERVABLE_TASKS = {"text-classification"}
+NAME_LENGTH = 80
+
+
+@transaction.atomic
+def deploy(model: TrainedModel, name: str, viewer: User | ApiToken) -> Deployment:
+    """Serve the model under a new name. Raises NameTaken, CannotServe or TeamFrozen."""
+    _check(model, model.team)
+    try:
+        with transaction.atomic():
+            deployment = Deployment.objects.create(
+                team=model.team,
+                project=model.project,
+                model=model,
+                name=name,
+                created_by=viewer.created_by if isinstance(viewer, ApiToken) else viewer,
+            )
+    except IntegrityError:  # The name was free when the form was shown, or never was.
+        raise NameTaken(param="name") from None
+    _tell(deployment, viewer, "deployment.created")
+    return deployment
+
+
+@transaction.atomic
+def move(deployment: Deployment, model: TrainedModel, viewer: User | ApiToken) -> None:
+    """Let the name answer with another model of the team. Raises AlreadyRetired."""
+    _check(model, deployment.team)
+    moved = Deployment.objects.serving().filter(pk=deployment.pk)
+    if not moved.update(model=model, project=model.project, changed_at=now()):
+        raise AlreadyRetired
+    deployment.refresh_from_db()
+    _tell(deployment, viewer, "deployment.moved")
+
+
+@transaction.atomic
+def retire(deployment: Deployment, viewer: User | ApiToken) -> None:
+    """Stop serving; the name is free again. Raises AlreadyRetired."""
+    if not Deployment.objects.serving().filter(pk=deployment.pk).update(retired_at=now()):
+        raise AlreadyRetired
+    deployment.refresh_from_db()
+    _tell(deployment, viewer, "deployment.retired")
+
+
+def suggested_name(model: TrainedModel) -> str:
+    """The model's name as a slug that no deployment of its team has yet."""
+    stem = slugify(model.name)[: NAME_LENGTH - 10].strip("-") or "model"
+    taken = set(
+        Deployment.objects.serving()
+        .filter(team_id=model.team_id, name__startswith=stem)
+        .values_list("name", flat=True)
+    )
+    candidates = (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 2)))
+    return next(name for name in candidates if name not in taken)
+
+
+def _check(model: TrainedModel, team: Team) -> None:
+    if model.team_id != team.pk or model.archived_at is not None:
+        raise CannotServe("This model is not one of the team's current models.", param="model")
+    if model.task not in SERVABLE_TASKS:
+        raise CannotServe(param="model")
+    if team.frozen_at is not None:
+        raise TeamFrozen
+
+
+def _tell(deployment: Deployment, viewer: User | ApiToken, action: str) -> None:
+    audit.record(
+        deployment.team,
+        viewer,
+        action,
+        deployment.name,
+        deployment=str(deployment.pk),
+        model=str(deployment.model_id),
+    )
+    notify(f"deployments:{deployment.team_id}")

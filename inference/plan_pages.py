@@ -1,0 +1,39 @@
+"""The fragment on a job's page: deploy its model under a name as soon as it succeeds."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import slugify
+from django.views.decorators.http import require_http_methods
+
+from accounts.access import can, require
+from accounts.signed_in import SignedInRequest
+from inference import planning
+from inference.deploy import NAME_LENGTH
+from inference.forms import NameForm
+from inference.models import DeploymentPlan
+from training.models import TrainingJob
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def deployment_plan(request: SignedInRequest, job_id: UUID) -> HttpResponse:
+    """What is planned for the job's model, and the form to plan it."""
+    jobs = TrainingJob.objects.visible_to(request.user).select_related("team")
+    job = get_object_or_404(jobs, pk=job_id)
+    form = NameForm(request.POST or None, initial={"name": slugify(job.name)[:NAME_LENGTH]})
+    if request.method == "POST":
+        require(request.user, job.team, "write")
+        if form.is_valid():
+            planning.deploy_when_succeeded(job, form.cleaned_data["name"], request.user)
+            if not request.htmx:
+                return redirect("training:job", job.pk)
+    context = {
+        "job": job,
+        "plan": DeploymentPlan.objects.filter(job=job).select_related("deployment").first(),
+        "form": form,
+        "may_plan": can(request.user, job.team, "write"),
+    }
+    return render(request, "inference/_plan.html", context)

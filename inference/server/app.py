@@ -1,0 +1,280 @@
+"""The ASGI application of the models process: every route it answers, and its life."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from django.conf import settings
+
+from accounts.models import Scope
+from inference import passes
+from inference.server import wire
+from inference.server.batching import Batcher
+from inference.server.database import DatabaseThreads
+from inference.server.directory import Caller, Directory, Target
+from inference.server.exchange import ClientLeft, Exchange, Message, Receive, Send
+from inference.server.gauges import Gauges
+from inference.server.limiting import RateLimit
+from inference.server.metering import FLUSH_SECONDS, Meter, log_entry
+from inference.server.refusals import (
+    Refusal,
+    out_of_quota,
+    too_many_requests,
+    unavailable,
+    unknown_model,
+)
+from inference.server.shelf import LoadedModel, Shelf
+
+logger = logging.getLogger(__name__)
+
+INLINE_CHARACTERS = 4_000  # Longer requests are tokenised in a thread, not in the event loop.
+DRAIN_SECONDS = 20
+
+
+class ModelsApp:
+    """Holds everything the process knows. `open` before the first request, `close` after the last."""
+
+    def __init__(self) -> None:
+        self.threads = DatabaseThreads()
+        self.directory = Directory(self.threads)
+        self.meter = Meter(self.threads)
+        self.shelf = Shelf(Path(settings.VAR_DIR) / "models", settings.MODELS_MEMORY_BYTES)
+        self.batcher = Batcher(settings.MODELS_LANES)
+        self.limit = RateLimit(
+            settings.INFERENCE_REQUESTS_PER_SECOND, settings.INFERENCE_REQUESTS_PER_SECOND * 2
+        )
+        self.gauges = Gauges()
+        self.in_flight = 0
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self.directory.open()
+        self._flushing = asyncio.get_running_loop().create_task(self._flush_forever())
+
+    async def drain(self) -> None:
+        """Wait until every request that came in has its answer."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self.in_flight and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """Write the last usage and let go of everything."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._flushing
+        await self.meter.flush()
+        await self.directory.close()
+        self.batcher.close()
+        self.shelf.close()
+        self.threads.close()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send)
+        self.in_flight += 1
+        try:
+            await self._answer(exchange)
+        finally:
+            self.in_flight -= 1
+            self.gauges.answered(route_name(exchange.path), exchange.status, exchange.seconds)
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            await self._route(exchange)(exchange)
+        except ClientLeft:
+            return
+        except Refusal as refusal:
+            await exchange.refuse(refusal)
+        except Exception:  # The top of this process: logged once, told as our own fault.
+            logger.exception("Request %s failed", exchange.id)
+            await exchange.refuse(
+                Refusal(500, "internal_error", "Something went wrong here. You were not charged.")
+            )
+
+    def _route(self, exchange: Exchange) -> Callable[[Exchange], Awaitable[None]]:
+        path = exchange.path
+        if path.startswith("/v1/models/"):
+            method, route = "GET", self._one_model
+        else:
+            routes: dict[str, tuple[str, Callable[[Exchange], Awaitable[None]]]] = {
+                "/v1/classify": ("POST", self._classify),
+                "/v1/models": ("GET", self._models),
+                "/v1/info": ("GET", self._info),
+                "/healthz": ("GET", self._healthz),
+                "/metrics": ("GET", self._metrics),
+            }
+            if path not in routes:
+                raise Refusal(404, "unknown_url", f"There is no {exchange.method} {path[:100]}.")
+            method, route = routes[path]
+        if exchange.method != method and (exchange.method, method) != ("HEAD", "GET"):
+            raise Refusal(
+                405,
+                "method_not_allowed",
+                f"Use {method} here, not {exchange.method[:20]}.",
+                headers={"allow": method},
+            )
+        return route
+
+    async def _classify(self, exchange: Exchange) -> None:
+        caller = await self._caller(exchange)
+        body = await exchange.body(settings.MODELS_MAX_BODY_BYTES)
+        question = wire.read_question(body, exchange.query("model"))
+        target = await self.directory.target(caller.team_id, question.model)
+        try:
+            await self._answer_question(exchange, caller, target, question)
+        except Exception as error:
+            status = error.status if isinstance(error, Refusal) else 500
+            self._log(exchange, caller, target, status=status, texts=question.texts)
+            raise
+
+    async def _answer_question(
+        self, exchange: Exchange, caller: Caller, target: Target, question: wire.Question
+    ) -> None:
+        if not await self.directory.may_spend(caller.team_id):
+            raise out_of_quota()
+        model = await self.shelf.get(target.model_id, target.artifact_key)
+        encoded = await encode(model, question.texts)
+        logits = await self.batcher.ask(model.id, model.classifier.logits, encoded)
+        tokens = sum(map(len, encoded))
+        answered = wire.Answered(question, model.classifier.labels, _scores(question, logits))
+        content = (
+            wire.hugging_face_answer(answered)
+            if question.is_hugging_face
+            else wire.vllm_answer(
+                answered, request_id=exchange.id, created=int(time.time()), tokens=tokens
+            )
+        )
+        self.meter.count(caller, target, tokens)
+        self.gauges.tokens += tokens
+        exchange.answer_headers["x-lathe-model"] = model.id
+        best = [model.classifier.labels[row.argmax()] for row in answered.scores[:5]]
+        self._log(
+            exchange, caller, target, status=200, texts=question.texts, tokens=tokens, answers=best
+        )
+        await exchange.answer(content)
+
+    def _log(
+        self, exchange: Exchange, caller: Caller, target: Target, *, status: int, **facts: Any
+    ) -> None:
+        entry = log_entry(
+            caller,
+            target,
+            request_id=exchange.id,
+            status=status,
+            latency_ms=round(exchange.seconds * 1000, 3),
+            **facts,
+        )
+        self.meter.log(target, entry)
+
+    async def _models(self, exchange: Exchange) -> None:
+        caller = await self._caller(exchange)
+        found = await self.directory.deployments(caller.team_id)
+        await exchange.answer({"object": "list", "data": [_model_object(one) for one in found]})
+
+    async def _one_model(self, exchange: Exchange) -> None:
+        caller = await self._caller(exchange)
+        name = unquote(exchange.path.removeprefix("/v1/models/"))
+        await exchange.answer(_model_object(await self.directory.target(caller.team_id, name)))
+
+    async def _info(self, exchange: Exchange) -> None:
+        caller = await self._caller(exchange)
+        name = exchange.query("model")
+        if not name:
+            raise Refusal(400, "invalid_parameter", "Say which: /v1/info?model=…", param="model")
+        target = await self.directory.target(caller.team_id, name)
+        model = await self.shelf.get(target.model_id, target.artifact_key)
+        labels = model.classifier.labels
+        classifier = {
+            "id2label": {str(number): label for number, label in enumerate(labels)},
+            "label2id": {label: number for number, label in enumerate(labels)},
+        }
+        await exchange.answer(
+            {
+                "model_id": target.name,
+                "model_sha": model.id,
+                "base_model": target.base_model,
+                "task": target.task,
+                "model_type": {"classifier": classifier},
+                "id2label": classifier["id2label"],
+                "max_input_length": model.classifier.max_length,
+                "max_client_batch_size": wire.MOST_ROWS,
+                "version": settings.VERSION,
+            }
+        )
+
+    async def _healthz(self, exchange: Exchange) -> None:
+        await exchange.answer({"status": "ok", "models_loaded": len(self.shelf)})
+
+    async def _metrics(self, exchange: Exchange) -> None:
+        text = self.gauges.text(
+            in_flight=self.in_flight,
+            waiting_rows=self.batcher.waiting_rows,
+            batches_total=self.batcher.batches,
+            batch_rows_total=self.batcher.rows,
+            models_loaded=len(self.shelf),
+            models_bytes=self.shelf.size_bytes,
+            model_loads_total=self.shelf.loads,
+            unflushed_tokens=self.meter.unflushed_tokens,
+            log_entries_dropped_total=self.meter.lost_logs,
+        )
+        await exchange.send(text.encode(), content_type="text/plain; version=0.0.4")
+
+    async def _caller(self, exchange: Exchange) -> Caller:
+        """Who asks, with every right to. Raises Refusal (401, 403, 429)."""
+        caller = await self.directory.caller(
+            exchange.header("authorization"), exchange.header(passes.HEADER)
+        )
+        if Scope.INFERENCE not in caller.scopes:
+            raise Refusal(
+                403, "missing_scope", "This API token lacks the scope 'inference'. Create one that has it."
+            )
+        if caller.is_frozen:
+            raise Refusal(
+                403,
+                "team_frozen",
+                "This team is on hold. Nothing new can run until an administrator lifts the hold.",
+            )
+        key = str(caller.token_id or caller.team_id)
+        if wait := self.limit.wait_seconds(key):
+            raise too_many_requests(wait)
+        return caller
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.meter.flush()
+            except Exception:  # One odd flush must not end the metering of this process.
+                logger.exception("A flush of usage failed; it is repeated")
+
+
+async def encode(model: LoadedModel, texts: list[str]) -> list[list[int]]:
+    """Token ids. Long requests are handed to a thread, for the tokenizer lets go of the GIL."""
+    if sum(map(len, texts)) <= INLINE_CHARACTERS:
+        return model.classifier.encode(texts)
+    return await asyncio.to_thread(model.classifier.encode, texts)
+
+
+def _scores(question: wire.Question, logits: list[Any]) -> Any:
+    import numpy as np
+
+    return wire.apply_function(question.function, np.stack(logits))
+
+
+def _model_object(target: Target) -> dict[str, Any]:
+    return wire.model_object(target.name, int(target.created_at.timestamp()), "lathe")
+
+
+def route_name(path: str) -> str:
+    """The path for metrics: bounded, whatever callers send."""
+    known = {"/v1/classify", "/v1/models", "/v1/info", "/healthz", "/metrics"}
+    if path.startswith("/v1/models/"):
+        return "/v1/models/{model}"
+    return path if path in known else "other"

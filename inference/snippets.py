@@ -1,0 +1,67 @@
+"""Code that asks a deployment, ready to paste, with the right address and name in it."""
+
+import json
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from inference.models import Deployment
+
+EXAMPLE = "My card has not arrived yet"
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """One way to ask."""
+
+    id: str
+    title: str
+    code: str
+
+
+def snippets_for(deployment: Deployment, example: str = EXAMPLE) -> list[Snippet]:
+    """curl, the official openai client, plain Python, and Hugging Face's body."""
+    url, name = f"{settings.PUBLIC_URL}/v1", deployment.name
+    return [
+        Snippet("curl", "curl", _curl(url, {"model": name, "input": example})),
+        Snippet("python", "Python", _python(url, name, example)),
+        Snippet("openai", "openai client", _openai(url, name, example)),
+        Snippet("hugging-face", "Hugging Face body", _curl(url, {"model": name, "inputs": example})),
+    ]
+
+
+def _curl(url: str, body: dict[str, str]) -> str:
+    quoted = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
+    return (
+        f"curl {url}/classify \\\n"
+        '  -H "Authorization: Bearer $LATHE_API_TOKEN" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f"  -d '{quoted}'"
+    )
+
+
+def _python(url: str, name: str, example: str) -> str:
+    return (
+        "import os, requests\n\n"
+        "answer = requests.post(\n"
+        f'    "{url}/classify",\n'
+        "    headers={\"Authorization\": f\"Bearer {os.environ['LATHE_API_TOKEN']}\"},\n"
+        f'    json={{"model": "{name}", "input": [{json.dumps(example, ensure_ascii=False)}]}},\n'
+        ")\n"
+        'for item in answer.json()["data"]:\n'
+        '    print(item["label"], item["scores"][0]["score"])'
+    )
+
+
+def _openai(url: str, name: str, example: str) -> str:
+    return (
+        "import os\n"
+        "from openai import OpenAI\n\n"
+        f'client = OpenAI(base_url="{url}", api_key=os.environ["LATHE_API_TOKEN"])\n'
+        "answer = client.post(\n"
+        '    "/classify",\n'
+        "    cast_to=object,\n"
+        f'    body={{"model": "{name}", "input": {json.dumps(example, ensure_ascii=False)}}},\n'
+        ")\n"
+        'print(answer["data"][0]["label"])'
+    )
