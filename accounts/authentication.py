@@ -1,7 +1,7 @@
 """API tokens on the wire: `Authorization: Bearer lathe_…`."""
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 from django.utils.timezone import now
@@ -10,10 +10,12 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts.models import ApiToken, Scope, User
 from web.errors import UserError
+
+if TYPE_CHECKING:  # DRF imports this module while its own views are still loading.
+    from rest_framework.views import APIView
 
 LAST_USE_GRAIN = timedelta(minutes=1)  # How exact last_used_at is; saves a write per request.
 
@@ -55,7 +57,7 @@ def touch(token: ApiToken) -> None:
 class HasScope(BasePermission):
     """The token must hold the view's `required_scope`, or read/write by method."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         token = request.auth
         if not isinstance(token, ApiToken):
             return False  # Becomes 401 with WWW-Authenticate.

@@ -4,8 +4,6 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from config import celery
-
 api = [
     path("", include("accounts.api_urls")),
     path("", include("projects.api_urls")),
@@ -31,6 +29,3 @@ handler400 = "web.views.bad_request"
 handler403 = "web.views.forbidden"
 handler404 = "web.views.not_found"
 handler500 = "web.views.server_error"
-
-# Loading the Celery app here makes `delay` in the web process use our broker.
-celery_app = celery.app

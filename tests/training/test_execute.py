@@ -1,0 +1,186 @@
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from billing import budget
+from billing.models import Budget, LedgerEntry, MeteredRun, UsageSegment
+from billing.money import amount_micro
+from billing.summary import summary_of
+from engine.artifact import verify
+from projects import storage
+from tests.training.trainers import Trainer, is_running, wait_until
+from training import control, watchdog
+from training.models import Evaluation, Status, TrainingJob
+
+pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.slow]
+
+
+@pytest.fixture
+def trainer() -> Iterator[type[Trainer]]:
+    started: list[Trainer] = []
+
+    class Started(Trainer):
+        def __init__(self, **changes: str) -> None:
+            super().__init__(**changes)
+            started.append(self)
+
+    yield Started
+    for process in started:
+        process.end()
+
+
+@pytest.fixture
+def long_job(job: TrainingJob) -> TrainingJob:
+    """A job that trains long enough to be killed, and saves its state every second."""
+    job.recipe |= {"hyperparameters": {"epochs": 40, "early_stopping_patience": 0}}
+    job.recipe |= {"checkpoint_seconds": 1}
+    job.save()
+    return job
+
+
+def reloaded(job: TrainingJob) -> TrainingJob:
+    return TrainingJob.objects.get(pk=job.pk)
+
+
+def has_checkpoint(job: TrainingJob) -> bool:
+    return job.checkpoints.filter(deleted_at=None).exists()
+
+
+def bill_is_exact(job: TrainingJob) -> None:
+    """Ledger, segments, runs and budget tell the same story, and no run is left open."""
+    runs = MeteredRun.objects.filter(source=job.source)
+    assert not runs.filter(ended_at=None).exists()
+    billed = summary_of(job.source)
+    assert billed.amount_micro == sum(amount_micro(run.billed_ms, 20_000) for run in runs)
+    assert billed.device_ms == sum(run.billed_ms for run in runs)
+    assert LedgerEntry.objects.filter(about=job.source).total_micro() == billed.net_micro
+    held = budget.of(job.team)
+    assert (held.spent_micro, held.reserved_micro) == (billed.net_micro, 0)
+    for run in runs:
+        wall_ms = (run.ended_at - run.started_at).total_seconds() * 1000
+        assert run.billed_ms <= wall_ms + 1
+
+
+def test_a_job_is_carried_to_a_model_with_a_report_and_an_exact_bill(job, trainer):
+    trainer().finish()
+    job = reloaded(job)
+    assert (job.status, job.progress) == (Status.SUCCEEDED, 1)
+    assert job.metrics.filter(name="train_loss").exists()
+    assert Evaluation.objects.get(model=job.model).report["verdict"]
+    assert storage.exists(f"{job.model.artifact_key}/manifest.json")
+    assert summary_of(job.source).amount_micro > 0
+    assert not job.checkpoints.filter(deleted_at=None).exists()
+    bill_is_exact(job)
+
+
+def test_a_stored_artifact_is_whole(job, trainer, tmp_path):
+    trainer().finish()
+    storage.fetch_folder(reloaded(job).model.artifact_key, tmp_path / "artifact")
+    assert verify(tmp_path / "artifact").labels == ["card", "transfer"]
+
+
+def test_a_killed_engine_resumes_from_its_checkpoint(long_job, trainer):
+    running = trainer()
+    wait_until(lambda: has_checkpoint(long_job), what="for a checkpoint")
+    os.kill(running.children()[0], signal.SIGKILL)
+    running.finish()
+    attempts = list(reloaded(long_job).attempts.all())
+    assert reloaded(long_job).status == Status.SUCCEEDED
+    assert [attempt.end_reason for attempt in attempts] == ["worker lost", "finished"]
+    assert attempts[1].resumed_from_step > 0
+    bill_is_exact(long_job)
+
+
+def test_a_killed_trainer_takes_its_engine_along_and_another_resumes_the_job(long_job, trainer):
+    first = trainer()
+    wait_until(lambda: has_checkpoint(long_job), what="for a checkpoint")
+    engine = first.children()[0]
+    first.kill()
+    wait_until(lambda: not is_running(engine), 5, "for the orphaned engine to die")
+    assert watchdog.end_silent_attempts() == 0  # Its lease still runs: nobody may take over yet.
+    wait_until(lambda: watchdog.end_silent_attempts() == 1, 15, "for the lease to run out")
+    assert reloaded(long_job).status == Status.QUEUED
+    assert watchdog.end_silent_attempts() == 0
+    trainer().finish()
+    assert reloaded(long_job).status == Status.SUCCEEDED
+    assert reloaded(long_job).attempts.last().resumed_from_step > 0
+    bill_is_exact(long_job)
+
+
+def test_a_job_that_loses_every_worker_fails_and_costs_nothing(long_job, trainer):
+    running = trainer()
+    for number in (1, 2, 3):
+        wait_until(
+            lambda n=number: (
+                long_job.attempts.filter(number=n, ended_at=None).exists() and running.children()
+            ),
+            what=f"for attempt {number}",
+        )
+        os.kill(running.children()[0], signal.SIGKILL)
+        wait_until(lambda n=number: long_job.attempts.get(number=n).ended_at, what="for its end")
+    running.finish()
+    job = reloaded(long_job)
+    assert (job.status, job.failure_code) == (Status.FAILED, "worker_lost")
+    assert summary_of(job.source).net_micro == 0
+    bill_is_exact(job)
+
+
+def test_a_cancel_stops_meter_and_engine_and_keeps_what_was_billed(long_job, trainer, alice):
+    running = trainer()
+    wait_until(lambda: UsageSegment.objects.filter(source=long_job.source).count() >= 2)
+    control.cancel(reloaded(long_job), alice)
+    billed = summary_of(long_job.source)
+    running.finish(40)
+    assert reloaded(long_job).status == Status.CANCELLED
+    assert summary_of(long_job.source) == billed
+    assert not has_checkpoint(long_job)
+    bill_is_exact(long_job)
+
+
+def test_a_paused_job_saves_its_state_and_resumes_from_it(long_job, trainer, alice):
+    running = trainer()
+    wait_until(lambda: reloaded(long_job).step > 5, what="for progress")
+    control.pause(reloaded(long_job), alice)
+    running.finish(40)
+    saved = long_job.checkpoints.filter(deleted_at=None).get()
+    control.resume(reloaded(long_job), alice)
+    trainer().finish()
+    job = reloaded(long_job)
+    assert job.status == Status.SUCCEEDED
+    assert job.attempts.last().resumed_from_step == saved.step
+    bill_is_exact(job)
+
+
+def test_the_spend_cap_pauses_a_running_job_with_a_checkpoint(long_job, trainer):
+    budget.of(long_job.team)
+    Budget.objects.filter(pk=long_job.team_id).update(cap_micro=200)  # Ten seconds of CPU.
+    trainer().finish(60)
+    job = reloaded(long_job)
+    assert job.status == Status.PAUSED
+    assert "spend cap" in job.events.filter(kind="status").last().message
+    assert has_checkpoint(job)
+    assert budget.of(job.team).spent_micro <= 200
+    bill_is_exact(job)
+
+
+def test_the_customers_bad_data_fails_with_a_sentence_and_is_billed(job, trainer):
+    job.recipe |= {"target_column": "text", "text_columns": ["label"]}
+    job.save()
+    trainer().finish()
+    job = reloaded(job)
+    assert (job.status, job.failure_code) == (Status.FAILED, "bad_data")
+    assert len(job.failure_sentence) > 30
+    bill_is_exact(job)
+
+
+def test_two_trainers_on_one_job_give_one_attempt(long_job, trainer):
+    long_job.recipe |= {"hyperparameters": {"epochs": 3}}
+    long_job.save()
+    both = [trainer(), trainer()]
+    for process in both:
+        process.finish()
+    assert reloaded(long_job).attempts.count() == 1
+    assert reloaded(long_job).status == Status.SUCCEEDED
+    bill_is_exact(long_job)
