@@ -183,6 +183,12 @@ def nav_link(context: template.Context, url: str, label: str, views: str = "") -
 
 
 @register.filter
+def at_least_zero(number: int) -> int:
+    """Bars have no negative height: a day of refunds shows as empty."""
+    return max(0, number)
+
+
+@register.filter
 def get(mapping: Any, key: Any) -> Any:
     """A mapping's value for a key held in a variable; None when absent."""
     return mapping.get(key) if hasattr(mapping, "get") else None

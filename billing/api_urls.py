@@ -1,0 +1,11 @@
+"""The API's addresses about money."""
+
+from django.urls import path
+
+from billing.api import SegmentsEndpoint, StatementEndpoint, UsageEndpoint
+
+urlpatterns = [
+    path("usage", UsageEndpoint.as_view(), name="api-usage"),
+    path("usage/segments", SegmentsEndpoint.as_view(), name="api-usage-segments"),
+    path("statement", StatementEndpoint.as_view(), name="api-statement"),
+]

@@ -1,0 +1,73 @@
+"""A month's usage as CSV that a spreadsheet opens without executing anything in it."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+from billing.usage import Cause, RunUse, Statement
+
+COLUMNS = [
+    "kind", "source", "attempt", "started_at", "ended_at", "end_reason", "device_seconds",
+    "tokens", "requests", "charged_usd", "refunded_usd", "net_usd", "note",
+]  # fmt: skip
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(DANGEROUS) else text
+
+
+def dollars(micro: int) -> str:
+    """Exact dollars for a cell: -140000 → "-0.140000"."""
+    whole, rest = divmod(abs(micro), 1_000_000)
+    return f"{'-' if micro < 0 else ''}{whole}.{rest:06d}"
+
+
+def statement_csv(statement: Statement) -> str:
+    """One row per attempt, deployment, credit and adjustment, then the total."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(statement))
+    return out.getvalue()
+
+
+def _rows(statement: Statement) -> Iterator[list[str]]:
+    for cause in statement.causes:
+        yield from _rows_of(cause)
+    for line in statement.others:
+        amounts = [dollars(line.amount_micro), dollars(0), dollars(line.amount_micro)]
+        yield [line.kind, *[""] * 8, *amounts, harmless(line.note)]
+    yield ["total", *[""] * 10, dollars(statement.total_micro), ""]
+
+
+def _rows_of(cause: Cause) -> Iterator[list[str]]:
+    """The attempts, and one row for whatever of the cause no attempt explains (all inference)."""
+    for use in cause.attempts:
+        yield _attempt(cause, use)
+    charged = cause.charged_micro - sum(use.charged_micro for use in cause.attempts)
+    refunded = cause.refunded_micro - sum(use.refunded_micro for use in cause.attempts)
+    if charged or refunded or cause.requests:
+        amounts = [dollars(charged), dollars(refunded), dollars(charged - refunded)]
+        counts = [str(cause.units), str(cause.requests)]
+        yield [cause.family, harmless(cause.source), *[""] * 5, *counts, *amounts, ""]
+
+
+def _attempt(cause: Cause, use: RunUse) -> list[str]:
+    run = use.run
+    return [
+        cause.family,
+        harmless(cause.source),
+        str(run.fence) if run else "",
+        run.started_at.isoformat() if run else "",
+        run.ended_at.isoformat() if run and run.ended_at else "",
+        run.end_reason if run else "",
+        f"{use.device_ms / 1000:.3f}",
+        "",
+        "",
+        dollars(use.charged_micro),
+        dollars(use.refunded_micro),
+        dollars(use.net_micro),
+        harmless("; ".join(use.notes)),
+    ]
