@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _train(options: argparse.Namespace, _output: IO[str], report: Reporter, stop: StopSignal) -> None:
+def _train(
+    options: argparse.Namespace, _output: IO[str], report: Reporter, stop: StopSignal
+) -> None:
     spec = _read_spec(options.spec)
     _quiet_threads(spec.threads)
     from engine.job import train
@@ -98,10 +100,14 @@ def _print(output: IO[str], answer: dict[str, Any]) -> None:
 def _read_spec(path: Path) -> TrainingSpec:
     try:
         return TrainingSpec.model_validate_json(path.read_bytes())
+    except OSError as error:
+        sentence = f"The job's settings cannot be read from {path.name}."
+        raise BadTrainingData("bad_spec", sentence) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "spec"
-        raise BadTrainingData("bad_spec", f"The job's settings are wrong: {place}: {first['msg']}.")
+        sentence = f"The job's settings are wrong: {place}: {first['msg']}."
+        raise BadTrainingData("bad_spec", sentence) from error
 
 
 def _claim_stdout() -> IO[str]:
@@ -136,9 +142,7 @@ def _failed(error: BaseException, report: Reporter) -> int:
         report(Failure(code="internal", sentence=sentence, fault="platform"))
         return CRASHED
     detail = getattr(error, "detail", None)
-    report(
-        Failure(code=error.code, sentence=error.sentence, fault=error.fault, detail=detail)
-    )
+    report(Failure(code=error.code, sentence=error.sentence, fault=error.fault, detail=detail))
     return _exit_code(error)
 
 

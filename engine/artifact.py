@@ -58,7 +58,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json((Path(folder) / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
-        raise BrokenArtifact(f"The folder {Path(folder).name!r} holds no whole artifact.") from error
+        raise BrokenArtifact(
+            f"The folder {Path(folder).name!r} holds no whole artifact."
+        ) from error
     if manifest.format > FORMAT:
         raise BrokenArtifact(
             f"The artifact has format {manifest.format}; this version reads up to {FORMAT}."

@@ -1,4 +1,4 @@
-"""What tuning must beat: guessing the commonest label, words with a linear model, a frozen encoder."""
+"""What tuning must beat: the commonest label, words with a linear model, a frozen encoder."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,8 @@ class Probe:
     def probabilities(self, embeddings: npt.NDArray[np.float32]) -> Floats:
         logits = embeddings.astype(np.float64) @ self.weights.T.astype(np.float64) + self.bias
         exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponents / exponents.sum(axis=1, keepdims=True)
+        shares: Floats = exponents / exponents.sum(axis=1, keepdims=True)
+        return shares
 
 
 def fit_probe(embeddings: npt.NDArray[np.float32], labels: Ints, label_count: int) -> Probe:

@@ -69,7 +69,9 @@ class CheckpointFolder:
         building = self.root / f".building-{folder.name}-{os.getpid()}"
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in network.items()}, building / NETWORK)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in network.items()}, building / NETWORK
+        )
         torch.save(optimizer, building / OPTIMIZER)
         if is_best:
             _link_or_copy(building / NETWORK, building / BEST)

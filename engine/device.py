@@ -1,6 +1,7 @@
 """What this machine computes with: device, number format, threads."""
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 import torch
 
 from engine.spec import TrainingSpec
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # Of glibc's malloc.h.
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,24 @@ def prepare_device(spec: TrainingSpec) -> Device:
     # On x86 without AMX this picks oneDNN's AVX-512 float32 kernels (twice MKL's speed on AMD)
     # at full precision; on AMX it allows bf16 products.
     torch.set_float32_matmul_precision("medium")
+    _keep_freed_memory()
     name = "cuda" if torch.cuda.is_available() else "cpu"
     wanted = spec.hyperparameters.precision
     return Device(name=name, bf16=wanted == "bf16" or (wanted == "auto" and _native_bf16(name)))
 
 
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse large blocks: returning them to the kernel after every step costs
+    seven thousand page faults a step, a tenth of the training time."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
 def _native_bf16(device_name: str) -> bool:
     if device_name == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:

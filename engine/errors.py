@@ -3,9 +3,7 @@
 from typing import Literal
 
 Fault = Literal["customer", "platform"]
-ErrorCode = Literal[
-    "bad_data", "out_of_memory", "diverged", "base_model_unavailable", "internal"
-]
+ErrorCode = Literal["bad_data", "out_of_memory", "diverged", "base_model_unavailable", "internal"]
 
 
 class EngineError(Exception):

@@ -124,9 +124,7 @@ def _refuse_unlearnable(spec: TrainingSpec, counts: Counter[str | None], *, rows
         )
 
 
-def _skipped_rows(
-    spec: TrainingSpec, texts: list[str], *, missing_targets: int
-) -> list[str]:
+def _skipped_rows(spec: TrainingSpec, texts: list[str], *, missing_targets: int) -> list[str]:
     empty = sum(not text for text in texts)
     warnings = []
     if empty:

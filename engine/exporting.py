@@ -109,7 +109,10 @@ def int8_verdict(rows: HeldOutRows, reference: Logits, quantised: Logits) -> Par
         and delta >= -max(LARGEST_ACCURACY_LOSS, 2 / count)
         and bool(np.isfinite(quantised).all())
     )
-    rule = f"labels agree on {SMALLEST_AGREEMENT:.0%}, accuracy falls {LARGEST_ACCURACY_LOSS:.0%} at most"
+    rule = (
+        f"labels agree on at least {SMALLEST_AGREEMENT:.0%},"
+        f" accuracy falls by {LARGEST_ACCURACY_LOSS:.0%} at most"
+    )
     return _parity(rows, reference, quantised, accepted=accepted, rule=rule)
 
 

@@ -73,7 +73,9 @@ def _expected_costs(prepared: Prepared) -> dict[Any, float]:
     return {
         "loading": 4.0,
         "preparing": 1 + speed * embedding + fitting,
-        "training": max(1e-3, speed * epochs * train_rows * mean_tokens / TRAINED_TOKENS_PER_SECOND),
+        "training": max(
+            1e-3, speed * epochs * train_rows * mean_tokens / TRAINED_TOKENS_PER_SECOND
+        ),
         "exporting": 6.0 * speed,
         "evaluating": 2 + fitting,
         "saving": 0.5,
@@ -218,5 +220,3 @@ def write_predictions(path: Path, given: Answers, rows: TestRows) -> None:
         }
     )
     pq.write_table(table, path)
-
-

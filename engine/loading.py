@@ -58,7 +58,9 @@ def _download(entry: BaseModelEntry, on_download: Callable[[], None]) -> Path:
 
     reference = entry.source.reference
     try:
-        return Path(snapshot_download(reference, allow_patterns=NEEDED_FILES, local_files_only=True))
+        return Path(
+            snapshot_download(reference, allow_patterns=NEEDED_FILES, local_files_only=True)
+        )
     except LocalEntryNotFoundError:
         on_download()
     try:

@@ -29,11 +29,13 @@ class Answers:
 
     @property
     def predicted(self) -> Ints:
-        return self.probabilities.argmax(axis=1)
+        labels: Ints = self.probabilities.argmax(axis=1)
+        return labels
 
     @property
     def confidence(self) -> Floats:
-        return self.probabilities.max(axis=1)
+        highest: Floats = self.probabilities.max(axis=1)
+        return highest
 
 
 def answers(true: npt.ArrayLike, probabilities: npt.ArrayLike) -> Answers:

@@ -39,6 +39,8 @@ class TextClassifierNetwork(nn.Module):
 class TrimmedEmbedding(nn.Module):
     """Only the rows in use learn; the others get no gradient anyway and cost optimiser time."""
 
+    position: Tensor
+
     def __init__(self, full: nn.Embedding, used: Tensor) -> None:
         super().__init__()
         position = torch.zeros(full.num_embeddings, dtype=torch.long)

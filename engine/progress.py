@@ -7,8 +7,8 @@ measured speed against that expectation corrects the estimate for everything sti
 import time
 from dataclasses import dataclass, field
 
-from engine.events import PhaseName, Progress, Reporter
 from engine.events import Phase as PhaseEvent
+from engine.events import PhaseName, Progress, Reporter
 
 SECONDS_BEFORE_ESTIMATING = 3.0
 

@@ -20,24 +20,28 @@ class SplitSpec(Frozen):
     """How rows are divided. Everything not held out is trained on: 85 / 5 / 10 by default."""
 
     seed: int = Field(
-        0, ge=0, le=2**32 - 1, title="Split seed", description="The same seed, the same split."
+        default=0,
+        ge=0,
+        le=2**32 - 1,
+        title="Split seed",
+        description="Same seed, same split.",
     )
     validation_fraction: float = Field(
-        0.05,
+        default=0.05,
         gt=0,
         le=0.4,
         title="Validation share",
         description="Rows that choose the best epoch; never trained on.",
     )
     test_fraction: float = Field(
-        0.10,
+        default=0.10,
         gt=0,
         le=0.5,
         title="Test share",
         description="Rows nobody looks at before the final report.",
     )
     column: str | None = Field(
-        None,
+        default=None,
         title="Split column",
         description="A column saying train, validation or test for each row, instead of a draw.",
     )
@@ -47,7 +51,7 @@ class Hyperparameters(Frozen):
     """How to train. The defaults are meant to win without tuning."""
 
     method: Literal["full", "probe"] = Field(
-        "full",
+        default="full",
         title="Method",
         description=(
             "full: every weight learns. probe: the base model stays as it is and only a linear"
@@ -55,28 +59,28 @@ class Hyperparameters(Frozen):
         ),
     )
     epochs: int = Field(
-        0,
+        default=0,
         ge=0,
         le=100,
         title="Epochs",
         description="Passes over the training rows. 0 chooses: 3, and more for small data.",
     )
     learning_rate: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         le=0.01,
         title="Learning rate",
         description="Of the base model's weights. 0 takes the base model's recommended rate.",
     )
     head_learning_rate: float = Field(
-        0.01,
+        default=0.01,
         gt=0,
         le=0.1,
         title="Head learning rate",
         description="Of the new layer on top, which starts from nothing and may learn faster.",
     )
     batch_tokens: int = Field(
-        512,
+        default=512,
         ge=32,
         le=131_072,
         title="Tokens per batch",
@@ -86,47 +90,47 @@ class Hyperparameters(Frozen):
         ),
     )
     max_length: int = Field(
-        256,
+        default=256,
         ge=8,
         le=8192,
         title="Longest text in tokens",
         description="Longer texts are cut. Shortened to what the base model can read.",
     )
     warmup_fraction: float = Field(
-        0.1,
+        default=0.1,
         ge=0,
         le=0.9,
         title="Warm-up share",
         description="Share of the steps in which the learning rate rises from zero.",
     )
     weight_decay: float = Field(
-        0.01,
+        default=0.01,
         ge=0,
         le=1,
         title="Weight decay",
         description="Pulls weights towards zero; not applied to biases, norms and embeddings.",
     )
     label_smoothing: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         lt=0.5,
         title="Label smoothing",
         description="Share of belief spread over the other labels; helps when labels are noisy.",
     )
     early_stopping_patience: int = Field(
-        2,
+        default=2,
         ge=0,
         le=100,
         title="Patience",
         description="Stop after this many epochs without a better validation score. 0: never.",
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto",
+        default="auto",
         title="Precision",
         description="auto takes bf16 where the device computes it natively, else fp32.",
     )
     seed: int = Field(
-        0, ge=0, le=2**32 - 1, title="Seed", description="The same seed, the same model."
+        default=0, ge=0, le=2**32 - 1, title="Seed", description="Same seed, same model."
     )
 
     def planned_epochs(self, train_rows: int) -> int:
@@ -145,15 +149,17 @@ class TrainingSpec(Frozen):
     data: Path = Field(description="Parquet file with all rows.")
     text_columns: list[str] = Field(min_length=1, description="Joined in this order.")
     target_column: str = Field(min_length=1)
-    base_model: str = Field("all-MiniLM-L6-v2", description="An id of engine.catalog.")
+    base_model: str = Field(default="all-MiniLM-L6-v2", description="An id of engine.catalog.")
     output: Path = Field(description="Artifact folder to create; must not exist.")
     work: Path = Field(description="Scratch folder; checkpoints live under checkpoints/.")
-    resume_from: Path | None = Field(None, description="A complete checkpoint folder.")
+    resume_from: Path | None = Field(default=None, description="A complete checkpoint folder.")
     split: SplitSpec = SplitSpec()
     hyperparameters: Hyperparameters = Hyperparameters()
-    threads: int | None = Field(None, ge=1, le=1024, description="None: as many as cores.")
-    checkpoint_seconds: float = Field(20, gt=0, description="Longest time without a checkpoint.")
-    nice: bool = Field(False, description="Yield the processor to other programs.")
+    threads: int | None = Field(default=None, ge=1, le=1024, description="None: as many as cores.")
+    checkpoint_seconds: float = Field(
+        default=20, gt=0, description="Longest wait for a checkpoint."
+    )
+    nice: bool = Field(default=False, description="Yield the processor to other programs.")
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:

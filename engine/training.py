@@ -30,7 +30,9 @@ SCORE = "validation_macro_f1"
 class Learner(Protocol):
     """What a task brings: rows with lengths, a network, a loss and a validation."""
 
-    network: torch.nn.Module
+    @property
+    def network(self) -> torch.nn.Module: ...
+
     lengths: list[int]  # Tokens (or other cost) of each training row.
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -111,7 +113,7 @@ class TrainingLoop:
         state = self.state
         self._set_learning_rates()
         loss = self._accumulate_gradients(batches)
-        torch.nn.utils.clip_grad_norm_(self._learner.network.parameters(), LARGEST_GRADIENT_NORM)
+        self._clip_gradients()
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         state.step += 1
@@ -134,6 +136,14 @@ class TrainingLoop:
                 " Lower the learning rates and launch again."
             )
         return total
+
+    def _clip_gradients(self) -> None:
+        """Like clip_grad_norm_, but leaves gradients alone when there is nothing to clip."""
+        parameters = list(self._learner.network.parameters())
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if norm > LARGEST_GRADIENT_NORM:
+            torch.nn.utils.clip_grads_with_norm_(parameters, LARGEST_GRADIENT_NORM, norm)
 
     def _set_learning_rates(self) -> None:
         """Linear warm-up, then linear decay to zero at the last step."""

@@ -20,45 +20,20 @@ from engine.checkpoints import CheckpointFolder, TrainingState, fingerprint
 from engine.device import Device, prepare_device
 from engine.events import Data, Reporter
 from engine.examples import Examples, read_examples
-from engine.metrics import Ints, averages, compare
+from engine.metrics import averages, compare
 from engine.network import TextClassifierNetwork, VocabularyTrim
 from engine.progress import JobClock
 from engine.spec import TrainingSpec
 from engine.splitting import Split, split
 from engine.stopping import StopSignal
+from engine.tokenised import TokenisedRows, tokenise
 from engine.training import LoopSettings, TrainingLoop
 
 VALIDATION_BATCH_TOKENS = 2048
-TOKENISE_AT_ONCE = 2000
 # Measured on two cores of a 2024 server processor (AVX-512 bf16), MiniLM: tokens per second.
 TRAINED_TOKENS_PER_SECOND = 4500.0
 EMBEDDED_TOKENS_PER_SECOND = 12_000.0
 SURE = 0.05
-
-
-@dataclass
-class TokenisedRows:
-    """Token ids of every usable row, cut to max_length."""
-
-    ids: list[npt.NDArray[np.int32]]
-    labels: Ints
-    max_length: int
-    cut_rows: int
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(ids) for ids in self.ids]
-
-    def padded(self, rows: npt.NDArray[np.int64], device: str) -> tuple[Tensor, Tensor]:
-        """Ids and mask, (rows, tokens), int64."""
-        longest = max(len(self.ids[row]) for row in rows)
-        ids = np.zeros((len(rows), longest), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for position, row in enumerate(rows):
-            length = len(self.ids[row])
-            ids[position, :length] = self.ids[row]
-            mask[position, :length] = 1
-        return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 @dataclass
@@ -103,7 +78,8 @@ class TextLearner:
         hyperparameters = self._prepared.spec.hyperparameters
         rate = hyperparameters.learning_rate
         rate = rate or catalog.find(self._prepared.spec.base_model).learning_rate
-        decayed, plain = [], []
+        decayed: list[torch.nn.Parameter] = []
+        plain: list[torch.nn.Parameter] = []
         for name, parameter in self.network.encoder.named_parameters():
             is_matrix = parameter.ndim > 1 and "embedding" not in name.casefold()
             (decayed if is_matrix else plain).append(parameter)
@@ -163,9 +139,7 @@ def prepare(spec: TrainingSpec, clock: JobClock, report: Reporter) -> Prepared:
             warnings=warnings,
         )
     )
-    return Prepared(
-        spec, examples, divided, tokenizer, rows, folder, device, network, warnings
-    )
+    return Prepared(spec, examples, divided, tokenizer, rows, folder, device, network, warnings)
 
 
 def _about(rows: TokenisedRows, divided: Split) -> list[str]:
@@ -181,17 +155,6 @@ def _about(rows: TokenisedRows, divided: Split) -> list[str]:
     return warnings
 
 
-def tokenise(tokenizer: Tokenizer, examples: Examples, max_length: int) -> TokenisedRows:
-    ids: list[npt.NDArray[np.int32]] = []
-    cut = 0
-    tokenizer.enable_truncation(max_length)
-    for start in range(0, len(examples.texts), TOKENISE_AT_ONCE):
-        for encoding in tokenizer.encode_batch(examples.texts[start : start + TOKENISE_AT_ONCE]):
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            cut += bool(encoding.overflowing)
-    return TokenisedRows(ids, np.asarray(examples.labels, dtype=np.int64), max_length, cut)
-
-
 def predict_logits(
     prepared: Prepared, rows: npt.NDArray[np.int64], check: Iterable[None] = ()
 ) -> npt.NDArray[np.float32]:
@@ -199,7 +162,9 @@ def predict_logits(
     return _in_batches(prepared, rows, prepared.network, check)
 
 
-def embed(prepared: Prepared, rows: npt.NDArray[np.int64], clock: JobClock) -> npt.NDArray[np.float32]:
+def embed(
+    prepared: Prepared, rows: npt.NDArray[np.int64], clock: JobClock
+) -> npt.NDArray[np.float32]:
     """Unit-length sentence embeddings (rows, hidden) of the encoder as it stands."""
 
     def embedding(ids: Tensor, mask: Tensor) -> Tensor:
@@ -218,7 +183,8 @@ def _in_batches(
     prepared: Prepared, rows: npt.NDArray[np.int64], compute: Any, check: Iterable[None]
 ) -> npt.NDArray[np.float32]:
     prepared.network.eval()
-    ticks, results = iter(check), {}
+    ticks = iter(check)
+    results: dict[int, npt.NDArray[np.float32]] = {}
     lengths = [len(prepared.rows.ids[row]) for row in rows]
     for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
         next(ticks, None)
@@ -228,9 +194,7 @@ def _in_batches(
     return np.stack([results[position] for position in range(len(rows))])
 
 
-def fit(
-    prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal
-) -> Trained:
+def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal) -> Trained:
     """Fit the probe, fine-tune unless only the probe was asked for, keep the better."""
     spec, divided = prepared.spec, prepared.split
     started_at = time.monotonic()
