@@ -1,0 +1,165 @@
+"""Fine-tunes on the wire: estimate, launch, watch, stop."""
+
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.access import require, viewer_of
+from accounts.models import User
+from projects.models import Dataset, DatasetVersion, Project
+from training import control
+from training.api_shapes import (
+    CheckpointAnswer,
+    EstimateAnswer,
+    EventAnswer,
+    JobAnswer,
+    JobRequest,
+    MetricsAnswer,
+    OneJobAnswer,
+)
+from training.job_listing import for_pages
+from training.launch import Estimate, LaunchRequest, estimate, launch
+from training.models import TrainingJob
+from training.offer import newest_ready
+from training.series import latest_values, points_of
+from web.api import listing
+
+
+def find_job(request: Request, job_id: UUID) -> TrainingJob:
+    return get_object_or_404(
+        for_pages(TrainingJob.objects.visible_to(viewer_of(request))), pk=job_id
+    )
+
+
+class JobsEndpoint(APIView):
+    @extend_schema(operation_id="list_training_jobs", responses=JobAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        """The team's fine-tunes, newest first; `?project=` and `?status=` narrow them."""
+        jobs = TrainingJob.objects.visible_to(viewer_of(request))
+        for name in ("project", "status"):
+            if value := request.query_params.get(name):
+                jobs = jobs.filter(**{name: value})
+        return listing(request, for_pages(jobs), lambda job: JobAnswer(job).data)
+
+    @extend_schema(
+        operation_id="launch_training_job", request=JobRequest, responses={201: OneJobAnswer}
+    )
+    def post(self, request: Request) -> Response:
+        """Launch a fine-tune. What is left out takes the suggested mapping and defaults."""
+        version, wanted = _asked(request)
+        user = request.user
+        assert isinstance(user, User)
+        job = launch(dataset_version=version, user=user, wanted=wanted, viewer=viewer_of(request))
+        return Response(OneJobAnswer(find_job(request, job.pk)).data, status=201)
+
+
+class EstimateEndpoint(APIView):
+    @extend_schema(
+        operation_id="estimate_training_job", request=JobRequest, responses=EstimateAnswer
+    )
+    def post(self, request: Request) -> Response:
+        """Will it fit, how long, how much; the body of a launch, and nothing is launched."""
+        version, wanted = _asked(request)
+        return Response(_estimate_answer(estimate(dataset_version=version, wanted=wanted)))
+
+
+def _asked(request: Request) -> tuple[DatasetVersion, LaunchRequest]:
+    """The dataset version and wishes of a body; 404 for what the caller cannot see."""
+    body = JobRequest(data=request.data)
+    body.is_valid(raise_exception=True)
+    viewer = viewer_of(request)
+    project = get_object_or_404(
+        Project.objects.visible_to(viewer), pk=body.validated_data["project"]
+    )
+    require(viewer, project.team, "write")
+    dataset = get_object_or_404(
+        Dataset.objects.visible_to(viewer).filter(project=project),
+        pk=body.validated_data["dataset"],
+    )
+    return newest_ready(dataset), body.wanted()
+
+
+def _estimate_answer(found: Estimate) -> dict[str, Any]:
+    return {
+        "fits": found.fits,
+        "allowed": found.allowed,
+        "seconds": {"low": found.seconds_low, "high": found.seconds_high},
+        "cost_micros": {"low": found.cost_low_micro, "high": found.cost_high_micro},
+        "memory_bytes": found.memory_bytes,
+        "available_bytes": found.available_bytes,
+        "reasons": found.reasons,
+        "sentence": found.sentence,
+    }
+
+
+class JobEndpoint(APIView):
+    @extend_schema(operation_id="get_training_job", responses=OneJobAnswer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        """One fine-tune as it is now."""
+        return Response(OneJobAnswer(find_job(request, job_id)).data)
+
+
+class EventsEndpoint(APIView):
+    @extend_schema(operation_id="list_training_job_events", responses=EventAnswer(many=True))
+    def get(self, request: Request, job_id: UUID) -> Response:
+        """What has happened, newest first."""
+        events = find_job(request, job_id).events.all()
+        return listing(request, events, lambda event: EventAnswer(event).data, order="-id")
+
+
+class MetricsEndpoint(APIView):
+    @extend_schema(operation_id="get_training_job_metrics", responses=MetricsAnswer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        """Every measured value over the steps, without what a lost attempt measured in vain."""
+        job = find_job(request, job_id)
+        return Response(
+            {
+                "object": "training_job.metrics",
+                "metrics": points_of(job),
+                "latest": latest_values(job),
+            }
+        )
+
+
+class CheckpointsEndpoint(APIView):
+    @extend_schema(
+        operation_id="list_training_job_checkpoints", responses=CheckpointAnswer(many=True)
+    )
+    def get(self, request: Request, job_id: UUID) -> Response:
+        """Saved states from which any machine can go on, newest first."""
+        saved = find_job(request, job_id).checkpoints.all()
+        return listing(request, saved, lambda one: CheckpointAnswer(one).data)
+
+
+class CancelEndpoint(APIView):
+    @extend_schema(operation_id="cancel_training_job", request=None, responses=OneJobAnswer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """End it for good; the meter stops now. 409 when it is already over."""
+        return _after(control.cancel, request, job_id)
+
+
+class PauseEndpoint(APIView):
+    @extend_schema(operation_id="pause_training_job", request=None, responses=OneJobAnswer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Stop for now with a checkpoint. 409 unless queued or running."""
+        return _after(control.pause, request, job_id)
+
+
+class ResumeEndpoint(APIView):
+    @extend_schema(operation_id="resume_training_job", request=None, responses=OneJobAnswer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Queue a paused one again; it goes on from its last checkpoint. 409 unless paused."""
+        return _after(control.resume, request, job_id)
+
+
+def _after(verb: Any, request: Request, job_id: UUID) -> Response:
+    """The job after one verb on it."""
+    job, viewer = find_job(request, job_id), viewer_of(request)
+    require(viewer, job.team, "write")
+    verb(job, viewer)
+    return Response(OneJobAnswer(find_job(request, job_id)).data)

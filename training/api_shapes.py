@@ -1,0 +1,214 @@
+"""The shapes of jobs and models on the wire. Named for their direction; the wire is not the table."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from training import schedule
+from training.costs import cost_of
+from training.launch import TASKS, LaunchRequest
+from training.models import Checkpoint, JobEvent, Status, TrainedModel, TrainingJob
+from web.api import BadParameter
+
+ALL_TASKS = (
+    "text-classification",
+    "text-regression",
+    "tabular-classification",
+    "tabular-regression",
+    "image-classification",
+    "text-generation",
+)
+# What another task would need: named in a refusal instead of being ignored.
+FOREIGN_FIELDS = ("feature_columns", "image_column")
+
+
+class JobRequest(serializers.Serializer[dict[str, Any]]):
+    """A fine-tune to estimate or launch. All but project, dataset and task may be left out."""
+
+    project = serializers.UUIDField()
+    dataset = serializers.UUIDField(help_text="Its newest ready version is used.")
+    task = serializers.CharField(
+        help_text=f"One of: {', '.join(ALL_TASKS)}. Now: {', '.join(TASKS)}."
+    )
+    name = serializers.CharField(max_length=120, required=False, allow_null=True)
+    text_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)
+    text_columns = serializers.ListField(
+        child=serializers.CharField(trim_whitespace=False), required=False, allow_null=True
+    )
+    feature_columns = serializers.ListField(
+        child=serializers.CharField(trim_whitespace=False), required=False, allow_null=True
+    )
+    image_column = serializers.CharField(required=False, allow_null=True)
+    target_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)
+    base_model = serializers.CharField(required=False, allow_null=True)
+    hyperparameters = serializers.DictField(required=False, allow_null=True)
+    compute = serializers.CharField(required=False, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, dict):
+            for name in data:
+                if name not in self.fields:
+                    known = ", ".join(self.fields)
+                    raise BadParameter(f"Unknown field {name!r}. Known: {known}.", param=str(name))
+        found: dict[str, Any] = super().to_internal_value(data)
+        return found
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["task"] not in TASKS:
+            raise BadParameter(
+                f"The task {attrs['task']!r} is not supported. Supported: {', '.join(TASKS)}.",
+                param="task",
+            )
+        for name in FOREIGN_FIELDS:
+            if attrs.get(name):
+                raise BadParameter(f"{name} means nothing to {attrs['task']}.", param=name)
+        if attrs.get("text_column") and attrs.get("text_columns"):
+            raise BadParameter("Send text_column or text_columns, not both.", param="text_columns")
+        return attrs
+
+    def wanted(self) -> LaunchRequest:
+        """Of a valid request."""
+        sent = self.validated_data
+        text_column = sent.get("text_column")
+        return LaunchRequest(
+            task=sent["task"],
+            name=sent.get("name"),
+            text_columns=[text_column] if text_column else sent.get("text_columns"),
+            target_column=sent.get("target_column"),
+            base_model=sent.get("base_model"),
+            hyperparameters=sent.get("hyperparameters") or {},
+            compute=sent.get("compute"),
+        )
+
+
+class SpanAnswer(serializers.Serializer[Any]):
+    low = serializers.IntegerField()
+    high = serializers.IntegerField()
+
+
+class EstimateAnswer(serializers.Serializer[Any]):
+    """Will it fit, how long, how much. `allowed` is false when `reasons` says why not."""
+
+    fits = serializers.BooleanField()
+    allowed = serializers.BooleanField()
+    seconds = SpanAnswer()
+    cost_micros = SpanAnswer(help_text="Micro-USD.")
+    memory_bytes = serializers.IntegerField()
+    available_bytes = serializers.IntegerField()
+    reasons = serializers.ListField(child=serializers.CharField())
+    sentence = serializers.CharField()
+
+
+class FailureAnswer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    sentence = serializers.CharField()
+
+
+class JobAnswer(serializers.Serializer[TrainingJob]):
+    """A fine-tune as it is now. Give it jobs that came through `for_pages`."""
+
+    object = serializers.CharField(default="training_job")
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    phase = serializers.SerializerMethodField()
+    progress = serializers.FloatField(help_text="0 to 1 over the whole job.")
+    eta_seconds = serializers.FloatField(help_text="Null while unknown.")
+    cost_micros = serializers.SerializerMethodField(help_text="Micro-USD, refunds taken off.")
+    refunded_micros = serializers.SerializerMethodField()
+    device_seconds = serializers.SerializerMethodField()
+    model = serializers.UUIDField(source="model_id")
+    failure = serializers.SerializerMethodField()
+    name = serializers.CharField()
+    project = serializers.UUIDField(source="project_id")
+    dataset = serializers.UUIDField(source="dataset_version.dataset_id")
+    dataset_version = serializers.IntegerField(source="dataset_version.number")
+    task = serializers.CharField()
+    base_model = serializers.CharField()
+    text_columns = serializers.ListField(source="recipe.text_columns", default=list)
+    target_column = serializers.CharField(source="recipe.target_column", default=None)
+    hyperparameters = serializers.DictField(source="recipe.hyperparameters", default=dict)
+    compute = serializers.CharField(source="compute_class_id")
+    estimate = serializers.DictField()
+    step = serializers.IntegerField()
+    total_steps = serializers.IntegerField()
+    epoch = serializers.FloatField()
+    epochs = serializers.IntegerField()
+    rows_per_second = serializers.FloatField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField()
+
+    def get_phase(self, job: TrainingJob) -> str | None:
+        return job.phase or None
+
+    def get_cost_micros(self, job: TrainingJob) -> int:
+        return cost_of(job).net_micro
+
+    def get_refunded_micros(self, job: TrainingJob) -> int:
+        return cost_of(job).refunded_micro
+
+    def get_device_seconds(self, job: TrainingJob) -> float:
+        return cost_of(job).device_seconds
+
+    @extend_schema_field(FailureAnswer(allow_null=True))
+    def get_failure(self, job: TrainingJob) -> dict[str, str] | None:
+        if job.failure_code is None:
+            return None
+        return {"code": job.failure_code, "sentence": job.failure_sentence}
+
+
+class OneJobAnswer(JobAnswer):
+    """The same with the reason a queued job waits, which is not worked out for lists."""
+
+    waiting = serializers.SerializerMethodField()
+
+    def get_waiting(self, job: TrainingJob) -> str | None:
+        return schedule.waiting(job) if job.status == Status.QUEUED else None
+
+
+class EventAnswer(serializers.Serializer[JobEvent]):
+    object = serializers.CharField(default="training_job.event")
+    id = serializers.CharField()
+    created_at = serializers.DateTimeField(source="at")
+    level = serializers.CharField()
+    kind = serializers.CharField()
+    message = serializers.CharField()
+    detail = serializers.DictField(source="data")
+
+
+class MetricsAnswer(serializers.Serializer[Any]):
+    """Every measured value by name, as [step, value] pairs in order."""
+
+    object = serializers.CharField(default="training_job.metrics")
+    metrics = serializers.DictField(child=serializers.ListField())
+    latest = serializers.DictField(child=serializers.FloatField())
+
+
+class CheckpointAnswer(serializers.Serializer[Checkpoint]):
+    object = serializers.CharField(default="training_job.checkpoint")
+    id = serializers.CharField()
+    step = serializers.IntegerField()
+    epoch = serializers.FloatField()
+    metrics = serializers.DictField()
+    is_best = serializers.BooleanField()
+    deleted_at = serializers.DateTimeField(help_text="When a newer one replaced its files.")
+    created_at = serializers.DateTimeField()
+
+
+class ModelAnswer(serializers.Serializer[TrainedModel]):
+    """A trained model."""
+
+    object = serializers.CharField(default="model")
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    project = serializers.UUIDField(source="project_id")
+    dataset = serializers.UUIDField(source="dataset_version.dataset_id")
+    dataset_version = serializers.IntegerField(source="dataset_version.number")
+    job = serializers.UUIDField(source="job.pk", default=None)
+    task = serializers.CharField()
+    base_model = serializers.CharField()
+    labels = serializers.ListField(child=serializers.CharField())
+    metrics = serializers.DictField()
+    artifact_bytes = serializers.IntegerField()
+    created_at = serializers.DateTimeField()

@@ -1,0 +1,66 @@
+"""Lists of jobs: their order, and one row of each for a table, in a fixed number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from billing.summary import Summary
+from training.costs import cost_of, with_costs
+from training.models import TrainingJob
+from training.series import sparklines
+
+SORTS: dict[str, tuple[str, list[Any]]] = {
+    "new": ("newest", ["-created_at"]),
+    "metric": ("accuracy", [F("model__metrics__accuracy").desc(nulls_last=True), "-created_at"]),
+    "cost": ("cost", ["-charged_micro", "-created_at"]),
+    "name": ("name", ["name", "-created_at"]),
+}
+
+
+@dataclass(frozen=True)
+class JobRow:
+    job: TrainingJob
+    task: str
+    percent: int
+    accuracy: float | None
+    line: str  # SVG points of the training loss.
+    cost: Summary
+
+
+def for_pages(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
+    """Jobs with everything that lists and pages name, so that showing them asks nothing more."""
+    return with_costs(jobs).select_related(
+        "team", "project", "dataset_version__dataset", "compute_class", "launched_by", "model"
+    )
+
+
+def sorted_by(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJob]:
+    _, order = SORTS.get(sort, SORTS["new"])
+    return jobs.order_by(*order)
+
+
+def rows_of(jobs: Iterable[TrainingJob]) -> list[JobRow]:
+    listed = list(jobs)
+    lines = sparklines(listed)
+    return [
+        JobRow(
+            job=job,
+            task=task_words(job.task),
+            percent=percent_of(job),
+            accuracy=job.model.metrics.get("accuracy") if job.model else None,
+            line=lines.get(job, ""),
+            cost=cost_of(job),
+        )
+        for job in listed
+    ]
+
+
+def task_words(task: str) -> str:
+    return task.replace("-", " ")
+
+
+def percent_of(job: TrainingJob) -> int:
+    """Whole percent, rounded down: 100 means done."""
+    return int(job.progress * 100)

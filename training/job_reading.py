@@ -1,0 +1,172 @@
+"""What the pages of a job say: its words, numbers and legal verbs, read once per page."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.timezone import now
+
+from accounts.access import can
+from accounts.models import ApiToken, User
+from billing.models import Rate
+from engine.spec import Hyperparameters
+from training import schedule
+from training.costs import cost_of, with_amounts
+from training.job_listing import percent_of, task_words
+from training.models import Evaluation, FailureCode, JobEvent, Status, TrainingJob
+from training.series import latest_values
+
+NEXT_STEPS = {
+    FailureCode.BAD_DATA: "Fix the data or the column mapping, then launch again.",
+    FailureCode.OUT_OF_MEMORY: (
+        "Lower the tokens per batch or the longest text, or choose a machine with more memory."
+    ),
+    FailureCode.DIVERGED: "Lower the learning rates, then launch again.",
+    FailureCode.BASE_MODEL_UNAVAILABLE: (
+        "Choose a base model that is installed on this server, or try again later."
+    ),
+    FailureCode.STORAGE_FULL: "Ask the operator of this server for more storage.",
+    FailureCode.WORKER_LOST: "Nothing is wrong with your data. Launch the job again.",
+    FailureCode.TIME_LIMIT: "Use fewer epochs or rows, or a faster machine.",
+    FailureCode.INTERNAL: "This is our fault, not your data's. Launch again, or tell support.",
+}
+SHOWN_EVENTS = 200
+
+
+@dataclass(frozen=True)
+class Verbs:
+    """What this viewer may do to the job now: a button is shown only where it is legal."""
+
+    pause: bool
+    resume: bool
+    cancel: bool
+
+
+def verbs_for(job: TrainingJob, viewer: User | ApiToken) -> Verbs:
+    if not can(viewer, job.team, "write"):
+        return Verbs(False, False, False)
+    return Verbs(
+        pause=job.status in (Status.QUEUED, Status.RUNNING),
+        resume=job.status == Status.PAUSED,
+        cancel=not job.is_finished,
+    )
+
+
+def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
+    """Everything in the part of the page that changes while the job moves."""
+    return {
+        "job": job,
+        "team": job.team,
+        "verbs": verbs_for(job, viewer),
+        "phase_line": phase_line(job),
+        "time_left": time_left(job),
+        "values": latest_values(job),
+        "cost": cost_of(job),
+        "next_step": NEXT_STEPS.get(FailureCode(job.failure_code)) if job.failure_code else "",
+        "last_word": _last_word(job),
+        "headline": _headline(job),
+        "label_count": len(job.data_facts.get("labels", [])),
+        "task_words": task_words(job.task),
+        "progress_percent": percent_of(job),
+        "resume_step": _resume_step(job),
+    }
+
+
+def phase_line(job: TrainingJob) -> str:
+    """One line on where the job stands, such as "Training · epoch 3 of 5 · step 912 / 1,425"."""
+    if job.status == Status.QUEUED:
+        return f"Queued · {schedule.waiting(job)}"
+    if job.status != Status.RUNNING:
+        step = f" at step {job.step:,} of {job.total_steps:,}" if job.total_steps else ""
+        return f"{Status(job.status).label}{step if job.status != Status.SUCCEEDED else ''}"
+    parts = [(job.phase or "starting").capitalize()]
+    if job.phase == "training" and job.epochs:
+        parts.append(f"epoch {max(1, int(job.epoch))} of {job.epochs}")
+    if job.phase == "training" and job.total_steps:
+        parts.append(f"step {job.step:,} / {job.total_steps:,}")
+    return " · ".join(parts)
+
+
+def time_left(job: TrainingJob) -> str:
+    """A cautious remaining time; "estimating…" until the engine knows one."""
+    if job.status != Status.RUNNING:
+        return ""
+    seconds = job.eta_seconds
+    if seconds is None:
+        return "estimating…"
+    if seconds < 50:
+        return "less than a minute left"
+    if seconds < 5400:
+        return f"about {max(1, round(seconds / 60))} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def configuration(job: TrainingJob) -> list[tuple[str, str]]:
+    """The exact parameters of this run, most asked for first."""
+    facts = job.data_facts
+    rows = [facts.get(f"{part}_rows") for part in ("train", "validation", "test")]
+    worker = job.attempts.order_by("-number").values_list("worker", flat=True).first()
+    listed = [
+        ("Base model", job.base_model),
+        ("Device", " · ".join(filter(None, [str(job.compute_class), worker]))),
+        ("Text", ", ".join(map(str, job.recipe.get("text_columns", [])))),
+        ("Label", str(job.recipe.get("target_column", ""))),
+    ]
+    if None not in rows:
+        listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
+    return listed + hyperparameters_of(job)
+
+
+def hyperparameters_of(job: TrainingJob) -> list[tuple[str, str]]:
+    """Every hyperparameter by its title; 0 and auto read "automatic" where they mean that."""
+    chosen = Hyperparameters.model_construct(**job.recipe.get("hyperparameters", {}))
+    automatic = {"epochs": 0, "learning_rate": 0, "precision": "auto"}
+    listed = []
+    for name, field in Hyperparameters.model_fields.items():
+        value = getattr(chosen, name)
+        is_automatic = name in automatic and value == automatic[name]
+        listed.append((field.title or name, "automatic" if is_automatic else f"{value}"))
+    return listed
+
+
+def history_of(job: TrainingJob) -> dict[str, Any]:
+    """Events, checkpoints, attempts and money: what has happened so far."""
+    events = list(job.events.order_by("-id")[:SHOWN_EVENTS])
+    return {
+        "job": job,
+        "team": job.team,
+        "events": events[::-1],
+        "more_events": len(events) == SHOWN_EVENTS,
+        "checkpoints": job.checkpoints.all(),
+        "attempts": with_amounts(job.attempts.all()),
+        "cost": cost_of(job),
+        "rate_micro": _hourly_rate_micro(job),
+    }
+
+
+def _last_word(job: TrainingJob) -> str:
+    """Why the job is paused or cancelled, as the event said."""
+    events = JobEvent.objects.filter(job=job, kind="status").order_by("-id")
+    return events.values_list("message", flat=True).first() or ""
+
+
+def _resume_step(job: TrainingJob) -> int | None:
+    """The step of the checkpoint that a paused job goes on from."""
+    if job.status != Status.PAUSED:
+        return None
+    checkpoint = schedule.latest_checkpoint(job)
+    return checkpoint.step if checkpoint else None
+
+
+def _headline(job: TrainingJob) -> str:
+    if job.model_id is None:
+        return ""
+    report = Evaluation.objects.filter(model=job.model_id).values_list("report", flat=True).last()
+    return str((report or {}).get("headline", ""))
+
+
+def _hourly_rate_micro(job: TrainingJob) -> int | None:
+    """Micro-USD for an hour of the job's machine."""
+    rate = Rate.objects.filter(sku=job.compute_class_id, valid__contains=now()).first()
+    if rate is None:
+        return None
+    return rate.nano_per_unit * 3600 * job.compute_class.devices // 1000

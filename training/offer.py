@@ -1,0 +1,92 @@
+"""What a launch would take, as a page shows it before the button is live."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+
+from accounts.access import can
+from accounts.models import User
+from projects.errors import DatasetNotReady
+from projects.models import Dataset, DatasetVersion, ImportStatus
+from training.errors import CannotLaunch, TeamFrozen
+from training.forms import LaunchForm
+from training.launch import Estimate, estimate
+from training.models import TrainingJob
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The three numbers (will it fit, how long, how much), or what is in the way."""
+
+    estimate: Estimate | None
+    blocker: str  # Short enough for the button; empty when it is live.
+    reasons: list[str]
+
+    @property
+    def is_live(self) -> bool:
+        return not self.blocker
+
+
+def offer_for(form: LaunchForm, viewer: User) -> Offer:
+    """Never raises for what the form holds: whatever is wrong becomes the blocker."""
+    version = form.version
+    team = version.dataset.project.team
+    if not form.is_valid():
+        return Offer(None, form.blocker, [])
+    try:
+        found = estimate(dataset_version=version, wanted=form.wanted())
+    except CannotLaunch as refusal:
+        return Offer(None, "Cannot launch", [refusal.sentence])
+    if team.frozen_at:
+        return Offer(found, "This team is on hold", [TeamFrozen.sentence])
+    if not can(viewer, team, "write"):
+        return Offer(found, "Your role may not launch", [])
+    if not found.fits:
+        return Offer(found, "Does not fit in memory", found.reasons)
+    if not found.allowed:
+        return Offer(found, "Not allowed now", found.reasons)
+    return Offer(found, "", [])
+
+
+def ready_version(viewer: object, dataset_id: object, number: str | None = None) -> DatasetVersion:
+    """The dataset's newest ready version, or the one with this number; 404 for strangers.
+
+    Raises DatasetNotReady while there is none.
+    """
+    dataset = get_object_or_404(Dataset.objects.visible_to(viewer), pk=dataset_id)
+    versions = dataset.versions.select_related("dataset__project__team")
+    if number and number.isascii() and number.isdigit() and len(number) < 9:
+        version = get_object_or_404(versions, number=int(number))
+        if version.status != ImportStatus.READY:
+            raise DatasetNotReady
+        return version
+    return newest_ready(dataset)
+
+
+def newest_ready(dataset: Dataset) -> DatasetVersion:
+    """The version that a launch without a number takes. Raises DatasetNotReady without one."""
+    versions = dataset.versions.select_related("dataset__project__team")
+    newest = versions.ready().order_by("-number").first()
+    if newest is not None:
+        return newest
+    latest = versions.order_by("-number").first()
+    if latest is not None and latest.status == ImportStatus.FAILED:
+        raise CannotLaunch(f"This dataset was not imported: {latest.failure_sentence}")
+    raise DatasetNotReady
+
+
+def first_choices(version: DatasetVersion, again: TrainingJob | None) -> dict[str, Any]:
+    """What the form starts with: an earlier job's settings, else the suggested mapping."""
+    names = {column["name"] for column in version.columns}
+    chosen: dict[str, Any] = again.recipe if again else version.profile.get("suggested") or {}
+    texts = [name for name in chosen.get("text_columns") or [] if name in names]
+    target = chosen.get("target_column")
+    return {
+        "name": f"{again.name} again"[:120] if again else "",
+        "text_columns": texts,
+        "target_column": target if target in names else "",
+        "base_model": again.base_model if again else "",
+        "compute": again.compute_class_id if again else "",
+        "hyperparameters": chosen.get("hyperparameters") or {},
+    }

@@ -1,0 +1,82 @@
+"""A job's measured values over its steps, as charts and the API show them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TypedDict
+
+from training.models import MetricPoint, TrainingJob
+
+MOST_POINTS = 1000  # Per series; a chart is narrower than that.
+LOSSES = ("train_loss", "validation_loss")
+Points = list[tuple[int, float]]
+
+
+class Series(TypedDict):
+    name: str
+    points: Points
+
+
+def points_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str, Points]:
+    """Each metric's (step, value) in order, without what a lost attempt measured in vain."""
+    rows = job.metrics.order_by("step", "attempt_number")
+    if names is not None:
+        rows = rows.filter(name__in=list(names))
+    kept_until = _kept_steps(job)
+    found: dict[str, dict[int, float]] = defaultdict(dict)
+    for name, attempt, step, value in rows.values_list("name", "attempt_number", "step", "value"):
+        if step <= kept_until.get(attempt, step):
+            found[name][step] = value
+    return {name: _thinned(list(points.items())) for name, points in found.items()}
+
+
+def loss_series(job: TrainingJob) -> list[Series]:
+    """The two curves of the loss chart; a curve without points is left out."""
+    points = points_of(job, LOSSES)
+    return [Series(name=name, points=points[name]) for name in LOSSES if name in points]
+
+
+def latest_values(job: TrainingJob) -> dict[str, float]:
+    """The newest value of each metric."""
+    newest = job.metrics.order_by("name", "-attempt_number", "-step").distinct("name")
+    return dict(newest.values_list("name", "value"))
+
+
+def sparklines(jobs: Iterable[TrainingJob]) -> dict[TrainingJob, str]:
+    """SVG points of each job's training loss in a box of 100 by 24, from one query."""
+    by_id = {job.pk: job for job in jobs}
+    rows = MetricPoint.objects.filter(job__in=by_id, name="train_loss")
+    values: dict[TrainingJob, dict[int, float]] = defaultdict(dict)
+    for job_id, step, value in rows.order_by("step", "attempt_number").values_list(
+        "job_id", "step", "value"
+    ):
+        values[by_id[job_id]][step] = value
+    return {job: _polyline(_thinned(list(steps.items()), 60)) for job, steps in values.items()}
+
+
+def _kept_steps(job: TrainingJob) -> dict[int, int]:
+    """By attempt, the last step that a later attempt went on from; absent: all of it counts."""
+    kept: dict[int, int] = {}
+    lowest: int | None = None
+    for attempt in sorted(job.attempts.all(), key=lambda one: -one.number):
+        if lowest is not None:
+            kept[attempt.number] = lowest
+        resumed = attempt.resumed_from_step or 0
+        lowest = resumed if lowest is None else min(lowest, resumed)
+    return kept
+
+
+def _thinned(points: Points, most: int = MOST_POINTS) -> Points:
+    """Evenly spaced points, the last always among them."""
+    stride = -(-len(points) // most) or 1
+    return points[(len(points) - 1) % stride :: stride]
+
+
+def _polyline(points: Points) -> str:
+    if len(points) < 2:
+        return ""
+    steps, values = [step for step, _ in points], [value for _, value in points]
+    width, height = max(steps) - min(steps) or 1, max(values) - min(values) or 1.0
+    return " ".join(
+        f"{(step - min(steps)) / width * 100:.1f},{23 - (value - min(values)) / height * 22:.1f}"
+        for step, value in points
+    )
