@@ -35,7 +35,7 @@ def all_services(
 ) -> list[Service]:
     """Web, models, worker, trainer and beat."""
     celery_environment = environment | _NO_ROOT_WARNING
-    web = ["--interface", "asgi", "config.asgi:application", "--host", host, "--port", str(port)]
+    web = ["--interface", "asginl", "config.asgi:application", "--host", host, "--port", str(port)]
     schedule = str(var / "celerybeat-schedule")
     return [
         Service("web", [f"{BIN}/granian", *web, "--workers-kill-timeout", "3"], environment),

@@ -44,7 +44,7 @@ class _Run:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     due_at: float = 0.0
-    pause_seconds: float = FIRST_PAUSE_SECONDS
+    pause_seconds: float = field(default_factory=lambda: FIRST_PAUSE_SECONDS)
 
 
 @dataclass
@@ -72,9 +72,7 @@ class Supervisor:
                     self._look_after(run)
                 self.every_tick()
         finally:
-            # Impatient second interrupts would leave processes behind.
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
+            ignore_interrupts()
             self.stopping.set()
             self._end()
 
@@ -131,6 +129,12 @@ class Supervisor:
         leftovers.end_all(self.var)
         for process in running:
             process.wait()
+
+
+def ignore_interrupts() -> None:
+    """From now on: an impatient second Ctrl-C would leave processes behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _reason(code: int) -> str:

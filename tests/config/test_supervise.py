@@ -1,0 +1,131 @@
+"""Restarting and ending processes; and what an earlier run, killed, left behind."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config import leftovers, supervise
+from config.running import AlreadyRunning, only_one, stop, write_record
+from config.supervise import Service, Supervisor
+
+# A child in a session of its own, whose parent then sleeps, too.
+BROODING = """
+import subprocess, sys, time
+sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+child = subprocess.Popen(sleep, start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def eventually(happens: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if happens():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def marked_environment(var: Path) -> dict[str, str]:
+    return dict(os.environ) | {leftovers.MARK: str(var)}
+
+
+@contextmanager
+def running(supervisor: Supervisor) -> Iterator[None]:
+    """The supervisor, run as in the main thread but for the signals that only that one may set."""
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        supervisor.stopping.set()
+        thread.join(30)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(supervise, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(supervise, "ignore_interrupts", lambda: None)
+
+
+def test_a_process_that_ends_is_started_again(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    code = f"open({str(starts)!r}, 'a').write('x')"
+    service = Service("brief", [sys.executable, "-c", code], marked_environment(tmp_path))
+    with running(Supervisor([service], tmp_path)):
+        assert eventually(lambda: starts.exists() and len(starts.read_text()) >= 2)
+
+
+def test_what_a_service_prints_appears_under_its_name(tmp_path: Path) -> None:
+    code = "import time; print('hello', flush=True); time.sleep(60)"
+    service = Service("speaker", [sys.executable, "-c", code], marked_environment(tmp_path))
+    supervisor = Supervisor([service], tmp_path)
+    said: list[tuple[object, ...]] = []
+    supervisor.say = lambda *words: said.append(words)  # type: ignore[method-assign]
+    with running(supervisor):
+        assert eventually(lambda: any(words[:2] == ("hello", "speaker") for words in said))
+
+
+def test_stopping_ends_grandchildren_in_sessions_of_their_own(tmp_path: Path) -> None:
+    service = Service("brood", [sys.executable, "-c", BROODING], marked_environment(tmp_path))
+    with running(Supervisor([service], tmp_path)):
+        assert eventually(lambda: len(leftovers.marked(tmp_path)) == 2)
+    assert leftovers.marked(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_found_and_ended(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", BROODING], env=marked_environment(tmp_path), stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    orphan = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert orphan.is_running()
+    assert leftovers.end_all(tmp_path) == 1
+    assert leftovers.marked(tmp_path) == []
+
+
+def test_another_installations_processes_are_left_alone(tmp_path: Path) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(sleeper, env=marked_environment(tmp_path / "other")) as other:
+        leftovers.end_all(tmp_path)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_one_that_will_not_end_is_killed(tmp_path: Path) -> None:
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN)"
+    code = f"{deaf}; print(1, flush=True); time.sleep(60)"
+    stubborn = subprocess.Popen(
+        [sys.executable, "-c", code], env=marked_environment(tmp_path), stdout=subprocess.PIPE
+    )
+    assert stubborn.stdout is not None
+    stubborn.stdout.readline()
+    leftovers.end_all(tmp_path, grace_seconds=0.2)
+    stubborn.communicate(timeout=10)
+    assert stubborn.returncode == -9
+
+
+def test_an_installation_runs_once(tmp_path: Path) -> None:
+    with only_one(tmp_path):
+        write_record(tmp_path, "http://localhost:8000")
+        with pytest.raises(AlreadyRunning, match="http://localhost:8000"), only_one(tmp_path):
+            pass
+    with only_one(tmp_path):
+        pass
+
+
+def test_stopping_what_does_not_run_is_no_error(tmp_path: Path) -> None:
+    stop(tmp_path)
