@@ -147,7 +147,9 @@ class ApiToken(models.Model):
         return hashlib.sha256(secret.encode()).hexdigest()
 
     @classmethod
-    def issue(cls, *, team: Team, created_by: User, name: str, **facts: Any) -> tuple[Self, str]:
+    def issue(
+        cls, *, team: Team, created_by: User, name: str, **facts: Any
+    ) -> "tuple[ApiToken, str]":
         """A new token row and its secret, which exists nowhere else afterwards."""
         secret = cls.SECRET_PREFIX + secrets.token_urlsafe(32)
         token = cls.objects.create(

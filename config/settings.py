@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import django_stubs_ext
 
@@ -105,14 +106,13 @@ TEMPLATES = [
 _running = None if env.optional("DATABASE_URL") else embedded.endpoints(VAR_DIR)
 DATABASE_URL = env.optional("DATABASE_URL") or (_running.database_url if _running else "")
 REDIS_URL = env.optional("REDIS_URL") or (_running.redis_url if _running else "")
-DATABASES = (
+DATABASES: dict[str, dict[str, Any]] = (
     {"default": env.database_from(DATABASE_URL)}
     if DATABASE_URL
     # Commands that need no database (makemigrations --check aside) still start without one.
     else {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "lathe"}}
 )
 DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
-DATABASES["default"].setdefault("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}

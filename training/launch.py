@@ -23,7 +23,6 @@ from training.models import ComputeClass, TrainingJob
 
 TASKS = ("text-classification",)
 DEFAULT_BASE_MODEL = "all-MiniLM-L6-v2"
-CHARACTERS_PER_TOKEN = 4.0  # English prose with a word-piece tokenizer; a rough constant.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,7 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     if version.status != ImportStatus.READY:
         raise DatasetNotReady
     suggested = version.profile.get("suggested") or {}
-    recipe = {
+    recipe: dict[str, Any] = {
         "task": _task(wanted.task or "text-classification"),
         "text_columns": wanted.text_columns or suggested.get("text_columns") or [],
         "target_column": wanted.target_column or suggested.get("target_column") or "",
@@ -193,12 +192,12 @@ def _estimate(version: DatasetVersion, plan: Plan) -> Estimate:
     )
     expected = engine_estimate(
         rows=version.rows or 0,
-        mean_tokens=max(1.0, characters / CHARACTERS_PER_TOKEN),
+        mean_characters=characters,
         labels=facts.get(plan.recipe["target_column"], {}).get("unique") or 2,
         hyperparameters=plan.hyperparameters,
         base_model=plan.entry.id,
-        device=plan.compute_class.device,
-        memory_bytes_available=plan.compute_class.memory_bytes,
+        device="cuda" if plan.compute_class.device == "cuda" else "cpu",
+        memory_limit_bytes=plan.compute_class.memory_bytes,
     )
     costs = [
         _cost(plan.compute_class, seconds)

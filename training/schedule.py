@@ -1,6 +1,8 @@
 """Who runs next: the queue is the table, a message only says that there may be work."""
 
+import logging
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -8,12 +10,15 @@ from django.db import transaction
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils.timezone import now
+from kombu.exceptions import OperationalError
 
 from billing import budget as budgets
 from billing import metering
 from billing.errors import CapReached
 from training.models import Attempt, Checkpoint, ComputeClass, Status, TrainingJob, Worker
 from training.tasks import work
+
+logger = logging.getLogger(__name__)
 
 SILENT_AFTER = timedelta(minutes=2)  # A trainer says hello at every nudge, every few seconds.
 PAUSED_AT_CAP = "Paused: the team's monthly spend cap is reached. Raise the cap, then resume."
@@ -50,7 +55,7 @@ def _next_waiting(compute_class: str, passed_over: list[UUID]) -> TrainingJob | 
     )
 
 
-def _running_of_same_team() -> QuerySet[TrainingJob]:
+def _running_of_same_team() -> QuerySet[TrainingJob, Any]:
     return (
         TrainingJob.objects.filter(team=OuterRef("team"), status=Status.RUNNING)
         .order_by()
@@ -95,9 +100,16 @@ def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
 
 def nudge(job: TrainingJob) -> None:
     """Tell the trainers of the job's class, once the transaction commits."""
-    work.apply_async_on_commit(
-        (job.compute_class_id,), queue=job.compute_class.queue, expires=60, ignore_result=True
-    )
+    code, queue = job.compute_class_id, job.compute_class.queue
+    transaction.on_commit(lambda: send_nudge(code, queue))
+
+
+def send_nudge(code: str, queue: str) -> None:
+    """One message. A broker that is away is no reason to fail: beat sends the nudge again."""
+    try:
+        work.apply_async((code,), queue=queue, expires=60, retry=False)
+    except OperationalError as unreachable:
+        logger.warning("Could not nudge %s: %s", queue, unreachable)
 
 
 def nudge_waiting() -> None:
@@ -108,7 +120,7 @@ def nudge_waiting() -> None:
         .distinct()
         .order_by()
     ):
-        work.apply_async((code,), queue=f"compute.{code}", expires=10)
+        send_nudge(code, f"compute.{code}")
 
 
 def greet(worker: str, compute_class: str) -> None:

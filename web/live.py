@@ -7,7 +7,7 @@ channel name; the page then asks for its fragment again, so a lost or merged not
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -33,7 +33,7 @@ class Hub:
         self._listener: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
-    def watch(self, channel: str) -> "contextlib.AbstractContextManager[asyncio.Event]":  # type: ignore[misc]
+    def watch(self, channel: str) -> Iterator[asyncio.Event]:
         """An event that is set at every notice for the channel."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.get_running_loop().create_task(self._listen())

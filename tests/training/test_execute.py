@@ -18,12 +18,13 @@ pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True),
 
 
 @pytest.fixture
-def trainer() -> Iterator[type[Trainer]]:
+def trainer(models_folder) -> Iterator[type[Trainer]]:
+    """Starts trainers on a tiny base model; none outlives its test."""
     started: list[Trainer] = []
 
     class Started(Trainer):
         def __init__(self, **changes: str) -> None:
-            super().__init__(**changes)
+            super().__init__(LATHE_MODELS_DIR=str(models_folder), **changes)
             started.append(self)
 
     yield Started
@@ -34,8 +35,10 @@ def trainer() -> Iterator[type[Trainer]]:
 @pytest.fixture
 def long_job(job: TrainingJob) -> TrainingJob:
     """A job that trains long enough to be killed, and saves its state every second."""
-    job.recipe |= {"hyperparameters": {"epochs": 40, "early_stopping_patience": 0}}
-    job.recipe |= {"checkpoint_seconds": 1}
+    job.recipe |= {
+        "hyperparameters": {"epochs": 100, "early_stopping_patience": 0, "batch_tokens": 32},
+        "checkpoint_seconds": 1,
+    }
     job.save()
     return job
 
@@ -176,7 +179,7 @@ def test_the_customers_bad_data_fails_with_a_sentence_and_is_billed(job, trainer
 
 
 def test_two_trainers_on_one_job_give_one_attempt(long_job, trainer):
-    long_job.recipe |= {"hyperparameters": {"epochs": 3}}
+    long_job.recipe |= {"hyperparameters": {"epochs": 30, "batch_tokens": 32}}
     long_job.save()
     both = [trainer(), trainer()]
     for process in both:

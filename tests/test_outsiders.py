@@ -1,0 +1,145 @@
+"""Every URL, walked by people who have no business there."""
+
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import ApiToken, Invitation
+from inference.models import Deployment
+from training.models import Evaluation, TrainedModel
+
+PUBLIC = {
+    "landing", "pricing", "healthz", "api-schema", "api-docs",
+    "account_login", "account_signup", "account_logout", "account_reset_password",
+    "account_reset_password_done", "account_inactive", "account_email_verification_sent",
+    "account_confirm_email", "account_reset_password_from_key",
+    "account_reset_password_from_key_done", "account_reauthenticate", "account_confirm_login_code",
+    "account_request_login_code", "account_signup_by_passkey",
+}  # fmt: skip
+
+
+def walk(patterns: list, prefix: str = "", space: str = "") -> Iterator[tuple[str, str]]:
+    """(full route, full name) of every URL."""
+    for entry in patterns:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            inner = f"{space}{entry.namespace}:" if entry.namespace else space
+            yield from walk(entry.url_patterns, route, inner)
+        elif isinstance(entry, URLPattern):
+            yield route, f"{space}{entry.name or ''}"
+
+
+def concrete(route: str, values: dict[str, str]) -> str:
+    """A path for a route, with Acme's own ids in the places where ids go."""
+    path = re.sub(r"\^|\$|\\Z|\\", "", route)
+
+    def fill(match: re.Match[str]) -> str:
+        name = match.group("name")
+        return values.get(name, values.get(name.removesuffix("_id"), str(uuid.uuid4())))
+
+    path = re.sub(r"<(?:\w+:)?(?P<name>\w+)>", fill, path)
+    return "/" + re.sub(r"\(\?P<(?P<name>\w+)>[^)]*\)", fill, path)
+
+
+@pytest.fixture
+def things(team, project, dataset, dataset_version, job, alice, bob, token):
+    """One of everything, all Acme's."""
+    model = TrainedModel.objects.create(
+        team=team, project=project, dataset_version=dataset_version, name="m",
+        task="text-classification", base_model="all-MiniLM-L6-v2", artifact_key="artifacts/none",
+    )  # fmt: skip
+    Evaluation.objects.create(model=model, report={})
+    deployment = Deployment.objects.create(team=team, project=project, model=model, name="intents")
+    return {
+        "slug": team.slug, "project": str(project.pk), "dataset": str(dataset.pk),
+        "version": str(dataset_version.pk), "job": str(job.pk), "model": str(model.pk),
+        "deployment": str(deployment.pk), "token": str(token.pk), "user": str(bob.pk),
+        "membership": str(bob.memberships.get().pk), "name": "intents", "pk": str(job.pk),
+    }  # fmt: skip
+
+
+def routes() -> list[tuple[str, str]]:
+    ours = walk(get_resolver().url_patterns)
+    return [(route, name) for route, name in ours if not route.startswith("admin/")]
+
+
+def test_the_walk_finds_every_family_of_pages():
+    names = {name.partition(":")[0] for _, name in routes() if ":" in name}
+    assert {"accounts", "projects", "billing", "training", "inference"} <= names
+
+
+@pytest.mark.parametrize("method", ["get", "post", "patch", "delete"])
+def test_a_signed_in_stranger_gets_nothing_of_acme(things, mallory, client_of, method):
+    client: Client = client_of(mallory)
+    seen = {}
+    for route, name in routes():
+        path = concrete(route, things)
+        is_acmes = any(value in path for key, value in things.items() if key != "name")
+        if name in PUBLIC or route.startswith(("accounts/", "api/", "v1/")) or not is_acmes:
+            continue
+        seen[f"{method} {path}"] = getattr(client, method)(path).status_code
+    assert len(seen) > 25
+    assert {key: code for key, code in seen.items() if code not in {403, 404, 405}} == {}
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+def test_a_strangers_token_gets_nothing_of_acme(things, mallory_token, api, method):
+    client = api(mallory_token)
+    seen = {}
+    for route, _ in routes():
+        path = concrete(route, things)
+        is_acmes = any(
+            value in path for key, value in things.items() if key not in {"name", "slug"}
+        )
+        if route.startswith("api/v1/") and is_acmes:
+            seen[f"{method} {path}"] = getattr(client, method)(path, {}).status_code
+    assert len(seen) > 10
+    assert {key: code for key, code in seen.items() if code not in {403, 404, 405}} == {}
+
+
+def test_nobody_gets_in_without_signing_in(things, client):
+    seen = {}
+    for route, name in routes():
+        if name in PUBLIC or route.startswith(("accounts/", "v1/", "api/schema", "api/docs")):
+            continue
+        answer = client.get(concrete(route, things))
+        seen[concrete(route, things)] = (answer.status_code, answer.get("Location", ""))
+    wrong = {
+        path: (code, where)
+        for path, (code, where) in seen.items()
+        if code not in {401, 403, 404, 405}
+        and not (code == 302 and "login" in where)
+        and not path.startswith(("/static", "/invitations", "/join"))
+    }
+    assert wrong == {}
+
+
+def test_a_viewer_changes_nothing(things, vera, client_of):
+    client = client_of(vera)
+    before = (
+        ApiToken.objects.filter(revoked_at=None).count(),
+        Deployment.objects.serving().count(),
+    )
+    seen = {}
+    for route, name in routes():
+        path = concrete(route, things)
+        is_acmes = any(value in path for key, value in things.items() if key != "name")
+        if is_acmes and not route.startswith(("accounts/", "api/", "v1/")):
+            seen[f"{name} {path}"] = client.post(
+                path, {"name": "x", "model": things["model"]}
+            ).status_code
+    allowed = {403, 404, 405}
+    # Leaving a team and asking a model are everybody's; a form with errors changes nothing.
+    wrong = {k: c for k, c in seen.items() if c not in allowed}
+    assert {
+        k
+        for k in wrong
+        if not k.startswith(("training:estimate", "inference:ask", "accounts:leave"))
+    } == set()
+    after = (ApiToken.objects.filter(revoked_at=None).count(), Deployment.objects.serving().count())
+    assert before == after
+    assert not Invitation.objects.exists()

@@ -1,0 +1,1 @@
+from tests.engine.conftest import models_folder  # noqa: F401
