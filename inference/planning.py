@@ -95,7 +95,8 @@ def _deploy_if_finished(plan: DeploymentPlan, job: TrainingJob) -> None:
         _settle(plan, f"Deployed as {plan.name}.")
         notify(job.channel)
     elif job.is_finished:
-        _settle(plan, f"Given up: the job {job.get_status_display().lower()}.")
+        what_happened = "failed" if job.status == Status.FAILED else "was cancelled"
+        _settle(plan, f"Given up: the job {what_happened}.")
 
 
 def _deployed(plan: DeploymentPlan, job: TrainingJob) -> Deployment:

@@ -187,7 +187,7 @@ class ModelsApp:
         caller = await self._caller(exchange)
         name = exchange.query("model")
         if not name:
-            raise Refusal(400, "invalid_parameter", "Say which: /v1/info?model=…", param="model")
+            raise Refusal(400, "invalid_parameter", "Say which model: /v1/info?model=NAME.", param="model")
         target = await self.directory.target(caller.team_id, name)
         model = await self.shelf.get(target.model_id, target.artifact_key)
         labels = model.classifier.labels

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -15,7 +16,10 @@ class DatabaseThreads:
     """Each thread keeps its connection; one that broke is closed, so that the next call reconnects."""
 
     def __init__(self, threads: int = 2) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        self._opened: list[BaseDatabaseWrapper] = []  # One for each thread.
+        self._threads = ThreadPoolExecutor(
+            threads, thread_name_prefix="database", initializer=self._remember_connection
+        )
 
     async def run(
         self,
@@ -36,3 +40,9 @@ class DatabaseThreads:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)
+        for opened in self._opened:
+            opened.inc_thread_sharing()  # Its thread is gone; nobody else uses it any more.
+            opened.close()
+
+    def _remember_connection(self) -> None:
+        self._opened.append(connections["default"])
