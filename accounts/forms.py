@@ -28,7 +28,7 @@ class SignupExtras(forms.Form):
 
 
 class ApiTokenForm(forms.Form):
-    LIVES = [("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "Never")]
+    LIVES = [("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("never", "Never")]
 
     name = forms.CharField(
         max_length=80,
@@ -41,11 +41,11 @@ class ApiTokenForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one scope."},
     )
-    days = forms.ChoiceField(label="Expires after", choices=LIVES, initial="90", required=False)
+    days = forms.ChoiceField(label="Expires after", choices=LIVES, initial="90")
 
     def expires_at(self) -> datetime | None:
         days = self.cleaned_data["days"]
-        return now() + timedelta(days=int(days)) if days else None
+        return None if days == "never" else now() + timedelta(days=int(days))
 
 
 class InvitationForm(forms.Form):
