@@ -79,7 +79,7 @@ def up(var: Path) -> None:
 
 def choose_ports() -> Ports:
     """8000 and 8001 or the next free ones; a port asked for by PORT is never replaced."""
-    wanted = env.integer("PORT", 0)
+    wanted = env.integer("PORT", 0) if env.optional("PORT") else 0
     if wanted and not is_free(wanted):
         raise UpError(f"Port {wanted} is in use{_user_of(wanted)}. Choose another: make up PORT=…")
     web = wanted or _next_free(FIRST_PORT)
