@@ -1,0 +1,244 @@
+"""What a client sees through the web process, with a real models process behind it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+from django.db.models import Sum
+
+from billing.models import UsageEvent
+from inference import passes
+from inference.passthrough import with_inference
+from tests.inference.processes import PROJECT, free_port, models_process
+
+needs_database = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+
+
+async def django_stands_here(scope, receive, send):
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"django"})
+
+
+def through_web(settings, port, talk, token=None):
+    settings.MODELS_URL = f"http://127.0.0.1:{port}"
+    headers = {"authorization": f"Bearer {token.secret}"} if token else {}
+
+    async def whole():
+        transport = httpx.ASGITransport(with_inference(django_stands_here))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://web", headers=headers, timeout=30
+        ) as client:
+            return await talk(client)
+
+    return asyncio.run(whole())
+
+
+def test_only_inference_is_taken_from_django(settings):
+    async def talk(client):
+        paths = ("/", "/v1/files", "/v1/modelsx", "/healthz", "/metrics", "/v1/classify/x")
+        return [(await client.get(path)).status_code for path in paths]
+
+    assert through_web(settings, free_port(), talk) == [299] * 6
+
+
+def test_models_being_down_is_503_in_the_error_shape_with_a_time_to_come_back(settings):
+    async def talk(client):
+        return await client.post("/v1/classify", json={"model": "a", "input": "b"})
+
+    answer = through_web(settings, free_port(), talk)
+    assert answer.status_code == 503
+    assert answer.json()["error"]["type"] == "server_error"
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_too_large_a_body_is_413_before_it_is_read_whole(settings):
+    settings.MODELS_MAX_BODY_BYTES = 10_000
+    listener = free_port()
+    sent = 0
+
+    async def swallow(reader, writer):
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    async def parts():
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1000
+            yield b" " * 1000
+
+    async def talk(client):
+        server = await asyncio.start_server(swallow, "127.0.0.1", listener)
+        answer = await client.post("/v1/classify", content=parts())
+        server.close()
+        return answer
+
+    answer = through_web(settings, listener, talk)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "request_too_large"
+
+
+def test_half_an_answer_is_never_passed_off_as_a_whole_one(settings):
+    port = free_port()
+
+    async def break_off(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    async def talk(client):
+        server = await asyncio.start_server(break_off, "127.0.0.1", port)
+        try:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get("/v1/models")
+        finally:
+            server.close()
+
+    through_web(settings, port, talk)
+
+
+def test_neither_cookies_nor_playground_passes_from_outside_reach_the_models_process(settings):
+    port = free_port()
+    heads = []
+
+    async def note(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-kept: yes\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async def talk(client):
+        server = await asyncio.start_server(note, "127.0.0.1", port)
+        headers = {passes.HEADER: "x", "cookie": "sessionid=1", "x-mine": "yes"}
+        answer = await client.get("/v1/models/a%2Fb?x=1", headers=headers)
+        server.close()
+        return answer
+
+    answer = through_web(settings, port, talk)
+    (head,) = heads
+    assert head.startswith(b"GET /v1/models/a%2Fb?x=1 HTTP/1.1\r\n")
+    assert b"x-mine: yes" in head.lower()
+    assert b"sessionid" not in head
+    assert passes.HEADER.encode() not in head.lower()
+    assert answer.headers["x-kept"] == "yes"
+
+
+@needs_database
+@pytest.mark.slow
+def test_a_killed_models_process_is_503_for_a_moment_and_then_answers_again(
+    deployment, token, settings
+):
+    port = free_port()
+    body = {"model": "intents", "input": "my card"}
+
+    async def ask(client):
+        return await client.post("/v1/classify", json=body)
+
+    async def ask_while_it_dies(client, process):
+        asking = [asyncio.create_task(keep_asking(client)) for _ in range(8)]
+        await asyncio.sleep(1.5)
+        process.kill()
+        return [status for statuses in await asyncio.gather(*asking) for status in statuses]
+
+    async def keep_asking(client):
+        statuses, deadline = [], time.monotonic() + 3
+        while time.monotonic() < deadline:
+            answer = await ask(client)
+            assert answer.headers["content-type"] == "application/json"
+            if answer.status_code != 200:
+                assert answer.headers["retry-after"]
+                assert answer.json()["error"]["message"]
+                await asyncio.sleep(0.05)
+            statuses.append(answer.status_code)
+        return statuses
+
+    with models_process(port) as process:
+        statuses = through_web(
+            settings, port, lambda client: ask_while_it_dies(client, process), token
+        )
+    assert statuses[0] == 200
+    assert set(statuses) == {200, 503}
+    with models_process(port):
+        assert through_web(settings, port, ask, token).status_code == 200
+    answered = statuses.count(200) + 1
+    booked = UsageEvent.objects.aggregate(total=Sum("requests"))["total"] or 0
+    assert 0 < booked <= answered  # Killed: at most the last second is missing, nothing is double.
+
+
+@needs_database
+@pytest.mark.slow
+def test_a_terminated_models_process_answers_what_it_began_and_books_everything(
+    deployment, token, settings
+):
+    port = free_port()
+    statuses = []
+
+    async def talk(client):
+        body = {"model": "intents", "input": ["my card"] * 500}
+        asking = [asyncio.create_task(client.post("/v1/classify", json=body)) for _ in range(20)]
+        await asyncio.sleep(0.15)
+        process.send_signal(signal.SIGTERM)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        statuses.extend(answer.status_code for answer in answers)
+
+    with models_process(port) as process:
+        through_web(settings, port, talk, token)
+        assert process.wait(20) == 0
+    assert set(statuses) <= {200, 503}
+    booked = UsageEvent.objects.aggregate(total=Sum("requests"))["total"] or 0
+    assert booked == statuses.count(200)
+
+
+@needs_database
+@pytest.mark.slow
+def test_the_models_process_holds_no_torch_and_little_memory(deployment, token):
+    port = free_port()
+    with models_process(port) as process:
+        headers = {"authorization": f"Bearer {token.secret}"}
+        body = {"model": "intents", "input": "card"}
+        answer = httpx.post(f"http://127.0.0.1:{port}/v1/classify", json=body, headers=headers)
+        assert answer.status_code == 200
+        maps = open(f"/proc/{process.pid}/maps").read()
+    assert "onnxruntime" in maps
+    assert "torch" not in maps
+
+
+def test_the_web_process_holds_neither_torch_nor_the_engines_door():
+    check = (
+        "import django; django.setup(); import config.asgi, config.urls, sys;"
+        "print([name for name in ('torch', 'transformers', 'onnxruntime', 'tokenizers',"
+        " 'engine.serving') if name in sys.modules])"
+    )
+    env = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", check], env=env, cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_pass_through_serves_many_event_loops(settings):
+    """Each loop has a client of its own; none is used across loops."""
+
+    async def talk(client):
+        return await client.get("/v1/models")
+
+    port, statuses = free_port(), []
+    settings.MODELS_URL = f"http://127.0.0.1:{port}"
+    threads = [
+        threading.Thread(
+            target=lambda: statuses.append(through_web(settings, port, talk).status_code)
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [503] * 4
