@@ -191,6 +191,7 @@ def test_a_terminated_models_process_answers_what_it_began_and_books_everything(
     with models_process(port) as process:
         through_web(settings, port, talk, token)
         assert process.wait(20) == 0
+    assert statuses.count(200) >= 10, statuses
     assert set(statuses) <= {200, 503}
     booked = UsageEvent.objects.aggregate(total=Sum("requests"))["total"] or 0
     assert booked == statuses.count(200)
