@@ -1,4 +1,4 @@
-"""The shapes of jobs and models on the wire. Named for their direction; the wire is not the table."""
+"""The shapes of jobs and models on the wire, named for their direction."""
 
 from typing import Any
 

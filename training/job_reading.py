@@ -8,12 +8,14 @@ from django.utils.timezone import now
 from accounts.access import can
 from accounts.models import ApiToken, User
 from billing.models import Rate
+from billing.summary import Summary
 from engine.spec import Hyperparameters
 from training import schedule
 from training.costs import cost_of, with_amounts
 from training.job_listing import percent_of, task_words
 from training.models import Evaluation, FailureCode, JobEvent, Status, TrainingJob
 from training.series import latest_values
+from web.templatetags.ui import duration, money
 
 NEXT_STEPS = {
     FailureCode.BAD_DATA: "Fix the data or the column mapping, then launch again.",
@@ -53,6 +55,7 @@ def verbs_for(job: TrainingJob, viewer: User | ApiToken) -> Verbs:
 
 def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
     """Everything in the part of the page that changes while the job moves."""
+    cost = cost_of(job)
     return {
         "job": job,
         "team": job.team,
@@ -60,7 +63,8 @@ def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
         "phase_line": phase_line(job),
         "time_left": time_left(job),
         "values": latest_values(job),
-        "cost": cost_of(job),
+        "cost": cost,
+        "money_words": money_words(cost),
         "next_step": NEXT_STEPS.get(FailureCode(job.failure_code)) if job.failure_code else "",
         "last_word": _last_word(job),
         "headline": _headline(job),
@@ -100,6 +104,18 @@ def time_left(job: TrainingJob) -> str:
     return f"about {seconds / 3600:.1f} h left"
 
 
+def money_words(cost: Summary) -> str:
+    """What the team pays for this job, in one sentence."""
+    spent = f"for {duration(cost.device_seconds)} of compute"
+    if not cost.refunded_micro:
+        return (
+            f"Charged {money(cost.amount_micro)} {spent}." if cost.amount_micro else "Not charged."
+        )
+    if not cost.net_micro:
+        return f"Nothing to pay: {money(cost.amount_micro)} {spent} was given back."
+    return f"Charged {money(cost.net_micro)} {spent}; {money(cost.refunded_micro)} was given back."
+
+
 def configuration(job: TrainingJob) -> list[tuple[str, str]]:
     """The exact parameters of this run, most asked for first."""
     facts = job.data_facts
@@ -108,8 +124,8 @@ def configuration(job: TrainingJob) -> list[tuple[str, str]]:
     listed = [
         ("Base model", job.base_model),
         ("Device", " · ".join(filter(None, [str(job.compute_class), worker]))),
-        ("Text", ", ".join(map(str, job.recipe.get("text_columns", [])))),
-        ("Label", str(job.recipe.get("target_column", ""))),
+        ("Text column", ", ".join(map(str, job.recipe.get("text_columns", [])))),
+        ("Label column", str(job.recipe.get("target_column", ""))),
     ]
     if None not in rows:
         listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))

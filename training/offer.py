@@ -14,6 +14,8 @@ from training.forms import LaunchForm
 from training.launch import Estimate, estimate
 from training.models import TrainingJob
 
+MICRO_PER_CENT = 10_000
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -22,6 +24,15 @@ class Offer:
     estimate: Estimate | None
     blocker: str  # Short enough for the button; empty when it is live.
     reasons: list[str]
+
+    @property
+    def cost_words(self) -> str:
+        """The cost in whole cents, rounded outwards: finer would claim more than is known."""
+        if self.estimate is None:
+            return ""
+        low = self.estimate.cost_low_micro // MICRO_PER_CENT
+        high = -(-self.estimate.cost_high_micro // MICRO_PER_CENT)
+        return f"${low / 100:.2f} – ${high / 100:.2f}" if high > 1 else "under $0.01"
 
     @property
     def is_live(self) -> bool:

@@ -22,6 +22,7 @@ VERDICTS = {
     "hurt": "Tuning hurt",
     "no_difference": "No clear difference",
 }
+DATA_FACTS = ("train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "warnings")
 PLOT = 200  # Width and height of the calibration plot, in SVG units.
 
 
@@ -61,6 +62,7 @@ def page_of(report: dict[str, Any]) -> dict[str, Any]:
     """The report in the shapes the template draws."""
     return {
         "report": report,
+        "data": dict.fromkeys(DATA_FACTS) | (report.get("data") or {}),
         "verdict": VERDICTS.get(report.get("verdict", ""), ""),
         "metrics": [_shown(metric) for metric in report.get("metrics", [])],
         "contenders": _side_by_side(report),
