@@ -44,6 +44,11 @@
     });
   }
 
+  // The more points, the more of them one smoothed value averages: a twentieth of all, 20 at most.
+  function weightFor(points) {
+    return 1 - 1 / Math.min(20, Math.max(1, points / 20));
+  }
+
   // uPlot wants one shared, sorted x and one array per series with null where there is no point.
   function columns(series) {
     const steps = [...new Set(series.flatMap((one) => one.points.map(([step]) => step)))];
@@ -53,7 +58,7 @@
       const row = new Array(steps.length).fill(null);
       for (const [step, value] of one.points) row[place.get(step)] = value;
       const many = one.points.length > 20 && !isValidation(one.name);
-      return many ? smoothed(row, 0.8) : row;
+      return many ? smoothed(row, weightFor(one.points.length)) : row;
     });
     return [steps, ...rows];
   }
