@@ -80,7 +80,8 @@ def prepare_packages(project: Path, with_dev: bool) -> None:
     say(f"Installing {count} Python packages. The first time this takes a few minutes.")
     run(
         [f"{venv}/bin/python", "-m", "pip", "install", "--no-input", "--progress-bar=off"]
-        + ["--disable-pip-version-check", "--requirement", str(project / lock)],
+        # Python compiles what is imported; compiling all of it now would take a minute.
+        + ["--disable-pip-version-check", "--no-compile", "--requirement", str(project / lock)],
         "Installing the Python packages",
     )
     (venv / STAMP).write_text(json.dumps(wanted))
