@@ -80,9 +80,8 @@ def _examples(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> l
 
 def _top_values(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> list[dict[str, Any]]:
     found = connection.execute(
-        f"SELECT {name}::VARCHAR AS value, count(*) AS times FROM {table}"
-        f" WHERE {name} IS NOT NULL GROUP BY value HAVING count(*) > 1"
-        f" ORDER BY times DESC, value LIMIT {TOP_VALUES}"
+        f"SELECT {name}::VARCHAR, count(*) FROM {table} WHERE {name} IS NOT NULL"
+        f" GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT {TOP_VALUES}"
     ).fetchall()
     return [{"value": _shown(value), "count": times} for value, times in found]
 
@@ -139,8 +138,8 @@ def _duplicates(
 
 def _balance(connection: duckdb.DuckDBPyConnection, table: str, target: str) -> list[dict[str, Any]]:
     found = connection.execute(
-        f"SELECT {quoted(target)}::VARCHAR AS label, count(*) AS times FROM {table}"
-        f" WHERE label IS NOT NULL GROUP BY label ORDER BY times DESC, label LIMIT {SHOWN_CLASSES}"
+        f"SELECT {quoted(target)}::VARCHAR, count(*) FROM {table}"
+        f" WHERE {quoted(target)} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {SHOWN_CLASSES}"
     ).fetchall()
     most = max((times for _, times in found), default=1)
     return [
@@ -155,10 +154,9 @@ def _label_noise(
     """The same text under different labels: at least one of them is wrong."""
     text = f"lower(trim(concat_ws(chr(10), {', '.join(quoted(name) for name in texts)})))"
     found = connection.execute(
-        f"SELECT {text} AS text, list(DISTINCT {quoted(target)}::VARCHAR) AS labels, count(*) AS times"
-        f" FROM {table} WHERE {quoted(target)} IS NOT NULL GROUP BY text"
-        f" HAVING count(DISTINCT {quoted(target)}) > 1 AND text <> ''"
-        " ORDER BY times DESC, text LIMIT 50"
+        f"SELECT {text}, list(DISTINCT {quoted(target)}::VARCHAR), count(*)"
+        f" FROM {table} WHERE {quoted(target)} IS NOT NULL AND {text} <> ''"
+        f" GROUP BY 1 HAVING count(DISTINCT {quoted(target)}) > 1 ORDER BY 3 DESC, 1 LIMIT 50"
     ).fetchall()
     return [
         {"text": _shown(text), "labels": sorted(map(_shown, labels))[:10], "count": times}

@@ -90,12 +90,12 @@ def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
 def delete(key_prefix: str) -> None:
     """Delete the file of this key, or everything in the folder of this key. Absent is fine."""
     prefix = _trimmed(key_prefix)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         default_storage.delete(f"{prefix}/{MANIFEST}")
     for key in sorted(_keys_below(prefix), reverse=True):
         with contextlib.suppress(FileNotFoundError):
             default_storage.delete(key)
-    with contextlib.suppress(FileNotFoundError, OSError):
+    with contextlib.suppress(OSError):
         default_storage.delete(prefix)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import duckdb
 
 INTEGER = r"\s*[+-]?(0|[1-9]\d{0,14})\s*"
-NUMBER = r"\s*[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*"
+NUMBER = r"\s*[+-]?((0|[1-9]\d{0,14})(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*"
 DECIMAL_COMMA = r"\s*[+-]?(0|[1-9]\d*),\d+\s*"
 ISO_DATE = r"\s*\d{4}-\d{2}-\d{2}\s*"
 ISO_MOMENT = r"\s*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?\s*"

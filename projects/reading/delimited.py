@@ -19,9 +19,13 @@ from projects.reading.outcome import Issues, Reject, Source, Unreadable
 from projects.reading.records import Record, split_records
 STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
 # Text converted twice keeps Windows-1252 dashes and quotes as control codes U+0080 to U+009F.
-STRAY_WESTERN = re.compile("[\x80-\x84\x86-\x9f]")
+# A line that also holds codes which Windows-1252 leaves undefined means them as they are.
+STRAY_WESTERN = re.compile("[\x80\x82-\x84\x86-\x8c\x8e\x91-\x9c\x9e\x9f]")
+MEANT_CONTROLS = re.compile("[\x81\x8d\x8f\x90\x9d]")
 WESTERN = {
-    code: bytes([code]).decode("cp1252") for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+    code: bytes([code]).decode("cp1252")
+    for code in range(0x80, 0xA0)
+    if not MEANT_CONTROLS.match(chr(code))
 }
 
 
@@ -122,7 +126,7 @@ def _lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Iterator
             if "\0" in line:
                 zeros.add(number)
                 line = line.replace("\0", "")
-            if not line.isascii() and STRAY_WESTERN.search(line):
+            if not line.isascii() and STRAY_WESTERN.search(line) and not MEANT_CONTROLS.search(line):
                 strays.add(number)
                 line = line.translate(WESTERN)
             yield line

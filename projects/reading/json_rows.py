@@ -93,7 +93,7 @@ def _array_items(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig", errors="replace"))
     except (ValueError, RecursionError) as error:
-        raise Unreadable("bad_json", f"This file is not valid JSON: {error}") from error
+        raise Unreadable("bad_json", f"This file is not valid JSON: {error}.") from error
     rows = document if isinstance(document, list) else [document]
     yield from enumerate(rows, 1)
 

@@ -8,6 +8,7 @@ from projects.reading.outcome import Unreadable
 
 ACCEPTED = "CSV, TSV, JSON Lines, JSON, Parquet or Excel (.xlsx)"
 SNIFFED_BYTES = 64 * 1024
+SMALL_BYTES = 512  # A file this small may hold odd characters in earnest.
 # What is refused by its first bytes, and as what it is named in the refusal.
 REFUSED = [
     (b"\x1f\x8b", "a gzip archive. Unpack it and upload the file inside"),
@@ -86,4 +87,4 @@ def _is_binary(start: bytes) -> bool:
     if min(even.count(0), odd.count(0)) < 0.05 * len(even) and start.count(0) > 0.2 * len(start):
         return False
     control = sum(start.count(bytes([code])) for code in (*range(9), *range(14, 27), *range(28, 32)))
-    return control > 0.05 * len(start)
+    return len(start) > SMALL_BYTES and control > 0.05 * len(start)

@@ -1,0 +1,195 @@
+"""From upload to ready version: claims, retries, duplicates, failures."""
+
+import datetime
+
+import pytest
+from django.test import override_settings
+from django.utils.timezone import now
+
+from accounts.models import AuditEntry
+from projects import importing, storage, tasks
+from projects.errors import BadUpload, UploadTooLarge
+from projects.models import Dataset, DatasetVersion, ImportStatus
+from projects.uploading import import_again, receive
+
+TABLE = b"text,label\n" + b"".join(b"some text %d,%s\n" % (n, b"ab"[n % 2 : n % 2 + 1]) for n in range(60))
+
+
+def test_an_upload_becomes_a_typed_table(bring_in, alice):
+    version = bring_in(TABLE, "tickets.csv", by=alice)
+    assert version.status == ImportStatus.READY
+    assert (version.rows, version.rejected_rows, version.number) == (60, 0, 1)
+    assert [column["name"] for column in version.columns] == ["text", "label"]
+    assert storage.exists(version.parquet_key)
+    assert len(version.content_sha256) == 64
+    assert version.profile["suggested"]["target_column"] == "label"
+    assert AuditEntry.objects.filter(action="dataset.uploaded", actor=alice.email).exists()
+
+
+def test_the_import_is_enqueued_only_after_the_commit(
+    project, django_capture_on_commit_callbacks, monkeypatch
+):
+    sent = []
+    monkeypatch.setattr(tasks.import_version, "apply_async", lambda args, *_, **__: sent.append(args))
+    with django_capture_on_commit_callbacks(execute=True):
+        came = receive(project=project, filename="x.csv", chunks=[TABLE], by=None)
+        assert sent == []
+    assert sent == [(str(came.version.pk),)]
+
+
+def test_a_second_delivery_finds_nothing_to_do(bring_in):
+    version = bring_in(TABLE)
+    finished = version.finished_at
+    assert importing.import_version(version.pk) is False
+    version.refresh_from_db()
+    assert version.finished_at == finished
+
+
+def test_a_delivery_for_a_claimed_import_leaves_it_alone(project):
+    version = receive(project=project, filename="x.csv", chunks=[TABLE], by=None).version
+    DatasetVersion.objects.update(claimed_until=now() + datetime.timedelta(seconds=60))
+    assert importing.import_version(version.pk) is False
+    assert not importing.waiting().exists()
+
+
+def test_an_import_whose_worker_died_waits_again(project):
+    version = receive(project=project, filename="x.csv", chunks=[TABLE], by=None).version
+    DatasetVersion.objects.update(claimed_until=now() - datetime.timedelta(seconds=1))
+    assert list(importing.waiting()) == [version]
+    assert importing.import_version(version.pk) is True
+
+
+def test_a_worker_that_lost_its_row_stops(project, monkeypatch):
+    version = receive(project=project, filename="x.csv", chunks=[TABLE], by=None).version
+    monkeypatch.setattr(importing, "RENEW_SECONDS", 0.01)
+
+    def lose(_):
+        version.fail("internal", "Decided elsewhere.")
+        raise importing.ImportMovedOn
+
+    monkeypatch.setattr(importing, "_renew", lose)
+    assert importing.import_version(version.pk) is False
+    version.refresh_from_db()
+    assert version.failure_sentence == "Decided elsewhere."
+
+
+def test_resuming_nudges_what_waits(project, monkeypatch):
+    version = receive(project=project, filename="x.csv", chunks=[TABLE], by=None).version
+    sent = []
+    monkeypatch.setattr(tasks.import_version, "delay", sent.append)
+    tasks.resume_imports()
+    assert sent == [str(version.pk)]
+
+
+def test_an_unexpected_error_becomes_a_sentence_and_can_be_retried(bring_in, monkeypatch, alice, caplog):
+    def explode(*_):
+        raise RuntimeError("disk on fire")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(importing, "_supervise", explode)
+        version = bring_in(TABLE)
+    assert (version.status, version.failure_code) == (ImportStatus.FAILED, "internal")
+    assert "disk on fire" not in version.failure_sentence
+    assert "disk on fire" in caplog.text
+    again = import_again(version, {}, alice)
+    importing.import_version(again.pk)
+    again.refresh_from_db()
+    assert (again.number, again.status) == (2, ImportStatus.READY)
+
+
+@pytest.mark.parametrize(("status", "code"), [(-9, "out_of_memory"), (1, "internal"), (None, "time_limit")])
+def test_a_child_that_dies_fails_the_import_and_nothing_else(bring_in, monkeypatch, status, code):
+    monkeypatch.setattr(importing, "_supervise", lambda *_: status)
+
+    def log(version, order):
+        (order.parent / "log").write_text("trace")
+        return status
+
+    monkeypatch.setattr(importing, "_supervise", log)
+    assert bring_in(TABLE).failure_code == code
+
+
+@pytest.mark.parametrize(
+    ("content", "filename", "code"),
+    [
+        (b"a,b\n", "x.csv", "no_rows"),
+        (b"\n\n", "x.csv", "empty_file"),
+        (b"PK\x03\x04", "x.zip", "unsupported_format"),
+        (b"%PDF-1.4", "x.pdf", "unsupported_format"),
+        (b"[1, 2", "x.json", "bad_json"),
+    ],
+)
+def test_what_cannot_be_read_fails_with_code_and_sentence(bring_in, content, filename, code):
+    version = bring_in(content, filename)
+    assert version.failure_code == code
+    assert version.failure_sentence.endswith(".")
+
+
+def test_an_empty_upload_is_refused_at_once(project):
+    with pytest.raises(BadUpload):
+        receive(project=project, filename="x.csv", chunks=[b""], by=None)
+    assert not Dataset.objects.exists()
+
+
+@override_settings(MAX_UPLOAD_BYTES=100)
+def test_an_upload_beyond_the_limit_is_cut_off(project):
+    with pytest.raises(UploadTooLarge):
+        receive(project=project, filename="x.csv", chunks=[b"x" * 60, b"x" * 60], by=None)
+    assert not DatasetVersion.objects.exists()
+
+
+def test_a_second_upload_is_the_next_version_and_the_same_bytes_are_told(bring_in, project):
+    first = bring_in(TABLE)
+    second = bring_in(TABLE + b"more,a\n", dataset=first.dataset)
+    assert (second.dataset, second.number) == (first.dataset, 2)
+    repeat = receive(
+        project=project, filename="y.csv", chunks=[TABLE + b"more,a\n"], by=None, dataset=first.dataset
+    )
+    assert repeat.is_repeat
+    assert repeat.version == second
+
+
+@pytest.mark.parametrize(
+    "filename", ["", "../../etc/passwd", "C:\\x\\y.csv", "\0\n\u202e", "x" * 999, "\ud800.csv", "💥.csv"]
+)
+def test_strange_file_names_are_harmless(bring_in, filename):
+    version = bring_in(TABLE, filename)
+    assert version.status == ImportStatus.READY
+    assert "/" not in version.filename
+    assert version.filename
+
+
+def test_a_reading_chosen_by_hand_makes_a_new_version(bring_in, alice):
+    version = bring_in(b"a;b\n1,5;2\n3,5;4\n")
+    again = import_again(version, {"delimiter": ",", "header_rows": 0, "nonsense": 1}, alice)
+    importing.import_version(again.pk)
+    again.refresh_from_db()
+    assert (again.number, again.upload_key) == (2, version.upload_key)
+    assert again.overrides == {"delimiter": ",", "header_rows": 0}
+    assert again.dialect["delimiter"] == ","
+
+
+def test_personal_data_is_found_and_masked_in_a_new_version(bring_in, alice):
+    from projects import preview
+
+    rows = b"".join(
+        b"write to ann.lee%d@mail.example or +44 20 7946 0%03d,x\n" % (n, n) for n in range(30)
+    )
+    version = bring_in(b"text,label\n" + rows + b"card 4111 1111 1111 1111,y\n")
+    kinds = {found["kind"] for found in version.profile["personal_data"]}
+    assert {"e-mail", "phone", "card"} <= kinds
+    assert all("ann.lee" not in found["example"] for found in version.profile["personal_data"])
+    again = import_again(version, {"mask": ["text"]}, alice)
+    importing.import_version(again.pk)
+    again.refresh_from_db()
+    assert again.profile["personal_data"] == []
+    assert preview.rows(again, ["text"], "label")[0]["text"] == "write to <e-mail> or <phone>"
+
+
+def test_all_messy_files_end_ready_or_with_a_sentence(shared, bring_in):
+    for path in sorted((shared / "data/messy_csv").rglob("csv*/*.csv")):
+        content = path.read_bytes()
+        if content:
+            version = bring_in(content, path.name)
+            assert version.status in (ImportStatus.READY, ImportStatus.FAILED)
+            assert version.failure_code != "internal"
