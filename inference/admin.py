@@ -67,7 +67,8 @@ class DeploymentPlanAdmin(LookOnly, PlanBase):
 
 @admin.register(RequestLog)
 class RequestLogAdmin(LookOnly, LogBase):
-    list_display = ("request_id", "deployment", "token_prefix", "rows", "latency_ms", "status", "at")
+    list_display = ("request_id", "deployment", "token_prefix", "rows", "latency_ms", "status")
+    date_hierarchy = "at"
     list_filter = ("status",)
     list_select_related = ("deployment",)
     search_fields = ("request_id", "deployment__name")

@@ -68,9 +68,7 @@ class DeploymentPlan(models.Model):
     dataset_version = models.ForeignKey(
         DatasetVersion, models.PROTECT, related_name="+", null=True, blank=True
     )
-    job = models.OneToOneField(
-        TrainingJob, models.PROTECT, related_name="+", null=True, blank=True
-    )
+    job = models.OneToOneField(TrainingJob, models.PROTECT, related_name="+", null=True, blank=True)
     name = models.SlugField(max_length=80)
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)

@@ -1,4 +1,4 @@
-"""Pages of deployments: the list, one deployment with its playground, deploying, moving, retiring."""
+"""Pages of deployments: the list, one deployment with its playground, and the deeds on it."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from inference import deploy as deeds
 from inference import request_log
 from inference.forms import AskForm, MoveForm, NameForm
 from inference.models import Deployment
-from inference.playground import ask
+from inference.playground import Answer, ask
 from inference.snippets import snippets_for
 from training.models import TrainedModel
 
@@ -140,7 +140,11 @@ def project_deployments(request: SignedInRequest, project_id: UUID) -> HttpRespo
 
 
 def _deployment_page(
-    request: SignedInRequest, found: Deployment, form: AskForm, answer: object = None, **more: object
+    request: SignedInRequest,
+    found: Deployment,
+    form: AskForm,
+    answer: Answer | None = None,
+    **more: object,
 ) -> HttpResponse:
     context = {
         "deployment": found,

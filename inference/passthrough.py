@@ -6,7 +6,7 @@ whole body first and take every request through each middleware, most of them in
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,9 +16,9 @@ from django.conf import settings
 from inference import passes
 from web.api import error_body, type_for
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PATHS = ("/v1/classify", "/v1/models", "/v1/info")
@@ -77,7 +77,7 @@ def _client() -> httpx.AsyncClient:
 async def _pass_through(scope: Message, receive: Receive, send: Send) -> None:
     has_begun = False
 
-    async def noting_send(message: Message) -> None:
+    async def noting_send(message: Mapping[str, Any]) -> None:
         nonlocal has_begun
         has_begun = True
         await send(message)
@@ -120,7 +120,8 @@ def _target(scope: Message) -> httpx.URL:
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     path = path.split(b"?")[0]
     query: bytes = scope.get("query_string", b"")
-    return httpx.URL(settings.MODELS_URL).copy_with(raw_path=path + (b"?" + query if query else b""))
+    raw_path = path + b"?" + query if query else path
+    return httpx.URL(settings.MODELS_URL).copy_with(raw_path=raw_path)
 
 
 def _kept(headers: Any) -> list[tuple[bytes, bytes]]:

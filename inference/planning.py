@@ -4,6 +4,7 @@ Pulled by a beat task, because lower apps do not know that plans exist. Repeatin
 """
 
 import logging
+from uuid import UUID
 
 from django.db import transaction
 from django.utils.timezone import now
@@ -48,7 +49,7 @@ def carry_all() -> None:
 
 
 @transaction.atomic
-def _carry(plan_id: object) -> None:
+def _carry(plan_id: UUID) -> None:
     plan = (
         DeploymentPlan.objects.open()
         .select_for_update(of=("self",), skip_locked=True)
@@ -83,9 +84,7 @@ def _launch_if_ready(plan: DeploymentPlan, version: DatasetVersion) -> None:
 def _launch(plan: DeploymentPlan, version: DatasetVersion) -> TrainingJob:
     """A fine-tune with the suggested mapping and the defaults."""
     person = plan.requested_by
-    return launch(
-        dataset_version=version, user=person, viewer=person, wanted=LaunchRequest()
-    )
+    return launch(dataset_version=version, user=person, viewer=person, wanted=LaunchRequest())
 
 
 def _deploy_if_finished(plan: DeploymentPlan, job: TrainingJob) -> None:

@@ -22,11 +22,12 @@ class Snippet:
 def snippets_for(deployment: Deployment, example: str = EXAMPLE) -> list[Snippet]:
     """curl, the official openai client, plain Python, and Hugging Face's body."""
     url, name = f"{settings.PUBLIC_URL}/v1", deployment.name
+    hugging_face = {"model": name, "inputs": example}
     return [
         Snippet("curl", "curl", _curl(url, {"model": name, "input": example})),
         Snippet("python", "Python", _python(url, name, example)),
         Snippet("openai", "openai client", _openai(url, name, example)),
-        Snippet("hugging-face", "Hugging Face body", _curl(url, {"model": name, "inputs": example})),
+        Snippet("hugging-face", "Hugging Face body", _curl(url, hugging_face)),
     ]
 
 
@@ -45,7 +46,7 @@ def _python(url: str, name: str, example: str) -> str:
         "import os, requests\n\n"
         "answer = requests.post(\n"
         f'    "{url}/classify",\n'
-        "    headers={\"Authorization\": f\"Bearer {os.environ['LATHE_API_TOKEN']}\"},\n"
+        '    headers={"Authorization": f"Bearer {os.environ[\'LATHE_API_TOKEN\']}"},\n'
         f'    json={{"model": "{name}", "input": [{json.dumps(example, ensure_ascii=False)}]}},\n'
         ")\n"
         'for item in answer.json()["data"]:\n'

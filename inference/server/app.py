@@ -23,21 +23,22 @@ from inference.server.limiting import RateLimit
 from inference.server.metering import FLUSH_SECONDS, Meter, log_entry
 from inference.server.refusals import (
     Refusal,
+    bad_request,
     out_of_quota,
     too_many_requests,
-    unavailable,
-    unknown_model,
 )
 from inference.server.shelf import LoadedModel, Shelf
 
 logger = logging.getLogger(__name__)
+
+Route = Callable[[Exchange], Awaitable[None]]
 
 INLINE_CHARACTERS = 4_000  # Longer requests are tokenised in a thread, not in the event loop.
 DRAIN_SECONDS = 20
 
 
 class ModelsApp:
-    """Holds everything the process knows. `open` before the first request, `close` after the last."""
+    """All that the process holds. `open` before the first request, `close` after the last."""
 
     def __init__(self) -> None:
         self.threads = DatabaseThreads()
@@ -98,21 +99,20 @@ class ModelsApp:
                 Refusal(500, "internal_error", "Something went wrong here. You were not charged.")
             )
 
-    def _route(self, exchange: Exchange) -> Callable[[Exchange], Awaitable[None]]:
-        path = exchange.path
-        if path.startswith("/v1/models/"):
-            method, route = "GET", self._one_model
-        else:
-            routes: dict[str, tuple[str, Callable[[Exchange], Awaitable[None]]]] = {
-                "/v1/classify": ("POST", self._classify),
-                "/v1/models": ("GET", self._models),
-                "/v1/info": ("GET", self._info),
-                "/healthz": ("GET", self._healthz),
-                "/metrics": ("GET", self._metrics),
-            }
-            if path not in routes:
-                raise Refusal(404, "unknown_url", f"There is no {exchange.method} {path[:100]}.")
-            method, route = routes[path]
+    def _route(self, exchange: Exchange) -> Route:
+        routes: dict[str, tuple[str, Route]] = {
+            "/v1/classify": ("POST", self._classify),
+            "/v1/models": ("GET", self._models),
+            "/v1/models/{model}": ("GET", self._one_model),
+            "/v1/info": ("GET", self._info),
+            "/healthz": ("GET", self._healthz),
+            "/metrics": ("GET", self._metrics),
+        }
+        name = route_name(exchange.path)
+        if name not in routes:
+            sentence = f"There is no {exchange.method} {exchange.path[:100]}."
+            raise Refusal(404, "unknown_url", sentence)
+        method, route = routes[name]
         if exchange.method != method and (exchange.method, method) != ("HEAD", "GET"):
             raise Refusal(
                 405,
@@ -187,7 +187,7 @@ class ModelsApp:
         caller = await self._caller(exchange)
         name = exchange.query("model")
         if not name:
-            raise Refusal(400, "invalid_parameter", "Say which model: /v1/info?model=NAME.", param="model")
+            raise bad_request("Say which model: /v1/info?model=NAME.", "model")
         target = await self.directory.target(caller.team_id, name)
         model = await self.shelf.get(target.model_id, target.artifact_key)
         labels = model.classifier.labels
@@ -233,7 +233,9 @@ class ModelsApp:
         )
         if Scope.INFERENCE not in caller.scopes:
             raise Refusal(
-                403, "missing_scope", "This API token lacks the scope 'inference'. Create one that has it."
+                403,
+                "missing_scope",
+                "This API token lacks the scope 'inference'. Create one that has it.",
             )
         if caller.is_frozen:
             raise Refusal(

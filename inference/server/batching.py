@@ -185,9 +185,7 @@ class Batcher:
         self.batches += 1
         self.rows += len(batch)
         try:
-            numbers = await loop.run_in_executor(
-                self._threads, predict, [row.ids for row in batch]
-            )
+            numbers = await loop.run_in_executor(self._threads, predict, [row.ids for row in batch])
         except Exception as error:  # Whatever the runtime raises belongs to the asking requests.
             if len(batch) == 1:
                 batch[0].ask.fail(error)

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class DatabaseThreads:
-    """Each thread keeps its connection; one that broke is closed, so that the next call reconnects."""
+    """Each thread keeps its connection; one that broke is closed, the next call reconnects."""
 
     def __init__(self, threads: int = 2) -> None:
         self._opened: list[BaseDatabaseWrapper] = []  # One for each thread.

@@ -218,7 +218,8 @@ class Directory:
 def connection_params() -> dict[str, Any]:
     """How Django reaches the database, for psycopg itself."""
     params: dict[str, Any] = connection.get_connection_params()
-    return {name: value for name, value in params.items() if name not in {"cursor_factory", "context"}}
+    own_to_django = {"cursor_factory", "context"}
+    return {name: value for name, value in params.items() if name not in own_to_django}
 
 
 def silent_database() -> Refusal:

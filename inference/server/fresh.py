@@ -1,4 +1,4 @@
-"""A small cache of answers from the database: short-lived, bounded, each key asked once at a time."""
+"""A small cache of what the database says: short-lived, bounded, each key asked once at a time."""
 
 import asyncio
 import time

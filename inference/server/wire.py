@@ -71,16 +71,22 @@ def _hugging_face(asked: dict[str, Any], model: str) -> Question:
     parameters = {} if parameters is None else parameters
     if not isinstance(parameters, dict):
         raise bad_request("parameters must be an object.", "parameters")
-    function = parameters.get("function_to_apply")
-    function = "softmax" if function is None else function
-    if function not in ("softmax", "sigmoid", "none"):
-        raise bad_request(
-            "function_to_apply must be softmax, sigmoid or none.", "parameters.function_to_apply"
-        )
+    function = _function(parameters.get("function_to_apply"))
     top_k = parameters.get("top_k")
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
         raise bad_request("top_k must be a whole number from 1 on.", "parameters.top_k")
     return Question(model, texts, is_list, True, function, top_k)
+
+
+def _function(given: Any) -> Function:
+    match given:
+        case None:
+            return "softmax"
+        case "softmax" | "sigmoid" | "none":
+            return given  # type: ignore[no-any-return]  # One of the three, just seen.
+    raise bad_request(
+        "function_to_apply must be softmax, sigmoid or none.", "parameters.function_to_apply"
+    )
 
 
 def _texts(given: Any, param: str) -> tuple[list[str], bool]:

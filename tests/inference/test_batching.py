@@ -51,9 +51,7 @@ def test_waiting_rows_share_batches_of_like_length():
         return echo(batch)
 
     async def talk(batcher):
-        await asyncio.gather(
-            *(batcher.ask("a", noting, [[1] * (1 + n % 40)]) for n in range(400))
-        )
+        await asyncio.gather(*(batcher.ask("a", noting, [[1] * (1 + n % 40)]) for n in range(400)))
 
     run(talk)
     assert len(batches) < 100

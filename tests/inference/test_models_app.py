@@ -288,9 +288,7 @@ def test_a_token_that_is_too_fast_is_429_with_a_time_to_wait(
     with_models(talk, token)
 
 
-def test_usage_is_billed_once_with_its_token_and_its_requests(
-    deployment, token, team, with_models
-):
+def test_usage_is_billed_once_with_its_token_and_its_requests(deployment, token, team, with_models):
     async def talk(client, app):
         for _ in range(10):
             await classify(client, model="intents", input=["my card", "money"])

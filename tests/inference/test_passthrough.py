@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -206,7 +207,7 @@ def test_the_models_process_holds_no_torch_and_little_memory(deployment, token):
         body = {"model": "intents", "input": "card"}
         answer = httpx.post(f"http://127.0.0.1:{port}/v1/classify", json=body, headers=headers)
         assert answer.status_code == 200
-        maps = open(f"/proc/{process.pid}/maps").read()
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert "torch" not in maps
 

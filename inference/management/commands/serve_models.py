@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 class Command(BaseCommand):
     help = "Serve deployed models over HTTP, until SIGTERM."
     # The checks load every URL and page; this process answers none of them.
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=os.environ.get("MODELS_HOST", "127.0.0.1"))
