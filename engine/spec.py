@@ -73,11 +73,11 @@ class Hyperparameters(Frozen):
         description="Of the base model's weights. 0 takes the base model's recommended rate.",
     )
     head_learning_rate: float = Field(
-        default=0.01,
+        default=0.002,
         gt=0,
         le=0.1,
         title="Head learning rate",
-        description="Of the new layer on top, which starts from nothing and may learn faster.",
+        description="Of the layer on top, which starts as the quick probe and may learn faster.",
     )
     batch_tokens: int = Field(
         default=512,

@@ -1,6 +1,5 @@
 """Single-label text classification: encoder plus linear layer, fine-tuned or probed."""
 
-import gc
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -211,9 +210,11 @@ def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal)
         right = float((on_validation.argmax(1) == labels[divided.validation]).mean())
         report.info(f"Quick probe of the frozen base model: validation accuracy {right:.1%}")
     if spec.hyperparameters.method == "probe":
-        network = probe_network(prepared, probe)
+        start_from_probe(prepared.network, probe)
+        network = prepared.network.to("cpu").eval()
         state = TrainingState(finished=True)
         return Trained(network, "probe", "", probe, on_test, state, time.monotonic() - started_at)
+    start_from_probe(prepared.network, probe)
     state = fine_tune(prepared, clock, report, stop)
     trained = Trained(prepared.network, "full", "", probe, on_test, state, state.seconds)
     return _keep_the_better(prepared, trained, on_validation, report)
@@ -261,15 +262,12 @@ def fine_tune(
     return state
 
 
-def probe_network(prepared: Prepared, probe: baselines.Probe) -> TextClassifierNetwork:
-    """The untouched base model with the probe as its linear layer."""
-    encoder = loading.load_encoder(prepared.base_folder)
-    network = TextClassifierNetwork(encoder, len(probe.bias), normalise=True)
+def start_from_probe(network: TextClassifierNetwork, probe: baselines.Probe) -> None:
+    """Take the probe as linear layer. From there one epoch gets as far as two from nothing."""
+    network.normalise = True
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(probe.weights))
         network.head.bias.copy_(torch.from_numpy(probe.bias))
-    gc.collect()
-    return network.eval()
 
 
 def _keep_the_better(
@@ -290,7 +288,9 @@ def _keep_the_better(
     probe_wins = outcome["other_only_right"] > outcome["tuned_only_right"]
     if not probe_wins or outcome["p_value"] >= SURE:
         return trained
-    trained.network = probe_network(prepared, trained.probe)
+    encoder = loading.load_encoder(prepared.base_folder)
+    trained.network = TextClassifierNetwork(encoder, len(trained.probe.bias)).eval()
+    start_from_probe(trained.network, trained.probe)
     trained.method = "probe"
     trained.reason = (
         "Fine-tuning did worse than the quick probe on validation rows"

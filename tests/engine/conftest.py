@@ -13,16 +13,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPICS = {
-    "fruit": "apple pear plum cherry grape melon".split(),
-    "tools": "hammer saw drill wrench chisel file".split(),
-    "cities": "oslo paris lima cairo tokyo rome".split(),
+    "fruit": ["apple", "pear", "plum", "cherry", "grape", "melon"],
+    "tools": ["hammer", "saw", "drill", "wrench", "chisel", "file"],
+    "cities": ["oslo", "paris", "lima", "cairo", "tokyo", "rome"],
 }
-FILLER = "the a my old new some nice we saw it today with many".split()
+FILLER = ["the", "a", "my", "old", "new", "some", "nice", "we", "it", "today", "with", "many"]
 
 
 @pytest.fixture(scope="session")
 def models_folder(tmp_path_factory):
-    """A LATHE_MODELS_DIR whose all-MiniLM-L6-v2 is a two-layer random BERT, saved as the hub does."""
+    """A LATHE_MODELS_DIR whose all-MiniLM-L6-v2 is a two-layer random BERT."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel

@@ -1,0 +1,118 @@
+"""What web processes may import, what the catalog offers, what events look like."""
+
+import subprocess
+import sys
+
+import pytest
+
+from engine import catalog
+from engine.errors import BaseModelUnavailable
+from engine.estimate import estimate
+from engine.events import Message, Metric, Progress, Reporter, parse_line
+from engine.loading import load_encoder, load_tokenizer, locate
+from engine.sample_tickets import COLUMNS, tickets
+from engine.spec import Hyperparameters
+from tests.engine.conftest import ROOT
+
+LIGHT = [
+    "engine",
+    "engine.spec",
+    "engine.catalog",
+    "engine.events",
+    "engine.artifact",
+    "engine.estimate",
+    "engine.serving",
+    "engine.errors",
+    "engine.sample_tickets",
+]
+HEAVY = "{'torch', 'transformers', 'sklearn', 'numpy', 'onnxruntime'}"
+
+
+def test_light_modules_load_no_heavy_library():
+    code = f"import sys, {', '.join(LIGHT)}; print({HEAVY} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_hub_like_local_folder_is_found_by_owner_and_name(models_folder, monkeypatch, tmp_path):
+    reference = catalog.find("ModernBERT-base").source.reference
+    (tmp_path / reference).parent.mkdir()
+    (tmp_path / reference).symlink_to(models_folder / "all-MiniLM-L6-v2")
+    monkeypatch.setenv("LATHE_MODELS_DIR", str(tmp_path))
+    folder = locate(catalog.find("ModernBERT-base"))
+    assert load_encoder(folder).config.hidden_size == 32
+    assert load_tokenizer(folder).encode("apple").ids[0] == 2
+
+
+def test_a_model_that_cannot_be_fetched_says_what_to_do(monkeypatch):
+    import huggingface_hub
+
+    def unreachable(*_arguments, local_files_only=False, **_options):
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not here")
+        raise ConnectionError
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(BaseModelUnavailable, match="needs no download") as refusal:
+        locate(catalog.find("ModernBERT-base"))
+    assert refusal.value.code == "base_model_unavailable"
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path, models_folder):
+    config = (models_folder / "all-MiniLM-L6-v2" / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(BaseModelUnavailable, match="safetensors"):
+        load_encoder(tmp_path)
+
+
+def test_events_survive_the_pipe():
+    lines: list[str] = []
+    report = Reporter(lines.append)
+    events = [
+        Metric(name="train_loss", step=1, epoch=1, value=0.5),
+        Message(level="info", text="ä"),
+    ]
+    for event in events:
+        report(event)
+    assert [parse_line(line) for line in lines] == events
+
+
+def test_progress_is_thinned_but_the_last_always_arrives():
+    lines: list[str] = []
+    report = Reporter(lines.append)
+    for fraction in (0.1, 0.2, 0.3, 1.0):
+        report(
+            Progress(step=1, total_steps=2, epoch=1, epochs=1, fraction=fraction, eta_seconds=None)
+        )
+    assert [parse_line(line).fraction for line in lines] == [0.1, 1.0]
+
+
+@pytest.mark.parametrize("line", ["", "not json", '{"event":"unknown"}', '{"event":"phase"}'])
+def test_a_line_that_is_no_event_raises_value_error(line):
+    with pytest.raises(ValueError, match="validation error"):
+        parse_line(line)
+
+
+def test_the_sample_tickets_are_hard_for_words_alone():
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    rows = tickets(3000, seed=0)
+    assert rows == tickets(3000, seed=0)
+    texts = [f"{row[COLUMNS.index('subject')]} {row[COLUMNS.index('message')]}" for row in rows]
+    queues = [row[COLUMNS.index("queue")] for row in rows]
+    words = TfidfVectorizer(sublinear_tf=True).fit(texts[:2500])
+    model = LogisticRegression(C=10, max_iter=60).fit(words.transform(texts[:2500]), queues[:2500])
+    assert 0.70 < model.score(words.transform(texts[2500:]), queues[2500:]) < 0.86
+
+
+def test_estimates_grow_with_rows_and_refuse_what_does_not_fit():
+    small, large = (estimate(rows, 60, 10, Hyperparameters()) for rows in (1000, 50_000))
+    assert small.fits
+    assert small.seconds_low < small.seconds_high < large.seconds_high
+    huge = estimate(1000, 60, 10, Hyperparameters(batch_tokens=131_072, max_length=8192))
+    assert not huge.fits
+    assert "does not fit" in huge.sentence
+    probe = estimate(50_000, 60, 10, Hyperparameters(method="probe"))
+    assert probe.seconds_high < large.seconds_high / 2
