@@ -1,0 +1,182 @@
+"""A founder's first quarter of an hour, in a real browser."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.journeys.product import Product
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="BROWSER JOURNEY SKIPPED: no chromium here"),
+]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MINUTE = 60_000
+
+
+@pytest.fixture
+def browser() -> Iterator["sync_api.Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+class Visitor:
+    """One browser window that remembers what went wrong in it and takes numbered pictures."""
+
+    def __init__(self, context: "sync_api.BrowserContext", pictures: Path, prefix: str) -> None:
+        self.page = context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", self._listen)
+        self._pictures, self._prefix, self._number = pictures, prefix, 0
+
+    def _listen(self, message: "sync_api.ConsoleMessage") -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
+
+    def picture(self, name: str) -> None:
+        self._number += 1
+        path = self._pictures / f"{self._prefix}-{self._number:02d}-{name}.png"
+        self.page.screenshot(path=path, full_page=True)
+
+
+def test_from_sign_up_to_an_answer(
+    product: Product, browser: "sync_api.Browser", tickets: Path, pictures: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    me = Visitor(context, pictures, "desktop")
+    page = me.page
+    page.goto(product.url)
+    me.picture("landing")
+    sign_up(me, product)
+    upload(me, tickets)
+    job_url = launch(me)
+    watch(me, browser, job_url, pictures)
+    model_url = read_the_evaluation(me)
+    deploy(me, model_url)
+    answer(me, product)
+    see_the_bill(me)
+    assert me.problems == []
+
+
+def sign_up(me: Visitor, product: Product) -> None:
+    page = me.page
+    page.goto(f"{product.url}/accounts/signup/")
+    page.get_by_label("Email", exact=False).first.fill("ada@acme.example")
+    page.get_by_label("Password", exact=False).first.fill("a lathe turns wood 42")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url(re.compile("/teams/"))
+    me.picture("overview")
+    assert page.get_by_text("My first project").first.is_visible()
+
+
+def upload(me: Visitor, tickets: Path) -> None:
+    page = me.page
+    page.get_by_role("link", name="Upload your data").click()
+    page.set_input_files("input[type=file]", tickets)
+    page.get_by_role("button", name="Upload and import").click()
+    page.wait_for_url(re.compile("/datasets/"))
+    page.get_by_role("link", name=re.compile("Launch a fine-tune")).first.wait_for(timeout=MINUTE)
+    me.picture("dataset")
+    assert page.get_by_text("600").first.is_visible()
+
+
+def launch(me: Visitor) -> str:
+    page = me.page
+    page.get_by_role("link", name=re.compile("Launch a fine-tune")).first.click()
+    button = page.locator("#launch-button")
+    button.wait_for()
+    me.picture("launch")
+    assert "$" in page.locator("#estimate").inner_text()
+    button.click()
+    page.wait_for_url(re.compile("/jobs/"))
+    return page.url
+
+
+def watch(me: Visitor, browser: "sync_api.Browser", job_url: str, pictures: Path) -> None:
+    """The page moves by itself; a second browser and a reload show the same."""
+    page = me.page
+    page.get_by_text(re.compile("Running")).first.wait_for(timeout=MINUTE)
+    page.get_by_text(re.compile(r"step \d")).first.wait_for(timeout=2 * MINUTE)
+    page.wait_for_timeout(2_000)
+    me.picture("job-running")
+    page.reload()
+    page.get_by_text(re.compile(r"Running|Succeeded")).first.wait_for()
+    phone = browser.new_context(
+        viewport={"width": 390, "height": 844}, storage_state=me.page.context.storage_state()
+    )
+    second = Visitor(phone, pictures, "phone")
+    second.page.goto(job_url)
+    second.picture("job-running")
+    for visitor in (me, second):
+        link = visitor.page.get_by_role("link", name="Read the evaluation")
+        link.wait_for(timeout=5 * MINUTE)
+        visitor.picture("job-succeeded")
+    assert second.problems == []
+
+
+def read_the_evaluation(me: Visitor) -> str:
+    page = me.page
+    page.get_by_role("link", name="Read the evaluation").click()
+    page.wait_for_url(re.compile("/models/"))
+    assert page.get_by_text(re.compile("TF-IDF")).first.is_visible()
+    me.picture("evaluation")
+    return page.url
+
+
+def deploy(me: Visitor, model_url: str) -> None:
+    page = me.page
+    name = page.locator("#deploy input[name=name]")
+    name.wait_for()
+    name.fill("support-queue")
+    page.locator("#deploy").get_by_role("button", name="Deploy", exact=True).click()
+    page.get_by_text("support-queue").first.wait_for()
+    me.picture("deployed")
+
+
+def answer(me: Visitor, product: Product) -> None:
+    """An API token made on the page is all a program needs."""
+    page = me.page
+    page.get_by_role("link", name="API tokens").first.click()
+    page.get_by_label("Name").fill("journey")
+    page.get_by_role("button", name="Create token").click()
+    secret = page.locator("#secret").inner_text().strip()
+    me.picture("token")
+    body = {"model": "support-queue", "input": "I was charged twice on my invoice this month"}
+    got = httpx.post(
+        f"{product.url}/v1/classify",
+        json=body,
+        headers={"Authorization": f"Bearer {secret}"},
+        timeout=60,
+    )
+    assert got.status_code == 200, got.text
+    first = got.json()["data"][0]
+    assert abs(sum(first["probs"]) - 1) < 1e-3
+    assert first["label"] == max(first["scores"], key=lambda one: one["score"])["label"]
+
+
+def see_the_bill(me: Visitor) -> None:
+    page = me.page
+    page.wait_for_timeout(2_500)  # Usage is booked once a second.
+    page.get_by_role("link", name=re.compile("Usage")).first.click()
+    page.get_by_text("Fine-tune").first.wait_for()
+    me.picture("usage")
+    assert re.search(r"\$0\.\d+", page.locator("main").inner_text())
