@@ -212,7 +212,7 @@ def test_no_token_a_wrong_token_and_an_expired_token_are_401(deployment, token, 
             refused(answer, 401, "invalid_api_key")
             assert answer.headers["www-authenticate"] == "Bearer"
         token.expires_at = token.created_at
-        await token.asave()
+        await in_thread(token.save)
         refused(await client.get("/v1/models"), 401, "invalid_api_key")
 
     with_models(talk, token)
