@@ -32,7 +32,15 @@ class DatasetAdmin(admin.ModelAdmin[Dataset]):
 
 @admin.register(DatasetVersion)
 class DatasetVersionAdmin(admin.ModelAdmin[DatasetVersion]):
-    list_display = ["dataset", "number", "status", "rows", "rejected_rows", "failure_code", "created_at"]
+    list_display = [
+        "dataset",
+        "number",
+        "status",
+        "rows",
+        "rejected_rows",
+        "failure_code",
+        "created_at",
+    ]
     list_filter = ["status", "failure_code"]
     search_fields = ["dataset__name", "filename", "upload_sha256"]
     list_select_related = ["dataset"]

@@ -91,7 +91,9 @@ class ProjectsEndpoint(APIView):
         projects = Project.objects.visible_to(request.auth).active()
         return listing(request, projects, lambda project: ProjectAnswer(project).data)
 
-    @extend_schema(operation_id="projects_create", request=ProjectRequest, responses={201: ProjectAnswer})
+    @extend_schema(
+        operation_id="projects_create", request=ProjectRequest, responses={201: ProjectAnswer}
+    )
     def post(self, request: Request) -> Response:
         wanted = ProjectRequest(data=request.data)
         wanted.is_valid(raise_exception=True)
@@ -113,7 +115,9 @@ class DatasetsEndpoint(APIView):
         )
         return listing(request, datasets, lambda dataset: DatasetAnswer(dataset.latest).data)
 
-    @extend_schema(operation_id="datasets_create", request=DatasetRequest, responses={202: DatasetAnswer})
+    @extend_schema(
+        operation_id="datasets_create", request=DatasetRequest, responses={202: DatasetAnswer}
+    )
     def post(self, request: Request) -> Response:
         wanted = DatasetRequest(data=request.data)
         wanted.is_valid(raise_exception=True)
@@ -142,9 +146,7 @@ class DatasetEndpoint(APIView):
 class RejectsEndpoint(APIView):
     """The rows that were refused, with line number, column and reason, as CSV."""
 
-    @extend_schema(
-        operation_id="datasets_rejects", responses={(200, "text/csv"): OpenApiTypes.STR}
-    )
+    @extend_schema(operation_id="datasets_rejects", responses={(200, "text/csv"): OpenApiTypes.STR})
     def get(self, request: Request, dataset_id: UUID) -> FileResponse:
         return rejects_file(_newest(request, dataset_id))
 

@@ -46,7 +46,13 @@ class DialectForm(forms.Form):
     encoding = forms.ChoiceField(choices=[AUTOMATIC, *ENCODINGS.items()], required=False)
     delimiter = forms.ChoiceField(
         label="Separator",
-        choices=[AUTOMATIC, (",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |")],
+        choices=[
+            AUTOMATIC,
+            (",", "Comma ,"),
+            (";", "Semicolon ;"),
+            ("tab", "Tab"),
+            ("|", "Pipe |"),
+        ],
         required=False,
     )
     quote = forms.ChoiceField(

@@ -7,7 +7,6 @@ Django. Whatever a file does to this process, the worker that started it lives o
 import json
 import resource
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def _carry_out(order: dict[str, Any], folder: Path) -> dict[str, Any]:
     except Unreadable as refusal:
         return {"failure": {"code": refusal.code, "sentence": refusal.sentence}}
     columns = [
-        {key: value for key, value in asdict(column).items() if key in ("name", "type", "original_name")}
+        {"name": column.name, "type": column.type, "original_name": column.original_name}
         for column in table.columns
     ]
     with connect(folder) as connection:

@@ -28,7 +28,8 @@ def rows(
     wanted = [*text_columns, *([target_column] if target_column else [])]
     if not text_columns or not known.issuperset(wanted):
         return []
-    text = f"concat_ws({literal(TEXT_SEPARATOR)}, {', '.join(quoted(name) for name in text_columns)})"
+    names = ", ".join(map(quoted, text_columns))
+    text = f"concat_ws({literal(TEXT_SEPARATOR)}, {names})"
     target = f"{quoted(target_column)}::VARCHAR" if target_column else "''"
     with _open(version) as (connection, table):
         found = connection.execute(

@@ -78,7 +78,9 @@ def _examples(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> l
     return [_shown(value) for (value,) in found]
 
 
-def _top_values(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> list[dict[str, Any]]:
+def _top_values(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str
+) -> list[dict[str, Any]]:
     found = connection.execute(
         f"SELECT {name}::VARCHAR, count(*) FROM {table} WHERE {name} IS NOT NULL"
         f" GROUP BY 1 HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT {TOP_VALUES}"
@@ -107,7 +109,8 @@ def _text_facts(
     low, mean, high, most, words, *matching = _one(
         connection,
         f"SELECT min(length({name})), avg(length({name})), quantile_cont(length({name}), 0.95),"
-        f" max(length({name})), avg(length(trim({name})) - length(replace(trim({name}), ' ', '')) + 1),"
+        f" max(length({name})),"
+        f" avg(length(trim({name})) - length(replace(trim({name}), ' ', '')) + 1),"
         f" {shapes} FROM {table}",
     )
     looks_like = next(
@@ -136,7 +139,9 @@ def _duplicates(
     return int(rows - distinct)
 
 
-def _balance(connection: duckdb.DuckDBPyConnection, table: str, target: str) -> list[dict[str, Any]]:
+def _balance(
+    connection: duckdb.DuckDBPyConnection, table: str, target: str
+) -> list[dict[str, Any]]:
     found = connection.execute(
         f"SELECT {quoted(target)}::VARCHAR, count(*) FROM {table}"
         f" WHERE {quoted(target)} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {SHOWN_CLASSES}"

@@ -81,7 +81,8 @@ def _table_task(
 ) -> dict[str, Any]:
     if target is None:
         why = "No column repeats few enough values to be a label. Choose the target yourself."
-        return _answer("text-classification" if texts else "tabular-classification", texts, None, why)
+        task = "text-classification" if texts else "tabular-classification"
+        return _answer(task, texts, None, why)
     features = [column for column in known if column["name"] != target["name"]]
     is_quantity = target["type"] == "number" or (
         target["type"] == "integer" and target.get("unique", 0) > 5
@@ -110,9 +111,7 @@ def _text_score(column: dict[str, Any], rows: int) -> float:
     return prose + named if (prose >= 1.2 or (named and words > 1)) else 0.0
 
 
-def _target(
-    known: list[dict[str, Any]], texts: list[str], rows: int
-) -> dict[str, Any] | None:
+def _target(known: list[dict[str, Any]], texts: list[str], rows: int) -> dict[str, Any] | None:
     scored = [
         (_target_score(column, position, len(known), rows, is_text=column["name"] in texts), column)
         for position, column in enumerate(known)

@@ -16,7 +16,17 @@ from projects import storage, tasks
 from projects.errors import BadUpload, UploadTooLarge
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 
-OVERRIDES = ("encoding", "delimiter", "quote", "escape", "header_rows", "skip_lines", "short_rows", "sheet", "mask")
+OVERRIDES = (
+    "encoding",
+    "delimiter",
+    "quote",
+    "escape",
+    "header_rows",
+    "skip_lines",
+    "short_rows",
+    "sheet",
+    "mask",
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,9 @@ def receive(
     return Upload(version)
 
 
-def import_again(version: DatasetVersion, overrides: dict[str, Any], by: User | ApiToken) -> DatasetVersion:
+def import_again(
+    version: DatasetVersion, overrides: dict[str, Any], by: User | ApiToken
+) -> DatasetVersion:
     """The same bytes read another way, as a new version: versions never change."""
     again = DatasetVersion(
         dataset=version.dataset,
@@ -93,8 +105,9 @@ def _add(version: DatasetVersion, by: User | ApiToken | None, action: str) -> No
     version.number = dataset.next_number()
     version.save()
     project = dataset.project
-    audit.record(project.team, by, action, f"{dataset.name} v{version.number}", version=str(version.pk))
-    tasks.import_version.delay_on_commit(str(version.pk))
+    target = f"{dataset.name} v{version.number}"
+    audit.record(project.team, by, action, target, version=str(version.pk))
+    tasks.import_version.delay_on_commit(str(version.pk))  # type: ignore[attr-defined]
 
 
 def _write_down(chunks: Iterable[bytes], path: Path) -> _Received:

@@ -14,7 +14,9 @@ urlpatterns = [
     path("projects/<uuid:project_id>/archive/", views.archive, name="archive-project"),
     path("projects/<uuid:project_id>/upload/", views_datasets.upload, name="upload"),
     path("datasets/<uuid:dataset_id>/", views_datasets.dataset, name="dataset"),
-    path("datasets/<uuid:dataset_id>/status/", views_datasets.dataset_status, name="dataset-status"),
+    path(
+        "datasets/<uuid:dataset_id>/status/", views_datasets.dataset_status, name="dataset-status"
+    ),
     path("datasets/<uuid:dataset_id>/live/", views_datasets.dataset_live, name="dataset-live"),
     path("datasets/<uuid:dataset_id>/import-again/", views_datasets.reimport, name="import-again"),
     path("datasets/<uuid:dataset_id>/mask/", views_datasets.mask, name="mask"),

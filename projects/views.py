@@ -57,8 +57,8 @@ def project(request: HttpRequest, project_id: str) -> HttpResponse:
 def create_project(request: HttpRequest, slug: str) -> HttpResponse:
     team = find_team(request, slug)
     require(request.user, team, "write")  # type: ignore[arg-type]
-    form = ProjectForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = ProjectForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         created = open_project(team, form.cleaned_data["name"], request.user)  # type: ignore[arg-type]
         return redirect("projects:project", created.pk)
     return render(request, "projects/create_project.html", {"team": team, "form": form})

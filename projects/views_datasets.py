@@ -27,8 +27,9 @@ def upload(request: HttpRequest, project_id: UUID) -> HttpResponse:
     project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
     require(_user(request), project.team, "write")
     target = _dataset_asked_for(request, project)
-    form = UploadForm(request.POST or None, request.FILES or None, is_version=bool(target))
-    if request.method == "POST" and form.is_valid():
+    sent = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = UploadForm(*sent, is_version=bool(target))
+    if form.is_valid():
         came = _receive(request, form, project, target)
         if came.is_repeat:
             messages.info(request, f"These are the same bytes as version {came.version.number}.")

@@ -56,10 +56,8 @@ def infer(
 ) -> Column:
     """The type of the text column `c<position>`; `names` are its final and original name."""
     source = f"c{position}"
-    if native in ("text", "json"):
-        counts = {"filled": 0}
-    else:
-        counts = _count(connection, table, source)
+    is_known = native in ("text", "json")
+    counts = {"filled": 0} if is_known else _count(connection, table, source)
     kind = native or _decide(counts)
     if kind in ("date", "datetime") and not _casts(connection, table, source, SQL_TYPES[kind]):
         kind = "text"
@@ -104,9 +102,7 @@ def _decide(counts: dict[str, int]) -> str:
     return "datetime" if counts["moment"] == counts["filled"] else "text"
 
 
-def _casts(
-    connection: duckdb.DuckDBPyConnection, table: str, source: str, sql_type: str
-) -> bool:
+def _casts(connection: duckdb.DuckDBPyConnection, table: str, source: str, sql_type: str) -> bool:
     row = connection.execute(
         f"SELECT count(*) FROM {table} WHERE trim({source}) <> ''"
         f" AND try_cast(trim({source}) AS {sql_type}) IS NULL"

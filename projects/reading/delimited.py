@@ -17,6 +17,7 @@ from projects.reading.limits import (
 )
 from projects.reading.outcome import Issues, Reject, Source, Unreadable
 from projects.reading.records import Record, split_records
+
 STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
 # Text converted twice keeps Windows-1252 dashes and quotes as control codes U+0080 to U+009F.
 # A line that also holds codes which Windows-1252 leaves undefined means them as they are.
@@ -56,7 +57,7 @@ def names_of(layout: Layout) -> list[str]:
     rows = [_padded(record.cells, layout.width) for record in layout.header]
     for row in rows[:-1]:
         _carry_right(row)
-    return [" ".join(dict.fromkeys(part.strip() for part in parts if part.strip())) for parts in zip(*rows, strict=True)]
+    return [_joined(parts) for parts in zip(*rows, strict=True)]
 
 
 def shape_rows(
@@ -64,7 +65,7 @@ def shape_rows(
 ) -> "Iterator[list[str | None] | Reject]":
     """The rows below the header, each as wide as the table, or a Reject that says why not."""
     above = (layout.header or layout.preamble or [Record(0, [])])[-1].line
-    blank, broken_lines, width = Counted(), Counted(), layout.width
+    blank, broken_lines = Counted(), Counted()
     for record in records:
         if record.line <= above:
             continue
@@ -104,7 +105,8 @@ def _reshaped(record: Record, layout: Layout) -> "list[str | None] | Reject":
     cells, width = record.cells, layout.width
     if len(cells) == width:
         return _checked(record, cells)
-    if len(cells) > width and layout.trim_long_rows and not any(cell.strip() for cell in cells[width:]):
+    has_empty_tail = not any(cell.strip() for cell in cells[width:])
+    if len(cells) > width and layout.trim_long_rows and has_empty_tail:
         return _checked(record, cells[:width])
     if len(cells) < width and layout.fill_short_rows:
         return [*cells, *([None] * (width - len(cells)))]
@@ -126,7 +128,7 @@ def _lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Iterator
             if "\0" in line:
                 zeros.add(number)
                 line = line.replace("\0", "")
-            if not line.isascii() and STRAY_WESTERN.search(line) and not MEANT_CONTROLS.search(line):
+            if _is_stray_western(line):
                 strays.add(number)
                 line = line.translate(WESTERN)
             yield line
@@ -138,7 +140,16 @@ def _lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Iterator
             strays.first,
         )
     if zeros.count:
-        issues.add("zero_bytes", f"NUL characters on {zeros.count:,} lines were taken out.", zeros.first)
+        sentence = f"NUL characters on {zeros.count:,} lines were taken out."
+        issues.add("zero_bytes", sentence, zeros.first)
+
+
+def _is_stray_western(line: str) -> bool:
+    return (
+        not line.isascii()
+        and STRAY_WESTERN.search(line) is not None
+        and MEANT_CONTROLS.search(line) is None
+    )
 
 
 def _bounded(file: TextIO) -> Iterator[str]:
@@ -169,9 +180,11 @@ def _tell(encoding: encodings.Encoding, layout: Layout, issues: Issues) -> None:
         )
     for record in layout.preamble:
         shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
-        issues.add("preamble", f"Line {record.line} above the header was left out: {shown}", record.line)
+        sentence = f"Line {record.line} above the header was left out: {shown}"
+        issues.add("preamble", sentence, record.line)
     if layout.fill_short_rows:
-        issues.add("short_rows", "Rows with too few values were filled with missing values at the end.")
+        sentence = "Rows with too few values were filled with missing values at the end."
+        issues.add("short_rows", sentence)
 
 
 def _describe(encoding: encodings.Encoding, layout: Layout, sample: list[str]) -> dict[str, Any]:
@@ -204,12 +217,16 @@ def describe_header(layout: Layout) -> dict[str, Any]:
 
 
 def _within(lines: list[str], most_chars: int) -> list[str]:
-    total = itertools.accumulate(map(len, lines))
-    return [line for line, size in zip(lines, total, strict=True) if size <= most_chars] or lines[:1]
+    sized = zip(lines, itertools.accumulate(map(len, lines)), strict=True)
+    return [line for line, size in sized if size <= most_chars] or lines[:1]
 
 
 def _padded(cells: list[str], width: int) -> list[str]:
     return [*cells, *([""] * (width - len(cells)))][:width]
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    return " ".join(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 def _carry_right(row: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Guesses how a delimited file is written: separator, quotes, where the header is, what precedes it.
+"""Guesses how a delimited file is written: separator, quotes, header, what precedes it.
 
 Every guess is shown to the customer and can be overruled; see `overrides` in `decide`.
 """
@@ -95,7 +95,8 @@ def _quoting(sample: list[str], delimiter: str) -> tuple[str, str]:
     mark = re.escape(delimiter)
 
     def enclosed(quote: str) -> int:
-        return len(re.findall(rf"(?:^|{mark}){quote}[^{quote}\r\n]*{quote}(?={mark}|[\r\n]|$)", text, re.M))
+        cell = rf"{quote}[^{quote}\r\n]*{quote}"
+        return len(re.findall(rf"(?:^|{mark}){cell}(?={mark}|[\r\n]|$)", text, re.M))
 
     single, double = enclosed("'"), enclosed('"')
     quote = "'" if single > 2 * double else '"'
@@ -164,7 +165,8 @@ def _header_rows(body: list[Record], overrides: dict[str, Any]) -> tuple[int, st
         below = [cells[index].strip() for cells in rest if index < len(cells)]
         below = [value for value in below if value]
         text = cell.strip()
-        if _kind(text) and (not below or mean(_kind(value) == _kind(text) for value in below) > 0.8):
+        alike = [_kind(value) == _kind(text) for value in below]
+        if _kind(text) and (not below or mean(alike) > 0.8):
             return 0, f"the first line holds the value {text[:40]!r}, not names"
         if text and len(below) >= 5 and below.count(text) >= max(2, len(below) / 10):
             return 0, f"the value {text[:40]!r} of the first line comes again below"

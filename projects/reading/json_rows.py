@@ -16,6 +16,7 @@ from projects.reading.limits import (
 )
 from projects.reading.outcome import Issues, Reject, Source, Unreadable
 
+
 def open_json(path: Path, *, is_array: bool) -> Source:
     """Rows of objects; the columns are all their keys in order of first appearance."""
     kinds: dict[str, set[str]] = {}
@@ -28,7 +29,8 @@ def open_json(path: Path, *, is_array: bool) -> Source:
     if len(kinds) > MOST_COLUMNS:
         raise Unreadable(
             "too_many_columns",
-            f"The objects have {len(kinds):,} different fields; at most {MOST_COLUMNS:,} can be columns.",
+            f"The objects have {len(kinds):,} different fields; at most"
+            f" {MOST_COLUMNS:,} can be columns.",
         )
     keys = list(kinds)
     native = {index: _column_type(kinds[key]) for index, key in enumerate(keys)}
@@ -41,9 +43,7 @@ def open_json(path: Path, *, is_array: bool) -> Source:
     )
 
 
-def _rows(
-    path: Path, is_array: bool, keys: list[str]
-) -> "Iterator[list[str | None] | Reject]":
+def _rows(path: Path, is_array: bool, keys: list[str]) -> "Iterator[list[str | None] | Reject]":
     for line, value in _values(path, is_array):
         if isinstance(value, Reject):
             yield value
@@ -88,7 +88,8 @@ def _array_items(path: Path) -> Iterator[tuple[int, Any]]:
     if path.stat().st_size > MOST_JSON_DOCUMENT_BYTES:
         raise Unreadable(
             "json_too_large",
-            "This JSON array is too large to read at once. Save it as JSON Lines: one object a line.",
+            "This JSON array is too large to read at once. Save it as JSON Lines, one object a"
+            " line.",
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig", errors="replace"))

@@ -84,9 +84,7 @@ class RejectFile:
     def write(self, reject: Reject) -> None:
         self.count += 1
         guarded = [guard_formula(cell) for cell in reject.cells]
-        self._writer.writerow(
-            [reject.line, guard_formula(reject.column), reject.reason, *guarded]
-        )
+        self._writer.writerow([reject.line, guard_formula(reject.column), reject.reason, *guarded])
 
     def close(self) -> None:
         self._file.close()

@@ -82,9 +82,10 @@ def _is_genuine(kind: str, text: str) -> bool:
 def passes_luhn(digits: str) -> bool:
     """The checksum of payment card numbers."""
     doubled = [int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(digits))]
-    return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0 and len(
-        set(digits)
-    ) > 1
+    return (
+        sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
+        and len(set(digits)) > 1
+    )
 
 
 def passes_mod97(iban: str) -> bool:

@@ -9,6 +9,7 @@ from projects.reading.outcome import Unreadable
 ACCEPTED = "CSV, TSV, JSON Lines, JSON, Parquet or Excel (.xlsx)"
 SNIFFED_BYTES = 64 * 1024
 SMALL_BYTES = 512  # A file this small may hold odd characters in earnest.
+CONTROLS = (*range(9), *range(14, 27), *range(28, 32))  # None that text is written with.
 # What is refused by its first bytes, and as what it is named in the refusal.
 REFUSED = [
     (b"\x1f\x8b", "a gzip archive. Unpack it and upload the file inside"),
@@ -54,7 +55,8 @@ def _kind_of_zip(path: Path) -> str:
         return "excel"
     raise Unreadable(
         "unsupported_format",
-        f"This is a zip archive, which cannot be imported yet. Upload a file inside it: {ACCEPTED}.",
+        "This is a zip archive, which cannot be imported yet. Upload a file inside it:"
+        f" {ACCEPTED}.",
     )
 
 
@@ -86,5 +88,5 @@ def _is_binary(start: bytes) -> bool:
     even, odd = start[0::2], start[1::2]
     if min(even.count(0), odd.count(0)) < 0.05 * len(even) and start.count(0) > 0.2 * len(start):
         return False
-    control = sum(start.count(bytes([code])) for code in (*range(9), *range(14, 27), *range(28, 32)))
+    control = sum(start.count(bytes([code])) for code in CONTROLS)
     return len(start) > SMALL_BYTES and control > 0.05 * len(start)

@@ -15,6 +15,9 @@ from projects.reading.limits import MOST_COLUMNS, MOST_UNPACKED_BYTES, SAMPLE_LI
 from projects.reading.outcome import Issues, Source, Unreadable
 from projects.reading.records import Marks, Record
 
+DAMAGED = "This Excel file is damaged and cannot be opened."
+TOO_LARGE = "This workbook unpacks to more than 1 GB. Save it as CSV."
+
 
 def open_spreadsheet(path: Path, overrides: dict[str, Any]) -> Source:
     """The chosen sheet, or the first that has cells. Raises Unreadable."""
@@ -22,7 +25,7 @@ def open_spreadsheet(path: Path, overrides: dict[str, Any]) -> Source:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except Exception as error:  # openpyxl raises anything at all on a damaged workbook.
-        raise Unreadable("bad_workbook", "This Excel file is damaged and cannot be opened.") from error
+        raise Unreadable("bad_workbook", DAMAGED) from error
     names = [sheet.title for sheet in book.worksheets]
     chosen = overrides.get("sheet") if overrides.get("sheet") in names else None
     for name in [chosen] if chosen else names:
@@ -86,6 +89,6 @@ def _refuse_bombs(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())
     except zipfile.BadZipFile as error:
-        raise Unreadable("bad_workbook", "This Excel file is damaged and cannot be opened.") from error
+        raise Unreadable("bad_workbook", DAMAGED) from error
     if unpacked > MOST_UNPACKED_BYTES:
-        raise Unreadable("workbook_too_large", "This workbook unpacks to more than 1 GB. Save it as CSV.")
+        raise Unreadable("workbook_too_large", TOO_LARGE)

@@ -1,4 +1,4 @@
-"""Makes the typed Parquet table: text first, row by row, then types decided over the whole column."""
+"""Makes the typed Parquet table: first text, row by row, then types over whole columns."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from projects.reading.spreadsheet import open_spreadsheet
 
 BATCH_ROWS = 5_000
 BATCH_CHARS = 16_000_000
+DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def _write_text(source: Source, path: Path, rejects_path: Path) -> tuple[int, in
             for batch in _batches(source, rejects):
                 kept += len(batch)
                 if kept > MOST_ROWS:
-                    raise Unreadable("too_many_rows", f"This table has more than {MOST_ROWS:,} rows.")
+                    sentence = f"This table has more than {MOST_ROWS:,} rows."
+                    raise Unreadable("too_many_rows", sentence)
                 columns = [
                     pa.array([row[position] for row in batch], pa.large_string())
                     for position in range(width)
@@ -131,7 +133,8 @@ def _refuse_no_rows(rows: int, rejected: int, source: Source) -> None:
         first = next(issue for issue in source.issues.found if issue["code"] == "rejected_row")
         raise Unreadable(
             "no_rows",
-            f"None of the {rejected:,} rows could be read. Line {first['line']}: {first['sentence']}",
+            f"None of the {rejected:,} rows could be read. Line {first['line']}:"
+            f" {first['sentence']}",
         )
     count = len(source.names)
     raise Unreadable(
@@ -163,7 +166,8 @@ def _write_typed(
 ) -> None:
     masked = set(overrides.get("mask", []))
     chosen = ", ".join(
-        f"{_masked(column) if column.name in masked else column.expression} AS {quoted(column.name)}"
+        (_masked(column) if column.name in masked else column.expression)
+        + f" AS {quoted(column.name)}"
         for column in columns
     )
     connection.execute(
@@ -190,7 +194,7 @@ def _from_parquet(
             f"SELECT count(*) FROM read_parquet({literal(str(folder / 'data.parquet'))})"
         ).fetchone()
     except duckdb.Error as error:
-        raise Unreadable("bad_parquet", "This Parquet file is damaged or of an unknown kind.") from error
+        raise Unreadable("bad_parquet", DAMAGED_PARQUET) from error
     rows = counted[0] if counted else 0
     if not rows:
         raise Unreadable("no_rows", f"This Parquet file has {len(columns)} columns but no rows.")
@@ -229,7 +233,8 @@ def _tell_about(columns: list[Column], issues: Issues, rows: int, rejected: int)
         if column.missing_words:
             issues.add(
                 "missing_words",
-                f"{column.missing_words:,} cells such as N/A in this column of numbers were read as missing.",
+                f"{column.missing_words:,} cells such as N/A in this column of numbers were read"
+                " as missing.",
                 column=column.name,
             )
     if rejected > rows:

@@ -34,7 +34,9 @@ def read(tmp_path: Path) -> Callable[..., Table]:
 
 def rows_of(table: Table) -> list[list[Any]]:
     found = pq.read_table(table.data)
-    return [list(row) for row in zip(*(column.to_pylist() for column in found.columns), strict=True)]
+    return [
+        list(row) for row in zip(*(column.to_pylist() for column in found.columns), strict=True)
+    ]
 
 
 def names_of(table: Table) -> list[str]:
@@ -49,7 +51,9 @@ def types_of(table: Table) -> list[str]:
 def bring_in(project: Project) -> Callable[..., DatasetVersion]:
     """Upload bytes and import them, as a worker would."""
 
-    def upload_and_import(content: bytes, filename: str = "data.csv", **facts: Any) -> DatasetVersion:
+    def upload_and_import(
+        content: bytes, filename: str = "data.csv", **facts: Any
+    ) -> DatasetVersion:
         facts.setdefault("by", None)
         came = receive(project=project, filename=filename, chunks=[content], **facts)
         importing.import_version(came.version.pk)

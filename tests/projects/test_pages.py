@@ -111,7 +111,9 @@ def test_a_failed_import_says_why_and_offers_another_reading(client_of, alice, p
     "fields",
     [{"header_rows": "-1"}, {"encoding": "klingon"}, {"delimiter": "\0"}, {"skip_lines": "9" * 40}],
 )
-def test_a_reading_that_makes_no_sense_is_answered_on_the_page(client_of, alice, dataset_version, fields):
+def test_a_reading_that_makes_no_sense_is_answered_on_the_page(
+    client_of, alice, dataset_version, fields
+):
     url = f"/datasets/{dataset_version.dataset_id}/import-again/"
     assert client_of(alice).post(url, fields).status_code == 400
     assert DatasetVersion.objects.count() == 1

@@ -31,7 +31,7 @@ def test_every_kind_of_line_end_separates_rows(read, end):
         ("ville,pays\nOrléans,France\nBesançon,France\nZürich,Suisse\n", "cp1252", "cp1252"),
         ("ville,pays\nOrléans,France\nBesançon,France\n", "utf-16", "utf-16"),
         ("ville,pays\nOrléans,France\nBesançon,France\n", "utf-16-le", "utf-16-le"),
-        ("text,label\nこの商品はとても良いです,良い\n配送が遅くて残念でした,悪い\n", "cp932", "cp932"),
+        ("text,label\nこの商品はとても良いです,良い\n配送が遅い,悪い\n", "cp932", "cp932"),
         ("文本,标签\n这个产品非常好用,好评\n快递太慢了我很失望,差评\n", "gbk", "gb18030"),
         ("текст,метка\nочень хороший товар,хорошо\nплохая доставка,плохо\n", "cp1251", "cp1251"),
         ("text,label\n이 제품은 정말 좋아요,긍정\n배송이 너무 느려요,부정\n", "euc_kr", "euc_kr"),
@@ -130,7 +130,7 @@ def test_a_stray_quote_costs_its_own_line_and_no_other(read):
 
 
 def test_quotes_in_tab_separated_prose_glue_no_lines_together(read):
-    table = read(b'text\tlabel\n"Great" movie\t1\nI said "no\t0\n"yes" and "no" again\t1\nfine\t0\n')
+    table = read(b'text\tlabel\n"Great" movie\t1\nI said "no\t0\n"yes" and "no"\t1\nfine\t0\n')
     assert table.rows == 4
     assert rows_of(table)[1] == ['I said "no', 0]
 
@@ -174,7 +174,8 @@ def test_types_are_inferred_carefully(read):
     ]
     table = read("\n".join([header, *rows]).encode())
     assert types_of(table) == [
-        "text", "integer", "integer", "number", "date", "datetime", "text", "text", "integer", "text",
+        "text", "integer", "integer", "number", "date", "datetime", "text", "text", "integer",
+        "text",
     ]  # fmt: skip
     assert rows_of(table)[0][0] == "01234"
     assert rows_of(table)[1][8] is None
@@ -203,15 +204,17 @@ def test_too_many_columns_are_refused(read):
 
 def test_random_bytes_never_crash_the_reader(read):
     draw = random.Random(7)
+    sentences = []
     for size in (1, 7, 100, 3_000):
         for _ in range(15):
-            content = bytes(draw.choice(b'a1,;\t"\'\n\r\\|\xff\x00\xe9') for _ in range(size))
+            content = bytes(draw.choice(b"a1,;\t\"'\n\r\\|\xff\x00\xe9") for _ in range(size))
             try:
                 table = read(content)
             except Unreadable as refusal:
-                assert refusal.sentence
+                sentences.append(refusal.sentence)
             else:
                 assert table.rows > 0
+    assert all(sentences)
 
 
 def test_every_line_is_either_a_row_a_reject_or_told(read):
@@ -219,6 +222,7 @@ def test_every_line_is_either_a_row_a_reject_or_told(read):
     lines = ["text,label"]
     for number in range(400):
         kind = draw.choice(["good", "good", "good", "short", "long", "blank"])
-        lines.append({"good": f"t{number},x", "short": f"t{number}", "long": f"t{number},x,y", "blank": ""}[kind])
+        text = f"t{number}"
+        lines.append({"good": text + ",x", "short": text, "long": text + ",x,y", "blank": ""}[kind])
     table = read("\n".join(lines).encode(), short_rows="reject", delimiter=",")
     assert table.rows + table.rejected_rows == sum(bool(line) for line in lines[1:])

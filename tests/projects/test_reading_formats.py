@@ -103,7 +103,14 @@ def test_a_damaged_workbook_is_refused(read, tmp_path):
 
 @pytest.mark.parametrize(
     "start",
-    [b"%PDF-1.7", b"\x1f\x8b\x08", b"\x89PNG\r\n", b"PK\x03\x04junk", b"\xd0\xcf\x11\xe0", b"\x7fELF"],
+    [
+        b"%PDF-1.7",
+        b"\x1f\x8b\x08",
+        b"\x89PNG\r\n",
+        b"PK\x03\x04junk",
+        b"\xd0\xcf\x11\xe0",
+        b"\x7fELF",
+    ],
 )
 def test_what_is_no_table_is_refused_by_name(read, start):
     with pytest.raises(Unreadable, match="Lathe reads|inside it"):

@@ -34,7 +34,11 @@ def profile(table):
 )
 def test_known_datasets_are_understood(shared, read, path, task, texts, target):
     answer = suggested(read(shared / "data" / path, path.rpartition("/")[2]))
-    assert (answer["task"], answer["text_columns"], answer["target_column"]) == (task, texts, target)
+    assert (answer["task"], answer["text_columns"], answer["target_column"]) == (
+        task,
+        texts,
+        target,
+    )
     assert answer["why"]
 
 
@@ -54,8 +58,8 @@ def test_a_support_export_joins_subject_and_message_and_aims_at_the_queue(read):
 def test_the_profile_counts_what_is_there(read):
     found = profile(
         read(
-            b"text,label,n\ngood thing,a,1\nGood thing ,b,2\nbad thing,a,\nbad thing,a,\nother words,A,5\n"
-            b"x y z,a,7\n"
+            b"text,label,n\ngood thing,a,1\nGood thing ,b,2\nbad thing,a,\nbad thing,a,\n"
+            b"other words,A,5\nx y z,a,7\n"
         )
     )
     text, label, number = found["columns"]
@@ -72,5 +76,9 @@ def test_the_profile_counts_what_is_there(read):
 
 
 def test_nothing_to_learn_is_said(read):
-    answer = suggested(read(b"id,uuid\n1,550e8400-e29b-41d4-a716-446655440000\n2,550e8400-e29b-41d4-a716-446655440001\n"))
+    answer = suggested(
+        read(
+            b"id,uuid\n1,550e8400-e29b-41d4-a716-44665544000a\n2,550e8400-e29b-41d4-a716-44665544000b"
+        )
+    )
     assert answer["target_column"] is None
