@@ -1,0 +1,130 @@
+"""Public pages, refusals and the health check."""
+
+import re
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import DatabaseError, connection
+from django.test import RequestFactory
+
+from web.errors import UserError
+from web.middleware import problem
+
+PUBLIC = ["/", "/pricing/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
+
+
+class Broken(UserError):
+    code, status = "broken", 409
+    sentence = "It is <broken>."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PUBLIC)
+def test_public_pages_have_no_inline_script_and_ask_no_third_party(client, path):
+    page = client.get(path)
+    assert page.status_code == 200
+    html = page.content.decode()
+    assert not re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", html)
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html)
+    assert not re.findall(r"\son\w+=", html)
+    assert "default-src 'self'" in page["Content-Security-Policy"]
+    assert html.count("<main") == html.count("<h1") == 1
+
+
+@pytest.mark.django_db
+def test_healthz_says_up(client):
+    assert client.get("/healthz").json() == {"status": "ok", "database": "up"}
+
+
+@pytest.mark.django_db
+def test_healthz_says_503_when_the_database_is_gone(client, monkeypatch):
+    def gone():
+        raise DatabaseError
+
+    monkeypatch.setattr(connection, "cursor", gone)
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.json()["database"] == "down"
+
+
+@pytest.mark.django_db
+def test_an_unknown_page_is_a_page_and_an_unknown_endpoint_is_json(client):
+    page = client.get("/nothing/here/")
+    assert page.status_code == 404
+    assert "Nothing here" in page.content.decode()
+    for path in ["/api/v1/nothing", "/v1/nothing"]:
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+def test_error_pages_need_no_database(status):
+    from web.views import _failure
+
+    request = RequestFactory().get("/x")
+    answer = _failure(request, status, "A sentence.")
+    assert answer.status_code == status
+    assert "A sentence." in answer.content.decode()
+
+
+def refused(path, db_user=None, **headers):
+    from django.contrib.auth.models import AnonymousUser
+    from django_htmx.middleware import HtmxDetails
+
+    request = RequestFactory().get(path, headers=headers)
+    request.user, request.session = AnonymousUser(), {}
+    request.htmx = HtmxDetails(request)
+    return problem(request, Broken())
+
+
+def test_a_refusal_is_a_page_for_people():
+    answer = refused("/x/")
+    assert answer.status_code == 409
+    assert "It is &lt;broken&gt;." in answer.content.decode()
+
+
+def test_a_refusal_of_htmx_goes_to_the_place_for_problems():
+    answer = refused("/x/", **{"HX-Request": "true"})
+    assert answer.status_code == 409
+    assert answer["HX-Retarget"] == "#problem"
+    assert "<html" not in answer.content.decode()
+
+
+def test_a_refusal_of_the_api_is_json():
+    answer = refused("/v1/x")
+    assert b'"code": "broken"' in answer.content
+
+
+@pytest.mark.django_db
+def test_every_answer_names_its_request(client):
+    assert client.get("/healthz")["X-Request-Id"].startswith("req_")
+    assert (
+        client.get("/healthz", headers={"X-Request-Id": "abc-12345"})["X-Request-Id"] == "abc-12345"
+    )
+    odd = client.get("/healthz", headers={"X-Request-Id": "a b\tc<script>"})["X-Request-Id"]
+    assert odd.startswith("req_")
+
+
+@pytest.mark.django_db
+def test_every_answer_of_the_async_server_names_its_request(async_client):
+    answer = async_to_sync(async_client.get)("/healthz")
+    assert answer.headers["X-Request-Id"].startswith("req_")
+
+
+def test_a_form_without_csrf_token_is_refused_readably(alice, team):
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.post(f"/teams/{team.slug}/rename/", {"name": "x"})
+    assert answer.status_code == 403
+    assert "too old" in answer.content.decode()
+
+
+def test_signed_in_pages_have_no_inline_script(client_of, alice, team):
+    for path in ["tokens", "members", "audit", "usage", "usage/statement"]:
+        html = client_of(alice).get(f"/teams/{team.slug}/{path}/").content.decode()
+        assert not re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", html)
+        assert not re.findall(r"\son\w+=", html)
+        assert html.count("<h1") == 1
