@@ -32,6 +32,7 @@ NEXT_STEPS = {
     FailureCode.INTERNAL: "This is our fault, not your data's. Launch again, or tell support.",
 }
 SHOWN_EVENTS = 200
+NO_COST = "Nothing was charged."
 
 
 @dataclass(frozen=True)
