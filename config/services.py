@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 # Idle OpenMP threads otherwise spin, and take the processor from the web process.
 _PATIENT_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 # Celery warns root at every start; who uses one machine's root has decided already.
-_NO_ROOT_WARNING = {"PYTHONWARNINGS": "ignore::RuntimeWarning:celery.platforms"}
+_NO_ROOT_WARNING = {"PYTHONWARNINGS": "ignore::Warning:celery.platforms"}
 
 
 def shared_environment(var: Path, port: int, models_port: int) -> dict[str, str]:

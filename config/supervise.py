@@ -59,6 +59,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         self._printer = Printer(width=max(len(service.name) for service in self.services))
         self._printing = threading.Lock()
+        self._is_insisting = False
         self._runs = [
             _Run(service, colour)
             for service, colour in zip(self.services, get_colours(), strict=False)
@@ -116,16 +117,20 @@ class Supervisor:
 
     def _relay(self, run: _Run, process: subprocess.Popen[bytes]) -> None:
         for line in process.stdout or ():
+            if self._is_insisting:  # How they die now says nothing of use.
+                continue
             self.say(line.decode(errors="replace").rstrip(), run.service.name, run.colour)
 
     def _end(self) -> None:
         """First the services, which end their own children well; then whoever is left."""
+        self.say("Stopping.")
         running = [run.process for run in self._runs if run.process]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + GRACE_SECONDS
         while time.monotonic() < deadline and any(each.poll() is None for each in running):
             time.sleep(0.05)
+        self._is_insisting = True
         leftovers.end_all(self.var)
         for process in running:
             process.wait()

@@ -1,5 +1,6 @@
 """`make up`: everything on one machine, in one terminal, until Ctrl-C."""
 
+import json
 import os
 import signal
 import subprocess
@@ -177,9 +178,13 @@ def _is_healthy(port: int) -> bool:
 
 def _welcome(ports: Ports, demo: str) -> str:
     rule = "─" * 72
-    told = demo or f"Sign up at {ports.url}/accounts/signup/"
-    sample = f'curl {ports.url}/api/v1/me -H "Authorization: Bearer $TOKEN"'
-    lines = ["", rule, f"Lathe is ready: {ports.url}", "", told, "", f"Try: {sample}"]
+    # The last line, in JSON, is for programs.
+    facts = [line for line in demo.splitlines() if line.startswith("{")]
+    told = [line for line in demo.splitlines() if line not in facts]
+    token = json.loads(facts[-1]).get("token", "$TOKEN") if facts else "$TOKEN"
+    sample = f"curl {ports.url}/api/v1/me -H 'Authorization: Bearer {token}'"
+    told = told or [f"Sign up at {ports.url}/accounts/signup/"]
+    lines = ["", rule, f"Lathe is ready: {ports.url}", "", *told, "", "Try:", f"  {sample}", ""]
     return "\n".join([*lines, "Stop with Ctrl-C.", rule, ""])
 
 
