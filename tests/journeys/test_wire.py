@@ -61,7 +61,8 @@ def launched(client: httpx.Client, dataset: str, **more: object) -> dict[str, ob
     project = client.get(f"/api/v1/datasets/{dataset}").json()["project"]
     body = {"project": project, "dataset": dataset, "task": "text-classification"} | more
     estimate = client.post("/api/v1/training-jobs/estimate", json=body).json()
-    assert estimate["fits"] and estimate["allowed"], estimate
+    assert estimate["fits"], estimate
+    assert estimate["allowed"], estimate
     answer = client.post("/api/v1/training-jobs", json=body)
     assert answer.status_code in {201, 202}, answer.text
     return answer.json()

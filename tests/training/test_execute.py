@@ -36,7 +36,7 @@ def trainer(models_folder) -> Iterator[type[Trainer]]:
 def long_job(job: TrainingJob) -> TrainingJob:
     """A job that trains long enough to be killed, and saves its state every second."""
     job.recipe |= {
-        "hyperparameters": {"epochs": 100, "early_stopping_patience": 0, "batch_tokens": 32},
+        "hyperparameters": {"epochs": 40, "early_stopping_patience": 0, "batch_tokens": 32},
         "checkpoint_seconds": 1,
     }
     job.save()
@@ -157,14 +157,16 @@ def test_a_paused_job_saves_its_state_and_resumes_from_it(long_job, trainer, ali
 
 
 def test_the_spend_cap_pauses_a_running_job_with_a_checkpoint(long_job, trainer):
-    budget.of(long_job.team)
-    Budget.objects.filter(pk=long_job.team_id).update(cap_micro=200)  # Ten seconds of CPU.
-    trainer().finish(60)
+    running = trainer()
+    wait_until(lambda: has_checkpoint(long_job), what="for a checkpoint")
+    cap = budget.of(long_job.team).spent_micro + 150  # Seven more seconds, a lease is eight.
+    Budget.objects.filter(pk=long_job.team_id).update(cap_micro=cap)
+    running.finish()
     job = reloaded(long_job)
     assert job.status == Status.PAUSED
     assert "spend cap" in job.events.filter(kind="status").last().message
     assert has_checkpoint(job)
-    assert budget.of(job.team).spent_micro <= 200
+    assert budget.of(job.team).spent_micro <= cap
     bill_is_exact(job)
 
 

@@ -51,7 +51,7 @@ class Trainer:
         self.process.kill()
         self.process.wait()
 
-    def finish(self, seconds: float = 120) -> None:
+    def finish(self, seconds: float = 240) -> None:
         self.process.wait(seconds)
 
     def children(self) -> list[int]:
@@ -65,7 +65,7 @@ class Trainer:
             self.process.wait()
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 60, what: str = "") -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 120, what: str = "") -> None:
     """Look ten times a second; fails the test when it never becomes so."""
     deadline = time.monotonic() + seconds
     while not is_so():
