@@ -36,14 +36,14 @@ class AttemptAnswer(AmountAnswer):
 
 
 class JobUseAnswer(AmountAnswer):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     id = serializers.UUIDField(source="subject_id", allow_null=True)
     device_ms = serializers.IntegerField()
     attempts = AttemptAnswer(many=True)
 
 
 class DeploymentUseAnswer(AmountAnswer):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     id = serializers.UUIDField(source="subject_id", allow_null=True)
     tokens = serializers.IntegerField(source="units")
     requests = serializers.IntegerField()
@@ -101,7 +101,7 @@ class SegmentAnswer(serializers.Serializer[Any]):
     """One metered stretch of one attempt."""
 
     id = serializers.IntegerField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     attempt = serializers.IntegerField(source="run.fence")
     from_ms = serializers.IntegerField(source="span.lower")
     to_ms = serializers.IntegerField(source="span.upper")

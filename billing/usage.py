@@ -150,7 +150,8 @@ class Statement:
 
 def month_total(team: Team, month: Month) -> int:
     """Micro-USD owed for the month so far."""
-    return _entries(team, month).total_micro()
+    total: int = _entries(team, month).total_micro()
+    return total
 
 
 def statement_of(team: Team, month: Month) -> Statement:

@@ -278,5 +278,5 @@ def test_the_pricing_page_prints_rates_from_the_database_and_the_rule(client):
     html = client.get("/pricing/").content.decode()
     for shown in ["$0.072 per hour", "$2.52 per hour", "$0.02 per million tokens", "given back"]:
         assert shown in html
-    Rate.objects.filter(sku="gpu").update(nano_per_unit=1_000_000)
+    Rate.objects.create(sku="gpu-large", nano_per_unit=1_000_000, valid=(now(), None))
     assert "$3.60 per hour" in client.get("/pricing/").content.decode()
