@@ -20,7 +20,7 @@ test: ready-dev chromium ## Run the whole suite against servers of its own
 check: ready-dev ## Format, lint, types, contracts, migrations
 	@$(IN_VENV)/ruff format --check --quiet .
 	@$(IN_VENV)/ruff check --quiet .
-	@$(if $(TEMPLATES),$(IN_VENV)/djade --check $(TEMPLATES))
+	@$(if $(TEMPLATES),$(IN_VENV)/djade --target-version 5.2 --check $(TEMPLATES))
 	@$(IN_VENV)/mypy .
 	@$(IN_VENV)/lint-imports
 	@$(IN_VENV)/python manage.py makemigrations --check --dry-run
@@ -28,7 +28,7 @@ check: ready-dev ## Format, lint, types, contracts, migrations
 format: ready-dev ## Rewrite code and templates in the house format
 	@$(IN_VENV)/ruff check --fix --quiet . || true
 	@$(IN_VENV)/ruff format --quiet .
-	@$(if $(TEMPLATES),$(IN_VENV)/djade $(TEMPLATES))
+	@$(if $(TEMPLATES),$(IN_VENV)/djade --target-version 5.2 $(TEMPLATES))
 
 clean: ## Remove all that was installed and made, data included
 	@if [ -x $(IN_VENV)/python ]; then \
