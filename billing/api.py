@@ -70,7 +70,7 @@ class OtherLineAnswer(serializers.Serializer[Any]):
 class UsageAnswer(serializers.Serializer[Any]):
     """One month's usage by day, job, deployment and API token."""
 
-    object = serializers.ReadOnlyField(default="usage")
+    object = serializers.CharField(read_only=True, default="usage")
     month = serializers.CharField(source="month.code")
     as_of = serializers.DateTimeField()
     total_micros = serializers.IntegerField(source="total_micro")
