@@ -24,6 +24,7 @@ NAME_LENGTH = 80
 def deploy(model: TrainedModel, name: str, viewer: User | ApiToken) -> Deployment:
     """Serve the model under a new name. Raises NameTaken, CannotServe or TeamFrozen."""
     _check(model, model.team)
+    moment = now()
     try:
         with transaction.atomic():
             deployment = Deployment.objects.create(
@@ -32,6 +33,8 @@ def deploy(model: TrainedModel, name: str, viewer: User | ApiToken) -> Deploymen
                 model=model,
                 name=name,
                 created_by=viewer.created_by if isinstance(viewer, ApiToken) else viewer,
+                created_at=moment,
+                changed_at=moment,
             )
     except IntegrityError:  # The name was free when the form was shown, or never was.
         raise NameTaken(param="name") from None

@@ -32,8 +32,10 @@ def deployment_plan(request: SignedInRequest, job_id: UUID) -> HttpResponse:
                 return redirect("training:job", job.pk)
     context = {
         "job": job,
+        "team": job.team,
         "plan": DeploymentPlan.objects.filter(job=job).select_related("deployment").first(),
         "form": form,
         "may_plan": can(request.user, job.team, "write"),
     }
-    return render(request, "inference/_plan.html", context)
+    template = "inference/_plan.html" if request.htmx else "inference/plan.html"
+    return render(request, template, context)
