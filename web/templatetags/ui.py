@@ -183,6 +183,12 @@ def nav_link(context: template.Context, url: str, label: str, views: str = "") -
 
 
 @register.filter
+def words(value: Any) -> Any:
+    """A list as words with commas; anything else unchanged."""
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+@register.filter
 def at_least_zero(number: int) -> int:
     """Bars have no negative height: a day of refunds shows as empty."""
     return max(0, number)
