@@ -6,6 +6,7 @@ whole body first and take every request through each middleware, most of them in
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -162,6 +163,8 @@ async def _refuse(send: Send, error: Exception) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", f"req_{secrets.token_hex(12)}".encode()),
+        (b"x-content-type-options", b"nosniff"),
     ]
     if status >= 500:
         headers.append((b"retry-after", b"1"))

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.timezone import now
 
+from accounts.access import require
 from accounts.models import User
 from inference import deploy
 from inference.errors import NameTaken, PlanSettled
@@ -67,6 +68,7 @@ def _carry(plan_id: UUID) -> None:
 
 
 def _take_step(plan: DeploymentPlan) -> None:
+    require(plan.requested_by, plan.team, "write")  # They may have left since.
     if plan.job is not None:
         _deploy_if_finished(plan, plan.job)
     elif plan.dataset_version is not None:

@@ -114,3 +114,13 @@ def test_a_lost_credentials_file_is_made_anew_with_ones_that_work(settings, tmp_
     assert second.password != first.password
     assert User.objects.get(email=second.email).check_password(second.password)
     assert ApiToken.objects.matching(second.token).exists()
+
+
+def test_a_person_who_left_the_team_deploys_nothing_any_more(running, model, alice):
+    plan = planning.deploy_when_succeeded(running, "planned", alice)
+    running.succeed(model)
+    alice.memberships.all().delete()
+    planning.carry_all()
+    plan.refresh_from_db()
+    assert plan.outcome.startswith("Given up: ")
+    assert not Deployment.objects.exists()
