@@ -12,7 +12,7 @@ from projects.uploading import receive
 
 TABLE = b"text,label\nhello there,a\ngood bye,b\n"
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
 @pytest.fixture(autouse=True)

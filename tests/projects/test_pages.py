@@ -196,3 +196,30 @@ def test_a_new_person_finds_a_first_project(client, db):
         {"email": "new@startup.test", "password1": "a long enough secret", "team_name": "New Co"},
     )
     assert Project.objects.get(team__memberships__user__email="new@startup.test").name
+
+
+def test_operators_see_projects_and_imports_in_the_admin(client, dataset_version):
+    from accounts.models import User
+
+    client.force_login(
+        User.objects.create_superuser("root@acme.test", "x"),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
+    for name in ("project", "dataset", "datasetversion"):
+        assert client.get(f"/admin/projects/{name}/?q=tick").status_code == 200
+    url = f"/admin/projects/datasetversion/{dataset_version.pk}/change/"
+    assert client.get(url).status_code == 200
+    assert (
+        client.get(f"/admin/projects/dataset/{dataset_version.dataset_id}/change/").status_code
+        == 200
+    )
+
+
+def test_a_dataset_without_a_version_is_listed_too(client_of, alice, dataset):
+    team = dataset.project.team
+    for url in (
+        f"/teams/{team.slug}/",
+        f"/teams/{team.slug}/datasets/",
+        f"/projects/{dataset.project_id}/",
+    ):
+        assert "tickets.csv" in client_of(alice).get(url).content.decode()
