@@ -1,0 +1,93 @@
+"""Makes finished things for page and API tests: a model with a real report, a job that ran."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine import baselines, evaluation, metrics
+from projects import storage
+from training.models import Evaluation, TrainedModel, TrainingJob
+
+ROWS = 120
+
+
+def make_model(job: TrainingJob, folder: Path, labels: list[str]) -> TrainedModel:
+    """A model of these labels whose report the engine computed from made-up answers."""
+    generator = np.random.default_rng(0)
+    true = np.arange(ROWS) % len(labels)
+    tuned, words = (_answers(generator, true, len(labels), pull) for pull in (4.0, 1.0))
+    rows = evaluation.TestRows(
+        texts=[f"question {number}" for number in range(ROWS)],
+        lengths=[3 + number % 7 for number in range(ROWS)],
+        source_rows=list(range(ROWS)),
+        label_names=labels,
+    )
+    majority = metrics.answers(true, baselines.majority_probabilities(true, ROWS, len(labels)))
+    report = evaluation.evaluate(
+        tuned,
+        rows,
+        [
+            evaluation.Contender("majority", "always guessing", majority),
+            evaluation.Contender("tfidf", "TF-IDF + logistic regression", words, "fitted"),
+        ],
+    )
+    report |= {"data": {"test_rows": ROWS, "train_rows": 900}, "parity": _parity()}
+    model = TrainedModel(
+        team=job.team,
+        project=job.project,
+        dataset_version=job.dataset_version,
+        name=job.name,
+        task=job.task,
+        base_model=job.base_model,
+        labels=labels,
+        metrics={one["name"]: one["value"] for one in report["metrics"]},
+        artifact_bytes=1000,
+    )
+    model.artifact_key = f"artifacts/{model.pk}"
+    _store(model, folder, tuned, rows)
+    model.save()
+    Evaluation.objects.create(model=model, report=json.loads(json.dumps(report)))
+    return model
+
+
+def _answers(
+    generator: np.random.Generator, true: np.ndarray, labels: int, pull: float
+) -> metrics.Answers:
+    logits = generator.normal(size=(ROWS, labels))
+    logits[np.arange(ROWS), true] += pull
+    return metrics.answers(true, np.exp(logits))
+
+
+def _parity() -> dict[str, object]:
+    facts = {
+        "rows": 200,
+        "largest_logit_difference": 2e-6,
+        "label_agreement": 1.0,
+        "accuracy_delta": 0.0,
+        "accepted": True,
+        "reason": "kept",
+    }
+    return {"model.onnx": facts, "served": "model.onnx"}
+
+
+def _store(
+    model: TrainedModel, folder: Path, given: metrics.Answers, rows: evaluation.TestRows
+) -> None:
+    names = rows.label_names
+    table = pa.table(
+        {
+            "row": rows.source_rows,
+            "text": rows.texts,
+            "label": [names[label] for label in given.true],
+            "predicted": [names[label] for label in given.predicted],
+            "probability": given.confidence,
+        }
+    )
+    folder.mkdir()
+    pq.write_table(table, folder / "predictions.parquet")
+    (folder / "model.onnx").write_bytes(b"weights" * 1000)
+    (folder / "manifest.json").write_text("{}")
+    storage.put_folder(model.artifact_key, folder)

@@ -1,0 +1,36 @@
+"""Costs of many jobs in one query are the same numbers that billing tells of one."""
+
+from datetime import timedelta
+
+from django.utils.timezone import now
+
+from billing import metering
+from billing.models import MeteredRun, RunEnd
+from billing.summary import summary_of
+from training.costs import cost_of, with_amounts, with_costs
+from training.models import Attempt, TrainingJob
+
+
+def test_costs_of_a_list_equal_billings_own_summary(job):
+    for number in (1, 2):
+        run = metering.open_run(job.team, job.source, "cpu")
+        MeteredRun.objects.filter(pk=run.pk).update(started_at=now() - timedelta(minutes=2))
+        metering.heartbeat(run.pk, run.fence, 40_000 * number)
+        Attempt.objects.create(job=job, number=number, worker="a", run=run, ended_at=now())
+        metering.end(run.pk, RunEnd.LEASE)
+        MeteredRun.objects.filter(pk=run.pk).update(
+            started_at=now() - timedelta(minutes=9 - 4 * number),
+            ended_at=now() - timedelta(minutes=8 - 4 * number),
+        )
+        metering.refund_lost_work(run.pk, "Lost") if number == 1 else None
+    (listed,) = with_costs(TrainingJob.objects.all())
+    assert cost_of(listed) == summary_of(job.source)
+    assert cost_of(listed).refunded_micro > 0
+    charged = [attempt.amount_micro for attempt in with_amounts(job.attempts.all())]
+    assert sum(charged) == cost_of(listed).amount_micro
+
+
+def test_a_job_that_never_ran_costs_nothing(job):
+    (listed,) = with_costs(TrainingJob.objects.all())
+    assert cost_of(listed) == summary_of(job.source)
+    assert cost_of(listed).net_micro == 0
