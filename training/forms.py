@@ -110,7 +110,9 @@ class LaunchForm(forms.Form):
         machines = offered_machines()
         data["compute"] = chosen["compute"] or (machines[0].code if machines else "")
         for name, value in (Hyperparameters().model_dump() | chosen["hyperparameters"]).items():
-            data[f"hyperparameters-{name}"] = f"{value:g}" if isinstance(value, float) else str(value)
+            data[f"hyperparameters-{name}"] = (
+                f"{value:.12g}" if isinstance(value, float) else str(value)
+            )
         return cls(version, data)
 
     def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
