@@ -259,5 +259,16 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.optional("LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "csp": {"level": "WARNING"}},
+    # A tick every few seconds is no news; what a task does is logged by the code that does it.
+    "loggers": {
+        name: {"level": "WARNING"}
+        for name in (
+            "httpx",
+            "csp",
+            "kombu",
+            "celery.beat",
+            "celery.app.trace",
+            "celery.worker.strategy",
+        )
+    },
 }

@@ -19,8 +19,8 @@ from django.core.exceptions import ImproperlyConfigured
 from config import embedded, env, leftovers
 from config.embedded_place import EmbeddedError
 from config.ports import is_free, usable_port
+from config.processes import PROJECT, PYTHON, all_services, shared_environment
 from config.running import AlreadyRunning, only_one, write_record
-from config.services import PROJECT, PYTHON, all_services, shared_environment
 from config.supervise import Supervisor
 
 FIRST_PORT, MODELS_PORT, PORTS_TRIED = 8000, 8001, 100

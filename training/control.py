@@ -5,7 +5,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import ApiToken, User
 from billing.models import RunEnd
-from training import attempts, schedule
+from training import attempts, recording, schedule
 from training.models import Attempt, TrainingJob
 
 
@@ -14,6 +14,7 @@ def cancel(job: TrainingJob, viewer: User | ApiToken) -> None:
     """End the job for good; the meter stops now. Raises JobMovedOn when it is already over."""
     job.cancel(f"Cancelled by {_name(viewer)}")
     _stop_attempt(job, "cancelled")
+    transaction.on_commit(lambda: recording.delete_unneeded_checkpoints(job.pk))
     audit.record(job.team, viewer, "job.cancelled", str(job.pk), name=job.name)
 
 

@@ -10,22 +10,24 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import close_old_connections
 
 from engine.artifact import read_manifest
 from engine.spec import Hyperparameters, TrainingSpec
 from projects import storage
-from training import attempts, recording, schedule
+from training import attempts, leaving, recording, schedule
 from training.engine_process import EXIT_STOPPED, STOP_GRACE_SECONDS, EngineProcess
 from training.errors import AttemptEnded, JobMovedOn
 from training.heart import Heart, Meter, Stop
 from training.models import Attempt, Evaluation, FailureCode, TrainedModel
+from training.patience import patiently
 from training.recording import Recorder, store_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -44,8 +46,12 @@ def next_job(compute_class: str) -> None:
     """Carry queued jobs to their end until none may run. A lost or repeated message is harmless."""
     worker = worker_name()
     schedule.greet(worker, compute_class)
-    while (attempt := schedule.claim(compute_class, worker)) is not None:
-        with suppress(AttemptEnded, JobMovedOn):  # Someone else decided; nothing is left to do.
+    while not leaving.is_requested():
+        attempt = schedule.claim(compute_class, worker)
+        if attempt is None:
+            return
+        # AttemptEnded: someone else decided, and nothing is left to do.
+        with leaving.interruptible(), suppress(AttemptEnded, JobMovedOn):
             carry(attempt)
         schedule.greet(worker, compute_class)
 
@@ -59,13 +65,10 @@ def carry(attempt: Attempt) -> None:
         raise
     except Exception:
         logger.exception("Attempt %s of job %s broke", attempt.number, attempt.job_id)
-        close_old_connections()
-        attempts.fail(attempt, FailureCode.INTERNAL, INTERNAL, is_our_fault=True)
+        patiently(lambda: attempts.fail(attempt, FailureCode.INTERNAL, INTERNAL, is_our_fault=True))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        attempt.job.refresh_from_db()
-        if attempt.job.is_finished:
-            recording.delete_checkpoints(attempt.job)
+        patiently(lambda: recording.delete_unneeded_checkpoints(attempt.job_id))
 
 
 class _Supervisor:
@@ -88,7 +91,8 @@ class _Supervisor:
                 self.meter.run()
                 self._follow(engine)
                 self.meter.hold()
-                self._conclude(engine)
+                self.heart.rest()
+                patiently(partial(self._conclude, engine))
         except BaseException as error:
             if not isinstance(error, Exception):  # The worker itself is told to leave.
                 with suppress(AttemptEnded):
@@ -137,11 +141,11 @@ class _Supervisor:
             self._drain(engine, self.recorder.record)
         if self.heart.stop is not None:
             self._stop(engine, self.heart.stop)
-        self.recorder.flush()
+        patiently(self.recorder.flush)
 
     def _drain(self, engine: EngineProcess, record: Callable[[Any], None]) -> None:
         for event in engine.events(WAIT_SECONDS):
-            record(event)
+            patiently(partial(record, event))
             if self.heart.stop is not None:
                 return
 
@@ -149,20 +153,20 @@ class _Supervisor:
         """Let the engine save its state, store it if it is still of use, and leave."""
         self.meter.hold()
         if reason == Stop.CAP:
-            attempts.pause_at_cap(self.attempt, schedule.PAUSED_AT_CAP)
+            patiently(lambda: attempts.pause_at_cap(self.attempt, schedule.PAUSED_AT_CAP))
         engine.ask_to_stop()
-        waited = 0.0
-        while not engine.is_over and waited < STOP_GRACE_SECONDS:
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while not engine.is_over and time.monotonic() < deadline:
             for event in engine.events(WAIT_SECONDS):
                 if event.event == "checkpoint" and reason != Stop.OUT_OF_TOUCH:
                     store_checkpoint(self.attempt, event)
-            waited += WAIT_SECONDS
         engine.kill()
+        if reason == Stop.LEAVING:
+            attempts.hand_back(self.attempt, "Its worker is shutting down.")
         raise AttemptEnded  # Out of touch, the watchdog ends it at the lease's end.
 
     def _conclude(self, engine: EngineProcess) -> None:
         """Turn the engine's exit into the attempt's end."""
-        self.heart.rest()
         self.heart.beat()
         failure = self.recorder.failure
         if engine.exit_code == 0 and self.recorder.result is not None:
@@ -190,15 +194,18 @@ class _Supervisor:
 
     def _publish(self) -> None:
         """Store the artifact, then make the model and the job's success one fact."""
-        model = self._model()
+        model = self._model
         storage.put_folder(model.artifact_key, self.work / "artifact")
         report = json.loads((self.work / "artifact" / "report.json").read_bytes())
         try:
             attempts.finish(self.attempt, model, Evaluation(model=model, report=report))
         except AttemptEnded:
-            storage.delete(model.artifact_key)
+            # Unless our own commit went through and only its answer was lost.
+            if not TrainedModel.objects.filter(pk=model.pk).exists():
+                storage.delete(model.artifact_key)
             raise
 
+    @cached_property
     def _model(self) -> TrainedModel:
         job, artifact = self.attempt.job, self.work / "artifact"
         manifest = read_manifest(artifact)

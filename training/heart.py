@@ -11,6 +11,7 @@ from django.db import close_old_connections, connection
 
 from billing import metering
 from billing.metering import Verdict
+from training import leaving
 from training.models import Attempt, Status
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Stop(StrEnum):
 
     ENDED = "ended"  # The row said so: cancelled, paused or fenced off.
     CAP = "cap"
+    LEAVING = "leaving"  # The worker is shutting down; the job goes back to the queue.
     OUT_OF_TOUCH = "out_of_touch"  # The database could not be reached until the lease ran low.
 
 
@@ -84,6 +86,8 @@ class Heart(threading.Thread):
             close_old_connections()
             if not _is_still_ours(self._attempt):
                 self.stop = Stop.ENDED
+            elif leaving.is_requested():
+                self.stop = Stop.LEAVING
             elif beats:
                 self.beat()
         except DatabaseError as error:

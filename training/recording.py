@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import singledispatchmethod
 from pathlib import Path
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.timezone import now
@@ -97,10 +98,10 @@ class Recorder:
 
     def flush(self) -> None:
         """Write the metric points gathered so far and wake the job's pages."""
-        points, self._points, self._flushed_at = self._points, [], now()
-        if points:
-            MetricPoint.objects.bulk_create(points, ignore_conflicts=True)
+        if self._points:
+            MetricPoint.objects.bulk_create(self._points, ignore_conflicts=True)
             notify(self.job.channel)
+        self._points, self._flushed_at = [], now()
 
     def _update(self, **facts: object) -> None:
         if not _ours(self.attempt).update(**facts):
@@ -165,8 +166,9 @@ def _delete_superseded(attempt: Attempt) -> None:
         Checkpoint.objects.filter(pk=old.pk).update(deleted_at=now())
 
 
-def delete_checkpoints(job: TrainingJob) -> None:
+def delete_unneeded_checkpoints(job_id: UUID) -> None:
     """Free the storage of a job that will not go on."""
-    for checkpoint in job.checkpoints.filter(deleted_at=None):
+    job = TrainingJob.objects.get(pk=job_id)
+    for checkpoint in job.checkpoints.filter(deleted_at=None) if job.is_finished else ():
         storage.delete(checkpoint.storage_key)
         Checkpoint.objects.filter(pk=checkpoint.pk).update(deleted_at=now())

@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from training import leaving  # noqa: F401  (Must be known before the worker's pool forks.)
+
 
 @shared_task
 def work(compute_class: str) -> None:

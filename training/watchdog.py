@@ -10,7 +10,7 @@ from django.utils.timezone import now
 
 from billing import metering
 from billing.models import RunEnd
-from training import attempts, schedule
+from training import attempts, recording, schedule
 from training.errors import AttemptEnded
 from training.models import Attempt, Status, TrainingJob
 
@@ -46,4 +46,5 @@ def _end(attempt: Attempt) -> bool:
     job.refresh_from_db()
     if job.status == Status.QUEUED:
         schedule.nudge(job)
+    transaction.on_commit(lambda: recording.delete_unneeded_checkpoints(job.pk))
     return True
