@@ -32,8 +32,8 @@ class Probe:
 def fit_probe(embeddings: npt.NDArray[np.float32], labels: Ints, label_count: int) -> Probe:
     model = LogisticRegression(C=10.0, max_iter=300, tol=1e-3).fit(embeddings, labels)
     weights = np.zeros((label_count, embeddings.shape[1]), dtype=np.float32)
-    # A label without training rows must never win.
-    bias = np.full(label_count, -30.0, dtype=np.float32)
+    # A label the sample does not have loses, yet fine-tuning can still learn it from here.
+    bias = np.full(label_count, model.intercept_.min() - 3, dtype=np.float32)
     if len(model.classes_) == 2:
         # Two labels share one column of weights: its sign decides.
         weights[model.classes_[1]], bias[model.classes_[1]] = model.coef_[0], model.intercept_[0]

@@ -1,5 +1,6 @@
 """One training job from spec to artifact: prepare, train, export, evaluate, publish."""
 
+import os
 import platform
 import time
 from importlib.metadata import version
@@ -25,11 +26,10 @@ from engine.stopping import StopSignal
 from engine.tasks.text_classification import (
     EMBEDDED_TOKENS_PER_SECOND,
     TRAINED_TOKENS_PER_SECOND,
-    Prepared,
     Trained,
     fit,
-    prepare,
 )
+from engine.tasks.text_preparation import Prepared, prepare
 
 PARITY_ROWS = 1000
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "scikit-learn", "numpy")
@@ -45,11 +45,14 @@ def train(spec: TrainingSpec, report: Reporter, stop: StopSignal) -> Result:
     timings["preparing_seconds"] = time.monotonic() - started_at
     trained = fit(prepared, clock, report, stop)
     timings["training_seconds"] = trained.seconds
+    stop.raise_if_requested()
     clock.enter("exporting")
     building = building_folder(spec.output)
     manifest = _export(prepared, trained, building, timings)
+    stop.raise_if_requested()
     clock.enter("evaluating")
     result = _evaluate(prepared, trained, building, manifest, timings)
+    stop.raise_if_requested()
     clock.enter("saving")
     publish(building, spec.output, manifest)
     clock.finish()
@@ -152,7 +155,7 @@ def _evaluate(
     started_at = time.monotonic()
     test, examples = prepared.split.test, prepared.examples
     encoded = [prepared.rows.ids[row].tolist() for row in test]
-    classifier = TextClassifier(building, threads=prepared.spec.threads or 2, manifest=manifest)
+    classifier = TextClassifier(building, threads=os.cpu_count() or 1, manifest=manifest)
     given = answers(prepared.rows.labels[test], predict_all(classifier, encoded))
     rows = TestRows(
         texts=[examples.texts[row] for row in test],

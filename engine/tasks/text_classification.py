@@ -2,30 +2,25 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
 from engine import baselines, catalog, loading
 from engine.batching import Batch, batches_by_length
 from engine.checkpoints import CheckpointFolder, TrainingState, fingerprint
-from engine.device import Device, prepare_device
-from engine.events import Data, Reporter
-from engine.examples import Examples, read_examples
+from engine.device import Device
+from engine.events import Reporter
 from engine.metrics import averages, compare
 from engine.network import TextClassifierNetwork, VocabularyTrim
 from engine.progress import JobClock
-from engine.spec import TrainingSpec
-from engine.splitting import Split, split
 from engine.stopping import StopSignal
-from engine.tokenised import TokenisedRows, tokenise
+from engine.tasks.text_preparation import Prepared
 from engine.training import LoopSettings, TrainingLoop
 
 VALIDATION_BATCH_TOKENS = 2048
@@ -33,21 +28,6 @@ VALIDATION_BATCH_TOKENS = 2048
 TRAINED_TOKENS_PER_SECOND = 4500.0
 EMBEDDED_TOKENS_PER_SECOND = 12_000.0
 SURE = 0.05
-
-
-@dataclass
-class Prepared:
-    """Everything known before the first step."""
-
-    spec: TrainingSpec
-    examples: Examples
-    split: Split
-    tokenizer: Tokenizer
-    rows: TokenisedRows
-    base_folder: Path
-    device: Device
-    network: TextClassifierNetwork
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -114,46 +94,6 @@ class TextLearner:
         }
 
 
-def prepare(spec: TrainingSpec, clock: JobClock, report: Reporter) -> Prepared:
-    """Read, divide and tokenise the rows and load the base model."""
-    clock.enter("loading")
-    device = prepare_device(spec)
-    examples = read_examples(spec)
-    divided = split(examples.texts, examples.labels, spec.split, examples.split_values)
-    entry = catalog.find(spec.base_model)
-    folder = loading.locate(entry, on_download=lambda: clock.enter("downloading"))
-    tokenizer, encoder = loading.load_tokenizer(folder), loading.load_encoder(folder)
-    clock.enter("preparing")
-    torch.manual_seed(spec.hyperparameters.seed)
-    network = TextClassifierNetwork(encoder, len(examples.label_names)).to(device.name)
-    max_length = min(spec.hyperparameters.max_length, loading.longest_input(encoder))
-    rows = tokenise(tokenizer, examples, max_length)
-    warnings = [*examples.warnings, *divided.warnings, *_about(rows, divided)]
-    report(
-        Data(
-            train_rows=len(divided.train),
-            validation_rows=len(divided.validation),
-            test_rows=len(divided.test),
-            labels=examples.label_names,
-            warnings=warnings,
-        )
-    )
-    return Prepared(spec, examples, divided, tokenizer, rows, folder, device, network, warnings)
-
-
-def _about(rows: TokenisedRows, divided: Split) -> list[str]:
-    warnings = []
-    if rows.cut_rows:
-        warnings.append(
-            f"{rows.cut_rows:,} texts are longer than {rows.max_length} tokens: their ends are cut."
-        )
-    if len(divided.test) < 100:
-        warnings.append(
-            f"Only {len(divided.test)} test rows: the reported numbers are rough. More data helps."
-        )
-    return warnings
-
-
 def predict_logits(
     prepared: Prepared, rows: npt.NDArray[np.int64], check: Iterable[None] = ()
 ) -> npt.NDArray[np.float32]:
@@ -169,12 +109,14 @@ def embed(
     def embedding(ids: Tensor, mask: Tensor) -> Tensor:
         return functional.normalize(prepared.network.embed(ids, mask), dim=-1)
 
-    return _in_batches(prepared, rows, embedding, _advancing(clock, rows))
+    lengths = [len(prepared.rows.ids[row]) for row in rows]
+    batches = len(batches_by_length(lengths, VALIDATION_BATCH_TOKENS))
+    return _in_batches(prepared, rows, embedding, _advancing(clock, batches))
 
 
-def _advancing(clock: JobClock, rows: npt.NDArray[np.int64]) -> Iterable[None]:
-    while True:
-        clock.advance(0.0)
+def _advancing(clock: JobClock, batches: int) -> Iterable[None]:
+    for done in range(batches):
+        clock.advance(0.9 * done / batches)  # The rest is fitting the probe.
         yield
 
 

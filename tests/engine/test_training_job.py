@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine import artifact
+from engine.errors import BadTrainingData
 from engine.events import CheckpointSaved, Data, Failure, Progress, Reporter, Result, parse_line
 from engine.job import train
 from engine.serving import TextClassifier, predict_all
@@ -144,6 +145,30 @@ def test_the_quick_method_trains_no_encoder(write_spec):
     events = run_here(spec)
     assert not only(events, CheckpointSaved)
     assert artifact.verify(folder_of(spec)).training["method"] == "probe"
+
+
+def test_a_split_that_leaves_one_label_to_train_on_is_refused(write_spec):
+    texts, labels = labelled_rows(60)
+    parts = ["train" if label == "fruit" else "test" for label in labels]
+    columns = {"text": texts, "label": labels, "part": parts}
+    spec = write_spec(columns=columns, split={"column": "part"})
+    with pytest.raises(BadTrainingData, match="only one label"):
+        run_here(spec)
+
+
+def test_texts_that_never_differ_cannot_be_tested_and_say_so(write_spec):
+    columns = {"text": ["yes", "no"] * 20, "label": ["y", "n"] * 20}
+    with pytest.raises(BadTrainingData, match="too few different texts"):
+        run_here(write_spec(columns=columns))
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_dozen_rows_are_enough_for_a_model_with_warnings(write_spec, labels):
+    texts = [f"apple {number}" for number in range(12)]
+    spec = write_spec(columns={"text": texts, "label": [n % labels for n in range(12)]})
+    events = run_here(spec)
+    assert isinstance(events[-1], Result)
+    assert "numbers are rough" in only(events, Data)[0].warnings[-1]
 
 
 def test_bad_data_ends_with_code_3_and_a_sentence_for_the_customer(write_spec):
