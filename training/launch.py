@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from engine.estimate import estimate as engine_estimate
 from pydantic import ValidationError
 
 from accounts import audit
@@ -14,6 +13,7 @@ from billing import budget as budgets
 from billing.models import Rate
 from billing.money import amount_micro
 from engine import catalog
+from engine.estimate import estimate as engine_estimate
 from engine.spec import Hyperparameters, TrainingSpec
 from projects.errors import DatasetNotReady
 from projects.models import DatasetVersion, ImportStatus
@@ -125,6 +125,8 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     }
     _require_columns(version, recipe)
     spec = _validated(recipe)
+    # Written out, so that a later change of a default never rewrites what this job ran with.
+    recipe["hyperparameters"] = spec.hyperparameters.model_dump()
     return Plan(
         recipe=recipe,
         compute_class=_compute_class(wanted.compute),
