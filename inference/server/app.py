@@ -73,7 +73,7 @@ class ModelsApp:
         await self.directory.close()
         self.batcher.close()
         self.shelf.close()
-        self.threads.close()
+        await self.threads.close()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -163,6 +163,8 @@ class ModelsApp:
     def _log(
         self, exchange: Exchange, caller: Caller, target: Target, *, status: int, **facts: Any
     ) -> None:
+        if not self.meter.wants_log(target):
+            return
         entry = log_entry(
             caller,
             target,

@@ -38,7 +38,10 @@ class DatabaseThreads:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, carry_out)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)  # Django refuses to touch a connection in a loop.
+
+    def _close(self) -> None:
         self._threads.shutdown(wait=True)
         for opened in self._opened:
             opened.inc_thread_sharing()  # Its thread is gone; nobody else uses it any more.

@@ -76,12 +76,13 @@ class Meter:
         if caller.token_id is not None:
             self._token_ids.add(caller.token_id)
 
+    def wants_log(self, target: Target) -> bool:
+        """False once this deployment has had its share of this second."""
+        return self._logged.get(target.deployment_id, 0) < LOGGED_PER_FLUSH
+
     def log(self, target: Target, entry: RequestLog) -> None:
-        """Keep the request, unless this deployment has had its share of this second."""
-        logged = self._logged.get(target.deployment_id, 0)
-        if logged >= LOGGED_PER_FLUSH:
-            return
-        self._logged[target.deployment_id] = logged + 1
+        """Keep the request until the next flush."""
+        self._logged[target.deployment_id] = self._logged.get(target.deployment_id, 0) + 1
         self._logs.append(entry)
         while len(self._logs) > MOST_WAITING_LOGS:
             self._logs.popleft()

@@ -26,7 +26,9 @@ def environment() -> dict[str, str]:
     facts = connection.settings_dict
     login = f"{facts['USER']}:{facts['PASSWORD']}"
     url = f"postgresql://{login}@{facts['HOST']}:{facts['PORT']}/{facts['NAME']}"
-    return os.environ | {
+    # The tests allow the ORM inside event loops; the real process must do without.
+    inherited = {k: v for k, v in os.environ.items() if k != "DJANGO_ALLOW_ASYNC_UNSAFE"}
+    return inherited | {
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "SECRET_KEY": settings.SECRET_KEY,
