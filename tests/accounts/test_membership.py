@@ -111,7 +111,7 @@ def test_renaming_keeps_the_address(client_of, alice, team):
     assert (team.name, team.slug) == ("New name", "acme-labs")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_two_owners_leaving_at_once_leave_one(alice, bob, team):
     Membership.objects.filter(user=bob).update(role=Role.OWNER)
     members = list(Membership.objects.filter(team=team).select_related("user"))

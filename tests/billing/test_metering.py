@@ -211,7 +211,7 @@ def test_concurrent_runs_of_one_team_never_reserve_more_than_the_cap(team):
     assert held.spent_micro + held.reserved_micro <= 1_000
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_racing_heartbeats_count_each_millisecond_once(team):
     run = opened(team, started_ago=100)
     errors: list[Exception] = []
