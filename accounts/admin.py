@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import ApiToken, AuditEntry, Invitation, Membership, Team, User
+from web.live import notify
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
@@ -58,12 +59,14 @@ class TeamAdmin(admin.ModelAdmin[Team]):
     def freeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         for team in teams.filter(frozen_at=None):
             Team.objects.filter(pk=team.pk).update(frozen_at=now())
+            notify(f"team:{team.pk}")
             audit.record(team, _operator(request), "team.frozen", team.name, by="operator")
 
     @admin.action(description="Lift the freeze", permissions=["change"])
     def unfreeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         for team in teams.filter(frozen_at__isnull=False):
             Team.objects.filter(pk=team.pk).update(frozen_at=None)
+            notify(f"team:{team.pk}")
             audit.record(team, _operator(request), "team.unfrozen", team.name, by="operator")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -8,6 +8,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.access import require
 from accounts.models import ApiToken, Team, User
+from web.live import notify
 
 
 @transaction.atomic
@@ -29,3 +30,4 @@ def revoke(token: ApiToken, user: User) -> None:
     require(user, token.team, "tokens" if token.created_by_id == user.pk else "team")
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now()):
         audit.record(token.team, user, "token.revoked", str(token))
+        notify(f"token:{token.digest}")  # The models process forgets it at once.

@@ -18,6 +18,7 @@ from inference.forms import AskForm, MoveForm, NameForm
 from inference.models import Deployment
 from inference.playground import Answer, ask
 from inference.snippets import snippets_for
+from projects.models import Project
 from training.models import TrainedModel
 
 PAGE_ROWS = 25
@@ -134,7 +135,8 @@ def model_deployments(request: SignedInRequest, model_id: UUID) -> HttpResponse:
 @require_safe
 def project_deployments(request: SignedInRequest, project_id: UUID) -> HttpResponse:
     """What a project serves, for the project's page."""
-    rows = Deployment.objects.visible_to(request.user).serving().filter(project_id=project_id)
+    project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
+    rows = Deployment.objects.visible_to(request.user).serving().filter(project=project)
     rows = rows.select_related("model")
     return render(request, "inference/_deployments.html", {"rows": rows})
 

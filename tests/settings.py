@@ -18,6 +18,7 @@ def start() -> None:
         found = embedded.ensure_running(Path(servers), is_durable=False)
         os.environ["DATABASE_URL"] = found.database_url
         os.environ["REDIS_URL"] = found.redis_url
+    (scratch / "static").mkdir()
     os.environ["LATHE_VAR"] = str(scratch)
     os.environ["STORAGE_URL"] = f"file://{scratch}/storage"
     # Playwright keeps an event loop running in the test's thread; Django would refuse the ORM.
