@@ -16,7 +16,7 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from engine.errors import BadTrainingData, EngineError, OutOfMemory, StopRequested
-from engine.events import Failure, Reporter, Result
+from engine.events import Failure, Phase, Reporter, Result
 from engine.spec import TrainingSpec
 from engine.stopping import StopSignal
 
@@ -66,6 +66,7 @@ def _train(
 ) -> None:
     spec = _read_spec(options.spec)
     _quiet_threads(spec.threads)
+    report(Phase(phase="loading"))  # Before the imports, which take seconds.
     from engine.job import train
 
     result: Result = train(spec, report, stop)

@@ -1,0 +1,131 @@
+"""The operator's view of money. What is booked is read-only; changes are new rows with a reason."""
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.models import User
+from billing.adjusting import adjust
+from billing.models import (
+    Budget,
+    LedgerEntry,
+    MeteredRun,
+    Plan,
+    Rate,
+    UsageEvent,
+    UsageSegment,
+)
+from billing.rates import supersede
+
+
+class Unchangeable(admin.ModelAdmin[Any]):
+    """Rows that are never changed or deleted by hand."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnly(Unchangeable):
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Plan)
+class PlanAdmin(admin.ModelAdmin[Plan]):
+    list_display = ("code", "name", "monthly_cents", "concurrency", "order")
+
+
+@admin.register(Rate)
+class RateAdmin(Unchangeable):
+    """Adding a rate for a SKU ends the one in force."""
+
+    list_display = ("sku", "nano_per_unit", "valid")
+    list_filter = ("sku",)
+    fields = ("sku", "nano_per_unit")
+
+    def save_model(self, request: HttpRequest, obj: Rate, form: Any, change: bool) -> None:
+        created = supersede(obj.sku, obj.nano_per_unit)
+        obj.pk, obj.valid = created.pk, created.valid
+
+
+@admin.register(Budget)
+class BudgetAdmin(admin.ModelAdmin[Budget]):
+    list_display = ("team", "plan", "cap_micro", "spent_micro", "reserved_micro", "period_start")
+    list_filter = ("plan",)
+    search_fields = ("team__name", "team__slug")
+    readonly_fields = ("team", "period_start", "spent_micro", "reserved_micro")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
+        # Only what was typed: spent and reserved may have moved since the form was opened.
+        Budget.objects.filter(pk=obj.pk).update(plan=obj.plan, cap_micro=obj.cap_micro)
+
+
+@admin.register(MeteredRun)
+class MeteredRunAdmin(ReadOnly):
+    list_display = ("source", "fence", "team", "started_at", "ended_at", "end_reason", "billed_ms")
+    list_filter = ("end_reason",)
+    search_fields = ("source", "team__name", "team__slug")
+
+
+@admin.register(UsageSegment)
+class UsageSegmentAdmin(ReadOnly):
+    list_display = ("source", "span", "device_ms", "amount_micro", "recorded_at")
+    search_fields = ("source", "team__slug")
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(ReadOnly):
+    list_display = ("source", "kind", "units", "requests", "amount_micro", "occurred_at")
+    search_fields = ("source", "team__slug", "token_prefix")
+
+
+class AdjustmentForm(forms.ModelForm[LedgerEntry]):
+    """The only kind of entry that is made by hand."""
+
+    request_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    note = forms.CharField(max_length=255, label="Reason", help_text="The customer reads this.")
+    amount_micro = forms.IntegerField(
+        label="Amount in micro-USD", help_text="Negative gives back: -1000000 is one dollar."
+    )
+
+    class Meta:
+        model = LedgerEntry
+        fields = ("team", "amount_micro", "note", "request_id")
+
+    def clean_amount_micro(self) -> int:
+        amount: int = self.cleaned_data["amount_micro"]
+        if amount == 0:
+            raise forms.ValidationError("An adjustment of nothing changes nothing.")
+        return amount
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(Unchangeable):
+    list_display = ("occurred_at", "team", "kind", "amount_micro", "about", "note", "source")
+    list_filter = ("kind",)
+    search_fields = ("source", "about", "team__name", "team__slug")
+    date_hierarchy = "occurred_at"
+    form = AdjustmentForm
+
+    def save_model(self, request: HttpRequest, obj: LedgerEntry, form: Any, change: bool) -> None:
+        assert isinstance(request.user, User)
+        entry = adjust(
+            obj.team,
+            obj.amount_micro,
+            obj.note,
+            by=request.user,
+            request_id=form.cleaned_data["request_id"],
+        )
+        obj.pk = entry.pk
