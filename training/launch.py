@@ -1,7 +1,7 @@
 """Launching: what it will take, whether it is allowed, and the queued job."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from django.db import transaction
@@ -85,7 +85,7 @@ def launch(
             dataset_version=dataset_version,
             compute_class=plan.compute_class,
             launched_by=user,
-            name=wanted.name or f"{dataset_version.dataset.name} · {plan.entry.name}"[:120],
+            name=wanted.name or _name(dataset_version, plan),
             task=plan.recipe["task"],
             base_model=plan.entry.id,
             recipe=plan.recipe,
@@ -101,6 +101,11 @@ def launch(
         audit.record(project.team, viewer, "job.launched", str(job.pk), name=job.name)
         schedule.nudge(job)
     return job
+
+
+def _name(version: DatasetVersion, plan: Plan) -> str:
+    """What a job is called when nobody says: the data without its file ending, and the model."""
+    return f"{PurePath(version.dataset.name).stem} · {plan.entry.name}"[:120]
 
 
 def _refuse_unless_allowed(team: Team, expected: Estimate) -> None:
