@@ -26,7 +26,7 @@ def product() -> Iterator[Product]:
 def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Support tickets of our own making, as a customer would upload them."""
     path = tmp_path_factory.mktemp("data") / "tickets.csv"
-    write_csv(path, rows=600, seed=3)
+    write_csv(path, rows=300, seed=3)
     return path
 
 

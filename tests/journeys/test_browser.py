@@ -14,6 +14,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.xdist_group("product"),  # Both files share one running product.
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="BROWSER JOURNEY SKIPPED: no chromium here"),
 ]
@@ -96,7 +97,7 @@ def upload(me: Visitor, tickets: Path) -> None:
     page.wait_for_url(re.compile("/datasets/"))
     page.get_by_role("link", name=re.compile("Launch a fine-tune")).first.wait_for(timeout=MINUTE)
     me.picture("dataset")
-    assert page.get_by_text("600").first.is_visible()
+    assert page.get_by_text("300").first.is_visible()
 
 
 def launch(me: Visitor) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.journeys.product import Product
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("product")]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def dataset(client: httpx.Client, tickets: Path) -> str:
         )
     assert answer.status_code == 202, answer.text
     ready = wait_for(client, f"/api/v1/datasets/{answer.json()['id']}", {"ready", "failed"})
-    assert (ready["status"], ready["rows"]) == ("ready", 600)
+    assert (ready["status"], ready["rows"]) == ("ready", 300)
     return ready["id"]
 
 
@@ -69,7 +69,7 @@ def launched(client: httpx.Client, dataset: str, **more: object) -> dict[str, ob
 
 
 def test_data_becomes_a_model_that_answers_and_a_bill(client: httpx.Client, dataset: str) -> None:
-    job = launched(client, dataset)
+    job = launched(client, dataset, hyperparameters={"method": "probe"})
     done = wait_for(client, f"/api/v1/training-jobs/{job['id']}", {"succeeded", "failed"})
     assert done["status"] == "succeeded", done
     assert done["cost_micros"] > 0
