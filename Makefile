@@ -15,7 +15,8 @@ stop: ready ## End what `make up` started, from any terminal
 	@$(IN_VENV)/python -m config.running
 
 test: ready-dev chromium ## Run the whole suite against servers of its own
-	@$(IN_VENV)/pytest -n 2 --dist loadgroup $(PYTEST_ARGUMENTS)
+	@$(IN_VENV)/pytest -n 2 --ignore=tests/journeys $(PYTEST_ARGUMENTS)
+	@$(IN_VENV)/pytest tests/journeys $(PYTEST_ARGUMENTS)
 
 check: ready-dev ## Format, lint, types, contracts, migrations
 	@$(IN_VENV)/ruff format --check --quiet .

@@ -12,7 +12,7 @@ import pytest
 
 from tests.journeys.product import Product
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("product")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
