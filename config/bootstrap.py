@@ -84,7 +84,17 @@ def prepare_packages(project: Path, with_dev: bool) -> None:
         + ["--disable-pip-version-check", "--no-compile", "--requirement", str(project / lock)],
         "Installing the Python packages",
     )
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        _compile(venv)
     (venv / STAMP).write_text(json.dumps(wanted))
+
+
+def _compile(venv: Path) -> None:
+    """Where imports may not write bytecode, every start of a process would compile torch again."""
+    say("Compiling the packages.")
+    command = [f"{venv}/bin/python", "-m", "compileall", "-qq", "-j", "0", f"{venv}/lib"]
+    # Some packages carry files for other Pythons, which do not compile and are not imported.
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def prepare_assets(project: Path) -> None:
