@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -93,8 +94,10 @@ def _compile(venv: Path) -> None:
     """Where imports may not write bytecode, every start of a process would compile torch again."""
     say("Compiling the packages.")
     command = [f"{venv}/bin/python", "-m", "compileall", "-qq", "-j", "0", f"{venv}/lib"]
-    # Some packages carry files for other Pythons, which do not compile and are not imported.
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Some packages carry files for other Pythons, which do not compile and are not imported; and
+    # without any bytecode everything still works, only slower.
+    with suppress(OSError):
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def prepare_assets(project: Path) -> None:
