@@ -91,7 +91,7 @@ class _Supervisor:
                 self.meter.run()
                 self._follow(engine)
                 self.meter.hold()
-                self.heart.rest()
+                # The heart goes on: storing a large artifact may take longer than a lease.
                 patiently(partial(self._conclude, engine))
         except BaseException as error:
             if not isinstance(error, Exception):  # The worker itself is told to leave.
