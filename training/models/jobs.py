@@ -1,51 +1,19 @@
-"""What you teach: jobs, the attempts that carry them, what they report and the models they make."""
+"""The job: its row is the queue and the truth."""
 
 import uuid
 from typing import Any, Self
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
 from accounts.models import Team, User
 from accounts.visibility import TeamOwnedQuerySet
-from billing.models import MeteredRun
 from projects.models import DatasetVersion, Project
 from training.errors import JobMovedOn
+from training.models.compute import ComputeClass
+from training.models.results import TrainedModel
 from web.live import notify
-
-
-class ComputeClass(models.Model):
-    """A kind of machine with a price; its code is also the SKU of its rate."""
-
-    code = models.SlugField(primary_key=True)  # For example "cpu" or "gpu-h100".
-    name = models.CharField(max_length=80)
-    device = models.CharField(max_length=10, choices=[("cpu", "CPU"), ("cuda", "NVIDIA GPU")])
-    devices = models.PositiveSmallIntegerField(default=1)
-    memory_bytes = models.BigIntegerField()
-    is_offered = models.BooleanField(default=True)
-    order = models.PositiveSmallIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def queue(self) -> str:
-        """The Celery queue its trainers listen to."""
-        return f"compute.{self.code}"
-
-
-class Worker(models.Model):
-    """A trainer process that has been seen, so that waiting can be explained."""
-
-    name = models.CharField(primary_key=True, max_length=120)
-    compute_class = models.ForeignKey(ComputeClass, models.CASCADE, related_name="workers")
-    version = models.CharField(max_length=20)
-    seen_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Status(models.TextChoices):
@@ -69,6 +37,8 @@ NEXT: dict[Status, set[Status]] = {
     },
     Status.PAUSED: {Status.QUEUED, Status.CANCELLED},
 }
+
+
 UNFINISHED = list(NEXT)
 
 
@@ -238,42 +208,6 @@ class TrainingJob(models.Model):
             raise JobMovedOn
 
 
-class AttemptQuerySet(TeamOwnedQuerySet["Attempt"]):
-    team_path = "job__team"
-
-    def live(self) -> Self:
-        return self.filter(ended_at=None)
-
-
-class Attempt(models.Model):
-    """One worker's try at a job. Its number is the fence: an older attempt can change nothing."""
-
-    job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="attempts")
-    number = models.PositiveIntegerField()
-    worker = models.CharField(max_length=120)
-    run = models.OneToOneField(MeteredRun, models.PROTECT, related_name="+")
-    started_at = models.DateTimeField(default=now)
-    ended_at = models.DateTimeField(null=True)
-    end_reason = models.CharField(max_length=60, blank=True)
-    resumed_from_step = models.PositiveIntegerField(null=True)
-    halved_batches = models.PositiveSmallIntegerField(default=0)  # Times memory ran out before.
-    objects = AttemptQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["number"]
-        constraints = [
-            models.UniqueConstraint(name="training_attempt_fence", fields=["job", "number"]),
-            models.UniqueConstraint(
-                name="training_attempt_one_live_per_job",
-                fields=["job"],
-                condition=Q(ended_at=None),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.job} attempt {self.number}"
-
-
 class JobEvent(models.Model):
     """One line of a job's history. Written with the change it tells of."""
 
@@ -290,89 +224,3 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return self.message
-
-
-class MetricPoint(models.Model):
-    """One measured value at one step; of two attempts at a step the newest fence is shown."""
-
-    job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="metrics")
-    attempt_number = models.PositiveIntegerField()
-    name = models.CharField(max_length=40)
-    step = models.PositiveIntegerField()
-    epoch = models.FloatField(default=0)
-    value = models.FloatField()
-    at = models.DateTimeField(default=now)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                name="training_metric_once", fields=["job", "attempt_number", "name", "step"]
-            )
-        ]
-        indexes = [models.Index(name="training_metric_by_name", fields=["job", "name", "step"])]
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.step}={self.value}"
-
-
-class Checkpoint(models.Model):
-    """A complete saved state in storage from which any worker can go on."""
-
-    job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="checkpoints")
-    attempt_number = models.PositiveIntegerField()
-    step = models.PositiveIntegerField()
-    epoch = models.FloatField(default=0)
-    storage_key = models.CharField(max_length=255)
-    metrics = models.JSONField(default=dict)
-    is_best = models.BooleanField(default=False)
-    created_at = models.DateTimeField(default=now)
-    deleted_at = models.DateTimeField(null=True)  # Its files are gone; a newer one replaced them.
-
-    class Meta:
-        ordering = ["-step", "-id"]
-        indexes = [models.Index(name="training_checkpoint_by_job", fields=["job", "-step"])]
-
-    def __str__(self) -> str:
-        return f"step {self.step}"
-
-
-class TrainedModelQuerySet(TeamOwnedQuerySet["TrainedModel"]):
-    pass
-
-
-class TrainedModel(models.Model):
-    """The customer's model: an artifact that was tested and can be served."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
-    project = models.ForeignKey(Project, models.PROTECT, related_name="+")
-    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="+")
-    name = models.CharField(max_length=120)
-    task = models.CharField(max_length=40)
-    base_model = models.CharField(max_length=120)
-    artifact_key = models.CharField(max_length=255)  # Folder in storage, complete with manifest.
-    artifact_bytes = models.BigIntegerField(default=0)
-    labels = ArrayField(models.TextField(), default=list)
-    metrics = models.JSONField(default=dict)  # Headline numbers on the untouched test split.
-    manifest = models.JSONField(default=dict)
-    created_at = models.DateTimeField(default=now)
-    archived_at = models.DateTimeField(null=True)
-    objects = TrainedModelQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-created_at"]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Evaluation(models.Model):
-    """The whole report of one model on one split."""
-
-    model = models.ForeignKey(TrainedModel, models.CASCADE, related_name="evaluations")
-    split = models.CharField(max_length=20, default="test")
-    report = models.JSONField()
-    created_at = models.DateTimeField(default=now)
-
-    def __str__(self) -> str:
-        return f"{self.model} on {self.split}"

@@ -1,0 +1,23 @@
+"""What a team may spend and did spend.
+
+Invariants: money is integers (nano-USD rates, micro-USD amounts); a ledger entry or usage segment
+is never changed after it is written (triggers refuse it); a balance is the sum of entries; the
+Budget row of a team is always locked before any of its metered runs.
+"""
+
+from billing.models.counted import UsageCounter, UsageEvent
+from billing.models.ledger import LedgerEntry
+from billing.models.runs import MeteredRun, RunEnd, UsageSegment
+from billing.models.spending import Budget, Plan, Rate
+
+__all__ = [
+    "Budget",
+    "LedgerEntry",
+    "MeteredRun",
+    "Plan",
+    "Rate",
+    "RunEnd",
+    "UsageCounter",
+    "UsageEvent",
+    "UsageSegment",
+]

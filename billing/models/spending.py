@@ -1,0 +1,94 @@
+"""What a team has bought, what a unit costs, and the budget that all spending locks first."""
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts.models import Team
+from accounts.visibility import TeamOwnedQuerySet
+from billing.models.ranges import just
+
+
+class Plan(models.Model):
+    """What a team has bought: how much may run at once and what a month costs."""
+
+    code = models.SlugField(primary_key=True)
+    name = models.CharField(max_length=60)
+    monthly_cents = models.PositiveIntegerField(default=0)
+    concurrency = models.PositiveSmallIntegerField(default=1)  # Jobs of one team running at once.
+    order = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RateQuerySet(models.QuerySet["Rate"]):
+    def current(self, sku: str) -> "Rate":
+        """The rate in force now. Raises Rate.DoesNotExist for an unpriced SKU."""
+        return self.get(sku=sku, valid__contains=now())
+
+
+class Rate(models.Model):
+    """The price of one unit of a SKU during a span of time. Superseded, never edited."""
+
+    sku = models.CharField(max_length=60)  # A compute class's code, or "inference-tokens".
+    nano_per_unit = models.BigIntegerField()  # Nano-USD per device-second, or per token.
+    valid = DateTimeRangeField()
+    stripe_price_id = models.CharField(max_length=80, blank=True)
+    objects = RateQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="billing_rate_not_negative", condition=Q(nano_per_unit__gte=0)
+            ),
+            ExclusionConstraint(
+                name="billing_rate_one_at_a_time",
+                expressions=[
+                    (just("sku", "lathe_textrange"), RangeOperators.OVERLAPS),
+                    ("valid", RangeOperators.OVERLAPS),
+                ],
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku}: {self.nano_per_unit} nano-USD"
+
+
+class BudgetQuerySet(TeamOwnedQuerySet["Budget"]):
+    pass
+
+
+class Budget(models.Model):
+    """The one row per team that everything which spends locks first."""
+
+    team = models.OneToOneField(Team, models.CASCADE, primary_key=True, related_name="+")
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
+    cap_micro = models.BigIntegerField(null=True, blank=True)  # Micro-USD a month; null: no cap.
+    period_start = models.DateTimeField()  # First moment of the month that spent_micro counts.
+    spent_micro = models.BigIntegerField(default=0)  # This period's usage, refunds taken off.
+    reserved_micro = models.BigIntegerField(default=0)  # Held for live leases.
+    objects = BudgetQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="billing_budget_reserved_not_negative", condition=Q(reserved_micro__gte=0)
+            ),
+            models.CheckConstraint(
+                name="billing_budget_cap_not_negative",
+                condition=Q(cap_micro=None) | Q(cap_micro__gte=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Budget of {self.team}"
+
+    @property
+    def left_micro(self) -> int | None:
+        """Micro-USD that may still be spent this period; None without a cap."""
+        if self.cap_micro is None:
+            return None
+        return max(0, self.cap_micro - self.spent_micro - self.reserved_micro)

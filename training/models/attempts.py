@@ -1,0 +1,47 @@
+"""One worker's try at a job."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts.visibility import TeamOwnedQuerySet
+from billing.models import MeteredRun
+from training.models.jobs import TrainingJob
+
+
+class AttemptQuerySet(TeamOwnedQuerySet["Attempt"]):
+    team_path = "job__team"
+
+    def live(self) -> Self:
+        return self.filter(ended_at=None)
+
+
+class Attempt(models.Model):
+    """One worker's try at a job. Its number is the fence: an older attempt can change nothing."""
+
+    job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker = models.CharField(max_length=120)
+    run = models.OneToOneField(MeteredRun, models.PROTECT, related_name="+")
+    started_at = models.DateTimeField(default=now)
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=60, blank=True)
+    resumed_from_step = models.PositiveIntegerField(null=True)
+    halved_batches = models.PositiveSmallIntegerField(default=0)  # Times memory ran out before.
+    objects = AttemptQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(name="training_attempt_fence", fields=["job", "number"]),
+            models.UniqueConstraint(
+                name="training_attempt_one_live_per_job",
+                fields=["job"],
+                condition=Q(ended_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} attempt {self.number}"

@@ -1,0 +1,50 @@
+"""What a running job leaves behind: measured values and saved states."""
+
+from django.db import models
+from django.utils.timezone import now
+
+from training.models.jobs import TrainingJob
+
+
+class MetricPoint(models.Model):
+    """One measured value at one step; of two attempts at a step the newest fence is shown."""
+
+    job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="metrics")
+    attempt_number = models.PositiveIntegerField()
+    name = models.CharField(max_length=40)
+    step = models.PositiveIntegerField()
+    epoch = models.FloatField(default=0)
+    value = models.FloatField()
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="training_metric_once", fields=["job", "attempt_number", "name", "step"]
+            )
+        ]
+        indexes = [models.Index(name="training_metric_by_name", fields=["job", "name", "step"])]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.step}={self.value}"
+
+
+class Checkpoint(models.Model):
+    """A complete saved state in storage from which any worker can go on."""
+
+    job = models.ForeignKey(TrainingJob, models.CASCADE, related_name="checkpoints")
+    attempt_number = models.PositiveIntegerField()
+    step = models.PositiveIntegerField()
+    epoch = models.FloatField(default=0)
+    storage_key = models.CharField(max_length=255)
+    metrics = models.JSONField(default=dict)
+    is_best = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=now)
+    deleted_at = models.DateTimeField(null=True)  # Its files are gone; a newer one replaced them.
+
+    class Meta:
+        ordering = ["-step", "-id"]
+        indexes = [models.Index(name="training_checkpoint_by_job", fields=["job", "-step"])]
+
+    def __str__(self) -> str:
+        return f"step {self.step}"
