@@ -92,6 +92,7 @@ class Membership(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     joined_at = models.DateTimeField(default=now, editable=False)
+    notices_read_until = models.DateTimeField(default=now, editable=False)
 
     class Meta:
         constraints = [

@@ -1,0 +1,159 @@
+"""What a team was told, who has read it, and the e-mails about it."""
+
+import uuid
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils.timezone import now
+
+from accounts.models.people import Membership, Team, User
+from accounts.visibility import TeamOwnedQuerySet
+
+
+class Group(models.TextChoices):
+    """Kinds of events that a member wants, or does not want, as e-mail."""
+
+    FAILURES = "failures", "Something failed or needs you"
+    RESULTS = "results", "A fine-tune, dataset or deployment is ready"
+    PROGRESS = "progress", "Fine-tunes that queue, start, pause and resume"
+    BUDGET = "budget", "Spend cap and credit"
+    PAYMENT = "payment", "Payments"
+    SECURITY = "security", "Members, API tokens and webhooks"
+
+
+class EmailWish(models.TextChoices):
+    ALL = "all", "All of them"
+    MINE = "mine", "Only what I started"
+    NEVER = "never", "No e-mail"
+
+
+class NoticeQuerySet(TeamOwnedQuerySet["Notice"]):
+    def shown_to(self, member: Membership) -> Self:
+        """What happened since the person joined, each row with `is_read`."""
+        read = NoticeRead.objects.filter(notice=OuterRef("pk"), user=member.user_id)
+        return self.filter(team=member.team_id, created_at__gte=member.joined_at).annotate(
+            is_read=Q(created_at__lte=member.notices_read_until) | Exists(read)
+        )
+
+    def untold(self) -> Self:
+        """Not yet turned into e-mails and webhook deliveries."""
+        return self.filter(fanned_out_at=None)
+
+
+class Notice(models.Model):
+    """One sentence about something that happened to a team's things. Shown to every member."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, models.CASCADE, related_name="notices")
+    event = models.CharField(max_length=60)  # For example "training_job.failed".
+    group = models.CharField(max_length=10, choices=Group.choices)
+    sentence = models.CharField(max_length=500)
+    url = models.CharField(max_length=500, blank=True)  # A path of ours, such as "/jobs/…/".
+    key = models.CharField(max_length=200, blank=True)  # Told twice with it is told once.
+    data = models.JSONField(default=dict)  # What programs get: ids and facts, no secrets.
+    about = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")  # Whose doing.
+    created_at = models.DateTimeField(default=now, editable=False)
+    fanned_out_at = models.DateTimeField(null=True, editable=False)
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="accounts_notice_once_per_key", fields=["team", "key"], condition=~Q(key="")
+            )
+        ]
+        indexes = [
+            models.Index(name="accounts_notice_by_team", fields=["team", "-created_at"]),
+            models.Index(
+                name="accounts_notice_untold",
+                fields=["created_at"],
+                condition=Q(fanned_out_at=None),
+            ),
+            models.Index(name="accounts_notice_by_age", fields=["created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class NoticeRead(models.Model):
+    """One member has read one notice newer than what they marked as read altogether."""
+
+    notice = models.ForeignKey(Notice, models.CASCADE, related_name="reads")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="accounts_notice_read_once", fields=["notice", "user"])
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} read {self.notice_id}"
+
+
+class NoticePreference(models.Model):
+    """Which e-mails one member wants about one group of events; no row means the default."""
+
+    membership = models.ForeignKey(Membership, models.CASCADE, related_name="notice_preferences")
+    group = models.CharField(max_length=10, choices=Group.choices)
+    wish = models.CharField(max_length=5, choices=EmailWish.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="accounts_notice_preference_once", fields=["membership", "group"]
+            ),
+            models.CheckConstraint(
+                name="accounts_notice_preference_known",
+                condition=Q(group__in=Group.values, wish__in=EmailWish.values),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.membership}: {self.group} {self.wish}"
+
+
+class NoticeEmailQuerySet(models.QuerySet["NoticeEmail"]):
+    def due(self) -> Self:
+        return self.filter(next_at__lte=now())
+
+
+class NoticeEmail(models.Model):
+    """One e-mail about one notice to one person: waiting, sent, or given up."""
+
+    notice = models.ForeignKey(Notice, models.CASCADE, related_name="emails")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(null=True, default=now)
+    sent_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+    objects = NoticeEmailQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="accounts_notice_email_once", fields=["notice", "user"]),
+            models.CheckConstraint(
+                name="accounts_notice_email_waits_or_ended",
+                condition=Q(next_at__isnull=False, sent_at=None, given_up_at=None)
+                | Q(next_at=None, sent_at__isnull=False, given_up_at=None)
+                | Q(next_at=None, sent_at=None, given_up_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="accounts_notice_email_due",
+                fields=["next_at"],
+                condition=Q(next_at__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.notice_id}"
+
+    def move(self, **facts: Any) -> bool:
+        """Write the outcome of this attempt, unless another attempt has begun since."""
+        mine = NoticeEmail.objects.filter(pk=self.pk, attempts=self.attempts, next_at__isnull=False)
+        return bool(mine.update(**facts))
