@@ -246,7 +246,20 @@ INFERENCE_REQUESTS_PER_SECOND = env.integer("INFERENCE_REQUESTS_PER_SECOND", 200
 # --- Billing --------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env.optional("STRIPE_SECRET_KEY")
 STRIPE_WEBHOOK_SECRETS = env.listed("STRIPE_WEBHOOK_SECRETS")
+STRIPE_THIN_WEBHOOK_SECRETS = env.listed("STRIPE_THIN_WEBHOOK_SECRETS")
 STRIPE_API_BASE = env.optional("STRIPE_API_BASE")
+STRIPE_METER_EVENTS_BASE = env.optional("STRIPE_METER_EVENTS_BASE")
+STRIPE_FILES_BASE = env.optional("STRIPE_FILES_BASE")
+STRIPE_TIMEOUT_SECONDS = env.integer("STRIPE_TIMEOUT_SECONDS", 20)
+STRIPE_AUTOMATIC_TAX = env.boolean("STRIPE_AUTOMATIC_TAX")
+# Where Stripe's own pages are: the browser may be sent there after a form of ours.
+STRIPE_HOSTED_ORIGINS = env.listed(
+    "STRIPE_HOSTED_ORIGINS", "https://checkout.stripe.com,https://billing.stripe.com"
+)
+if STRIPE_SECRET_KEY:
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"] += STRIPE_HOSTED_ORIGINS
+TOP_UP_MIN_CENTS = env.integer("TOP_UP_MIN_CENTS", 500)
+TOP_UP_MAX_CENTS = env.integer("TOP_UP_MAX_CENTS", 500_000)
 DEFAULT_CAP_MICRO = env.integer("DEFAULT_CAP_MICRO", 25_000_000)  # micro-USD a month, new teams
 
 # --- Language, time, logs -------------------------------------------------------------------

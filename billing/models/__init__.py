@@ -9,15 +9,31 @@ from billing.models.counted import UsageCounter, UsageEvent
 from billing.models.ledger import LedgerEntry
 from billing.models.runs import MeteredRun, RunEnd, UsageSegment
 from billing.models.spending import Budget, Plan, Rate
+from billing.models.stripe import (
+    Meter,
+    OperatorAlert,
+    StripeCustomer,
+    StripeInvoice,
+    Subscription,
+    TopUp,
+    WebhookEvent,
+)
 
 __all__ = [
     "Budget",
     "LedgerEntry",
+    "Meter",
     "MeteredRun",
+    "OperatorAlert",
     "Plan",
     "Rate",
     "RunEnd",
+    "StripeCustomer",
+    "StripeInvoice",
+    "Subscription",
+    "TopUp",
     "UsageCounter",
     "UsageEvent",
     "UsageSegment",
+    "WebhookEvent",
 ]

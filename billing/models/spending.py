@@ -1,7 +1,7 @@
 """What a team has bought, what a unit costs, and the budget that all spending locks first."""
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
@@ -12,13 +12,20 @@ from billing.models.ranges import just
 
 
 class Plan(models.Model):
-    """What a team has bought: how much may run at once and what a month costs."""
+    """What a team has bought: how much may run at once and what a month costs.
+
+    Its price at Stripe is a copy that `sync_stripe_catalog` makes; a changed fee is a new price.
+    """
 
     code = models.SlugField(primary_key=True)
     name = models.CharField(max_length=60)
     monthly_cents = models.PositiveIntegerField(default=0)
     concurrency = models.PositiveSmallIntegerField(default=1)  # Jobs of one team running at once.
+    included_micro = models.PositiveBigIntegerField(default=0)  # Credit each paid month, micro-USD.
+    features = ArrayField(models.CharField(max_length=120), default=list, blank=True)
+    is_offered = models.BooleanField(default=True)  # Whether teams may choose it themselves.
     order = models.PositiveSmallIntegerField(default=0)
+    stripe_price_id = models.CharField(max_length=80, blank=True, editable=False)
 
     def __str__(self) -> str:
         return self.name

@@ -1,0 +1,26 @@
+"""Trouble with money that whoever runs this installation must look at, each trouble once."""
+
+import logging
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from billing.models import OperatorAlert
+
+log = logging.getLogger(__name__)
+
+
+def alert(key: str, sentence: str) -> None:
+    """Raise an alert in the admin and in the log. The same key again only counts it.
+
+    A settled alert that happens again is open again.
+    """
+    moment = now()
+    is_known = OperatorAlert.objects.filter(key=key).update(
+        sentence=sentence, times=F("times") + 1, last_at=moment, settled_at=None
+    )
+    if not is_known:
+        OperatorAlert.objects.bulk_create(
+            [OperatorAlert(key=key, sentence=sentence)], ignore_conflicts=True
+        )
+    log.error("%s", sentence)

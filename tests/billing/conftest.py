@@ -1,0 +1,22 @@
+"""A Stripe account behind a real socket for the tests that ask for one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.billing.stripe_server import KEY, StripeServer
+
+SECRET, THIN_SECRET = "whsec_test", "whsec_thin"
+
+
+@pytest.fixture
+def stripe_server(settings) -> Iterator[StripeServer]:
+    """A fake Stripe that the settings point to."""
+    with StripeServer().running() as server:
+        settings.STRIPE_SECRET_KEY = KEY
+        settings.STRIPE_API_BASE = server.url
+        settings.STRIPE_METER_EVENTS_BASE = settings.STRIPE_FILES_BASE = server.url
+        settings.STRIPE_TIMEOUT_SECONDS = 2
+        settings.STRIPE_WEBHOOK_SECRETS = ["whsec_old", SECRET]
+        settings.STRIPE_THIN_WEBHOOK_SECRETS = [THIN_SECRET]
+        yield server
