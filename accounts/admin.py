@@ -6,11 +6,20 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.timezone import now
 
-from accounts import audit
-from accounts.models import ApiToken, AuditEntry, Invitation, Membership, Team, User
-from web.live import notify
+from accounts import freezing
+from accounts.models import (
+    ApiToken,
+    AuditEntry,
+    Invitation,
+    Membership,
+    Notice,
+    NoticeEmail,
+    Team,
+    User,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
@@ -58,16 +67,12 @@ class TeamAdmin(admin.ModelAdmin[Team]):
     @admin.action(description="Freeze: nothing new may run", permissions=["change"])
     def freeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         for team in teams.filter(frozen_at=None):
-            Team.objects.filter(pk=team.pk).update(frozen_at=now())
-            notify(f"team:{team.pk}")
-            audit.record(team, _operator(request), "team.frozen", team.name, by="operator")
+            freezing.freeze(team, _operator(request))
 
     @admin.action(description="Lift the freeze", permissions=["change"])
     def unfreeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         for team in teams.filter(frozen_at__isnull=False):
-            Team.objects.filter(pk=team.pk).update(frozen_at=None)
-            notify(f"team:{team.pk}")
-            audit.record(team, _operator(request), "team.unfrozen", team.name, by="operator")
+            freezing.unfreeze(team, _operator(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # The ledger refers to teams; freeze instead.
@@ -102,6 +107,49 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_filter = ("action",)
     search_fields = ("actor", "target", "team__name")
     date_hierarchy = "at"
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "team", "event", "sentence", "fanned_out_at")
+    list_filter = ("event", ("fanned_out_at", admin.EmptyFieldListFilter))
+    search_fields = ("sentence", "team__name", "key")
+    date_hierarchy = "created_at"
+
+
+@admin.register(NoticeEmail)
+class NoticeEmailAdmin(ReadOnlyAdmin):
+    list_display = ("notice", "user", "attempts", "next_at", "sent_at", "given_up_at", "error")
+    list_filter = (
+        ("sent_at", admin.EmptyFieldListFilter),
+        ("given_up_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("user__email", "notice__sentence")
+    list_select_related = ("notice", "user")
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ReadOnlyAdmin):
+    list_display = ("url", "team", "failing_since", "disabled_at", "disabled_reason", "deleted_at")
+    list_filter = (("disabled_at", admin.EmptyFieldListFilter),)
+    search_fields = ("url", "team__name")
+    exclude = ("sealed_secret", "old_sealed_secret")
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at",
+        "endpoint",
+        "event",
+        "attempts",
+        "status_code",
+        "next_at",
+        "error",
+    )
+    list_filter = ("event", ("delivered_at", admin.EmptyFieldListFilter))
+    search_fields = ("event_id", "endpoint__url", "endpoint__team__name")
+    list_select_related = ("endpoint",)
 
 
 def _operator(request: HttpRequest) -> User | None:

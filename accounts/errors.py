@@ -26,3 +26,23 @@ class InvitationForSomeoneElse(UserError):
 class WrongPassword(UserError):
     code, status = "wrong_password", 403
     sentence = "That is not your current password. Nobody was signed out."
+
+
+class UnusableUrl(UserError):
+    code = "unusable_url"
+    sentence = "Enter a full address of at most 500 characters, such as https://example.com/hook."
+
+
+class TooManyEndpoints(UserError):
+    code, status = "too_many_endpoints", 409
+    sentence = "A team can have 20 webhook endpoints. Delete one first."
+
+
+class EndpointDisabled(UserError):
+    code, status = "endpoint_disabled", 409
+    sentence = "This endpoint is disabled. Enable it first."
+
+
+class StillSending(UserError):
+    code, status = "still_sending", 409
+    sentence = "This delivery is being sent right now. Look again in a minute."

@@ -4,12 +4,14 @@ import secrets
 from datetime import timedelta
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts import audit
 from accounts.access import require, role_of
 from accounts.errors import AlreadyMember, InvitationForSomeoneElse, InvitationGone, LastOwner
 from accounts.models import ApiToken, Invitation, Membership, Role, Team, User
+from accounts.notices import tell
 from web.errors import NotAllowed
 
 INVITATION_LIFE = timedelta(days=7)
@@ -58,6 +60,14 @@ def accept(secret: str, user: User) -> Team:
     )
     if is_new:
         audit.record(invitation.team, user, "member.joined", user.email, role=membership.role)
+        tell(
+            invitation.team,
+            "member.joined",
+            f"{user} joined {invitation.team} as {membership.get_role_display().lower()}.",
+            url=reverse("accounts:members", args=[invitation.team.slug]),
+            data={"email": user.email, "role": membership.role},
+            about=user,
+        )
     return invitation.team
 
 

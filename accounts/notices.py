@@ -2,31 +2,10 @@
 
 from typing import Any
 
-from django.db import transaction
-
-from accounts.models import Group, Notice, Team, User
-from accounts.tasks import fan_out
+from accounts.events import group_of
+from accounts.models import Notice, Team, User
+from accounts.nudging import nudge_fan_out
 from web.live import notify
-
-# The group of an event is that of its longest known beginning; anything else is progress.
-GROUPS = {
-    "training_job.failed": Group.FAILURES,
-    "training_job.succeeded": Group.RESULTS,
-    "training_job.cancelled": Group.RESULTS,
-    "training_job": Group.PROGRESS,
-    "dataset.failed": Group.FAILURES,
-    "dataset": Group.RESULTS,
-    "deployment.gated": Group.FAILURES,
-    "deployment.failed": Group.FAILURES,
-    "deployment": Group.RESULTS,
-    "budget": Group.BUDGET,
-    "credit": Group.BUDGET,
-    "payment": Group.PAYMENT,
-    "team": Group.SECURITY,
-    "member": Group.SECURITY,
-    "token": Group.SECURITY,
-    "webhook": Group.SECURITY,
-}
 
 
 def tell(
@@ -49,7 +28,7 @@ def tell(
         team=team,
         event=event,
         group=group_of(event),
-        sentence=sentence[:500],
+        sentence=_printable(sentence)[:500],
         url=url,
         key=key,
         data=data or {},
@@ -57,8 +36,7 @@ def tell(
     )
     Notice.objects.bulk_create([notice], ignore_conflicts=bool(key))
     notify(channel_of(team))
-    # Lost messages cost seconds: beat fans out what nobody has.
-    transaction.on_commit(lambda: fan_out.apply_async(expires=60, retry=False), robust=True)
+    nudge_fan_out()
 
 
 def channel_of(team: Team) -> str:
@@ -66,5 +44,6 @@ def channel_of(team: Team) -> str:
     return f"notices:{team.pk}"
 
 
-def group_of(event: str) -> Group:
-    return GROUPS.get(event) or GROUPS.get(event.partition(".")[0], Group.PROGRESS)
+def _printable(sentence: str) -> str:
+    """On one line, and without what neither a column nor a mail header can hold."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in sentence).split())

@@ -3,11 +3,13 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts import audit
 from accounts.access import require
 from accounts.models import ApiToken, Team, User
+from accounts.notices import tell
 from web.live import notify
 
 
@@ -21,6 +23,14 @@ def issue(
         team=team, created_by=user, name=name, scopes=scopes, expires_at=expires_at
     )
     audit.record(team, user, "token.created", str(token), scopes=scopes)
+    tell(
+        team,
+        "token.created",
+        f"{user} created the API token {token.name} ({', '.join(scopes)}).",
+        url=reverse("accounts:tokens", args=[team.slug]),
+        data={"id": str(token.pk), "name": name, "prefix": token.prefix, "scopes": scopes},
+        about=user,
+    )
     return token, secret
 
 

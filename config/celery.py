@@ -30,6 +30,22 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"expires": 10},
         },
+        "notices": {
+            "task": "accounts.tasks.fan_out",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "notice-emails": {
+            "task": "accounts.tasks.send_emails",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+        "webhooks": {
+            "task": "accounts.tasks.deliver_webhooks",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "old-notices": {"task": "accounts.tasks.trim_notices", "schedule": 3600.0},
         "imports": {
             "task": "projects.tasks.resume_imports",
             "schedule": 15.0,

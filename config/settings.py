@@ -20,6 +20,8 @@ VAR_DIR = Path(env.optional("LATHE_VAR", str(BASE_DIR / "var"))).resolve()
 # --- Safety ---------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG")
 SECRET_KEY = env.optional("SECRET_KEY") or embedded.secret_key(VAR_DIR)
+# Keys of the past: what they signed or sealed is still read, nothing new is.
+SECRET_KEY_FALLBACKS = env.listed("SECRET_KEY_FALLBACKS")
 PUBLIC_URL = env.optional("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
 CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS", PUBLIC_URL)
@@ -203,7 +205,14 @@ EMAIL_PORT = env.integer("EMAIL_PORT", 25)
 EMAIL_HOST_USER = env.optional("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = env.optional("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS")
+EMAIL_USE_SSL = env.boolean("EMAIL_USE_SSL")
+EMAIL_TIMEOUT = 20  # Seconds; a mail server that hangs must not hold up the worker.
 DEFAULT_FROM_EMAIL = env.optional("DEFAULT_FROM_EMAIL", "Lathe <lathe@localhost>")
+
+# --- Webhooks -------------------------------------------------------------------------------
+WEBHOOKS_ALLOW_HTTP = env.boolean("LATHE_WEBHOOKS_ALLOW_HTTP")
+WEBHOOKS_ALLOW_PRIVATE = env.boolean("LATHE_WEBHOOKS_ALLOW_PRIVATE")
+NOTICE_DAYS = env.integer("NOTICE_DAYS", 90)  # How long notices and deliveries are kept
 
 # --- Interfaces -----------------------------------------------------------------------------
 REST_FRAMEWORK = {

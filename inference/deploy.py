@@ -5,11 +5,13 @@ anew; requests under way finish with the model they began with.
 """
 
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 from django.utils.text import slugify
 from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import ApiToken, Team, User
+from accounts.notices import tell
 from inference.errors import AlreadyRetired, CannotServe, NameTaken
 from inference.models import Deployment
 from training.errors import TeamFrozen
@@ -38,7 +40,8 @@ def deploy(model: TrainedModel, name: str, viewer: User | ApiToken) -> Deploymen
             )
     except IntegrityError:  # The name was free when the form was shown, or never was.
         raise NameTaken(param="name") from None
-    _tell(deployment, viewer, "deployment.created")
+    _record(deployment, viewer, "deployment.created")
+    _tell_ready(deployment, viewer)
     return deployment
 
 
@@ -50,7 +53,8 @@ def move(deployment: Deployment, model: TrainedModel, viewer: User | ApiToken) -
     if not moved.update(model=model, project=model.project, changed_at=now()):
         raise AlreadyRetired
     deployment.refresh_from_db()
-    _tell(deployment, viewer, "deployment.moved")
+    _record(deployment, viewer, "deployment.moved")
+    _tell_ready(deployment, viewer)
 
 
 @transaction.atomic
@@ -59,7 +63,7 @@ def retire(deployment: Deployment, viewer: User | ApiToken) -> None:
     if not Deployment.objects.serving().filter(pk=deployment.pk).update(retired_at=now()):
         raise AlreadyRetired
     deployment.refresh_from_db()
-    _tell(deployment, viewer, "deployment.retired")
+    _record(deployment, viewer, "deployment.retired")
 
 
 def suggested_name(model: TrainedModel) -> str:
@@ -83,7 +87,7 @@ def _check(model: TrainedModel, team: Team) -> None:
         raise TeamFrozen
 
 
-def _tell(deployment: Deployment, viewer: User | ApiToken, action: str) -> None:
+def _record(deployment: Deployment, viewer: User | ApiToken, action: str) -> None:
     audit.record(
         deployment.team,
         viewer,
@@ -93,3 +97,18 @@ def _tell(deployment: Deployment, viewer: User | ApiToken, action: str) -> None:
         model=str(deployment.model_id),
     )
     notify(f"deployments:{deployment.team_id}")
+
+
+def _tell_ready(deployment: Deployment, viewer: User | ApiToken) -> None:
+    tell(
+        deployment.team,
+        "deployment.ready",
+        f"{deployment.name} answers with {deployment.model.name}.",
+        url=reverse("inference:deployment", args=[deployment.pk]),
+        data={
+            "id": str(deployment.pk),
+            "name": deployment.name,
+            "model": str(deployment.model_id),
+        },
+        about=viewer.created_by if isinstance(viewer, ApiToken) else viewer,
+    )

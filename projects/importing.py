@@ -15,8 +15,10 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.db.models import Q, QuerySet
+from django.urls import reverse
 from django.utils.timezone import now
 
+from accounts.notices import tell
 from projects import storage
 from projects.errors import ImportMovedOn
 from projects.models import DatasetVersion, ImportStatus
@@ -137,6 +139,25 @@ def _finish(version: DatasetVersion, answer: dict[str, Any]) -> None:
                 rejects_key=f"datasets/{version.pk}/rejects.csv",
             )
         notify(channel_of(version))
+        _tell_team(version)
+
+
+def _tell_team(version: DatasetVersion) -> None:
+    dataset = version.dataset
+    name = f"{dataset.name} v{version.number}"
+    is_ready = version.status == ImportStatus.READY
+    rejected = f", {version.rejected_rows:,} rejected" if version.rejected_rows else ""
+    tell(
+        dataset.project.team,
+        "dataset.ready" if is_ready else "dataset.failed",
+        f"{name} is ready: {version.rows:,} rows{rejected}."
+        if is_ready
+        else f"{name} could not be imported. {version.failure_sentence}",
+        url=reverse("projects:dataset", args=[dataset.pk]),
+        key=f"dataset-version:{version.pk}:{version.status}",
+        data={"id": str(dataset.pk), "version_id": str(version.pk), "status": version.status},
+        about=version.created_by,
+    )
 
 
 def _failure(code: str, sentence: str) -> dict[str, Any]:

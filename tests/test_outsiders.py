@@ -9,6 +9,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import ApiToken, Invitation
+from accounts.notices import tell
+from accounts.webhooks import endpoints
 from inference.models import Deployment
 from training.models import Evaluation, TrainedModel
 
@@ -65,10 +67,15 @@ def things(team, project, dataset, dataset_version, job, alice, bob, token):
     )  # fmt: skip
     Evaluation.objects.create(model=model, report={})
     deployment = Deployment.objects.create(team=team, project=project, model=model, name="intents")
+    tell(team, "training_job.failed", "It failed.")
+    endpoint, _ = endpoints.create(team, alice, url="https://acme.test/", events=["dataset.ready"])
+    delivery = endpoints.send_test(endpoint, alice)
     return {
         "slug": team.slug, "project": str(project.pk), "dataset": str(dataset.pk),
         "version": str(dataset_version.pk), "job": str(job.pk), "model": str(model.pk),
         "deployment": str(deployment.pk), "token": str(token.pk), "user": str(bob.pk),
+        "notice": str(team.notices.get(event="training_job.failed").pk),
+        "endpoint": str(endpoint.pk), "delivery": str(delivery.pk),
         "member": str(bob.memberships.get().pk), "name": "intents", "pk": str(job.pk),
     }  # fmt: skip
 
@@ -151,6 +158,11 @@ def test_a_viewer_changes_nothing(things, vera, client_of):
                 "accounts:leave",
                 "training:job-live",
                 "projects:dataset-live",
+                "accounts:notices-live",
+                # What one has read, and wants by e-mail, is one's own.
+                "accounts:open-notice",
+                "accounts:read-notices",
+                "accounts:notice-settings",
             )
         )
     } == set()

@@ -31,10 +31,19 @@ class EmailWish(models.TextChoices):
 class NoticeQuerySet(TeamOwnedQuerySet["Notice"]):
     def shown_to(self, member: Membership) -> Self:
         """What happened since the person joined, each row with `is_read`."""
-        read = NoticeRead.objects.filter(notice=OuterRef("pk"), user=member.user_id)
-        return self.filter(team=member.team_id, created_at__gte=member.joined_at).annotate(
-            is_read=Q(created_at__lte=member.notices_read_until) | Exists(read)
-        )
+        is_read = Q(created_at__lte=member.notices_read_until) | Exists(self._read_by(member))
+        return self._since_joining(member).annotate(is_read=is_read)
+
+    def unread_by(self, member: Membership) -> Self:
+        """What the person has not read."""
+        newer = self._since_joining(member).filter(created_at__gt=member.notices_read_until)
+        return newer.filter(~Exists(self._read_by(member)))
+
+    def _since_joining(self, member: Membership) -> Self:
+        return self.filter(team=member.team_id, created_at__gte=member.joined_at)
+
+    def _read_by(self, member: Membership) -> "models.QuerySet[NoticeRead]":
+        return NoticeRead.objects.filter(notice=OuterRef("pk"), user=member.user_id)
 
     def untold(self) -> Self:
         """Not yet turned into e-mails and webhook deliveries."""

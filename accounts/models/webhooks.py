@@ -1,6 +1,7 @@
 """Where a team's programs are told what happened, and every telling."""
 
 import uuid
+from datetime import timedelta
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -11,6 +12,8 @@ from django.utils.timezone import now
 from accounts.models.notices import Notice
 from accounts.models.people import Team
 from accounts.visibility import TeamOwnedQuerySet
+
+CLAIM = timedelta(seconds=60)  # Longer than an attempt can take.
 
 
 class WebhookEndpointQuerySet(TeamOwnedQuerySet["WebhookEndpoint"]):
@@ -54,6 +57,11 @@ class WebhookDeliveryQuerySet(TeamOwnedQuerySet["WebhookDelivery"]):
     def due(self) -> Self:
         return self.filter(next_at__lte=now(), endpoint__disabled_at=None)
 
+    def not_under_way(self) -> Self:
+        """Never attempted, or the last attempt is over or long enough ago to be lost."""
+        lost = Q(attempted_at=None) | Q(attempted_at__lt=now() - CLAIM)
+        return self.filter(lost | Q(answered_at__isnull=False))
+
 
 class WebhookDelivery(models.Model):
     """One event for one endpoint: waiting for `next_at`, delivered, or failed for good."""
@@ -69,7 +77,8 @@ class WebhookDelivery(models.Model):
     next_at = models.DateTimeField(null=True, default=now)
     delivered_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
-    attempted_at = models.DateTimeField(null=True)
+    attempted_at = models.DateTimeField(null=True)  # The last attempt's beginning
+    answered_at = models.DateTimeField(null=True)  # and its end; null while it is under way.
     status_code = models.PositiveSmallIntegerField(null=True)  # Of the last attempt's answer.
     excerpt = models.CharField(max_length=500, blank=True)  # The start of that answer's body.
     error = models.CharField(max_length=300, blank=True)  # Why the last attempt failed.

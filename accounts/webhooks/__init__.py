@@ -1,0 +1,1 @@
+"""Signed POSTs to a team's own programs, as https://www.standardwebhooks.com describes them."""
