@@ -7,6 +7,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Team, User
 from billing import budget as budgets
+from billing.booking import Fact, book
 from billing.models import LedgerEntry
 from web.errors import UserError
 
@@ -28,17 +29,11 @@ def adjust(
     if amount_micro == 0:
         raise BadAdjustment("An adjustment of nothing changes nothing. Enter an amount.")
     budget = budgets.lock(team.pk)
-    entry, is_new = LedgerEntry.objects.get_or_create(
-        source=f"adjustment:{request_id}",
-        defaults={
-            "team": team,
-            "kind": LedgerEntry.Kind.ADJUSTMENT,
-            "amount_micro": amount_micro,
-            "note": reason.strip()[:255],
-        },
-    )
-    if is_new:
-        budget.spent_micro += amount_micro
-        budget.save(update_fields=["spent_micro"])
-        audit.record(team, by, "ledger.adjusted", entry.source, micro=amount_micro, reason=reason)
+    source = f"adjustment:{request_id}"
+    if (known := LedgerEntry.objects.filter(source=source).first()) is not None:
+        return known
+    fact = Fact(source=source, note=reason.strip())
+    entry = book(budget, LedgerEntry.Kind.ADJUSTMENT, amount_micro, fact)
+    budget.save(update_fields=["spent_micro"])
+    audit.record(team, by, "ledger.adjusted", source, micro=amount_micro, reason=reason)
     return entry

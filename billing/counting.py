@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from billing import budget as budgets
+from billing.booking import Fact, book
 from billing.models import Budget, LedgerEntry, Rate, UsageCounter, UsageEvent
 from billing.money import units_micro
 
@@ -57,6 +58,7 @@ def _record_for_team(team_id: UUID, uses: list[CountedUse]) -> int:
 
 def _book(budget: Budget, use: CountedUse) -> None:
     amount = _price_of(use)
+    at = max(use.occurred_at, budget.period_start)  # A month that is over does not change.
     event = UsageEvent.objects.create(
         team_id=use.team_id,
         kind=use.kind,
@@ -66,18 +68,17 @@ def _book(budget: Budget, use: CountedUse) -> None:
         units=use.units,
         requests=use.requests,
         amount_micro=amount,
-        occurred_at=use.occurred_at,
+        occurred_at=at,
     )
     if amount:
-        LedgerEntry.objects.create(
-            team_id=use.team_id,
-            kind=LedgerEntry.Kind.INFERENCE,
-            amount_micro=amount,
+        fact = Fact(
             source=f"event:{event.pk}",
             about=use.source,
-            occurred_at=use.occurred_at,
+            sku=use.kind,
+            token_prefix=use.token_prefix,
+            occurred_at=at,
         )
-    budget.spent_micro += amount
+        book(budget, LedgerEntry.Kind.INFERENCE, amount, fact)
 
 
 def _price_of(use: CountedUse) -> int:

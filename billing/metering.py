@@ -17,6 +17,7 @@ from django.db.models import F, Max
 
 from accounts.models import Team
 from billing import budget as budgets
+from billing.booking import Fact, book
 from billing.errors import CapReached
 from billing.models import Budget, LedgerEntry, MeteredRun, Rate, RunEnd, UsageSegment
 from billing.money import affordable_ms, amount_micro, ceil_micro
@@ -152,15 +153,8 @@ def refund_source(source: str, note: str) -> int:
 def _refund(run: MeteredRun, budget: Budget, source: str, amount: int, note: str) -> int:
     if amount <= 0:
         return 0
-    LedgerEntry.objects.create(
-        team_id=run.team_id,
-        kind=LedgerEntry.Kind.REFUND,
-        amount_micro=-amount,
-        source=source,
-        about=run.source,
-        note=note,
-    )
-    budget.spent_micro -= amount
+    fact = Fact(source=source, about=run.source, note=note, run=run, sku=run.rate.sku)
+    book(budget, LedgerEntry.Kind.REFUND, -amount, fact)
     budget.save(update_fields=["spent_micro"])
     return amount
 
@@ -193,17 +187,18 @@ def _bill(run: MeteredRun, budget: Budget, run_ms: int, moment: datetime) -> Non
         span=NumericRange(run.billed_ms, upto),
         device_ms=(upto - run.billed_ms) * run.devices,
         amount_micro=amount,
+        recorded_at=max(moment, budget.period_start),
     )
     if amount:
-        LedgerEntry.objects.create(
-            team_id=run.team_id,
-            kind=LedgerEntry.Kind.COMPUTE,
-            amount_micro=amount,
+        fact = Fact(
             source=f"segment:{segment.pk}",
             about=run.source,
+            run=run,
+            sku=run.rate.sku,
+            occurred_at=segment.recorded_at,
         )
+        book(budget, LedgerEntry.Kind.COMPUTE, amount, fact)
     run.billed_ms = upto
-    budget.spent_micro += amount
 
 
 def _price(run: MeteredRun, run_ms: int) -> int:

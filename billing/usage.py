@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Case, OuterRef, Q, Subquery, Sum, UUIDField, When
-from django.db.models.functions import Cast, Substr, TruncDate
+from django.db.models import Q, Sum
+from django.db.models.functions import TruncDate
 from django.utils.timezone import now
 
 from accounts.models import Team
@@ -20,7 +20,6 @@ from billing.models import LedgerEntry, MeteredRun, UsageEvent, UsageSegment
 from billing.months import Month
 
 Kind = LedgerEntry.Kind
-SEGMENT, REFUND_OF_RUN = "segment:", "refund:run:"
 
 
 @dataclass
@@ -184,20 +183,9 @@ def _entries(team: Team, month: Month) -> Any:
 
 def _booked(team: Team, month: Month) -> Iterable[dict[str, Any]]:
     """The month's entries, summed by day, kind, cause, run and note."""
-    segment = UsageSegment.objects.filter(
-        pk=Cast(Substr(OuterRef("source"), len(SEGMENT) + 1), BigIntegerField())
-    )
-    run_id = Case(
-        When(source__startswith=SEGMENT, then=Subquery(segment.values("run_id")[:1])),
-        When(
-            source__startswith=REFUND_OF_RUN,
-            then=Cast(Substr("source", len(REFUND_OF_RUN) + 1, 36), UUIDField()),
-        ),
-        output_field=UUIDField(),
-    )
     rows: Iterable[dict[str, Any]] = (
         _entries(team, month)
-        .annotate(run_id=run_id, day=TruncDate("occurred_at", tzinfo=UTC))
+        .annotate(day=TruncDate("occurred_at", tzinfo=UTC))
         .values("day", "kind", "about", "run_id", "note")
         .annotate(micro=Sum("amount_micro"))
         .order_by("day", "kind", "about", "run_id", "note")

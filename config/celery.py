@@ -46,6 +46,12 @@ app.conf.update(
             "options": {"expires": 10},
         },
         "old-notices": {"task": "accounts.tasks.trim_notices", "schedule": 3600.0},
+        "credit-expiry": {
+            "task": "billing.tasks.expire_credit",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
+        "credit-warnings": {"task": "billing.tasks.warn_of_expiry", "schedule": 3600.0},
         "imports": {
             "task": "projects.tasks.resume_imports",
             "schedule": 15.0,

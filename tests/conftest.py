@@ -1,13 +1,15 @@
 """The people and things every test knows."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -15,6 +17,10 @@ from accounts.models import ApiToken, Membership, Role, Team, User
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from training.models import ComputeClass, TrainingJob
 
+NEVER_EMPTIED = [
+    f"billing_{name}"
+    for name in ("ledgerentry", "usagesegment", "usageevent", "creditburn", "creditgrant")
+]
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
 
 
@@ -28,6 +34,24 @@ def django_db_modify_db_settings() -> None:
     import os
 
     settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"test_lathe_{os.getpid()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def money_tables_can_be_emptied_between_tests() -> Iterator[None]:
+    """Their triggers refuse TRUNCATE, by which Django cleans up after a `transaction=True` test."""
+    original = DatabaseOperations.sql_flush
+
+    def without_triggers(self: DatabaseOperations, *args: Any, **options: Any) -> list[str]:
+        flush = original(self, *args, **options)
+        off, on = (
+            [f"ALTER TABLE {table} {word} TRIGGER USER" for table in NEVER_EMPTIED]
+            for word in ("DISABLE", "ENABLE")
+        )
+        return [*off, *flush, *on] if flush else flush
+
+    DatabaseOperations.sql_flush = without_triggers
+    yield
+    DatabaseOperations.sql_flush = original
 
 
 @pytest.fixture

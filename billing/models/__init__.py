@@ -5,8 +5,10 @@ is never changed after it is written (triggers refuse it); a balance is the sum 
 Budget row of a team is always locked before any of its metered runs.
 """
 
+from billing.models.burns import CreditBurn
 from billing.models.counted import UsageCounter, UsageEvent
-from billing.models.ledger import LedgerEntry
+from billing.models.grants import CreditGrant
+from billing.models.ledger import CREDIT_KINDS, LedgerEntry
 from billing.models.runs import MeteredRun, RunEnd, UsageSegment
 from billing.models.spending import Budget, Plan, Rate
 from billing.models.stripe import (
@@ -20,7 +22,10 @@ from billing.models.stripe import (
 )
 
 __all__ = [
+    "CREDIT_KINDS",
     "Budget",
+    "CreditBurn",
+    "CreditGrant",
     "LedgerEntry",
     "Meter",
     "MeteredRun",

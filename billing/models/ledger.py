@@ -1,11 +1,14 @@
 """The append-only ledger."""
 
+from typing import Self
+
 from django.db import models
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team
 from accounts.visibility import TeamOwnedQuerySet
+from billing.models.runs import MeteredRun
 
 
 class LedgerEntryQuerySet(TeamOwnedQuerySet["LedgerEntry"]):
@@ -13,19 +16,30 @@ class LedgerEntryQuerySet(TeamOwnedQuerySet["LedgerEntry"]):
         """The signed sum: what is owed (positive) over these entries."""
         return self.aggregate(total=Sum("amount_micro"))["total"] or 0
 
+    def of_usage(self) -> Self:
+        """What work cost and what of it was given back, without movements of credit."""
+        return self.exclude(kind__in=CREDIT_KINDS)
+
+    def of_credit(self) -> Self:
+        """Credit granted, expired and taken back."""
+        return self.filter(kind__in=CREDIT_KINDS)
+
 
 class LedgerEntry(models.Model):
     """One signed amount: positive is owed by the team, negative is given back. Append-only.
 
-    `source` is the entry's cause and is unique, so a cause is booked once.
+    `source` is the entry's cause and is unique, so a cause is booked once. Written by
+    `billing.booking` (usage) and `billing.credit_moves` (credit) only.
     """
 
     class Kind(models.TextChoices):
         COMPUTE = "compute"
         INFERENCE = "inference"
         REFUND = "refund"
-        CREDIT = "credit"
         ADJUSTMENT = "adjustment"
+        CREDIT = "credit"  # Granted.
+        EXPIRY = "expiry"  # Credit that was left when its time was over.
+        TAKE_BACK = "take_back", "credit taken back"  # Its payment was refunded or disputed.
 
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12, choices=Kind.choices)
@@ -33,6 +47,9 @@ class LedgerEntry(models.Model):
     source = models.CharField(max_length=120, unique=True)  # For example "segment:41".
     about = models.CharField(max_length=80, blank=True)  # For example "training-job:<id>".
     note = models.CharField(max_length=255, blank=True)
+    run = models.ForeignKey(MeteredRun, models.PROTECT, null=True, blank=True, related_name="+")
+    sku = models.CharField(max_length=60, blank=True)  # What was used; "" for what is not usage.
+    token_prefix = models.CharField(max_length=16, blank=True)  # Which API token asked.
     occurred_at = models.DateTimeField(default=now)
     reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
     objects = LedgerEntryQuerySet.as_manager()
@@ -41,7 +58,15 @@ class LedgerEntry(models.Model):
         indexes = [
             models.Index(name="billing_ledger_by_team", fields=["team", "-occurred_at"]),
             models.Index(name="billing_ledger_by_about", fields=["about"]),
+            models.Index(
+                name="billing_ledger_not_charges",
+                fields=["team", "occurred_at"],
+                condition=~Q(kind__in=["compute", "inference"]),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.source}: {self.amount_micro} micro-USD"
+
+
+CREDIT_KINDS = (LedgerEntry.Kind.CREDIT, LedgerEntry.Kind.EXPIRY, LedgerEntry.Kind.TAKE_BACK)

@@ -1,5 +1,7 @@
 """What a team has bought, what a unit costs, and the budget that all spending locks first."""
 
+from datetime import datetime
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.db import models
@@ -8,6 +10,7 @@ from django.utils.timezone import now
 
 from accounts.models import Team
 from accounts.visibility import TeamOwnedQuerySet
+from billing.models.grants import CreditGrant
 from billing.models.ranges import just
 
 
@@ -26,6 +29,7 @@ class Plan(models.Model):
     is_offered = models.BooleanField(default=True)  # Whether teams may choose it themselves.
     order = models.PositiveSmallIntegerField(default=0)
     stripe_price_id = models.CharField(max_length=80, blank=True, editable=False)
+    is_prepaid = models.BooleanField(default=False)  # Work runs only while credit lasts.
 
     def __str__(self) -> str:
         return self.name
@@ -71,12 +75,23 @@ class BudgetQuerySet(TeamOwnedQuerySet["Budget"]):
 class Budget(models.Model):
     """The one row per team that everything which spends locks first."""
 
+    class Mode(models.TextChoices):
+        BY_PLAN = "", "as the plan says"
+        PREPAID = "prepaid"  # Work runs only while credit lasts.
+        POSTPAID = "postpaid"  # What credit does not cover is invoiced.
+
     team = models.OneToOneField(Team, models.CASCADE, primary_key=True, related_name="+")
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
     cap_micro = models.BigIntegerField(null=True, blank=True)  # Micro-USD a month; null: no cap.
     period_start = models.DateTimeField()  # First moment of the month that spent_micro counts.
     spent_micro = models.BigIntegerField(default=0)  # This period's usage, refunds taken off.
     reserved_micro = models.BigIntegerField(default=0)  # Held for live leases.
+    mode = models.CharField(max_length=8, choices=Mode.choices, default=Mode.BY_PLAN, blank=True)
+    debt_micro = models.BigIntegerField(default=0)  # Credit taken back after it was used.
+    held_at = models.DateTimeField(null=True, blank=True)  # Unusual spending: nothing may run.
+    hold_reason = models.CharField(max_length=255, blank=True)
+    calm_until = models.DateTimeField(null=True, blank=True)  # Not held again before this.
+    told_percent = models.PositiveSmallIntegerField(default=0)  # Highest notice of this period.
     objects = BudgetQuerySet.as_manager()
 
     class Meta:
@@ -88,14 +103,35 @@ class Budget(models.Model):
                 name="billing_budget_cap_not_negative",
                 condition=Q(cap_micro=None) | Q(cap_micro__gte=0),
             ),
+            models.CheckConstraint(
+                name="billing_budget_debt_not_negative", condition=Q(debt_micro__gte=0)
+            ),
         ]
 
     def __str__(self) -> str:
         return f"Budget of {self.team}"
 
     @property
+    def is_prepaid(self) -> bool:
+        return self.mode == self.Mode.PREPAID or (not self.mode and self.plan.is_prepaid)
+
+    @property
     def left_micro(self) -> int | None:
-        """Micro-USD that may still be spent this period; None without a cap."""
-        if self.cap_micro is None:
+        """Micro-USD that may still be spent now; None when nothing limits it."""
+        return self.free_micro(now())
+
+    def free_micro(self, until: datetime, *, besides_micro: int = 0) -> int | None:
+        """What no live lease holds of the cap and, when prepaid, of credit valid at `until`.
+
+        `besides_micro`: a reservation to leave out of the count, such as the asking run's own.
+        """
+        limits = []
+        if self.cap_micro is not None:
+            limits.append(self.cap_micro - self.spent_micro)
+        if self.is_prepaid:
+            limits.append(CreditGrant.objects.filter(team=self.team_id).usable(until).left())
+        if self.debt_micro:
+            limits.append(0)
+        if not limits:
             return None
-        return max(0, self.cap_micro - self.spent_micro - self.reserved_micro)
+        return max(0, min(limits) - (self.reserved_micro - besides_micro))

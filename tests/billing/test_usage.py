@@ -62,6 +62,8 @@ def book(run, step, at):
         amount_micro=amount,
         source=f"segment:{segment.pk}",
         about=run.source,
+        run=run,
+        sku=run.rate.sku,
         occurred_at=at,
     )
 

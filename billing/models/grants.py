@@ -1,0 +1,78 @@
+"""Credit that a team holds: bought or given, used up by charges until it is gone or expires."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q, Sum
+from django.utils.timezone import now
+
+from accounts.models import Team
+from accounts.visibility import TeamOwnedQuerySet
+
+
+class CreditGrantQuerySet(TeamOwnedQuerySet["CreditGrant"]):
+    def usable(self, moment: datetime) -> Self:
+        """With something left that has not expired by this moment."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=moment), left_micro__gt=0)
+
+    def in_burn_order(self) -> Self:
+        """Priority (0 first), soonest expiry, promo before paid, oldest."""
+        promo_last = Q(kind=CreditGrant.Kind.PAID)
+        return self.annotate(
+            is_paid=models.ExpressionWrapper(promo_last, models.BooleanField())
+        ).order_by("priority", F("expires_at").asc(nulls_last=True), "is_paid", "granted_at", "pk")
+
+    def left(self) -> int:
+        """Micro-USD left over these grants."""
+        return self.aggregate(total=Sum("left_micro"))["total"] or 0
+
+
+class CreditGrant(models.Model):
+    """One amount of credit. Only what is left of it ever changes, under the team's budget lock."""
+
+    class Kind(models.TextChoices):
+        PAID = "paid"
+        PROMO = "promo"
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    granted_micro = models.BigIntegerField()
+    left_micro = models.BigIntegerField()  # Granted less every CreditBurn of it.
+    priority = models.PositiveSmallIntegerField(default=50)  # 0 is used first, 100 last.
+    source = models.CharField(max_length=120, unique=True)  # For example "topup:<payment intent>".
+    note = models.CharField(max_length=255)
+    granted_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    stripe_grant_id = models.CharField(max_length=80, blank=True)
+    objects = CreditGrantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="billing_grant_left_is_part_of_granted",
+                condition=Q(granted_micro__gt=0, left_micro__gte=0)
+                & Q(left_micro__lte=F("granted_micro")),
+            ),
+            models.CheckConstraint(
+                name="billing_grant_priority", condition=Q(priority__gte=0, priority__lte=100)
+            ),
+            models.CheckConstraint(
+                name="billing_grant_expires_after_granted",
+                condition=Q(expires_at=None) | Q(expires_at__gt=F("granted_at")),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="billing_grant_with_credit", fields=["team"], condition=Q(left_micro__gt=0)
+            ),
+            models.Index(name="billing_grant_by_team", fields=["team", "-granted_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.note} ({self.kind})"
+
+    @property
+    def about(self) -> str:
+        """How ledger entries name this grant."""
+        return f"credit:{self.pk}"
