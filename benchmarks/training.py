@@ -30,7 +30,7 @@ from engine.batching import batches_by_length, epoch_steps
 from engine.device import prepare_device
 from engine.examples import Examples
 from engine.network import TextClassifierNetwork, VocabularyTrim
-from engine.spec import TrainingSpec
+from engine.spec import TextSpec
 from engine.tokenised import TokenisedRows, tokenise
 
 PADDED_TOKENS, LABELS = 128, 12
@@ -124,7 +124,7 @@ def main() -> None:
     folder = loading.locate(catalog.find("all-MiniLM-L6-v2"))
     examples = Examples([], texts, [0] * len(texts), [], None, [])
     rows = tokenise(loading.load_tokenizer(folder), examples, PADDED_TOKENS)
-    spec = TrainingSpec(data="-", text_columns=["t"], target_column="l", output="-", work="-")
+    spec = TextSpec(data="-", text_columns=["t"], target_column="l", output="-", work="-")
     speeds: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         for name in ("padded", "dynamic", "grouped", "engine"):

@@ -1,13 +1,13 @@
 """Plain torch: trains, evaluates, exports and predicts. Knows no web, queue, database or setting.
 
-Importing this package, `spec`, `catalog`, `events`, `artifact`, `estimate` or `serving` never loads
-torch, transformers or scikit-learn: web processes import them.
+Importing this package, `spec`, `catalog`, `events`, `artifact`, `estimate`, `tasks` or `serving`
+never loads torch, transformers or scikit-learn: web processes import them.
 """
 
 from engine.catalog import CATALOG, BaseModelEntry, UnknownBaseModel
 from engine.errors import BadTrainingData, EngineError
 from engine.events import Event, parse_line
-from engine.spec import Hyperparameters, SplitSpec, TrainingSpec
+from engine.spec import JobSpec, SplitSpec, TrainingSpec, hyperparameters_of, parse_spec
 
 __all__ = [
     "CATALOG",
@@ -15,9 +15,11 @@ __all__ = [
     "BaseModelEntry",
     "EngineError",
     "Event",
-    "Hyperparameters",
+    "JobSpec",
     "SplitSpec",
     "TrainingSpec",
     "UnknownBaseModel",
+    "hyperparameters_of",
     "parse_line",
+    "parse_spec",
 ]

@@ -15,9 +15,10 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
+from engine.artifact import read_manifest
 from engine.errors import BadTrainingData, EngineError, OutOfMemory, StopRequested
 from engine.events import Failure, Phase, Reporter, Result
-from engine.spec import TrainingSpec
+from engine.spec import TrainingSpec, parse_spec, place_of
 from engine.stopping import StopSignal
 
 DONE, CRASHED, CUSTOMER_FAULT, STOPPED, OUT_OF_MEMORY = 0, 1, 3, 4, 5
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("data", type=Path, help="Parquet with labelled rows to compare on")
     export.add_argument("output", type=Path)
     export.set_defaults(run=_export)
-    predict = commands.add_parser("predict", help="classify the lines of standard input")
+    predict = commands.add_parser("predict", help="answer the lines of standard input")
     predict.add_argument("artifact", type=Path)
     predict.set_defaults(run=_predict)
     return parser
@@ -88,8 +89,10 @@ def _export(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
 def _predict(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
     from engine.prediction import predict
 
-    texts = [line.rstrip("\n") for line in sys.stdin]
-    for answer in predict(options.artifact, texts):
+    is_text = read_manifest(options.artifact).inputs.kind == "text"
+    lines = [line.rstrip("\n") for line in sys.stdin]
+    rows = lines if is_text else [json.loads(line) for line in lines]
+    for answer in predict(options.artifact, rows):
         _print(output, answer)
 
 
@@ -100,13 +103,13 @@ def _print(output: IO[str], answer: dict[str, Any]) -> None:
 
 def _read_spec(path: Path) -> TrainingSpec:
     try:
-        return TrainingSpec.model_validate_json(path.read_bytes())
-    except OSError as error:
+        return parse_spec(json.loads(path.read_bytes()))
+    except (OSError, TypeError, json.JSONDecodeError) as error:
         sentence = f"The job's settings cannot be read from {path.name}."
         raise BadTrainingData("bad_spec", sentence) from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "spec"
+        place = place_of(first["loc"]) or "spec"
         sentence = f"The job's settings are wrong: {place}: {first['msg']}."
         raise BadTrainingData("bad_spec", sentence) from error
 

@@ -26,11 +26,43 @@ class Serving(_Part):
     """The file that answers requests and how to feed it."""
 
     file: str
-    format: Literal["onnx"] = "onnx"
+    format: Literal["onnx", "transformers"] = "onnx"
     tokenizer: str = "tokenizer.json"
     inputs: list[str] = ["input_ids", "attention_mask"]  # int64, (rows, tokens); mask 1 = real.
     output: str = "logits"  # float32, (rows, labels); softmax gives probabilities.
+
+
+class Feature(_Part):
+    """One column of a table as the model takes it."""
+
+    name: str
+    kind: Literal["number", "category", "boolean", "date", "text"]
+    categories: list[str] = []
+    low: float | None = None  # Range seen in training, for forms that ask for a value.
+    high: float | None = None
+
+
+class Inputs(_Part):
+    """What one request row is: a text, a row of features, a picture, or a chat."""
+
+    kind: Literal["text", "features", "image", "chat"]
+    columns: list[str] = []  # Of the data, in order.
     text_separator: str = "\n"  # Between the text columns of one row.
+    max_length: int | None = None  # Longest input in tokens; the rest is cut.
+    features: list[Feature] = []
+    image_size: tuple[int, int] | None = None  # Height and width, in pixels.
+    preprocessing: dict[str, Any] = {}  # Of pictures: resizing, mean, standard deviation.
+    chat_template: str | None = None
+
+
+class Target(_Part):
+    """What is answered: one label, several labels, a number, or text."""
+
+    kind: Literal["label", "labels", "number", "text"]
+    column: str | None = None
+    thresholds: list[float] = []  # Of several labels: each is given from this probability on.
+    mean: float = 0.0  # Of a number: the output times `deviation` plus `mean` is the answer.
+    deviation: float = 1.0
 
 
 class StoredFile(_Part):
@@ -42,10 +74,9 @@ class Manifest(_Part):
     format: int = FORMAT
     task: str
     base_model: str
-    labels: list[str]
-    text_columns: list[str]
-    target_column: str
-    max_length: int
+    labels: list[str] = []
+    inputs: Inputs
+    target: Target
     serving: Serving
     files: dict[str, StoredFile] = {}
     versions: dict[str, str] = {}

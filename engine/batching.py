@@ -40,6 +40,25 @@ def epoch_steps(
     return _gather(shuffled)
 
 
+def plain_steps(rows: int, batch_rows: int, *, seed: int, epoch: int) -> list[list[Batch]]:
+    """Steps of one shuffled batch each, for rows that all cost the same."""
+    order = np.random.default_rng((seed, epoch)).permutation(rows)
+    return [[order[start : start + batch_rows]] for start in range(0, rows, batch_rows)]
+
+
+def merged(steps: list[list[Batch]], accumulation: int) -> list[list[Batch]]:
+    """The same batches with `accumulation` steps made into one."""
+    return [
+        [batch for step in steps[start : start + accumulation] for batch in step]
+        for start in range(0, len(steps), accumulation)
+    ]
+
+
+def pieces(batch: Batch, halvings: int) -> list[Batch]:
+    """The batch in at most 2^halvings parts, for a machine on which it does not fit whole."""
+    return [part for part in np.array_split(batch, 2**halvings) if len(part)]
+
+
 def _cut(order: Batch, lengths: npt.NDArray[np.int64], batch_tokens: int) -> list[Batch]:
     """`order` must be sorted by length: the last row of a batch is then its longest."""
     batches, start = [], 0

@@ -44,7 +44,7 @@ class Saved:
     state: TrainingState
     network: dict[str, Tensor]
     best: dict[str, Tensor] | None
-    optimizer: dict[str, Any]
+    optimizer: dict[str, Any]  # Also the random state and the loss scale.
 
 
 class CheckpointFolder:

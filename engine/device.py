@@ -6,12 +6,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from engine.spec import TrainingSpec
+from engine.spec import JobSpec
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # Of glibc's malloc.h.
+
+
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,16 @@ class Device:
     """Where tensors live and in which precision matrices are multiplied while training."""
 
     name: str
-    bf16: bool
+    precision: Precision = "fp32"
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
-        with torch.autocast(self.name, dtype=torch.bfloat16, enabled=self.bf16):
+        number = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        with torch.autocast(self.name, dtype=number, enabled=self.precision != "fp32"):
             yield
 
 
-def prepare_device(spec: TrainingSpec) -> Device:
+def prepare_device(spec: JobSpec) -> Device:
     """Choose the device and set threads and matrix kernels for this process."""
     if spec.nice:
         os.nice(10)
@@ -39,7 +44,9 @@ def prepare_device(spec: TrainingSpec) -> Device:
     _keep_freed_memory()
     name = "cuda" if torch.cuda.is_available() else "cpu"
     wanted = spec.hyperparameters.precision
-    return Device(name=name, bf16=wanted == "bf16" or (wanted == "auto" and _native_bf16(name)))
+    if wanted == "auto":
+        wanted = "bf16" if _native_bf16(name) else "fp32"
+    return Device(name, wanted)
 
 
 def _keep_freed_memory() -> None:

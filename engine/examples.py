@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import BadTrainingData
-from engine.spec import TrainingSpec
+from engine.spec import TextSpec
 
 TEXT_SEPARATOR = "\n"
 FEWEST_ROWS = 10
@@ -29,7 +29,7 @@ class Examples:
     warnings: list[str]
 
 
-def read_examples(spec: TrainingSpec) -> Examples:
+def read_examples(spec: TextSpec) -> Examples:
     """Every row with text and target. Raises BadTrainingData when nothing can be learnt."""
     columns = [*spec.text_columns, spec.target_column]
     if spec.split.column:
@@ -100,7 +100,7 @@ def joined_texts(table: pa.Table, columns: list[str]) -> list[str]:
     return [TEXT_SEPARATOR.join(part for part in row if part) for row in zip(*parts, strict=True)]
 
 
-def _refuse_unlearnable(spec: TrainingSpec, counts: Counter[str | None], *, rows: int) -> None:
+def _refuse_unlearnable(spec: TextSpec, counts: Counter[str | None], *, rows: int) -> None:
     target = spec.target_column
     if rows < FEWEST_ROWS:
         raise BadTrainingData(
@@ -124,7 +124,7 @@ def _refuse_unlearnable(spec: TrainingSpec, counts: Counter[str | None], *, rows
         )
 
 
-def _skipped_rows(spec: TrainingSpec, texts: list[str], *, missing_targets: int) -> list[str]:
+def _skipped_rows(spec: TextSpec, texts: list[str], *, missing_targets: int) -> list[str]:
     empty = sum(not text for text in texts)
     warnings = []
     if empty:

@@ -4,22 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine import artifact
+from engine import artifact, serving
 from engine.artifact import Manifest
 from engine.errors import BadTrainingData
 from engine.examples import as_strings, joined_texts, read_columns
 from engine.serving import TextClassifier, predict_all
 
 
-def predict(folder: Path, texts: list[str]) -> Iterator[dict[str, Any]]:
-    """Label and probability of each text."""
-    classifier = TextClassifier(folder)
-    probabilities = predict_all(classifier, classifier.encode(texts))
-    for row, best in enumerate(probabilities.argmax(axis=1)):
-        yield {
-            "label": classifier.labels[best],
-            "probability": float(probabilities[row, best]),
-        }
+def predict(folder: Path, rows: list[Any]) -> Iterator[dict[str, Any]]:
+    """The served file's answer to each row, in the form the manifest's inputs have."""
+    yield from serving.load(folder).answer(rows)
 
 
 def evaluate(folder: Path, data: Path) -> dict[str, Any]:
@@ -33,7 +27,7 @@ def evaluate(folder: Path, data: Path) -> dict[str, Any]:
     if unknown:
         raise BadTrainingData(
             "unknown_label",
-            f"The model does not know the label {unknown[0]!r} in {manifest.target_column!r}.",
+            f"The model does not know the label {unknown[0]!r} in {manifest.target.column!r}.",
         )
     classifier = TextClassifier(folder)
     probabilities = predict_all(classifier, classifier.encode(texts))
@@ -46,12 +40,13 @@ def evaluate(folder: Path, data: Path) -> dict[str, Any]:
 
 
 def _labelled(manifest: Manifest, data: Path) -> tuple[list[str], list[str]]:
-    table = read_columns(data, [*manifest.text_columns, manifest.target_column])
+    target = manifest.target.column or ""
+    table = read_columns(data, [*manifest.inputs.columns, target])
     pairs = [
         (text, target)
         for text, target in zip(
-            joined_texts(table, manifest.text_columns),
-            as_strings(table, manifest.target_column),
+            joined_texts(table, manifest.inputs.columns),
+            as_strings(table, target),
             strict=True,
         )
         if text and target

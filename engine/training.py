@@ -13,44 +13,65 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine.batching import Batch, epoch_steps
+from engine import optimizing
+from engine.batching import Batch, merged, pieces
 from engine.checkpoints import CheckpointFolder, Saved, TrainingState
 from engine.device import Device
 from engine.errors import Diverged, StopRequested
 from engine.events import CheckpointSaved, Metric, Reporter
 from engine.progress import JobClock
-from engine.spec import Hyperparameters
+from engine.spec import LoopHyperparameters
 from engine.stopping import StopSignal
 
-LARGEST_GRADIENT_NORM = 1.0
 METRIC_POINTS = 200
-SCORE = "validation_macro_f1"
+
+
+@dataclass(frozen=True)
+class Score:
+    """The validation metric that chooses the best epoch, and which way is better."""
+
+    name: str
+    higher_is_better: bool = True
+
+    def is_worse(self, value: float, than: float) -> bool:
+        return value < than if self.higher_is_better else value > than
 
 
 class Learner(Protocol):
-    """What a task brings: rows with lengths, a network, a loss and a validation."""
+    """What a task brings: steps of rows, a network, a loss and a validation."""
+
+    score: Score
 
     @property
     def network(self) -> torch.nn.Module: ...
 
-    lengths: list[int]  # Tokens (or other cost) of each training row.
+    def steps_of(self, epoch: int) -> list[list[Batch]]:
+        """The batches of every optimiser step of this epoch, the same whenever it is asked."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW groups; each `lr` is the peak of its schedule."""
+        """The optimizer's groups; each `lr` is the peak of its schedule."""
 
     def loss(self, rows: Batch) -> Tensor:
         """Mean loss of these training rows."""
 
+    def weight(self, rows: Batch) -> float:
+        """What these rows count in the mean over a step: their number, or that of their answer
+        tokens, or the sum of their class weights."""
+
     def validate(self, check: Iterable[None]) -> dict[str, float]:
         """Metrics by name, empty without validation rows; advance `check` between batches."""
+
+    def summary(self, metrics: dict[str, float]) -> str:
+        """The one or two metrics that people want to read after an epoch, in words."""
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    hyperparameters: Hyperparameters
+    hyperparameters: LoopHyperparameters
     epochs: int
     checkpoint_seconds: float
     device: Device
+    halvings: int = 0  # Batches are computed in 2^n pieces, to fit into memory.
 
 
 class TrainingLoop:
@@ -67,7 +88,9 @@ class TrainingLoop:
         self._learner, self._settings = learner, settings
         self._checkpoints, self._clock, self._report, self._stop = checkpoints, clock, report, stop
         self.state = TrainingState()
-        self._optimizer = torch.optim.AdamW(learner.parameter_groups(), fused=True)
+        hyperparameters, device = settings.hyperparameters, settings.device
+        self._optimizer = optimizing.make_optimizer(hyperparameters, learner.parameter_groups())
+        self._scaler = torch.amp.GradScaler(device.name, enabled=device.precision == "fp16")
         self._peak_rates = [group["lr"] for group in self._optimizer.param_groups]
         self._steps_per_epoch = [len(self._steps_of(epoch)) for epoch in range(settings.epochs)]
         self._best: dict[str, Tensor] | None = None
@@ -92,7 +115,7 @@ class TrainingLoop:
             while not state.finished:
                 self._run_epoch()
         if self._best is not None:
-            self._learner.network.load_state_dict(self._best)
+            load_learnt(self._learner.network, self._best)
         self._stop.raise_if_requested()
         return state
 
@@ -114,7 +137,8 @@ class TrainingLoop:
         self._set_learning_rates()
         loss = self._accumulate_gradients(batches)
         self._clip_gradients()
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         self._optimizer.zero_grad(set_to_none=True)
         state.step += 1
         state.steps_into_epoch += 1
@@ -124,12 +148,14 @@ class TrainingLoop:
         self._report_step()
 
     def _accumulate_gradients(self, batches: list[Batch]) -> float:
-        rows, total = sum(map(len, batches)), 0.0
+        learner, total = self._learner, 0.0
+        whole = sum(learner.weight(batch) for batch in batches)
         for batch in batches:
-            with self._settings.device.autocast():
-                loss = self._learner.loss(batch) * (len(batch) / rows)
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+            for piece in pieces(batch, self._settings.halvings):
+                with self._settings.device.autocast():
+                    loss = learner.loss(piece) * (learner.weight(piece) / whole)
+                self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                total += loss.item()
         if not math.isfinite(total):
             raise Diverged(
                 f"Training diverged: the loss was no longer a number at step {self.state.step + 1}."
@@ -138,21 +164,15 @@ class TrainingLoop:
         return total
 
     def _clip_gradients(self) -> None:
-        """Like clip_grad_norm_, but leaves gradients alone when there is nothing to clip."""
-        parameters = list(self._learner.network.parameters())
-        gradients = [one.grad for one in parameters if one.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if norm > LARGEST_GRADIENT_NORM:
-            torch.nn.utils.clip_grads_with_norm_(parameters, LARGEST_GRADIENT_NORM, norm)
+        largest = self._settings.hyperparameters.gradient_clip
+        if largest:
+            self._scaler.unscale_(self._optimizer)
+            optimizing.clip_gradients(self._learner.network.parameters(), largest)
 
     def _set_learning_rates(self) -> None:
-        """Linear warm-up, then linear decay to zero at the last step."""
-        warmup = round(self.total_steps * self._settings.hyperparameters.warmup_fraction)
-        step = self.state.step
-        if step < warmup:
-            factor = (step + 1) / warmup
-        else:
-            factor = (self.total_steps - step) / max(1, self.total_steps - warmup)
+        factor = optimizing.rate_factor(
+            self._settings.hyperparameters, self.state.step, self.total_steps
+        )
         for group, peak in zip(self._optimizer.param_groups, self._peak_rates, strict=True):
             group["lr"] = peak * factor
 
@@ -179,10 +199,8 @@ class TrainingLoop:
         for name, value in metrics.items():
             self._report_metric(name, value)
         if metrics:
-            self._report.info(
-                f"Epoch {state.epoch + 1} of {epochs} done · validation accuracy"
-                f" {metrics['validation_accuracy']:.1%}"
-            )
+            summary = self._learner.summary(metrics)
+            self._report.info(f"Epoch {state.epoch + 1} of {epochs} done · {summary}")
         state.epoch, state.steps_into_epoch = state.epoch + 1, 0
         state.finished = state.epoch >= epochs or self._is_out_of_patience()
         if state.finished and state.epoch < epochs:
@@ -191,17 +209,17 @@ class TrainingLoop:
 
     def _note_score(self, metrics: dict[str, float]) -> bool:
         """Later epochs win ties: their learning rate was lower."""
-        state = self.state
+        state, score = self.state, self._learner.score
         state.last_metrics = metrics
-        best = state.best_metrics.get(SCORE, float("-inf"))
-        if metrics and metrics[SCORE] < best:
+        best = state.best_metrics.get(score.name)
+        if metrics and best is not None and score.is_worse(metrics[score.name], best):
             state.epochs_without_gain += 1
             return False
         state.best_epoch, state.best_step, state.best_metrics = state.epoch, state.step, metrics
         state.epochs_without_gain = 0
         self._best = {
             name: tensor.detach().cpu().clone()
-            for name, tensor in self._learner.network.state_dict().items()
+            for name, tensor in learnt_state(self._learner.network).items()
         }
         return True
 
@@ -226,8 +244,12 @@ class TrainingLoop:
         self._saved_at = now
         path = self._checkpoints.save(
             state,
-            self._learner.network.state_dict(),
-            self._optimizer.state_dict(),
+            learnt_state(self._learner.network),
+            {
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": self._scaler.state_dict(),
+                "random": optimizing.random_state(),
+            },
             is_best=is_best,
         )
         self._report(
@@ -242,14 +264,27 @@ class TrainingLoop:
 
     def _restore(self, saved: Saved) -> None:
         self.state, self._best = saved.state, saved.best
-        self._learner.network.load_state_dict(saved.network)
-        self._optimizer.load_state_dict(saved.optimizer)
+        load_learnt(self._learner.network, saved.network)
+        self._optimizer.load_state_dict(saved.optimizer["optimizer"])
+        self._scaler.load_state_dict(saved.optimizer["scaler"])
+        optimizing.restore_random_state(saved.optimizer["random"])
 
     def _steps_of(self, epoch: int) -> list[list[Batch]]:
-        hyperparameters = self._settings.hyperparameters
-        return epoch_steps(
-            self._learner.lengths,
-            hyperparameters.batch_tokens,
-            seed=hyperparameters.seed,
-            epoch=epoch,
-        )
+        accumulation = self._settings.hyperparameters.accumulation
+        return merged(self._learner.steps_of(epoch), accumulation)
+
+
+def learnt_state(network: torch.nn.Module) -> dict[str, Tensor]:
+    """What training changes: parameters that learn, once each, and buffers. Frozen weights come
+    from the base model again."""
+    names = {name for name, one in network.named_parameters() if one.requires_grad}
+    names |= {name for name, _ in network.named_buffers()}
+    return {name: tensor for name, tensor in network.state_dict().items() if name in names}
+
+
+def load_learnt(network: torch.nn.Module, state: dict[str, Tensor]) -> None:
+    """Put back what learnt_state took; raises RuntimeError when it was of another network."""
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    lost = set(missing) & set(learnt_state(network))
+    if lost or unexpected:
+        raise RuntimeError(f"The checkpoint does not fit the network: {sorted(lost)[:3]}")

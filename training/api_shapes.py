@@ -5,22 +5,26 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from engine.spec import SPECS, ColumnRole
 from training import schedule
 from training.costs import cost_of
 from training.launch import TASKS, LaunchRequest
 from training.models import Checkpoint, JobEvent, Status, TrainedModel, TrainingJob
 from web.api import BadParameter
 
-ALL_TASKS = (
-    "text-classification",
-    "text-regression",
-    "tabular-classification",
-    "tabular-regression",
-    "image-classification",
-    "text-generation",
-)
-# What another task would need: named in a refusal instead of being ignored.
-FOREIGN_FIELDS = ("feature_columns", "image_column")
+# Every column that some task asks for, by its name in the task's spec.
+ROLES = {role.field: role for spec in SPECS.values() for role in spec.roles}
+
+
+def _column_field(role: ColumnRole) -> serializers.Field[Any, Any, Any, Any]:
+    name = serializers.CharField(trim_whitespace=False)
+    if role.many:
+        return serializers.ListField(
+            child=name, required=False, allow_null=True, help_text=role.help
+        )
+    return serializers.CharField(
+        required=False, allow_null=True, trim_whitespace=False, help_text=role.help
+    )
 
 
 class JobRequest(serializers.Serializer[dict[str, Any]]):
@@ -28,22 +32,15 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
 
     project = serializers.UUIDField()
     dataset = serializers.UUIDField(help_text="Its newest ready version is used.")
-    task = serializers.CharField(
-        help_text=f"One of: {', '.join(ALL_TASKS)}. Now: {', '.join(TASKS)}."
-    )
+    task = serializers.CharField(help_text=f"One of: {', '.join(TASKS)}.")
     name = serializers.CharField(max_length=120, required=False, allow_null=True)
     text_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)
-    text_columns = serializers.ListField(
-        child=serializers.CharField(trim_whitespace=False), required=False, allow_null=True
-    )
-    feature_columns = serializers.ListField(
-        child=serializers.CharField(trim_whitespace=False), required=False, allow_null=True
-    )
-    image_column = serializers.CharField(required=False, allow_null=True)
-    target_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)
     base_model = serializers.CharField(required=False, allow_null=True)
     hyperparameters = serializers.DictField(required=False, allow_null=True)
     compute = serializers.CharField(required=False, allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return super().get_fields() | {name: _column_field(role) for name, role in ROLES.items()}
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if isinstance(data, dict):
@@ -60,8 +57,9 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
                 f"The task {attrs['task']!r} is not supported. Supported: {', '.join(TASKS)}.",
                 param="task",
             )
-        for name in FOREIGN_FIELDS:
-            if attrs.get(name):
+        own = {role.field for role in SPECS[attrs["task"]].roles}
+        for name in ("text_column", *ROLES):
+            if attrs.get(name) and name not in own and f"{name}s" not in own:
                 raise BadParameter(f"{name} means nothing to {attrs['task']}.", param=name)
         if attrs.get("text_column") and attrs.get("text_columns"):
             raise BadParameter("Send text_column or text_columns, not both.", param="text_columns")
@@ -70,12 +68,13 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
     def wanted(self) -> LaunchRequest:
         """Of a valid request."""
         sent = self.validated_data
-        text_column = sent.get("text_column")
+        columns = {name: sent[name] for name in ROLES if sent.get(name)}
+        if text_column := sent.get("text_column"):
+            columns["text_columns"] = [text_column]
         return LaunchRequest(
             task=sent["task"],
             name=sent.get("name"),
-            text_columns=[text_column] if text_column else sent.get("text_columns"),
-            target_column=sent.get("target_column"),
+            columns=columns,
             base_model=sent.get("base_model"),
             hyperparameters=sent.get("hyperparameters") or {},
             compute=sent.get("compute"),
@@ -126,6 +125,11 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     task = serializers.CharField()
     base_model = serializers.CharField()
     text_columns = serializers.ListField(source="recipe.text_columns", default=list)
+    feature_columns = serializers.ListField(source="recipe.feature_columns", default=list)
+    prompt_columns = serializers.ListField(source="recipe.prompt_columns", default=list)
+    image_column = serializers.CharField(source="recipe.image_column", default=None)
+    messages_column = serializers.CharField(source="recipe.messages_column", default=None)
+    completion_column = serializers.CharField(source="recipe.completion_column", default=None)
     target_column = serializers.CharField(source="recipe.target_column", default=None)
     hyperparameters = serializers.DictField(source="recipe.hyperparameters", default=dict)
     compute = serializers.CharField(source="compute_class_id")

@@ -20,7 +20,7 @@ from typing import Any
 from django.conf import settings
 
 from engine.artifact import read_manifest
-from engine.spec import Hyperparameters, TrainingSpec
+from engine.spec import parse_spec
 from projects import storage
 from training import attempts, leaving, recording, schedule
 from training.engine_process import EXIT_STOPPED, STOP_GRACE_SECONDS, EngineProcess
@@ -105,14 +105,14 @@ class _Supervisor:
         job = self.attempt.job
         data = self.work / "data.parquet"
         storage.fetch_file(job.dataset_version.parquet_key, data)
-        spec = TrainingSpec.model_validate(
+        spec = parse_spec(
             job.recipe
             | {
                 "data": data,
                 "output": self.work / "artifact",
                 "work": self.work / "engine",
                 "resume_from": self._fetch_checkpoint(),
-                "hyperparameters": _shrunk(job.recipe, self.attempt.halved_batches),
+                "halvings": self.attempt.halved_batches,
                 "nice": True,
             }
         )
@@ -224,15 +224,6 @@ class _Supervisor:
         )
         model.artifact_key = f"artifacts/{model.pk}"
         return model
-
-
-def _shrunk(recipe: dict[str, Any], times: int) -> dict[str, Any]:
-    """The recipe's hyperparameters with the batch halved this many times."""
-    chosen: dict[str, Any] = dict(recipe.get("hyperparameters", {}))
-    if times:
-        whole = Hyperparameters.model_validate(chosen).batch_tokens
-        chosen["batch_tokens"] = max(32, whole // 2**times)
-    return chosen
 
 
 def _environment() -> dict[str, str]:

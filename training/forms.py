@@ -1,7 +1,7 @@
 """The launch form: columns of one dataset version, base models, machines, and every hyperparameter.
 
-The advanced fields are generated from `engine.spec.Hyperparameters`, so the engine's bounds,
-titles and descriptions are the form's.
+Columns and advanced fields are generated from the task's spec in `engine.spec`, so the engine's
+roles, bounds, titles and descriptions are the form's.
 """
 
 from typing import Any, Literal, get_args, get_origin
@@ -14,21 +14,25 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from billing.models import Rate
-from engine.catalog import CATALOG
-from engine.spec import Hyperparameters
+from engine import catalog
+from engine.spec import SPECS, ColumnRole, LoopHyperparameters, hyperparameters_of
 from projects.models import DatasetVersion
-from training.launch import LaunchRequest
+from training.job_listing import task_words
+from training.launch import TASKS, LaunchRequest, suggested_task
 from training.models import ComputeClass
-
-TASK = "text-classification"
 
 
 class HyperparameterForm(forms.Form):
-    """One field for each hyperparameter; an empty one keeps the default."""
+    """One field for each of the task's hyperparameters; an empty one keeps the default."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, task: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, info in Hyperparameters.model_fields.items():
+        self._class = hyperparameters_of(task)
+        shared = LoopHyperparameters.model_fields
+        # What only this task has comes first: it is what people look for.
+        for name, info in sorted(
+            self._class.model_fields.items(), key=lambda item: item[0] in shared
+        ):
             self.fields[name] = _field_for(info)
 
     def clean(self) -> dict[str, Any]:
@@ -36,7 +40,7 @@ class HyperparameterForm(forms.Form):
             name: value for name, value in self.cleaned_data.items() if value not in ("", None)
         }
         try:
-            Hyperparameters.model_validate(chosen)
+            self._class.model_validate(chosen)
         except ValidationError as error:
             for problem in error.errors():
                 name = str(problem["loc"][0]) if problem["loc"] else None
@@ -53,10 +57,21 @@ def _field_for(info: FieldInfo) -> forms.Field:
     }
     if get_origin(info.annotation) is Literal:
         return forms.ChoiceField(choices=[(one, one) for one in get_args(info.annotation)], **facts)
+    if info.annotation is bool:
+        # A checkbox left empty sends nothing, which would read as "keep the default".
+        return forms.TypedChoiceField(
+            choices=[("True", "yes"), ("False", "no")], coerce=_is_yes, empty_value="", **facts
+        )
+    if info.annotation is str:
+        return forms.CharField(max_length=200, **facts)
     bounds = {"min_value": _bound(info, Ge, Gt), "max_value": _bound(info, Le, Lt)}
     if info.annotation is int:
         return forms.IntegerField(**bounds, **facts)
     return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **bounds, **facts)
+
+
+def _is_yes(value: str) -> bool:
+    return value == "True"
 
 
 def _bound(info: FieldInfo, *kinds: type[Any]) -> Any:
@@ -74,17 +89,7 @@ class LaunchForm(forms.Form):
     name = forms.CharField(
         max_length=120, required=False, help_text="Made from the dataset's name if left empty."
     )
-    text_columns = forms.MultipleChoiceField(
-        label="Text",
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose a text column"},
-        help_text="What the model reads. Several columns are joined in this order.",
-    )
-    target_column = forms.ChoiceField(
-        label="Label",
-        error_messages={"required": "Choose the label column"},
-        help_text="What the model learns to answer.",
-    )
+    task = forms.ChoiceField(label="Task", help_text="What the model learns to do.")
     base_model = forms.ChoiceField(label="Base model")
     compute = forms.ChoiceField(label="Machine")
 
@@ -93,27 +98,48 @@ class LaunchForm(forms.Form):
     def __init__(self, version: DatasetVersion, data: QueryDict) -> None:
         super().__init__(data)
         self.version = version
+        asked = data.get("task")
+        self.chosen_task: str = asked if asked in TASKS else suggested_task(version)
+        self.roles = SPECS[self.chosen_task].roles
         names = [str(column["name"]) for column in version.columns]
-        self._choices("text_columns", [(name, name) for name in names])
-        self._choices("target_column", [("", "Choose a column"), *((name, name) for name in names)])
-        self._choices("base_model", base_model_choices())
+        for role in self.roles:
+            self.fields[role.field] = _column_field(role, names)
+        self._choices("task", [(task, task_words(task).capitalize()) for task in TASKS])
+        self.fields["task"].required = False
+        self._choices("base_model", base_model_choices(self.chosen_task))
         self._choices("compute", machine_choices())
-        self.advanced = HyperparameterForm(self.data, prefix="hyperparameters")
+        self.advanced = HyperparameterForm(self.chosen_task, self.data, prefix="hyperparameters")
 
     @classmethod
     def starting_with(cls, version: DatasetVersion, chosen: dict[str, Any]) -> "LaunchForm":
         """A form already filled in, so that the first page can show an estimate."""
         data = QueryDict(mutable=True)
-        data["name"], data["target_column"] = chosen["name"], chosen["target_column"]
-        data.setlist("text_columns", chosen["text_columns"])
-        data["base_model"] = chosen["base_model"] or base_model_choices()[0][0]
+        data["name"], data["task"] = chosen["name"], chosen["task"]
+        for field, columns in chosen["columns"].items():
+            data.setlist(field, columns)
+        data["base_model"] = chosen["base_model"] or base_model_choices(chosen["task"])[0][0]
         machines = offered_machines()
         data["compute"] = chosen["compute"] or (machines[0].code if machines else "")
-        for name, value in (Hyperparameters().model_dump() | chosen["hyperparameters"]).items():
+        defaults = hyperparameters_of(chosen["task"])().model_dump()
+        for name, value in (defaults | chosen["hyperparameters"]).items():
             data[f"hyperparameters-{name}"] = (
                 f"{value:.12g}" if isinstance(value, float) else str(value)
             )
         return cls(version, data)
+
+    @property
+    def role_fields(self) -> list[tuple[ColumnRole, forms.BoundField]]:
+        return [(role, self[role.field]) for role in self.roles]
+
+    def columns_of(self, *, targets: bool) -> list[str]:
+        """The columns chosen so far to be learnt from, or to be answered."""
+        return [
+            name
+            for role in self.roles
+            if role.is_target == targets
+            for name in self.data.getlist(role.field)
+            if name
+        ]
 
     def _choices(self, name: str, choices: list[tuple[str, str]]) -> None:
         field = self.fields[name]
@@ -122,11 +148,24 @@ class LaunchForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
-        if cleaned.get("target_column") in cleaned.get("text_columns", []):
-            self.add_error("target_column", "Text and label cannot be the same column")
+        for role, target in self._clashes():
+            self.add_error(
+                target.field, f"{role.title} and {target.title.lower()} cannot be the same column"
+            )
         if not self.advanced.is_valid():
             self.add_error(None, "Check the advanced options")
         return cleaned
+
+    def _clashes(self) -> list[tuple[ColumnRole, ColumnRole]]:
+        """Pairs of an input and a target role that were given the same column."""
+        targets = [role for role in self.roles if role.is_target]
+        inputs = [role for role in self.roles if not role.is_target]
+        return [
+            (role, target)
+            for target in targets
+            for role in inputs
+            if set(target.named(self.cleaned_data)) & set(role.named(self.cleaned_data))
+        ]
 
     @property
     def blocker(self) -> str:
@@ -140,21 +179,38 @@ class LaunchForm(forms.Form):
         chosen = self.cleaned_data
         return LaunchRequest(
             name=chosen["name"] or None,
-            task=TASK,
-            text_columns=chosen["text_columns"],
-            target_column=chosen["target_column"],
+            task=self.chosen_task,
+            columns={role.field: chosen[role.field] for role in self.roles},
             base_model=chosen["base_model"],
             hyperparameters=self.advanced.cleaned_data,
             compute=chosen["compute"],
         )
 
 
-def base_model_choices() -> list[tuple[str, str]]:
+def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:
+    choices = [(name, name) for name in names]
+    article = "the" if role.is_target else "a"
+    facts: dict[str, Any] = {
+        "label": role.title,
+        "help_text": role.help,
+        "required": role.required,
+        "error_messages": {"required": f"Choose {article} {role.title.lower()} column"},
+    }
+    if role.many:
+        boxes = forms.CheckboxSelectMultiple
+        return forms.MultipleChoiceField(choices=choices, widget=boxes, **facts)
+    return forms.ChoiceField(choices=[("", "Choose a column"), *choices], **facts)
+
+
+def base_model_choices(task: str) -> list[tuple[str, str]]:
     return [
-        (entry.id, f"{entry.name} · {entry.parameters / 1e6:.0f} M{_place(entry.offline)}")
-        for entry in CATALOG.values()
-        if TASK in entry.tasks
+        (entry.id, f"{entry.name} · {_size(entry.parameters)}{_place(entry.offline)}")
+        for entry in catalog.entries_for(task)
     ]
+
+
+def _size(parameters: int) -> str:
+    return f"{parameters / 1e6:.0f} M" if parameters >= 1e6 else f"{parameters / 1e6:.1f} M"
 
 
 def _place(is_offline: bool) -> str:

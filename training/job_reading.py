@@ -9,7 +9,7 @@ from accounts.access import can
 from accounts.models import ApiToken, User
 from billing.models import Rate
 from billing.summary import Summary
-from engine.spec import Hyperparameters
+from engine.spec import SPECS, hyperparameters_of
 from training import schedule
 from training.costs import cost_of, with_amounts
 from training.job_listing import percent_of, task_words
@@ -125,22 +125,23 @@ def configuration(job: TrainingJob) -> list[tuple[str, str]]:
     listed = [
         ("Base model", job.base_model),
         ("Device", " · ".join(filter(None, [str(job.compute_class), worker]))),
-        ("Text column", ", ".join(map(str, job.recipe.get("text_columns", [])))),
-        ("Label column", str(job.recipe.get("target_column", ""))),
     ]
+    for role in SPECS[job.task].roles:
+        if named := role.named(job.recipe):
+            listed.append((role.title, ", ".join(named)))
     if None not in rows:
         listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
-    return listed + hyperparameters_of(job)
+    return listed + dials_of(job)
 
 
-def hyperparameters_of(job: TrainingJob) -> list[tuple[str, str]]:
+def dials_of(job: TrainingJob) -> list[tuple[str, str]]:
     """Every hyperparameter by its title; 0 and auto read "automatic" where they mean that."""
-    chosen = Hyperparameters.model_construct(**job.recipe.get("hyperparameters", {}))
-    automatic = {"epochs": 0, "learning_rate": 0, "precision": "auto"}
+    chosen = job.recipe.get("hyperparameters", {})
     listed = []
-    for name, field in Hyperparameters.model_fields.items():
-        value = getattr(chosen, name)
-        is_automatic = name in automatic and value == automatic[name]
+    for name, field in hyperparameters_of(job.task).model_fields.items():
+        value = chosen.get(name, field.default)
+        extra = field.json_schema_extra
+        is_automatic = isinstance(extra, dict) and extra.get("automatic") == value
         listed.append((field.title or name, "automatic" if is_automatic else f"{value}"))
     return listed
 

@@ -12,17 +12,17 @@ from accounts.models import ApiToken, Team, User
 from billing import budget as budgets
 from billing.models import Rate
 from billing.money import amount_micro
-from engine import catalog
+from engine import catalog, tasks
+from engine.estimate import DataFacts
 from engine.estimate import estimate as engine_estimate
-from engine.spec import Hyperparameters, TrainingSpec
+from engine.spec import DEFAULT_TASK, SPECS, TrainingSpec, parse_spec, place_of
 from projects.errors import DatasetNotReady
 from projects.models import DatasetVersion, ImportStatus
 from training import schedule
 from training.errors import CannotLaunch, OverBudget, TeamFrozen
 from training.models import ComputeClass, TrainingJob
 
-TASKS = ("text-classification",)
-DEFAULT_BASE_MODEL = "all-MiniLM-L6-v2"
+TASKS = tuple(tasks.MODULES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,7 @@ class LaunchRequest:
 
     task: str | None = None
     name: str | None = None
-    text_columns: list[str] | None = None
-    target_column: str | None = None
+    columns: dict[str, Any] = field(default_factory=dict)  # By the roles of the task's spec.
     base_model: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     compute: str | None = None
@@ -60,7 +59,7 @@ class Plan:
 
     recipe: dict[str, Any]
     compute_class: ComputeClass
-    hyperparameters: Hyperparameters
+    spec: TrainingSpec  # Without real paths.
     entry: catalog.BaseModelEntry
 
 
@@ -121,23 +120,28 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     if version.status != ImportStatus.READY:
         raise DatasetNotReady
     suggested = version.profile.get("suggested") or {}
-    recipe: dict[str, Any] = {
-        "task": _task(wanted.task or "text-classification"),
-        "text_columns": wanted.text_columns or suggested.get("text_columns") or [],
-        "target_column": wanted.target_column or suggested.get("target_column") or "",
-        "base_model": wanted.base_model or DEFAULT_BASE_MODEL,
-        "hyperparameters": wanted.hyperparameters,
-    }
+    task = _task(wanted.task or suggested_task(version))
+    entry = _base_model(task, wanted.base_model)
+    columns = SPECS[task].from_suggestion(suggested)
+    given = {name: value for name, value in wanted.columns.items() if value}
+    if any(not role.is_target and given.get(role.field) for role in SPECS[task].roles):
+        # Inputs named by hand replace all suggested ones: half of each would be nobody's wish.
+        targets = {role.field for role in SPECS[task].roles if role.is_target}
+        columns = {name: value for name, value in columns.items() if name in targets}
+    recipe: dict[str, Any] = {"task": task, "base_model": entry.id}
+    recipe |= {name: value for name, value in (columns | given).items() if value}
+    recipe["hyperparameters"] = wanted.hyperparameters
     _require_columns(version, recipe)
     spec = _validated(recipe)
     # Written out, so that a later change of a default never rewrites what this job ran with.
     recipe["hyperparameters"] = spec.hyperparameters.model_dump()
-    return Plan(
-        recipe=recipe,
-        compute_class=_compute_class(wanted.compute),
-        hyperparameters=spec.hyperparameters,
-        entry=_base_model(recipe["base_model"]),
-    )
+    return Plan(recipe=recipe, compute_class=_compute_class(wanted.compute), spec=spec, entry=entry)
+
+
+def suggested_task(version: DatasetVersion) -> str:
+    """What the import thinks the data could teach, if it is on offer."""
+    task = (version.profile.get("suggested") or {}).get("task")
+    return task if task in TASKS else DEFAULT_TASK
 
 
 def _task(task: str) -> str:
@@ -150,17 +154,15 @@ def _task(task: str) -> str:
 
 def _require_columns(version: DatasetVersion, recipe: dict[str, Any]) -> None:
     present = [column["name"] for column in version.columns]
-    if not recipe["text_columns"]:
-        raise CannotLaunch("Choose at least one text column to learn from.", param="text_columns")
-    if not recipe["target_column"]:
-        raise CannotLaunch("Choose the column that holds the label.", param="target_column")
-    for param in ("text_columns", "target_column"):
-        named = recipe[param] if isinstance(recipe[param], list) else [recipe[param]]
+    for role in SPECS[recipe["task"]].roles:
+        named = role.named(recipe)
+        if role.required and not named:
+            raise CannotLaunch(f"Choose a column for {role.title.lower()}.", param=role.field)
         for column in named:
             if column not in present:
                 raise CannotLaunch(
                     f"{version.dataset} has no column {column!r}. It has: {', '.join(present)}.",
-                    param=param,
+                    param=role.field,
                 )
 
 
@@ -168,10 +170,10 @@ def _validated(recipe: dict[str, Any]) -> TrainingSpec:
     """The engine's own check, so that nothing invalid is ever queued."""
     nowhere = {"data": Path("data.parquet"), "output": Path("out"), "work": Path("work")}
     try:
-        return TrainingSpec.model_validate(recipe | nowhere)
+        return parse_spec(recipe | nowhere)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "target_column"
+        where = place_of(first["loc"]) or SPECS[recipe["task"]].roles[-1].field
         message = first["msg"].removeprefix("Value error, ")
         raise CannotLaunch(f"{where}: {message}.".replace("..", "."), param=where) from None
 
@@ -185,24 +187,18 @@ def _compute_class(code: str | None) -> ComputeClass:
     return chosen
 
 
-def _base_model(base_model: str) -> catalog.BaseModelEntry:
+def _base_model(task: str, base_model: str | None) -> catalog.BaseModelEntry:
     try:
-        return catalog.find(base_model)
+        return catalog.find_for(task, base_model)
     except catalog.UnknownBaseModel as unknown:
         raise CannotLaunch(unknown.sentence, param="base_model") from None
 
 
 def _estimate(version: DatasetVersion, plan: Plan) -> Estimate:
-    facts = {column["name"]: column for column in version.profile.get("columns", [])}
-    characters = sum(
-        facts.get(name, {}).get("mean_length") or 0 for name in plan.recipe["text_columns"]
-    )
+    columns = {column["name"]: column for column in version.profile.get("columns", [])}
     expected = engine_estimate(
-        rows=version.rows or 0,
-        mean_characters=characters,
-        labels=facts.get(plan.recipe["target_column"], {}).get("unique") or 2,
-        hyperparameters=plan.hyperparameters,
-        base_model=plan.entry.id,
+        plan.spec,
+        DataFacts(rows=version.rows or 0, columns=columns),
         device="cuda" if plan.compute_class.device == "cuda" else "cpu",
         memory_limit_bytes=plan.compute_class.memory_bytes,
     )

@@ -13,7 +13,7 @@ from projects import preview
 from projects.models import DatasetVersion
 from training.forms import LaunchForm
 from training.job_pages import person
-from training.launch import launch
+from training.launch import TASKS, launch
 from training.models import TrainingJob
 from training.offer import first_choices, offer_for, ready_version
 
@@ -59,8 +59,10 @@ def _version(request: HttpRequest, dataset_id: UUID) -> DatasetVersion:
 
 def _chosen(request: HttpRequest, version: DatasetVersion) -> LaunchForm:
     """The choices in the URL (a form sent back without JavaScript), else the first ones."""
-    if "target_column" in request.GET:
+    if "compute" in request.GET:
         return LaunchForm(version, request.GET)
+    if request.GET.get("task") in TASKS:
+        return LaunchForm.starting_with(version, first_choices(version, None, request.GET["task"]))
     return LaunchForm.starting_with(version, first_choices(version, _earlier(request, version)))
 
 
@@ -76,8 +78,9 @@ def _earlier(request: HttpRequest, version: DatasetVersion) -> TrainingJob | Non
 
 def _final_rows(form: LaunchForm) -> list[dict[str, str]]:
     """Five rows as the model would get them, under whatever columns are chosen so far."""
-    texts = form.data.getlist("text_columns")
-    return preview.rows(form.version, texts, form.data.get("target_column"))
+    targets = form.columns_of(targets=True)
+    inputs = form.columns_of(targets=False)
+    return preview.rows(form.version, inputs, targets[0] if targets else None)
 
 
 def _page(request: HttpRequest, form: LaunchForm, user: User, status: int = 200) -> HttpResponse:

@@ -7,11 +7,12 @@ from django.shortcuts import get_object_or_404
 
 from accounts.access import can
 from accounts.models import User
+from engine.spec import SPECS
 from projects.errors import DatasetNotReady
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from training.errors import CannotLaunch, TeamFrozen
 from training.forms import LaunchForm
-from training.launch import Estimate, estimate
+from training.launch import Estimate, estimate, suggested_task
 from training.models import TrainingJob
 
 MICRO_PER_CENT = 10_000
@@ -87,17 +88,28 @@ def newest_ready(dataset: Dataset) -> DatasetVersion:
     raise DatasetNotReady
 
 
-def first_choices(version: DatasetVersion, again: TrainingJob | None) -> dict[str, Any]:
-    """What the form starts with: an earlier job's settings, else the suggested mapping."""
-    names = {column["name"] for column in version.columns}
-    chosen: dict[str, Any] = again.recipe if again else version.profile.get("suggested") or {}
-    texts = [name for name in chosen.get("text_columns") or [] if name in names]
-    target = chosen.get("target_column")
+def first_choices(
+    version: DatasetVersion, again: TrainingJob | None, wanted: str | None = None
+) -> dict[str, Any]:
+    """What the form starts with: an earlier job's settings, else the wanted or suggested task with
+    the suggested columns."""
+    task = again.task if again else wanted or suggested_task(version)
+    suggested = version.profile.get("suggested") or {}
+    chosen = again.recipe if again else SPECS[task].from_suggestion(suggested)
     return {
+        "task": task,
         "name": f"{again.name} again"[:120] if again else "",
-        "text_columns": texts,
-        "target_column": target if target in names else "",
+        "columns": _present(version, task, chosen),
         "base_model": again.base_model if again else "",
         "compute": again.compute_class_id if again else "",
         "hyperparameters": chosen.get("hyperparameters") or {},
+    }
+
+
+def _present(version: DatasetVersion, task: str, chosen: dict[str, Any]) -> dict[str, list[str]]:
+    """The chosen columns by role, without those that this version of the data lacks."""
+    names = {column["name"] for column in version.columns}
+    return {
+        role.field: [name for name in role.named(chosen) if name in names]
+        for role in SPECS[task].roles
     }

@@ -1,1 +1,65 @@
-"""One module per task; each brings its data and network to the shared training loop."""
+"""What the engine can teach: one module for each task, imported only when a job needs it.
+
+A new task is one module with a `TASK`, a line in MODULES, one in `engine.serving.SERVED`, and
+entries in the catalog. Phases, stopping, timing and publishing are `engine.job`'s.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from engine.artifact import Manifest
+from engine.errors import BadTrainingData
+from engine.events import PhaseName, Reporter
+from engine.progress import JobClock
+from engine.stopping import StopSignal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MODULES: dict[str, str] = {
+    "text-classification": "engine.tasks.text_classification",
+}
+
+
+class Evaluated(NamedTuple):
+    """The report that follows from the answers, and one line for each test row."""
+
+    report: dict[str, Any]
+    predictions: "pa.Table"  # With `row`, its number in the data file, from 0.
+
+
+Prepared = TypeVar("Prepared")
+Trained = TypeVar("Trained")
+
+
+class Task(Protocol[Prepared, Trained]):
+    """The five things a task does, in their order. Each may raise EngineError or StopRequested."""
+
+    def prepare(self, spec: Any, clock: JobClock, report: Reporter) -> Prepared:
+        """Read, divide and encode the rows, load the base model, report the Data event. Enters
+        the phases loading, perhaps downloading, and preparing."""
+
+    def expected_costs(self, prepared: Prepared) -> dict[PhaseName, float]:
+        """Seconds each phase would take on the machine the constants were measured on."""
+
+    def fit(
+        self, prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal
+    ) -> Trained:
+        """Train, usually by engine.training.TrainingLoop, resuming where the spec says."""
+
+    def export(self, prepared: Prepared, trained: Trained, folder: Path) -> Manifest:
+        """Write weights, served files and preprocessing; raise BrokenExport without parity."""
+
+    def evaluate(
+        self, prepared: Prepared, trained: Trained, folder: Path, manifest: Manifest
+    ) -> Evaluated:
+        """Ask the very file that will be served about the untouched test rows."""
+
+
+def find(task: str) -> Task[Any, Any]:
+    """The task's code; raises BadTrainingData for one this version does not know."""
+    if task not in MODULES:
+        raise BadTrainingData("bad_spec", f"The engine has no task {task!r}.")
+    found: Task[Any, Any] = import_module(MODULES[task]).TASK
+    return found

@@ -13,7 +13,7 @@ from engine.events import Data, Reporter
 from engine.examples import Examples, read_examples
 from engine.network import TextClassifierNetwork
 from engine.progress import JobClock
-from engine.spec import TrainingSpec
+from engine.spec import TextSpec
 from engine.splitting import Split, split
 from engine.tokenised import TokenisedRows, tokenise
 
@@ -22,7 +22,7 @@ from engine.tokenised import TokenisedRows, tokenise
 class Prepared:
     """Everything known before the first step."""
 
-    spec: TrainingSpec
+    spec: TextSpec
     examples: Examples
     split: Split
     tokenizer: Tokenizer
@@ -33,7 +33,7 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
 
 
-def prepare(spec: TrainingSpec, clock: JobClock, report: Reporter) -> Prepared:
+def prepare(spec: TextSpec, clock: JobClock, report: Reporter) -> Prepared:
     """Read, divide and tokenise the rows and load the base model."""
     clock.enter("loading")
     device = prepare_device(spec)

@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from typing import get_origin
 
 import pytest
+from pydantic import ValidationError
 
 from engine import catalog
 from engine.errors import BaseModelUnavailable
-from engine.estimate import estimate
+from engine.estimate import DataFacts, estimate
 from engine.events import Message, Metric, Progress, Reporter, parse_line
 from engine.loading import load_encoder, load_tokenizer, locate
 from engine.sample_tickets import COLUMNS, tickets
-from engine.spec import Hyperparameters
+from engine.spec import SPECS, hyperparameters_of, parse_spec, place_of
 from tests.engine.conftest import ROOT
 
 LIGHT = [
@@ -23,6 +25,7 @@ LIGHT = [
     "engine.estimate",
     "engine.serving",
     "engine.errors",
+    "engine.tasks",
     "engine.sample_tickets",
 ]
 HEAVY = "{'torch', 'transformers', 'sklearn', 'numpy', 'onnxruntime'}"
@@ -107,12 +110,35 @@ def test_the_sample_tickets_are_hard_for_words_alone():
     assert 0.70 < model.score(words.transform(texts[2500:]), queues[2500:]) < 0.86
 
 
+def expected(rows, **hyperparameters):
+    spec = {"data": "d", "text_columns": ["text"], "target_column": "label", "output": "o"}
+    facts = {"text": {"mean_length": 60}, "label": {"unique": 10}}
+    return estimate(
+        parse_spec(spec | {"work": "w", "hyperparameters": hyperparameters}),
+        DataFacts(rows=rows, columns=facts),
+    )
+
+
 def test_estimates_grow_with_rows_and_refuse_what_does_not_fit():
-    small, large = (estimate(rows, 60, 10, Hyperparameters()) for rows in (1000, 50_000))
+    small, large = expected(1000), expected(50_000)
     assert small.fits
     assert small.seconds_low < small.seconds_high < large.seconds_high
-    huge = estimate(1000, 60, 10, Hyperparameters(batch_tokens=131_072, max_length=8192))
+    huge = expected(1000, batch_tokens=131_072, max_length=8192)
     assert not huge.fits
     assert "does not fit" in huge.sentence
-    probe = estimate(50_000, 60, 10, Hyperparameters(method="probe"))
+    probe = expected(50_000, method="probe")
     assert probe.seconds_high < large.seconds_high / 2
+
+
+@pytest.mark.parametrize("task", SPECS)
+def test_every_dial_of_every_task_has_words_and_bounds(task):
+    for name, field in hyperparameters_of(task).model_fields.items():
+        assert field.title, name
+        assert field.description, name
+        assert field.metadata or field.annotation is bool or get_origin(field.annotation), name
+
+
+def test_a_wrong_value_is_refused_with_its_field_named():
+    with pytest.raises(ValidationError) as refusal:
+        expected(10, dropout=2)
+    assert place_of(refusal.value.errors()[0]["loc"]) == "hyperparameters.dropout"

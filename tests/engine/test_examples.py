@@ -4,14 +4,14 @@ import pytest
 
 from engine.errors import BadTrainingData
 from engine.examples import read_examples
-from engine.spec import TrainingSpec
+from engine.spec import parse_spec
 
 
 @pytest.fixture
 def read(write_spec):
     def reading(columns, **changes):
         path = write_spec(columns=columns, **changes)
-        return read_examples(TrainingSpec.model_validate(json.loads(path.read_text())))
+        return read_examples(parse_spec(json.loads(path.read_text())))
 
     return reading
 

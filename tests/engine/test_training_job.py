@@ -13,7 +13,7 @@ from engine.errors import BadTrainingData
 from engine.events import CheckpointSaved, Data, Failure, Progress, Reporter, Result, parse_line
 from engine.job import train
 from engine.serving import TextClassifier, predict_all
-from engine.spec import TrainingSpec
+from engine.spec import parse_spec
 from engine.stopping import StopSignal
 from tests.engine.conftest import engine_process, labelled_rows
 
@@ -29,7 +29,7 @@ def run_here(spec):
     """The same job in this process, which has torch loaded already; returns its events."""
     lines = []
     report = Reporter(lines.append)
-    report(train(TrainingSpec.model_validate_json(spec.read_bytes()), report, StopSignal()))
+    report(train(parse_spec(json.loads(spec.read_text())), report, StopSignal()))
     return [parse_line(line) for line in lines]
 
 

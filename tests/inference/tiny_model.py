@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from engine.artifact import Manifest, Serving, building_folder, publish
+from engine.artifact import Inputs, Manifest, Serving, Target, building_folder, publish
 
 VOTE = 4.0  # The logit that one word adds to its label.
 
@@ -29,9 +29,8 @@ def write_artifact(folder: Path, labels: list[str], words: dict[str, str]) -> Pa
         task="text-classification",
         base_model="tiny",
         labels=labels,
-        text_columns=["text"],
-        target_column="label",
-        max_length=16,
+        inputs=Inputs(kind="text", columns=["text"], max_length=16),
+        target=Target(kind="label", column="label"),
         serving=Serving(file="model.onnx"),
     )
     publish(building, folder, manifest)

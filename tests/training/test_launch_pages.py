@@ -37,10 +37,10 @@ def test_the_first_page_has_the_suggested_mapping_an_estimate_and_a_live_button(
 
 
 def test_every_hyperparameter_of_the_engine_is_on_the_page(dataset_version, alice, client_of):
-    from engine.spec import Hyperparameters
+    from engine.spec import TextHyperparameters
 
     page = client_of(alice).get(url(dataset_version)).content.decode()
-    for name in Hyperparameters.model_fields:
+    for name in TextHyperparameters.model_fields:
         assert f'name="hyperparameters-{name}"' in page
 
 

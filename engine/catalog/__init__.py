@@ -1,0 +1,59 @@
+"""The base models on offer: where each comes from, how large, under which licence.
+
+One module of entries for each task family; adding a base model is adding an entry. Loading them is
+`engine.loading`; this list is imported by web processes and stays free of torch.
+"""
+
+from engine.catalog import text
+from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
+from engine.errors import EngineError
+
+
+class UnknownBaseModel(EngineError):
+    """No entry of the catalog has this id."""
+
+    code = "base_model_unavailable"
+    fault = "customer"
+
+
+CATALOG: dict[str, BaseModelEntry] = {entry.id: entry for entry in (*text.ENTRIES,)}
+
+
+def find(model_id: str) -> BaseModelEntry:
+    """The entry with this id; raises UnknownBaseModel with the ids there are."""
+    if model_id not in CATALOG:
+        raise UnknownBaseModel(
+            f"There is no base model {model_id!r}. Choose one of: {', '.join(CATALOG)}."
+        )
+    return CATALOG[model_id]
+
+
+def entries_for(task: str) -> list[BaseModelEntry]:
+    """What this task can start from; the first is its default."""
+    return [entry for entry in CATALOG.values() if task in entry.tasks]
+
+
+def find_for(task: str, model_id: str | None) -> BaseModelEntry:
+    """The entry, or the task's default; raises UnknownBaseModel when it is for other tasks."""
+    offered = entries_for(task)
+    if model_id is None:
+        return offered[0]
+    entry = find(model_id)
+    if entry not in offered:
+        choices = ", ".join(one.id for one in offered)
+        raise UnknownBaseModel(
+            f"The base model {model_id!r} is not for {task}. Choose one of: {choices}."
+        )
+    return entry
+
+
+__all__ = [
+    "CATALOG",
+    "BaseModelEntry",
+    "ModelSource",
+    "TaskName",
+    "UnknownBaseModel",
+    "entries_for",
+    "find",
+    "find_for",
+]

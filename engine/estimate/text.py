@@ -1,0 +1,81 @@
+"""Seconds and bytes of a text job, from speeds measured with all-MiniLM-L6-v2."""
+
+from pydantic import BaseModel, ConfigDict
+
+from engine import catalog
+from engine.estimate.facts import ComputeDevice, DataFacts, Workload
+from engine.spec import TextHyperparameters, TextSpec
+
+CHARACTERS_PER_TOKEN = 4.3  # English, WordPiece; banking77 measured 4.2 without special tokens.
+
+
+class DeviceSpeed(BaseModel):
+    """Speeds for all-MiniLM-L6-v2; other base models scale by their catalog `speed`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trained_tokens: float  # Per second, forward and backward.
+    embedded_tokens: float  # Per second, forward only.
+    start_seconds: float  # Imports, loading, export and evaluation of a tiny job.
+
+
+SPEEDS: dict[ComputeDevice, DeviceSpeed] = {
+    # Two cores of a 2024 server processor with AVX-512 bf16.
+    "cpu": DeviceSpeed(
+        trained_tokens=3000,
+        embedded_tokens=9000,
+        start_seconds=25,
+    ),
+    # Not measured: a cautious tenth of what a data-centre GPU's bf16 peak would allow.
+    "cuda": DeviceSpeed(
+        trained_tokens=60_000,
+        embedded_tokens=200_000,
+        start_seconds=30,
+    ),
+}
+PROCESS_BYTES = 1300 * 2**20  # Libraries and freed blocks kept for reuse; 1.8 GiB peak in all.
+BYTES_PER_PARAMETER = 20  # Weights, gradient, two Adam moments, one copy of the best weights.
+ACTIVATION_BYTES_PER_TOKEN = 160_000  # MiniLM, all six layers, eager attention on short rows.
+ATTENTION_BYTES = 12 * 6 * 10  # Heads times layers times bytes kept for each pair of tokens.
+BYTES_PER_ROW_TOKEN = 40  # Token ids, text and its Python objects.
+
+
+def workload(spec: TextSpec, facts: DataFacts, device: ComputeDevice) -> Workload:
+    """Raises UnknownBaseModel."""
+    entry, speed = catalog.find(spec.base_model), SPEEDS[device]
+    characters = facts.total(spec.text_columns, "mean_length")
+    labels = int(facts.total([spec.target_column], "unique")) or 2
+    tokens = min(spec.hyperparameters.max_length, 2 + characters / CHARACTERS_PER_TOKEN)
+    seconds = _seconds(facts.rows, tokens, labels, spec.hyperparameters, entry.speed, speed)
+    memory = _memory(facts.rows, tokens, spec.hyperparameters, entry)
+    return Workload(seconds=seconds, memory_bytes=memory, advice="Lower the tokens per batch.")
+
+
+def _seconds(
+    rows: int,
+    tokens: float,
+    labels: int,
+    hyperparameters: TextHyperparameters,
+    model_speed: float,
+    speed: DeviceSpeed,
+) -> float:
+    train_rows = 0.85 * rows
+    seconds = speed.start_seconds
+    # The probe and the word model are fitted on at most 20,000 rows; cost grows with labels.
+    seconds += min(rows, 20_000) * (tokens * model_speed / speed.embedded_tokens + labels * 1e-5)
+    if hyperparameters.method == "full":
+        epochs = hyperparameters.planned_epochs(int(train_rows))
+        seconds += epochs * train_rows * tokens * model_speed / speed.trained_tokens
+    return seconds
+
+
+def _memory(
+    rows: int, tokens: float, hyperparameters: TextHyperparameters, entry: catalog.BaseModelEntry
+) -> int:
+    batch = hyperparameters.batch_tokens
+    if hyperparameters.method == "probe":
+        batch = batch // 8
+    longest = min(hyperparameters.max_length, 4 * tokens)
+    activations = batch * (ACTIVATION_BYTES_PER_TOKEN + ATTENTION_BYTES * longest) * entry.speed
+    weights = entry.parameters * BYTES_PER_PARAMETER
+    return int(PROCESS_BYTES + weights + activations + rows * tokens * BYTES_PER_ROW_TOKEN)

@@ -1,0 +1,65 @@
+"""Optimizers, schedules and clipping by their names in the spec, and the random state to resume."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from engine.spec import LoopHyperparameters
+
+MOMENTUM = 0.9
+# A model's recommended rate is AdamW's, whose steps have the length of the rate. Adafactor's are
+# relative to the weights' size, SGD's to the gradient's: these factors make steps of like size.
+RATE_FACTORS = {"adamw": 1.0, "adafactor": 10.0, "sgd": 100.0}
+
+
+def automatic_rate(hyperparameters: LoopHyperparameters, recommended: float) -> float:
+    """The rate asked for, or what AdamW's recommended one means to the chosen optimizer."""
+    factor = RATE_FACTORS[hyperparameters.optimizer]
+    return hyperparameters.learning_rate or recommended * factor
+
+
+def make_optimizer(
+    hyperparameters: LoopHyperparameters, groups: list[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    if hyperparameters.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=MOMENTUM, fused=True)
+    if hyperparameters.optimizer == "adafactor":
+        return torch.optim.Adafactor(groups)
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def rate_factor(hyperparameters: LoopHyperparameters, step: int, total_steps: int) -> float:
+    """Share of the peak rate at this step: a linear rise, then the schedule's fall."""
+    warmup = round(total_steps * hyperparameters.warmup_fraction)
+    if step < warmup:
+        return (step + 1) / warmup
+    left = (total_steps - step) / max(1, total_steps - warmup)
+    if hyperparameters.schedule == "constant":
+        return 1.0
+    if hyperparameters.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (1 - left)))
+    return left
+
+
+def clip_gradients(parameters: Iterable[torch.nn.Parameter], largest_norm: float) -> None:
+    """Like clip_grad_norm_, but leaves gradients alone when there is nothing to clip, or when
+    they overflowed, which the loss scaler handles."""
+    parameters = list(parameters)
+    gradients = [one.grad for one in parameters if one.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if largest_norm < norm < math.inf:
+        torch.nn.utils.clip_grads_with_norm_(parameters, largest_norm, norm)
+
+
+def random_state() -> dict[str, Any]:
+    """Of every generator that a network draws from: dropout must fall as it would have."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": devices}
+
+
+def restore_random_state(saved: dict[str, Any]) -> None:
+    torch.set_rng_state(saved["cpu"])
+    if saved["cuda"] and len(saved["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(saved["cuda"])

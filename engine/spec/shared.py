@@ -1,0 +1,199 @@
+"""What every training job is told, whatever its task: data, folders, split, the loop's dials."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ColumnRole(Frozen):
+    """One use of the data's columns: a spec field that forms and the API ask for by name."""
+
+    field: str  # Of the spec: a column name, or a list of them when `many`.
+    title: str
+    help: str
+    many: bool = False
+    required: bool = True
+    is_target: bool = False
+    types: tuple[str, ...] = ()  # Column types that make sense here; empty: any.
+
+    def named(self, recipe: dict[str, Any]) -> list[str]:
+        """The columns that a recipe gives this role."""
+        value = recipe.get(self.field) or []
+        return [value] if isinstance(value, str) else list(value)
+
+
+class SplitSpec(Frozen):
+    """How rows are divided. Everything not held out is trained on: 85 / 5 / 10 by default."""
+
+    seed: int = Field(
+        default=0,
+        ge=0,
+        le=2**32 - 1,
+        title="Split seed",
+        description="Same seed, same split.",
+    )
+    validation_fraction: float = Field(
+        default=0.05,
+        gt=0,
+        le=0.4,
+        title="Validation share",
+        description="Rows that choose the best epoch; never trained on.",
+    )
+    test_fraction: float = Field(
+        default=0.10,
+        gt=0,
+        le=0.5,
+        title="Test share",
+        description="Rows nobody looks at before the final report.",
+    )
+    column: str | None = Field(
+        default=None,
+        title="Split column",
+        description="A column saying train, validation or test for each row, instead of a draw.",
+    )
+
+
+class LoopHyperparameters(Frozen):
+    """The dials of the one training loop. A value marked automatic stands for a choice."""
+
+    epochs: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        title="Epochs",
+        description="Passes over the training rows. 0 chooses by the number of rows.",
+        json_schema_extra={"automatic": 0},
+    )
+    learning_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=1.0,
+        title="Learning rate",
+        description="Highest rate of the schedule. 0 takes what suits the model and optimizer.",
+        json_schema_extra={"automatic": 0},
+    )
+    optimizer: Literal["adamw", "sgd", "adafactor"] = Field(
+        default="adamw",
+        title="Optimizer",
+        description=(
+            "adamw suits nearly everything. adafactor needs a third of its memory. sgd, with"
+            " momentum 0.9, needs little memory and a much higher rate."
+        ),
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="linear",
+        title="Schedule",
+        description="How the rate falls after the warm-up: to zero, or not at all.",
+    )
+    warmup_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.9,
+        title="Warm-up share",
+        description="Share of the steps in which the learning rate rises from zero.",
+    )
+    weight_decay: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        title="Weight decay",
+        description="Pulls weights towards zero; not applied to biases, norms and embeddings.",
+    )
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=0.9,
+        title="Dropout",
+        description="Share of signals silenced at random while training, against memorising.",
+    )
+    gradient_clip: float = Field(
+        default=1.0,
+        ge=0,
+        le=1000,
+        title="Largest gradient",
+        description="Longer gradients are shortened to this norm. 0: never.",
+    )
+    accumulation: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        title="Accumulation",
+        description="Batches gathered before the weights move once: larger steps, same memory.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        title="Gradient checkpointing",
+        description="Computes activations twice instead of keeping them: slower, far less memory.",
+    )
+    early_stopping_patience: int = Field(
+        default=2,
+        ge=0,
+        le=1000,
+        title="Patience",
+        description="Stop after this many epochs without a better validation score. 0: never.",
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto",
+        title="Precision",
+        description=(
+            "auto takes bf16 where the device computes it natively, else fp32. fp16 scales the"
+            " loss, and skips a step that overflows."
+        ),
+        json_schema_extra={"automatic": "auto"},
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**32 - 1, title="Seed", description="Same seed, same model."
+    )
+
+
+class JobSpec(Frozen):
+    """One training job: data in, artifact folder out. Each task family adds its columns."""
+
+    roles: ClassVar[tuple[ColumnRole, ...]] = ()
+
+    task: str
+    data: Path = Field(description="Parquet file with all rows.")
+    base_model: str = Field(description="An id of engine.catalog.")
+    output: Path = Field(description="Artifact folder to create; must not exist.")
+    work: Path = Field(description="Scratch folder; checkpoints live under checkpoints/.")
+    resume_from: Path | None = Field(default=None, description="A complete checkpoint folder.")
+    split: SplitSpec = SplitSpec()
+    hyperparameters: LoopHyperparameters = LoopHyperparameters()
+    halvings: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="How often memory ran out: batches are computed in pieces 2^n times smaller,"
+        " which leaves every step, and so every checkpoint, as it is.",
+    )
+    threads: int | None = Field(default=None, ge=1, le=1024, description="None: as many as cores.")
+    checkpoint_seconds: float = Field(
+        default=20, gt=0, description="Longest wait for a checkpoint."
+    )
+    nice: bool = Field(default=False, description="Yield the processor to other programs.")
+
+    @classmethod
+    def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:
+        """This family's columns out of what the import suggests for the data."""
+        return {role.field: suggested[role.field] for role in cls.roles if role.field in suggested}
+
+
+TARGET_COLUMN = ColumnRole(
+    field="target_column",
+    title="Label",
+    help="What the model learns to answer.",
+    is_target=True,
+)
+
+
+def refuse_shared_columns(inputs: list[str], target: str, what: str) -> None:
+    """Raises ValueError when the answer is among the questions or a column is named twice."""
+    if target in inputs:
+        raise ValueError(f"{target!r} cannot be both {what} and target column.")
+    if len(set(inputs)) < len(inputs):
+        raise ValueError(f"A {what} column is named twice.")
