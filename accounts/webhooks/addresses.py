@@ -5,6 +5,7 @@ judged, so that a name which changes its answer in between gains nothing.
 """
 
 import ipaddress
+import re
 import socket
 import time
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from accounts.errors import UnusableUrl
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+HOST = re.compile(rb"[a-z0-9._:-]+")
 LONGEST_URL = 500
 MOST_TRIES = 3
 
@@ -30,14 +32,16 @@ def checked_url(text: str) -> str:
     """The URL as it will be called. Raises UnusableUrl; the name is looked up later."""
     try:
         url = httpx.URL(text.strip())
-        port = url.port
+        port = 443 if url.port is None else url.port
     except (httpx.InvalidURL, ValueError, UnicodeError):
         raise UnusableUrl(param="url") from None
     if url.scheme not in {"http", "https"} or not url.host or len(str(url)) > LONGEST_URL:
         raise UnusableUrl(param="url")
     if url.scheme == "http" and not settings.WEBHOOKS_ALLOW_HTTP:
         raise UnusableUrl("Use an address that begins with https://.", param="url")
-    if url.userinfo or url.fragment or port == 0:
+    if not HOST.fullmatch(url.raw_host) or port not in range(1, 65536):
+        raise UnusableUrl(param="url")
+    if url.userinfo or url.fragment:
         raise UnusableUrl("Leave user name, password and # out of the address.", param="url")
     _refuse_obviously_private(url.host)
     return str(url)

@@ -60,7 +60,7 @@ def deliver_due() -> int:
 @transaction.atomic
 def _claim() -> list[WebhookDelivery]:
     """Take some due deliveries, few per endpoint, so that a slow one does not hold up others."""
-    place = Window(RowNumber(), partition_by=F("endpoint"), order_by=F("next_at"))
+    place = Window(RowNumber(), partition_by=F("endpoint"), order_by="next_at")
     fair = WebhookDelivery.objects.due().annotate(place=place).filter(place__lte=PER_ENDPOINT)
     wanted = list(fair.order_by("next_at").values_list("pk", flat=True)[:BATCH])
     rows = WebhookDelivery.objects.due().filter(pk__in=wanted).select_related("endpoint__team")
