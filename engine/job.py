@@ -55,7 +55,8 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
 
 def _result(result: dict[str, Any], output: Path, report: Reporter) -> Result:
     report.info(result["headline"])
-    headline = {metric["name"]: metric["value"] for metric in result["metrics"]}
+    known = (metric for metric in result["metrics"] if metric["value"] is not None)
+    headline = {metric["name"]: metric["value"] for metric in known}
     return Result(artifact=str(output), metrics=headline)
 
 

@@ -5,15 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from engine import baselines, catalog
 from engine.artifact import Inputs, Manifest, Serving, Target
-from engine.evaluation import Contender, TestRows, evaluate
+from engine.evaluation import (
+    Contender,
+    TestRows,
+    evaluate,
+    other_columns,
+    predictions_table,
+)
 from engine.events import PhaseName, Reporter
 from engine.examples import TEXT_SEPARATOR
 from engine.exporting import HeldOutRows, export
-from engine.metrics import Answers, answers
+from engine.metrics import answers
 from engine.network import save_network
 from engine.progress import JobClock
 from engine.serving import TextClassifier, predict_all
@@ -80,14 +85,16 @@ class TextClassification:
         encoded = [prepared.rows.ids[row].tolist() for row in test]
         classifier = TextClassifier(folder, threads=os.cpu_count() or 1, manifest=manifest)
         given = answers(prepared.rows.labels[test], predict_all(classifier, encoded))
+        spec, source_rows = prepared.spec, [examples.rows[row] for row in test]
         rows = TestRows(
             texts=[examples.texts[row] for row in test],
             lengths=[len(ids) for ids in encoded],
-            source_rows=[examples.rows[row] for row in test],
+            source_rows=source_rows,
             label_names=examples.label_names,
+            columns=other_columns(spec.data, source_rows, [*spec.text_columns, spec.target_column]),
         )
         report = evaluate(given, rows, _contenders(prepared, trained, rows.texts))
-        return Evaluated(report | {"data": _about_data(prepared)}, _predictions(given, rows))
+        return Evaluated(report | {"data": _about_data(prepared)}, predictions_table(given, rows))
 
 
 TASK: Task[Prepared, Trained] = TextClassification()
@@ -159,17 +166,3 @@ def _about_data(prepared: Prepared) -> dict[str, Any]:
         "mean_tokens": float(np.mean(prepared.rows.lengths)),
         "warnings": prepared.warnings,
     }
-
-
-def _predictions(given: Answers, rows: TestRows) -> pa.Table:
-    names = rows.label_names
-    return pa.table(
-        {
-            "row": rows.source_rows,
-            "text": rows.texts,
-            "label": [names[label] for label in given.true],
-            "predicted": [names[label] for label in given.predicted],
-            "probability": given.confidence,
-            "correct": given.true == given.predicted,
-        }
-    )

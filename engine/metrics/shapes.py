@@ -1,0 +1,83 @@
+"""The four shapes of answers on test rows: one label, several labels, a number, a text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One label of several. `true` (rows,), `probabilities` (rows, labels) summing to one."""
+
+    true: Ints
+    probabilities: Floats
+
+    @property
+    def predicted(self) -> Ints:
+        labels: Ints = self.probabilities.argmax(axis=1)
+        return labels
+
+    @property
+    def confidence(self) -> Floats:
+        highest: Floats = self.probabilities.max(axis=1)
+        return highest
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """Any number of labels. `true` and `probabilities` (rows, labels), `thresholds` (labels,)."""
+
+    true: Bools
+    probabilities: Floats
+    thresholds: Floats
+
+    @property
+    def predicted(self) -> Bools:
+        return self.probabilities >= self.thresholds
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A number for each row: what it was and what was said, both (rows,)."""
+
+    true: Floats
+    predicted: Floats
+
+    @property
+    def errors(self) -> Floats:
+        return self.predicted - self.true
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Texts. `losses` is the summed negative log-likelihood of each reference, `tokens` how many
+    tokens it was summed over; both None where the model cannot tell."""
+
+    references: list[str]
+    outputs: list[str]
+    losses: Floats | None = None
+    tokens: Ints | None = None
+
+
+def answers(true: npt.ArrayLike, probabilities: npt.ArrayLike) -> Answers:
+    """Answers in double precision, each row scaled to sum to exactly one."""
+    exact = np.asarray(probabilities, dtype=np.float64)
+    return Answers(np.asarray(true, dtype=np.int64), exact / exact.sum(axis=1, keepdims=True))
+
+
+def label_sets(
+    true: npt.ArrayLike, probabilities: npt.ArrayLike, thresholds: npt.ArrayLike = 0.5
+) -> LabelSets:
+    """Label sets; one threshold for all labels, or one for each."""
+    exact = np.asarray(probabilities, dtype=np.float64)
+    each = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), exact.shape[1:])
+    return LabelSets(np.asarray(true, dtype=bool), exact, each)
+
+
+def numbers(true: npt.ArrayLike, predicted: npt.ArrayLike) -> Numbers:
+    return Numbers(np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64))
