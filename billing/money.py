@@ -1,7 +1,10 @@
 """Exact money: integer nano-USD rates, integer micro-USD amounts, never a float."""
 
+from decimal import ROUND_HALF_UP, Decimal
+
 NANO_PER_MICRO = 1000
 MS_PER_SECOND = 1000
+MICRO_PER_CENT = 10_000
 
 
 def amount_micro(device_ms: int, nano_per_second: int) -> int:
@@ -28,3 +31,8 @@ def affordable_ms(micro: int, nano_per_second: int, devices: int) -> int | None:
     if nano_per_second == 0:
         return None
     return micro * MS_PER_SECOND * NANO_PER_MICRO // (nano_per_second * devices)
+
+
+def whole_cents(micro: int) -> int:
+    """Cents of an amount, rounded as Stripe rounds a line: half a cent counts as one."""
+    return int((Decimal(micro) / MICRO_PER_CENT).quantize(Decimal(1), ROUND_HALF_UP))

@@ -360,3 +360,18 @@ def meter_summaries(meter_id: str, params: dict[str, Any]) -> list[SummaryFacts]
     asked = {"limit": 100, **params}
     rows = _every(lambda s: s.v1.billing.meters.event_summaries.list(meter_id, asked))
     return [SummaryFacts.read(row) for row in rows]
+
+
+def create_invoice_item(params: dict[str, Any], *, key: str) -> str:
+    """Add a line to the customer's next invoice; returns its id."""
+    item: str = _ask(lambda s: s.v1.invoice_items.create(params, _key(key)))["id"]
+    return item
+
+
+def find_invoice_item(customer_id: str, metadata: dict[str, str]) -> str:
+    """The id of the customer's invoice item that carries this metadata; "" for none."""
+    params = {"customer": customer_id, "limit": 100}
+    for row in _every(lambda s: s.v1.invoice_items.list(params)):
+        if metadata.items() <= (row.get("metadata") or {}).items():
+            return str(row["id"])
+    return ""

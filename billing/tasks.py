@@ -17,3 +17,27 @@ def warn_of_expiry() -> None:
     from billing import credits
 
     credits.warn_of_expiry()
+
+
+@shared_task
+def report_usage() -> None:
+    """Take new usage into the outbox and deliver it."""
+    from billing import outbox
+
+    outbox.report()
+
+
+@shared_task
+def deliver_usage() -> None:
+    """Deliver what was to be tried again."""
+    from billing import outbox
+
+    outbox.flush()
+
+
+@shared_task
+def reconcile() -> None:
+    """Compare the last days' usage with what Stripe counted."""
+    from billing import reconciling
+
+    reconciling.reconcile_all()

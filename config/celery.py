@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -52,6 +53,20 @@ app.conf.update(
             "options": {"expires": 60},
         },
         "credit-warnings": {"task": "billing.tasks.warn_of_expiry", "schedule": 3600.0},
+        "usage-report": {
+            "task": "billing.tasks.report_usage",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
+        "usage-delivery": {
+            "task": "billing.tasks.deliver_usage",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
+        "reconciliation": {
+            "task": "billing.tasks.reconcile",
+            "schedule": crontab(hour="4", minute="30"),
+        },
         "imports": {
             "task": "projects.tasks.resume_imports",
             "schedule": 15.0,

@@ -9,6 +9,14 @@ from billing.models.burns import CreditBurn
 from billing.models.counted import UsageCounter, UsageEvent
 from billing.models.grants import CreditGrant
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
+from billing.models.outbox import (
+    Reconciliation,
+    Reported,
+    StripeOutbox,
+    StripeOutboxEntry,
+    StripeOutboxEvent,
+    StripeOutboxItem,
+)
 from billing.models.runs import MeteredRun, RunEnd, UsageSegment
 from billing.models.spending import Budget, Plan, Rate
 from billing.models.stripe import (
@@ -32,9 +40,15 @@ __all__ = [
     "OperatorAlert",
     "Plan",
     "Rate",
+    "Reconciliation",
+    "Reported",
     "RunEnd",
     "StripeCustomer",
     "StripeInvoice",
+    "StripeOutbox",
+    "StripeOutboxEntry",
+    "StripeOutboxEvent",
+    "StripeOutboxItem",
     "Subscription",
     "TopUp",
     "UsageCounter",

@@ -36,7 +36,10 @@ class UsageEvent(models.Model):
                 condition=Q(units__gte=0, requests__gte=0, amount_micro__gte=0),
             ),
         ]
-        indexes = [models.Index(name="billing_event_by_team", fields=["team", "-occurred_at"])]
+        indexes = [
+            models.Index(name="billing_event_by_team", fields=["team", "-occurred_at"]),
+            models.Index(name="billing_event_in_order", fields=["team", "id"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.units} {self.kind}"

@@ -59,6 +59,11 @@ class LedgerEntry(models.Model):
             models.Index(name="billing_ledger_by_team", fields=["team", "-occurred_at"]),
             models.Index(name="billing_ledger_by_about", fields=["about"]),
             models.Index(
+                name="billing_ledger_to_carry",
+                fields=["team", "id"],
+                condition=Q(kind__in=["refund", "adjustment"]),
+            ),
+            models.Index(
                 name="billing_ledger_not_charges",
                 fields=["team", "occurred_at"],
                 condition=~Q(kind__in=["compute", "inference"]),

@@ -125,7 +125,10 @@ class UsageSegment(models.Model):
                 condition=Q(device_ms__gt=0, amount_micro__gte=0, span__isempty=False),
             ),
         ]
-        indexes = [models.Index(name="billing_segment_by_team", fields=["team", "-recorded_at"])]
+        indexes = [
+            models.Index(name="billing_segment_by_team", fields=["team", "-recorded_at"]),
+            models.Index(name="billing_segment_in_order", fields=["team", "id"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.source} {self.span}"

@@ -431,6 +431,14 @@ def create_invoice_item(world: World, call: Call) -> Thing:
     return item
 
 
+def list_invoice_items(world: World, call: Call) -> Thing:
+    rows = [
+        item for item in world.kind("invoiceitem").values()
+        if call.params.get("customer") in {None, item["customer"]}
+    ]  # fmt: skip
+    return listed(call, rows)
+
+
 # --- Credit -------------------------------------------------------------------------------------
 
 
@@ -558,6 +566,8 @@ ROUTES: list[tuple[str, str, tuple[str, str] | None, Endpoint]] = [
      ("_invoice_create_preview_params", "InvoiceCreatePreviewParams"), preview_invoice),
     ("GET", "/v1/invoices", None, list_invoices),
     ("GET", r"/v1/invoices/(\w+)", None, get_invoice),
+    ("GET", "/v1/invoiceitems", ("_invoice_item_list_params", "InvoiceItemListParams"),
+     list_invoice_items),
     ("POST", "/v1/invoiceitems",
      ("_invoice_item_create_params", "InvoiceItemCreateParams"), create_invoice_item),
     ("POST", "/v1/billing/credit_grants",

@@ -22,7 +22,14 @@ from tests.billing.stripe_params import Unacceptable, check, decode
 from tests.billing.stripe_world import DAY, VERSION, Missing, Thing, World
 
 Fault = Literal[
-    "drop-before", "drop-after", "500-before", "500-after", "429", "hang-before", "hang-after"
+    "drop-before",
+    "drop-after",
+    "500-before",
+    "500-after",
+    "429",
+    "refuse",
+    "hang-before",
+    "hang-after",
 ]
 KEY = "sk_test_lathe"
 
@@ -98,9 +105,13 @@ class StripeServer:
         trap = self._trap(call)
         if trap == "429":
             return 429, problem("rate_limit_error", "Too many requests", code="rate_limit"), False
+        if trap == "refuse":
+            return 400, problem("invalid_request_error", "This is not acceptable."), False
         if trap in {"drop-before", "hang-before"}:
             self._go_dead(trap)
         if key and (replay := self._replay(call, key)):
+            if trap in {"drop-after", "hang-after"}:  # Replays are lost as easily.
+                self._go_dead(trap)
             return replay
         status, body, is_saved = self._execute(call, trap)
         if key and is_saved:

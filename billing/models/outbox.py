@@ -1,0 +1,279 @@
+"""What Stripe is to be told, what it was told, and where the two of us disagree.
+
+Invariants: a usage segment, usage event or ledger entry is carried into the outbox at most once
+(primary keys); within a lane, what was reported is the whole units of what was used; every event
+of a team and meter has a minute of its own; a row is never deleted and its amounts never change.
+"""
+
+from datetime import UTC, datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.timezone import now
+
+from accounts.models import Team
+from accounts.visibility import TeamOwnedQuerySet
+from billing.models.counted import UsageEvent
+from billing.models.ledger import LedgerEntry
+from billing.models.runs import UsageSegment
+
+LANE_LENGTH = 80  # A subscription's id at Stripe; "" is the lane of what only our ledger bills.
+
+
+class StripeOutboxQuerySet(TeamOwnedQuerySet["StripeOutbox"]):
+    def undelivered(self) -> Self:
+        """Rows that a sender still has to do something about."""
+        return self.filter(status__in=StripeOutbox.UNDELIVERED)
+
+    def due(self, moment: datetime) -> Self:
+        """Undelivered rows whose turn has come and that no sender holds."""
+        is_free = Q(claimed_until=None) | Q(claimed_until__lte=moment)
+        return self.undelivered().filter(is_free, next_at__lte=moment)
+
+
+class StripeOutbox(models.Model):
+    """One thing to tell Stripe: metered use, its correction, or an amount for the next invoice."""
+
+    class Kind(models.TextChoices):
+        USAGE = "usage"
+        CORRECTION = "correction"  # Metered use given back while its period is open.
+        MONEY = "money"  # Given back or charged after that: a line of the next invoice.
+
+    class Status(models.TextChoices):
+        LOCAL = "local", "billed on our ledger alone"
+        PENDING = "pending", "certainly not delivered yet"
+        UNKNOWN = "unknown", "tried, outcome unknown"
+        SENT = "sent"
+        DEAD = "dead", "refused by Stripe"
+
+    class Via(models.TextChoices):
+        EVENT = "event", "meter event"
+        ITEM = "item", "invoice item"
+
+    UNDELIVERED = (Status.PENDING, Status.UNKNOWN)
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    meter = models.CharField(max_length=60)  # The SKU that is metered.
+    subscription = models.CharField(max_length=LANE_LENGTH, blank=True)  # "" for local rows.
+    customer = models.CharField(max_length=80, blank=True)  # Frozen: a repeat must be the same.
+    event_name = models.CharField(max_length=100, blank=True)  # The meter's name at Stripe.
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    entry = models.ForeignKey(LedgerEntry, models.PROTECT, null=True, related_name="+")
+    seq = models.PositiveIntegerField()  # 1, 2, 3 … per team and meter.
+    identifier = models.CharField(max_length=90, unique=True)  # Stripe takes 100.
+    minute = models.BigIntegerField(null=True)  # Minutes since 1970: this row's alone.
+    value = models.BigIntegerField(default=0)  # Whole seconds or tokens; negative corrects.
+    amount_micro = models.BigIntegerField()  # What the ledger holds for the same, signed.
+    period_end = models.DateTimeField(null=True)  # Of the service period the minute lies in.
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
+    via = models.CharField(max_length=5, choices=Via.choices, default=Via.EVENT)
+    gen = models.PositiveIntegerField(default=0)  # Part of the idempotency key.
+    copy = models.PositiveIntegerField(default=0)  # Part of the identifier after a lost event.
+    tries = models.PositiveIntegerField(default=0)
+    must_ask = models.BooleanField(default=False)  # Look for it at Stripe before sending again.
+    created_at = models.DateTimeField(default=now)
+    first_try_at = models.DateTimeField(null=True)  # First call whose effect is not excluded.
+    last_try_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)  # A sender is calling Stripe until then.
+    next_at = models.DateTimeField(default=now)
+    sent_at = models.DateTimeField(null=True)
+    reference = models.CharField(max_length=80, blank=True)  # The invoice item, if it became one.
+    last_error = models.CharField(max_length=500, blank=True)
+    objects = StripeOutboxQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "Stripe outbox row"
+        constraints = [
+            models.UniqueConstraint(
+                name="billing_outbox_seq_once", fields=["team", "meter", "seq"]
+            ),
+            models.UniqueConstraint(
+                name="billing_outbox_minute_of_its_own", fields=["team", "meter", "minute"]
+            ),
+            models.CheckConstraint(
+                name="billing_outbox_sign_by_kind",
+                condition=Q(kind="usage", value__gt=0, minute__isnull=False)
+                | Q(kind="correction", value__lt=0, minute__isnull=False, entry__isnull=False)
+                | Q(kind="money", value=0, minute=None, via="item", entry__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="billing_outbox_local_without_subscription",
+                condition=Q(subscription="", status="local")
+                | (~Q(subscription="") & ~Q(customer="") & ~Q(status="local")),
+            ),
+            models.CheckConstraint(
+                name="billing_outbox_sent_iff_when",
+                condition=Q(status="sent", sent_at__isnull=False)
+                | (~Q(status="sent") & Q(sent_at=None)),
+            ),
+            models.CheckConstraint(
+                name="billing_outbox_unknown_was_tried",
+                condition=~Q(status="unknown") | Q(first_try_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="billing_outbox_due",
+                fields=["next_at"],
+                condition=Q(status__in=["pending", "unknown"]),
+            ),
+            models.Index(name="billing_outbox_by_status", fields=["status", "-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+    @property
+    def happened_at(self) -> datetime | None:
+        """The start of the row's own minute; None for an amount without one."""
+        return None if self.minute is None else datetime.fromtimestamp(self.minute * 60, UTC)
+
+    @property
+    def wire_identifier(self) -> str:
+        """The identifier as Stripe sees it."""
+        return f"{self.identifier}:{self.copy}" if self.copy else self.identifier
+
+    @property
+    def idempotency_key(self) -> str:
+        prefix = "me" if self.via == self.Via.EVENT else "ii"
+        return f"{prefix}:{self.wire_identifier}:{self.gen}"
+
+
+class StripeOutboxItem(models.Model):
+    """A usage segment that was carried into the outbox: once, as the primary key says."""
+
+    segment = models.OneToOneField(UsageSegment, models.PROTECT, primary_key=True, related_name="+")
+    outbox = models.ForeignKey(
+        StripeOutbox, models.PROTECT, null=True, related_name="items"
+    )  # Null: less than a second, carried into a later row.
+
+    def __str__(self) -> str:
+        return f"Segment {self.pk}"
+
+
+class StripeOutboxEvent(models.Model):
+    """A counted use that was carried into the outbox: once, as the primary key says."""
+
+    event = models.OneToOneField(UsageEvent, models.PROTECT, primary_key=True, related_name="+")
+    outbox = models.ForeignKey(StripeOutbox, models.PROTECT, null=True, related_name="events")
+
+    def __str__(self) -> str:
+        return f"Event {self.pk}"
+
+
+class StripeOutboxEntry(models.Model):
+    """A refund or adjustment of the ledger that was carried into the outbox, once.
+
+    Its rows name it; there are none if it concerns nothing that Stripe bills, several if what it
+    gives back lies in several service periods.
+    """
+
+    entry = models.OneToOneField(LedgerEntry, models.PROTECT, primary_key=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"Entry {self.pk}"
+
+
+class ReportedQuerySet(TeamOwnedQuerySet["Reported"]):
+    pass
+
+
+class Reported(models.Model):
+    """How much of one meter was used and reported in one lane; the rest is a fraction of a unit.
+
+    A lane is one subscription, or "" for what only our ledger bills.
+    """
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    meter = models.CharField(max_length=60)
+    subscription = models.CharField(max_length=LANE_LENGTH, blank=True)
+    unit = models.PositiveIntegerField()  # 1000 for milliseconds, 1 for tokens.
+    used = models.BigIntegerField(default=0)  # Milliseconds or tokens, refunds taken off.
+    reported = models.BigIntegerField(default=0)  # Whole seconds or tokens.
+    carried_micro = models.BigIntegerField(default=0)  # Of facts that no row holds yet.
+    upto_segment = models.BigIntegerField(default=0)  # The newest one this lane has taken in.
+    upto_event = models.BigIntegerField(default=0)
+    objects = ReportedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "reported"
+        constraints = [
+            models.UniqueConstraint(
+                name="billing_reported_once_per_lane", fields=["team", "meter", "subscription"]
+            ),
+            models.CheckConstraint(
+                name="billing_reported_whole_units",
+                condition=Q(used__gte=0, unit__gt=0, reported=F("used") / F("unit")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.meter}: {self.reported}"
+
+    def add(self, units: int, micro: int) -> tuple[int, int]:
+        """Take in use, or a negative refund: the whole units and micro-USD for a row now.
+
+        (0, 0) while it completes no unit: it is carried. Not saved.
+        """
+        self.used += units
+        self.carried_micro += micro
+        value = self.used // self.unit - self.reported
+        if value == 0:
+            return 0, 0
+        self.reported += value
+        amount, self.carried_micro = self.carried_micro, 0
+        return value, amount
+
+
+class ReconciliationQuerySet(TeamOwnedQuerySet["Reconciliation"]):
+    def open(self) -> Self:
+        return self.filter(state=Reconciliation.State.OPEN)
+
+
+class Reconciliation(models.Model):
+    """One place where our figures and Stripe's differ, or did."""
+
+    class Scope(models.TextChoices):
+        HOUR = "hour", "an hour of a meter"
+        QUANTITY = "quantity", "an invoice line's quantity"
+        AMOUNT = "amount", "an invoice line's cents"
+        MISSING = "missing", "usage that the outbox passed over"
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        SETTLED = "settled", "the figures agree now"
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    meter = models.CharField(max_length=60)
+    scope = models.CharField(max_length=10, choices=Scope.choices)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    invoice = models.CharField(max_length=80, blank=True)
+    ours = models.BigIntegerField()
+    theirs = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    found_at = models.DateTimeField(default=now)
+    checked_at = models.DateTimeField(default=now)
+    objects = ReconciliationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="billing_reconciliation_once",
+                fields=["team", "meter", "scope", "starts_at", "invoice"],
+            ),
+            models.CheckConstraint(
+                name="billing_reconciliation_settled_iff_equal",
+                condition=Q(state="settled") | ~Q(ours=F("theirs")),
+            ),
+        ]
+        indexes = [models.Index(name="billing_reconciliation_open", fields=["state", "-found_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.meter} {self.starts_at:%Y-%m-%d %H:%M}: {self.drift:+}"
+
+    @property
+    def drift(self) -> int:
+        """Ours less Stripe's."""
+        return self.ours - self.theirs

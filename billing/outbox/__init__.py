@@ -1,0 +1,19 @@
+"""Reporting usage to Stripe so that each whole second counts there exactly once.
+
+`build` takes new usage into rows; `flush` delivers rows. Both may be called at any time, any
+number of times, by anyone: rows, not calls, decide what happens.
+"""
+
+from uuid import UUID
+
+from billing.outbox.building import build
+from billing.outbox.resending import lost
+from billing.outbox.sending import flush
+
+__all__ = ["build", "flush", "lost", "report"]
+
+
+def report(team_id: UUID | None = None) -> int:
+    """Build, then flush; returns how many rows were delivered."""
+    build(team_id)
+    return flush(team_id)
