@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 
 from engine import tasks
 from engine.artifact import Manifest, building_folder, publish, write_json
+from engine.evaluation import evaluate, predictions_table
 from engine.events import Reporter, Result
 from engine.progress import JobClock
 from engine.spec import JobSpec
 from engine.stopping import StopSignal
+from engine.tasks import Evaluated
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "scikit-learn", "numpy")
 
@@ -45,9 +47,10 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
         evaluated = task.evaluate(prepared, trained, building, manifest)
     stop.raise_if_requested()
     clock.enter("saving")
-    result = evaluated.report | _about_the_job(manifest, timings)
+    predictions = predictions_table(evaluated.given, evaluated.rows)
+    pq.write_table(predictions, building / "predictions.parquet")
+    result = _report(evaluated, manifest, timings)
     write_json(building / "report.json", result)
-    pq.write_table(evaluated.predictions, building / "predictions.parquet")
     publish(building, spec.output, manifest)
     clock.finish()
     return _result(result, spec.output, report)
@@ -60,8 +63,9 @@ def _result(result: dict[str, Any], output: Path, report: Reporter) -> Result:
     return Result(artifact=str(output), metrics=headline)
 
 
-def _about_the_job(manifest: Manifest, timings: dict[str, float]) -> dict[str, Any]:
-    return {
+def _report(evaluated: Evaluated, manifest: Manifest, timings: dict[str, float]) -> dict[str, Any]:
+    return evaluate(evaluated.given, evaluated.rows, evaluated.contenders) | {
+        "data": evaluated.data,
         "task": manifest.task,
         "evaluated_file": manifest.serving.file,
         "parity": manifest.parity,

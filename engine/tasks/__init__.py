@@ -15,7 +15,7 @@ from engine.progress import JobClock
 from engine.stopping import StopSignal
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from engine.evaluation import Contender, TestRows
 
 MODULES: dict[str, str] = {
     "text-classification": "engine.tasks.text_classification",
@@ -23,10 +23,12 @@ MODULES: dict[str, str] = {
 
 
 class Evaluated(NamedTuple):
-    """The report that follows from the answers, and one line for each test row."""
+    """The served file's answers on the test rows; the report and the predictions are made of it."""
 
-    report: dict[str, Any]
-    predictions: "pa.Table"  # With `row`, its number in the data file, from 0.
+    given: Any  # Answers or another shape of engine.metrics.
+    rows: "TestRows"
+    contenders: "list[Contender]"  # Their answers in the same shape.
+    data: dict[str, Any]  # What the report says of the data: row counts, warnings, …
 
 
 Prepared = TypeVar("Prepared")

@@ -8,13 +8,7 @@ import numpy as np
 
 from engine import baselines, catalog
 from engine.artifact import Inputs, Manifest, Serving, Target
-from engine.evaluation import (
-    Contender,
-    TestRows,
-    evaluate,
-    other_columns,
-    predictions_table,
-)
+from engine.evaluation import Contender, TestRows, other_columns
 from engine.events import PhaseName, Reporter
 from engine.examples import TEXT_SEPARATOR
 from engine.exporting import HeldOutRows, export
@@ -93,8 +87,8 @@ class TextClassification:
             label_names=examples.label_names,
             columns=other_columns(spec.data, source_rows, [*spec.text_columns, spec.target_column]),
         )
-        report = evaluate(given, rows, _contenders(prepared, trained, rows.texts))
-        return Evaluated(report | {"data": _about_data(prepared)}, predictions_table(given, rows))
+        contenders = _contenders(prepared, trained, rows.texts)
+        return Evaluated(given, rows, contenders, _about_data(prepared))
 
 
 TASK: Task[Prepared, Trained] = TextClassification()
