@@ -6,7 +6,7 @@ IN_VENV := .venv/bin
 PYTEST_ARGUMENTS ?=
 TEMPLATES = $(shell find templates -name '*.html' 2>/dev/null)
 
-.PHONY: up stop test check format clean ready ready-dev chromium
+.PHONY: up stop test chaos check format clean ready ready-dev chromium
 
 up: ready ## Start everything here; Ctrl-C ends it
 	@exec $(IN_VENV)/python -m config.up
@@ -17,6 +17,10 @@ stop: ready ## End what `make up` started, from any terminal
 test: ready-dev chromium ## Run the whole suite against servers of its own
 	@$(IN_VENV)/pytest -n 2 --ignore=tests/journeys $(PYTEST_ARGUMENTS)
 	@$(IN_VENV)/pytest tests/journeys $(PYTEST_ARGUMENTS)
+
+chaos: ready-dev ## Five minutes of killing everything, then every row and bill is checked
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} CHAOS_JOBS=$${CHAOS_JOBS:-20} \
+	  $(IN_VENV)/pytest -s tests/journeys/test_chaos.py $(PYTEST_ARGUMENTS)
 
 check: ready-dev ## Format, lint, types, contracts, migrations
 	@$(IN_VENV)/ruff format --check --quiet .

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from config import leftovers
+from config import env, leftovers
 from config.supervise import Service
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -33,7 +33,7 @@ def shared_environment(var: Path, port: int, models_port: int) -> dict[str, str]
 def all_services(
     environment: dict[str, str], var: Path, *, host: str, port: int, models_port: int
 ) -> list[Service]:
-    """Web, models, worker, trainer and beat."""
+    """Web, models, worker, trainers and beat."""
     celery_environment = environment | _NO_ROOT_WARNING
     web = ["--interface", "asginl", "config.asgi:application", "--host", host, "--port", str(port)]
     schedule = str(var / "celerybeat-schedule")
@@ -45,17 +45,26 @@ def all_services(
             environment | _PATIENT_THREADS,
         ),
         Service("worker", _celery_worker("worker", "default"), celery_environment),
-        Service(
-            "trainer",
-            _celery_worker("trainer", "compute.cpu", "--prefetch-multiplier", "1"),
-            celery_environment | _PATIENT_THREADS,
-            niceness=10,
-        ),
+        *_trainers(celery_environment | _PATIENT_THREADS),
         Service(
             "beat",
             _celery("beat", "-s", schedule, "--pidfile="),
             celery_environment,
         ),
+    ]
+
+
+def _trainers(environment: dict[str, str]) -> list[Service]:
+    """As many as TRAINERS says; each carries one job at a time."""
+    names = ["trainer", *(f"trainer{n}" for n in range(2, env.integer("TRAINERS", 1) + 1))]
+    return [
+        Service(
+            name,
+            _celery_worker(name, "compute.cpu", "--prefetch-multiplier", "1"),
+            environment,
+            niceness=10,
+        )
+        for name in names
     ]
 
 

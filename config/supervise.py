@@ -3,6 +3,7 @@
 They start together, are restarted one by one, and end together.
 """
 
+import os
 import signal
 import subprocess
 import threading
@@ -22,6 +23,7 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 STABLE_SECONDS = 60.0  # Who ran this long starts again at once.
 GRACE_SECONDS = 5.0
+ORPHAN_GRACE_SECONDS = 35.0  # A trainer's pool process needs this long to save its job's state.
 TICK_SECONDS = 0.2
 
 
@@ -45,6 +47,8 @@ class _Run:
     started_at: float = 0.0
     due_at: float = 0.0
     pause_seconds: float = field(default_factory=lambda: FIRST_PAUSE_SECONDS)
+    # Process groups whose leader has died, and when whoever is left of them is killed.
+    orphans: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -87,6 +91,7 @@ class Supervisor:
 
     def _look_after(self, run: _Run) -> None:
         now = time.monotonic()
+        _hurry_orphans(run, now)
         if run.process is None:
             if now >= run.due_at:
                 self._start(run)
@@ -96,6 +101,9 @@ class Supervisor:
             return
         if now - run.started_at > STABLE_SECONDS:
             run.pause_seconds = FIRST_PAUSE_SECONDS
+        # Its children would go on without it: a web process's still answer, with old code.
+        _signal_group(run.process.pid, signal.SIGTERM)
+        run.orphans[run.process.pid] = now + ORPHAN_GRACE_SECONDS
         run.process, run.due_at = None, now + run.pause_seconds
         self.say(f"{run.service.name} ended ({_reason(code)}); again in {run.pause_seconds:.0f} s")
         run.pause_seconds = min(2 * run.pause_seconds, LONGEST_PAUSE_SECONDS)
@@ -134,6 +142,22 @@ class Supervisor:
         leftovers.end_all(self.var)
         for process in running:
             process.wait()
+
+
+def _hurry_orphans(run: _Run, now: float) -> None:
+    for group, deadline in list(run.orphans.items()):
+        is_empty = not _signal_group(group, signal.SIGKILL if now > deadline else None)
+        if is_empty or now > deadline:
+            del run.orphans[group]
+
+
+def _signal_group(group: int, number: signal.Signals | None) -> bool:
+    """Whether anybody is left in the group of a dead leader; without a signal, only looks."""
+    try:
+        os.killpg(group, number or 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def ignore_interrupts() -> None:

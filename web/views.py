@@ -1,6 +1,8 @@
 """The public pages, the health check and what is shown when things go wrong."""
 
-from django.db import DatabaseError, connection
+import sys
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -9,6 +11,9 @@ from django.views.decorators.http import require_safe
 
 from web.api import error_body, type_for
 from web.middleware import request_id, speaks_json
+
+CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 503: "unavailable"}
+RETRY_SECONDS = 5  # An embedded server that crashed is back about then.
 
 
 @require_safe
@@ -42,13 +47,18 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """Our own fault; 503 while the database is away, so that callers know to ask again."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        answer = _failure(request, 503, "The database does not answer. Try again in a moment.")
+        answer["Retry-After"] = str(RETRY_SECONDS)
+        return answer
     return _failure(request, 500, "Something broke on our side. It has been logged.")
 
 
 def _failure(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
     """JSON for the API; else a page that needs no database, session or context processor."""
     if speaks_json(request):
-        code = {400: "bad_request", 403: "permission_denied", 404: "not_found"}.get(status, "error")
+        code = CODES.get(status, "error")
         body = error_body(sentence, code=code, type_=type_for(status))
         return JsonResponse(body, status=status)
     context = {"sentence": sentence, "status": status, "request_id": request_id.get()}

@@ -76,6 +76,25 @@ def test_what_a_service_prints_appears_under_its_name(tmp_path: Path) -> None:
         assert eventually(lambda: any(words[:2] == ("hello", "speaker") for words in said))
 
 
+def test_a_killed_service_takes_its_children_along(tmp_path: Path, monkeypatch) -> None:
+    """As a web server's main process does, whose worker would go on answering without it."""
+    monkeypatch.setattr(supervise, "ORPHAN_GRACE_SECONDS", 0.5)
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {deaf!r}]);"
+    command = [sys.executable, "-c", f"{code} time.sleep(60)"]
+    service = Service("brood", command, marked_environment(tmp_path))
+    with running(Supervisor([service], tmp_path)):
+        assert eventually(lambda: len(leftovers.marked(tmp_path)) == 2)
+        first = leftovers.marked(tmp_path)
+        min(first, key=lambda one: one.create_time()).kill()
+        assert eventually(lambda: not any(is_alive(one) for one in first))
+        assert eventually(lambda: len(leftovers.marked(tmp_path)) == 2)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def test_stopping_ends_grandchildren_in_sessions_of_their_own(tmp_path: Path) -> None:
     service = Service("brood", [sys.executable, "-c", BROODING], marked_environment(tmp_path))
     with running(Supervisor([service], tmp_path)):

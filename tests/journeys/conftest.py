@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.sample_tickets import write_csv
+from tests.engine.conftest import models_folder  # noqa: F401
 from tests.journeys.product import PROJECT, Product
 
 

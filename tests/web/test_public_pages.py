@@ -4,7 +4,7 @@ import re
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.test import RequestFactory
 
 from web.errors import UserError
@@ -45,6 +45,25 @@ def test_healthz_says_503_when_the_database_is_gone(client, monkeypatch):
     answer = client.get("/healthz")
     assert answer.status_code == 503
     assert answer.json()["database"] == "down"
+
+
+@pytest.mark.parametrize("path", ["/pricing/", "/api/v1/me"])
+@pytest.mark.django_db
+def test_a_database_that_is_away_is_said_with_503(client, async_client, monkeypatch, path, token):
+    def away(*_args, **_options):
+        raise OperationalError("connection refused")
+
+    headers = {"Authorization": f"Bearer {token.secret}"}
+    monkeypatch.setattr(connection, "cursor", away)
+    client.raise_request_exception = async_client.raise_request_exception = False
+    answers = [
+        client.get(path, headers=headers),
+        async_to_sync(async_client.get)(path, headers=headers),
+    ]
+    monkeypatch.undo()
+    for answer in answers:
+        assert (answer.status_code, answer["Retry-After"]) == (503, "5")
+        assert "Try again" in answer.content.decode()
 
 
 @pytest.mark.django_db
