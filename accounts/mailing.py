@@ -57,7 +57,8 @@ def _send(email: NoticeEmail) -> None:
         return
     try:
         compose(email.notice, member).send()
-    except (OSError, smtplib.SMTPException) as problem:
+    # ValueError: an address or a header that cannot be written down.
+    except (OSError, smtplib.SMTPException, ValueError) as problem:
         logger.warning("E-mail %s was not sent: %s", email.pk, problem)
         _put_off(email, str(problem) or type(problem).__name__)
     else:
@@ -85,7 +86,7 @@ def compose(notice: Notice, member: Membership) -> EmailMultiAlternatives:
         "unsubscribe_url": unsubscribe_url,
     }
     message = EmailMultiAlternatives(
-        subject=f"[{notice.team.name}] {_subject(notice.sentence)}",
+        subject=_subject(f"[{notice.team.name}] {notice.sentence}"),
         body=render_to_string("accounts/mail/notice.txt", context),
         to=[member.user.email],
         headers={
@@ -99,9 +100,9 @@ def compose(notice: Notice, member: Membership) -> EmailMultiAlternatives:
     return message
 
 
-def _subject(sentence: str) -> str:
-    line = " ".join(sentence.split())
-    return line if len(line) <= 120 else f"{line[:119].rstrip()}…"
+def _subject(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 150 else f"{line[:149].rstrip()}…"
 
 
 def _domain() -> str:
