@@ -44,7 +44,8 @@ def all_services(
             [PYTHON, f"{PROJECT}/manage.py", "serve_models", "--port", str(models_port)],
             environment | _PATIENT_THREADS,
         ),
-        Service("worker", _celery_worker("worker", "default"), celery_environment),
+        # Three at once: an import may take an hour, and mail and the watchdog do not wait for it.
+        Service("worker", _celery_worker("worker", "default", "-c", "3"), celery_environment),
         *_trainers(celery_environment | _PATIENT_THREADS),
         Service(
             "beat",

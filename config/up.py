@@ -185,7 +185,13 @@ def _welcome(ports: Ports, demo: str) -> str:
     sample = f"curl {ports.url}/api/v1/me -H 'Authorization: Bearer {token}'"
     told = told or [f"Sign up at {ports.url}/accounts/signup/"]
     lines = ["", rule, f"Lathe is ready: {ports.url}", "", *told, "", "Try:", f"  {sample}", ""]
-    return "\n".join([*lines, "Stop with Ctrl-C.", rule, ""])
+    return "\n".join([*lines, _where_mail_goes(), "Stop with Ctrl-C.", rule, ""])
+
+
+def _where_mail_goes() -> str:
+    if env.optional("EMAIL_BACKEND"):
+        return f"E-mails go through {env.optional('EMAIL_HOST', 'localhost')}."
+    return "E-mails are printed here; EMAIL_BACKEND and EMAIL_HOST in .env send them."
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
