@@ -8,7 +8,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.models import User
+from billing import admin_outbox  # noqa: F401  (Registers its pages.)
 from billing.adjusting import adjust
+from billing.admin_rows import ReadOnly, Unchangeable
 from billing.models import (
     Budget,
     LedgerEntry,
@@ -19,21 +21,6 @@ from billing.models import (
     UsageSegment,
 )
 from billing.rates import supersede
-
-
-class Unchangeable(admin.ModelAdmin[Any]):
-    """Rows that are never changed or deleted by hand."""
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class ReadOnly(Unchangeable):
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Plan)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.billing.stripe_metering import Metered
 from tests.billing.stripe_server import KEY, StripeServer
 
 SECRET, THIN_SECRET = "whsec_test", "whsec_thin"
@@ -20,3 +21,10 @@ def stripe_server(settings) -> Iterator[StripeServer]:
         settings.STRIPE_WEBHOOK_SECRETS = ["whsec_old", SECRET]
         settings.STRIPE_THIN_WEBHOOK_SECRETS = [THIN_SECRET]
         yield server
+
+
+@pytest.fixture
+def metered(db, stripe_server, monkeypatch) -> Metered:
+    """Teams that are metered there; the library's own repeats do not wait."""
+    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_, **__: 0)
+    return Metered(stripe_server, monkeypatch)

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from billing import reconciling
-from billing.models import Meter, StripeOutbox, UsageSegment
-from billing.outbox import building, claiming, resending, sending
+from accounts.models import Team
+from billing import reconciling, stripe_gateway
+from billing.models import Meter, Rate, StripeOutbox, Subscription
+from billing.outbox import building, claiming, missing, resending, sending, subscribed
 from billing.outbox.service import Service
 from tests.billing.outbox_facts import METERS, service
 from tests.billing.stripe_server import StripeServer
@@ -22,7 +23,7 @@ class Metered:
     """The teams' customers at the fake Stripe, one each."""
 
     def __init__(self, server: StripeServer, monkeypatch) -> None:
-        self.server, self.world = server, server.world
+        self.server, self.world, self.monkeypatch = server, server.world, monkeypatch
         self.customers: dict[UUID, str] = {}
         self.meters = {
             sku: self.world.new("billing.meter", "mtr", event_name=name, status="active")
@@ -31,7 +32,7 @@ class Metered:
         for sku, meter in self.meters.items():
             Meter.objects.create(sku=sku, event_name=METERS[sku], meter_id=meter["id"])
         self.ahead = timedelta()
-        for module in (building, claiming, sending, resending, reconciling):
+        for module in (building, claiming, sending, resending, reconciling, missing):
             monkeypatch.setattr(module, "now", self.now)
         self.service = service()
         monkeypatch.setattr(building, "service_of", self.service_of)
@@ -44,6 +45,49 @@ class Metered:
         if team_id not in self.customers:
             self.customers[team_id] = self.world.new("customer", "cus", currency="usd")["id"]
         return self.customers[team_id]
+
+    def subscribe(self, team: Team) -> str:
+        """A real subscription with every meter, as the webhooks would have told us of it."""
+        customer = self.customer_of(team.pk)
+        product = self.world.new("product", "prod", name="Usage", active=True)
+        for rate in Rate.objects.filter(sku__in=METERS):
+            price = self.world.new(
+                "price", "price", product=product["id"], currency="usd", active=True,
+                lookup_key=rate.sku, unit_amount=None, type="recurring",
+                unit_amount_decimal=f"{Decimal(rate.nano_per_unit) / 10**7:f}",
+                recurring={"usage_type": "metered", "meter": self.meters[rate.sku]["id"]},
+            )  # fmt: skip
+            Rate.objects.filter(pk=rate.pk).update(stripe_price_id=price["id"])
+        prices = Rate.objects.filter(sku__in=METERS).values_list("stripe_price_id", flat=True)
+        session = self.world.new(
+            "checkout.session", "cs", mode="subscription", status="open", customer=customer,
+            amount_total=0, _lines=[{"price": price} for price in prices],
+            _subscription_metadata={},
+        )  # fmt: skip
+        stripe_id: str = self.world.pay(session["id"])["subscription"]
+        self.monkeypatch.setattr(building, "service_of", subscribed.service_of)
+        self.read(team, stripe_id)
+        return stripe_id
+
+    def read(self, team: Team, stripe_id: str) -> None:
+        """What our copy says once the webhooks were heard."""
+        facts = stripe_gateway.subscription(stripe_id)
+        Subscription.objects.update_or_create(
+            team=team,
+            defaults={
+                "stripe_id": facts.id, "customer_id": facts.customer, "status": facts.status,
+                "plan_id": "free", "created_at": facts.created, "ended_at": facts.ended_at,
+                "metered_items": {item.price.id: item.id for item in facts.items},
+                "period_start": facts.items[0].period_start,
+                "period_end": facts.items[0].period_end, "read_at": self.now(),
+            },
+        )  # fmt: skip
+
+    def close_period(self, stripe_id: str) -> str:
+        """Time passes to the end of the period; the id of its draft invoice."""
+        invoice = self.world.close_period(stripe_id)
+        self.ahead = timedelta(seconds=self.world.offset)
+        return str(invoice["id"])
 
     def now(self) -> datetime:
         return timezone.now() + self.ahead
@@ -75,15 +119,5 @@ class Metered:
         return [params for _, _, params, _ in self.server.calls(method, path)]
 
 
-def whole_seconds(team) -> int:
-    """What the ledger's segments come to."""
-    total = sum(UsageSegment.objects.filter(team=team).values_list("device_ms", flat=True))
-    return total // 1000
-
-
 def undelivered() -> int:
     return StripeOutbox.objects.undelivered().count()
-
-
-def cents(micro: int) -> Decimal:
-    return Decimal(micro) / 10_000

@@ -9,20 +9,9 @@ from django.db import connection
 from billing import metering
 from billing.outbox import build, claiming, flush
 from tests.billing.outbox_facts import ask, rows, run_of, service, use, values
-from tests.billing.stripe_metering import EVENTS, ITEMS, SUMMARIES, Metered, undelivered
+from tests.billing.stripe_metering import EVENTS, ITEMS, SUMMARIES, undelivered
 
 LOST = ["drop-before", "drop-after", "500-before", "500-after", "429"]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """The library's own repeats do not wait."""
-    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_, **__: 0)
-
-
-@pytest.fixture
-def metered(db, stripe_server, monkeypatch) -> Metered:
-    return Metered(stripe_server, monkeypatch)
 
 
 @pytest.fixture
