@@ -26,6 +26,7 @@ app.conf.update(
         },
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
+        "tidy": {"task": "training.tasks.tidy", "schedule": 3600.0},
         "dispatch": {
             "task": "training.tasks.dispatch",
             "schedule": 5.0,

@@ -247,6 +247,7 @@ DEMO = env.boolean("LATHE_DEMO", True)  # Whether `make up` seeds a demo team.
 MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001").rstrip("/")
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60)
 HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
+CHECKPOINT_RETENTION_DAYS = env.integer("CHECKPOINT_RETENTION_DAYS", 7)
 MODELS_MEMORY_BYTES = env.integer("MODELS_MEMORY_BYTES", 2 * 1024**3)
 MODELS_LANES = env.integer("MODELS_LANES", 2)  # Batches at once, one thread each
 MODELS_MAX_BODY_BYTES = env.integer("MODELS_MAX_BODY_BYTES", 4 * 1024**2)

@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 bad usage, 3 the data or settings cannot work, 4 stopped o
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -16,12 +17,13 @@ from typing import IO, Any
 from pydantic import ValidationError
 
 from engine.artifact import read_manifest
-from engine.errors import BadTrainingData, EngineError, OutOfMemory, StopRequested
+from engine.errors import BadTrainingData, EngineError, OutOfMemory, StopRequested, StorageFull
 from engine.events import Failure, Phase, Reporter, Result
 from engine.spec import TrainingSpec, parse_spec, place_of
 from engine.stopping import StopSignal
 
 DONE, CRASHED, CUSTOMER_FAULT, STOPPED, OUT_OF_MEMORY = 0, 1, 3, 4, 5
+STORAGE_SIGNS = ("no space left on device", "os error 28", "disk quota exceeded", "enospc")
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
@@ -141,6 +143,8 @@ def _failed(error: BaseException, report: Reporter) -> int:
             "There was not enough memory for this batch size. Lower the tokens per batch or the"
             " longest text, or choose a larger machine."
         )
+    elif _is_storage(error):
+        error = StorageFull("There was no room left to write on the machine. You were not charged.")
     if not isinstance(error, EngineError):
         sentence = "The training stopped on an unexpected error. You were not charged."
         report(Failure(code="internal", sentence=sentence, fault="platform"))
@@ -154,6 +158,18 @@ def _exit_code(error: EngineError) -> int:
     if error.code == "out_of_memory":
         return OUT_OF_MEMORY
     return CUSTOMER_FAULT if error.fault == "customer" else CRASHED
+
+
+def _is_storage(error: BaseException | None) -> bool:
+    """Also of libraries that say so only in words, and of what such an error led to."""
+    while error is not None:
+        text = str(error).casefold()
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if not isinstance(error, EngineError) and any(sign in text for sign in STORAGE_SIGNS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_memory(error: BaseException) -> bool:

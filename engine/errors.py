@@ -3,7 +3,9 @@
 from typing import Literal
 
 Fault = Literal["customer", "platform"]
-ErrorCode = Literal["bad_data", "out_of_memory", "diverged", "base_model_unavailable", "internal"]
+ErrorCode = Literal[
+    "bad_data", "out_of_memory", "diverged", "base_model_unavailable", "storage_full", "internal"
+]
 
 
 class EngineError(Exception):
@@ -45,6 +47,12 @@ class OutOfMemory(EngineError):
     """The device or the machine has no memory left for this batch size."""
 
     code = "out_of_memory"
+
+
+class StorageFull(EngineError):
+    """No room is left where the engine writes."""
+
+    code = "storage_full"
 
 
 class BrokenExport(EngineError):

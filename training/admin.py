@@ -3,14 +3,12 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from accounts import audit
 from accounts.models import User
-from training import attempts, control, schedule
-from training.errors import AttemptEnded, JobMovedOn
+from training import control
+from training.errors import JobMovedOn
 from training.models import (
     Attempt,
     Checkpoint,
@@ -92,19 +90,8 @@ def _cancel(job: TrainingJob, operator: User) -> None:
     control.cancel(job, operator)
 
 
-@transaction.atomic
 def _requeue(job: TrainingJob, operator: User) -> None:
-    """Paused: resume. Running: take it from its worker, refunding what no checkpoint holds."""
-    attempt = Attempt.objects.live().filter(job=job).select_related("job").first()
-    if attempt is None:
-        control.resume(job, operator)
-        return
-    try:
-        attempts.hand_back(attempt, "Queued again by an operator")
-    except AttemptEnded as over:
-        raise JobMovedOn from over
-    schedule.nudge(job)
-    audit.record(job.team, operator, "job.requeued", str(job.pk), name=job.name)
+    control.requeue(job, operator)
 
 
 @admin.register(ComputeClass)

@@ -8,12 +8,21 @@ from django.utils.timezone import now
 
 from billing import metering
 from billing.models import RunEnd
+from training import limits
 from training.errors import AttemptEnded, JobMovedOn
-from training.models import Attempt, Evaluation, FailureCode, Status, TrainedModel, TrainingJob
+from training.failures import REASONS
+from training.limits import HANDED_BACK, LOST, OUT_OF_MEMORY
+from training.models import (
+    Attempt,
+    Evaluation,
+    FailureCode,
+    PauseCode,
+    Status,
+    TrainedModel,
+    TrainingJob,
+)
 
 LOST_ATTEMPTS_BEFORE_FAILING = 3
-LOST = "worker lost"
-OUT_OF_MEMORY = "out of memory"
 
 
 @transaction.atomic
@@ -30,13 +39,32 @@ def finish(attempt: Attempt, model: TrainedModel, evaluation: Evaluation) -> Non
 
 
 @transaction.atomic
-def fail(attempt: Attempt, code: str, sentence: str, *, is_our_fault: bool) -> None:
-    """End job and attempt with a reason. Time spent on our own faults is given back."""
+def fail(attempt: Attempt, code: FailureCode, sentence: str) -> None:
+    """End job and attempt with a reason; who pays stands in the list of reasons."""
     job = _own(attempt)
     job.fail(code, sentence)
     close(attempt, code, RunEnd.FAILED)
-    if is_our_fault:
-        metering.refund_source(job.source, f"Refund: {code}")
+    refund_unless_charged(job, code)
+
+
+@transaction.atomic
+def run_out_of_time(attempt: Attempt) -> None:
+    """The job used all the time it may; its checkpoints stay, to go on from."""
+    job = _own(attempt)
+    allowed = limits.words(limits.limit_seconds(job))
+    saved = job.checkpoints.kept().order_by("-step").first()
+    kept = f" The checkpoint at step {saved.step:,} is kept." if saved else ""
+    job.fail(
+        FailureCode.TIME_LIMIT,
+        f"The training reached its time limit of {allowed} of run time.{kept}",
+    )
+    close(attempt, FailureCode.TIME_LIMIT, RunEnd.FAILED)
+
+
+def refund_unless_charged(job: TrainingJob, code: FailureCode) -> None:
+    """Give everything back for a failure that the customer does not pay for."""
+    if not REASONS[code].is_charged:
+        metering.refund_source(job.source, f"Refund: {REASONS[code].title.lower()}")
 
 
 @transaction.atomic
@@ -53,7 +81,7 @@ def retry_smaller(attempt: Attempt) -> None:
         job.requeue("Memory ran out. Trying once more with half the batch; this was not charged.")
     close(attempt, OUT_OF_MEMORY, RunEnd.FAILED)
     if attempt.halved_batches:
-        metering.refund_source(job.source, "Refund: out of memory")
+        refund_unless_charged(job, FailureCode.OUT_OF_MEMORY)
     else:
         metering.refund_run(attempt.run_id, "Refund: out of memory")
 
@@ -63,7 +91,7 @@ def hand_back(attempt: Attempt, sentence: str) -> None:
     """The worker must leave: the job goes back to the queue and resumes from its checkpoint."""
     job = _own(attempt)
     job.requeue(sentence)
-    close(attempt, "handed back", RunEnd.STOPPED)
+    close(attempt, HANDED_BACK, RunEnd.STOPPED)
     metering.refund_lost_work(attempt.run_id, "Refund: work after the last checkpoint")
 
 
@@ -77,13 +105,13 @@ def lose(attempt: Attempt, what_happened: str) -> None:
         job.fail(
             FailureCode.WORKER_LOST,
             f"{what_happened} This happened {lost_before + 1} times, so the job was stopped. You "
-            "were not charged. Launch it again, or choose other compute.",
+            "were not charged.",
         )
     else:
         job.requeue(f"{what_happened} The job resumes from its last checkpoint.")
     close(attempt, LOST, RunEnd.FAILED)
     if gives_up:
-        metering.refund_source(job.source, "Refund: workers lost")
+        refund_unless_charged(job, FailureCode.WORKER_LOST)
     else:
         metering.refund_lost_work(attempt.run_id, "Refund: work lost with its worker")
 
@@ -92,7 +120,7 @@ def lose(attempt: Attempt, what_happened: str) -> None:
 def pause_at_cap(attempt: Attempt, sentence: str) -> None:
     """The lease was not renewed because the money is spent."""
     job = _own(attempt)
-    job.pause(sentence)
+    job.pause(sentence, code=PauseCode.SPEND_CAP)
     close(attempt, "spend cap", RunEnd.CAP)
 
 

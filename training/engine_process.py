@@ -14,7 +14,6 @@ from pathlib import Path
 
 from engine.events import Event, parse_line
 
-LOG_TAIL_BYTES = 8_000
 STOP_GRACE_SECONDS = 30.0
 EXIT_STOPPED, EXIT_OUT_OF_MEMORY = 4, 5
 _PR_SET_PDEATHSIG = 1
@@ -28,7 +27,6 @@ class EngineProcess:
     """
 
     def __init__(self, spec: Path, *, log: Path, environment: dict[str, str]) -> None:
-        self.log = log
         self.started_at = time.monotonic()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._oom_kills_before = _oom_kills()
@@ -39,7 +37,7 @@ class EngineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=sink,
-                env=os.environ | environment,
+                env=environment,
                 cwd=Path(__file__).resolve().parent.parent,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
@@ -101,13 +99,6 @@ class EngineProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
-
-    def log_tail(self) -> str:
-        """The end of what the child wrote to stderr."""
-        with contextlib.suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
-            return file.read().decode(errors="replace").replace("\x00", "")
-        return ""
 
     def _read(self) -> None:
         assert self._child.stdout is not None

@@ -10,8 +10,20 @@ class JobMovedOn(UserError):
     sentence = "This job has already moved on. Reload the page to see its state."
 
 
+class AlreadyAgain(UserError):
+    """Of two who start the same thing again at once, one wins."""
+
+    code, status = "already_started_again", 409
+    sentence = "This was already started again and that job has not ended yet. Open it instead."
+
+
 class AttemptEnded(Exception):
     """The row said stop: cancelled, paused, capped or fenced off. Nothing is left to do."""
+
+
+class BadPriority(UserError):
+    code, status = "bad_priority", 400
+    sentence = "A priority is a whole number from -10 to 100."
 
 
 class CannotLaunch(UserError):

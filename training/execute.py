@@ -5,13 +5,10 @@ Runs in trainers only. Never enqueues. Knows the engine by its spec, its events 
 
 import json
 import logging
-import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,32 +17,32 @@ from typing import Any
 from django.conf import settings
 
 from engine.artifact import read_manifest
+from engine.events import Event
 from engine.spec import parse_spec
 from projects import storage
-from training import attempts, leaving, recording, schedule
+from training import attempts, leaving, limits, retention, schedule
 from training.engine_process import EXIT_STOPPED, STOP_GRACE_SECONDS, EngineProcess
 from training.errors import AttemptEnded, JobMovedOn
+from training.failures import is_storage_full
 from training.heart import Heart, Meter, Stop
+from training.job_log import JobLog, harmless_environment, words_of
 from training.models import Attempt, Evaluation, FailureCode, TrainedModel
 from training.patience import patiently
+from training.presence import worker_name
 from training.recording import Recorder, store_checkpoint
 
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5  # Longest time between two looks at the stop reason.
-INTERNAL = "Something broke on our side. You were not charged. Try again; if it happens again, \
-tell your administrator."
-
-
-def worker_name() -> str:
-    """This trainer's name on pages: its machine and process."""
-    return f"{socket.gethostname()}-{os.getpid()}"
+# Where the engine stops for reasons of ours, a job that is done is done.
+FINISHABLE = (Stop.CAP, Stop.TIME_LIMIT, Stop.LEAVING)
+INTERNAL = "Something broke on our side. You were not charged."
+FULL = "There was no room left to store the job's files. You were not charged."
 
 
 def next_job(compute_class: str) -> None:
     """Carry queued jobs to their end until none may run. A lost or repeated message is harmless."""
     worker = worker_name()
-    schedule.greet(worker, compute_class)
     while not leaving.is_requested():
         attempt = schedule.claim(compute_class, worker)
         if attempt is None:
@@ -53,22 +50,30 @@ def next_job(compute_class: str) -> None:
         # AttemptEnded: someone else decided, and nothing is left to do.
         with leaving.interruptible(), suppress(AttemptEnded, JobMovedOn):
             carry(attempt)
-        schedule.greet(worker, compute_class)
 
 
 def carry(attempt: Attempt) -> None:
     """Run one attempt to whatever end it has."""
-    work = Path(tempfile.mkdtemp(prefix="job-", dir=_scratch()))
+    work: Path | None = None
     try:
+        work = Path(tempfile.mkdtemp(prefix="job-", dir=_scratch()))
         _Supervisor(attempt, work).run()
     except (AttemptEnded, JobMovedOn):
         raise
-    except Exception:
-        logger.exception("Attempt %s of job %s broke", attempt.number, attempt.job_id)
-        patiently(lambda: attempts.fail(attempt, FailureCode.INTERNAL, INTERNAL, is_our_fault=True))
+    except Exception as error:
+        _fail_by(attempt, error)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-        patiently(lambda: recording.delete_unneeded_checkpoints(attempt.job_id))
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        patiently(lambda: retention.free_if_done(attempt.job_id))
+
+
+def _fail_by(attempt: Attempt, error: Exception) -> None:
+    """An error nobody expected here: ours, unless all it says is that a disk is full."""
+    logger.exception("Attempt %s of job %s broke", attempt.number, attempt.job_id)
+    is_full = is_storage_full(error)
+    code = FailureCode.STORAGE_FULL if is_full else FailureCode.INTERNAL
+    patiently(lambda: attempts.fail(attempt, code, FULL if is_full else INTERNAL))
 
 
 class _Supervisor:
@@ -78,16 +83,16 @@ class _Supervisor:
         self.attempt = attempt
         self.work = work
         self.meter = Meter()
-        self.heart = Heart(attempt, self.meter)
+        self.heart = Heart(attempt, self.meter, limits.left_ms(attempt))
         self.recorder = Recorder(attempt, self.meter, self.heart)
+        self.log = JobLog(attempt, work / "engine.log")
 
     def run(self) -> None:
         """Raises AttemptEnded when somebody else ended the attempt meanwhile."""
         self.heart.start()
         try:
             spec = self._write_spec()
-            log = self.work / "engine.log"
-            with EngineProcess(spec, log=log, environment=_environment()) as engine:
+            with EngineProcess(spec, log=self.log.path, environment=_environment()) as engine:
                 self.meter.run()
                 self._follow(engine)
                 self.meter.hold()
@@ -100,6 +105,8 @@ class _Supervisor:
             raise
         finally:
             self.heart.rest()
+            with suppress(OSError):
+                patiently(self.log.save)
 
     def _write_spec(self) -> Path:
         job = self.attempt.job
@@ -138,63 +145,88 @@ class _Supervisor:
     def _follow(self, engine: EngineProcess) -> None:
         """Record events until the engine is over or must stop."""
         while not engine.is_over and self.heart.stop is None:
-            self._drain(engine, self.recorder.record)
+            self._drain(engine)
+            patiently(self.log.save_if_due)
         if self.heart.stop is not None:
             self._stop(engine, self.heart.stop)
         patiently(self.recorder.flush)
 
-    def _drain(self, engine: EngineProcess, record: Callable[[Any], None]) -> None:
+    def _drain(self, engine: EngineProcess) -> None:
         for event in engine.events(WAIT_SECONDS):
-            patiently(partial(record, event))
+            self._note(event)
+            patiently(partial(self.recorder.record, event))
             if self.heart.stop is not None:
                 return
 
+    def _note(self, event: Event) -> None:
+        if words := words_of(event):
+            self.log.note(words)
+
     def _stop(self, engine: EngineProcess, reason: Stop) -> None:
-        """Let the engine save its state, store it if it is still of use, and leave."""
+        """Let the engine save its state, store it if it is still of use, and leave.
+
+        Returns only when the artifact was complete before: such a job succeeds.
+        """
         self.meter.hold()
+        self.log.note(f"stopping: {reason.replace('_', ' ')}")
+        if reason in FINISHABLE and self._has_finished(engine):
+            return
         if reason == Stop.CAP:
             patiently(lambda: attempts.pause_at_cap(self.attempt, schedule.PAUSED_AT_CAP))
         engine.ask_to_stop()
-        deadline = time.monotonic() + STOP_GRACE_SECONDS
-        while not engine.is_over and time.monotonic() < deadline:
-            for event in engine.events(WAIT_SECONDS):
-                if event.event == "checkpoint" and reason != Stop.OUT_OF_TOUCH:
-                    store_checkpoint(self.attempt, event)
+        self._store_last_state(engine, reason)
         engine.kill()
         if reason == Stop.LEAVING:
             attempts.hand_back(self.attempt, "Its worker is shutting down.")
+        if reason == Stop.TIME_LIMIT:
+            patiently(lambda: attempts.run_out_of_time(self.attempt))
         raise AttemptEnded  # Out of touch, the watchdog ends it at the lease's end.
+
+    def _has_finished(self, engine: EngineProcess) -> bool:
+        """Whether the engine's last word was its result; waits for it to leave then."""
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while self.recorder.result is not None and time.monotonic() < deadline:
+            if engine.is_over:
+                return True
+            for _ in engine.events(WAIT_SECONDS):
+                pass
+        return False
+
+    def _store_last_state(self, engine: EngineProcess, reason: Stop) -> None:
+        deadline = time.monotonic() + STOP_GRACE_SECONDS
+        while not engine.is_over and time.monotonic() < deadline:
+            for event in engine.events(WAIT_SECONDS):
+                self._note(event)
+                if event.event == "checkpoint" and reason != Stop.OUT_OF_TOUCH:
+                    store_checkpoint(self.attempt, event)
 
     def _conclude(self, engine: EngineProcess) -> None:
         """Turn the engine's exit into the attempt's end."""
+        is_done = engine.exit_code == 0 and self.recorder.result is not None
+        self.heart.is_publishing = is_done
         self.heart.beat()
-        failure = self.recorder.failure
-        if engine.exit_code == 0 and self.recorder.result is not None:
+        if is_done:
             self._publish()
-        elif engine.ran_out_of_memory:
+            return
+        self.log.note(f"the engine left with code {engine.exit_code}")
+        patiently(self.log.save)
+        if engine.ran_out_of_memory:
             attempts.retry_smaller(self.attempt)
         elif engine.exit_code == EXIT_STOPPED:
             attempts.hand_back(self.attempt, "Its worker was asked to stop.")
-        elif failure is not None:
-            self._save_log(engine)
-            is_ours = failure.fault == "platform"
-            attempts.fail(self.attempt, failure.code, failure.sentence, is_our_fault=is_ours)
+        elif (failure := self.recorder.failure) is not None:
+            attempts.fail(self.attempt, FailureCode(failure.code), failure.sentence)
         elif engine.exit_code is not None and engine.exit_code < 0:
             name = signal.Signals(-engine.exit_code).name
             attempts.lose(self.attempt, f"The training process was killed ({name}).")
         else:
-            self._save_log(engine)
             logger.error("Engine of job %s exited %s", self.attempt.job_id, engine.exit_code)
-            attempts.fail(self.attempt, FailureCode.INTERNAL, INTERNAL, is_our_fault=True)
-
-    def _save_log(self, engine: EngineProcess) -> None:
-        type(self.attempt.job).objects.filter(pk=self.attempt.job_id).update(
-            log_tail=engine.log_tail()
-        )
+            attempts.fail(self.attempt, FailureCode.INTERNAL, INTERNAL)
 
     def _publish(self) -> None:
         """Store the artifact, then make the model and the job's success one fact."""
         model = self._model
+        self.log.note("storing the model")
         storage.put_folder(model.artifact_key, self.work / "artifact")
         report = json.loads((self.work / "artifact" / "report.json").read_bytes())
         try:
@@ -228,7 +260,8 @@ class _Supervisor:
 
 def _environment() -> dict[str, str]:
     """A trainer beside a server waits without spinning, so that pages stay quick."""
-    return {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
+    patience = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
+    return harmless_environment() | patience
 
 
 def _scratch() -> Path:

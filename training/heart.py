@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
+from django.utils.timezone import now
 
 from billing import metering
 from billing.metering import Verdict
@@ -26,6 +27,7 @@ class Stop(StrEnum):
     ENDED = "ended"  # The row said so: cancelled, paused or fenced off.
     CAP = "cap"
     LEAVING = "leaving"  # The worker is shutting down; the job goes back to the queue.
+    TIME_LIMIT = "time_limit"
     OUT_OF_TOUCH = "out_of_touch"  # The database could not be reached until the lease ran low.
 
 
@@ -53,11 +55,17 @@ class Meter:
 
 
 class Heart(threading.Thread):
-    """Beats until told to rest; `stop` is set to the reason once the engine must stop."""
+    """Beats until told to rest; `stop` is set to the reason once the engine must stop.
 
-    def __init__(self, attempt: Attempt, meter: Meter) -> None:
+    While a finished artifact is being stored (`is_publishing`) it also says so on the attempt, for
+    then even a spent cap takes nothing more and the job must succeed.
+    """
+
+    def __init__(self, attempt: Attempt, meter: Meter, left_ms: int) -> None:
         super().__init__(daemon=True, name=f"heart-{attempt.pk}")
         self.stop: Stop | None = None
+        self.is_publishing = False
+        self._left_ms = left_ms
         self._attempt = attempt
         self._meter = meter
         self._resting = threading.Event()
@@ -73,7 +81,7 @@ class Heart(threading.Thread):
     def run(self) -> None:
         next_beat_at = time.monotonic() + settings.HEARTBEAT_SECONDS
         try:
-            while self.stop is None and not self._resting.wait(LOOK_SECONDS):
+            while self._goes_on() and not self._resting.wait(LOOK_SECONDS):
                 is_due = time.monotonic() >= next_beat_at
                 self._try_once(beats=is_due)
                 if is_due:
@@ -81,14 +89,20 @@ class Heart(threading.Thread):
         finally:
             connection.close()
 
+    def _goes_on(self) -> bool:
+        """The lease is still needed while the state or the artifact is being stored."""
+        return self.stop in (None, Stop.TIME_LIMIT) or self.is_publishing
+
     def _try_once(self, *, beats: bool) -> None:
         try:
             close_old_connections()
             if not _is_still_ours(self._attempt):
                 self.stop = Stop.ENDED
             elif leaving.is_requested():
-                self.stop = Stop.LEAVING
-            elif beats:
+                self.stop = self.stop or Stop.LEAVING
+            elif self._meter.milliseconds() >= self._left_ms:
+                self.stop = self.stop or Stop.TIME_LIMIT
+            if beats and self._goes_on():
                 self.beat()
         except DatabaseError as error:
             logger.warning("Heartbeat of attempt %s failed: %s", self._attempt.pk, error)
@@ -105,6 +119,8 @@ class Heart(threading.Thread):
     def beat(self) -> None:
         """Bill up to now and renew the lease."""
         with self._beating:
+            if self.is_publishing:
+                Attempt.objects.filter(pk=self._attempt.pk).update(publishing_at=now())
             self._send()
 
     def _send(self) -> None:

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from functools import singledispatchmethod
 from pathlib import Path
-from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.timezone import now
 
 from engine import events
 from projects import storage
+from training import retention
 from training.errors import AttemptEnded
 from training.heart import Heart, Meter
 from training.models import Attempt, Checkpoint, MetricPoint, Status, TrainingJob
@@ -124,13 +124,16 @@ def store_checkpoint(
     """
     if not _is_newest(attempt):
         return
-    key = f"checkpoints/{attempt.job_id}/{attempt.number}-{event.step:06d}"
+    key = f"{retention.folder_of(attempt.job_id)}/{attempt.number}-{event.step:06d}"
     storage.delete(key)
     try:
         storage.put_folder(key, Path(event.path))
     except FileNotFoundError:  # The engine wrote a newer one meanwhile; its event follows.
         storage.delete(key)
         return
+    except Exception:  # Such as a full disk: half a folder helps nobody.
+        storage.delete(key)
+        raise
     if heart is not None:
         heart.keep()
     if not _is_newest(attempt):
@@ -145,7 +148,7 @@ def store_checkpoint(
         metrics=event.metrics,
         is_best=event.best,
     )
-    _delete_superseded(attempt)
+    retention.delete_superseded(attempt.job_id)
     notify(attempt.job.channel)
 
 
@@ -156,19 +159,3 @@ def _is_newest(attempt: Attempt) -> bool:
     )
     later = Attempt.objects.filter(job=attempt.job_id, number__gt=attempt.number)
     return job.exists() and not later.exists()
-
-
-def _delete_superseded(attempt: Attempt) -> None:
-    """Files of all but the newest checkpoint go; its folder holds the best weights too."""
-    kept = Checkpoint.objects.filter(job=attempt.job_id, deleted_at=None)
-    for old in kept.order_by("-step", "-pk")[1:]:
-        storage.delete(old.storage_key)
-        Checkpoint.objects.filter(pk=old.pk).update(deleted_at=now())
-
-
-def delete_unneeded_checkpoints(job_id: UUID) -> None:
-    """Free the storage of a job that will not go on."""
-    job = TrainingJob.objects.get(pk=job_id)
-    for checkpoint in job.checkpoints.filter(deleted_at=None) if job.is_finished else ():
-        storage.delete(checkpoint.storage_key)
-        Checkpoint.objects.filter(pk=checkpoint.pk).update(deleted_at=now())

@@ -1,68 +1,51 @@
 """Who runs next: the queue is the table, a message only says that there may be work."""
 
 import logging
-from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Count
 from django.utils.timezone import now
 from kombu.exceptions import OperationalError
 
 from billing import budget as budgets
 from billing import metering
 from billing.errors import CapReached
-from training.models import Attempt, Checkpoint, ComputeClass, Status, TrainingJob, Worker
+from billing.models import Rate
+from billing.money import ceil_micro
+from training import registry, turns
+from training.models import Attempt, Checkpoint, PauseCode, Status, TrainingJob, Worker
 from training.tasks import work
 
 logger = logging.getLogger(__name__)
 
-SILENT_AFTER = timedelta(minutes=2)  # A trainer says hello at every nudge, every few seconds.
 PAUSED_AT_CAP = "Paused: the team's monthly spend cap is reached. Raise the cap, then resume."
 
 
 def claim(compute_class: str, worker: str) -> Attempt | None:
     """Take the next job of this class for this worker, or None when nothing may run now.
 
-    Fair across teams (fewest running first, then priority, then oldest) and within each plan's
-    concurrency. Any number of workers may claim at once; a job goes to exactly one.
+    Fair across teams and within each plan's concurrency, in the order of `turns`. Any number of
+    workers may claim at once; a job goes to exactly one.
     """
     passed_over: list[UUID] = []
-    while True:
-        with transaction.atomic():
-            job = _next_waiting(compute_class, passed_over)
-            if job is None:
-                return None
-            if (attempt := _begin(job, worker)) is not None:
-                return attempt
-            passed_over.append(job.pk)
+    while first := turns.first_in_line(compute_class, passed_over):
+        for job_id in first:
+            with transaction.atomic():
+                if not registry.lock_if_taking_jobs(worker):
+                    return None
+                job = _locked_if_waiting(job_id)
+                if job is not None and (attempt := _begin(job, worker)) is not None:
+                    return attempt
+            passed_over.append(job_id)
+    return None
 
 
-def _next_waiting(compute_class: str, passed_over: list[UUID]) -> TrainingJob | None:
-    return (
-        TrainingJob.objects.filter(
-            status=Status.QUEUED, compute_class=compute_class, team__frozen_at=None
-        )
-        .exclude(pk__in=passed_over)
-        .annotate(running=Coalesce(Subquery(_running_of_same_team()), Value(0)))
-        .order_by("running", "-priority", "queued_at", "pk")
-        .select_for_update(skip_locked=True, of=("self",))
-        .select_related("team", "compute_class")
-        .first()
-    )
-
-
-def _running_of_same_team() -> QuerySet[TrainingJob, Any]:
-    return (
-        TrainingJob.objects.filter(team=OuterRef("team"), status=Status.RUNNING)
-        .order_by()
-        .values("team")
-        .annotate(number=Count("pk"))
-        .values("number")
-    )
+def _locked_if_waiting(job_id: UUID) -> TrainingJob | None:
+    waiting = TrainingJob.objects.filter(pk=job_id, status=Status.QUEUED, team__frozen_at=None)
+    locked = waiting.select_for_update(skip_locked=True, of=("self",))
+    return locked.select_related("team", "compute_class").first()
 
 
 def _begin(job: TrainingJob, worker: str) -> Attempt | None:
@@ -76,7 +59,7 @@ def _begin(job: TrainingJob, worker: str) -> Attempt | None:
             job.team, job.source, job.compute_class_id, job.compute_class.devices
         )
     except CapReached:
-        job.pause(PAUSED_AT_CAP)
+        job.pause(PAUSED_AT_CAP, code=PauseCode.SPEND_CAP)
         return None
     job.start()
     checkpoint = latest_checkpoint(job)
@@ -94,8 +77,11 @@ def _begin(job: TrainingJob, worker: str) -> Attempt | None:
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
-    """The furthest saved state whose files still exist."""
-    return job.checkpoints.filter(deleted_at=None).order_by("-step", "-pk").first()
+    """The furthest saved state whose files still exist; at first, the one it was restarted from."""
+    own = job.checkpoints.kept().order_by("-step", "-pk").first()
+    if own is None and job.start_from is not None and job.start_from.deleted_at is None:
+        return job.start_from
+    return own
 
 
 def nudge(job: TrainingJob) -> None:
@@ -113,59 +99,50 @@ def send_nudge(code: str, queue: str) -> None:
 
 
 def nudge_waiting() -> None:
-    """Nudge every class with waiting jobs, so that a lost message only costs seconds."""
-    for code in (
-        TrainingJob.objects.filter(status=Status.QUEUED)
-        .values_list("compute_class", flat=True)
-        .distinct()
-        .order_by()
-    ):
-        send_nudge(code, f"compute.{code}")
+    """Nudge every class with waiting jobs, so that a lost message only costs seconds.
 
-
-def greet(worker: str, compute_class: str) -> None:
-    """Remember that this trainer is alive."""
-    Worker.objects.update_or_create(
-        name=worker,
-        defaults={
-            "compute_class_id": compute_class,
-            "version": settings.VERSION,
-            "seen_at": now(),
-        },
-    )
+    One message for each trainer that could take a job: a draining one may swallow the first.
+    """
+    waiting = TrainingJob.objects.filter(status=Status.QUEUED).order_by()
+    for code, jobs in waiting.values_list("compute_class").annotate(jobs=Count("pk")):
+        present = Worker.objects.filter(compute_class=code).seen().count()
+        for _ in range(max(1, min(jobs, present))):
+            send_nudge(code, f"compute.{code}")
 
 
 def waiting(job: TrainingJob) -> str:
-    """Why a queued job is not running yet, in a few words."""
+    """Why a queued job is not running yet, in a few words; by the order that claims follow."""
     if job.team.frozen_at:
         return "this team is on hold"
-    budget = budgets.of(job.team)
-    running = TrainingJob.objects.filter(team=job.team, status=Status.RUNNING).count()
-    if running >= budget.plan.concurrency:
-        return f"your plan runs {budget.plan.concurrency} at a time and {running} are running"
-    ahead = _ahead_of(job)
+    before = turns.jobs_before(job)
+    if before is None:
+        return _plan_words(job)
+    if _is_broke(job):
+        return "the spend cap is reached; raise it, or this job pauses when its turn comes"
+    ahead = f"{before} job{'s' if before > 1 else ''} ahead" if before else ""
+    if nobody := registry.why_nobody(job.compute_class):
+        return f"{nobody}; {ahead}" if ahead else nobody
     if ahead:
-        return f"{ahead} job{'s' if ahead > 1 else ''} ahead"
-    return _workers_state(job.compute_class) or "starting in a moment"
+        return ahead
+    busy = registry.busy_words(job.compute_class)
+    return f"next in line; {busy}" if busy else "starting in a moment"
 
 
-def _ahead_of(job: TrainingJob) -> int:
-    queued = TrainingJob.objects.filter(status=Status.QUEUED, compute_class=job.compute_class)
-    running = TrainingJob.objects.filter(status=Status.RUNNING, compute_class=job.compute_class)
-    before = queued.filter(priority__gt=job.priority) | queued.filter(
-        priority=job.priority, queued_at__lt=job.queued_at
-    )
-    return before.exclude(pk=job.pk).count() + running.count()
+def _plan_words(job: TrainingJob) -> str:
+    most = budgets.of(job.team).plan.concurrency
+    jobs = TrainingJob.objects.filter(team=job.team)
+    running = jobs.filter(status=Status.RUNNING).count()
+    if running >= most:
+        is_are = "is" if running == 1 else "are"
+        return f"your plan runs {most} at a time and {running} {is_are} running"
+    return f"your plan runs {most} at a time and another of your jobs goes first"
 
 
-def _workers_state(compute_class: ComputeClass) -> str:
-    newest = (
-        Worker.objects.filter(compute_class=compute_class).order_by(F("seen_at").desc()).first()
-    )
-    if newest is None:
-        return f"no {compute_class.code} trainer has ever been seen; start one"
-    silent_for = now() - newest.seen_at
-    if silent_for > SILENT_AFTER:
-        minutes = int(silent_for.total_seconds() // 60)
-        return f"no {compute_class.code} trainer has been seen for {minutes} min"
-    return ""
+def _is_broke(job: TrainingJob) -> bool:
+    """Whether the money left pays not even for one heartbeat."""
+    left = budgets.of(job.team).left_micro
+    rate = Rate.objects.filter(sku=job.compute_class_id, valid__contains=now()).first()
+    if left is None or rate is None:
+        return False
+    heartbeat_ms = settings.HEARTBEAT_SECONDS * 1000 * job.compute_class.devices
+    return left < ceil_micro(heartbeat_ms, rate.nano_per_unit)

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from training import leaving  # noqa: F401  (Must be known before the worker's pool forks.)
+# Both listen to Celery's signals and must be known before a worker's pool forks.
+from training import leaving, presence  # noqa: F401
 
 
 @shared_task
@@ -15,10 +16,10 @@ def work(compute_class: str) -> None:
 
 @shared_task
 def watch() -> None:
-    """End attempts whose worker fell silent."""
+    """End attempts whose worker fell silent or lets them run too long."""
     from training import watchdog
 
-    watchdog.end_silent_attempts()
+    watchdog.look()
 
 
 @shared_task
@@ -27,3 +28,11 @@ def dispatch() -> None:
     from training import schedule
 
     schedule.nudge_waiting()
+
+
+@shared_task
+def tidy() -> None:
+    """Free what nobody needs any more."""
+    from training import watchdog
+
+    watchdog.tidy()

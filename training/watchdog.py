@@ -4,13 +4,14 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
 from billing import metering
 from billing.models import RunEnd
-from training import attempts, recording, schedule
+from training import attempts, limits, registry, retention, schedule
 from training.errors import AttemptEnded
 from training.models import Attempt, Status, TrainingJob
 
@@ -20,12 +21,41 @@ logger = logging.getLogger(__name__)
 GRACE = timedelta(seconds=30)
 
 
+def look() -> None:
+    """What must be looked at every few seconds."""
+    end_silent_attempts()
+    end_overrun_attempts()
+
+
+def tidy() -> None:
+    """What may wait an hour."""
+    retention.sweep()
+    registry.forget_old()
+
+
 def end_silent_attempts() -> int:
     """End every attempt whose lease has run out; its job resumes elsewhere. Returns how many."""
+    storing = Q(publishing_at__gt=now() - timedelta(seconds=settings.LEASE_SECONDS))
     silent = Attempt.objects.live().filter(
-        Q(run__ended_at=None, run__lease_until__lt=now()) | Q(run__ended_at__lt=now() - GRACE)
+        Q(run__ended_at=None, run__lease_until__lt=now())
+        | Q(Q(run__ended_at__lt=now() - GRACE), ~storing)
     )
     return sum(_end(attempt) for attempt in silent.select_related("run", "job"))
+
+
+def end_overrun_attempts() -> int:
+    """Fail every job that runs past its time limit unnoticed by its worker. Returns how many."""
+    live = Attempt.objects.live().filter(publishing_at=None)
+    over = [
+        attempt
+        for attempt in live.select_related("run", "job__compute_class")
+        if limits.is_overrun(attempt)
+    ]
+    for attempt in over:
+        with suppress(AttemptEnded):
+            attempts.run_out_of_time(attempt)
+            logger.warning("Attempt %s of job %s overran", attempt.number, attempt.job_id)
+    return len(over)
 
 
 @transaction.atomic
@@ -42,9 +72,8 @@ def _end(attempt: Attempt) -> bool:
             attempts.lose(attempt, f"The worker {attempt.worker} fell silent.")
         logger.warning("Attempt %s of job %s fell silent", attempt.number, job.pk)
     if job.status != Status.RUNNING:
-        attempts.close(attempt, attempts.LOST, RunEnd.LEASE)
+        attempts.close(attempt, limits.LOST, RunEnd.LEASE)
     job.refresh_from_db()
     if job.status == Status.QUEUED:
         schedule.nudge(job)
-    transaction.on_commit(lambda: recording.delete_unneeded_checkpoints(job.pk))
     return True

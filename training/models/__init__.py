@@ -1,10 +1,19 @@
 """What you teach: jobs, the attempts that carry them, what they report and the models they make."""
 
 from training.models.attempts import Attempt
-from training.models.compute import ComputeClass, Worker
+from training.models.compute import ComputeClass
 from training.models.history import Checkpoint, MetricPoint
-from training.models.jobs import NEXT, UNFINISHED, FailureCode, JobEvent, Status, TrainingJob
+from training.models.jobs import (
+    NEXT,
+    UNFINISHED,
+    FailureCode,
+    JobEvent,
+    PauseCode,
+    Status,
+    TrainingJob,
+)
 from training.models.results import Evaluation, TrainedModel
+from training.models.workers import Wish, Worker, WorkerState
 
 __all__ = [
     "Attempt",
@@ -15,9 +24,12 @@ __all__ = [
     "JobEvent",
     "MetricPoint",
     "NEXT",
+    "PauseCode",
     "Status",
     "TrainedModel",
     "TrainingJob",
     "UNFINISHED",
+    "Wish",
     "Worker",
+    "WorkerState",
 ]

@@ -28,6 +28,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(default=now)
     ended_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=60, blank=True)
+    publishing_at = models.DateTimeField(null=True)  # Its artifact is whole and being stored.
     resumed_from_step = models.PositiveIntegerField(null=True)
     halved_batches = models.PositiveSmallIntegerField(default=0)  # Times memory ran out before.
     objects = AttemptQuerySet.as_manager()
@@ -41,6 +42,11 @@ class Attempt(models.Model):
                 fields=["job"],
                 condition=Q(ended_at=None),
             ),
+        ]
+        indexes = [
+            models.Index(
+                name="training_attempt_live_worker", fields=["worker"], condition=Q(ended_at=None)
+            )
         ]
 
     def __str__(self) -> str:

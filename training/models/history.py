@@ -1,8 +1,12 @@
 """What a running job leaves behind: measured values and saved states."""
 
+from typing import Self
+
 from django.db import models
+from django.db.models import Q
 from django.utils.timezone import now
 
+from accounts.visibility import TeamOwnedQuerySet
 from training.models.jobs import TrainingJob
 
 
@@ -29,6 +33,14 @@ class MetricPoint(models.Model):
         return f"{self.name}@{self.step}={self.value}"
 
 
+class CheckpointQuerySet(TeamOwnedQuerySet["Checkpoint"]):
+    team_path = "job__team"
+
+    def kept(self) -> Self:
+        """Those whose files still exist."""
+        return self.filter(deleted_at=None)
+
+
 class Checkpoint(models.Model):
     """A complete saved state in storage from which any worker can go on."""
 
@@ -40,11 +52,17 @@ class Checkpoint(models.Model):
     metrics = models.JSONField(default=dict)
     is_best = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=now)
-    deleted_at = models.DateTimeField(null=True)  # Its files are gone; a newer one replaced them.
+    deleted_at = models.DateTimeField(null=True)  # Its files are gone from storage.
+    objects = CheckpointQuerySet.as_manager()
 
     class Meta:
         ordering = ["-step", "-id"]
-        indexes = [models.Index(name="training_checkpoint_by_job", fields=["job", "-step"])]
+        indexes = [
+            models.Index(name="training_checkpoint_by_job", fields=["job", "-step"]),
+            models.Index(
+                name="training_checkpoint_kept", fields=["job"], condition=Q(deleted_at=None)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"step {self.step}"

@@ -42,6 +42,19 @@ NEXT: dict[Status, set[Status]] = {
 UNFINISHED = list(NEXT)
 
 
+class PauseCode(models.TextChoices):
+    """Why a paused job is paused."""
+
+    USER = "user", "by a person"
+    SPEND_CAP = "spend_cap", "spend cap"
+
+
+# A team orders its own jobs from -10 to 10; above that, only operators go, and such a job also
+# goes before other teams' jobs.
+TEAM_PRIORITIES = (-10, 10)
+HIGHEST_PRIORITY = 100
+
+
 class FailureCode(models.TextChoices):
     BAD_DATA = "bad_data"
     OUT_OF_MEMORY = "out_of_memory"
@@ -50,6 +63,7 @@ class FailureCode(models.TextChoices):
     STORAGE_FULL = "storage_full"
     WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
+    SPEND_CAP = "spend_cap"
     INTERNAL = "internal"
 
 
@@ -73,6 +87,11 @@ class TrainingJob(models.Model):
     recipe = models.JSONField()  # engine.spec fields the customer chose, frozen at launch.
     estimate = models.JSONField(default=dict)  # What launch promised: seconds, cost, memory.
     priority = models.SmallIntegerField(default=0)
+    time_limit_seconds = models.PositiveIntegerField(null=True)  # Null: its class's.
+    retry_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="retries")
+    start_from = models.ForeignKey(  # Another job's saved state, until it has one of its own.
+        "Checkpoint", models.PROTECT, null=True, related_name="restarts"
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     phase = models.CharField(max_length=20, blank=True)
     progress = models.FloatField(default=0)  # 0 to 1 over the whole job.
@@ -93,6 +112,7 @@ class TrainingJob(models.Model):
         max_length=40, choices=FailureCode.choices, null=True, blank=True
     )
     failure_sentence = models.TextField(blank=True)
+    pause_code = models.CharField(max_length=10, choices=PauseCode.choices, null=True, blank=True)
     log_tail = models.TextField(blank=True)
     model = models.OneToOneField("TrainedModel", models.PROTECT, null=True, related_name="job")
     objects = TrainingJobQuerySet.as_manager()
@@ -111,6 +131,25 @@ class TrainingJob(models.Model):
                 | (~Q(status=Status.FAILED) & Q(failure_code=None)),
             ),
             models.CheckConstraint(
+                name="training_job_paused_iff_pause_code",
+                condition=(Q(status=Status.PAUSED) & Q(pause_code__isnull=False))
+                | (~Q(status=Status.PAUSED) & Q(pause_code=None)),
+            ),
+            models.CheckConstraint(
+                name="training_job_priority_in_bounds",
+                condition=Q(priority__gte=TEAM_PRIORITIES[0], priority__lte=HIGHEST_PRIORITY),
+            ),
+            models.UniqueConstraint(
+                name="training_job_one_unfinished_retry",
+                fields=["retry_of"],
+                condition=Q(status__in=UNFINISHED),
+            ),
+            models.UniqueConstraint(
+                name="training_job_one_unfinished_restart",
+                fields=["start_from"],
+                condition=Q(status__in=UNFINISHED),
+            ),
+            models.CheckConstraint(
                 name="training_job_succeeded_iff_model",
                 condition=(Q(status=Status.SUCCEEDED) & Q(model__isnull=False))
                 | (~Q(status=Status.SUCCEEDED) & Q(model=None)),
@@ -124,8 +163,14 @@ class TrainingJob(models.Model):
             models.Index(name="training_job_by_team", fields=["team", "-created_at"]),
             models.Index(
                 name="training_job_queue",
-                fields=["compute_class", "-priority", "queued_at"],
+                fields=["compute_class", "team", "-priority", "queued_at", "id"],
                 condition=Q(status="queued"),
+            ),
+            models.Index(
+                name="training_job_running", fields=["team"], condition=Q(status="running")
+            ),
+            models.Index(  # What retention looks for.
+                name="training_job_finished", fields=["finished_at"]
             ),
         ]
 
@@ -173,8 +218,8 @@ class TrainingJob(models.Model):
     def cancel(self, sentence: str = "Cancelled") -> None:
         self._move(Status.CANCELLED, sentence, finished_at=now(), eta_seconds=None)
 
-    def pause(self, sentence: str = "Paused") -> None:
-        self._move(Status.PAUSED, sentence, eta_seconds=None)
+    def pause(self, sentence: str = "Paused", *, code: PauseCode = PauseCode.USER) -> None:
+        self._move(Status.PAUSED, sentence, eta_seconds=None, pause_code=code)
 
     def requeue(self, sentence: str) -> None:
         """Back to the queue because its worker was lost or must leave."""
@@ -198,7 +243,7 @@ class TrainingJob(models.Model):
             allowed_from = [status for status in allowed_from if status == only_from]
         with transaction.atomic():
             updated = TrainingJob.objects.filter(pk=self.pk, status__in=allowed_from).update(
-                status=to, **facts
+                **{"status": to, "pause_code": None} | facts
             )
             if updated:
                 level = "error" if to == Status.FAILED else "info"
