@@ -1,23 +1,23 @@
 """Operators' view of jobs, machines and models. Jobs change only through their verbs, on record."""
 
+from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from accounts.models import User
-from training import control
-from training.errors import JobMovedOn
-from training.models import (
-    Attempt,
-    Checkpoint,
-    ComputeClass,
-    JobEvent,
-    TrainedModel,
-    TrainingJob,
-    Worker,
-)
+from training import admin_compute, control  # noqa: F401  (Registers the machines' pages.)
+from training.errors import BadPriority, JobMovedOn
+from training.models import Attempt, Checkpoint, TrainedModel, TrainingJob
+from training.models.jobs import HIGHEST_PRIORITY, TEAM_PRIORITIES
+
+SHOWN_EVENTS = 100
 
 
 class ReadOnly:
@@ -43,20 +43,35 @@ class CheckpointInline(ReadOnly, admin.TabularInline[Checkpoint, TrainingJob]):
     fields = ("step", "epoch", "attempt_number", "is_best", "created_at", "deleted_at")
 
 
-class JobEventInline(ReadOnly, admin.TabularInline[JobEvent, TrainingJob]):
-    model = JobEvent
-    fields = ("at", "level", "kind", "message")
+class JobActionForm(ActionForm):
+    """What two of the actions need to be told."""
+
+    priority = forms.IntegerField(
+        required=False, label="Priority", min_value=TEAM_PRIORITIES[0], max_value=HIGHEST_PRIORITY
+    )
+    reason = forms.CharField(required=False, label="Reason", max_length=200)
 
 
 @admin.register(TrainingJob)
 class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
-    list_display = ("name", "team", "status", "phase", "compute_class", "progress", "created_at")
+    list_display = (
+        "name", "team", "status", "phase", "compute_class", "priority", "progress", "created_at"
+    )  # fmt: skip
     list_filter = ("status", "compute_class", "failure_code", "task")
     list_select_related = ("team", "compute_class")
     search_fields = ("id", "name", "team__name", "team__slug")
     date_hierarchy = "created_at"
-    inlines = (AttemptInline, CheckpointInline, JobEventInline)
-    actions = ("cancel_jobs", "requeue_jobs")
+    show_full_result_count = False
+    readonly_fields = ("latest_events",)
+    inlines = (AttemptInline, CheckpointInline)
+    action_form = JobActionForm
+    actions = ("cancel_jobs", "requeue_jobs", "fail_jobs", "prioritise_jobs")
+
+    @admin.display(description="latest events")
+    def latest_events(self, job: TrainingJob) -> SafeString:
+        events = job.events.order_by("-id")[:SHOWN_EVENTS]
+        lines = ((event.at.strftime("%Y-%m-%d %H:%M:%S"), event.message) for event in events)
+        return format_html_join(SafeString("<br>"), "{} {}", lines)
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Looking is for all staff; acting needs Django's change permission on jobs."""
@@ -64,11 +79,33 @@ class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
 
     @admin.action(description="Cancel", permissions=["run"])
     def cancel_jobs(self, request: HttpRequest, jobs: QuerySet[TrainingJob]) -> None:
-        self._each(request, jobs, _cancel, "cancelled")
+        self._each(request, jobs, control.cancel, "cancelled")
 
     @admin.action(description="Queue again (paused, or stuck on a machine)", permissions=["run"])
     def requeue_jobs(self, request: HttpRequest, jobs: QuerySet[TrainingJob]) -> None:
-        self._each(request, jobs, _requeue, "queued again")
+        self._each(request, jobs, control.requeue, "queued again")
+
+    @admin.action(description="Fail with a refund (give a reason)", permissions=["run"])
+    def fail_jobs(self, request: HttpRequest, jobs: QuerySet[TrainingJob]) -> None:
+        reason = request.POST.get("reason", "").strip()[:200]
+        if not reason:
+            self.message_user(request, "Give a reason: the customer reads it.", messages.ERROR)
+            return
+        fail = partial(control.fail_with_refund, reason=f"{reason.rstrip('.')}.")
+        self._each(request, jobs, fail, "failed and given back")
+
+    @admin.action(description="Set the priority (give a number)", permissions=["run"])
+    def prioritise_jobs(self, request: HttpRequest, jobs: QuerySet[TrainingJob]) -> None:
+        try:
+            priority = int(request.POST.get("priority", "")[:6])
+        except ValueError:
+            self.message_user(request, BadPriority.sentence, messages.ERROR)
+            return
+        if not TEAM_PRIORITIES[0] <= priority <= HIGHEST_PRIORITY:
+            self.message_user(request, BadPriority.sentence, messages.ERROR)
+            return
+        verb = partial(_prioritise, priority=priority)
+        self._each(request, jobs, verb, f"given priority {priority}")
 
     def _each(
         self, request: HttpRequest, jobs: QuerySet[TrainingJob], verb: Any, deed: str
@@ -86,32 +123,8 @@ class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
             self.message_user(request, text, messages.WARNING)
 
 
-def _cancel(job: TrainingJob, operator: User) -> None:
-    control.cancel(job, operator)
-
-
-def _requeue(job: TrainingJob, operator: User) -> None:
-    control.requeue(job, operator)
-
-
-@admin.register(ComputeClass)
-class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
-    list_display = ("name", "code", "device", "devices", "memory_bytes", "is_offered", "order")
-    list_editable = ("is_offered", "order")
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> tuple[str, ...]:
-        return ("code",) if obj else ()  # Rates, queues and jobs name it.
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(Worker)
-class WorkerAdmin(ReadOnly, admin.ModelAdmin[Worker]):
-    list_display = ("name", "compute_class", "version", "seen_at")
-    list_select_related = ("compute_class",)
+def _prioritise(job: TrainingJob, operator: User, *, priority: int) -> None:
+    control.prioritise(job, priority, operator)
 
 
 @admin.register(TrainedModel)

@@ -70,10 +70,9 @@ def _launch_again(job: TrainingJob, viewer: User | ApiToken, deed: str, **link: 
         with transaction.atomic():
             new = TrainingJob.objects.create(**facts, **link, launched_by=launched_by)
             step = f" from step {new.start_from.step:,}" if new.start_from else ""
-            new.say(
-                f"Queued for {job.compute_class.name}: {deed}{step} of an earlier job",
-                kind="status",
-                status="queued",
+            new.announce(
+                Status.QUEUED,
+                f"Queued for {job.compute_class.name}, an earlier job {deed}{step}",
                 earlier=str(job.pk),
             )
             job.say(f"{deed.capitalize()}{step} as a new job", job=str(new.pk))

@@ -12,28 +12,39 @@ from rest_framework.views import APIView
 from accounts.access import require, viewer_of
 from accounts.models import User
 from projects.models import Dataset, DatasetVersion, Project
-from training import control
+from training import again, control
 from training.api_shapes import (
     CheckpointAnswer,
     EstimateAnswer,
     EventAnswer,
     JobAnswer,
     JobRequest,
+    LogAnswer,
     MetricsAnswer,
     OneJobAnswer,
+    RestartRequest,
 )
 from training.job_listing import for_pages
 from training.launch import Estimate, LaunchRequest, estimate, launch
-from training.models import TrainingJob
+from training.models import Checkpoint, TrainingJob
 from training.offer import newest_ready
 from training.series import latest_values, points_of
-from web.api import listing
+from web.api import BadParameter, listing
 
 
 def find_job(request: Request, job_id: UUID) -> TrainingJob:
     return get_object_or_404(
         for_pages(TrainingJob.objects.visible_to(viewer_of(request))), pk=job_id
     )
+
+
+def find_checkpoint(job: TrainingJob, checkpoint_id: str) -> Checkpoint:
+    """One of the job's own. Raises BadParameter for anything else."""
+    is_id = checkpoint_id.isascii() and checkpoint_id.isdigit() and len(checkpoint_id) < 19
+    found = job.checkpoints.filter(pk=checkpoint_id).first() if is_id else None
+    if found is None:
+        raise BadParameter("This job has no such checkpoint.", param="checkpoint")
+    return found
 
 
 class JobsEndpoint(APIView):
@@ -155,6 +166,40 @@ class ResumeEndpoint(APIView):
     def post(self, request: Request, job_id: UUID) -> Response:
         """Queue a paused one again; it goes on from its last checkpoint. 409 unless paused."""
         return _after(control.resume, request, job_id)
+
+
+class RetryEndpoint(APIView):
+    @extend_schema(operation_id="retry_training_job", request=None, responses={201: OneJobAnswer})
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """A new job with the same recipe. 409 unless it failed or was cancelled."""
+        job, viewer = find_job(request, job_id), viewer_of(request)
+        require(viewer, job.team, "write")
+        return _created(request, again.retry(job, viewer))
+
+
+class RestartEndpoint(APIView):
+    @extend_schema(
+        operation_id="restart_training_job", request=RestartRequest, responses={201: OneJobAnswer}
+    )
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """A new job that goes on from a checkpoint of an ended or paused one."""
+        job, viewer = find_job(request, job_id), viewer_of(request)
+        require(viewer, job.team, "write")
+        body = RestartRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        checkpoint = find_checkpoint(job, body.validated_data["checkpoint"])
+        return _created(request, again.restart(job, checkpoint, viewer))
+
+
+class LogEndpoint(APIView):
+    @extend_schema(operation_id="get_training_job_log", responses=LogAnswer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        """The end of the job's log."""
+        return Response(LogAnswer({"text": find_job(request, job_id).log_tail}).data)
+
+
+def _created(request: Request, job: TrainingJob) -> Response:
+    return Response(OneJobAnswer(find_job(request, job.pk)).data, status=201)
 
 
 def _after(verb: Any, request: Request, job_id: UUID) -> Response:

@@ -6,10 +6,19 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from engine.spec import SPECS, ColumnRole
-from training import schedule
+from training import limits, schedule, turns
 from training.costs import cost_of
+from training.failures import REASONS
 from training.launch import TASKS, LaunchRequest
-from training.models import Checkpoint, JobEvent, Status, TrainedModel, TrainingJob
+from training.models import (
+    Checkpoint,
+    FailureCode,
+    JobEvent,
+    PauseCode,
+    Status,
+    TrainedModel,
+    TrainingJob,
+)
 from web.api import BadParameter
 
 # Every column that some task asks for, by its name in the task's spec.
@@ -38,6 +47,16 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
     base_model = serializers.CharField(required=False, allow_null=True)
     hyperparameters = serializers.DictField(required=False, allow_null=True)
     compute = serializers.CharField(required=False, allow_null=True)
+    priority = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        help_text="From -10 to 10, among the team's own jobs: higher goes first.",
+    )
+    time_limit_seconds = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        help_text="Of billable run time; at most the compute class's own limit.",
+    )
 
     def get_fields(self) -> dict[str, Any]:
         return super().get_fields() | {name: _column_field(role) for name, role in ROLES.items()}
@@ -78,6 +97,8 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
             base_model=sent.get("base_model"),
             hyperparameters=sent.get("hyperparameters") or {},
             compute=sent.get("compute"),
+            priority=sent.get("priority") or 0,
+            time_limit_seconds=sent.get("time_limit_seconds"),
         )
 
 
@@ -99,9 +120,24 @@ class EstimateAnswer(serializers.Serializer[Any]):
     sentence = serializers.CharField()
 
 
+class RestartRequest(serializers.Serializer[Any]):
+    checkpoint = serializers.CharField(help_text="The id of a checkpoint of this job.")
+
+
+class LogAnswer(serializers.Serializer[Any]):
+    """The end of the log; it grows while the job runs."""
+
+    object = serializers.CharField(default="training_job.log")
+    text = serializers.CharField()
+
+
 class FailureAnswer(serializers.Serializer[Any]):
-    code = serializers.CharField()
+    code = serializers.ChoiceField(choices=FailureCode.choices)
     sentence = serializers.CharField()
+    title = serializers.CharField()
+    next_step = serializers.CharField()
+    charged = serializers.BooleanField(help_text="Whether such a failure is paid for.")
+    retryable = serializers.BooleanField(help_text="Whether the same job may succeed as it is.")
 
 
 class JobAnswer(serializers.Serializer[TrainingJob]):
@@ -133,6 +169,13 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     target_column = serializers.CharField(source="recipe.target_column", default=None)
     hyperparameters = serializers.DictField(source="recipe.hyperparameters", default=dict)
     compute = serializers.CharField(source="compute_class_id")
+    priority = serializers.IntegerField()
+    time_limit_seconds = serializers.SerializerMethodField()
+    pause_code = serializers.ChoiceField(choices=PauseCode.choices, allow_null=True)
+    retry_of = serializers.UUIDField(source="retry_of_id")
+    restarted_from = serializers.CharField(
+        source="start_from_id", help_text="The checkpoint of another job that this one began from."
+    )
     estimate = serializers.DictField()
     step = serializers.IntegerField()
     total_steps = serializers.IntegerField()
@@ -142,6 +185,9 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField()
+
+    def get_time_limit_seconds(self, job: TrainingJob) -> int:
+        return limits.limit_seconds(job)
 
     def get_phase(self, job: TrainingJob) -> str | None:
         return job.phase or None
@@ -156,16 +202,30 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
         return cost_of(job).device_seconds
 
     @extend_schema_field(FailureAnswer(allow_null=True))
-    def get_failure(self, job: TrainingJob) -> dict[str, str] | None:
+    def get_failure(self, job: TrainingJob) -> dict[str, Any] | None:
         if job.failure_code is None:
             return None
-        return {"code": job.failure_code, "sentence": job.failure_sentence}
+        reason = REASONS[FailureCode(job.failure_code)]
+        return {
+            "code": job.failure_code,
+            "sentence": job.failure_sentence,
+            "title": reason.title,
+            "next_step": reason.next_step,
+            "charged": reason.is_charged,
+            "retryable": reason.is_retryable,
+        }
 
 
 class OneJobAnswer(JobAnswer):
     """The same with the reason a queued job waits, which is not worked out for lists."""
 
     waiting = serializers.SerializerMethodField()
+    jobs_ahead = serializers.SerializerMethodField(
+        help_text="Waiting jobs that go before this one; null when it is not its turn at all."
+    )
+
+    def get_jobs_ahead(self, job: TrainingJob) -> int | None:
+        return turns.jobs_before(job) if job.status == Status.QUEUED else None
 
     def get_waiting(self, job: TrainingJob) -> str | None:
         return schedule.waiting(job) if job.status == Status.QUEUED else None
@@ -196,7 +256,7 @@ class CheckpointAnswer(serializers.Serializer[Checkpoint]):
     epoch = serializers.FloatField()
     metrics = serializers.DictField()
     is_best = serializers.BooleanField()
-    deleted_at = serializers.DateTimeField(help_text="When a newer one replaced its files.")
+    deleted_at = serializers.DateTimeField(help_text="When its files were deleted; null: kept.")
     created_at = serializers.DateTimeField()
 
 

@@ -12,7 +12,6 @@ import time
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 

@@ -31,9 +31,10 @@ class JobRow:
 
 def for_pages(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
     """Jobs with everything that lists and pages name, so that showing them asks nothing more."""
-    return with_costs(jobs).select_related(
+    related = with_costs(jobs).select_related(
         "team", "project", "dataset_version__dataset", "compute_class", "launched_by", "model"
     )
+    return related.defer("log_tail")  # Long, and shown on one page only.
 
 
 def sorted_by(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJob]:

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.access import find_team, require
 from accounts.models import Team, User
 from projects.models import Project
-from training import control
+from training import again, control
 from training.job_listing import SORTS, for_pages, rows_of, sorted_by
-from training.job_reading import configuration, history_of, status_of, verbs_for
+from training.job_reading import configuration, history_of, log_of, status_of, verbs_for
 from training.models import TrainingJob
 from training.series import loss_series
 from web.live import stream
@@ -69,7 +69,8 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found = find_job(request.user, job_id)
     context = {
         **status_of(found, person(request)),
-        **history_of(found),
+        **history_of(found, person(request)),
+        **log_of(found),
         "configuration": configuration(found),
     }
     return render(request, "training/job.html", context)
@@ -86,7 +87,24 @@ def job_status(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @require_GET
 def job_events(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found = find_job(request.user, job_id)
-    return render(request, "training/_job_history.html", history_of(found))
+    return render(request, "training/_job_history.html", history_of(found, person(request)))
+
+
+@login_required
+@require_GET
+def job_log(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    found = find_job(request.user, job_id)
+    return render(request, "training/_job_log.html", log_of(found))
+
+
+@login_required
+@require_GET
+def download_log(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """The end of the log as a text file."""
+    found = find_job(request.user, job_id)
+    answer = HttpResponse(found.log_tail, content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="job-{found.pk}.log"'
+    return answer
 
 
 @login_required
@@ -134,6 +152,27 @@ def resume_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     require(user, found.team, "write")
     control.resume(found, user)
     return redirect("training:job", found.pk)
+
+
+@login_required
+@require_POST
+def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    found, user = find_job(request.user, job_id), person(request)
+    require(user, found.team, "write")
+    new = again.retry(found, user)
+    messages.success(request, "Queued again with the same recipe, from the start.")
+    return redirect("training:job", new.pk)
+
+
+@login_required
+@require_POST
+def restart_job(request: HttpRequest, job_id: UUID, checkpoint_id: int) -> HttpResponse:
+    found, user = find_job(request.user, job_id), person(request)
+    require(user, found.team, "write")
+    checkpoint = get_object_or_404(found.checkpoints, pk=checkpoint_id)
+    new = again.restart(found, checkpoint, user)
+    messages.success(request, f"Queued. It goes on from step {checkpoint.step:,}.")
+    return redirect("training:job", new.pk)
 
 
 def person(request: HttpRequest) -> User:

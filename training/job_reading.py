@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Q
 from django.utils.timezone import now
 
 from accounts.access import can
@@ -10,29 +12,22 @@ from accounts.models import ApiToken, User
 from billing.models import Rate
 from billing.summary import Summary
 from engine.spec import SPECS, hyperparameters_of
-from training import schedule
+from training import again, limits, schedule
 from training.costs import cost_of, with_amounts
+from training.failures import REASONS
 from training.job_listing import percent_of, task_words
-from training.models import Evaluation, FailureCode, JobEvent, Status, TrainingJob
+from training.models import (
+    Checkpoint,
+    Evaluation,
+    FailureCode,
+    JobEvent,
+    Status,
+    TrainingJob,
+)
 from training.series import latest_values
 from web.templatetags.ui import duration, money
 
-NEXT_STEPS = {
-    FailureCode.BAD_DATA: "Fix the data or the column mapping, then launch again.",
-    FailureCode.OUT_OF_MEMORY: (
-        "Lower the tokens per batch or the longest text, or choose a machine with more memory."
-    ),
-    FailureCode.DIVERGED: "Lower the learning rates, then launch again.",
-    FailureCode.BASE_MODEL_UNAVAILABLE: (
-        "Choose a base model that is installed on this server, or try again later."
-    ),
-    FailureCode.STORAGE_FULL: "Ask the operator of this server for more storage.",
-    FailureCode.WORKER_LOST: "Nothing is wrong with your data. Launch the job again.",
-    FailureCode.TIME_LIMIT: "Use fewer epochs or rows, or a faster machine.",
-    FailureCode.INTERNAL: "This is our fault, not your data's. Launch again, or tell support.",
-}
-SHOWN_EVENTS = 200
-NO_COST = "Nothing was charged."
+SHOWN_EVENTS, SHOWN_RELATIVES = 200, 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +37,8 @@ class Verbs:
     pause: bool
     resume: bool
     cancel: bool
+    retry: bool = False
+    restart: bool = False  # From one of its checkpoints that are kept.
 
 
 def verbs_for(job: TrainingJob, viewer: User | ApiToken) -> Verbs:
@@ -51,6 +48,8 @@ def verbs_for(job: TrainingJob, viewer: User | ApiToken) -> Verbs:
         pause=job.status in (Status.QUEUED, Status.RUNNING),
         resume=job.status == Status.PAUSED,
         cancel=not job.is_finished,
+        retry=job.status in again.RETRYABLE,
+        restart=job.status in again.RESTARTABLE,
     )
 
 
@@ -66,7 +65,10 @@ def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
         "values": latest_values(job),
         "cost": cost,
         "money_words": money_words(cost),
-        "next_step": NEXT_STEPS.get(FailureCode(job.failure_code)) if job.failure_code else "",
+        "reason": REASONS[FailureCode(job.failure_code)] if job.failure_code else None,
+        "going_on": _going_on(job),
+        "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
+        "relatives": relatives_of(job),
         "last_word": _last_word(job),
         "headline": _headline(job),
         "label_count": len(job.data_facts.get("labels", [])),
@@ -74,6 +76,30 @@ def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
         "progress_percent": percent_of(job),
         "resume_step": _resume_step(job),
     }
+
+
+def relatives_of(job: TrainingJob) -> list[tuple[str, TrainingJob]]:
+    """Jobs that this one repeats or goes on from, and those that do so with it."""
+    found = [("Retry of", job.retry_of)] if job.retry_of else []
+    if job.start_from:
+        found.append((f"Restarted from step {job.start_from.step:,} of", job.start_from.job))
+    again_jobs = TrainingJob.objects.filter(Q(retry_of=job) | Q(start_from__job=job))
+    for later in again_jobs.order_by("-created_at")[:SHOWN_RELATIVES]:
+        found.append(("Retried as" if later.retry_of_id else "Restarted as", later))
+    return found
+
+
+def _going_on(job: TrainingJob) -> Checkpoint | None:
+    """The checkpoint that a failed or cancelled job is best restarted from."""
+    is_hopeless = job.failure_code and not REASONS[FailureCode(job.failure_code)].can_go_on
+    if job.status not in again.RETRYABLE or is_hopeless:
+        return None
+    return job.checkpoints.kept().order_by("-step", "-pk").first()
+
+
+def log_of(job: TrainingJob) -> dict[str, Any]:
+    """The end of the log, live while the job runs."""
+    return {"job": job, "team": job.team, "log_tail": job.log_tail}
 
 
 def phase_line(job: TrainingJob) -> str:
@@ -129,6 +155,9 @@ def configuration(job: TrainingJob) -> list[tuple[str, str]]:
     for role in SPECS[job.task].roles:
         if named := role.named(job.recipe):
             listed.append((role.title, ", ".join(named)))
+    listed.append(("Time limit", f"{limits.words(limits.limit_seconds(job))} of run time"))
+    if job.priority:
+        listed.append(("Priority", f"{job.priority:+}"))
     if None not in rows:
         listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
     return listed + dials_of(job)
@@ -146,12 +175,14 @@ def dials_of(job: TrainingJob) -> list[tuple[str, str]]:
     return listed
 
 
-def history_of(job: TrainingJob) -> dict[str, Any]:
+def history_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
     """Events, checkpoints, attempts and money: what has happened so far."""
     events = list(job.events.order_by("-id")[:SHOWN_EVENTS])
     return {
         "job": job,
         "team": job.team,
+        "verbs": verbs_for(job, viewer),
+        "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
         "events": events[::-1],
         "more_events": len(events) == SHOWN_EVENTS,
         "checkpoints": job.checkpoints.all(),

@@ -18,9 +18,9 @@ from engine.estimate import estimate as engine_estimate
 from engine.spec import DEFAULT_TASK, SPECS, TrainingSpec, parse_spec, place_of
 from projects.errors import DatasetNotReady
 from projects.models import DatasetVersion, ImportStatus
-from training import schedule
+from training import limits, schedule
 from training.errors import CannotLaunch, OverBudget, TeamFrozen
-from training.models import ComputeClass, TrainingJob
+from training.models import ComputeClass, Status, TrainingJob
 
 TASKS = tuple(tasks.MODULES)
 
@@ -35,6 +35,8 @@ class LaunchRequest:
     base_model: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     compute: str | None = None
+    priority: int = 0  # Among the team's own jobs.
+    time_limit_seconds: int | None = None  # Billable run time; None takes the class's.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,8 @@ def launch(
             task=plan.recipe["task"],
             base_model=plan.entry.id,
             recipe=plan.recipe,
+            priority=wanted.priority,
+            time_limit_seconds=wanted.time_limit_seconds,
             estimate={
                 "seconds_low": expected.seconds_low,
                 "seconds_high": expected.seconds_high,
@@ -96,7 +100,7 @@ def launch(
                 "memory_bytes": expected.memory_bytes,
             },
         )
-        job.say(f"Queued for {plan.compute_class.name}", kind="status", status="queued")
+        job.announce(Status.QUEUED, f"Queued for {plan.compute_class.name}")
         audit.record(project.team, viewer, "job.launched", str(job.pk), name=job.name)
         schedule.nudge(job)
     return job
@@ -131,11 +135,13 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     recipe: dict[str, Any] = {"task": task, "base_model": entry.id}
     recipe |= {name: value for name, value in (columns | given).items() if value}
     recipe["hyperparameters"] = wanted.hyperparameters
+    compute_class = _compute_class(wanted.compute)
+    limits.require_allowed(wanted.priority, wanted.time_limit_seconds, compute_class)
     _require_columns(version, recipe)
     spec = _validated(recipe)
     # Written out, so that a later change of a default never rewrites what this job ran with.
     recipe["hyperparameters"] = spec.hyperparameters.model_dump()
-    return Plan(recipe=recipe, compute_class=_compute_class(wanted.compute), spec=spec, entry=entry)
+    return Plan(recipe=recipe, compute_class=compute_class, spec=spec, entry=entry)
 
 
 def suggested_task(version: DatasetVersion) -> str:

@@ -1,12 +1,34 @@
-"""How long a job may run: billable time over all of its attempts, without work that was lost."""
+"""What bounds a job: its priority, and how long it may run.
+
+Run time is billable time over all of a job's attempts, without work that was lost.
+"""
 
 from django.conf import settings
 
-from training.models import Attempt, TrainingJob
+from training.errors import CannotLaunch
+from training.models import Attempt, ComputeClass, TrainingJob
+from training.models.compute import SHORTEST_LIMIT_SECONDS
+from training.models.jobs import TEAM_PRIORITIES
 
 LOST = "worker lost"
 HANDED_BACK = "handed back"
 OUT_OF_MEMORY = "out of memory"
+
+
+def require_allowed(priority: int, seconds: int | None, compute_class: ComputeClass) -> None:
+    """Raises CannotLaunch for a priority or time limit out of bounds."""
+    lowest, highest = TEAM_PRIORITIES
+    if not lowest <= priority <= highest:
+        raise CannotLaunch(
+            f"A priority is a whole number from {lowest} to {highest}.", param="priority"
+        )
+    most = compute_class.time_limit_seconds
+    if seconds is not None and not SHORTEST_LIMIT_SECONDS <= seconds <= most:
+        raise CannotLaunch(
+            f"A time limit on {compute_class.name} is {SHORTEST_LIMIT_SECONDS} to {most:,} "
+            f"seconds ({words(most)}).",
+            param="time_limit_seconds",
+        )
 
 
 def limit_seconds(job: TrainingJob) -> int:

@@ -27,7 +27,7 @@ def delete_superseded(job_id: UUID) -> None:
     best = next((one for one in kept if one.is_best), None)
     for checkpoint in kept[1:]:
         if checkpoint != best:
-            _delete(checkpoint)
+            delete(checkpoint)
 
 
 def free_if_done(job_id: UUID) -> None:
@@ -35,7 +35,7 @@ def free_if_done(job_id: UUID) -> None:
     job = TrainingJob.objects.get(pk=job_id)
     if not _is_needless(job):
         return
-    remaining = [one for one in job.checkpoints.kept() if not _delete(one)]
+    remaining = [one for one in job.checkpoints.kept() if not delete(one)]
     if not remaining:
         storage.delete(folder_of(job_id))  # Also what a killed worker left half stored.
 
@@ -59,7 +59,7 @@ def _is_needless(job: TrainingJob) -> bool:
     return job.finished_at is not None and job.finished_at < _kept_since()
 
 
-def _delete(checkpoint: Checkpoint) -> bool:
+def delete(checkpoint: Checkpoint) -> bool:
     """Mark, then delete; False when a restart needs it. The lock is `again.restart`'s, too."""
     with transaction.atomic():
         locked = Checkpoint.objects.kept().select_for_update(of=("self",)).filter(pk=checkpoint.pk)

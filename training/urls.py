@@ -15,6 +15,12 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/cancel/", job_pages.cancel_job, name="cancel-job"),
     path("jobs/<uuid:job_id>/pause/", job_pages.pause_job, name="pause-job"),
     path("jobs/<uuid:job_id>/resume/", job_pages.resume_job, name="resume-job"),
+    path("jobs/<uuid:job_id>/retry/", job_pages.retry_job, name="retry-job"),
+    path(
+        "jobs/<uuid:job_id>/restart/<int:checkpoint_id>/", job_pages.restart_job, name="restart-job"
+    ),
+    path("jobs/<uuid:job_id>/log/", job_pages.job_log, name="job-log"),
+    path("jobs/<uuid:job_id>/log.txt", job_pages.download_log, name="download-log"),
     path("datasets/<uuid:dataset_id>/launch/", launch_pages.launch_page, name="launch"),
     path("datasets/<uuid:dataset_id>/estimate/", launch_pages.estimate_fragment, name="estimate"),
     path("datasets/<uuid:dataset_id>/rows/", launch_pages.rows_fragment, name="launch-rows"),

@@ -44,7 +44,7 @@ def measure(job: TrainingJob, name: str, values: dict[int, float], attempt: int 
 
 def test_a_queued_job_says_why_it_waits_and_that_waiting_is_free(job, alice, client_of):
     page = client_of(alice).get(url(job)).content.decode()
-    assert "Queued · no cpu trainer has ever been seen" in page
+    assert "Queued · no cpu worker has ever been seen" in page
     assert "Waiting is free" in page
 
 

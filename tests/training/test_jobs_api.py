@@ -39,7 +39,7 @@ def test_a_launch_needs_only_project_dataset_and_task(api, token, body):
     assert (job["text_columns"], job["target_column"]) == (["text"], "label")
     assert job["base_model"] == "all-MiniLM-L6-v2"
     assert job["compute"] == "cpu"
-    assert job["waiting"] == "no cpu trainer has ever been seen; start one"
+    assert job["waiting"] == "no cpu worker has ever been seen; start one"
     assert TrainingJob.objects.get().launched_by == token.created_by
 
 
@@ -55,7 +55,10 @@ def test_the_answer_has_the_promised_fields(api, token, job):
 def test_a_failure_is_a_code_and_a_sentence(api, token, job):
     job.fail("bad_data", "Only one label.")
     answer = api(token).get(f"{JOBS}/{job.pk}").json()
-    assert answer["failure"] == {"code": "bad_data", "sentence": "Only one label."}
+    failure = answer["failure"]
+    assert (failure["code"], failure["sentence"]) == ("bad_data", "Only one label.")
+    assert (failure["charged"], failure["retryable"]) == (True, False)
+    assert failure["next_step"].startswith("Fix the data")
 
 
 def test_everything_can_be_said(api, token, body):

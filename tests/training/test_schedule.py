@@ -9,9 +9,17 @@ from django.utils.timezone import now
 
 from billing import budget
 from billing.models import Budget, LedgerEntry, MeteredRun, Plan
-from training import attempts, control, schedule, watchdog
+from training import attempts, control, registry, schedule, watchdog
 from training.errors import AttemptEnded, JobMovedOn
-from training.models import Attempt, Status, TrainedModel, TrainingJob, Worker
+from training.models import (
+    Attempt,
+    FailureCode,
+    Status,
+    TrainedModel,
+    TrainingJob,
+    Wish,
+    Worker,
+)
 from training.tasks import work
 
 
@@ -129,14 +137,24 @@ def test_a_job_that_cannot_pay_is_paused_and_the_next_one_runs(job, other_team):
     assert job.status == Status.PAUSED
 
 
-def test_waiting_is_explained(job):
-    assert schedule.waiting(job) == "no cpu trainer has ever been seen; start one"
-    schedule.greet("worker-1", "cpu")
-    assert schedule.waiting(job) == "starting in a moment"
-    Worker.objects.update(seen_at=now() - timedelta(minutes=3, seconds=5))
-    assert schedule.waiting(job) == "no cpu trainer has been seen for 3 min"
+def test_waiting_is_explained(job, alice):
+    allow(job, 2)
     last = copy_of(job)
+    assert schedule.waiting(job) == "no cpu worker has ever been seen; start one"
+    registry.hello("worker-1", "cpu", devices=[])
+    assert schedule.waiting(job) == "starting in a moment"
     assert schedule.waiting(last) == "1 job ahead"
+    Worker.objects.update(seen_at=now() - timedelta(minutes=3, seconds=5))
+    assert schedule.waiting(job) == "no cpu worker has been seen for 3 min"
+    assert schedule.waiting(last) == "no cpu worker has been seen for 3 min; 1 job ahead"
+    registry.beat("worker-1")
+    schedule.claim("cpu", "worker-1")
+    assert schedule.waiting(last) == "next in line; the cpu worker is busy"
+    allow(job, 1)
+    assert schedule.waiting(last) == "your plan runs 1 at a time and 1 is running"
+    registry.tell(Worker.objects.get(), Wish.DRAIN, alice)
+    allow(job, 2)
+    assert schedule.waiting(last) == "every cpu worker is draining"
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -240,7 +258,7 @@ def test_an_old_attempt_changes_nothing_once_a_new_one_runs(job):
     watchdog.end_silent_attempts()
     schedule.claim("cpu", "worker-2")
     for verb in (
-        lambda: attempts.fail(old, "internal", "no", is_our_fault=True),
+        lambda: attempts.fail(old, FailureCode.INTERNAL, "no"),
         lambda: attempts.lose(old, "no"),
         lambda: attempts.hand_back(old, "no"),
         lambda: attempts.pause_at_cap(old, "no"),

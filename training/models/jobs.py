@@ -5,9 +5,11 @@ from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Q
+from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import Team, User
+from accounts.notices import tell
 from accounts.visibility import TeamOwnedQuerySet
 from projects.models import DatasetVersion, Project
 from training.errors import JobMovedOn
@@ -229,10 +231,27 @@ class TrainingJob(models.Model):
         """Back to the queue because the user wants it to go on."""
         self._move(Status.QUEUED, sentence, only_from=Status.PAUSED, queued_at=now())
 
-    def say(self, message: str, *, level: str = "info", kind: str = "message", **data: Any) -> None:
-        """Add one line to the job's history and wake the pages that watch it."""
-        JobEvent.objects.create(job=self, message=message, level=level, kind=kind, data=data)
+    def say(self, message: str, *, level: str = "info", kind: str = "message", **data: Any) -> int:
+        """Add one line to the job's history and wake the pages that watch it; the line's id."""
+        event = JobEvent.objects.create(
+            job=self, message=message, level=level, kind=kind, data=data
+        )
         notify(self.channel)
+        return event.pk
+
+    def announce(self, status: Status, message: str, **data: Any) -> None:
+        """Put a new status into the history and tell the team, with the change itself."""
+        level = "error" if status == Status.FAILED else "info"
+        event_id = self.say(message, level=level, kind="status", status=str(status), **data)
+        tell(
+            self.team,
+            f"training_job.{status}",
+            f"{self.name}: {message}",
+            url=reverse("training:job", args=[self.pk]),
+            key=f"training_job:{self.pk}:{event_id}",
+            data={"job": str(self.pk), "name": self.name, "status": str(status)} | data,
+            about=self.launched_by,
+        )
 
     def _move(
         self, to: Status, message: str, *, only_from: Status | None = None, **facts: Any
@@ -246,8 +265,8 @@ class TrainingJob(models.Model):
                 **{"status": to, "pause_code": None} | facts
             )
             if updated:
-                level = "error" if to == Status.FAILED else "info"
-                self.say(message, level=level, kind="status", status=str(to))
+                code = facts.get("failure_code") or facts.get("pause_code")
+                self.announce(to, message, **({"code": str(code)} if code else {}))
         self.refresh_from_db()
         if not updated:
             raise JobMovedOn

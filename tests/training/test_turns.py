@@ -1,0 +1,102 @@
+"""The order told is the order kept: positions are compared with what claims really take."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from django.utils.timezone import now
+
+from accounts.models import Team
+from billing import budget
+from billing.models import Budget, Plan
+from tests.training.test_schedule import copy_of
+from training import registry, schedule, turns
+from training.models import Status, TrainingJob
+
+
+@pytest.fixture
+def crowd(job: TrainingJob) -> list[TrainingJob]:
+    """Forty queued jobs of six teams with random ages and priorities, two teams already busy."""
+    draw = random.Random(7)
+    Plan.objects.filter(code="team").update(concurrency=20)
+    teams = [Team.objects.create(name=f"t{n}", slug=f"t{n}") for n in range(6)]
+    for team in teams:
+        budget.of(team)
+    Budget.objects.update(plan="team", cap_micro=None)
+    for team in teams[:2]:
+        for _ in range(2):
+            copy_of(job, team=team, queued_at=now() - timedelta(days=9))
+            assert schedule.claim("cpu", "w") is not None
+    for number in range(40):
+        copy_of(
+            job,
+            name=f"job {number}",
+            team=draw.choice(teams),
+            priority=draw.choice([-10, 0, 0, 0, 3, 10, 10, 50]),
+            queued_at=now() - timedelta(seconds=draw.randrange(500)),
+        )
+    return list(TrainingJob.objects.filter(status=Status.QUEUED))
+
+
+def test_positions_are_the_order_in_which_claims_take_jobs(crowd):
+    told = {one.pk: turns.jobs_before(one) for one in crowd}
+    taken = []
+    while (attempt := schedule.claim("cpu", "w")) is not None:
+        taken.append(attempt.job_id)
+    assert sorted(told.values()) == list(range(len(crowd)))
+    assert taken == sorted(told, key=told.get)
+
+
+def test_positions_stay_true_as_jobs_are_claimed_and_finish(crowd):
+    draw = random.Random(3)
+    for _ in range(25):
+        queued = TrainingJob.objects.filter(status=Status.QUEUED)
+        told = {one.pk: turns.jobs_before(one) for one in queued}
+        first = schedule.claim("cpu", "w").job_id
+        assert told[first] == 0
+        running = list(TrainingJob.objects.filter(status=Status.RUNNING))
+        if draw.random() < 0.5:
+            schedule_end(draw.choice(running))
+
+
+def schedule_end(job: TrainingJob) -> None:
+    from training import attempts
+
+    attempts.hand_back(job.attempts.live().get(), "back")
+    job.refresh_from_db()
+    job.cancel()
+
+
+def test_what_the_plan_holds_back_is_ahead_of_nobody(job, other_team):
+    held_back = copy_of(job, queued_at=now() - timedelta(hours=1))
+    job.queued_at = now() - timedelta(hours=2)
+    job.save()
+    later = copy_of(job, team=other_team, queued_at=now())
+    assert turns.jobs_before(job) == 0
+    assert turns.jobs_before(held_back) is None
+    assert turns.jobs_before(later) == 1
+    registry.hello("w", "cpu", devices=[])
+    assert "another of your jobs goes first" in schedule.waiting(held_back)
+    assert schedule.waiting(later) == "1 job ahead"
+
+
+def test_a_teams_own_priority_never_overtakes_another_team_but_an_operators_does(job, other_team):
+    job.queued_at = now() - timedelta(hours=1)
+    job.save()
+    pushy = copy_of(job, team=other_team, priority=10, queued_at=now())
+    assert (turns.jobs_before(job), turns.jobs_before(pushy)) == (0, 1)
+    TrainingJob.objects.filter(pk=pushy.pk).update(priority=11)
+    assert (turns.jobs_before(job), turns.jobs_before(pushy)) == (1, 0)
+
+
+def test_a_frozen_teams_jobs_have_no_turn(job, other_team):
+    later = copy_of(job, team=other_team)
+    Team.objects.filter(pk=job.team_id).update(frozen_at=now())
+    assert turns.jobs_before(job) is None
+    assert turns.jobs_before(later) == 0
+
+
+def test_a_spent_cap_is_told_before_the_turn_comes(job):
+    budget.of(job.team)
+    Budget.objects.filter(pk=job.team_id).update(cap_micro=1)
+    assert "spend cap is reached" in schedule.waiting(job)
