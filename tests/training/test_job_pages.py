@@ -77,7 +77,7 @@ def test_cancelling_says_what_was_charged(running, alice, client_of):
     assert running.status == Status.CANCELLED
     assert "Cancelled by alice@acme.test" in page
     assert "Charged $0.0012 for 1m 00s of compute." in page
-    assert "hx-sse:connect" not in page
+    assert url(running, "live/") not in page
 
 
 def test_a_confirmation_page_asks_first_where_there_are_no_dialogs(job, alice, client_of):
