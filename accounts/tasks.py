@@ -6,27 +6,30 @@ from celery import shared_task
 @shared_task
 def fan_out() -> None:
     """Turn new notices into e-mails and deliveries, then send what is due."""
-    from accounts.telling import fan_out_due
+    from accounts import telling
 
-    fan_out_due()
+    telling.fan_out_due()
 
 
 @shared_task
 def send_emails() -> None:
-    from accounts.mailing import send_due
+    """Send e-mails, unless another worker is at it: a slow mail server holds up one worker only."""
+    from accounts import mailing
 
-    send_due()
+    mailing.send_alone()
 
 
 @shared_task
 def deliver_webhooks() -> None:
-    from accounts.webhooks.delivering import deliver_due
+    """Send webhooks, unless another worker is at it: slow receivers hold up one worker only."""
+    from accounts.webhooks import delivering
 
-    deliver_due()
+    delivering.deliver_alone()
 
 
 @shared_task
 def trim_notices() -> None:
-    from accounts.trimming import trim
+    """Forget old notices and deliveries."""
+    from accounts import trimming
 
-    trim()
+    trimming.trim()

@@ -23,6 +23,7 @@ from accounts.notices import tell
 from accounts.sealing import unseal
 from accounts.webhooks import posting, signing
 from accounts.webhooks.posting import Answer
+from web.alone import alone
 from web.live import notify
 
 MINUTE, HOUR = 60, 3600
@@ -44,6 +45,13 @@ PATIENCE = timedelta(days=3)  # Of failures only, after which an endpoint is dis
 CLAIMED_FIELDS = ["attempts", "attempted_at", "answered_at", "next_at"]
 BATCH, PER_ENDPOINT, THREADS = 24, 3, 8
 LONGEST_SECONDS = 120.0  # Of one task; beat starts another.
+
+
+def deliver_alone() -> None:
+    """Deliver what is due, unless another process is doing so."""
+    with alone("webhooks") as is_ours:
+        if is_ours:
+            deliver_due()
 
 
 def deliver_due() -> int:
