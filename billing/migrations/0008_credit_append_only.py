@@ -18,6 +18,7 @@ WHERE entry.kind = 'refund' AND entry.source LIKE 'refund:run:%'
 UPDATE billing_ledgerentry entry SET sku = event.kind, token_prefix = event.token_prefix
 FROM billing_usageevent event
 WHERE entry.kind = 'inference' AND entry.source = 'event:' || event.id;
+SET CONSTRAINTS ALL IMMEDIATE; -- Deferred checks of the rows above would forbid the next line.
 ALTER TABLE billing_ledgerentry ENABLE TRIGGER billing_ledger_append_only;
 """
 CREATE = """
