@@ -229,7 +229,9 @@ class TrainingJob(models.Model):
 
     def resume(self, sentence: str = "Resumed") -> None:
         """Back to the queue because the user wants it to go on."""
-        self._move(Status.QUEUED, sentence, only_from=Status.PAUSED, queued_at=now())
+        self._move(
+            Status.QUEUED, sentence, only_from=Status.PAUSED, event="resumed", queued_at=now()
+        )
 
     def say(self, message: str, *, level: str = "info", kind: str = "message", **data: Any) -> int:
         """Add one line to the job's history and wake the pages that watch it; the line's id."""
@@ -239,13 +241,16 @@ class TrainingJob(models.Model):
         notify(self.channel)
         return event.pk
 
-    def announce(self, status: Status, message: str, **data: Any) -> None:
-        """Put a new status into the history and tell the team, with the change itself."""
+    def announce(self, status: Status, message: str, event: str = "", **data: Any) -> None:
+        """Put a new status into the history and tell the team, with the change itself.
+
+        `event` names what happened where the status alone does not.
+        """
         level = "error" if status == Status.FAILED else "info"
         event_id = self.say(message, level=level, kind="status", status=str(status), **data)
         tell(
             self.team,
-            f"training_job.{status}",
+            f"training_job.{event or status}",
             f"{self.name}: {message}",
             url=reverse("training:job", args=[self.pk]),
             key=f"training_job:{self.pk}:{event_id}",
@@ -254,7 +259,13 @@ class TrainingJob(models.Model):
         )
 
     def _move(
-        self, to: Status, message: str, *, only_from: Status | None = None, **facts: Any
+        self,
+        to: Status,
+        message: str,
+        *,
+        only_from: Status | None = None,
+        event: str = "",
+        **facts: Any,
     ) -> None:
         """One guarded UPDATE with its event, so that of several actors exactly one wins."""
         allowed_from = [status for status, targets in NEXT.items() if to in targets]
@@ -266,7 +277,7 @@ class TrainingJob(models.Model):
             )
             if updated:
                 code = facts.get("failure_code") or facts.get("pause_code")
-                self.announce(to, message, **({"code": str(code)} if code else {}))
+                self.announce(to, message, event, **({"code": str(code)} if code else {}))
         self.refresh_from_db()
         if not updated:
             raise JobMovedOn
