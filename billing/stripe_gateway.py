@@ -264,6 +264,12 @@ def portal_url(params: dict[str, Any]) -> str:
     return url
 
 
+def payment_metadata(payment_intent: str) -> dict[str, str]:
+    """What we wrote on the payment when it was opened."""
+    wire = _ask(lambda s: s.v1.payment_intents.retrieve(payment_intent))
+    return dict(wire.get("metadata") or {})
+
+
 def refund(refund_id: str) -> RefundFacts:
     return RefundFacts.read(_ask(lambda s: s.v1.refunds.retrieve(refund_id)))
 

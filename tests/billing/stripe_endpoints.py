@@ -285,6 +285,10 @@ def get_refund(world: World, call: Call, refund_id: str) -> Thing:
     return world.get("refund", refund_id)
 
 
+def get_payment(world: World, call: Call, payment_id: str) -> Thing:
+    return world.get("payment_intent", payment_id)
+
+
 def get_dispute(world: World, call: Call, dispute_id: str) -> Thing:
     return world.get("dispute", dispute_id)
 
@@ -556,6 +560,7 @@ ROUTES: list[tuple[str, str, tuple[str, str] | None, Endpoint]] = [
      ("billing_portal._session_create_params", "SessionCreateParams"), open_portal),
     ("POST", "/v1/refunds", ("_refund_create_params", "RefundCreateParams"), create_refund),
     ("GET", r"/v1/refunds/(\w+)", None, get_refund),
+    ("GET", r"/v1/payment_intents/(\w+)", None, get_payment),
     ("GET", r"/v1/disputes/(\w+)", None, get_dispute),
     ("GET", "/v1/subscriptions", None, list_subscriptions),
     ("GET", r"/v1/subscriptions/(\w+)", None, get_subscription),
