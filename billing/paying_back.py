@@ -7,7 +7,7 @@ from billing import budget as budgets
 from billing import credits, stripe_credit
 from billing import stripe_gateway as gateway
 from billing.alerts import alert
-from billing.models import TopUp
+from billing.models import LedgerEntry, TopUp
 from billing.stripe_errors import StripeMissing
 from billing.top_ups import settle
 from web.templatetags.ui import money
@@ -53,13 +53,18 @@ def give_again(payment_intent: str, amount_cents: int, *, cause: str, note: str)
     source, cents = f"{row.source}:kept:{cause}", min(amount_cents, row.amount_cents)
     with transaction.atomic():
         budgets.lock(row.team_id)
-        if not credits.was_taken_back(row.source, cause):
+        if not _was_taken(row, cause):
             return
         credits.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
         row.move(TopUp.Status.PAID)
     stripe_credit.ensure_stripe_grant(
         row.team, cents, name=note[:100], source=source, category="paid"
     )
+
+
+def _was_taken(row: TopUp, cause: str) -> bool:
+    taken = LedgerEntry.objects.filter(team=row.team, kind=LedgerEntry.Kind.TAKE_BACK)
+    return taken.filter(source__endswith=f":{cause}").exists()
 
 
 def _paid_by(payment_intent: str) -> TopUp | None:

@@ -81,6 +81,12 @@ def customer_of(team: Team) -> str:
     return row.customer_id or made.id
 
 
+def known_customer(team: Team) -> str:
+    """The team's customer id, "" while there is none."""
+    row = StripeCustomer.objects.filter(team=team).first()
+    return (row.customer_id if row else "") or ""
+
+
 def active_subscription(team: Team) -> Subscription | None:
     """The team's subscription while its plan counts."""
     rows = Subscription.objects.in_force().filter(team=team)
@@ -141,13 +147,16 @@ def _close_open_checkout(team: Team) -> None:
     if not row.checkout_id:
         return
     before = gateway.session(row.checkout_id)
-    if before.status == "complete" and before.subscription:
-        if gateway.subscription(before.subscription).status not in Subscription.OVER:
-            raise AlreadySubscribed(
-                "This team has just subscribed. Reload the page in a moment to see its plan."
-            )
     if before.status == "open":
         gateway.expire_session(row.checkout_id)
+    elif before.subscription and not _is_over(before.subscription):
+        raise AlreadySubscribed(
+            "This team has just subscribed. Reload the page in a moment to see its plan."
+        )
+
+
+def _is_over(subscription_id: str) -> bool:
+    return gateway.subscription(subscription_id).status in Subscription.OVER
 
 
 def return_addresses(team: Team) -> dict[str, str]:
@@ -247,6 +256,23 @@ def _update(subscription: Subscription, params: dict[str, Any], key: str) -> Sub
     gateway.update_subscription(subscription.stripe_id, params, key=key)
     # Fetched anew: a repeated request is answered with what was true the first time.
     return refresh_subscription(subscription.stripe_id) or subscription
+
+
+def follow_prices(subscription: Subscription) -> None:
+    """Move its metered lines to today's prices, and add meters that are new. Repeatable.
+
+    Called when a period has just begun, so that no period is billed at two prices.
+    """
+    sku_of = dict(Rate.objects.exclude(stripe_price_id="").values_list("stripe_price_id", "sku"))
+    has = {sku_of.get(price): item for price, item in subscription.metered_items.items()}
+    wanted = [price for price in metered_prices() if price not in subscription.metered_items]
+    changes = [
+        {"id": has[sku_of[price]], "price": price} if sku_of[price] in has else {"price": price}
+        for price in wanted
+    ]
+    if changes and subscription.is_in_force:
+        params = {"items": changes, "proration_behavior": "none"}
+        _update(subscription, params, f"prices:{subscription.stripe_id}:{'+'.join(wanted)}"[:255])
 
 
 def portal_url(team: Team, user: User) -> str:

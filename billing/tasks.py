@@ -41,3 +41,19 @@ def reconcile() -> None:
     from billing import reconciling
 
     reconciling.reconcile_all()
+
+
+@shared_task
+def process_webhooks() -> None:
+    """Carry out what Stripe told us."""
+    from billing.webhooks import processing
+
+    processing.process_due()
+
+
+@shared_task
+def sweep_webhooks() -> None:
+    """Fetch messages of Stripe's that never reached us."""
+    from billing.webhooks import inbox
+
+    inbox.sweep()

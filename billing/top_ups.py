@@ -23,6 +23,7 @@ from billing.stripe_facts import SessionFacts
 from billing.subscribing import customer_of, return_addresses, tax_params
 from web.errors import UserError
 
+
 class AnotherTopUp(UserError):
     code, status = "another_top_up", 409
     sentence = "This form was sent before with another amount. Reload the page and try again."

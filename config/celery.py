@@ -68,6 +68,12 @@ app.conf.update(
             "task": "billing.tasks.reconcile",
             "schedule": crontab(hour="4", minute="30"),
         },
+        "stripe-events": {
+            "task": "billing.tasks.process_webhooks",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "stripe-sweep": {"task": "billing.tasks.sweep_webhooks", "schedule": 3600.0},
         "imports": {
             "task": "projects.tasks.resume_imports",
             "schedule": 15.0,

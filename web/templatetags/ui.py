@@ -35,6 +35,10 @@ TONES = {
     "pending": "wait",
     "paused": "wait",
     "expired": "wait",
+    "paid": "good",
+    "trialing": "good",
+    "past_due": "bad",
+    "unpaid": "bad",
     "failed": "bad",
     "frozen": "bad",
 }
@@ -57,6 +61,15 @@ def exact_money(micro: int | None) -> str:
         return NOTHING
     dollars, rest = divmod(abs(micro), MICRO)
     return _signed(micro, f"{dollars:,}.{rest:06d}")
+
+
+@register.filter
+def cents(amount: int | None) -> str:
+    """Whole cents as an invoice prints them: 490000 → "$4,900.00"."""
+    if amount is None:
+        return NOTHING
+    dollars, rest = divmod(abs(amount), 100)
+    return _signed(amount, f"{dollars:,}.{rest:02d}")
 
 
 def _dollars(size: int, places: int) -> str:
