@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.models import User
-from billing import admin_outbox  # noqa: F401  (Registers its pages.)
+from billing import admin_outbox, admin_stripe  # noqa: F401  (They register their pages.)
 from billing.adjusting import adjust
 from billing.admin_rows import ReadOnly, Unchangeable
 from billing.models import (
@@ -25,7 +25,9 @@ from billing.rates import supersede
 
 @admin.register(Plan)
 class PlanAdmin(admin.ModelAdmin[Plan]):
-    list_display = ("code", "name", "monthly_cents", "concurrency", "order")
+    """A changed fee reaches Stripe with the next run of sync_stripe_catalog."""
+
+    list_display = ("code", "name", "monthly_cents", "concurrency", "is_offered", "order")
 
 
 @admin.register(Rate)

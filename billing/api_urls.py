@@ -3,8 +3,11 @@
 from django.urls import path
 
 from billing.api import SegmentsEndpoint, StatementEndpoint, UsageEndpoint
+from billing.api_plans import PlansEndpoint, SubscriptionEndpoint
 
 urlpatterns = [
+    path("plans", PlansEndpoint.as_view(), name="api-plans"),
+    path("subscription", SubscriptionEndpoint.as_view(), name="api-subscription"),
     path("usage", UsageEndpoint.as_view(), name="api-usage"),
     path("usage/segments", SegmentsEndpoint.as_view(), name="api-usage-segments"),
     path("statement", StatementEndpoint.as_view(), name="api-statement"),

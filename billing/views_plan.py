@@ -121,7 +121,7 @@ def top_up(request: SignedInRequest, slug: str) -> HttpResponse:
     require(request.user, team, "billing")
     form = TopUpForm(request.POST)
     if not form.is_valid():
-        raise BadForm(next(iter(form.errors.values()))[0], param="dollars")
+        raise BadForm(str(next(iter(form.errors.values()))[0]), param="dollars")
     request_id = form.cleaned_data["request_id"]
     return redirect(top_ups.open_top_up(team, request.user, form.cents(), request_id))
 

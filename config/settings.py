@@ -289,6 +289,7 @@ LOGGING = {
         name: {"level": "WARNING"}
         for name in (
             "httpx",
+            "stripe",
             "csp",
             "kombu",
             "celery.beat",

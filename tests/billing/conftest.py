@@ -6,8 +6,7 @@ import pytest
 
 from tests.billing.stripe_metering import Metered
 from tests.billing.stripe_server import KEY, StripeServer
-
-SECRET, THIN_SECRET = "whsec_test", "whsec_thin"
+from tests.billing.stripe_story import SECRET, THIN_SECRET, Story
 
 
 @pytest.fixture
@@ -28,3 +27,9 @@ def metered(db, stripe_server, monkeypatch) -> Metered:
     """Teams that are metered there; the library's own repeats do not wait."""
     monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_, **__: 0)
     return Metered(stripe_server, monkeypatch)
+
+
+@pytest.fixture
+def story(stripe_server, team, alice) -> Story:
+    """The team, its owner and its account at Stripe, with the catalog in place."""
+    return Story(stripe_server, team, alice)

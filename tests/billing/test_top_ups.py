@@ -1,0 +1,170 @@
+"""Prepaid credit: once per payment, whatever Stripe says how often and in which order."""
+
+import threading
+import uuid
+
+import pytest
+from django.db import connection
+
+from accounts.models import Notice
+from billing import credits
+from billing.models import LedgerEntry, OperatorAlert, TopUp, WebhookEvent
+from billing.top_ups import AnotherTopUp, open_top_up
+from billing.webhooks.processing import process_due
+from web.errors import NotAllowed
+
+pytestmark = pytest.mark.django_db
+DOLLAR = 1_000_000
+
+
+def grants_at_stripe(story):
+    return list(story.world.kind("billing.credit_grant").values())
+
+
+def test_nothing_is_granted_before_stripe_says_paid(story):
+    row = story.open_top_up()
+    assert credits.balance(story.team) == 0
+    story.world.pay(row.session_id)
+    assert credits.balance(story.team) == 0
+    story.deliver()
+    assert credits.balance(story.team) == 25 * DOLLAR
+
+
+@pytest.mark.parametrize(
+    "how", [{"times": 3}, {"backwards": True}, {"times": 3, "backwards": True}]
+)
+def test_one_payment_is_one_credit(story, how):
+    row = story.open_top_up()
+    story.world.pay(row.session_id, is_paid=False)
+    story.world.settle(row.session_id)  # A second event about the same payment.
+    story.deliver(**how)
+    row.refresh_from_db()
+    assert (row.status, credits.balance(story.team)) == ("paid", 25 * DOLLAR)
+    [grant] = grants_at_stripe(story)
+    assert grant["amount"]["monetary"]["value"] == 2_500
+    assert row.stripe_grant_id == grant["id"]
+
+
+def test_a_delayed_payment_counts_when_it_arrives(story):
+    row = story.open_top_up()
+    story.world.pay(row.session_id, is_paid=False)
+    story.deliver()
+    assert credits.balance(story.team) == 0
+    story.world.settle(row.session_id, succeeds=False)
+    story.deliver()
+    row.refresh_from_db()
+    assert (row.status, credits.balance(story.team)) == ("failed", 0)
+
+
+def test_an_expired_page_is_an_expired_top_up(story):
+    row = story.open_top_up()
+    from billing import stripe_gateway
+
+    stripe_gateway.expire_session(row.session_id)
+    story.deliver()
+    row.refresh_from_db()
+    assert row.status == "expired"
+
+
+def test_the_same_form_twice_is_one_page(story):
+    request_id = uuid.uuid4()
+    first = open_top_up(story.team, story.owner, 2_500, request_id)
+    assert open_top_up(story.team, story.owner, 2_500, request_id) == first
+    assert TopUp.objects.count() == 1
+    with pytest.raises(AnotherTopUp):
+        open_top_up(story.team, story.owner, 9_900, request_id)
+
+
+@pytest.mark.parametrize("fault", ["drop-after", "500-after", "500-before", "429"])
+def test_stripes_own_grant_is_made_once_whatever_fails(story, fault):
+    story.server.break_next("POST", "/v1/billing/credit_grants$", fault, times=2)
+    row = story.pay_top_up()
+    for _ in range(3):
+        WebhookEvent.objects.filter(status="waiting").update(next_at=row.created_at)
+        process_due()
+    row.refresh_from_db()
+    assert credits.balance(story.team) == 25 * DOLLAR
+    assert len(grants_at_stripe(story)) == 1
+    assert row.stripe_grant_id
+
+
+@pytest.mark.parametrize("how", [{"times": 3}, {"backwards": True}])
+def test_a_refund_takes_the_credit_back_once(story, how):
+    row = story.open_top_up()
+    session = story.world.pay(row.session_id)
+    story.world.refund(session["payment_intent"])
+    story.deliver(**how)
+    row.refresh_from_db()
+    assert (row.status, credits.balance(story.team)) == ("refunded", 0)
+    assert LedgerEntry.objects.filter(kind="take_back").count() <= 1
+    assert [grant["_left"] for grant in grants_at_stripe(story) if not grant["voided_at"]] == []
+
+
+def test_a_part_refund_takes_a_part_and_asks_for_the_rest(story):
+    row = story.pay_top_up()
+    story.world.refund(row.payment_intent, 1_000)
+    story.deliver(times=2)
+    assert credits.balance(story.team) == 15 * DOLLAR
+    row.refresh_from_db()
+    assert row.status == "paid"
+    assert OperatorAlert.objects.filter(key__startswith="part-refund:").count() == 1
+
+
+def test_a_refund_that_fails_gives_the_credit_again(story):
+    row = story.pay_top_up()
+    refund = story.world.refund(row.payment_intent)
+    story.deliver()
+    assert credits.balance(story.team) == 0
+    refund["status"] = "failed"
+    story.world.happened("refund.failed", refund)
+    story.deliver(times=2)
+    assert credits.balance(story.team) == 25 * DOLLAR
+
+
+def test_a_dispute_holds_the_credit_until_it_is_won(story):
+    row = story.pay_top_up()
+    dispute = story.world.dispute(row.payment_intent)
+    story.deliver(times=2)
+    assert credits.balance(story.team) == 0
+    assert OperatorAlert.objects.filter(key=f"dispute:{dispute['id']}").exists()
+    story.world.close_dispute(dispute["id"], "won")
+    story.deliver(times=2)
+    assert credits.balance(story.team) == 25 * DOLLAR
+
+
+def test_a_lost_dispute_changes_nothing_more(story):
+    row = story.pay_top_up()
+    dispute = story.world.dispute(row.payment_intent)
+    story.world.close_dispute(dispute["id"], "lost")
+    story.deliver(times=2, backwards=True)
+    assert credits.balance(story.team) == 0
+    assert Notice.objects.filter(event="credit.taken_back").count() == 1
+
+
+def test_only_the_billing_permission_may_top_up(story, bob, vera, mallory):
+    for person in (bob, vera, mallory):
+        with pytest.raises(NotAllowed):
+            open_top_up(story.team, person, 2_500, uuid.uuid4())
+    assert not TopUp.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_four_workers_carry_out_one_payment_once(story):
+    row = story.open_top_up()
+    story.world.pay(row.session_id, is_paid=False)
+    story.world.settle(row.session_id)
+    for event in story.world.events:
+        assert story.post(event) == 200
+
+    def work():
+        process_due()
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    row.refresh_from_db()
+    assert (row.status, credits.balance(story.team)) == ("paid", 25 * DOLLAR)
+    assert len(grants_at_stripe(story)) == 1
