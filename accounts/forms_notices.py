@@ -4,8 +4,10 @@ from typing import Any
 
 from django import forms
 
+from accounts.errors import UnusableUrl
 from accounts.events import deliverable
 from accounts.models import EmailWish, Group
+from accounts.webhooks.addresses import checked_url
 
 
 class WishesForm(forms.Form):
@@ -34,3 +36,10 @@ class EndpointForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one event."},
     )
+
+    def clean_url(self) -> str:
+        """Beside the field, rather than as a page of its own."""
+        try:
+            return checked_url(self.cleaned_data["url"])
+        except UnusableUrl as problem:
+            raise forms.ValidationError(problem.sentence) from None

@@ -75,6 +75,16 @@ def test_the_official_client_verifies_and_reads_what_arrives(team, endpoint, rec
         assert headers["content-type"] == "application/json"
 
 
+def test_a_real_job_is_told_in_both_forms_under_its_own_id(job, alice, receiver):
+    events = ["training_job.cancelled", "fine_tuning.job.cancelled"]
+    endpoint, secret = endpoints.create(job.team, alice, url=receiver.url, events=events)
+    job.cancel()
+    fan_out_due()
+    assert deliver_due() == 2
+    assert {json.loads(body)["data"]["id"] for _, body in receiver.got} == {str(job.pk)}
+    assert {unwrap(secret, got).type for got in receiver.got} == set(events)
+
+
 def test_another_secret_or_a_changed_body_does_not_verify(team, endpoint, receiver):
     succeed(team)
     deliver_due()

@@ -254,7 +254,7 @@ class TrainingJob(models.Model):
             f"{self.name}: {message}",
             url=reverse("training:job", args=[self.pk]),
             key=f"training_job:{self.pk}:{event_id}",
-            data={"job": str(self.pk), "name": self.name, "status": str(status)} | data,
+            data={"id": str(self.pk), "name": self.name, "status": str(status)} | data,
             about=self.launched_by,
         )
 
