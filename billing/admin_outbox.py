@@ -22,8 +22,8 @@ from billing.stripe_errors import StripeFailure
 @admin.register(StripeOutbox)
 class StripeOutboxAdmin(ReadOnly):
     list_display = (
-        "identifier", "team", "kind", "value", "dollars", "stamped", "status", "via", "tries",
-        "trouble", "sent_at",
+        "status", "team", "meter", "value", "dollars", "stamped", "tries", "trouble", "via",
+        "sent_at", "identifier",
     )  # fmt: skip
     list_filter = ("status", "kind", "via", "meter")
     list_select_related = ("team",)
@@ -58,17 +58,21 @@ class StripeOutboxAdmin(ReadOnly):
 @admin.register(Reconciliation)
 class ReconciliationAdmin(ReadOnly):
     list_display = (
-        "team", "meter", "scope", "starts_at", "ends_at", "invoice", "ours", "theirs", "difference",
-        "state", "checked_at", "behind",
+        "state", "team", "meter", "scope", "starts_at", "ours", "stripes", "difference", "behind",
+        "invoice", "checked_at",
     )  # fmt: skip
     list_filter = ("state", "scope", "meter")
     list_select_related = ("team",)
     search_fields = ("team__name", "team__slug", "invoice")
     ordering = ("state", "-found_at")
-    actions = ("check_again", "resend_rows")
+    actions = ("check_again", "resend_rows", "carry_cents")
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("billing.change_stripeoutbox")
+
+    @admin.display(description="Stripe's", ordering="theirs")
+    def stripes(self, row: Reconciliation) -> int:
+        return row.theirs
 
     @admin.display(description="Difference")
     def difference(self, row: Reconciliation) -> str:
@@ -106,6 +110,20 @@ class ReconciliationAdmin(ReadOnly):
     def resend_rows(self, request: HttpRequest, rows: QuerySet[Reconciliation]) -> None:
         for row in rows.select_related("team"):
             _resend_all(self, request, reconciling.rows_behind(row))
+
+    @admin.action(
+        description="Put the differing cents of a line on the next invoice", permissions=["resend"]
+    )
+    def carry_cents(self, request: HttpRequest, rows: QuerySet[Reconciliation]) -> None:
+        assert isinstance(request.user, User)
+        for row in rows.select_related("team"):
+            try:
+                made = reconciling.carry(row, by=request.user)
+            except reconciling.CannotCarry as problem:
+                self.message_user(request, str(problem), messages.WARNING)
+                continue
+            text = f"{_dollars(made.amount_micro)} goes on the next invoice of {row.team}."
+            self.message_user(request, text)
 
 
 @admin.register(Reported)

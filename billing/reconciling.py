@@ -11,18 +11,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.utils.timezone import now
 
-from accounts.models import Team
+from accounts import audit
+from accounts.models import Team, User
+from billing import budget as budgets
 from billing import stripe_gateway
 from billing.alerts import alert
 from billing.models import Rate, Reconciliation, StripeOutbox
-from billing.money import whole_cents
+from billing.money import MICRO_PER_CENT, whole_cents
+from billing.outbox.lanes import Lane, add_settlement
 from billing.outbox.missing import missing_facts
 from billing.outbox.sending import SETTLES_IN, meter_id
+from billing.outbox.subscribed import service_of
 from billing.stripe_errors import StripeFailure
 from billing.stripe_facts import InvoiceFacts, LineFacts
+from web.errors import UserError
 
 log = logging.getLogger(__name__)
 Scope, State = Reconciliation.Scope, Reconciliation.State
@@ -31,6 +37,10 @@ HOUR = timedelta(hours=1)
 MINUTES = 60
 LOOKS_BACK = timedelta(days=3)  # What is older was compared before, and again with its invoice.
 TOLERATED_CENTS = 1  # Stripe rounds each line once, and so do we.
+
+
+class CannotCarry(UserError):
+    code, status = "cannot_carry", 409
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,26 @@ def check_again(row: Reconciliation) -> int:
     if row.scope == Scope.HOUR:
         return _record_all(_hours(row.team, row.starts_at, row.ends_at)) or _settle(row)
     return _record_all(_lines(row.team, stripe_gateway.invoice(row.invoice)))
+
+
+@transaction.atomic
+def carry(row: Reconciliation, *, by: User) -> StripeOutbox:
+    """Put the cents by which a line differs on the team's next invoice, once.
+
+    Our ledger stays: it holds what is owed. Raises CannotCarry where that is not possible.
+    """
+    budgets.lock(row.team_id)
+    row.refresh_from_db()
+    service = service_of(row.team_id)
+    if row.scope != Scope.AMOUNT or row.state != State.OPEN:
+        raise CannotCarry(f"{row} is not an open difference in the cents of an invoice line.")
+    if service is None or not service.bills(now()):
+        raise CannotCarry(f"{row.team} has no subscription that would make a next invoice.")
+    lane = Lane(row.team_id, row.meter, service, service.window(now()))
+    made = add_settlement(lane, row, row.drift * MICRO_PER_CENT)
+    Reconciliation.objects.filter(pk=row.pk).update(state=State.CARRIED)
+    audit.record(row.team, by, "reconciliation.carried", str(row), cents=row.drift)
+    return made
 
 
 def rows_behind(row: Reconciliation) -> QuerySet[StripeOutbox]:
@@ -228,6 +258,8 @@ def _record(figures: Figures) -> bool:
     }
     known = Reconciliation.objects.filter(**place)
     if figures.ours == figures.theirs and not known.exists():
+        return False
+    if known.filter(state=State.CARRIED, ours=figures.ours, theirs=figures.theirs).exists():
         return False
     state = State.SETTLED if figures.agree else State.OPEN
     row, _ = Reconciliation.objects.update_or_create(

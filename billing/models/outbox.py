@@ -41,11 +41,11 @@ class StripeOutbox(models.Model):
         MONEY = "money"  # Given back or charged after that: a line of the next invoice.
 
     class Status(models.TextChoices):
-        LOCAL = "local", "billed on our ledger alone"
-        PENDING = "pending", "certainly not delivered yet"
-        UNKNOWN = "unknown", "tried, outcome unknown"
+        LOCAL = "local"  # Billed on our ledger alone.
+        PENDING = "pending"  # Certainly not delivered yet.
+        UNKNOWN = "unknown"  # Tried; it may have been delivered.
         SENT = "sent"
-        DEAD = "dead", "refused by Stripe"
+        DEAD = "dead"  # Refused by Stripe, or accepted and then lost.
 
     class Via(models.TextChoices):
         EVENT = "event", "meter event"
@@ -60,6 +60,9 @@ class StripeOutbox(models.Model):
     event_name = models.CharField(max_length=100, blank=True)  # The meter's name at Stripe.
     kind = models.CharField(max_length=10, choices=Kind.choices)
     entry = models.ForeignKey(LedgerEntry, models.PROTECT, null=True, related_name="+")
+    settles = models.OneToOneField(
+        "billing.Reconciliation", models.PROTECT, null=True, related_name="settled_by"
+    )  # The difference of an earlier invoice that this amount makes good.
     seq = models.PositiveIntegerField()  # 1, 2, 3 … per team and meter.
     identifier = models.CharField(max_length=90, unique=True)  # Stripe takes 100.
     minute = models.BigIntegerField(null=True)  # Minutes since 1970: this row's alone.
@@ -95,7 +98,8 @@ class StripeOutbox(models.Model):
                 name="billing_outbox_sign_by_kind",
                 condition=Q(kind="usage", value__gt=0, minute__isnull=False)
                 | Q(kind="correction", value__lt=0, minute__isnull=False, entry__isnull=False)
-                | Q(kind="money", value=0, minute=None, via="item", entry__isnull=False),
+                | Q(kind="money", value=0, minute=None, via="item")
+                & (Q(entry__isnull=False) | Q(settles__isnull=False)),
             ),
             models.CheckConstraint(
                 name="billing_outbox_local_without_subscription",
@@ -235,14 +239,15 @@ class Reconciliation(models.Model):
     """One place where our figures and Stripe's differ, or did."""
 
     class Scope(models.TextChoices):
-        HOUR = "hour", "an hour of a meter"
-        QUANTITY = "quantity", "an invoice line's quantity"
-        AMOUNT = "amount", "an invoice line's cents"
-        MISSING = "missing", "usage that the outbox passed over"
+        HOUR = "hour"  # Units of a meter in an hour.
+        QUANTITY = "quantity", "line: units"
+        AMOUNT = "amount", "line: cents"
+        MISSING = "missing", "passed over"  # Usage that the builder did not take in.
 
     class State(models.TextChoices):
         OPEN = "open"
-        SETTLED = "settled", "the figures agree now"
+        SETTLED = "settled"  # The figures agree now.
+        CARRIED = "carried"  # Put on the next invoice.
 
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     meter = models.CharField(max_length=60)
@@ -264,8 +269,8 @@ class Reconciliation(models.Model):
                 fields=["team", "meter", "scope", "starts_at", "invoice"],
             ),
             models.CheckConstraint(
-                name="billing_reconciliation_settled_iff_equal",
-                condition=Q(state="settled") | ~Q(ours=F("theirs")),
+                name="billing_reconciliation_open_differs",
+                condition=~Q(state="open") | ~Q(ours=F("theirs")),
             ),
         ]
         indexes = [models.Index(name="billing_reconciliation_open", fields=["state", "-found_at"])]

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.timezone import now
 
 from billing.models import StripeOutbox
@@ -21,7 +21,7 @@ from billing.models import StripeOutbox
 Status, Via = StripeOutbox.Status, StripeOutbox.Via
 
 CLAIM = timedelta(minutes=4)  # Stripe's client gives up after 1.5 minutes, its retries included.
-LOOKS = 50  # Due rows looked at per claim; those of a busy meter are passed over.
+LOOKS = 50  # Due rows looked at per claim; others may take them at the same moment.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(minutes=30)
 
 
@@ -37,7 +37,10 @@ class Claim:
 
 def claim(team_id: UUID | None = None) -> Claim | None:
     """Claim the next due row; None when there is none that is not another sender's."""
-    due = StripeOutbox.objects.due(now())
+    calling = StripeOutbox.objects.filter(
+        team_id=OuterRef("team_id"), meter=OuterRef("meter"), claimed_until__gt=now()
+    )
+    due = StripeOutbox.objects.due(now()).filter(~Exists(calling))
     if team_id is not None:
         due = due.filter(team_id=team_id)
     for pk in due.order_by("next_at", "pk").values_list("pk", flat=True)[:LOOKS]:

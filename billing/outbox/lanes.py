@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Max
 
-from billing.models import LedgerEntry, Reported, StripeOutbox
+from billing.models import LedgerEntry, Reconciliation, Reported, StripeOutbox
 from billing.outbox.service import Service, Window
 
 Kind, Status = StripeOutbox.Kind, StripeOutbox.Status
@@ -79,6 +79,13 @@ def add_money(lane: Lane, amount_micro: int, entry: LedgerEntry) -> StripeOutbox
     """An amount for the next invoice: what no event can change any more."""
     return _create(
         lane, kind=Kind.MONEY, via=StripeOutbox.Via.ITEM, amount_micro=amount_micro, entry=entry
+    )
+
+
+def add_settlement(lane: Lane, drift: Reconciliation, amount_micro: int) -> StripeOutbox:
+    """An amount for the next invoice that makes good what an earlier one got wrong."""
+    return _create(
+        lane, kind=Kind.MONEY, via=StripeOutbox.Via.ITEM, amount_micro=amount_micro, settles=drift
     )
 
 

@@ -141,6 +141,8 @@ def item_params(row: StripeOutbox) -> dict[str, Any]:
 def _description(row: StripeOutbox) -> str:
     if row.entry is not None:
         return f"{row.entry.get_kind_display().capitalize()}: {row.entry.note}"[:200]
+    if row.settles is not None:
+        return f"Correction of {row.meter} on invoice {row.settles.invoice}"
     return f"{row.meter}: {row.value} used by {row.happened_at:%Y-%m-%d %H:%M} UTC, billed late"
 
 

@@ -32,6 +32,10 @@ class Service:
     event_names: dict[str, str]  # The meters of its items: SKU → event name at Stripe.
     is_decided: bool = True  # False until the first payment came or is given up.
 
+    def bills(self, moment: datetime) -> bool:
+        """Whether there will be another invoice."""
+        return self.is_decided and self.window(moment) is not None
+
     def window(self, moment: datetime) -> Window | None:
         """The stretch that holds this moment; None when the subscription does not cover it."""
         if moment < self.started_at or (self.ended_at and moment >= self.ended_at):

@@ -228,3 +228,35 @@ def test_usage_without_a_line_on_the_invoice_is_a_difference(team, run, metered)
     metered.world.get("invoice", invoice_id)["lines"]["data"].clear()
     assert reconcile(team, invoice_id) == 1
     assert drifts(invoice=invoice_id) == [("quantity", 7, 0)]
+
+
+def test_the_cents_of_a_line_are_made_good_on_the_next_invoice_once(team, alice, run, metered):
+    stripe_id = metered.subscribe(team)
+    metered.wait(hours=1)
+    use(run, 7_777_000, metered.now())
+    report()
+    lose(metered)
+    invoice_id = metered.close_period(stripe_id)
+    metered.world.finalize(invoice_id)
+    metered.read(team, stripe_id)
+    reconcile(team, invoice_id)
+    quantity, amount = Reconciliation.objects.filter(invoice=invoice_id)
+    assert reconciling.carry(amount, by=alice).amount_micro == 160_000
+    for row in (quantity, amount):
+        with pytest.raises(reconciling.CannotCarry):
+            reconciling.carry(row, by=alice)
+    flush()
+    assert metered.charged_cents() == 16
+    assert reconciling.check_again(amount) == 1  # The quantity: an invoice never changes again.
+    amount.refresh_from_db()
+    assert amount.state == "carried"
+
+
+def test_without_a_next_invoice_nothing_is_put_on_it(team, alice, metered):
+    moment = metered.now()
+    row = Reconciliation.objects.create(
+        team=team, meter="cpu", scope="amount", starts_at=moment, ends_at=moment, ours=2, theirs=0,
+        invoice="in_1",
+    )  # fmt: skip
+    with pytest.raises(reconciling.CannotCarry, match="no subscription"):
+        reconciling.carry(row, by=alice)
