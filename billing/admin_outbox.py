@@ -64,7 +64,7 @@ class ReconciliationAdmin(ReadOnly):
     list_filter = ("state", "scope", "meter")
     list_select_related = ("team",)
     search_fields = ("team__name", "team__slug", "invoice")
-    ordering = ("state", "-found_at")
+    ordering = ("-found_at",)
     actions = ("check_again", "resend_rows", "carry_cents")
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
