@@ -28,8 +28,7 @@ from transformers import AutoModelForSequenceClassification
 from engine import catalog, loading, sample_tickets
 from engine.batching import batches_by_length, epoch_steps
 from engine.device import prepare_device
-from engine.examples import Examples
-from engine.network import TextClassifierNetwork, VocabularyTrim
+from engine.network import TextNetwork, VocabularyTrim
 from engine.spec import TextSpec
 from engine.tokenised import TokenisedRows, tokenise
 
@@ -72,7 +71,7 @@ def padded_to(rows: TokenisedRows, chosen: np.ndarray, tokens: int):
 
 
 def engine_loop(folder: Path, rows: TokenisedRows) -> None:
-    network = TextClassifierNetwork(loading.load_encoder(folder), LABELS).train()
+    network = TextNetwork(loading.load_encoder(folder), LABELS).train()
     VocabularyTrim(network.encoder, np.unique(np.concatenate(rows.ids)).tolist())
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-4, fused=True)
     for step in epoch_steps(rows.lengths, 512, seed=0, epoch=0):
@@ -122,8 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     texts = read_texts(options)
     folder = loading.locate(catalog.find("all-MiniLM-L6-v2"))
-    examples = Examples([], texts, [0] * len(texts), [], None, [])
-    rows = tokenise(loading.load_tokenizer(folder), examples, PADDED_TOKENS)
+    rows = tokenise(loading.load_tokenizer(folder), texts, PADDED_TOKENS)
     spec = TextSpec(data="-", text_columns=["t"], target_column="l", output="-", work="-")
     speeds: dict[str, list[float]] = {}
     for _ in range(options.rounds):

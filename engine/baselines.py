@@ -1,17 +1,23 @@
 """What tuning must beat: the commonest label, words with a linear model, a frozen encoder."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from engine.metrics import Floats, Ints
 
 # Baselines see at most this many training rows, so that they never cost more than the training.
 MOST_ROWS = 20_000
 MOST_WORDS = 20_000
+PROBE_STRENGTH = 10.0  # C of the logistic regression on unit-length embeddings.
+FEW_ROWS = 600
+STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -22,15 +28,20 @@ class Probe:
     bias: npt.NDArray[np.float32]
     rows: int  # Training rows it has seen.
 
-    def probabilities(self, embeddings: npt.NDArray[np.float32]) -> Floats:
-        logits = embeddings.astype(np.float64) @ self.weights.T.astype(np.float64) + self.bias
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Floats = exponents / exponents.sum(axis=1, keepdims=True)
-        return shares
+    def outputs(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(rows, labels), before any softmax or sigmoid."""
+        logits: npt.NDArray[np.float32] = embeddings @ self.weights.T + self.bias
+        return logits
 
 
-def fit_probe(embeddings: npt.NDArray[np.float32], labels: Ints, label_count: int) -> Probe:
-    model = LogisticRegression(C=10.0, max_iter=300, tol=1e-3).fit(embeddings, labels)
+def fit_probe(
+    embeddings: npt.NDArray[np.float32],
+    labels: Ints,
+    label_count: int,
+    class_weight: str | None = None,
+) -> Probe:
+    model = _logistic(class_weight).set_params(C=_strength(embeddings, labels, class_weight))
+    model.fit(embeddings, labels)
     weights = np.zeros((label_count, embeddings.shape[1]), dtype=np.float32)
     # A label the sample does not have loses, yet fine-tuning can still learn it from here.
     bias = np.full(label_count, model.intercept_.min() - 3, dtype=np.float32)
@@ -43,6 +54,27 @@ def fit_probe(embeddings: npt.NDArray[np.float32], labels: Ints, label_count: in
     return Probe(weights, bias, rows=len(labels))
 
 
+def _logistic(class_weight: str | None) -> LogisticRegression:
+    return LogisticRegression(C=PROBE_STRENGTH, max_iter=300, tol=1e-3, class_weight=class_weight)
+
+
+def _strength(embeddings: npt.NDArray[np.float32], labels: Ints, class_weight: str | None) -> float:
+    """How far the weights may go: a fixed strength, chosen by cross-validation with few rows,
+    where the right one varies most and trying costs nothing."""
+    counts = np.bincount(labels)
+    fewest = int(counts[counts > 0].min())
+    if len(labels) > FEW_ROWS or fewest < 3:
+        return PROBE_STRENGTH
+    folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=0)
+    scores = {
+        strength: cross_val_score(
+            _logistic(class_weight).set_params(C=strength), embeddings, labels, cv=folds
+        ).mean()
+        for strength in STRENGTHS
+    }
+    return max(STRENGTHS, key=lambda strength: (round(scores[strength], 6), -strength))
+
+
 def majority_probabilities(train_labels: Ints, rows: int, label_count: int) -> Floats:
     """Always the label frequencies of the training rows: the commonest label wins every row."""
     counts = np.bincount(train_labels, minlength=label_count)
@@ -53,14 +85,42 @@ def tfidf_probabilities(
     train_texts: list[str], train_labels: Ints, test_texts: list[str], label_count: int
 ) -> Floats:
     """TF-IDF of words and word pairs with multinomial logistic regression."""
+    features, asked = tfidf_features(train_texts, test_texts)
+    model = LogisticRegression(C=10.0, max_iter=100, tol=1e-3).fit(features, train_labels)
+    probabilities = np.zeros((len(test_texts), label_count))
+    probabilities[:, model.classes_] = model.predict_proba(asked)
+    return probabilities
+
+
+def tfidf_tags(
+    train_texts: list[str], present: npt.NDArray[np.bool_], test_texts: list[str]
+) -> Floats:
+    """The same words with one logistic regression for each label of `present` (rows, labels)."""
+    features, asked = tfidf_features(train_texts, test_texts)
+    probabilities = np.zeros((len(test_texts), present.shape[1]))
+    for label in range(present.shape[1]):
+        truth = present[:, label]
+        if truth.all() or not truth.any():
+            probabilities[:, label] = truth.all()
+            continue
+        model = LogisticRegression(C=10.0, max_iter=100, tol=1e-3).fit(features, truth)
+        probabilities[:, label] = model.predict_proba(asked)[:, 1]
+    return probabilities
+
+
+def tfidf_features(train_texts: list[str], test_texts: list[str]) -> tuple[Any, Any]:
+    """TF-IDF of words and word pairs, fitted on the first texts: two sparse matrices."""
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_WORDS, token_pattern=r"(?u)\b\w+\b"
     )
-    features = vectorizer.fit_transform(train_texts)
-    model = LogisticRegression(C=10.0, max_iter=100, tol=1e-3).fit(features, train_labels)
-    probabilities = np.zeros((len(test_texts), label_count))
-    probabilities[:, model.classes_] = model.predict_proba(vectorizer.transform(test_texts))
-    return probabilities
+    return vectorizer.fit_transform(train_texts), vectorizer.transform(test_texts)
+
+
+def sign_test(better: int, worse: int) -> float:
+    """How likely chance alone gives so many more `worse`; 1 where there are not more."""
+    if worse <= better:
+        return 1.0
+    return float(binomtest(better, better + worse, 0.5).pvalue)
 
 
 def sample_rows(rows: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:

@@ -37,6 +37,7 @@ class TrainingState:
     loss_steps: int = 0
     rows_seen: int = 0
     seconds: float = 0.0  # Spent in training, over all attempts.
+    halvings: int = 0  # Batches are computed in 2^n pieces.
 
 
 @dataclass(frozen=True)

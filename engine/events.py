@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from engine.errors import ErrorCode, Fault
 
 PhaseName = Literal[
-    "loading", "downloading", "preparing", "training", "exporting", "evaluating", "saving"
+    "loading",
+    "downloading",
+    "preparing",
+    "training",
+    "cross-validating",
+    "exporting",
+    "evaluating",
+    "saving",
 ]
 PROGRESS_INTERVAL_SECONDS = 0.5
 

@@ -1,6 +1,6 @@
 """Reads labelled texts from Parquet: types to text, useless rows skipped and counted."""
 
-from collections import Counter
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,25 +8,31 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine import targets as targets_reading
 from engine.errors import BadTrainingData
 from engine.spec import TextSpec
+from engine.targets import Truth
 
 TEXT_SEPARATOR = "\n"
 FEWEST_ROWS = 10
 MOST_ROWS = 5_000_000
-MOST_LABELS = 1000
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Usable rows. `rows` are their numbers in the file, from 0; `labels` index `label_names`."""
+    """Usable rows. `rows` are their numbers in the file, from 0; `strata` groups of like rows, of
+    which each part of the split gets its share."""
 
     rows: list[int]
     texts: list[str]
-    labels: list[int]
-    label_names: list[str]
+    truth: Truth
+    strata: list[int]
     split_values: list[str | None] | None
     warnings: list[str]
+
+    @property
+    def label_names(self) -> list[str]:
+        return self.truth.names
 
 
 def read_examples(spec: TextSpec) -> Examples:
@@ -38,21 +44,22 @@ def read_examples(spec: TextSpec) -> Examples:
     texts = joined_texts(table, spec.text_columns)
     targets = as_strings(table, spec.target_column)
     kept = [row for row, text in enumerate(texts) if text and targets[row]]
-    names = [target for target in targets if target]
-    _refuse_unlearnable(spec, Counter(targets[row] for row in kept), rows=len(kept))
-    label_names = sorted({str(targets[row]) for row in kept})
-    index_of = {name: index for index, name in enumerate(label_names)}
-    split_values = as_strings(table, spec.split.column) if spec.split.column else None
-    warnings = _skipped_rows(spec, texts, missing_targets=len(targets) - len(names))
-    labels = [index_of[str(targets[row])] for row in kept]
+    missing = sum(not target for target in targets)
+    warnings = _skipped_rows(spec, texts, missing_targets=missing)
+    if spec.task == "text-regression":
+        kept, unreadable = targets_reading.only_numbers(targets, kept, spec.target_column)
+        warnings += unreadable
+    _refuse_too_few(spec, len(kept))
+    truth = targets_reading.read([str(targets[row]) for row in kept], spec)
     kept_texts = [texts[row] for row in kept]
+    split_values = as_strings(table, spec.split.column) if spec.split.column else None
     return Examples(
         rows=kept,
         texts=kept_texts,
-        labels=labels,
-        label_names=label_names,
+        truth=truth,
+        strata=truth.strata(),
         split_values=[split_values[row] for row in kept] if split_values else None,
-        warnings=warnings + _doubtful_labels(kept_texts, labels, label_names),
+        warnings=warnings + truth.notes + _contradictions(kept_texts, truth),
     )
 
 
@@ -85,6 +92,8 @@ def as_strings(table: pa.Table, column: str) -> list[str | None]:
 
 
 def _as_string(value: Any) -> str | None:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False, default=str)
     if value is None or value != value:
         return None
     if isinstance(value, float) and value.is_integer():
@@ -100,27 +109,12 @@ def joined_texts(table: pa.Table, columns: list[str]) -> list[str]:
     return [TEXT_SEPARATOR.join(part for part in row if part) for row in zip(*parts, strict=True)]
 
 
-def _refuse_unlearnable(spec: TextSpec, counts: Counter[str | None], *, rows: int) -> None:
-    target = spec.target_column
+def _refuse_too_few(spec: TextSpec, rows: int) -> None:
     if rows < FEWEST_ROWS:
         raise BadTrainingData(
             "too_few_rows",
-            f"Only {rows} rows have both text and a label; at least {FEWEST_ROWS} are needed."
-            f" Check that {', '.join(spec.text_columns)} and {target} are the right columns.",
-        )
-    if len(counts) < 2:
-        (only,) = counts
-        raise BadTrainingData(
-            "too_few_labels",
-            f"Every row has the same label, {only!r}, in column {target!r}."
-            " A classifier needs at least two labels to choose between.",
-        )
-    if max(counts.values()) < 2 or len(counts) > min(MOST_LABELS, rows // 2):
-        raise BadTrainingData(
-            "too_many_labels",
-            f"Column {target!r} has {len(counts):,} different labels in {rows:,} rows; at most"
-            f" {MOST_LABELS:,}, with several rows each, can be learnt."
-            " Is it an identifier or free text? Choose another target column.",
+            f"Only {rows} rows have both text and a label; at least {FEWEST_ROWS} are needed. Check"
+            f" that {', '.join(spec.text_columns)} and {spec.target_column} are the right columns.",
         )
 
 
@@ -134,19 +128,13 @@ def _skipped_rows(spec: TextSpec, texts: list[str], *, missing_targets: int) -> 
     return warnings
 
 
-def _doubtful_labels(texts: list[str], labels: list[int], names: list[str]) -> list[str]:
-    warnings = []
-    rare = [names[label] for label, count in Counter(labels).items() if count < 3]
-    if rare:
-        shown = ", ".join(sorted(rare)[:5]) + (" …" if len(rare) > 5 else "")
-        warnings.append(
-            f"{len(rare):,} labels have fewer than 3 rows ({shown}): they will hardly be learnt"
-            " and cannot be tested. Add rows or merge them into others."
-        )
-    labels_of: dict[str, set[int]] = {}
-    for text, label in zip(texts, labels, strict=True):
-        labels_of.setdefault(text, set()).add(label)
-    torn = sum(len(found) > 1 for found in labels_of.values())
-    if torn:
-        warnings.append(f"{torn:,} texts appear with different labels: one of them must be wrong.")
-    return warnings
+def _contradictions(texts: list[str], truth: Truth) -> list[str]:
+    if truth.kind == "number":
+        return []
+    answers_to: dict[str, set[bytes]] = {}
+    for text, answer in zip(texts, truth.values, strict=True):
+        answers_to.setdefault(text, set()).add(answer.tobytes())
+    torn = sum(len(found) > 1 for found in answers_to.values())
+    if not torn:
+        return []
+    return [f"{torn:,} texts appear with different labels: one of them must be wrong."]

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +21,34 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from engine.batching import batches_by_length
 from engine.errors import BrokenExport
-from engine.network import TextClassifierNetwork
+from engine.network import TextNetwork
 
 FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 LARGEST_FLOAT_DIFFERENCE = 1e-2
-LARGEST_ACCURACY_LOSS = 0.01
+LARGEST_QUALITY_LOSS = 0.01
 SMALLEST_AGREEMENT = 0.97
 BATCH_TOKENS = 1024
 OPSET = 18
-Logits = npt.NDArray[np.float32]
+Outputs = npt.NDArray[np.float32]
+
+
+class Judge(Protocol):
+    """What makes two files' outputs the same answers, and how good answers are."""
+
+    def agreement(self, one: Outputs, other: Outputs) -> float:
+        """Share of equal answers."""
+
+    def quality(self, outputs: Outputs, rows: npt.NDArray[np.int64]) -> float:
+        """One number in shares, higher is better: accuracy, micro F1 or R²."""
 
 
 @dataclass(frozen=True)
 class HeldOutRows:
-    """Rows never trained on, for comparing files: token ids and label numbers."""
+    """Rows never trained on, for comparing files: token ids, and what the judge knows them by."""
 
     encoded: list[list[int]]
-    labels: list[int]
+    rows: npt.NDArray[np.int64]
+    judge: Judge
 
 
 @dataclass(frozen=True)
@@ -47,14 +58,12 @@ class Parity:
     rows: int
     largest_logit_difference: float
     label_agreement: float
-    accuracy_delta: float  # File minus torch, in shares: -0.01 is one point worse.
+    accuracy_delta: float  # Quality of the file minus torch's, in shares: -0.01 is a point worse.
     accepted: bool
     reason: str
 
 
-def export(
-    network: TextClassifierNetwork, folder: Path, rows: HeldOutRows
-) -> tuple[str, dict[str, Any]]:
+def export(network: TextNetwork, folder: Path, rows: HeldOutRows) -> tuple[str, dict[str, Any]]:
     """Write both files; returns the name of the one to serve and the parity of each."""
     reference = torch_logits(network, rows.encoded)
     float_parity = _export_float(network, folder / FLOAT_FILE, rows, reference)
@@ -66,7 +75,7 @@ def export(
 
 
 def _export_float(
-    network: TextClassifierNetwork, path: Path, rows: HeldOutRows, reference: Logits
+    network: TextNetwork, path: Path, rows: HeldOutRows, reference: Outputs
 ) -> Parity:
     """The tracing exporter first: its graph fuses better and answers quicker. Then the newer."""
     problem = "no exporter ran"
@@ -88,7 +97,7 @@ def _export_float(
     )
 
 
-def float_verdict(rows: HeldOutRows, reference: Logits, exported: Logits) -> Parity:
+def float_verdict(rows: HeldOutRows, reference: Outputs, exported: Outputs) -> Parity:
     """Every logit must be equal but for rounding."""
     difference = _largest_difference(reference, exported)
     return _parity(
@@ -100,71 +109,70 @@ def float_verdict(rows: HeldOutRows, reference: Logits, exported: Logits) -> Par
     )
 
 
-def int8_verdict(rows: HeldOutRows, reference: Logits, quantised: Logits) -> Parity:
-    """Labels must agree and accuracy must hold; two rows may always differ."""
-    count = max(1, len(rows.labels))
-    agreement, delta = _agreement(reference, quantised), _accuracy_delta(rows, reference, quantised)
+def int8_verdict(rows: HeldOutRows, reference: Outputs, quantised: Outputs) -> Parity:
+    """Answers must agree and their quality must hold; two rows may always differ."""
+    count = max(1, len(rows.rows))
+    agreement = rows.judge.agreement(reference, quantised)
+    delta = _quality_delta(rows, reference, quantised)
     accepted = (
         agreement >= min(SMALLEST_AGREEMENT, 1 - 2 / count)
-        and delta >= -max(LARGEST_ACCURACY_LOSS, 2 / count)
+        and delta >= -max(LARGEST_QUALITY_LOSS, 2 / count)
         and bool(np.isfinite(quantised).all())
     )
     rule = (
-        f"labels agree on at least {SMALLEST_AGREEMENT:.0%},"
-        f" accuracy falls by {LARGEST_ACCURACY_LOSS:.0%} at most"
+        f"answers agree on at least {SMALLEST_AGREEMENT:.0%},"
+        f" quality falls by {LARGEST_QUALITY_LOSS:.0%} at most"
     )
     return _parity(rows, reference, quantised, accepted=accepted, rule=rule)
 
 
 def _parity(
-    rows: HeldOutRows, reference: Logits, exported: Logits, *, accepted: bool, rule: str
+    rows: HeldOutRows, reference: Outputs, exported: Outputs, *, accepted: bool, rule: str
 ) -> Parity:
     return Parity(
-        rows=len(rows.labels),
+        rows=len(rows.rows),
         largest_logit_difference=_largest_difference(reference, exported),
-        label_agreement=_agreement(reference, exported),
-        accuracy_delta=_accuracy_delta(rows, reference, exported),
+        label_agreement=rows.judge.agreement(reference, exported),
+        accuracy_delta=_quality_delta(rows, reference, exported),
         accepted=accepted,
         reason=f"{'kept' if accepted else 'refused'}: {rule}",
     )
 
 
-def _largest_difference(reference: Logits, exported: Logits) -> float:
+def _largest_difference(reference: Outputs, exported: Outputs) -> float:
     if not np.isfinite(exported).all():
         return float(np.finfo(np.float32).max)
     return float(np.abs(reference - exported).max(initial=0.0))
 
 
-def _agreement(reference: Logits, exported: Logits) -> float:
-    return float((reference.argmax(1) == exported.argmax(1)).mean())
+def _quality_delta(rows: HeldOutRows, reference: Outputs, exported: Outputs) -> float:
+    if not np.isfinite(exported).all():
+        return -1.0
+    judge = rows.judge
+    return judge.quality(exported, rows.rows) - judge.quality(reference, rows.rows)
 
 
-def _accuracy_delta(rows: HeldOutRows, reference: Logits, exported: Logits) -> float:
-    labels = np.asarray(rows.labels)
-    return float((exported.argmax(1) == labels).mean() - (reference.argmax(1) == labels).mean())
-
-
-def torch_logits(network: TextClassifierNetwork, encoded: Sequence[Sequence[int]]) -> Logits:
+def torch_logits(network: TextNetwork, encoded: Sequence[Sequence[int]]) -> Outputs:
     """Float32 on the CPU, the reference every file is held against."""
     network.eval()
 
-    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Logits:
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Outputs:
         with torch.inference_mode():
-            logits: Logits = network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+            logits: Outputs = network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
             return logits
 
     return _in_batches(encoded, run)
 
 
-def file_logits(path: Path, encoded: Sequence[Sequence[int]]) -> Logits:
+def file_logits(path: Path, encoded: Sequence[Sequence[int]]) -> Outputs:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Logits:
-        logits: Logits = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> Outputs:
+        logits: Outputs = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
         return logits
 
     return _in_batches(encoded, run)
@@ -172,9 +180,9 @@ def file_logits(path: Path, encoded: Sequence[Sequence[int]]) -> Logits:
 
 def _in_batches(
     encoded: Sequence[Sequence[int]],
-    run: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Logits],
-) -> Logits:
-    parts: dict[int, Logits] = {}
+    run: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Outputs],
+) -> Outputs:
+    parts: dict[int, Outputs] = {}
     for batch in batches_by_length([len(ids) for ids in encoded], BATCH_TOKENS):
         longest = max(len(encoded[row]) for row in batch)
         ids = np.zeros((len(batch), longest), dtype=np.int64)
@@ -193,7 +201,7 @@ def _example_inputs() -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
-def _write_traced(network: TextClassifierNetwork, path: Path) -> None:
+def _write_traced(network: TextNetwork, path: Path) -> None:
     names = {"input_ids": {0: "rows", 1: "tokens"}, "attention_mask": {0: "rows", 1: "tokens"}}
     # This exporter restores the training flag it finds: eval() must be set on the outermost module.
     torch.onnx.export(
@@ -208,7 +216,7 @@ def _write_traced(network: TextClassifierNetwork, path: Path) -> None:
     )
 
 
-def _write_exported(network: TextClassifierNetwork, path: Path) -> None:
+def _write_exported(network: TextNetwork, path: Path) -> None:
     rows, tokens = torch.export.Dim("rows"), torch.export.Dim("tokens")
     program = torch.onnx.export(
         network.eval(),

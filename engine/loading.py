@@ -8,14 +8,16 @@ import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from engine.catalog import BaseModelEntry
 from engine.errors import BaseModelUnavailable
 
+UNKNOWN = "[UNK]"
 NEEDED_FILES = ["*.json", "*.safetensors", "tokenizer.model", "vocab.txt", "merges.txt"]
 
 
@@ -73,14 +75,14 @@ def _download(entry: BaseModelEntry, on_download: Callable[[], None]) -> Path:
         ) from error
 
 
-def load_encoder(folder: Path) -> PreTrainedModel:
-    """The encoder in float32 with dropout off and eager attention.
+def load_encoder(folder: Path, dropout: float = 0.0) -> PreTrainedModel:
+    """The encoder in float32 with this dropout and eager attention.
 
     Eager, because the flash backward on processors takes half of a step with short rows.
     """
+    config = _config(folder)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        disable_dropout(config)
+        set_dropout(config, dropout)
         model: PreTrainedModel = AutoModel.from_pretrained(
             folder,
             config=config,
@@ -90,18 +92,57 @@ def load_encoder(folder: Path) -> PreTrainedModel:
             trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise BaseModelUnavailable(
-            f"The base model folder {folder.name!r} cannot be read: it needs config.json and"
-            " safetensors weights of an architecture that transformers knows."
-        ) from error
+        raise _unreadable(folder) from error
     return model
 
 
-def disable_dropout(config: object) -> None:
-    """Short fine-tunes are not helped by dropout, and without it resuming needs no random state."""
+def _config(folder: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(folder) from error
+
+
+def _unreadable(folder: Path) -> BaseModelUnavailable:
+    return BaseModelUnavailable(
+        f"The base model folder {folder.name!r} cannot be read: it needs config.json and"
+        " safetensors weights of an architecture that transformers knows."
+    )
+
+
+def set_dropout(config: object, share: float) -> None:
+    """Whatever the base model was trained with: short fine-tunes are seldom helped by dropout."""
     for name, value in vars(config).items():
-        if "dropout" in name and isinstance(value, int | float):
-            setattr(config, name, 0.0)
+        if "dropout" in name and isinstance(value, int | float) and not isinstance(value, bool):
+            setattr(config, name, share)
+
+
+def new_encoder(entry: BaseModelEntry, vocabulary: int, dropout: float) -> PreTrainedModel:
+    """An encoder of random weights as the entry's config describes; seed torch before."""
+    config = AutoConfig.for_model(**entry.source.config, vocab_size=vocabulary)
+    set_dropout(config, dropout)
+    model: PreTrainedModel = AutoModel.from_config(
+        config, attn_implementation="eager", dtype=torch.float32
+    )
+    return model
+
+
+def new_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
+    """Byte-pair pieces learnt from these texts, between the marks that BERT-like encoders know."""
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["[PAD]", UNKNOWN, "[CLS]", "[SEP]"],
+        continuing_subword_prefix="##",
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -122,9 +163,9 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def longest_input(model: PreTrainedModel) -> int:
-    """How many tokens the encoder has positions for."""
-    config = model.config
+def longest_input(folder: Path) -> int:
+    """How many tokens the base model in this folder has positions for."""
+    config = _config(folder)
     positions = int(getattr(config, "max_position_embeddings", 0) or 512)
     # The RoBERTa family starts counting positions behind the padding index.
     offset = (config.pad_token_id or 0) + 1 if _counts_after_padding(config.model_type) else 0

@@ -1,4 +1,4 @@
-"""The text classifier as a torch module: encoder, mean over tokens, one linear layer.
+"""The text model as a torch module: encoder, mean over tokens, one linear layer.
 
 Also its two files, model.safetensors and config.json, and the trimmed embedding used in training.
 """
@@ -14,18 +14,26 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 
-class TextClassifierNetwork(nn.Module):
-    """Token ids and mask (batch, tokens) to logits (batch, labels)."""
+class TextNetwork(nn.Module):
+    """Token ids and mask (batch, tokens) to outputs (batch, labels), or one number a row."""
 
-    def __init__(self, encoder: PreTrainedModel, labels: int, *, normalise: bool = False) -> None:
+    def __init__(
+        self,
+        encoder: PreTrainedModel,
+        outputs: int,
+        *,
+        normalise: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.config.hidden_size, labels)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.config.hidden_size, outputs)
         self.normalise = normalise  # Scale embeddings to length 1, as linear probes expect.
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.embed(input_ids, attention_mask))
-        return logits  # (batch, labels)
+        outputs: Tensor = self.head(self.dropout(self.embed(input_ids, attention_mask)))
+        return outputs  # (batch, outputs)
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Mean of the token states that are not padding: (batch, hidden), float32."""
@@ -69,25 +77,25 @@ class VocabularyTrim:
         self._encoder.set_input_embeddings(self._full)
 
 
-def save_network(network: TextClassifierNetwork, folder: Path) -> None:
+def save_network(network: TextNetwork, folder: Path) -> None:
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config = {
         "format": 1,
-        "labels": network.head.out_features,
+        "outputs": network.head.out_features,
         "normalise": network.normalise,
         "encoder": network.encoder.config.to_dict(),
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2, default=str))
 
 
-def load_network(folder: Path) -> TextClassifierNetwork:
+def load_network(folder: Path) -> TextNetwork:
     """The network saved in this folder, in float32 on the CPU, ready to predict."""
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     encoder_config = AutoConfig.for_model(**config["encoder"])
     encoder = AutoModel.from_config(
         encoder_config, attn_implementation="eager", dtype=torch.float32
     )
-    network = TextClassifierNetwork(encoder, config["labels"], normalise=config["normalise"])
+    network = TextNetwork(encoder, config["outputs"], normalise=config["normalise"])
     network.load_state_dict(load_file(folder / "model.safetensors"))
     return network.eval()

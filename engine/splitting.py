@@ -57,8 +57,13 @@ def split(
 def _groups_of_equal_text(texts: Sequence[str]) -> list[list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
-        groups[" ".join(text.casefold().split())].append(row)
+        groups[text_key(text)].append(row)
     return list(groups.values())
+
+
+def text_key(text: str) -> str:
+    """Equal for texts that are the same but for case and blanks."""
+    return " ".join(text.casefold().split())
 
 
 def _draw(

@@ -8,9 +8,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from engine.examples import Examples
-from engine.metrics import Ints
-
 TOKENISE_AT_ONCE = 2000
 
 
@@ -19,7 +16,6 @@ class TokenisedRows:
     """Token ids of every usable row, cut to max_length."""
 
     ids: list[npt.NDArray[np.int32]]
-    labels: Ints
     max_length: int
     cut_rows: int
 
@@ -39,12 +35,12 @@ class TokenisedRows:
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def tokenise(tokenizer: Tokenizer, examples: Examples, max_length: int) -> TokenisedRows:
+def tokenise(tokenizer: Tokenizer, texts: list[str], max_length: int) -> TokenisedRows:
     ids: list[npt.NDArray[np.int32]] = []
     cut = 0
     tokenizer.enable_truncation(max_length)
-    for start in range(0, len(examples.texts), TOKENISE_AT_ONCE):
-        for encoding in tokenizer.encode_batch(examples.texts[start : start + TOKENISE_AT_ONCE]):
+    for start in range(0, len(texts), TOKENISE_AT_ONCE):
+        for encoding in tokenizer.encode_batch(texts[start : start + TOKENISE_AT_ONCE]):
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
             cut += bool(encoding.overflowing)
-    return TokenisedRows(ids, np.asarray(examples.labels, dtype=np.int64), max_length, cut)
+    return TokenisedRows(ids, max_length, cut)

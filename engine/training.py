@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine import optimizing
+from engine import fitting, optimizing
 from engine.batching import Batch, merged, pieces
 from engine.checkpoints import CheckpointFolder, Saved, TrainingState
 from engine.device import Device
@@ -58,6 +58,9 @@ class Learner(Protocol):
         """What these rows count in the mean over a step: their number, or that of their answer
         tokens, or the sum of their class weights."""
 
+    def cost(self, rows: Batch) -> float:
+        """What these rows take in memory together, in any unit: tokens with padding, say."""
+
     def validate(self, check: Iterable[None]) -> dict[str, float]:
         """Metrics by name, empty without validation rows; advance `check` between batches."""
 
@@ -72,6 +75,7 @@ class LoopSettings:
     checkpoint_seconds: float
     device: Device
     halvings: int = 0  # Batches are computed in 2^n pieces, to fit into memory.
+    memory_bytes: int | None = None  # Limit of the process; None: what the machine has free.
 
 
 class TrainingLoop:
@@ -105,6 +109,10 @@ class TrainingLoop:
         """Train to the end and leave the best weights in the network."""
         if resume is not None:
             self._restore(resume)
+            # As before, for the same bits; unless memory has run out since.
+            self.state.halvings = max(self.state.halvings, self._settings.halvings)
+        else:
+            self.state.halvings = self._halvings_that_fit()
         clock, state = self._clock, self.state
         clock.epochs, clock.total_steps = self._settings.epochs, self.total_steps
         clock.step, clock.epoch = state.step, min(state.epoch + 1, clock.epochs)
@@ -118,6 +126,30 @@ class TrainingLoop:
             load_learnt(self._learner.network, self._best)
         self._stop.raise_if_requested()
         return state
+
+    def _halvings_that_fit(self) -> int:
+        """Measured by a dry run on the largest batch; no more than the settings say if it fits."""
+        learner, settings = self._learner, self._settings
+        batches = [batch for step in learner.steps_of(0) for batch in step]
+        before = optimizing.random_state()
+        needs = {}
+        learner.network.train()
+        for batch in (max(batches, key=len), max(batches, key=learner.cost)):
+            with settings.device.autocast():
+                needs[len(batch)] = fitting.kept_bytes_per_row(learner.loss, batch)
+        optimizing.restore_random_state(before)
+        fixed = fitting.fixed_bytes(learner.network, settings.hyperparameters.optimizer)
+        free = fitting.free_bytes(settings.device.name, settings.memory_bytes)
+        halvings = max(
+            fitting.halvings_needed(fixed, each, rows, free) for rows, each in needs.items()
+        )
+        needed = fixed + max(rows * each for rows, each in needs.items()) * fitting.ROOM
+        words = f"A step needs about {needed / 2**20:,.0f} MiB; {free / 2**20:,.0f} MiB are free"
+        if halvings > settings.halvings:
+            self._report.warn(f"{words}: batches are computed in {2**halvings} pieces, one by one.")
+        else:
+            self._report.info(f"{words}.")
+        return max(halvings, settings.halvings)
 
     def _run_epoch(self) -> None:
         state = self.state
@@ -151,7 +183,7 @@ class TrainingLoop:
         learner, total = self._learner, 0.0
         whole = sum(learner.weight(batch) for batch in batches)
         for batch in batches:
-            for piece in pieces(batch, self._settings.halvings):
+            for piece in pieces(batch, self.state.halvings):
                 with self._settings.device.autocast():
                     loss = learner.loss(piece) * (learner.weight(piece) / whole)
                 self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -119,6 +119,7 @@ class _Supervisor:
                 "work": self.work / "engine",
                 "resume_from": self._fetch_checkpoint(),
                 "halvings": self.attempt.halved_batches,
+                "memory_bytes": job.compute_class.memory_bytes,
                 "nice": True,
             }
         )

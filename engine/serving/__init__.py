@@ -13,9 +13,10 @@ from engine.artifact import Manifest, read_manifest
 from engine.errors import BrokenArtifact
 from engine.serving.text import TextClassifier, predict_all
 
-# Task → module and class.
+# Task → module, and its class or function of folder, threads and manifest.
 SERVED: dict[str, tuple[str, str]] = {
-    "text-classification": ("engine.serving.text", "TextClassifier"),
+    "text-classification": ("engine.serving.text", "open_model"),
+    "text-regression": ("engine.serving.text", "open_model"),
 }
 
 

@@ -1,6 +1,6 @@
 """Answers with an exported text model. Only onnxruntime, tokenizers and numpy, loaded late."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ EVALUATION_BATCH_TOKENS = 1024
 LONGEST_INPUT = 512  # Where the manifest names none.
 
 
-class TextClassifier:
+class TextModel:
     """One model in memory. All methods may be called from several threads at once."""
 
     def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
@@ -42,17 +42,6 @@ class TextClassifier:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)
 
-    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
-        """Label, its probability and all probabilities of each text."""
-        return [
-            {
-                "label": self.labels[int(shares.argmax())],
-                "probability": float(shares.max()),
-                "probabilities": dict(zip(self.labels, shares.tolist(), strict=True)),
-            }
-            for shares in predict_all(self, self.encode(rows))
-        ]
-
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut to the model's longest input. Blank ends are ignored."""
         stripped = [text.strip() for text in texts]
@@ -63,19 +52,15 @@ class TextClassifier:
         return [len(ids) for ids in encoded]
 
     def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-        """Probabilities (rows, labels), float32, rows summing to one. One padded batch."""
-        import numpy as np
+        """Outputs in the unit of answers: probabilities (rows, labels), or numbers (rows, 1)."""
+        raise NotImplementedError
 
-        logits = self.logits(encoded)
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: Probabilities = exponents / exponents.sum(axis=1, keepdims=True)
-        return probabilities
-
-    def logits(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+    def outputs(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+        """What the file computes, (rows, outputs), float32. One padded batch."""
         import numpy as np
 
         if not encoded:
-            return np.zeros((0, len(self.labels)), dtype=np.float32)
+            return np.zeros((0, max(1, len(self.labels))), dtype=np.float32)
         longest = max(1, *map(len, encoded)) if len(encoded) > 1 else max(1, len(encoded[0]))
         input_ids = np.zeros((len(encoded), longest), dtype=np.int64)
         mask = np.zeros((len(encoded), longest), dtype=np.int64)
@@ -89,14 +74,96 @@ class TextClassifier:
         return result
 
 
-def predict_all(classifier: TextClassifier, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-    """Probabilities of any number of rows, in their order, batched by length."""
+class TextClassifier(TextModel):
+    """One label for each text."""
+
+    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+        """Probabilities (rows, labels), float32, rows summing to one. One padded batch."""
+        import numpy as np
+
+        logits = self.outputs(encoded)
+        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: Probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
+        """Label, its probability and all probabilities of each text."""
+        return [
+            {
+                "label": self.labels[int(shares.argmax())],
+                "probability": float(shares.max()),
+                "probabilities": dict(zip(self.labels, shares.tolist(), strict=True)),
+            }
+            for shares in predict_all(self, self.encode(rows))
+        ]
+
+
+class TextTagger(TextModel):
+    """Any number of labels for each text: those whose probability reaches their threshold."""
+
+    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+        """Probabilities (rows, labels), float32, each label on its own."""
+        import numpy as np
+
+        probabilities: Probabilities = np.reciprocal(1 + np.exp(-self.outputs(encoded)))
+        return probabilities
+
+    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
+        """Labels, and all probabilities, of each text."""
+        thresholds = self.manifest.target.thresholds or [0.5] * len(self.labels)
+        answers = []
+        for shares in predict_all(self, self.encode(rows)).tolist():
+            pairs = list(zip(self.labels, shares, strict=True))
+            given = [
+                label
+                for (label, share), least in zip(pairs, thresholds, strict=True)
+                if share >= least
+            ]
+            answers.append({"labels": given, "probabilities": dict(pairs)})
+        return answers
+
+
+class TextRegressor(TextModel):
+    """A number for each text, in the unit of the training data."""
+
+    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+        """Numbers (rows, 1), float32."""
+        target = self.manifest.target
+        numbers: Probabilities = self.outputs(encoded) * target.deviation + target.mean
+        return numbers
+
+    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
+        return [{"value": float(value)} for (value,) in predict_all(self, self.encode(rows))]
+
+
+def open_model(folder: Path, threads: int = 1, manifest: Manifest | None = None) -> TextModel:
+    """The text model in this folder, by what its target is."""
+    known = manifest or read_manifest(folder)
+    kinds = {"label": TextClassifier, "labels": TextTagger, "number": TextRegressor}
+    return kinds[known.target.kind](folder, threads, known)
+
+
+def predict_all(model: TextModel, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+    """Answers of `predict` for any number of rows, in their order, batched by length."""
+    return _in_batches(model, encoded, model.predict)
+
+
+def outputs_of_all(model: TextModel, encoded: Sequence[Sequence[int]]) -> "Probabilities":
+    """The same of `outputs`."""
+    return _in_batches(model, encoded, model.outputs)
+
+
+def _in_batches(
+    model: TextModel,
+    encoded: Sequence[Sequence[int]],
+    ask: Callable[[Sequence[Sequence[int]]], "Probabilities"],
+) -> "Probabilities":
     import numpy as np
 
     from engine.batching import batches_by_length
 
-    result = np.zeros((len(encoded), len(classifier.labels)), dtype=np.float32)
+    result = np.zeros((len(encoded), max(1, len(model.labels))), dtype=np.float32)
     lengths = [len(ids) for ids in encoded]
     for batch in batches_by_length(lengths, EVALUATION_BATCH_TOKENS):
-        result[batch] = classifier.predict([encoded[row] for row in batch])
+        result[batch] = ask([encoded[row] for row in batch])
     return result

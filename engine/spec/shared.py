@@ -171,6 +171,9 @@ class JobSpec(Frozen):
         description="How often memory ran out: batches are computed in pieces 2^n times smaller,"
         " which leaves every step, and so every checkpoint, as it is.",
     )
+    memory_bytes: int | None = Field(
+        default=None, ge=1, description="What the process may use; None: what the machine has."
+    )
     threads: int | None = Field(default=None, ge=1, le=1024, description="None: as many as cores.")
     checkpoint_seconds: float = Field(
         default=20, gt=0, description="Longest wait for a checkpoint."

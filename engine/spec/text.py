@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.spec.shared import (
     TARGET_COLUMN,
@@ -17,18 +17,57 @@ from engine.spec.shared import (
 AUTOMATIC_STEPS = 160
 AUTOMATIC_EPOCHS = (3, 12)
 TYPICAL_ROWS_PER_STEP = 24
+# With fewer rows, moving the base model's weights learns the rows by heart.
+FEW_ROWS_PER_LABEL = 16
 
 
 class TextHyperparameters(LoopHyperparameters):
     """How to train on text. The defaults are meant to win without tuning."""
 
-    method: Literal["full", "probe"] = Field(
-        default="full",
+    method: Literal["auto", "full", "lora", "head", "probe"] = Field(
+        default="auto",
         title="Method",
         description=(
-            "full: every weight learns. probe: the base model stays as it is and only a linear"
-            " layer on top learns; about ten times quicker, often nearly as good."
+            "full: every weight learns. lora: small added matrices learn, merged when exported."
+            " head: only the layer on top learns, step by step. probe: the same layer, fitted at"
+            " once; about ten times quicker than full, often nearly as good. auto: full, or probe"
+            " when there are only tens of rows."
         ),
+        json_schema_extra={"automatic": "auto"},
+    )
+    labels_per_row: Literal["auto", "one", "several"] = Field(
+        default="auto",
+        title="Labels per row",
+        description="auto looks whether label cells hold several. Of no meaning to numbers.",
+        json_schema_extra={"automatic": "auto"},
+    )
+    label_separator: str = Field(
+        default="",
+        max_length=5,
+        title="Label separator",
+        description="Between several labels in a cell. Empty: JSON lists, or | ; , if found.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none",
+        title="Class weights",
+        description="balanced makes rare labels count as much as common ones.",
+    )
+    folds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        title="Folds",
+        description=(
+            "From 2 on, that many more models are trained, each tested on a different part of the"
+            " rows, and the report adds their mean and spread. 0: one test split only."
+        ),
+    )
+    lora_rank: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        title="LoRA rank",
+        description="Size of the added matrices; only for the lora method.",
     )
     head_learning_rate: float = Field(
         default=0.002,
@@ -61,6 +100,19 @@ class TextHyperparameters(LoopHyperparameters):
         title="Label smoothing",
         description="Share of belief spread over the other labels; helps when labels are noisy.",
     )
+
+    @field_validator("folds")
+    @classmethod
+    def _one_fold_is_none(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("One fold leaves nothing to train on: use 0, or 2 and more")
+        return folds
+
+    def chosen_method(self, train_rows: int, labels: int) -> str:
+        """What auto stands for; `labels` is 1 for a number."""
+        if self.method != "auto":
+            return self.method
+        return "probe" if train_rows < FEW_ROWS_PER_LABEL * max(2, labels) else "full"
 
     def planned_epochs(self, train_rows: int) -> int:
         """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from engine.evaluation import Contender, TestRows
 
 MODULES: dict[str, str] = {
-    "text-classification": "engine.tasks.text_classification",
+    "text-classification": "engine.tasks.text",
+    "text-regression": "engine.tasks.text",
 }
 
 

@@ -1,29 +1,27 @@
-"""Fits a text classifier: encoder plus linear layer, fine-tuned or probed."""
+"""Fits a text model: the quick probe first, then the chosen method, then the better of the two."""
 
+import copy
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from engine import baselines, catalog, loading, optimizing
-from engine.batching import Batch, batches_by_length, epoch_steps
+from engine import baselines
+from engine.baselines import Probe
 from engine.checkpoints import CheckpointFolder, TrainingState, fingerprint
 from engine.device import Device
+from engine.evaluation.rows import Given
 from engine.events import Reporter
-from engine.metrics import averages, compare
-from engine.network import TextClassifierNetwork, VocabularyTrim
+from engine.goals.outline import Rows
+from engine.network import TextNetwork
 from engine.progress import JobClock
 from engine.stopping import StopSignal
+from engine.tasks.text_learning import Features, Lesson, embed, open_for, predict
 from engine.tasks.text_preparation import Prepared
-from engine.training import LoopSettings, Score, TrainingLoop
+from engine.training import LoopSettings, TrainingLoop
 
-VALIDATION_BATCH_TOKENS = 2048
 SURE = 0.05
 
 
@@ -31,192 +29,117 @@ SURE = 0.05
 class Trained:
     """The network to export, and what the report says about how it came about."""
 
-    network: TextClassifierNetwork
-    method: str  # full or probe: what `network` is.
+    network: TextNetwork
+    method: str  # full, lora, head or probe: what `network` is.
     reason: str
-    probe: baselines.Probe
-    probe_test: npt.NDArray[np.float64]  # Its probabilities on the test rows.
+    probe_answers: Given | None  # On the test rows; None where there is no base to probe.
     state: TrainingState
     seconds: float
-
-
-class TextLearner:
-    """Brings training rows to the loop. Row numbers in batches count within the training split."""
-
-    score = Score("validation_macro_f1")
-
-    def __init__(self, prepared: Prepared) -> None:
-        self._prepared, self._rows = prepared, prepared.rows
-        self._train, self._validation = prepared.split.train, prepared.split.validation
-        self.network = prepared.network
-        self._lengths = [len(self._rows.ids[row]) for row in self._train]
-        self._labels = torch.from_numpy(self._rows.labels)
-
-    def steps_of(self, epoch: int) -> list[list[Batch]]:
-        hyperparameters = self._prepared.spec.hyperparameters
-        return epoch_steps(
-            self._lengths, hyperparameters.batch_tokens, seed=hyperparameters.seed, epoch=epoch
-        )
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        hyperparameters = self._prepared.spec.hyperparameters
-        recommended = catalog.find(self._prepared.spec.base_model).learning_rate
-        rate = optimizing.automatic_rate(hyperparameters, recommended)
-        decayed: list[torch.nn.Parameter] = []
-        plain: list[torch.nn.Parameter] = []
-        for name, parameter in self.network.encoder.named_parameters():
-            is_matrix = parameter.ndim > 1 and "embedding" not in name.casefold()
-            (decayed if is_matrix else plain).append(parameter)
-        decay = hyperparameters.weight_decay
-        head = list(self.network.head.parameters())
-        return [
-            {"params": decayed, "lr": rate, "weight_decay": decay},
-            {"params": plain, "lr": rate, "weight_decay": 0.0},
-            {"params": head, "lr": hyperparameters.head_learning_rate, "weight_decay": decay},
-        ]
-
-    def loss(self, rows: Batch) -> Tensor:
-        chosen = self._train[rows]
-        device = self._prepared.device.name
-        logits = self.network(*self._rows.padded(chosen, device))
-        return functional.cross_entropy(
-            logits.float(),
-            self._labels[chosen].to(device),
-            label_smoothing=self._prepared.spec.hyperparameters.label_smoothing,
-        )
-
-    def weight(self, rows: Batch) -> float:
-        return float(len(rows))
-
-    def summary(self, metrics: dict[str, float]) -> str:
-        return f"validation accuracy {metrics['validation_accuracy']:.1%}"
-
-    def validate(self, check: Iterable[None]) -> dict[str, float]:
-        if not len(self._validation):
-            return {}
-        logits = predict_logits(self._prepared, self._validation, check)
-        labels = self._rows.labels[self._validation]
-        loss = functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels))
-        scores = averages(labels, logits.argmax(1), logits.shape[1])
-        return {
-            "validation_loss": float(loss),
-            "validation_accuracy": scores["accuracy"],
-            "validation_macro_f1": scores["macro_f1"],
-        }
-
-
-def predict_logits(
-    prepared: Prepared, rows: npt.NDArray[np.int64], check: Iterable[None] = ()
-) -> npt.NDArray[np.float32]:
-    """Logits (rows, labels) of the network as it stands."""
-    return _in_batches(prepared, rows, prepared.network, check)
-
-
-def embed(
-    prepared: Prepared, rows: npt.NDArray[np.int64], clock: JobClock
-) -> npt.NDArray[np.float32]:
-    """Unit-length sentence embeddings (rows, hidden) of the encoder as it stands."""
-
-    def embedding(ids: Tensor, mask: Tensor) -> Tensor:
-        return functional.normalize(prepared.network.embed(ids, mask), dim=-1)
-
-    lengths = [len(prepared.rows.ids[row]) for row in rows]
-    batches = len(batches_by_length(lengths, VALIDATION_BATCH_TOKENS))
-    return _in_batches(prepared, rows, embedding, _advancing(clock, batches))
-
-
-def _advancing(clock: JobClock, batches: int) -> Iterable[None]:
-    for done in range(batches):
-        clock.advance(0.9 * done / batches)  # The rest is fitting the probe.
-        yield
-
-
-def _in_batches(
-    prepared: Prepared, rows: npt.NDArray[np.int64], compute: Any, check: Iterable[None]
-) -> npt.NDArray[np.float32]:
-    prepared.network.eval()
-    ticks = iter(check)
-    results: dict[int, npt.NDArray[np.float32]] = {}
-    lengths = [len(prepared.rows.ids[row]) for row in rows]
-    for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
-        next(ticks, None)
-        with torch.inference_mode(), prepared.device.autocast():
-            output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
-        results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
-    return np.stack([results[position] for position in range(len(rows))])
+    features: Features
+    folds: list[dict[str, float]] = field(default_factory=list)
 
 
 def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal) -> Trained:
-    """Fit the probe, fine-tune unless only the probe was asked for, keep the better."""
-    spec, divided = prepared.spec, prepared.split
+    """Fit the probe, teach by the chosen method unless that is all, keep the better."""
     started_at = time.monotonic()
-    sample = baselines.sample_rows(divided.train, spec.split.seed)
-    rows = np.concatenate([sample, divided.validation, divided.test])
-    embeddings = embed(prepared, rows, clock)
-    labels = prepared.rows.labels
-    count = len(prepared.examples.label_names)
-    probe = baselines.fit_probe(embeddings[: len(sample)], labels[sample], count)
-    held_out = probe.probabilities(embeddings[len(sample) :])
-    on_validation = held_out[: len(divided.validation)]
-    on_test = held_out[len(divided.validation) :]
+    divided, network = prepared.split, prepared.new_network().to(prepared.device.name)
+    lesson = Lesson(network, prepared.goal, divided.train, divided.validation)
+    sample = baselines.sample_rows(divided.train, prepared.spec.split.seed)
+    features = embed(prepared, network, _rows_to_embed(prepared, sample), clock.advance)
+    probe = prepared.goal.fit_probe(features.of(sample), sample)
+    _tell(prepared, probe, features, report)
+    if prepared.method == "probe":
+        start_from_probe(network, probe)
+        state, seconds = TrainingState(finished=True), time.monotonic() - started_at
+        trained = Trained(network, "probe", "", None, state, seconds, features)
+    else:
+        if prepared.base_folder is not None:
+            start_from_probe(network, probe)
+        state = teach(prepared, lesson, features, clock, report, stop)
+        trained = Trained(network, prepared.method, "", None, state, state.seconds, features)
+        _keep_the_better(prepared, trained, probe, report)
+    trained.network.to("cpu").eval()
+    _settle(prepared, trained, probe)
+    return trained
+
+
+def _rows_to_embed(prepared: Prepared, sample: Rows) -> Rows:
+    divided = prepared.split
+    needs_all = prepared.method == "head" or prepared.spec.hyperparameters.folds
+    first = divided.train if needs_all else sample
+    return np.concatenate([first, divided.validation, divided.test])
+
+
+def _tell(prepared: Prepared, probe: Probe, features: Features, report: Reporter) -> None:
+    rows = prepared.split.validation
+    if len(rows) and prepared.base_folder is not None:
+        found = prepared.goal.validation(probe.outputs(features.of(rows)), rows)
+        report.info(f"Quick probe of the frozen base model: {prepared.goal.summary(found)}")
+
+
+def _settle(prepared: Prepared, trained: Trained, probe: Probe) -> None:
+    """Choose thresholds for the model, and fairly for the probe beside it."""
+    goal, divided, features = prepared.goal, prepared.split, trained.features
+    if trained.method != "probe" and prepared.base_folder is not None:
+        own = copy.copy(goal)
+        own.settle(probe.outputs(features.of(divided.validation)), divided.validation)
+        on_test = probe.outputs(features.of(divided.test))
+        trained.probe_answers = own.answers(on_test, divided.test)
     if len(divided.validation):
-        right = float((on_validation.argmax(1) == labels[divided.validation]).mean())
-        report.info(f"Quick probe of the frozen base model: validation accuracy {right:.1%}")
-    if spec.hyperparameters.method == "probe":
-        start_from_probe(prepared.network, probe)
-        network = prepared.network.to("cpu").eval()
-        state = TrainingState(finished=True)
-        return Trained(network, "probe", "", probe, on_test, state, time.monotonic() - started_at)
-    start_from_probe(prepared.network, probe)
-    state = fine_tune(prepared, clock, report, stop)
-    trained = Trained(prepared.network, "full", "", probe, on_test, state, state.seconds)
-    return _keep_the_better(prepared, trained, on_validation, report)
+        on_cpu = replace(prepared, device=Device("cpu"))
+        goal.settle(predict(on_cpu, trained.network, divided.validation), divided.validation)
 
 
-def fine_tune(
-    prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal
+def teach(
+    prepared: Prepared,
+    lesson: Lesson,
+    features: Features,
+    clock: JobClock,
+    report: Reporter,
+    stop: StopSignal,
+    *,
+    fold: int | None = None,
 ) -> TrainingState:
-    """Train all weights, from the checkpoint in the spec if it fits this job."""
-    spec, network = prepared.spec, prepared.network
-    # Gradients reach only the words that occur: the other embedding rows need no optimiser.
-    used = np.unique(np.concatenate(prepared.rows.ids)).tolist()
-    trim = VocabularyTrim(network.encoder, used)
-    network.to(prepared.device.name)
-    identity = fingerprint(
-        spec.base_model,
-        spec.hyperparameters.model_dump(),
-        spec.split.model_dump(),
-        prepared.examples.label_names,
-        fingerprint([ids.tolist() for ids in prepared.rows.ids[:1000]], len(prepared.rows.ids)),
-    )
-    checkpoints = CheckpointFolder(spec.work / "checkpoints", identity)
+    """Run the loop, from the checkpoint in the spec if it fits this job; folds never resume."""
+    spec = prepared.spec
+    learner, close = open_for(prepared, lesson, features)
+    folder = "checkpoints" if fold is None else f"fold-{fold}"
+    checkpoints = CheckpointFolder(spec.work / folder, _identity(prepared))
     settings = LoopSettings(
         hyperparameters=spec.hyperparameters,
-        epochs=spec.hyperparameters.planned_epochs(len(prepared.split.train)),
+        epochs=prepared.epochs,
         checkpoint_seconds=spec.checkpoint_seconds,
         device=prepared.device,
         halvings=spec.halvings,
+        memory_bytes=spec.memory_bytes,
     )
     loop = TrainingLoop(
-        TextLearner(prepared),
-        settings,
-        checkpoints=checkpoints,
-        clock=clock,
-        report=report,
-        stop=stop,
+        learner, settings, checkpoints=checkpoints, clock=clock, report=report, stop=stop
     )
     saved = None
-    if spec.resume_from is not None:
+    if spec.resume_from is not None and fold is None:
         saved = checkpoints.load(spec.resume_from)
         if saved is None:
             report.warn("The checkpoint is damaged or of another job: starting from the beginning.")
     state = loop.run(saved)
-    trim.undo()
-    network.to("cpu")
+    close()
+    lesson.network.to("cpu")
     return state
 
 
-def start_from_probe(network: TextClassifierNetwork, probe: baselines.Probe) -> None:
+def _identity(prepared: Prepared) -> str:
+    """Of the data and of every setting that a step depends on."""
+    spec, rows = prepared.spec, prepared.rows
+    return fingerprint(
+        spec.base_model,
+        spec.hyperparameters.model_dump(exclude={"folds"}),
+        spec.split.model_dump(),
+        prepared.examples.label_names,
+        fingerprint([ids.tolist() for ids in rows.ids[:1000]], len(rows.ids)),
+    )
+
+
+def start_from_probe(network: TextNetwork, probe: Probe) -> None:
     """Take the probe as linear layer. From there one epoch gets as far as two from nothing."""
     network.normalise = True
     with torch.no_grad():
@@ -224,31 +147,37 @@ def start_from_probe(network: TextClassifierNetwork, probe: baselines.Probe) -> 
         network.head.bias.copy_(torch.from_numpy(probe.bias))
 
 
-def _keep_the_better(
-    prepared: Prepared,
-    trained: Trained,
-    probe_validation: npt.NDArray[np.float64],
-    report: Reporter,
-) -> Trained:
-    """The fine-tuned model, unless the probe beats it on validation by more than chance."""
-    validation = prepared.split.validation
-    if not len(validation):
-        return trained
-    device, prepared.device = prepared.device, Device("cpu", prepared.device.precision)
-    tuned = predict_logits(prepared, validation).argmax(1)
-    prepared.device = device
-    labels = prepared.rows.labels[validation]
-    outcome = compare(tuned, probe_validation.argmax(1), labels)
-    probe_wins = outcome["other_only_right"] > outcome["tuned_only_right"]
-    if not probe_wins or outcome["p_value"] >= SURE:
-        return trained
-    encoder = loading.load_encoder(prepared.base_folder)
-    trained.network = TextClassifierNetwork(encoder, len(trained.probe.bias)).eval()
-    start_from_probe(trained.network, trained.probe)
+def _keep_the_better(prepared: Prepared, trained: Trained, probe: Probe, report: Reporter) -> None:
+    """The tuned model, unless the probe beats it on validation by more than chance."""
+    validation, goal = prepared.split.validation, prepared.goal
+    if not len(validation) or prepared.base_folder is None:
+        return
+    on_cpu = replace(prepared, device=Device("cpu", prepared.device.precision))
+    tuned = predict(on_cpu, trained.network, validation)
+    probed = probe.outputs(trained.features.of(validation))
+    p_value = goal.p_value_of_loss(tuned, probed, validation)
+    if p_value >= SURE:
+        return
+    trained.network = prepared.new_network()
+    start_from_probe(trained.network, probe)
     trained.method = "probe"
     trained.reason = (
         "Fine-tuning did worse than the quick probe on validation rows"
-        f" (p = {outcome['p_value']:.3f}), so the probe was kept."
+        f" (p = {p_value:.3f}), so the probe was kept."
     )
     report.warn(trained.reason)
-    return trained
+
+
+def about_folds(folds: list[dict[str, float]]) -> dict[str, Any]:
+    """Mean and sample deviation of every metric over the folds."""
+    names = folds[0] if folds else {}
+    values = {name: [fold[name] for fold in folds] for name in names}
+    return {
+        "folds": len(folds),
+        "method": "stratified folds, equal texts kept together; mean and sample deviation",
+        "metrics": {
+            name: {"mean": float(np.mean(own)), "deviation": float(np.std(own, ddof=1))}
+            | {"values": own}
+            for name, own in values.items()
+        },
+    }

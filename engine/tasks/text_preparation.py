@@ -11,11 +11,17 @@ from engine.device import Device, prepare_device
 from engine.errors import BadTrainingData
 from engine.events import Data, Reporter
 from engine.examples import Examples, read_examples
-from engine.network import TextClassifierNetwork
+from engine.goals import Goal, Number, OneLabel, SeveralLabels
+from engine.network import TextNetwork
 from engine.progress import JobClock
-from engine.spec import TextSpec
-from engine.splitting import Split, split
+from engine.spec import TextHyperparameters, TextSpec
+from engine.splitting import Indices, Split, split
+from engine.targets import Truth
 from engine.tokenised import TokenisedRows, tokenise
+
+SCRATCH_EPOCHS = 4  # Times those of a base model that already knows the language.
+SCRATCH_LENGTH = 512
+MOST_PIECES = 8000  # Of a tokenizer learnt from the training rows.
 
 
 @dataclass
@@ -27,27 +33,59 @@ class Prepared:
     split: Split
     tokenizer: Tokenizer
     rows: TokenisedRows
-    base_folder: Path
+    goal: Goal
+    base_folder: Path | None  # None: the encoder starts from random weights.
     device: Device
-    network: TextClassifierNetwork
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def method(self) -> str:
+        """How to train, "auto" decided."""
+        if self.base_folder is None and self.spec.hyperparameters.method == "auto":
+            return "full"  # Random weights are no base to put a layer on.
+        outputs = 1 if self.examples.truth.kind == "number" else self.goal.outputs
+        return self.spec.hyperparameters.chosen_method(len(self.split.train), outputs)
+
+    @property
+    def epochs(self) -> int:
+        """How many, zero decided; an encoder that knows nothing needs more."""
+        dials = self.spec.hyperparameters
+        planned = dials.planned_epochs(len(self.split.train))
+        return planned if dials.epochs or self.base_folder else SCRATCH_EPOCHS * planned
+
+    def new_network(self) -> TextNetwork:
+        """The base model with an untrained layer on top; the same whenever it is asked for."""
+        dials = self.spec.hyperparameters
+        torch.manual_seed(dials.seed)
+        if self.base_folder is None:
+            entry = catalog.find(self.spec.base_model)
+            size = self.tokenizer.get_vocab_size()
+            encoder = loading.new_encoder(entry, size, dials.dropout)
+        else:
+            encoder = loading.load_encoder(self.base_folder, dials.dropout)
+        if dials.gradient_checkpointing:
+            encoder.gradient_checkpointing_enable({"use_reentrant": False})
+        return TextNetwork(encoder, self.goal.outputs, dropout=dials.dropout)
 
 
 def prepare(spec: TextSpec, clock: JobClock, report: Reporter) -> Prepared:
-    """Read, divide and tokenise the rows and load the base model."""
+    """Read, divide and tokenise the rows and find the base model."""
     clock.enter("loading")
     device = prepare_device(spec)
     examples = read_examples(spec)
-    divided = split(examples.texts, examples.labels, spec.split, examples.split_values)
+    divided = split(examples.texts, examples.strata, spec.split, examples.split_values)
     _refuse_useless(divided, examples)
     entry = catalog.find(spec.base_model)
-    folder = loading.locate(entry, on_download=lambda: clock.enter("downloading"))
-    tokenizer, encoder = loading.load_tokenizer(folder), loading.load_encoder(folder)
+    folder, tokenizer, longest = None, None, SCRATCH_LENGTH
+    if entry.source.kind == "scratch":
+        texts = [examples.texts[row] for row in divided.train]
+        tokenizer = loading.new_tokenizer(texts, MOST_PIECES)
+    else:
+        folder = loading.locate(entry, on_download=lambda: clock.enter("downloading"))
+        tokenizer, longest = loading.load_tokenizer(folder), loading.longest_input(folder)
     clock.enter("preparing")
-    torch.manual_seed(spec.hyperparameters.seed)
-    network = TextClassifierNetwork(encoder, len(examples.label_names)).to(device.name)
-    max_length = min(spec.hyperparameters.max_length, loading.longest_input(encoder))
-    rows = tokenise(tokenizer, examples, max_length)
+    rows = tokenise(tokenizer, examples.texts, min(spec.hyperparameters.max_length, longest))
+    goal = goal_for(examples.truth, divided.train, spec.hyperparameters)
     warnings = [*examples.warnings, *divided.warnings, *_about(rows, divided)]
     report(
         Data(
@@ -58,11 +96,26 @@ def prepare(spec: TextSpec, clock: JobClock, report: Reporter) -> Prepared:
             warnings=warnings,
         )
     )
-    return Prepared(spec, examples, divided, tokenizer, rows, folder, device, network, warnings)
+    return Prepared(spec, examples, divided, tokenizer, rows, goal, folder, device, warnings)
+
+
+def goal_for(truth: Truth, train: Indices, dials: TextHyperparameters) -> Goal:
+    """What outputs mean, as seen from these training rows."""
+    if truth.kind == "number":
+        return Number(truth.values, train)
+    kind = OneLabel if truth.kind == "label" else SeveralLabels
+    return kind(
+        truth.values,
+        truth.names,
+        train,
+        smoothing=dials.label_smoothing,
+        balanced=dials.class_weights == "balanced",
+    )
 
 
 def _refuse_useless(divided: Split, examples: Examples) -> None:
-    if len({examples.labels[row] for row in divided.train}) < 2:
+    truth = examples.truth
+    if truth.kind == "label" and len(set(truth.values[divided.train].tolist())) < 2:
         raise BadTrainingData(
             "too_few_labels",
             "The training rows have only one label; the others are all in the validation or test"

@@ -7,8 +7,9 @@ from engine import exporting
 from engine.catalog import find
 from engine.errors import BrokenExport
 from engine.exporting import FLOAT_FILE, HeldOutRows, export, float_verdict, int8_verdict
+from engine.goals import OneLabel
 from engine.loading import load_encoder, locate
-from engine.network import TextClassifierNetwork
+from engine.network import TextNetwork
 
 
 @pytest.fixture
@@ -17,10 +18,12 @@ def network():
 
     torch.manual_seed(0)
     encoder = load_encoder(locate(find("all-MiniLM-L6-v2")))
-    return TextClassifierNetwork(encoder, 3).eval()
+    return TextNetwork(encoder, 3).eval()
 
 
-ROWS = HeldOutRows([[2, 5, 6, 3], [2, 7, 3], [2, 9, 10, 11, 12, 3]] * 10, [0, 1, 2] * 10)
+TRUTH = np.array([0, 1, 2] * 10)
+JUDGE = OneLabel(TRUTH, ["a", "b", "c"], np.arange(30), smoothing=0, balanced=False)
+ROWS = HeldOutRows([[2, 5, 6, 3], [2, 7, 3], [2, 9, 10, 11, 12, 3]] * 10, np.arange(30), JUDGE)
 
 
 def test_the_second_exporter_steps_in_when_the_first_is_broken(network, tmp_path, monkeypatch):

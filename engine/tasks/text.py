@@ -1,4 +1,4 @@
-"""Single-label text classification: from texts to an exported, tested classifier."""
+"""Text classification and regression: from texts to an exported, tested model."""
 
 import os
 from pathlib import Path
@@ -7,30 +7,31 @@ from typing import Any
 import numpy as np
 
 from engine import baselines, catalog
-from engine.artifact import Inputs, Manifest, Serving, Target
+from engine.artifact import Inputs, Manifest, Serving
 from engine.evaluation import Contender, TestRows, other_columns
 from engine.events import PhaseName, Reporter
 from engine.examples import TEXT_SEPARATOR
 from engine.exporting import HeldOutRows, export
-from engine.metrics import answers
 from engine.network import save_network
 from engine.progress import JobClock
-from engine.serving import TextClassifier, predict_all
+from engine.serving.text import open_model, outputs_of_all
 from engine.spec import TextSpec
 from engine.stopping import StopSignal
 from engine.tasks import Evaluated, Task
 from engine.tasks.outcome import about_training
-from engine.tasks.text_fitting import Trained, fit
+from engine.tasks.text_fitting import Trained, about_folds, fit
+from engine.tasks.text_folds import cross_validate
 from engine.tasks.text_preparation import Prepared, prepare
 
 PARITY_ROWS = 1000
 # Measured on two cores of a 2024 server processor (AVX-512 bf16), MiniLM: tokens per second.
 TRAINED_TOKENS_PER_SECOND = 4500.0
 EMBEDDED_TOKENS_PER_SECOND = 12_000.0
+SHARES_OF_FULL = {"full": 1.0, "lora": 1.1, "head": 0.01, "probe": 0.0}
 
 
-class TextClassification:
-    """Joined text columns in, one label of many out."""
+class TextTask:
+    """Joined text columns in; one label, several labels or a number out."""
 
     def prepare(self, spec: TextSpec, clock: JobClock, report: Reporter) -> Prepared:
         return prepare(spec, clock, report)
@@ -41,7 +42,9 @@ class TextClassification:
     def fit(
         self, prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal
     ) -> Trained:
-        return fit(prepared, clock, report, stop)
+        trained = fit(prepared, clock, report, stop)
+        trained.folds = cross_validate(prepared, trained.features, clock, report, stop)
+        return trained
 
     def export(self, prepared: Prepared, trained: Trained, folder: Path) -> Manifest:
         save_network(trained.network, folder)
@@ -52,14 +55,14 @@ class TextClassification:
         return Manifest(
             task=spec.task,
             base_model=spec.base_model,
-            labels=prepared.examples.label_names,
+            labels=prepared.goal.labels,
             inputs=Inputs(
                 kind="text",
                 columns=spec.text_columns,
                 text_separator=TEXT_SEPARATOR,
                 max_length=prepared.rows.max_length,
             ),
-            target=Target(kind="label", column=spec.target_column),
+            target=prepared.goal.target(spec.target_column),
             serving=Serving(file=served),
             parity=parity,
             training=about_training(
@@ -75,11 +78,11 @@ class TextClassification:
     def evaluate(
         self, prepared: Prepared, trained: Trained, folder: Path, manifest: Manifest
     ) -> Evaluated:
-        test, examples = prepared.split.test, prepared.examples
+        spec, examples, test = prepared.spec, prepared.examples, prepared.split.test
         encoded = [prepared.rows.ids[row].tolist() for row in test]
-        classifier = TextClassifier(folder, threads=os.cpu_count() or 1, manifest=manifest)
-        given = answers(prepared.rows.labels[test], predict_all(classifier, encoded))
-        spec, source_rows = prepared.spec, [examples.rows[row] for row in test]
+        model = open_model(folder, threads=os.cpu_count() or 1, manifest=manifest)
+        given = prepared.goal.answers(outputs_of_all(model, encoded), test)
+        source_rows = [examples.rows[row] for row in test]
         rows = TestRows(
             texts=[examples.texts[row] for row in test],
             lengths=[len(ids) for ids in encoded],
@@ -88,30 +91,28 @@ class TextClassification:
             columns=other_columns(spec.data, source_rows, [*spec.text_columns, spec.target_column]),
         )
         contenders = _contenders(prepared, trained, rows.texts)
-        return Evaluated(given, rows, contenders, _about_data(prepared))
+        return Evaluated(given, rows, contenders, _about_data(prepared, trained))
 
 
-TASK: Task[Prepared, Trained] = TextClassification()
+TASK: Task[Prepared, Trained] = TextTask()
 
 
 def _expected_costs(prepared: Prepared) -> dict[PhaseName, float]:
     """Seconds each phase would take on the machine the constants were measured on."""
     speed = catalog.find(prepared.spec.base_model).speed
-    rows, settings = prepared.rows, prepared.spec.hyperparameters
-    mean_tokens = sum(rows.lengths) / len(rows.lengths)
-    train_rows = len(prepared.split.train)
+    mean_tokens = float(np.mean(prepared.rows.lengths))
+    train_rows, folds = len(prepared.split.train), prepared.spec.hyperparameters.folds
     probed = min(train_rows, baselines.MOST_ROWS)
     held_out = len(prepared.split.validation) + len(prepared.split.test)
-    epochs = settings.planned_epochs(train_rows) if settings.method == "full" else 0
-    labels = len(prepared.examples.label_names)
-    fitting = 2 + probed * labels * 5e-6
+    fitting = 2 + probed * prepared.goal.outputs * 5e-6
     embedding = (probed + held_out) * mean_tokens / EMBEDDED_TOKENS_PER_SECOND
+    taught = prepared.epochs * train_rows * mean_tokens / TRAINED_TOKENS_PER_SECOND
+    training = max(1e-3, speed * taught * SHARES_OF_FULL[prepared.method])
     return {
         "loading": 4.0,
         "preparing": 1 + speed * embedding + fitting,
-        "training": max(
-            1e-3, speed * epochs * train_rows * mean_tokens / TRAINED_TOKENS_PER_SECOND
-        ),
+        "training": training,
+        "cross-validating": folds * (training + fitting),
         "exporting": 6.0 * speed,
         "evaluating": 2 + fitting,
         "saving": 0.5,
@@ -125,38 +126,37 @@ def _parity_rows(prepared: Prepared) -> HeldOutRows:
     chosen = np.concatenate([divided.validation, divided.train[:PARITY_ROWS]])
     count = max(200, len(divided.validation))
     chosen = chosen[: min(count, PARITY_ROWS)]
-    return HeldOutRows(
-        [prepared.rows.ids[row].tolist() for row in chosen],
-        prepared.rows.labels[chosen].tolist(),
-    )
+    encoded = [prepared.rows.ids[row].tolist() for row in chosen]
+    return HeldOutRows(encoded, chosen, prepared.goal)
 
 
 def _contenders(prepared: Prepared, trained: Trained, test_texts: list[str]) -> list[Contender]:
-    labels, divided = prepared.rows.labels, prepared.split
+    divided = prepared.split
     sample = baselines.sample_rows(divided.train, prepared.spec.split.seed)
     texts = [prepared.examples.texts[row] for row in sample]
-    count, true = len(prepared.examples.label_names), labels[divided.test]
-    majority = baselines.majority_probabilities(labels[divided.train], len(true), count)
-    words = baselines.tfidf_probabilities(texts, labels[sample], test_texts, count)
     note = f"fitted on {len(sample):,} training rows"
+    found = prepared.goal.baselines(texts, sample, test_texts, divided.test)
     contenders = [
-        Contender("majority", "always guessing the most common label", answers(true, majority)),
-        Contender("tfidf", "TF-IDF + logistic regression", answers(true, words), note),
+        Contender(id, name, given, "" if id in ("majority", "mean") else note)
+        for id, name, given in found
     ]
-    if trained.method == "full":
-        frozen = answers(true, trained.probe_test)
-        contenders.append(Contender("probe", "frozen encoder + linear layer", frozen, note))
+    if trained.probe_answers is not None:
+        name = "frozen encoder + linear layer"
+        contenders.append(Contender("probe", name, trained.probe_answers, note))
     return contenders
 
 
-def _about_data(prepared: Prepared) -> dict[str, Any]:
+def _about_data(prepared: Prepared, trained: Trained) -> dict[str, Any]:
     divided = prepared.split
-    return {
+    about = {
         "train_rows": len(divided.train),
         "validation_rows": len(divided.validation),
         "test_rows": len(divided.test),
-        "labels": len(prepared.examples.label_names),
+        "labels": len(prepared.goal.labels),
         "cut_rows": prepared.rows.cut_rows,
         "mean_tokens": float(np.mean(prepared.rows.lengths)),
         "warnings": prepared.warnings,
     }
+    if trained.folds:
+        about["cross_validation"] = about_folds(trained.folds)
+    return about

@@ -1,0 +1,220 @@
+"""What text jobs bring to the training loop: fine-tuning an encoder, or only the layer on top."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import peft
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine import catalog, optimizing
+from engine.batching import Batch, batches_by_length, epoch_steps, plain_steps
+from engine.goals import Goal
+from engine.goals.outline import Outputs, Rows
+from engine.network import TextNetwork, VocabularyTrim
+from engine.tasks.text_preparation import Prepared
+from engine.training import Learner
+
+VALIDATION_BATCH_TOKENS = 2048
+HEAD_ROWS_PER_BATCH = 64
+LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
+LORA_ALPHA_FACTOR = 2
+
+
+@dataclass
+class Lesson:
+    """One network to teach: which rows it sees and what its outputs mean."""
+
+    network: TextNetwork
+    goal: Goal
+    train: Rows
+    validation: Rows
+
+
+class TextLearner:
+    """Teaches the whole network. Row numbers in batches count within the lesson's training rows."""
+
+    def __init__(self, prepared: Prepared, lesson: Lesson) -> None:
+        self._prepared, self._lesson, self._rows = prepared, lesson, prepared.rows
+        self.network: torch.nn.Module = lesson.network
+        self.score = lesson.goal.score
+        self._lengths = [len(self._rows.ids[row]) for row in lesson.train]
+
+    def steps_of(self, epoch: int) -> list[list[Batch]]:
+        dials = self._prepared.spec.hyperparameters
+        return epoch_steps(self._lengths, dials.batch_tokens, seed=dials.seed, epoch=epoch)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        dials = self._prepared.spec.hyperparameters
+        recommended = catalog.find(self._prepared.spec.base_model).learning_rate
+        if self._prepared.method == "lora":
+            recommended *= LORA_RATE_FACTOR
+        rate = optimizing.automatic_rate(dials, recommended)
+        decayed: list[torch.nn.Parameter] = []
+        plain: list[torch.nn.Parameter] = []
+        for name, parameter in self._lesson.network.encoder.named_parameters():
+            if parameter.requires_grad:
+                is_matrix = parameter.ndim > 1 and "embedding" not in name.casefold()
+                (decayed if is_matrix else plain).append(parameter)
+        groups = [
+            {"params": decayed, "lr": rate, "weight_decay": dials.weight_decay},
+            {"params": plain, "lr": rate, "weight_decay": 0.0},
+            _head_group(self._prepared, self._lesson.network.head),
+        ]
+        return [group for group in groups if group["params"]]
+
+    def loss(self, rows: Batch) -> Tensor:
+        chosen = self._lesson.train[rows]
+        outputs = self._lesson.network(*self._rows.padded(chosen, self._prepared.device.name))
+        return self._lesson.goal.loss(outputs, chosen)
+
+    def weight(self, rows: Batch) -> float:
+        return self._lesson.goal.weight(self._lesson.train[rows])
+
+    def cost(self, rows: Batch) -> float:
+        return float(len(rows) * max(self._lengths[row] for row in rows) ** 1.5)
+
+    def validate(self, check: Iterable[None]) -> dict[str, float]:
+        lesson = self._lesson
+        if not len(lesson.validation):
+            return {}
+        outputs = predict(self._prepared, lesson.network, lesson.validation, check)
+        return lesson.goal.validation(outputs, lesson.validation)
+
+    def summary(self, metrics: dict[str, float]) -> str:
+        return self._lesson.goal.summary(metrics)
+
+
+class HeadLearner:
+    """Teaches the layer on top alone, on features of the frozen encoder made once."""
+
+    def __init__(self, prepared: Prepared, lesson: Lesson, features: "Features") -> None:
+        self._prepared, self._lesson = prepared, lesson
+        self.score = lesson.goal.score
+        self.network = torch.nn.Sequential(lesson.network.dropout, lesson.network.head)
+        device = prepared.device.name
+        self._train = torch.from_numpy(features.of(lesson.train)).to(device)
+        self._validation = torch.from_numpy(features.of(lesson.validation)).to(device)
+
+    def steps_of(self, epoch: int) -> list[list[Batch]]:
+        seed = self._prepared.spec.hyperparameters.seed
+        return plain_steps(len(self._train), HEAD_ROWS_PER_BATCH, seed=seed, epoch=epoch)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [_head_group(self._prepared, self._lesson.network.head)]
+
+    def loss(self, rows: Batch) -> Tensor:
+        return self._lesson.goal.loss(self.network(self._train[rows]), self._lesson.train[rows])
+
+    def weight(self, rows: Batch) -> float:
+        return self._lesson.goal.weight(self._lesson.train[rows])
+
+    def cost(self, rows: Batch) -> float:
+        return float(len(rows))
+
+    def validate(self, check: Iterable[None]) -> dict[str, float]:
+        if not len(self._validation):
+            return {}
+        self.network.eval()
+        with torch.inference_mode():
+            outputs = self.network(self._validation).float().cpu().numpy()
+        self.network.train()
+        return self._lesson.goal.validation(outputs, self._lesson.validation)
+
+    def summary(self, metrics: dict[str, float]) -> str:
+        return self._lesson.goal.summary(metrics)
+
+
+def _head_group(prepared: Prepared, head: torch.nn.Module) -> dict[str, Any]:
+    dials = prepared.spec.hyperparameters
+    factor = optimizing.RATE_FACTORS[dials.optimizer]
+    return {
+        "params": list(head.parameters()),
+        "lr": dials.head_learning_rate * factor,
+        "weight_decay": dials.weight_decay,
+    }
+
+
+def open_for(prepared: Prepared, lesson: Lesson, features: "Features") -> tuple[Learner, Any]:
+    """The learner of the chosen method, and what brings the network back into its plain form."""
+    network, method = lesson.network, prepared.method
+    if method == "head":
+        network.normalise = True  # As the features are.
+        return HeadLearner(prepared, lesson, features), lambda: None
+    if method == "lora":
+        rank = prepared.spec.hyperparameters.lora_rank
+        config = peft.LoraConfig(
+            r=rank,
+            lora_alpha=LORA_ALPHA_FACTOR * rank,
+            target_modules="all-linear",
+            lora_dropout=prepared.spec.hyperparameters.dropout,
+        )
+        network.encoder = peft.get_peft_model(network.encoder, config)
+        network.to(prepared.device.name)
+        return TextLearner(prepared, lesson), lambda: _merge(network)
+    # Gradients reach only the words that occur: the other embedding rows need no optimiser.
+    used = np.unique(np.concatenate(prepared.rows.ids)).tolist()
+    trim = VocabularyTrim(network.encoder, used)
+    network.to(prepared.device.name)
+    return TextLearner(prepared, lesson), trim.undo
+
+
+def _merge(network: TextNetwork) -> None:
+    network.encoder = network.encoder.merge_and_unload()
+
+
+class Features:
+    """Unit-length embeddings of some rows by the encoder as it was."""
+
+    def __init__(self, rows: Rows, values: Outputs) -> None:
+        self._order = np.argsort(rows)
+        self._rows, self._values = rows[self._order], values
+
+    def of(self, rows: Rows) -> Outputs:
+        chosen: Outputs = self._values[self._order[np.searchsorted(self._rows, rows)]]
+        return chosen
+
+
+def predict(
+    prepared: Prepared, network: TextNetwork, rows: Rows, check: Iterable[None] = ()
+) -> Outputs:
+    """Outputs (rows, outputs) of the network as it stands."""
+    return _in_batches(prepared, network, rows, network, check)
+
+
+def embed(
+    prepared: Prepared, network: TextNetwork, rows: Rows, advance: Callable[[float], None]
+) -> Features:
+    def embedding(ids: Tensor, mask: Tensor) -> Tensor:
+        return functional.normalize(network.embed(ids, mask), dim=-1)
+
+    unique = np.unique(rows)
+    lengths = [len(prepared.rows.ids[row]) for row in unique]
+    batches = len(batches_by_length(lengths, VALIDATION_BATCH_TOKENS))
+    ticks = _advancing(advance, batches)
+    return Features(unique, _in_batches(prepared, network, unique, embedding, ticks))
+
+
+def _advancing(advance: Callable[[float], None], batches: int) -> Iterable[None]:
+    for done in range(batches):
+        advance(0.9 * done / batches)  # The rest is fitting the probe.
+        yield
+
+
+def _in_batches(
+    prepared: Prepared, network: TextNetwork, rows: Rows, compute: Any, check: Iterable[None]
+) -> npt.NDArray[np.float32]:
+    network.eval()
+    ticks = iter(check)
+    results: dict[int, npt.NDArray[np.float32]] = {}
+    lengths = [len(prepared.rows.ids[row]) for row in rows]
+    for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
+        next(ticks, None)
+        with torch.inference_mode(), prepared.device.autocast():
+            output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
+        results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
+    return np.stack([results[position] for position in range(len(rows))])

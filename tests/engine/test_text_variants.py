@@ -1,0 +1,201 @@
+"""Every kind of text target and every method: exported, served as tested, resumed bit for bit."""
+
+import json
+import random
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from engine import artifact, serving
+from engine.errors import BadTrainingData, OutOfMemory
+from engine.events import CheckpointSaved, Message, parse_line
+from engine.prediction import evaluate, export_again
+from tests.engine.conftest import TOPICS, labelled_rows
+from tests.engine.test_training_job import folder_of, only, run_here, weights
+
+BRIEF = {"epochs": 2, "batch_tokens": 128, "precision": "fp32"}
+
+
+def tagged_rows(rows, seed=0):
+    """Texts that speak of one or two topics, and the topics between bars."""
+    dice = random.Random(seed)
+    texts, labels = [], []
+    for _ in range(rows):
+        topics = sorted(dice.sample(list(TOPICS), dice.choice([1, 2])))
+        words = [word for topic in topics for word in dice.choices(TOPICS[topic], k=2)]
+        texts.append(" ".join([*words, "the", "old"][: dice.randint(4, 6)]))
+        labels.append("|".join(topics))
+    return {"text": texts, "label": labels}
+
+
+def counted_rows(rows, seed=0):
+    """Texts and how many fruits they name."""
+    dice = random.Random(seed)
+    texts, numbers = [], []
+    for _ in range(rows):
+        fruits = dice.randint(0, 4)
+        words = dice.choices(TOPICS["fruit"], k=fruits) + dice.choices(TOPICS["tools"], k=4)
+        dice.shuffle(words)
+        texts.append(" ".join(words))
+        numbers.append(fruits * 2.5)
+    return {"text": texts, "label": numbers}
+
+
+VARIANTS = {
+    "several": (tagged_rows, {}),
+    "number": (counted_rows, {}),
+    "lora": (None, {"method": "lora", "lora_rank": 4, "dropout": 0.1}),
+    "head": (None, {"method": "head", "dropout": 0.1, "class_weights": "balanced"}),
+    "dropout": (None, {"dropout": 0.2, "accumulation": 2, "schedule": "cosine"}),
+    "sgd": (None, {"optimizer": "sgd", "gradient_checkpointing": True}),
+    "adafactor": (None, {"optimizer": "adafactor", "schedule": "constant", "gradient_clip": 0}),
+}
+
+
+def variant(write_spec, name, **changes):
+    make, dials = VARIANTS[name]
+    columns = make(200) if make else None
+    task = "text-regression" if name == "number" else "text-classification"
+    return write_spec(
+        changes.pop("file", name),
+        rows=200,
+        columns=columns,
+        task=task,
+        hyperparameters={"method": "full"} | BRIEF | dials,
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_variant_is_served_as_tested_and_resumes_bit_for_bit(write_spec, name):
+    straight = variant(write_spec, name, file="straight", checkpoint_seconds=600)
+    run_here(straight)
+    folder = folder_of(straight)
+    manifest = artifact.verify(folder)
+    assert manifest.parity["model.onnx"]["accepted"]
+    assert manifest.parity["model.onnx"]["largest_logit_difference"] < 1e-3
+    _check_answers(folder, manifest)
+    broken = variant(write_spec, name, file="broken", checkpoint_seconds=1e-9)
+    saved = _stop_in_the_middle(broken)
+    broken.write_text(json.dumps(json.loads(broken.read_text()) | {"resume_from": saved}))
+    run_here(broken)
+    assert weights(broken) == weights(straight)
+
+
+def _check_answers(folder, manifest):
+    stored = pq.read_table(folder / "predictions.parquet").to_pydict()
+    answers = serving.load(folder).answer(stored["text"])
+    if manifest.target.kind == "number":
+        assert [one["value"] for one in answers] == pytest.approx(stored["predicted"], abs=1e-3)
+    elif manifest.target.kind == "labels":
+        assert [", ".join(one["labels"]) or "" for one in answers] == [
+            text.replace("none", "") for text in stored["predicted"]
+        ]
+    else:
+        assert [one["label"] for one in answers] == stored["predicted"]
+
+
+def _stop_in_the_middle(spec):
+    """Leave after some steps, as on SIGTERM; returns the checkpoint's folder."""
+    from engine.errors import StopRequested
+    from engine.events import Reporter
+    from engine.job import train
+    from engine.spec import parse_spec
+    from engine.stopping import StopSignal
+
+    stop, lines = StopSignal(), []
+
+    def write(line):
+        lines.append(line)
+        stop.requested |= sum('"checkpoint"' in one for one in lines) >= 2
+
+    with pytest.raises(StopRequested):
+        train(parse_spec(json.loads(spec.read_text())), Reporter(write), stop)
+    saved = only([parse_line(line) for line in lines], CheckpointSaved)
+    return saved[-1].path
+
+
+def test_several_labels_carry_their_thresholds_and_can_be_measured_and_exported_again(write_spec):
+    spec = variant(write_spec, "several")
+    run_here(spec)
+    folder, data = folder_of(spec), artifact.Path(json.loads(spec.read_text())["data"])
+    manifest = artifact.verify(folder)
+    assert manifest.labels == sorted(TOPICS)
+    assert len(manifest.target.thresholds) == len(TOPICS)
+    assert {one["name"] for one in evaluate(folder, data)["metrics"]} >= {"micro_f1", "macro_f1"}
+    assert export_again(folder, folder.parent / "again", data)["parity"]["model.onnx"]["accepted"]
+
+
+def test_a_number_is_answered_in_its_own_unit_and_beats_the_mean(write_spec):
+    spec = variant(write_spec, "number")
+    spec.write_text(
+        json.dumps(
+            json.loads(spec.read_text())
+            | {"hyperparameters": BRIEF | {"epochs": 20, "learning_rate": 0.003}}
+        )
+    )
+    run_here(spec)
+    report = json.loads((folder_of(spec) / "report.json").read_text())
+    own = {metric["name"]: metric["value"] for metric in report["metrics"]}
+    mean = next(one for one in report["baselines"] if one["id"] == "mean")
+    assert own["rmse"] < next(m["value"] for m in mean["metrics"] if m["name"] == "rmse")
+
+
+def test_a_model_from_scratch_needs_no_base(write_spec):
+    columns = dict(zip(("text", "label"), labelled_rows(300), strict=True))
+    spec = write_spec(
+        columns=columns,
+        base_model="small-text-transformer",
+        hyperparameters=BRIEF | {"epochs": 3},
+    )
+    run_here(spec)
+    report = json.loads((folder_of(spec) / "report.json").read_text())
+    assert "probe" not in {one["id"] for one in report["baselines"]}
+    assert serving.load(folder_of(spec)).answer(["apple pear"])[0]["label"] in TOPICS
+
+
+@pytest.mark.parametrize("method", ["probe", "full"])
+def test_folds_report_mean_and_spread(write_spec, method):
+    spec = write_spec(rows=120, hyperparameters=BRIEF | {"method": method, "folds": 3, "epochs": 1})
+    run_here(spec)
+    report = json.loads((folder_of(spec) / "report.json").read_text())
+    crossed = report["data"]["cross_validation"]
+    values = crossed["metrics"]["accuracy"]["values"]
+    assert len(values) == crossed["folds"] == 3
+    assert crossed["metrics"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+
+
+def test_tens_of_rows_are_taught_by_the_probe(write_spec):
+    spec = write_spec(rows=40, hyperparameters={"precision": "fp32"})
+    run_here(spec)
+    assert artifact.verify(folder_of(spec)).training["method"] == "probe"
+
+
+def test_what_does_not_fit_is_computed_in_pieces_with_the_same_steps(write_spec, monkeypatch):
+    from engine import fitting
+
+    whole = write_spec("whole", rows=120, hyperparameters=BRIEF | {"method": "full"})
+    plain = run_here(whole)
+    monkeypatch.setattr(fitting, "free_bytes", lambda *_: 3_000_000.0)
+    tight = write_spec("tight", rows=120, hyperparameters=BRIEF | {"method": "full"})
+    events = run_here(tight)
+    warned = [one.text for one in only(events, Message) if one.level == "warning"]
+    assert any("pieces" in text for text in warned)
+    last = [only(one, CheckpointSaved)[-1] for one in (plain, events)]
+    assert last[0].step == last[1].step
+
+
+def test_what_fits_in_no_pieces_is_refused_with_advice():
+    from engine.fitting import halvings_needed
+
+    assert halvings_needed(0, 10, 64, 10_000) == 0
+    assert halvings_needed(100, 10, 64, 300) == 2
+    with pytest.raises(OutOfMemory, match="Shorten the longest"):
+        halvings_needed(1000, 10, 64, 1005)
+
+
+def test_numbers_that_are_words_are_refused(write_spec):
+    columns = {"text": [f"t{n}" for n in range(20)], "label": ["high", "low"] * 10}
+    with pytest.raises(BadTrainingData, match="not hold|other things than numbers"):
+        run_here(write_spec(columns=columns, task="text-regression"))
