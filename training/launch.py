@@ -18,7 +18,7 @@ from engine.estimate import estimate as engine_estimate
 from engine.spec import DEFAULT_TASK, SPECS, TrainingSpec, parse_spec, place_of
 from projects.errors import DatasetNotReady
 from projects.models import DatasetVersion, ImportStatus
-from training import limits, schedule
+from training import calibration, limits, schedule
 from training.errors import CannotLaunch, OverBudget, TeamFrozen
 from training.models import ComputeClass, Status, TrainingJob
 
@@ -45,6 +45,7 @@ class Estimate:
 
     fits: bool
     allowed: bool
+    seconds: float  # The guess behind the range, against which finished jobs are measured.
     seconds_low: int
     seconds_high: int
     cost_low_micro: int
@@ -93,6 +94,7 @@ def launch(
             priority=wanted.priority,
             time_limit_seconds=wanted.time_limit_seconds,
             estimate={
+                "seconds": expected.seconds,
                 "seconds_low": expected.seconds_low,
                 "seconds_high": expected.seconds_high,
                 "cost_low_micro": expected.cost_low_micro,
@@ -207,6 +209,7 @@ def _estimate(version: DatasetVersion, plan: Plan) -> Estimate:
         DataFacts(rows=version.rows or 0, columns=columns),
         device="cuda" if plan.compute_class.device == "cuda" else "cpu",
         memory_limit_bytes=plan.compute_class.memory_bytes,
+        slowness=calibration.slowness(plan.compute_class, plan.spec.task),
     )
     costs = [
         _cost(plan.compute_class, seconds)
@@ -218,6 +221,7 @@ def _estimate(version: DatasetVersion, plan: Plan) -> Estimate:
     return Estimate(
         fits=expected.fits,
         allowed=not reasons,
+        seconds=expected.seconds,
         seconds_low=int(expected.seconds_low),
         seconds_high=int(expected.seconds_high),
         cost_low_micro=costs[0],

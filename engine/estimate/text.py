@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from engine import catalog
 from engine.estimate.facts import ComputeDevice, DataFacts, Workload
 from engine.spec import TextHyperparameters, TextSpec
+from engine.spec.text import SCRATCH_EPOCHS, SHARES_OF_FULL
 
 CHARACTERS_PER_TOKEN = 4.3  # English, WordPiece; banking77 measured 4.2 without special tokens.
 
@@ -45,8 +46,10 @@ def workload(spec: TextSpec, facts: DataFacts, device: ComputeDevice) -> Workloa
     entry, speed = catalog.find(spec.base_model), SPEEDS[device]
     characters = facts.total(spec.text_columns, "mean_length")
     labels = int(facts.total([spec.target_column], "unique")) or 2
+    if spec.task == "text-regression":
+        labels = 1
     tokens = min(spec.hyperparameters.max_length, 2 + characters / CHARACTERS_PER_TOKEN)
-    seconds = _seconds(facts.rows, tokens, labels, spec.hyperparameters, entry.speed, speed)
+    seconds = _seconds(facts.rows, tokens, labels, spec.hyperparameters, entry, speed)
     memory = _memory(facts.rows, tokens, spec.hyperparameters, entry)
     return Workload(seconds=seconds, memory_bytes=memory, advice="Lower the tokens per batch.")
 
@@ -56,24 +59,38 @@ def _seconds(
     tokens: float,
     labels: int,
     hyperparameters: TextHyperparameters,
-    model_speed: float,
+    entry: catalog.BaseModelEntry,
     speed: DeviceSpeed,
 ) -> float:
     train_rows = 0.85 * rows
-    seconds = speed.start_seconds
     # The probe and the word model are fitted on at most 20,000 rows; cost grows with labels.
-    seconds += min(rows, 20_000) * (tokens * model_speed / speed.embedded_tokens + labels * 1e-5)
-    if hyperparameters.method == "full":
+    fitting = min(rows, 20_000) * labels * 1e-5
+    probing = min(rows, 20_000) * tokens * entry.speed / speed.embedded_tokens + fitting
+    trained_tokens = train_rows * tokens * entry.speed
+    method = _method(hyperparameters, int(train_rows), labels, entry)
+    if method == "head":  # The frozen encoder reads every row, once.
+        taught = trained_tokens / speed.embedded_tokens + train_rows * 2e-4
+    else:
         epochs = hyperparameters.planned_epochs(int(train_rows))
-        seconds += epochs * train_rows * tokens * model_speed / speed.trained_tokens
-    return seconds
+        if entry.source.kind == "scratch" and not hyperparameters.epochs:
+            epochs *= SCRATCH_EPOCHS
+        taught = epochs * trained_tokens / speed.trained_tokens * SHARES_OF_FULL[method]
+    return speed.start_seconds + probing + taught + hyperparameters.folds * (taught + fitting)
+
+
+def _method(
+    hyperparameters: TextHyperparameters, rows: int, labels: int, entry: catalog.BaseModelEntry
+) -> str:
+    if hyperparameters.method == "auto" and entry.source.kind == "scratch":
+        return "full"
+    return hyperparameters.chosen_method(rows, labels)
 
 
 def _memory(
     rows: int, tokens: float, hyperparameters: TextHyperparameters, entry: catalog.BaseModelEntry
 ) -> int:
     batch = hyperparameters.batch_tokens
-    if hyperparameters.method == "probe":
+    if hyperparameters.method in ("probe", "head"):
         batch = batch // 8
     longest = min(hyperparameters.max_length, 4 * tokens)
     activations = batch * (ACTIVATION_BYTES_PER_TOKEN + ATTENTION_BYTES * longest) * entry.speed

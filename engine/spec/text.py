@@ -19,6 +19,8 @@ AUTOMATIC_EPOCHS = (3, 12)
 TYPICAL_ROWS_PER_STEP = 24
 # With fewer rows, moving the base model's weights learns the rows by heart.
 FEW_ROWS_PER_LABEL = 16
+SCRATCH_EPOCHS = 4  # Times the planned ones, for an encoder that starts knowing nothing.
+SHARES_OF_FULL = {"full": 1.0, "lora": 1.1, "head": 0.01, "probe": 0.0}  # Of the time of a step.
 
 
 class TextHyperparameters(LoopHyperparameters):

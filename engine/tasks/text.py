@@ -16,6 +16,7 @@ from engine.network import save_network
 from engine.progress import JobClock
 from engine.serving.text import open_model, outputs_of_all
 from engine.spec import TextSpec
+from engine.spec.text import SHARES_OF_FULL
 from engine.stopping import StopSignal
 from engine.tasks import Evaluated, Task
 from engine.tasks.outcome import about_training
@@ -27,7 +28,6 @@ PARITY_ROWS = 1000
 # Measured on two cores of a 2024 server processor (AVX-512 bf16), MiniLM: tokens per second.
 TRAINED_TOKENS_PER_SECOND = 4500.0
 EMBEDDED_TOKENS_PER_SECOND = 12_000.0
-SHARES_OF_FULL = {"full": 1.0, "lora": 1.1, "head": 0.01, "probe": 0.0}
 
 
 class TextTask:

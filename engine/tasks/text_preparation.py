@@ -15,11 +15,11 @@ from engine.goals import Goal, Number, OneLabel, SeveralLabels
 from engine.network import TextNetwork
 from engine.progress import JobClock
 from engine.spec import TextHyperparameters, TextSpec
+from engine.spec.text import SCRATCH_EPOCHS
 from engine.splitting import Indices, Split, split
 from engine.targets import Truth
 from engine.tokenised import TokenisedRows, tokenise
 
-SCRATCH_EPOCHS = 4  # Times those of a base model that already knows the language.
 SCRATCH_LENGTH = 512
 MOST_PIECES = 8000  # Of a tokenizer learnt from the training rows.
 
