@@ -81,7 +81,9 @@ def suggested_name(model: TrainedModel) -> str:
 def _check(model: TrainedModel, team: Team) -> None:
     if model.team_id != team.pk or model.archived_at is not None:
         raise CannotServe("This model is not one of the team's current models.", param="model")
-    if model.task not in SERVABLE_TASKS:
+    # A model of several labels for a text needs thresholds, which the data plane does not apply.
+    target = (model.manifest or {}).get("target", {}).get("kind", "label")
+    if model.task not in SERVABLE_TASKS or target != "label":
         raise CannotServe(param="model")
     if team.frozen_at is not None:
         raise TeamFrozen
