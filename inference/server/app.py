@@ -141,7 +141,7 @@ class ModelsApp:
             raise out_of_quota()
         model = await self.shelf.get(target.model_id, target.artifact_key)
         encoded = await encode(model, question.texts)
-        logits = await self.batcher.ask(model.id, model.classifier.logits, encoded)
+        logits = await self.batcher.ask(model.id, model.classifier.outputs, encoded)
         tokens = sum(map(len, encoded))
         answered = wire.Answered(question, model.classifier.labels, _scores(question, logits))
         content = (
