@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from training import admin_compute, control  # noqa: F401  (Registers the machines' pages.)
 from training.errors import BadPriority, JobMovedOn
+from training.job_listing import percent_of
 from training.models import Attempt, Checkpoint, TrainedModel, TrainingJob
 from training.models.jobs import HIGHEST_PRIORITY, TEAM_PRIORITIES
 
@@ -46,16 +47,15 @@ class CheckpointInline(ReadOnly, admin.TabularInline[Checkpoint, TrainingJob]):
 class JobActionForm(ActionForm):
     """What two of the actions need to be told."""
 
-    priority = forms.IntegerField(
-        required=False, label="Priority", min_value=TEAM_PRIORITIES[0], max_value=HIGHEST_PRIORITY
-    )
+    # Words here, for a form that is not valid would be taken for a missing action.
+    priority = forms.CharField(required=False, label="Priority", max_length=60)
     reason = forms.CharField(required=False, label="Reason", max_length=200)
 
 
 @admin.register(TrainingJob)
 class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
     list_display = (
-        "name", "team", "status", "phase", "compute_class", "priority", "progress", "created_at"
+        "name", "team", "status", "phase", "compute_class", "priority", "done", "created_at"
     )  # fmt: skip
     list_filter = ("status", "compute_class", "failure_code", "task")
     list_select_related = ("team", "compute_class")
@@ -66,6 +66,10 @@ class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
     inlines = (AttemptInline, CheckpointInline)
     action_form = JobActionForm
     actions = ("cancel_jobs", "requeue_jobs", "fail_jobs", "prioritise_jobs")
+
+    @admin.display(description="done", ordering="progress")
+    def done(self, job: TrainingJob) -> str:
+        return f"{percent_of(job)}%"
 
     @admin.display(description="latest events")
     def latest_events(self, job: TrainingJob) -> SafeString:

@@ -64,7 +64,7 @@ class ComputeForm(forms.ModelForm[ComputeClass]):
         return code
 
     def clean(self) -> dict[str, Any]:
-        cleaned = self.cleaned_data
+        cleaned = super().clean() or self.cleaned_data  # It also switches on the unique check.
         has_price = cleaned.get("dollars_an_hour") is not None or self.rate is not None
         if cleaned.get("is_offered") and not has_price:
             self.add_error("dollars_an_hour", "A class that is offered needs a price; 0 is one.")

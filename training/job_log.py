@@ -22,6 +22,7 @@ SHORTEST_SECRET = 8
 _SECRET_NAME = re.compile(
     r"SECRET|PASSWORD|PASSWD|TOKEN|_KEY|CREDENTIAL|_DSN|DATABASE_URL|REDIS_URL|STORAGE_URL", re.I
 )
+_OVERWRITTEN = re.compile(r"[^\n\r]*\r(?!\n)")  # Progress bars write one line many times.
 _NEEDED = {"HF_TOKEN"}  # The engine fetches gated base models with it.
 _SECRET_SHAPES = re.compile(
     r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # User and password in a URL.
@@ -58,7 +59,7 @@ def words_of(event: events.Event) -> str:
             return event.text
         case events.Failure():
             return f"failed: {event.code}: {event.sentence}"
-        case events.Metric() if not event.name.startswith("train_"):
+        case events.Metric() if event.name.startswith("validation"):
             return f"step {event.step:,}: {event.name} {event.value:.4f}"
         case events.Data():
             rows = f"{event.train_rows:,} / {event.validation_rows:,} / {event.test_rows:,}"
@@ -107,5 +108,6 @@ class JobLog:
         with self.path.open("rb") as file:
             file.seek(max(0, self.path.stat().st_size - 4 * KEPT_CHARACTERS))
             text = file.read().decode(errors="replace").replace("\x00", "")
+        text = _OVERWRITTEN.sub("", text)
         whole = f"{self._earlier.rstrip()}\n{text}" if self._earlier else text
         return without_secrets(whole)[-KEPT_CHARACTERS:]
