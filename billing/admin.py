@@ -47,6 +47,7 @@ class RateAdmin(Unchangeable):
 class BudgetAdmin(admin.ModelAdmin[Budget]):
     list_display = ("team", "plan", "cap_micro", "spent_micro", "reserved_micro", "period_start")
     list_filter = ("plan",)
+    list_select_related = ("team", "plan")
     search_fields = ("team__name", "team__slug")
     readonly_fields = ("team", "period_start", "spent_micro", "reserved_micro")
 
@@ -65,19 +66,23 @@ class BudgetAdmin(admin.ModelAdmin[Budget]):
 class MeteredRunAdmin(ReadOnly):
     list_display = ("source", "fence", "team", "started_at", "ended_at", "end_reason", "billed_ms")
     list_filter = ("end_reason",)
-    search_fields = ("source", "team__name", "team__slug")
+    list_select_related = ("team",)
+    search_fields = ("source__startswith",)
+    search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
 
 
 @admin.register(UsageSegment)
 class UsageSegmentAdmin(ReadOnly):
     list_display = ("source", "span", "device_ms", "amount_micro", "recorded_at")
-    search_fields = ("source", "team__slug")
+    search_fields = ("run__source__startswith",)
+    search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
 
 
 @admin.register(UsageEvent)
 class UsageEventAdmin(ReadOnly):
     list_display = ("source", "kind", "units", "requests", "amount_micro", "occurred_at")
-    search_fields = ("source", "team__slug", "token_prefix")
+    search_fields = ("source", "token_prefix")
+    search_help_text = "A source, a token's prefix or a team's slug."
 
 
 class AdjustmentForm(forms.ModelForm[LedgerEntry]):
@@ -104,8 +109,9 @@ class AdjustmentForm(forms.ModelForm[LedgerEntry]):
 class LedgerEntryAdmin(Unchangeable):
     list_display = ("occurred_at", "team", "kind", "amount_micro", "about", "note", "source")
     list_filter = ("kind",)
-    search_fields = ("source", "about", "team__name", "team__slug")
-    date_hierarchy = "occurred_at"
+    list_select_related = ("team",)
+    search_fields = ("source__startswith", "about__exact")
+    search_help_text = "The beginning of a source, all of “about”, or a team's slug."
     form = AdjustmentForm
 
     def save_model(self, request: HttpRequest, obj: LedgerEntry, form: Any, change: bool) -> None:

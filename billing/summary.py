@@ -2,9 +2,18 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Sum
+from django.db.models import BigIntegerField, ExpressionWrapper, F, Sum
 
-from billing.models import LedgerEntry, UsageSegment
+from billing.models import LedgerEntry, MeteredRun
+from billing.money import MS_PER_SECOND, NANO_PER_MICRO
+
+# Of a MeteredRun: the sum of its segments without reading them, since its `billed_ms` is where
+# they end and amounts telescope (see billing.money). One row each instead of one a heartbeat.
+RUN_MS = ExpressionWrapper(F("billed_ms") * F("devices"), BigIntegerField())
+RUN_MICRO = ExpressionWrapper(
+    F("billed_ms") * F("devices") * F("rate__nano_per_unit") / (MS_PER_SECOND * NANO_PER_MICRO),
+    BigIntegerField(),
+)
 
 
 @dataclass(frozen=True)
@@ -26,9 +35,7 @@ class Summary:
 
 
 def summary_of(source: str) -> Summary:
-    """Read from the segments and the ledger, which agree by construction (tested)."""
-    used = UsageSegment.objects.filter(source=source).aggregate(
-        ms=Sum("device_ms"), micro=Sum("amount_micro")
-    )
+    """Read from the runs and the ledger, which agree by construction (tested)."""
+    used = MeteredRun.objects.filter(source=source).aggregate(ms=Sum(RUN_MS), micro=Sum(RUN_MICRO))
     refunded = LedgerEntry.objects.filter(about=source, kind=LedgerEntry.Kind.REFUND).total_micro()
     return Summary(used["ms"] or 0, used["micro"] or 0, -refunded)

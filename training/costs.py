@@ -1,12 +1,23 @@
 """What jobs have cost, for many at once: the same sums as `billing.summary`, in the same query."""
 
-from typing import cast
+from typing import Any
 
-from django.db.models import BigIntegerField, F, OuterRef, QuerySet, Subquery, Sum, TextField, Value
+from django.db.models import (
+    BigIntegerField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    TextField,
+    Value,
+)
 from django.db.models.functions import Cast, Coalesce, Concat
 
-from billing.models import LedgerEntry, UsageSegment
-from billing.summary import Summary, summary_of
+from billing.models import LedgerEntry, MeteredRun
+from billing.money import MS_PER_SECOND, NANO_PER_MICRO
+from billing.summary import RUN_MICRO, RUN_MS, Summary, summary_of
 from training.models import Attempt, TrainingJob
 
 SOURCE = Concat(Value("training-job:"), Cast(OuterRef("pk"), TextField()))
@@ -14,20 +25,18 @@ SOURCE = Concat(Value("training-job:"), Cast(OuterRef("pk"), TextField()))
 
 def with_costs(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
     """The same jobs, each carrying what `cost_of` needs, so that a list asks once."""
-    # Through the runs: their (source, fence) index finds a job's segments.
-    used = UsageSegment.objects.filter(run__source=SOURCE).order_by().values("run__source")
+    runs = MeteredRun.objects.filter(source=SOURCE).order_by().values("source")
     refunds = LedgerEntry.objects.filter(about=SOURCE, kind=LedgerEntry.Kind.REFUND)
     return jobs.annotate(
-        used_ms=_total(used, "device_ms"),
-        charged_micro=_total(used, "amount_micro"),
-        refunds_micro=_total(refunds.order_by().values("about"), "amount_micro"),
+        used_ms=_total(runs, Sum(RUN_MS)),
+        charged_micro=_total(runs, Sum(RUN_MICRO)),
+        refunds_micro=_total(refunds.order_by().values("about"), Sum("amount_micro")),
     )
 
 
-def _total(rows: QuerySet[UsageSegment, dict[str, str]] | object, field: str) -> Coalesce:
-    grouped = cast(QuerySet[UsageSegment], rows)
-    total = grouped.annotate(total=Sum(field)).values("total")
-    return Coalesce(Subquery(total, output_field=BigIntegerField()), Value(0))
+def _total(rows: QuerySet[Any, Any], total: Sum) -> Coalesce:
+    summed = rows.annotate(total=total).values("total")
+    return Coalesce(Subquery(summed, output_field=BigIntegerField()), Value(0))
 
 
 def cost_of(job: TrainingJob) -> Summary:
@@ -41,7 +50,11 @@ def cost_of(job: TrainingJob) -> Summary:
 def with_amounts(attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
     """Attempts with `amount_micro`, what each was charged before refunds."""
     return attempts.select_related("run").annotate(
-        amount_micro=Coalesce(
-            Sum(F("run__segments__amount_micro")), Value(0), output_field=BigIntegerField()
+        amount_micro=ExpressionWrapper(
+            F("run__billed_ms")
+            * F("run__devices")
+            * F("run__rate__nano_per_unit")
+            / (MS_PER_SECOND * NANO_PER_MICRO),
+            BigIntegerField(),
         )
     )

@@ -2,11 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from django.db.models import Count, F, QuerySet, Window
+from django.db.models.functions import Mod, RowNumber
 
 from training.models import MetricPoint, TrainingJob
 
 MOST_POINTS = 1000  # Per series; a chart is narrower than that.
+SPARKLINE_POINTS = 60
 LOSSES = ("train_loss", "validation_loss")
 Points = list[tuple[int, float]]
 
@@ -18,15 +22,15 @@ class Series(TypedDict):
 
 def points_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str, Points]:
     """Each metric's (step, value) in order, without what a lost attempt measured in vain."""
-    rows = job.metrics.order_by("step", "attempt_number")
+    rows = MetricPoint.objects.filter(job=job)
     if names is not None:
         rows = rows.filter(name__in=list(names))
-    kept_until = _kept_steps(job)
+    for attempt, kept_until in _kept_steps(job).items():
+        rows = rows.exclude(attempt_number=attempt, step__gt=kept_until)
     found: dict[str, dict[int, float]] = defaultdict(dict)
-    for name, attempt, step, value in rows.values_list("name", "attempt_number", "step", "value"):
-        if step <= kept_until.get(attempt, step):
-            found[name][step] = value
-    return {name: _thinned(list(points.items())) for name, points in found.items()}
+    for name, step, value in _thinned(rows, "name", MOST_POINTS):
+        found[name][step] = value
+    return {name: list(points.items()) for name, points in found.items()}
 
 
 def loss_series(job: TrainingJob) -> list[Series]:
@@ -46,11 +50,9 @@ def sparklines(jobs: Iterable[TrainingJob]) -> dict[TrainingJob, str]:
     by_id = {job.pk: job for job in jobs}
     rows = MetricPoint.objects.filter(job__in=by_id, name="train_loss")
     values: dict[TrainingJob, dict[int, float]] = defaultdict(dict)
-    for job_id, step, value in rows.order_by("step", "attempt_number").values_list(
-        "job_id", "step", "value"
-    ):
+    for job_id, step, value in _thinned(rows, "job_id", SPARKLINE_POINTS):
         values[by_id[job_id]][step] = value
-    return {job: _polyline(_thinned(list(steps.items()), 60)) for job, steps in values.items()}
+    return {job: _polyline(list(steps.items())) for job, steps in values.items()}
 
 
 def _kept_steps(job: TrainingJob) -> dict[int, int]:
@@ -65,10 +67,23 @@ def _kept_steps(job: TrainingJob) -> dict[int, int]:
     return kept
 
 
-def _thinned(points: Points, most: int = MOST_POINTS) -> Points:
-    """Evenly spaced points, the last always among them."""
-    stride = -(-len(points) // most) or 1
-    return points[(len(points) - 1) % stride :: stride]
+def _thinned(
+    rows: QuerySet[MetricPoint], group: str, most: int
+) -> Iterable[tuple[Any, int, float]]:
+    """(group, step, value) of evenly spaced points of each group, the last always among them.
+
+    The database thins them out: a long job has a hundred thousand, a chart is narrower than that.
+    """
+    place = Window(RowNumber(), partition_by=group, order_by=["step", "attempt_number"])
+    total = Window(Count("pk"), partition_by=group)
+    chosen = (
+        rows.annotate(place=place, total=total)
+        .annotate(stride=(F("total") + most - 1) / most)
+        .annotate(rest=Mod(F("total") - F("place"), F("stride")))
+        .filter(rest=0)
+        .order_by("step", "attempt_number")
+    )
+    return chosen.values_list(group, "step", "value")
 
 
 def _polyline(points: Points) -> str:
