@@ -152,3 +152,14 @@ def test_an_operator_replays_a_message_and_that_is_written_down(story, event, cl
 def test_the_payload_is_kept_as_it_came(story, event):
     story.post(event)
     assert WebhookEvent.objects.get(pk=event["id"]).payload == json.loads(json.dumps(event))
+
+
+def test_usage_that_stripe_did_not_count_raises_an_alert(story):
+    thin = story.world.meter_error(["test:gpu:1:1"], "meter_event_customer_not_found")
+    notification = {key: value for key, value in thin.items() if key != "data"}
+    for _ in range(3):
+        assert story.post(notification, path=B, secret=THIN_SECRET) == 200
+        process_due()
+    assert WebhookEvent.objects.get(pk=thin["id"]).status == "done"
+    told = OperatorAlert.objects.get(key=f"meter-errors:{thin['id']}")
+    assert "meter_event_customer_not_found (1)" in told.sentence
