@@ -1,0 +1,72 @@
+"""What a job leaves to read: a bounded log without secrets; and a full disk has its own name."""
+
+from training import attempts, execute, schedule
+from training.job_log import HIDDEN, KEPT_CHARACTERS, JobLog, harmless_environment, without_secrets
+from training.models import Status, TrainingJob
+
+
+def test_secrets_never_reach_the_log(monkeypatch):
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "a-long-secret-value")
+    text = without_secrets(
+        "key a-long-secret-value at postgresql://me:pw@host/db with hf_abcdefghijkl "
+        "and Bearer abcdefghij"
+    )
+    for secret in ("a-long-secret-value", "me:pw", "hf_abcdefghijkl", "abcdefghij"):
+        assert secret not in text
+    assert text.count(HIDDEN) == 4
+
+
+def test_the_engine_is_not_handed_our_secrets(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:pw@host/db")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("HF_TOKEN", "hf_needed")
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.test")
+    handed = harmless_environment()
+    assert not {"DATABASE_URL", "AWS_SECRET_ACCESS_KEY", "SECRET_KEY"} & set(handed)
+    assert {"HF_TOKEN", "HF_ENDPOINT", "PATH"} <= set(handed)
+
+
+def test_the_log_is_bounded_live_downloadable_and_shows_progress_bars_once(
+    job, alice, mallory, client_of, api, token, tmp_path
+):
+    attempt = schedule.claim("cpu", "w")
+    log = JobLog(attempt, tmp_path / "engine.log")
+    with log.path.open("a") as file:
+        file.write("Loading 10%\rLoading 100%\n" + "line\n" * 9000 + "<the end>\n")
+    log.save()
+    stored = TrainingJob.objects.get(pk=job.pk).log_tail
+    assert len(stored) <= KEPT_CHARACTERS
+    assert stored.endswith("<the end>\n")
+    assert "&lt;the end&gt;" in client_of(alice).get(f"/jobs/{job.pk}/log/").content.decode()
+    answer = client_of(alice).get(f"/jobs/{job.pk}/log.txt")
+    assert answer["Content-Type"].startswith("text/plain")
+    assert api(token).get(f"/api/v1/training-jobs/{job.pk}/log").json()["text"] == stored
+    assert client_of(mallory).get(f"/jobs/{job.pk}/log.txt").status_code == 404
+
+
+def test_a_later_attempt_keeps_what_the_earlier_one_said(job, tmp_path):
+    first = schedule.claim("cpu", "w")
+    JobLog(first, tmp_path / "1.log").save()
+    attempts.lose(first, "Silence.")
+    second = schedule.claim("cpu", "v")
+    JobLog(second, tmp_path / "2.log").save()
+    tail = TrainingJob.objects.get(pk=job.pk).log_tail
+    assert tail.index("attempt 1 on w") < tail.index("attempt 2 on v")
+
+
+def test_a_full_disk_fails_the_job_by_that_name_and_costs_nothing(job):
+    attempt = schedule.claim("cpu", "w")
+    execute._fail_by(attempt, OSError(28, "No space left on device"))
+    job.refresh_from_db()
+    assert (job.status, job.failure_code) == (Status.FAILED, "storage_full")
+    assert "no room left" in job.failure_sentence
+
+
+def test_a_scratch_folder_that_cannot_be_made_fails_the_job_and_not_the_trainer(job, monkeypatch):
+    def refuse() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(execute, "_scratch", refuse)
+    execute.next_job("cpu")
+    job.refresh_from_db()
+    assert job.failure_code == "storage_full"
