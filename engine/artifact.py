@@ -33,13 +33,16 @@ class Serving(_Part):
 
 
 class Feature(_Part):
-    """One column of a table as the model takes it."""
+    """One column of a table as the model takes it; all facts are of the training rows."""
 
     name: str
-    kind: Literal["number", "category", "boolean", "date", "text"]
-    categories: list[str] = []
+    kind: Literal["number", "category", "boolean", "date"]
+    categories: list[str] = []  # Of a category; whatever else is asked counts as "other".
     low: float | None = None  # Range seen in training, for forms that ask for a value.
     high: float | None = None
+    middle: float = 0.0  # Of a number: the median, which also stands in for missing values.
+    scale: float = 1.0  # Of a number: what one unit of the model's input is.
+    has_gaps: bool = False  # Some values were missing: the model is told where.
 
 
 class Inputs(_Part):

@@ -4,7 +4,7 @@ One module of entries for each task family; adding a base model is adding an ent
 `engine.loading`; this list is imported by web processes and stays free of torch.
 """
 
-from engine.catalog import text
+from engine.catalog import tabular, text
 from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
 from engine.errors import EngineError
 
@@ -16,7 +16,7 @@ class UnknownBaseModel(EngineError):
     fault = "customer"
 
 
-CATALOG: dict[str, BaseModelEntry] = {entry.id: entry for entry in (*text.ENTRIES,)}
+CATALOG: dict[str, BaseModelEntry] = {entry.id: entry for entry in (*text.ENTRIES, *tabular.ENTRIES)}
 
 
 def find(model_id: str) -> BaseModelEntry:

@@ -9,16 +9,55 @@ from engine.spec.shared import (
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
+    SplitSpec,
     refuse_shared_columns,
 )
 
+AUTOMATIC_STEPS = 1500
+AUTOMATIC_EPOCHS = (4, 40)
+
 
 class TabularHyperparameters(LoopHyperparameters):
-    """How to train on tables."""
+    """How to train on tables. The defaults are meant to win without tuning."""
 
-    batch_rows: int = Field(
-        default=256, ge=1, le=65_536, title="Rows per batch", description="More is quicker."
+    method: Literal["auto", "network", "trees", "linear"] = Field(
+        default="auto",
+        title="Method",
+        description=(
+            "auto trains a neural network, boosted trees and a linear model, and keeps the one,"
+            " or the mean of those, that does best on validation rows. The others train one."
+        ),
     )
+    batch_rows: int = Field(
+        default=128, ge=1, le=65_536, title="Rows per batch", description="More is quicker."
+    )
+    dropout: float = Field(
+        default=0.15,
+        ge=0,
+        lt=0.9,
+        title="Dropout",
+        description="Share of the network's signals silenced at random while training.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none",
+        title="Class weights",
+        description="balanced: rare labels count as much in all as common ones.",
+    )
+    early_stopping_patience: int = Field(
+        default=8,
+        ge=0,
+        le=1000,
+        title="Patience",
+        description="Stop after this many epochs without a better validation score. 0: never.",
+    )
+
+    def planned_epochs(self, train_rows: int) -> int:
+        """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""
+        if self.epochs:
+            return self.epochs
+        fewest, most = AUTOMATIC_EPOCHS
+        wanted = -(-AUTOMATIC_STEPS * self.batch_rows // max(1, train_rows))
+        return min(most, max(fewest, wanted))
 
 
 class TabularSpec(JobSpec):
@@ -38,6 +77,9 @@ class TabularSpec(JobSpec):
     task: Literal["tabular-classification", "tabular-regression"]
     feature_columns: list[str] = Field(default=[], description="Empty: all but the target.")
     target_column: str = Field(min_length=1)
+    base_model: str = Field(default="tabular-network", description="An id of engine.catalog.")
+    # More than texts get: the choice between models rests on these rows.
+    split: SplitSpec = SplitSpec(validation_fraction=0.15)
     hyperparameters: TabularHyperparameters = TabularHyperparameters()
 
     @model_validator(mode="after")
