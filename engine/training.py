@@ -20,7 +20,7 @@ from engine.device import Device
 from engine.errors import Diverged, StopRequested
 from engine.events import CheckpointSaved, Metric, Reporter
 from engine.progress import JobClock
-from engine.spec import LoopHyperparameters
+from engine.spec import JobSpec, LoopHyperparameters
 from engine.stopping import StopSignal
 
 METRIC_POINTS = 200
@@ -304,6 +304,37 @@ class TrainingLoop:
     def _steps_of(self, epoch: int) -> list[list[Batch]]:
         accumulation = self._settings.hyperparameters.accumulation
         return merged(self._learner.steps_of(epoch), accumulation)
+
+
+def learn(
+    learner: Learner,
+    spec: JobSpec,
+    *,
+    epochs: int,
+    identity: str,
+    device: Device,
+    clock: JobClock,
+    report: Reporter,
+    stop: StopSignal,
+) -> TrainingState:
+    """Train to the end, from the spec's checkpoint when that is of the same `identity`."""
+    checkpoints = CheckpointFolder(spec.work / "checkpoints", identity)
+    settings = LoopSettings(
+        hyperparameters=spec.hyperparameters,
+        epochs=epochs,
+        checkpoint_seconds=spec.checkpoint_seconds,
+        device=device,
+        halvings=spec.halvings,
+    )
+    loop = TrainingLoop(
+        learner, settings, checkpoints=checkpoints, clock=clock, report=report, stop=stop
+    )
+    saved = None
+    if spec.resume_from is not None:
+        saved = checkpoints.load(spec.resume_from)
+        if saved is None:
+            report.warn("The checkpoint is damaged or of another job: starting from the beginning.")
+    return loop.run(saved)
 
 
 def learnt_state(network: torch.nn.Module) -> dict[str, Tensor]:

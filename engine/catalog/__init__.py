@@ -16,7 +16,9 @@ class UnknownBaseModel(EngineError):
     fault = "customer"
 
 
-CATALOG: dict[str, BaseModelEntry] = {entry.id: entry for entry in (*text.ENTRIES, *tabular.ENTRIES)}
+CATALOG: dict[str, BaseModelEntry] = {
+    entry.id: entry for entry in (*text.ENTRIES, *tabular.ENTRIES)
+}
 
 
 def find(model_id: str) -> BaseModelEntry:

@@ -5,7 +5,9 @@ from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
 TASKS: tuple[TaskName, ...] = ("tabular-classification", "tabular-regression")
 
 
-def network(name: str, *, width: int, blocks: int, speed: float, description: str) -> BaseModelEntry:
+def network(
+    name: str, *, width: int, blocks: int, speed: float, description: str
+) -> BaseModelEntry:
     return BaseModelEntry(
         id=name,
         name=name.replace("-", " ").capitalize(),

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.estimate import text
+from engine.estimate import tabular, text
 from engine.estimate.facts import ComputeDevice, DataFacts, Workload
 from engine.spec import TrainingSpec
 
@@ -17,6 +17,8 @@ GIBIBYTE = 2**30
 WORKLOADS: dict[str, Callable[[Any, DataFacts, ComputeDevice], Workload]] = {
     "text-classification": text.workload,
     "text-regression": text.workload,
+    "tabular-classification": tabular.workload,
+    "tabular-regression": tabular.workload,
 }
 
 

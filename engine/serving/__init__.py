@@ -17,6 +17,8 @@ from engine.serving.text import TextClassifier, predict_all
 SERVED: dict[str, tuple[str, str]] = {
     "text-classification": ("engine.serving.text", "open_model"),
     "text-regression": ("engine.serving.text", "open_model"),
+    "tabular-classification": ("engine.serving.tabular", "TabularModel"),
+    "tabular-regression": ("engine.serving.tabular", "TabularModel"),
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.artifact import Manifest, read_manifest
+from engine.serving.sessions import open_session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,6 @@ class TabularModel:
     """One model in memory. All methods may be called from several threads at once."""
 
     def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
-        from engine.serving.sessions import open_session
         from engine.tabular.encoding import TableEncoder
 
         self.manifest = manifest or read_manifest(folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.artifact import Manifest, read_manifest
+from engine.serving.sessions import open_session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,24 +21,13 @@ class TextModel:
     """One model in memory. All methods may be called from several threads at once."""
 
     def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self.manifest = manifest or read_manifest(folder)
         self.labels = self.manifest.labels
         self.max_length = self.manifest.inputs.max_length or LONGEST_INPUT
         serving = self.manifest.serving
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # The file was optimised when it was exported; doing it again would triple the load time.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Several sessions share a machine: a waiting thread must not burn a core.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(Path(folder) / serving.file), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(Path(folder) / serving.file, threads)
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / serving.tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)

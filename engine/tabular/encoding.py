@@ -50,7 +50,8 @@ class TableEncoder:
             if unknown:
                 raise BadTrainingData(
                     "unknown_feature",
-                    f"The model has no feature {unknown[0]!r}. It reads: {', '.join(sorted(known))}.",
+                    f"The model has no feature {unknown[0]!r}. It reads:"
+                    f" {', '.join(sorted(known))}.",
                 )
         return self.encode({name: [row.get(name) for row in rows] for name in known})
 

@@ -34,8 +34,8 @@ class GraphParts:
 
     def add_network(self, model: onnx.ModelProto) -> None:
         """A torch export with the same input; its names are its own."""
-        own = {INPUT: INPUT}
-        graph = onnx.compose.add_prefix_graph(model.graph, "network/", name_map=own)
+        graph = onnx.compose.add_prefix_graph(model.graph, "network/")
+        self.nodes.append(helper.make_node("Identity", [INPUT], [graph.input[0].name]))
         self.nodes.extend(graph.node)
         self.constants.extend(graph.initializer)
         self.outputs.append(graph.output[0].name)
@@ -83,7 +83,9 @@ def _tree_attributes(member: Forest) -> dict[str, Any]:
     for model in member.models:
         for trees in model._predictors:  # One round; scikit-learn offers no public way in.
             tables.extend((place, tree.nodes) for place, tree in enumerate(trees))
-    starts = [np.broadcast_to(np.ravel(model._baseline_prediction), outputs) for model in member.models]
+    starts = [
+        np.broadcast_to(np.ravel(model._baseline_prediction), outputs) for model in member.models
+    ]
     attributes = _nodes_of([nodes for _, nodes in tables])
     attributes |= _leaves_of(tables, share=1 / len(member.models))
     base = np.mean(starts, axis=0).astype(float).tolist()

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
+from threadpoolctl import threadpool_limits
 
 from engine.tabular.encoding import Matrix
 
 Floats = npt.NDArray[np.float64]
 MOST_ROUNDS = 400
 ROUNDS_STEP = 10
+CELLS_FOR_THREADS = 3_000_000
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 
@@ -122,7 +124,14 @@ def _booster(train: Rows, outputs: int, rounds: int, seed: int) -> Any:
         early_stopping=False,
         random_state=seed % 2**32,
     )
-    return model.fit(train.matrix, train.targets, sample_weight=train.weights)
+    with tree_threads(train.matrix):
+        return model.fit(train.matrix, train.targets, sample_weight=train.weights)
+
+
+def tree_threads(matrix: Matrix) -> Any:
+    """One thread for small tables: waiting for each other costs the threads more than they win,
+    hundredfold on a busy machine."""
+    return threadpool_limits(1 if matrix.size < CELLS_FOR_THREADS else None, user_api="openmp")
 
 
 def _stages(model: Any, matrix: Matrix) -> Any:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MODULES: dict[str, str] = {
     "text-classification": "engine.tasks.text",
     "text-regression": "engine.tasks.text",
+    "tabular-classification": "engine.tasks.tabular",
+    "tabular-regression": "engine.tasks.tabular",
 }
 
 

@@ -1,0 +1,20 @@
+"""What fitting tables takes, in seconds on two cores of a 2024 server processor. Free of torch."""
+
+from engine.spec import TabularHyperparameters
+
+START_SECONDS = 14.0  # Imports, export, contenders and evaluation of a small table.
+NETWORK_ROWS_PER_SECOND = 40_000.0
+TREE_CELLS_PER_SECOND = 2.5e7  # Rows times columns times trees.
+TREES = 5 * 150  # A search and four models, of the rounds usually chosen.
+
+
+def seconds_to_fit(
+    hyperparameters: TabularHyperparameters, rows: int, width: int, labels: int, speed: float
+) -> float:
+    """All members of the method; `labels` is 1 for a regression."""
+    network = hyperparameters.planned_epochs(rows) * rows * speed / NETWORK_ROWS_PER_SECOND
+    trees = TREES * (rows * width / TREE_CELLS_PER_SECOND + 0.004)
+    trees *= 1 if labels <= 2 else labels
+    linear = rows * width * max(1, labels) * 1e-7
+    each = {"network": network, "trees": trees, "linear": linear}
+    return each.get(hyperparameters.method, network + trees + linear)
