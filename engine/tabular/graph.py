@@ -79,7 +79,7 @@ class GraphParts:
 def _tree_attributes(member: Forest) -> dict[str, Any]:
     """All trees of all models, and the mean of the models' starting points."""
     outputs = 1 if member.outputs_count == 2 else member.outputs_count
-    tables = []
+    tables: list[tuple[int, Any]] = []
     for model in member.models:
         for trees in model._predictors:  # One round; scikit-learn offers no public way in.
             tables.extend((place, tree.nodes) for place, tree in enumerate(trees))

@@ -60,8 +60,8 @@ class Forest:
     outputs_count: int
 
     def outputs(self, matrix: Matrix) -> Floats:
-        raw = sum(_raw(model, matrix) for model in self.models) / len(self.models)
-        return np.asarray(_as_outputs(raw, self.outputs_count))
+        raw: Floats = np.mean([_raw(model, matrix) for model in self.models], axis=0)
+        return _as_outputs(raw, self.outputs_count)
 
 
 def fit_linear(train: Rows, validation: Rows, outputs: int) -> tuple[Linear, float]:

@@ -18,7 +18,8 @@ class Block(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         inner = self.dropout(nn.functional.gelu(self.widen(self.norm(signal))))
-        return signal + self.dropout(self.narrow(inner))
+        outer: Tensor = self.dropout(self.narrow(inner))
+        return signal + outer
 
 
 class TabularNetwork(nn.Module):

@@ -58,7 +58,8 @@ class Prepared:
         if self.spec.hyperparameters.class_weights == "none" or self.table.labels is None:
             return None
         counts = np.bincount(self.table.labels[self.split.train], minlength=self.outputs)
-        return counts.sum() / (self.outputs * np.maximum(counts, 1))
+        weights: npt.NDArray[np.float64] = counts.sum() / (self.outputs * np.maximum(counts, 1))
+        return weights
 
     def new_network(self) -> TabularNetwork:
         """Random weights from the seed, on the device."""
@@ -79,7 +80,7 @@ def prepare(spec: TabularSpec, clock: JobClock, report: Reporter) -> Prepared:
     texts = table.texts
     # Equal rows stay together: on both sides of a split they would be answers known by heart.
     divided = split(texts, table.strata.tolist(), spec.split, table.split_values)
-    features, left_out = describe(table.columns, table.names, divided.train)
+    features, left_out = describe(table.columns, table.names, divided.train.tolist())
     _refuse_useless(divided, table)
     encoder = TableEncoder(features)
     matrix = encoder.encode({f.name: table.columns[f.name].to_pylist() for f in features})
