@@ -172,6 +172,7 @@ def _jobs(size: Size) -> None:
         failure_code="CASE WHEN status = 'failed' THEN 'bad_data' END",
         failure_sentence="CASE WHEN status = 'failed' THEN 'Every row has one label.' ELSE '' END",
         progress="CASE WHEN status = 'succeeded' THEN 1 WHEN status = 'queued' THEN 0 ELSE 0.4 END",
+        pause_code="CASE WHEN status = 'paused' THEN 'user' END",
         model_id="CASE WHEN status = 'succeeded' THEN scale_id('model', n) END",
     )  # fmt: skip
 
@@ -210,13 +211,14 @@ def _runs(size: Size) -> None:
         _insert(
             LedgerEntry, "billing_usagesegment segment", team_id="team_id", kind="'compute'",
             amount_micro="amount_micro", source="'segment:' || id", about="source",
-            occurred_at="recorded_at",
+            occurred_at="recorded_at", run_id="run_id", sku="'cpu'",
         )  # fmt: skip
     _insert(
         LedgerEntry, f"{_each_job(size)} WHERE status = 'failed' AND n % 2 = 1",
         team_id="scale_id('team', team)", kind="'refund'", amount_micro="-2000",
         source="'refund:run:' || scale_id('run', n)",
         about="'training-job:' || scale_id('job', n)", note="'Refund: work lost with its worker'",
+        run_id="scale_id('run', n)", sku="'cpu'",
         occurred_at="moment + interval '1 hour'",
     )  # fmt: skip
 
@@ -279,7 +281,8 @@ def _served(size: Size) -> None:
     )  # fmt: skip
     _insert(
         LedgerEntry, "billing_usageevent event", team_id="team_id", kind="'inference'",
-        amount_micro="amount_micro", source="'event:' || id", about="source",
+        amount_micro="amount_micro", source="'event:' || id", about="source", sku="kind",
+        token_prefix="token_prefix",
         occurred_at="occurred_at",
     )  # fmt: skip
     _insert(
