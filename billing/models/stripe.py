@@ -203,7 +203,7 @@ class WebhookEvent(models.Model):
     id = models.CharField(max_length=255, primary_key=True)
     endpoint = models.CharField(max_length=10, choices=Endpoint.choices)
     type = models.CharField(max_length=100)
-    api_version = models.CharField(max_length=40, blank=True)
+    api_version = models.CharField(max_length=40, blank=True)  # Of the endpoint; "" when swept.
     created_at = models.DateTimeField()  # At Stripe.
     payload = models.JSONField()
     received_at = models.DateTimeField(default=now, editable=False)

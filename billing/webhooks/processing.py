@@ -45,7 +45,7 @@ def _claim() -> WebhookEvent | None:
 def _carry_out(event: WebhookEvent) -> None:
     """No transaction around this: effects ask Stripe, and open their own when they write."""
     is_snapshot = event.endpoint == WebhookEvent.Endpoint.SNAPSHOT
-    if is_snapshot and event.api_version != gateway.api_version():
+    if is_snapshot and event.api_version not in {gateway.api_version(), ""}:
         _refuse(event)
         return
     effect = (SNAPSHOT_EFFECTS if is_snapshot else THIN_EFFECTS).get(event.type)
@@ -68,7 +68,7 @@ def _end(event: WebhookEvent, status: WebhookEvent.Status) -> None:
 
 
 def _refuse(event: WebhookEvent) -> None:
-    made_for, ours = event.api_version or "none", gateway.api_version()
+    made_for, ours = event.api_version, gateway.api_version()
     sentence = f"made for API version {made_for}, but this installation speaks {ours}"
     _mark(event, status=Status.REFUSED, error=sentence)
     alert(
