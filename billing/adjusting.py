@@ -7,6 +7,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Team, User
 from billing import budget as budgets
+from billing import notices
 from billing.booking import Fact, book
 from billing.models import LedgerEntry
 from web.errors import UserError
@@ -35,5 +36,6 @@ def adjust(
     fact = Fact(source=source, note=reason.strip())
     entry = book(budget, LedgerEntry.Kind.ADJUSTMENT, amount_micro, fact)
     budget.save(update_fields=["spent_micro"])
+    notices.look(budget)
     audit.record(team, by, "ledger.adjusted", source, micro=amount_micro, reason=reason)
     return entry

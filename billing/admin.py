@@ -7,12 +7,16 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts import audit
 from accounts.models import User
 from billing import admin_outbox, admin_stripe  # noqa: F401  (They register their pages.)
 from billing.adjusting import adjust
+from billing.admin_deeds import RUN_DEEDS, TEAM_DEEDS, WithDeeds
 from billing.admin_rows import ReadOnly, Unchangeable
 from billing.models import (
     Budget,
+    CreditGrant,
+    Invoice,
     LedgerEntry,
     MeteredRun,
     Plan,
@@ -44,12 +48,21 @@ class RateAdmin(Unchangeable):
 
 
 @admin.register(Budget)
-class BudgetAdmin(admin.ModelAdmin[Budget]):
-    list_display = ("team", "plan", "cap_micro", "spent_micro", "reserved_micro", "period_start")
-    list_filter = ("plan",)
+class BudgetAdmin(WithDeeds, admin.ModelAdmin[Budget]):
+    """One team's money. The cap, holds and credit change by deeds, with a reason."""
+
+    deeds = TEAM_DEEDS
+    list_display = (
+        "team", "plan", "mode", "cap_micro", "spent_micro", "reserved_micro", "held_at",
+    )  # fmt: skip
+    list_filter = ("plan", ("held_at", admin.EmptyFieldListFilter))
     list_select_related = ("team", "plan")
     search_fields = ("team__name", "team__slug")
-    readonly_fields = ("team", "period_start", "spent_micro", "reserved_micro")
+    fields = (
+        "team", "plan", "mode", "cap_micro", "spent_micro", "reserved_micro", "period_start",
+        "debt_micro", "held_at", "hold_reason", "calm_until",
+    )  # fmt: skip
+    readonly_fields = tuple(name for name in fields if name not in {"plan", "mode"})
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -59,16 +72,40 @@ class BudgetAdmin(admin.ModelAdmin[Budget]):
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
         # Only what was typed: spent and reserved may have moved since the form was opened.
-        Budget.objects.filter(pk=obj.pk).update(plan=obj.plan, cap_micro=obj.cap_micro)
+        Budget.objects.filter(pk=obj.pk).update(plan=obj.plan, mode=obj.mode)
+        if form.changed_data:
+            assert isinstance(request.user, User)
+            facts = {name: str(form.cleaned_data[name]) for name in form.changed_data}
+            audit.record(obj.team, request.user, "budget.changed", obj.team.name, **facts)
 
 
 @admin.register(MeteredRun)
-class MeteredRunAdmin(ReadOnly):
+class MeteredRunAdmin(WithDeeds, ReadOnly):
+    deeds = RUN_DEEDS
     list_display = ("source", "fence", "team", "started_at", "ended_at", "end_reason", "billed_ms")
     list_filter = ("end_reason",)
     list_select_related = ("team",)
     search_fields = ("source__startswith",)
     search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
+
+
+@admin.register(CreditGrant)
+class CreditGrantAdmin(ReadOnly):
+    """Credit is granted on the page of a team's budget."""
+
+    list_select_related = ("team",)
+    list_display = ("team", "note", "kind", "granted_micro", "left_micro", "expires_at", "source")
+    list_filter = ("kind",)
+    search_fields = ("source", "note", "team__name", "team__slug")
+    date_hierarchy = "granted_at"
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnly):
+    list_display = ("number", "team", "month", "issued_at")
+    list_select_related = ("team",)
+    list_filter = ("month",)
+    search_fields = ("number", "team__name", "team__slug")
 
 
 @admin.register(UsageSegment)

@@ -10,6 +10,8 @@ from rest_framework.views import APIView
 
 from accounts.models import ApiToken
 from billing import budget as budgets
+from billing.credits import balance
+from billing.forecast import forecast_micro
 from billing.models import UsageSegment
 from billing.months import read_month
 from billing.usage import Statement, statement_of
@@ -67,6 +69,22 @@ class OtherLineAnswer(serializers.Serializer[Any]):
     amount_micros = serializers.IntegerField(source="amount_micro")
 
 
+class CreditLineAnswer(serializers.Serializer[Any]):
+    what = serializers.CharField()
+    note = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    amount_micros = serializers.IntegerField(source="amount_micro")
+
+
+class CreditAnswer(serializers.Serializer[Any]):
+    """Opening plus all lines is the closing balance."""
+
+    opening_micros = serializers.IntegerField(source="opening_micro")
+    closing_micros = serializers.IntegerField(source="closing_micro")
+    used_micros = serializers.IntegerField(source="used_micro")
+    lines = CreditLineAnswer(many=True)
+
+
 class UsageAnswer(serializers.Serializer[Any]):
     """One month's usage by day, job, deployment and API token."""
 
@@ -94,6 +112,13 @@ class StatementAnswer(serializers.Serializer[Any]):
     left_micros = serializers.IntegerField(allow_null=True)
     reserved_micros = serializers.IntegerField()
     plan = serializers.CharField()
+    mode = serializers.ChoiceField(["prepaid", "postpaid"])
+    on_hold = serializers.BooleanField()
+    due_micros = serializers.IntegerField()
+    forecast_micros = serializers.IntegerField(allow_null=True)
+    balance_micros = serializers.IntegerField()
+    credit = CreditAnswer()
+    days = DayAnswer(many=True)
     lines = serializers.ListField(child=serializers.DictField())
 
 
@@ -156,13 +181,20 @@ class StatementEndpoint(APIView):
             "left_micros": budget.left_micro,
             "reserved_micros": budget.reserved_micro,
             "plan": budget.plan_id,
+            "mode": "prepaid" if budget.is_prepaid else "postpaid",
+            "on_hold": budget.held_at is not None,
+            "due_micros": statement.due_micro,
+            "forecast_micros": None if statement.month.is_over else forecast_micro(budget),
+            "balance_micros": balance(statement.team),
+            "credit": statement.credit,
+            "days": statement.days,
             "lines": _lines(statement),
         }
         return Response(StatementAnswer(answer).data)
 
 
 def _lines(statement: Statement) -> list[dict[str, object]]:
-    """One line per cause and per credit or adjustment; they add up to the total."""
+    """One line per cause and per adjustment; they add up to the total."""
     caused = [
         {"about": cause.source, "amount_micros": cause.net_micro} for cause in statement.causes
     ]

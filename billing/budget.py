@@ -23,6 +23,7 @@ def of(team: Team) -> Budget:
     budget = Budget.objects.select_related("plan").get(pk=team.pk)
     if budget.period_start < month_start(now()):  # Rolled over for real at the next spending.
         budget.period_start, budget.spent_micro = month_start(now()), 0
+        budget.told_percent = 0
     return budget
 
 
@@ -35,8 +36,8 @@ def lock(team_id: UUID) -> Budget:
     budget = Budget.objects.select_for_update(of=("self",)).select_related("plan").get(pk=team_id)
     current = month_start(now())
     if budget.period_start < current:
-        budget.period_start, budget.spent_micro = current, 0
-        budget.save(update_fields=["period_start", "spent_micro"])
+        budget.period_start, budget.spent_micro, budget.told_percent = current, 0, 0
+        budget.save(update_fields=["period_start", "spent_micro", "told_percent"])
     return budget
 
 

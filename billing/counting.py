@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from billing import budget as budgets
+from billing import notices
 from billing.booking import Fact, book
 from billing.models import Budget, LedgerEntry, Rate, UsageCounter, UsageEvent
 from billing.money import units_micro
@@ -53,6 +54,7 @@ def _record_for_team(team_id: UUID, uses: list[CountedUse]) -> int:
     for use in fresh:
         _book(budget, use)
     budget.save(update_fields=["spent_micro"])
+    notices.look(budget)
     return len(fresh)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from billing.usage import Cause, RunUse, Statement
 
@@ -24,22 +24,51 @@ def dollars(micro: int) -> str:
     return f"{'-' if micro < 0 else ''}{whole}.{rest:06d}"
 
 
-def statement_csv(statement: Statement) -> str:
-    """One row per attempt, deployment, credit and adjustment, then the total."""
+def statement_csv(statement: Statement, by: str = "attempt") -> str:
+    """The month as rows per "day", "job", "attempt" or "token", ending in the total."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    writer.writerows(_rows(statement))
+    columns, rows = SHAPES[by]
+    writer.writerow(columns)
+    writer.writerows(rows(statement))
     return out.getvalue()
 
 
-def _rows(statement: Statement) -> Iterator[list[str]]:
+def _by_day(statement: Statement) -> Iterator[list[str]]:
+    for day in statement.days:
+        yield [day.on.isoformat(), dollars(day.amount_micro)]
+    yield ["total", dollars(statement.total_micro)]
+
+
+def _by_job(statement: Statement) -> Iterator[list[str]]:
+    for cause in statement.causes:
+        amounts = [cause.charged_micro, cause.refunded_micro, cause.net_micro]
+        counts = [f"{cause.device_ms / 1000:.3f}", str(cause.units), str(cause.requests)]
+        yield [cause.family, harmless(cause.source), *counts, *map(dollars, amounts), ""]
+    for line in statement.others:
+        yield [line.kind, *[""] * 6, dollars(line.amount_micro), harmless(line.note)]
+    yield ["total", *[""] * 6, dollars(statement.total_micro), ""]
+
+
+def _by_token(statement: Statement) -> Iterator[list[str]]:
+    for use in statement.tokens:
+        name = harmless(use.prefix) or "playground"
+        yield [name, str(use.units), str(use.requests), dollars(use.amount_micro)]
+    total = sum(use.amount_micro for use in statement.tokens)
+    yield ["total", "", "", dollars(total)]
+
+
+def _by_attempt(statement: Statement) -> Iterator[list[str]]:
     for cause in statement.causes:
         yield from _rows_of(cause)
     for line in statement.others:
         amounts = [dollars(line.amount_micro), dollars(0), dollars(line.amount_micro)]
         yield [line.kind, *[""] * 8, *amounts, harmless(line.note)]
     yield ["total", *[""] * 10, dollars(statement.total_micro), ""]
+    for use in statement.credit.lines:
+        when = use.at.isoformat() if use.at else ""
+        words = f"{use.what}: {use.note}"
+        yield ["credit", "", "", when, *[""] * 7, dollars(use.amount_micro), harmless(words)]
 
 
 def _rows_of(cause: Cause) -> Iterator[list[str]]:
@@ -71,3 +100,15 @@ def _attempt(cause: Cause, use: RunUse) -> list[str]:
         dollars(use.net_micro),
         harmless("; ".join(use.notes)),
     ]
+
+
+SHAPES: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]]]]] = {
+    "attempt": (COLUMNS, _by_attempt),
+    "job": (
+        ["kind", "source", "device_seconds", "tokens", "requests", "charged_usd", "refunded_usd",
+         "net_usd", "note"],
+        _by_job,
+    ),
+    "day": (["day", "net_usd"], _by_day),
+    "token": (["api_token", "tokens", "requests", "net_usd"], _by_token),
+}  # fmt: skip

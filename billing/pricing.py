@@ -30,15 +30,15 @@ def prices() -> list[Price]:
 
 
 def _price(rate: Rate) -> Price:
-    name, unit = NAMES.get(rate.sku, rate.sku), _dollars(rate.nano_per_unit)
+    name, unit = NAMES.get(rate.sku, rate.sku), nano_dollars(rate.nano_per_unit)
     if rate.sku == PER_MILLION_UNITS:
-        million = _dollars(rate.nano_per_unit * 1_000_000)
+        million = nano_dollars(rate.nano_per_unit * 1_000_000)
         return Price(rate.sku, name, f"{unit} per token", f"{million} per million tokens")
-    hour = _dollars(rate.nano_per_unit * 3600)
+    hour = nano_dollars(rate.nano_per_unit * 3600)
     return Price(rate.sku, name, f"{unit} per second and device", f"{hour} per hour")
 
 
-def _dollars(nano: int) -> str:
+def nano_dollars(nano: int) -> str:
     """Exact dollars with at least two decimals: 2520000000 → "$2.52"."""
     whole, _, fraction = format(nano / NANO, "f").partition(".")
     return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -57,3 +57,27 @@ def sweep_webhooks() -> None:
     from billing.webhooks import inbox
 
     inbox.sweep()
+
+
+@shared_task
+def watch_spending() -> None:
+    """Hold teams that spend as never before."""
+    from billing import watching
+
+    watching.hold_unusual()
+
+
+@shared_task
+def warn_of_overspending() -> None:
+    """Tell teams that will not get through the month under their cap."""
+    from billing import watching
+
+    watching.warn_of_overspending()
+
+
+@shared_task
+def issue_invoices() -> None:
+    """Issue the invoices of months that are over."""
+    from billing import invoicing
+
+    invoicing.issue_due()

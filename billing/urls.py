@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from billing import views, views_plan
+from billing import invoice_views, views, views_plan
 from billing.webhooks import views as webhook_views
 
 app_name = "billing"
@@ -21,6 +21,10 @@ urlpatterns = [
     path("teams/<slug:slug>/plan/to/<slug:code>/", views_plan.choose, name="choose-plan"),
     path("stripe/webhook/", webhook_views.snapshot, name="stripe-webhook"),
     path("stripe/webhook/thin/", webhook_views.thin, name="stripe-thin-webhook"),
+    path("teams/<slug:slug>/usage/invoices/", invoice_views.invoices, name="invoices"),
+    path("teams/<slug:slug>/usage/invoice/", invoice_views.invoice, name="invoice"),
+    path("teams/<slug:slug>/usage/details/", invoice_views.details, name="details"),
+    path("teams/<slug:slug>/usage/release/", views.release_hold, name="release-hold"),
     path("teams/<slug:slug>/cap/", views.cap, name="cap"),
     path("teams/<slug:slug>/month/", views.month, name="month"),
 ]

@@ -1,7 +1,8 @@
-"""What a team used and owes for one month, read from the ledger.
+"""What a team used and owes for one month.
 
-All amounts of a statement come from one query over the ledger, so its rows, days and total add up
-to the micro-dollar even while heartbeats are being booked. Times and counts are read beside it.
+Charges come from the daily sums that the database keeps beside the ledger, everything else from
+its entries, all in one snapshot: rows, days and total add up to the micro-dollar even while
+heartbeats are being booked.
 """
 
 from collections import defaultdict
@@ -12,14 +13,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, Sum
-from django.db.models.functions import TruncDate
 from django.utils.timezone import now
 
 from accounts.models import Team
-from billing.models import LedgerEntry, MeteredRun, UsageEvent, UsageSegment
+from billing.credit_account import CreditAccount, credit_account
+from billing.models import LedgerEntry, MeteredRun, UsageDay
 from billing.months import Month
+from billing.snapshot import snapshot
 
 Kind = LedgerEntry.Kind
+CHARGES = (Kind.COMPUTE, Kind.INFERENCE)
 
 
 @dataclass
@@ -54,7 +57,8 @@ class Cause(Amount):
     """A job or deployment, named by its source string, and what it cost this month."""
 
     source: str = ""
-    runs: dict[UUID, RunUse] = field(default_factory=dict)
+    runs: dict[UUID, RunUse] = field(default_factory=dict)  # Filled by `add_attempts`.
+    device_ms: int = 0
     units: int = 0
     requests: int = 0
 
@@ -77,10 +81,6 @@ class Cause(Amount):
         return f"{name} {str(self.subject_id)[:8]}" if self.subject_id else self.source
 
     @property
-    def device_ms(self) -> int:
-        return sum(use.device_ms for use in self.runs.values())
-
-    @property
     def attempts(self) -> list[RunUse]:
         """In the order they began."""
         return sorted(
@@ -90,11 +90,12 @@ class Cause(Amount):
 
 @dataclass(frozen=True)
 class OtherLine:
-    """Credits and adjustments, which no job or deployment caused."""
+    """An adjustment, or a refund that no job or deployment caused."""
 
     kind: str
     note: str
     amount_micro: int
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,30 @@ class TokenUse:
 
 @dataclass(frozen=True)
 class Statement:
-    """One team's month. `total_micro` is the sum of the month's ledger entries."""
+    """One team's month. `total_micro` is what its usage cost: the sum of all rows."""
 
     team: Team
     month: Month
     as_of: datetime
-    total_micro: int
     causes: list[Cause]
     others: list[OtherLine]
     days: list[Day]
     tokens: list[TokenUse]
+    credit: CreditAccount
+
+    @property
+    def total_micro(self) -> int:
+        return sum(day.amount_micro for day in self.days)
+
+    @property
+    def covered_micro(self) -> int:
+        """What credit took off; zero or negative."""
+        return -self.credit.used_micro
+
+    @property
+    def due_micro(self) -> int:
+        """What credit did not cover."""
+        return self.total_micro + self.covered_micro
 
     @property
     def jobs(self) -> list[Cause]:
@@ -148,111 +163,109 @@ class Statement:
 
 
 def month_total(team: Team, month: Month) -> int:
-    """Micro-USD owed for the month so far."""
-    total: int = _entries(team, month).total_micro()
+    """Micro-USD that the month's usage cost so far."""
+    charged: int = charges(team, month).aggregate(total=Sum("amount_micro"))["total"] or 0
+    total: int = charged + _entries(team, month).of_usage().total_micro()
     return total
 
 
-def statement_of(team: Team, month: Month) -> Statement:
-    """The month's usage and what is owed for it, as of now."""
-    as_of = now()
-    booked = list(_booked(team, month))
-    causes = _causes(booked)
-    _add_times(team, month, causes)
-    _add_counts(team, month, causes)
-    return Statement(
-        team=team,
-        month=month,
-        as_of=as_of,
-        total_micro=sum(row["micro"] for row in booked),
-        causes=sorted(causes.values(), key=lambda cause: (-cause.net_micro, cause.source)),
-        others=[
-            OtherLine(row["kind"], row["note"] or row["about"], row["micro"])
-            for row in booked
-            if not _has_cause(row)
-        ],
-        days=_days(month, booked),
-        tokens=_tokens(team, month),
-    )
+def statement_of(team: Team, month: Month, *, with_attempts: bool = True) -> Statement:
+    """The month's usage and what is owed for it, as of now; jobs by attempt unless told not to."""
+    with snapshot():
+        rows = list(_entries(team, month).of_usage())
+        causes = _causes(team, month)
+        others = [_other(row) for row in rows if not _refund_of_cause(row, causes)]
+        statement = Statement(
+            team=team,
+            month=month,
+            as_of=now(),
+            causes=sorted(causes.values(), key=lambda cause: (-cause.net_micro, cause.source)),
+            others=others,
+            days=_days(team, month, rows),
+            tokens=_tokens(team, month),
+            credit=credit_account(team, month),
+        )
+        if with_attempts:
+            add_attempts(statement, statement.causes)
+    return statement
 
 
-def _entries(team: Team, month: Month) -> Any:
-    span = Q(occurred_at__gte=month.start, occurred_at__lt=month.end)
-    return LedgerEntry.objects.filter(span, team=team)
-
-
-def _booked(team: Team, month: Month) -> Iterable[dict[str, Any]]:
-    """The month's entries, summed by day, kind, cause, run and note."""
-    rows: Iterable[dict[str, Any]] = (
-        _entries(team, month)
-        .annotate(day=TruncDate("occurred_at", tzinfo=UTC))
-        .values("day", "kind", "about", "run_id", "note")
-        .annotate(micro=Sum("amount_micro"))
-        .order_by("day", "kind", "about", "run_id", "note")
-    )
-    return rows
-
-
-def _has_cause(row: dict[str, Any]) -> bool:
-    return bool(row["about"]) and row["kind"] in {Kind.COMPUTE, Kind.INFERENCE, Kind.REFUND}
-
-
-def _causes(booked: list[dict[str, Any]]) -> dict[str, Cause]:
-    causes: dict[str, Cause] = {}
-    for row in booked:
-        if not _has_cause(row):
-            continue
-        is_refund = row["kind"] == Kind.REFUND
-        cause = causes.setdefault(row["about"], Cause(source=row["about"]))
-        cause.add(row["micro"], is_refund=is_refund)
-        if row["run_id"] is not None:
-            use = cause.runs.setdefault(row["run_id"], RunUse())
-            use.add(row["micro"], is_refund=is_refund)
-            if is_refund and row["note"]:
-                use.notes.append(row["note"])
-    return causes
-
-
-def _add_times(team: Team, month: Month, causes: dict[str, Cause]) -> None:
-    """Each run's metered time this month, and the run itself; free runs are listed too."""
-    timed = UsageSegment.objects.filter(
-        team=team, recorded_at__gte=month.start, recorded_at__lt=month.end
-    ).values_list("source", "run_id")
-    for source, run_id, device_ms in timed.annotate(ms=Sum("device_ms")).order_by():
-        cause = causes.setdefault(source, Cause(source=source))
-        cause.runs.setdefault(run_id, RunUse()).device_ms = device_ms
-    uses = {run_id: use for cause in causes.values() for run_id, use in cause.runs.items()}
-    for run in MeteredRun.objects.filter(team=team, pk__in=uses).select_related("rate"):
+def add_attempts(statement: Statement, causes: list[Cause]) -> None:
+    """Fill in what each attempt of these causes used; free ones are listed too."""
+    named = {cause.source: cause for cause in causes}
+    mine = charges(statement.team, statement.month).filter(run__isnull=False)
+    mine = mine.filter(source__in=named) if len(named) < len(statement.causes) else mine
+    timed = mine.values_list("source", "run_id").order_by()
+    for source, run_id, device_ms, micro in timed.annotate(
+        ms=Sum("device_ms"), a=Sum("amount_micro")
+    ):
+        if source in named:
+            use = named[source].runs.setdefault(run_id, RunUse())
+            use.device_ms, use.charged_micro = device_ms, micro
+    uses = {run_id: use for cause in causes for run_id, use in cause.runs.items()}
+    for run in MeteredRun.objects.filter(pk__in=uses).select_related("rate"):
         uses[run.pk].run = run
 
 
-def _counted(team: Team, month: Month) -> Any:
-    return UsageEvent.objects.filter(
-        team=team, occurred_at__gte=month.start, occurred_at__lt=month.end
+def charges(team: Team, month: Month) -> Any:
+    """The daily sums of a month."""
+    return UsageDay.objects.filter(team=team, day__gte=month.start.date(), day__lt=month.end.date())
+
+
+def _entries(team: Team, month: Month) -> Any:
+    """The month's entries that are not charges."""
+    span = Q(occurred_at__gte=month.start, occurred_at__lt=month.end)
+    # Written like the condition of the partial index that answers it.
+    return LedgerEntry.objects.filter(span, ~Q(kind__in=CHARGES), team=team)
+
+
+def _causes(team: Team, month: Month) -> dict[str, Cause]:
+    sums = charges(team, month).values_list("source").order_by()
+    sums = sums.annotate(
+        a=Sum("amount_micro"), ms=Sum("device_ms"), u=Sum("units"), r=Sum("requests")
     )
+    return {
+        source: Cause(micro, 0, source, device_ms=ms, units=units, requests=requests)
+        for source, micro, ms, units, requests in sums
+    }
 
 
-def _add_counts(team: Team, month: Month, causes: dict[str, Cause]) -> None:
-    counted = _counted(team, month).values_list("source")
-    counted = counted.annotate(u=Sum("units"), r=Sum("requests")).order_by()
-    for source, units, requests in counted:
-        cause = causes.setdefault(source, Cause(source=source))
-        cause.units, cause.requests = units, requests
+def _refund_of_cause(row: LedgerEntry, causes: dict[str, Cause]) -> bool:
+    """Put a refund to the job it is of; False for what no job or deployment caused."""
+    if row.kind != Kind.REFUND or not row.about:
+        return False
+    cause = causes.setdefault(row.about, Cause(source=row.about))
+    cause.refunded_micro -= row.amount_micro
+    if row.run_id is not None:
+        use = cause.runs.setdefault(row.run_id, RunUse())
+        use.refunded_micro -= row.amount_micro
+        if row.note and row.note not in use.notes:
+            use.notes.append(row.note)
+    return True
+
+
+def _other(row: LedgerEntry) -> OtherLine:
+    return OtherLine(row.kind, row.note or row.about, row.amount_micro, row.occurred_at)
 
 
 def _tokens(team: Team, month: Month) -> list[TokenUse]:
-    rows = _counted(team, month).values_list("token_prefix")
-    rows = rows.annotate(u=Sum("units"), r=Sum("requests"), a=Sum("amount_micro"))
+    asked = charges(team, month).filter(Q(units__gt=0) | Q(requests__gt=0))
+    rows = asked.values_list("token_prefix").annotate(
+        u=Sum("units"), r=Sum("requests"), a=Sum("amount_micro")
+    )
     return [TokenUse(*row) for row in rows.order_by("-a", "token_prefix")]
 
 
-def _days(month: Month, booked: list[dict[str, Any]]) -> list[Day]:
+def _days(team: Team, month: Month, rows: Iterable[LedgerEntry]) -> list[Day]:
     """Every day of the month, also those without usage."""
     totals: dict[date, int] = defaultdict(int)
-    for row in booked:
-        totals[row["day"]] += row["micro"]
-    first = month.start.date()
-    length = (month.end - month.start).days
+    for on, micro in (
+        charges(team, month).values_list("day").annotate(a=Sum("amount_micro")).order_by()
+    ):
+        totals[on] += micro
+    for row in rows:
+        totals[row.occurred_at.astimezone(UTC).date()] += row.amount_micro
+    first, length = month.start.date(), (month.end - month.start).days
     return [
         Day(on, totals[on]) for on in (first + timedelta(days=number) for number in range(length))
     ]

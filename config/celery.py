@@ -27,6 +27,11 @@ app.conf.update(
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
         "tidy": {"task": "training.tasks.tidy", "schedule": 3600.0},
+        "holds": {
+            "task": "training.tasks.pause_held",
+            "schedule": 10.0,
+            "options": {"expires": 10},
+        },
         "dispatch": {
             "task": "training.tasks.dispatch",
             "schedule": 5.0,
@@ -53,6 +58,13 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "unusual-spending": {
+            "task": "billing.tasks.watch_spending",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
+        "forecasts": {"task": "billing.tasks.warn_of_overspending", "schedule": 1800.0},
+        "invoices": {"task": "billing.tasks.issue_invoices", "schedule": 3600.0},
         "credit-warnings": {"task": "billing.tasks.warn_of_expiry", "schedule": 3600.0},
         "usage-report": {
             "task": "billing.tasks.report_usage",

@@ -271,6 +271,13 @@ if STRIPE_SECRET_KEY:
     CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"] += STRIPE_HOSTED_ORIGINS
 TOP_UP_MIN_CENTS = env.integer("TOP_UP_MIN_CENTS", 500)
 TOP_UP_MAX_CENTS = env.integer("TOP_UP_MAX_CENTS", 500_000)
+ANOMALY_FACTOR = env.integer("ANOMALY_FACTOR", 10)  # A day of so many usual ones: hold; 0: never
+ANOMALY_FLOOR_MICRO = env.integer("ANOMALY_FLOOR_MICRO", 20_000_000)  # Less a day is never unusual
+SELLER_NAME = env.optional("SELLER_NAME", "Lathe")  # On invoices
+SELLER_ADDRESS = env.optional("SELLER_ADDRESS")  # Lines separated by ";"
+SELLER_TAX_ID = env.optional("SELLER_TAX_ID")
+SELLER_EMAIL = env.optional("SELLER_EMAIL")
+INVOICE_PREFIX = env.optional("INVOICE_PREFIX", "LATHE")
 DEFAULT_CAP_MICRO = env.integer("DEFAULT_CAP_MICRO", 25_000_000)  # micro-USD a month, new teams
 
 # --- Language, time, logs -------------------------------------------------------------------

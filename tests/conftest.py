@@ -19,7 +19,14 @@ from training.models import ComputeClass, TrainingJob
 
 NEVER_EMPTIED = [
     f"billing_{name}"
-    for name in ("ledgerentry", "usagesegment", "usageevent", "creditburn", "creditgrant")
+    for name in (
+        "ledgerentry",
+        "usagesegment",
+        "usageevent",
+        "creditburn",
+        "creditgrant",
+        "invoice",
+    )
 ]
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
 

@@ -31,6 +31,15 @@ def pause(job: TrainingJob, viewer: User | ApiToken) -> None:
 
 
 @transaction.atomic
+def pause_held(job: TrainingJob) -> None:
+    """The team was put on hold: stop for now, as a person's pause does."""
+    job.pause(
+        "Paused: this team is on hold because of unusual spending. Release the hold, then resume."
+    )
+    _stop_attempt(job, "on hold")
+
+
+@transaction.atomic
 def resume(job: TrainingJob, viewer: User | ApiToken) -> None:
     """Queue a paused job again; it goes on from its last checkpoint."""
     job.resume(f"Resumed by {_name(viewer)}")

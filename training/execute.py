@@ -147,7 +147,8 @@ class _Supervisor:
         while not engine.is_over and self.heart.stop is None:
             self._drain(engine)
             patiently(self.log.save_if_due)
-        if self.heart.stop is not None:
+        is_done = engine.is_over and self.heart.stop == Stop.CAP  # The money lasted to the end.
+        if self.heart.stop is not None and not is_done:
             self._stop(engine, self.heart.stop)
         patiently(self.recorder.flush)
 

@@ -31,6 +31,9 @@ class Stop(StrEnum):
     OUT_OF_TOUCH = "out_of_touch"  # The database could not be reached until the lease ran low.
 
 
+LEASELESS = {Stop.ENDED, Stop.OUT_OF_TOUCH}  # Nothing is left to renew.
+
+
 class Meter:
     """Billable milliseconds of this attempt: the engine's running time less free phases."""
 
@@ -41,6 +44,11 @@ class Meter:
     def run(self) -> None:
         if self._running_since is None:
             self._running_since = time.monotonic()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the attempt is in a phase that is not billed."""
+        return self._running_since is None
 
     def hold(self) -> None:
         self._total_seconds = self.seconds()
@@ -91,7 +99,7 @@ class Heart(threading.Thread):
 
     def _goes_on(self) -> bool:
         """The lease is still needed while the state or the artifact is being stored."""
-        return self.stop in (None, Stop.TIME_LIMIT) or self.is_publishing
+        return self.stop not in LEASELESS or self.is_publishing
 
     def _try_once(self, *, beats: bool) -> None:
         try:
@@ -127,7 +135,10 @@ class Heart(threading.Thread):
         sent_at = time.monotonic()
         run = self._attempt.run
         alive_ms = int((sent_at - self._started_at) * 1000)
-        pulse = metering.heartbeat(run.pk, run.fence, self._meter.milliseconds(), alive_ms=alive_ms)
+        is_free = self._meter.is_free
+        pulse = metering.heartbeat(
+            run.pk, run.fence, self._meter.milliseconds(), alive_ms=alive_ms, is_free=is_free
+        )
         if pulse.verdict == Verdict.CAP:
             self.stop = Stop.CAP
         elif pulse.verdict == Verdict.FENCED:

@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from kombu.exceptions import OperationalError
 
 from billing import budget as budgets
-from billing import metering
+from billing import metering, starting
 from billing.errors import CapReached
 from billing.models import Rate
 from billing.money import ceil_micro
@@ -20,7 +20,10 @@ from training.tasks import work
 
 logger = logging.getLogger(__name__)
 
-PAUSED_AT_CAP = "Paused: the team's monthly spend cap is reached. Raise the cap, then resume."
+PAUSED_AT_CAP = (
+    "Paused: the team's monthly spend cap is reached or its credit is used up. "
+    "Raise the cap or add credit, then resume."
+)
 
 
 def claim(compute_class: str, worker: str) -> Attempt | None:
@@ -53,6 +56,8 @@ def _begin(job: TrainingJob, worker: str) -> Attempt | None:
     budget = budgets.lock(job.team_id)  # From here on, claims of one team go one by one.
     running = TrainingJob.objects.filter(team=job.team_id, status=Status.RUNNING).count()
     if running >= budget.plan.concurrency:
+        return None
+    if starting.obstacle(budget, job.compute_class_id, job.compute_class.devices):
         return None
     try:
         run = metering.open_run(
@@ -117,6 +122,9 @@ def waiting(job: TrainingJob) -> str:
     before = turns.jobs_before(job)
     if before is None:
         return _plan_words(job)
+    compute = job.compute_class
+    if obstacle := starting.obstacle(budgets.of(job.team), compute.code, compute.devices):
+        return obstacle
     if _is_broke(job):
         return "the spend cap is reached; raise it, or this job pauses when its turn comes"
     ahead = f"{before} job{'s' if before > 1 else ''} ahead" if before else ""

@@ -23,6 +23,14 @@ def watch() -> None:
 
 
 @shared_task
+def pause_held() -> None:
+    """Pause the jobs of teams on hold."""
+    from training import watchdog
+
+    watchdog.pause_held_teams()
+
+
+@shared_task
 def dispatch() -> None:
     """Nudge every compute class that has waiting jobs."""
     from training import schedule

@@ -10,9 +10,9 @@ from django.db.models import Q
 from django.utils.timezone import now
 
 from billing import metering
-from billing.models import RunEnd
-from training import attempts, limits, registry, retention, schedule
-from training.errors import AttemptEnded
+from billing.models import Budget, RunEnd
+from training import attempts, control, limits, registry, retention, schedule
+from training.errors import AttemptEnded, JobMovedOn
 from training.models import Attempt, Status, TrainingJob
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,19 @@ def end_overrun_attempts() -> int:
             attempts.run_out_of_time(attempt)
             logger.warning("Attempt %s of job %s overran", attempt.number, attempt.job_id)
     return len(over)
+
+
+def pause_held_teams() -> int:
+    """Pause what runs for teams that billing put on hold; returns how many jobs."""
+    held = Budget.objects.filter(held_at__isnull=False).values("team")
+    paused = 0
+    storing = Attempt.objects.live().filter(publishing_at__isnull=False).values("job")
+    running = TrainingJob.objects.filter(status=Status.RUNNING, team__in=held)
+    for job in running.exclude(pk__in=storing):  # Their work is done and paid for.
+        with suppress(JobMovedOn):
+            control.pause_held(job)
+            paused += 1
+    return paused
 
 
 @transaction.atomic

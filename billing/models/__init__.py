@@ -7,7 +7,9 @@ Budget row of a team is always locked before any of its metered runs.
 
 from billing.models.burns import CreditBurn
 from billing.models.counted import UsageCounter, UsageEvent
+from billing.models.daily import CreditDay, UsageDay
 from billing.models.grants import CreditGrant
+from billing.models.invoices import BillingDetails, Invoice
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
 from billing.models.outbox import (
     Reconciliation,
@@ -31,9 +33,12 @@ from billing.models.stripe import (
 
 __all__ = [
     "CREDIT_KINDS",
+    "BillingDetails",
     "Budget",
     "CreditBurn",
+    "CreditDay",
     "CreditGrant",
+    "Invoice",
     "LedgerEntry",
     "Meter",
     "MeteredRun",
@@ -52,6 +57,7 @@ __all__ = [
     "Subscription",
     "TopUp",
     "UsageCounter",
+    "UsageDay",
     "UsageEvent",
     "UsageSegment",
     "WebhookEvent",

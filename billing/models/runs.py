@@ -48,6 +48,8 @@ class MeteredRun(models.Model):
     end_reason = models.CharField(max_length=10, choices=RunEnd.choices, blank=True)
     billed_ms = models.BigIntegerField(default=0)  # Cumulative; only ever grows.
     alive_ms = models.BigIntegerField(default=0)  # The newest heartbeat's own clock.
+    free_ms = models.BigIntegerField(default=0)  # What the sender declared free; only ever grows.
+    funded_ms = models.BigIntegerField(default=0)  # The reservation pays up to here, never beyond.
     kept_ms = models.BigIntegerField(default=0)  # Billed up to the last checkpoint: never refunded.
     reserved_micro = models.BigIntegerField(default=0)
     objects = MeteredRunQuerySet.as_manager()
@@ -64,6 +66,10 @@ class MeteredRun(models.Model):
                 name="billing_run_amounts_not_negative",
                 condition=Q(billed_ms__gte=0, reserved_micro__gte=0, kept_ms__gte=0)
                 & Q(kept_ms__lte=F("billed_ms")),
+            ),
+            models.CheckConstraint(
+                name="billing_run_billed_within_what_is_funded",
+                condition=Q(ended_at__isnull=False) | Q(billed_ms__lte=F("funded_ms")),
             ),
             models.CheckConstraint(
                 name="billing_run_reason_iff_ended",

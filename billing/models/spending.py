@@ -116,6 +116,12 @@ class Budget(models.Model):
         return self.mode == self.Mode.PREPAID or (not self.mode and self.plan.is_prepaid)
 
     @property
+    def may_spend(self) -> bool:
+        """Whether anything may be used right now: not on hold, and something is left."""
+        left = self.left_micro
+        return self.held_at is None and (left is None or left > 0)
+
+    @property
     def left_micro(self) -> int | None:
         """Micro-USD that may still be spent now; None when nothing limits it."""
         return self.free_micro(now())

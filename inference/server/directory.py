@@ -174,10 +174,9 @@ class Directory:
 
     async def _read_money(self, team_id: UUID) -> bool:
         try:
-            left = (await self._threads.run(budget.of, Team(pk=team_id))).left_micro
+            return await self._threads.run(_may_spend, team_id)
         except Error as error:
             raise silent_database() from error
-        return left is None or left > 0
 
     async def _listen(self) -> None:
         while True:
@@ -213,6 +212,10 @@ class Directory:
     def _forget_all(self) -> None:
         for cache in (self._tokens, self._frozen, self._deployments, self._money):
             cache.clear()
+
+
+def _may_spend(team_id: UUID) -> bool:
+    return budget.of(Team(pk=team_id)).may_spend
 
 
 def connection_params() -> dict[str, Any]:

@@ -89,9 +89,10 @@ def busy(team, job_source):
     ran(team, f"training-job:{uuid.uuid4()}", sku="cpu")
     for number in range(9):
         asked(team, "deployment:" + str(uuid.UUID(int=7)), str(number), 1_234 + number)
-    for kind, amount in [("credit", -1_000), ("adjustment", 17)]:
+    for number, amount in enumerate([-1_000, 17]):
+        source = f"adjustment:{number}"
         LedgerEntry.objects.create(
-            team=team, kind=kind, amount_micro=amount, source=f"{kind}:1", note=f"=a {kind}"
+            team=team, kind="adjustment", amount_micro=amount, source=source, note="=a credit"
         )
     return team
 

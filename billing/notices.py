@@ -1,0 +1,70 @@
+"""Telling a team about its budget: at half, most and all of the cap, and when it will not last."""
+
+from django.urls import reverse
+
+from accounts.notices import tell
+from billing.models import Budget, CreditGrant
+from web.templatetags.ui import money
+
+# Percent of the cap, highest first: its event and how the sentence begins.
+STEPS = (
+    (100, "budget.spent", "This month's spend cap is used up"),
+    (80, "budget.nearly_spent", "Most of this month's spend cap is used"),
+    (50, "budget.half_spent", "Half of this month's spend cap is used"),
+)
+AT_THE_CAP = " Running jobs save a checkpoint and pause; raise the cap to resume them."
+
+
+def look(budget: Budget, *, is_spent: bool = False) -> None:
+    """Tell of the highest share of the cap that is newly reached; each once per period and cap.
+
+    `is_spent`: what is left does not pay for another heartbeat. The budget is locked.
+    """
+    if is_spent and budget.is_prepaid:
+        _tell_of_used_credit(budget)
+        is_spent = False
+    share = 100 if is_spent else share_of_cap(budget)
+    step = next((step for step in STEPS if share >= step[0]), None)
+    if step is None or step[0] <= budget.told_percent or budget.cap_micro is None:
+        return
+    percent, event, beginning = step
+    sentence = f"{beginning}: {money(budget.spent_micro)} of {money(budget.cap_micro)}."
+    tell(
+        budget.team,
+        event,
+        sentence + (AT_THE_CAP if percent == 100 else ""),
+        url=usage_url(budget),
+        key=period_key(event, budget),
+        data={"spent_micros": budget.spent_micro, "cap_micros": budget.cap_micro},
+    )
+    budget.told_percent = percent
+    budget.save(update_fields=["told_percent"])
+
+
+def _tell_of_used_credit(budget: Budget) -> None:
+    """Once for all that was granted so far."""
+    newest = CreditGrant.objects.filter(team=budget.pk).order_by("-pk").first()
+    key = f"credit.used:{newest.pk if newest else 0}"
+    sentence = (
+        "The prepaid credit or the cap is used up. Running jobs save a checkpoint and pause; add "
+        "credit or raise the cap to resume them."
+    )
+    tell(budget.team, "budget.spent", sentence, url=usage_url(budget), key=key)
+
+
+def share_of_cap(budget: Budget) -> int:
+    """Whole percent of the cap that is spent; 0 without a cap."""
+    if budget.cap_micro is None:
+        return 0
+    if budget.cap_micro == 0:
+        return 100 if budget.spent_micro > 0 else 0
+    return max(0, budget.spent_micro * 100 // budget.cap_micro)
+
+
+def usage_url(budget: Budget) -> str:
+    return reverse("billing:usage", args=[budget.team.slug])
+
+
+def period_key(event: str, budget: Budget) -> str:
+    """Names a notice so that it is told once per month and cap."""
+    return f"{event}:{budget.period_start:%Y-%m}:{budget.cap_micro}"
