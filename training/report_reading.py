@@ -5,25 +5,34 @@ from itertools import zip_longest
 from typing import Any
 
 from training.models import Evaluation, TrainedModel
+from training.report_plots import (
+    HEIGHT,
+    calibration_bars,
+    curve_plots,
+    error_bars,
+    interval_of,
+    number,
+    ranges_of,
+    residual_plot,
+    shown_value,
+)
 
 LARGEST_MATRIX = 30
-SHARES = {"accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "ece"}
-TITLES = {
-    "accuracy": "Accuracy",
-    "macro_f1": "Macro F1",
-    "weighted_f1": "Weighted F1",
-    "macro_precision": "Macro precision",
-    "macro_recall": "Macro recall",
-    "log_loss": "Log loss",
-    "ece": "Calibration error",
-}
 VERDICTS = {
     "helped": "Tuning helped",
     "hurt": "Tuning hurt",
     "no_difference": "No clear difference",
+    "unknown": "Not compared",
 }
 DATA_FACTS = ("train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "warnings")
-PLOT = 200  # Width and height of the calibration plot, in SVG units.
+EXAMPLES = {
+    "worst": ("Worst", "Wrong and sure: often a wrong label in the data."),
+    "confused": ("Most torn", "Two answers nearly tied."),
+    "too_high": ("Too high", "Predicted far above the true value."),
+    "too_low": ("Too low", "Predicted far below the true value."),
+    "best": ("Best", "Right and sure."),
+}
+MAIN_METRICS = 6
 
 
 @dataclass(frozen=True)
@@ -37,21 +46,6 @@ class Cell:
     is_right: bool
 
 
-@dataclass(frozen=True)
-class Bin:
-    """One bar of the calibration plot, placed for SVG (y grows downwards)."""
-
-    low: float
-    high: float
-    rows: int
-    confidence: float
-    accuracy: float
-    x: float
-    width: float
-    top: float
-    height: float
-
-
 def report_of(model: TrainedModel) -> dict[str, Any]:
     """The newest report on the test split; empty when there is none."""
     newest = Evaluation.objects.filter(model=model, split="test").order_by("-pk")
@@ -59,43 +53,38 @@ def report_of(model: TrainedModel) -> dict[str, Any]:
 
 
 def page_of(report: dict[str, Any]) -> dict[str, Any]:
-    """The report in the shapes the template draws."""
+    """The report in the shapes the templates draw; what a task does not have is empty."""
+    confusion, residuals = report.get("confusion") or {}, report.get("residuals") or {}
+    bins = (report.get("calibration") or {}).get("bins", [])
+    metrics = [shown_metric(metric) for metric in report.get("metrics", [])]
     return {
         "report": report,
         "data": dict.fromkeys(DATA_FACTS) | (report.get("data") or {}),
         "verdict": VERDICTS.get(report.get("verdict", ""), ""),
-        "metrics": [_shown(metric) for metric in report.get("metrics", [])],
+        "main_metrics": metrics[:MAIN_METRICS],
+        "more_metrics": metrics[MAIN_METRICS:],
         "contenders": _side_by_side(report),
-        "matrix": _matrix(report.get("confusion") or {}),
-        "pairs": (report.get("confusion") or {}).get("pairs", []),
-        "bins": [_bin(one) for one in (report.get("calibration") or {}).get("bins", [])],
-        "plot": PLOT,
+        "matrix": _matrix(confusion),
+        "pairs": confusion.get("pairs", []),
+        "bins": calibration_bars(bins),
+        "plot": HEIGHT,
+        "curves": curve_plots(report.get("curves") or []),
+        "residual_plot": residual_plot(residuals),
+        "error_bars": error_bars(residuals),
+        "error_ranges": residuals.get("ranges", []),
+        "breakdowns": _breakdowns(report),
+        "fairness": [fairness_shown(one) for one in report.get("fairness") or []],
+        "robustness": _robustness(report.get("robustness") or {}),
+        "explanations": report.get("explanations") or {},
         "exports": _exports(report.get("parity") or {}),
         "example_groups": _example_groups(report.get("examples") or {}),
     }
 
 
-def _shown(metric: dict[str, Any]) -> dict[str, Any]:
-    name = metric["name"]
-    return {
-        **metric,
-        "title": TITLES.get(name, name.replace("_", " ").capitalize()),
-        "shown": shown_value(name, metric.get("value")),
-        "interval": _interval(name, metric.get("low"), metric.get("high")),
-    }
-
-
-def shown_value(name: str, value: float | None) -> str:
-    """A share as a percentage, anything else with three digits after the point."""
-    if value is None:
-        return "—"
-    return f"{value:.1%}" if name in SHARES else f"{value:.3f}"
-
-
-def _interval(name: str, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return ""
-    return f"{shown_value(name, low)} – {shown_value(name, high)}"
+def shown_metric(metric: dict[str, Any]) -> dict[str, Any]:
+    title = metric.get("title") or metric["name"].replace("_", " ").capitalize()
+    shown = {"shown": shown_value(metric), "interval": interval_of(metric)}
+    return {**metric, "title": title, **shown}
 
 
 def _side_by_side(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,11 +98,37 @@ def _side_by_side(report: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             **one,
-            "cells": [_shown(metric) for metric in one.get("metrics", [])],
-            "p_value": f"{(one.get('significance') or {}).get('p_value', 1):.2g}",
+            "cells": [shown_metric(metric) for metric in one.get("metrics", [])],
+            **significance_shown(one.get("significance"), own),
         }
         for one in [ours, *baselines]
     ]
+
+
+def significance_shown(
+    found: dict[str, Any] | None, metrics: dict[str, dict[str, Any]]
+) -> dict[str, str]:
+    """The lead of this model, its interval and p in words that fit a cell."""
+    if not found:
+        return {"lead": "", "lead_interval": "", "p_value": ""}
+    metric = metrics.get(found.get("metric", ""), {"share": True})
+    return {
+        "lead": _signed(metric, found.get("difference")),
+        "lead_interval": " to ".join(
+            _signed(metric, found[end]) for end in ("low", "high") if found.get(end) is not None
+        ),
+        "p_value": p_shown(found.get("p_value", 1)),
+    }
+
+
+def p_shown(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def _signed(metric: dict[str, Any], value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:+.1f} points" if metric.get("share") else f"{value:+.3f}"
 
 
 def _matrix(confusion: dict[str, Any]) -> list[tuple[str, list[Cell]]] | None:
@@ -131,19 +146,65 @@ def _cell(true: str, predicted: str, count: int, total: int) -> Cell:
     return Cell(true, predicted, count, round(count / total, 3) if total else 0, true == predicted)
 
 
-def _bin(given: dict[str, Any]) -> Bin:
-    low, high, accuracy = given["low"], given["high"], given["accuracy"]
-    return Bin(
-        low=low,
-        high=high,
-        rows=given["count"],
-        confidence=given["confidence"],
-        accuracy=accuracy,
-        x=round(low * PLOT, 2),
-        width=round((high - low) * PLOT - 1, 2),
-        top=round((1 - accuracy) * PLOT, 2),
-        height=round(accuracy * PLOT, 2),
-    )
+def _breakdowns(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each with the value that counts, as dots on intervals."""
+    name = report.get("headline_metric", "accuracy")
+    found = report.get("breakdowns") or []
+    metrics = {metric["name"]: metric for metric in report.get("metrics", [])}
+    title = metrics.get(name, {}).get("title", name)
+    return [
+        {**one, "metric": title, "ranges": ranges_of(one["slices"], name)} for one in found
+    ]
+
+
+def fairness_shown(found: dict[str, Any]) -> dict[str, Any]:
+    """The widest question first, rates as percentages."""
+    questions = [
+        {
+            **question,
+            "names": list(question["groups"][0]["rates"]) if question["groups"] else [],
+            "groups": [
+                {**group, "cells": [_rate(name, r) for name, r in group["rates"].items()]}
+                for group in question["groups"]
+            ],
+            "gaps": [{**gap, **_rate(gap["name"], gap)} for gap in question["gaps"]],
+        }
+        for question in found.get("questions", [])
+    ]
+    return {**found, "questions": questions}
+
+
+RATE_TITLES = {
+    "selection_rate": "Selection rate",
+    "tpr": "True positive rate",
+    "fpr": "False positive rate",
+    "accuracy": "Accuracy",
+    "equalized_odds": "Equalised odds",
+    "mae": "Mean absolute error",
+    "bias": "Mean error",
+}
+
+
+def _rate(name: str, rate: dict[str, Any]) -> dict[str, str]:
+    metric = {**rate, "share": name not in ("mae", "bias")}
+    title = RATE_TITLES.get(name, name)
+    return {"title": title, "shown": shown_value(metric), "interval": interval_of(metric)}
+
+
+def _robustness(found: dict[str, Any]) -> dict[str, Any]:
+    """The headline metric before and after each change."""
+    if not found:
+        return {}
+    changes = [
+        {
+            **one,
+            "cells": [shown_metric(metric) for metric in one["metrics"]],
+            **significance_shown(one["significance"], {m["name"]: m for m in one["metrics"]}),
+        }
+        for one in found.get("changes", [])
+    ]
+    unchanged = [shown_metric(metric) for metric in found.get("unchanged", [])]
+    return {**found, "changes": changes, "unchanged": unchanged}
 
 
 def _exports(parity: dict[str, Any]) -> list[dict[str, Any]]:
@@ -163,9 +224,34 @@ def _exports(parity: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _example_groups(examples: dict[str, Any]) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    titles = {
-        "worst": ("Worst", "Wrong and sure: often a wrong label in the data."),
-        "confused": ("Most torn", "Two labels nearly tied."),
-        "best": ("Best", "Right and sure."),
+    return [
+        (*EXAMPLES[key], [_example(one) for one in examples[key]])
+        for key in EXAMPLES
+        if examples.get(key)
+    ]
+
+
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as text; words with how much each counted, ready for a template."""
+    shown = {
+        key: number(value) if isinstance(value, float) and "prob" not in key else value
+        for key, value in row.items()
     }
-    return [(*titles[key], examples[key]) for key in titles if examples.get(key)]
+    if words := (row.get("explanation") or {}).get("words"):
+        shown["pieces"] = pieces_of(row["text"], words)
+    return shown
+
+
+def pieces_of(text: str, words: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The text in pieces, words with their strength from -100 to 100."""
+    strongest = max((abs(word["score"]) for word in words), default=0) or 1
+    pieces: list[dict[str, Any]] = []
+    reached = 0
+    for word in words:
+        if word["start"] > reached:
+            pieces.append({"text": text[reached : word["start"]], "strength": 0})
+        strength = round(100 * word["score"] / strongest)
+        pieces.append({"text": text[word["start"] : word["end"]], "strength": strength})
+        reached = word["end"]
+    pieces.append({"text": text[reached:], "strength": 0})
+    return pieces

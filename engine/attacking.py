@@ -1,0 +1,138 @@
+"""Gradient-based attacks on the embeddings of a text model: FGSM and PGD, and its accuracy then.
+
+An upper bound on how fragile a model is: no typed text moves embeddings so precisely. The size of
+a step is relative to the mean length of the embeddings under attack, so models can be compared.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.metrics.paired import compare_right
+from engine.metrics.resampling import percentiles
+
+EPSILONS = (0.01, 0.03, 0.1)  # Of the mean embedding length.
+PGD_STEPS = 5
+MOST_ROWS = 128
+BATCH_ROWS = 16
+METHOD = (
+    "FGSM (Goodfellow et al. 2015) and PGD (Madry et al. 2018) on token embeddings, L2 steps"
+    f" relative to their mean length; {PGD_STEPS} steps for PGD"
+)
+Forward = Callable[[Tensor, Tensor], Tensor]
+Encoded = Sequence[Sequence[int]]
+
+
+@contextmanager
+def shifted(embedding: nn.Module, shift: Tensor) -> Iterator[None]:
+    """Add `shift` (batch, tokens, width) to what the embedding layer gives."""
+    handle = embedding.register_forward_hook(lambda _module, _inputs, output: output + shift)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def attack(
+    forward: Forward, embedding: nn.Module, encoded: Encoded, true: Sequence[int]
+) -> dict[str, Any]:
+    """Accuracy of `forward(ids, mask)` -> logits on at most MOST_ROWS rows, without and under
+    attack; `embedding` is the layer that turns ids into vectors."""
+    rows, labels = list(encoded[:MOST_ROWS]), torch.tensor(list(true[:MOST_ROWS]))
+    clean = _right(forward, embedding, rows, labels, lambda *_: None)
+    results = []
+    for epsilon in EPSILONS:
+        for name, steps in (("FGSM", 1), ("PGD", PGD_STEPS)):
+            right = _right(
+                forward, embedding, rows, labels, _attacker(forward, embedding, epsilon, steps)
+            )
+            results.append(
+                {
+                    "attack": name,
+                    "epsilon": epsilon,
+                    **_accuracy(right),
+                    "significance": compare_right(right, clean, "accuracy"),
+                }
+            )
+    return {"rows": len(rows), "clean": _accuracy(clean), "attacks": results, "method": METHOD}
+
+
+Attacker = Callable[[Tensor, Tensor, Tensor], Tensor | None]
+
+
+def _attacker(forward: Forward, embedding: nn.Module, epsilon: float, steps: int) -> Attacker:
+    return lambda ids, mask, labels: perturbation(
+        forward, embedding, ids, mask, labels, epsilon=epsilon, steps=steps
+    )
+
+
+def _right(
+    forward: Forward, embedding: nn.Module, rows: Encoded, labels: Tensor, attacker: Attacker
+) -> Any:
+    """Which rows are answered right under this attack."""
+    found = []
+    for start in range(0, len(rows), BATCH_ROWS):
+        ids, mask = padded(rows[start : start + BATCH_ROWS])
+        truth = labels[start : start + BATCH_ROWS]
+        shift = attacker(ids, mask, truth)
+        with torch.no_grad(), _maybe_shifted(embedding, shift):
+            found.append((forward(ids, mask).argmax(dim=1) == truth).numpy())
+    return np.concatenate(found)
+
+
+def _maybe_shifted(embedding: nn.Module, shift: Tensor | None) -> AbstractContextManager[None]:
+    from contextlib import nullcontext
+
+    return nullcontext() if shift is None else shifted(embedding, shift)
+
+
+def perturbation(
+    forward: Forward,
+    embedding: nn.Module,
+    ids: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    steps: int = 1,
+) -> Tensor:
+    """The shift of embeddings, at most epsilon times their mean length per token, that raises the
+    loss most: one step is FGSM, several with projection PGD. Shape (batch, tokens, width)."""
+    with torch.no_grad():
+        vectors = embedding(ids)  # (batch, tokens, width)
+    real = mask.unsqueeze(-1).to(vectors.dtype)
+    reach = epsilon * (vectors.norm(dim=-1, keepdim=True) * real).sum() / real.sum().clamp(min=1)
+    shift = torch.zeros_like(vectors)
+    for _ in range(steps):
+        shift = shift.detach().requires_grad_(True)
+        with torch.enable_grad(), shifted(embedding, shift):
+            loss = functional.cross_entropy(forward(ids, mask), labels, reduction="sum")
+            (slope,) = torch.autograd.grad(loss, shift)
+        stride = reach if steps == 1 else 2.5 * reach / steps
+        step = stride * slope / slope.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        moved = (shift + step).detach() * real
+        length = moved.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        shift = moved * (reach / length).clamp(max=1)
+    return shift.detach()
+
+
+def padded(rows: Encoded) -> tuple[Tensor, Tensor]:
+    """Ids and mask (rows, tokens), int64."""
+    longest = max(map(len, rows))
+    ids, mask = (torch.zeros((len(rows), longest), dtype=torch.long) for _ in range(2))
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = torch.tensor(list(row), dtype=torch.long)
+        mask[place, : len(row)] = 1
+    return ids, mask
+
+
+def _accuracy(right: Any) -> dict[str, float | None]:
+    share = float(right.mean())
+    draws = np.random.default_rng(0).binomial(len(right), share, size=1000) / len(right)
+    low, high = percentiles(draws)
+    return {"accuracy": share, "low": low, "high": high}
