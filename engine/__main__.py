@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("data", type=Path, help="Parquet with labelled rows to compare on")
     export.add_argument("output", type=Path)
     export.set_defaults(run=_export)
+    analyse = commands.add_parser("analyse", help="answer a question about a finished model")
+    analyse.add_argument("request", type=Path, help="JSON, see engine.analysing.AnalysisRequest")
+    analyse.set_defaults(run=_analyse)
     predict = commands.add_parser("predict", help="answer the lines of standard input")
     predict.add_argument("artifact", type=Path)
     predict.set_defaults(run=_predict)
@@ -86,6 +89,13 @@ def _export(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
     from engine.prediction import export_again
 
     _print(output, export_again(options.artifact, options.output, options.data))
+
+
+def _analyse(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
+    from engine.analysing import AnalysisRequest, analyse
+
+    request = AnalysisRequest.model_validate_json(options.request.read_bytes())
+    _print(output, analyse(request))
 
 
 def _predict(options: argparse.Namespace, output: IO[str], *_: Any) -> None:

@@ -20,7 +20,6 @@ STEPS = 24
 SHAPLEY_DRAWS = 20
 PATCHES = 14  # An image is explained on a grid of so many squares each way.
 LARGEST_SHOWN_TABLE = 40
-Answering = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
 def text_explainer(
@@ -88,34 +87,40 @@ def _words(text: str, encoding: Any, scores: Any) -> list[dict[str, Any]]:
 
 
 def explain_cells(
-    answer: Answering,
-    row: npt.NDArray[Any],
-    typical: npt.NDArray[Any],
-    target: int,
-    names: Sequence[str],
+    answer: Callable[[list[dict[str, Any]]], Sequence[float]],
+    row: dict[str, Any],
+    typical: dict[str, Any],
 ) -> dict[str, Any]:
-    """Shapley values of one row's columns for one output, against a typical row.
+    """Shapley values of one row's cells: how much each moves the answer away from a typical row's.
 
-    `answer` takes (rows, columns) and gives (rows, outputs); both rows are (columns,) floats, a
-    category being its code.
+    `answer` gives the explained output (a probability or a number) of rows of any cells.
     """
     from captum.attr import ShapleyValueSampling
 
-    def forward(inputs: Tensor) -> Tensor:
-        return torch.from_numpy(np.asarray(answer(inputs.numpy()), dtype=np.float32))
+    names = list(row)
+
+    def forward(present: Tensor) -> Tensor:
+        rows = [
+            {
+                name: (row if kept else typical).get(name)
+                for name, kept in zip(names, mask, strict=True)
+            }
+            for mask in present.bool().tolist()
+        ]
+        return torch.tensor(list(answer(rows)), dtype=torch.float32)
 
     torch.manual_seed(0)
     found = ShapleyValueSampling(forward).attribute(
-        torch.tensor(row, dtype=torch.float32)[None],
-        baselines=torch.tensor(typical, dtype=torch.float32)[None],
-        target=target,
+        torch.ones(1, len(names)),
+        baselines=torch.zeros(1, len(names)),
         n_samples=SHAPLEY_DRAWS,
         perturbations_per_eval=16,
     )[0]
     cells = [
-        {"column": name, "score": float(score)} for name, score in zip(names, found, strict=True)
+        {"column": name, "value": row[name], "score": float(score)}
+        for name, score in zip(names, found, strict=True)
     ]
-    cells.sort(key=lambda cell: -abs(float(str(cell["score"]))))
+    cells.sort(key=lambda cell: -abs(cell["score"]))
     return {
         "cells": cells[:LARGEST_SHOWN_TABLE],
         "method": f"Shapley values by sampling, {SHAPLEY_DRAWS} orders, captum {version('captum')}",
@@ -146,10 +151,12 @@ def column_importance(
     }
 
 
-def explain_pixels(answer: Answering, image: npt.NDArray[Any], target: int) -> dict[str, Any]:
-    """How much one output falls when a square of the image is greyed out, on a PATCHES grid.
+def explain_pixels(
+    answer: Callable[[npt.NDArray[np.float32]], Sequence[float]], image: npt.NDArray[np.float32]
+) -> dict[str, Any]:
+    """How much the answer falls when a square of the image is greyed out, on a PATCHES grid.
 
-    `answer` takes (rows, height, width, channels) and gives (rows, outputs).
+    `answer` gives the explained output of images (rows, height, width, channels).
     """
     from captum.attr import FeatureAblation
 
@@ -159,13 +166,12 @@ def explain_pixels(answer: Answering, image: npt.NDArray[Any], target: int) -> d
     squares = torch.from_numpy(rows[:, None] * PATCHES + columns[None, :])  # (height, width)
 
     def forward(inputs: Tensor) -> Tensor:
-        return torch.from_numpy(np.asarray(answer(inputs.numpy()), dtype=np.float32))
+        return torch.tensor(list(answer(inputs.numpy())), dtype=torch.float32)
 
     pixels = torch.tensor(image, dtype=torch.float32)[None]
     found = FeatureAblation(forward).attribute(
         pixels,
         baselines=float(image.mean()),
-        target=target,
         feature_mask=squares[None, :, :, None].expand_as(pixels),
         perturbations_per_eval=16,
     )[0]

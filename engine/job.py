@@ -45,11 +45,12 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
     clock.enter("evaluating")
     with _timed(timings, "evaluating"):
         evaluated = task.evaluate(prepared, trained, building, manifest)
+        result = _report(spec, evaluated)
     stop.raise_if_requested()
     clock.enter("saving")
     predictions = predictions_table(evaluated.given, evaluated.rows)
     pq.write_table(predictions, building / "predictions.parquet")
-    result = _report(evaluated, manifest, timings)
+    result |= _about_the_job(evaluated, manifest, timings)
     write_json(building / "report.json", result)
     publish(building, spec.output, manifest)
     clock.finish()
@@ -63,8 +64,17 @@ def _result(result: dict[str, Any], output: Path, report: Reporter) -> Result:
     return Result(artifact=str(output), metrics=headline)
 
 
-def _report(evaluated: Evaluated, manifest: Manifest, timings: dict[str, float]) -> dict[str, Any]:
-    return evaluate(evaluated.given, evaluated.rows, evaluated.contenders) | {
+def _report(spec: JobSpec, evaluated: Evaluated) -> dict[str, Any]:
+    """All that follows from the answers, and what the task itself has to add."""
+    given, rows, contenders = evaluated.given, evaluated.rows, evaluated.contenders
+    report = evaluate(given, rows, contenders, fair_by=spec.fairness_columns)
+    return report | evaluated.checks(report) if evaluated.checks else report
+
+
+def _about_the_job(
+    evaluated: Evaluated, manifest: Manifest, timings: dict[str, float]
+) -> dict[str, Any]:
+    return {
         "data": evaluated.data,
         "task": manifest.task,
         "evaluated_file": manifest.serving.file,

@@ -136,7 +136,7 @@ class LaunchForm(forms.Form):
         return [
             name
             for role in self.roles
-            if role.is_target == targets
+            if role.is_target == targets and not role.is_about
             for name in self.data.getlist(role.field)
             if name
         ]
@@ -159,7 +159,7 @@ class LaunchForm(forms.Form):
     def _clashes(self) -> list[tuple[ColumnRole, ColumnRole]]:
         """Pairs of an input and a target role that were given the same column."""
         targets = [role for role in self.roles if role.is_target]
-        inputs = [role for role in self.roles if not role.is_target]
+        inputs = [role for role in self.roles if not role.is_target and not role.is_about]
         return [
             (role, target)
             for target in targets

@@ -130,9 +130,11 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     entry = _base_model(task, wanted.base_model)
     columns = SPECS[task].from_suggestion(suggested)
     given = {name: value for name, value in wanted.columns.items() if value}
-    if any(not role.is_target and given.get(role.field) for role in SPECS[task].roles):
+    roles = SPECS[task].roles
+    inputs = [role for role in roles if not role.is_target and not role.is_about]
+    if any(given.get(role.field) for role in inputs):
         # Inputs named by hand replace all suggested ones: half of each would be nobody's wish.
-        targets = {role.field for role in SPECS[task].roles if role.is_target}
+        targets = {role.field for role in roles if role.is_target}
         columns = {name: value for name, value in columns.items() if name in targets}
     recipe: dict[str, Any] = {"task": task, "base_model": entry.id}
     recipe |= {name: value for name, value in (columns | given).items() if value}
@@ -181,7 +183,8 @@ def _validated(recipe: dict[str, Any]) -> TrainingSpec:
         return parse_spec(recipe | nowhere)
     except ValidationError as error:
         first = error.errors()[0]
-        where = place_of(first["loc"]) or SPECS[recipe["task"]].roles[-1].field
+        roles = [role for role in SPECS[recipe["task"]].roles if not role.is_about]
+        where = place_of(first["loc"]) or roles[-1].field
         message = first["msg"].removeprefix("Value error, ")
         raise CannotLaunch(f"{where}: {message}.".replace("..", "."), param=where) from None
 

@@ -152,9 +152,7 @@ def _breakdowns(report: dict[str, Any]) -> list[dict[str, Any]]:
     found = report.get("breakdowns") or []
     metrics = {metric["name"]: metric for metric in report.get("metrics", [])}
     title = metrics.get(name, {}).get("title", name)
-    return [
-        {**one, "metric": title, "ranges": ranges_of(one["slices"], name)} for one in found
-    ]
+    return [{**one, "metric": title, "ranges": ranges_of(one["slices"], name)} for one in found]
 
 
 def fairness_shown(found: dict[str, Any]) -> dict[str, Any]:

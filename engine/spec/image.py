@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.spec.shared import (
+    FAIRNESS_COLUMNS,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
@@ -36,6 +37,7 @@ class ImageSpec(JobSpec):
             types=("image",),
         ),
         TARGET_COLUMN,
+        FAIRNESS_COLUMNS,
     )
 
     task: Literal["image-classification"]

@@ -19,6 +19,7 @@ class ColumnRole(Frozen):
     many: bool = False
     required: bool = True
     is_target: bool = False
+    is_about: bool = False  # Looked at in the report only; may also be an input or the target.
     types: tuple[str, ...] = ()  # Column types that make sense here; empty: any.
 
     def named(self, recipe: dict[str, Any]) -> list[str]:
@@ -164,6 +165,9 @@ class JobSpec(Frozen):
     resume_from: Path | None = Field(default=None, description="A complete checkpoint folder.")
     split: SplitSpec = SplitSpec()
     hyperparameters: LoopHyperparameters = LoopHyperparameters()
+    fairness_columns: list[str] = Field(
+        default=[], max_length=10, description="Groups that the report compares."
+    )
     halvings: int = Field(
         default=0,
         ge=0,
@@ -191,6 +195,17 @@ TARGET_COLUMN = ColumnRole(
     title="Label",
     help="What the model learns to answer.",
     is_target=True,
+)
+
+
+FAIRNESS_COLUMNS = ColumnRole(
+    field="fairness_columns",
+    title="Groups to treat alike",
+    help="The report compares how the model treats the groups of these columns. The model need not"
+    " see them.",
+    many=True,
+    required=False,
+    is_about=True,
 )
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.spec.shared import (
+    FAIRNESS_COLUMNS,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
@@ -72,6 +73,7 @@ class TabularSpec(JobSpec):
             required=False,
         ),
         TARGET_COLUMN,
+        FAIRNESS_COLUMNS,
     )
 
     task: Literal["tabular-classification", "tabular-regression"]

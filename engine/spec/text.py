@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from engine.spec.shared import (
+    FAIRNESS_COLUMNS,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
@@ -103,6 +104,18 @@ class TextHyperparameters(LoopHyperparameters):
         description="Share of belief spread over the other labels; helps when labels are noisy.",
     )
 
+    adversarial: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        title="Adversarial training",
+        description=(
+            "Also learns from embeddings pushed against it by this share of their length; 0.03 is"
+            " a good start. Twice as slow or more; the report shows how it bears attacks."
+            " 0: off."
+        ),
+    )
+
     @field_validator("folds")
     @classmethod
     def _one_fold_is_none(cls, folds: int) -> int:
@@ -136,6 +149,7 @@ class TextSpec(JobSpec):
             many=True,
         ),
         TARGET_COLUMN,
+        FAIRNESS_COLUMNS,
     )
 
     task: Literal["text-classification", "text-regression"] = "text-classification"

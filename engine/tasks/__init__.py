@@ -4,6 +4,7 @@ A new task is one module with a `TASK`, a line in MODULES, one in `engine.servin
 entries in the catalog. Phases, stopping, timing and publishing are `engine.job`'s.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -32,6 +33,8 @@ class Evaluated(NamedTuple):
     rows: "TestRows"
     contenders: "list[Contender]"  # Their answers in the same shape.
     data: dict[str, Any]  # What the report says of the data: row counts, warnings, …
+    # Further parts of the report that need the model: robustness, explanations. Given the report.
+    checks: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
 Prepared = TypeVar("Prepared")

@@ -1,6 +1,7 @@
 """Text classification and regression: from texts to an exported, tested model."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from engine.tasks.outcome import about_training
 from engine.tasks.text_fitting import Trained, about_folds, fit
 from engine.tasks.text_folds import cross_validate
 from engine.tasks.text_preparation import Prepared, prepare
+from engine.tasks.text_reporting import further_checks
 
 PARITY_ROWS = 1000
 # Measured on two cores of a 2024 server processor (AVX-512 bf16), MiniLM: tokens per second.
@@ -88,10 +90,16 @@ class TextTask:
             lengths=[len(ids) for ids in encoded],
             source_rows=source_rows,
             label_names=examples.label_names,
-            columns=other_columns(spec.data, source_rows, [*spec.text_columns, spec.target_column]),
+            columns=other_columns(
+                spec.data,
+                source_rows,
+                [*spec.text_columns, spec.target_column],
+                spec.fairness_columns,
+            ),
         )
         contenders = _contenders(prepared, trained, rows.texts)
-        return Evaluated(given, rows, contenders, _about_data(prepared, trained))
+        checks = partial(further_checks, prepared, trained, model, given)
+        return Evaluated(given, rows, contenders, _about_data(prepared, trained), checks)
 
 
 TASK: Task[Prepared, Trained] = TextTask()
@@ -114,7 +122,7 @@ def _expected_costs(prepared: Prepared) -> dict[PhaseName, float]:
         "training": training,
         "cross-validating": folds * (training + fitting),
         "exporting": 6.0 * speed,
-        "evaluating": 2 + fitting,
+        "evaluating": 2 + fitting + speed * (8 if prepared.method == "full" else 4),
         "saving": 0.5,
     }
 

@@ -18,7 +18,14 @@ from engine.goals.outline import Rows
 from engine.network import TextNetwork
 from engine.progress import JobClock
 from engine.stopping import StopSignal
-from engine.tasks.text_learning import Features, Lesson, embed, open_for, predict
+from engine.tasks.text_learning import (
+    Features,
+    Lesson,
+    attacked_quality,
+    embed,
+    open_for,
+    predict,
+)
 from engine.tasks.text_preparation import Prepared
 from engine.training import LoopSettings, TrainingLoop
 
@@ -37,6 +44,7 @@ class Trained:
     seconds: float
     features: Features
     folds: list[dict[str, float]] = field(default_factory=list)
+    attacked_before: float | None = None  # Quality under attack before adversarial training.
 
 
 def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal) -> Trained:
@@ -55,8 +63,10 @@ def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal)
     else:
         if prepared.base_folder is not None:
             start_from_probe(network, probe)
+        attacked_before = attacked_quality(prepared, lesson)
         state = teach(prepared, lesson, features, clock, report, stop)
         trained = Trained(network, prepared.method, "", None, state, state.seconds, features)
+        trained.attacked_before = attacked_before
         _keep_the_better(prepared, trained, probe, report)
     trained.network.to("cpu").eval()
     _settle(prepared, trained, probe)

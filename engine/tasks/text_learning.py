@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine import catalog, optimizing
+from engine.attacking import perturbation, shifted
 from engine.batching import Batch, batches_by_length, epoch_steps, plain_steps
 from engine.goals import Goal
 from engine.goals.outline import Outputs, Rows
@@ -21,6 +22,8 @@ from engine.training import Learner
 
 VALIDATION_BATCH_TOKENS = 2048
 HEAD_ROWS_PER_BATCH = 64
+ATTACKED_ROWS = 64
+ATTACKED = "validation_attacked_quality"
 LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
 LORA_ALPHA_FACTOR = 2
 
@@ -68,9 +71,19 @@ class TextLearner:
         return [group for group in groups if group["params"]]
 
     def loss(self, rows: Batch) -> Tensor:
-        chosen = self._lesson.train[rows]
-        outputs = self._lesson.network(*self._rows.padded(chosen, self._prepared.device.name))
-        return self._lesson.goal.loss(outputs, chosen)
+        chosen, network = self._lesson.train[rows], self._lesson.network
+        ids, mask = self._rows.padded(chosen, self._prepared.device.name)
+        goal = self._lesson.goal
+        plain = goal.loss(network(ids, mask), chosen)
+        epsilon = self._prepared.spec.hyperparameters.adversarial
+        if not epsilon:
+            return plain
+        embedding = network.encoder.get_input_embeddings()
+        shift = perturbation(
+            network, embedding, ids, mask, lambda found: goal.loss(found, chosen), epsilon=epsilon
+        )
+        with shifted(embedding, shift):
+            return (plain + goal.loss(network(ids, mask), chosen)) / 2
 
     def weight(self, rows: Batch) -> float:
         return self._lesson.goal.weight(self._lesson.train[rows])
@@ -83,10 +96,28 @@ class TextLearner:
         if not len(lesson.validation):
             return {}
         outputs = predict(self._prepared, lesson.network, lesson.validation, check)
-        return lesson.goal.validation(outputs, lesson.validation)
+        found = lesson.goal.validation(outputs, lesson.validation)
+        attacked = attacked_quality(self._prepared, lesson)
+        return found if attacked is None else found | {ATTACKED: attacked}
 
     def summary(self, metrics: dict[str, float]) -> str:
         return self._lesson.goal.summary(metrics)
+
+
+def attacked_quality(prepared: Prepared, lesson: Lesson) -> float | None:
+    """Quality of the network as it stands, on some validation rows pushed as hard as in
+    adversarial training; None without it."""
+    epsilon, rows = prepared.spec.hyperparameters.adversarial, lesson.validation[:ATTACKED_ROWS]
+    if not epsilon or not len(rows):
+        return None
+    network, goal = lesson.network.eval(), lesson.goal
+    ids, mask = prepared.rows.padded(rows, prepared.device.name)
+    embedding = network.encoder.get_input_embeddings()
+    shift = perturbation(
+        network, embedding, ids, mask, lambda found: goal.loss(found, rows), epsilon=epsilon
+    )
+    with torch.no_grad(), shifted(embedding, shift):
+        return goal.quality(network(ids, mask).float().cpu().numpy(), rows)
 
 
 class HeadLearner:
