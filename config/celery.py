@@ -86,6 +86,11 @@ app.conf.update(
             "options": {"expires": 10},
         },
         "stripe-sweep": {"task": "billing.tasks.sweep_webhooks", "schedule": 3600.0},
+        "analyses": {
+            "task": "training.tasks.analyse",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "imports": {
             "task": "projects.tasks.resume_imports",
             "schedule": 15.0,

@@ -95,14 +95,14 @@ class DeploymentEndpoint(APIView):
 
     @extend_schema(operation_id="read_deployment", responses=DeploymentAnswer)
     def get(self, request: Request, deployment_id: UUID) -> Response:
-        return Response(DeploymentAnswer(_find(request, deployment_id)).data)
+        return Response(DeploymentAnswer(find_deployment(request, deployment_id)).data)
 
     @extend_schema(
         operation_id="move_deployment", request=DeploymentChange, responses=DeploymentAnswer
     )
     def patch(self, request: Request, deployment_id: UUID) -> Response:
         """Move the name to another model. Requests under way finish with the old one."""
-        found = _find(request, deployment_id)
+        found = find_deployment(request, deployment_id)
         wanted = DeploymentChange(data=request.data)
         wanted.is_valid(raise_exception=True)
         viewer = viewer_of(request)
@@ -113,7 +113,7 @@ class DeploymentEndpoint(APIView):
     @extend_schema(operation_id="retire_deployment", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
         """Stop serving. The name is free again; its usage and log stay."""
-        found = _find(request, deployment_id)
+        found = find_deployment(request, deployment_id)
         viewer = viewer_of(request)
         require(viewer, found.team, "write")
         deploy.retire(found, viewer)
@@ -136,7 +136,7 @@ class FeedbackEndpoint(APIView):
         return Response(FeedbackAnswer(given).data, status=status.HTTP_201_CREATED)
 
 
-def _find(request: Request, deployment_id: UUID) -> Deployment:
+def find_deployment(request: Request, deployment_id: UUID) -> Deployment:
     found = Deployment.objects.visible_to(viewer_of(request)).select_related("team", "model")
     return get_object_or_404(found, pk=deployment_id)
 

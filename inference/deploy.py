@@ -12,7 +12,8 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, Team, User
 from accounts.notices import tell
-from inference.errors import AlreadyRetired, CannotServe, NameTaken
+from inference import promotion
+from inference.errors import AlreadyRetired, CannotServe, KeptByRule, NameTaken
 from inference.models import Deployment
 from training.errors import TeamFrozen
 from training.models import TrainedModel
@@ -45,10 +46,18 @@ def deploy(model: TrainedModel, name: str, viewer: User | ApiToken) -> Deploymen
     return deployment
 
 
-@transaction.atomic
 def move(deployment: Deployment, model: TrainedModel, viewer: User | ApiToken) -> None:
-    """Let the name answer with another model of the team. Raises AlreadyRetired."""
+    """Let the name answer with another model of the team. Raises AlreadyRetired, or KeptByRule,
+    whose verdict is recorded all the same."""
     _check(model, deployment.team)
+    verdict = promotion.judge(deployment, model)
+    if verdict is not None and not verdict.passed:
+        raise KeptByRule(f"{deployment.name} keeps its model. {verdict.why}", param="model")
+    _move(deployment, model, viewer)
+
+
+@transaction.atomic
+def _move(deployment: Deployment, model: TrainedModel, viewer: User | ApiToken) -> None:
     moved = Deployment.objects.serving().filter(pk=deployment.pk)
     if not moved.update(model=model, project=model.project, changed_at=now()):
         raise AlreadyRetired

@@ -8,6 +8,16 @@ class NameTaken(UserError):
     sentence = "A deployment of this team already has this name. Move it, or choose another name."
 
 
+class KeptByRule(UserError):
+    code, status = "kept_by_rule", 409
+    sentence = "The promotion rule of this deployment keeps the name where it is."
+
+
+class BadRule(UserError):
+    code, status = "bad_rule", 400
+    sentence = "A rule must ask for something: a value, a value in every part, or not being worse."
+
+
 class AlreadyRetired(UserError):
     code, status = "deployment_retired", 409
     sentence = "This deployment was retired. Deploy the model again to serve it."

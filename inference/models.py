@@ -51,6 +51,73 @@ class Deployment(models.Model):
         return f"deployment:{self.pk}"
 
 
+class PromotionRuleQuerySet(TeamOwnedQuerySet["PromotionRule"]):
+    team_path = "deployment__team"
+
+
+class PromotionRule(models.Model):
+    """What a model must show before a deployment's name moves to it; see inference.promotion."""
+
+    deployment = models.OneToOneField(
+        Deployment, models.CASCADE, related_name="promotion_rule", primary_key=True
+    )
+    metric = models.CharField(max_length=40)
+    threshold = models.FloatField(null=True, blank=True)
+    slice_threshold = models.FloatField(null=True, blank=True)
+    not_worse = models.BooleanField(default=True)
+    changed_at = models.DateTimeField(default=now)
+    objects = PromotionRuleQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="inference_promotion_rule_asks_for_something",
+                condition=Q(threshold__isnull=False)
+                | Q(slice_threshold__isnull=False)
+                | Q(not_worse=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        metric, wanted = self.metric.replace("_", " "), []
+        if self.threshold is not None:
+            wanted.append(f"its {metric} reaches {self.threshold:g}")
+        if self.slice_threshold is not None:
+            wanted.append(
+                f"no part of the test rows falls short of {metric} {self.slice_threshold:g}"
+            )
+        if self.not_worse:
+            wanted.append("it is not worse than the deployed model")
+        return f"A model takes the name only if {', and '.join(wanted)}."
+
+
+class PromotionVerdictQuerySet(TeamOwnedQuerySet["PromotionVerdict"]):
+    team_path = "deployment__team"
+
+
+class PromotionVerdict(models.Model):
+    """One judgement of a model by a deployment's rule, as it then was."""
+
+    deployment = models.ForeignKey(Deployment, models.CASCADE, related_name="verdicts")
+    model = models.ForeignKey(TrainedModel, models.PROTECT, related_name="+")
+    passed = models.BooleanField()
+    checks = models.JSONField()  # [{"passed", "sentence"}]
+    rule = models.TextField()  # In words.
+    created_at = models.DateTimeField(default=now)
+    objects = PromotionVerdictQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.model} for {self.deployment}: {'passed' if self.passed else 'held back'}"
+
+    @property
+    def why(self) -> str:
+        """What it failed, in sentences."""
+        return " ".join(check["sentence"] for check in self.checks if not check["passed"])
+
+
 class DeploymentPlanQuerySet(TeamOwnedQuerySet["DeploymentPlan"]):
     def open(self) -> Self:
         return self.filter(settled_at=None)

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from accounts.access import require
 from accounts.models import User
 from inference import deploy
-from inference.errors import NameTaken, PlanSettled
+from inference.errors import KeptByRule, NameTaken, PlanSettled
 from inference.models import Deployment, DeploymentPlan
 from projects.models import DatasetVersion, ImportStatus
 from training.launch import LaunchRequest, launch
@@ -91,24 +91,29 @@ def _launch(plan: DeploymentPlan, version: DatasetVersion) -> TrainingJob:
 
 def _deploy_if_finished(plan: DeploymentPlan, job: TrainingJob) -> None:
     if job.status == Status.SUCCEEDED and job.model is not None:
-        plan.deployment = _deployed(plan, job)
+        plan.deployment, outcome = _deployed(plan, job)
         plan.save(update_fields=["deployment"])
-        _settle(plan, f"Deployed as {plan.name}.")
+        _settle(plan, outcome)
         notify(job.channel)
     elif job.is_finished:
         what_happened = "failed" if job.status == Status.FAILED else "was cancelled"
         _settle(plan, f"Given up: the job {what_happened}.")
 
 
-def _deployed(plan: DeploymentPlan, job: TrainingJob) -> Deployment:
-    """A name that is already serving moves to the new model: that is what was asked for."""
+def _deployed(plan: DeploymentPlan, job: TrainingJob) -> tuple[Deployment, str]:
+    """A name that is already serving moves to the new model: that is what was asked for. Unless
+    its promotion rule keeps it; then the verdict is what the plan came to."""
     assert job.model is not None
+    done = f"Deployed as {plan.name}."
     try:
-        return deploy.deploy(job.model, plan.name, plan.requested_by)
+        return deploy.deploy(job.model, plan.name, plan.requested_by), done
     except NameTaken:
         serving = Deployment.objects.serving().get(team=plan.team, name=plan.name)
+    try:
         deploy.move(serving, job.model, plan.requested_by)
-        return serving
+    except KeptByRule as kept:
+        return serving, f"Not deployed: {kept.sentence}"
+    return serving, done
 
 
 def _settle(plan: DeploymentPlan, outcome: str) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from inference import pages, plan_pages
+from inference import pages, plan_pages, promotion_pages
 
 app_name = "inference"
 urlpatterns = [
@@ -12,6 +12,11 @@ urlpatterns = [
     path("deployments/<uuid:deployment_id>/activity/", pages.activity, name="activity"),
     path("deployments/<uuid:deployment_id>/move/", pages.move, name="move"),
     path("deployments/<uuid:deployment_id>/retire/", pages.retire, name="retire"),
+    path(
+        "deployments/<uuid:deployment_id>/promotion/",
+        promotion_pages.promotion_rule,
+        name="promotion",
+    ),
     path("models/<uuid:model_id>/deploy/", pages.deploy, name="deploy"),
     path("models/<uuid:model_id>/deployments/", pages.model_deployments, name="model-deployments"),
     path(

@@ -15,8 +15,10 @@ urlpatterns = [
     path("training-jobs/<uuid:job_id>/retry", api.RetryEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/restart", api.RestartEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/log", api.LogEndpoint.as_view()),
+    path("models/compare", api_models.CompareEndpoint.as_view()),
     path("models", api_models.ModelsEndpoint.as_view()),
     path("models/<uuid:model_id>", api_models.ModelEndpoint.as_view()),
     path("models/<uuid:model_id>/evaluation", api_models.EvaluationEndpoint.as_view()),
+    path("models/<uuid:model_id>/analyses", api_models.AnalysesEndpoint.as_view()),
     path("models/<uuid:model_id>/download", api_models.DownloadEndpoint.as_view()),
 ]

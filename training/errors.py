@@ -39,3 +39,8 @@ class OverBudget(UserError):
 class TeamFrozen(UserError):
     code, status = "team_frozen", 403
     sentence = "This team is on hold. Nothing new can run until an administrator lifts the hold."
+
+
+class TooManyQuestions(UserError):
+    code, status = "too_many_questions", 429
+    sentence = "Many questions of this team are still being worked on. Wait for some to finish."

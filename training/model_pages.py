@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from accounts.access import find_team
 from training.downloads import zip_response
 from training.job_listing import task_words
+from training.model_comparing import rivals_of
 from training.model_reading import versions_of
 from training.models import TrainedModel
 from training.predictions import MOST_ROWS, rows_of
@@ -47,6 +48,7 @@ def model_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "model": model,
         "team": model.team,
         "versions": versions_of(model),
+        "rivals": rivals_of(model),
         "task_words": task_words(model.task),
         **page_of(report_of(model)),
     }

@@ -15,6 +15,14 @@ def work(compute_class: str) -> None:
 
 
 @shared_task
+def analyse() -> None:
+    """Questions about finished models may be waiting."""
+    from training import analyses  # Here, because it asks for this task.
+
+    analyses.answer_all()
+
+
+@shared_task
 def watch() -> None:
     """End attempts whose worker fell silent or lets them run too long."""
     from training import watchdog

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training import job_pages, launch_pages, model_pages
+from training import analysis_pages, compare_pages, job_pages, launch_pages, model_pages
 
 app_name = "training"
 urlpatterns = [
@@ -25,7 +25,10 @@ urlpatterns = [
     path("datasets/<uuid:dataset_id>/estimate/", launch_pages.estimate_fragment, name="estimate"),
     path("datasets/<uuid:dataset_id>/rows/", launch_pages.rows_fragment, name="launch-rows"),
     path("teams/<slug:slug>/models/", model_pages.models_page, name="models"),
+    path("models/compare/", compare_pages.compare_page, name="compare"),
     path("models/<uuid:model_id>/", model_pages.model_page, name="model"),
+    path("models/<uuid:model_id>/groups/", analysis_pages.groups, name="model-groups"),
+    path("models/<uuid:model_id>/explain/", analysis_pages.explain, name="model-explain"),
     path("models/<uuid:model_id>/rows/", model_pages.model_rows, name="model-rows"),
     path("models/<uuid:model_id>/report.json", model_pages.report_json, name="model-report"),
     path("models/<uuid:model_id>/download/", model_pages.download_model, name="download-model"),

@@ -1,5 +1,6 @@
 """What you teach: jobs, the attempts that carry them, what they report and the models they make."""
 
+from training.models.analyses import Analysis
 from training.models.attempts import Attempt
 from training.models.compute import ComputeClass
 from training.models.history import Checkpoint, MetricPoint
@@ -16,6 +17,7 @@ from training.models.results import Evaluation, TrainedModel
 from training.models.workers import Wish, Worker, WorkerState
 
 __all__ = [
+    "Analysis",
     "Attempt",
     "Checkpoint",
     "ComputeClass",
