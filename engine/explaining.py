@@ -20,6 +20,7 @@ STEPS = 24
 SHAPLEY_DRAWS = 20
 PATCHES = 14  # An image is explained on a grid of so many squares each way.
 LARGEST_SHOWN_TABLE = 40
+METHOD = f"integrated gradients on token embeddings, {STEPS} steps, captum {version('captum')}"
 
 
 def text_explainer(
@@ -37,7 +38,9 @@ def text_explainer(
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length)
         encoding = tokenizer.encode(text.strip())
-        ids = torch.tensor([encoding.ids])
+        ids = torch.tensor([encoding.ids], dtype=torch.long)
+        if not ids.numel():
+            return {"words": [], "method": METHOD, "unexplained": 0.0}
         mask = torch.ones_like(ids)
         found, delta = method.attribute(
             ids,
@@ -52,8 +55,7 @@ def text_explainer(
         words = _words(text.strip(), encoding, scores)
         return {
             "words": words,
-            "method": f"integrated gradients on token embeddings, {STEPS} steps, captum"
-            f" {version('captum')}",
+            "method": METHOD,
             "unexplained": float(delta.abs().max()),
         }
 

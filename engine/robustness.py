@@ -197,11 +197,13 @@ def blurred(images: Images) -> Images:
 
 
 def darker(images: Images) -> Images:
-    return np.clip(images * np.float32(0.6), 0, 1)
+    changed: Images = np.clip(images * np.float32(0.6), 0, 1)
+    return changed
 
 
 def brighter(images: Images) -> Images:
-    return np.clip(images * np.float32(1.4), 0, 1)
+    changed: Images = np.clip(images * np.float32(1.4), 0, 1)
+    return changed
 
 
 def tilted(images: Images) -> Images:

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine import baselines, evaluation, metrics
 from projects import storage
@@ -14,11 +12,13 @@ from training.models import Evaluation, TrainedModel, TrainingJob
 ROWS = 120
 
 
-def make_model(job: TrainingJob, folder: Path, labels: list[str]) -> TrainedModel:
+def make_model(
+    job: TrainingJob, folder: Path, labels: list[str], pull: float = 4.0
+) -> TrainedModel:
     """A model of these labels whose report the engine computed from made-up answers."""
     generator = np.random.default_rng(0)
     true = np.arange(ROWS) % len(labels)
-    tuned, words = (_answers(generator, true, len(labels), pull) for pull in (4.0, 1.0))
+    tuned, words = (_answers(generator, true, len(labels), one) for one in (pull, 1.0))
     rows = evaluation.TestRows(
         texts=[f"question {number}" for number in range(ROWS)],
         lengths=[3 + number % 7 for number in range(ROWS)],
@@ -76,18 +76,8 @@ def _parity() -> dict[str, object]:
 def _store(
     model: TrainedModel, folder: Path, given: metrics.Answers, rows: evaluation.TestRows
 ) -> None:
-    names = rows.label_names
-    table = pa.table(
-        {
-            "row": rows.source_rows,
-            "text": rows.texts,
-            "label": [names[label] for label in given.true],
-            "predicted": [names[label] for label in given.predicted],
-            "probability": given.confidence,
-        }
-    )
     folder.mkdir()
-    pq.write_table(table, folder / "predictions.parquet")
+    evaluation.write_predictions(folder / "predictions.parquet", given, rows)
     (folder / "model.onnx").write_bytes(b"weights" * 1000)
     (folder / "manifest.json").write_text("{}")
     storage.put_folder(model.artifact_key, folder)

@@ -1,0 +1,48 @@
+"""Any two models of a team, compared on the page and over the API."""
+
+import pytest
+
+from projects import storage
+from tests.training.made import make_model
+
+LABELS = ["card", "transfer"]
+
+
+@pytest.fixture
+def pair(job, tmp_path):
+    return [
+        make_model(job, tmp_path / name, LABELS, pull=pull)
+        for name, pull in (("good", 4.0), ("bad", 0.2))
+    ]
+
+
+def path_of(pair, prefix):
+    return f"{prefix}compare{'/' if prefix == '/models/' else ''}?a={pair[0].pk}&b={pair[1].pk}"
+
+
+def test_the_page_names_the_better_one_and_shows_rows_where_they_differ(pair, alice, client_of):
+    page = client_of(alice).get(path_of(pair, "/models/")).content.decode()
+    assert "The first is better: accuracy" in page
+    assert "McNemar" in page
+    assert "question" in page
+    own = client_of(alice).get(f"/models/{pair[0].pk}/").content.decode()
+    assert str(pair[1].pk) in own
+
+
+def test_the_api_gives_the_same_and_refuses_in_words(pair, api, token, mallory_token):
+    found = api(token).get(path_of(pair, "/api/v1/models/")).json()
+    assert found["verdict"] == "helped"
+    assert found["first"]["id"] == str(pair[0].pk)
+    same = api(token).get(f"/api/v1/models/compare?a={pair[0].pk}&b={pair[0].pk}")
+    assert (same.status_code, same.json()["error"]["code"]) == (409, "cannot_compare")
+    bad = api(token).get("/api/v1/models/compare?a=1")
+    assert (bad.status_code, bad.json()["error"]["param"]) == (400, "a")
+    storage.delete(pair[1].artifact_key)
+    gone = api(token).get(path_of(pair, "/api/v1/models/")).json()
+    assert "no stored predictions" in gone["error"]["message"]
+    assert api(mallory_token).get(path_of(pair, "/api/v1/models/")).status_code == 404
+
+
+def test_strangers_and_nonsense_find_nothing(pair, mallory, alice, client_of):
+    assert client_of(mallory).get(path_of(pair, "/models/")).status_code == 404
+    assert client_of(alice).get("/models/compare/?a=x&b=").status_code == 404
