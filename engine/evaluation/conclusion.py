@@ -115,7 +115,8 @@ def _sureness(own: Measure, best: Baseline) -> str:
         return f"It does exactly as well as {best['name']}."
     size = f"{100 * gap:.1f} points" if own["share"] else shown(own, gap)
     words = f"It is {size} {'better' if better else 'worse'} than {best['name']}"
-    if found["low"] is not None and found["high"] is not None:
+    # Where the test is not sure, an interval clear of zero would only contradict it.
+    if found["p_value"] < SURE and found["low"] is not None and found["high"] is not None:
         ends = sorted((abs(found["low"]), abs(found["high"])))
         if found["low"] * found["high"] > 0:
             words += f" (95% CI {_gap(own, ends[0])} to {_gap(own, ends[1])})"
