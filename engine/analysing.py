@@ -97,7 +97,7 @@ def _explain_text(request: AnalysisRequest, manifest: Manifest) -> dict[str, Any
 
     text = str(request.input).strip()
     answer = serving.load(request.artifact, manifest=manifest).answer([text])[0]
-    label = request.label or answer.get("label")
+    label = request.label or answer.get("label") or next(iter(answer.get("labels") or []), None)
     target = manifest.labels.index(label) if label in manifest.labels else 0
     network = load_network(request.artifact)
     tokenizer = Tokenizer.from_file(str(request.artifact / manifest.serving.tokenizer))
@@ -150,7 +150,7 @@ def _explain_image(request: AnalysisRequest, manifest: Manifest) -> dict[str, An
     with Image.open(io.BytesIO(content)) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-    pixels = np.asarray(picture, dtype=np.float32) / 255
+    pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)
     output = _output(served, label)
 
     def of_pixels(images: npt.NDArray[np.float32]) -> Sequence[float]:

@@ -48,7 +48,7 @@ def ask(
     made = Analysis.objects.create(
         team_id=model.team_id, model=model, kind=kind, question=question, asked_by=person
     )
-    analyse.delay_on_commit()
+    transaction.on_commit(lambda: analyse.apply_async(expires=60, retry=False), robust=True)
     return made
 
 

@@ -83,7 +83,9 @@ class AnalysisRequest(serializers.Serializer[Any]):
         help_text="groups: fairness by `column`. explain: what made the answer to `input`.",
     )
     column = serializers.CharField(required=False, max_length=255)
-    label = serializers.CharField(required=False, max_length=1000)
+    label = serializers.CharField(  # type: ignore[assignment]
+        required=False, max_length=1000
+    )
     input = serializers.JSONField(required=False, help_text="A text, or a mapping of cells.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,12 @@ EXAMPLES = {
     "too_low": ("Too low", "Predicted far below the true value."),
     "best": ("Best", "Right and sure."),
 }
-MAIN_METRICS = 6
+# Shown first; the others fold away. Tasks without these show what they have.
+MAIN_METRICS = {
+    "accuracy", "macro_f1", "weighted_f1", "balanced_accuracy", "roc_auc", "log_loss", "ece",
+    "micro_f1", "subset_accuracy", "rmse", "mae", "r2", "median_ae", "spearman",
+    "loss", "perplexity", "rougeL", "bleu", "chrf", "exact_match",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ def page_of(report: dict[str, Any]) -> dict[str, Any]:
         "report": report,
         "data": dict.fromkeys(DATA_FACTS) | (report.get("data") or {}),
         "verdict": VERDICTS.get(report.get("verdict", ""), ""),
-        "main_metrics": metrics[:MAIN_METRICS],
-        "more_metrics": metrics[MAIN_METRICS:],
+        "main_metrics": [metric for metric in metrics if metric["name"] in MAIN_METRICS],
+        "more_metrics": [metric for metric in metrics if metric["name"] not in MAIN_METRICS],
         "contenders": _side_by_side(report),
         "matrix": _matrix(confusion),
         "pairs": confusion.get("pairs", []),
@@ -160,9 +165,8 @@ def fairness_shown(found: dict[str, Any]) -> dict[str, Any]:
     questions = [
         {
             **question,
-            "names": list(question["groups"][0]["rates"]) if question["groups"] else [],
             "groups": [
-                {**group, "cells": [_rate(name, r) for name, r in group["rates"].items()]}
+                {**group, "cells": [_rate(n, group["rates"][n]) for n in _ordered(group["rates"])]}
                 for group in question["groups"]
             ],
             "gaps": [{**gap, **_rate(gap["name"], gap)} for gap in question["gaps"]],
@@ -181,6 +185,11 @@ RATE_TITLES = {
     "mae": "Mean absolute error",
     "bias": "Mean error",
 }
+
+
+def _ordered(rates: dict[str, Any]) -> list[str]:
+    """The database does not keep the order of keys."""
+    return [name for name in RATE_TITLES if name in rates]
 
 
 def _rate(name: str, rate: dict[str, Any]) -> dict[str, str]:

@@ -99,7 +99,15 @@ def test_attacks_stay_within_reach_and_raise_the_loss():
     model, ids = Votes(), torch.tensor([[4, 6, 0], [5, 7, 6]])
     mask, labels = torch.tensor([[1, 1, 0], [1, 1, 1]]), torch.tensor([1, 0])
     for steps in (1, 3):
-        shift = perturbation(model, model.embedding, ids, mask, labels, epsilon=0.1, steps=steps)
+        shift = perturbation(
+            model,
+            model.embedding,
+            ids,
+            mask,
+            lambda outputs: nn.functional.cross_entropy(outputs, labels),
+            epsilon=0.1,
+            steps=steps,
+        )
         mean = (model.embedding(ids).norm(dim=-1) * mask).sum() / mask.sum()
         assert shift.norm(dim=-1).max() <= 0.1 * mean * 1.001
         assert shift[0, 2].abs().max() == 0  # Padding is not attacked.
