@@ -90,7 +90,7 @@ def _quarters(cells: Sequence[Any]) -> list[str]:
     known = np.array([cell for cell in cells if not _is_missing(cell)], dtype=np.float64)
     edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]))
     names = [
-        f"{low:g} to {high:g}" if last else f"{low:g} to below {high:g}"
+        f"{low:.4g} to {high:.4g}" if last else f"{low:.4g} to below {high:.4g}"
         for low, high, last in _spans(edges)
     ]
     place: Callable[[Any], int] = lambda cell: min(  # noqa: E731
