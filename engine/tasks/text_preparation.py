@@ -64,7 +64,7 @@ class Prepared:
         else:
             encoder = loading.load_encoder(self.base_folder, dials.dropout)
         if dials.gradient_checkpointing:
-            encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            encoder.activation_checkpointing_enable({"use_reentrant": False})
         return TextNetwork(encoder, self.goal.outputs, dropout=dials.dropout)
 
 

@@ -202,3 +202,13 @@ def test_numbers_that_are_words_are_refused(write_spec):
     columns = {"text": [f"t{n}" for n in range(20)], "label": ["high", "low"] * 10}
     with pytest.raises(BadTrainingData, match="not hold|other things than numbers"):
         run_here(write_spec(columns=columns, task="text-regression"))
+
+
+def test_a_retry_in_smaller_pieces_goes_on_from_the_checkpoint(write_spec):
+    spec = write_spec(rows=120, checkpoint_seconds=1e-9, hyperparameters=BRIEF | {"method": "full"})
+    saved = _stop_in_the_middle(spec)
+    again = json.loads(spec.read_text()) | {"resume_from": saved, "halvings": 1}
+    spec.write_text(json.dumps(again))
+    events = run_here(spec)
+    assert not any("starting from the beginning" in one.text for one in only(events, Message))
+    assert only(events, CheckpointSaved)[0].step > 1

@@ -44,6 +44,19 @@ def test_every_hyperparameter_of_the_engine_is_on_the_page(dataset_version, alic
         assert f'name="hyperparameters-{name}"' in page
 
 
+def test_another_task_brings_its_own_form(dataset_version, alice, client_of):
+    page = client_of(alice).get(url(dataset_version), {"task": "text-regression"}).content.decode()
+    assert '<option value="text-regression" selected>' in page
+    assert 'name="text_columns"' in page
+    assert client_of(alice).get(url(dataset_version), {"task": "poetry"}).status_code == 200
+
+
+def test_a_task_that_is_chosen_is_launched(dataset_version, alice, client_of):
+    client_of(alice).post(url(dataset_version), GOOD | {"task": "text-regression"})
+    job = TrainingJob.objects.get()
+    assert (job.task, job.recipe["task"]) == ("text-regression", "text-regression")
+
+
 @pytest.mark.parametrize(
     ("change", "blocker"),
     [
