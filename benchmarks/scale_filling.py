@@ -187,7 +187,7 @@ def _runs(size: Size) -> None:
         source="'training-job:' || scale_id('job', n)", fence="1", started_at="moment",
         rate_id="(SELECT id FROM billing_rate WHERE sku = 'cpu')", ended_at=ended,
         lease_until="moment + interval '2 hours'", billed_ms=f"{5000 * per_job}",
-        alive_ms=f"{5000 * per_job}",
+        alive_ms=f"{5000 * per_job}", funded_ms=f"{5000 * per_job}",
         end_reason="CASE WHEN status <> 'running' THEN 'finished' ELSE '' END",
     )  # fmt: skip
     _insert(
