@@ -60,7 +60,7 @@ def playground(request: SignedInRequest, deployment_id: UUID) -> HttpResponse:
     form = AskForm(request.POST)
     answer = ask(found, request.user, form.cleaned_data["text"]) if form.is_valid() else None
     if request.htmx:
-        context = {"answer": answer, "form": form}
+        context = {"answer": answer, "form": form, "deployment": found}
         return render(request, "inference/_answer.html", context)
     return _deployment_page(request, found, form, answer)
 

@@ -72,7 +72,7 @@ def _fragment(
             question = {name: value for name, value in form.cleaned_data.items() if value}
             analyses.ask(model, request.user, kind, question)
             if not request.htmx:
-                return redirect("training:model", model.pk)
+                return redirect(f"training:model-{kind}", model.pk)
     listed = analyses.of_model(model, kind)
     metric = report_of(model).get("headline_metric", "accuracy")
     context = {

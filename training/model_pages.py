@@ -8,11 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from accounts.access import find_team
+from accounts.access import can, find_team
+from accounts.signed_in import SignedInRequest
 from training.downloads import zip_response
 from training.job_listing import task_words
 from training.model_comparing import rivals_of
-from training.model_reading import versions_of
+from training.model_reading import explains_texts, versions_of
 from training.models import TrainedModel
 from training.predictions import MOST_ROWS, rows_of
 from training.report_reading import page_of, report_of
@@ -49,6 +50,7 @@ def model_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "team": model.team,
         "versions": versions_of(model),
         "rivals": rivals_of(model),
+        "explains_texts": explains_texts(model),
         "task_words": task_words(model.task),
         **page_of(report_of(model)),
     }
@@ -57,7 +59,7 @@ def model_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-def model_rows(request: HttpRequest, model_id: UUID) -> HttpResponse:
+def model_rows(request: SignedInRequest, model_id: UUID) -> HttpResponse:
     """The test rows behind one cell of the confusion matrix."""
     model = find_model(request.user, model_id)
     true, predicted = request.GET.get("true", ""), request.GET.get("predicted", "")
@@ -69,6 +71,7 @@ def model_rows(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "predicted": predicted,
         "rows": rows,
         "is_cut": len(rows) == MOST_ROWS,
+        "may_ask": can(request.user, model.team, "write") and explains_texts(model),
     }
     return render(request, "training/model_rows.html", context)
 

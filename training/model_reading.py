@@ -12,3 +12,9 @@ def versions_of(model: TrainedModel) -> list[TrainedModel]:
         project=model.project_id, dataset_version__dataset=dataset, task=model.task
     )
     return list(same.select_related("dataset_version__dataset")[:MOST_VERSIONS])
+
+
+def explains_texts(model: TrainedModel) -> bool:
+    """Whether a worker can say which words made this model's answer."""
+    kind = (model.manifest.get("inputs") or {}).get("kind")
+    return kind == "text" and model.task != "text-generation"

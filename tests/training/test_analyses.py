@@ -73,3 +73,15 @@ def test_viewers_may_read_but_not_ask(model, vera, mallory, client_of):
     assert client_of(vera).get(path).status_code == 200
     assert client_of(vera).post(path, {"column": "label"}).status_code == 403
     assert client_of(mallory).get(path).status_code == 404
+
+
+def test_a_row_and_the_models_page_lead_to_the_reasons_of_an_answer(model, alice, vera, client_of):
+    model.manifest = {"inputs": {"kind": "text"}}
+    model.save()
+    rows = f"/models/{model.pk}/rows/?true=card&predicted=card"
+    assert "Why?" in client_of(alice).get(rows).content.decode()
+    assert "Why?" not in client_of(vera).get(rows).content.decode()
+    asked = client_of(alice).post(f"/models/{model.pk}/explain/", {"input": "where is it"})
+    assert asked["Location"] == f"/models/{model.pk}/explain/"
+    page = client_of(alice).get(asked["Location"]).content.decode()
+    assert "Working out why" in page
