@@ -105,6 +105,9 @@ class TabularLearner:
         weights = self._train.weights
         return float(len(rows) if weights is None else weights[rows].sum())
 
+    def cost(self, rows: Batch) -> float:
+        return float(len(rows))
+
     def validate(self, check: Iterable[None]) -> dict[str, float]:
         if not len(self._validation.matrix):
             return {}
