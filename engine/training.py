@@ -316,21 +316,27 @@ def learn(
     clock: JobClock,
     report: Reporter,
     stop: StopSignal,
+    fold: int | None = None,
 ) -> TrainingState:
-    """Train to the end, from the spec's checkpoint when that is of the same `identity`."""
-    checkpoints = CheckpointFolder(spec.work / "checkpoints", identity)
+    """Train to the end, from the spec's checkpoint when that is of the same `identity`.
+
+    Folds of a cross-validation keep checkpoints of their own and never resume.
+    """
+    folder = "checkpoints" if fold is None else f"fold-{fold}"
+    checkpoints = CheckpointFolder(spec.work / folder, identity)
     settings = LoopSettings(
         hyperparameters=spec.hyperparameters,
         epochs=epochs,
         checkpoint_seconds=spec.checkpoint_seconds,
         device=device,
         halvings=spec.halvings,
+        memory_bytes=spec.memory_bytes,
     )
     loop = TrainingLoop(
         learner, settings, checkpoints=checkpoints, clock=clock, report=report, stop=stop
     )
     saved = None
-    if spec.resume_from is not None:
+    if spec.resume_from is not None and fold is None:
         saved = checkpoints.load(spec.resume_from)
         if saved is None:
             report.warn("The checkpoint is damaged or of another job: starting from the beginning.")

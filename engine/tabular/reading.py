@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import BadTrainingData
-from engine.examples import MOST_LABELS, as_strings, read_columns
+from engine.examples import as_strings, read_columns
 from engine.spec import TabularSpec
+from engine.targets import MOST_LABELS
 
 FEWEST_ROWS = 20
 SHOWN_CHARACTERS = 300

@@ -10,7 +10,7 @@ import torch
 
 from engine import baselines
 from engine.baselines import Probe
-from engine.checkpoints import CheckpointFolder, TrainingState, fingerprint
+from engine.checkpoints import TrainingState, fingerprint
 from engine.device import Device
 from engine.evaluation.rows import Given
 from engine.events import Reporter
@@ -27,7 +27,7 @@ from engine.tasks.text_learning import (
     predict,
 )
 from engine.tasks.text_preparation import Prepared
-from engine.training import LoopSettings, TrainingLoop
+from engine.training import learn
 
 SURE = 0.05
 
@@ -113,25 +113,17 @@ def teach(
     """Run the loop, from the checkpoint in the spec if it fits this job; folds never resume."""
     spec = prepared.spec
     learner, close = open_for(prepared, lesson, features)
-    folder = "checkpoints" if fold is None else f"fold-{fold}"
-    checkpoints = CheckpointFolder(spec.work / folder, _identity(prepared))
-    settings = LoopSettings(
-        hyperparameters=spec.hyperparameters,
+    state = learn(
+        learner,
+        spec,
         epochs=prepared.epochs,
-        checkpoint_seconds=spec.checkpoint_seconds,
+        identity=_identity(prepared),
         device=prepared.device,
-        halvings=spec.halvings,
-        memory_bytes=spec.memory_bytes,
+        clock=clock,
+        report=report,
+        stop=stop,
+        fold=fold,
     )
-    loop = TrainingLoop(
-        learner, settings, checkpoints=checkpoints, clock=clock, report=report, stop=stop
-    )
-    saved = None
-    if spec.resume_from is not None and fold is None:
-        saved = checkpoints.load(spec.resume_from)
-        if saved is None:
-            report.warn("The checkpoint is damaged or of another job: starting from the beginning.")
-    state = loop.run(saved)
     close()
     lesson.network.to("cpu")
     return state
