@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from engine.tabular.encoding import Matrix
 
 Floats = npt.NDArray[np.float64]
-MOST_ROUNDS = 400
+MOST_ROUNDS = 300
 ROUNDS_STEP = 10
 CELLS_FOR_THREADS = 3_000_000
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -115,7 +115,7 @@ def fit_forest_with(train: Rows, outputs: int, rounds: int, *, seed: int) -> For
 def _booster(train: Rows, outputs: int, rounds: int, seed: int) -> Any:
     kind = HistGradientBoostingRegressor if outputs == 1 else HistGradientBoostingClassifier
     model = kind(
-        learning_rate=0.05,
+        learning_rate=0.07,
         max_iter=rounds,
         max_leaf_nodes=15 if len(train.matrix) < 3000 else 31,
         min_samples_leaf=10,

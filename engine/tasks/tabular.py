@@ -1,11 +1,11 @@
 """Tabular classification and regression: from a table to an exported, tested model."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from safetensors.numpy import save_file
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -15,8 +15,6 @@ from engine.artifact import Inputs, Manifest, Serving, Target
 from engine.errors import BrokenExport
 from engine.evaluation import Contender, TestRows, other_columns
 from engine.events import PhaseName, Reporter
-from engine.metrics import answers
-from engine.metrics.shapes import numbers
 from engine.onnx_files import write_onnx
 from engine.progress import JobClock
 from engine.serving.tabular import TabularModel
@@ -30,6 +28,7 @@ from engine.tasks import Evaluated, Task
 from engine.tasks.outcome import about_training
 from engine.tasks.tabular_fitting import Trained, fit, mean_outputs
 from engine.tasks.tabular_preparation import Prepared, prepare
+from engine.tasks.tabular_reporting import further_checks
 
 MODEL_FILE, NETWORK_FILE = "model.onnx", "network.safetensors"
 PARITY_ROWS = 1000
@@ -97,10 +96,13 @@ class Tabular:
             lengths=[],
             source_rows=source_rows,
             label_names=prepared.table.label_names,
-            columns=other_columns(spec.data, source_rows, [spec.target_column]),
+            columns=other_columns(
+                spec.data, source_rows, [spec.target_column], spec.fairness_columns
+            ),
         )
-        given = _given(prepared, test, model.outputs(prepared.matrix[test]))
-        return Evaluated(given, rows, _contenders(prepared), _about_data(prepared))
+        given = prepared.given(test, model.outputs(prepared.matrix[test]))
+        checks = partial(further_checks, prepared, model, given)
+        return Evaluated(given, rows, _contenders(prepared), _about_data(prepared), checks)
 
 
 TASK: Task[Prepared, Trained] = Tabular()
@@ -158,13 +160,6 @@ def _parity(prepared: Prepared, trained: Trained, model: TabularModel) -> dict[s
     return parity
 
 
-def _given(prepared: Prepared, chosen: npt.NDArray[np.int64], outputs: Floats) -> Any:
-    if prepared.table.labels is not None:
-        return answers(prepared.table.labels[chosen], outputs)
-    assert prepared.table.numbers is not None
-    return numbers(prepared.table.numbers[chosen], outputs)
-
-
 def _contenders(prepared: Prepared) -> list[Contender]:
     """Guessing, a linear model, and boosted trees at scikit-learn's defaults, on the same rows."""
     divided = prepared.split
@@ -185,7 +180,7 @@ def _contenders(prepared: Prepared) -> list[Contender]:
         shares = forest.predict(test.matrix) * prepared.deviation + prepared.mean
         line = linear.outputs(test.matrix)[:, 0] * prepared.deviation + prepared.mean
         names = ("mean", "always guessing the mean", "ridge regression")
-    given = [_given(prepared, divided.test, outputs) for outputs in (guess, line, shares)]
+    given = [prepared.given(divided.test, outputs) for outputs in (guess, line, shares)]
     return [
         Contender(names[0], names[1], given[0]),
         Contender("linear", names[2], given[1], note),

@@ -39,7 +39,7 @@ NAMES = {"network": "the network", "trees": "boosted trees", "linear": "the line
 ROWS_AT_ONCE = 8192
 # A lower validation loss than this share is needed to prefer fewer members: means of different
 # models are steadier than any one of them.
-WORTH_LEAVING_OUT = 0.01
+WORTH_LEAVING_OUT = 0.005
 
 
 @dataclass

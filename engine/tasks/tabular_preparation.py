@@ -9,7 +9,10 @@ import torch
 from engine import catalog
 from engine.device import Device, prepare_device
 from engine.errors import BadTrainingData
+from engine.evaluation import Given
 from engine.events import Data, Reporter
+from engine.metrics import answers
+from engine.metrics.shapes import numbers
 from engine.progress import JobClock
 from engine.spec import TabularSpec
 from engine.splitting import Split, split
@@ -52,6 +55,13 @@ class Prepared:
         labels = self.table.labels[chosen]
         weights = self._label_weights()
         return Rows(self.matrix[chosen], labels, None if weights is None else weights[labels])
+
+    def given(self, chosen: npt.NDArray[np.int64], outputs: npt.NDArray[np.float64]) -> Given:
+        """Answers on these rows, from probabilities or from numbers in the target's own unit."""
+        if self.table.labels is not None:
+            return answers(self.table.labels[chosen], outputs)
+        assert self.table.numbers is not None
+        return numbers(self.table.numbers[chosen], outputs)
 
     def _label_weights(self) -> npt.NDArray[np.float64] | None:
         """One weight for each label; all rows together weigh what they did."""

@@ -97,6 +97,8 @@ def test_the_report_says_what_scikit_learn_says_of_the_served_files_answers(cust
     assert auc == pytest.approx(roc_auc_score(truth, shares), abs=1e-4)
     assert auc > 0.85
     assert {one["id"] for one in report["baselines"]} == {"majority", "linear", "boosted"}
+    assert report["explanations"]["columns"][0]["score"] > 0
+    assert {one["id"] for one in report["robustness"]["changes"]} == {"missing", "noise"}
 
 
 def test_columns_that_teach_nothing_are_left_out_with_a_reason(customers):
