@@ -12,6 +12,7 @@ PhaseName = Literal[
     "loading",
     "downloading",
     "preparing",
+    "searching",
     "training",
     "cross-validating",
     "exporting",
@@ -73,6 +74,21 @@ class Data(_Event):
     warnings: list[str]
 
 
+class Trial(_Event):
+    """One training of a search: sent when it starts, after each of its epochs, and at its end."""
+
+    event: Literal["trial"] = "trial"
+    number: int  # From 0, which is the settings as given.
+    state: Literal["running", "finished", "pruned", "stopped", "failed"]
+    parameters: dict[str, float | int | str]
+    score_name: str = ""
+    higher_is_better: bool = True
+    scores: list[float] = []  # Of the validation rows after each epoch.
+    score: float | None = None  # The best of them, once there is one.
+    seconds: float = 0.0
+    is_best: bool = False  # The best so far that was not cut short.
+
+
 class Result(_Event):
     event: Literal["result"] = "result"
     artifact: str
@@ -87,7 +103,7 @@ class Failure(_Event):
     detail: str | None = None  # For bad_data: which problem, e.g. too_few_labels.
 
 
-Event = Phase | Progress | Metric | Message | CheckpointSaved | Data | Result | Failure
+Event = Phase | Progress | Metric | Message | CheckpointSaved | Data | Trial | Result | Failure
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
@@ -109,6 +125,9 @@ class Reporter:
                 return
             self._last_progress_at = time.monotonic()
         self._write(event.model_dump_json() + "\n")
+
+    def scored(self, name: str, value: float, *, higher_is_better: bool) -> None:
+        """The validation score of the epoch just ended; a search listens and may end a trial."""
 
     def info(self, text: str) -> None:
         self(Message(level="info", text=text))

@@ -33,6 +33,13 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
     with _timed(timings, "preparing"):
         prepared = task.prepare(spec, clock, report)
     clock.costs = task.expected_costs(prepared)
+    found = None
+    if spec.search is not None:
+        from engine.searching import search  # Loads Optuna, which few jobs need.
+
+        with _timed(timings, "searching"):
+            found = search(task, prepared, clock, report, stop)
+        prepared, report = found.prepared, found.report
     with _timed(timings, "training"):
         trained = task.fit(prepared, clock, report, stop)
     stop.raise_if_requested()
@@ -41,6 +48,8 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
     with _timed(timings, "exporting"):
         manifest = task.export(prepared, trained, building)
     manifest = manifest.model_copy(update={"versions": versions()})
+    if found is not None:
+        manifest.training["search"] = found.summary
     stop.raise_if_requested()
     clock.enter("evaluating")
     with _timed(timings, "evaluating"):

@@ -243,6 +243,9 @@ class TrainingLoop:
         """Later epochs win ties: their learning rate was lower."""
         state, score = self.state, self._learner.score
         state.last_metrics = metrics
+        if metrics:
+            value, rises = metrics[score.name], score.higher_is_better
+            self._report.scored(score.name, value, higher_is_better=rises)
         best = state.best_metrics.get(score.name)
         if metrics and best is not None and score.is_worse(metrics[score.name], best):
             state.epochs_without_gain += 1

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from engine.spec.generation import GenerationHyperparameters, GenerationSpec
 from engine.spec.image import ImageHyperparameters, ImageSpec
+from engine.spec.searching import SearchSpec
 from engine.spec.shared import ColumnRole, JobSpec, LoopHyperparameters, SplitSpec
 from engine.spec.tabular import TabularHyperparameters, TabularSpec
 from engine.spec.text import TextHyperparameters, TextSpec
@@ -49,6 +50,7 @@ def place_of(location: tuple[int | str, ...]) -> str:
 __all__ = [
     "DEFAULT_TASK",
     "SPECS",
+    "SearchSpec",
     "ColumnRole",
     "GenerationHyperparameters",
     "GenerationSpec",

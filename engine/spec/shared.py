@@ -1,13 +1,12 @@
 """What every training job is told, whatever its task: data, folders, split, the loop's dials."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+from engine.spec.frozen import Frozen
+from engine.spec.searching import Choices, Range, SearchSpace, SearchSpec
 
 
 class ColumnRole(Frozen):
@@ -60,7 +59,17 @@ class SplitSpec(Frozen):
 
 
 class LoopHyperparameters(Frozen):
-    """The dials of the one training loop. A value marked automatic stands for a choice."""
+    """The dials of the one training loop. A value marked automatic stands for a choice.
+
+    `search_space` names the dials a search may turn: only those that preparing rows never reads.
+    """
+
+    search_space: ClassVar[SearchSpace] = {
+        "learning_rate": Range(low=0.2, high=5, is_log=True, is_relative=True),
+        "weight_decay": Range(low=0, high=0.2),
+        "dropout": Range(low=0, high=0.3),
+        "schedule": Choices(options=("linear", "cosine")),
+    }
 
     epochs: int = Field(
         default=0,
@@ -151,6 +160,20 @@ class LoopHyperparameters(Frozen):
         default=0, ge=0, le=2**32 - 1, title="Seed", description="Same seed, same model."
     )
 
+    @property
+    def rate_factor(self) -> float:
+        """What the model's recommended learning rate is multiplied by for the chosen method."""
+        return 1.0
+
+    @property
+    def fits_at_once(self) -> bool:
+        """Whether the chosen method takes no steps, so that no dial would change anything."""
+        return False
+
+    def for_trial(self) -> Self:
+        """The same without work that does not help to compare trials."""
+        return self
+
 
 class JobSpec(Frozen):
     """One training job: data in, artifact folder out. Each task family adds its columns."""
@@ -165,6 +188,7 @@ class JobSpec(Frozen):
     resume_from: Path | None = Field(default=None, description="A complete checkpoint folder.")
     split: SplitSpec = SplitSpec()
     hyperparameters: LoopHyperparameters = LoopHyperparameters()
+    search: SearchSpec | None = None
     fairness_columns: list[str] = Field(
         default=[], max_length=10, description="Groups that the report compares."
     )
@@ -183,6 +207,18 @@ class JobSpec(Frozen):
         default=20, gt=0, description="Longest wait for a checkpoint."
     )
     nice: bool = Field(default=False, description="Yield the processor to other programs.")
+
+    def search_problem(self) -> str:
+        """Why the search asked for is not possible, in a sentence; empty when it is."""
+        space, wanted = self.hyperparameters.search_space, self.search
+        if wanted is None:
+            return ""
+        if self.hyperparameters.fits_at_once:
+            return "A search needs a method that trains in steps; choose auto or another method."
+        for name in wanted.parameters:
+            if name not in space:
+                return f"{name!r} cannot be searched. These can: {', '.join(space)}."
+        return ""
 
     @classmethod
     def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from engine.spec.shared import (
     SplitSpec,
     refuse_shared_columns,
 )
+from engine.spec.searching import Choices, SearchSpace
 
 AUTOMATIC_STEPS = 1500
 AUTOMATIC_EPOCHS = (4, 40)
@@ -20,6 +21,10 @@ AUTOMATIC_EPOCHS = (4, 40)
 
 class TabularHyperparameters(LoopHyperparameters):
     """How to train on tables. The defaults are meant to win without tuning."""
+
+    search_space: ClassVar[SearchSpace] = LoopHyperparameters.search_space | {
+        "batch_rows": Choices(options=(32, 64, 128, 256, 512)),
+    }
 
     method: Literal["auto", "network", "trees", "linear"] = Field(
         default="auto",
@@ -51,6 +56,14 @@ class TabularHyperparameters(LoopHyperparameters):
         title="Patience",
         description="Stop after this many epochs without a better validation score. 0: never.",
     )
+
+    @property
+    def fits_at_once(self) -> bool:
+        return self.method in ("trees", "linear")
+
+    def for_trial(self) -> Self:
+        """The network alone: a search turns no dial of the other members."""
+        return self.model_copy(update={"method": "network"})
 
     def planned_epochs(self, train_rows: int) -> int:
         """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""

@@ -12,6 +12,7 @@ from engine.spec.shared import (
     LoopHyperparameters,
     refuse_shared_columns,
 )
+from engine.spec.searching import Range, SearchSpace
 
 # Below this many optimiser steps a small dataset is under-trained at three epochs (369 banking77
 # rows: accuracy 0.64 after 12 steps, 0.79 after 120).
@@ -21,11 +22,16 @@ TYPICAL_ROWS_PER_STEP = 24
 # With fewer rows, moving the base model's weights learns the rows by heart.
 FEW_ROWS_PER_LABEL = 16
 SCRATCH_EPOCHS = 4  # Times the planned ones, for an encoder that starts knowing nothing.
+LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
 SHARES_OF_FULL = {"full": 1.0, "lora": 1.1, "head": 0.01, "probe": 0.0}  # Of the time of a step.
 
 
 class TextHyperparameters(LoopHyperparameters):
     """How to train on text. The defaults are meant to win without tuning."""
+
+    search_space: ClassVar[SearchSpace] = LoopHyperparameters.search_space | {
+        "head_learning_rate": Range(low=0.2, high=5, is_log=True, is_relative=True),
+    }
 
     method: Literal["auto", "full", "lora", "head", "probe"] = Field(
         default="auto",
@@ -122,6 +128,17 @@ class TextHyperparameters(LoopHyperparameters):
         if folds == 1:
             raise ValueError("One fold leaves nothing to train on: use 0, or 2 and more")
         return folds
+
+    @property
+    def rate_factor(self) -> float:
+        return LORA_RATE_FACTOR if self.method == "lora" else 1.0
+
+    @property
+    def fits_at_once(self) -> bool:
+        return self.method == "probe"
+
+    def for_trial(self) -> Self:
+        return self.model_copy(update={"folds": 0})
 
     def chosen_method(self, train_rows: int, labels: int) -> str:
         """What auto stands for; `labels` is 1 for a number."""

@@ -24,7 +24,6 @@ VALIDATION_BATCH_TOKENS = 2048
 HEAD_ROWS_PER_BATCH = 64
 ATTACKED_ROWS = 64
 ATTACKED = "validation_attacked_quality"
-LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
 LORA_ALPHA_FACTOR = 2
 
 
@@ -54,9 +53,7 @@ class TextLearner:
     def parameter_groups(self) -> list[dict[str, Any]]:
         dials = self._prepared.spec.hyperparameters
         recommended = catalog.find(self._prepared.spec.base_model).learning_rate
-        if self._prepared.method == "lora":
-            recommended *= LORA_RATE_FACTOR
-        rate = optimizing.automatic_rate(dials, recommended)
+        rate = optimizing.automatic_rate(dials, recommended * dials.rate_factor)
         decayed: list[torch.nn.Parameter] = []
         plain: list[torch.nn.Parameter] = []
         for name, parameter in self._lesson.network.encoder.named_parameters():

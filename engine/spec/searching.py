@@ -1,0 +1,54 @@
+"""What a search for better hyperparameters is told, and where it may look."""
+
+from typing import Any
+
+from pydantic import Field
+
+from engine.spec.frozen import Frozen
+
+
+class Range(Frozen):
+    """Numbers between two bounds; `is_relative` bounds are multiples of the dial's own value."""
+
+    low: float
+    high: float
+    is_log: bool = False
+    is_relative: bool = False
+
+
+class Choices(Frozen):
+    options: tuple[Any, ...]
+
+
+SearchSpace = dict[str, Range | Choices]
+
+
+class SearchSpec(Frozen):
+    """How long to search, and which dials. The best trial is trained once more as the model."""
+
+    trials: int = Field(
+        default=10,
+        ge=2,
+        le=200,
+        title="Trials",
+        description=(
+            "Most trainings to try. The first is your own settings; those that do badly after an"
+            " epoch are cut short."
+        ),
+    )
+    seconds: float | None = Field(
+        default=None,
+        ge=10,
+        le=30 * 86_400,
+        title="Time for the search",
+        description=(
+            "Seconds for all trials and the final training; no trial starts that would not fit."
+            " Starting, exporting and testing come on top."
+        ),
+    )
+    parameters: list[str] = Field(
+        default=[],
+        max_length=20,
+        title="Searched",
+        description="Hyperparameters to vary. Empty: all that the task can search.",
+    )
