@@ -52,7 +52,11 @@ class JobClock:
     def _learn_speed(self, share: float) -> None:
         elapsed = time.monotonic() - self._phase_started_at
         progressed = share - self._fraction_at_start
-        if self._phase not in ("searching", "training") or elapsed < SECONDS_BEFORE_ESTIMATING or progressed <= 0:
+        if (
+            self._phase not in ("searching", "training")
+            or elapsed < SECONDS_BEFORE_ESTIMATING
+            or progressed <= 0
+        ):
             return
         self._slowness = elapsed / (progressed * self.costs[self._phase])
 

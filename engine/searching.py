@@ -194,9 +194,7 @@ class _Search:
         """Train once with these dials, as far as the reporter lets it."""
         spec, work = self._spec, self._spec.work / f"trial-{number}"
         dials = spec.hyperparameters.model_copy(update=parameters).for_trial()
-        spec = spec.model_copy(
-            update={"hyperparameters": dials, "work": work, "resume_from": None}
-        )
+        spec = spec.model_copy(update={"hyperparameters": dials, "work": work, "resume_from": None})
         costs = {phase: self._costs.get(phase, 1.0) for phase in TRIAL_PHASES}
         clock = JobClock(report, costs)
         try:

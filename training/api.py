@@ -23,6 +23,7 @@ from training.api_shapes import (
     MetricsAnswer,
     OneJobAnswer,
     RestartRequest,
+    TrialAnswer,
 )
 from training.job_listing import for_pages
 from training.launch import Estimate, LaunchRequest, estimate, launch
@@ -135,6 +136,14 @@ class MetricsEndpoint(APIView):
                 "latest": latest_values(job),
             }
         )
+
+
+class TrialsEndpoint(APIView):
+    @extend_schema(operation_id="list_training_job_trials", responses=TrialAnswer(many=True))
+    def get(self, request: Request, job_id: UUID) -> Response:
+        """The trials of the job's search, in their order."""
+        trials = find_job(request, job_id).trials.all()
+        return listing(request, trials, lambda one: TrialAnswer(one).data, order="number")
 
 
 class CheckpointsEndpoint(APIView):

@@ -18,7 +18,10 @@ from training.models import (
     Status,
     TrainedModel,
     TrainingJob,
+    Trial,
+    TrialState,
 )
+from training.search_options import SearchRequest
 from web.api import BadParameter
 
 # Every column that some task asks for, by its name in the task's spec.
@@ -46,6 +49,7 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
     text_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)
     base_model = serializers.CharField(required=False, allow_null=True)
     hyperparameters = serializers.DictField(required=False, allow_null=True)
+    search = SearchRequest(required=False, allow_null=True)
     compute = serializers.CharField(required=False, allow_null=True)
     priority = serializers.IntegerField(
         required=False,
@@ -96,6 +100,7 @@ class JobRequest(serializers.Serializer[dict[str, Any]]):
             columns=columns,
             base_model=sent.get("base_model"),
             hyperparameters=sent.get("hyperparameters") or {},
+            search=sent.get("search"),
             compute=sent.get("compute"),
             priority=sent.get("priority") or 0,
             time_limit_seconds=sent.get("time_limit_seconds"),
@@ -168,6 +173,7 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     completion_column = serializers.CharField(source="recipe.completion_column", default=None)
     target_column = serializers.CharField(source="recipe.target_column", default=None)
     hyperparameters = serializers.DictField(source="recipe.hyperparameters", default=dict)
+    search = serializers.DictField(source="recipe.search", default=None, allow_null=True)
     compute = serializers.CharField(source="compute_class_id")
     priority = serializers.IntegerField()
     time_limit_seconds = serializers.SerializerMethodField()
@@ -247,6 +253,23 @@ class MetricsAnswer(serializers.Serializer[Any]):
     object = serializers.CharField(default="training_job.metrics")
     metrics = serializers.DictField(child=serializers.ListField())
     latest = serializers.DictField(child=serializers.FloatField())
+
+
+class TrialAnswer(serializers.Serializer[Trial]):
+    """One training of a job's search; number 0 is the settings as given."""
+
+    object = serializers.CharField(default="training_job.trial")
+    id = serializers.CharField()
+    number = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=TrialState.choices)
+    parameters = serializers.DictField()
+    score_name = serializers.CharField()
+    score = serializers.FloatField(help_text="On validation rows; null until there is one.")
+    scores = serializers.ListField(child=serializers.FloatField(), help_text="Of each epoch.")
+    pruned_at = serializers.IntegerField(help_text="The epoch it was cut short after, or null.")
+    is_best = serializers.BooleanField()
+    seconds = serializers.FloatField()
+    created_at = serializers.DateTimeField(source="started_at")
 
 
 class CheckpointAnswer(serializers.Serializer[Checkpoint]):

@@ -20,6 +20,7 @@ from projects.models import DatasetVersion
 from training.job_listing import task_words
 from training.launch import TASKS, LaunchRequest, suggested_task
 from training.models import ComputeClass
+from training.search_options import SearchForm
 
 
 class HyperparameterForm(forms.Form):
@@ -109,6 +110,7 @@ class LaunchForm(forms.Form):
         self._choices("base_model", base_model_choices(self.chosen_task))
         self._choices("compute", machine_choices())
         self.advanced = HyperparameterForm(self.chosen_task, self.data, prefix="hyperparameters")
+        self.search = SearchForm(self.chosen_task, self.data, prefix="search")
 
     @classmethod
     def starting_with(cls, version: DatasetVersion, chosen: dict[str, Any]) -> "LaunchForm":
@@ -125,6 +127,8 @@ class LaunchForm(forms.Form):
             data[f"hyperparameters-{name}"] = (
                 f"{value:.12g}" if isinstance(value, float) else str(value)
             )
+        for name, values in _search_fields(chosen.get("search") or {}).items():
+            data.setlist(f"search-{name}", values)
         return cls(version, data)
 
     @property
@@ -154,6 +158,8 @@ class LaunchForm(forms.Form):
             )
         if not self.advanced.is_valid():
             self.add_error(None, "Check the advanced options")
+        if not self.search.is_valid():
+            self.add_error(None, "Check the search")
         return cleaned
 
     def _clashes(self) -> list[tuple[ColumnRole, ColumnRole]]:
@@ -183,8 +189,19 @@ class LaunchForm(forms.Form):
             columns={role.field: chosen[role.field] for role in self.roles},
             base_model=chosen["base_model"],
             hyperparameters=self.advanced.cleaned_data,
+            search=self.search.wanted(),
             compute=chosen["compute"],
         )
+
+
+def _search_fields(search: dict[str, Any]) -> dict[str, list[str]]:
+    """An earlier job's search, as the form's fields."""
+    fields = {"parameters": list(search.get("parameters", []))}
+    if "trials" in search:
+        fields["trials"] = [str(search["trials"])]
+    if "seconds" in search:
+        fields["minutes"] = [f"{search['seconds'] / 60:.4g}"]
+    return fields
 
 
 def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:

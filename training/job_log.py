@@ -59,6 +59,9 @@ def words_of(event: events.Event) -> str:
             return event.text
         case events.Failure():
             return f"failed: {event.code}: {event.sentence}"
+        case events.Trial() if event.state != "running":
+            score = f", {event.score_name} {event.score:.4f}" if event.score is not None else ""
+            return f"trial {event.number} {event.state}{score}"
         case events.Metric() if event.name.startswith("validation"):
             return f"step {event.step:,}: {event.name} {event.value:.4f}"
         case events.Data():

@@ -158,9 +158,16 @@ def configuration(job: TrainingJob) -> list[tuple[str, str]]:
     listed.append(("Time limit", f"{limits.words(limits.limit_seconds(job))} of run time"))
     if job.priority:
         listed.append(("Priority", f"{job.priority:+}"))
+    if search := job.recipe.get("search"):
+        listed.append(("Search", _search_words(search)))
     if None not in rows:
         listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
     return listed + dials_of(job)
+
+
+def _search_words(search: dict[str, Any]) -> str:
+    budget = f" within {limits.words(round(search['seconds']))}" if "seconds" in search else ""
+    return f"up to {search['trials']} trials{budget}"
 
 
 def dials_of(job: TrainingJob) -> list[tuple[str, str]]:
@@ -185,12 +192,26 @@ def history_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
         "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
         "events": events[::-1],
         "more_events": len(events) == SHOWN_EVENTS,
+        "trials": trials_of(job),
         "checkpoints": job.checkpoints.kept(),
         "deleted_checkpoints": job.checkpoints.exclude(deleted_at=None).count(),
         "attempts": with_amounts(job.attempts.all()),
         "cost": cost_of(job),
         "rate_micro": _hourly_rate_micro(job),
     }
+
+
+def trials_of(job: TrainingJob) -> list[dict[str, Any]]:
+    """The trials of its search, their settings by title."""
+    fields = hyperparameters_of(job.task).model_fields
+    return [
+        {
+            "facts": trial,
+            "settings": [(fields[name].title, value) for name, value in trial.parameters.items()],
+            "score_words": trial.score_name.replace("_", " "),
+        }
+        for trial in job.trials.all()
+    ]
 
 
 def _last_word(job: TrainingJob) -> str:

@@ -21,6 +21,7 @@ from projects.models import DatasetVersion, ImportStatus
 from training import calibration, limits, schedule
 from training.errors import CannotLaunch, OverBudget, TeamFrozen
 from training.models import ComputeClass, Status, TrainingJob
+from training.search_options import recipe_part
 
 TASKS = tuple(tasks.MODULES)
 
@@ -34,6 +35,7 @@ class LaunchRequest:
     columns: dict[str, Any] = field(default_factory=dict)  # By the roles of the task's spec.
     base_model: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, Any] | None = None  # See training.search_options.
     compute: str | None = None
     priority: int = 0  # Among the team's own jobs.
     time_limit_seconds: int | None = None  # Billable run time; None takes the class's.
@@ -142,7 +144,11 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     compute_class = _compute_class(wanted.compute)
     limits.require_allowed(wanted.priority, wanted.time_limit_seconds, compute_class)
     _require_columns(version, recipe)
+    if wanted.search is not None:
+        recipe["search"] = recipe_part(wanted.search, compute_class)
     spec = _validated(recipe)
+    if problem := spec.search_problem():
+        raise CannotLaunch(f"search: {problem}", param="search")
     # Written out, so that a later change of a default never rewrites what this job ran with.
     recipe["hyperparameters"] = spec.hyperparameters.model_dump()
     return Plan(recipe=recipe, compute_class=compute_class, spec=spec, entry=entry)

@@ -103,6 +103,7 @@ def first_choices(
         "base_model": again.base_model if again else "",
         "compute": again.compute_class_id if again else "",
         "hyperparameters": chosen.get("hyperparameters") or {},
+        "search": chosen.get("search"),
     }
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import singledispatchmethod
 from pathlib import Path
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.timezone import now
 
@@ -12,7 +13,7 @@ from projects import storage
 from training import retention
 from training.errors import AttemptEnded
 from training.heart import Heart, Meter
-from training.models import Attempt, Checkpoint, MetricPoint, Status, TrainingJob
+from training.models import Attempt, Checkpoint, MetricPoint, Status, TrainingJob, Trial
 from web.live import notify
 
 UNBILLED_PHASES = {"downloading"}
@@ -84,6 +85,10 @@ class Recorder:
             self.job.say(warning, level="warning")
 
     @record.register
+    def _(self, event: events.Trial) -> None:
+        record_trial(self.attempt, event)
+
+    @record.register
     def _(self, event: events.CheckpointSaved) -> None:
         self.flush()
         store_checkpoint(self.attempt, event, self.heart)
@@ -107,6 +112,23 @@ class Recorder:
         if not _ours(self.attempt).update(**facts):
             raise AttemptEnded
         notify(self.job.channel)
+
+
+@transaction.atomic
+def record_trial(attempt: Attempt, event: events.Trial) -> None:
+    """How a trial of the search stands now. Only one is the best so far."""
+    if not _ours(attempt).select_for_update(of=("self",)).exists():
+        raise AttemptEnded
+    facts = event.model_dump(exclude={"event", "number", "higher_is_better"})
+    trials = Trial.objects.filter(job=attempt.job_id)
+    if event.is_best:
+        trials.exclude(number=event.number).update(is_best=False)
+    trials.update_or_create(
+        job_id=attempt.job_id,
+        number=event.number,
+        defaults=facts | {"attempt_number": attempt.number},
+    )
+    notify(attempt.job.channel)
 
 
 def _ours(attempt: Attempt) -> QuerySet[TrainingJob]:

@@ -4,6 +4,7 @@ One module for each task family says what a job needs; the ranges around it are 
 are wide on purpose: shared processors vary twofold from minute to minute.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.estimate.facts import ComputeDevice, DataFacts, Workload
 from engine.spec import TrainingSpec
 
 GIBIBYTE = 2**30
+LEAST_OF_A_TRIAL = 0.3  # Of a whole job's time, when pruning is lucky.
 WORKLOADS: dict[str, Callable[[Any, DataFacts, ComputeDevice], Workload]] = {
     "text-classification": text.workload,
     "text-regression": text.workload,
@@ -67,7 +69,8 @@ def estimate(
     needed, spread = WORKLOADS[spec.task](spec, facts, device), SPREADS[device]
     limit = memory_limit_bytes or spread.memory_bytes
     fits = needed.memory_bytes <= limit
-    low, high = (needed.seconds * share for share in slowness or (spread.low, spread.high))
+    low, high = slowness or (spread.low, spread.high)
+    low, high = _span(spec, needed.seconds, low, high)
     return Estimate(
         fits=fits,
         memory_bytes=needed.memory_bytes,
@@ -76,6 +79,17 @@ def estimate(
         seconds_high=round(high, 1),
         sentence=_sentence(needed, limit, low, high),
     )
+
+
+def _span(spec: TrainingSpec, seconds: float, low: float, high: float) -> tuple[float, float]:
+    """Quickest and slowest plausible run, with a search's trials within their budget."""
+    if spec.search is None:
+        return seconds * low, seconds * high
+    budget = spec.search.seconds or math.inf
+    trials = spec.search.trials
+    fewest = min(seconds * low * trials * LEAST_OF_A_TRIAL, budget)
+    most = min(seconds * high * trials, budget)
+    return seconds * low + fewest, seconds * high + most
 
 
 def _sentence(needed: Workload, limit: int, low: float, high: float) -> str:

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from engine.spec.searching import Choices, SearchSpace
 from engine.spec.shared import (
     FAIRNESS_COLUMNS,
     TARGET_COLUMN,
@@ -13,7 +14,6 @@ from engine.spec.shared import (
     SplitSpec,
     refuse_shared_columns,
 )
-from engine.spec.searching import Choices, SearchSpace
 
 AUTOMATIC_STEPS = 1500
 AUTOMATIC_EPOCHS = (4, 40)

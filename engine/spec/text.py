@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.spec.searching import Range, SearchSpace
 from engine.spec.shared import (
     FAIRNESS_COLUMNS,
     TARGET_COLUMN,
@@ -12,7 +13,6 @@ from engine.spec.shared import (
     LoopHyperparameters,
     refuse_shared_columns,
 )
-from engine.spec.searching import Range, SearchSpace
 
 # Below this many optimiser steps a small dataset is under-trained at three epochs (369 banking77
 # rows: accuracy 0.64 after 12 steps, 0.79 after 120).

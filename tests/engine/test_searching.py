@@ -118,7 +118,8 @@ def test_killed_in_the_final_training_no_trial_is_repeated(tabular_spec):
     assert not [one for one in second if isinstance(one, Trial) and one.state == "running"]
     assert isinstance(second[-1], Result)
     steps = [one.step for one in second if isinstance(one, CheckpointSaved)]
-    assert len(steps) == 1 and steps[0] > saved.step, "only the last epoch was left"
+    assert len(steps) == 1, "only the last epoch was left"
+    assert steps[0] > saved.step
 
 
 def test_no_trial_starts_that_would_not_fit_into_the_time(tabular_spec):

@@ -14,6 +14,7 @@ from training.models.jobs import (
     TrainingJob,
 )
 from training.models.results import Evaluation, TrainedModel
+from training.models.trials import Trial, TrialState
 from training.models.workers import Wish, Worker, WorkerState
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "Status",
     "TrainedModel",
     "TrainingJob",
+    "Trial",
+    "TrialState",
     "UNFINISHED",
     "Wish",
     "Worker",
