@@ -12,6 +12,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, Team, User
 from accounts.notices import tell
+from engine.serving import SERVED
 from inference import promotion
 from inference.errors import AlreadyRetired, CannotServe, KeptByRule, NameTaken
 from inference.models import Deployment
@@ -19,7 +20,6 @@ from training.errors import TeamFrozen
 from training.models import TrainedModel
 from web.live import notify
 
-SERVABLE_TASKS = {"text-classification"}
 NAME_LENGTH = 80
 
 
@@ -90,9 +90,7 @@ def suggested_name(model: TrainedModel) -> str:
 def _check(model: TrainedModel, team: Team) -> None:
     if model.team_id != team.pk or model.archived_at is not None:
         raise CannotServe("This model is not one of the team's current models.", param="model")
-    # A model of several labels for a text needs thresholds, which the data plane does not apply.
-    target = (model.manifest or {}).get("target", {}).get("kind", "label")
-    if model.task not in SERVABLE_TASKS or target != "label":
+    if model.task not in SERVED:
         raise CannotServe(param="model")
     if team.frozen_at is not None:
         raise TeamFrozen

@@ -26,6 +26,16 @@ class ServedModel(Protocol):
     """One model in memory. Its methods may be called from several threads at once."""
 
     manifest: Manifest
+    labels: list[str]
+
+    def encode(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Each row as the file reads it. Raises EngineError for what cannot be read."""
+
+    def token_counts(self, encoded: Sequence[Any]) -> list[int]:
+        """How many tokens, or values of a table, each row is; what is metered."""
+
+    def outputs(self, encoded: Sequence[Any]) -> Any:
+        """What the file computes of encoded rows, together: (rows, outputs), float32."""
 
     def answer(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """One answer for each row, whose form `manifest.inputs.kind` names: a text, a mapping of

@@ -27,7 +27,7 @@ class TabularModel:
 
     def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Label and probabilities, or the number. Raises BadTrainingData naming a bad value."""
-        outputs = self.outputs(self.encoder.encode_rows(rows))
+        outputs = self.predict(self.encode(rows))
         if self.manifest.target.kind == "number":
             return [{"value": float(value)} for value in outputs]
         return [
@@ -39,19 +39,30 @@ class TabularModel:
             for shares in outputs
         ]
 
-    def outputs(self, matrix: "Matrix") -> "npt.NDArray[np.float64]":
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> "Matrix":
+        """Each row as the model reads it. Raises BadTrainingData naming a bad value."""
+        return self.encoder.encode_rows(rows)
+
+    def token_counts(self, encoded: "Sequence[Any] | Matrix") -> list[int]:
+        """How many values of each row the model reads; what is metered."""
+        return [len(self.encoder.features)] * len(encoded)
+
+    def predict(self, encoded: "Sequence[Any] | Matrix") -> "npt.NDArray[np.float64]":
         """Probabilities (rows, labels), or numbers (rows,) in the target's own unit."""
         import numpy as np
 
-        raw = self.raw(matrix).astype(np.float64)
+        raw = self.outputs(encoded).astype(np.float64)
         target = self.manifest.target
         if target.kind == "number":
             return np.asarray(raw[:, 0] * target.deviation + target.mean)
         exponents = np.exp(raw - raw.max(axis=1, keepdims=True))
         return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
 
-    def raw(self, matrix: "Matrix") -> "Matrix":
+    def outputs(self, encoded: "Sequence[Any] | Matrix") -> "Matrix":
         """What the file itself answers: logits, or the scaled number; (rows, outputs)."""
+        import numpy as np
+
+        matrix = np.asarray(encoded, dtype=np.float32)
         serving = self.manifest.serving
         (outputs,) = self._session.run([serving.output], {serving.inputs[0]: matrix})
         result: Matrix = outputs

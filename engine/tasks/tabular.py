@@ -100,7 +100,7 @@ class Tabular:
                 spec.data, source_rows, [spec.target_column], spec.fairness_columns
             ),
         )
-        given = prepared.given(test, model.outputs(prepared.matrix[test]))
+        given = prepared.given(test, model.predict(prepared.matrix[test]))
         checks = partial(further_checks, prepared, model, given)
         return Evaluated(given, rows, _contenders(prepared), _about_data(prepared), checks)
 
@@ -142,7 +142,7 @@ def _parity(prepared: Prepared, trained: Trained, model: TabularModel) -> dict[s
     chosen = np.concatenate([prepared.split.validation, prepared.split.train])[:PARITY_ROWS]
     matrix = prepared.matrix[chosen]
     wanted = mean_outputs(trained.members.values(), matrix)
-    raw = model.raw(matrix).astype(np.float64)
+    raw = model.outputs(matrix).astype(np.float64)
     difference = float(np.abs(raw - wanted).max(initial=0.0))
     if not np.isfinite(raw).all() or difference > LARGEST_DIFFERENCE:
         raise BrokenExport(

@@ -27,7 +27,7 @@ def further_checks(
     rows, before = test[sample], kind_of(given).take(given, sample)
 
     def answer(table: Columns) -> Given:
-        return prepared.given(rows, model.outputs(model.encoder.encode(table)))
+        return prepared.given(rows, model.predict(model.encoder.encode(table)))
 
     table = _columns(prepared, rows)
     importance = column_importance(lambda changed: _loss(answer(changed)), table)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from django.conf import settings
 
 from accounts.models import Scope
+from engine.errors import EngineError
 from inference import passes
 from inference.server import wire
 from inference.server.batching import Batcher
@@ -140,10 +141,7 @@ class ModelsApp:
         if not await self.directory.may_spend(caller.team_id):
             raise out_of_quota()
         model = await self.shelf.get(target.model_id, target.artifact_key)
-        encoded = await encode(model, question.texts)
-        logits = await self.batcher.ask(model.id, model.classifier.outputs, encoded)
-        tokens = sum(map(len, encoded))
-        answered = wire.Answered(question, model.classifier.labels, _scores(question, logits))
+        answered, tokens = await self._ask(model, question)
         content = (
             wire.hugging_face_answer(answered)
             if question.is_hugging_face
@@ -154,11 +152,31 @@ class ModelsApp:
         self.meter.count(caller, target, tokens)
         self.gauges.tokens += tokens
         exchange.answer_headers["x-lathe-model"] = model.id
-        best = [model.classifier.labels[row.argmax()] for row in answered.scores[:5]]
+        said = [
+            ", ".join(wire.chosen_labels(answered, row)) for row in answered.scores[:5].tolist()
+        ]
         self._log(
-            exchange, caller, target, status=200, texts=question.texts, tokens=tokens, answers=best
+            exchange, caller, target, status=200, texts=question.texts, tokens=tokens, answers=said
         )
         await exchange.answer(content)
+
+    async def _ask(self, model: LoadedModel, question: wire.Question) -> tuple[wire.Answered, int]:
+        """The answer, and how many tokens were read for it. Raises Refusal (400)."""
+        import numpy as np
+
+        served = model.served
+        inputs, target = served.manifest.inputs, served.manifest.target
+        rows = wire.rows_for(question, inputs)
+        try:
+            encoded = await encode(model, rows)
+        except EngineError as error:
+            raise bad_request(error.sentence, question.param) from error
+        tokens = served.token_counts(encoded)
+        # Only texts differ in what they cost: the rest may share any batch.
+        lengths = tokens if inputs.kind == "text" else [1] * len(tokens)
+        outputs = await self.batcher.ask(model.id, served.outputs, encoded, lengths)
+        scores = wire.scores_of(question, target, np.stack(outputs))
+        return wire.Answered(question, served.labels, scores, target), sum(tokens)
 
     def _log(
         self, exchange: Exchange, caller: Caller, target: Target, *, status: int, **facts: Any
@@ -192,7 +210,7 @@ class ModelsApp:
             raise bad_request("Say which model: /v1/info?model=NAME.", "model")
         target = await self.directory.target(caller.team_id, name)
         model = await self.shelf.get(target.model_id, target.artifact_key)
-        labels = model.classifier.labels
+        labels, inputs = model.served.labels, model.served.manifest.inputs
         classifier = {
             "id2label": {str(number): label for number, label in enumerate(labels)},
             "label2id": {label: number for number, label in enumerate(labels)},
@@ -205,7 +223,8 @@ class ModelsApp:
                 "task": target.task,
                 "model_type": {"classifier": classifier},
                 "id2label": classifier["id2label"],
-                "max_input_length": model.classifier.max_length,
+                "max_input_length": inputs.max_length,
+                "features": [feature.model_dump() for feature in inputs.features],
                 "max_client_batch_size": wire.MOST_ROWS,
                 "version": settings.VERSION,
             }
@@ -259,17 +278,12 @@ class ModelsApp:
                 logger.exception("A flush of usage failed; it is repeated")
 
 
-async def encode(model: LoadedModel, texts: list[str]) -> list[list[int]]:
-    """Token ids. Long requests are handed to a thread, for the tokenizer lets go of the GIL."""
-    if sum(map(len, texts)) <= INLINE_CHARACTERS:
-        return model.classifier.encode(texts)
-    return await asyncio.to_thread(model.classifier.encode, texts)
-
-
-def _scores(question: wire.Question, logits: list[Any]) -> Any:
-    import numpy as np
-
-    return wire.apply_function(question.function, np.stack(logits))
+async def encode(model: LoadedModel, rows: list[Any]) -> Sequence[Any]:
+    """Rows as the model reads them. Long requests are handed to a thread, for the tokenizer lets
+    go of the GIL."""
+    if sum(map(len, rows)) <= INLINE_CHARACTERS:
+        return model.served.encode(rows)
+    return await asyncio.to_thread(model.served.encode, rows)
 
 
 def _model_object(target: Target) -> dict[str, Any]:

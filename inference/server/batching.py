@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inference.server.refusals import overloaded
 
@@ -25,14 +25,15 @@ MOST_ROWS = 32  # Of one batch.
 # row of 32 tokens, int8 MiniLM: 5.0 ms alone, 3.2 in eights, 3.5 in sixteens, 4.1 in thirty-twos.
 MOST_TOKENS = 320
 MOST_PADDING = 1.2  # Rows times the longest row, over the tokens that are really there.
-Predict = Callable[[Sequence[Sequence[int]]], "Numbers"]  # Token ids in, (rows, labels) out.
+Predict = Callable[[Sequence[Any]], "Numbers"]  # Encoded rows in, (rows, outputs) out.
 
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """One text of a request, waiting for a lane."""
+    """One row of a request, waiting for a lane."""
 
-    ids: Sequence[int]
+    encoded: Any
+    length: int  # Of a text in tokens; 1 for rows that all cost the same.
     ask: "Ask"
     position: int
     is_taken: bool = False
@@ -67,12 +68,15 @@ class Line:
         self.size = 0  # Rows waiting.
         self._by_length: dict[int, deque[Row]] = {}
 
-    def join(self, ask: Ask, encoded: Sequence[Sequence[int]]) -> None:
-        rows = [Row(ids, ask, position) for position, ids in enumerate(encoded)]
+    def join(self, ask: Ask, encoded: Sequence[Any], lengths: Sequence[int]) -> None:
+        rows = [
+            Row(one, length, ask, position)
+            for position, (one, length) in enumerate(zip(encoded, lengths, strict=True))
+        ]
         ask.missing = len(rows)
-        ask.waiting.extend(sorted(rows, key=lambda row: len(row.ids)))
+        ask.waiting.extend(sorted(rows, key=lambda row: row.length))
         for row in rows:
-            self._by_length.setdefault(len(row.ids), deque()).append(row)
+            self._by_length.setdefault(row.length, deque()).append(row)
         self.asks.append(ask)
         self.size += len(rows)
 
@@ -81,7 +85,7 @@ class Line:
         leader = self._next_leader()
         if leader is None:
             return []
-        length = len(leader.ids)
+        length = leader.length
         batch = [self._taken(leader)]
         tokens, longest = length, length
         for other in sorted(self._by_length, key=lambda candidate: abs(candidate - length)):
@@ -146,9 +150,17 @@ class Batcher:
         return sum(line.size for line in self._lines.values())
 
     async def ask(
-        self, model: str, predict: Predict, encoded: Sequence[Sequence[int]]
+        self,
+        model: str,
+        predict: Predict,
+        encoded: Sequence[Any],
+        lengths: Sequence[int] | None = None,
     ) -> "list[Numbers]":
-        """The numbers of each row, in order. Raises Refusal when too many rows already wait."""
+        """The numbers of each row, in order. Rows of like length (their own, unless it is given)
+        share a batch.
+
+        Raises Refusal when too many rows already wait.
+        """
         line = self._lines.get(model)
         if line is None:
             line = self._lines[model] = Line(predict)
@@ -156,7 +168,7 @@ class Batcher:
         if line.size and line.size + len(encoded) > self.most_waiting_rows:
             raise overloaded()
         future: asyncio.Future[list[Numbers]] = asyncio.get_running_loop().create_future()
-        line.join(Ask(future, [None] * len(encoded)), encoded)
+        line.join(Ask(future, [None] * len(encoded)), encoded, lengths or [*map(len, encoded)])
         self._fill_lanes()
         return await future
 
@@ -188,7 +200,9 @@ class Batcher:
         self.batches += 1
         self.rows += len(batch)
         try:
-            numbers = await loop.run_in_executor(self._threads, predict, [row.ids for row in batch])
+            numbers = await loop.run_in_executor(
+                self._threads, predict, [row.encoded for row in batch]
+            )
         except Exception as error:  # Whatever the runtime raises belongs to the asking requests.
             if len(batch) == 1:
                 batch[0].ask.fail(error)

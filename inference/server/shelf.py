@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.artifact import read_manifest, verify
 from engine.errors import BrokenArtifact
-from engine.serving import TextClassifier
+from engine.serving import ServedModel, load
 from inference.server.refusals import unavailable
 from projects import storage
 
@@ -29,7 +29,7 @@ class LoadedModel:
     """One artifact in memory, ready to answer."""
 
     id: str
-    classifier: TextClassifier
+    served: ServedModel
     size_bytes: int
 
 
@@ -100,8 +100,8 @@ class Shelf:
             self._verified.add(model_id)
         manifest = read_manifest(folder)
         weights = (folder / manifest.serving.file).stat().st_size
-        classifier = TextClassifier(folder, threads=1, manifest=manifest)
-        return LoadedModel(model_id, classifier, weights + OVERHEAD_BYTES)
+        served = load(folder, threads=1, manifest=manifest)
+        return LoadedModel(model_id, served, weights + OVERHEAD_BYTES)
 
     def _verify(self, folder: Path, artifact_key: str) -> None:
         """A damaged local copy is fetched once more; a damaged original is an error."""
