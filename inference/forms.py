@@ -6,7 +6,6 @@ from django import forms
 
 from inference.deploy import NAME_LENGTH
 from inference.models import Deployment
-from inference.playground import MOST_CHARACTERS
 from training.models import TrainedModel
 
 
@@ -31,17 +30,3 @@ class MoveForm(forms.Form):
         field.queryset = TrainedModel.objects.filter(
             team_id=deployment.team_id, archived_at=None, task=deployment.model.task
         ).exclude(pk=deployment.model_id)
-
-
-class AskForm(forms.Form):
-    """One text for the playground."""
-
-    text = forms.CharField(
-        max_length=MOST_CHARACTERS,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "Paste a text to classify"}),
-    )
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"]
-        return text.replace("\0", "")

@@ -14,7 +14,8 @@ from accounts.models import User
 from accounts.signed_in import SignedInRequest
 from inference import deploy as deeds
 from inference import request_log
-from inference.forms import AskForm, MoveForm, NameForm
+from inference.asking import AskForm, ask_form
+from inference.forms import MoveForm, NameForm
 from inference.models import Deployment
 from inference.playground import Answer, ask
 from inference.snippets import snippets_for
@@ -48,17 +49,18 @@ def deployments(request: SignedInRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def deployment(request: SignedInRequest, deployment_id: UUID) -> HttpResponse:
-    return _deployment_page(request, find_deployment(request.user, deployment_id), AskForm())
+    found = find_deployment(request.user, deployment_id)
+    return _deployment_page(request, found, ask_form(found))
 
 
 @login_required
 @require_POST
 def playground(request: SignedInRequest, deployment_id: UUID) -> HttpResponse:
-    """Classify one text; the answer as a fragment, or the whole page without JavaScript."""
+    """Ask about one row; the answer as a fragment, or the whole page without JavaScript."""
     found = find_deployment(request.user, deployment_id)
     require(request.user, found.team, "write")  # Asking spends the team's money.
-    form = AskForm(request.POST)
-    answer = ask(found, request.user, form.cleaned_data["text"]) if form.is_valid() else None
+    form = ask_form(found, request.POST, request.FILES)
+    answer = ask(found, request.user, form.row) if form.is_valid() else None
     if request.htmx:
         context = {"answer": answer, "form": form, "deployment": found}
         return render(request, "inference/_answer.html", context)
@@ -105,7 +107,7 @@ def move(request: SignedInRequest, deployment_id: UUID) -> HttpResponse:
     require(request.user, found.team, "write")
     form = MoveForm(found, request.POST)
     if not form.is_valid():
-        return _deployment_page(request, found, AskForm(), move_form=form)
+        return _deployment_page(request, found, ask_form(found), move_form=form)
     deeds.move(found, form.cleaned_data["model"], request.user)
     messages.success(request, f"{found.name} now answers with {found.model}.")
     return _go_to(request, found)

@@ -19,20 +19,21 @@ MOST_CHARACTERS = 10_000
 class Answer:
     """What the page shows: every label's score, best first."""
 
-    text: str
-    label: str
-    scores: list[dict[str, Any]]  # [{"label", "score"}], best first.
+    row: str | dict[str, Any]
+    label: str  # Of several, all that are given; empty for a number.
+    value: float | None  # Of a number.
+    scores: list[dict[str, Any]]  # [{"label", "score"}], best first; none for a number.
     milliseconds: float
     tokens: int
     request_id: str
 
 
-def ask(deployment: Deployment, person: User, text: str) -> Answer:
+def ask(deployment: Deployment, person: User, row: str | dict[str, Any]) -> Answer:
     """Raises BadQuestion with the models process's own sentence, or ModelsUnreachable."""
     try:
         answer = httpx.post(
             f"{settings.MODELS_URL}/v1/classify",
-            json={"model": deployment.name, "input": text},
+            json={"model": deployment.name, "input": row},
             headers={passes.HEADER: passes.issue(deployment.team_id, person.pk)},
             timeout=SECONDS,
         )
@@ -43,9 +44,10 @@ def ask(deployment: Deployment, person: User, text: str) -> Answer:
         raise BadQuestion(content["error"]["message"])
     item = content["data"][0]
     return Answer(
-        text=text,
-        label=item["label"],
-        scores=item["scores"],
+        row=row,
+        label=item.get("label") or ", ".join(item.get("labels", [])),
+        value=item.get("value"),
+        scores=item.get("scores", []),
         milliseconds=answer.elapsed.total_seconds() * 1000,
         tokens=content["usage"]["prompt_tokens"],
         request_id=content["id"],

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
+from inference.asking import example_row
 from inference.models import Deployment
 
 EXAMPLE = "My card has not arrived yet"
@@ -19,9 +21,10 @@ class Snippet:
     code: str
 
 
-def snippets_for(deployment: Deployment, example: str = EXAMPLE) -> list[Snippet]:
+def snippets_for(deployment: Deployment, text: str = EXAMPLE) -> list[Snippet]:
     """curl, the official openai client, plain Python, and Hugging Face's body."""
     url, name = f"{settings.PUBLIC_URL}/v1", deployment.name
+    example = example_row(deployment, text)
     hugging_face = {"model": name, "inputs": example}
     return [
         Snippet("curl", "curl", _curl(url, {"model": name, "input": example})),
@@ -31,7 +34,7 @@ def snippets_for(deployment: Deployment, example: str = EXAMPLE) -> list[Snippet
     ]
 
 
-def _curl(url: str, body: dict[str, str]) -> str:
+def _curl(url: str, body: dict[str, Any]) -> str:
     quoted = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
     return (
         f"curl {url}/classify \\\n"
@@ -41,20 +44,20 @@ def _curl(url: str, body: dict[str, str]) -> str:
     )
 
 
-def _python(url: str, name: str, example: str) -> str:
+def _python(url: str, name: str, example: Any) -> str:
     return (
         "import os, requests\n\n"
         "answer = requests.post(\n"
         f'    "{url}/classify",\n'
         '    headers={"Authorization": f"Bearer {os.environ[\'LATHE_API_TOKEN\']}"},\n'
-        f'    json={{"model": "{name}", "input": [{json.dumps(example, ensure_ascii=False)}]}},\n'
+        f'    json={{"model": "{name}", "input": [{_literal(example)}]}},\n'
         ")\n"
         'for item in answer.json()["data"]:\n'
-        '    print(item["label"], item["scores"][0]["score"])'
+        "    print(item)"
     )
 
 
-def _openai(url: str, name: str, example: str) -> str:
+def _openai(url: str, name: str, example: Any) -> str:
     return (
         "import os\n"
         "from openai import OpenAI\n\n"
@@ -62,7 +65,15 @@ def _openai(url: str, name: str, example: str) -> str:
         "answer = client.post(\n"
         '    "/classify",\n'
         "    cast_to=object,\n"
-        f'    body={{"model": "{name}", "input": {json.dumps(example, ensure_ascii=False)}}},\n'
+        f'    body={{"model": "{name}", "input": {_literal(example)}}},\n'
         ")\n"
-        'print(answer["data"][0]["label"])'
+        'print(answer["data"][0])'
     )
+
+
+def _literal(example: Any) -> str:
+    """As Python source: like JSON, but for true and false."""
+    if isinstance(example, dict):
+        pairs = (f"{_literal(name)}: {_literal(value)}" for name, value in example.items())
+        return "{" + ", ".join(pairs) + "}"
+    return json.dumps(example, ensure_ascii=False) if isinstance(example, str) else repr(example)

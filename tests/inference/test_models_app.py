@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from django.db import connection
@@ -12,8 +13,20 @@ from django.db.models import Sum
 from accounts.models import Team
 from billing import budget as budgets
 from billing.models import Budget, LedgerEntry, UsageEvent
+from engine.artifact import (
+    Feature,
+    Inputs,
+    Manifest,
+    Serving,
+    Target,
+    building_folder,
+    publish,
+)
+from engine.tabular.graph import GraphParts
+from engine.tabular.members import Linear
 from inference import deploy, passes
 from inference.models import Deployment, RequestLog
+from projects import storage
 from tests.conftest import issue
 from web.live import notify
 
@@ -495,5 +508,56 @@ def test_the_deployment_of_another_team_with_the_same_name_is_not_touched(
         assert (await client.post("/v1/classify", json=body)).status_code == 200
         stranger = await client.post("/v1/classify", json=body, headers=headers)
         assert stranger.status_code == 404
+
+    with_models(talk, token)
+
+
+@pytest.fixture
+def table_model(make_model, tmp_path):
+    """A linear model of two features, deployed as `prices`: 3 size + 100 when it is in Rome."""
+    model = make_model("Prices")
+    features = [
+        Feature(name="size", kind="number", middle=0.0, scale=1.0),
+        Feature(name="city", kind="category", categories=["oslo", "rome"]),
+    ]
+    folder = tmp_path / "table"
+    building = building_folder(folder)
+    parts = GraphParts()
+    parts.add_linear(Linear(np.asarray([[3.0, 0, 100, 0]], "f4"), np.zeros(1, "f4")))
+    parts.save(building / "model.onnx", 4, 1)
+    manifest = Manifest(
+        task="tabular-regression",
+        base_model="tabular-network",
+        inputs=Inputs(kind="features", columns=["size", "city"], features=features),
+        target=Target(kind="number", column="price"),
+        serving=Serving(file="model.onnx", inputs=["features"]),
+    )
+    publish(building, folder, manifest)
+    model.task, model.artifact_key = manifest.task, f"artifacts/table-{model.pk}"
+    storage.put_folder(model.artifact_key, folder)
+    model.save()
+    return model
+
+
+def test_a_table_is_asked_by_its_features_and_metered_by_its_values(
+    with_models, table_model, alice, token
+):
+    deploy.deploy(table_model, "prices", alice)
+
+    async def talk(client, app):
+        rows = [{"size": 2, "city": "rome"}, {"city": "paris"}]
+        answer = await client.post("/v1/classify", json={"model": "prices", "input": rows})
+        assert answer.status_code == 200, answer.text
+        assert [item["value"] for item in answer.json()["data"]] == [106.0, 0.0]
+        assert answer.json()["usage"]["prompt_tokens"] == 4
+        for wrong, sentence in (
+            ({"size": "big"}, "'size' must be a number, not 'big'"),
+            ({"colour": 1}, "no feature 'colour'"),
+            ("a text", "send objects such as"),
+            ({"size": [1]}, "must be a single value"),
+        ):
+            refused = await client.post("/v1/classify", json={"model": "prices", "input": wrong})
+            assert refused.status_code == 400, wrong
+            assert sentence in refused.json()["error"]["message"]
 
     with_models(talk, token)

@@ -136,6 +136,48 @@ def test_the_playground_shows_every_labels_score(deployment, alice, client_of, m
     assert "<html" in whole
 
 
+def test_the_playground_asks_for_a_tables_features_and_sends_only_what_was_filled_in(
+    deployment, model, alice, client_of, monkeypatch
+):
+    model.manifest = {
+        "inputs": {
+            "kind": "features",
+            "features": [
+                {"name": "age", "kind": "number", "low": 18, "high": 80, "middle": 40.0},
+                {"name": "city <b>", "kind": "category", "categories": ["oslo", "rome"]},
+                {"name": "member", "kind": "boolean"},
+                {"name": "since", "kind": "date"},
+            ],
+        }
+    }
+    model.save()
+    asked = []
+
+    def answer(url, **sent):
+        asked.append(sent["json"]["input"])
+        body = {"id": "classify-2", "data": [{"index": 0, "value": 12.5}]}
+        body["usage"] = {"prompt_tokens": 4}
+        made = httpx.Response(200, json=body, request=httpx.Request("POST", url))
+        made.elapsed = __import__("datetime").timedelta(milliseconds=3)
+        return made
+
+    monkeypatch.setattr(playground.httpx, "post", answer)
+    client = client_of(alice)
+    page = client.get(url("deployment", deployment.pk)).content.decode()
+    assert "18 to 80 in training" in page
+    assert "city &lt;b&gt;" in page
+    typed = {"feature_0": "41", "feature_1": "rome", "feature_2": "0", "feature_3": "2026-02-01"}
+    said = client.post(url("ask", deployment.pk), typed).content.decode()
+    client.post(url("ask", deployment.pk), {"feature_1": "rome"})
+    assert asked == [
+        {"age": 41.0, "city <b>": "rome", "member": "0", "since": "2026-02-01"},
+        {"city <b>": "rome"},
+    ]
+    assert "12.5" in said
+    wrong = client.post(url("ask", deployment.pk), {"feature_1": "paris"}).content.decode()
+    assert "paris is not one of the available choices" in wrong
+
+
 def test_the_playground_says_when_the_models_process_is_away(
     deployment, alice, client_of, settings
 ):
