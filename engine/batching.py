@@ -37,7 +37,7 @@ def epoch_steps(
         by_length = pool[np.argsort(sizes[pool], kind="stable")]
         batches.extend(_cut(by_length, sizes, batch_tokens))
     shuffled = [batches[position] for position in generator.permutation(len(batches))]
-    return _gather(shuffled)
+    return gathered(shuffled)
 
 
 def plain_steps(rows: int, batch_rows: int, *, seed: int, epoch: int) -> list[list[Batch]]:
@@ -71,7 +71,8 @@ def _cut(order: Batch, lengths: npt.NDArray[np.int64], batch_tokens: int) -> lis
     return batches
 
 
-def _gather(batches: list[Batch]) -> list[list[Batch]]:
+def gathered(batches: list[Batch]) -> list[list[Batch]]:
+    """Consecutive batches made into steps of enough rows."""
     steps: list[list[Batch]] = []
     current: list[Batch] = []
     for batch in batches:

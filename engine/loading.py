@@ -80,7 +80,7 @@ def load_encoder(folder: Path, dropout: float = 0.0) -> PreTrainedModel:
 
     Eager, because the flash backward on processors takes half of a step with short rows.
     """
-    config = _config(folder)
+    config = read_config(folder)
     try:
         set_dropout(config, dropout)
         model: PreTrainedModel = AutoModel.from_pretrained(
@@ -92,18 +92,18 @@ def load_encoder(folder: Path, dropout: float = 0.0) -> PreTrainedModel:
             trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder) from error
+        raise unreadable(folder) from error
     return model
 
 
-def _config(folder: Path) -> Any:
+def read_config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder) from error
+        raise unreadable(folder) from error
 
 
-def _unreadable(folder: Path) -> BaseModelUnavailable:
+def unreadable(folder: Path) -> BaseModelUnavailable:
     return BaseModelUnavailable(
         f"The base model folder {folder.name!r} cannot be read: it needs config.json and"
         " safetensors weights of an architecture that transformers knows."
@@ -165,7 +165,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def longest_input(folder: Path) -> int:
     """How many tokens the base model in this folder has positions for."""
-    config = _config(folder)
+    config = read_config(folder)
     positions = int(getattr(config, "max_position_embeddings", 0) or 512)
     # The RoBERTa family starts counting positions behind the padding index.
     offset = (config.pad_token_id or 0) + 1 if _counts_after_padding(config.model_type) else 0

@@ -23,6 +23,7 @@ MODULES: dict[str, str] = {
     "text-regression": "engine.tasks.text",
     "tabular-classification": "engine.tasks.tabular",
     "tabular-regression": "engine.tasks.tabular",
+    "text-generation": "engine.tasks.text_generation",
 }
 
 

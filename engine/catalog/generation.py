@@ -1,0 +1,101 @@
+"""Language models that answer in words: some loaded from the hub, some made from scratch."""
+
+from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
+
+TASKS: tuple[TaskName, ...] = ("text-generation",)
+SMALL_PARAMETERS = 4_500_000  # Of the first entry, whose speed is 1.
+
+
+def from_scratch(
+    name: str, title: str, *, width: int, layers: int, heads: int, parameters: int, description: str
+) -> BaseModelEntry:
+    config = {
+        "model_type": "llama",
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "intermediate_size": 3 * width,
+        "max_position_embeddings": 1024,
+        "tie_word_embeddings": True,
+    }
+    return BaseModelEntry(
+        id=name,
+        name=title,
+        tasks=TASKS,
+        parameters=parameters,
+        licence="yours",
+        source=ModelSource(kind="scratch", reference="llama", config=config),
+        description=description,
+        offline=True,
+        learning_rate=1e-3,
+        speed=parameters / SMALL_PARAMETERS,
+    )
+
+
+def hub_model(reference: str, *, parameters: int, licence: str, description: str) -> BaseModelEntry:
+    name = reference.split("/")[-1]
+    return BaseModelEntry(
+        id=name,
+        name=name,
+        tasks=TASKS,
+        parameters=parameters,
+        licence=licence,
+        source=ModelSource(kind="hub", reference=reference),
+        description=description,
+        offline=False,
+        learning_rate=3e-5,
+        speed=parameters / SMALL_PARAMETERS,
+    )
+
+
+ENTRIES = (
+    from_scratch(
+        "small-language-model",
+        "Small language model from scratch",
+        width=256,
+        layers=4,
+        heads=4,
+        parameters=SMALL_PARAMETERS,
+        description="Learns words from your rows alone: for fixed forms and codes, not for talk.",
+    ),
+    from_scratch(
+        "language-model-12m",
+        "Larger language model from scratch",
+        width=384,
+        layers=6,
+        heads=6,
+        parameters=12_200_000,
+        description="The same, wider and deeper: for many rows.",
+    ),
+    hub_model(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        parameters=134_515_008,
+        licence="Apache-2.0",
+        description="The smallest that can hold a talk, in English; trains on a processor.",
+    ),
+    hub_model(
+        "HuggingFaceTB/SmolLM2-360M-Instruct",
+        parameters=361_821_120,
+        licence="Apache-2.0",
+        description="A clear step up in English; slow on a processor.",
+    ),
+    hub_model(
+        "Qwen/Qwen2.5-0.5B-Instruct",
+        parameters=494_032_768,
+        licence="Apache-2.0",
+        description="About thirty languages, and code; meant for a GPU.",
+    ),
+    hub_model(
+        "Qwen/Qwen3-0.6B",
+        parameters=596_049_920,
+        licence="Apache-2.0",
+        description="A hundred languages; taught here to answer without thinking aloud.",
+    ),
+    hub_model(
+        "meta-llama/Llama-3.2-1B-Instruct",
+        parameters=1_235_814_400,
+        licence="Llama 3.2 Community License",
+        description="Eight languages; its owner asks for consent, so HF_TOKEN must be set.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Language models taught by examples of answers: chats, templates, batches, sampling."""
