@@ -10,7 +10,7 @@ from engine.spec.shared import ColumnRole, JobSpec, LoopHyperparameters, refuse_
 AUTOMATIC_STEPS = 100
 AUTOMATIC_EPOCHS = (2, 12)
 # A model that starts knowing nothing reads the rows more often.
-SCRATCH_STEPS, SCRATCH_EPOCHS = 600, (4, 60)
+SCRATCH_STEPS, SCRATCH_EPOCHS = 240, (3, 24)
 TYPICAL_ROWS_PER_STEP = 16
 
 
