@@ -40,6 +40,16 @@ def rows(
     return [{"text": text[:SHOWN_CHARS], "target": target[:SHOWN_CHARS]} for text, target in found]
 
 
+def cells(version: DatasetVersion, columns: list[str], limit: int) -> list[tuple[str | None, ...]]:
+    """These columns of the first rows as whole text; none where a column is unknown."""
+    if not {column["name"] for column in version.columns}.issuperset(columns):
+        return []
+    names = ", ".join(f"{quoted(name)}::VARCHAR" for name in columns)
+    with _open(version) as (connection, table):
+        found = connection.execute(f"SELECT {names} FROM {table} LIMIT ?", [limit]).fetchall()
+    return list(found)
+
+
 def sample(version: DatasetVersion, limit: int = 10) -> list[list[str | None]]:
     """The first rows as text, in the order of `version.columns`."""
     if not version.columns:

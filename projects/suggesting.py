@@ -27,6 +27,7 @@ PROMPT_PAIRS = [
     ("prompt", "completion"), ("prompt", "response"), ("instruction", "output"),
     ("instruction", "response"), ("question", "answer"), ("input", "output"), ("source", "target"),
 ]  # fmt: skip
+CHATS = ("messages", "conversations")
 MOST_CLASSES = 1_000
 FEWEST_ROWS_PER_CLASS = 2.0
 
@@ -39,17 +40,20 @@ def suggest(columns: list[dict[str, Any]], profile: dict[str, Any]) -> dict[str,
     rows = int(profile.get("rows") or 0)
     facts = {column["name"]: column for column in profile.get("columns", [])}
     known = [column | facts.get(column["name"], {}) for column in columns]
-    chat = next((c for c in known if c["type"] == "json" and c["name"].lower() == "messages"), None)
+    chat = next((c for c in known if c["type"] == "json" and c["name"].lower() in CHATS), None)
     if chat:
         why = "The column holds chat messages, so a model can learn to give the answers."
         return _answer("text-generation", [chat["name"]], None, why)
     texts = _text_columns(known, rows)
+    pair = _prompt_pair(known)
+    if pair and pair["target_column"] in texts and pair["text_columns"][0] in texts:
+        return pair
     target = _target(known, texts, rows)
     if texts and target:
         texts = [name for name in texts if name != target["name"]]
     if texts and target:
         return _about_texts(texts, target, rows)
-    return _prompt_pair(known) or _table_task(known, target, texts)
+    return pair or _table_task(known, target, texts)
 
 
 def _about_texts(texts: list[str], target: dict[str, Any], rows: int) -> dict[str, Any]:

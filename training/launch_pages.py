@@ -1,5 +1,6 @@
 """The launch page: mapping, preview, base model, options and an estimate before the button."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -11,6 +12,7 @@ from accounts.access import require
 from accounts.models import User
 from projects import preview
 from projects.models import DatasetVersion
+from training import chat_preview
 from training.forms import LaunchForm
 from training.job_pages import person
 from training.launch import TASKS, launch
@@ -48,7 +50,7 @@ def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 def rows_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     """Five final training rows under the columns chosen."""
     version = _version(request, dataset_id)
-    context = {"rows": _final_rows(LaunchForm(version, request.GET))}
+    context = _final_rows(LaunchForm(version, request.GET))
     return render(request, "training/_preview.html", context)
 
 
@@ -76,11 +78,19 @@ def _earlier(request: HttpRequest, version: DatasetVersion) -> TrainingJob | Non
     return jobs.filter(pk=job_id, dataset_version__dataset=version.dataset_id).first()
 
 
-def _final_rows(form: LaunchForm) -> list[dict[str, str]]:
+def _final_rows(form: LaunchForm) -> dict[str, Any]:
     """Five rows as the model would get them, under whatever columns are chosen so far."""
     targets = form.columns_of(targets=True)
     inputs = form.columns_of(targets=False)
-    return preview.rows(form.version, inputs, targets[0] if targets else None)
+    if form.chosen_task != "text-generation":
+        return {"rows": preview.rows(form.version, inputs, targets[0] if targets else None)}
+    if form.data.get("messages_column"):
+        found = chat_preview.shown_chats(form.version, str(form.data["messages_column"]))
+    elif targets:
+        found = chat_preview.shown_pairs(form.version, inputs, targets[0])
+    else:
+        found = []
+    return {"is_chat": True, "chats": found}
 
 
 def _page(request: HttpRequest, form: LaunchForm, user: User, status: int = 200) -> HttpResponse:
@@ -89,7 +99,7 @@ def _page(request: HttpRequest, form: LaunchForm, user: User, status: int = 200)
         "version": form.version,
         "team": form.version.dataset.project.team,
         "offer": offer_for(form, user),
-        "rows": _final_rows(form),
         "refused": status != 200,
+        **_final_rows(form),
     }
     return render(request, "training/launch.html", context, status=status)

@@ -168,6 +168,8 @@ def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal)
         int(lengths_of(train).sum()),
         len(prepared.chats.chats),
     )
+    if spec.resume_from is None and (before := learner.validate(_until(stop))):
+        report.info(f"Before training: {learner.summary(before)}")
     state = learn(
         learner,
         spec,
@@ -179,3 +181,10 @@ def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal)
         stop=stop,
     )
     return Trained(learner.network.eval(), state, state.seconds)
+
+
+def _until(stop: StopSignal) -> Iterable[None]:
+    """For loops outside the training loop, which leaves by itself."""
+    while True:
+        stop.raise_if_requested()
+        yield

@@ -21,7 +21,8 @@ from engine.progress import JobClock
 from engine.spec import GenerationSpec
 from engine.splitting import Indices, Split, split
 
-MOST_PIECES = 4096  # Of a tokenizer learnt from the training rows.
+# Of a tokenizer learnt from the training rows: a piece must be seen often to be learnt.
+FEWEST_PIECES, MOST_PIECES, CHARACTERS_PER_PIECE = 512, 4096, 50
 FEW_TEST_ROWS = 30
 
 
@@ -105,8 +106,9 @@ def _tokenizer(
     if folder is not None:
         config = base_models.read_config(folder)
         return loading.load_tokenizer(folder), loading.longest_context(config)
-    texts = (one["content"] for row in divided.train for one in chats.chats[row])
-    tokenizer = loading.new_tokenizer(texts, MOST_PIECES)
+    texts = [one["content"] for row in divided.train for one in chats.chats[row]]
+    pieces = min(MOST_PIECES, max(FEWEST_PIECES, sum(map(len, texts)) // CHARACTERS_PER_PIECE))
+    tokenizer = loading.new_tokenizer(texts, pieces)
     return tokenizer, int(entry.source.config["max_position_embeddings"])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from engine.job import train
 from engine.spec import parse_spec
 from engine.stopping import StopSignal
 from engine.tasks import text_generation
+from tests.engine.conftest import engine_process
 
 BASE = "SmolLM2-135M-Instruct"
 CHATML = (
@@ -335,6 +337,23 @@ def test_stopping_mid_epoch_and_resuming_gives_the_same_bits(tmp_path, dials):
     run(broken.model_copy(update={"resume_from": artifact.Path(saved[-1].path)}))
     weights = [(one.output / "model.safetensors").read_bytes() for one in (straight, broken)]
     assert weights[0] == weights[1]
+
+
+def test_the_command_trains_and_answers_chats(tmp_path):
+    column = {"messages_column": "messages", "prompt_columns": [], "completion_column": None}
+    rows = [json.dumps(chat(f"What colour is coal {n}?", "It is black.")) for n in range(40)]
+    spec = write(tmp_path, {"messages": rows}, **column)
+    (tmp_path / "spec.json").write_text(spec.model_dump_json())
+    process = engine_process("train", tmp_path / "spec.json")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-2000:]
+    events = [parse_line(line) for line in output.splitlines()]
+    assert events[-1].metrics["loss"] > 0
+    assert any("Before training: loss" in getattr(event, "text", "") for event in events)
+    process = engine_process("predict", spec.output, stdin=subprocess.PIPE)
+    answer, errors = process.communicate(json.dumps(chat("coal?")) + "\n", timeout=300)
+    assert process.returncode == 0, errors[-2000:]
+    assert json.loads(answer)["completion_tokens"] > 0
 
 
 def test_an_export_that_computes_otherwise_is_refused(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def profile(table):
         ("banking77/train.csv", "text-classification", ["text"], "category"),
         ("sentiment_sentences/sentiment.csv", "text-classification", ["text"], "label"),
         ("sentiment_sentences/imdb_labelled.txt", "text-classification", ["column_1"], "column_2"),
-        ("sft_chat/cdc_faq.csv", "text-classification", ["question", "answer"], "category"),
+        ("sft_chat/cdc_faq.csv", "text-generation", ["question"], "answer"),
         ("sft_chat/gsm8k_train_300.jsonl", "text-generation", ["prompt"], "completion"),
         ("sft_chat/seed_tasks_alpaca.json", "text-generation", ["instruction", "input"], "output"),
         ("sft_chat/toy_chat_fine_tuning.jsonl", "text-generation", ["messages"], None),
