@@ -8,18 +8,20 @@ tenth of all.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.db import connection, models, transaction
 
 from accounts.models import ApiToken, Membership, Team, User
-from billing.models import Budget, LedgerEntry, MeteredRun, UsageEvent, UsageSegment
+from billing.models import Budget, LedgerEntry, MeteredRun, Rate, UsageEvent, UsageSegment
 from inference.models import Deployment, RequestLog
 from projects.models import Dataset, DatasetVersion, Project
 from training.models import (
     Attempt,
     Checkpoint,
+    ComputeClass,
     Evaluation,
     JobEvent,
     MetricPoint,
@@ -30,6 +32,7 @@ from training.models import (
 
 DAYS = 90  # All of it happened in so many days.
 LONGEST_JOB_STEPS = 50_000
+CROWDED = "crowded"  # A compute class that as many jobs wait for as there are others in all.
 METRICS = ("train_loss", "validation_loss", "validation_accuracy", "learning_rate", "gradient_norm")
 
 
@@ -60,9 +63,12 @@ def fill(size: Size) -> None:
         _people(size)
         _data(size)
         _jobs(size)
+        _crowd(size)
         _runs(size)
         _what_jobs_left(size)
         _served(size)
+        # Its triggers slept as well; this is how it was filled when they were made.
+        cursor.execute(import_module("billing.migrations.0013_daily_sums_kept").FILL)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
@@ -174,6 +180,30 @@ def _jobs(size: Size) -> None:
         progress="CASE WHEN status = 'succeeded' THEN 1 WHEN status = 'queued' THEN 0 ELSE 0.4 END",
         pause_code="CASE WHEN status = 'paused' THEN 'user' END",
         model_id="CASE WHEN status = 'succeeded' THEN scale_id('model', n) END",
+    )  # fmt: skip
+
+
+def _crowd(size: Size) -> None:
+    """A class of machines of its own with a queue as long as all of the above."""
+    _insert(
+        ComputeClass, "generate_series(1, 1)", code=f"'{CROWDED}'", name="'Crowded'",
+        device="'cpu'", memory_bytes="8000000000",
+    )  # fmt: skip
+    _insert(
+        Rate, "generate_series(1, 1)", sku=f"'{CROWDED}'", nano_per_unit="20000",
+        valid="tstzrange(now() - interval '1 year', NULL)",
+    )  # fmt: skip
+    _insert(
+        TrainingJob, f"generate_series(1, {size.jobs}) n", id="scale_id('waiting', n)",
+        team_id=f"scale_id('team', 1 + n % {size.teams})", compute_class_id=f"'{CROWDED}'",
+        project_id=f"scale_id('project', 2 * (1 + n % {size.teams}))", name="'tickets ' || n",
+        dataset_version_id=f"scale_id('version', 2 * (1 + n % {size.teams}))",
+        task="'text-classification'", base_model="'all-MiniLM-L6-v2'", status="'queued'",
+        launched_by_id=f"(SELECT min(id) FROM accounts_user) + n % {size.teams}",
+        recipe="""'{"task": "text-classification", "text_columns": ["text"], "target_column":
+            "label", "base_model": "all-MiniLM-L6-v2", "hyperparameters": {}}'::jsonb""",
+        created_at="now() - n * interval '3 seconds'", queued_at="now() - n * interval '3 seconds'",
+        priority="n % 7 / 6",
     )  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import Team, User
 from billing import admin_outbox, admin_stripe  # noqa: F401  (They register their pages.)
 from billing.adjusting import adjust
 from billing.admin_deeds import RUN_DEEDS, TEAM_DEEDS, WithDeeds
@@ -21,6 +22,7 @@ from billing.models import (
     MeteredRun,
     Plan,
     Rate,
+    UsageDay,
     UsageEvent,
     UsageSegment,
 )
@@ -118,8 +120,20 @@ class UsageSegmentAdmin(ReadOnly):
 @admin.register(UsageEvent)
 class UsageEventAdmin(ReadOnly):
     list_display = ("source", "kind", "units", "requests", "amount_micro", "occurred_at")
-    search_fields = ("source", "token_prefix")
-    search_help_text = "A source, a token's prefix or a team's slug."
+    search_fields = ("source",)
+    search_help_text = "All of a source, such as deployment:…, or a team's slug."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A source's team is known from the daily sums, and an index begins with the team."""
+        source = search_term.strip()
+        days = UsageDay.objects.filter(source=source).values_list("team", flat=True)
+        if team := days.first() if source else None:
+            return queryset.filter(team=team, source=source), False
+        if source and not Team.objects.filter(slug=source).exists():
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
 
 
 class AdjustmentForm(forms.ModelForm[LedgerEntry]):

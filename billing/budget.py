@@ -19,8 +19,11 @@ def month_start(moment: datetime) -> datetime:
 
 def of(team: Team) -> Budget:
     """The team's budget of this month, created on first use. Not locked."""
-    _ensure(team.pk)
-    budget = Budget.objects.select_related("plan").get(pk=team.pk)
+    row = Budget.objects.select_related("plan").filter(pk=team.pk)
+    budget = row.first()
+    if budget is None:
+        _create(team.pk)
+        budget = row.get()
     if budget.period_start < month_start(now()):  # Rolled over for real at the next spending.
         budget.period_start, budget.spent_micro = month_start(now()), 0
         budget.told_percent = 0
@@ -32,8 +35,11 @@ def lock(team_id: UUID) -> Budget:
 
     Always lock this before any metered run of the team: any other order can deadlock.
     """
-    _ensure(team_id)
-    budget = Budget.objects.select_for_update(of=("self",)).select_related("plan").get(pk=team_id)
+    row = Budget.objects.select_for_update(of=("self",)).select_related("plan").filter(pk=team_id)
+    budget = row.first()
+    if budget is None:
+        _create(team_id)
+        budget = row.get()
     current = month_start(now())
     if budget.period_start < current:
         budget.period_start, budget.spent_micro, budget.told_percent = current, 0, 0
@@ -41,16 +47,12 @@ def lock(team_id: UUID) -> Budget:
     return budget
 
 
-def _ensure(team_id: UUID) -> None:
-    if not Budget.objects.filter(pk=team_id).exists():
-        Budget.objects.bulk_create(
-            [
-                Budget(
-                    team_id=team_id,
-                    plan_id=DEFAULT_PLAN,
-                    cap_micro=settings.DEFAULT_CAP_MICRO,
-                    period_start=month_start(now()),
-                )
-            ],
-            ignore_conflicts=True,  # Another request may have created it this instant.
-        )
+def _create(team_id: UUID) -> None:
+    budget = Budget(
+        team_id=team_id,
+        plan_id=DEFAULT_PLAN,
+        cap_micro=settings.DEFAULT_CAP_MICRO,
+        period_start=month_start(now()),
+    )
+    # Another request may have created it this instant.
+    Budget.objects.bulk_create([budget], ignore_conflicts=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from billing.usage import Cause
 
-MOST_SHOWN = 100
+MOST_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Shown:
 
 
 def shorten(causes: list[Cause]) -> Shown:
-    """Of causes sorted by cost, the first hundred."""
+    """Of causes sorted by cost, the first fifty."""
     rest = causes[MOST_SHOWN:]
     return Shown(
         rows=causes[:MOST_SHOWN],

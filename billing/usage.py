@@ -9,19 +9,23 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, Sum
+from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import Team
 from billing.credit_account import CreditAccount, credit_account
+from billing.day_sums import DaySums, day_sums
 from billing.models import LedgerEntry, MeteredRun, UsageDay
 from billing.months import Month
 from billing.snapshot import snapshot
 
 Kind = LedgerEntry.Kind
+PAGES = {"training-job": "training:job", "deployment": "inference:deployment"}
 CHARGES = (Kind.COMPUTE, Kind.INFERENCE)
 
 
@@ -62,17 +66,23 @@ class Cause(Amount):
     units: int = 0
     requests: int = 0
 
-    @property
+    @cached_property
     def family(self) -> str:
         """ "training-job", "deployment" or whatever the source begins with."""
         return self.source.partition(":")[0]
 
-    @property
+    @cached_property
     def subject_id(self) -> UUID | None:
         try:
             return UUID(self.source.partition(":")[2])
         except ValueError:
             return None
+
+    @cached_property
+    def url(self) -> str:
+        """Of the page of what caused it; "" for what has none."""
+        page = PAGES.get(self.family)
+        return reverse(page, args=[self.subject_id]) if page and self.subject_id else ""
 
     @property
     def label(self) -> str:
@@ -173,7 +183,8 @@ def statement_of(team: Team, month: Month, *, with_attempts: bool = True) -> Sta
     """The month's usage and what is owed for it, as of now; jobs by attempt unless told not to."""
     with snapshot():
         rows = list(_entries(team, month).of_usage())
-        causes = _causes(team, month)
+        sums = day_sums(team, month)
+        causes = _causes(sums)
         others = [_other(row) for row in rows if not _refund_of_cause(row, causes)]
         statement = Statement(
             team=team,
@@ -181,8 +192,8 @@ def statement_of(team: Team, month: Month, *, with_attempts: bool = True) -> Sta
             as_of=now(),
             causes=sorted(causes.values(), key=lambda cause: (-cause.net_micro, cause.source)),
             others=others,
-            days=_days(team, month, rows),
-            tokens=_tokens(team, month),
+            days=_days(month, sums, rows),
+            tokens=_tokens(sums),
             credit=credit_account(team, month),
         )
         if with_attempts:
@@ -219,14 +230,17 @@ def _entries(team: Team, month: Month) -> Any:
     return LedgerEntry.objects.filter(span, ~Q(kind__in=CHARGES), team=team)
 
 
-def _causes(team: Team, month: Month) -> dict[str, Cause]:
-    sums = charges(team, month).values_list("source").order_by()
-    sums = sums.annotate(
-        a=Sum("amount_micro"), ms=Sum("device_ms"), u=Sum("units"), r=Sum("requests")
-    )
+def _causes(sums: DaySums) -> dict[str, Cause]:
     return {
-        source: Cause(micro, 0, source, device_ms=ms, units=units, requests=requests)
-        for source, micro, ms, units, requests in sums
+        source: Cause(
+            used.amount_micro,
+            0,
+            source,
+            device_ms=used.device_ms,
+            units=used.units,
+            requests=used.requests,
+        )
+        for source, used in sums.by_source.items()
     }
 
 
@@ -248,21 +262,20 @@ def _other(row: LedgerEntry) -> OtherLine:
     return OtherLine(row.kind, row.note or row.about, row.amount_micro, row.occurred_at)
 
 
-def _tokens(team: Team, month: Month) -> list[TokenUse]:
-    asked = charges(team, month).filter(Q(units__gt=0) | Q(requests__gt=0))
-    rows = asked.values_list("token_prefix").annotate(
-        u=Sum("units"), r=Sum("requests"), a=Sum("amount_micro")
-    )
-    return [TokenUse(*row) for row in rows.order_by("-a", "token_prefix")]
+def _tokens(sums: DaySums) -> list[TokenUse]:
+    uses = [
+        TokenUse(prefix, used.units, used.requests, used.asked_micro)
+        for prefix, used in sums.by_token.items()
+        if used.units or used.requests
+    ]
+    return sorted(uses, key=lambda use: (-use.amount_micro, use.prefix))
 
 
-def _days(team: Team, month: Month, rows: Iterable[LedgerEntry]) -> list[Day]:
+def _days(month: Month, sums: DaySums, rows: Iterable[LedgerEntry]) -> list[Day]:
     """Every day of the month, also those without usage."""
     totals: dict[date, int] = defaultdict(int)
-    for on, micro in (
-        charges(team, month).values_list("day").annotate(a=Sum("amount_micro")).order_by()
-    ):
-        totals[on] += micro
+    for on, used in sums.by_day.items():
+        totals[on] += used.amount_micro
     for row in rows:
         totals[row.occurred_at.astimezone(UTC).date()] += row.amount_micro
     first, length = month.start.date(), (month.end - month.start).days

@@ -60,7 +60,11 @@ def usage(request: SignedInRequest, slug: str) -> HttpResponse:
 def statement(request: SignedInRequest, slug: str) -> HttpResponse:
     team = find_team(request, slug)
     month = read_month(request.GET.get("month"))
-    context = {"team": team, "statement": statement_of(team, month), "csv_shapes": list(SHAPES)}
+    context = {
+        "team": team,
+        "statement": statement_of(team, month, with_attempts=False),
+        "csv_shapes": list(SHAPES),
+    }
     return render(request, "billing/statement.html", context)
 
 

@@ -27,6 +27,10 @@ app.conf.update(
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
         "tidy": {"task": "training.tasks.tidy", "schedule": 3600.0},
+        "orphans": {
+            "task": "training.tasks.sweep_orphans",
+            "schedule": crontab(hour="3", minute="40"),
+        },
         "holds": {
             "task": "training.tasks.pause_held",
             "schedule": 10.0,

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -97,6 +98,22 @@ def delete(key_prefix: str) -> None:
             default_storage.delete(key)
     with contextlib.suppress(OSError):
         default_storage.delete(prefix)
+
+
+def folders_in(prefix: str) -> list[str]:
+    """The names of the folders directly below a prefix."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return default_storage.listdir(_trimmed(prefix))[0]
+    return []
+
+
+def newest_change(key_prefix: str) -> datetime | None:
+    """When a file of this folder was last written; None for a folder without files."""
+    moments = []
+    for key in _keys_below(_trimmed(key_prefix)):
+        with contextlib.suppress(OSError):  # Deleted meanwhile.
+            moments.append(default_storage.get_modified_time(key))
+    return max(moments, default=None)
 
 
 def _contents_of(key: str) -> dict[str, dict[str, int | str]]:

@@ -1,7 +1,9 @@
 """Operators' view of jobs, machines and models. Jobs change only through their verbs, on record."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,12 +13,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.models import User
+from accounts.models import Team, User
 from training import admin_compute, control  # noqa: F401  (Registers the machines' pages.)
 from training.errors import BadPriority, JobMovedOn
 from training.job_listing import percent_of
 from training.models import Attempt, Checkpoint, TrainedModel, TrainingJob
 from training.models.jobs import HIGHEST_PRIORITY, TEAM_PRIORITIES
+from web.paging import LargeTablePaginator
 
 SHOWN_EVENTS = 100
 
@@ -59,9 +62,11 @@ class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
     )  # fmt: skip
     list_filter = ("status", "compute_class", "failure_code", "task")
     list_select_related = ("team", "compute_class")
-    search_fields = ("id", "name", "team__name", "team__slug")
-    date_hierarchy = "created_at"
+    search_fields = ("name",)
+    search_help_text = "Part of a job's name, a job's id or a team's slug."
+    paginator = LargeTablePaginator
     show_full_result_count = False
+    list_per_page = 50
     readonly_fields = ("latest_events",)
     inlines = (AttemptInline, CheckpointInline)
     action_form = JobActionForm
@@ -76,6 +81,17 @@ class TrainingJobAdmin(ReadOnly, admin.ModelAdmin[TrainingJob]):
         events = job.events.order_by("-id")[:SHOWN_EVENTS]
         lines = ((event.at.strftime("%Y-%m-%d %H:%M:%S"), event.message) for event in events)
         return format_html_join(SafeString("<br>"), "{} {}", lines)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[TrainingJob], search_term: str
+    ) -> tuple[QuerySet[TrainingJob], bool]:
+        """By a team or an id through their indexes; only names are looked through one by one."""
+        team = Team.objects.filter(slug=search_term.strip()).first()
+        if team is not None:
+            return queryset.filter(team=team), False
+        with suppress(ValueError):
+            return queryset.filter(pk=UUID(search_term.strip())), False
+        return super().get_search_results(request, queryset, search_term)
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Looking is for all staff; acting needs Django's change permission on jobs."""

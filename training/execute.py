@@ -19,7 +19,7 @@ from engine.artifact import read_manifest
 from engine.events import Event
 from engine.spec import parse_spec
 from projects import storage
-from training import attempts, leaving, limits, retention, schedule
+from training import attempts, leaving, limits, orphans, retention, schedule
 from training.engine_process import EXIT_STOPPED, STOP_GRACE_SECONDS, EngineProcess
 from training.errors import AttemptEnded, JobMovedOn
 from training.failures import is_storage_full
@@ -255,7 +255,7 @@ class _Supervisor:
             manifest=manifest.model_dump(mode="json"),
             artifact_bytes=sum(f.stat().st_size for f in artifact.rglob("*") if f.is_file()),
         )
-        model.artifact_key = f"artifacts/{model.pk}"
+        model.artifact_key = orphans.key_of(model.pk)
         return model
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F, QuerySet
 
@@ -40,6 +41,12 @@ def for_pages(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
 def sorted_by(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJob]:
     _, order = SORTS.get(sort, SORTS["new"])
     return jobs.order_by(*order)
+
+
+def keys_in_order(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJob, UUID]:
+    """What a paginator turns the pages of: all else is read for the shown page alone."""
+    ordered = sorted_by(with_costs(jobs) if sort == "cost" else jobs, sort)
+    return ordered.values_list("pk", flat=True)
 
 
 def rows_of(jobs: Iterable[TrainingJob]) -> list[JobRow]:

@@ -15,7 +15,7 @@ from accounts.access import find_team, require
 from accounts.models import Team, User
 from projects.models import Project
 from training import again, control
-from training.job_listing import SORTS, for_pages, rows_of, sorted_by
+from training.job_listing import SORTS, for_pages, keys_in_order, rows_of, sorted_by
 from training.job_reading import configuration, history_of, log_of, status_of, verbs_for
 from training.models import TrainingJob
 from training.series import loss_series
@@ -34,11 +34,12 @@ def jobs(request: HttpRequest, slug: str) -> HttpResponse:
     """All of a team's jobs, newest first unless sorted otherwise."""
     team = find_team(request, slug)
     sort = request.GET.get("sort", "new")
-    found = sorted_by(for_pages(TrainingJob.objects.filter(team=team)), sort)
-    page = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
+    found = TrainingJob.objects.filter(team=team)
+    page = Paginator(keys_in_order(found, sort), PAGE_ROWS).get_page(request.GET.get("page"))
+    shown = sorted_by(for_pages(found.filter(pk__in=list(page))), sort)
     sorts = [(key, words) for key, (words, _) in SORTS.items()]
     context = {"team": team, "page": page, "sort": sort, "sorts": sorts}
-    return render(request, "training/jobs.html", {**context, "jobs": rows_of(page)})
+    return render(request, "training/jobs.html", {**context, "jobs": rows_of(shown)})
 
 
 @login_required

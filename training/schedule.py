@@ -48,33 +48,38 @@ def claim(compute_class: str, worker: str) -> Attempt | None:
 def _locked_if_waiting(job_id: UUID) -> TrainingJob | None:
     waiting = TrainingJob.objects.filter(pk=job_id, status=Status.QUEUED, team__frozen_at=None)
     locked = waiting.select_for_update(skip_locked=True, of=("self",))
-    return locked.select_related("team", "compute_class").first()
+    return locked.select_related("team", "compute_class", "launched_by").first()
 
 
 def _begin(job: TrainingJob, worker: str) -> Attempt | None:
     """Start an attempt on a locked, queued job; None when its team may not run another now."""
     budget = budgets.lock(job.team_id)  # From here on, claims of one team go one by one.
-    running = TrainingJob.objects.filter(team=job.team_id, status=Status.RUNNING).count()
+    running, attempts, out_of_memory = turns.past_of(job)
     if running >= budget.plan.concurrency:
         return None
     if starting.obstacle(budget, job.compute_class_id, job.compute_class.devices):
         return None
     try:
         run = metering.open_run(
-            job.team, job.source, job.compute_class_id, job.compute_class.devices
+            job.team,
+            job.source,
+            job.compute_class_id,
+            job.compute_class.devices,
+            budget=budget,
         )
     except CapReached:
         job.pause(PAUSED_AT_CAP, code=PauseCode.SPEND_CAP)
         return None
     job.start()
-    checkpoint = latest_checkpoint(job)
+    may_go_on = attempts or job.start_from_id
+    checkpoint = latest_checkpoint(job) if may_go_on else None
     attempt = Attempt.objects.create(
         job=job,
-        number=job.attempts.count() + 1,
+        number=attempts + 1,
         worker=worker,
         run=run,
         resumed_from_step=checkpoint.step if checkpoint else None,
-        halved_batches=job.attempts.filter(end_reason="out of memory").count(),
+        halved_batches=out_of_memory,
     )
     resumed = f", resuming from step {checkpoint.step:,}" if checkpoint else ""
     job.say(f"Running on {worker}, attempt {attempt.number}{resumed}")

@@ -4,15 +4,38 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, TypedDict
 
+from django.db import connection
 from django.db.models import Count, F, QuerySet, Window
 from django.db.models.functions import Mod, RowNumber
 
-from training.models import MetricPoint, TrainingJob
+from training.models import Attempt, MetricPoint, TrainingJob
 
 MOST_POINTS = 1000  # Per series; a chart is narrower than that.
 SPARKLINE_POINTS = 60
 LOSSES = ("train_loss", "validation_loss")
 Points = list[tuple[int, float]]
+
+# From name to name and from attempt to attempt through the index, since DISTINCT ON would read
+# every one of a hundred thousand points.
+_LATEST = f"""
+WITH RECURSIVE names AS (
+    SELECT min(name) AS name FROM {MetricPoint._meta.db_table} WHERE job_id = %(job)s
+    UNION ALL
+    SELECT (SELECT min(name) FROM {MetricPoint._meta.db_table}
+            WHERE job_id = %(job)s AND name > names.name)
+    FROM names WHERE names.name IS NOT NULL
+)
+SELECT DISTINCT ON (names.name) names.name, latest.value
+FROM names
+JOIN {Attempt._meta.db_table} attempt ON attempt.job_id = %(job)s
+CROSS JOIN LATERAL (
+    SELECT value FROM {MetricPoint._meta.db_table} point
+    WHERE point.job_id = %(job)s AND point.attempt_number = attempt.number
+        AND point.name = names.name
+    ORDER BY step DESC LIMIT 1
+) latest
+ORDER BY names.name, attempt.number DESC
+"""
 
 
 class Series(TypedDict):
@@ -41,8 +64,9 @@ def loss_series(job: TrainingJob) -> list[Series]:
 
 def latest_values(job: TrainingJob) -> dict[str, float]:
     """The newest value of each metric."""
-    newest = job.metrics.order_by("name", "-attempt_number", "-step").distinct("name")
-    return dict(newest.values_list("name", "value"))
+    with connection.cursor() as cursor:
+        cursor.execute(_LATEST, {"job": job.pk})
+        return dict(cursor.fetchall())
 
 
 def sparklines(jobs: Iterable[TrainingJob]) -> dict[TrainingJob, str]:

@@ -52,3 +52,11 @@ def tidy() -> None:
     from training import watchdog
 
     watchdog.tidy()
+
+
+@shared_task
+def sweep_orphans() -> None:
+    """Delete stored models that no row names."""
+    from training import orphans
+
+    orphans.sweep()

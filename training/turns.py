@@ -12,32 +12,35 @@ from django.db import connection
 from accounts.models import Team
 from billing import budget as budgets
 from billing.models import Budget, Plan
-from training.models import Status, TrainingJob
+from training.models import Attempt, Status, TrainingJob
 from training.models.jobs import TEAM_PRIORITIES
 
+_JOBS = TrainingJob._meta.db_table
 # In SQL, because the ORM can neither join these sums nor keep the window out of the lock. Written
-# so that one index scan yields each team's queue in order: 10,000 waiting jobs take milliseconds.
+# so that one look into the queue's index yields what a team may start: the cost grows with the
+# number of teams, not with the length of the queue.
 _LINE = f"""
-WITH running AS (
-    SELECT team_id, count(*) AS jobs
-    FROM {TrainingJob._meta.db_table} WHERE status = '{Status.RUNNING}' GROUP BY team_id
-), waiting AS (
-    SELECT id, team_id, queued_at, greatest(priority, {TEAM_PRIORITIES[1]}) AS urgency,
-        row_number() OVER (
-            PARTITION BY team_id ORDER BY priority DESC, queued_at, id
-        ) - 1 AS place
-    FROM {TrainingJob._meta.db_table}
-    WHERE status = '{Status.QUEUED}' AND compute_class_id = %(compute_class)s
-        AND NOT id = ANY(%(passed_over)s)
-), line AS (
-    SELECT waiting.id, waiting.urgency, waiting.queued_at,
-        waiting.place + coalesce(running.jobs, 0) AS turn
-    FROM waiting
-    JOIN {Team._meta.db_table} team ON team.id = waiting.team_id AND team.frozen_at IS NULL
-    LEFT JOIN running ON running.team_id = waiting.team_id
-    LEFT JOIN {Budget._meta.db_table} budget ON budget.team_id = waiting.team_id
+WITH running AS MATERIALIZED (
+    SELECT team_id, count(*) AS jobs FROM {_JOBS} WHERE status = '{Status.RUNNING}'
+    GROUP BY team_id
+), open AS MATERIALIZED (
+    SELECT team.id AS team_id, coalesce(running.jobs, 0) AS running,
+        plan.concurrency - coalesce(running.jobs, 0) AS seats
+    FROM {Team._meta.db_table} team
+    LEFT JOIN running ON running.team_id = team.id
+    LEFT JOIN {Budget._meta.db_table} budget ON budget.team_id = team.id
     JOIN {Plan._meta.db_table} plan ON plan.code = coalesce(budget.plan_id, %(default_plan)s)
-    WHERE waiting.place + coalesce(running.jobs, 0) < plan.concurrency
+    WHERE team.frozen_at IS NULL AND plan.concurrency > coalesce(running.jobs, 0)
+), line AS (
+    SELECT waiting.id, waiting.urgency, waiting.queued_at, open.running + waiting.place AS turn
+    FROM open CROSS JOIN LATERAL (
+        SELECT id, queued_at, greatest(priority, {TEAM_PRIORITIES[1]}) AS urgency,
+            row_number() OVER (ORDER BY priority DESC, queued_at, id) - 1 AS place
+        FROM {_JOBS}
+        WHERE status = '{Status.QUEUED}' AND compute_class_id = %(compute_class)s
+            AND team_id = open.team_id AND NOT id = ANY(%(passed_over)s)
+        ORDER BY priority DESC, queued_at, id LIMIT least(open.seats, %(most)s)
+    ) waiting
 )
 """
 _ORDER = "urgency DESC, turn, queued_at, id"
@@ -48,12 +51,18 @@ SELECT (SELECT count(*) FROM line WHERE
     < (-mine.urgency, mine.turn, mine.queued_at, mine.id))
 FROM line mine WHERE mine.id = %(job)s
 """
+_PAST = f"""
+SELECT
+    (SELECT count(*) FROM {_JOBS} WHERE team_id = %(team)s AND status = '{Status.RUNNING}'),
+    count(*), count(*) FILTER (WHERE end_reason = 'out of memory')
+FROM {Attempt._meta.db_table} WHERE job_id = %(job)s
+"""
 
 
 def first_in_line(compute_class: str, passed_over: list[UUID], most: int = 8) -> list[UUID]:
     """The jobs that would be claimed next, in order, without those passed over."""
     with connection.cursor() as cursor:
-        cursor.execute(_FIRST, _facts(compute_class, passed_over) | {"most": most})
+        cursor.execute(_FIRST, _facts(compute_class, passed_over, most))
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -65,8 +74,17 @@ def jobs_before(job: TrainingJob) -> int | None:
     return row[0] if row else None
 
 
-def _facts(compute_class: str, passed_over: list[UUID]) -> dict[str, Any]:
+def past_of(job: TrainingJob) -> tuple[int, int, int]:
+    """Running jobs of its team, attempts at the job, and how many of those ran out of memory."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAST, {"team": job.team_id, "job": job.pk})
+        running, attempts, out_of_memory = cursor.fetchone()
+    return running, attempts, out_of_memory
+
+
+def _facts(compute_class: str, passed_over: list[UUID], most: int | None = None) -> dict[str, Any]:
     return {
+        "most": most,
         "compute_class": compute_class,
         "passed_over": passed_over,
         "default_plan": budgets.DEFAULT_PLAN,

@@ -104,9 +104,17 @@ def listing(
     rows = rows.order_by(order, "-pk" if order.startswith("-") else "pk")
     if after := request.query_params.get("after"):
         rows = _after(rows, after, field, descending=order.startswith("-"))
-    page = list(rows[: limit + 1])
-    data = [answer(row) for row in page[:limit]]
-    return Response({"object": "list", "data": data, "has_more": len(page) > limit})
+    # Keys first, so that what rows are joined to and annotated with is read for this page alone.
+    keys = list(rows.values_list("pk", flat=True)[: limit + 1])
+    page = in_bulk_order(rows, keys[:limit])
+    data = [answer(row) for row in page]
+    return Response({"object": "list", "data": data, "has_more": len(keys) > limit})
+
+
+def in_bulk_order(rows: QuerySet[Any], keys: list[Any]) -> list[Any]:
+    """The rows of these keys in the order of the keys, from one query."""
+    found = {row.pk: row for row in rows.filter(pk__in=keys).order_by()}
+    return [found[key] for key in keys if key in found]
 
 
 def _limit_of(request: Request) -> int:

@@ -171,6 +171,9 @@ class TrainingJob(models.Model):
             models.Index(
                 name="training_job_running", fields=["team"], condition=Q(status="running")
             ),
+            models.Index(  # All teams' jobs, as operators list them.
+                name="training_job_newest", fields=["-created_at"]
+            ),
             models.Index(  # What retention looks for.
                 name="training_job_finished", fields=["finished_at"]
             ),
@@ -194,7 +197,9 @@ class TrainingJob(models.Model):
         return self.status not in UNFINISHED
 
     def start(self) -> None:
-        self._move(Status.RUNNING, "Started", started_at=self.started_at or now())
+        """The row is locked and was read under that lock."""
+        started_at = self.started_at or now()
+        self._move(Status.RUNNING, "Started", is_fresh=True, started_at=started_at)
 
     def succeed(self, model: "TrainedModel") -> None:
         self._move(
@@ -265,19 +270,27 @@ class TrainingJob(models.Model):
         *,
         only_from: Status | None = None,
         event: str = "",
+        is_fresh: bool = False,
         **facts: Any,
     ) -> None:
-        """One guarded UPDATE with its event, so that of several actors exactly one wins."""
+        """One guarded UPDATE with its event, so that of several actors exactly one wins.
+
+        `is_fresh`: nobody can have changed the row since it was read; it is not read again.
+        """
         allowed_from = [status for status, targets in NEXT.items() if to in targets]
         if only_from is not None:
             allowed_from = [status for status in allowed_from if status == only_from]
-        with transaction.atomic():
+        changes = {"status": to, "pause_code": None} | facts
+        with transaction.atomic(savepoint=False):
             updated = TrainingJob.objects.filter(pk=self.pk, status__in=allowed_from).update(
-                **{"status": to, "pause_code": None} | facts
+                **changes
             )
             if updated:
                 code = facts.get("failure_code") or facts.get("pause_code")
                 self.announce(to, message, event, **({"code": str(code)} if code else {}))
+        if updated and is_fresh:
+            vars(self).update(changes)
+            return
         self.refresh_from_db()
         if not updated:
             raise JobMovedOn

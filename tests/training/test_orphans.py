@@ -1,0 +1,86 @@
+"""What a killed trainer left in storage is deleted; nothing that a row names ever is."""
+
+import os
+import time
+import uuid
+
+import pytest
+from django.core.files.storage import default_storage
+
+from projects import storage
+from training import orphans
+from training.models import TrainedModel
+
+TWO_DAYS = 2 * 86_400
+
+
+def stored(folder, pk=None, *, age_seconds=TWO_DAYS, is_complete=True):
+    """The id of a model whose files are in storage, written so long ago."""
+    pk = pk or uuid.uuid4()
+    folder.mkdir(exist_ok=True)
+    (folder / "weights.bin").write_bytes(b"weights")
+    (folder / "manifest.json").write_text("{}")
+    storage.put_folder(orphans.key_of(pk), folder)
+    if not is_complete:
+        default_storage.delete(f"{orphans.key_of(pk)}/manifest.json")
+    written_at = time.time() - age_seconds
+    for name in default_storage.listdir(orphans.key_of(pk))[1]:
+        os.utime(default_storage.path(f"{orphans.key_of(pk)}/{name}"), (written_at, written_at))
+    return pk
+
+
+def is_stored(pk):
+    return storage.exists(f"{orphans.key_of(pk)}/weights.bin")
+
+
+@pytest.fixture
+def model(job, tmp_path):
+    pk = stored(tmp_path / "named")
+    return TrainedModel.objects.create(
+        pk=pk,
+        team=job.team,
+        project=job.project,
+        dataset_version=job.dataset_version,
+        name=job.name,
+        task=job.task,
+        base_model=job.base_model,
+        artifact_key=orphans.key_of(pk),
+    )
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_day_old_folder_that_no_row_names_is_deleted(is_complete, model, tmp_path):
+    orphan = stored(tmp_path / "orphan", is_complete=is_complete)
+    assert orphans.sweep() == 1
+    assert not is_stored(orphan)
+    assert is_stored(model.pk)
+    assert orphans.sweep() == 0
+
+
+def test_a_fresh_folder_is_left_alone_for_its_trainer_may_be_about_to_finish(db, tmp_path):
+    fresh = stored(tmp_path / "fresh", age_seconds=60)
+    assert orphans.sweep() == 0
+    assert is_stored(fresh)
+
+
+def test_a_folder_is_kept_whose_row_appeared_after_the_list_was_read(model, monkeypatch):
+    """The second look: the row is committed between reading all ids and deleting."""
+    monkeypatch.setattr(storage, "folders_in", lambda prefix: [str(model.pk)], raising=True)
+    rows = TrainedModel.objects.filter(pk=model.pk)
+    kept = rows.values().get()
+    rows.delete()
+
+    def commit_meanwhile(key):
+        TrainedModel.objects.create(**kept)
+        return changed_at(key)
+
+    changed_at = storage.newest_change
+    monkeypatch.setattr(storage, "newest_change", commit_meanwhile)
+    assert orphans.sweep() == 0
+    assert is_stored(model.pk)
+
+
+def test_what_is_not_named_like_a_model_is_not_ours_to_delete(db, tmp_path):
+    stored(tmp_path / "other", "notes")
+    assert orphans.sweep() == 0
+    assert is_stored("notes")

@@ -1,0 +1,45 @@
+"""Stored models that no row names: a trainer killed between storing and finishing leaves one."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.utils.timezone import now
+
+from projects import storage
+from training.models import TrainedModel
+
+logger = logging.getLogger(__name__)
+
+MODELS = "artifacts"
+LEFT_ALONE = timedelta(days=1)  # Storing and finishing take minutes, however large the model.
+
+
+def key_of(model_id: UUID) -> str:
+    """Where a model's files lie in storage."""
+    return f"{MODELS}/{model_id}"
+
+
+def sweep() -> int:
+    """Delete what nobody names and nobody has written to for a day. Returns how many."""
+    known = {str(pk) for pk in TrainedModel.objects.values_list("pk", flat=True)}
+    unknown = [name for name in storage.folders_in(MODELS) if name not in known]
+    return sum(_delete_if_orphaned(name) for name in unknown if _is_id(name))
+
+
+def _delete_if_orphaned(name: str) -> bool:
+    changed_at = storage.newest_change(f"{MODELS}/{name}")
+    if changed_at is None or changed_at > now() - LEFT_ALONE:
+        return False
+    if TrainedModel.objects.filter(pk=name).exists():  # It was finished since the list was read.
+        return False
+    storage.delete(f"{MODELS}/{name}")
+    logger.warning("Deleted the stored model %s, which no row names", name)
+    return True
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
