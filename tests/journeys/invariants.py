@@ -8,6 +8,8 @@ from typing import Any
 
 import psycopg
 
+from tests.journeys import books
+
 USAGE = "('compute', 'inference', 'refund')"
 FINAL = "('succeeded', 'failed', 'cancelled')"
 
@@ -99,7 +101,10 @@ NEXT = {
 
 def broken(database: psycopg.Connection[Any]) -> dict[str, list[Any]]:
     """The claims that do not hold, each with the rows that break it."""
-    rows = {claim: database.execute(query).fetchall() for claim, query in CLAIMS.items()}
+    rows = {
+        claim: database.execute(query).fetchall()
+        for claim, query in (CLAIMS | books.CLAIMS).items()
+    }
     rows["the history tells every change of status"] = _untold(database)
     return {claim: found for claim, found in rows.items() if found}
 
