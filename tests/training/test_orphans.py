@@ -14,6 +14,14 @@ from training.models import TrainedModel
 TWO_DAYS = 2 * 86_400
 
 
+@pytest.fixture(autouse=True)
+def own_storage(settings, tmp_path):
+    """A sweep sees everything that is stored: here, only what the test stored."""
+    local = settings.STORAGES["default"]
+    options = local["OPTIONS"] | {"location": str(tmp_path / "storage")}
+    settings.STORAGES = settings.STORAGES | {"default": local | {"OPTIONS": options}}
+
+
 def stored(folder, pk=None, *, age_seconds=TWO_DAYS, is_complete=True):
     """The id of a model whose files are in storage, written so long ago."""
     pk = pk or uuid.uuid4()
