@@ -5,17 +5,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0003_webhook_attempts'),
-        ('projects', '0001_initial'),
-        ('training', '0004_analyses'),
+        ("accounts", "0003_webhook_attempts"),
+        ("projects", "0001_initial"),
+        ("training", "0005_trials"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='trainingjob',
-            index=models.Index(fields=['-created_at'], name='training_job_newest'),
+            model_name="trainingjob",
+            index=models.Index(fields=["-created_at"], name="training_job_newest"),
         ),
     ]
