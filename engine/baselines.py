@@ -39,8 +39,11 @@ def fit_probe(
     labels: Ints,
     label_count: int,
     class_weight: str | None = None,
+    strength: float | None = None,
 ) -> Probe:
-    model = _logistic(class_weight).set_params(C=_strength(embeddings, labels, class_weight))
+    """`strength` is how far the weights may go; None chooses it."""
+    chosen = strength or _strength(embeddings, labels, class_weight)
+    model = _logistic(class_weight).set_params(C=chosen)
     model.fit(embeddings, labels)
     weights = np.zeros((label_count, embeddings.shape[1]), dtype=np.float32)
     # A label the sample does not have loses, yet fine-tuning can still learn it from here.

@@ -10,7 +10,7 @@ from projects.reading.encodings import CHOICES as ENCODINGS
 from projects.reading.sniffing import ACCEPTED
 
 AUTOMATIC = ("", "Detect automatically")
-ACCEPTED_SUFFIXES = ".csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.xlsx"
+ACCEPTED_SUFFIXES = ".csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.xlsx,.zip"
 
 
 class ProjectForm(forms.Form):

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from projects import storage
+from projects import pictures, storage
 from projects.models import DatasetVersion
 from projects.reading.column_types import literal, quoted
 from projects.reading.tables import connect
@@ -19,11 +19,14 @@ SHOWN_CHARS = 2_000
 
 def rows(
     version: DatasetVersion, text_columns: list[str], target_column: str | None, limit: int = 5
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """The first final training rows: {"text", "target"}, text columns joined as in training.
 
-    Rows without text or target are skipped, as in training. Unknown columns give no rows.
+    Rows without text or target are skipped, as in training. Unknown columns give no rows. Of
+    pictures it is one of each label, with their row numbers as "row".
     """
+    if pictures.picture_column(version) in text_columns:
+        return pictures.gallery(version, target_column, limit)
     known = {column["name"] for column in version.columns}
     wanted = [*text_columns, *([target_column] if target_column else [])]
     if not text_columns or not known.issuperset(wanted):
@@ -51,8 +54,8 @@ def cells(version: DatasetVersion, columns: list[str], limit: int) -> list[tuple
 
 
 def sample(version: DatasetVersion, limit: int = 10) -> list[list[str | None]]:
-    """The first rows as text, in the order of `version.columns`."""
-    if not version.columns:
+    """The first rows as text, in the order of `version.columns`; none of pictures."""
+    if not version.columns or pictures.picture_column(version):
         return []
     names = ", ".join(f"{quoted(column['name'])}::VARCHAR" for column in version.columns[:50])
     with _open(version) as (connection, table):

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from projects import picture_profile
 from projects.reading import personal_data
 from projects.reading.column_types import literal, quoted
 from projects.suggesting import suggest
@@ -32,6 +33,8 @@ def profile_table(
     """The whole profile of a Parquet file; `columns` are {"name", "type"} in their order."""
     table = f"read_parquet({literal(str(data))})"
     rows = int(_one(connection, f"SELECT count(*) FROM {table}")[0])
+    if any(column["type"] == "image" for column in columns):
+        return _with_pictures(connection, table, columns, rows)
     profile: dict[str, Any] = {
         "rows": rows,
         "columns": [_column(connection, table, column, rows) for column in columns],
@@ -47,6 +50,28 @@ def profile_table(
     )
     profile["personal_data"] = personal_data.find(connection, table, columns)
     profile["warnings"] = _warnings(profile)
+    return profile
+
+
+def _with_pictures(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[dict[str, Any]], rows: int
+) -> dict[str, Any]:
+    """The same of a table with a column of pictures; file names are not searched for secrets."""
+    plain = [column for column in columns if column["type"] != "image"]
+    seen = picture_profile.look_at(connection, table, columns)
+    facts = {column["name"]: _column(connection, table, column, rows) for column in plain}
+    profile: dict[str, Any] = {
+        "rows": rows,
+        "columns": [facts.get(column["name"], seen.column) for column in columns],
+        "duplicates": seen.duplicates,
+        "label_noise_candidates": seen.torn_labels,
+        "personal_data": [],
+        "pictures": seen.facts,
+    }
+    suggested = profile["suggested"] = suggest(columns, profile)
+    target = suggested["target_column"]
+    profile["class_balance"] = _balance(connection, table, target) if target else []
+    profile["warnings"] = [*seen.warnings, *_warnings(profile)]
     return profile
 
 
@@ -199,8 +224,9 @@ def _row_warnings(profile: dict[str, Any]) -> list[dict[str, str]]:
         found.append(_warning(_repeats(duplicates), advice))
     if profile["label_noise_candidates"]:
         count = len(profile["label_noise_candidates"])
-        advice = "Decide on one label for each; the texts are listed below."
-        found.append(_warning(f"{count} texts come with more than one label.", advice))
+        what = "pictures" if "pictures" in profile else "texts"
+        advice = f"Decide on one label for each; the {what} are listed below."
+        found.append(_warning(f"{count} {what} come with more than one label.", advice))
     return found
 
 

@@ -40,6 +40,9 @@ def suggest(columns: list[dict[str, Any]], profile: dict[str, Any]) -> dict[str,
     rows = int(profile.get("rows") or 0)
     facts = {column["name"]: column for column in profile.get("columns", [])}
     known = [column | facts.get(column["name"], {}) for column in columns]
+    picture = next((c for c in known if c["type"] == "image"), None)
+    if picture:
+        return _about_pictures(picture, known, rows)
     chat = next((c for c in known if c["type"] == "json" and c["name"].lower() in CHATS), None)
     if chat:
         why = "The column holds chat messages, so a model can learn to give the answers."
@@ -54,6 +57,24 @@ def suggest(columns: list[dict[str, Any]], profile: dict[str, Any]) -> dict[str,
     if texts and target:
         return _about_texts(texts, target, rows)
     return pair or _table_task(known, target, texts)
+
+
+def _about_pictures(
+    picture: dict[str, Any], known: list[dict[str, Any]], rows: int
+) -> dict[str, Any]:
+    """Columns as the import of an archive names them."""
+    names = {column["name"]: column for column in known}
+    label, split = names.get("label"), names.get("split")
+    why = "The column holds pictures. Choose what they should be told apart by."
+    if label:
+        why = f"Each of {rows:,} pictures has one of {label.get('unique', 0):,} labels."
+        if split:
+            why += " The split comes from the archive."
+    found = _answer("image-classification", [], label["name"] if label else None, why)
+    return found | {
+        "image_column": picture["name"],
+        "split_column": split["name"] if split and not split.get("missing") else None,
+    }
 
 
 def _about_texts(texts: list[str], target: dict[str, Any], rows: int) -> dict[str, Any]:

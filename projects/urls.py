@@ -20,5 +20,6 @@ urlpatterns = [
     path("datasets/<uuid:dataset_id>/live/", views_datasets.dataset_live, name="dataset-live"),
     path("datasets/<uuid:dataset_id>/import-again/", views_datasets.reimport, name="import-again"),
     path("datasets/<uuid:dataset_id>/mask/", views_datasets.mask, name="mask"),
+    path("datasets/<uuid:dataset_id>/pictures/<int:row>/", views_datasets.picture, name="picture"),
     path("datasets/<uuid:dataset_id>/rejects.csv", views_datasets.rejects, name="rejects"),
 ]

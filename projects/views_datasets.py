@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.access import can, require
 from accounts.models import User
-from projects import preview, storage
+from projects import pictures, preview, storage
 from projects.errors import DatasetNotReady
 from projects.forms import DialectForm, UploadForm
 from projects.importing import channel_of
@@ -93,6 +93,19 @@ def rejects(request: HttpRequest, dataset_id: UUID) -> HttpResponseBase:
     return rejects_file(version)
 
 
+@login_required
+@require_GET
+def picture(request: HttpRequest, dataset_id: UUID, row: int) -> HttpResponse:
+    """A thumbnail of one row's picture. Versions never change, so browsers may keep it."""
+    content = pictures.thumbnail(_version_shown(request, dataset_id), row)
+    if content is None:
+        raise Http404
+    answer = HttpResponse(content, content_type="image/jpeg")
+    answer["Cache-Control"] = "private, max-age=604800, immutable"
+    answer["Content-Disposition"] = f'inline; filename="picture-{row}.jpg"'
+    return answer
+
+
 def rejects_file(version: DatasetVersion) -> FileResponse:
     """The refused rows as a CSV download. Raises Http404 when there is none."""
     if not version.rejects_key or not storage.exists(version.rejects_key):
@@ -148,6 +161,7 @@ def _dataset_context(request: HttpRequest, dataset_id: UUID) -> dict[str, Any]:
         "profile": version.profile,
         "suggested": suggested,
         "sample": preview.sample(version) if is_ready else [],
+        "gallery": _gallery(version, suggested) if is_ready else [],
         "training_rows": _training_rows(version, suggested) if is_ready else [],
         "masked_columns": version.overrides.get("mask", []),
         "personal_columns": sorted(
@@ -156,7 +170,13 @@ def _dataset_context(request: HttpRequest, dataset_id: UUID) -> dict[str, Any]:
     }
 
 
-def _training_rows(version: DatasetVersion, suggested: dict[str, Any]) -> list[dict[str, str]]:
+def _gallery(version: DatasetVersion, suggested: dict[str, Any]) -> list[dict[str, Any]]:
+    if pictures.picture_column(version) is None:
+        return []
+    return pictures.gallery(version, suggested.get("target_column"))
+
+
+def _training_rows(version: DatasetVersion, suggested: dict[str, Any]) -> list[dict[str, Any]]:
     return preview.rows(version, suggested.get("text_columns", []), suggested.get("target_column"))
 
 

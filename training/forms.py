@@ -102,9 +102,8 @@ class LaunchForm(forms.Form):
         asked = data.get("task")
         self.chosen_task: str = asked if asked in TASKS else suggested_task(version)
         self.roles = SPECS[self.chosen_task].roles
-        names = [str(column["name"]) for column in version.columns]
         for role in self.roles:
-            self.fields[role.field] = _column_field(role, names)
+            self.fields[role.field] = _column_field(role, _fitting_columns(role, version))
         self._choices("task", [(task, task_words(task).capitalize()) for task in TASKS])
         self.fields["task"].required = False
         self._choices("base_model", base_model_choices(self.chosen_task))
@@ -202,6 +201,15 @@ def _search_fields(search: dict[str, Any]) -> dict[str, list[str]]:
     if "seconds" in search:
         fields["minutes"] = [f"{search['seconds'] / 60:.4g}"]
     return fields
+
+
+def _fitting_columns(role: ColumnRole, version: DatasetVersion) -> list[str]:
+    """Those of a type the role asks for; pictures are offered to roles that ask for them alone."""
+    return [
+        str(column["name"])
+        for column in version.columns
+        if (column["type"] in role.types if role.types else column["type"] != "image")
+    ]
 
 
 def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:

@@ -50,7 +50,7 @@ def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 def rows_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     """Five final training rows under the columns chosen."""
     version = _version(request, dataset_id)
-    context = _final_rows(LaunchForm(version, request.GET))
+    context = _final_rows(LaunchForm(version, request.GET)) | {"version": version}
     return render(request, "training/_preview.html", context)
 
 

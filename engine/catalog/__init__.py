@@ -4,7 +4,7 @@ One module of entries for each task family; adding a base model is adding an ent
 `engine.loading`; this list is imported by web processes and stays free of torch.
 """
 
-from engine.catalog import generation, tabular, text
+from engine.catalog import generation, image, tabular, text
 from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
 from engine.errors import EngineError
 
@@ -17,7 +17,8 @@ class UnknownBaseModel(EngineError):
 
 
 CATALOG: dict[str, BaseModelEntry] = {
-    entry.id: entry for entry in (*text.ENTRIES, *tabular.ENTRIES, *generation.ENTRIES)
+    entry.id: entry
+    for entry in (*text.ENTRIES, *tabular.ENTRIES, *image.ENTRIES, *generation.ENTRIES)
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.estimate import generation, tabular, text
+from engine.estimate import generation, image, tabular, text
 from engine.estimate.facts import ComputeDevice, DataFacts, Workload
 from engine.spec import TrainingSpec
 
@@ -21,6 +21,7 @@ WORKLOADS: dict[str, Callable[[Any, DataFacts, ComputeDevice], Workload]] = {
     "text-regression": text.workload,
     "tabular-classification": tabular.workload,
     "tabular-regression": tabular.workload,
+    "image-classification": image.workload,
     "text-generation": generation.workload,
 }
 

@@ -19,6 +19,7 @@ SERVED: dict[str, tuple[str, str]] = {
     "text-regression": ("engine.serving.text", "open_model"),
     "tabular-classification": ("engine.serving.tabular", "TabularModel"),
     "tabular-regression": ("engine.serving.tabular", "TabularModel"),
+    "image-classification": ("engine.serving.images", "ImageClassifier"),
     "text-generation": ("engine.serving.generation", "GenerationModel"),
 }
 

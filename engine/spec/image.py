@@ -1,6 +1,6 @@
 """Image classification: one picture in, one label out."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,13 +10,43 @@ from engine.spec.shared import (
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
+    SplitSpec,
     refuse_shared_columns,
 )
 
+# A small dataset needs as many steps as a large one, from pictures turned another way each time.
+AUTOMATIC_STEPS = 300
+AUTOMATIC_EPOCHS = (5, 60)
+
 
 class ImageHyperparameters(LoopHyperparameters):
-    """How to train on pictures."""
+    """How to train on pictures. The defaults are meant to win without tuning."""
 
+    method: Literal["auto", "full", "head"] = Field(
+        default="auto",
+        title="Method",
+        description=(
+            "full: every weight of the network learns. head: a linear layer on frozen features,"
+            " those of the base model or, from scratch, outlines and colours; ten times quicker."
+            " auto does both and keeps the one, or the mean of both, that validation rows prefer."
+        ),
+    )
+    image_size: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        title="Picture size",
+        description="Pixels each way that the model sees. 0 takes what suits the base model.",
+        json_schema_extra={"automatic": 0},
+    )
+    augmentation: Literal["none", "light", "strong"] = Field(
+        default="strong",
+        title="Augmentation",
+        description=(
+            "Training pictures are mirrored, cut and coloured otherwise in every epoch. light"
+            " leaves colours alone; none suits pictures where left and right matter."
+        ),
+    )
     batch_rows: int = Field(
         default=32,
         ge=1,
@@ -24,6 +54,51 @@ class ImageHyperparameters(LoopHyperparameters):
         title="Pictures per batch",
         description="Less needs less memory.",
     )
+    dropout: float = Field(
+        default=0.1,
+        ge=0,
+        lt=0.9,
+        title="Dropout",
+        description="Share of the last layer's signals silenced at random while training.",
+    )
+    label_smoothing: float = Field(
+        default=0.05,
+        ge=0,
+        lt=0.5,
+        title="Label smoothing",
+        description="Share of belief spread over the other labels; helps when labels are noisy.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none",
+        title="Class weights",
+        description="balanced: rare labels count as much in all as common ones.",
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="cosine",
+        title="Schedule",
+        description="How the rate falls after the warm-up: to zero, or not at all.",
+    )
+    early_stopping_patience: int = Field(
+        default=15,
+        ge=0,
+        le=1000,
+        title="Patience",
+        description="Stop after this many epochs without a better validation score. 0: never.",
+    )
+
+    def planned_epochs(self, train_rows: int) -> int:
+        """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""
+        if self.epochs:
+            return self.epochs
+        fewest, most = AUTOMATIC_EPOCHS
+        wanted = -(-AUTOMATIC_STEPS * self.batch_rows // max(1, train_rows))
+        return min(most, max(fewest, wanted))
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> Self:
+        if 0 < self.image_size < 32 or self.image_size % 8:
+            raise ValueError("image_size must be 0, or at least 32 and a multiple of 8.")
+        return self
 
 
 class ImageSpec(JobSpec):
@@ -37,15 +112,38 @@ class ImageSpec(JobSpec):
             types=("image",),
         ),
         TARGET_COLUMN,
+        ColumnRole(
+            field="split_column",
+            title="Split",
+            help="Says train, validation or test for each picture. None chosen: rows are drawn.",
+            required=False,
+            is_about=True,
+        ),
         FAIRNESS_COLUMNS,
     )
 
     task: Literal["image-classification"]
     image_column: str = Field(min_length=1)
     target_column: str = Field(min_length=1)
+    split_column: str | None = None
+    base_model: str = Field(default="small-resnet", description="An id of engine.catalog.")
+    # More than texts get: the choice between models rests on these rows.
+    split: SplitSpec = SplitSpec(validation_fraction=0.15, test_fraction=0.15)
     hyperparameters: ImageHyperparameters = ImageHyperparameters()
+
+    @property
+    def division(self) -> SplitSpec:
+        """How rows are divided, with the split column where one is named."""
+        return self.split.model_copy(update={"column": self.split.column or self.split_column})
+
+    @classmethod
+    def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:
+        found = super().from_suggestion(suggested)
+        return {name: value for name, value in found.items() if value}
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> Self:
         refuse_shared_columns([self.image_column], self.target_column, "picture")
+        if self.split_column in (self.image_column, self.target_column):
+            raise ValueError("The split column cannot also be the picture or the label.")
         return self

@@ -23,6 +23,7 @@ MODULES: dict[str, str] = {
     "text-regression": "engine.tasks.text",
     "tabular-classification": "engine.tasks.tabular",
     "tabular-regression": "engine.tasks.tabular",
+    "image-classification": "engine.tasks.image_classification",
     "text-generation": "engine.tasks.text_generation",
 }
 

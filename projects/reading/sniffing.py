@@ -6,10 +6,11 @@ from pathlib import Path
 
 from projects.reading.outcome import Unreadable
 
-ACCEPTED = "CSV, TSV, JSON Lines, JSON, Parquet or Excel (.xlsx)"
+ACCEPTED = "CSV, TSV, JSON Lines, JSON, Parquet, Excel (.xlsx) or a zip of pictures"
 SNIFFED_BYTES = 64 * 1024
 SMALL_BYTES = 512  # A file this small may hold odd characters in earnest.
 CONTROLS = (*range(9), *range(14, 27), *range(28, 32))  # None that text is written with.
+PICTURE = "one picture. Zip many of them, in one folder for each label"
 # What is refused by its first bytes, and as what it is named in the refusal.
 REFUSED = [
     (b"\x1f\x8b", "a gzip archive. Unpack it and upload the file inside"),
@@ -21,16 +22,16 @@ REFUSED = [
     (b"%PDF", "a PDF, which holds pages, not rows. Export its table as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Office file. Save it as .xlsx or CSV"),
     (b"SQLite format 3", "a SQLite database. Export the table as CSV"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"GIF8", "a picture"),
+    (b"\x89PNG", PICTURE),
+    (b"\xff\xd8\xff", PICTURE),
+    (b"GIF8", PICTURE),
     (b"\x7fELF", "a program"),
     (b"MZ\x90", "a program"),
 ]
 
 
 def kind_of(path: Path, filename: str) -> str:
-    """One of delimited, jsonl, json, parquet, excel. Raises Unreadable for anything else."""
+    """One of delimited, jsonl, json, parquet, excel, pictures; else raises Unreadable."""
     with open(path, "rb") as file:
         start = file.read(SNIFFED_BYTES)
     if not start:
@@ -51,13 +52,7 @@ def _kind_of_zip(path: Path) -> str:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         names = set()
-    if any(name.startswith("xl/") for name in names):
-        return "excel"
-    raise Unreadable(
-        "unsupported_format",
-        "This is a zip archive, which cannot be imported yet. Upload a file inside it:"
-        f" {ACCEPTED}.",
-    )
+    return "excel" if any(name.startswith("xl/") for name in names) else "pictures"
 
 
 def _kind_of_text(start: bytes, filename: str) -> str:

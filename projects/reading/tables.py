@@ -17,6 +17,7 @@ from projects.reading.json_rows import open_json
 from projects.reading.limits import MOST_COLUMNS, MOST_ROWS
 from projects.reading.naming import usable_names
 from projects.reading.outcome import Issues, Reject, RejectFile, Source, Unreadable
+from projects.reading.pictures import read_archive
 from projects.reading.sniffing import kind_of
 from projects.reading.spreadsheet import open_spreadsheet
 
@@ -59,6 +60,8 @@ def connect(scratch: Path, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
 def make_table(upload: Path, filename: str, folder: Path, overrides: dict[str, Any]) -> Table:
     """Read the upload into `folder`. Raises Unreadable when no table can be made of it."""
     kind = kind_of(upload, filename)
+    if kind == "pictures":
+        return _from_archive(upload, folder)
     with connect(folder) as connection:
         if kind == "parquet":
             return _from_parquet(connection, upload, folder, overrides)
@@ -202,6 +205,13 @@ def _from_parquet(
     return _table(folder, rows, 0, columns, {"format": "parquet"}, Issues())
 
 
+def _from_archive(upload: Path, folder: Path) -> Table:
+    issues = Issues()
+    rows, rejected, columns, dialect = read_archive(upload, folder, issues)
+    _tell_about([], issues, rows, rejected)
+    return _table(folder, rows, rejected, columns, dialect, issues)
+
+
 def _parquet_columns(described: list[tuple[Any, ...]]) -> list[Column]:
     if len(described) > MOST_COLUMNS:
         raise Unreadable("too_many_columns", f"At most {MOST_COLUMNS:,} columns are read.")
@@ -241,7 +251,9 @@ def _tell_about(columns: list[Column], issues: Issues, rows: int, rejected: int)
         issues.add(
             "mostly_rejected",
             f"More rows were rejected ({rejected:,}) than read ({rows:,}). Check the separator and"
-            " the header below.",
+            " the header below."
+            if columns
+            else f"More pictures were rejected ({rejected:,}) than read ({rows:,}).",
         )
 
 

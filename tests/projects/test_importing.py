@@ -120,7 +120,7 @@ def test_a_child_that_dies_fails_the_import_and_nothing_else(bring_in, monkeypat
     [
         (b"a,b\n", "x.csv", "no_rows"),
         (b"\n\n", "x.csv", "empty_file"),
-        (b"PK\x03\x04", "x.zip", "unsupported_format"),
+        (b"PK\x03\x04", "x.zip", "bad_archive"),
         (b"%PDF-1.4", "x.pdf", "unsupported_format"),
         (b"[1, 2", "x.json", "bad_json"),
     ],

@@ -28,6 +28,7 @@ def urls(project, dataset):
         ("post", f"/datasets/{dataset.pk}/import-again/"),
         ("post", f"/datasets/{dataset.pk}/mask/"),
         ("get", f"/datasets/{dataset.pk}/rejects.csv"),
+        ("get", f"/datasets/{dataset.pk}/pictures/0/"),
     ]
 
 

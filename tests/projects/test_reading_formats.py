@@ -113,7 +113,7 @@ def test_a_damaged_workbook_is_refused(read, tmp_path):
     ],
 )
 def test_what_is_no_table_is_refused_by_name(read, start):
-    with pytest.raises(Unreadable, match="Lathe reads|inside it"):
+    with pytest.raises(Unreadable, match="Lathe reads|damaged"):
         read(start + bytes(range(256)) * 20, "x.csv")
 
 

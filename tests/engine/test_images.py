@@ -1,0 +1,294 @@
+"""Learning from pictures: preprocessing, augmentation, whole jobs, exports and hub models."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from engine import artifact, catalog, serving
+from engine.errors import BadTrainingData, BrokenExport, StopRequested
+from engine.events import CheckpointSaved, Data, Reporter, parse_line
+from engine.images import augmenting, exporting
+from engine.images.features import OutlinesAndColours
+from engine.images.preprocessing import Preprocessing, as_input
+from engine.job import train
+from engine.spec import parse_spec
+from engine.stopping import StopSignal
+from tests.pictures import coloured, encoded, photos
+
+QUICK = {"epochs": 2, "batch_rows": 8, "image_size": 32}
+
+
+def write(tmp_path, *, name="job", splits=True, each=12, **changes):
+    made = photos(each)
+    columns = {
+        "image": list(made.values()),
+        "label": [label for label, _ in made],
+        "file": [f"{label}/{number}.png" for label, number in made],
+    }
+    if splits:
+        parts = ["train"] * (each - 6) + ["validation"] * 3 + ["test"] * 3
+        columns["split"] = [parts[number] for _, number in made]
+    data = tmp_path / f"{name}.parquet"
+    pq.write_table(pa.table(columns), data, row_group_size=8)
+    spec = {
+        "task": "image-classification",
+        "data": data,
+        "image_column": "image",
+        "target_column": "label",
+        "split_column": "split" if splits else None,
+        "output": tmp_path / name / "artifact",
+        "work": tmp_path / name / "work",
+        "threads": 1,
+        "hyperparameters": QUICK,
+    }
+    return parse_spec(spec | changes)
+
+
+def run(spec, listen=None, stop=None):
+    events = []
+
+    def note(line):
+        event = parse_line(line)
+        events.append(event)
+        if listen:
+            listen(event)
+
+    result = train(spec, Reporter(note), stop or StopSignal())
+    return result, events
+
+
+def report_of(spec):
+    return json.loads((spec.output / "report.json").read_text())
+
+
+def test_a_job_learns_exports_and_reports_on_the_given_split(tmp_path):
+    spec = write(tmp_path)
+    result, events = run(spec)
+    told = next(event for event in events if isinstance(event, Data))
+    assert (told.train_rows, told.validation_rows, told.test_rows) == (18, 9, 9)
+    manifest, report = artifact.verify(spec.output), report_of(spec)
+    assert manifest.inputs.kind == "image"
+    assert manifest.inputs.image_size == (32, 32)
+    assert result.metrics["accuracy"] > 0.8
+    assert {"majority", "linear"} <= {one["id"] for one in report["baselines"]}
+    assert manifest.parity["model.onnx"]["accepted"]
+    assert report["robustness"]["changes"]
+    assert report["data"]["picture_size"] == "32 × 32 pixels"
+
+
+def test_what_is_served_is_what_was_tested_and_loads_no_torch(tmp_path):
+    spec = write(tmp_path, hyperparameters=QUICK | {"method": "head"})
+    run(spec)
+    model = serving.load(spec.output)
+    made = photos(2)
+    answers = model.answer(list(made.values()))
+    assert [one["label"] for one in answers] == [label for label, _ in made]
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(BadTrainingData, match="Picture 2 cannot be looked at"):
+        model.answer([made["red", 0], b"nonsense"])
+    assert "model.int8.onnx" not in artifact.read_manifest(spec.output).files
+
+
+def test_a_stopped_job_resumes_to_the_very_same_weights(tmp_path):
+    hyperparameters = QUICK | {"epochs": 3, "method": "full", "early_stopping_patience": 0}
+    whole = write(tmp_path, name="whole", hyperparameters=hyperparameters)
+    run(whole)
+    stop, saved = StopSignal(), []
+
+    def stop_in_the_second_epoch(event):
+        if isinstance(event, CheckpointSaved):
+            saved.append(Path(event.path))
+            if event.step == 4:
+                stop.requested = True
+
+    halted = write(
+        tmp_path, name="halted", hyperparameters=hyperparameters, checkpoint_seconds=1e-6
+    )
+    with pytest.raises(StopRequested):
+        run(halted, stop_in_the_second_epoch, stop)
+    run(halted.model_copy(update={"resume_from": saved[-1]}))
+    weights = [(one.output / "network.safetensors").read_bytes() for one in (whole, halted)]
+    assert weights[0] == weights[1]
+
+
+def test_a_broken_export_is_refused(tmp_path, monkeypatch):
+    write_onnx = exporting.write_onnx
+
+    def write_wrongly(network, shape, path, **names):
+        write_onnx(network, shape, path, **names)
+        model = onnx.load(str(path))
+        large = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+        large.raw_data = bytes(len(large.raw_data))
+        onnx.save(model, str(path))
+
+    monkeypatch.setattr(exporting, "write_onnx", write_wrongly)
+    with pytest.raises(BrokenExport, match="does not compute"):
+        run(write(tmp_path))
+
+
+@pytest.mark.parametrize("method", ["auto", "head"])
+def test_a_hub_model_is_loaded_from_the_models_folder(tmp_path, monkeypatch, method):
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(
+        image_size=32,
+        patch_size=8,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_labels=7,
+    )
+    folder = tmp_path / "models" / "google" / "vit-base-patch16-224"
+    torch.manual_seed(0)
+    ViTForImageClassification(config).save_pretrained(folder)
+    processor = {"size": {"height": 32, "width": 32}, "image_mean": [0.4] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    monkeypatch.setenv("LATHE_MODELS_DIR", str(tmp_path / "models"))
+    spec = write(
+        tmp_path,
+        base_model="vit-base-patch16-224",
+        hyperparameters={"epochs": 1, "batch_rows": 8, "method": method},
+    )
+    run(spec)
+    manifest = artifact.verify(spec.output)
+    assert manifest.inputs.preprocessing["mean"] == [0.4, 0.4, 0.4]
+    assert manifest.training["method"] in ("network", "head")
+    assert manifest.parity["model.onnx"]["accepted"]
+
+
+def test_a_resnet_of_the_hub_loses_its_head_alone():
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    from engine.images.network import HubBackbone
+
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3
+    )
+    backbone = HubBackbone(ResNetForImageClassification(config)).eval()
+    assert backbone.width == 16
+    assert backbone(torch.zeros(2, 3, 32, 32)).shape == (2, 16)
+
+
+def test_the_small_vit_learns_with_no_download(tmp_path):
+    dials = QUICK | {"epochs": 1, "method": "full", "gradient_checkpointing": True}
+    spec = write(tmp_path, base_model="small-vit", hyperparameters=dials)
+    run(spec)
+    assert artifact.verify(spec.output).parity["model.onnx"]["accepted"]
+
+
+def test_rows_are_drawn_where_no_split_is_given(tmp_path):
+    spec = write(tmp_path, splits=False, hyperparameters=QUICK | {"method": "head"})
+    _, events = run(spec)
+    told = next(event for event in events if isinstance(event, Data))
+    assert told.test_rows >= 4
+    assert told.train_rows + told.validation_rows + told.test_rows == 36
+
+
+def test_augmentation_follows_from_seed_epoch_and_row_alone():
+    rows = np.arange(6)
+    one = augmenting.draw(rows, seed=1, epoch=2, kind="strong")
+    again = augmenting.draw(rows[3:], seed=1, epoch=2, kind="strong")
+    other = augmenting.draw(rows, seed=1, epoch=3, kind="strong")
+    assert np.array_equal(one.maps[3:], again.maps)
+    assert not np.array_equal(one.maps, other.maps)
+    pixels = torch.rand(6, 3, 32, 32)
+    seen = augmenting.apply(pixels, one)
+    assert seen.shape == pixels.shape
+    assert 0 <= float(seen.min()) <= float(seen.max()) <= 1
+    light = augmenting.draw(rows, seed=1, epoch=2, kind="light")
+    assert np.all(light.colours == 1)
+
+
+def test_outlines_do_not_know_brightness_but_directions():
+    describe = OutlinesAndColours(64).outlines
+    across = np.zeros((64, 64, 3), dtype=np.uint8)
+    across[::8] = 200
+    down = across.transpose(1, 0, 2)
+    with torch.inference_mode():
+        one, other, dim = (
+            describe(torch.from_numpy(as_input(np.stack([each]))))
+            for each in (across, down, across // 2)
+        )
+    assert torch.dist(one, other) > 5 * torch.dist(one, dim)
+
+
+def test_cropping_takes_the_middle_and_rotation_is_honoured():
+    wide = np.zeros((40, 120, 3), dtype=np.uint8)
+    wide[:, 40:80] = 255
+    look = Preprocessing(fit="crop", side=32, resize=32)
+    assert look.pixels(encoded(wide)).mean() > 240
+    turned = Image.fromarray(wide)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    sink = io.BytesIO()
+    turned.save(sink, "PNG", exif=exif)
+    upright = Preprocessing(side=40).pixels(sink.getvalue())
+    assert upright[20].min() > 240
+    assert upright[2].max() < 20
+
+
+def test_unreadable_pictures_are_skipped_and_counted(tmp_path):
+    spec = write(tmp_path, hyperparameters=QUICK | {"method": "head"})
+    table = pq.read_table(spec.data).to_pydict()
+    table["image"][0], table["label"][1] = b"broken", None
+    pq.write_table(pa.table(table), spec.data)
+    _, events = run(spec)
+    told = next(event for event in events if isinstance(event, Data))
+    assert told.train_rows == 16
+    assert "1 rows have no readable picture: skipped." in told.warnings
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"image_column": "file"}, "holds no pictures"),
+        ({"image_column": "absent"}, "no column 'absent'"),
+        ({"target_column": "file"}, "different labels"),
+    ],
+)
+def test_useless_data_is_refused_with_a_sentence(tmp_path, change, said):
+    with pytest.raises(BadTrainingData, match=said):
+        run(write(tmp_path, **change))
+
+
+def test_a_picture_size_that_no_network_takes_is_refused_by_name():
+    with pytest.raises(ValueError, match="image_size"):
+        parse_spec(
+            {
+                "task": "image-classification",
+                "image_column": "a",
+                "target_column": "b",
+                "data": "d",
+                "output": "o",
+                "work": "w",
+                "hyperparameters": {"image_size": 37},
+            }
+        )
+
+
+def test_the_small_networks_are_as_large_as_the_catalog_says():
+    from engine.images.loading import BaseImageModel
+
+    for name in ("small-resnet", "small-vit"):
+        entry = catalog.find(name)
+        backbone = BaseImageModel(entry, 0, lambda: None).backbone()
+        count = sum(one.numel() for one in backbone.parameters())
+        assert count == pytest.approx(entry.parameters, rel=0.05)
+
+
+def test_mirror_images_are_asked_too(tmp_path):
+    spec = write(tmp_path, hyperparameters=QUICK | {"method": "head"})
+    run(spec)
+    model = serving.load(spec.output)
+    pixels = coloured("red", 5)
+    one, mirrored = model.answer([encoded(pixels), encoded(pixels[:, ::-1].copy())])
+    assert one["probability"] == pytest.approx(mirrored["probability"], abs=1e-3)
