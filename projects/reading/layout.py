@@ -123,10 +123,9 @@ def _cell(cells: list[str], place: int | None) -> str:
 def _by_table(found: Layout, table: _Table, entries: Sequence[Entry]) -> None:
     by_path = {"/".join(entry.parts): entry for entry in entries}
     by_name: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_name.setdefault(entry.parts[-1], []).append(entry)
+    for one in entries:
+        by_name.setdefault(one.parts[-1], []).append(one)
     taken: set[int] = set()
-    entry: Entry | None
     for line, file, label, split in table.rows:
         path = "/".join(
             part for part in file.replace("\\", "/").split("/") if part not in ("", ".")
