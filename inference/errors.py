@@ -25,7 +25,7 @@ class AlreadyRetired(UserError):
 
 class CannotServe(UserError):
     code, status = "cannot_serve", 400
-    sentence = "This model cannot be served: only text classifiers can, for now."
+    sentence = "This model cannot be served by this version."
 
 
 class ModelsUnreachable(UserError):

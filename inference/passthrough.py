@@ -22,7 +22,13 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-PATHS = ("/v1/classify", "/v1/models", "/v1/info")
+PATHS = (
+    "/v1/classify",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/models",
+    "/v1/info",
+)
 ANSWER_SECONDS = 120.0
 # Of one connection only (RFC 9110, 7.6.1); and what must not come from outside.
 DROPPED = {

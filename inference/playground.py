@@ -13,6 +13,7 @@ from inference.models import Deployment
 
 SECONDS = 20.0  # Covers a model that must be fetched and loaded first.
 MOST_CHARACTERS = 10_000
+WRITTEN_TOKENS = 200  # Of a language model's answer: the page waits for all of it.
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,19 @@ class Answer:
     milliseconds: float
     tokens: int
     request_id: str
+    text: str | None = None  # Of a language model.
 
 
 def ask(deployment: Deployment, person: User, row: str | dict[str, Any]) -> Answer:
     """Raises BadQuestion with the models process's own sentence, or ModelsUnreachable."""
+    writes = deployment.model.task == "text-generation"
+    path, body = (
+        ("/v1/chat/completions", _chat(row)) if writes else ("/v1/classify", {"input": row})
+    )
     try:
         answer = httpx.post(
-            f"{settings.MODELS_URL}/v1/classify",
-            json={"model": deployment.name, "input": row},
+            f"{settings.MODELS_URL}{path}",
+            json={"model": deployment.name, **body},
             headers={passes.HEADER: passes.issue(deployment.team_id, person.pk)},
             timeout=SECONDS,
         )
@@ -42,6 +48,8 @@ def ask(deployment: Deployment, person: User, row: str | dict[str, Any]) -> Answ
         raise ModelsUnreachable from error
     if answer.status_code != 200:
         raise BadQuestion(content["error"]["message"])
+    if writes:
+        return _written(row, content, answer.elapsed.total_seconds() * 1000)
     item = content["data"][0]
     return Answer(
         row=row,
@@ -51,4 +59,22 @@ def ask(deployment: Deployment, person: User, row: str | dict[str, Any]) -> Answ
         milliseconds=answer.elapsed.total_seconds() * 1000,
         tokens=content["usage"]["prompt_tokens"],
         request_id=content["id"],
+    )
+
+
+def _chat(row: str | dict[str, Any]) -> dict[str, Any]:
+    messages = [{"role": "user", "content": row}]
+    return {"messages": messages, "max_tokens": WRITTEN_TOKENS, "temperature": 0}
+
+
+def _written(row: str | dict[str, Any], content: dict[str, Any], milliseconds: float) -> Answer:
+    return Answer(
+        row=row,
+        label="",
+        value=None,
+        scores=[],
+        milliseconds=milliseconds,
+        tokens=content["usage"]["total_tokens"],
+        request_id=content["id"],
+        text=content["choices"][0]["message"]["content"],
     )

@@ -24,6 +24,12 @@ class Snippet:
 def snippets_for(deployment: Deployment, text: str = EXAMPLE) -> list[Snippet]:
     """curl, the official openai client, plain Python, and Hugging Face's body."""
     url, name = f"{settings.PUBLIC_URL}/v1", deployment.name
+    if deployment.model.task == "text-generation":
+        chat = {"model": name, "messages": [{"role": "user", "content": text}]}
+        return [
+            Snippet("openai", "openai client", _openai_chat(url, name, text)),
+            Snippet("curl", "curl", _curl(url, chat, "/chat/completions")),
+        ]
     example = example_row(deployment, text)
     hugging_face = {"model": name, "inputs": example}
     return [
@@ -34,10 +40,10 @@ def snippets_for(deployment: Deployment, text: str = EXAMPLE) -> list[Snippet]:
     ]
 
 
-def _curl(url: str, body: dict[str, Any]) -> str:
+def _curl(url: str, body: dict[str, Any], path: str = "/classify") -> str:
     quoted = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
     return (
-        f"curl {url}/classify \\\n"
+        f"curl {url}{path} \\\n"
         '  -H "Authorization: Bearer $LATHE_API_TOKEN" \\\n'
         '  -H "Content-Type: application/json" \\\n'
         f"  -d '{quoted}'"
@@ -68,6 +74,21 @@ def _openai(url: str, name: str, example: Any) -> str:
         f'    body={{"model": "{name}", "input": {_literal(example)}}},\n'
         ")\n"
         'print(answer["data"][0])'
+    )
+
+
+def _openai_chat(url: str, name: str, text: str) -> str:
+    return (
+        "import os\n"
+        "from openai import OpenAI\n\n"
+        f'client = OpenAI(base_url="{url}", api_key=os.environ["LATHE_API_TOKEN"])\n'
+        "stream = client.chat.completions.create(\n"
+        f'    model="{name}",\n'
+        f'    messages=[{{"role": "user", "content": {_literal(text)}}}],\n'
+        "    stream=True,\n"
+        ")\n"
+        "for chunk in stream:\n"
+        '    print(chunk.choices[0].delta.content or "", end="")'
     )
 
 

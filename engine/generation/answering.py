@@ -32,7 +32,6 @@ class Answerer:
 
         Raises BadTrainingData for a row that is no chat or leaves no room for an answer.
         """
-        prompts = [self.encode(row) for row in rows]
         return [
             {
                 "text": one.text,
@@ -40,10 +39,10 @@ class Answerer:
                 "prompt_tokens": one.prompt_tokens,
                 "completion_tokens": one.tokens,
             }
-            for one in self.complete_all(prompts, sampling)
+            for one in self.complete_all(self.encode(rows), sampling)
         ]
 
-    def encode(self, row: Chat | str) -> list[int]:
+    def tokens_of(self, row: Chat | str) -> list[int]:
         """A prompt's tokens; a plain text is a chat of one user message.
 
         Raises BadTrainingData.
@@ -57,12 +56,22 @@ class Answerer:
     def stream(self, row: Chat | str, sampling: Sampling = GREEDY) -> Iterator[Piece]:
         """The answer as it is made; the last piece says why it ended. What is wrong with the
         request is raised at once, not at the first piece."""
-        prompt = self.encode(row)
+        return self.write(self.tokens_of(row), sampling)
+
+    def write(self, prompt: list[int], sampling: Sampling) -> Iterator[Piece]:
+        """The same for a prompt given as tokens."""
         return self._pieces(prompt, sampling, self.room_for(len(prompt), sampling))
+
+    def encode(self, rows: Sequence[Chat | str]) -> list[list[int]]:
+        """The tokens of every prompt. Raises BadTrainingData."""
+        return [self.tokens_of(row) for row in rows]
+
+    def token_counts(self, encoded: Sequence[list[int]]) -> list[int]:
+        return [len(prompt) for prompt in encoded]
 
     def complete(self, row: Chat | str, sampling: Sampling = GREEDY) -> Completion:
         """The whole answer, drawn as `stream` draws it."""
-        return self.complete_all([self.encode(row)], sampling)[0]
+        return self.complete_all([self.tokens_of(row)], sampling)[0]
 
     def room_for(self, prompt_tokens: int, sampling: Sampling) -> int:
         """How many tokens the answer may have. Raises BadTrainingData when that is none."""

@@ -15,6 +15,7 @@ class GenerationModel(Answerer):
 
     def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
         self.manifest = manifest or read_manifest(folder)
+        self.labels = self.manifest.labels  # None: it writes.
         torch.set_num_threads(threads)
         try:
             network = loading.load_network(Path(folder), "sdpa")

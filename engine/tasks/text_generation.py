@@ -196,7 +196,7 @@ def _answers(prepared: Prepared, model: Answerer, chosen: list[int]) -> Generati
     most = prepared.spec.hyperparameters.generated_tokens
     chats = [prepared.chats.chats[row] for row in chosen]
     room = max(1, model.context - most)
-    prompts = [model.encode(prompt_of(chat))[-room:] for chat in chats]
+    prompts = [model.tokens_of(prompt_of(chat))[-room:] for chat in chats]
     said = model.complete_all(prompts, Sampling(max_tokens=most))
     device = str(next(model.network.parameters()).device)
     losses, tokens = np.zeros(len(chosen)), np.zeros(len(chosen), dtype=np.int64)

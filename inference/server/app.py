@@ -29,6 +29,8 @@ from inference.server.refusals import (
     too_many_requests,
 )
 from inference.server.shelf import LoadedModel, Shelf
+from inference.server.writing import TASK as WRITING_TASK
+from inference.server.writing import Writing
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ Route = Callable[[Exchange], Awaitable[None]]
 
 INLINE_CHARACTERS = 4_000  # Longer requests are tokenised in a thread, not in the event loop.
 DRAIN_SECONDS = 20
+WRITING = ("/v1/chat/completions", "/v1/completions")
 
 
 class ModelsApp:
@@ -51,6 +54,7 @@ class ModelsApp:
             settings.INFERENCE_REQUESTS_PER_SECOND, settings.INFERENCE_REQUESTS_PER_SECOND * 2
         )
         self.gauges = Gauges()
+        self.writing = Writing(self)
         self.in_flight = 0
         self._flushing: asyncio.Task[None] | None = None
 
@@ -73,6 +77,7 @@ class ModelsApp:
         await self.meter.flush()
         await self.directory.close()
         self.batcher.close()
+        self.writing.writers.close()
         self.shelf.close()
         await self.threads.close()
 
@@ -103,6 +108,8 @@ class ModelsApp:
     def _route(self, exchange: Exchange) -> Route:
         routes: dict[str, tuple[str, Route]] = {
             "/v1/classify": ("POST", self._classify),
+            "/v1/chat/completions": ("POST", self.writing.chat),
+            "/v1/completions": ("POST", self.writing.completion),
             "/v1/models": ("GET", self._models),
             "/v1/models/{model}": ("GET", self._one_model),
             "/v1/info": ("GET", self._info),
@@ -124,15 +131,17 @@ class ModelsApp:
         return route
 
     async def _classify(self, exchange: Exchange) -> None:
-        caller = await self._caller(exchange)
+        caller = await self.caller(exchange)
         body = await exchange.body(settings.MODELS_MAX_BODY_BYTES)
         question = wire.read_question(body, exchange.query("model"))
         target = await self.directory.target(caller.team_id, question.model)
+        if target.task == WRITING_TASK:
+            raise bad_request(f"{target.name} writes: ask it at /v1/chat/completions.", "model")
         try:
             await self._answer_question(exchange, caller, target, question)
         except Exception as error:
             status = error.status if isinstance(error, Refusal) else 500
-            self._log(exchange, caller, target, status=status, texts=question.texts)
+            self.log(exchange, caller, target, status=status, texts=question.texts)
             raise
 
     async def _answer_question(
@@ -155,7 +164,7 @@ class ModelsApp:
         said = [
             ", ".join(wire.chosen_labels(answered, row)) for row in answered.scores[:5].tolist()
         ]
-        self._log(
+        self.log(
             exchange, caller, target, status=200, texts=question.texts, tokens=tokens, answers=said
         )
         await exchange.answer(content)
@@ -178,7 +187,7 @@ class ModelsApp:
         scores = wire.scores_of(question, target, np.stack(outputs))
         return wire.Answered(question, served.labels, scores, target), sum(tokens)
 
-    def _log(
+    def log(
         self, exchange: Exchange, caller: Caller, target: Target, *, status: int, **facts: Any
     ) -> None:
         if not self.meter.wants_log(target):
@@ -194,17 +203,17 @@ class ModelsApp:
         self.meter.log(target, entry)
 
     async def _models(self, exchange: Exchange) -> None:
-        caller = await self._caller(exchange)
+        caller = await self.caller(exchange)
         found = await self.directory.deployments(caller.team_id)
         await exchange.answer({"object": "list", "data": [_model_object(one) for one in found]})
 
     async def _one_model(self, exchange: Exchange) -> None:
-        caller = await self._caller(exchange)
+        caller = await self.caller(exchange)
         name = unquote(exchange.path.removeprefix("/v1/models/"))
         await exchange.answer(_model_object(await self.directory.target(caller.team_id, name)))
 
     async def _info(self, exchange: Exchange) -> None:
-        caller = await self._caller(exchange)
+        caller = await self.caller(exchange)
         name = exchange.query("model")
         if not name:
             raise bad_request("Say which model: /v1/info?model=NAME.", "model")
@@ -247,7 +256,7 @@ class ModelsApp:
         )
         await exchange.send(text.encode(), content_type="text/plain; version=0.0.4")
 
-    async def _caller(self, exchange: Exchange) -> Caller:
+    async def caller(self, exchange: Exchange) -> Caller:
         """Who asks, with every right to. Raises Refusal (401, 403, 429)."""
         caller = await self.directory.caller(
             exchange.header("authorization"), exchange.header(passes.HEADER)
@@ -292,7 +301,7 @@ def _model_object(target: Target) -> dict[str, Any]:
 
 def route_name(path: str) -> str:
     """The path for metrics: bounded, whatever callers send."""
-    known = {"/v1/classify", "/v1/models", "/v1/info", "/healthz", "/metrics"}
+    known = {"/v1/classify", *WRITING, "/v1/models", "/v1/info", "/healthz", "/metrics"}
     if path.startswith("/v1/models/"):
         return "/v1/models/{model}"
     return path if path in known else "other"

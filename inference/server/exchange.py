@@ -74,6 +74,24 @@ class Exchange:
         self.answer_headers |= refusal.headers
         await self.send(refusal.body(), refusal.status)
 
+    async def begin_events(self) -> None:
+        """Start an answer of server-sent events."""
+        self.status = 200
+        headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+            "x-request-id": self.id,
+            "x-content-type-options": "nosniff",
+            **self.answer_headers,
+        }
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": 200, "headers": pairs})
+
+    async def event(self, data: str, *, is_last: bool = False) -> None:
+        body = f"data: {data}\n\n".encode()
+        await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
     async def send(
         self, body: bytes, status: int = 200, content_type: str = "application/json"
     ) -> None:

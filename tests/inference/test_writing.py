@@ -1,0 +1,156 @@
+"""/v1/chat/completions and /v1/completions, asked by the official openai client."""
+
+import openai
+import pytest
+from django.db.models import Sum
+
+from billing.models import UsageEvent
+from engine.artifact import Inputs, Manifest, Serving, Target, building_folder, publish
+from inference import deploy
+from inference.models import RequestLog
+from inference.snippets import snippets_for
+from projects import storage
+from training.models import TrainedModel
+
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+HELLO = [{"role": "user", "content": "Hello there"}]
+
+
+def write_artifact(folder):
+    """A language model of random weights with a tokenizer of bytes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from engine.generation.loading import new_tokenizer
+
+    building = building_folder(folder)
+    tokenizer = new_tokenizer(["Hello there"], 300)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=128,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(building)
+    tokenizer.save_pretrained(building)
+    manifest = Manifest(
+        task="text-generation",
+        base_model="tiny",
+        inputs=Inputs(kind="chat", columns=["messages"], max_length=128),
+        target=Target(kind="text"),
+        serving=Serving(file="model.safetensors", format="transformers"),
+    )
+    publish(building, folder, manifest)
+    return folder
+
+
+@pytest.fixture
+def writer(dataset_version, tmp_path, alice):
+    project = dataset_version.dataset.project
+    model = TrainedModel(
+        team=project.team,
+        project=project,
+        dataset_version=dataset_version,
+        name="Writer",
+        task="text-generation",
+        base_model="tiny",
+        labels=[],
+    )
+    model.artifact_key = f"artifacts/{model.pk}"
+    storage.put_folder(model.artifact_key, write_artifact(tmp_path / str(model.pk)))
+    model.save()
+    return deploy.deploy(model, "writer", alice)
+
+
+def asking(client, token):
+    return openai.AsyncOpenAI(
+        base_url="http://models/v1", api_key=token.secret, http_client=client, max_retries=0
+    )
+
+
+def test_a_chat_is_answered_whole_and_streamed_with_the_same_text(writer, token, with_models):
+    async def talk(client, app):
+        chats = asking(client, token).chat.completions
+        facts = {"model": "writer", "messages": HELLO, "max_tokens": 8, "seed": 5}
+        whole = await chats.create(**facts)
+        assert whole.id.startswith("chatcmpl-")
+        (choice,) = whole.choices
+        assert (whole.object, choice.message.role) == ("chat.completion", "assistant")
+        assert choice.finish_reason in ("stop", "length")
+        assert whole.usage.completion_tokens <= 8
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        chunks = [chunk async for chunk in await chats.create(**facts, **options)]
+        text = "".join(c.choices[0].delta.content or "" for c in chunks[:-1])
+        assert text == choice.message.content
+        assert chunks[0].choices[0].delta.role == "assistant"
+        assert chunks[-2].choices[0].finish_reason == choice.finish_reason
+        assert chunks[-1].usage == whole.usage
+        assert len({chunk.id for chunk in chunks}) == 1
+
+    with_models(talk, token)
+    used = UsageEvent.objects.aggregate(Sum("units"))["units__sum"]
+    assert used > 0
+    assert RequestLog.objects.filter(deployment=writer, status=200).count() == 2
+
+
+def test_a_prompt_is_completed_in_the_older_shape(writer, token, with_models):
+    async def talk(client, app):
+        asked = asking(client, token).completions
+        facts = {"model": "writer", "prompt": "Hello", "max_tokens": 4, "temperature": 0}
+        whole = await asked.create(**facts)
+        assert whole.object == "text_completion"
+        chunks = [chunk async for chunk in await asked.create(**facts, stream=True)]
+        assert "".join(c.choices[0].text for c in chunks) == whole.choices[0].text
+
+    with_models(talk, token)
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "word " * 300}]}, "messages"),
+        ({"temperature": 3}, "temperature"),
+        ({"top_p": "much"}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"n": 2}, "n"),
+        ({"tools": [{}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+    ],
+)
+def test_bad_input_is_refused_with_its_parameter(writer, token, with_models, change, param):
+    async def talk(client, app):
+        for stream in (False, True):
+            body = {"model": "writer", "messages": HELLO, "stream": stream} | change
+            answer = await client.post("/v1/chat/completions", json=body)
+            assert answer.status_code == 400, answer.text
+            error = answer.json()["error"]
+            assert (error["code"], error["param"]) == ("invalid_parameter", param)
+            assert error["message"].endswith(".")
+
+    with_models(talk, token)
+
+
+def test_each_kind_of_model_names_the_other_address(writer, deployment, token, with_models):
+    async def talk(client, app):
+        body = {"model": "intents", "messages": HELLO}
+        answer = await client.post("/v1/chat/completions", json=body)
+        assert "/v1/classify" in answer.json()["error"]["message"]
+        answer = await client.post("/v1/classify", json={"model": "writer", "input": "Hello"})
+        assert "/v1/chat/completions" in answer.json()["error"]["message"]
+        assert (await client.get("/v1/info?model=writer")).json()["task"] == "text-generation"
+        with pytest.raises(openai.NotFoundError):
+            await asking(client, token).chat.completions.create(model="nobody", messages=HELLO)
+
+    with_models(talk, token)
+
+
+def test_the_snippets_of_a_writer_ask_for_chats(writer):
+    codes = [one.code for one in snippets_for(writer)]
+    assert all("chat" in code for code in codes)
