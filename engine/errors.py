@@ -4,7 +4,13 @@ from typing import Literal
 
 Fault = Literal["customer", "platform"]
 ErrorCode = Literal[
-    "bad_data", "out_of_memory", "diverged", "base_model_unavailable", "storage_full", "internal"
+    "bad_data",
+    "out_of_memory",
+    "diverged",
+    "base_model_unavailable",
+    "storage_full",
+    "export_refused",
+    "internal",
 ]
 
 
@@ -57,6 +63,13 @@ class StorageFull(EngineError):
 
 class BrokenExport(EngineError):
     """The exported file does not compute what the trained model computes."""
+
+
+class ExportRefused(EngineError):
+    """A smaller form of a model was made and is not worth having; the work was done."""
+
+    code = "export_refused"
+    fault = "customer"
 
 
 class BrokenArtifact(EngineError):

@@ -27,7 +27,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "sciki
 
 def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
     """Run the whole job; the artifact at spec.output is complete when this returns."""
-    task = tasks.find(spec.task)
+    task = tasks.find(spec.task, is_export=spec.export is not None)
     clock = JobClock(report, {"loading": 4, "preparing": 10, "training": 60, "evaluating": 8})
     timings: dict[str, float] = {}
     with _timed(timings, "preparing"):

@@ -22,6 +22,7 @@ TAKEN_OVER = (
     "name",
     "task",
     "base_model",
+    "source_model",
     "recipe",
     "estimate",
     "time_limit_seconds",

@@ -25,8 +25,9 @@ from training.api_shapes import (
     RestartRequest,
     TrialAnswer,
 )
+from training.estimating import Estimate
 from training.job_listing import for_pages
-from training.launch import Estimate, LaunchRequest, estimate, launch
+from training.launch import LaunchRequest, estimate, launch
 from training.models import Checkpoint, TrainingJob
 from training.offer import newest_ready
 from training.series import latest_values, points_of

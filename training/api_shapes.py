@@ -179,6 +179,10 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     time_limit_seconds = serializers.SerializerMethodField()
     pause_code = serializers.ChoiceField(choices=PauseCode.choices, allow_null=True)
     retry_of = serializers.UUIDField(source="retry_of_id")
+    source_model = serializers.UUIDField(
+        source="source_model_id", help_text="Of an export job: the model it came from."
+    )
+    export = serializers.DictField(source="recipe.export", default=None, allow_null=True)
     restarted_from = serializers.CharField(
         source="start_from_id", help_text="The checkpoint of another job that this one began from."
     )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training import api, api_models
+from training import api, api_exports, api_models
 
 urlpatterns = [
     path("training-jobs", api.JobsEndpoint.as_view()),
@@ -20,6 +20,7 @@ urlpatterns = [
     path("models", api_models.ModelsEndpoint.as_view()),
     path("models/<uuid:model_id>", api_models.ModelEndpoint.as_view()),
     path("models/<uuid:model_id>/evaluation", api_models.EvaluationEndpoint.as_view()),
+    path("models/<uuid:model_id>/exports", api_exports.ExportsEndpoint.as_view()),
     path("models/<uuid:model_id>/analyses", api_models.AnalysesEndpoint.as_view()),
     path("models/<uuid:model_id>/download", api_models.DownloadEndpoint.as_view()),
 ]

@@ -12,11 +12,11 @@ MARGIN = 1.3
 def slowness(compute_class: ComputeClass, task: str) -> tuple[float, float] | None:
     """Lowest and highest share of the guess that to expect of this task's next job here; None
     while too few jobs have finished. Jobs that lost an attempt repeated work and teach nothing; nor
-    do searches, whose length is their budget's."""
+    do searches, whose length is their budget's, and exports."""
     jobs = TrainingJob.objects.filter(
         compute_class=compute_class, task=task, status=Status.SUCCEEDED
     ).exclude(attempts__number__gt=1)
-    jobs = jobs.exclude(recipe__has_key="search")
+    jobs = jobs.exclude(recipe__has_key="search").filter(source_model=None)
     recent = with_costs(jobs).order_by("-finished_at")[:LATEST_JOBS]
     shares = sorted(
         cost_of(job).device_seconds / compute_class.devices / job.estimate["seconds"]

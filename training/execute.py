@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -113,6 +114,7 @@ class _Supervisor:
         storage.fetch_file(job.dataset_version.parquet_key, data)
         spec = parse_spec(
             job.recipe
+            | self._fetch_source()
             | {
                 "data": data,
                 "output": self.work / "artifact",
@@ -126,6 +128,15 @@ class _Supervisor:
         path = self.work / "spec.json"
         path.write_text(spec.model_dump_json())
         return path
+
+    def _fetch_source(self) -> dict[str, Any]:
+        """Of an export job: the finished model beside the data."""
+        model = self.attempt.job.source_model
+        if model is None:
+            return {}
+        folder = self.work / "source"
+        storage.fetch_folder(model.artifact_key, folder)
+        return {"export": self.attempt.job.recipe["export"] | {"source": folder}}
 
     def _fetch_checkpoint(self) -> Path | None:
         checkpoint = schedule.latest_checkpoint(self.attempt.job)

@@ -61,6 +61,15 @@ REASONS: dict[FailureCode, Reason] = {
         next_step="Ask the operator of this server to free or add storage, then retry.",
         is_retryable=True,
     ),
+    FailureCode.EXPORT_REFUSED: Reason(
+        title="Not worth having",
+        fault="yours",
+        is_charged=True,
+        next_step="The original model is as it was. Allow a larger loss, keep more of it, or let "
+        "it learn for more epochs.",
+        is_retryable=False,
+        can_go_on=False,
+    ),
     FailureCode.WORKER_LOST: Reason(
         title="The machine was lost",
         fault="ours",

@@ -34,7 +34,7 @@ class HyperparameterForm(forms.Form):
         for name, info in sorted(
             self._class.model_fields.items(), key=lambda item: item[0] in shared
         ):
-            self.fields[name] = _field_for(info)
+            self.fields[name] = field_for(info)
 
     def clean(self) -> dict[str, Any]:
         chosen = {
@@ -49,7 +49,7 @@ class HyperparameterForm(forms.Form):
         return chosen
 
 
-def _field_for(info: FieldInfo) -> forms.Field:
+def field_for(info: FieldInfo) -> forms.Field:
     facts: dict[str, Any] = {
         "label": info.title,
         "help_text": info.description or "",

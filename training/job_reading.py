@@ -160,6 +160,9 @@ def configuration(job: TrainingJob) -> list[tuple[str, str]]:
     listed.append(("Time limit", f"{limits.words(limits.limit_seconds(job))} of run time"))
     if job.priority:
         listed.append(("Priority", f"{job.priority:+}"))
+    if job.source_model:
+        listed.append(("Made from", job.source_model.name))
+        listed.append(("Form", job.recipe["export"]["format"]))
     if search := job.recipe.get("search"):
         listed.append(("Search", _search_words(search)))
     if None not in rows:

@@ -1,25 +1,26 @@
 """Launching: what it will take, whether it is allowed, and the queued job."""
 
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from django.db import transaction
-from pydantic import ValidationError
 
 from accounts import audit
-from accounts.models import ApiToken, Team, User
-from billing import budget as budgets
-from billing.models import Rate
-from billing.money import amount_micro
+from accounts.models import ApiToken, User
 from engine import catalog, tasks
-from engine.estimate import DataFacts
-from engine.estimate import estimate as engine_estimate
-from engine.spec import DEFAULT_TASK, SPECS, TrainingSpec, parse_spec, place_of
+from engine.spec import DEFAULT_TASK, SPECS, TrainingSpec
 from projects.errors import DatasetNotReady
 from projects.models import DatasetVersion, ImportStatus
-from training import calibration, limits, schedule
-from training.errors import CannotLaunch, OverBudget, TeamFrozen
+from training import limits, schedule
+from training.errors import CannotLaunch
+from training.estimating import (
+    Estimate,
+    compute_class_of,
+    estimate_of,
+    refuse_unless_allowed,
+    validated,
+)
 from training.models import ComputeClass, Status, TrainingJob
 from training.search_options import recipe_part
 
@@ -42,23 +43,6 @@ class LaunchRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """Will it fit, how long, how much. `allowed` is false when `reasons` says why not."""
-
-    fits: bool
-    allowed: bool
-    seconds: float  # The guess behind the range, against which finished jobs are measured.
-    seconds_low: int
-    seconds_high: int
-    cost_low_micro: int
-    cost_high_micro: int
-    memory_bytes: int
-    available_bytes: int
-    reasons: list[str]
-    sentence: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A checked request: everything the job row needs."""
 
@@ -71,7 +55,7 @@ class Plan:
 def estimate(*, dataset_version: DatasetVersion, wanted: LaunchRequest) -> Estimate:
     """What launching this would take. Raises CannotLaunch for what is wrong with the request."""
     plan = _checked(dataset_version, wanted)
-    return _estimate(dataset_version, plan)
+    return estimate_of(dataset_version, plan.spec, plan.compute_class)
 
 
 def launch(
@@ -79,9 +63,9 @@ def launch(
 ) -> TrainingJob:
     """Queue one job. Raises CannotLaunch, OverBudget, TeamFrozen or DatasetNotReady."""
     plan = _checked(dataset_version, wanted)
-    expected = _estimate(dataset_version, plan)
+    expected = estimate_of(dataset_version, plan.spec, plan.compute_class)
     project = dataset_version.dataset.project
-    _refuse_unless_allowed(project.team, expected)
+    refuse_unless_allowed(project.team, expected)
     with transaction.atomic():
         job = TrainingJob.objects.create(
             team=project.team,
@@ -95,14 +79,7 @@ def launch(
             recipe=plan.recipe,
             priority=wanted.priority,
             time_limit_seconds=wanted.time_limit_seconds,
-            estimate={
-                "seconds": expected.seconds,
-                "seconds_low": expected.seconds_low,
-                "seconds_high": expected.seconds_high,
-                "cost_low_micro": expected.cost_low_micro,
-                "cost_high_micro": expected.cost_high_micro,
-                "memory_bytes": expected.memory_bytes,
-            },
+            estimate=expected.promise,
         )
         job.announce(Status.QUEUED, f"Queued for {plan.compute_class.name}")
         audit.record(project.team, viewer, "job.launched", str(job.pk), name=job.name)
@@ -113,15 +90,6 @@ def launch(
 def _name(version: DatasetVersion, plan: Plan) -> str:
     """What a job is called when nobody says: the data without its file ending, and the model."""
     return f"{PurePath(version.dataset.name).stem} · {plan.entry.name}"[:120]
-
-
-def _refuse_unless_allowed(team: Team, expected: Estimate) -> None:
-    if team.frozen_at:
-        raise TeamFrozen
-    if not expected.fits:
-        raise CannotLaunch(expected.sentence, param="compute")
-    if not expected.allowed:
-        raise OverBudget(" ".join(expected.reasons))
 
 
 def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
@@ -141,12 +109,12 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     recipe: dict[str, Any] = {"task": task, "base_model": entry.id}
     recipe |= {name: value for name, value in (columns | given).items() if value}
     recipe["hyperparameters"] = wanted.hyperparameters
-    compute_class = _compute_class(wanted.compute)
+    compute_class = compute_class_of(wanted.compute)
     limits.require_allowed(wanted.priority, wanted.time_limit_seconds, compute_class)
     _require_columns(version, recipe)
     if wanted.search is not None:
         recipe["search"] = recipe_part(wanted.search, compute_class)
-    spec = _validated(recipe)
+    spec = validated(recipe)
     if problem := spec.search_problem():
         raise CannotLaunch(f"search: {problem}", param="search")
     # Written out, so that a later change of a default never rewrites what this job ran with.
@@ -182,76 +150,8 @@ def _require_columns(version: DatasetVersion, recipe: dict[str, Any]) -> None:
                 )
 
 
-def _validated(recipe: dict[str, Any]) -> TrainingSpec:
-    """The engine's own check, so that nothing invalid is ever queued."""
-    nowhere = {"data": Path("data.parquet"), "output": Path("out"), "work": Path("work")}
-    try:
-        return parse_spec(recipe | nowhere)
-    except ValidationError as error:
-        first = error.errors()[0]
-        roles = [role for role in SPECS[recipe["task"]].roles if not role.is_about]
-        where = place_of(first["loc"]) or roles[-1].field
-        message = first["msg"].removeprefix("Value error, ")
-        raise CannotLaunch(f"{where}: {message}.".replace("..", "."), param=where) from None
-
-
-def _compute_class(code: str | None) -> ComputeClass:
-    offered = ComputeClass.objects.filter(is_offered=True).order_by("order", "code")
-    chosen = offered.filter(code=code).first() if code else offered.first()
-    if chosen is None:
-        codes = ", ".join(offered.values_list("code", flat=True)) or "none"
-        raise CannotLaunch(f"There is no compute {code!r}. Offered: {codes}.", param="compute")
-    return chosen
-
-
 def _base_model(task: str, base_model: str | None) -> catalog.BaseModelEntry:
     try:
         return catalog.find_for(task, base_model)
     except catalog.UnknownBaseModel as unknown:
         raise CannotLaunch(unknown.sentence, param="base_model") from None
-
-
-def _estimate(version: DatasetVersion, plan: Plan) -> Estimate:
-    columns = {column["name"]: column for column in version.profile.get("columns", [])}
-    expected = engine_estimate(
-        plan.spec,
-        DataFacts(rows=version.rows or 0, columns=columns),
-        device="cuda" if plan.compute_class.device == "cuda" else "cpu",
-        memory_limit_bytes=plan.compute_class.memory_bytes,
-        slowness=calibration.slowness(plan.compute_class, plan.spec.task),
-    )
-    costs = [
-        _cost(plan.compute_class, seconds)
-        for seconds in (expected.seconds_low, expected.seconds_high)
-    ]
-    reasons = _money_reasons(version.dataset.project.team, costs[0])
-    if not expected.fits:
-        reasons.append(expected.sentence)
-    return Estimate(
-        fits=expected.fits,
-        allowed=not reasons,
-        seconds=expected.seconds,
-        seconds_low=int(expected.seconds_low),
-        seconds_high=int(expected.seconds_high),
-        cost_low_micro=costs[0],
-        cost_high_micro=costs[1],
-        memory_bytes=expected.memory_bytes,
-        available_bytes=plan.compute_class.memory_bytes,
-        reasons=reasons,
-        sentence=expected.sentence,
-    )
-
-
-def _cost(compute_class: ComputeClass, seconds: float) -> int:
-    rate = Rate.objects.current(compute_class.code)
-    return amount_micro(int(seconds * 1000) * compute_class.devices, rate.nano_per_unit)
-
-
-def _money_reasons(team: Team, lowest_cost: int) -> list[str]:
-    left = budgets.of(team).left_micro
-    if left is None or lowest_cost <= left:
-        return []
-    return [
-        f"The estimate starts at ${lowest_cost / 1e6:.4f}, but only ${left / 1e6:.4f} is left "
-        "under this month's spend cap. Raise the cap on the Usage & billing page."
-    ]

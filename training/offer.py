@@ -11,8 +11,9 @@ from engine.spec import SPECS
 from projects.errors import DatasetNotReady
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from training.errors import CannotLaunch, TeamFrozen
+from training.estimating import Estimate
 from training.forms import LaunchForm
-from training.launch import Estimate, estimate, suggested_task
+from training.launch import estimate, suggested_task
 from training.models import TrainingJob
 
 MICRO_PER_CENT = 10_000

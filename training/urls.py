@@ -1,6 +1,13 @@
 from django.urls import path
 
-from training import analysis_pages, compare_pages, job_pages, launch_pages, model_pages
+from training import (
+    analysis_pages,
+    compare_pages,
+    export_pages,
+    job_pages,
+    launch_pages,
+    model_pages,
+)
 
 app_name = "training"
 urlpatterns = [
@@ -29,6 +36,7 @@ urlpatterns = [
     path("models/<uuid:model_id>/", model_pages.model_page, name="model"),
     path("models/<uuid:model_id>/groups/", analysis_pages.groups, name="model-groups"),
     path("models/<uuid:model_id>/explain/", analysis_pages.explain, name="model-explain"),
+    path("models/<uuid:model_id>/exports/", export_pages.model_exports, name="model-exports"),
     path("models/<uuid:model_id>/rows/", model_pages.model_rows, name="model-rows"),
     path("models/<uuid:model_id>/report.json", model_pages.report_json, name="model-report"),
     path("models/<uuid:model_id>/download/", model_pages.download_model, name="download-model"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from engine.spec.exporting import ExportSpec
 from engine.spec.generation import GenerationHyperparameters, GenerationSpec
 from engine.spec.image import ImageHyperparameters, ImageSpec
 from engine.spec.searching import SearchSpec
@@ -52,6 +53,7 @@ __all__ = [
     "SPECS",
     "SearchSpec",
     "ColumnRole",
+    "ExportSpec",
     "GenerationHyperparameters",
     "GenerationSpec",
     "ImageHyperparameters",

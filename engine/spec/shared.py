@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from engine.spec.exporting import ExportSpec
 from engine.spec.frozen import Frozen
 from engine.spec.searching import Choices, Range, SearchSpace, SearchSpec
 
@@ -189,6 +190,9 @@ class JobSpec(Frozen):
     split: SplitSpec = SplitSpec()
     hyperparameters: LoopHyperparameters = LoopHyperparameters()
     search: SearchSpec | None = None
+    export: ExportSpec | None = Field(
+        default=None, description="Not a training: another form of a finished model."
+    )
     fairness_columns: list[str] = Field(
         default=[], max_length=10, description="Groups that the report compares."
     )

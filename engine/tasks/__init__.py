@@ -28,6 +28,15 @@ MODULES: dict[str, str] = {
 }
 
 
+# Of finished models: the same five things, whose result is another form of the model.
+EXPORTERS: dict[str, str] = {
+    "text-classification": "engine.tasks.text_export",
+    "text-regression": "engine.tasks.text_export",
+    "tabular-classification": "engine.tasks.tabular_export",
+    "tabular-regression": "engine.tasks.tabular_export",
+}
+
+
 class Evaluated(NamedTuple):
     """The served file's answers on the test rows; the report and the predictions are made of it."""
 
@@ -67,9 +76,11 @@ class Task(Protocol[Prepared, Trained]):
         """Ask the very file that will be served about the untouched test rows."""
 
 
-def find(task: str) -> Task[Any, Any]:
+def find(task: str, *, is_export: bool = False) -> Task[Any, Any]:
     """The task's code; raises BadTrainingData for one this version does not know."""
-    if task not in MODULES:
-        raise BadTrainingData("bad_spec", f"The engine has no task {task!r}.")
-    found: Task[Any, Any] = import_module(MODULES[task]).TASK
+    modules = EXPORTERS if is_export else MODULES
+    if task not in modules:
+        words = "cannot export models of the task" if is_export else "has no task"
+        raise BadTrainingData("bad_spec", f"The engine {words} {task!r}.")
+    found: Task[Any, Any] = import_module(modules[task]).TASK
     return found

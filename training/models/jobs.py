@@ -63,6 +63,7 @@ class FailureCode(models.TextChoices):
     DIVERGED = "diverged"
     BASE_MODEL_UNAVAILABLE = "base_model_unavailable"
     STORAGE_FULL = "storage_full"
+    EXPORT_REFUSED = "export_refused"
     WORKER_LOST = "worker_lost"
     TIME_LIMIT = "time_limit"
     SPEND_CAP = "spend_cap"
@@ -93,6 +94,9 @@ class TrainingJob(models.Model):
     retry_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="retries")
     start_from = models.ForeignKey(  # Another job's saved state, until it has one of its own.
         "Checkpoint", models.PROTECT, null=True, related_name="restarts"
+    )
+    source_model = models.ForeignKey(  # Of an export job: the model it makes another form of.
+        "TrainedModel", models.PROTECT, null=True, related_name="exports"
     )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     phase = models.CharField(max_length=20, blank=True)

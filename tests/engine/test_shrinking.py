@@ -1,0 +1,137 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import serving
+from engine.artifact import read_manifest, verify
+from engine.errors import ExportRefused
+from engine.events import Reporter
+from engine.job import train
+from engine.spec import parse_spec
+from engine.stopping import StopSignal
+from tests.engine.test_searching import table
+
+DIALS = {"epochs": 6, "precision": "fp32", "method": "full", "batch_tokens": 128}
+
+
+@pytest.fixture(scope="module")
+def finished(models_folder, tmp_path_factory):
+    """A finished text model; its spec as a dictionary."""
+    from tests.engine.conftest import labelled_rows
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LATHE_MODELS_DIR", str(models_folder))
+    folder = tmp_path_factory.mktemp("finished")
+    texts, labels = labelled_rows(500)
+    return _trained(
+        folder,
+        {"text": texts, "label": labels},
+        {"task": "text-classification", "text_columns": ["text"], "hyperparameters": DIALS},
+    )
+
+
+@pytest.fixture(scope="module")
+def finished_table(tmp_path_factory):
+    dials = {"precision": "fp32", "epochs": 10}
+    spec = {"task": "tabular-classification", "hyperparameters": dials}
+    return _trained(tmp_path_factory.mktemp("table"), table(600), spec)
+
+
+def _trained(folder: Path, columns: dict, spec: dict) -> dict:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), folder / "data.parquet")
+    spec |= {
+        "data": str(folder / "data.parquet"),
+        "target_column": "label",
+        "output": str(folder / "artifact"),
+        "work": str(folder / "work"),
+        "base_model": "tabular-network" if "tabular" in spec["task"] else "all-MiniLM-L6-v2",
+        "threads": 1,
+    }
+    train(parse_spec(spec), Reporter(lambda _line: None), StopSignal())
+    return spec
+
+
+def export(finished: dict, folder: Path, **wanted) -> Path:
+    """The artifact folder of an export job."""
+    spec = finished | {
+        "output": str(folder / "made"),
+        "work": str(folder / "work"),
+        "export": {"source": finished["output"], "largest_loss": 0.2, **wanted},
+    }
+    train(parse_spec(spec), Reporter(lambda _line: None), StopSignal())
+    verify(folder / "made")
+    return folder / "made"
+
+
+def card(folder: Path) -> dict:
+    return json.loads((folder / "report.json").read_text())["card"]
+
+
+def shape(folder: Path) -> dict:
+    return json.loads((folder / "config.json").read_text())["encoder"]
+
+
+def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_path):
+    made = export(finished, tmp_path, format="pruned", keep=0.5)
+    assert shape(made)["intermediate_size"] == 32
+    found = card(made)
+    assert found["made"]["parameters"] < found["source"]["parameters"]
+    assert found["made"]["bytes"] < found["source"]["bytes"]
+    assert found["times_smaller"] > 1
+    assert found["loss"] <= 0.2
+    assert 0.7 < found["agreement"] <= 1
+    assert found["low"] <= found["difference"] <= found["high"]
+    (answer,) = serving.load(made).answer(["my old hammer and saw"])
+    assert answer["label"] in read_manifest(made).labels
+
+
+def test_a_student_has_fewer_layers_and_learns_the_answers(finished, tmp_path):
+    made = export(finished, tmp_path, format="distilled", layers=1, epochs=8)
+    assert shape(made)["num_hidden_layers"] == 1
+    assert read_manifest(made).training["method"] == "distilled"
+    assert card(made)["agreement"] > 0.8
+
+
+def test_the_int8_file_alone_answers_as_before(finished, tmp_path):
+    made = export(finished, tmp_path, format="onnx-int8")
+    assert not (made / "model.onnx").exists()
+    assert card(made)["agreement"] >= 0.95
+
+
+def test_the_full_precision_file_alone_answers_as_the_network(finished, tmp_path):
+    made = export(finished, tmp_path, format="onnx")
+    assert not (made / "model.int8.onnx").exists()
+    assert read_manifest(made).serving.file == "model.onnx"
+    texts = ["a new pear", "we saw oslo today"]
+    own, theirs = (serving.load(Path(one)).answer(texts) for one in (made, finished["output"]))
+    for mine, other in zip(own, theirs, strict=True):
+        assert mine["probability"] == pytest.approx(other["probability"], abs=0.15)
+
+
+def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finished, tmp_path):
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(finished["data"]).num_rows
+    assert rows == 500
+    broken = finished | {"hyperparameters": DIALS | {"learning_rate": 0.5, "seed": 3}}
+    before = {p.name: p.stat().st_mtime_ns for p in Path(finished["output"]).iterdir()}
+    with pytest.raises(ExportRefused, match="worse by"):
+        export(broken, tmp_path, format="distilled", layers=1, epochs=1, largest_loss=0.0)
+    assert not (tmp_path / "made").exists()
+    after = {p.name: p.stat().st_mtime_ns for p in Path(finished["output"]).iterdir()}
+    assert after == before
+
+
+def test_a_table_model_becomes_one_network(finished_table, tmp_path):
+    made = export(finished_table, tmp_path, format="distilled")
+    assert read_manifest(made).training["method"] == "distilled"
+    found = card(made)
+    assert found["loss"] <= 0.2
+    assert found["agreement"] > 0.75
+    answers = serving.load(made).answer([{"size": 1.0, "weight": 1.0}])
+    assert np.isclose(sum(answers[0]["probabilities"].values()), 1)

@@ -1,0 +1,142 @@
+"""Smaller forms of a model through the product: launched, made by a trainer, refused, billed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from projects import storage
+from tests.training.made import make_model
+from tests.training.trainers import Trainer
+from training.exports import ExportRequest, launch_export
+from training.models import Evaluation, Status, TrainedModel, TrainingJob
+
+
+@pytest.fixture
+def model(job: TrainingJob, tmp_path) -> TrainedModel:
+    made = make_model(job, tmp_path / "artifact", ["card", "transfer"])
+    job.start()
+    job.succeed(made)
+    return made
+
+
+@pytest.mark.django_db
+def test_an_export_is_a_job_like_any_other_linked_to_its_model(api, token, model):
+    url = f"/api/v1/models/{model.pk}/exports"
+    answer = api(token).post(url, {"format": "pruned", "keep": 0.25}, format="json")
+    assert answer.status_code == 201, answer.json()
+    made = answer.json()
+    assert (made["status"], made["source_model"]) == ("queued", str(model.pk))
+    assert made["export"]["keep"] == 0.25
+    assert made["estimate"]["cost_high_micro"] > 0
+    listed = api(token).get(url).json()["data"]
+    assert [one["id"] for one in listed] == [made["id"]]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"format": "tiny"}, "no form 'tiny'"),
+        ({"format": "pruned", "keep": 5}, "keep:"),
+        ({"format": "pruned", "size": 5}, "Unknown field 'size'"),
+        ({}, "required"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_in_a_sentence(api, token, model, body, words):
+    answer = api(token).post(f"/api/v1/models/{model.pk}/exports", body, format="json")
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+
+
+@pytest.mark.django_db
+def test_only_the_team_exports_and_viewers_only_look(
+    api, mallory_token, model, vera, client_of, mallory
+):
+    body = {"format": "onnx"}
+    url = f"/api/v1/models/{model.pk}/exports"
+    assert api(mallory_token).post(url, body, format="json").status_code == 404
+    page = f"/models/{model.pk}/exports/"
+    assert client_of(mallory).get(page).status_code == 404
+    assert client_of(vera).post(page, body).status_code == 403
+    assert "Make another form" not in client_of(vera).get(page).content.decode()
+
+
+@pytest.mark.django_db
+def test_the_model_page_leads_to_the_job_that_makes_a_form(client_of, alice, model):
+    client, url = client_of(alice), f"/models/{model.pk}/exports/"
+    assert url in client.get(f"/models/{model.pk}/").content.decode()
+    assert "Make another form" in client.get(url).content.decode()
+    wanted = {"format": "distilled", "keep": "0.5", "layers": "1", "epochs": "2"}
+    wanted |= {"largest_loss": "0.02", "compute": "cpu"}
+    bad = client.post(url, wanted | {"keep": "7"})
+    assert bad.status_code == 400
+    answer = client.post(url, wanted)
+    job = TrainingJob.objects.get(source_model=model)
+    assert answer.headers["Location"] == f"/jobs/{job.pk}/"
+    assert model.name in client.get(f"/jobs/{job.pk}/").content.decode()
+
+
+@pytest.fixture
+def trainer(models_folder) -> Iterator[type[Trainer]]:
+    started: list[Trainer] = []
+
+    class Started(Trainer):
+        def __init__(self) -> None:
+            super().__init__(LATHE_MODELS_DIR=str(models_folder))
+            started.append(self)
+
+    yield Started
+    for process in started:
+        process.end()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_trainer_makes_one_form_refuses_another_and_bills_both(job, trainer, alice, client_of):
+    dials = {"epochs": 2, "method": "full", "early_stopping_patience": 0}
+    job.recipe |= {"hyperparameters": dials}
+    job.save()
+    trainer().finish()
+    model = TrainingJob.objects.get(pk=job.pk).model
+    stored = storage.exists(f"{model.artifact_key}/manifest.json")
+    before = TrainedModel.objects.filter(pk=model.pk).values().get()
+    asked = [
+        ExportRequest(format="pruned", options={"keep": 0.5, "largest_loss": 0.5}),
+        ExportRequest(format="pruned", options={"keep": 0.95, "largest_loss": 0.0, "epochs": 1}),
+    ]
+    # The second is refused by its own rule once it was made worse on purpose.
+    kept = launch_export(model, asked[0], alice, alice)
+    refused = launch_export(model, asked[1], alice, alice)
+    refused.recipe["hyperparameters"] |= {"learning_rate": 1.0, "head_learning_rate": 0.1}
+    refused.recipe["export"] |= {"keep": 0.1}
+    refused.save()
+    trainer().finish()
+    kept, refused = (TrainingJob.objects.get(pk=one.pk) for one in (kept, refused))
+    assert kept.status == Status.SUCCEEDED, kept.failure_sentence
+    card = Evaluation.objects.get(model=kept.model).report["card"]
+    assert card["made"]["parameters"] < card["source"]["parameters"]
+    assert card["made"]["bytes"] < card["source"]["bytes"]
+    page = client_of(alice).get(f"/models/{kept.model_id}/").content.decode()
+    assert "Beside the original" in page
+    assert card["sentence"] in client_of(alice).get(f"/models/{model.pk}/exports/").content.decode()
+    assert (refused.status, refused.failure_code) == (Status.FAILED, "export_refused")
+    assert "worse by" in refused.failure_sentence
+    assert refused.model is None
+    assert TrainedModel.objects.filter(pk=model.pk).values().get() == before
+    assert storage.exists(f"{model.artifact_key}/manifest.json") == stored
+    for one in (kept, refused):
+        bill_is_exact(one)
+
+
+def bill_is_exact(job: TrainingJob) -> None:
+    """What the ledger says is what its runs used, and no run is open."""
+    from billing.models import LedgerEntry, MeteredRun
+    from billing.money import amount_micro
+    from billing.summary import summary_of
+
+    runs = MeteredRun.objects.filter(source=job.source)
+    billed = summary_of(job.source)
+    assert runs.count() == 1
+    assert not runs.filter(ended_at=None).exists()
+    assert billed.net_micro == sum(amount_micro(run.billed_ms, 20_000) for run in runs) > 0
+    assert LedgerEntry.objects.filter(about=job.source).total_micro() == billed.net_micro
