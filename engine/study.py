@@ -156,8 +156,9 @@ def _own_value(spec: JobSpec, name: str) -> Any:
     if name != "learning_rate":
         value = getattr(dials, name)
         return _four_digits(value) if isinstance(value, float) else value
-    recommended = catalog.find(spec.base_model).learning_rate * dials.rate_factor
-    return _four_digits(optimizing.automatic_rate(dials, recommended))
+    entry = catalog.find(spec.base_model)
+    factor = dials.rate_factor(from_scratch=entry.source.kind == "scratch")
+    return _four_digits(optimizing.automatic_rate(dials, entry.learning_rate * factor))
 
 
 def _distribution(space: Range | Choices, own: Any) -> BaseDistribution:

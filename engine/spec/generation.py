@@ -5,7 +5,13 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from engine import catalog
-from engine.spec.shared import ColumnRole, JobSpec, LoopHyperparameters, refuse_shared_columns
+from engine.spec.shared import (
+    LORA_RATE_FACTOR,
+    ColumnRole,
+    JobSpec,
+    LoopHyperparameters,
+    refuse_shared_columns,
+)
 
 AUTOMATIC_STEPS = 100
 AUTOMATIC_EPOCHS = (2, 12)
@@ -84,6 +90,9 @@ class GenerationHyperparameters(LoopHyperparameters):
         title="Longest example in tokens",
         description="Longer examples are cut. Shortened to what the base model can read.",
     )
+
+    def rate_factor(self, *, from_scratch: bool) -> float:
+        return LORA_RATE_FACTOR if self.chosen_method(from_scratch=from_scratch) == "lora" else 1.0
 
     def chosen_method(self, *, from_scratch: bool) -> Literal["full", "lora"]:
         """What auto stands for."""

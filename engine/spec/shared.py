@@ -9,6 +9,8 @@ from engine.spec.exporting import ExportSpec
 from engine.spec.frozen import Frozen
 from engine.spec.searching import Choices, Range, SearchSpace, SearchSpec
 
+LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
+
 
 class ColumnRole(Frozen):
     """One use of the data's columns: a spec field that forms and the API ask for by name."""
@@ -161,8 +163,7 @@ class LoopHyperparameters(Frozen):
         default=0, ge=0, le=2**32 - 1, title="Seed", description="Same seed, same model."
     )
 
-    @property
-    def rate_factor(self) -> float:
+    def rate_factor(self, *, from_scratch: bool) -> float:
         """What the model's recommended learning rate is multiplied by for the chosen method."""
         return 1.0
 

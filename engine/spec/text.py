@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from engine.spec.searching import Range, SearchSpace
 from engine.spec.shared import (
     FAIRNESS_COLUMNS,
+    LORA_RATE_FACTOR,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
@@ -22,7 +23,6 @@ TYPICAL_ROWS_PER_STEP = 24
 # With fewer rows, moving the base model's weights learns the rows by heart.
 FEW_ROWS_PER_LABEL = 16
 SCRATCH_EPOCHS = 4  # Times the planned ones, for an encoder that starts knowing nothing.
-LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
 SHARES_OF_FULL = {"full": 1.0, "lora": 1.1, "head": 0.01, "probe": 0.0}  # Of the time of a step.
 
 
@@ -129,8 +129,7 @@ class TextHyperparameters(LoopHyperparameters):
             raise ValueError("One fold leaves nothing to train on: use 0, or 2 and more")
         return folds
 
-    @property
-    def rate_factor(self) -> float:
+    def rate_factor(self, *, from_scratch: bool) -> float:
         return LORA_RATE_FACTOR if self.method == "lora" else 1.0
 
     @property

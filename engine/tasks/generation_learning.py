@@ -31,7 +31,6 @@ from engine.training import Score, learn
 
 VALIDATION_BATCH_TOKENS = 2048
 MOST_VALIDATED = 1000  # Sequences; more would only cost time.
-LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
 MOST_PERPLEXITY_EXPONENT = 700.0
 
 
@@ -64,9 +63,8 @@ class GenerationLearner:
     def parameter_groups(self) -> list[dict[str, Any]]:
         dials = self._prepared.spec.hyperparameters
         recommended = catalog.find(self._prepared.spec.base_model).learning_rate
-        if self._prepared.method == "lora":
-            recommended *= LORA_RATE_FACTOR
-        rate = optimizing.automatic_rate(dials, recommended)
+        factor = dials.rate_factor(from_scratch=self._prepared.base_folder is None)
+        rate = optimizing.automatic_rate(dials, recommended * factor)
         decayed: list[torch.nn.Parameter] = []
         plain: list[torch.nn.Parameter] = []
         for name, parameter in self.network.named_parameters():

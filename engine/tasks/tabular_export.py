@@ -93,7 +93,7 @@ class Pupil(TabularLearner):
 
     def __init__(self, prepared: Prepared, teacher: TabularModel) -> None:
         super().__init__(prepared)
-        answers = teacher.raw(self._train.matrix)
+        answers = teacher.outputs(self._train.matrix)
         self._taught = torch.from_numpy(answers).float().to(self._matrix.device)
 
     def loss(self, rows: Batch) -> Tensor:
@@ -130,7 +130,7 @@ def _side(prepared: Prepared, folder: Path, manifest: Manifest, name: str) -> Si
         name=name,
         file_bytes=(folder / manifest.serving.file).stat().st_size,
         parameters=None,
-        given=prepared.given(test, model.outputs(matrix)),
-        raw=model.raw(matrix),
-        ask=lambda place: model.raw(matrix[place : place + 1]),
+        given=prepared.given(test, model.predict(matrix)),
+        raw=model.outputs(matrix),
+        ask=lambda place: model.outputs(matrix[place : place + 1]),
     )

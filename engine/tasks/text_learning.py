@@ -53,7 +53,8 @@ class TextLearner:
     def parameter_groups(self) -> list[dict[str, Any]]:
         dials = self._prepared.spec.hyperparameters
         recommended = catalog.find(self._prepared.spec.base_model).learning_rate
-        rate = optimizing.automatic_rate(dials, recommended * dials.rate_factor)
+        factor = dials.rate_factor(from_scratch=self._prepared.base_folder is None)
+        rate = optimizing.automatic_rate(dials, recommended * factor)
         decayed: list[torch.nn.Parameter] = []
         plain: list[torch.nn.Parameter] = []
         for name, parameter in self._lesson.network.encoder.named_parameters():

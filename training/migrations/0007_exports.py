@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0005_trials'),
+        ('training', '0006_newest_jobs'),
     ]
 
     operations = [
