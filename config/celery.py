@@ -15,6 +15,7 @@ app.conf.update(
     task_acks_late=False,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
     # Nudges are worthless once stale: beat sends fresh ones.
     task_routes={"training.tasks.work": {"queue": "compute.cpu"}},

@@ -90,7 +90,11 @@ class LaunchForm(forms.Form):
     name = forms.CharField(
         max_length=120, required=False, help_text="Made from the dataset's name if left empty."
     )
-    task = forms.ChoiceField(label="Task", help_text="What the model learns to do.")
+    task = forms.ChoiceField(
+        label="Task",
+        help_text="What the model learns to do.",
+        widget=forms.Select(attrs={"class": "select"}),
+    )
     base_model = forms.ChoiceField(label="Base model")
     compute = forms.ChoiceField(label="Machine")
 
