@@ -84,13 +84,14 @@ def test_an_upload_leads_to_its_page_and_the_page_to_a_fine_tune(client_of, alic
     answer = upload(client, project, TABLE, name="tickets.csv")
     waiting = client.get(answer.url).content.decode()
     assert "Reading tickets.csv" in waiting
-    assert "hx-sse:connect" in waiting
+    live = f'hx-sse:connect="{answer.url}live/"'
+    assert live in waiting
     importing.import_version(DatasetVersion.objects.get().pk)
     page = client.get(answer.url).content.decode()
     assert "Launch a fine-tune" in page
     assert "text-classification" in page
     assert "some text 0" in page
-    assert "hx-sse:connect" not in page
+    assert live not in page
 
 
 def test_a_failed_import_says_why_and_offers_another_reading(client_of, alice, project):
