@@ -105,7 +105,7 @@ class EndpointsEndpoint(APIView):
     def get(self, request: Request) -> Response:
         token = _admins_token(request)
         rows = WebhookEndpoint.objects.kept().visible_to(token)
-        return listing(request, rows, lambda endpoint: EndpointAnswer(endpoint).data)
+        return listing(request, rows, EndpointAnswer().to_representation)
 
     @extend_schema(
         operation_id="webhook_endpoints_create",
@@ -178,7 +178,7 @@ class DeliveriesEndpoint(APIView):
     @extend_schema(operation_id="webhook_deliveries_list", responses=DeliveryAnswer(many=True))
     def get(self, request: Request, endpoint_id: UUID) -> Response:
         rows = WebhookDelivery.objects.filter(endpoint=_find_endpoint(request, endpoint_id))
-        return listing(request, rows.defer("body"), lambda row: DeliveryAnswer(row).data)
+        return listing(request, rows.defer("body"), DeliveryAnswer().to_representation)
 
 
 class RedeliverEndpoint(APIView):

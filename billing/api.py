@@ -160,7 +160,7 @@ class SegmentsEndpoint(APIView):
         rows = UsageSegment.objects.visible_to(request.auth).select_related("run")
         if source := request.query_params.get("source"):
             rows = rows.filter(source=source)
-        return listing(request, rows, lambda row: SegmentAnswer(row).data, order="-recorded_at")
+        return listing(request, rows, SegmentAnswer().to_representation, order="-recorded_at")
 
 
 class StatementEndpoint(APIView):

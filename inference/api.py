@@ -75,7 +75,7 @@ class DeploymentsEndpoint(APIView):
     @extend_schema(operation_id="list_deployments", responses=DeploymentAnswer(many=True))
     def get(self, request: Request) -> Response:
         rows = Deployment.objects.visible_to(viewer_of(request))
-        return listing(request, rows, lambda row: DeploymentAnswer(row).data)
+        return listing(request, rows, DeploymentAnswer().to_representation)
 
     @extend_schema(
         operation_id="deploy", request=DeploymentRequest, responses={201: DeploymentAnswer}

@@ -78,4 +78,4 @@ class VerdictsEndpoint(APIView):
         """Every judgement of a model by the rule, with its reasons."""
         found = find_deployment(request, deployment_id)
         rows = PromotionVerdict.objects.filter(deployment=found)
-        return listing(request, rows, lambda row: VerdictAnswer(row).data)
+        return listing(request, rows, VerdictAnswer().to_representation)

@@ -89,7 +89,7 @@ class ProjectsEndpoint(APIView):
     @extend_schema(operation_id="projects_list", responses=ProjectAnswer(many=True))
     def get(self, request: Request) -> Response:
         projects = Project.objects.visible_to(request.auth).active()
-        return listing(request, projects, lambda project: ProjectAnswer(project).data)
+        return listing(request, projects, ProjectAnswer().to_representation)
 
     @extend_schema(
         operation_id="projects_create", request=ProjectRequest, responses={201: ProjectAnswer}

@@ -57,7 +57,7 @@ class JobsEndpoint(APIView):
         for name in ("project", "status"):
             if value := request.query_params.get(name):
                 jobs = jobs.filter(**{name: value})
-        return listing(request, for_pages(jobs), lambda job: JobAnswer(job).data)
+        return listing(request, for_pages(jobs), JobAnswer().to_representation)
 
     @extend_schema(
         operation_id="launch_training_job", request=JobRequest, responses={201: OneJobAnswer}
@@ -122,7 +122,7 @@ class EventsEndpoint(APIView):
     def get(self, request: Request, job_id: UUID) -> Response:
         """What has happened, newest first."""
         events = find_job(request, job_id).events.all()
-        return listing(request, events, lambda event: EventAnswer(event).data, order="-id")
+        return listing(request, events, EventAnswer().to_representation, order="-id")
 
 
 class MetricsEndpoint(APIView):
@@ -144,7 +144,7 @@ class TrialsEndpoint(APIView):
     def get(self, request: Request, job_id: UUID) -> Response:
         """The trials of the job's search, in their order."""
         trials = find_job(request, job_id).trials.all()
-        return listing(request, trials, lambda one: TrialAnswer(one).data, order="number")
+        return listing(request, trials, TrialAnswer().to_representation, order="number")
 
 
 class CheckpointsEndpoint(APIView):
@@ -154,7 +154,7 @@ class CheckpointsEndpoint(APIView):
     def get(self, request: Request, job_id: UUID) -> Response:
         """Saved states from which any machine can go on, newest first."""
         saved = find_job(request, job_id).checkpoints.all()
-        return listing(request, saved, lambda one: CheckpointAnswer(one).data)
+        return listing(request, saved, CheckpointAnswer().to_representation)
 
 
 class CancelEndpoint(APIView):

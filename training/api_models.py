@@ -37,7 +37,7 @@ class ModelsEndpoint(APIView):
         if project := request.query_params.get("project"):
             models = models.filter(project_id=project)
         found = models.select_related("dataset_version", "job")
-        return listing(request, found, lambda model: ModelAnswer(model).data)
+        return listing(request, found, ModelAnswer().to_representation)
 
 
 class ModelEndpoint(APIView):
@@ -117,7 +117,7 @@ class AnalysesEndpoint(APIView):
     def get(self, request: Request, model_id: UUID) -> Response:
         """Questions asked about the model and their answers; `finished_at` is null until then."""
         found = Analysis.objects.filter(model=find_model(request, model_id))
-        return listing(request, found, lambda one: AnalysisAnswer(one).data)
+        return listing(request, found, AnalysisAnswer().to_representation)
 
     @extend_schema(
         operation_id="ask_about_model", request=AnalysisRequest, responses={202: AnalysisAnswer}

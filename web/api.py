@@ -98,7 +98,10 @@ def listing(
     answer: Callable[[Any], Mapping[str, Any]],
     order: str = "-created_at",
 ) -> Response:
-    """A page of rows in OpenAI's list shape; `after` is the id of the last row already seen."""
+    """A page of rows in OpenAI's list shape; `after` is the id of the last row already seen.
+
+    `answer` is one serializer's: making one for every row would cost more than the rest.
+    """
     limit = _limit_of(request)
     field = order.lstrip("-")
     rows = rows.order_by(order, "-pk" if order.startswith("-") else "pk")
