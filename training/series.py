@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import Count, F, QuerySet, Window
 from django.db.models.functions import Mod, RowNumber
 
-from training.models import Attempt, MetricPoint, TrainingJob
+from training.models import MetricPoint, TrainingJob
 
 MOST_POINTS = 1000  # Per series; a chart is narrower than that.
 SPARKLINE_POINTS = 60
@@ -27,14 +27,16 @@ WITH RECURSIVE names AS (
 )
 SELECT DISTINCT ON (names.name) names.name, latest.value
 FROM names
-JOIN {Attempt._meta.db_table} attempt ON attempt.job_id = %(job)s
+CROSS JOIN generate_series(1, (
+    SELECT max(attempt_number) FROM {MetricPoint._meta.db_table} WHERE job_id = %(job)s
+)) attempt
 CROSS JOIN LATERAL (
     SELECT value FROM {MetricPoint._meta.db_table} point
-    WHERE point.job_id = %(job)s AND point.attempt_number = attempt.number
+    WHERE point.job_id = %(job)s AND point.attempt_number = attempt
         AND point.name = names.name
     ORDER BY step DESC LIMIT 1
 ) latest
-ORDER BY names.name, attempt.number DESC
+ORDER BY names.name, attempt DESC
 """
 
 
