@@ -2,7 +2,8 @@
 JSON lines; everything a library prints goes to standard error.
 
 Exit codes: 0 done, 2 bad usage, 3 the data or settings cannot work, 4 stopped on request,
-5 out of memory, 1 anything else.
+5 out of memory, 1 anything else; 6 another process of the same job was lost, which
+`train --processes` and torchrun's processes tell each other only.
 """
 
 import argparse
@@ -16,23 +17,38 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
+from engine import ranks
 from engine.artifact import read_manifest
-from engine.errors import BadTrainingData, EngineError, OutOfMemory, StopRequested, StorageFull
+from engine.errors import (
+    CRASHED,
+    CUSTOMER_FAULT,
+    DONE,
+    OUT_OF_MEMORY,
+    PEER_LOST,
+    STOPPED,
+    BadTrainingData,
+    EngineError,
+    OutOfMemory,
+    PeerLost,
+    StopRequested,
+    StorageFull,
+)
 from engine.events import Failure, Phase, Reporter, Result
 from engine.spec import TrainingSpec, parse_spec, place_of
 from engine.stopping import StopSignal
 
-DONE, CRASHED, CUSTOMER_FAULT, STOPPED, OUT_OF_MEMORY = 0, 1, 3, 4, 5
 STORAGE_SIGNS = ("no space left on device", "os error 28", "disk quota exceeded", "enospc")
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    output = _claim_stdout()
-    report = Reporter(lambda line: (output.write(line), output.flush()))
     stop = StopSignal()
     stop.listen()
+    if getattr(options, "processes", 1) > 1:
+        return _launch(options)
+    output = _claim_stdout()
+    report = Reporter(lambda line: (output.write(line), output.flush()))
     try:
         _quiet_threads(None)
         options.run(options, output, report, stop)
@@ -48,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     train = commands.add_parser("train", help="train, export and evaluate by a spec file")
     train.add_argument("spec", type=Path)
+    train.add_argument("--processes", type=int, default=1, help="one for each device, by torchrun")
     train.set_defaults(run=_train)
     evaluate = commands.add_parser("evaluate", help="measure an artifact on a Parquet file")
     evaluate.add_argument("artifact", type=Path)
@@ -67,16 +84,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _launch(options: argparse.Namespace) -> int:
+    """Several processes that do the same; all that is said is said by them, or is why they end."""
+    report = Reporter(lambda line: os.write(1, line.encode()))
+    try:
+        spec = _read_spec(options.spec)
+        from engine.launching import launch
+
+        return launch(
+            options.spec, processes=options.processes, work=spec.work, threads=spec.threads
+        )
+    except StopRequested:
+        return STOPPED
+    except BaseException as error:
+        return _failed(error, report)
+
+
 def _train(
     options: argparse.Namespace, _output: IO[str], report: Reporter, stop: StopSignal
 ) -> None:
+    if ranks.is_one_of_several():
+        ranks.die_with_launcher()
+    if not ranks.is_first():
+        report = Reporter(lambda _line: None)
     spec = _read_spec(options.spec)
     _quiet_threads(spec.threads)
     report(Phase(phase="loading"))  # Before the imports, which take seconds.
+    from engine import distributed
     from engine.job import train
 
-    result: Result = train(spec, report, stop)
-    report(result)
+    with distributed.together():
+        result: Result | None = train(spec, report, stop)
+    if result is not None:
+        report(result)
 
 
 def _evaluate(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
@@ -148,6 +188,9 @@ def _quiet_threads(threads: int | None) -> None:
 def _failed(error: BaseException, report: Reporter) -> int:
     """Tell what happened in one event; the trace goes to standard error."""
     traceback.print_exception(error)
+    if ranks.is_one_of_several():
+        report = Reporter(ranks.leave_word)  # The launcher tells what came first.
+        error = _blaming_others(error)
     if _is_memory(error):
         error = OutOfMemory(
             "There was not enough memory for this batch size. Lower the tokens per batch or the"
@@ -164,7 +207,17 @@ def _failed(error: BaseException, report: Reporter) -> int:
     return _exit_code(error)
 
 
+def _blaming_others(error: BaseException) -> BaseException:
+    from engine.distributed import is_loss_of_others
+
+    if not is_loss_of_others(error):
+        return error
+    return PeerLost("The processes of this job lost touch with each other. You were not charged.")
+
+
 def _exit_code(error: EngineError) -> int:
+    if isinstance(error, PeerLost):
+        return PEER_LOST
     if error.code == "out_of_memory":
         return OUT_OF_MEMORY
     return CUSTOMER_FAULT if error.fault == "customer" else CRASHED

@@ -14,6 +14,10 @@ ErrorCode = Literal[
 ]
 
 
+# The engine's exit codes.
+DONE, CRASHED, CUSTOMER_FAULT, STOPPED, OUT_OF_MEMORY, PEER_LOST = 0, 1, 3, 4, 5, 6
+
+
 class EngineError(Exception):
     """A failure with a known cause. `fault` decides who pays for the time spent."""
 
@@ -74,6 +78,10 @@ class ExportRefused(EngineError):
 
 class BrokenArtifact(EngineError):
     """An artifact folder is missing, incomplete or altered."""
+
+
+class PeerLost(EngineError):
+    """Another process of the same job ended or could not be reached."""
 
 
 class StopRequested(BaseException):

@@ -56,12 +56,12 @@ def halvings_needed(fixed: float, bytes_per_row: float, rows: int, free: float) 
     return max(0, math.ceil(math.log2(rows / fitting_rows)))
 
 
-def free_bytes(device: str, limit: int | None) -> float:
-    """Memory this process may still take: of the GPU, or the least of the machine's, its control
-    group's, and what is left of `limit` for the whole process."""
+def free_bytes(device: str, limit: int | None, *, processes: int = 1) -> float:
+    """Memory this process may still take: of its GPU, or the least of its share of the machine's
+    and the control group's, and what is left of `limit` for the whole process."""
     if device == "cuda":
         return float(torch.cuda.mem_get_info()[0])
-    found = [_machine_free(), _group_free()]
+    found = [_machine_free() / processes, _group_free() / processes]
     if limit is not None:
         found.append(limit - _resident())
     return min(found)

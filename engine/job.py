@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from engine import tasks
+from engine import distributed, tasks
 from engine.artifact import Manifest, building_folder, publish, write_json
 from engine.evaluation import evaluate, predictions_table
 from engine.events import Reporter, Result
@@ -25,8 +25,11 @@ from engine.tasks import Evaluated
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "scikit-learn", "numpy")
 
 
-def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
-    """Run the whole job; the artifact at spec.output is complete when this returns."""
+def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
+    """Run the whole job; the artifact at spec.output is complete when this returns.
+
+    None in all processes of a job but the first: those only help to train.
+    """
     task = tasks.find(spec.task, is_export=spec.export is not None)
     clock = JobClock(report, {"loading": 4, "preparing": 10, "training": 60, "evaluating": 8})
     timings: dict[str, float] = {}
@@ -43,6 +46,8 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result:
     with _timed(timings, "training"):
         trained = task.fit(prepared, clock, report, stop)
     stop.raise_if_requested()
+    if not distributed.is_first():
+        return None
     clock.enter("exporting")
     building = building_folder(spec.output)
     with _timed(timings, "exporting"):

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
 
+from engine.sharing import whole
 from engine.spec import LoopHyperparameters
 
 MOMENTUM = 0.9
@@ -24,7 +26,9 @@ def make_optimizer(
     hyperparameters: LoopHyperparameters, groups: list[dict[str, Any]]
 ) -> torch.optim.Optimizer:
     if hyperparameters.optimizer == "sgd":
-        return torch.optim.SGD(groups, momentum=MOMENTUM, fused=True)
+        # Weights divided among processes have no fused SGD.
+        is_divided = isinstance(groups[0]["params"][0], DTensor)
+        return torch.optim.SGD(groups, momentum=MOMENTUM, fused=not is_divided)
     if hyperparameters.optimizer == "adafactor":
         return torch.optim.Adafactor(groups)
     return torch.optim.AdamW(groups, fused=True)
@@ -48,18 +52,18 @@ def clip_gradients(parameters: Iterable[torch.nn.Parameter], largest_norm: float
     they overflowed, which the loss scaler handles."""
     parameters = list(parameters)
     gradients = [one.grad for one in parameters if one.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = whole(torch.nn.utils.get_total_norm(gradients))
     if largest_norm < norm < math.inf:
         torch.nn.utils.clip_grads_with_norm_(parameters, largest_norm, norm)
 
 
 def random_state() -> dict[str, Any]:
     """Of every generator that a network draws from: dropout must fall as it would have."""
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": devices}
+    device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return {"cpu": torch.get_rng_state(), "cuda": device}
 
 
 def restore_random_state(saved: dict[str, Any]) -> None:
     torch.set_rng_state(saved["cpu"])
-    if saved["cuda"] and len(saved["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(saved["cuda"])
+    if saved["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(saved["cuda"])

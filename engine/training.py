@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine import fitting, optimizing
+from engine import distributed, fitting, optimizing, sharing
 from engine.batching import Batch, merged, pieces
 from engine.checkpoints import CheckpointFolder, Saved, TrainingState
 from engine.device import Device
@@ -77,6 +77,11 @@ class LoopSettings:
     halvings: int = 0  # Batches are computed in 2^n pieces, to fit into memory.
     memory_bytes: int | None = None  # Limit of the process; None: what the machine has free.
 
+    @property
+    def free_bytes(self) -> float:
+        everyone = distributed.count()
+        return fitting.free_bytes(self.device.name, self.memory_bytes, processes=everyone)
+
 
 class TrainingLoop:
     def __init__(
@@ -93,6 +98,7 @@ class TrainingLoop:
         self._checkpoints, self._clock, self._report, self._stop = checkpoints, clock, report, stop
         self.state = TrainingState()
         hyperparameters, device = settings.hyperparameters, settings.device
+        self._shared = sharing.share(learner, hyperparameters, device.name, settings.free_bytes)
         self._optimizer = optimizing.make_optimizer(hyperparameters, learner.parameter_groups())
         self._scaler = torch.amp.GradScaler(device.name, enabled=device.precision == "fp16")
         self._peak_rates = [group["lr"] for group in self._optimizer.param_groups]
@@ -123,7 +129,8 @@ class TrainingLoop:
             while not state.finished:
                 self._run_epoch()
         if self._best is not None:
-            load_learnt(self._learner.network, self._best)
+            self._shared.load(self._best)
+        self._shared.release()
         self._stop.raise_if_requested()
         return state
 
@@ -139,10 +146,14 @@ class TrainingLoop:
                 needs[len(batch)] = fitting.kept_bytes_per_row(learner.loss, batch)
         optimizing.restore_random_state(before)
         fixed = fitting.fixed_bytes(learner.network, settings.hyperparameters.optimizer)
-        free = fitting.free_bytes(settings.device.name, settings.memory_bytes)
+        fixed *= self._shared.share_of_state
+        free = settings.free_bytes
+        everyone = distributed.count()
+        needs = {-(-rows // everyone): each for rows, each in needs.items()}
         halvings = max(
             fitting.halvings_needed(fixed, each, rows, free) for rows, each in needs.items()
         )
+        halvings = max(distributed.of_all(halvings))
         needed = fixed + max(rows * each for rows, each in needs.items()) * fitting.ROOM
         words = f"A step needs about {needed / 2**20:,.0f} MiB; {free / 2**20:,.0f} MiB are free"
         if halvings > settings.halvings:
@@ -157,17 +168,25 @@ class TrainingLoop:
         steps = self._steps_of(state.epoch)
         self._learner.network.train()
         for batches in steps[state.steps_into_epoch :]:
-            self._take_step(batches)
-            if self._stop.requested:
+            must_leave, must_save = self._take_step(batches)
+            if must_leave:
                 self._leave()
-            if time.monotonic() - self._saved_at >= self._settings.checkpoint_seconds:
+            if must_save:
                 self._save(is_best=False)
         self._finish_epoch()
 
-    def _take_step(self, batches: list[Batch]) -> None:
+    def _take_step(self, batches: list[Batch]) -> tuple[bool, bool]:
+        """Whether to leave after it, and whether to save: all processes do the same."""
         state = self.state
         self._set_learning_rates()
-        loss = self._accumulate_gradients(batches)
+        loss, leave, save = distributed.summed(
+            self._accumulate_gradients(batches), self._stop.requested, self._is_save_due()
+        )
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"Training diverged: the loss was no longer a number at step {state.step + 1}."
+                " Lower the learning rates and launch again."
+            )
         self._clip_gradients()
         self._scaler.step(self._optimizer)
         self._scaler.update()
@@ -178,21 +197,28 @@ class TrainingLoop:
         state.loss_sum += loss
         state.loss_steps += 1
         self._report_step()
+        return bool(leave), bool(save)
+
+    def _is_save_due(self) -> bool:
+        due_at = self._saved_at + self._settings.checkpoint_seconds
+        return distributed.is_first() and time.monotonic() >= due_at
 
     def _accumulate_gradients(self, batches: list[Batch]) -> float:
-        learner, total = self._learner, 0.0
+        """This process's part of the step's mean loss; its gradients are of the whole step."""
+        learner, everyone, total = self._learner, distributed.count(), 0.0
         whole = sum(learner.weight(batch) for batch in batches)
-        for batch in batches:
-            for piece in pieces(batch, self.state.halvings):
+        own = distributed.own_share(batches)
+        parts = [piece for batch in own for piece in pieces(batch, self.state.halvings)]
+        weights = [learner.weight(part) / whole for part in parts]
+        if not parts:  # Fewer rows than processes: take part in the sum with nothing.
+            parts, weights = [batches[0][:1]], [0.0]
+        for number, (part, weight) in enumerate(zip(parts, weights, strict=True), start=1):
+            with self._shared.adding_up(is_last=number == len(parts)):
                 with self._settings.device.autocast():
-                    loss = learner.loss(piece) * (learner.weight(piece) / whole)
-                self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                total += loss.item()
-        if not math.isfinite(total):
-            raise Diverged(
-                f"Training diverged: the loss was no longer a number at step {self.state.step + 1}."
-                " Lower the learning rates and launch again."
-            )
+                    loss = self._shared.loss(part) * weight
+                # What the processes add up is divided by their number.
+                self._scaler.scale(loss * everyone).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
         return total
 
     def _clip_gradients(self) -> None:
@@ -226,7 +252,7 @@ class TrainingLoop:
 
     def _finish_epoch(self) -> None:
         state, epochs = self.state, self._settings.epochs
-        metrics = self._learner.validate(self._leave_if_asked())
+        metrics = distributed.from_first(self._learner.validate(self._leave_if_asked()))
         is_best = self._note_score(metrics)
         for name, value in metrics.items():
             self._report_metric(name, value)
@@ -253,8 +279,7 @@ class TrainingLoop:
         state.best_epoch, state.best_step, state.best_metrics = state.epoch, state.step, metrics
         state.epochs_without_gain = 0
         self._best = {
-            name: tensor.detach().cpu().clone()
-            for name, tensor in learnt_state(self._learner.network).items()
+            name: tensor.detach().cpu().clone() for name, tensor in self._shared.learnt().items()
         }
         return True
 
@@ -264,7 +289,7 @@ class TrainingLoop:
 
     def _leave_if_asked(self) -> Iterable[None]:
         while True:
-            if self._stop.requested:
+            if distributed.is_any(self._stop.requested):
                 self._leave()
             yield
 
@@ -277,16 +302,15 @@ class TrainingLoop:
         now = time.monotonic()
         state.seconds += now - self._saved_at
         self._saved_at = now
-        path = self._checkpoints.save(
-            state,
-            learnt_state(self._learner.network),
-            {
-                "optimizer": self._optimizer.state_dict(),
-                "scaler": self._scaler.state_dict(),
-                "random": optimizing.random_state(),
-            },
-            is_best=is_best,
-        )
+        learnt = self._shared.learnt()
+        others = {
+            "optimizer": sharing.optimizer_state(self._optimizer),
+            "scaler": self._scaler.state_dict(),
+            "random": distributed.of_all(optimizing.random_state()),
+        }
+        if not distributed.is_first():
+            return
+        path = self._checkpoints.save(state, learnt, others, is_best=is_best)
         self._report(
             CheckpointSaved(
                 step=state.step,
@@ -299,10 +323,12 @@ class TrainingLoop:
 
     def _restore(self, saved: Saved) -> None:
         self.state, self._best = saved.state, saved.best
-        load_learnt(self._learner.network, saved.network)
-        self._optimizer.load_state_dict(saved.optimizer["optimizer"])
+        self._shared.load(saved.network)
+        sharing.load_optimizer(self._optimizer, saved.optimizer["optimizer"])
         self._scaler.load_state_dict(saved.optimizer["scaler"])
-        optimizing.restore_random_state(saved.optimizer["random"])
+        randomness = saved.optimizer["random"]
+        if distributed.number() < len(randomness):
+            optimizing.restore_random_state(randomness[distributed.number()])
 
     def _steps_of(self, epoch: int) -> list[list[Batch]]:
         accumulation = self._settings.hyperparameters.accumulation
@@ -326,6 +352,8 @@ def learn(
     Folds of a cross-validation keep checkpoints of their own and never resume.
     """
     folder = "checkpoints" if fold is None else f"fold-{fold}"
+    if not distributed.is_first():  # Only reads; the links it makes are its own.
+        folder = f"process-{distributed.number()}-{folder}"
     checkpoints = CheckpointFolder(spec.work / folder, identity)
     settings = LoopSettings(
         hyperparameters=spec.hyperparameters,
@@ -344,19 +372,3 @@ def learn(
         if saved is None:
             report.warn("The checkpoint is damaged or of another job: starting from the beginning.")
     return loop.run(saved)
-
-
-def learnt_state(network: torch.nn.Module) -> dict[str, Tensor]:
-    """What training changes: parameters that learn, once each, and buffers. Frozen weights come
-    from the base model again."""
-    names = {name for name, one in network.named_parameters() if one.requires_grad}
-    names |= {name for name, _ in network.named_buffers()}
-    return {name: tensor for name, tensor in network.state_dict().items() if name in names}
-
-
-def load_learnt(network: torch.nn.Module, state: dict[str, Tensor]) -> None:
-    """Put back what learnt_state took; raises RuntimeError when it was of another network."""
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    lost = set(missing) & set(learnt_state(network))
-    if lost or unexpected:
-        raise RuntimeError(f"The checkpoint does not fit the network: {sorted(lost)[:3]}")

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from engine.events import Event, parse_line
 
 STOP_GRACE_SECONDS = 30.0
@@ -20,20 +22,24 @@ _PR_SET_PDEATHSIG = 1
 
 
 class EngineProcess:
-    """One running `python -m engine train`. Use as a context manager: leaving it kills the child.
+    """One running `python -m engine train`, which starts a process for each of several devices.
+
+    Use as a context manager: leaving it kills the child and all that it started.
 
     The kernel kills the child when this thread's process dies, so a kill -9 of the trainer leaves
     nothing behind that still trains on a machine whose lease somebody else may get.
     """
 
-    def __init__(self, spec: Path, *, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, spec: Path, *, log: Path, environment: dict[str, str], devices: int = 1
+    ) -> None:
         self.started_at = time.monotonic()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._oom_kills_before = _oom_kills()
         self._was_killed_by_us = False
         with log.open("ab") as sink:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "engine", "train", str(spec)],
+                [sys.executable, "-m", "engine", "train", str(spec), "--processes", str(devices)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=sink,
@@ -93,12 +99,19 @@ class EngineProcess:
             self._child.terminate()
 
     def kill(self) -> None:
-        """End the whole process group now and wait for it."""
+        """End the child and everything it started, and wait for all of it."""
+        offspring = []
         if self._child.poll() is None:
             self._was_killed_by_us = True
+            with contextlib.suppress(psutil.Error):
+                offspring = psutil.Process(self._child.pid).children(recursive=True)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        for one in offspring:  # Those in process groups of their own.
+            with contextlib.suppress(psutil.Error):
+                one.kill()
         self._child.wait()
+        psutil.wait_procs(offspring, timeout=STOP_GRACE_SECONDS)
 
     def _read(self) -> None:
         assert self._child.stdout is not None

@@ -92,7 +92,12 @@ class _Supervisor:
         self.heart.start()
         try:
             spec = self._write_spec()
-            with EngineProcess(spec, log=self.log.path, environment=_environment()) as engine:
+            with EngineProcess(
+                spec,
+                log=self.log.path,
+                environment=_environment(),
+                devices=self.attempt.job.compute_class.devices,
+            ) as engine:
                 self.meter.run()
                 self._follow(engine)
                 self.meter.hold()

@@ -159,6 +159,16 @@ class LoopHyperparameters(Frozen):
         ),
         json_schema_extra={"automatic": "auto"},
     )
+    sharding: Literal["auto", "none", "full"] = Field(
+        default="auto",
+        title="Sharding",
+        description=(
+            "On several devices: none keeps a copy of the model on each; full divides weights,"
+            " gradients and optimizer state among them, slower but with less memory. auto divides"
+            " when copies would not fit. The steps are the same."
+        ),
+        json_schema_extra={"automatic": "auto"},
+    )
     seed: int = Field(
         default=0, ge=0, le=2**32 - 1, title="Seed", description="Same seed, same model."
     )

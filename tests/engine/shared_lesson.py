@@ -1,0 +1,114 @@
+"""A small learner for several processes: `python -m tests.engine.shared_lesson SPEC WEIGHTS`.
+
+Run as it is or by torchrun; the first process writes the final weights.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from engine import distributed, optimizing
+from engine.batching import plain_steps
+from engine.device import Device
+from engine.events import Reporter
+from engine.progress import JobClock
+from engine.spec import parse_spec
+from engine.stopping import StopSignal
+from engine.training import Score, learn
+
+ROWS, STEP_ROWS = 61, 8  # The last step of an epoch has fewer rows; 61 leaves one of 5.
+
+
+class Network(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(7, 9), torch.nn.Linear(9, 5)])
+        self.unused = torch.nn.Linear(2, 2)
+        self.head = torch.nn.Linear(5, 3)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            rows = torch.tanh(layer(rows))
+        return self.head(rows)
+
+
+class Learner:
+    """Rows have weights of their own, so that a mean of the processes' means would be wrong."""
+
+    score = Score("validation_loss", higher_is_better=False)
+
+    def __init__(self, dials, leave_after: int, stop: StopSignal) -> None:
+        self.network: torch.nn.Module = Network()
+        self._dials, self._leave_after, self._stop = dials, leave_after, stop
+        dice = torch.Generator().manual_seed(1)
+        self._rows = torch.randn(ROWS, 7, generator=dice)
+        self._answers = torch.randint(0, 3, (ROWS,), generator=dice)
+        self._weights = torch.rand(ROWS, generator=dice) + 0.1
+
+    def steps_of(self, epoch: int):
+        plain = plain_steps(ROWS, STEP_ROWS, seed=0, epoch=epoch)
+        return [[step[0][:1], step[0][1:]] if len(step[0]) > 1 else step for step in plain]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        rate = optimizing.automatic_rate(self._dials, 0.01)
+        return [{"params": list(self.network.parameters()), "lr": rate, "weight_decay": 0.01}]
+
+    def loss(self, rows: np.ndarray) -> torch.Tensor:
+        weights = self._weights[rows]
+        losses = functional.cross_entropy(
+            self.network(self._rows[rows]), self._answers[rows], reduction="none"
+        )
+        return (losses * weights).sum() / weights.sum()
+
+    def weight(self, rows: np.ndarray) -> float:
+        return float(self._weights[rows].sum())
+
+    def cost(self, rows: np.ndarray) -> float:
+        return float(len(rows))
+
+    def validate(self, check: Iterable[None]) -> dict[str, float]:
+        self._leave_after -= 1
+        if self._leave_after == 0 and distributed.number() == distributed.count() - 1:
+            self._stop.requested = True  # Only one process is told; all must leave.
+        ticks = iter(check)
+        next(ticks)
+        self.network.eval()
+        with torch.inference_mode():
+            loss = functional.cross_entropy(self.network(self._rows), self._answers)
+        self.network.train()
+        return {"validation_loss": float(loss)}
+
+    def summary(self, metrics: dict[str, float]) -> str:
+        return str(metrics)
+
+
+def main(spec_path: str, weights: str, leave_after: str = "0") -> None:
+    spec = parse_spec(json.loads(Path(spec_path).read_text()))
+    stop = StopSignal()
+    with distributed.together():
+        learner = Learner(spec.hyperparameters, int(leave_after), stop)
+        report = Reporter(sys.stdout.write if distributed.is_first() else lambda _line: None)
+        learn(
+            learner,
+            spec,
+            epochs=spec.hyperparameters.epochs,
+            identity="lesson",
+            device=Device("cpu"),
+            clock=JobClock(report, {"training": 1.0}),
+            report=report,
+            stop=stop,
+        )
+        if distributed.is_first():
+            save_file(learner.network.state_dict(), weights)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
