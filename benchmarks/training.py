@@ -1,144 +1,201 @@
-"""How much faster the engine trains than the usual loops, on this machine, in one interleaved run.
+"""How fast the engine trains beside transformers.Trainer and SetFit, on the same rows, in one run.
 
-    python -m benchmarks.training [--rounds 3] [--rows 640] [--csv FILE --text COLUMN]
+    python -m benchmarks.training [--rounds 3] [--rows 1280] [--seconds 120] [--only speed]
 
-Rivals are written out here in plain torch and transformers, at the settings people meet first:
-`padded` pads every row to 128 tokens in batches of 8, float32, dropout on; `dynamic` pads to the
-longest of 32 rows; `grouped` also groups by length and uses bf16, a well-set loop. All train the
-same base model on the same rows; what is printed is the median of rows per second and its ratio.
+Speed: rows per second in one epoch over `--rows` rows, in interleaved rounds, medians.
+`trainer` is transformers.Trainer with its defaults, but each batch padded to its own longest text;
+`well-set` also groups rows by length, in batches of 32 and bf16. Neither validates or saves;
+`engine` is the real `python -m engine train` and does both within the time counted for it.
+
+Accuracy: what each makes of the whole training set. The engine and its quick method ("probe")
+decide by themselves when they are done; the others get `--seconds` of training, with schedules
+that end there. SetFit is installed into an environment of its own below var/ when first needed.
+
+Data: banking77 from ../shared when it is there (or --train and --test: CSV files with columns text
+and category), else generated tickets. Everything runs on all cores, one after another.
 """
 
 import argparse
 import csv
+import json
 import os
+import site
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+import venv
 from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
-
-import numpy as np
-import torch
-from torch.nn import functional
-from transformers import AutoModelForSequenceClassification
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from engine import catalog, loading, sample_tickets
-from engine.batching import batches_by_length, epoch_steps
-from engine.device import prepare_device
-from engine.network import TextNetwork, VocabularyTrim
-from engine.spec import TextSpec
-from engine.tokenised import TokenisedRows, tokenise
 
-PADDED_TOKENS, LABELS = 128, 12
-
-
-def read_texts(options: argparse.Namespace) -> list[str]:
-    path = options.csv
-    if path is None:
-        path = Path(tempfile.mkdtemp()) / "tickets.csv"
-        sample_tickets.write_csv(path, rows=options.rows)
-    with path.open(newline="", encoding="utf-8") as file:
-        texts = [row[options.text] for row in csv.DictReader(file)]
-    return texts[: options.rows]
-
-
-def stock_model(folder: Path) -> torch.nn.Module:
-    return AutoModelForSequenceClassification.from_pretrained(folder, num_labels=LABELS).train()
-
-
-def stock_loop(
-    folder: Path, batches: Iterator[tuple[torch.Tensor, torch.Tensor]], *, bf16: bool
-) -> None:
-    model = stock_model(folder)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
-    for ids, mask in batches:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = model(input_ids=ids, attention_mask=mask).logits
-        functional.cross_entropy(logits.float(), torch.zeros(len(ids), dtype=torch.long)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def padded_to(rows: TokenisedRows, chosen: np.ndarray, tokens: int):
-    ids, mask = rows.padded(chosen, "cpu")
-    return functional.pad(ids, (0, tokens - ids.shape[1])), functional.pad(
-        mask, (0, tokens - mask.shape[1])
-    )
-
-
-def engine_loop(folder: Path, rows: TokenisedRows) -> None:
-    network = TextNetwork(loading.load_encoder(folder), LABELS).train()
-    VocabularyTrim(network.encoder, np.unique(np.concatenate(rows.ids)).tolist())
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-4, fused=True)
-    for step in epoch_steps(rows.lengths, 512, seed=0, epoch=0):
-        count = sum(map(len, step))
-        for batch in step:
-            ids, mask = rows.padded(batch, "cpu")
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(ids, mask).float()
-            target = torch.zeros(len(batch), dtype=torch.long)
-            (functional.cross_entropy(logits, target) * (len(batch) / count)).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def contenders(folder: Path, rows: TokenisedRows) -> dict[str, tuple[int, Callable[[], None]]]:
-    """Name to rows trained and the run itself; slow ones get fewer rows."""
-    total, few = len(rows.ids), max(64, len(rows.ids) // 8)
-    eights = (padded_to(rows, np.arange(s, s + 8), PADDED_TOKENS) for s in range(0, few - 7, 8))
-    grouped = batches_by_length(rows.lengths, 32 * max(rows.lengths))
-    dynamic = (rows.padded(np.arange(s, s + 32), "cpu") for s in range(0, total // 2 - 31, 32))
-    return {
-        "padded": (few // 8 * 8, lambda: stock_loop(folder, eights, bf16=False)),
-        "dynamic": (total // 2 // 32 * 32, lambda: stock_loop(folder, dynamic, bf16=False)),
-        "grouped": (
-            total,
-            lambda: stock_loop(
-                folder,
-                (
-                    rows.padded(part, "cpu")
-                    for batch in grouped
-                    for part in np.array_split(batch, -(-len(batch) // 32))
-                ),
-                bf16=True,
-            ),
-        ),
-        "engine": (total, lambda: engine_loop(folder, rows)),
-    }
+PROJECT = Path(__file__).resolve().parent.parent
+BANKING = PROJECT.parent / "shared/data/banking77"
+BASE_MODEL = "all-MiniLM-L6-v2"
+HELD_OUT = 100  # Rows to validate and test on in a measurement of speed.
+TRAINER_BATCH = {"trainer": 8, "well-set": 32}
+SETFIT = ["setfit==1.2.0", "datasets"]
+Rows = list[tuple[str, str]]
 
 
 def main() -> None:
+    options = _options()
+    train, test = _data(options)
+    print(f"{len(train):,} training rows, {len(test):,} test rows", end="; ")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the start", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), train, test)
+        speeds = bench.speeds(options.rounds, options.rows)
+        _print_speeds(speeds)
+        if options.only != "speed":
+            bench.accuracies(options.seconds, speeds, with_setfit=not options.without_setfit)
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=640)
-    parser.add_argument("--csv", type=Path)
-    parser.add_argument("--text", default="message")
-    options = parser.parse_args()
-    texts = read_texts(options)
-    folder = loading.locate(catalog.find("all-MiniLM-L6-v2"))
-    rows = tokenise(loading.load_tokenizer(folder), texts, PADDED_TOKENS)
-    spec = TextSpec(data="-", text_columns=["t"], target_column="l", output="-", work="-")
-    speeds: dict[str, list[float]] = {}
-    for _ in range(options.rounds):
-        for name in ("padded", "dynamic", "grouped", "engine"):
-            count, run = contenders(folder, rows)[name]
-            # Only ours asks for the quick float32 kernels.
-            torch.set_float32_matmul_precision("highest")
-            if name == "engine":
-                prepare_device(spec)
-            started_at = time.perf_counter()
-            run()
-            speeds.setdefault(name, []).append(count / (time.perf_counter() - started_at))
+    parser.add_argument("--rows", type=int, default=1280, help="of an epoch whose speed is taken")
+    parser.add_argument("--seconds", type=float, default=120, help="of training for the others")
+    parser.add_argument("--only", choices=["speed", "all"], default="all")
+    parser.add_argument("--without-setfit", action="store_true")
+    parser.add_argument("--train", type=Path, default=BANKING / "train.csv")
+    parser.add_argument("--test", type=Path, default=BANKING / "test_a.csv")
+    return parser.parse_args()
+
+
+def _data(options: argparse.Namespace) -> tuple[Rows, Rows]:
+    if options.train.exists() and options.test.exists():
+        return _read(options.train), _read(options.test)
+    tickets = [(row[4], row[5]) for row in sample_tickets.tickets(6000, seed=0)]
+    return tickets[:5000], tickets[5000:]
+
+
+def _read(path: Path) -> Rows:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row["text"], row["category"]) for row in csv.DictReader(file)]
+
+
+class Bench:
+    """Runs contenders one after another, each in a process of its own."""
+
+    def __init__(self, folder: Path, train: Rows, test: Rows) -> None:
+        self._folder, self._train, self._test = folder, train, test
+        self._labels = sorted({label for _, label in train})
+        self._base_model = str(loading.locate(catalog.find(BASE_MODEL)))
+        self._runs = 0
+
+    def speeds(self, rounds: int, rows: int) -> dict[str, list[float]]:
+        train = self._train[:: max(1, len(self._train) // rows)][:rows]
+        held = self._test[:HELD_OUT]
+        speeds: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            for name in TRAINER_BATCH:
+                found = self._rival(name, train=train, test=[])
+                speeds.setdefault(name, []).append(found["rows"] / found["seconds"])
+            dials = {"epochs": 1, "method": "full"}
+            report = self._engine(train, held, held, dials)
+            speeds.setdefault("engine", []).append(report["training"]["rows_per_second"])
+        return speeds
+
+    def accuracies(
+        self, seconds: float, speeds: dict[str, list[float]], *, with_setfit: bool
+    ) -> None:
+        print("\naccuracy on the test rows, seconds of training")
+        # One row in twenty validates, as in a job at default settings.
+        validation = self._train[::20]
+        train = [row for at, row in enumerate(self._train) if at % 20]
+        for name, dials in (("probe", {"method": "probe"}), ("engine", {})):
+            report = self._engine(train, validation, self._test, dials)
+            metrics = {one["name"]: one["value"] for one in report["metrics"]}
+            _print_accuracy(name, metrics["accuracy"], report["timings"]["training_seconds"])
+        for name, batch in TRAINER_BATCH.items():
+            steps = max(1, int(seconds * statistics.median(speeds[name]) / batch))
+            found = self._rival(name, train=self._train, test=self._test, steps=steps)
+            _print_accuracy(name, found["accuracy"], found["seconds"])
+        if with_setfit:
+            python = _setfit_python()
+            found = self._rival(
+                "setfit", python, train=self._train, test=self._test, seconds=seconds
+            )
+            _print_accuracy("setfit", found["accuracy"], found["seconds"])
+
+    def _rival(self, name: str, python: str = sys.executable, **asked: Any) -> dict[str, float]:
+        numbers = {label: number for number, label in enumerate(self._labels)}
+        for part in ("train", "test"):
+            asked[part] = [(text, numbers[label]) for text, label in asked[part]]
+        request = {"base_model": self._base_model, "labels": len(self._labels)} | asked
+        path = self._folder / "request.json"
+        path.write_text(json.dumps(request))
+        command = [python, "-m", "benchmarks.training_rivals", name, str(path)]
+        out = _run(command, cwd=PROJECT)
+        answer: dict[str, float] = json.loads(out.splitlines()[-1])
+        return answer
+
+    def _engine(
+        self, train: Rows, validation: Rows, test: Rows, dials: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The report of a whole job on these rows."""
+        self._runs += 1
+        folder = self._folder / f"run-{self._runs}"
+        folder.mkdir()
+        parts = {"train": train, "validation": validation, "test": test}
+        rows = [(text, label, part) for part, some in parts.items() for text, label in some]
+        columns = dict(
+            zip(("text", "label", "part"), map(list, zip(*rows, strict=True)), strict=True)
+        )
+        pq.write_table(pa.table(columns), folder / "data.parquet")
+        spec = {
+            "data": str(folder / "data.parquet"),
+            "text_columns": ["text"],
+            "target_column": "label",
+            "split": {"column": "part"},
+            "output": str(folder / "artifact"),
+            "work": str(folder / "work"),
+            "hyperparameters": dials,
+        }
+        (folder / "spec.json").write_text(json.dumps(spec))
+        _run([sys.executable, "-m", "engine", "train", str(folder / "spec.json")], cwd=PROJECT)
+        report: dict[str, Any] = json.loads((folder / "artifact/report.json").read_bytes())
+        return report
+
+
+def _run(command: list[str], **options: Any) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _setfit_python() -> str:
+    """An environment that sees our packages and adds SetFit, which is no dependency of ours."""
+    folder = Path(os.environ.get("LATHE_VAR", PROJECT / "var")) / "benchmarks/setfit"
+    python = folder / "bin/python"
+    if not (folder / "ready").exists():
+        venv.create(folder, clear=True, with_pip=True)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        ours = folder / "lib" / version / "site-packages/ours.pth"
+        ours.write_text("\n".join(site.getsitepackages()) + "\n")
+        _run([str(python), "-m", "pip", "install", "--quiet", *SETFIT])
+        (folder / "ready").touch()
+    return str(python)
+
+
+def _print_speeds(speeds: dict[str, list[float]]) -> None:
     ours = statistics.median(speeds["engine"])
-    print(f"{len(texts)} rows, {np.mean(rows.lengths):.0f} tokens on average, model load included")
-    for name, measured in speeds.items():
-        speed = statistics.median(measured)
-        print(f"{name:8} {speed:7.1f} rows/s   engine is {ours / speed:4.1f}x")
+    print("\nrows/s (median; lowest to highest), and how many times as fast the engine is")
+    for name, found in speeds.items():
+        middle = statistics.median(found)
+        spread = f"({min(found):.1f} to {max(found):.1f})"
+        print(f"  {name:9}{middle:8.1f} {spread:18} {ours / middle:.1f}", flush=True)
+
+
+def _print_accuracy(name: str, accuracy: float, seconds: float) -> None:
+    print(f"  {name:9}{accuracy:.4f}  {seconds:6.1f} s", flush=True)
 
 
 if __name__ == "__main__":
