@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+PROJECT = Path(__file__).resolve().parent.parent
 ROWS_PER_REQUEST = 128
 PATIENCE_SECONDS = 3600
 
@@ -24,11 +25,11 @@ def main() -> None:
     options = _options()
     headers = {"Authorization": f"Bearer {options.token}"}
     with httpx.Client(base_url=options.url, headers=headers, timeout=120) as api:
-        dataset = _upload(api, options.train)
+        dataset = upload(api, options.train)
         started_at = time.monotonic()
         job = _train(api, dataset)
         print(f"job: {time.monotonic() - started_at:.0f} s, ${job['cost_micros'] / 1e6:.6f}")
-        report = _checked(api.get(f"/api/v1/models/{job['model']}/evaluation"))
+        report = checked(api.get(f"/api/v1/models/{job['model']}/evaluation"))
         print(f"report: {report.get('headline') or report['report']['headline']}")
         right, asked, seconds = _ask(api, job["model"], options)
     print(
@@ -36,43 +37,43 @@ def main() -> None:
     )
 
 
-def _upload(api: httpx.Client, path: Path) -> dict[str, Any]:
-    project = _checked(api.post("/api/v1/projects", json={"name": f"Benchmark {path.stem}"}))
+def upload(api: httpx.Client, path: Path) -> dict[str, Any]:
+    project = checked(api.post("/api/v1/projects", json={"name": f"Benchmark {path.stem}"}))
     with path.open("rb") as file:
         answer = api.post(
             "/api/v1/datasets",
             files={"file": (path.name, file)},
             data={"project": project["id"], "name": path.stem},
         )
-    return _settled(api, f"/api/v1/datasets/{_checked(answer)['id']}", "ready")
+    return settled(api, f"/api/v1/datasets/{checked(answer)['id']}", "ready")
 
 
 def _train(api: httpx.Client, dataset: dict[str, Any]) -> dict[str, Any]:
     body = {"project": dataset["project"], "dataset": dataset["id"], "task": "text-classification"}
-    job = _checked(api.post("/api/v1/training-jobs", json=body))
-    return _settled(api, f"/api/v1/training-jobs/{job['id']}", "succeeded")
+    job = checked(api.post("/api/v1/training-jobs", json=body))
+    return settled(api, f"/api/v1/training-jobs/{job['id']}", "succeeded")
 
 
 def _ask(api: httpx.Client, model: str, options: argparse.Namespace) -> tuple[int, int, float]:
     name = f"benchmark-{model[:8]}"
-    _checked(api.post("/api/v1/deployments", json={"model": model, "name": name}))
+    checked(api.post("/api/v1/deployments", json={"model": model, "name": name}))
     with options.test.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     right, started_at = 0, time.monotonic()
     for start in range(0, len(rows), ROWS_PER_REQUEST):
         some = rows[start : start + ROWS_PER_REQUEST]
         body = {"model": name, "input": [row[options.text] for row in some]}
-        answers = _checked(api.post("/v1/classify", json=body))["data"]
+        answers = checked(api.post("/v1/classify", json=body))["data"]
         right += sum(
             answer["label"] == row[options.label] for answer, row in zip(answers, some, strict=True)
         )
     return right, len(rows), time.monotonic() - started_at
 
 
-def _settled(api: httpx.Client, path: str, wanted: str) -> dict[str, Any]:
+def settled(api: httpx.Client, path: str, wanted: str) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        body = _checked(api.get(path))
+        body = checked(api.get(path))
         if body["status"] == wanted:
             return body
         if body["status"] in {"failed", "cancelled"}:
@@ -81,7 +82,7 @@ def _settled(api: httpx.Client, path: str, wanted: str) -> dict[str, Any]:
     raise SystemExit(f"{path} took longer than {PATIENCE_SECONDS} s")
 
 
-def _checked(answer: httpx.Response) -> dict[str, Any]:
+def checked(answer: httpx.Response) -> dict[str, Any]:
     if answer.is_error:
         raise SystemExit(f"{answer.request.method} {answer.url}: {answer.text}")
     body: dict[str, Any] = answer.json()

@@ -46,7 +46,7 @@ def pipeline(artifact: Path) -> Classify:
     )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     made: Any = make("text-classification", model=model, tokenizer=tokenizer, top_k=None)
-    return lambda text: made(text, truncation=True, max_length=manifest.max_length)
+    return lambda text: made(text, truncation=True, max_length=manifest.inputs.max_length)
 
 
 def application(classify: Classify, threads: int) -> Any:

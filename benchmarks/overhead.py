@@ -1,0 +1,103 @@
+"""What the platform costs beside the engine: the same job bare and by a trainer, in turns.
+
+    make up                                            # in another terminal
+    python -m benchmarks.overhead --token TOKEN --train train.csv [--rounds 3]
+
+`bare` is `python -m engine train` on the same columns and hyperparameters, waiting as politely as a
+trainer's does. `job` goes through the API and is watched twice a second: supervised, recorded,
+metered, its checkpoints and artifact stored, with web, worker and Redis running on the same cores
+during both. Seconds are those of a whole run, from start to artifact, and of its training alone.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from benchmarks.product import PROJECT, checked, settled, upload
+
+POLITE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+Seconds = tuple[float, float]  # Of the whole run and of training.
+
+
+def main() -> None:
+    options = _options()
+    headers = {"Authorization": f"Bearer {options.token}"}
+    taken: dict[str, list[Seconds]] = {"bare": [], "job": []}
+    print(f"load {os.getloadavg()[0]:.1f} at the start", flush=True)
+    with httpx.Client(base_url=options.url, headers=headers, timeout=120) as api:
+        dataset = upload(api, options.train)
+        for _ in range(options.rounds):
+            job, seconds = _job(api, dataset)
+            taken["job"].append(seconds)
+            taken["bare"].append(_bare(job, options.train))
+    middle = {
+        name: [statistics.median(part) for part in zip(*runs, strict=True)]
+        for name, runs in taken.items()
+    }
+    for name, (whole, training) in middle.items():
+        print(f"{name:5} whole {whole:7.1f} s   training {training:7.1f} s")
+    ratios = [job / bare for job, bare in zip(middle["job"], middle["bare"], strict=True)]
+    print(f"job / bare: whole {ratios[0]:.3f}, training {ratios[1]:.3f}")
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://localhost:8000")
+    parser.add_argument("--token", required=True)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+def _job(api: httpx.Client, dataset: dict[str, Any]) -> tuple[dict[str, Any], Seconds]:
+    body = {"project": dataset["project"], "dataset": dataset["id"], "task": "text-classification"}
+    launched = checked(api.post("/api/v1/training-jobs", json=body))
+    job = settled(api, f"/api/v1/training-jobs/{launched['id']}", "succeeded")
+    started, finished = (datetime.fromisoformat(job[f"{at}_at"]) for at in ("started", "finished"))
+    answer = checked(api.get(f"/api/v1/models/{job['model']}/evaluation"))
+    report = answer.get("report", answer)
+    whole = (finished - started).total_seconds()
+    return job, (whole, report["timings"]["training_seconds"])
+
+
+def _bare(job: dict[str, Any], train: Path) -> Seconds:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pq.write_table(pyarrow.csv.read_csv(train), folder / "data.parquet")
+        told = ("text_columns", "target_column", "base_model", "hyperparameters")
+        spec = {field: job[field] for field in told} | {
+            "data": str(folder / "data.parquet"),
+            "output": str(folder / "artifact"),
+            "work": str(folder / "work"),
+            "nice": True,
+        }
+        (folder / "spec.json").write_text(json.dumps(spec))
+        started_at = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "engine", "train", str(folder / "spec.json")],
+            cwd=PROJECT,
+            env=os.environ | POLITE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        whole = time.monotonic() - started_at
+        report = json.loads((folder / "artifact/report.json").read_bytes())
+        return whole, report["timings"]["training_seconds"]
+
+
+if __name__ == "__main__":
+    main()
