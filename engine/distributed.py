@@ -101,12 +101,16 @@ def equalise(network: torch.nn.Module) -> None:
             distributed.broadcast(tensor, 0)
 
 
-def own_share(step: list[Batch]) -> list[Batch]:
-    """This process's rows of a step. Rows of a batch are sorted by length, so that every
-    process gets short and long ones; batches of few rows start with another process each."""
+def shares_of(step: list[Batch]) -> list[list[Batch]]:
+    """Each process's rows of a step. Rows of a batch are sorted by length, so that everyone gets
+    short and long ones; batches of few rows start with another process each."""
     everyone = count()
-    parts = [batch[(number() - at) % everyone :: everyone] for at, batch in enumerate(step)]
-    return [part for part in parts if len(part)]
+    shares: list[list[Batch]] = [[] for _ in range(everyone)]
+    for at, batch in enumerate(step):
+        for first in range(everyone):
+            if len(part := batch[first::everyone]):
+                shares[(first + at) % everyone].append(part)
+    return shares
 
 
 def is_loss_of_others(error: BaseException) -> bool:

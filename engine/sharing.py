@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from engine import distributed
-from engine.batching import Batch
+from engine.batching import Batch, pieces
 from engine.errors import BadTrainingData
 from engine.fitting import fixed_bytes
 from engine.spec import LoopHyperparameters
@@ -39,6 +39,18 @@ class Alone:
 
     def loss(self, rows: Batch) -> Tensor:
         return self._learner.loss(rows)
+
+    def parts_of(self, step: list[Batch], halvings: int) -> tuple[list[Batch], int]:
+        """What this process computes of a step, one by one, and how often it must take part with
+        rows that count nothing, because the others have more."""
+        shares = distributed.shares_of(step)
+        parts = [[piece for rows in share for piece in pieces(rows, halvings)] for share in shares]
+        own = parts[distributed.number()]
+        return own, self._rounds(list(map(len, parts))) - len(own)
+
+    def _rounds(self, counts: list[int]) -> int:
+        """How often this process must compute, given how many parts each has."""
+        return max(1, counts[distributed.number()])
 
     @contextmanager
     def adding_up(self, *, is_last: bool) -> Iterator[None]:
@@ -131,6 +143,9 @@ class Parts(Alone):
 
     def _sharded(self) -> list[FSDPModule]:
         return [one for one in self._plain if isinstance(one, FSDPModule)]
+
+    def _rounds(self, counts: list[int]) -> int:
+        return max(counts)  # Every forward pass gathers weights from all.
 
     def _reshard(self) -> None:
         for module in self._sharded():

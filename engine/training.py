@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine import distributed, fitting, optimizing, sharing
-from engine.batching import Batch, merged, pieces
+from engine.batching import Batch, merged
 from engine.checkpoints import CheckpointFolder, Saved, TrainingState
 from engine.device import Device
 from engine.errors import Diverged, StopRequested
@@ -207,11 +207,9 @@ class TrainingLoop:
         """This process's part of the step's mean loss; its gradients are of the whole step."""
         learner, everyone, total = self._learner, distributed.count(), 0.0
         whole = sum(learner.weight(batch) for batch in batches)
-        own = distributed.own_share(batches)
-        parts = [piece for batch in own for piece in pieces(batch, self.state.halvings)]
-        weights = [learner.weight(part) / whole for part in parts]
-        if not parts:  # Fewer rows than processes: take part in the sum with nothing.
-            parts, weights = [batches[0][:1]], [0.0]
+        parts, idle = self._shared.parts_of(batches, self.state.halvings)
+        weights = [learner.weight(part) / whole for part in parts] + idle * [0.0]
+        parts = parts + idle * [batches[0][:1]]
         for number, (part, weight) in enumerate(zip(parts, weights, strict=True), start=1):
             with self._shared.adding_up(is_last=number == len(parts)):
                 with self._settings.device.autocast():
