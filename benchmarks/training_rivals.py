@@ -32,7 +32,7 @@ WELL_SET = {
     "train_sampling_strategy": "group_by_length",
     "bf16": True,
     "learning_rate": 2e-4,
-    "warmup_ratio": 0.1,
+    "warmup_steps": 0.1,
 }
 SETFIT_BATCH = 16
 

@@ -4,8 +4,9 @@ Alone, every function answers at once. A process that dies makes the others fail
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -19,7 +20,19 @@ from engine.errors import EngineError
 # Longer than any step or checkpoint; preparing may differ by a download.
 LONGEST_WAIT = timedelta(minutes=15)
 SIGNS_OF_LOSS = ("gloo", "nccl", "connection closed by peer", "connection reset by peer")
+FOREVER = timedelta(days=365)
 Anything = TypeVar("Anything")
+
+
+@dataclass
+class _Standing:
+    """How this process stands to the others."""
+
+    patient: distributed.ProcessGroup | None = None  # To wait for something long.
+    is_apart: bool = False  # Works by itself for a while.
+
+
+_standing = _Standing()
 
 
 class DevicesMissing(EngineError):
@@ -37,6 +50,7 @@ def together() -> Iterator[None]:
         _take_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    _standing.patient = distributed.new_group(backend="gloo", timeout=FOREVER)
     yield  # After a failure the others must not be waited for: the process just ends.
     distributed.destroy_process_group()
 
@@ -51,15 +65,33 @@ def _take_device(number: int) -> None:
 
 
 def count() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return distributed.get_world_size() if _is_beside_others() else 1
 
 
 def number() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    return distributed.get_rank() if _is_beside_others() else 0
+
+
+def _is_beside_others() -> bool:
+    return distributed.is_initialized() and not _standing.is_apart
 
 
 def is_first() -> bool:
     return number() == 0
+
+
+def only_first(work: Callable[[], Anything]) -> Anything | None:
+    """Let the first process do what its own clock decides, however long; None in the others,
+    which wait for it."""
+    if count() == 1:
+        return work()
+    found = None
+    if is_first():
+        _standing.is_apart = True
+        found = work()
+        _standing.is_apart = False
+    distributed.barrier(_standing.patient)
+    return found
 
 
 def summed(*values: float) -> list[float]:

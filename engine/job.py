@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,12 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
         from engine.searching import search  # Loads Optuna, which few jobs need.
 
         with _timed(timings, "searching"):
-            found = search(task, prepared, clock, report, stop)
-        prepared, report = found.prepared, found.report
+            # Trials end by the clock, which no two processes read alike.
+            found = distributed.only_first(lambda: search(task, prepared, clock, report, stop))
+        if found is not None:
+            report = found.report
+        chosen = distributed.from_first(found and found.prepared.spec)
+        prepared = replace(prepared, spec=chosen)
     with _timed(timings, "training"):
         trained = task.fit(prepared, clock, report, stop)
     stop.raise_if_requested()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine import distributed
 from engine.checkpoints import TrainingState
 from engine.device import Device
 from engine.spec import JobSpec
@@ -24,5 +25,6 @@ def about_training(
         "seconds": seconds,
         "rows_per_second": state.rows_seen / seconds if state.rows_seen else None,
         "device": device.name,
+        "processes": distributed.count(),
         "precision": device.precision,
     }

@@ -1,4 +1,4 @@
-"""A small learner for several processes: `python -m tests.engine.shared_lesson SPEC WEIGHTS`.
+"""A small learner for several processes: `python -m tests.engine.shared_lesson FOLDER…`.
 
 Run as it is or by torchrun; the first process writes the final weights.
 """
@@ -17,6 +17,7 @@ from torch.nn import functional
 from engine import distributed, optimizing
 from engine.batching import plain_steps
 from engine.device import Device
+from engine.errors import EngineError, StopRequested
 from engine.events import Reporter
 from engine.progress import JobClock
 from engine.spec import parse_spec
@@ -90,13 +91,24 @@ class Learner:
         return str(metrics)
 
 
-def main(spec_path: str, weights: str, leave_after: str = "0") -> None:
-    spec = parse_spec(json.loads(Path(spec_path).read_text()))
-    stop = StopSignal()
+def main(*folders: str) -> None:
+    """One lesson after another, each as its folder's spec says; its end is written there too."""
     with distributed.together():
-        learner = Learner(spec.hyperparameters, int(leave_after), stop)
-        report = Reporter(sys.stdout.write if distributed.is_first() else lambda _line: None)
-        learn(
+        for folder in map(Path, folders):
+            told = (folder / "spec.json").read_text()
+            leave_after = int((folder / "leave-after").read_text())
+            network, end = _lesson(parse_spec(json.loads(told)), leave_after)
+            if distributed.is_first():
+                save_file(network.state_dict(), folder / "weights")
+                (folder / "end").write_text(end)
+
+
+def _lesson(spec, leave_after: int) -> tuple[torch.nn.Module, str]:
+    stop = StopSignal()
+    report = Reporter(lambda _line: None)
+    learner = Learner(spec.hyperparameters, leave_after, stop)
+    try:
+        state = learn(
             learner,
             spec,
             epochs=spec.hyperparameters.epochs,
@@ -106,8 +118,11 @@ def main(spec_path: str, weights: str, leave_after: str = "0") -> None:
             report=report,
             stop=stop,
         )
-        if distributed.is_first():
-            save_file(learner.network.state_dict(), weights)
+    except StopRequested:
+        return Network(), "stopped"
+    except EngineError as error:
+        return Network(), error.sentence
+    return learner.network, f"step {state.step}, {state.rows_seen} rows"
 
 
 if __name__ == "__main__":

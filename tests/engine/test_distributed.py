@@ -13,17 +13,40 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine.events import parse_line
+from tests.engine import shared_lesson
 from tests.engine.conftest import ROOT, engine_process
 
 PATIENCE = 300
 WAYS = [("none", "adamw"), ("none", "adafactor"), ("full", "adamw"), ("full", "sgd")]
+SHARDING = ["none", "full"]
+LEAVE_AFTER, LEFT_AT = 2, "step-000016"  # In the validation that ends the second epoch.
 
 
-def learn(
-    folder: Path, processes: int, *, leave_after: int = 0, resume: Path | None = None, **dials
-) -> subprocess.CompletedProcess:
-    """A lesson in this many processes, which leaves its weights in the folder."""
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory):
+    """All lessons of this module, each in a folder of its own, in few processes: torch loads
+    slowly. Each folder holds the lesson's weights and how it ended."""
+    root = tmp_path_factory.mktemp("lessons")
+    for sharding, optimizer in WAYS:
+        write(root / f"alone-{optimizer}", optimizer=optimizer)
+        write(root / f"two-{sharding}-{optimizer}", sharding=sharding, optimizer=optimizer)
+    write(root / "refused", sharding="full", optimizer="adafactor")
+    for way in SHARDING:
+        write(root / f"left-by-2-{way}", leave_after=LEAVE_AFTER, sharding=way)
+        write(root / f"left-by-1-{way}", leave_after=LEAVE_AFTER, sharding=way)
+        for before in (1, 2):
+            checkpoint = root / f"left-by-{before}-{way}/work/checkpoints" / LEFT_AT
+            write(root / f"after-{before}-{way}", resume_from=checkpoint, sharding=way)
+    alone = sorted(root.glob("alone-*")) + sorted(root.glob("left-by-1-*"))
+    shared_lesson.main(*map(str, alone))
+    by_two(sorted(root.glob("two-*")) + sorted(root.glob("left-by-2-*")) + [root / "refused"])
+    shared_lesson.main(*map(str, sorted(root.glob("after-2-*"))))
+    by_two(sorted(root.glob("after-1-*")))
+    return root
+
+
+def write(folder: Path, *, leave_after: int = 0, resume_from: Path | None = None, **dials) -> None:
+    folder.mkdir(exist_ok=True)
     hyperparameters = {"epochs": 4, "precision": "fp32", "early_stopping_patience": 0} | dials
     spec = {
         "task": "tabular-classification",
@@ -31,61 +54,53 @@ def learn(
         "target_column": "b",
         "output": str(folder / "artifact"),
         "work": str(folder / "work"),
-        "resume_from": str(resume) if resume else None,
+        "resume_from": str(resume_from) if resume_from else None,
         "hyperparameters": hyperparameters,
     }
     (folder / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", str(processes)]
-    command += ["-m", "tests.engine.shared_lesson", str(folder / "spec.json")]
-    command += [str(folder / "weights"), str(leave_after)]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    (folder / "leave-after").write_text(str(leave_after))
+
+
+def by_two(folders: list[Path]) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "tests.engine.shared_lesson", *map(str, folders)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, env=environment
     )
+    assert done.returncode == 0, done.stderr[-5000:]
 
 
-def weights_of(folder: Path):
-    return load_file(folder / "weights")
-
-
-def furthest(one, other) -> float:
-    assert one.keys() == other.keys()
-    return max(float(abs(one[name] - other[name]).max()) for name in one)
+def furthest(one: Path, other: Path) -> float:
+    """The largest difference of any weight."""
+    first, second = load_file(one / "weights"), load_file(other / "weights")
+    assert first.keys() == second.keys()
+    return max(float(abs(first[name] - second[name]).max()) for name in first)
 
 
 @pytest.mark.parametrize(("sharding", "optimizer"), WAYS)
-def test_two_processes_take_the_same_steps_as_one(tmp_path, sharding, optimizer):
-    alone = learn(tmp_path / "alone", 1, optimizer=optimizer)
-    assert alone.returncode == 0, alone.stderr
-    shared = learn(tmp_path / "shared", 2, optimizer=optimizer, sharding=sharding)
-    assert shared.returncode == 0, shared.stderr
-    assert furthest(weights_of(tmp_path / "shared"), weights_of(tmp_path / "alone")) < 1e-4
+def test_two_processes_take_the_same_steps_as_one(lessons, sharding, optimizer):
+    alone, two = lessons / f"alone-{optimizer}", lessons / f"two-{sharding}-{optimizer}"
+    assert (two / "end").read_text() == (alone / "end").read_text() == "step 32, 244 rows"
+    assert furthest(two, alone) < 1e-4
 
 
-@pytest.mark.parametrize("sharding", ["none", "full"])
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_another_number_of_processes_goes_on(tmp_path, sharding, before, after):
-    whole = learn(tmp_path / "whole", 1, sharding=sharding)
-    assert whole.returncode == 0, whole.stderr
-    stopped = learn(tmp_path / "stopped", before, leave_after=2, sharding=sharding)
-    assert stopped.returncode != 0
-    checkpoint = tmp_path / "stopped/work/checkpoints/step-000016"  # Of the second epoch's end.
-    resumed = learn(tmp_path / "resumed", after, resume=checkpoint, sharding=sharding)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "damaged" not in resumed.stdout
-    assert furthest(weights_of(tmp_path / "resumed"), weights_of(tmp_path / "whole")) < 1e-4
+@pytest.mark.parametrize("sharding", SHARDING)
+@pytest.mark.parametrize("before", [1, 2])
+def test_another_number_of_processes_goes_on(lessons, sharding, before):
+    assert (lessons / f"left-by-{before}-{sharding}/end").read_text() == "stopped"
+    resumed = lessons / f"after-{before}-{sharding}"
+    assert (resumed / "end").read_text() == "step 32, 244 rows"
+    assert furthest(resumed, lessons / "alone-adamw") < 1e-4
 
 
-def test_what_parts_cannot_do_is_refused(tmp_path):
-    told = learn(tmp_path / "refused", 2, sharding="full", optimizer="adafactor")
-    assert "sharding: full does not go with the optimizer adafactor" in told.stderr
+def test_the_lessons_teach(lessons):
+    assert furthest(lessons / "alone-adamw", lessons / "left-by-1-none") > 0.05
+
+
+def test_what_parts_cannot_do_is_refused(lessons):
+    said = (lessons / "refused/end").read_text()
+    assert said.startswith("sharding: full does not go with the optimizer adafactor")
 
 
 def started(write_spec, name: str) -> subprocess.Popen:
