@@ -50,7 +50,8 @@ def _end_like(failure: ProcessFailure) -> int:
     """Say what the process left to be said; die of the signal it died of."""
     if failure.exitcode < 0:
         sys.stderr.flush()
-        signal.signal(-failure.exitcode, signal.SIG_DFL)
+        if failure.exitcode != -signal.SIGKILL:  # Which has no handler.
+            signal.signal(-failure.exitcode, signal.SIG_DFL)
         os.kill(os.getpid(), -failure.exitcode)
     if isinstance(failure.message, str) and failure.message.startswith("{"):
         os.write(1, f"{failure.message.strip()}\n".encode())
