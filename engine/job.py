@@ -21,7 +21,7 @@ from engine.events import Reporter, Result
 from engine.progress import JobClock
 from engine.spec import JobSpec
 from engine.stopping import StopSignal
-from engine.tasks import Evaluated
+from engine.tasks import Evaluated, Task
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "scikit-learn", "numpy")
 
@@ -37,17 +37,10 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
     with _timed(timings, "preparing"):
         prepared = task.prepare(spec, clock, report)
     clock.costs = task.expected_costs(prepared)
-    found = None
+    summary = None
     if spec.search is not None:
-        from engine.searching import search  # Loads Optuna, which few jobs need.
-
         with _timed(timings, "searching"):
-            # Trials end by the clock, which no two processes read alike.
-            found = distributed.only_first(lambda: search(task, prepared, clock, report, stop))
-        if found is not None:
-            report = found.report
-        chosen = distributed.from_first(found and found.prepared.spec)
-        prepared = replace(prepared, spec=chosen)
+            prepared, report, summary = _searched(task, prepared, clock, report, stop)
     with _timed(timings, "training"):
         trained = task.fit(prepared, clock, report, stop)
     stop.raise_if_requested()
@@ -58,8 +51,8 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
     with _timed(timings, "exporting"):
         manifest = task.export(prepared, trained, building)
     manifest = manifest.model_copy(update={"versions": versions()})
-    if found is not None:
-        manifest.training["search"] = found.summary
+    if summary is not None:
+        manifest.training["search"] = summary
     stop.raise_if_requested()
     clock.enter("evaluating")
     with _timed(timings, "evaluating"):
@@ -74,6 +67,19 @@ def train(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
     publish(building, spec.output, manifest)
     clock.finish()
     return _result(result, spec.output, report)
+
+
+def _searched(
+    task: Task[Any, Any], prepared: Any, clock: JobClock, report: Reporter, stop: StopSignal
+) -> tuple[Any, Reporter, dict[str, Any] | None]:
+    """What to train with, whom to tell, and what the search found. Trials end by the clock, which
+    no two processes read alike: the first one searches alone."""
+    from engine.searching import search  # Loads Optuna, which few jobs need.
+
+    found = distributed.only_first(lambda: search(task, prepared, clock, report, stop))
+    spec = distributed.from_first(found and found.prepared.spec)
+    prepared = replace(prepared, spec=spec)
+    return (prepared, found.report, found.summary) if found else (prepared, report, None)
 
 
 def _result(result: dict[str, Any], output: Path, report: Reporter) -> Result:
