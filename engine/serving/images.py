@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Outputs = npt.NDArray[np.float32]
 
 ROWS_AT_ONCE = 32
+PATCH = 16
 
 
 class ImageClassifier:
@@ -48,6 +49,14 @@ class ImageClassifier:
         shares: Outputs = exponents / exponents.sum(axis=1, keepdims=True)
         return shares
 
+    def encode(self, rows: Sequence[bytes]) -> "npt.NDArray[np.uint8]":
+        """Each picture as the model looks at it; see `pixels`."""
+        return self.pixels(rows)
+
+    def token_counts(self, encoded: Sequence[Any]) -> list[int]:
+        """Patches of 16 by 16 pixels that the model looks at in each picture; what is metered."""
+        return [max(1, self.look.side // PATCH) ** 2] * len(encoded)
+
     def pixels(self, rows: Sequence[bytes]) -> "npt.NDArray[np.uint8]":
         """(rows, side, side, 3), prepared as in training."""
         import numpy as np
@@ -64,12 +73,13 @@ class ImageClassifier:
                 ) from problem
         return found
 
-    def outputs(self, pixels: "npt.NDArray[Any]") -> "Outputs":
+    def outputs(self, pixels: "npt.NDArray[Any] | Sequence[Any]") -> "Outputs":
         """Logits (rows, labels) of prepared pixels: bytes, or floats from 0 to 1."""
         import numpy as np
 
         from engine.images.preprocessing import as_input
 
+        pixels = np.asarray(pixels)
         if not len(pixels):
             return np.zeros((0, len(self.labels)), dtype=np.float32)
         serving, parts = self.manifest.serving, []
