@@ -12,11 +12,11 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, Team, User
 from accounts.notices import tell
-from engine.serving import SERVED
 from inference import promotion
 from inference.errors import AlreadyRetired, CannotServe, KeptByRule, NameTaken
 from inference.models import Deployment
 from training.errors import TeamFrozen
+from training.launch import TASKS
 from training.models import TrainedModel
 from web.live import notify
 
@@ -90,7 +90,7 @@ def suggested_name(model: TrainedModel) -> str:
 def _check(model: TrainedModel, team: Team) -> None:
     if model.team_id != team.pk or model.archived_at is not None:
         raise CannotServe("This model is not one of the team's current models.", param="model")
-    if model.task not in SERVED:
+    if model.task not in TASKS:
         raise CannotServe(param="model")
     if team.frozen_at is not None:
         raise TeamFrozen

@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_computed_in_pieces_with_the_same_steps(write_spec,
     # Room for four rows of a batch, beside weights and optimizer.
     monkeypatch.setattr(fitting, "kept_bytes_per_row", lambda *_: 1e6)
     monkeypatch.setattr(fitting, "fixed_bytes", lambda *_: 1e6)
-    monkeypatch.setattr(fitting, "free_bytes", lambda *_: 1e6 + 4.5e6 * fitting.ROOM)
+    monkeypatch.setattr(fitting, "free_bytes", lambda *_, **__: 1e6 + 4.5e6 * fitting.ROOM)
     tight = write_spec("tight", rows=120, hyperparameters=BRIEF | {"method": "full"})
     events = run_here(tight)
     warned = [one.text for one in only(events, Message) if one.level == "warning"]

@@ -201,7 +201,7 @@ def test_a_job_page_can_plan_its_deployment(job, alice, vera, client_of):
 def test_deeds_refuse_what_cannot_be(deployment, model, alice, team):
     with pytest.raises(NameTaken):
         deploy.deploy(model, "intents", alice)
-    model.task = "text-generation"
+    model.task = "translation"
     with pytest.raises(CannotServe):
         deploy.deploy(model, "other", alice)
     model.task = "text-classification"

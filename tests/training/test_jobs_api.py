@@ -89,7 +89,7 @@ def test_an_estimate_has_three_numbers_and_launches_nothing(api, token, body):
 @pytest.mark.parametrize(
     ("change", "param", "words"),
     [
-        ({"task": "image-classification"}, "task", "Supported: text-classification"),
+        ({"task": "image-classification"}, "image_column", "Choose a column for picture"),
         ({"task": "poetry"}, "task", "Supported: text-classification"),
         ({"learning_rate": 1}, "learning_rate", "Unknown field 'learning_rate'"),
         ({"image_column": "x"}, "image_column", "means nothing to text-classification"),
