@@ -39,3 +39,29 @@ class BaseModelEntry(BaseModel):
     offline: bool  # Works with no internet on a fresh installation.
     learning_rate: float  # What hyperparameters.learning_rate = 0 stands for, with AdamW.
     speed: float  # Cost of one unit of work relative to the task's first offline model.
+
+
+def hub_entry(
+    reference: str,
+    *,
+    tasks: tuple[TaskName, ...],
+    parameters: int,
+    licence: str,
+    rate: float,
+    speed: float,
+    description: str,
+) -> BaseModelEntry:
+    """A pretrained model of the hub, known by its name there without the owner's."""
+    name = reference.split("/")[-1]
+    return BaseModelEntry(
+        id=name,
+        name=name,
+        tasks=tasks,
+        parameters=parameters,
+        licence=licence,
+        source=ModelSource(kind="hub", reference=reference),
+        description=description,
+        offline=False,
+        learning_rate=rate,
+        speed=speed,
+    )

@@ -1,6 +1,6 @@
 """Language models that answer in words: some loaded from the hub, some made from scratch."""
 
-from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
+from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName, hub_entry
 
 TASKS: tuple[TaskName, ...] = ("text-generation",)
 SMALL_PARAMETERS = 4_500_000  # Of the first entry, whose speed is 1.
@@ -34,18 +34,14 @@ def from_scratch(
 
 
 def hub_model(reference: str, *, parameters: int, licence: str, description: str) -> BaseModelEntry:
-    name = reference.split("/")[-1]
-    return BaseModelEntry(
-        id=name,
-        name=name,
+    return hub_entry(
+        reference,
         tasks=TASKS,
         parameters=parameters,
         licence=licence,
-        source=ModelSource(kind="hub", reference=reference),
-        description=description,
-        offline=False,
-        learning_rate=3e-5,
+        rate=3e-5,
         speed=parameters / SMALL_PARAMETERS,
+        description=description,
     )
 
 

@@ -1,8 +1,9 @@
 """Networks for pictures: small ones made from their sizes, and pretrained ones of the hub."""
 
+from functools import partial
 from typing import Any
 
-from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
+from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName, hub_entry
 
 TASKS: tuple[TaskName, ...] = ("image-classification",)
 
@@ -31,23 +32,7 @@ def scratch(
     )
 
 
-def hub(
-    reference: str, *, parameters: int, licence: str, rate: float, speed: float, description: str
-) -> BaseModelEntry:
-    name = reference.split("/")[-1]
-    return BaseModelEntry(
-        id=name,
-        name=name,
-        tasks=TASKS,
-        parameters=parameters,
-        licence=licence,
-        source=ModelSource(kind="hub", reference=reference),
-        description=description,
-        offline=False,
-        learning_rate=rate,
-        speed=speed,
-    )
-
+hub = partial(hub_entry, tasks=TASKS)
 
 ENTRIES = (
     scratch(

@@ -1,27 +1,13 @@
 """Encoders for text tasks: labels and numbers from what a text says."""
 
-from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
+from functools import partial
+
+from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName, hub_entry
 
 TASKS: tuple[TaskName, ...] = ("text-classification", "text-regression")
 
 
-def hub_encoder(
-    reference: str, *, parameters: int, licence: str, rate: float, speed: float, description: str
-) -> BaseModelEntry:
-    name = reference.split("/")[-1]
-    return BaseModelEntry(
-        id=name,
-        name=name,
-        tasks=TASKS,
-        parameters=parameters,
-        licence=licence,
-        source=ModelSource(kind="hub", reference=reference),
-        description=description,
-        offline=False,
-        learning_rate=rate,
-        speed=speed,
-    )
-
+hub_encoder = partial(hub_entry, tasks=TASKS)
 
 ENTRIES = (
     BaseModelEntry(
