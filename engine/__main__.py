@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 bad usage, 3 the data or settings cannot work, 4 stopped o
 """
 
 import argparse
+import contextlib
 import errno
 import json
 import os
@@ -46,15 +47,24 @@ def main(arguments: list[str] | None = None) -> int:
     stop = StopSignal()
     stop.listen()
     if getattr(options, "processes", 1) > 1:
-        return _launch(options)
+        return _launch(options, stop)
+    try:
+        return _run(options, stop)
+    except StopRequested:  # Asked in the very moment that it began to fail.
+        return STOPPED
+
+
+def _run(options: argparse.Namespace, stop: StopSignal) -> int:
     output = _claim_stdout()
     report = Reporter(lambda line: (output.write(line), output.flush()))
     try:
         _quiet_threads(None)
         options.run(options, output, report, stop)
+        stop.ignore()  # It is done: nothing is left to stop.
     except StopRequested:
         return STOPPED
     except BaseException as error:
+        stop.ignore()
         return _failed(error, report)
     return DONE
 
@@ -84,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _launch(options: argparse.Namespace) -> int:
+def _launch(options: argparse.Namespace, stop: StopSignal) -> int:
     """Several processes that do the same; all that is said is said by them, or is why they end."""
     report = Reporter(lambda line: os.write(1, line.encode()))
     try:
@@ -92,11 +102,12 @@ def _launch(options: argparse.Namespace) -> int:
         from engine.launching import launch
 
         return launch(
-            options.spec, processes=options.processes, work=spec.work, threads=spec.threads
+            options.spec, stop, processes=options.processes, work=spec.work, threads=spec.threads
         )
     except StopRequested:
         return STOPPED
     except BaseException as error:
+        stop.ignore()
         return _failed(error, report)
 
 
@@ -186,8 +197,14 @@ def _quiet_threads(threads: int | None) -> None:
 
 
 def _failed(error: BaseException, report: Reporter) -> int:
-    """Tell what happened in one event; the trace goes to standard error."""
-    traceback.print_exception(error)
+    """Tell what happened in one event; then the trace goes to standard error, if it can."""
+    code = _tell(error, report)
+    with contextlib.suppress(Exception):
+        traceback.print_exception(error)
+    return code
+
+
+def _tell(error: BaseException, report: Reporter) -> int:
     if ranks.is_one_of_several():
         report = Reporter(ranks.leave_word)  # The launcher tells what came first.
         error = _blaming_others(error)
@@ -246,5 +263,6 @@ def _is_memory(error: BaseException) -> bool:
 if __name__ == "__main__":
     # No interpreter shutdown: thread pools of native libraries may crash in it, after the result.
     code = main()
-    sys.stderr.flush()
+    with contextlib.suppress(Exception):  # The code alone tells how it ended.
+        sys.stderr.flush()
     os._exit(code)

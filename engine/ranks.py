@@ -32,7 +32,12 @@ def die_with_launcher() -> None:
 
 
 def leave_word(failure: str) -> None:
-    """Tell the launcher why this process fails; which failure came first it sees by the time."""
+    """Tell the launcher why this process fails; which failure came first it sees by the time.
+
+    The word is there whole or not at all: the launcher cannot read half of one.
+    """
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         word = {"message": failure, "timestamp": int(time.time())}
-        Path(path).write_text(json.dumps(word))
+        draft = Path(f"{path}.draft")
+        draft.write_text(json.dumps(word))
+        draft.replace(path)

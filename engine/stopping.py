@@ -18,6 +18,10 @@ class StopSignal:
     def listen(self) -> None:
         signal.signal(signal.SIGTERM, self._received)
 
+    def ignore(self) -> None:
+        """From now on nothing interrupts: what is left is to say how it ended."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     def _received(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
         if not self._is_deferred:
