@@ -26,12 +26,13 @@ class TabularHyperparameters(LoopHyperparameters):
         "batch_rows": Choices(options=(32, 64, 128, 256, 512)),
     }
 
-    method: Literal["auto", "network", "trees", "linear"] = Field(
+    method: Literal["auto", "network", "trees", "random_trees", "linear"] = Field(
         default="auto",
         title="Method",
         description=(
-            "auto trains a neural network, boosted trees and a linear model, and keeps the one,"
-            " or the mean of those, that does best on validation rows. The others train one."
+            "auto trains a neural network, boosted trees, extremely randomised trees and a linear"
+            " model, and answers with the mean of them, weighted by what does best on validation"
+            " rows. The others train one."
         ),
     )
     batch_rows: int = Field(
@@ -59,7 +60,7 @@ class TabularHyperparameters(LoopHyperparameters):
 
     @property
     def fits_at_once(self) -> bool:
-        return self.method in ("trees", "linear")
+        return self.method in ("trees", "random_trees", "linear")
 
     def for_trial(self) -> Self:
         """The network alone: a search turns no dial of the other members."""

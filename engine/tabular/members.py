@@ -53,7 +53,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Forest:
+class BoostedTrees:
     """Several boosted models whose raw outputs are averaged."""
 
     models: list[Any]
@@ -91,10 +91,12 @@ def fit_linear_with(train: Rows, outputs: int, penalty: float) -> Linear:
     return Linear(weights.astype(np.float32), bias.astype(np.float32))
 
 
-def fit_forest(train: Rows, validation: Rows, outputs: int, *, seed: int) -> tuple[Forest, int]:
+def fit_boosted(
+    train: Rows, validation: Rows, outputs: int, *, seed: int
+) -> tuple[BoostedTrees, int]:
     """The model and its rounds, chosen by the loss on validation rows, for fitting again."""
     if not len(validation.matrix):
-        return fit_forest_with(train, outputs, MOST_ROUNDS // 4, seed=seed), MOST_ROUNDS // 4
+        return fit_boosted_with(train, outputs, MOST_ROUNDS // 4, seed=seed), MOST_ROUNDS // 4
     searched = _booster(train, outputs, MOST_ROUNDS, seed)
     losses = [
         loss(_as_outputs(_staged(raw), outputs), validation)
@@ -102,14 +104,14 @@ def fit_forest(train: Rows, validation: Rows, outputs: int, *, seed: int) -> tup
     ]
     smoothed = np.convolve(losses, np.ones(ROUNDS_STEP) / ROUNDS_STEP, mode="valid")
     rounds = int(np.argmin(smoothed)) + ROUNDS_STEP
-    return fit_forest_with(train, outputs, rounds, seed=seed), rounds
+    return fit_boosted_with(train, outputs, rounds, seed=seed), rounds
 
 
-def fit_forest_with(train: Rows, outputs: int, rounds: int, *, seed: int) -> Forest:
+def fit_boosted_with(train: Rows, outputs: int, rounds: int, *, seed: int) -> BoostedTrees:
     """As many models as are affordable, each seeing other columns at each split."""
     count = 4 if len(train.matrix) <= 20_000 else 1
     models = [_booster(train, outputs, rounds, seed + number) for number in range(count)]
-    return Forest(models, outputs)
+    return BoostedTrees(models, outputs)
 
 
 def _booster(train: Rows, outputs: int, rounds: int, seed: int) -> Any:

@@ -22,8 +22,9 @@ from engine.spec import TabularSpec
 from engine.stopping import StopSignal
 from engine.tabular.costs import seconds_to_fit
 from engine.tabular.graph import INPUT, OUTPUT, GraphParts
-from engine.tabular.members import Floats, Forest, Linear, Rows, fit_linear, tree_threads
+from engine.tabular.members import BoostedTrees, Floats, Linear, Rows, fit_linear, tree_threads
 from engine.tabular.network import TabularNetwork
+from engine.tabular.random_trees import RandomTrees
 from engine.tasks import Evaluated, Task
 from engine.tasks.outcome import about_training
 from engine.tasks.tabular_fitting import Trained, fit, mean_outputs
@@ -110,18 +111,21 @@ TASK: Task[Prepared, Trained] = Tabular()
 
 def _write_graph(prepared: Prepared, trained: Trained, folder: Path) -> None:
     parts, width = GraphParts(), prepared.encoder.width
-    for member in trained.members.values():
+    for name, member in trained.members.items():
+        share = trained.shares[name]
         if isinstance(member, TabularNetwork):
             path = folder / "network.onnx"
             write_onnx(member, (width,), path, input_name=INPUT)
-            parts.add_network(onnx.load(str(path)))
+            parts.add_network(onnx.load(str(path)), share)
             path.unlink()
             weights = {name: tensor.numpy() for name, tensor in member.state_dict().items()}
             save_file(weights, folder / NETWORK_FILE)
-        elif isinstance(member, Forest):
-            parts.add_forest(member)
+        elif isinstance(member, BoostedTrees):
+            parts.add_boosted(member, share)
+        elif isinstance(member, RandomTrees):
+            parts.add_random_trees(member, share)
         elif isinstance(member, Linear):
-            parts.add_linear(member)
+            parts.add_linear(member, share)
     parts.save(folder / MODEL_FILE, width, prepared.outputs)
 
 
@@ -134,14 +138,14 @@ def _about(prepared: Prepared, trained: Trained) -> dict[str, Any]:
         reason=trained.reason,
         seconds=trained.seconds,
     )
-    return said | {"validation_losses": trained.losses}
+    return said | {"validation_losses": trained.losses, "shares": trained.shares}
 
 
 def _parity(prepared: Prepared, trained: Trained, model: TabularModel) -> dict[str, Any]:
     """The file against the members themselves. Raises BrokenExport when they differ."""
     chosen = np.concatenate([prepared.split.validation, prepared.split.train])[:PARITY_ROWS]
     matrix = prepared.matrix[chosen]
-    wanted = mean_outputs(trained.members.values(), matrix)
+    wanted = mean_outputs(trained, matrix)
     raw = model.outputs(matrix).astype(np.float64)
     difference = float(np.abs(raw - wanted).max(initial=0.0))
     if not np.isfinite(raw).all() or difference > LARGEST_DIFFERENCE:
@@ -163,10 +167,12 @@ def _parity(prepared: Prepared, trained: Trained, model: TabularModel) -> dict[s
 def _contenders(prepared: Prepared) -> list[Contender]:
     """Guessing, a linear model, and boosted trees at scikit-learn's defaults, on the same rows."""
     divided = prepared.split
-    fitted_on = baselines.sample_rows(divided.train, prepared.spec.split.seed)
+    # What they are fitted on, our model was: its trees are fitted again with validation rows.
+    known = np.concatenate([divided.train, divided.validation])
+    fitted_on = baselines.sample_rows(known, prepared.spec.split.seed)
     train, test = prepared.rows(fitted_on), prepared.rows(divided.test)
     linear, _ = fit_linear(train, prepared.rows(divided.validation), prepared.outputs)
-    note = f"fitted on {len(fitted_on):,} training rows"
+    note = f"fitted on {len(fitted_on):,} training and validation rows"
     if prepared.table.labels is not None:
         known = prepared.table.labels[divided.train]
         guess = baselines.majority_probabilities(known, len(divided.test), prepared.outputs)

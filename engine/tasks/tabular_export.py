@@ -64,7 +64,7 @@ class TabularExport(Tabular):
             stop=stop,
         )
         network = pupil.network.to("cpu").eval()
-        return Trained({"network": network}, {}, state, state.seconds)
+        return Trained({"network": network}, {}, {"network": 1.0}, state, state.seconds)
 
     def export(self, prepared: Prepared, trained: Trained, folder: Path) -> Manifest:
         manifest = super().export(prepared, trained, folder)

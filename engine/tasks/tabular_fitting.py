@@ -1,6 +1,5 @@
 """Fits the members of a table's model, and keeps those that do best on validation rows."""
 
-import itertools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,33 +20,39 @@ from engine.progress import JobClock
 from engine.stopping import StopSignal
 from engine.tabular.encoding import Matrix
 from engine.tabular.members import (
+    BoostedTrees,
     Floats,
-    Forest,
     Linear,
     Rows,
-    fit_forest,
-    fit_forest_with,
+    fit_boosted,
+    fit_boosted_with,
     fit_linear,
     fit_linear_with,
     loss,
 )
+from engine.tabular.mixing import mixed, shares_of
 from engine.tabular.network import TabularNetwork
+from engine.tabular.random_trees import RandomTrees, fit_random_trees, fit_random_trees_with
 from engine.tasks.tabular_preparation import Prepared
 from engine.training import Score, learn
 
-NAMES = {"network": "the network", "trees": "boosted trees", "linear": "the linear model"}
+NAMES = {
+    "network": "the network",
+    "trees": "boosted trees",
+    "random_trees": "extremely randomised trees",
+    "linear": "the linear model",
+}
 ROWS_AT_ONCE = 8192
-# A lower validation loss than this share is needed to prefer fewer members: means of different
-# models are steadier than any one of them.
-WORTH_LEAVING_OUT = 0.005
+Member = TabularNetwork | BoostedTrees | RandomTrees | Linear
 
 
 @dataclass
 class Trained:
     """The members kept, by name, and what the report says about how they came about."""
 
-    members: dict[str, TabularNetwork | Forest | Linear]
+    members: dict[str, Member]
     losses: dict[str, float]  # Validation loss of everything that was tried.
+    shares: dict[str, float]  # How much each member counts; they sum to 1.
     state: TrainingState
     seconds: float
     reason: str = ""
@@ -145,15 +150,16 @@ def network_outputs(network: TabularNetwork, matrix: Matrix, check: Iterable[Non
     return np.concatenate(parts).astype(np.float64)
 
 
-def outputs_of(member: TabularNetwork | Forest | Linear, matrix: Matrix) -> Floats:
+def outputs_of(member: Member, matrix: Matrix) -> Floats:
     if isinstance(member, TabularNetwork):
         return network_outputs(member, matrix)
     return member.outputs(matrix)
 
 
-def mean_outputs(members: Iterable[TabularNetwork | Forest | Linear], matrix: Matrix) -> Floats:
-    """What the served file must compute: the mean of the members' logits, or numbers."""
-    return np.asarray(np.mean([outputs_of(member, matrix) for member in members], axis=0))
+def mean_outputs(trained: Trained, matrix: Matrix) -> Floats:
+    """What the served file must compute: the weighted mean of the members' logits, or numbers."""
+    outputs = {name: outputs_of(member, matrix) for name, member in trained.members.items()}
+    return mixed(outputs, trained.shares)
 
 
 @dataclass
@@ -164,9 +170,11 @@ class _Fitting:
     report: Reporter
     train: Rows
     validation: Rows
-    members: dict[str, TabularNetwork | Forest | Linear] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
     penalty: float = 0.0
     rounds: int = 0
+    leaf_size: int = 0
     losses: dict[str, float] = field(default_factory=dict)
 
     def fit_linear(self) -> None:
@@ -175,7 +183,12 @@ class _Fitting:
         )
 
     def fit_trees(self) -> None:
-        self.members["trees"], self.rounds = fit_forest(
+        self.members["trees"], self.rounds = fit_boosted(
+            self.train, self.validation, self.prepared.outputs, seed=self._seed
+        )
+
+    def fit_random_trees(self) -> None:
+        self.members["random_trees"], self.leaf_size = fit_random_trees(
             self.train, self.validation, self.prepared.outputs, seed=self._seed
         )
 
@@ -184,49 +197,45 @@ class _Fitting:
         return self.prepared.spec.hyperparameters.seed
 
     def choose(self) -> str:
-        """Keep the members whose mean does best on validation rows; the reason in words."""
-        if len(self.members) == 1 or not len(self.validation.matrix):
+        """Weigh the members by what they do on validation rows; the reason in words."""
+        if len(self.members) == 1:
+            self.shares = dict.fromkeys(self.members, 1.0)
             return ""
         outputs = {
             name: outputs_of(member, self.validation.matrix)
             for name, member in self.members.items()
         }
-        for names in _subsets(list(self.members)):
-            mean = np.mean([outputs[name] for name in names], axis=0)
-            self.losses[" + ".join(names)] = loss(mean, self.validation)
-        kept = self._best()
-        self.members = {name: self.members[name] for name in kept}
-        words = " and ".join(NAMES[name] for name in kept)
-        reason = f"On validation rows {words} did best"
-        reason += ": their mean is what answers." if len(kept) > 1 else " and was kept."
+        self.shares = shares_of(outputs, self.validation)
+        self.members = {name: self.members[name] for name in self.shares}
+        if not len(self.validation.matrix):
+            return ""
+        self.losses = {name: loss(one, self.validation) for name, one in outputs.items()}
+        self.losses[" + ".join(self.shares)] = loss(mixed(outputs, self.shares), self.validation)
+        reason = _reason(self.shares)
         self.report.info(reason)
         return reason
-
-    def _best(self) -> list[str]:
-        """Fewer members only when that is clearly better."""
-        best: str | None = None
-        for names, value in self.losses.items():  # All members first.
-            if best is None or value < self.losses[best] * (1 - WORTH_LEAVING_OUT):
-                best = names
-        assert best is not None
-        return best.split(" + ")
 
     def fit_again(self) -> None:
         """With the dials found, also on the validation rows. The network needed them to stop."""
         everything = self.train + self.validation
-        outputs = self.prepared.outputs
+        outputs, seed = self.prepared.outputs, self._seed
         if "linear" in self.members:
             self.members["linear"] = fit_linear_with(everything, outputs, self.penalty)
         if "trees" in self.members:
-            self.members["trees"] = fit_forest_with(
-                everything, outputs, self.rounds, seed=self._seed
+            self.members["trees"] = fit_boosted_with(everything, outputs, self.rounds, seed=seed)
+        if "random_trees" in self.members:
+            self.members["random_trees"] = fit_random_trees_with(
+                everything, outputs, self.leaf_size, seed=seed
             )
 
 
-def _subsets(names: list[str]) -> Iterable[list[str]]:
-    """The largest first."""
-    for size in range(len(names), 0, -1):
-        yield from map(list, itertools.combinations(names, size))
+def _reason(shares: dict[str, float]) -> str:
+    if len(shares) == 1:
+        return f"On validation rows {NAMES[next(iter(shares))]} did best alone and was kept."
+    ordered = sorted(shares, key=lambda name: -shares[name])
+    words = [f"{NAMES[name]} ({shares[name]:.0%})" for name in ordered]
+    together = f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"On validation rows {together} did best together: their weighted mean answers."
 
 
 def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal) -> Trained:
@@ -244,12 +253,16 @@ def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal)
         report.info("Fitting boosted trees")
         fitting.fit_trees()
     stop.raise_if_requested()
+    if method in ("auto", "random_trees"):
+        report.info("Fitting extremely randomised trees")
+        fitting.fit_random_trees()
+    stop.raise_if_requested()
     if method in ("auto", "linear"):
         fitting.fit_linear()
     reason = fitting.choose()
     fitting.fit_again()
     seconds = max(state.seconds, time.monotonic() - started_at)
-    return Trained(fitting.members, fitting.losses, state, seconds, reason)
+    return Trained(fitting.members, fitting.losses, fitting.shares, state, seconds, reason)
 
 
 def _train_network(

@@ -7,7 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from engine import artifact, serving
@@ -16,11 +21,14 @@ from engine.events import CheckpointSaved, Data, Reporter, parse_line
 from engine.job import train
 from engine.spec import parse_spec
 from engine.stopping import StopSignal
-from engine.tabular import graph
+from engine.tabular import tree_arrays
 from engine.tabular.encoding import TableEncoder
 from engine.tabular.features import describe
-from engine.tabular.graph import GraphParts, rounded_down
-from engine.tabular.members import Forest, Linear
+from engine.tabular.graph import GraphParts
+from engine.tabular.members import BoostedTrees, Linear, Rows, loss
+from engine.tabular.mixing import mixed, shares_of
+from engine.tabular.random_trees import RandomTrees
+from engine.tabular.tree_arrays import rounded_down
 
 QUICK = {"epochs": 3, "batch_rows": 32}
 
@@ -173,15 +181,15 @@ def test_trees_answer_the_same_as_onnx_to_the_last_comparison(tmp_path, labels):
     matrix = dice.normal(size=(600, 5)).astype(np.float32)
     target = dice.integers(0, labels, 600)
     model = HistGradientBoostingClassifier(max_iter=12, random_state=0).fit(matrix, target)
-    forest = Forest([model], labels)
+    forest = BoostedTrees([model], labels)
     parts = GraphParts()
-    parts.add_forest(forest)
+    parts.add_boosted(forest)
     parts.save(tmp_path / "m.onnx", 5, labels)
     answers = serving.sessions.open_session(tmp_path / "m.onnx").run(None, {"features": matrix})[0]
     assert np.abs(answers - forest.outputs(matrix)).max() < 1e-5
 
 
-def test_several_forests_and_a_line_are_averaged_in_the_graph(tmp_path):
+def test_several_forests_and_a_line_count_their_shares_in_the_graph(tmp_path):
     dice = np.random.default_rng(2)
     matrix = dice.normal(size=(300, 3)).astype(np.float32)
     target = matrix[:, 0] * 2 + dice.normal(size=300)
@@ -191,14 +199,61 @@ def test_several_forests_and_a_line_are_averaged_in_the_graph(tmp_path):
         )
         for seed in range(3)
     ]
-    forest, line = Forest(models, 1), Linear(np.ones((1, 3), "f4"), np.ones(1, "f4"))
+    forest, line = BoostedTrees(models, 1), Linear(np.ones((1, 3), "f4"), np.ones(1, "f4"))
     parts = GraphParts()
-    parts.add_forest(forest)
-    parts.add_linear(line)
+    parts.add_boosted(forest, 0.3)
+    parts.add_linear(line, 0.7)
     parts.save(tmp_path / "m.onnx", 3, 1)
     answers = serving.sessions.open_session(tmp_path / "m.onnx").run(None, {"features": matrix})[0]
-    wanted = (forest.outputs(matrix) + line.outputs(matrix)) / 2
+    wanted = 0.3 * forest.outputs(matrix) + 0.7 * line.outputs(matrix)
     assert np.abs(answers - wanted).max() < 1e-5
+
+
+@pytest.mark.parametrize("labels", [1, 2, 4])
+def test_random_trees_answer_the_same_as_onnx(tmp_path, labels):
+    dice = np.random.default_rng(4)
+    matrix = dice.normal(size=(500, 4)).astype(np.float32)
+    target = dice.integers(0, labels, 500) if labels > 1 else matrix[:, 0] * 3
+    kind = ExtraTreesClassifier if labels > 1 else ExtraTreesRegressor
+    model = RandomTrees(kind(9, random_state=0).fit(matrix, target), labels)
+    parts = GraphParts()
+    parts.add_random_trees(model)
+    parts.save(tmp_path / "m.onnx", 4, labels)
+    asked = dice.normal(size=(300, 4)).astype(np.float32)
+    answers = serving.sessions.open_session(tmp_path / "m.onnx").run(None, {"features": asked})[0]
+    wanted = model.outputs(asked)
+    assert answers.shape == (300, labels)
+    assert np.abs(answers - wanted).max() < 1e-5
+    if labels > 1:  # Logarithms of probabilities, none of them zero.
+        assert np.exp(wanted).sum(axis=1) == pytest.approx(1)
+        assert wanted.min() > np.log(0.004)
+
+
+def test_members_count_by_what_they_do_on_validation_rows():
+    dice = np.random.default_rng(5)
+    truth = dice.normal(size=3000)
+    outputs = {
+        "rough": (truth + dice.normal(size=3000))[:, None],
+        "fine": (truth + dice.normal(size=3000) / 2)[:, None],
+        "noise": 4 * dice.normal(size=(3000, 1)),
+    }
+    rows = Rows(np.zeros((3000, 1), "f4"), truth, None)
+    shares = shares_of(outputs, rows)
+    assert list(shares) == ["rough", "fine"]
+    assert sum(shares.values()) == pytest.approx(1)
+    # Errors of variance 1 and 1/4 are smallest together at weights 1 : 4.
+    assert shares["fine"] == pytest.approx(0.8, abs=0.05)
+    assert loss(mixed(outputs, shares), rows) < loss(outputs["fine"], rows)
+
+
+def test_few_validation_rows_leave_members_nearly_even():
+    dice = np.random.default_rng(6)
+    truth = dice.normal(size=12)
+    outputs = {"one": truth[:, None], "other": truth[:, None] + 1}
+    rows = Rows(np.zeros((12, 1), "f4"), truth, None)
+    assert shares_of(outputs, rows)["one"] < 0.7
+    nothing = Rows(np.zeros((0, 1), "f4"), truth[:0], None)
+    assert shares_of(outputs, nothing) == {"one": 0.5, "other": 0.5}
 
 
 def test_thresholds_are_rounded_so_that_no_float32_changes_sides():
@@ -210,7 +265,9 @@ def test_thresholds_are_rounded_so_that_no_float32_changes_sides():
 
 def test_an_export_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
     spec = write(tmp_path, table(120), hyperparameters=QUICK | {"method": "trees"})
-    monkeypatch.setattr(graph, "rounded_down", lambda values: np.float32(values) + np.float32(0.5))
+    monkeypatch.setattr(
+        tree_arrays, "rounded_down", lambda values: np.float32(values) + np.float32(0.5)
+    )
     with pytest.raises(BrokenExport, match="does not compute"):
         run(spec)
     assert not spec.output.exists()
