@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.template import Context, Template
 from django.utils.timezone import now
 
 from web.templatetags import ui
@@ -33,6 +34,12 @@ def test_money_shows_as_many_digits_as_say_something(micro, shown, exact):
 )
 def test_durations_read_as_people_say_them(seconds, shown):
     assert ui.duration(seconds) == shown
+
+
+@pytest.mark.parametrize("shown", ["count", "percent", "duration", "ms_duration", "filesize_"])
+def test_what_a_report_does_not_say_shows_as_a_dash(shown):
+    page = Template(f"{{{{ report.nothing|{shown} }}}}")
+    assert page.render(Context({"report": {}})) == "—"
 
 
 def test_small_durations_stay_milliseconds():

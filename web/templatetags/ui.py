@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 from django import template
 from django.template.defaultfilters import filesizeformat
@@ -83,10 +83,15 @@ def _signed(micro: int, digits: str) -> str:
     return f"{MINUS if micro < 0 else ''}${digits}"
 
 
+def _is_number(given: object) -> TypeGuard[float]:
+    """A template passes an empty text for a key that is not there: no more than None a number."""
+    return isinstance(given, int | float | Decimal)
+
+
 @register.filter
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: "3.2s", "42s", "4m 12s", "1h 03m", "2d 4h"."""
-    if seconds is None:
+    if not _is_number(seconds):
         return NOTHING
     if 0 < seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f}s"
@@ -103,7 +108,7 @@ def duration(seconds: float | None) -> str:
 @register.filter
 def ms_duration(milliseconds: float | None) -> str:
     """Milliseconds likewise; below one second they stay milliseconds."""
-    if milliseconds is None:
+    if not _is_number(milliseconds):
         return NOTHING
     if 0 < milliseconds < 1000:
         return f"{milliseconds:.3g} ms"
@@ -113,19 +118,19 @@ def ms_duration(milliseconds: float | None) -> str:
 @register.filter
 def count(number: int | float | None) -> str:
     """1234 → "1,234"."""
-    return NOTHING if number is None else f"{number:,.0f}"
+    return f"{number:,.0f}" if _is_number(number) else NOTHING
 
 
 @register.filter
 def percent(share: float | None) -> str:
     """0.897 → "89.7%"."""
-    return NOTHING if share is None else f"{share * 100:.1f}%"
+    return f"{share * 100:.1f}%" if _is_number(share) else NOTHING
 
 
 @register.filter
 def filesize_(size: int | None) -> str:
     """Bytes as "1.2 MB"."""
-    return NOTHING if size is None else filesizeformat(size)
+    return filesizeformat(size) if _is_number(size) else NOTHING
 
 
 @register.filter
