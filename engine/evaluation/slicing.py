@@ -16,6 +16,7 @@ LENGTH_NAMES = ("shortest third", "middle third", "longest third")
 MOST_GROUPS = 12
 MOST_COLUMNS = 8
 SMALL = 30
+TINY = 5  # Rows of a value that says nothing alone: such values share one group.
 OTHER, MISSING = "(other)", "(missing)"
 SMALL_NOTE = "few rows: read the interval, not the value"
 
@@ -28,9 +29,9 @@ def breakdowns(given: Given, rows: TestRows) -> list[Breakdown]:
     if rows.lengths and max(rows.lengths) > min(rows.lengths):
         found.append(_by_length(given, rows, overall))
     for column, cells in rows.columns.items():
-        groups = grouped(cells)
-        if len(set(groups)) > 1:
-            slices = [_slice(given, kind, overall, *part) for part in _parts_of(groups)]
+        parts = _parts_of(cells)
+        if len(parts) > 1:
+            slices = [_slice(given, kind, overall, *part) for part in parts]
             found.append(Breakdown(by=column, title=f"By {column}", slices=slices))
     return found
 
@@ -106,11 +107,20 @@ def _spans(edges: Any) -> list[tuple[float, float, bool]]:
     return [(low, high, high == edges[-1]) for low, high in pairs]
 
 
-def _parts_of(groups: Sequence[str]) -> list[tuple[str, Ints]]:
-    """Groups by size, largest first; numeric quarters keep their order of size anyway."""
-    each = np.asarray(groups, dtype=object)
-    order = Counter(groups).most_common()
-    return [(name, np.flatnonzero(each == name)) for name, _ in order]
+def _parts_of(cells: Sequence[Any]) -> list[tuple[str, Ints]]:
+    """Quarters in their order; other groups by size, the largest first, what is left over last."""
+    each = np.asarray(grouped(cells), dtype=object)
+    sizes = Counter(each.tolist())
+    if is_measured(cells):
+        known = [row for row, cell in enumerate(cells) if not _is_missing(cell)]
+        names = list(dict.fromkeys(each[row] for row in sorted(known, key=lambda row: cells[row])))
+        names += [MISSING] * (MISSING in sizes)
+    else:
+        tiny = [name for name, size in sizes.items() if size < TINY and name != OTHER]
+        each[np.isin(each, tiny)] = OTHER
+        names = [name for name, _ in sizes.most_common() if name not in (*tiny, OTHER)]
+        names += [OTHER] * bool((each == OTHER).any())
+    return [(name, np.flatnonzero(each == name)) for name in names]
 
 
 def slice_columns(

@@ -113,8 +113,16 @@ def test_slices_come_by_length_and_by_telling_columns_and_weak_ones_are_marked()
     by = {one["by"]: one["slices"] for one in report["breakdowns"]}
     assert [one["rows"] for one in by["length"]] == [80, 80, 80]
     assert [(one["name"], one["is_weak"]) for one in by["lang"]] == [("en", False), ("nl", True)]
-    assert len(by["price"]) == 4
+    assert [one["name"].split()[0] for one in by["price"]] == ["0", "59.75", "119.5", "179.2"]
     assert sum(one["rows"] for one in by["price"]) == ROWS
+
+
+def test_values_of_a_handful_of_rows_share_one_slice():
+    own = labels_right(0.8)
+    sizes = [640] * (ROWS - 9) + [481] * 4 + [500] * 3 + [720] * 2
+    report = report_of(own, rows=rows_of(columns={"width": sizes}))
+    (by,) = [one["slices"] for one in report["breakdowns"] if one["by"] == "width"]
+    assert [(one["name"], one["rows"]) for one in by] == [("640", ROWS - 9), ("(other)", 9)]
 
 
 def test_numbers_get_residuals_and_errors_by_range():
