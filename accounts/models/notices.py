@@ -32,12 +32,14 @@ class NoticeQuerySet(TeamOwnedQuerySet["Notice"]):
     def shown_to(self, member: Membership) -> Self:
         """What happened since the person joined, each row with `is_read`."""
         is_read = Q(created_at__lte=member.notices_read_until) | Exists(self._read_by(member))
+        is_read |= Q(group=Group.PROGRESS)
         return self._since_joining(member).annotate(is_read=is_read)
 
     def unread_by(self, member: Membership) -> Self:
-        """What the person has not read."""
+        """What the person has not read. Progress asks for nobody's attention: the job's page
+        shows it, and a bell that counted it would soon be overlooked."""
         newer = self._since_joining(member).filter(created_at__gt=member.notices_read_until)
-        return newer.filter(~Exists(self._read_by(member)))
+        return newer.exclude(group=Group.PROGRESS).filter(~Exists(self._read_by(member)))
 
     def _since_joining(self, member: Membership) -> Self:
         return self.filter(team=member.team_id, created_at__gte=member.joined_at)

@@ -44,6 +44,13 @@ def test_a_notice_is_unread_until_its_reader_opens_it(told, as_alice, alice, bob
     assert (unread(alice), unread(bob)) == (3, 1)
 
 
+def test_progress_is_shown_but_never_unread(told, as_alice, alice):
+    tell(told, "training_job.queued", "Intents: Queued for CPU")
+    assert unread(alice) == 3
+    assert b"Intents: Queued for CPU" in as_alice.get(HOME).content
+    assert b"Intents: Queued for CPU" not in as_alice.get(f"{HOME}?unread").content
+
+
 def test_all_are_marked_as_read_and_later_ones_are_not(told, as_alice, alice, bob):
     Notice.objects.filter(event="dataset.ready").update(created_at=now() + timedelta(seconds=5))
     assert as_alice.post(f"{HOME}read/").status_code == 302
