@@ -40,6 +40,7 @@ class AttemptAnswer(AmountAnswer):
 class JobUseAnswer(AmountAnswer):
     source = serializers.CharField()  # type: ignore[assignment]
     id = serializers.UUIDField(source="subject_id", allow_null=True)
+    name = serializers.CharField(help_text="Empty for what no longer exists.")
     device_ms = serializers.IntegerField()
     attempts = AttemptAnswer(many=True)
 
@@ -47,6 +48,7 @@ class JobUseAnswer(AmountAnswer):
 class DeploymentUseAnswer(AmountAnswer):
     source = serializers.CharField()  # type: ignore[assignment]
     id = serializers.UUIDField(source="subject_id", allow_null=True)
+    name = serializers.CharField(help_text="Empty for what no longer exists.")
     tokens = serializers.IntegerField(source="units")
     requests = serializers.IntegerField()
 

@@ -8,7 +8,7 @@ from billing.usage import Cause, RunUse, Statement
 
 COLUMNS = [
     "kind", "source", "attempt", "started_at", "ended_at", "end_reason", "device_seconds",
-    "tokens", "requests", "charged_usd", "refunded_usd", "net_usd", "note",
+    "tokens", "requests", "charged_usd", "refunded_usd", "net_usd", "note", "name",
 ]  # fmt: skip
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -44,10 +44,17 @@ def _by_job(statement: Statement) -> Iterator[list[str]]:
     for cause in statement.causes:
         amounts = [cause.charged_micro, cause.refunded_micro, cause.net_micro]
         counts = [f"{cause.device_ms / 1000:.3f}", str(cause.units), str(cause.requests)]
-        yield [cause.family, harmless(cause.source), *counts, *map(dollars, amounts), ""]
+        yield [
+            cause.family,
+            harmless(cause.source),
+            *counts,
+            *map(dollars, amounts),
+            "",
+            harmless(cause.name),
+        ]
     for line in statement.others:
-        yield [line.kind, *[""] * 6, dollars(line.amount_micro), harmless(line.note)]
-    yield ["total", *[""] * 6, dollars(statement.total_micro), ""]
+        yield [line.kind, *[""] * 6, dollars(line.amount_micro), harmless(line.note), ""]
+    yield ["total", *[""] * 6, dollars(statement.total_micro), "", ""]
 
 
 def _by_token(statement: Statement) -> Iterator[list[str]]:
@@ -63,12 +70,12 @@ def _by_attempt(statement: Statement) -> Iterator[list[str]]:
         yield from _rows_of(cause)
     for line in statement.others:
         amounts = [dollars(line.amount_micro), dollars(0), dollars(line.amount_micro)]
-        yield [line.kind, *[""] * 8, *amounts, harmless(line.note)]
-    yield ["total", *[""] * 10, dollars(statement.total_micro), ""]
+        yield [line.kind, *[""] * 8, *amounts, harmless(line.note), ""]
+    yield ["total", *[""] * 10, dollars(statement.total_micro), "", ""]
     for use in statement.credit.lines:
         when = use.at.isoformat() if use.at else ""
         words = f"{use.what}: {use.note}"
-        yield ["credit", "", "", when, *[""] * 7, dollars(use.amount_micro), harmless(words)]
+        yield ["credit", "", "", when, *[""] * 7, dollars(use.amount_micro), harmless(words), ""]
 
 
 def _rows_of(cause: Cause) -> Iterator[list[str]]:
@@ -80,7 +87,8 @@ def _rows_of(cause: Cause) -> Iterator[list[str]]:
     if charged or refunded or cause.requests:
         amounts = [dollars(charged), dollars(refunded), dollars(charged - refunded)]
         counts = [str(cause.units), str(cause.requests)]
-        yield [cause.family, harmless(cause.source), *[""] * 5, *counts, *amounts, ""]
+        name = harmless(cause.name)
+        yield [cause.family, harmless(cause.source), *[""] * 5, *counts, *amounts, "", name]
 
 
 def _attempt(cause: Cause, use: RunUse) -> list[str]:
@@ -99,6 +107,7 @@ def _attempt(cause: Cause, use: RunUse) -> list[str]:
         dollars(use.refunded_micro),
         dollars(use.net_micro),
         harmless("; ".join(use.notes)),
+        harmless(cause.name),
     ]
 
 
@@ -106,7 +115,7 @@ SHAPES: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]]]]] 
     "attempt": (COLUMNS, _by_attempt),
     "job": (
         ["kind", "source", "device_seconds", "tokens", "requests", "charged_usd", "refunded_usd",
-         "net_usd", "note"],
+         "net_usd", "note", "name"],
         _by_job,
     ),
     "day": (["day", "net_usd"], _by_day),

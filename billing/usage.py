@@ -22,6 +22,7 @@ from billing.credit_account import CreditAccount, credit_account
 from billing.day_sums import DaySums, day_sums
 from billing.models import LedgerEntry, MeteredRun, UsageDay
 from billing.months import Month
+from billing.naming import name_causes
 from billing.snapshot import snapshot
 
 Kind = LedgerEntry.Kind
@@ -65,6 +66,7 @@ class Cause(Amount):
     device_ms: int = 0
     units: int = 0
     requests: int = 0
+    name: str = ""  # Filled by `billing.naming`.
 
     @cached_property
     def family(self) -> str:
@@ -86,6 +88,9 @@ class Cause(Amount):
 
     @property
     def label(self) -> str:
+        """Its name; of what has none any more, the beginning of its id."""
+        if self.name:
+            return self.name
         words = {"training-job": "Fine-tune", "deployment": "Endpoint"}
         name = words.get(self.family, self.family)
         return f"{name} {str(self.subject_id)[:8]}" if self.subject_id else self.source
@@ -198,6 +203,7 @@ def statement_of(team: Team, month: Month, *, with_attempts: bool = True) -> Sta
         )
         if with_attempts:
             add_attempts(statement, statement.causes)
+            name_causes(statement.causes)
     return statement
 
 

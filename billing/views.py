@@ -19,6 +19,7 @@ from billing.forecast import forecast_micro
 from billing.forms import CapForm, cap_form
 from billing.models import Plan
 from billing.months import read_month, this_month
+from billing.naming import name_causes
 from billing.pricing import prices
 from billing.shown import shorten
 from billing.usage import add_attempts, month_total, statement_of
@@ -39,12 +40,14 @@ def usage(request: SignedInRequest, slug: str) -> HttpResponse:
     month = read_month(request.GET.get("month"))
     statement = statement_of(team, month, with_attempts=False)
     jobs, budget = shorten(statement.jobs), budgets.of(team)
+    deployments = shorten(statement.deployments)
     add_attempts(statement, jobs.rows)
+    name_causes([*jobs.rows, *deployments.rows])
     context = {
         "team": team,
         "statement": statement,
         "jobs": jobs,
-        "deployments": shorten(statement.deployments),
+        "deployments": deployments,
         "grants": grants_of(team, now()),
         "balance_micro": balance(team),
         "forecast_micro": None if month.is_over else forecast_micro(budget),
@@ -60,9 +63,11 @@ def usage(request: SignedInRequest, slug: str) -> HttpResponse:
 def statement(request: SignedInRequest, slug: str) -> HttpResponse:
     team = find_team(request, slug)
     month = read_month(request.GET.get("month"))
+    statement = statement_of(team, month, with_attempts=False)
+    name_causes(statement.causes)
     context = {
         "team": team,
-        "statement": statement_of(team, month, with_attempts=False),
+        "statement": statement,
         "csv_shapes": list(SHAPES),
     }
     return render(request, "billing/statement.html", context)

@@ -4,6 +4,9 @@ Each is one guarded change with its audit entry, and a notice at which the model
 anew; requests under way finish with the model they began with.
 """
 
+from collections.abc import Collection
+from uuid import UUID
+
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.text import slugify
@@ -73,6 +76,10 @@ def retire(deployment: Deployment, viewer: User | ApiToken) -> None:
         raise AlreadyRetired
     deployment.refresh_from_db()
     _record(deployment, viewer, "deployment.retired")
+
+
+def names_of(deployment_ids: Collection[UUID]) -> dict[UUID, str]:
+    return dict(Deployment.objects.filter(pk__in=deployment_ids).values_list("pk", "name"))
 
 
 def suggested_name(model: TrainedModel) -> str:

@@ -1,6 +1,6 @@
 """Lists of jobs: their order, and one row of each for a table, in a fixed number of queries."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,10 @@ class JobRow:
     accuracy: float | None
     line: str  # SVG points of the training loss.
     cost: Summary
+
+
+def names_of(job_ids: Collection[UUID]) -> dict[UUID, str]:
+    return dict(TrainingJob.objects.filter(pk__in=job_ids).values_list("pk", "name"))
 
 
 def for_pages(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:

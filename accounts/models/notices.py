@@ -31,8 +31,8 @@ class EmailWish(models.TextChoices):
 class NoticeQuerySet(TeamOwnedQuerySet["Notice"]):
     def shown_to(self, member: Membership) -> Self:
         """What happened since the person joined, each row with `is_read`."""
-        is_read = Q(created_at__lte=member.notices_read_until) | Exists(self._read_by(member))
-        is_read |= Q(group=Group.PROGRESS)
+        quiet = Q(created_at__lte=member.notices_read_until) | Q(group=Group.PROGRESS)
+        is_read = quiet | Exists(self._read_by(member))
         return self._since_joining(member).annotate(is_read=is_read)
 
     def unread_by(self, member: Membership) -> Self:

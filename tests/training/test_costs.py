@@ -34,3 +34,17 @@ def test_a_job_that_never_ran_costs_nothing(job):
     (listed,) = with_costs(TrainingJob.objects.all())
     assert cost_of(listed) == summary_of(job.source)
     assert cost_of(listed).net_micro == 0
+
+
+def test_the_bill_calls_a_job_by_its_name(job, alice, client_of):
+    TrainingJob.objects.filter(pk=job.pk).update(name="=Support intents")
+    run = metering.open_run(job.team, job.source, "cpu")
+    MeteredRun.objects.filter(pk=run.pk).update(started_at=now() - timedelta(minutes=2))
+    metering.heartbeat(run.pk, run.fence, 40_000)
+    home, client = f"/teams/{job.team.slug}/usage/", client_of(alice)
+    for page in ("", "statement/"):
+        assert b">=Support intents</a>" in client.get(home + page).content
+    table = client.get(f"{home}export.csv?by=job").content.decode()
+    assert ",'=Support intents" in table  # No spreadsheet takes it for a formula.
+    TrainingJob.objects.filter(pk=job.pk).delete()
+    assert f">Fine-tune {str(job.pk)[:8]}</a>" in client.get(home).content.decode()
