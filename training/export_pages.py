@@ -13,7 +13,7 @@ from accounts.access import can, require
 from accounts.models import User
 from engine.spec import ExportSpec
 from training.exports import ExportRequest, exports_of, formats_of, launch_export
-from training.forms import field_for, machine_choices
+from training.forms import field_for, machine_choices, offered_machines
 from training.job_pages import person
 from training.model_pages import find_model
 from training.models import TrainedModel
@@ -37,7 +37,8 @@ class ExportForm(forms.Form):
         self.options = TEACHING_OPTIONS.get(model.task.split("-")[0], OPTIONS)
         for name in self.options:
             self.fields[name] = field_for(fields[name])
-        self.fields["compute"] = forms.ChoiceField(label="Machine", choices=machine_choices())
+        machines = machine_choices(offered_machines())
+        self.fields["compute"] = forms.ChoiceField(label="Machine", choices=machines)
 
     def wanted(self) -> ExportRequest:
         """Of a valid form."""

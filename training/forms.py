@@ -21,6 +21,7 @@ from training.job_listing import task_words
 from training.launch import TASKS, LaunchRequest, suggested_task
 from training.models import ComputeClass
 from training.search_options import SearchForm
+from training.time_limit_field import TimeLimitField, form_values, hint, problem
 
 
 class HyperparameterForm(forms.Form):
@@ -97,6 +98,7 @@ class LaunchForm(forms.Form):
     )
     base_model = forms.ChoiceField(label="Base model")
     compute = forms.ChoiceField(label="Machine")
+    time_limit = TimeLimitField(label="Time limit")
 
     data: QueryDict
 
@@ -111,7 +113,9 @@ class LaunchForm(forms.Form):
         self._choices("task", [(task, task_words(task).capitalize()) for task in TASKS])
         self.fields["task"].required = False
         self._choices("base_model", base_model_choices(self.chosen_task))
-        self._choices("compute", machine_choices())
+        self._machines = offered_machines()
+        self._choices("compute", machine_choices(self._machines))
+        self.fields["time_limit"].help_text = hint(self._machines)
         self.advanced = HyperparameterForm(self.chosen_task, self.data, prefix="hyperparameters")
         self.search = SearchForm(self.chosen_task, self.data, prefix="search")
 
@@ -125,6 +129,7 @@ class LaunchForm(forms.Form):
         data["base_model"] = chosen["base_model"] or base_model_choices(chosen["task"])[0][0]
         machines = offered_machines()
         data["compute"] = chosen["compute"] or (machines[0].code if machines else "")
+        data.update(form_values(chosen["time_limit_seconds"]))
         defaults = hyperparameters_of(chosen["task"])().model_dump()
         for name, value in (defaults | chosen["hyperparameters"]).items():
             data[f"hyperparameters-{name}"] = (
@@ -159,11 +164,18 @@ class LaunchForm(forms.Form):
             self.add_error(
                 target.field, f"{role.title} and {target.title.lower()} cannot be the same column"
             )
+        for machine in self._machines:
+            if machine.code == cleaned.get("compute"):
+                self._check_time_limit(machine)
         if not self.advanced.is_valid():
             self.add_error(None, "Check the advanced options")
         if not self.search.is_valid():
             self.add_error(None, "Check the search")
         return cleaned
+
+    def _check_time_limit(self, machine: ComputeClass) -> None:
+        if wrong := problem(self.cleaned_data.get("time_limit"), machine):
+            self.add_error("time_limit", wrong)
 
     def _clashes(self) -> list[tuple[ColumnRole, ColumnRole]]:
         """Pairs of an input and a target role that were given the same column."""
@@ -194,6 +206,7 @@ class LaunchForm(forms.Form):
             hyperparameters=self.advanced.cleaned_data,
             search=self.search.wanted(),
             compute=chosen["compute"],
+            time_limit_seconds=chosen["time_limit"],
         )
 
 
@@ -246,10 +259,10 @@ def _place(is_offline: bool) -> str:
     return "" if is_offline else " · downloaded from the hub"
 
 
-def machine_choices() -> list[tuple[str, str]]:
-    """Offered compute classes with their price for an hour."""
+def machine_choices(machines: list[ComputeClass]) -> list[tuple[str, str]]:
+    """These compute classes with their price for an hour."""
     rates = {rate.sku: rate for rate in Rate.objects.filter(valid__contains=now())}
-    return [(machine.code, _priced(machine, rates)) for machine in offered_machines()]
+    return [(machine.code, _priced(machine, rates)) for machine in machines]
 
 
 def offered_machines() -> list[ComputeClass]:

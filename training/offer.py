@@ -103,6 +103,7 @@ def first_choices(
         "columns": _present(version, task, chosen),
         "base_model": again.base_model if again else "",
         "compute": again.compute_class_id if again else "",
+        "time_limit_seconds": again.time_limit_seconds if again else None,
         "hyperparameters": chosen.get("hyperparameters") or {},
         "search": chosen.get("search"),
     }

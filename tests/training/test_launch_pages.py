@@ -66,6 +66,11 @@ def test_a_task_that_is_chosen_is_launched(dataset_version, alice, client_of):
         ({"hyperparameters-epochs": "-1"}, "Check the advanced options"),
         ({"hyperparameters-label_smoothing": "0.5"}, "Check the advanced options"),
         ({"hyperparameters-learning_rate": "nan"}, "Check the advanced options"),
+        ({"time_limit_hours": "25"}, "A time limit on CPU is 60 s to 24 h"),
+        ({"time_limit_hours": "0", "time_limit_minutes": "0"}, "A time limit on CPU is 60 s"),
+        ({"time_limit_minutes": "75"}, "A time limit is whole minutes"),
+        ({"time_limit_hours": "a while"}, "A time limit is whole hours"),
+        ({"time_limit_hours": "9" * 5000}, "A time limit is whole hours"),
     ],
 )
 def test_the_button_is_off_and_says_why(dataset_version, alice, client_of, change, blocker):
@@ -107,6 +112,25 @@ def test_launching_again_starts_from_the_earlier_settings(job, alice, client_of)
     page = client_of(alice).get(path, {"again": str(job.pk)}).content.decode()
     assert 'name="hyperparameters-epochs" value="7"' in page
     assert client_of(alice).get(path, {"again": "nonsense"}).status_code == 200
+
+
+def test_a_time_limit_is_hours_and_minutes_and_stays_when_launched_again(
+    dataset_version, alice, client_of
+):
+    limit = {"time_limit_hours": "1", "time_limit_minutes": "30"}
+    client_of(alice).post(url(dataset_version), GOOD | limit)
+    job = TrainingJob.objects.get()
+    assert job.time_limit_seconds == 5400
+    page = client_of(alice).get(url(dataset_version), {"again": str(job.pk)}).content.decode()
+    assert 'name="time_limit_hours" value="1"' in page
+    assert 'name="time_limit_minutes" value="30"' in page
+    assert "the most allowed, 24 h" in page
+
+
+def test_a_wrong_time_limit_is_named_at_its_field(dataset_version, alice, client_of):
+    answer = client_of(alice).post(url(dataset_version), GOOD | {"time_limit_hours": "1000"})
+    field = answer.content.decode().partition("<legend>Time limit")[2].partition("</fieldset>")[0]
+    assert "A time limit is whole hours, of 0 to 720 hours" in field
 
 
 def test_column_names_are_shown_as_text(dataset_version, alice, client_of):
