@@ -17,6 +17,7 @@ from billing.admin_rows import ReadOnly, Unchangeable
 from billing.models import (
     Budget,
     CreditGrant,
+    DayRebuild,
     Invoice,
     LedgerEntry,
     MeteredRun,
@@ -108,6 +109,14 @@ class InvoiceAdmin(ReadOnly):
     list_select_related = ("team",)
     list_filter = ("month",)
     search_fields = ("number", "team__name", "team__slug")
+
+
+@admin.register(DayRebuild)
+class DayRebuildAdmin(ReadOnly):
+    """Sums are rebuilt on the page of a team's budget."""
+
+    list_display = ("at", "team", "day", "reason", "by")
+    list_select_related = ("team", "by")
 
 
 @admin.register(UsageSegment)

@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts import audit
 from accounts.models import User
-from billing import cap, credits, holding
+from billing import cap, credits, day_checking, holding
 from billing.models import Budget, MeteredRun
 from billing.refunding import refund_part
 from web.errors import UserError
@@ -147,6 +147,14 @@ def release(budget: Budget, by: User, form: DeedForm) -> str:
     return f"{budget.team} is released." if done else f"{budget.team} was not on hold."
 
 
+def rebuild_sums(budget: Budget, by: User, form: DeedForm) -> str:
+    found = day_checking.rebuild(budget.team, form.cleaned_data["reason"], by=by)
+    if not found:
+        return f"Every daily sum of {budget.team} equals the ledger; nothing was to be done."
+    days = sorted({f"{one.day}" for one in found})
+    return f"Added up anew from the ledger: {', '.join(days)}."
+
+
 class WithDeeds(admin.ModelAdmin[Any]):
     """An admin page whose objects offer deeds."""
 
@@ -205,4 +213,5 @@ TEAM_DEEDS = {
     "cap": Deed("Set the cap", "billing.change_budget", CapForm, set_cap),
     "hold": Deed("Put on hold", "billing.change_budget", DeedForm, hold),
     "release": Deed("Release the hold", "billing.change_budget", DeedForm, release),
+    "sums": Deed("Rebuild daily sums", "billing.add_dayrebuild", DeedForm, rebuild_sums),
 }

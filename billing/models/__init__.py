@@ -7,7 +7,7 @@ Budget row of a team is always locked before any of its metered runs.
 
 from billing.models.burns import CreditBurn
 from billing.models.counted import UsageCounter, UsageEvent
-from billing.models.daily import CreditDay, UsageDay
+from billing.models.daily import CreditDay, DayRebuild, UsageDay
 from billing.models.grants import CreditGrant
 from billing.models.invoices import BillingDetails, Invoice
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
@@ -38,6 +38,7 @@ __all__ = [
     "CreditBurn",
     "CreditDay",
     "CreditGrant",
+    "DayRebuild",
     "Invoice",
     "LedgerEntry",
     "Meter",

@@ -5,8 +5,9 @@ statement, and refuse every other change: the sums are equal by construction, an
 """
 
 from django.db import models
+from django.utils.timezone import now
 
-from accounts.models import Team
+from accounts.models import Team, User
 from accounts.visibility import TeamOwnedQuerySet
 from billing.models.grants import CreditGrant
 from billing.models.runs import MeteredRun
@@ -65,3 +66,21 @@ class CreditDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.used_micro} micro-USD on {self.day}"
+
+
+class DayRebuildQuerySet(TeamOwnedQuerySet["DayRebuild"]):
+    pass
+
+
+class DayRebuild(models.Model):
+    """Somebody had one day's sums added up anew. Entering the row does it, by a trigger."""
+
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    day = models.DateField()
+    reason = models.CharField(max_length=255)
+    by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")  # Null: a command.
+    at = models.DateTimeField(default=now, editable=False)
+    objects = DayRebuildQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.team}, {self.day}"
