@@ -12,6 +12,14 @@ def expire_credit() -> None:
 
 
 @shared_task
+def grant_included_credit() -> None:
+    """Give teams the month's credit of their plans where no Stripe does."""
+    from billing import included_credit
+
+    included_credit.grant_due()
+
+
+@shared_task
 def warn_of_expiry() -> None:
     """Say which credit expires within a week."""
     from billing import credits
@@ -81,3 +89,11 @@ def issue_invoices() -> None:
     from billing import invoicing
 
     invoicing.issue_due()
+
+
+@shared_task
+def check_day_sums() -> None:
+    """Compare the daily sums with the ledger."""
+    from billing import day_checking
+
+    day_checking.check()

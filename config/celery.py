@@ -58,6 +58,7 @@ app.conf.update(
             "options": {"expires": 10},
         },
         "old-notices": {"task": "accounts.tasks.trim_notices", "schedule": 3600.0},
+        "included-credit": {"task": "billing.tasks.grant_included_credit", "schedule": 900.0},
         "credit-expiry": {
             "task": "billing.tasks.expire_credit",
             "schedule": 60.0,
@@ -84,6 +85,10 @@ app.conf.update(
         "reconciliation": {
             "task": "billing.tasks.reconcile",
             "schedule": crontab(hour="4", minute="30"),
+        },
+        "day-sums": {
+            "task": "billing.tasks.check_day_sums",
+            "schedule": crontab(hour="4", minute="10"),
         },
         "stripe-events": {
             "task": "billing.tasks.process_webhooks",

@@ -11,6 +11,7 @@ from accounts.notices import tell
 from billing import budget as budgets
 from billing import credits
 from billing.alerts import alert
+from billing.included_credit import PRIORITY
 from billing.models import Subscription, WebhookEvent
 from billing.reconciling import reconcile
 from billing.stripe_credit import ensure_stripe_grant
@@ -70,7 +71,7 @@ def _grant_included(team: Team, row: Subscription, facts: InvoiceFacts) -> None:
         return
     source, note = f"plan:{facts.id}", f"Included in the {row.plan.name} plan"
     credits.grant(
-        team, included, kind="promo", source=source, note=note, expires_at=until, priority=10
+        team, included, kind="promo", source=source, note=note, expires_at=until, priority=PRIORITY
     )
     ensure_stripe_grant(
         team,
