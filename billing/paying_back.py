@@ -1,15 +1,16 @@
 """Refunds and disputes of top-ups: the credit goes, and comes back if the money does."""
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
-from accounts.notices import tell
 from billing import budget as budgets
 from billing import credits, stripe_credit
 from billing import stripe_gateway as gateway
-from billing.alerts import alert
-from billing.models import LedgerEntry, TopUp
-from billing.stripe_errors import StripeMissing
+from billing.models import CreditGrant, LedgerEntry, TopUp
+from billing.notices import tell_of_credit
+from billing.stripe_errors import StripeBusy, StripeMissing
 from billing.top_ups import settle
+from web.alone import alone
 from web.templatetags.ui import money
 
 MICRO_PER_CENT = 10_000
@@ -22,27 +23,39 @@ def take_back(payment_intent: str, amount_cents: int, *, cause: str, note: str) 
         return
     is_whole = amount_cents >= row.amount_cents
     _take(row, min(amount_cents, row.amount_cents), cause, note, is_whole=is_whole)
+    with alone(f"Stripe's credit for {row.pk}") as is_ours:
+        if not is_ours:  # Two at once would each make a grant for a rest of its own.
+            raise StripeBusy
+        _follow_at_stripe(row, amount_cents, cause, is_whole=is_whole)
+
+
+def _follow_at_stripe(row: TopUp, amount_cents: int, cause: str, *, is_whole: bool) -> None:
     if is_whole:
-        stripe_credit.withdraw(row.team, row.stripe_grant_id, row.source)
-    elif row.stripe_grant_id:
-        alert(
-            f"part-refund:{cause}",
-            f"{cause} gave back a part of {row.source} of {row.team.name}. Our ledger has taken "
-            f"{money(amount_cents * MICRO_PER_CENT)}; Stripe's grant {row.stripe_grant_id} cannot "
-            "be reduced by us: replace it in Stripe's dashboard by one for the rest.",
-        )
+        stripe_credit.withdraw(row.team, row.source)
+        return
+    row.refresh_from_db()
+    if cause not in row.shrunk_for:
+        stripe_credit.shrink(row.team, row.source, amount_cents, cause=cause)
+        TopUp.objects.filter(pk=row.pk).update(shrunk_for=[*row.shrunk_for, cause])
 
 
 @transaction.atomic
 def _take(row: TopUp, amount_cents: int, cause: str, note: str, *, is_whole: bool) -> None:
     budgets.lock(row.team_id)
-    micro = amount_cents * MICRO_PER_CENT
-    taken = credits.take_back(row.source, note, amount_micro=micro, key=cause)
+    if _was_taken(row, cause):
+        return
+    taken, left = 0, amount_cents * MICRO_PER_CENT
+    # The payment's own credit, and what was given again when an earlier dispute or refund failed.
+    for source in _bought(row).order_by("pk").values_list("source", flat=True):
+        part = credits.take_back(source, note, amount_micro=left, key=cause)
+        taken, left = taken + part, left - part
     if is_whole:
         row.move(TopUp.Status.REFUNDED)
     if taken:
         sentence = f"{money(taken)} of credit was taken back: {note}."
-        tell(row.team, "credit.taken_back", sentence, key=f"credit.taken_back:{cause}")
+        grant = CreditGrant.objects.select_related("team").get(source=row.source)
+        key = f"credit.taken_back:{cause}"
+        tell_of_credit("credit.taken_back", grant, sentence, key=key, micro=taken)
 
 
 def give_again(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
@@ -60,6 +73,11 @@ def give_again(payment_intent: str, amount_cents: int, *, cause: str, note: str)
     stripe_credit.ensure_stripe_grant(
         row.team, cents, name=note[:100], source=source, category="paid"
     )
+
+
+def _bought(row: TopUp) -> QuerySet[CreditGrant]:
+    kept = Q(source__startswith=f"{row.source}:kept:")
+    return CreditGrant.objects.filter(Q(source=row.source) | kept, team=row.team)
 
 
 def _was_taken(row: TopUp, cause: str) -> bool:

@@ -58,10 +58,45 @@ def ensure_stripe_grant(
     return made.id
 
 
-def withdraw(team: Team, grant_id: str, source: str) -> None:
-    """Undo a grant at Stripe: void it, or end what an invoice has left of it."""
-    if not grant_id:
+def withdraw(team: Team, source: str) -> None:
+    """Undo at Stripe every grant that this payment led to. Repeatable."""
+    for grant in _open_grants(team, source):
+        _withdraw(team, grant.id, source)
+
+
+def shrink(team: Team, source: str, cents: int, *, cause: str) -> None:
+    """Take cents off what Stripe has left of this payment, once per cause. Repeatable.
+
+    No grant can be reduced, so one for the rest takes its place. That is made first: whatever
+    fails in between, a repetition finds it and only withdraws the others.
+    """
+    rest = f"{source}:rest:{cause}"
+    before = [one for one in _open_grants(team, source) if one.metadata["source"] != rest]
+    if not before:
         return
+    customer = before[0].customer
+    left = sum(gateway.grant_balance_cents(customer, one.id) for one in before) - cents
+    if left > 0:
+        name = f"Rest after {cause}"[:100]
+        ensure_stripe_grant(team, left, name=name, source=rest, category="paid")
+    for grant in before:
+        _withdraw(team, grant.id, source)
+
+
+def _open_grants(team: Team, source: str) -> list[GrantFacts]:
+    """What this source and its successors ("source:…") still have at Stripe."""
+    moment = now()
+    return [
+        one
+        for one in gateway.credit_grants(customer_of(team))
+        if f"{one.metadata.get('source', '')}:".startswith(f"{source}:")
+        and not one.is_void
+        and (one.expires_at is None or one.expires_at > moment)
+    ]
+
+
+def _withdraw(team: Team, grant_id: str, source: str) -> None:
+    """Void it, or end what an invoice has left of it."""
     try:
         gateway.void_credit_grant(grant_id, key=f"void:{grant_id}")
     except StripeRefused:

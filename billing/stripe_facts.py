@@ -248,6 +248,7 @@ class GrantFacts:
     customer: str
     amount_cents: int
     is_void: bool
+    expires_at: datetime | None
     metadata: dict[str, str]
 
     @classmethod
@@ -257,6 +258,7 @@ class GrantFacts:
             customer=_id(wire["customer"]),
             amount_cents=wire["amount"]["monetary"]["value"],
             is_void=wire.get("voided_at") is not None,
+            expires_at=_moment(wire["expires_at"]) if wire.get("expires_at") else None,
             metadata=_metadata(wire),
         )
 

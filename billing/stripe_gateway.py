@@ -178,6 +178,12 @@ def fetch_thin_event(event_id: str) -> dict[str, Any]:
     return _ask(lambda s: s.v2.core.events.retrieve(event_id))
 
 
+def thin_events_since(moment: datetime, types: list[str]) -> Iterator[EventFacts]:
+    """Thin events created since then, of at most 20 types; Stripe keeps them for 30 days."""
+    params = {"created": {"gte": moment.isoformat()}, "types": types, "limit": 100}
+    return (EventFacts.read(row) for row in _every(lambda s: s.v2.core.events.list(params)))
+
+
 def webhook_endpoints() -> list[dict[str, Any]]:
     """The snapshot endpoints registered at Stripe, as they come."""
     return list(_every(lambda s: s.v1.webhook_endpoints.list({"limit": 100})))
@@ -348,12 +354,22 @@ def credit_balance_cents(customer_id: str) -> int:
             "applicability_scope": {"price_type": "metered"},
         },
     }
+    return _balance_cents(params)
+
+
+def _balance_cents(params: dict[str, Any]) -> int:
     wire = _ask(lambda s: s.v1.billing.credit_balance_summary.retrieve(params))
     return sum(
         balance["available_balance"]["monetary"]["value"]
         for balance in wire["balances"]
         if balance["available_balance"].get("monetary")
     )
+
+
+def grant_balance_cents(customer_id: str, grant_id: str) -> int:
+    """What Stripe says is left of one grant, in cents."""
+    only = {"type": "credit_grant", "credit_grant": grant_id}
+    return _balance_cents({"customer": customer_id, "filter": only})
 
 
 def send_meter_event(params: dict[str, Any], *, key: str) -> None:

@@ -6,6 +6,7 @@ Stripe is the truth for all of this; a row here is a copy that names when it was
 import uuid
 from typing import Self
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -145,6 +146,8 @@ class TopUp(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now, editable=False)
     paid_at = models.DateTimeField(null=True)
+    # Part refunds ("re_…") that Stripe's own grants have followed.
+    shrunk_for = ArrayField(models.CharField(max_length=80), default=list)
     objects = TopUpQuerySet.as_manager()
 
     class Meta:

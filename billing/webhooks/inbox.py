@@ -1,7 +1,8 @@
 """Keeping what Stripe tells us, each message once; finding the ones that never reached us."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -13,7 +14,7 @@ from billing import stripe_gateway as gateway
 from billing.models import WebhookEvent
 from billing.stripe_facts import EventFacts
 from billing.tasks import process_webhooks
-from billing.webhooks.effects import SNAPSHOT_EFFECTS
+from billing.webhooks.effects import SNAPSHOT_EFFECTS, THIN_EFFECTS
 
 Endpoint, Status = WebhookEvent.Endpoint, WebhookEvent.Status
 SWEPT = timedelta(days=3)  # As long as Stripe itself keeps trying to deliver.
@@ -53,17 +54,26 @@ def sweep() -> int:
     """Ask Stripe for the events of the last days; returns how many had not reached us."""
     if not gateway.is_on():
         return 0
-    types, found = sorted(SNAPSHOT_EFFECTS), 0
+    found = _sweep(Endpoint.SNAPSHOT, gateway.events_since, sorted(SNAPSHOT_EFFECTS))
+    found += _sweep(Endpoint.THIN, gateway.thin_events_since, sorted(THIN_EFFECTS))
+    if found:
+        nudge()
+    return found
+
+
+def _sweep(
+    endpoint: WebhookEvent.Endpoint,
+    events_since: Callable[[datetime, list[str]], Iterator[EventFacts]],
+    types: list[str],
+) -> int:
+    found = 0
     for start in range(0, len(types), MOST_TYPES):
-        asked = types[start : start + MOST_TYPES]
-        events = list(gateway.events_since(now() - SWEPT, asked))
+        events = list(events_since(now() - SWEPT, types[start : start + MOST_TYPES]))
         known = WebhookEvent.objects.in_bulk([event.id for event in events])
         # The list shows events in the account's own version, which says nothing about an endpoint.
         missed = [replace(one, api_version="") for one in reversed(events) if one.id not in known]
-        keep(missed, Endpoint.SNAPSHOT)
+        keep(missed, endpoint)
         found += len(missed)
-    if found:
-        nudge()
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -497,9 +498,11 @@ def expire_grant(world: World, call: Call, grant_id: str) -> Thing:
 
 
 def credit_balance(world: World, call: Call) -> Thing:
+    only = call.params["filter"].get("credit_grant")
     left = sum(
         one["_left"] for one in world.kind("billing.credit_grant").values()
         if one["customer"] == call.params["customer"] and not one["voided_at"]
+        and only in {None, one["id"]}
     )  # fmt: skip
     money = {"type": "monetary", "monetary": {"currency": "usd", "value": left}}
     balance = {"available_balance": money, "ledger_balance": money}
@@ -522,6 +525,19 @@ def list_events(world: World, call: Call) -> Thing:
         and (not types or event["type"] in types)
     ]  # fmt: skip
     return listed(call, rows)
+
+
+def list_thin_events(world: World, call: Call) -> Thing:
+    types = call.params["types"]
+    if len(types) > 20:
+        refuse("At most 20 types.", "types")
+    since = datetime.fromisoformat(call.params["created"]["gte"])
+    rows = [
+        {key: value for key, value in event.items() if key != "data"}
+        for event in world.kind("v2.core.event").values()
+        if event["type"] in types and datetime.fromisoformat(event["created"]) >= since
+    ]
+    return {"data": rows, "next_page_url": None, "previous_page_url": None}
 
 
 def get_thin_event(world: World, call: Call, event_id: str) -> Thing:
@@ -585,6 +601,8 @@ ROUTES: list[tuple[str, str, tuple[str, str] | None, Endpoint]] = [
      ("billing._credit_balance_summary_retrieve_params", "CreditBalanceSummaryRetrieveParams"),
      credit_balance),
     ("GET", "/v1/events", ("_event_list_params", "EventListParams"), list_events),
+    ("GET", "/v2/core/events",
+     ("v2.core._event_list_params", "EventListParams"), list_thin_events),
     ("GET", r"/v2/core/events/(\w+)", None, get_thin_event),
     ("GET", "/v1/webhook_endpoints", None, list_endpoints),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from django.db import connection
+from django.utils.timezone import now
 
 from accounts.models import Notice
 from billing import credits
@@ -100,14 +101,67 @@ def test_a_refund_takes_the_credit_back_once(story, how):
     assert [grant["_left"] for grant in grants_at_stripe(story) if not grant["voided_at"]] == []
 
 
-def test_a_part_refund_takes_a_part_and_asks_for_the_rest(story):
+def left_at_stripe(story):
+    return sum(grant["_left"] for grant in grants_at_stripe(story))
+
+
+def test_a_part_refund_takes_a_part_here_and_at_stripe(story):
     row = story.pay_top_up()
     story.world.refund(row.payment_intent, 1_000)
     story.deliver(times=2)
-    assert credits.balance(story.team) == 15 * DOLLAR
+    assert (credits.balance(story.team), left_at_stripe(story)) == (15 * DOLLAR, 1_500)
     row.refresh_from_db()
     assert row.status == "paid"
-    assert OperatorAlert.objects.filter(key__startswith="part-refund:").count() == 1
+    story.world.refund(row.payment_intent, 500)
+    story.deliver(times=2)
+    assert (credits.balance(story.team), left_at_stripe(story)) == (10 * DOLLAR, 1_000)
+    story.delivered = 0
+    story.deliver(backwards=True)  # All of it once more.
+    assert (credits.balance(story.team), left_at_stripe(story)) == (10 * DOLLAR, 1_000)
+    assert not OperatorAlert.objects.exists()
+
+
+def test_a_part_refund_of_a_grant_that_invoices_have_used_leaves_what_is_due(story):
+    row = story.pay_top_up()
+    [grant] = grants_at_stripe(story)
+    grant["_left"] = 1_800  # An invoice took $7, so that it cannot be voided any more.
+    story.world.refund(row.payment_intent, 1_000)
+    story.deliver(times=2)
+    assert left_at_stripe(story) == 800
+    story.world.refund(row.payment_intent, 1_000)
+    story.deliver(times=2)
+    assert left_at_stripe(story) == 0
+
+
+@pytest.mark.parametrize("path", ["credit_grants$", "/(void|expire)$", "balance_summary"])
+@pytest.mark.parametrize("fault", ["500-before", "500-after", "drop-after"])
+def test_a_part_refund_that_stripe_interrupts_is_carried_out_once(story, path, fault):
+    row = story.pay_top_up()
+    story.world.refund(row.payment_intent, 1_000)
+    method = "GET" if "balance" in path else "POST"
+    story.server.break_next(method, path, fault, times=3)
+    story.deliver()
+    for _ in range(3):
+        WebhookEvent.objects.filter(status="waiting").update(next_at=now())
+        process_due()
+    assert not WebhookEvent.objects.filter(status="waiting").exists()
+    assert (credits.balance(story.team), left_at_stripe(story)) == (15 * DOLLAR, 1_500)
+
+
+def test_a_refund_after_a_dispute_was_won_takes_the_credit_back_once(story):
+    row = story.pay_top_up()
+    dispute = story.world.dispute(row.payment_intent)
+    story.deliver()
+    story.world.close_dispute(dispute["id"], "won")
+    story.deliver()
+    story.world.refund(row.payment_intent)
+    story.deliver(times=3)
+    row.refresh_from_db()
+    assert (row.status, credits.balance(story.team), left_at_stripe(story)) == ("refunded", 0, 0)
+    story.delivered = 0
+    story.deliver(times=2)
+    assert (credits.balance(story.team), left_at_stripe(story)) == (0, 0)
+    assert LedgerEntry.objects.filter(kind="take_back").total_micro() == 50 * DOLLAR
 
 
 def test_a_refund_that_fails_gives_the_credit_again(story):

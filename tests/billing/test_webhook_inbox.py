@@ -138,6 +138,16 @@ def test_a_message_that_never_reached_us_is_fetched(story):
     assert row.status == "paid"
 
 
+def test_a_thin_message_that_never_reached_us_is_fetched(story):
+    thin = story.world.meter_error(["test:gpu:1:1"], "meter_event_customer_not_found")
+    assert inbox.sweep() == 1
+    assert inbox.sweep() == 0
+    process_due()
+    kept = WebhookEvent.objects.get(pk=thin["id"])
+    assert (kept.endpoint, kept.status) == ("thin", "done")
+    assert OperatorAlert.objects.filter(key=f"meter-errors:{thin['id']}").exists()
+
+
 def test_an_operator_replays_a_message_and_that_is_written_down(story, event, client_of):
     story.post(event)
     process_due()
