@@ -6,12 +6,14 @@ from django import forms
 
 from accounts.errors import UnusableUrl
 from accounts.events import deliverable
-from accounts.models import EmailWish, Group
+from accounts.models import EmailPace, EmailWish, Group
 from accounts.webhooks.addresses import checked_url
 
 
 class WishesForm(forms.Form):
-    """One choice per group of events."""
+    """When to write, and one choice per group of events."""
+
+    pace = forms.ChoiceField(label="When", choices=EmailPace.choices)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

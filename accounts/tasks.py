@@ -14,9 +14,9 @@ def fan_out() -> None:
 @shared_task
 def send_emails() -> None:
     """Send e-mails, unless another worker is at it: a slow mail server holds up one worker only."""
-    from accounts import mailing
+    from accounts import mail_round
 
-    mailing.send_alone()
+    mail_round.send_alone()
 
 
 @shared_task

@@ -3,7 +3,15 @@
 from django.db import transaction
 from django.utils.timezone import now
 
-from accounts.models import Notice, NoticeEmail, WebhookDelivery, WebhookEndpoint
+from accounts import digests
+from accounts.models import (
+    EmailPace,
+    Membership,
+    Notice,
+    NoticeEmail,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from accounts.nudging import nudge_deliveries, nudge_emails
 from accounts.webhooks.delivering import channel_of
 from accounts.webhooks.payloads import events_of
@@ -33,9 +41,17 @@ def _fan_out_some() -> int:
 
 
 def _queue_emails(notice: Notice) -> None:
-    emails = [NoticeEmail(notice=notice, user=user) for user in readers_by_email(notice)]
+    emails = [_email(notice, member) for member in readers_by_email(notice)]
     if NoticeEmail.objects.bulk_create(emails, ignore_conflicts=True):
         nudge_emails()
+
+
+def _email(notice: Notice, member: Membership) -> NoticeEmail:
+    if member.email_pace == EmailPace.DAILY:
+        return NoticeEmail(
+            notice=notice, user=member.user, in_digest=True, next_at=digests.next_hour(now())
+        )
+    return NoticeEmail(notice=notice, user=member.user)
 
 
 def _queue_deliveries(notice: Notice) -> None:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import inbox, wishes
 from accounts.access import find_team
 from accounts.forms_notices import WishesForm
-from accounts.models import EmailWish, Group, Membership, Notice
+from accounts.models import Group, Membership, Notice
 from accounts.notices import channel_of
 from accounts.signed_in import SignedInRequest
 from web.live import stream
@@ -100,8 +100,10 @@ def read_notices(request: SignedInRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def notice_settings(request: SignedInRequest, slug: str) -> HttpResponse:
     member = _find_member(request, slug)
-    form = WishesForm(request.POST or None, initial=wishes.wishes_of(member))
+    chosen = wishes.wishes_of(member) | {"pace": member.email_pace}
+    form = WishesForm(request.POST or None, initial=chosen)
     if request.method == "POST" and form.is_valid():
+        wishes.set_pace(member, form.cleaned_data.pop("pace"))
         wishes.choose(member, form.cleaned_data)
         messages.success(request, "Saved.")
         return redirect("accounts:notice-settings", slug)
@@ -111,13 +113,13 @@ def notice_settings(request: SignedInRequest, slug: str) -> HttpResponse:
 @csrf_exempt  # Mail programs post here with nothing but the link (RFC 8058).
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """Stop one group of e-mails. A GET only asks: link checkers follow every link."""
+    """Stop one group of e-mails, or all. A GET only asks: link checkers follow every link."""
     found = wishes.read_unsubscribe_token(token)
     if found is None:
         raise Http404
     member, group = found
     if is_done := request.method == "POST":
-        wishes.choose(member, {group: EmailWish.NEVER})
+        wishes.stop(member, group)
     context = {"member": member, "group": group, "is_done": is_done}
     return render(request, "accounts/unsubscribe.html", context)
 

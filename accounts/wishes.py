@@ -5,12 +5,12 @@ from django.db import transaction
 
 from accounts.models import (
     PERMISSIONS,
+    EmailPace,
     EmailWish,
     Group,
     Membership,
     Notice,
     NoticePreference,
-    User,
 )
 
 SALT = "accounts.notice-emails"
@@ -45,28 +45,45 @@ def choose(member: Membership, wishes: dict[str, str]) -> None:
         )
 
 
-def readers_by_email(notice: Notice) -> list[User]:
+def set_pace(member: Membership, pace: str) -> None:
+    """Remember when the member wants e-mails, as an EmailPace; those that wait go as planned."""
+    Membership.objects.filter(pk=member.pk).update(email_pace=pace)
+
+
+def stop(member: Membership, group: Group | None) -> None:
+    """No more e-mails of this group, or of any."""
+    if group is None:
+        set_pace(member, EmailPace.NEVER)
+    else:
+        choose(member, {group: EmailWish.NEVER})
+
+
+def readers_by_email(notice: Notice) -> list[Membership]:
     """Whom to write about this notice."""
     members = Membership.objects.filter(team=notice.team_id, user__is_active=True)
     members = members.select_related("user").prefetch_related("notice_preferences")
-    return [member.user for member in members if _wants(member, notice)]
+    return [member for member in members if _wants(member, notice)]
 
 
 def _wants(member: Membership, notice: Notice) -> bool:
+    if member.email_pace == EmailPace.NEVER:
+        return False
     wish = wishes_of(member)[notice.group]
     return wish == EmailWish.ALL or (wish == EmailWish.MINE and notice.about_id == member.user_id)
 
 
-def unsubscribe_token(member: Membership, group: str) -> str:
-    """What an e-mail's unsubscribe link carries: enough to stop one group, without signing in."""
+def unsubscribe_token(member: Membership, group: str = "") -> str:
+    """What an e-mail's unsubscribe link carries: enough to stop one group, or all of them, without
+    signing in."""
     return signing.dumps([member.pk, group], salt=SALT)
 
 
-def read_unsubscribe_token(token: str) -> tuple[Membership, Group] | None:
-    """The member and group behind a link; None when it is not ours or they have left."""
+def read_unsubscribe_token(token: str) -> tuple[Membership, Group | None] | None:
+    """The member behind a link and the group, None for all; None when the link is not ours or
+    they have left."""
     try:
         member_id, group = signing.loads(token, salt=SALT)
     except signing.BadSignature:
         return None
     member = Membership.objects.select_related("team", "user").filter(pk=member_id).first()
-    return (member, Group(group)) if member else None
+    return (member, Group(group) if group else None) if member else None

@@ -132,12 +132,13 @@ class NoticeEmailQuerySet(models.QuerySet["NoticeEmail"]):
 
 
 class NoticeEmail(models.Model):
-    """One e-mail about one notice to one person: waiting, sent, or given up."""
+    """One notice that goes to one person by e-mail: waiting, sent, or given up."""
 
     notice = models.ForeignKey(Notice, models.CASCADE, related_name="emails")
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(null=True, default=now)
+    in_digest = models.BooleanField(default=False)  # Told with others of the day in one message.
     sent_at = models.DateTimeField(null=True)
     given_up_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)

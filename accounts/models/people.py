@@ -85,6 +85,14 @@ PERMISSIONS: dict[str, set[str]] = {
 }
 
 
+class EmailPace(models.TextChoices):
+    """When a member gets those e-mails about notices that they want."""
+
+    AT_ONCE = "at_once", "As it happens"
+    DAILY = "daily", "Once a day, all in one e-mail"
+    NEVER = "never", "No e-mail at all"
+
+
 class Membership(models.Model):
     """One person's role in one team."""
 
@@ -93,6 +101,9 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     joined_at = models.DateTimeField(default=now, editable=False)
     notices_read_until = models.DateTimeField(default=now, editable=False)
+    email_pace = models.CharField(
+        max_length=7, choices=EmailPace.choices, default=EmailPace.AT_ONCE
+    )
 
     class Meta:
         constraints = [
@@ -101,6 +112,10 @@ class Membership(models.Model):
             ),
             models.CheckConstraint(
                 name="accounts_membership_known_role", condition=Q(role__in=Role.values)
+            ),
+            models.CheckConstraint(
+                name="accounts_membership_known_pace",
+                condition=Q(email_pace__in=EmailPace.values),
             ),
         ]
 

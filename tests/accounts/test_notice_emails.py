@@ -157,6 +157,14 @@ def test_one_click_stops_one_group_without_signing_in(team, alice, client):
     assert mailed(team, "training_job.failed") == set()
 
 
+def test_stopping_a_digest_stops_all_emails(team, alice, client):
+    member = alice.memberships.get()
+    path = f"/unsubscribe/{wishes.unsubscribe_token(member)}/"
+    assert "“" not in client.get(path).content.decode()
+    assert client.post(path).status_code == 200
+    assert mailed(team, "payment.failed") == set()
+
+
 def test_a_forged_or_old_unsubscribe_link_is_a_404(team, alice, client):
     mailed(team, "training_job.failed")
     path = unsubscribe_path()
