@@ -23,6 +23,7 @@ EVENTS: dict[str, tuple[Group, str]] = {
     "credit.granted": (Group.BUDGET, "Credit was added"),
     "credit.expiring": (Group.BUDGET, "Credit is about to expire"),
     "credit.expired": (Group.BUDGET, "Credit has expired"),
+    "credit.taken_back": (Group.BUDGET, "Credit was taken back with its payment"),
     "payment.failed": (Group.PAYMENT, "A payment failed"),
     "payment.action_required": (Group.PAYMENT, "A payment needs your confirmation"),
     "member.joined": (Group.SECURITY, "Somebody joined the team"),

@@ -9,11 +9,11 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
-from accounts.notices import tell
 from billing import budget as budgets
 from billing import credit_moves
 from billing.credit_moves import Terms
 from billing.models import Budget, CreditGrant, LedgerEntry
+from billing.notices import tell_of_credit
 from web.errors import UserError
 from web.live import notify
 from web.templatetags.ui import money
@@ -49,7 +49,8 @@ def grant(
     given = credit_moves.open_grant(budget, amount_micro, terms, now())
     until = f", valid until {expires_at:%Y-%m-%d}" if expires_at else ""
     sentence = f"{money(amount_micro)} of credit was added: {terms.note}{until}."
-    tell(team, "credit.granted", sentence, key=f"credit.granted:{given.pk}")
+    key = f"credit.granted:{given.pk}"
+    tell_of_credit("credit.granted", given, sentence, key=key, micro=amount_micro)
     notify(f"team:{team.pk}")  # The models process looks at what may be spent.
     audit.record(team, by, "credit.granted", source, micro=amount_micro, reason=terms.note)
     return given
@@ -134,14 +135,14 @@ def expire_due() -> int:
 
 @transaction.atomic
 def _expire(grant_id: int, team_id: UUID) -> bool:
-    team = Team.objects.get(pk=team_id)
-    budgets.lock(team.pk)
-    given = CreditGrant.objects.get(pk=grant_id)
+    budgets.lock(team_id)
+    given = CreditGrant.objects.select_related("team").get(pk=grant_id)
     if not given.left_micro:
         return False
     entry = credit_moves.expire(given)
     sentence = f"{money(entry.amount_micro)} of credit expired: {given.note}."
-    tell(team, "credit.expired", sentence, key=f"credit.expired:{entry.source}")
+    key = f"credit.expired:{entry.source}"
+    tell_of_credit("credit.expired", given, sentence, key=key, micro=entry.amount_micro)
     return True
 
 
@@ -153,5 +154,6 @@ def warn_of_expiry() -> int:
             f"{money(given.left_micro)} of credit expires on {given.expires_at:%Y-%m-%d}: "
             f"{given.note}."
         )
-        tell(given.team, "credit.expiring", sentence, key=f"credit.expiring:{given.pk}")
+        key = f"credit.expiring:{given.pk}"
+        tell_of_credit("credit.expiring", given, sentence, key=key, micro=given.left_micro)
     return len(soon)

@@ -49,7 +49,20 @@ def _tell_of_used_credit(budget: Budget) -> None:
         "The prepaid credit or the cap is used up. Running jobs save a checkpoint and pause; add "
         "credit or raise the cap to resume them."
     )
-    tell(budget.team, "budget.spent", sentence, url=usage_url(budget), key=key)
+    data = {"spent_micros": budget.spent_micro, "cap_micros": budget.cap_micro}
+    tell(budget.team, "budget.spent", sentence, url=usage_url(budget), key=key, data=data)
+
+
+def tell_of_credit(event: str, grant: CreditGrant, sentence: str, *, key: str, micro: int) -> None:
+    """Something happened to `micro` of this grant. `key` makes it one notice."""
+    page = reverse("billing:usage", args=[grant.team.slug])
+    data = {
+        "grant": grant.pk,
+        "kind": grant.kind,
+        "amount_micros": micro,
+        "expires_at": grant.expires_at.isoformat() if grant.expires_at else None,
+    }
+    tell(grant.team, event, sentence, url=f"{page}#credit", key=key, data=data)
 
 
 def share_of_cap(budget: Budget) -> int:

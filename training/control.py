@@ -10,7 +10,7 @@ from accounts.models import ApiToken, User
 from billing.models import RunEnd
 from training import attempts, schedule
 from training.errors import AttemptEnded, BadPriority, JobMovedOn
-from training.models import Attempt, FailureCode, Status, TrainingJob
+from training.models import Attempt, FailureCode, PauseCode, Status, TrainingJob
 from training.models.jobs import HIGHEST_PRIORITY, TEAM_PRIORITIES
 
 
@@ -25,7 +25,7 @@ def cancel(job: TrainingJob, viewer: User | ApiToken) -> None:
 @transaction.atomic
 def pause(job: TrainingJob, viewer: User | ApiToken) -> None:
     """Stop for now; the meter stops now, the worker saves a checkpoint and leaves."""
-    job.pause(f"Paused by {_name(viewer)}")
+    job.pause(f"Paused by {_name(viewer)}", by=_person(viewer))
     _stop_attempt(job, "paused")
     audit.record(job.team, viewer, "job.paused", str(job.pk), name=job.name)
 
@@ -34,7 +34,8 @@ def pause(job: TrainingJob, viewer: User | ApiToken) -> None:
 def pause_held(job: TrainingJob) -> None:
     """The team was put on hold: stop for now, as a person's pause does."""
     job.pause(
-        "Paused: this team is on hold because of unusual spending. Release the hold, then resume."
+        "Paused: this team is on hold because of unusual spending. Release the hold, then resume.",
+        code=PauseCode.HOLD,
     )
     _stop_attempt(job, "on hold")
 
@@ -90,4 +91,8 @@ def _stop_attempt(job: TrainingJob, reason: str) -> None:
 
 
 def _name(viewer: User | ApiToken) -> str:
-    return viewer.created_by.email if isinstance(viewer, ApiToken) else viewer.email
+    return _person(viewer).email
+
+
+def _person(viewer: User | ApiToken) -> User:
+    return viewer.created_by if isinstance(viewer, ApiToken) else viewer

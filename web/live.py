@@ -19,10 +19,13 @@ KEEPALIVE_SECONDS = 15.0  # Comments that keep proxies from closing a quiet stre
 MIN_GAP_SECONDS = 0.4  # At most this often per stream; bursts merge into one event.
 
 
-def notify(channel: str) -> None:
-    """Wake every page that watches this channel, when the transaction commits."""
+def notify(*channels: str) -> None:
+    """Wake every page that watches one of these channels, when the transaction commits."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [POSTGRES_CHANNEL, channel])
+        cursor.execute(
+            "SELECT pg_notify(%s, channel) FROM unnest(%s::text[]) channel",
+            [POSTGRES_CHANNEL, list(channels)],
+        )
 
 
 class Hub:

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.timezone import now
 
-from accounts.models import Team, User
+from accounts.models import Group, Team, User
 from accounts.notices import tell
 from accounts.visibility import TeamOwnedQuerySet
 from projects.models import DatasetVersion, Project
@@ -49,6 +49,7 @@ class PauseCode(models.TextChoices):
 
     USER = "user", "by a person"
     SPEND_CAP = "spend_cap", "spend cap"
+    HOLD = "hold", "team on hold"
 
 
 # A team orders its own jobs from -10 to 10; above that, only operators go, and such a job also
@@ -175,6 +176,16 @@ class TrainingJob(models.Model):
             models.Index(
                 name="training_job_running", fields=["team"], condition=Q(status="running")
             ),
+            models.Index(  # Where a claim looks first.
+                name="training_job_oldest",
+                fields=["compute_class", "queued_at", "id", "team"],
+                condition=Q(status="queued"),
+            ),
+            models.Index(
+                name="training_job_urgent",
+                fields=["compute_class"],
+                condition=Q(status="queued", priority__gt=TEAM_PRIORITIES[1]),
+            ),
             models.Index(  # All teams' jobs, as operators list them.
                 name="training_job_newest", fields=["-created_at"]
             ),
@@ -200,10 +211,10 @@ class TrainingJob(models.Model):
     def is_finished(self) -> bool:
         return self.status not in UNFINISHED
 
-    def start(self) -> None:
+    def start(self, sentence: str = "Started") -> None:
         """The row is locked and was read under that lock."""
         started_at = self.started_at or now()
-        self._move(Status.RUNNING, "Started", is_fresh=True, started_at=started_at)
+        self._move(Status.RUNNING, sentence, is_fresh=True, started_at=started_at)
 
     def succeed(self, model: "TrainedModel") -> None:
         self._move(
@@ -229,8 +240,15 @@ class TrainingJob(models.Model):
     def cancel(self, sentence: str = "Cancelled") -> None:
         self._move(Status.CANCELLED, sentence, finished_at=now(), eta_seconds=None)
 
-    def pause(self, sentence: str = "Paused", *, code: PauseCode = PauseCode.USER) -> None:
-        self._move(Status.PAUSED, sentence, eta_seconds=None, pause_code=code)
+    def pause(
+        self, sentence: str = "Paused", *, code: PauseCode = PauseCode.USER, by: User | None = None
+    ) -> None:
+        """`by`: who asked for it. Nobody did: the team must act. Another member: who launched it
+        should know."""
+        group = Group.FAILURES if by is None else Group.RESULTS
+        if by is not None and by.pk == self.launched_by_id:
+            group = Group.PROGRESS
+        self._move(Status.PAUSED, sentence, group=group, eta_seconds=None, pause_code=code)
 
     def requeue(self, sentence: str) -> None:
         """Back to the queue because its worker was lost or must leave."""
@@ -244,19 +262,31 @@ class TrainingJob(models.Model):
 
     def say(self, message: str, *, level: str = "info", kind: str = "message", **data: Any) -> int:
         """Add one line to the job's history and wake the pages that watch it; the line's id."""
+        event_id = self._write(message, level, kind, data)
+        notify(self.channel)
+        return event_id
+
+    def _write(self, message: str, level: str, kind: str, data: dict[str, Any]) -> int:
         event = JobEvent.objects.create(
             job=self, message=message, level=level, kind=kind, data=data
         )
-        notify(self.channel)
         return event.pk
 
-    def announce(self, status: Status, message: str, event: str = "", **data: Any) -> None:
+    def announce(
+        self,
+        status: Status,
+        message: str,
+        event: str = "",
+        *,
+        group: Group | None = None,
+        **data: Any,
+    ) -> None:
         """Put a new status into the history and tell the team, with the change itself.
 
-        `event` names what happened where the status alone does not.
+        `event` names what happened where the status alone does not, `group` whom it concerns.
         """
         level = "error" if status == Status.FAILED else "info"
-        event_id = self.say(message, level=level, kind="status", status=str(status), **data)
+        event_id = self._write(message, level, "status", {"status": str(status)} | data)
         tell(
             self.team,
             f"training_job.{event or status}",
@@ -265,6 +295,8 @@ class TrainingJob(models.Model):
             key=f"training_job:{self.pk}:{event_id}",
             data={"id": str(self.pk), "name": self.name, "status": str(status)} | data,
             about=self.launched_by,
+            group=group,
+            wake=self.channel,
         )
 
     def _move(
@@ -274,6 +306,7 @@ class TrainingJob(models.Model):
         *,
         only_from: Status | None = None,
         event: str = "",
+        group: Group | None = None,
         is_fresh: bool = False,
         **facts: Any,
     ) -> None:
@@ -291,7 +324,8 @@ class TrainingJob(models.Model):
             )
             if updated:
                 code = facts.get("failure_code") or facts.get("pause_code")
-                self.announce(to, message, event, **({"code": str(code)} if code else {}))
+                data = {"code": str(code)} if code else {}
+                self.announce(to, message, event, group=group, **data)
         if updated and is_fresh:
             vars(self).update(changes)
             return
