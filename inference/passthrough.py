@@ -7,7 +7,7 @@ whole body first and take every request through each middleware, most of them in
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -89,26 +89,75 @@ async def _pass_through(scope: Message, receive: Receive, send: Send) -> None:
         has_begun = True
         await send(message)
 
+    client = _Client(receive, has_body=_has_body(scope))
     try:
-        await _exchange(scope, receive, noting_send)
-    except (httpx.HTTPError, TooLarge, ClientLeft) as error:
+        await _until_left(_exchange(scope, client, noting_send), client)
+    except ClientLeft:
+        return
+    except (httpx.HTTPError, TooLarge) as error:
         # Half an answer cannot be taken back: raising makes the server close the connection.
         if has_begun:
             raise
-        if not isinstance(error, ClientLeft):
-            await _refuse(send, error)
+        await _refuse(send, error)
 
 
 class ClientLeft(Exception):
     """The client closed the connection."""
 
 
-async def _exchange(scope: Message, receive: Receive, send: Send) -> None:
+class _Client:
+    """Who asks: the request's body, and then whether they are still there."""
+
+    def __init__(self, receive: Receive, *, has_body: bool) -> None:
+        self._receive, self.has_body = receive, has_body
+        self._is_read = asyncio.Event()
+        if not has_body:
+            self._is_read.set()
+
+    async def body(self) -> AsyncIterator[bytes]:
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientLeft
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > settings.MODELS_MAX_BODY_BYTES:
+                raise TooLarge
+            if part:
+                yield part
+            if not message.get("more_body", False):
+                self._is_read.set()
+                return
+
+    async def left(self) -> None:
+        """Returns once the client has closed the connection, after its body was read."""
+        await self._is_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _until_left(exchange: Coroutine[Any, Any, None], client: _Client) -> None:
+    """Break the exchange off when nobody waits for it any more: the models process then notices
+    that we have left, and stops writing. Raises ClientLeft, or what the exchange raises."""
+    answering, leaving = asyncio.ensure_future(exchange), asyncio.ensure_future(client.left())
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientLeft
+        await answering
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+        await asyncio.gather(answering, leaving, return_exceptions=True)
+
+
+async def _exchange(scope: Message, client: _Client, send: Send) -> None:
     request = _client().build_request(
         scope["method"],
         _target(scope),
         headers=_kept(scope["headers"]),
-        content=_body(scope, receive) if _has_body(scope) else None,
+        content=client.body() if client.has_body else None,
     )
     answer = await _client().send(request, stream=True)
     try:
@@ -138,22 +187,6 @@ def _kept(headers: Any) -> list[tuple[bytes, bytes]]:
 def _has_body(scope: Message) -> bool:
     names = {name.lower() for name, _ in scope["headers"]}
     return bool(names & {b"content-length", b"transfer-encoding"})
-
-
-async def _body(scope: Message, receive: Receive) -> AsyncIterator[bytes]:
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientLeft
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > settings.MODELS_MAX_BODY_BYTES:
-            raise TooLarge
-        if part:
-            yield part
-        if not message.get("more_body", False):
-            return
 
 
 async def _refuse(send: Send, error: Exception) -> None:

@@ -30,6 +30,7 @@ def next_tokens(
     ids, mask = _left_padded(prompts, device)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     cache, over = DynamicCache(config=network.config), [False] * len(prompts)
+    said = SaidSoFar(sampling)
     for _ in range(most):
         with torch.inference_mode():
             given = network(
@@ -40,7 +41,8 @@ def next_tokens(
                 use_cache=True,
                 logits_to_keep=1,
             )
-            chosen = _choose(given.logits[:, -1].float(), sampling, dice)
+            chosen = _choose(said.less_likely(given.logits[:, -1].float()), sampling, dice)
+            said.add(chosen)
         tokens = chosen.tolist()
         yield [None if done else token for done, token in zip(over, tokens, strict=True)]
         over = [done or token in stops for done, token in zip(over, tokens, strict=True)]
@@ -48,6 +50,28 @@ def next_tokens(
             return
         ids, positions = chosen[:, None], positions[:, -1:] + 1
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+
+
+class SaidSoFar:
+    """How often each answer has each token so far; counted only where a penalty asks for it."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._often, self._once = sampling.frequency_penalty, sampling.presence_penalty
+        self._counts: Tensor | None = None  # (prompts, vocabulary)
+
+    def less_likely(self, logits: Tensor) -> Tensor:
+        """The logits (prompts, vocabulary) less the penalties."""
+        if not self._often and not self._once:
+            return logits
+        if self._counts is None:
+            self._counts = torch.zeros_like(logits)
+        return logits - self._often * self._counts - self._once * (self._counts > 0)
+
+    def add(self, tokens: Tensor) -> None:
+        """Tokens (prompts) that were just chosen."""
+        if self._counts is not None:
+            ones = torch.ones_like(self._counts[:, :1])
+            self._counts.scatter_add_(1, tokens[:, None], ones)
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:

@@ -112,18 +112,20 @@ def _sampling(asked: dict[str, Any], *, is_chat: bool) -> Sampling:
     if most is None and not is_chat:
         most = COMPLETION_TOKENS
     return Sampling(
-        temperature=_number(asked, "temperature", 0.0, 2.0),
-        top_p=_number(asked, "top_p", 0.0, 1.0),
+        temperature=_number(asked, "temperature", 0.0, 2.0, default=1.0),
+        top_p=_number(asked, "top_p", 0.0, 1.0, default=1.0),
         max_tokens=most,
         stop=_stops(asked.get("stop")),
         seed=_whole(asked, "seed", -(2**63), 2**63 - 1),
+        presence_penalty=_number(asked, "presence_penalty", -2.0, 2.0, default=0.0),
+        frequency_penalty=_number(asked, "frequency_penalty", -2.0, 2.0, default=0.0),
     )
 
 
-def _number(asked: dict[str, Any], name: str, low: float, high: float) -> float:
+def _number(asked: dict[str, Any], name: str, low: float, high: float, *, default: float) -> float:
     value = asked.get(name)
     if value is None:
-        return 1.0
+        return default
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise bad_request(f"{name} must be a number from {low:g} to {high:g}.", name)
     return float(value)

@@ -15,7 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class ClientLeft(Exception):
-    """The client closed the connection before its request was complete."""
+    """The client closed the connection before its request or its answer was complete."""
 
 
 class Exchange:
@@ -65,6 +65,11 @@ class Exchange:
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+    async def left(self) -> None:
+        """Returns once the client has closed the connection. The body must have been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def answer(self, content: Any, status: int = 200) -> None:
         """Send JSON."""

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from engine.generation.options import Piece
 from inference.server import chat_wire
 from inference.server.chat_wire import Facts, Question
 from inference.server.directory import Caller, Target
-from inference.server.exchange import Exchange
+from inference.server.exchange import ClientLeft, Exchange
 from inference.server.refusals import Refusal, bad_request, out_of_quota, overloaded
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 TASK = "text-generation"
 MOST_WAITING = 32  # Answers begun or waiting for a thread.
+CLIENT_LEFT = 499  # Never sent, for there is nobody to send it to; as nginx logs it.
 SORRY = "Something went wrong here. What was not written is not charged."
 
 
@@ -37,9 +38,14 @@ class Writers:
         self.waiting = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="writer")
 
-    async def pieces(self, source: Iterator[Piece]) -> AsyncIterator[Piece]:
-        """What the source yields, as it comes. Raises Refusal (503) when too many wait."""
+    async def pieces(
+        self, source: Iterator[Piece], client_left: Coroutine[Any, Any, None]
+    ) -> AsyncGenerator[Piece]:
+        """What the source yields, as it comes. Raises Refusal (503) when too many wait, and
+        ClientLeft when `client_left` returns; then the source is asked for nothing more.
+        """
         if self.waiting >= MOST_WAITING:
+            client_left.close()
             raise overloaded()
         loop, left = asyncio.get_running_loop(), threading.Event()
         queue: asyncio.Queue[Piece | BaseException | None] = asyncio.Queue()
@@ -50,7 +56,7 @@ class Writers:
 
         def write() -> None:
             try:
-                for piece in source:
+                for piece in () if left.is_set() else source:
                     put(piece)
                     if left.is_set():
                         return
@@ -58,6 +64,8 @@ class Writers:
             except BaseException as error:  # noqa: BLE001  Raised again where it is awaited.
                 put(error)
 
+        client = loop.create_task(client_left)
+        client.add_done_callback(lambda _: queue.put_nowait(ClientLeft()))
         self.waiting += 1
         try:
             self._threads.submit(write)
@@ -66,6 +74,7 @@ class Writers:
                     raise item
                 yield item
         finally:
+            client.cancel()
             left.set()
             self.waiting -= 1
 
@@ -125,6 +134,7 @@ class _Answer:
         self._facts = Facts(exchange.id, int(time.time()))
         self._prompt_tokens = self._tokens = 0
         self._said: list[str] = []
+        self._status = 200
 
     async def give(self) -> None:
         """Whole or as a stream; metered by what was read and written, also when it breaks off."""
@@ -139,10 +149,17 @@ class _Answer:
             param = "messages" if question.is_chat else "prompt"
             raise bad_request(error.sentence, param) from error
         self._prompt_tokens = len(prompt)
-        pieces = self._writing.writers.pieces(source)
-        await (self._stream(pieces) if question.is_stream else self._whole(pieces))
+        writing = self._writing.writers.pieces(source, self._exchange.left())
+        # Closed at once whatever happens: only that ends what nobody reads any more.
+        async with contextlib.aclosing(writing) as pieces:
+            try:
+                await (self._stream(pieces) if question.is_stream else self._whole(pieces))
+            except (ClientLeft, asyncio.CancelledError):
+                self._status = self._exchange.status = CLIENT_LEFT
+                self._count()
+                raise
 
-    async def _whole(self, pieces: AsyncIterator[Piece]) -> None:
+    async def _whole(self, pieces: AsyncGenerator[Piece]) -> None:
         reason = "length"
         async for piece in pieces:
             self._note(piece)
@@ -153,7 +170,7 @@ class _Answer:
             chat_wire.whole_answer(self._question, self._facts, "".join(self._said), reason, tokens)
         )
 
-    async def _stream(self, pieces: AsyncIterator[Piece]) -> None:
+    async def _stream(self, pieces: AsyncGenerator[Piece]) -> None:
         exchange, question, is_first = self._exchange, self._question, True
         first = await anext(pieces)  # A refusal must come before the answer begins.
         await exchange.begin_events()
@@ -165,12 +182,13 @@ class _Answer:
                 )
                 await exchange.event(json.dumps(said, ensure_ascii=False))
                 is_first = False
+        except ClientLeft:
+            raise
         except Exception:  # The answer has begun: it can only be said inside it.
             logger.exception("Request %s broke off", exchange.id)
             refusal = Refusal(500, "internal_error", SORRY)
             await exchange.event(refusal.body().decode())
-        finally:
-            self._count()
+        self._count()
         if question.wants_usage:
             tokens = (self._prompt_tokens, self._tokens)
             last = chat_wire.usage_chunk(question, self._facts, tokens)
@@ -182,21 +200,24 @@ class _Answer:
         self._tokens = piece.tokens
 
     def _count(self) -> None:
-        app, tokens = self._writing.app, self._prompt_tokens + self._tokens
-        app.meter.count(self._caller, self._target, tokens)
-        app.gauges.tokens += tokens
+        """What was read and written is used; without an answer begun, nothing is."""
+        app, tokens = self._writing.app, 0
+        if self._tokens:
+            tokens = self._prompt_tokens + self._tokens
+            app.meter.count(self._caller, self._target, tokens)
+            app.gauges.tokens += tokens
         app.log(
             self._exchange,
             self._caller,
             self._target,
-            status=200,
+            status=self._status,
             texts=self._question.texts,
             tokens=tokens,
             answers=["".join(self._said)[:500].replace("\0", "")],
         )
 
 
-async def _joined(first: Piece, rest: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+async def _joined(first: Piece, rest: AsyncGenerator[Piece]) -> AsyncIterator[Piece]:
     yield first
     async for piece in rest:
         yield piece

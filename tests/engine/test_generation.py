@@ -16,6 +16,7 @@ from engine.events import CheckpointSaved, Data, Reporter, parse_line
 from engine.generation import loading
 from engine.generation.batches import answer_losses, binned, lines_of, one_a_line
 from engine.generation.chats import BadChat, parse_chat, up_to_last_answer
+from engine.generation.decoding import SaidSoFar
 from engine.generation.options import Sampling
 from engine.generation.rendering import cut, teach
 from engine.job import train
@@ -267,6 +268,18 @@ def test_tuning_lowers_the_loss_and_shows_samples_beside_the_base(taught):
     assert (spec.output / "adapter").exists() == (spec.hyperparameters.method == "lora")
     losses = [e.value for e in events if getattr(e, "name", "") == "validation_loss"]
     assert losses[-1] < losses[0]
+
+
+def test_penalties_take_off_what_openais_definition_says():
+    said = SaidSoFar(Sampling(frequency_penalty=0.5, presence_penalty=0.25))
+    logits = torch.tensor([[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]])
+    assert torch.equal(said.less_likely(logits), logits)
+    said.add(torch.tensor([1, 2]))
+    said.add(torch.tensor([1, 3]))
+    assert said.less_likely(logits).tolist() == [
+        [0.0, 1.0 - 2 * 0.5 - 0.25, 2.0, 3.0],
+        [0.0, 1.0, 2.0 - 0.5 - 0.25, 3.0 - 0.5 - 0.25],
+    ]
 
 
 def test_the_served_model_streams_what_it_answers_and_heeds_every_option(taught):

@@ -105,6 +105,49 @@ def test_half_an_answer_is_never_passed_off_as_a_whole_one(settings):
     through_web(settings, port, talk)
 
 
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_when_the_client_leaves_the_models_process_is_left_too(settings, has_begun):
+    port = free_port()
+
+    async def whole():
+        left = asyncio.Event()
+
+        async def write_for_ever(reader, writer):
+            await reader.readuntil(b"\r\n\r\n{}")
+            if has_begun:
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")
+            if await reader.read() == b"":  # Until the other side closes.
+                left.set()
+            writer.close()
+
+        server = await asyncio.start_server(write_for_ever, "127.0.0.1", port)
+        sent, asked = [], asyncio.Event()
+
+        async def receive():
+            if not asked.is_set():
+                asked.set()
+                return {"type": "http.request", "body": b"{}", "more_body": False}
+            while has_begun and len(sent) < 2:
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message["type"])
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/chat/completions",
+            "headers": [(b"content-length", b"2")],
+        }  # fmt: skip
+        await with_inference(django_stands_here)(scope, receive, send)
+        if has_begun:  # Else it may have been left before it was reached at all.
+            await asyncio.wait_for(left.wait(), 30)
+        server.close()
+        return sent
+
+    settings.MODELS_URL = f"http://127.0.0.1:{port}"
+    assert asyncio.run(whole()) == (["http.response.start", "http.response.body"] * has_begun)
+
+
 def test_neither_cookies_nor_playground_passes_from_outside_reach_the_models_process(settings):
     port = free_port()
     heads = []

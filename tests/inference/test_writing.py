@@ -1,5 +1,9 @@
 """/v1/chat/completions and /v1/completions, asked by the official openai client."""
 
+import json
+import socket
+import time
+
 import openai
 import pytest
 from django.db.models import Sum
@@ -10,14 +14,17 @@ from inference import deploy
 from inference.models import RequestLog
 from inference.snippets import snippets_for
 from projects import storage
+from tests.inference.processes import free_port, models_process
 from training.models import TrainedModel
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+MOST_TOKENS = 30_000  # Minutes of writing.
 HELLO = [{"role": "user", "content": "Hello there"}]
 
 
-def write_artifact(folder):
-    """A language model of random weights with a tokenizer of bytes."""
+def write_artifact(folder, context=128, *, is_endless=False):
+    """A language model of random weights with a tokenizer of bytes; an endless one never stops by
+    itself while the likeliest token is taken."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -32,15 +39,22 @@ def write_artifact(folder):
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=16,
-        max_position_embeddings=128,
+        max_position_embeddings=context,
         eos_token_id=tokenizer.eos_token_id,
     )
-    LlamaForCausalLM(config).save_pretrained(building)
+    network = LlamaForCausalLM(config)
+    if is_endless:  # Of two opposite logits one is above zero, which is what the end gets.
+        one, other = tokenizer("ab", add_special_tokens=False).input_ids[:2]
+        with torch.no_grad():
+            head = network.lm_head.weight
+            head[tokenizer.all_special_ids] = 0.0
+            head[one], head[other] = torch.ones(16), -torch.ones(16)
+    network.save_pretrained(building)
     tokenizer.save_pretrained(building)
     manifest = Manifest(
         task="text-generation",
         base_model="tiny",
-        inputs=Inputs(kind="chat", columns=["messages"], max_length=128),
+        inputs=Inputs(kind="chat", columns=["messages"], max_length=context),
         target=Target(kind="text"),
         serving=Serving(file="model.safetensors", format="transformers"),
     )
@@ -50,6 +64,15 @@ def write_artifact(folder):
 
 @pytest.fixture
 def writer(dataset_version, tmp_path, alice):
+    return deployed(dataset_version, tmp_path, alice)
+
+
+@pytest.fixture
+def endless_writer(dataset_version, tmp_path, alice):
+    return deployed(dataset_version, tmp_path, alice, context=MOST_TOKENS * 2, is_endless=True)
+
+
+def deployed(dataset_version, tmp_path, alice, **kind):
     project = dataset_version.dataset.project
     model = TrainedModel(
         team=project.team,
@@ -61,7 +84,7 @@ def writer(dataset_version, tmp_path, alice):
         labels=[],
     )
     model.artifact_key = f"artifacts/{model.pk}"
-    storage.put_folder(model.artifact_key, write_artifact(tmp_path / str(model.pk)))
+    storage.put_folder(model.artifact_key, write_artifact(tmp_path / str(model.pk), **kind))
     model.save()
     return deploy.deploy(model, "writer", alice)
 
@@ -117,6 +140,8 @@ def test_a_prompt_is_completed_in_the_older_shape(writer, token, with_models):
         ({"messages": [{"role": "user", "content": "word " * 300}]}, "messages"),
         ({"temperature": 3}, "temperature"),
         ({"top_p": "much"}, "top_p"),
+        ({"presence_penalty": -2.5}, "presence_penalty"),
+        ({"frequency_penalty": "some"}, "frequency_penalty"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"stop": ["a"] * 5}, "stop"),
         ({"n": 2}, "n"),
@@ -154,3 +179,52 @@ def test_each_kind_of_model_names_the_other_address(writer, deployment, token, w
 def test_the_snippets_of_a_writer_ask_for_chats(writer):
     codes = [one.code for one in snippets_for(writer)]
     assert all("chat" in code for code in codes)
+
+
+def test_a_penalty_changes_what_is_written(endless_writer, token, with_models):
+    async def talk(client, app):
+        chats = asking(client, token).chat.completions
+        facts = {"model": "writer", "messages": HELLO, "max_tokens": 12, "temperature": 0}
+        plain = (await chats.create(**facts)).choices[0].message.content
+        said = (await chats.create(**facts, presence_penalty=2)).choices[0].message.content
+        assert (await chats.create(**facts, presence_penalty=0)).choices[0].message.content == plain
+        assert said != plain
+
+    with_models(talk, token)
+
+
+def left_early(port, token, *, is_stream, seconds=0.0):
+    """A request over a socket that is closed after the first bytes of a stream, or so long."""
+    body = {"model": "writer", "messages": HELLO, "max_tokens": MOST_TOKENS, "temperature": 0}
+    text = json.dumps(body | {"stream": is_stream})
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: models\r\n"
+        f"authorization: Bearer {token.secret}\r\ncontent-length: {len(text)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall((head + text).encode())
+        if is_stream:
+            while client.recv(4096).count(b"data:") < 2:
+                pass
+        time.sleep(seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_who_leaves_early_stops_the_writing_and_pays_for_what_was_written(
+    endless_writer, token, is_stream
+):
+    port = free_port()
+    with models_process(port) as process:
+        left_early(port, token, is_stream=is_stream, seconds=0 if is_stream else 3)
+        deadline = time.monotonic() + 120
+        while not (rows := list(RequestLog.objects.filter(status=499))):
+            assert time.monotonic() < deadline, "the writing goes on"
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 0  # It has written everything, and nobody writes any more.
+    [row] = rows
+    assert row.tokens < MOST_TOKENS
+    used = UsageEvent.objects.aggregate(Sum("units"))["units__sum"] or 0
+    assert used == row.tokens
+    assert RequestLog.objects.count() == 1
