@@ -22,6 +22,7 @@ from training.api_shapes import (
     LogAnswer,
     MetricsAnswer,
     OneJobAnswer,
+    PointAnswer,
     RestartRequest,
     TrialAnswer,
 )
@@ -30,7 +31,7 @@ from training.job_listing import for_pages
 from training.launch import LaunchRequest, estimate, launch
 from training.models import Checkpoint, TrainingJob
 from training.offer import newest_ready
-from training.series import latest_values, points_of
+from training.series import curves_of, latest_values
 from web.api import BadParameter, listing
 
 
@@ -128,15 +129,26 @@ class EventsEndpoint(APIView):
 class MetricsEndpoint(APIView):
     @extend_schema(operation_id="get_training_job_metrics", responses=MetricsAnswer)
     def get(self, request: Request, job_id: UUID) -> Response:
-        """Every measured value over the steps, without what a lost attempt measured in vain."""
+        """Measured values over the steps, without what a lost attempt measured in vain. Of a
+        curve over more than 1,000 steps, each stretch's lowest and highest point."""
         job = find_job(request, job_id)
+        curves = curves_of(job)
         return Response(
             {
                 "object": "training_job.metrics",
-                "metrics": points_of(job),
+                "metrics": {name: curve.points for name, curve in curves.items()},
+                "measured": {name: curve.measured for name, curve in curves.items()},
                 "latest": latest_values(job),
             }
         )
+
+
+class PointsEndpoint(APIView):
+    @extend_schema(operation_id="list_training_job_points", responses=PointAnswer(many=True))
+    def get(self, request: Request, job_id: UUID, name: str) -> Response:
+        """Every value of one metric that was ever measured, page by page, in order of steps."""
+        points = find_job(request, job_id).metrics.filter(name=name)
+        return listing(request, points, PointAnswer().to_representation, order="step")
 
 
 class TrialsEndpoint(APIView):

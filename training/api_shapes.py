@@ -14,6 +14,7 @@ from training.models import (
     Checkpoint,
     FailureCode,
     JobEvent,
+    MetricPoint,
     PauseCode,
     Status,
     TrainedModel,
@@ -252,11 +253,26 @@ class EventAnswer(serializers.Serializer[JobEvent]):
 
 
 class MetricsAnswer(serializers.Serializer[Any]):
-    """Every measured value by name, as [step, value] pairs in order."""
+    """Curves by name, as [step, value] pairs in order; `measured` says for how many values the
+    points of each stand."""
 
     object = serializers.CharField(default="training_job.metrics")
     metrics = serializers.DictField(child=serializers.ListField())
+    measured = serializers.DictField(child=serializers.IntegerField())
     latest = serializers.DictField(child=serializers.FloatField())
+
+
+class PointAnswer(serializers.Serializer[MetricPoint]):
+    """One measured value. The attempt tells apart what two attempts measured at the same step."""
+
+    object = serializers.CharField(default="training_job.metric_point")
+    id = serializers.CharField()
+    name = serializers.CharField()
+    step = serializers.IntegerField()
+    epoch = serializers.FloatField()
+    value = serializers.FloatField()
+    attempt = serializers.IntegerField(source="attempt_number")
+    created_at = serializers.DateTimeField(source="at")
 
 
 class TrialAnswer(serializers.Serializer[Trial]):

@@ -8,6 +8,7 @@ urlpatterns = [
     path("training-jobs/<uuid:job_id>", api.JobEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/events", api.EventsEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/metrics", api.MetricsEndpoint.as_view()),
+    path("training-jobs/<uuid:job_id>/metrics/<str:name>", api.PointsEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/trials", api.TrialsEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/checkpoints", api.CheckpointsEndpoint.as_view()),
     path("training-jobs/<uuid:job_id>/cancel", api.CancelEndpoint.as_view()),

@@ -18,7 +18,7 @@ from training import again, control
 from training.job_listing import SORTS, for_pages, keys_in_order, rows_of, sorted_by
 from training.job_reading import configuration, history_of, log_of, status_of, verbs_for
 from training.models import TrainingJob
-from training.series import loss_series
+from training.series import as_csv, loss_series
 from web.live import stream
 
 PAGE_ROWS, RECENT_ROWS = 25, 6
@@ -121,6 +121,16 @@ async def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 def job_metrics(request: HttpRequest, job_id: UUID) -> JsonResponse:
     """The loss curves, as static/js/chart.js draws them."""
     return JsonResponse({"series": loss_series(find_job(request.user, job_id))})
+
+
+@login_required
+@require_GET
+def job_metrics_csv(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """All that was measured, as a file."""
+    found = find_job(request.user, job_id)
+    answer = HttpResponse(as_csv(found), content_type="text/csv")
+    answer["Content-Disposition"] = f'attachment; filename="measurements-{found.pk}.csv"'
+    return answer
 
 
 @login_required

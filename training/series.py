@@ -1,37 +1,40 @@
-"""A job's measured values over its steps, as charts and the API show them."""
+"""A job's measured values over its steps, as charts, the API and spreadsheets get them."""
 
-from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from django.db import connection
-from django.db.models import Count, F, QuerySet, Window
-from django.db.models.functions import Mod, RowNumber
 
 from training.models import MetricPoint, TrainingJob
 
-MOST_POINTS = 1000  # Per series; a chart is narrower than that.
+MOST_POINTS = 1000  # Per curve; a chart is narrower than that.
+STRETCHES = MOST_POINTS // 2  # Each gives its lowest and its highest point.
 SPARKLINE_POINTS = 60
 LOSSES = ("train_loss", "validation_loss")
 Points = list[tuple[int, float]]
+_POINTS = MetricPoint._meta.db_table
 
 # From name to name and from attempt to attempt through the index, since DISTINCT ON would read
 # every one of a hundred thousand points.
-_LATEST = f"""
-WITH RECURSIVE names AS (
-    SELECT min(name) AS name FROM {MetricPoint._meta.db_table} WHERE job_id = %(job)s
+_NAMES = f"""
+names AS (
+    SELECT min(name) AS name FROM {_POINTS} WHERE job_id = %(job)s
     UNION ALL
-    SELECT (SELECT min(name) FROM {MetricPoint._meta.db_table}
+    SELECT (SELECT min(name) FROM {_POINTS}
             WHERE job_id = %(job)s AND name > names.name)
     FROM names WHERE names.name IS NOT NULL
 )
+"""
+_LATEST = f"""
+WITH RECURSIVE {_NAMES}
 SELECT DISTINCT ON (names.name) names.name, latest.value
 FROM names
 CROSS JOIN generate_series(1, (
-    SELECT max(attempt_number) FROM {MetricPoint._meta.db_table} WHERE job_id = %(job)s
+    SELECT max(attempt_number) FROM {_POINTS} WHERE job_id = %(job)s
 )) attempt
 CROSS JOIN LATERAL (
-    SELECT value FROM {MetricPoint._meta.db_table} point
+    SELECT value FROM {_POINTS} point
     WHERE point.job_id = %(job)s AND point.attempt_number = attempt
         AND point.name = names.name
     ORDER BY step DESC LIMIT 1
@@ -40,28 +43,89 @@ ORDER BY names.name, attempt DESC
 """
 
 
+_ENDS = f"""
+WITH RECURSIVE {_NAMES}
+SELECT names.name, first.step, last.step, last.value
+FROM names
+CROSS JOIN LATERAL (
+    SELECT step FROM {_POINTS} WHERE job_id = %(job)s AND name = names.name
+    ORDER BY step LIMIT 1
+) first
+CROSS JOIN LATERAL (
+    SELECT step, value FROM {_POINTS}
+    WHERE job_id = %(job)s AND name = names.name {{without_lost}}
+    ORDER BY step DESC, attempt_number DESC LIMIT 1
+) last
+WHERE %(names)s::text[] IS NULL OR names.name = ANY(%(names)s)
+"""
+_ALL = f"""
+SELECT name, step, value FROM {_POINTS}
+WHERE job_id = %(job)s AND name = ANY(%(names)s) {{without_lost}}
+ORDER BY name, step, attempt_number
+"""
+# An array is compared by its first element, so one pass finds a stretch's extremes and their steps.
+_STRETCHES = f"""
+SELECT name, count(*), min(ARRAY[value, step]), max(ARRAY[value, step]) FROM {_POINTS}
+WHERE job_id = %(job)s AND name = ANY(%(names)s) {{without_lost}}
+GROUP BY name, (step - %(first)s) / %(length)s
+ORDER BY name, (step - %(first)s) / %(length)s
+"""
+_SPARKLINES = f"""
+SELECT job.id, max(point.step), avg(point.value)
+FROM unnest(%(jobs)s::uuid[]) job (id)
+CROSS JOIN LATERAL (
+    SELECT step FROM {_POINTS} WHERE job_id = job.id AND name = 'train_loss'
+    ORDER BY step DESC LIMIT 1
+) last
+JOIN {_POINTS} point ON point.job_id = job.id AND point.name = 'train_loss'
+GROUP BY job.id, point.step::bigint * {SPARKLINE_POINTS} / (last.step::bigint + 1)
+ORDER BY job.id, max(point.step)
+"""
+
+
 class Series(TypedDict):
     name: str
     points: Points
+    measured: int
 
 
-def points_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str, Points]:
-    """Each metric's (step, value) in order, without what a lost attempt measured in vain."""
-    rows = MetricPoint.objects.filter(job=job)
-    if names is not None:
-        rows = rows.filter(name__in=list(names))
-    for attempt, kept_until in _kept_steps(job).items():
-        rows = rows.exclude(attempt_number=attempt, step__gt=kept_until)
-    found: dict[str, dict[int, float]] = defaultdict(dict)
-    for name, step, value in _thinned(rows, "name", MOST_POINTS):
-        found[name][step] = value
-    return {name: list(points.items()) for name, points in found.items()}
+@dataclass
+class Curve:
+    """One metric over the steps. Of more than MOST_POINTS steps, each stretch is told by its lowest
+    and its highest point, so that no spike is lost; `measured` says for how many they stand."""
+
+    points: Points
+    measured: int
+
+
+def curves_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str, Curve]:
+    """Each metric in order of steps, without what a lost attempt measured in vain."""
+    wanted = None if names is None else list(names)
+    lost, facts = _without_lost(job)
+    facts |= {"job": job.pk, "names": wanted}
+    with connection.cursor() as cursor:
+        cursor.execute(_ENDS.format(without_lost=lost), facts)
+        ends: dict[str, tuple[int, int, float]] = {row[0]: row[1:] for row in cursor.fetchall()}
+        if not ends:
+            return {}
+        facts["names"] = list(ends)
+        first, last = min(end[0] for end in ends.values()), max(end[1] for end in ends.values())
+        if last - first < MOST_POINTS:
+            cursor.execute(_ALL.format(without_lost=lost), facts)
+            return _whole(cursor.fetchall())
+        facts |= {"first": first, "length": -(-(last - first + 1) // STRETCHES)}
+        cursor.execute(_STRETCHES.format(without_lost=lost), facts)
+        return _thinned(cursor.fetchall(), ends)
 
 
 def loss_series(job: TrainingJob) -> list[Series]:
     """The two curves of the loss chart; a curve without points is left out."""
-    points = points_of(job, LOSSES)
-    return [Series(name=name, points=points[name]) for name in LOSSES if name in points]
+    found = curves_of(job, LOSSES)
+    return [
+        Series(name=name, points=found[name].points, measured=found[name].measured)
+        for name in LOSSES
+        if name in found
+    ]
 
 
 def latest_values(job: TrainingJob) -> dict[str, float]:
@@ -74,11 +138,35 @@ def latest_values(job: TrainingJob) -> dict[str, float]:
 def sparklines(jobs: Iterable[TrainingJob]) -> dict[TrainingJob, str]:
     """SVG points of each job's training loss in a box of 100 by 24, from one query."""
     by_id = {job.pk: job for job in jobs}
-    rows = MetricPoint.objects.filter(job__in=by_id, name="train_loss")
-    values: dict[TrainingJob, dict[int, float]] = defaultdict(dict)
-    for job_id, step, value in _thinned(rows, "job_id", SPARKLINE_POINTS):
-        values[by_id[job_id]][step] = value
-    return {job: _polyline(list(steps.items())) for job, steps in values.items()}
+    points: dict[TrainingJob, Points] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SPARKLINES, {"jobs": list(by_id)})
+        for job_id, step, value in cursor.fetchall():
+            points.setdefault(by_id[job_id], []).append((step, value))
+    return {job: _polyline(some) for job, some in points.items()}
+
+
+def as_csv(job: TrainingJob) -> bytes:
+    """Every point that was ever measured, lost attempts included, written by the database."""
+    rows = f"""
+        SELECT name, step, epoch, value, attempt_number AS attempt,
+            to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
+        FROM {_POINTS} WHERE job_id = %s ORDER BY name, step, attempt_number
+    """
+    with connection.cursor() as cursor:
+        written = cursor.copy(f"COPY ({rows}) TO STDOUT WITH (FORMAT csv, HEADER)", [job.pk])
+        with written as lines:
+            return b"".join(bytes(line) for line in lines)
+
+
+def _without_lost(job: TrainingJob) -> tuple[str, dict[str, Any]]:
+    """A condition with its parameters that leaves out what attempts measured after the step from
+    which a later one went on."""
+    condition, facts = "", {}
+    for number, (attempt, kept_until) in enumerate(_kept_steps(job).items()):
+        condition += f" AND NOT (attempt_number = %(lost{number})s AND step > %(kept{number})s)"
+        facts |= {f"lost{number}": attempt, f"kept{number}": kept_until}
+    return condition, facts
 
 
 def _kept_steps(job: TrainingJob) -> dict[int, int]:
@@ -93,23 +181,30 @@ def _kept_steps(job: TrainingJob) -> dict[int, int]:
     return kept
 
 
-def _thinned(
-    rows: QuerySet[MetricPoint], group: str, most: int
-) -> Iterable[tuple[Any, int, float]]:
-    """(group, step, value) of evenly spaced points of each group, the last always among them.
+def _whole(rows: list[tuple[str, int, float]]) -> dict[str, Curve]:
+    """Of two values at one step the later, of the newer attempt, counts."""
+    found: dict[str, dict[int, float]] = {}
+    for name, step, value in rows:
+        found.setdefault(name, {})[step] = value
+    return {name: Curve(list(values.items()), len(values)) for name, values in found.items()}
 
-    The database thins them out: a long job has a hundred thousand, a chart is narrower than that.
-    """
-    place = Window(RowNumber(), partition_by=group, order_by=["step", "attempt_number"])
-    total = Window(Count("pk"), partition_by=group)
-    chosen = (
-        rows.annotate(place=place, total=total)
-        .annotate(stride=(F("total") + most - 1) / most)
-        .annotate(rest=Mod(F("total") - F("place"), F("stride")))
-        .filter(rest=0)
-        .order_by("step", "attempt_number")
-    )
-    return chosen.values_list(group, "step", "value")
+
+def _thinned(
+    rows: list[tuple[str, int, list[float], list[float]]],
+    ends: dict[str, tuple[int, int, float]],
+) -> dict[str, Curve]:
+    """Two points for each stretch of steps, or one, and always the very last."""
+    found: dict[str, Curve] = {}
+    for name, count, lowest, highest in rows:
+        curve = found.setdefault(name, Curve([], 0))
+        pair = {int(step): value for value, step in (lowest, highest)}
+        curve.points += sorted(pair.items())
+        curve.measured += count
+    for name, curve in found.items():
+        _, last_step, last_value = ends[name]
+        if curve.points[-1][0] != last_step:
+            curve.points.append((last_step, last_value))
+    return found
 
 
 def _polyline(points: Points) -> str:

@@ -19,6 +19,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/events/", job_pages.job_events, name="job-events"),
     path("jobs/<uuid:job_id>/live/", job_pages.job_live, name="job-live"),
     path("jobs/<uuid:job_id>/metrics.json", job_pages.job_metrics, name="job-metrics"),
+    path("jobs/<uuid:job_id>/metrics.csv", job_pages.job_metrics_csv, name="job-metrics-csv"),
     path("jobs/<uuid:job_id>/cancel/", job_pages.cancel_job, name="cancel-job"),
     path("jobs/<uuid:job_id>/pause/", job_pages.pause_job, name="pause-job"),
     path("jobs/<uuid:job_id>/resume/", job_pages.resume_job, name="resume-job"),

@@ -1,7 +1,9 @@
 // Line charts: <div data-chart="loss" data-url="….json" data-live="#job-live"></div>
-// The URL answers {"series": [{"name": "train_loss", "points": [[step, value], …]}, …]}. Training
-// series are drawn smoothed, validation series as points joined by lines. With data-live the chart
-// fetches again at every "update" event of that element, and is redrawn without losing the zoom.
+// The URL answers {"series": [{"name": "train_loss", "points": [[step, value], …], "measured": n}, …]}.
+// Training series are drawn smoothed, validation series as points joined by lines; a series whose
+// points stand for more measured ones (the lowest and highest of each stretch) is drawn as it is. With
+// data-live the chart fetches again at every "update" event of that element, and is redrawn without
+// losing the zoom.
 (() => {
   const HEIGHT = 260;
   const NAMES = { train_loss: "train", validation_loss: "validation", eval_loss: "validation" };
@@ -26,6 +28,10 @@
 
   function isValidation(name) {
     return /valid|eval|val_/.test(name);
+  }
+
+  function isThinned(one) {
+    return one.measured > one.points.length;
   }
 
   function label(name) {
@@ -57,7 +63,7 @@
     const rows = series.map((one) => {
       const row = new Array(steps.length).fill(null);
       for (const [step, value] of one.points) row[place.get(step)] = value;
-      const many = one.points.length > 20 && !isValidation(one.name);
+      const many = one.points.length > 20 && !isValidation(one.name) && !isThinned(one);
       return many ? smoothed(row, weightFor(one.points.length)) : row;
     });
     return [steps, ...rows];
@@ -77,7 +83,7 @@
           stroke: colour(PALETTE[index % PALETTE.length]),
           width: 2,
           spanGaps: true,
-          points: { show: isValidation(one.name) || one.points.length < 2, size: 6 },
+          points: { show: !isThinned(one) && (isValidation(one.name) || one.points.length < 2), size: 6 },
           value: (_, value) => (value == null ? "–" : value.toPrecision(4)),
         })),
       ],
@@ -102,8 +108,17 @@
     element.replaceChildren();
     element.latheShape = shape;
     element.lathePlot = new window.uPlot(options(element, shown), data, element);
+    explain(element, shown);
     describe(element, shown);
     return undefined;
+  }
+
+  function explain(element, series) {
+    const thinned = series.filter(isThinned);
+    if (thinned.length === 0) return;
+    const words = thinned.map((one) => `${one.points.length.toLocaleString("en")} of ${one.measured.toLocaleString("en")} (${label(one.name)})`);
+    const text = `Drawn: the lowest and highest of every stretch, ${words.join(", ")}.`;
+    element.append(Object.assign(document.createElement("p"), { className: "chart-note", textContent: text }));
   }
 
   // What a screen reader is told: the last value of each line.
