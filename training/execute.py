@@ -26,7 +26,7 @@ from training.errors import AttemptEnded, JobMovedOn
 from training.failures import is_storage_full
 from training.heart import Heart, Meter, Stop
 from training.job_log import JobLog, harmless_environment, words_of
-from training.models import Attempt, Evaluation, FailureCode, TrainedModel
+from training.models import Attempt, Evaluation, FailureCode, TrainedModel, TrainingJob
 from training.patience import patiently
 from training.presence import worker_name
 from training.recording import Recorder, store_checkpoint
@@ -47,6 +47,10 @@ def next_job(compute_class: str) -> None:
         attempt = schedule.claim(compute_class, worker)
         if attempt is None:
             return
+        # A claim reads little of the job, for it holds locks; what follows needs all of it.
+        attempt.job = TrainingJob.objects.select_related(
+            "compute_class", "dataset_version", "launched_by", "team"
+        ).get(pk=attempt.job_id)
         # AttemptEnded: someone else decided, and nothing is left to do.
         with leaving.interruptible(), suppress(AttemptEnded, JobMovedOn):
             carry(attempt)

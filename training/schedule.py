@@ -25,6 +25,17 @@ PAUSED_AT_CAP = (
     "Raise the cap or add credit, then resume."
 )
 
+# What beginning an attempt looks at; the rest is fetched where it is needed.
+FOR_A_CLAIM = (
+    "name",
+    "status",
+    "started_at",
+    "start_from_id",
+    "team__id",
+    "compute_class__devices",
+    "launched_by__id",
+)
+
 
 def claim(compute_class: str, worker: str) -> Attempt | None:
     """Take the next job of this class for this worker, or None when nothing may run now.
@@ -48,7 +59,8 @@ def claim(compute_class: str, worker: str) -> Attempt | None:
 def _locked_if_waiting(job_id: UUID) -> TrainingJob | None:
     waiting = TrainingJob.objects.filter(pk=job_id, status=Status.QUEUED, team__frozen_at=None)
     locked = waiting.select_for_update(skip_locked=True, of=("self",))
-    return locked.select_related("team", "compute_class", "launched_by").first()
+    related = locked.select_related("team", "compute_class", "launched_by")
+    return related.only(*FOR_A_CLAIM).first()
 
 
 def _begin(job: TrainingJob, worker: str) -> Attempt | None:
@@ -70,7 +82,6 @@ def _begin(job: TrainingJob, worker: str) -> Attempt | None:
     except CapReached:
         job.pause(PAUSED_AT_CAP, code=PauseCode.SPEND_CAP)
         return None
-    job.start()
     may_go_on = attempts or job.start_from_id
     checkpoint = latest_checkpoint(job) if may_go_on else None
     attempt = Attempt.objects.create(
@@ -82,7 +93,7 @@ def _begin(job: TrainingJob, worker: str) -> Attempt | None:
         halved_batches=out_of_memory,
     )
     resumed = f", resuming from step {checkpoint.step:,}" if checkpoint else ""
-    job.say(f"Running on {worker}, attempt {attempt.number}{resumed}")
+    job.start(f"Started on {worker}, attempt {attempt.number}{resumed}")
     return attempt
 
 

@@ -51,6 +51,29 @@ SELECT (SELECT count(*) FROM line WHERE
     < (-mine.urgency, mine.turn, mine.queued_at, mine.id))
 FROM line mine WHERE mine.id = %(job)s
 """
+# Nearly always the first in line is one of the oldest in the queue, of a team that runs nothing:
+# then no other team's turn comes before it, and the line need not be drawn up. An operator's
+# priority is the exception.
+_SOONEST = f"""
+SELECT waiting.id FROM (
+    SELECT id, team_id, queued_at FROM {_JOBS}
+    WHERE status = '{Status.QUEUED}' AND compute_class_id = %(compute_class)s
+        AND team_id NOT IN (SELECT team_id FROM {_JOBS} WHERE status = '{Status.RUNNING}')
+    ORDER BY queued_at, id LIMIT 200
+) waiting
+JOIN {Team._meta.db_table} team ON team.id = waiting.team_id
+LEFT JOIN {Budget._meta.db_table} budget ON budget.team_id = waiting.team_id
+JOIN {Plan._meta.db_table} plan ON plan.code = coalesce(budget.plan_id, %(default_plan)s)
+WHERE team.frozen_at IS NULL AND plan.concurrency > 0
+    AND NOT EXISTS (SELECT FROM {_JOBS} urgent
+        WHERE status = '{Status.QUEUED}' AND compute_class_id = %(compute_class)s
+            AND priority > {TEAM_PRIORITIES[1]})
+    AND waiting.id = (SELECT id FROM {_JOBS} own
+        WHERE own.status = '{Status.QUEUED}' AND own.compute_class_id = %(compute_class)s
+            AND own.team_id = waiting.team_id
+        ORDER BY priority DESC, queued_at, id LIMIT 1)
+ORDER BY waiting.queued_at, waiting.id LIMIT 1
+"""
 _PAST = f"""
 SELECT
     (SELECT count(*) FROM {_JOBS} WHERE team_id = %(team)s AND status = '{Status.RUNNING}'),
@@ -60,9 +83,15 @@ FROM {Attempt._meta.db_table} WHERE job_id = %(job)s
 
 
 def first_in_line(compute_class: str, passed_over: list[UUID], most: int = 8) -> list[UUID]:
-    """The jobs that would be claimed next, in order, without those passed over."""
+    """The jobs that would be claimed next, in order, without those passed over; at first perhaps
+    the very first alone."""
+    facts = _facts(compute_class, passed_over, most)
     with connection.cursor() as cursor:
-        cursor.execute(_FIRST, _facts(compute_class, passed_over, most))
+        if not passed_over:
+            cursor.execute(_SOONEST, facts)
+            if soonest := cursor.fetchone():
+                return [soonest[0]]
+        cursor.execute(_FIRST, facts)
         return [row[0] for row in cursor.fetchall()]
 
 

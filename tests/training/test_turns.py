@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.utils.timezone import now
@@ -100,3 +101,28 @@ def test_a_spent_cap_is_told_before_the_turn_comes(job):
     budget.of(job.team)
     Budget.objects.filter(pk=job.team_id).update(cap_micro=1)
     assert "spend cap is reached" in schedule.waiting(job)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_short_way_to_the_first_in_line_never_leads_elsewhere(job, seed):
+    """Against the whole line, with any mixture of busy and idle teams and of priorities."""
+    draw = random.Random(seed)
+    Plan.objects.filter(code="team").update(concurrency=2)
+    teams = [Team.objects.create(name=f"t{n}", slug=f"t{n}") for n in range(5)]
+    for team in teams:
+        budget.of(team)
+    Budget.objects.update(plan="team", cap_micro=None)
+    priorities = [0] if seed % 3 == 0 else [-10, 0, 3, 10] if seed % 3 == 1 else [0, 3, 50]
+    for _ in range(30):
+        age = timedelta(seconds=draw.randrange(500))
+        team, priority = draw.choice(teams[: draw.randrange(1, 6)]), draw.choice(priorities)
+        copy_of(job, team=team, priority=priority, queued_at=now() - age)
+    Team.objects.filter(pk=draw.choice(teams).pk).update(frozen_at=now())
+    nobody = UUID(int=0)  # Somebody passed over makes it draw up the whole line.
+    for _ in range(12):
+        whole = turns.first_in_line("cpu", [nobody])
+        first = turns.first_in_line("cpu", [])
+        assert first[:1] == whole[:1]
+        if not whole:
+            break
+        assert schedule.claim("cpu", "w").job_id == whole[0]
