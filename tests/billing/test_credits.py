@@ -327,3 +327,21 @@ def test_the_database_refuses_more_burned_than_granted(team):
         CreditGrant.objects.filter(pk=grant.pk).update(left_micro=51)
     with pytest.raises(IntegrityError), transaction.atomic():
         CreditGrant.objects.filter(pk=grant.pk).update(left_micro=-1)
+
+
+def test_notices_about_credit_lead_to_it_and_say_how_much(team):
+    until = now() + timedelta(days=3)
+    given = credits.grant(
+        team, 5_000_000, kind="promo", source="told:1", note="A gift", expires_at=until
+    )
+    credits.warn_of_expiry()
+    told = Notice.objects.filter(team=team)
+    assert {one.event for one in told} == {"credit.granted", "credit.expiring"}
+    for one in told:
+        assert one.url == f"/teams/{team.slug}/usage/#credit"
+        assert one.data == {
+            "grant": given.pk,
+            "kind": "promo",
+            "amount_micros": 5_000_000,
+            "expires_at": until.isoformat(),
+        }
