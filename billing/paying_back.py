@@ -68,11 +68,14 @@ def give_again(payment_intent: str, amount_cents: int, *, cause: str, note: str)
         budgets.lock(row.team_id)
         if not _was_taken(row, cause):
             return
-        credits.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
-        row.move(TopUp.Status.PAID)
-    stripe_credit.ensure_stripe_grant(
-        row.team, cents, name=note[:100], source=source, category="paid"
-    )
+        if not CreditGrant.objects.filter(source=source).exists():
+            credits.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
+            row.move(TopUp.Status.PAID)
+    row.refresh_from_db()
+    if row.status == TopUp.Status.PAID:  # Since then it may have been refunded.
+        stripe_credit.ensure_stripe_grant(
+            row.team, cents, name=note[:100], source=source, category="paid"
+        )
 
 
 def _bought(row: TopUp) -> QuerySet[CreditGrant]:

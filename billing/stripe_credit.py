@@ -98,14 +98,14 @@ def _open_grants(team: Team, source: str) -> list[GrantFacts]:
 def _withdraw(team: Team, grant_id: str, source: str) -> None:
     """Void it, or end what an invoice has left of it."""
     try:
-        gateway.void_credit_grant(grant_id, key=f"void:{grant_id}")
+        gateway.void_credit_grant(grant_id)
     except StripeRefused:
         _expire(team, grant_id, source)
 
 
 def _expire(team: Team, grant_id: str, source: str) -> None:
     try:
-        gateway.expire_credit_grant(grant_id, key=f"expire:{grant_id}")
+        gateway.expire_credit_grant(grant_id)
     except StripeRefused as refused:
         alert(
             f"credit-grant:{grant_id}",

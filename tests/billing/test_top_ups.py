@@ -11,6 +11,7 @@ from accounts.models import Notice
 from billing import credits
 from billing.models import LedgerEntry, OperatorAlert, TopUp, WebhookEvent
 from billing.top_ups import AnotherTopUp, open_top_up
+from billing.webhooks import inbox
 from billing.webhooks.processing import process_due
 from web.errors import NotAllowed
 
@@ -105,6 +106,13 @@ def left_at_stripe(story):
     return sum(grant["_left"] for grant in grants_at_stripe(story))
 
 
+def replay_all(story):
+    """Every message is carried out once more, the last one first."""
+    for event in WebhookEvent.objects.order_by("-created_at", "-pk"):
+        inbox.replay(event, story.owner)
+        process_due()
+
+
 def test_a_part_refund_takes_a_part_here_and_at_stripe(story):
     row = story.pay_top_up()
     story.world.refund(row.payment_intent, 1_000)
@@ -115,8 +123,7 @@ def test_a_part_refund_takes_a_part_here_and_at_stripe(story):
     story.world.refund(row.payment_intent, 500)
     story.deliver(times=2)
     assert (credits.balance(story.team), left_at_stripe(story)) == (10 * DOLLAR, 1_000)
-    story.delivered = 0
-    story.deliver(backwards=True)  # All of it once more.
+    replay_all(story)
     assert (credits.balance(story.team), left_at_stripe(story)) == (10 * DOLLAR, 1_000)
     assert not OperatorAlert.objects.exists()
 
@@ -133,9 +140,17 @@ def test_a_part_refund_of_a_grant_that_invoices_have_used_leaves_what_is_due(sto
     assert left_at_stripe(story) == 0
 
 
-@pytest.mark.parametrize("path", ["credit_grants$", "/(void|expire)$", "balance_summary"])
-@pytest.mark.parametrize("fault", ["500-before", "500-after", "drop-after"])
-def test_a_part_refund_that_stripe_interrupts_is_carried_out_once(story, path, fault):
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("credit_grants$", "500-after"),
+        ("/void$", "500-before"),
+        ("/void$", "drop-after"),
+        ("balance_summary$", "500-before"),
+    ],
+)
+def test_a_part_refund_that_stripe_interrupts_is_carried_out_once(story, path, fault, monkeypatch):
+    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_, **__: 0)
     row = story.pay_top_up()
     story.world.refund(row.payment_intent, 1_000)
     method = "GET" if "balance" in path else "POST"
@@ -158,9 +173,9 @@ def test_a_refund_after_a_dispute_was_won_takes_the_credit_back_once(story):
     story.deliver(times=3)
     row.refresh_from_db()
     assert (row.status, credits.balance(story.team), left_at_stripe(story)) == ("refunded", 0, 0)
-    story.delivered = 0
-    story.deliver(times=2)
-    assert (credits.balance(story.team), left_at_stripe(story)) == (0, 0)
+    replay_all(story)
+    row.refresh_from_db()
+    assert (row.status, credits.balance(story.team), left_at_stripe(story)) == ("refunded", 0, 0)
     assert LedgerEntry.objects.filter(kind="take_back").total_micro() == 50 * DOLLAR
 
 
