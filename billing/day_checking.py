@@ -83,7 +83,10 @@ def differences(team: Team | None = None) -> list[Difference]:
         cursor.execute(_DIFFERENT, {"team": team.pk if team else None})
         rows: list[tuple[UUID, date, str, int, int, int]] = cursor.fetchall()
     teams = Team.objects.in_bulk([row[0] for row in rows])
-    return [Difference(teams[team_id], *facts) for team_id, *facts in rows]
+    return [
+        Difference(teams[team_id], day, book, count, ours, theirs)
+        for team_id, day, book, count, ours, theirs in rows
+    ]
 
 
 def check() -> list[Difference]:

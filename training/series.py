@@ -162,7 +162,8 @@ def as_csv(job: TrainingJob) -> bytes:
 def _without_lost(job: TrainingJob) -> tuple[str, dict[str, Any]]:
     """A condition with its parameters that leaves out what attempts measured after the step from
     which a later one went on."""
-    condition, facts = "", {}
+    condition = ""
+    facts: dict[str, Any] = {}
     for number, (attempt, kept_until) in enumerate(_kept_steps(job).items()):
         condition += f" AND NOT (attempt_number = %(lost{number})s AND step > %(kept{number})s)"
         facts |= {f"lost{number}": attempt, f"kept{number}": kept_until}
