@@ -184,10 +184,12 @@ def test_the_snippets_of_a_writer_ask_for_chats(writer):
 def test_a_penalty_changes_what_is_written(endless_writer, token, with_models):
     async def talk(client, app):
         chats = asking(client, token).chat.completions
-        facts = {"model": "writer", "messages": HELLO, "max_tokens": 12, "temperature": 0}
+        facts = {"model": "writer", "messages": HELLO, "max_tokens": 24, "temperature": 0}
         plain = (await chats.create(**facts)).choices[0].message.content
-        said = (await chats.create(**facts, presence_penalty=2)).choices[0].message.content
-        assert (await chats.create(**facts, presence_penalty=0)).choices[0].message.content == plain
+        said = (await chats.create(**facts, frequency_penalty=2)).choices[0].message.content
+        assert (await chats.create(**facts, frequency_penalty=0)).choices[
+            0
+        ].message.content == plain
         assert said != plain
 
     with_models(talk, token)
