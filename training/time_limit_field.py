@@ -17,7 +17,7 @@ class HoursAndMinutes(forms.MultiWidget):
     template_name = "training/_hours_and_minutes.html"
 
     def __init__(self) -> None:
-        number = {"step": "1", "min": "0", "inputmode": "numeric"}
+        number = {"class": "input", "step": "1", "min": "0", "inputmode": "numeric"}
         super().__init__(
             widgets={
                 "hours": forms.NumberInput(attrs=number | {"max": str(MOST_HOURS)}),
