@@ -26,8 +26,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from benchmarks.product import PROJECT, checked, settled, upload
+from engine.patience import PATIENT_THREADS
 
-POLITE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 Seconds = tuple[float, float]  # Of the whole run and of training.
 
 
@@ -89,7 +89,7 @@ def _bare(job: dict[str, Any], train: Path) -> Seconds:
         subprocess.run(
             [sys.executable, "-m", "engine", "train", str(folder / "spec.json")],
             cwd=PROJECT,
-            env=os.environ | POLITE,
+            env=os.environ | PATIENT_THREADS,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=True,

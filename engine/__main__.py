@@ -35,6 +35,7 @@ from engine.errors import (
     StorageFull,
 )
 from engine.events import Failure, Phase, Reporter, Result
+from engine.patience import PATIENT_THREADS
 from engine.spec import TrainingSpec, parse_spec, place_of
 from engine.stopping import StopSignal
 
@@ -186,9 +187,9 @@ def _claim_stdout() -> IO[str]:
 
 
 def _quiet_threads(threads: int | None) -> None:
-    """Must run before torch loads: waiting threads sleep, so that neighbours keep their cores."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    """Must run before torch loads: waiting threads soon sleep, so that neighbours keep cores."""
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if threads:

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from engine.artifact import read_manifest
 from engine.events import Event
+from engine.patience import PATIENT_THREADS
 from engine.spec import parse_spec
 from projects import storage
 from training import attempts, leaving, limits, orphans, retention, schedule
@@ -280,9 +281,8 @@ class _Supervisor:
 
 
 def _environment() -> dict[str, str]:
-    """A trainer beside a server waits without spinning, so that pages stay quick."""
-    patience = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "PYTHONUNBUFFERED": "1"}
-    return harmless_environment() | patience
+    """A trainer beside a server waits with little spinning, so that pages stay quick."""
+    return harmless_environment() | PATIENT_THREADS | {"PYTHONUNBUFFERED": "1"}
 
 
 def _scratch() -> Path:
