@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,6 @@ from transformers import (
 )
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
-# What "well-set" means: what its documentation recommends for texts of different lengths.
-WELL_SET = {
-    "per_device_train_batch_size": 32,
-    "train_sampling_strategy": "group_by_length",
-    "bf16": True,
-    "learning_rate": 2e-4,
-    "warmup_steps": 0.1,
-}
 SETFIT_BATCH = 16
 
 
@@ -49,14 +41,16 @@ class Request:
     steps: int | None = None
     seconds: float | None = None  # For SetFit, whose schedule does not need to know its end.
     max_length: int = 256
+    attention: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # Of transformers.Trainer.
 
 
-def trainer(request: Request, **settings: Any) -> dict[str, float]:
-    """transformers.Trainer: its defaults but for padding each batch to its own longest text."""
+def trainer(request: Request) -> dict[str, float]:
+    """transformers.Trainer with these settings, each batch padded to its own longest text."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(request.base_model)
     model = AutoModelForSequenceClassification.from_pretrained(
-        request.base_model, num_labels=request.labels
+        request.base_model, num_labels=request.labels, attn_implementation=request.attention
     )
     rows = _encoded(tokenizer, request.train, request.max_length)
     arguments = TrainingArguments(
@@ -68,7 +62,7 @@ def trainer(request: Request, **settings: Any) -> dict[str, float]:
         disable_tqdm=True,
         logging_strategy="no",
         use_cpu=True,
-        **settings,
+        **request.settings,
     )
     fitting = Trainer(
         model, arguments, train_dataset=rows, data_collator=DataCollatorWithPadding(tokenizer)
@@ -137,11 +131,7 @@ def setfit(request: Request) -> dict[str, float]:
 def main(name: str, path: str) -> None:
     request = Request(**json.loads(Path(path).read_text()))
     sys.stdout.flush()
-    found = {
-        "trainer": lambda: trainer(request),
-        "well-set": lambda: trainer(request, **WELL_SET),
-        "setfit": lambda: setfit(request),
-    }[name]()
+    found = {"trainer": trainer, "setfit": setfit}[name](request)
     print("\n" + json.dumps(found))
 
 
