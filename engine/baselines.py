@@ -114,7 +114,11 @@ def tfidf_tags(
 def tfidf_features(train_texts: list[str], test_texts: list[str]) -> tuple[Any, Any]:
     """TF-IDF of words and word pairs, fitted on the first texts: two sparse matrices."""
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_WORDS, token_pattern=r"(?u)\b\w+\b"
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        max_features=MOST_WORDS,
+        token_pattern=r"(?u)\b\w+\b",
+        dtype=np.float32,  # Fitting takes half as long.
     )
     return vectorizer.fit_transform(train_texts), vectorizer.transform(test_texts)
 

@@ -22,6 +22,7 @@ class Goal(ABC):
     score: Score
     outputs: int
     labels: list[str]
+    settles = False  # Whether `settle` chooses anything.
 
     @abstractmethod
     def loss(self, outputs: Tensor, rows: Rows) -> Tensor:

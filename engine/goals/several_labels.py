@@ -28,6 +28,7 @@ class SeveralLabels(Goal):
     """`truth` (rows, labels) of booleans. With `balanced`, a label's rare presence counts more."""
 
     score = Score("validation_micro_f1")
+    settles = True
 
     def __init__(
         self, truth: Bools, labels: list[str], train: Rows, *, smoothing: float, balanced: bool

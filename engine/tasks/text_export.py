@@ -89,7 +89,7 @@ class TextExport(TextTask):
             state = _teach(prepared, teacher, network, clock, report, stop)
         network.to("cpu").eval()
         validation = prepared.split.validation
-        if len(validation):
+        if prepared.goal.settles and len(validation):
             on_cpu = replace(prepared, device=Device("cpu"))
             prepared.goal.settle(predict(on_cpu, network, validation), validation)
         nothing = Features(np.zeros(0, dtype=np.int64), np.zeros((0, 1), dtype=np.float32))

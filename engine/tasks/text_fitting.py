@@ -76,8 +76,10 @@ def fit(prepared: Prepared, clock: JobClock, report: Reporter, stop: StopSignal)
 def _rows_to_embed(prepared: Prepared, sample: Rows) -> Rows:
     divided = prepared.split
     needs_all = prepared.method == "head" or prepared.spec.hyperparameters.folds
-    first = divided.train if needs_all else sample
-    return np.concatenate([first, divided.validation, divided.test])
+    parts = [divided.train if needs_all else sample, divided.validation]
+    if prepared.method != "probe":  # Else what is served answers the test rows.
+        parts.append(divided.test)
+    return np.concatenate(parts)
 
 
 def _tell(prepared: Prepared, probe: Probe, features: Features, report: Reporter) -> None:
@@ -95,7 +97,7 @@ def _settle(prepared: Prepared, trained: Trained, probe: Probe) -> None:
         own.settle(probe.outputs(features.of(divided.validation)), divided.validation)
         on_test = probe.outputs(features.of(divided.test))
         trained.probe_answers = own.answers(on_test, divided.test)
-    if len(divided.validation):
+    if goal.settles and len(divided.validation):
         on_cpu = replace(prepared, device=Device("cpu"))
         goal.settle(predict(on_cpu, trained.network, divided.validation), divided.validation)
 
