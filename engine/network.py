@@ -77,6 +77,19 @@ class VocabularyTrim:
         self._encoder.set_input_embeddings(self._full)
 
 
+def learning_upper_half(encoder: PreTrainedModel) -> bool:
+    """Let only the upper half of the encoder's layers learn; whether it has layers to divide."""
+    total = encoder.config.num_hidden_layers
+    lists = (one for one in encoder.modules() if isinstance(one, nn.ModuleList))
+    layers = next((one for one in lists if len(one) == total), None)
+    if layers is None or total < 2:
+        return False
+    encoder.requires_grad_(False)
+    for layer in layers[total // 2 :]:
+        layer.requires_grad_(True)
+    return True
+
+
 def save_network(network: TextNetwork, folder: Path) -> None:
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

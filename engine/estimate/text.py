@@ -81,7 +81,7 @@ def _seconds(
 def _method(
     hyperparameters: TextHyperparameters, rows: int, labels: int, entry: catalog.BaseModelEntry
 ) -> str:
-    if hyperparameters.method == "auto" and entry.source.kind == "scratch":
+    if hyperparameters.method in ("auto", "upper") and entry.source.kind == "scratch":
         return "full"
     return hyperparameters.chosen_method(rows, labels)
 
@@ -89,7 +89,7 @@ def _method(
 def _memory(
     rows: int, tokens: float, hyperparameters: TextHyperparameters, entry: catalog.BaseModelEntry
 ) -> int:
-    batch = hyperparameters.batch_tokens
+    batch = hyperparameters.planned_batch_tokens(rows)
     if hyperparameters.method in ("probe", "head"):
         batch = batch // 8
     longest = min(hyperparameters.max_length, 4 * tokens)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import peft
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,7 +15,7 @@ from engine.attacking import perturbation, shifted
 from engine.batching import Batch, batches_by_length, epoch_steps, plain_steps
 from engine.goals import Goal
 from engine.goals.outline import Outputs, Rows
-from engine.network import TextNetwork, VocabularyTrim
+from engine.network import TextNetwork, VocabularyTrim, learning_upper_half
 from engine.tasks.text_preparation import Prepared
 from engine.training import Learner
 
@@ -48,7 +47,8 @@ class TextLearner:
 
     def steps_of(self, epoch: int) -> list[list[Batch]]:
         dials = self._prepared.spec.hyperparameters
-        return epoch_steps(self._lengths, dials.batch_tokens, seed=dials.seed, epoch=epoch)
+        tokens = dials.planned_batch_tokens(len(self._lengths))
+        return epoch_steps(self._lengths, tokens, seed=dials.seed, epoch=epoch)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         dials = self._prepared.spec.hyperparameters
@@ -175,6 +175,8 @@ def open_for(prepared: Prepared, lesson: Lesson, features: "Features") -> tuple[
         network.normalise = True  # As the features are.
         return HeadLearner(prepared, lesson, features), lambda: None
     if method == "lora":
+        import peft  # Loads accelerate and seconds of other libraries.
+
         rank = prepared.spec.hyperparameters.lora_rank
         config = peft.LoraConfig(
             r=rank,
@@ -185,6 +187,9 @@ def open_for(prepared: Prepared, lesson: Lesson, features: "Features") -> tuple[
         network.encoder = peft.get_peft_model(network.encoder, config)
         network.to(prepared.device.name)
         return TextLearner(prepared, lesson), lambda: _merge(network)
+    if method == "upper" and learning_upper_half(network.encoder):
+        network.to(prepared.device.name)
+        return TextLearner(prepared, lesson), lambda: network.requires_grad_(True)
     # Gradients reach only the words that occur: the other embedding rows need no optimiser.
     used = np.unique(np.concatenate(prepared.rows.ids)).tolist()
     trim = VocabularyTrim(network.encoder, used)
@@ -241,9 +246,10 @@ def _in_batches(
     ticks = iter(check)
     results: dict[int, npt.NDArray[np.float32]] = {}
     lengths = [len(prepared.rows.ids[row]) for row in rows]
-    for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
-        next(ticks, None)
-        with torch.inference_mode(), prepared.device.autocast():
+    # One autocast around all batches: it keeps the weights it has cast until it ends.
+    with torch.inference_mode(), prepared.device.autocast():
+        for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
+            next(ticks, None)
             output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
-        results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
+            results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
     return np.stack([results[position] for position in range(len(rows))])

@@ -41,8 +41,8 @@ class Prepared:
     @property
     def method(self) -> str:
         """How to train, "auto" decided."""
-        if self.base_folder is None and self.spec.hyperparameters.method == "auto":
-            return "full"  # Random weights are no base to put a layer on.
+        if self.base_folder is None and self.spec.hyperparameters.method in ("auto", "upper"):
+            return "full"  # Random weights are no base to build on.
         outputs = 1 if self.examples.truth.kind == "number" else self.goal.outputs
         return self.spec.hyperparameters.chosen_method(len(self.split.train), outputs)
 

@@ -30,7 +30,7 @@ def further_checks(
 
     texts = [examples.texts[row] for row in rows]
     found: dict[str, Any] = dict(robustness.texts_under_change(before, texts, answer))
-    if trained.method in ("full", "lora") and isinstance(before, Answers):
+    if trained.method in ("full", "upper", "lora") and isinstance(before, Answers):
         encoded = [prepared.rows.ids[row].tolist() for row in rows]
         embedding = trained.network.encoder.get_input_embeddings()
         found["adversarial"] = attack(trained.network, embedding, encoded, before.true.tolist())

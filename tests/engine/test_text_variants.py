@@ -6,11 +6,13 @@ import random
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from engine import artifact, serving
 from engine.errors import BadTrainingData, OutOfMemory
 from engine.events import CheckpointSaved, Message, parse_line
 from engine.prediction import evaluate, export_again
+from engine.spec import TextHyperparameters
 from tests.engine.conftest import TOPICS, labelled_rows
 from tests.engine.test_training_job import folder_of, only, run_here, weights
 
@@ -45,6 +47,7 @@ def counted_rows(rows, seed=0):
 VARIANTS = {
     "several": (tagged_rows, {}),
     "number": (counted_rows, {}),
+    "upper": (None, {"method": "upper", "dropout": 0.1}),
     "lora": (None, {"method": "lora", "lora_rank": 4, "dropout": 0.1}),
     "head": (None, {"method": "head", "dropout": 0.1, "class_weights": "balanced"}),
     "dropout": (None, {"dropout": 0.2, "accumulation": 2, "schedule": "cosine"}),
@@ -164,6 +167,25 @@ def test_folds_report_mean_and_spread(write_spec, method):
     values = crossed["metrics"]["accuracy"]["values"]
     assert len(values) == crossed["folds"] == 3
     assert crossed["metrics"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+
+
+def test_by_default_the_lower_half_stays_as_the_base_model_has_it(write_spec, models_folder):
+    spec = write_spec(rows=200, hyperparameters=BRIEF)
+    run_here(spec)
+    assert artifact.verify(folder_of(spec)).training["method"] == "upper"
+    learnt = weights(spec)
+    base = load_file(models_folder / "all-MiniLM-L6-v2" / "model.safetensors")
+    kept = {name for name, one in base.items() if learnt[f"encoder.{name}"] == one.tobytes()}
+    outer = {name for name in base if not name.startswith("encoder.layer.1.")}
+    assert kept == outer
+
+
+def test_large_batches_are_only_chosen_where_enough_of_them_are_left():
+    dials = TextHyperparameters()
+    assert [dials.planned_batch_tokens(rows) for rows in (100, 2500, 2600)] == [512, 512, 1024]
+    assert TextHyperparameters(batch_tokens=64).planned_batch_tokens(10_000) == 64
+    with pytest.raises(ValueError, match="Use 0 for the automatic choice"):
+        TextHyperparameters(batch_tokens=31)
 
 
 def test_tens_of_rows_are_taught_by_the_probe(write_spec):
