@@ -14,6 +14,9 @@ from engine.tasks.text_learning import ATTACKED
 from engine.tasks.text_preparation import Prepared
 
 EXPLAINED = {"worst": 10, "confused": 5}
+# A quick method would wait longer for its report than for its model.
+QUICKLY_EXPLAINED = {"worst": 4, "confused": 2}
+QUICK_ROWS = 100
 
 
 def further_checks(
@@ -22,7 +25,8 @@ def further_checks(
     """Parts to add to the report. What is served answers the changed texts; gradients come from
     the network it was exported from."""
     test, examples = prepared.split.test, prepared.examples
-    sample = robustness.sample_rows(len(test), prepared.spec.split.seed)
+    most = QUICK_ROWS if prepared.method == "probe" else robustness.MOST_ROWS
+    sample = robustness.sample_rows(len(test), prepared.spec.split.seed, most)
     rows, before = test[sample], kind_of(given).take(given, sample)
 
     def answer(texts: list[str]) -> Given:
@@ -54,7 +58,8 @@ def _explain(report: dict[str, Any], prepared: Prepared, trained: Trained) -> di
     embedding = network.encoder.get_input_embeddings()
     explain = text_explainer(network, embedding, prepared.tokenizer, prepared.rows.max_length)
     method = ""
-    for group, most in EXPLAINED.items():
+    wanted = QUICKLY_EXPLAINED if prepared.method == "probe" else EXPLAINED
+    for group, most in wanted.items():
         for row in report["examples"].get(group, [])[:most]:
             explained = explain(row["text"], _target(prepared.goal.labels, row))
             row["explanation"] = {"words": explained["words"]}
