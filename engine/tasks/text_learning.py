@@ -247,9 +247,10 @@ def _in_batches(
     results: dict[int, npt.NDArray[np.float32]] = {}
     lengths = [len(prepared.rows.ids[row]) for row in rows]
     # One autocast around all batches: it keeps the weights it has cast until it ends.
-    with torch.inference_mode(), prepared.device.autocast():
+    with prepared.device.autocast():
         for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
             next(ticks, None)
-            output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
+            with torch.inference_mode():
+                output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
             results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
     return np.stack([results[position] for position in range(len(rows))])
