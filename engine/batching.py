@@ -11,10 +11,12 @@ BATCHES_PER_POOL = 50
 Batch = npt.NDArray[np.int64]
 
 
-def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> list[Batch]:
+def batches_by_length(
+    lengths: Sequence[int], batch_tokens: int, most_rows: int = MOST_ROWS_PER_BATCH
+) -> list[Batch]:
     """All rows, shortest first, cut so that rows times the longest row stay within the budget."""
     order = np.argsort(np.asarray(lengths), kind="stable")
-    return _cut(order, np.asarray(lengths), batch_tokens)
+    return _cut(order, np.asarray(lengths), batch_tokens, most_rows)
 
 
 def epoch_steps(
@@ -59,12 +61,17 @@ def pieces(batch: Batch, halvings: int) -> list[Batch]:
     return [part for part in np.array_split(batch, 2**halvings) if len(part)]
 
 
-def _cut(order: Batch, lengths: npt.NDArray[np.int64], batch_tokens: int) -> list[Batch]:
+def _cut(
+    order: Batch,
+    lengths: npt.NDArray[np.int64],
+    batch_tokens: int,
+    most_rows: int = MOST_ROWS_PER_BATCH,
+) -> list[Batch]:
     """`order` must be sorted by length: the last row of a batch is then its longest."""
     batches, start = [], 0
     ordered = lengths[order]
     for end in range(1, len(order) + 1):
-        full = end - start >= MOST_ROWS_PER_BATCH or end == len(order)
+        full = end - start >= most_rows or end == len(order)
         if full or (end - start + 1) * int(ordered[end]) > batch_tokens:
             batches.append(order[start:end])
             start = end

@@ -1,5 +1,6 @@
 """What text jobs bring to the training loop: fine-tuning an encoder, or only the layer on top."""
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from engine.tasks.text_preparation import Prepared
 from engine.training import Learner
 
 VALIDATION_BATCH_TOKENS = 2048
+EMBEDDED_BATCH_TOKENS, EMBEDDED_BATCH_ROWS = 4096, 256
 HEAD_ROWS_PER_BATCH = 64
 ATTACKED_ROWS = 64
 ATTACKED = "validation_attacked_quality"
@@ -217,20 +219,31 @@ def predict(
     prepared: Prepared, network: TextNetwork, rows: Rows, check: Iterable[None] = ()
 ) -> Outputs:
     """Outputs (rows, outputs) of the network as it stands."""
-    return _in_batches(prepared, network, rows, network, check)
+    lengths = [len(prepared.rows.ids[row]) for row in rows]
+    batches = batches_by_length(lengths, VALIDATION_BATCH_TOKENS)
+    network.eval()
+    with prepared.device.autocast():
+        return _in_batches(prepared, rows, batches, network, check)
 
 
 def embed(
     prepared: Prepared, network: TextNetwork, rows: Rows, advance: Callable[[float], None]
 ) -> Features:
+    """Where training multiplies in bfloat16, a copy of the network computes in it throughout:
+    twice as quick as casting around every product."""
+    reader = network
+    if prepared.device.precision == "bf16":
+        reader = copy.deepcopy(network).to(torch.bfloat16)
+    reader.eval()
+
     def embedding(ids: Tensor, mask: Tensor) -> Tensor:
-        return functional.normalize(network.embed(ids, mask), dim=-1)
+        return functional.normalize(reader.embed(ids, mask), dim=-1)
 
     unique = np.unique(rows)
     lengths = [len(prepared.rows.ids[row]) for row in unique]
-    batches = len(batches_by_length(lengths, VALIDATION_BATCH_TOKENS))
-    ticks = _advancing(advance, batches)
-    return Features(unique, _in_batches(prepared, network, unique, embedding, ticks))
+    batches = batches_by_length(lengths, EMBEDDED_BATCH_TOKENS, EMBEDDED_BATCH_ROWS)
+    ticks = _advancing(advance, len(batches))
+    return Features(unique, _in_batches(prepared, unique, batches, embedding, ticks))
 
 
 def _advancing(advance: Callable[[float], None], batches: int) -> Iterable[None]:
@@ -240,17 +253,13 @@ def _advancing(advance: Callable[[float], None], batches: int) -> Iterable[None]
 
 
 def _in_batches(
-    prepared: Prepared, network: TextNetwork, rows: Rows, compute: Any, check: Iterable[None]
+    prepared: Prepared, rows: Rows, batches: list[Batch], compute: Any, check: Iterable[None]
 ) -> npt.NDArray[np.float32]:
-    network.eval()
     ticks = iter(check)
     results: dict[int, npt.NDArray[np.float32]] = {}
-    lengths = [len(prepared.rows.ids[row]) for row in rows]
-    # One autocast around all batches: it keeps the weights it has cast until it ends.
-    with prepared.device.autocast():
-        for batch in batches_by_length(lengths, VALIDATION_BATCH_TOKENS):
-            next(ticks, None)
-            with torch.inference_mode():
-                output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
-            results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
+    for batch in batches:
+        next(ticks, None)
+        with torch.inference_mode():
+            output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
+        results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
     return np.stack([results[position] for position in range(len(rows))])
