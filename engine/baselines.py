@@ -58,7 +58,7 @@ def fit_probe(
 
 
 def _logistic(class_weight: str | None) -> LogisticRegression:
-    return LogisticRegression(C=PROBE_STRENGTH, max_iter=300, tol=1e-3, class_weight=class_weight)
+    return LogisticRegression(C=PROBE_STRENGTH, max_iter=300, class_weight=class_weight)
 
 
 def _strength(embeddings: npt.NDArray[np.float32], labels: Ints, class_weight: str | None) -> float:

@@ -74,7 +74,7 @@ class SeveralLabels(Goal):
                 bias[label] = -NEVER if present.all() else NEVER
                 continue
             balance = "balanced" if self._weights is not None else None
-            model = LogisticRegression(C=10.0, max_iter=300, tol=1e-3, class_weight=balance)
+            model = LogisticRegression(C=10.0, max_iter=300, class_weight=balance)
             model.fit(features, present)
             weights[label], bias[label] = model.coef_[0], model.intercept_[0]
         return Probe(weights, bias, rows=len(rows))
