@@ -105,7 +105,7 @@ def test_a_killed_models_process_comes_back_and_answers(
 def test_a_job_outlives_a_killed_trainer(
     client: httpx.Client, dataset: str, product: Product
 ) -> None:
-    job = launched(client, dataset, hyperparameters={"epochs": 8, "early_stopping_patience": 0})
+    job = launched(client, dataset, hyperparameters={"epochs": 4, "early_stopping_patience": 0})
     path = f"/api/v1/training-jobs/{job['id']}"
 
     def has_begun() -> dict[str, object] | None:
