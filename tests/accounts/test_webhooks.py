@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -152,11 +151,9 @@ def test_pauses_grow_to_about_three_days(team, endpoint, receiver):
 
 def test_who_does_not_answer_in_time_is_tried_again(team, endpoint, receiver, monkeypatch):
     monkeypatch.setattr(posting, "DEADLINE_SECONDS", 0.5)
-    receiver.pause_seconds = 3
+    receiver.pause_seconds = 60  # Who waited for it would see it delivered.
     succeed(team)
-    began = time.monotonic()
     deliver_due()
-    assert time.monotonic() - began < 2.9
     delivery = WebhookDelivery.objects.first()
     assert delivery.status == "retrying"
     assert delivery.status_code is None

@@ -48,10 +48,10 @@ def models_process(port: int):
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
-def wait_until_healthy(port: int, process: subprocess.Popen, seconds: float = 30) -> None:
+def wait_until_healthy(port: int, process: subprocess.Popen, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, "the models process ended at once"

@@ -79,13 +79,13 @@ def test_a_slow_model_does_not_hold_up_another():
     release = threading.Event()
 
     def stuck(batch):
-        release.wait(5)
+        release.wait(60)
         return echo(batch)
 
     async def talk(batcher):
         slow = asyncio.create_task(batcher.ask("slow", stuck, [[1]]))
         await asyncio.sleep(0.01)
-        quick = await asyncio.wait_for(batcher.ask("quick", echo, [[2]]), 2)
+        quick = await asyncio.wait_for(batcher.ask("quick", echo, [[2]]), 30)
         release.set()
         return quick, await slow
 
@@ -134,7 +134,7 @@ def test_too_many_waiting_rows_are_refused_with_a_time_to_come_back():
     release = threading.Event()
 
     def stuck(batch):
-        release.wait(5)
+        release.wait(60)
         return echo(batch)
 
     async def talk(batcher):
@@ -156,7 +156,7 @@ def test_a_caller_that_left_costs_no_more_batches():
 
     def noting(batch):
         seen.extend(ids[0] for ids in batch)
-        release.wait(5)
+        release.wait(60)
         return echo(batch)
 
     async def talk(batcher):

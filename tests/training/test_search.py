@@ -150,7 +150,7 @@ def test_a_search_whose_trainer_is_killed_repeats_no_finished_trial(job, trainer
     first.kill()
     kept = dict(over.values_list("number", "started_at"))
     assert 2 <= len(kept) < 5
-    wait_until(lambda: watchdog.end_silent_attempts() == 1, 30, "for the lease")
+    wait_until(lambda: watchdog.end_silent_attempts() == 1, what="for the lease")
     trainer().finish()
     job = job_of(job)
     assert job.status == Status.SUCCEEDED, job.failure_sentence
