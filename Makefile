@@ -15,7 +15,8 @@ stop: ready ## End what `make up` started, from any terminal
 	@$(IN_VENV)/python -m config.running
 
 test: ready-dev chromium ## Run the whole suite against servers of its own
-	@$(IN_VENV)/pytest -n 2 --ignore=tests/journeys $(PYTEST_ARGUMENTS)
+	@$(IN_VENV)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/journeys \
+	  $(PYTEST_ARGUMENTS)
 	@$(IN_VENV)/pytest tests/journeys $(PYTEST_ARGUMENTS)
 
 chaos: ready-dev ## Five minutes of killing everything, then every row and bill is checked

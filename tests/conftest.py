@@ -31,6 +31,23 @@ NEVER_EMPTIED = [
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that none is left to one processor at the end.
+
+    Those that roll back stay before those that empty the database: what migrations wrote is put
+    back for the latter only. `--dist loadgroup --no-loadscope-reorder` keeps this order.
+    """
+    items.sort(key=lambda item: (not _rolls_back(item), item.get_closest_marker("slow") is None))
+
+
+def _rolls_back(item: pytest.Item) -> bool:
+    if marker := item.get_closest_marker("django_db"):
+        return not marker.kwargs.get("transaction")
+    fixtures = getattr(item, "fixturenames", [])
+    return "db" in fixtures and "transactional_db" not in fixtures
+
+
 def pytest_sessionfinish() -> None:
     shutil.rmtree(settings.VAR_DIR, ignore_errors=True)
 

@@ -25,6 +25,7 @@ from config import embedded
 from config.embedded_place import Account, EmbeddedError, is_reachable
 from config.ending import wait_until_ended
 
+same_worker = pytest.mark.xdist_group("embedded")  # Where their servers were installed.
 PROJECT = Path(embedded.__file__).resolve().parent.parent
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two users")
 
@@ -79,6 +80,7 @@ def kill(process: psutil.Process) -> None:
     assert wait_until_ended([process], 10)
 
 
+@same_worker
 def test_both_servers_answer_and_are_found_again(var: Path) -> None:
     assert embedded.endpoints(var) is None
     started = start(var)
@@ -87,6 +89,7 @@ def test_both_servers_answer_and_are_found_again(var: Path) -> None:
     assert embedded.endpoints(var) == started == start(var)
 
 
+@same_worker
 def test_stopping_keeps_the_data_and_the_address(var: Path) -> None:
     started = start(var)
     keep_something(started)
@@ -96,6 +99,7 @@ def test_stopping_keeps_the_data_and_the_address(var: Path) -> None:
     assert ask(started, "SELECT answer FROM kept") == [(42,)]
 
 
+@same_worker
 def test_a_killed_server_comes_back_with_its_data(var: Path) -> None:
     started = embedded.ensure_running(var)
     keep_something(started)
@@ -104,6 +108,7 @@ def test_a_killed_server_comes_back_with_its_data(var: Path) -> None:
     assert ask(again, "SELECT answer FROM kept") == [(42,)]
 
 
+@same_worker
 def test_a_pid_file_naming_a_stranger_does_not_prevent_a_start(var: Path) -> None:
     start(var)
     pid_file = Path(postgres_process(var).cwd()) / "postmaster.pid"
@@ -115,6 +120,7 @@ def test_a_pid_file_naming_a_stranger_does_not_prevent_a_start(var: Path) -> Non
     assert ask(start(var), "SELECT 1") == [(1,)]
 
 
+@same_worker
 def test_a_lost_state_file_costs_the_password_and_no_data(var: Path) -> None:
     started = start(var)
     keep_something(started)
@@ -126,6 +132,7 @@ def test_a_lost_state_file_costs_the_password_and_no_data(var: Path) -> None:
     assert ask(again, "SELECT answer FROM kept") == [(42,)]
 
 
+@same_worker
 def test_half_made_data_is_made_again(var: Path) -> None:
     start(var)
     data = Path(postgres_process(var).cwd())
@@ -134,6 +141,7 @@ def test_half_made_data_is_made_again(var: Path) -> None:
     assert ask(start(var), "SELECT 1") == [(1,)]
 
 
+@same_worker
 def test_many_starters_at_once_start_one_pair_of_servers(var: Path) -> None:
     code = (
         "from config import embedded; print(embedded.ensure_running(is_durable=False).database_url)"
@@ -149,6 +157,7 @@ def test_many_starters_at_once_start_one_pair_of_servers(var: Path) -> None:
     assert len(urls) == 1
 
 
+@same_worker
 def test_a_taken_port_is_replaced(var: Path) -> None:
     start(var)
     port = json.loads((var / "embedded" / "state.json").read_text())["postgres_port"]
@@ -159,6 +168,7 @@ def test_a_taken_port_is_replaced(var: Path) -> None:
         assert ask(again, "SELECT 1") == [(1,)]
 
 
+@same_worker
 def test_without_the_password_nobody_gets_in(var: Path) -> None:
     started = start(var)
     password = started.database_url.split(":")[2].split("@")[0]
@@ -171,6 +181,7 @@ def test_without_the_password_nobody_gets_in(var: Path) -> None:
     assert not any(password in word for command in commands for word in command)
 
 
+@same_worker
 def test_everything_of_value_is_closed_to_other_users(var: Path) -> None:
     start(var)
     state = var / "embedded" / "state.json"
@@ -189,6 +200,7 @@ def test_a_very_long_path_is_no_obstacle(tmp_path: Path) -> None:
         embedded.erase(var)
 
 
+@same_worker
 def test_the_secret_key_is_the_same_for_all_who_ask_at_once(var: Path) -> None:
     gate = threading.Barrier(8)
 

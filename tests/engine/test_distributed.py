@@ -19,6 +19,8 @@ from tests.engine.conftest import ROOT, engine_process
 PATIENCE = 300
 WAYS = [("none", "adamw"), ("none", "adafactor"), ("full", "adamw"), ("full", "sgd")]
 SHARDING = ["none", "full"]
+same_worker = pytest.mark.xdist_group("lessons")  # Which are made once there.
+pytestmark = pytest.mark.slow
 LEAVE_AFTER, LEFT_AT = 2, "step-000016"  # In the validation that ends the second epoch.
 
 
@@ -78,6 +80,7 @@ def furthest(one: Path, other: Path) -> float:
     return max(float(abs(first[name] - second[name]).max()) for name in first)
 
 
+@same_worker
 @pytest.mark.parametrize(("sharding", "optimizer"), WAYS)
 def test_two_processes_take_the_same_steps_as_one(lessons, sharding, optimizer):
     alone, two = lessons / f"alone-{optimizer}", lessons / f"two-{sharding}-{optimizer}"
@@ -85,6 +88,7 @@ def test_two_processes_take_the_same_steps_as_one(lessons, sharding, optimizer):
     assert furthest(two, alone) < 1e-4
 
 
+@same_worker
 @pytest.mark.parametrize("sharding", SHARDING)
 @pytest.mark.parametrize("before", [1, 2])
 def test_another_number_of_processes_goes_on(lessons, sharding, before):
@@ -94,10 +98,12 @@ def test_another_number_of_processes_goes_on(lessons, sharding, before):
     assert furthest(resumed, lessons / "alone-adamw") < 1e-4
 
 
+@same_worker
 def test_the_lessons_teach(lessons):
     assert furthest(lessons / "alone-adamw", lessons / "left-by-1-none") > 0.05
 
 
+@same_worker
 def test_what_parts_cannot_do_is_refused(lessons):
     said = (lessons / "refused/end").read_text()
     assert said.startswith("sharding: full does not go with the optimizer adafactor")

@@ -25,6 +25,7 @@ from engine.stopping import StopSignal
 from engine.tasks import text_generation
 from tests.engine.conftest import engine_process
 
+same_worker = pytest.mark.xdist_group("generation")  # Where their models were trained.
 BASE = "SmolLM2-135M-Instruct"
 CHATML = (
     "{% for m in messages %}{% if loop.first and m.role != 'system' %}"
@@ -253,6 +254,7 @@ def taught(request, tmp_path_factory, language_model):
     patch.undo()
 
 
+@same_worker
 def test_tuning_lowers_the_loss_and_shows_samples_beside_the_base(taught):
     spec, events = taught
     report = json.loads((spec.output / "report.json").read_text())
@@ -282,6 +284,7 @@ def test_penalties_take_off_what_openais_definition_says():
     ]
 
 
+@same_worker
 def test_the_served_model_streams_what_it_answers_and_heeds_every_option(taught):
     spec, _ = taught
     model = serving.load(spec.output)

@@ -13,6 +13,7 @@ from engine.spec import parse_spec
 from engine.stopping import StopSignal
 from tests.engine.test_searching import table
 
+same_worker = pytest.mark.xdist_group("shrinking")  # Where their models were trained.
 DIALS = {"epochs": 6, "precision": "fp32", "method": "full", "batch_tokens": 128}
 
 
@@ -76,6 +77,7 @@ def shape(folder: Path) -> dict:
     return json.loads((folder / "config.json").read_text())["encoder"]
 
 
+@same_worker
 def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_path):
     made = export(finished, tmp_path, format="pruned", keep=0.5)
     assert shape(made)["intermediate_size"] == 32
@@ -90,6 +92,7 @@ def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_p
     assert answer["label"] in read_manifest(made).labels
 
 
+@same_worker
 def test_a_student_has_fewer_layers_and_learns_the_answers(finished, tmp_path):
     made = export(finished, tmp_path, format="distilled", layers=1, epochs=8)
     assert shape(made)["num_hidden_layers"] == 1
@@ -97,12 +100,14 @@ def test_a_student_has_fewer_layers_and_learns_the_answers(finished, tmp_path):
     assert card(made)["agreement"] > 0.8
 
 
+@same_worker
 def test_the_int8_file_alone_answers_as_before(finished, tmp_path):
     made = export(finished, tmp_path, format="onnx-int8")
     assert not (made / "model.onnx").exists()
     assert card(made)["agreement"] >= 0.95
 
 
+@same_worker
 def test_the_full_precision_file_alone_answers_as_the_network(finished, tmp_path):
     made = export(finished, tmp_path, format="onnx")
     assert not (made / "model.int8.onnx").exists()
@@ -113,6 +118,7 @@ def test_the_full_precision_file_alone_answers_as_the_network(finished, tmp_path
         assert mine["probability"] == pytest.approx(other["probability"], abs=0.15)
 
 
+@same_worker
 def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finished, tmp_path):
     import pyarrow.parquet as pq
 
@@ -127,6 +133,7 @@ def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finishe
     assert after == before
 
 
+@same_worker
 def test_a_table_model_becomes_one_network(finished_table, tmp_path):
     made = export(finished_table, tmp_path, format="distilled")
     assert read_manifest(made).training["method"] == "distilled"

@@ -30,6 +30,7 @@ from engine.tabular.mixing import mixed, shares_of
 from engine.tabular.random_trees import RandomTrees
 from engine.tabular.tree_arrays import rounded_down
 
+same_worker = pytest.mark.xdist_group("tabular")  # Where their model was trained.
 QUICK = {"epochs": 3, "batch_rows": 32}
 
 
@@ -90,6 +91,7 @@ def customers(tmp_path_factory):
     return spec, run(spec)
 
 
+@same_worker
 def test_the_report_says_what_scikit_learn_says_of_the_served_files_answers(customers):
     spec, _ = customers
     report = json.loads((spec.output / "report.json").read_text())
@@ -109,6 +111,7 @@ def test_the_report_says_what_scikit_learn_says_of_the_served_files_answers(cust
     assert {one["id"] for one in report["robustness"]["changes"]} == {"missing", "noise"}
 
 
+@same_worker
 def test_columns_that_teach_nothing_are_left_out_with_a_reason(customers):
     spec, events = customers
     warnings = " ".join(next(one for one in events if isinstance(one, Data)).warnings)
@@ -121,6 +124,7 @@ def test_columns_that_teach_nothing_are_left_out_with_a_reason(customers):
     assert kinds == {"age": "number", "city": "category", "member": "boolean", "since": "date"}
 
 
+@same_worker
 def test_requests_may_leave_out_values_and_bring_new_categories_but_no_nonsense(customers):
     model = serving.load(customers[0].output)
     answers = model.answer([{"age": 70, "city": "paris"}, {}, {"since": "2025-03-01", "age": "30"}])
