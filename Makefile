@@ -14,6 +14,9 @@ up: ready ## Start everything here; Ctrl-C ends it
 stop: ready ## End what `make up` started, from any terminal
 	@$(IN_VENV)/python -m config.running
 
+# Two workers on two cores: more threads in each would only wait for one another.
+test: export OMP_NUM_THREADS = 1
+test: export OMP_WAIT_POLICY = passive
 test: ready-dev chromium ## Run the whole suite against servers of its own
 	@$(IN_VENV)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/journeys \
 	  $(PYTEST_ARGUMENTS)

@@ -147,7 +147,8 @@ def test_the_chart_leaves_out_what_a_lost_attempt_measured_in_vain(running, alic
     run = metering.open_run(running.team, running.source, "cpu")
     Attempt.objects.create(job=running, number=2, worker="b", run=run, resumed_from_step=2)
     series = json.loads(client_of(alice).get(url(running, "metrics.json")).content)["series"]
-    assert series == [{"name": "train_loss", "points": [[1, 3.0], [2, 2.0], [3, 1.0], [4, 0.9]]}]
+    points = [[1, 3.0], [2, 2.0], [3, 1.0], [4, 0.9]]
+    assert series == [{"name": "train_loss", "points": points, "measured": 4}]
 
 
 @pytest.mark.parametrize("tail", ["", "status/", "events/", "metrics.json", "live/", "cancel/"])

@@ -143,7 +143,7 @@ def test_a_real_trainer_is_seen_idle_and_busy_drains_and_stops_by_handing_its_jo
     job, alice, celery
 ):
     job.recipe |= {
-        "hyperparameters": {"epochs": 90, "early_stopping_patience": 0, "batch_tokens": 32},
+        "hyperparameters": {"epochs": 500, "early_stopping_patience": 0, "batch_tokens": 32},
         "checkpoint_seconds": 1,
     }
     job.save()
