@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from engine import fairness, serving
 from engine.artifact import Manifest, read_manifest
@@ -26,7 +26,8 @@ TYPICAL_ROWS = 2000
 
 
 class AnalysisRequest(BaseModel):
-    """What is asked. `input` is a text, a mapping of cells, or the path of a picture."""
+    """What is asked. To be explained: `input`, a text or a mapping of cells; or `picture`, a file;
+    or `row` of the data, counted from 0, for tables and pictures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,6 +37,8 @@ class AnalysisRequest(BaseModel):
     column: str | None = None
     label: str | None = None  # The outcome that matters; none: the model's own answer.
     input: str | dict[str, Any] | None = None
+    picture: Path | None = None
+    row: int | None = Field(default=None, ge=0)
 
 
 def analyse(request: AnalysisRequest) -> dict[str, Any]:
@@ -84,9 +87,13 @@ def _explain(request: AnalysisRequest) -> dict[str, Any]:
         "features": _explain_row,
         "image": _explain_image,
     }
-    if manifest.inputs.kind not in explainers or request.input in (None, "", {}):
-        raise BadTrainingData("cannot_explain", "This kind of model or input cannot be explained.")
+    if manifest.inputs.kind not in explainers:
+        raise BadTrainingData("cannot_explain", "This kind of model cannot be explained.")
     return explainers[manifest.inputs.kind](request, manifest)
+
+
+def _not_such(wanted: str) -> BadTrainingData:
+    return BadTrainingData("cannot_explain", f"This model's answers are explained for {wanted}.")
 
 
 def _explain_text(request: AnalysisRequest, manifest: Manifest) -> dict[str, Any]:
@@ -95,7 +102,9 @@ def _explain_text(request: AnalysisRequest, manifest: Manifest) -> dict[str, Any
     from engine.explaining import text_explainer
     from engine.network import load_network
 
-    text = str(request.input).strip()
+    if not isinstance(request.input, str) or not request.input.strip():
+        raise _not_such("a text: give it as input")
+    text = request.input.strip()
     answer = serving.load(request.artifact, manifest=manifest).answer([text])[0]
     label = request.label or answer.get("label") or next(iter(answer.get("labels") or []), None)
     target = manifest.labels.index(label) if label in manifest.labels else 0
@@ -109,14 +118,33 @@ def _explain_text(request: AnalysisRequest, manifest: Manifest) -> dict[str, Any
 def _explain_row(request: AnalysisRequest, manifest: Manifest) -> dict[str, Any]:
     from engine.explaining import explain_cells
 
-    assert isinstance(request.input, dict)
+    given = request.input if request.row is None else _cells(request, manifest.inputs.columns)
+    if not isinstance(given, dict) or not given:
+        raise _not_such("a row: give its cells as input, or its number as row")
     served = serving.load(request.artifact, manifest=manifest)
-    answer = served.answer([request.input])[0]
+    answer = served.answer([given])[0]
     label = request.label or answer.get("label")
-    row = {name: request.input.get(name) for name in manifest.inputs.columns}
+    row = {name: given.get(name) for name in manifest.inputs.columns}
     typical = _typical(request.data, list(row)) if request.data else dict.fromkeys(row)
     explained = explain_cells(_output(served, label), row, typical)
     return {"kind": "features", "label": label, **_said(answer), **explained}
+
+
+def _cells(request: AnalysisRequest, columns: list[str]) -> dict[str, Any]:
+    """One row of the data; raises BadTrainingData when there are fewer."""
+    import pyarrow.parquet as pq
+
+    assert request.data is not None
+    assert request.row is not None
+    table = pq.read_table(request.data, columns=columns).slice(request.row, 1)
+    if not len(table):
+        raise BadTrainingData("no_such_row", f"The data has no row {request.row:,}.")
+    plain = (str, int, float, bool, type(None))
+    cells = table.to_pylist()[0]
+    return {
+        name: cell if isinstance(cell, plain) else str(cell)  # Dates, as requests bring them.
+        for name, cell in cells.items()
+    }
 
 
 def _typical(data: Path, columns: list[str]) -> dict[str, Any]:
@@ -139,16 +167,14 @@ def _typical(data: Path, columns: list[str]) -> dict[str, Any]:
 
 
 def _explain_image(request: AnalysisRequest, manifest: Manifest) -> dict[str, Any]:
-    from PIL import Image
-
     from engine.explaining import explain_pixels
+    from engine.images.decoding import decode
 
-    content = Path(str(request.input)).read_bytes()
+    content = _picture(request, manifest.inputs.columns[0])
     served = serving.load(request.artifact, manifest=manifest)
     answer = served.answer([content])[0]
     label = request.label or answer.get("label")
-    with Image.open(io.BytesIO(content)) as opened:
-        picture = opened.convert("RGB")
+    picture = decode(content)
     picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
     pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)
     output = _output(served, label)
@@ -158,6 +184,19 @@ def _explain_image(request: AnalysisRequest, manifest: Manifest) -> dict[str, An
 
     explained = explain_pixels(of_pixels, pixels)
     return {"kind": "image", "label": label, **_said(answer), **explained}
+
+
+def _picture(request: AnalysisRequest, column: str) -> bytes:
+    from engine.images.stored import content_at
+
+    if request.picture is not None:
+        return request.picture.read_bytes()
+    if request.row is None or request.data is None:
+        raise _not_such("a picture of its data: give the row's number as row")
+    content = content_at(request.data, column, request.row)
+    if content is None:
+        raise BadTrainingData("no_such_row", f"The data has no picture in row {request.row:,}.")
+    return content
 
 
 def _encoded(pixels: npt.NDArray[np.float32]) -> bytes:

@@ -52,9 +52,9 @@ def attack(
         for name, steps in (("FGSM", 1), ("PGD", PGD_STEPS)):
             attacker = _attacker(forward, embedding, epsilon, steps)
             right = _right(forward, embedding, rows, labels, attacker)
-            found = {"attack": name, "epsilon": epsilon, **_accuracy(right)}
+            found = {"attack": name, "epsilon": epsilon, **accuracy_of(right)}
             results.append(found | {"significance": compare_right(right, clean, "accuracy")})
-    return {"rows": count, "clean": _accuracy(clean), "attacks": results, "method": METHOD}
+    return {"rows": count, "clean": accuracy_of(clean), "attacks": results, "method": METHOD}
 
 
 Attacker = Callable[[Tensor, Tensor, Tensor], Tensor | None]
@@ -127,7 +127,8 @@ def padded(rows: Encoded) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def _accuracy(right: Any) -> dict[str, float | None]:
+def accuracy_of(right: Any) -> dict[str, float | None]:
+    """Share of True with its 95% interval."""
     share = float(right.mean())
     draws = np.random.default_rng(0).binomial(len(right), share, size=1000) / len(right)
     low, high = percentiles(draws)

@@ -28,6 +28,8 @@ TYPO_SHARE = 0.08  # Of the letters, at least one in each text.
 DROP_SHARE = 0.15  # Of the words.
 MISSING_SHARE = 0.1  # Of the cells.
 NOISE_SCALE = 0.1  # Standard deviations.
+GRAIN = 0.05  # Standard deviation of the noise on pixels from 0 to 1.
+SHIFT_SHARE = 0.08  # Of a side.
 NEIGHBOURS = {
     "q": "wa", "w": "qes", "e": "wrd", "r": "etf", "t": "ryg", "y": "tuh", "u": "yij", "i": "uok",
     "o": "ipl", "p": "o", "a": "qsz", "s": "awdx", "d": "sefc", "f": "drgv", "g": "fthb",
@@ -213,11 +215,28 @@ def tilted(images: Images) -> Images:
     return np.clip(turned, 0, 1)
 
 
+def grainy(images: Images) -> Images:
+    noise = np.random.default_rng(0).normal(0, GRAIN, images.shape).astype(np.float32)
+    changed: Images = np.clip(images + noise, 0, 1)
+    return changed
+
+
+def shifted(images: Images) -> Images:
+    """Right and down; the edge is drawn out to fill what is left free."""
+    down, right = (max(1, round(SHIFT_SHARE * side)) for side in images.shape[1:3])
+    room = ((0, 0), (down, 0), (right, 0), (0, 0))
+    padded: Images = np.pad(images, room, mode="edge")[:, : images.shape[1], : images.shape[2]]
+    return padded
+
+
+PLURAL = {"typos", "punctuation", "noise"}  # Changes whose titles are.
 IMAGE_CHANGES: tuple[tuple[str, str, Callable[[Images], Images]], ...] = (
-    ("blur", "Slightly blurred", blurred),
-    ("dark", "Darker by 40%", darker),
-    ("bright", "Brighter by 40%", brighter),
-    ("tilt", "Tilted by 10 degrees", tilted),
+    ("blur", "A slight blur", blurred),
+    ("dark", "40% less light", darker),
+    ("bright", "40% more light", brighter),
+    ("grain", "A little grain", grainy),
+    ("shift", "A shift by 8%", shifted),
+    ("tilt", "A tilt by 10 degrees", tilted),
 )
 
 
@@ -263,7 +282,7 @@ def _sentence(unchanged: list[Measure], changes: list[Change], metric: str) -> s
     worst = max(hurt, key=lambda one: size[one["id"]])
     title, value = own["title"], after[worst["id"]] or 0.0
     return (
-        f"{worst['title']} hurt{'s' if worst['id'] == 'drop' else ''} most: {title.lower()} goes"
+        f"{worst['title']} hurt{'' if worst['id'] in PLURAL else 's'} most: {title.lower()} goes"
         f" from {shown(own, own['value'])} to {shown(own, value)}. {len(hurt)} of {len(changes)}"
         " changes make it surely worse."
     )

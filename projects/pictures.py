@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from engine.images.decoding import NotAPicture, decode
+from engine.images.stored import content_at
 from projects import storage
 from projects.models import DatasetVersion
 
@@ -53,26 +54,24 @@ def thumbnail(version: DatasetVersion, row: int) -> bytes | None:
     if content is None:
         return None
     try:
-        picture = decode(content, wanted_side=THUMBNAIL_SIDE)
+        return shrunk(content, THUMBNAIL_SIDE)
     except NotAPicture:
         return None
-    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
+
+
+def shrunk(content: bytes, side: int) -> bytes:
+    """A JPEG no longer than `side` either way. Raises NotAPicture."""
+    picture = decode(content, wanted_side=side)
+    picture.thumbnail((side, side), Image.Resampling.BILINEAR)
     sink = io.BytesIO()
     picture.save(sink, "JPEG", quality=85)
     return sink.getvalue()
 
 
 def _content(version: DatasetVersion, row: int) -> bytes | None:
-    """The bytes as stored. Reads one row group: a few megabytes, however large the file."""
+    """The bytes as stored."""
     column = picture_column(version)
     if column is None or not version.parquet_key:
         return None
     with storage.open_file(version.parquet_key) as file:
-        table = pq.ParquetFile(file)
-        for group in range(table.num_row_groups):
-            count = table.metadata.row_group(group).num_rows
-            if row < count:
-                found = table.read_row_group(group, columns=[column])[column][row].as_py()
-                return found if isinstance(found, bytes) else None
-            row -= count
-    return None
+        return content_at(file, column, row)

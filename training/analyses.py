@@ -3,6 +3,7 @@
 The row is the queue. An answer that a dead worker owes is started again by beat's next nudge.
 """
 
+import base64
 import json
 import logging
 import subprocess
@@ -30,6 +31,7 @@ LOST_AFTER = timedelta(seconds=LONGEST_SECONDS + 60)
 MOST_TRIES = 2
 MOST_OPEN = 20  # Of one team; they cost nothing, so they must not crowd others out.
 MOST_LISTED = 20
+PICTURE = "picture"  # In a question: a small JPEG in base64.
 BROKEN = "This could not be worked out: something broke on our side."
 TOO_SLOW = "This took longer than five minutes and was given up. Try a shorter input."
 CUSTOMER_FAULT = 3
@@ -106,6 +108,9 @@ def _ask_engine(analysis: Analysis, folder: Path) -> dict[str, Any]:
     model, artifact = analysis.model, folder / "artifact"
     storage.fetch_folder(model.artifact_key, artifact)
     request = {"kind": analysis.kind, "artifact": str(artifact), **analysis.question}
+    if PICTURE in request:
+        (folder / "picture.jpg").write_bytes(base64.b64decode(request[PICTURE]))
+        request[PICTURE] = str(folder / "picture.jpg")
     storage.fetch_file(model.dataset_version.parquet_key, folder / "data.parquet")
     request["data"] = str(folder / "data.parquet")
     path = folder / "request.json"

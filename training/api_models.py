@@ -87,11 +87,18 @@ class AnalysisRequest(serializers.Serializer[Any]):
         required=False, max_length=1000
     )
     input = serializers.JSONField(required=False, help_text="A text, or a mapping of cells.")
+    row = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**31,
+        help_text="A row of the model's data, from 0: a picture, or a table's cells.",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        needed = "column" if attrs["kind"] == "groups" else "input"
-        if not attrs.get(needed):
-            raise BadParameter(f"{attrs['kind']} needs {needed}.", param=needed)
+        if attrs["kind"] == "groups" and not attrs.get("column"):
+            raise BadParameter("groups needs column.", param="column")
+        if attrs["kind"] == "explain" and not attrs.get("input") and "row" not in attrs:
+            raise BadParameter("explain needs input, or row.", param="input")
         if not isinstance(attrs.get("input", ""), str | dict):
             raise BadParameter("input must be a text or a mapping of cells.", param="input")
         if len(str(attrs.get("input", ""))) > MOST_CHARACTERS:

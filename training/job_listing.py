@@ -9,6 +9,7 @@ from django.db.models import F, QuerySet
 
 from billing.summary import Summary
 from training.costs import cost_of, with_costs
+from training.model_reading import results_of
 from training.models import TrainingJob
 from training.series import sparklines
 
@@ -25,7 +26,7 @@ class JobRow:
     job: TrainingJob
     task: str
     percent: int
-    accuracy: float | None
+    result: str  # The one that counts for its task, of a finished model.
     line: str  # SVG points of the training loss.
     cost: Summary
 
@@ -61,7 +62,7 @@ def rows_of(jobs: Iterable[TrainingJob]) -> list[JobRow]:
             job=job,
             task=task_words(job.task),
             percent=percent_of(job),
-            accuracy=job.model.metrics.get("accuracy") if job.model else None,
+            result=next(iter(results_of(job.model)), "") if job.model else "",
             line=lines.get(job, ""),
             cost=cost_of(job),
         )

@@ -15,6 +15,7 @@ from training import again, limits, schedule
 from training.costs import cost_of, with_amounts
 from training.failures import REASONS
 from training.job_listing import percent_of, task_words
+from training.model_reading import validation_of
 from training.models import (
     Checkpoint,
     Evaluation,
@@ -54,14 +55,15 @@ def verbs_for(job: TrainingJob, viewer: User | ApiToken) -> Verbs:
 
 def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
     """Everything in the part of the page that changes while the job moves."""
-    cost = cost_of(job)
+    cost, values = cost_of(job), latest_values(job)
     return {
         "job": job,
         "team": job.team,
         "verbs": verbs_for(job, viewer),
         "phase_line": phase_line(job),
         "time_left": time_left(job),
-        "values": latest_values(job),
+        "values": values,
+        "validation": validation_of(values, job.task),
         "cost": cost,
         "money_words": money_words(cost),
         "reason": REASONS[FailureCode(job.failure_code)] if job.failure_code else None,

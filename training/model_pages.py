@@ -13,7 +13,7 @@ from accounts.signed_in import SignedInRequest
 from training.downloads import zip_response
 from training.job_listing import task_words
 from training.model_comparing import rivals_of
-from training.model_reading import explains_texts, versions_of
+from training.model_reading import explained_kind, shows_pictures, versions_of, with_results
 from training.models import TrainedModel
 from training.predictions import MOST_ROWS, rows_of
 from training.report_reading import page_of, report_of
@@ -37,7 +37,9 @@ def models_page(request: HttpRequest, slug: str) -> HttpResponse:
         "project", "dataset_version__dataset", "job"
     )
     page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
-    return render(request, "training/models.html", {"team": team, "page": page})
+    return render(
+        request, "training/models.html", {"team": team, "page": page, "models": with_results(page)}
+    )
 
 
 @login_required
@@ -48,9 +50,10 @@ def model_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
     context = {
         "model": model,
         "team": model.team,
-        "versions": versions_of(model),
+        "versions": with_results(versions_of(model)),
         "rivals": rivals_of(model),
-        "explains_texts": explains_texts(model),
+        "explained": explained_kind(model),
+        "shows_pictures": shows_pictures(model),
         "task_words": task_words(model.task),
         **page_of(report_of(model)),
     }
@@ -71,7 +74,9 @@ def model_rows(request: SignedInRequest, model_id: UUID) -> HttpResponse:
         "predicted": predicted,
         "rows": rows,
         "is_cut": len(rows) == MOST_ROWS,
-        "may_ask": can(request.user, model.team, "write") and explains_texts(model),
+        "may_ask": can(request.user, model.team, "write"),
+        "explained": explained_kind(model),
+        "shows_pictures": shows_pictures(model),
     }
     return render(request, "training/model_rows.html", context)
 

@@ -5,6 +5,7 @@ from itertools import zip_longest
 from typing import Any
 
 from training.models import Evaluation, TrainedModel
+from training.report_explanations import explanation_shown
 from training.report_plots import (
     HEIGHT,
     calibration_bars,
@@ -24,13 +25,17 @@ VERDICTS = {
     "no_difference": "No clear difference",
     "unknown": "Not compared",
 }
-DATA_FACTS = ("train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "warnings")
+DATA_FACTS = (
+    "train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "picture_size",
+    "warnings",
+)  # fmt: skip
 EXAMPLES = {
     "worst": ("Worst", "Wrong and sure: often a wrong label in the data."),
     "confused": ("Most torn", "Two answers nearly tied."),
     "too_high": ("Too high", "Predicted far above the true value."),
     "too_low": ("Too low", "Predicted far below the true value."),
     "best": ("Best", "Right and sure."),
+    "random": ("Drawn evenly", "Neither good nor bad on purpose."),
 }
 # Shown first; the others fold away. Tasks without these show what they have.
 MAIN_METRICS = {
@@ -239,26 +244,9 @@ def _example_groups(examples: dict[str, Any]) -> list[tuple[str, str, list[dict[
 
 
 def _example(row: dict[str, Any]) -> dict[str, Any]:
-    """Numbers as text; words with how much each counted, ready for a template."""
+    """Numbers as text; words or squares with how much each counted, ready for a template."""
     shown = {
         key: number(value) if isinstance(value, float) and "prob" not in key else value
         for key, value in row.items()
     }
-    if words := (row.get("explanation") or {}).get("words"):
-        shown["pieces"] = pieces_of(row["text"], words)
-    return shown
-
-
-def pieces_of(text: str, words: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The text in pieces, words with their strength from -100 to 100."""
-    strongest = max((abs(word["score"]) for word in words), default=0) or 1
-    pieces: list[dict[str, Any]] = []
-    reached = 0
-    for word in words:
-        if word["start"] > reached:
-            pieces.append({"text": text[reached : word["start"]], "strength": 0})
-        strength = round(100 * word["score"] / strongest)
-        pieces.append({"text": text[word["start"] : word["end"]], "strength": strength})
-        reached = word["end"]
-    pieces.append({"text": text[reached:], "strength": 0})
-    return pieces
+    return shown | explanation_shown({"text": row.get("text"), **(row.get("explanation") or {})})

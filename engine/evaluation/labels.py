@@ -93,7 +93,8 @@ def _drawn(curve: Curve, positives: Bools, scores: Floats, names: list[str]) -> 
 
 
 def _examples(given: Answers, rows: TestRows) -> dict[str, list[dict[str, Any]]]:
-    """best: right and sure. worst: wrong and sure. confused: torn between two labels."""
+    """best: right and sure. worst: wrong and sure. confused: torn between two labels. random:
+    drawn, good or bad."""
     right, sureness = given.true == given.predicted, given.confidence
     first_two = np.sort(given.probabilities, axis=1)[:, -2:]
     margin = first_two[:, 1] - first_two[:, 0]
@@ -106,7 +107,13 @@ def _examples(given: Answers, rows: TestRows) -> dict[str, list[dict[str, Any]]]
         "best": rows_by(-sureness, right),
         "worst": rows_by(-sureness, ~right),
         "confused": rows_by(margin, np.ones_like(right)),
+        "random": [_shown(given, rows, row) for row in drawn(len(right))],
     }
+
+
+def drawn(rows: int) -> list[int]:
+    """SHOWN_ROWS of so many, always the same ones, in their order."""
+    return sorted(np.random.default_rng(0).permutation(rows)[:SHOWN_ROWS].tolist())
 
 
 def _shown(given: Answers, rows: TestRows, row: int) -> dict[str, Any]:
@@ -137,6 +144,7 @@ def _set_examples(given: LabelSets, rows: TestRows) -> dict[str, list[dict[str, 
         "best": rows_by(surprise, right),
         "worst": rows_by(-surprise, ~right),
         "confused": rows_by(nearness, np.ones_like(right)),
+        "random": [_shown_set(given, rows, row) for row in drawn(len(right))],
     }
 
 

@@ -45,6 +45,15 @@ class Preprocessing(BaseModel):
             picture = picture.resize((self.side, self.side), method)
         return np.asarray(picture, dtype=np.uint8)
 
+    def covered(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """What part of a picture of this size the model sees: left, top, width and height in
+        shares of it."""
+        if self.fit == "stretch":
+            return 0.0, 0.0, 1.0, 1.0
+        seen = self.side / self.resize * min(width, height)
+        wide, high = min(1.0, seen / width), min(1.0, seen / height)
+        return (1 - wide) / 2, (1 - high) / 2, wide, high
+
 
 def as_input(pixels: Pixels | Sequence[Pixels]) -> npt.NDArray[np.float32]:
     """(rows, side, side, 3) bytes as networks take them: (rows, 3, side, side), 0 to 1."""

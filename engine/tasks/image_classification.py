@@ -10,11 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
-from engine import baselines, catalog, robustness
+from engine import baselines, catalog
 from engine.artifact import Inputs, Manifest, Serving
 from engine.evaluation import Contender, TestRows, other_columns
-from engine.evaluation.kinds import kind_of
-from engine.evaluation.rows import Given
 from engine.events import PhaseName, Reporter
 from engine.exporting import HeldOutRows
 from engine.images.answering import few_threads
@@ -29,8 +27,10 @@ from engine.stopping import StopSignal
 from engine.tasks import Evaluated, Task
 from engine.tasks.image_fitting import Rows, Trained, fit
 from engine.tasks.image_preparation import Prepared, prepare
+from engine.tasks.image_reporting import further_checks
 from engine.tasks.outcome import about_training
 
+WEIGHTS_FILE = "network.safetensors"
 PARITY_ROWS = 500
 CALIBRATION_ROWS = 200
 BASELINE_SIDE, BASELINE_ROWS = 32, 5000
@@ -65,7 +65,7 @@ class ImageClassification:
     def export(self, prepared: Prepared, trained: Trained, folder: Path) -> Manifest:
         model, spec = trained.answering.eval(), prepared.spec
         weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, folder / "network.safetensors")
+        save_file(weights, folder / WEIGHTS_FILE)
         chosen = _parity_rows(prepared)
         served, parity = export(
             model,
@@ -108,7 +108,7 @@ class ImageClassification:
                 spec.data, source_rows, [name for name in used if name], spec.fairness_columns
             ),
         )
-        checks = partial(_robustness, prepared, model, given)
+        checks = partial(further_checks, prepared, trained, model, given)
         return Evaluated(given, rows, _contenders(prepared, trained), _data(prepared), checks)
 
 
@@ -169,21 +169,6 @@ def _small(pixels: Pixels) -> Any:
     method = Image.Resampling.BILINEAR
     shrunk = [np.asarray(Image.fromarray(one).resize(size, method)) for one in pixels]
     return np.stack(shrunk).reshape(len(pixels), -1) / 255
-
-
-def _robustness(
-    prepared: Prepared, model: ImageClassifier, given: Given, report: dict[str, Any]
-) -> dict[str, Any]:
-    """What is served, asked about blurred, darker, brighter and tilted pictures."""
-    test = prepared.split.test
-    sample = robustness.sample_rows(len(test), prepared.spec.split.seed)
-    before = kind_of(given).take(given, sample)
-    images = prepared.pixels(test[sample]).astype(np.float32) / np.float32(255)
-
-    def answer(changed: Any) -> Given:
-        return prepared.goal.answers(model.outputs(changed), test[sample])
-
-    return {"robustness": dict(robustness.images_under_change(before, images, answer))}
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from torch import nn
 from engine import metrics, robustness
 from engine.attacking import attack, perturbation
 from engine.explaining import column_importance, explain_cells, explain_pixels, text_explainer
+from engine.images.attacking import attack as attack_pixels
+from engine.images.attacking import perturbed
+from engine.images.explaining import on_grid, pixel_explainer
 
 WORDS = {"good": 4, "bad": 5, "film": 6, "the": 7}
 
@@ -144,3 +147,43 @@ def test_cells_and_pixels_are_explained_through_answers_alone():
     found = column_importance(lambda t: sum(abs(a - b) for a, b in enumerate(t["used"])), table)
     assert [one["column"] for one in found["columns"]] == ["used", "unused"]
     assert found["columns"][1]["score"] == 0
+
+
+class BrightOrDark(nn.Module):
+    """Answers 1 for pictures whose upper half is bright."""
+
+    def forward(self, pixels):
+        light = pixels[:, :, : pixels.shape[2] // 2].mean((1, 2, 3))
+        return torch.stack([0.5 - light, light - 0.5], dim=1) * 20
+
+
+def test_pixels_move_by_no_more_than_the_strength_and_the_loss_grows():
+    images, labels = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 0, 1])
+    model = BrightOrDark()
+    for steps in (1, 3):
+        moved = perturbed(model, images, labels, epsilon=8 / 255, steps=steps)
+        assert (moved - images).abs().max() <= 8 / 255 + 1e-6
+        assert moved.min() >= 0
+        assert moved.max() <= 1
+        before, after = (nn.functional.cross_entropy(model(x), labels) for x in (images, moved))
+        assert after > before
+
+
+def test_a_picture_model_on_the_edge_falls_to_an_attack_and_a_sure_one_does_not():
+    light = np.array([122, 133] * 10)  # A few steps from the middle, 127.5.
+    pixels = np.full((20, 16, 16, 3), light[:, None, None, None], dtype=np.uint8)
+    found = attack_pixels(BrightOrDark(), pixels, (light > 127).astype(np.int64))
+    assert found["clean"]["accuracy"] == 1
+    weak, _, strong, _ = (one["accuracy"] for one in found["attacks"])
+    assert (weak, strong) == (1, 0)
+    json.dumps(found, allow_nan=False)
+
+
+def test_gradients_point_at_the_part_of_the_picture_that_counts():
+    picture = np.zeros((28, 28, 3), dtype=np.uint8)
+    picture[:14] = 255
+    grid = np.array(pixel_explainer(BrightOrDark())(picture, 1))
+    assert grid.shape == (14, 14)
+    assert grid[:7].min() > 0.5
+    assert np.abs(grid[7:]).max() == 0
+    assert np.abs(np.array(on_grid(np.ones((5, 30))))).shape == (5, 14)

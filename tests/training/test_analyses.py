@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils.timezone import now
 
+from tests.pictures import coloured, encoded
 from tests.training.made import make_model
 from training import analyses
 from training.errors import TooManyQuestions
-from training.models import Analysis
+from training.models import Analysis, Evaluation
 
 LABELS = ["card", "transfer"]
 
@@ -41,6 +43,8 @@ def test_groups_chosen_afterwards_are_compared_by_a_worker(
 def test_a_column_or_label_that_is_not_there_is_answered_in_words(model, alice, api, token):
     path = f"/api/v1/models/{model.pk}/analyses"
     assert api(token).post(path, {"kind": "groups"}, format="json").status_code == 400
+    assert api(token).post(path, {"kind": "groups", "row": 1}, format="json").status_code == 400
+    assert api(token).post(path, {"kind": "explain", "row": -1}, format="json").status_code == 400
     body = {"kind": "groups", "column": "nowhere"}
     made = api(token).post(path, body, format="json")
     assert made.status_code == 202
@@ -85,3 +89,64 @@ def test_a_row_and_the_models_page_lead_to_the_reasons_of_an_answer(model, alice
     assert asked["Location"] == f"/models/{model.pk}/explain/"
     page = client_of(alice).get(asked["Location"]).content.decode()
     assert "Working out why" in page
+
+
+@pytest.fixture
+def picture_model(model):
+    model.manifest = {"inputs": {"kind": "image", "columns": ["image"]}}
+    model.task = "image-classification"
+    model.save()
+    return model
+
+
+def test_a_picture_of_ones_own_or_a_row_is_asked_about(
+    picture_model, alice, client_of, monkeypatch
+):
+    asked = []
+
+    def engine(analysis, folder):
+        asked.append(analysis.question)
+        answer = {"label": "card", "probability": 0.9}
+        return {"result": {"answer": answer, "label": "card", "grid": [[1, -1], [0, 0.05]]}}
+
+    monkeypatch.setattr(analyses, "_ask_engine", engine)
+    browser, path = client_of(alice), f"/models/{picture_model.pk}/explain/"
+    big = encoded(coloured("red", 0, side=900))
+    browser.post(path, {"picture": SimpleUploadedFile("me.png", big)})
+    browser.post(path, {"row": "0"})
+    analyses.answer_all()
+    assert len(asked[0]["picture"]) < 60_000
+    assert asked[1] == {"row": 0}
+    page = browser.get(path).content.decode()
+    assert page.count('class="for"') == page.count('class="against"') == 2
+    assert f"/pictures/0/?version={picture_model.dataset_version.number}" in page
+    assert f"data:image/jpeg;base64,{asked[0]['picture'][:40]}" in page
+
+
+def test_what_is_no_picture_is_refused_in_words(picture_model, alice, client_of):
+    browser, path = client_of(alice), f"/models/{picture_model.pk}/explain/"
+    for sent, said in [
+        ({"picture": SimpleUploadedFile("x.png", b"GIF8 not")}, "cannot be looked at"),
+        ({}, "Choose a picture"),
+        ({"row": "-1"}, "greater than or equal to 0"),
+    ]:
+        assert said in browser.post(path, sent, headers={"hx-request": "true"}).content.decode()
+    assert not Analysis.objects.exists()
+
+
+def test_the_report_and_a_cell_show_pictures_with_what_counted(picture_model, alice, client_of):
+    report = picture_model.evaluations.get()
+    report.report["examples"]["best"][0]["explanation"] = {
+        "grid": [[1.0, -0.5]], "covers": [0.25, 0, 0.5, 1],
+    }  # fmt: skip
+    Evaluation.objects.create(model=picture_model, report=report.report)
+    page = client_of(alice).get(f"/models/{picture_model.pk}/").content.decode()
+    row = report.report["examples"]["best"][0]["row"]
+    assert f"/pictures/{row}/?version=" in page
+    assert "left:25.0%;top:0%;width:50.0%" in page
+    assert "Drawn evenly" in page
+    rows = client_of(alice).get(
+        f"/models/{picture_model.pk}/rows/", {"true": "card", "predicted": "card"}
+    )
+    assert "/pictures/" in rows.content.decode()
+    assert 'name="row"' in rows.content.decode()

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.training.made import make_model
+from training.model_reading import validation_of
 from training.models import Evaluation, TrainedModel
 
 LABELS = ["<b>card</b>", "transfer & co", "a/b?c=d"]
@@ -101,3 +102,31 @@ def test_the_list_asks_the_same_number_of_questions_however_long(model, alice, c
 
 def test_every_viewer_of_the_team_may_read_the_report(model, vera, client_of):
     assert client_of(vera).get(f"/models/{model.pk}/").status_code == 200
+
+
+def test_every_task_is_listed_by_the_result_that_counts_for_it(job, model, alice, client_of):
+    model.metrics = {"rmse": 0.6123, "mae": 0.5, "r2": 0.43}
+    model.task, model.labels = "tabular-regression", []
+    model.save()
+    job.start()
+    job.succeed(model)
+    browser = client_of(alice)
+    listed = browser.get(f"/teams/{model.team.slug}/models/").content.decode()
+    assert "RMSE 0.612" in listed
+    assert "R² 0.43" in listed
+    assert "Accuracy" not in listed
+    assert "RMSE 0.612" in browser.get(f"/teams/{model.team.slug}/jobs/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "shown"),
+    [
+        ({"validation_accuracy": 0.5, "validation_loss": 2.0}, "image-classification",
+         ("accuracy", "50.0%")),
+        ({"validation_rmse": 0.25, "validation_loss": 2.0}, "text-regression", ("RMSE", "0.25")),
+        ({"validation_loss": 3.25}, "text-generation", ("loss", "3.25")),
+        ({}, "tabular-regression", ("error", "—")),
+    ],
+)  # fmt: skip
+def test_a_running_job_shows_the_validation_metric_of_its_task(values, task, shown):
+    assert validation_of(values, task) == shown

@@ -24,7 +24,7 @@ class Analysis(models.Model):
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     model = models.ForeignKey(TrainedModel, models.CASCADE, related_name="analyses")
     kind = models.CharField(max_length=20)  # groups or explain, see engine.analysing.
-    question = models.JSONField()  # {"column", "label", "input"}; what is not asked is absent.
+    question = models.JSONField()  # Of engine.analysing; what is not asked is absent.
     result = models.JSONField(null=True)
     failure = models.TextField(blank=True)  # A sentence for people.
     asked_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
