@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
+from engine.heads import head_counts, shrink_heads
+
 
 class TextNetwork(nn.Module):
     """Token ids and mask (batch, tokens) to outputs (batch, labels), or one number a row."""
@@ -93,12 +95,15 @@ def learning_upper_half(encoder: PreTrainedModel) -> bool:
 def save_network(network: TextNetwork, folder: Path) -> None:
     tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    config = {
+    config: dict[str, Any] = {
         "format": 1,
         "outputs": network.head.out_features,
         "normalise": network.normalise,
         "encoder": network.encoder.config.to_dict(),
     }
+    counts = head_counts(network.encoder)
+    if any(count < network.encoder.config.num_attention_heads for count in counts):
+        config["heads"] = counts  # Which transformers' config has no words for.
     (folder / "config.json").write_text(json.dumps(config, indent=2, default=str))
 
 
@@ -109,6 +114,8 @@ def load_network(folder: Path) -> TextNetwork:
     encoder = AutoModel.from_config(
         encoder_config, attn_implementation="eager", dtype=torch.float32
     )
+    if "heads" in config:
+        shrink_heads(encoder, config["heads"])
     network = TextNetwork(encoder, config["outputs"], normalise=config["normalise"])
     network.load_state_dict(load_file(folder / "model.safetensors"))
     return network.eval()

@@ -1,6 +1,6 @@
-"""Smaller networks out of a trained one: fewer neurons in every layer, or fewer layers.
+"""Smaller networks out of a trained one: fewer neurons or heads in its layers, or fewer layers.
 
-Whole neurons and whole layers go, so that what is left is an ordinary smaller network of the same
+Whole neurons, heads and layers go, so that what is left is an ordinary smaller network of the same
 architecture: any file, runtime and processor gains from it.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine import heads
 from engine.errors import BadTrainingData
 from engine.network import TextNetwork, load_network, save_network
 
@@ -34,6 +35,20 @@ def with_fewer_neurons(network: TextNetwork, keep: float, batches: Batches) -> T
         chosen = worth.topk(kept).indices.sort().values
         _cut(inner, outer, chosen)
     smaller.encoder.config.intermediate_size = kept
+    return _checked(smaller)
+
+
+def with_fewer_heads(
+    network: TextNetwork, keep: float, rows: heads.HeardRows, loss: heads.Loss
+) -> TextNetwork:
+    """A copy without the attention heads that matter least to `loss` over these rows."""
+    smaller = copy.deepcopy(network).cpu().eval()
+    found = heads.attentions(smaller.encoder)
+    if not found:
+        raise _unknown_shape(smaller)
+    importance = heads.importance_of(smaller, found, rows, loss)
+    for attention, kept in zip(found, heads.chosen(importance, keep), strict=True):
+        attention.keep(kept)
     return _checked(smaller)
 
 
