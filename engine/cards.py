@@ -43,7 +43,7 @@ def card_of(export: ExportSpec, source: Side, made: Side) -> dict[str, Any]:
     loss = _loss(significance, source.given)
     card: dict[str, Any] = {
         "format": export.format,
-        "rows": len(made.raw),
+        "rows": len(getattr(made.given, "true", getattr(made.given, "references", made.raw))),
         "source": sides[0],
         "made": sides[1],
         "metric": significance["metric"],

@@ -27,6 +27,9 @@ class ExportBody(serializers.Serializer[Any]):
 
     format = serializers.CharField(help_text=FIELDS["format"].description or "")
     keep = serializers.FloatField(required=False, help_text=FIELDS["keep"].description or "")
+    keep_heads = serializers.FloatField(
+        required=False, help_text=FIELDS["keep_heads"].description or ""
+    )
     layers = serializers.IntegerField(required=False, help_text=FIELDS["layers"].description or "")
     epochs = serializers.IntegerField(required=False, help_text=FIELDS["epochs"].description or "")
     largest_loss = serializers.FloatField(

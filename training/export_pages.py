@@ -12,15 +12,19 @@ from django.views.decorators.http import require_http_methods
 from accounts.access import can, require
 from accounts.models import User
 from engine.spec import ExportSpec
-from training.exports import ExportRequest, exports_of, formats_of, launch_export
+from engine.spec.exporting import ABOUT
+from training.exports import (
+    ExportRequest,
+    exports_of,
+    formats_of,
+    launch_export,
+    options_of,
+)
 from training.forms import field_for, machine_choices, offered_machines
 from training.job_pages import person
 from training.model_pages import find_model
 from training.models import TrainedModel
 from training.report_reading import report_of
-
-OPTIONS = ("keep", "layers", "epochs", "largest_loss")
-TEACHING_OPTIONS = {"tabular": ("epochs", "largest_loss")}  # By the first word of the task.
 
 
 class ExportForm(forms.Form):
@@ -31,10 +35,10 @@ class ExportForm(forms.Form):
         fields = ExportSpec.model_fields
         self.fields["format"] = forms.ChoiceField(
             label="Form",
-            help_text=fields["format"].description or "",
+            help_text=" ".join(f"{one}: {ABOUT[one]}" for one in formats_of(model)),
             choices=[(one, one) for one in formats_of(model)],
         )
-        self.options = TEACHING_OPTIONS.get(model.task.split("-")[0], OPTIONS)
+        self.options = options_of(model)
         for name in self.options:
             self.fields[name] = field_for(fields[name])
         machines = machine_choices(offered_machines())

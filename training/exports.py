@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from accounts import audit
 from accounts.models import ApiToken, User
 from engine.spec import ExportSpec
-from engine.spec.exporting import FORMATS, UNCHANGED
+from engine.spec.exporting import ALL_OPTIONS, FORMATS, OPTIONS, UNCHANGED, ExportFormat
 from training import schedule
 from training.errors import CannotLaunch
 from training.estimating import (
@@ -35,9 +35,14 @@ class ExportRequest:
     name: str | None = None
 
 
-def formats_of(model: TrainedModel) -> tuple[str, ...]:
+def formats_of(model: TrainedModel) -> tuple[ExportFormat, ...]:
     """What can be made of this model; nothing where no job made it."""
     return FORMATS.get(model.task, ()) if _job_of(model) else ()
+
+
+def options_of(model: TrainedModel) -> tuple[str, ...]:
+    """What may be said of a form of this model beside its name."""
+    return OPTIONS.get(model.task, ALL_OPTIONS)
 
 
 def exports_of(model: TrainedModel) -> list[TrainingJob]:
@@ -89,7 +94,7 @@ def _recipe(model: TrainedModel, wanted: ExportRequest) -> dict[str, Any]:
             param="format",
         )
     recipe = {name: value for name, value in job.recipe.items() if name not in NOT_TAKEN_OVER}
-    export = _export_part(wanted)
+    export = _export_part(wanted, options_of(model))
     return recipe | {"hyperparameters": _dials(model, recipe, export), "export": export}
 
 
@@ -98,18 +103,27 @@ def _dials(model: TrainedModel, recipe: dict[str, Any], export: dict[str, Any]) 
     trained_with = model.manifest.get("training", {}).get("hyperparameters", {})
     dials: dict[str, Any] = dict(recipe.get("hyperparameters", {})) | trained_with
     dials |= {name: value for name, value in SWITCHED_OFF.items() if name in dials}
+    if dials.get("precision") == "fp16":  # Which the machine of the export may not have.
+        dials["precision"] = "auto"
     if model.task.startswith("tabular"):
         return dials | {"method": "network"}
+    if not model.task.startswith(("text-classification", "text-regression")):
+        return dials  # Nothing is taught again.
     teaches = export["format"] not in UNCHANGED
     return dials | {"method": "full" if teaches else "probe", "epochs": export["epochs"]}
 
 
-def _export_part(wanted: ExportRequest) -> dict[str, Any]:
+def _export_part(wanted: ExportRequest, known: tuple[str, ...]) -> dict[str, Any]:
     options = {name: value for name, value in wanted.options.items() if value is not None}
+    if unknown := sorted(set(options) - set(known)):
+        raise CannotLaunch(
+            f"Forms of this model have no {unknown[0]!r}. Known: {', '.join(known)}.",
+            param=unknown[0],
+        )
     try:
         spec = ExportSpec.model_validate(options | {"format": wanted.format})
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
+        where = ".".join(map(str, problem["loc"])) or "keep"
         raise CannotLaunch(f"{where}: {problem['msg']}.", param=where) from None
     return spec.model_dump(exclude={"source"})

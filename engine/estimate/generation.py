@@ -28,11 +28,11 @@ def workload(spec: GenerationSpec, facts: DataFacts, device: ComputeDevice) -> W
         dials,
         rows=int(spec.split.test_fraction * facts.rows),
         speed=entry.speed,
-        models=1 if is_scratch else 2,
+        models=2,
         device=device,
     )
     return Workload(
-        seconds=START_SECONDS + taught + tested,
+        seconds=START_SECONDS + (taught if spec.export is None else 0) + tested,
         memory_bytes=_memory(spec, entry, facts.rows * tokens),
         advice="Lower the tokens per batch, or choose LoRA or a smaller base model.",
     )

@@ -21,7 +21,8 @@ def workload(spec: ImageSpec, facts: DataFacts, device: ComputeDevice) -> Worklo
         hyperparameters, int(0.7 * facts.rows), entry.speed, is_scratch=is_scratch
     )
     seconds = START_SECONDS + facts.rows / DECODED_PER_SECOND
-    seconds += fitting / (GPU_GAIN if device == "cuda" else 1)
+    if spec.export is None:
+        seconds += fitting / (GPU_GAIN if device == "cuda" else 1)
     side = side_of(hyperparameters, is_scratch=is_scratch)
     activations = hyperparameters.batch_rows * side**2 * ACTIVATION_BYTES * max(1, entry.speed**0.5)
     if hyperparameters.method == "head":

@@ -1,19 +1,43 @@
 """What an export job is told: which smaller or quicker form to make of a finished model."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.spec.frozen import Frozen
 
-ExportFormat = Literal["onnx", "onnx-int8", "pruned", "distilled"]
-UNCHANGED: tuple[ExportFormat, ...] = ("onnx", "onnx-int8")  # The network stays what it was.
+ExportFormat = Literal[
+    "onnx", "onnx-int8", "pruned", "distilled", "safetensors", "safetensors-bf16"
+]
+# The network stays what it was; only the files change.
+UNCHANGED: tuple[ExportFormat, ...] = ("onnx", "onnx-int8", "safetensors", "safetensors-bf16")
+TEXT_FORMATS: tuple[ExportFormat, ...] = (
+    "onnx", "onnx-int8", "pruned", "distilled", "safetensors",
+)  # fmt: skip
 FORMATS: dict[str, tuple[ExportFormat, ...]] = {
-    "text-classification": get_args(ExportFormat),
-    "text-regression": get_args(ExportFormat),
+    "text-classification": TEXT_FORMATS,
+    "text-regression": TEXT_FORMATS,
     "tabular-classification": ("distilled",),
     "tabular-regression": ("distilled",),
+    "image-classification": ("onnx", "onnx-int8"),
+    "text-generation": ("safetensors", "safetensors-bf16"),
+}
+ABOUT: dict[ExportFormat, str] = {
+    "onnx": "the full-precision file.",
+    "onnx-int8": "up to four times smaller, answers must agree.",
+    "pruned": "neurons and attention heads that matter least are removed, then it recovers.",
+    "distilled": "a student, with fewer layers or one network for a table, learns the answers.",
+    "safetensors": "a folder that transformers opens, adapters merged in.",
+    "safetensors-bf16": "the same at half the size.",
+}
+# What may be said of a form, by task; all of it where none is named.
+ALL_OPTIONS = ("keep", "keep_heads", "layers", "epochs", "largest_loss")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "tabular-classification": ("epochs", "largest_loss"),
+    "tabular-regression": ("epochs", "largest_loss"),
+    "image-classification": ("largest_loss",),
+    "text-generation": ("largest_loss",),
 }
 
 
@@ -22,19 +46,25 @@ class ExportSpec(Frozen):
 
     format: ExportFormat = Field(
         title="Form",
-        description=(
-            "onnx: the full-precision file. onnx-int8: four times smaller, answers must agree."
-            " pruned: neurons that matter least are removed, then it recovers. distilled: a"
-            " student with fewer layers, or one network for a table, learns the model's answers."
-        ),
+        description=" ".join(f"{name}: {said}" for name, said in ABOUT.items()),
     )
     source: Path = Field(default=Path("source"), description="Artifact folder of the model.")
     keep: float = Field(
         default=0.5,
         ge=0.1,
-        le=0.95,
+        le=1.0,
         title="Neurons kept",
         description="Share of the feed-forward neurons of every layer that pruning keeps.",
+    )
+    keep_heads: float = Field(
+        default=1.0,
+        ge=0.1,
+        le=1.0,
+        title="Attention heads kept",
+        description=(
+            "Share of all attention heads that pruning keeps: those whose loss would hurt most on"
+            " validation rows, at least one in each layer."
+        ),
     )
     layers: int = Field(
         default=0,
@@ -57,6 +87,12 @@ class ExportSpec(Frozen):
         title="Largest loss",
         description=(
             "Refuse it when it is worse by more than this on the test rows: in accuracy or F1, or"
-            " as a share of a number's error."
+            " as a share of a number's error or a text's loss."
         ),
     )
+
+    @model_validator(mode="after")
+    def _pruning_removes_something(self) -> Self:
+        if self.format == "pruned" and self.keep == self.keep_heads == 1:
+            raise ValueError("Pruning that keeps all neurons and all heads removes nothing")
+        return self

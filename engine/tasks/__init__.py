@@ -34,6 +34,8 @@ EXPORTERS: dict[str, str] = {
     "text-regression": "engine.tasks.text_export",
     "tabular-classification": "engine.tasks.tabular_export",
     "tabular-regression": "engine.tasks.tabular_export",
+    "image-classification": "engine.tasks.image_export",
+    "text-generation": "engine.tasks.generation_export",
 }
 
 

@@ -22,6 +22,7 @@ from engine.spec import ExportSpec, TabularSpec
 from engine.stopping import StopSignal
 from engine.tabular.encoding import Matrix
 from engine.tasks import Evaluated, Task
+from engine.tasks.one_form import with_card
 from engine.tasks.tabular import Tabular
 from engine.tasks.tabular_fitting import TabularLearner, Trained
 from engine.tasks.tabular_preparation import Prepared, prepare
@@ -75,14 +76,7 @@ class TabularExport(Tabular):
         self, prepared: Prepared, trained: Trained, folder: Path, manifest: Manifest
     ) -> Evaluated:
         evaluated = super().evaluate(prepared, trained, folder, manifest)
-        card = partial(_card, prepared, folder, manifest)
-        checks = evaluated.checks
-
-        def with_card(report: dict[str, Any]) -> dict[str, Any]:
-            made = {"card": card()}
-            return made | (checks(report) if checks else {})
-
-        return evaluated._replace(checks=with_card)
+        return with_card(evaluated, partial(_card, prepared, folder, manifest))
 
 
 TASK: Task[Prepared, Trained] = TabularExport()

@@ -13,23 +13,35 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from engine.artifact import Manifest, Serving, verify
+from engine.artifact import Manifest, verify
 from engine.batching import Batch
 from engine.cards import Side, card_of
 from engine.checkpoints import TrainingState, fingerprint
 from engine.device import Device
-from engine.errors import BadTrainingData, ExportRefused
+from engine.errors import BadTrainingData
 from engine.events import PhaseName, Reporter
-from engine.exporting import FLOAT_FILE, INT8_FILE
+from engine.exporting import torch_logits
 from engine.goals.outline import Outputs, Rows
+from engine.hub_folder import (
+    FOLDER,
+    load_from_hub_folder,
+    save_for_hub,
+    tokens_by_hub_folder,
+)
 from engine.network import TextNetwork, VocabularyTrim, load_network
 from engine.progress import JobClock
 from engine.serving.text import TextModel, open_model, outputs_of_all
-from engine.shrinking import parameters_of, with_fewer_layers, with_fewer_neurons
+from engine.shrinking import (
+    parameters_of,
+    with_fewer_heads,
+    with_fewer_layers,
+    with_fewer_neurons,
+)
 from engine.spec import ExportSpec, TextSpec
 from engine.spec.exporting import UNCHANGED
 from engine.stopping import StopSignal
 from engine.tasks import Evaluated, Task
+from engine.tasks.one_form import only_wanted, with_card
 from engine.tasks.text import TextTask
 from engine.tasks.text_fitting import Trained
 from engine.tasks.text_learning import Features, Lesson, TextLearner, predict
@@ -99,21 +111,16 @@ class TextExport(TextTask):
     def export(self, prepared: Prepared, trained: Trained, folder: Path) -> Manifest:
         manifest = super().export(prepared, trained, folder)
         assert isinstance(prepared, Taught)
-        return _only_wanted(prepared.export, manifest, folder)
+        if prepared.export.format == "safetensors":
+            save_for_hub(trained.network, prepared.tokenizer, manifest, folder)
+        return only_wanted(prepared.export, manifest, folder)
 
     def evaluate(
         self, prepared: Prepared, trained: Trained, folder: Path, manifest: Manifest
     ) -> Evaluated:
         assert isinstance(prepared, Taught)
         evaluated = super().evaluate(prepared, trained, folder, manifest)
-        card = partial(_card, prepared, folder, manifest)
-        checks = evaluated.checks
-
-        def with_card(report: dict[str, Any]) -> dict[str, Any]:
-            made = {"card": card()}
-            return made | (checks(report) if checks else {})
-
-        return evaluated._replace(checks=with_card)
+        return with_card(evaluated, partial(_card, prepared, folder, manifest))
 
 
 TASK: Task[Prepared, Trained] = TextExport()
@@ -122,10 +129,20 @@ TASK: Task[Prepared, Trained] = TextExport()
 def _smaller(prepared: Taught, teacher: TextNetwork) -> TextNetwork:
     if prepared.export.format == "distilled":
         return with_fewer_layers(teacher, prepared.export.layers)
-    heard = prepared.split.train[:ROWS_HEARD]
-    starts = range(0, len(heard), HEARD_AT_ONCE)
-    batches = (prepared.rows.padded(heard[at : at + HEARD_AT_ONCE], "cpu") for at in starts)
+    if prepared.export.keep_heads < 1:
+        validation = prepared.split.validation
+        rows = validation if len(validation) else prepared.split.train
+        heard = [(*prepared.rows.padded(some, "cpu"), some) for some in _in_parts(rows)]
+        teacher = with_fewer_heads(teacher, prepared.export.keep_heads, heard, prepared.goal.loss)
+    if prepared.export.keep == 1:
+        return teacher
+    batches = (prepared.rows.padded(some, "cpu") for some in _in_parts(prepared.split.train))
     return with_fewer_neurons(teacher, prepared.export.keep, batches)
+
+
+def _in_parts(rows: Rows) -> list[Rows]:
+    heard = rows[:ROWS_HEARD]
+    return [heard[at : at + HEARD_AT_ONCE] for at in range(0, len(heard), HEARD_AT_ONCE)]
 
 
 class Pupil(TextLearner):
@@ -192,32 +209,12 @@ def _teach(
     return state
 
 
-def _only_wanted(export: ExportSpec, manifest: Manifest, folder: Path) -> Manifest:
-    """Serve the file that was asked for, and leave the other out."""
-    if export.format not in UNCHANGED:
-        return manifest
-    wanted, other = FLOAT_FILE, INT8_FILE
-    if export.format == "onnx-int8":
-        wanted, other = other, wanted
-        found = manifest.parity[INT8_FILE]
-        if not found["accepted"]:
-            raise ExportRefused(
-                f"The int8 file does not answer as the model does: the same on"
-                f" {found['label_agreement']:.1%} of {found['rows']:,} rows. The original stays"
-                " as it is; it can be pruned or distilled."
-            )
-    (folder / other).unlink()
-    parity = {wanted: manifest.parity[wanted], "served": wanted}
-    return manifest.model_copy(update={"serving": Serving(file=wanted), "parity": parity})
-
-
 def _card(prepared: Taught, folder: Path, manifest: Manifest) -> dict[str, Any]:
-    source = verify(prepared.export.source)
-    sides = [
-        _side(prepared, prepared.export.source, source, "original"),
-        _side(prepared, folder, manifest, prepared.export.format),
-    ]
-    return card_of(prepared.export, *sides)
+    source, export = verify(prepared.export.source), prepared.export
+    original = _side(prepared, export.source, source, "original")
+    if export.format == "safetensors":
+        return card_of(export, original, _opened_by_transformers(prepared, folder / FOLDER))
+    return card_of(export, original, _side(prepared, folder, manifest, export.format))
 
 
 def _side(prepared: Taught, folder: Path, manifest: Manifest, name: str) -> Side:
@@ -232,4 +229,20 @@ def _side(prepared: Taught, folder: Path, manifest: Manifest, name: str) -> Side
         given=prepared.goal.answers(raw, test),
         raw=raw,
         ask=lambda place: one.outputs([encoded[place]]),
+    )
+
+
+def _opened_by_transformers(prepared: Taught, folder: Path) -> Side:
+    """The folder as its receiver reads it: its own tokenizer, encoder and head."""
+    test, network = prepared.split.test, load_from_hub_folder(folder)
+    texts = [prepared.examples.texts[row] for row in test]
+    encoded = tokens_by_hub_folder(folder, texts, prepared.rows.max_length)
+    raw = torch_logits(network, encoded)
+    return Side(
+        name="safetensors",
+        file_bytes=sum(one.stat().st_size for one in folder.glob("*.safetensors")),
+        parameters=parameters_of(network),
+        given=prepared.goal.answers(raw, test),
+        raw=raw,
+        ask=lambda place: torch_logits(network, [encoded[place]]),
     )

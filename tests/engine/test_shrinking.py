@@ -3,12 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine import serving
 from engine.artifact import read_manifest, verify
 from engine.errors import ExportRefused
 from engine.events import Reporter
+from engine.heads import attentions, chosen, head_counts, importance_of
+from engine.hub_folder import FOLDER
 from engine.job import train
+from engine.network import load_network
 from engine.spec import parse_spec
 from engine.stopping import StopSignal
 from tests.engine.test_searching import table
@@ -142,3 +146,87 @@ def test_a_table_model_becomes_one_network(finished_table, tmp_path):
     assert found["agreement"] > 0.75
     answers = serving.load(made).answer([{"size": 1.0, "weight": 1.0}])
     assert np.isclose(sum(answers[0]["probabilities"].values()), 1)
+
+
+def test_heads_that_matter_least_go_and_every_layer_keeps_one(finished, tmp_path):
+    made = export(finished, tmp_path, format="pruned", keep=1.0, keep_heads=0.5)
+    counts = head_counts(load_network(made).encoder)
+    assert sum(counts) == 4  # Of two layers with four heads each.
+    assert min(counts) >= 1
+    assert shape(made)["intermediate_size"] == 64
+    found = card(made)
+    assert found["made"]["parameters"] == found["source"]["parameters"] - 4 * (4 * 8 * 32 + 3 * 8)
+    assert found["loss"] <= 0.2
+    (answer,) = serving.load(made).answer(["my old hammer and saw"])
+    assert answer["label"] == "tools"
+    export(finished | {"output": str(made)}, tmp_path / "again", format="onnx")
+    with pytest.raises(ExportRefused, match="heads were pruned"):
+        export(finished | {"output": str(made)}, tmp_path / "hub", format="safetensors")
+
+
+def test_a_head_counts_by_what_the_loss_loses_without_it(finished):
+    network = load_network(Path(finished["output"]))
+    first = attentions(network.encoder)[0]
+    with torch.no_grad():
+        first.output.weight[:, : first.size] = 0  # Whatever head 0 says is not heard.
+    ids = torch.randint(4, 30, (8, 9))
+    rows = [(ids, torch.ones_like(ids), torch.arange(8) % 3)]
+    found = importance_of(
+        network, attentions(network.encoder), rows, torch.nn.functional.cross_entropy
+    )
+    assert found[0][0] == 0
+    assert found[0][1:].min() > 0
+    assert all(0 not in kept for kept in chosen(found[:1], 0.75))
+    few = chosen([torch.tensor([0.9, 0.8]), torch.tensor([0.1, 0.2])], 0.1)
+    assert few == [[0], [1]]
+
+
+def test_cutting_a_head_equals_silencing_it(finished):
+    network = load_network(Path(finished["output"]))
+    ids = torch.randint(4, 30, (3, 7))
+    mask = torch.ones_like(ids)
+    attention = attentions(network.encoder)[1]
+    whole = attention.output.weight.detach().clone()
+    with torch.no_grad():
+        attention.output.weight[:, attention.size : 2 * attention.size] = 0
+        silenced = network(ids, mask)
+        attention.output.weight.copy_(whole)
+        attention.keep([0, 2, 3])
+        assert torch.allclose(network(ids, mask), silenced, atol=1e-6)
+
+
+def test_a_folder_for_transformers_answers_as_the_model(finished, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    made = export(finished, tmp_path, format="safetensors")
+    found = card(made)
+    assert found["agreement"] >= 0.95
+    assert found["largest_difference"] < 0.5  # The original answers from its int8 file.
+    tokenizer = AutoTokenizer.from_pretrained(made / FOLDER)
+    encoder = AutoModel.from_pretrained(made / FOLDER)
+    told = tokenizer("my old hammer and saw", return_tensors="pt")
+    network = load_network(made)
+    with torch.no_grad():
+        states = encoder(told["input_ids"], told["attention_mask"]).last_hidden_state
+        own = network.encoder(told["input_ids"], told["attention_mask"]).last_hidden_state
+    assert torch.allclose(states, own, atol=1e-5)
+    assert read_manifest(made).serving.file == "model.onnx"
+    assert json.loads((made / FOLDER / "head.json").read_text())["labels"]
+
+
+def test_a_folder_that_answers_otherwise_is_refused(finished, tmp_path, monkeypatch):
+    from engine import hub_folder
+
+    def careless(network, *rest, save=hub_folder.save_for_hub):
+        network.head.weight.data.neg_()
+        return save(network, *rest)
+
+    monkeypatch.setattr("engine.tasks.text_export.save_for_hub", careless)
+    with pytest.raises(ExportRefused, match="worse by"):
+        export(finished, tmp_path, format="safetensors")
+    assert not (tmp_path / "made").exists()
+
+
+def test_pruning_that_removes_nothing_is_refused_before_it_begins(finished, tmp_path):
+    with pytest.raises(ValueError, match="removes nothing"):
+        export(finished, tmp_path, format="pruned", keep=1.0)

@@ -1,5 +1,6 @@
 """Smaller forms of a model through the product: launched, made by a trainer, refused, billed."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +40,8 @@ def test_an_export_is_a_job_like_any_other_linked_to_its_model(api, token, model
         ({"format": "tiny"}, "no form 'tiny'"),
         ({"format": "pruned", "keep": 5}, "keep:"),
         ({"format": "pruned", "size": 5}, "Unknown field 'size'"),
+        ({"format": "pruned", "keep": 1.0}, "removes nothing"),
+        ({"format": "safetensors-bf16"}, "no form 'safetensors-bf16'"),
         ({}, "required"),
     ],
 )
@@ -46,6 +49,32 @@ def test_what_cannot_be_made_is_refused_in_a_sentence(api, token, model, body, w
     answer = api(token).post(f"/api/v1/models/{model.pk}/exports", body, format="json")
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("task", "offered", "options"),
+    [
+        ("image-classification", {"onnx", "onnx-int8"}, {"largest_loss"}),
+        ("text-generation", {"safetensors", "safetensors-bf16"}, {"largest_loss"}),
+        ("tabular-regression", {"distilled"}, {"epochs", "largest_loss"}),
+    ],
+)
+def test_a_task_offers_the_forms_it_has_and_refuses_the_rest(
+    api, token, model, client_of, alice, task, offered, options
+):
+    TrainedModel.objects.filter(pk=model.pk).update(task=task)
+    page = client_of(alice).get(f"/models/{model.pk}/exports/").content.decode()
+    found = set(re.findall(r'<option value="([a-z0-9-]+)"', page))
+    assert offered <= found
+    assert not found & ({"onnx", "onnx-int8", "pruned", "distilled", "safetensors"} - offered)
+    assert ('name="keep_heads"' in page) == ("keep_heads" in options)
+    url = f"/api/v1/models/{model.pk}/exports"
+    answer = api(token).post(url, {"format": "pruned"}, format="json")
+    assert answer.status_code == 400
+    assert "no form 'pruned'" in answer.json()["error"]["message"]
+    sent = {"format": min(offered), "layers": 2}
+    assert "no 'layers'" in api(token).post(url, sent, format="json").json()["error"]["message"]
 
 
 @pytest.mark.django_db
