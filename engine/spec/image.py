@@ -86,6 +86,14 @@ class ImageHyperparameters(LoopHyperparameters):
         description="Stop after this many epochs without a better validation score. 0: never.",
     )
 
+    @property
+    def fits_at_once(self) -> bool:
+        return self.method == "head"
+
+    def for_trial(self) -> Self:
+        """The network alone: a search turns no dial of the layer on frozen features."""
+        return self.model_copy(update={"method": "full"})
+
     def planned_epochs(self, train_rows: int) -> int:
         """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""
         if self.epochs:

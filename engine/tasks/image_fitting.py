@@ -130,14 +130,21 @@ class _Fitting:
         prepared = self.prepared
         rows = baselines.sample_rows(rows, prepared.spec.split.seed)
         network = prepared.frozen_network()
-        view, pixels = FeatureView(network), prepared.pixels(rows)
         mirrored = prepared.is_mirrored and len(rows) < MIRRORED_BELOW
-        features = [outputs_of(view, pixels)]
-        if mirrored:
-            features.append(outputs_of(view, pixels, mirror=True))
+        views = [False, True] if mirrored else [False]
+        features = [self._features(network, rows, mirror) for mirror in views]
         balanced = prepared.spec.hyperparameters.class_weights == "balanced"
         fit_head(network, features, prepared.pictures.labels[rows], balanced=balanced)
         return network
+
+    def _features(self, network: PictureNetwork, rows: Rows, mirror: bool) -> Outputs:
+        """What an earlier trial of a search embedded is not embedded again."""
+        known, key = self.prepared.embedded, (rows.tobytes(), mirror)
+        if key not in known:
+            pixels = self.prepared.pixels(rows)
+            known[key] = outputs_of(FeatureView(network), pixels, mirror=mirror)
+        found: Outputs = known[key]
+        return found
 
     def outputs(self, members: dict[str, PictureNetwork], rows: Rows) -> Outputs:
         answering = AnsweringModel(members, mirrored=self.prepared.is_mirrored)

@@ -1,6 +1,7 @@
 """From a spec to decoded pictures, a split and a base model: all before the first step."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ class Prepared:
     base: BaseImageModel
     device: Device
     warnings: list[str] = field(default_factory=list)
+    # What the frozen base made of rows; trials of a search share it. Filled by image_fitting.
+    embedded: dict[tuple[bytes, bool], Any] = field(default_factory=dict)
 
     @property
     def is_mirrored(self) -> bool:

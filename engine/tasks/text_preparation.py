@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -37,6 +38,8 @@ class Prepared:
     base_folder: Path | None  # None: the encoder starts from random weights.
     device: Device
     warnings: list[str] = field(default_factory=list)
+    # What the frozen base made of rows; trials of a search share it. Filled by text_learning.embed.
+    embedded: list[Any] = field(default_factory=list)
 
     @property
     def method(self) -> str:

@@ -13,14 +13,18 @@ import torch
 from PIL import Image
 
 from engine import artifact, catalog, serving
-from engine.errors import BadTrainingData, BrokenExport, StopRequested
-from engine.events import CheckpointSaved, Data, Reporter, parse_line
+from engine.analysing import AnalysisRequest, analyse
+from engine.errors import BadTrainingData, BrokenExport, ExportRefused, StopRequested
+from engine.events import CheckpointSaved, Data, Reporter, Trial, parse_line
 from engine.images import augmenting, exporting
+from engine.images.answering import FeatureView
 from engine.images.features import OutlinesAndColours
 from engine.images.preprocessing import Preprocessing, as_input
 from engine.job import train
-from engine.spec import parse_spec
+from engine.onnx_files import write_onnx
+from engine.spec import ExportSpec, parse_spec
 from engine.stopping import StopSignal
+from engine.tasks import image_fitting
 from tests.pictures import coloured, encoded, photos
 
 QUICK = {"epochs": 2, "batch_rows": 8, "image_size": 32}
@@ -80,13 +84,18 @@ def test_a_job_learns_exports_and_reports_on_the_given_split(tmp_path):
     assert result.metrics["accuracy"] > 0.8
     assert {"majority", "linear"} <= {one["id"] for one in report["baselines"]}
     assert manifest.parity["model.onnx"]["accepted"]
-    assert report["robustness"]["changes"]
+    assert {"grain", "shift"} <= {one["id"] for one in report["robustness"]["changes"]}
+    assert report["robustness"]["adversarial"]["rows"] == 9
+    explained = report["examples"]["random"][0]["explanation"]
+    assert np.array(explained["grid"]).shape == (14, 14)
+    assert explained["covers"] == [0, 0, 1, 1]
     assert report["data"]["picture_size"] == "32 × 32 pixels"
 
 
 def test_what_is_served_is_what_was_tested_and_loads_no_torch(tmp_path):
     spec = write(tmp_path, hyperparameters=QUICK | {"method": "head"})
     run(spec)
+    _asked_why_afterwards(spec, tmp_path)
     model = serving.load(spec.output)
     made = photos(2)
     answers = model.answer(list(made.values()))
@@ -95,6 +104,19 @@ def test_what_is_served_is_what_was_tested_and_loads_no_torch(tmp_path):
     with pytest.raises(BadTrainingData, match="Picture 2 cannot be looked at"):
         model.answer([made["red", 0], b"nonsense"])
     assert "model.int8.onnx" not in artifact.read_manifest(spec.output).files
+
+
+def _asked_why_afterwards(spec, tmp_path):
+    asked = AnalysisRequest(kind="explain", artifact=spec.output, data=spec.data, row=13)
+    found = analyse(asked)
+    assert found["answer"]["label"] == found["label"] == "green"
+    assert np.abs(np.array(found["grid"])).max() > 0
+    (tmp_path / "mine.png").write_bytes(photos(1)["red", 0])
+    again = AnalysisRequest(kind="explain", artifact=spec.output, picture=tmp_path / "mine.png")
+    assert analyse(again)["label"] == "red"
+    for wrong in ({"row": 999}, {"input": "/etc/passwd"}):
+        with pytest.raises(BadTrainingData, match="picture"):
+            analyse(asked.model_copy(update={"row": None} | wrong))
 
 
 def test_a_stopped_job_resumes_to_the_very_same_weights(tmp_path):
@@ -292,3 +314,87 @@ def test_mirror_images_are_asked_too(tmp_path):
     pixels = coloured("red", 5)
     one, mirrored = model.answer([encoded(pixels), encoded(pixels[:, ::-1].copy())])
     assert one["probability"] == pytest.approx(mirrored["probability"], abs=1e-3)
+
+
+def test_a_cropped_look_says_which_part_of_the_picture_it_covers():
+    look = Preprocessing(fit="crop", side=224, resize=256)
+    assert look.covered(512, 512) == pytest.approx((1 / 16, 1 / 16, 7 / 8, 7 / 8))
+    left, top, width, height = look.covered(1024, 512)
+    assert (width, height) == pytest.approx((7 / 16, 7 / 8))
+    assert (left, top) == pytest.approx((9 / 32, 1 / 16))
+    assert Preprocessing(side=96).covered(3, 9) == (0, 0, 1, 1)
+
+
+def _export(spec, tmp_path, **wanted):
+    made = spec.model_copy(
+        update={
+            "output": tmp_path / "made",
+            "work": tmp_path / "made-work",
+            "export": ExportSpec(source=spec.output, largest_loss=0.5, **wanted),
+        }
+    )
+    run(made)
+    return artifact.verify(made.output), report_of(made)["card"]
+
+
+def test_a_finished_picture_model_becomes_one_file_tested_beside_it(tmp_path):
+    spec = write(tmp_path, hyperparameters=QUICK | {"method": "full"})
+    run(spec)
+    whole = artifact.verify(spec.output)
+    for form, file, other in [
+        ("onnx", "model.onnx", "model.int8.onnx"),
+        ("onnx-int8", "model.int8.onnx", "model.onnx"),
+    ]:
+        manifest, card = _export(spec, tmp_path, format=form)
+        assert manifest.serving.file == file
+        assert manifest.serving.inputs == whole.serving.inputs
+        assert other not in manifest.files
+        assert card["rows"] == 9
+        assert card["agreement"] >= 8 / 9
+        (answer,) = serving.load(tmp_path / "made").answer([photos(1)["red", 0]])
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    weights = [folder / "network.safetensors" for folder in (spec.output, tmp_path / "made")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_broken_or_needless_picture_export_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    spec = write(tmp_path, hyperparameters=QUICK | {"method": "head"})
+    run(spec)
+    with pytest.raises(ExportRefused, match="eight bits"):
+        _export(spec, tmp_path, format="onnx-int8")
+
+    def broken(network, *rest, **named):
+        with torch.no_grad():
+            next(iter(network.members.values())).head.bias[0] += 1
+        return write_onnx(network, *rest, **named)
+
+    monkeypatch.setattr(exporting, "write_onnx", broken)
+    with pytest.raises(BrokenExport, match="does not compute"):
+        _export(spec, tmp_path, format="onnx")
+    assert not (tmp_path / "made").exists()
+    assert artifact.verify(spec.output)
+
+
+def test_a_search_on_pictures_trains_its_winner_and_embeds_rows_once(tmp_path, monkeypatch):
+    asked = []
+    real = image_fitting.outputs_of
+
+    def counted(network, pixels, *rest, **named):
+        if isinstance(network, FeatureView):
+            asked.append((len(pixels), named.get("mirror", False)))
+        return real(network, pixels, *rest, **named)
+
+    monkeypatch.setattr(image_fitting, "outputs_of", counted)
+    spec = write(tmp_path, search={"trials": 3, "parameters": ["learning_rate"]})
+    _, events = run(spec)
+    trials = {one.number: one for one in events if isinstance(one, Trial)}
+    assert set(trials) == {0, 1, 2}
+    search = artifact.read_manifest(spec.output).training["search"]
+    assert search["score"] == min(one.score for one in trials.values() if one.score is not None)
+    # The training rows once for all trials, and with the validation rows for the final layer.
+    assert sorted(asked) in (
+        [(18, False), (18, True)],
+        [(18, False), (18, True), (27, False), (27, True)],
+    )
+    with pytest.raises(BadTrainingData, match="needs a method that trains in steps"):
+        run(write(tmp_path, hyperparameters=QUICK | {"method": "head"}, search={"trials": 2}))

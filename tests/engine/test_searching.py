@@ -9,6 +9,7 @@ from engine.events import CheckpointSaved, Reporter, Result, Trial, parse_line
 from engine.job import train
 from engine.spec import parse_spec
 from engine.stopping import StopSignal
+from engine.tasks import text_learning
 
 DIALS = {"epochs": 3, "precision": "fp32", "early_stopping_patience": 0}
 
@@ -130,7 +131,14 @@ def test_no_trial_starts_that_would_not_fit_into_the_time(tabular_spec):
     assert search["seconds"] <= 10
 
 
-def test_a_text_search_finds_a_model_too(write_spec):
+def test_a_text_search_finds_a_model_too_and_embeds_no_row_twice(write_spec, monkeypatch):
+    embedded, real = [], text_learning.Features
+
+    def counted(rows, values):
+        embedded.append(len(rows))
+        return real(rows, values)
+
+    monkeypatch.setattr(text_learning, "Features", counted)
     path = write_spec(
         hyperparameters=DIALS | {"method": "full", "batch_tokens": 128},
         task="text-classification",
@@ -143,6 +151,7 @@ def test_a_text_search_finds_a_model_too(write_spec):
     best = max(one.score for one in ended(events).values())
     assert search["score"] == best
     assert isinstance(events[-1], Result)
+    assert len(embedded) == 1
 
 
 def test_what_cannot_be_searched_is_refused(tabular_spec):
