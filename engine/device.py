@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from engine.errors import BadTrainingData
 from engine.spec import JobSpec
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # Of glibc's malloc.h.
@@ -33,7 +34,10 @@ class Device:
 
 
 def prepare_device(spec: JobSpec) -> Device:
-    """Choose the device and set threads and matrix kernels for this process."""
+    """Choose the device and set threads and matrix kernels for this process.
+
+    Raises BadTrainingData for settings that the device is not for.
+    """
     if spec.nice:
         os.nice(10)
     if spec.threads:
@@ -43,6 +47,8 @@ def prepare_device(spec: JobSpec) -> Device:
     torch.set_float32_matmul_precision("medium")
     _keep_freed_memory()
     name = "cuda" if torch.cuda.is_available() else "cpu"
+    if problem := spec.device_problem(name):
+        raise BadTrainingData("bad_spec", problem)
     wanted = spec.hyperparameters.precision
     if wanted == "auto":
         wanted = "bf16" if _native_bf16(name) else "fp32"

@@ -117,6 +117,8 @@ def _checked(version: DatasetVersion, wanted: LaunchRequest) -> Plan:
     spec = validated(recipe)
     if problem := spec.search_problem():
         raise CannotLaunch(f"search: {problem}", param="search")
+    if problem := spec.device_problem(compute_class.device):
+        raise CannotLaunch(problem, param="hyperparameters.precision")
     # Written out, so that a later change of a default never rewrites what this job ran with.
     recipe["hyperparameters"] = spec.hyperparameters.model_dump()
     return Plan(recipe=recipe, compute_class=compute_class, spec=spec, entry=entry)

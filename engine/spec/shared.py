@@ -235,6 +235,16 @@ class JobSpec(Frozen):
                 return f"{name!r} cannot be searched. These can: {', '.join(space)}."
         return ""
 
+    def device_problem(self, device: str) -> str:
+        """Why a machine with this device, cpu or cuda, is not for these settings, in a sentence
+        that names the field; empty when it is."""
+        if device == "cpu" and self.hyperparameters.precision == "fp16":
+            return (
+                "hyperparameters.precision: fp16 needs a GPU; a processor computes it slower than"
+                " fp32. Choose auto, bf16 or fp32."
+            )
+        return ""
+
     @classmethod
     def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:
         """This family's columns out of what the import suggests for the data."""

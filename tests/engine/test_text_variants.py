@@ -12,7 +12,7 @@ from engine import artifact, serving
 from engine.errors import BadTrainingData, OutOfMemory
 from engine.events import CheckpointSaved, Message, parse_line
 from engine.prediction import evaluate, export_again
-from engine.spec import TextHyperparameters
+from engine.spec import JobSpec, TextHyperparameters
 from tests.engine.conftest import TOPICS, labelled_rows
 from tests.engine.test_training_job import folder_of, only, run_here, weights
 
@@ -52,6 +52,8 @@ VARIANTS = {
     "head": (None, {"method": "head", "dropout": 0.1, "class_weights": "balanced"}),
     "dropout": (None, {"dropout": 0.2, "accumulation": 2, "schedule": "cosine"}),
     "sgd": (None, {"optimizer": "sgd", "gradient_checkpointing": True}),
+    "adversarial": (None, {"adversarial": 0.05, "dropout": 0.1}),
+    "fp16": (None, {"precision": "fp16"}),
     "adafactor": (None, {"optimizer": "adafactor", "schedule": "constant", "gradient_clip": 0}),
 }
 
@@ -71,7 +73,9 @@ def variant(write_spec, name, **changes):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_each_variant_is_served_as_tested_and_resumes_bit_for_bit(write_spec, name):
+def test_each_variant_is_served_as_tested_and_resumes_bit_for_bit(write_spec, name, monkeypatch):
+    if name == "fp16":  # Meant for GPUs, but what it keeps is the same here.
+        monkeypatch.setattr(JobSpec, "device_problem", lambda *_: "")
     straight = variant(write_spec, name, file="straight", checkpoint_seconds=600)
     run_here(straight)
     folder = folder_of(straight)
@@ -218,6 +222,13 @@ def test_what_fits_in_no_pieces_is_refused_with_advice():
     assert halvings_needed(100, 10, 64, 300) == 2
     with pytest.raises(OutOfMemory, match="Shorten the longest"):
         halvings_needed(1000, 10, 64, 1005)
+
+
+def test_half_precision_is_refused_on_a_processor_with_the_field_named(write_spec, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    spec = write_spec(hyperparameters=BRIEF | {"precision": "fp16"})
+    with pytest.raises(BadTrainingData, match="hyperparameters.precision: fp16 needs a GPU"):
+        run_here(spec)
 
 
 def test_numbers_that_are_words_are_refused(write_spec):

@@ -100,6 +100,7 @@ def test_an_estimate_has_three_numbers_and_launches_nothing(api, token, body):
         ({"base_model": "gpt-9"}, "base_model", "There is no base model 'gpt-9'"),
         ({"compute": "moon"}, "compute", "Offered: cpu"),
         ({"hyperparameters": {"epochs": -1}}, "hyperparameters.epochs", "greater than or equal"),
+        ({"hyperparameters": {"precision": "fp16"}}, "hyperparameters.precision", "needs a GPU"),
         ({"hyperparameters": {"epoch": 1}}, "hyperparameters.epoch", "not permitted"),
         ({"hyperparameters": [1]}, "hyperparameters", "Expected a dictionary"),
         ({"hyperparameters": {"seed": {"a": 1}}}, "hyperparameters.seed", ""),
