@@ -31,6 +31,13 @@ from engine.tasks.outcome import about_training
 MODEL_FILE, ADAPTER = "model.safetensors", "adapter"
 PARITY_SEQUENCES, PARITY_TOKENS = 8, 128
 LARGEST_DIFFERENCE = 1e-2  # Of logits, whose size is about ten.
+SCRATCH = (
+    "It began from random weights and has read nothing but these rows: it has learnt their words"
+    " and form, not to know what it says."
+)
+SCRATCH_NEXT = (
+    "Read the samples. For answers to rely on, start from a pretrained base model on a GPU machine."
+)
 SHORTEST_REPEAT = 30  # Characters; shorter answers are often equal without being remembered.
 
 
@@ -56,7 +63,7 @@ class TextGeneration:
             dials,
             rows=len(prepared.split.test),
             speed=speed,
-            models=1 if is_scratch else 2,
+            models=2,
             device=device,
         )
         return {
@@ -74,7 +81,7 @@ class TextGeneration:
         return fit(prepared, clock, report, stop)
 
     def export(self, prepared: Prepared, trained: Trained, folder: Path) -> Manifest:
-        wanted = _logits(trained.network, prepared)
+        wanted = logits_of(trained.network, prepared)
         _write(prepared, trained, folder)
         spec = prepared.spec
         prompts = [spec.messages_column] if spec.messages_column else spec.prompt_columns
@@ -98,14 +105,14 @@ class TextGeneration:
                 seconds=trained.seconds,
             ),
         )
-        parity = _parity(wanted, _logits(_served(folder, manifest).network, prepared))
+        parity = parity_of(wanted, logits_of(opened(folder, manifest).network, prepared))
         return manifest.model_copy(update={"parity": {MODEL_FILE: parity, "served": MODEL_FILE}})
 
     def evaluate(
         self, prepared: Prepared, trained: Trained, folder: Path, manifest: Manifest
     ) -> Evaluated:
-        chosen = _asked(prepared)
-        served = _served(folder, manifest)
+        chosen = asked(prepared)
+        served = opened(folder, manifest)
         given = _answers(prepared, served, chosen)
         source_rows = [prepared.chats.rows[row] for row in chosen]
         used = [*manifest.inputs.columns, prepared.spec.completion_column or ""]
@@ -116,18 +123,19 @@ class TextGeneration:
             columns=other_columns(prepared.spec.data, source_rows, used),
         )
         del served
-        about = _about_data(prepared, given)
-        return Evaluated(given, rows, _contenders(prepared, chosen), about)
+        about, contenders = _about_data(prepared, given), _contenders(prepared, chosen)
+        checks = None if prepared.base_folder else _from_scratch
+        return Evaluated(given, rows, contenders, about, checks)
 
 
 TASK: Task[Prepared, Trained] = TextGeneration()
 
 
-def _served(folder: Path, manifest: Manifest) -> GenerationModel:
+def opened(folder: Path, manifest: Manifest) -> GenerationModel:
     return GenerationModel(folder, threads=torch.get_num_threads(), manifest=manifest)
 
 
-def _logits(network: Any, prepared: Prepared) -> list[Any]:
+def logits_of(network: Any, prepared: Prepared) -> list[Any]:
     """At full precision, after every token of a few held-out sequences; (tokens, vocabulary)."""
     divided = prepared.split
     chosen = prepared.sequences(np.concatenate([divided.validation, divided.train]))
@@ -163,11 +171,13 @@ def _write(prepared: Prepared, trained: Trained, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _parity(wanted: list[Any], given: list[Any]) -> dict[str, Any]:
+def parity_of(
+    wanted: list[Any], given: list[Any], largest: float = LARGEST_DIFFERENCE
+) -> dict[str, Any]:
     """The file against the trained network. Raises BrokenExport when they differ."""
     pairs = list(zip(wanted, given, strict=True))
     difference = max(float(np.abs(one - other).max()) for one, other in pairs)
-    if not difference <= LARGEST_DIFFERENCE:  # Also when it is not a number.
+    if not difference <= largest:  # Also when it is not a number.
         raise BrokenExport(
             "The exported model does not compute what the trained model computes"
             f" (largest difference {difference:.3g}). Nothing was charged; please tell support."
@@ -178,11 +188,11 @@ def _parity(wanted: list[Any], given: list[Any]) -> dict[str, Any]:
         "largest_logit_difference": difference,
         "label_agreement": float(np.mean(same)),
         "accepted": True,
-        "reason": f"kept: largest difference at most {LARGEST_DIFFERENCE}",
+        "reason": f"kept: largest difference at most {largest}",
     }
 
 
-def _asked(prepared: Prepared) -> list[int]:
+def asked(prepared: Prepared) -> list[int]:
     """The test rows to answer, drawn evenly."""
     most = prepared.spec.hyperparameters.generated_rows
     teachable = [row for row in prepared.split.test.tolist() if row in prepared.taught]
@@ -208,13 +218,19 @@ def _answers(prepared: Prepared, model: Answerer, chosen: list[int]) -> Generati
 
 
 def _contenders(prepared: Prepared, chosen: list[int]) -> list[Contender]:
-    """The base model as it was, on the same rows; there is none from scratch."""
-    if prepared.base_folder is None:
-        return []
-    network = prepared.new_network()
+    """The base model as it was, on the same rows; from scratch, the same random weights."""
+    network = prepared.new_network().eval()
     base = Answerer(network, prepared.tokenizer, loading.longest_context(network.config))
-    name = f"{prepared.spec.base_model} untuned"
-    return [Contender("base", name, _answers(prepared, base, chosen), "with the same template")]
+    if prepared.base_folder is None:
+        name, note = "the same network before training", "random weights"
+    else:
+        name, note = f"{prepared.spec.base_model} untuned", "with the same template"
+    return [Contender("base", name, _answers(prepared, base, chosen), note)]
+
+
+def _from_scratch(report: dict[str, Any]) -> dict[str, Any]:
+    """Beating random weights is no praise: say what such a model is and is not."""
+    return {"headline": f"{report['headline']} {SCRATCH}", "next_step": SCRATCH_NEXT}
 
 
 def _about_data(prepared: Prepared, given: Generations) -> dict[str, Any]:
@@ -224,8 +240,6 @@ def _about_data(prepared: Prepared, given: Generations) -> dict[str, Any]:
             f"Of {len(divided.test):,} test rows {len(given.outputs):,}, drawn evenly, were"
             " answered and measured."
         )
-    if prepared.base_folder is None:
-        warnings.append("The model began from scratch: there is no untuned model to compare with.")
     return {
         "train_rows": len(divided.train),
         "validation_rows": len(divided.validation),

@@ -12,7 +12,7 @@ import torch
 
 from engine import artifact, serving
 from engine.errors import BadTrainingData, BrokenExport, StopRequested
-from engine.events import CheckpointSaved, Data, Reporter, parse_line
+from engine.events import CheckpointSaved, Data, Reporter, Trial, parse_line
 from engine.generation import loading
 from engine.generation.batches import answer_losses, binned, lines_of, one_a_line
 from engine.generation.chats import BadChat, parse_chat, up_to_last_answer
@@ -20,7 +20,7 @@ from engine.generation.decoding import SaidSoFar
 from engine.generation.options import Sampling
 from engine.generation.rendering import cut, teach
 from engine.job import train
-from engine.spec import parse_spec
+from engine.spec import ExportSpec, parse_spec
 from engine.stopping import StopSignal
 from engine.tasks import text_generation
 from tests.engine.conftest import engine_process
@@ -285,6 +285,60 @@ def test_penalties_take_off_what_openais_definition_says():
 
 
 @same_worker
+@pytest.mark.parametrize("form", ["safetensors", "safetensors-bf16"])
+def test_a_finished_model_becomes_a_folder_that_transformers_opens(taught, tmp_path, form):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    spec, _ = taught
+    wanted = ExportSpec(format=form, source=spec.output)
+    made = spec.model_copy(
+        update={"output": tmp_path / "made", "work": tmp_path / "w", "export": wanted}
+    )
+    run(made)
+    manifest = artifact.verify(made.output)
+    assert not (made.output / "adapter").exists()
+    card = json.loads((made.output / "report.json").read_text())["card"]
+    assert len(card["prompts"]) == 8
+    assert card["loss"] < 0.02
+    network = AutoModelForCausalLM.from_pretrained(made.output, dtype="auto")
+    tokenizer = AutoTokenizer.from_pretrained(made.output)
+    assert "im_start" in tokenizer.apply_chat_template(chat("snow?"), tokenize=False)
+    if form == "safetensors":
+        assert card["largest_difference"] < 1e-4
+        assert all(one["same"] for one in card["prompts"])
+    else:
+        assert network.dtype == torch.bfloat16
+        assert card["times_smaller"] > 1.9
+    assert serving.load(made.output).complete(chat("snow?"), Sampling(max_tokens=4)).tokens <= 4
+    assert manifest.training["method"] == form
+
+
+@same_worker
+def test_a_language_model_export_that_computes_something_else_is_refused(
+    taught, tmp_path, monkeypatch
+):
+    spec, _ = taught
+    from transformers import LlamaForCausalLM
+
+    def careless(network, folder, save=LlamaForCausalLM.save_pretrained, **named):
+        with torch.no_grad():
+            network.model.norm.weight += 0.1
+        save(network, folder, **named)
+
+    monkeypatch.setattr(LlamaForCausalLM, "save_pretrained", careless)
+    made = spec.model_copy(
+        update={
+            "output": tmp_path / "made",
+            "work": tmp_path / "w",
+            "export": ExportSpec(format="safetensors", source=spec.output),
+        }
+    )
+    with pytest.raises(BrokenExport, match="does not compute"):
+        run(made)
+    assert not made.output.exists()
+
+
+@same_worker
 def test_the_served_model_streams_what_it_answers_and_heeds_every_option(taught):
     spec, _ = taught
     model = serving.load(spec.output)
@@ -323,8 +377,11 @@ def test_a_model_from_scratch_brings_its_own_tokenizer_and_says_it_has_no_base(
     spec = write(tmp_path, base_model=entry.id)
     run(spec)
     report = json.loads((spec.output / "report.json").read_text())
-    assert report["baselines"] == []
-    assert any("no untuned model" in warning for warning in report["data"]["warnings"])
+    (before,) = report["baselines"]
+    assert before["name"] == "the same network before training"
+    assert "began from random weights" in report["headline"]
+    assert "pretrained base model" in report["next_step"]
+    assert {"output", "base_output"} <= set(report["samples"][0])
     model = serving.load(spec.output)
     assert "<|assistant|>" in model.manifest.inputs.chat_template
     assert model.complete("What colour is snow?", Sampling(max_tokens=5)).tokens <= 5
@@ -403,3 +460,14 @@ def test_a_loss_over_several_batches_weighs_every_answer_token_the_same(tmp_path
     parts = [rows[:2], rows[2:]]
     weighed = sum(learner.loss(part).item() * learner.weight(part) for part in parts)
     assert weighed / learner.weight(rows) == pytest.approx(whole, rel=1e-5)
+
+
+def test_a_search_on_chats_trains_its_winner(tmp_path):
+    wanted = {"trials": 3, "parameters": ["learning_rate", "schedule"]}
+    spec = write(tmp_path, dials={"method": "full"}, search=wanted)
+    events = run(spec)
+    scores = {one.number: one.score for one in events if isinstance(one, Trial)}
+    assert set(scores) == {0, 1, 2}
+    training = artifact.read_manifest(spec.output).training
+    assert training["search"]["score"] == min(one for one in scores.values() if one is not None)
+    assert training["validation"]["validation_loss"] == pytest.approx(training["search"]["score"])
