@@ -3,7 +3,7 @@
 from engine import catalog
 from engine.estimate.facts import ComputeDevice, DataFacts, Workload
 from engine.spec import TabularSpec
-from engine.tabular.costs import START_SECONDS, seconds_to_fit
+from engine.tabular.costs import START_SECONDS, seconds_to_fit, seconds_to_test
 
 PROCESS_BYTES = 900 * 2**20
 BYTES_PER_CELL = 60  # The column as Python objects, the encoded matrix, and the trees' bins.
@@ -17,7 +17,8 @@ def workload(spec: TabularSpec, facts: DataFacts, device: ComputeDevice) -> Work
     width = TYPICAL_WIDTH * columns
     is_label = spec.task == "tabular-classification"
     labels = int(facts.total([spec.target_column], "unique")) or 2 if is_label else 1
-    seconds = START_SECONDS + seconds_to_fit(
+    seconds = START_SECONDS + seconds_to_test(facts.rows)
+    seconds += seconds_to_fit(
         spec.hyperparameters, int(0.9 * facts.rows), width, labels, entry.speed
     )
     return Workload(

@@ -20,7 +20,7 @@ from engine.progress import JobClock
 from engine.serving.tabular import TabularModel
 from engine.spec import TabularSpec
 from engine.stopping import StopSignal
-from engine.tabular.costs import seconds_to_fit
+from engine.tabular.costs import seconds_to_fit, seconds_to_test
 from engine.tabular.graph import INPUT, OUTPUT, GraphParts
 from engine.tabular.members import BoostedTrees, Floats, Linear, Rows, fit_linear, tree_threads
 from engine.tabular.network import TabularNetwork
@@ -53,7 +53,7 @@ class Tabular:
             "preparing": 1 + rows * width * 1e-6,
             "training": fitting,
             "exporting": 2.0,
-            "evaluating": 1 + 0.2 * fitting,
+            "evaluating": seconds_to_test(rows),
             "saving": 0.5,
         }
 
