@@ -1,4 +1,8 @@
-"""What pictures take, in seconds on two cores of a 2024 server processor. Free of torch."""
+"""What pictures take, in seconds on two cores of a 2024 server processor. Free of torch.
+
+From whole jobs on an otherwise idle machine: 240 phone photos of clothes at defaults take 49 s,
+36 of them the network's epochs.
+"""
 
 from engine.spec import ImageHyperparameters
 

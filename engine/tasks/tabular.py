@@ -53,7 +53,7 @@ class Tabular:
             "preparing": 1 + rows * width * 1e-6,
             "training": fitting,
             "exporting": 2.0,
-            "evaluating": seconds_to_test(rows),
+            "evaluating": seconds_to_test(rows, width),
             "saving": 0.5,
         }
 
