@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import pyarrow.parquet as pq
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -157,7 +158,11 @@ def _own_value(spec: JobSpec, name: str) -> Any:
         value = getattr(dials, name)
         return _four_digits(value) if isinstance(value, float) else value
     entry = catalog.find(spec.base_model)
-    factor = dials.rate_factor(from_scratch=entry.source.kind == "scratch")
+    rows = pq.read_metadata(spec.data).num_rows
+    held_out = spec.split.validation_fraction + spec.split.test_fraction
+    factor = dials.rate_factor(
+        from_scratch=entry.source.kind == "scratch", train_rows=int(rows * (1 - held_out))
+    )
     return _four_digits(optimizing.automatic_rate(dials, entry.learning_rate * factor))
 
 

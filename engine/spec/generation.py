@@ -91,7 +91,7 @@ class GenerationHyperparameters(LoopHyperparameters):
         description="Longer examples are cut. Shortened to what the base model can read.",
     )
 
-    def rate_factor(self, *, from_scratch: bool) -> float:
+    def rate_factor(self, *, from_scratch: bool, train_rows: int) -> float:
         return LORA_RATE_FACTOR if self.chosen_method(from_scratch=from_scratch) == "lora" else 1.0
 
     def chosen_method(self, *, from_scratch: bool) -> Literal["full", "lora"]:

@@ -173,7 +173,7 @@ class LoopHyperparameters(Frozen):
         default=0, ge=0, le=2**32 - 1, title="Seed", description="Same seed, same model."
     )
 
-    def rate_factor(self, *, from_scratch: bool) -> float:
+    def rate_factor(self, *, from_scratch: bool, train_rows: int) -> float:
         """What the model's recommended learning rate is multiplied by for the chosen method."""
         return 1.0
 

@@ -63,7 +63,10 @@ class GenerationLearner:
     def parameter_groups(self) -> list[dict[str, Any]]:
         dials = self._prepared.spec.hyperparameters
         recommended = catalog.find(self._prepared.spec.base_model).learning_rate
-        factor = dials.rate_factor(from_scratch=self._prepared.base_folder is None)
+        factor = dials.rate_factor(
+            from_scratch=self._prepared.base_folder is None,
+            train_rows=len(self._prepared.split.train),
+        )
         rate = optimizing.automatic_rate(dials, recommended * factor)
         decayed: list[torch.nn.Parameter] = []
         plain: list[torch.nn.Parameter] = []

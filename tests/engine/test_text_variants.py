@@ -173,10 +173,19 @@ def test_folds_report_mean_and_spread(write_spec, method):
     assert crossed["metrics"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
 
 
-def test_by_default_the_lower_half_stays_as_the_base_model_has_it(write_spec, models_folder):
-    spec = write_spec(rows=200, hyperparameters=BRIEF)
+@pytest.mark.parametrize(
+    ("rows", "method", "factor"), [(31, "probe", 1), (2499, "full", 1), (2500, "upper", 1.75)]
+)
+def test_what_automatic_means_follows_from_the_rows(rows, method, factor):
+    dials = TextHyperparameters()
+    assert dials.chosen_method(rows, 2) == method
+    assert dials.rate_factor(from_scratch=False, train_rows=rows) == factor
+    assert dials.rate_factor(from_scratch=True, train_rows=rows) == 1
+
+
+def test_the_lower_half_stays_as_the_base_model_has_it(write_spec, models_folder):
+    spec = write_spec(rows=200, hyperparameters=BRIEF | {"method": "upper"})
     run_here(spec)
-    assert artifact.verify(folder_of(spec)).training["method"] == "upper"
     learnt = weights(spec)
     base = load_file(models_folder / "all-MiniLM-L6-v2" / "model.safetensors")
     kept = {name for name, one in base.items() if learnt[f"encoder.{name}"] == one.tobytes()}
