@@ -50,9 +50,15 @@ def deploy(model: TrainedModel, name: str, viewer: User | ApiToken) -> Deploymen
 
 
 def move(deployment: Deployment, model: TrainedModel, viewer: User | ApiToken) -> None:
-    """Let the name answer with another model of the team. Raises AlreadyRetired, or KeptByRule,
-    whose verdict is recorded all the same."""
+    """Let the name answer with another model of the team, of the same task. Raises CannotServe,
+    AlreadyRetired, or KeptByRule, whose verdict is recorded all the same."""
     _check(model, deployment.team)
+    if model.task != deployment.model.task:
+        raise CannotServe(
+            f"{deployment.name} is asked for {_words(deployment.model)}, and this model does"
+            f" {_words(model)}: whoever calls it would get errors. Deploy it under another name.",
+            param="model",
+        )
     verdict = promotion.judge(deployment, model)
     if verdict is not None and not verdict.passed:
         raise KeptByRule(f"{deployment.name} keeps its model. {verdict.why}", param="model")
@@ -101,6 +107,10 @@ def _check(model: TrainedModel, team: Team) -> None:
         raise CannotServe(param="model")
     if team.frozen_at is not None:
         raise TeamFrozen
+
+
+def _words(model: TrainedModel) -> str:
+    return model.task.replace("-", " ")
 
 
 def _record(deployment: Deployment, viewer: User | ApiToken, action: str) -> None:

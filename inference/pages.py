@@ -87,12 +87,12 @@ def deploy(request: SignedInRequest, model_id: UUID) -> HttpResponse:
             made = deeds.deploy(model, form.cleaned_data["name"], request.user)
             messages.success(request, f"{made.name} is live.")
             return _go_to(request, made)
-    serving = Deployment.objects.serving().filter(team=model.team).exclude(model=model)
+    serving = Deployment.objects.serving().filter(team=model.team, model__task=model.task)
     context = {
         "model": model,
         "team": model.team,
         "form": form,
-        "serving": serving,
+        "serving": serving.exclude(model=model),
         "may_deploy": can(request.user, model.team, "write"),
     }
     template = "inference/_deploy.html" if request.htmx else "inference/deploy.html"

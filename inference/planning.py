@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from accounts.access import require
 from accounts.models import User
 from inference import deploy
-from inference.errors import KeptByRule, NameTaken, PlanSettled
+from inference.errors import CannotServe, KeptByRule, NameTaken, PlanSettled
 from inference.models import Deployment, DeploymentPlan
 from projects.models import DatasetVersion, ImportStatus
 from training.launch import LaunchRequest, launch
@@ -111,7 +111,7 @@ def _deployed(plan: DeploymentPlan, job: TrainingJob) -> tuple[Deployment, str]:
         serving = Deployment.objects.serving().get(team=plan.team, name=plan.name)
     try:
         deploy.move(serving, job.model, plan.requested_by)
-    except KeptByRule as kept:
+    except (KeptByRule, CannotServe) as kept:
         return serving, f"Not deployed: {kept.sentence}"
     return serving, done
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.access import can, require
 from accounts.signed_in import SignedInRequest
 from engine.images.decoding import NotAPicture
+from engine.spec import SPECS
 from projects.pictures import shrunk
 from training import analyses
 from training.model_pages import find_model
@@ -34,14 +35,26 @@ class GroupsForm(forms.Form):
 
     def __init__(self, model: TrainedModel, data: object = None) -> None:
         super().__init__(data)  # type: ignore[arg-type]
+        read = _columns_read(model)
         columns = [
             (column["name"], column["name"])
             for column in model.dataset_version.columns
-            if column["type"] != "image"
+            if column["type"] != "image" and column["name"] not in read
         ]
         labels = [(label, label) for label in model.labels]
         self.fields["column"].choices = columns  # type: ignore[attr-defined]
         self.fields["label"].choices = [("", "the usual"), *labels]  # type: ignore[attr-defined]
+
+
+def _columns_read(model: TrainedModel) -> set[str]:
+    """Texts and chats that the model reads: each row is a group of its own there."""
+    read: set[str] = set()
+    recipe = model.job.recipe if hasattr(model, "job") else {}  # Its job may have been deleted.
+    for role in SPECS[model.task].roles:
+        chosen = recipe.get(role.field) or []
+        if role.field not in ("target_column", "feature_columns", "fairness_columns"):
+            read.update([chosen] if isinstance(chosen, str) else chosen)
+    return read
 
 
 class TextForm(forms.Form):

@@ -10,6 +10,7 @@ from inference.errors import AlreadyRetired, CannotServe, NameTaken
 from inference.models import Deployment, DeploymentPlan, Feedback
 from tests.conftest import issue
 from training.errors import TeamFrozen
+from training.models import TrainedModel
 
 
 def url(name, *args):
@@ -233,6 +234,18 @@ def test_the_api_deploys_moves_and_retires(model, make_model, token, api):
     assert client.delete(one).json()["status"] == "retired"
     assert client.delete(one).status_code == 409
     assert client.patch(one, {"model": str(newer.pk)}).status_code == 409
+
+
+def test_a_name_never_moves_to_a_model_of_another_task(
+    deployment, make_model, token, api, alice, client_of
+):
+    other = make_model("Sums")
+    TrainedModel.objects.filter(pk=other.pk).update(task="tabular-regression")
+    answer = api(token).patch(f"/api/v1/deployments/{deployment.pk}", {"model": str(other.pk)})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
+    assert "intents is asked for text classification" in answer.json()["error"]["message"]
+    page = client_of(alice).get(f"/models/{other.pk}/deploy/").content
+    assert b"Move here" not in page
 
 
 def test_the_api_names_what_is_wrong(model, deployment, token, api):

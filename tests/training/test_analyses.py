@@ -10,7 +10,7 @@ from tests.pictures import coloured, encoded
 from tests.training.made import make_model
 from training import analyses
 from training.errors import TooManyQuestions
-from training.models import Analysis, Evaluation
+from training.models import Analysis, Evaluation, Status, TrainingJob
 
 LABELS = ["card", "transfer"]
 
@@ -21,9 +21,14 @@ def model(job, tmp_path):
 
 
 def test_groups_chosen_afterwards_are_compared_by_a_worker(
-    model, alice, client_of, django_capture_on_commit_callbacks
+    model, job, alice, client_of, django_capture_on_commit_callbacks
 ):
+    done = {"status": Status.SUCCEEDED, "started_at": now(), "finished_at": now()}
+    TrainingJob.objects.filter(pk=job.pk).update(model=model, **done)
     browser, path = client_of(alice), f"/models/{model.pk}/groups/"
+    offered = browser.get(path).content.decode()
+    assert '<option value="label"' in offered
+    assert '<option value="text"' not in offered  # Each of its rows is a group of its own.
     answer = browser.post(
         path, {"column": "label", "label": "transfer"}, headers={"hx-request": "true"}
     )
