@@ -1,7 +1,8 @@
 """Signing up, settings and the audit log."""
 
+from uuid import uuid4
+
 import pytest
-from django.core.cache import cache
 from django.urls import reverse
 
 from accounts import audit
@@ -10,8 +11,10 @@ from accounts.signup import create_account
 
 
 @pytest.fixture(autouse=True)
-def _fresh_rate_limits():
-    cache.clear()
+def _own_rate_limits(settings):
+    """Failed logins are counted in the cache, which other test processes share."""
+    memory = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {"default": {"BACKEND": memory, "LOCATION": uuid4().hex}}
 
 
 def sign_up(client, **facts):
