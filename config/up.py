@@ -47,6 +47,8 @@ class Ports:
 def main() -> None:
     """Start everything, keep it running, end everything."""
     env.load_dotenv(PROJECT / ".env")
+    # A shell that starts us in the background lets us ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
