@@ -66,13 +66,17 @@ class TeamAdmin(admin.ModelAdmin[Team]):
 
     @admin.action(description="Freeze: nothing new may run", permissions=["change"])
     def freeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
-        for team in teams.filter(frozen_at=None):
+        chosen = list(teams.filter(frozen_at=None))
+        for team in chosen:
             freezing.freeze(team, _operator(request))
+        self.message_user(request, f"{len(chosen)} frozen.")
 
     @admin.action(description="Lift the freeze", permissions=["change"])
     def unfreeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
-        for team in teams.filter(frozen_at__isnull=False):
+        chosen = list(teams.filter(frozen_at__isnull=False))
+        for team in chosen:
             freezing.unfreeze(team, _operator(request))
+        self.message_user(request, f"{len(chosen)} free to run again.")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # The ledger refers to teams; freeze instead.
