@@ -66,6 +66,8 @@ def _run(options: argparse.Namespace, stop: StopSignal) -> int:
         return STOPPED
     except BaseException as error:
         stop.ignore()
+        if stop.requested and not isinstance(error, EngineError):
+            return STOPPED  # Libraries wrap what interrupts their imports into errors of their own.
         return _failed(error, report)
     return DONE
 
@@ -109,6 +111,8 @@ def _launch(options: argparse.Namespace, stop: StopSignal) -> int:
         return STOPPED
     except BaseException as error:
         stop.ignore()
+        if stop.requested and not isinstance(error, EngineError):
+            return STOPPED  # Libraries wrap what interrupts their imports into errors of their own.
         return _failed(error, report)
 
 

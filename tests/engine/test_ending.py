@@ -134,3 +134,15 @@ def test_the_launcher_finds_the_cause(cause, other, is_swapped, tmp_path):
     ]
     found = launching._cause(sorted(failures, key=lambda one: one.local_rank))
     assert (found.exitcode, found.timestamp - 1_000_000) == (cause[0], cause[2])
+
+
+def test_a_stop_that_a_library_wraps_into_its_own_error_is_a_stop(tmp_path, monkeypatch, listening):
+    def interrupted(*_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException as stopped:
+            raise ImportError("a module could not be imported") from stopped
+
+    monkeypatch.setattr(command, "_train", interrupted)
+    monkeypatch.setattr(command, "_claim_stdout", lambda: sys.stderr)
+    assert command.main(["train", str(tmp_path / "spec.json")]) == STOPPED
