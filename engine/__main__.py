@@ -66,8 +66,8 @@ def _run(options: argparse.Namespace, stop: StopSignal) -> int:
         return STOPPED
     except BaseException as error:
         stop.ignore()
-        if stop.requested and not isinstance(error, EngineError):
-            return STOPPED  # Libraries wrap what interrupts their imports into errors of their own.
+        if _is_stop(error):
+            return STOPPED
         return _failed(error, report)
     return DONE
 
@@ -243,6 +243,14 @@ def _exit_code(error: EngineError) -> int:
     if error.code == "out_of_memory":
         return OUT_OF_MEMORY
     return CUSTOMER_FAULT if error.fault == "customer" else CRASHED
+
+
+def _is_stop(error: BaseException | None) -> bool:
+    """Libraries wrap what interrupts their imports into errors of their own. Any other failure,
+    even beside a stop, is told as what it is: its lost work must not be paid for."""
+    while error is not None and not isinstance(error, StopRequested):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _is_storage(error: BaseException | None) -> bool:

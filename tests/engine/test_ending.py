@@ -136,6 +136,16 @@ def test_the_launcher_finds_the_cause(cause, other, is_swapped, tmp_path):
     assert (found.exitcode, found.timestamp - 1_000_000) == (cause[0], cause[2])
 
 
+def test_a_failure_beside_a_stop_is_told_as_what_it_is(tmp_path, monkeypatch, listening):
+    def failing(*_: object) -> None:
+        listening.requested = True
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "_train", failing)
+    monkeypatch.setattr(command, "_claim_stdout", lambda: sys.stderr)
+    assert command.main(["train", str(tmp_path / "spec.json")]) == CRASHED
+
+
 def test_a_stop_that_a_library_wraps_into_its_own_error_is_a_stop(tmp_path, monkeypatch, listening):
     def interrupted(*_: object) -> None:
         try:
