@@ -22,6 +22,20 @@ def automatic_rate(hyperparameters: LoopHyperparameters, recommended: float) -> 
     return hyperparameters.learning_rate or recommended * factor
 
 
+def parameter_groups(
+    network: torch.nn.Module, hyperparameters: LoopHyperparameters, recommended: float
+) -> list[dict[str, Any]]:
+    """All weights at one rate; matrices decay, biases and scales do not."""
+    rate = automatic_rate(hyperparameters, recommended)
+    parameters = list(network.parameters())
+    matrices = [one for one in parameters if one.ndim > 1]
+    others = [one for one in parameters if one.ndim <= 1]
+    return [
+        {"params": matrices, "lr": rate, "weight_decay": hyperparameters.weight_decay},
+        {"params": others, "lr": rate, "weight_decay": 0.0},
+    ]
+
+
 def make_optimizer(
     hyperparameters: LoopHyperparameters, groups: list[dict[str, Any]]
 ) -> torch.optim.Optimizer:

@@ -71,16 +71,9 @@ class PictureLearner:
         return [[batch + epoch * count for batch in step] for step in steps]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        hyperparameters = self._prepared.spec.hyperparameters
+        dials = self._prepared.spec.hyperparameters
         recommended = catalog.find(self._prepared.spec.base_model).learning_rate
-        rate = optimizing.automatic_rate(hyperparameters, recommended)
-        parameters = list(self.network.parameters())
-        matrices = [one for one in parameters if one.ndim > 1]
-        others = [one for one in parameters if one.ndim <= 1]
-        return [
-            {"params": matrices, "lr": rate, "weight_decay": hyperparameters.weight_decay},
-            {"params": others, "lr": rate, "weight_decay": 0.0},
-        ]
+        return optimizing.parameter_groups(self.network, dials, recommended)
 
     def loss(self, rows: Batch) -> Tensor:
         hyperparameters = self._prepared.spec.hyperparameters

@@ -1,6 +1,5 @@
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,26 +9,11 @@ from billing.money import amount_micro
 from billing.summary import summary_of
 from engine.artifact import verify
 from projects import storage
-from tests.training.trainers import Trainer, is_running, wait_until
+from tests.training.trainers import is_running, wait_until
 from training import control, watchdog
 from training.models import Evaluation, Status, TrainingJob
 
 pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.slow]
-
-
-@pytest.fixture
-def trainer(models_folder) -> Iterator[type[Trainer]]:
-    """Starts trainers on a tiny base model; none outlives its test."""
-    started: list[Trainer] = []
-
-    class Started(Trainer):
-        def __init__(self, **changes: str) -> None:
-            super().__init__(LATHE_MODELS_DIR=str(models_folder), **changes)
-            started.append(self)
-
-    yield Started
-    for process in started:
-        process.end()
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Smaller forms of a model through the product: launched, made by a trainer, refused, billed."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from projects import storage
 from tests.training.made import make_model
-from tests.training.trainers import Trainer
 from training.exports import ExportRequest, launch_export
 from training.models import Evaluation, Status, TrainedModel, TrainingJob
 
@@ -103,20 +101,6 @@ def test_the_model_page_leads_to_the_job_that_makes_a_form(client_of, alice, mod
     job = TrainingJob.objects.get(source_model=model)
     assert answer.headers["Location"] == f"/jobs/{job.pk}/"
     assert model.name in client.get(f"/jobs/{job.pk}/").content.decode()
-
-
-@pytest.fixture
-def trainer(models_folder) -> Iterator[type[Trainer]]:
-    started: list[Trainer] = []
-
-    class Started(Trainer):
-        def __init__(self) -> None:
-            super().__init__(LATHE_MODELS_DIR=str(models_folder))
-            started.append(self)
-
-    yield Started
-    for process in started:
-        process.end()
 
 
 @pytest.mark.slow

@@ -1,12 +1,10 @@
 """Searches through the product: asked for, estimated, watched, killed and gone on with, billed."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from billing.models import Rate
 from engine.events import Trial as TrialEvent
-from tests.training.trainers import Trainer, wait_until
+from tests.training.trainers import wait_until
 from training import watchdog
 from training.launch import LaunchRequest, estimate
 from training.models import Status, TrainingJob, Trial
@@ -117,20 +115,6 @@ def test_trials_are_on_the_page_and_in_the_api_and_only_there_for_the_team(
     assert [one["state"] for one in answer] == ["finished", "pruned"]
     assert [one["pruned_at"] for one in answer] == [None, 2]
     assert api(mallory_token).get(f"{JOBS}/{job.pk}/trials").status_code == 404
-
-
-@pytest.fixture
-def trainer(models_folder) -> Iterator[type[Trainer]]:
-    started: list[Trainer] = []
-
-    class Started(Trainer):
-        def __init__(self) -> None:
-            super().__init__(LATHE_MODELS_DIR=str(models_folder))
-            started.append(self)
-
-    yield Started
-    for process in started:
-        process.end()
 
 
 @pytest.mark.slow
