@@ -227,6 +227,7 @@ class AuditEntry(models.Model):
     objects = AuditEntryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "audit entries"
         indexes = [models.Index(name="accounts_audit_by_team", fields=["team", "-at"])]
 
     def __str__(self) -> str:

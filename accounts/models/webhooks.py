@@ -86,6 +86,7 @@ class WebhookDelivery(models.Model):
     objects = WebhookDeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "webhook deliveries"
         constraints = [
             models.UniqueConstraint(
                 name="accounts_webhook_delivery_once", fields=["endpoint", "event_id"]

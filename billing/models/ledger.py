@@ -55,6 +55,7 @@ class LedgerEntry(models.Model):
     objects = LedgerEntryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "ledger entries"
         indexes = [
             models.Index(name="billing_ledger_by_team", fields=["team", "-occurred_at"]),
             models.Index(name="billing_ledger_by_about", fields=["about"]),
