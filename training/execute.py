@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -28,7 +29,7 @@ from training.failures import is_storage_full
 from training.heart import Heart, Meter, Stop
 from training.job_log import JobLog, harmless_environment, words_of
 from training.models import Attempt, Evaluation, FailureCode, TrainedModel, TrainingJob
-from training.patience import patiently
+from training.patience import DATABASE_AWAY, patiently
 from training.presence import worker_name
 from training.recording import Recorder, store_checkpoint
 
@@ -49,12 +50,15 @@ def next_job(compute_class: str) -> None:
         if attempt is None:
             return
         # A claim reads little of the job, for it holds locks; what follows needs all of it.
-        attempt.job = TrainingJob.objects.select_related(
-            "compute_class", "dataset_version", "launched_by", "team"
-        ).get(pk=attempt.job_id)
+        attempt.job = patiently(partial(_whole_job, attempt.job_id))
         # AttemptEnded: someone else decided, and nothing is left to do.
         with leaving.interruptible(), suppress(AttemptEnded, JobMovedOn):
             carry(attempt)
+
+
+def _whole_job(job_id: UUID) -> TrainingJob:
+    needed = "compute_class", "dataset_version", "launched_by", "source_model", "team"
+    return TrainingJob.objects.select_related(*needed).get(pk=job_id)
 
 
 def carry(attempt: Attempt) -> None:
@@ -74,8 +78,14 @@ def carry(attempt: Attempt) -> None:
 
 
 def _fail_by(attempt: Attempt, error: Exception) -> None:
-    """An error nobody expected here: ours, unless all it says is that a disk is full."""
+    """An error nobody expected here: ours, unless all it says is that a disk is full.
+
+    A database out of reach breaks no job, however long: it goes on once there is one again.
+    """
     logger.exception("Attempt %s of job %s broke", attempt.number, attempt.job_id)
+    if isinstance(error, DATABASE_AWAY):
+        patiently(lambda: attempts.lose(attempt, "Its worker could not reach the database."))
+        return
     is_full = is_storage_full(error)
     code = FailureCode.STORAGE_FULL if is_full else FailureCode.INTERNAL
     patiently(lambda: attempts.fail(attempt, code, FULL if is_full else INTERNAL))
@@ -88,7 +98,7 @@ class _Supervisor:
         self.attempt = attempt
         self.work = work
         self.meter = Meter()
-        self.heart = Heart(attempt, self.meter, limits.left_ms(attempt))
+        self.heart = Heart(attempt, self.meter, patiently(partial(limits.left_ms, attempt)))
         self.recorder = Recorder(attempt, self.meter, self.heart)
         self.log = JobLog(attempt, work / "engine.log")
 
@@ -96,7 +106,7 @@ class _Supervisor:
         """Raises AttemptEnded when somebody else ended the attempt meanwhile."""
         self.heart.start()
         try:
-            spec = self._write_spec()
+            spec = patiently(self._write_spec)
             with EngineProcess(
                 spec,
                 log=self.log.path,
@@ -111,7 +121,7 @@ class _Supervisor:
         except BaseException as error:
             if not isinstance(error, Exception):  # The worker itself is told to leave.
                 with suppress(AttemptEnded):
-                    attempts.hand_back(self.attempt, "Its worker is shutting down.")
+                    self._hand_back()
             raise
         finally:
             self.heart.rest()
@@ -199,10 +209,13 @@ class _Supervisor:
         self._store_last_state(engine, reason)
         engine.kill()
         if reason == Stop.LEAVING:
-            attempts.hand_back(self.attempt, "Its worker is shutting down.")
+            self._hand_back()
         if reason == Stop.TIME_LIMIT:
             patiently(lambda: attempts.run_out_of_time(self.attempt))
         raise AttemptEnded  # Out of touch, the watchdog ends it at the lease's end.
+
+    def _hand_back(self) -> None:
+        patiently(lambda: attempts.hand_back(self.attempt, "Its worker is shutting down."))
 
     def _has_finished(self, engine: EngineProcess) -> bool:
         """Whether the engine's last word was its result; waits for it to leave then."""
@@ -220,7 +233,7 @@ class _Supervisor:
             for event in engine.events(WAIT_SECONDS):
                 self._note(event)
                 if event.event == "checkpoint" and reason != Stop.OUT_OF_TOUCH:
-                    store_checkpoint(self.attempt, event)
+                    patiently(partial(store_checkpoint, self.attempt, event))
 
     def _conclude(self, engine: EngineProcess) -> None:
         """Turn the engine's exit into the attempt's end."""

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 PAUSE_SECONDS = 1.0
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 def patiently(act: Callable[[], Answer]) -> Answer:
@@ -23,7 +24,7 @@ def patiently(act: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return act()
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             if time.monotonic() > deadline or connection.in_atomic_block:
                 raise
             logger.warning("The database is away, trying again: %s", error)

@@ -144,6 +144,10 @@ def tell(database: psycopg.Connection) -> None:
         "SELECT end_reason, count(*) FROM training_attempt GROUP BY 1 ORDER BY 2 DESC",
     ):
         print(*database.execute(query).fetchall(), sep="\n", flush=True)
+    failed = "SELECT failure_code, failure_sentence, log_tail FROM training_trainingjob"
+    for code, sentence, log in database.execute(f"{failed} WHERE status = 'failed'"):
+        if code not in HONEST_FAILURES:
+            print(code, sentence, log, sep="\n", flush=True)
 
 
 def files_are_whole(product: Product, database: psycopg.Connection) -> None:

@@ -1,5 +1,7 @@
 """What a job leaves to read: a bounded log without secrets; and a full disk has its own name."""
 
+from django.db import OperationalError
+
 from training import attempts, execute, schedule
 from training.job_log import HIDDEN, KEPT_CHARACTERS, JobLog, harmless_environment, without_secrets
 from training.models import Status, TrainingJob
@@ -60,6 +62,13 @@ def test_a_full_disk_fails_the_job_by_that_name_and_costs_nothing(job):
     job.refresh_from_db()
     assert (job.status, job.failure_code) == (Status.FAILED, "storage_full")
     assert "no room left" in job.failure_sentence
+
+
+def test_a_database_out_of_reach_sends_the_job_back_to_the_queue(job):
+    attempt = schedule.claim("cpu", "w")
+    execute._fail_by(attempt, OperationalError("server closed the connection unexpectedly"))
+    job.refresh_from_db()
+    assert (job.status, job.failure_code) == (Status.QUEUED, None)
 
 
 def test_a_scratch_folder_that_cannot_be_made_fails_the_job_and_not_the_trainer(job, monkeypatch):
