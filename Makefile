@@ -14,13 +14,11 @@ up: ready ## Start everything here; Ctrl-C ends it
 stop: ready ## End what `make up` started, from any terminal
 	@$(IN_VENV)/python -m config.running
 
-# Two workers on two cores: more threads in each would only wait for one another.
+# A worker more than cores, for the journeys mostly wait; more threads would wait for one another.
 test: export OMP_NUM_THREADS = 1
 test: export OMP_WAIT_POLICY = passive
 test: ready-dev chromium ## Run the whole suite against servers of its own
-	@$(IN_VENV)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore=tests/journeys \
-	  $(PYTEST_ARGUMENTS)
-	@$(IN_VENV)/pytest tests/journeys $(PYTEST_ARGUMENTS)
+	@$(IN_VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 chaos: ready-dev ## Five minutes of killing everything, then every row and bill is checked
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} CHAOS_JOBS=$${CHAOS_JOBS:-20} \

@@ -81,15 +81,19 @@ def up(var: Path) -> None:
 
 
 def choose_ports() -> Ports:
-    """8000 and 8001 or the next free ones; a port asked for by PORT is never replaced."""
+    """8000 and 8001 or free ones; a port asked for by PORT is never replaced.
+
+    Beside such a port the models process takes any: of several installations that start at once on
+    ports of their own, no two should reach for 8001.
+    """
     wanted = env.integer("PORT", 0) if env.optional("PORT") else 0
     if wanted and not is_free(wanted):
         raise UpError(f"Port {wanted} is in use{_user_of(wanted)}. Choose another: make up PORT=…")
     web = wanted or _next_free(FIRST_PORT)
     if not wanted and web != FIRST_PORT:
         print(f"Port {FIRST_PORT} is in use{_user_of(FIRST_PORT)}; using {web}.", flush=True)
-    models = MODELS_PORT if web != MODELS_PORT and is_free(MODELS_PORT) else usable_port(None)
-    return Ports(web, models)
+    takes_usual = not wanted and web != MODELS_PORT and is_free(MODELS_PORT)
+    return Ports(web, MODELS_PORT if takes_usual else usable_port(None))
 
 
 def _next_free(first: int) -> int:

@@ -28,17 +28,25 @@ NEVER_EMPTIED = [
         "invoice",
     )
 ]
+JOURNEYS = Path(__file__).resolve().parent / "journeys"
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first, so that none is left to one processor at the end.
+    """Long tests first, so that none is left to one processor at the end; journeys, which mostly
+    wait, before all.
 
     Those that roll back stay before those that empty the database: what migrations wrote is put
     back for the latter only. `--dist loadgroup --no-loadscope-reorder` keeps this order.
     """
-    items.sort(key=lambda item: (not _rolls_back(item), item.get_closest_marker("slow") is None))
+    items.sort(
+        key=lambda item: (
+            JOURNEYS not in item.path.parents,
+            not _rolls_back(item),
+            item.get_closest_marker("slow") is None,
+        )
+    )
 
 
 def _rolls_back(item: pytest.Item) -> bool:

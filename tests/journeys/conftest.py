@@ -10,7 +10,7 @@ from tests.engine.conftest import models_folder  # noqa: F401
 from tests.journeys.product import PROJECT, Product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product() -> Iterator[Product]:
     """Started once for all journeys; stopped with Ctrl-C, which must end everything."""
     var = Path(tempfile.mkdtemp(prefix="lathe-journey-"))

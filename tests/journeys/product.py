@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
+same_worker = pytest.mark.xdist_group("product")  # Where the one they share was started.
 PROJECT = Path(__file__).resolve().parents[2]
 OWN = {"DATABASE_URL", "REDIS_URL", "STORAGE_URL", "DJANGO_SETTINGS_MODULE", "LATHE_VAR"}
 

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.journeys.product import Product
+from tests.journeys.product import Product, same_worker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, same_worker]
 
 
 @pytest.fixture(scope="module")
