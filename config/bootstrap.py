@@ -204,6 +204,8 @@ def _make_venv(venv: Path) -> None:
         if not venv.exists()
         else "Remaking .venv: it is not whole."
     )
+    if venv.is_symlink():
+        venv.unlink()  # What it leads to belongs to somebody else.
     run([sys.executable, "-m", "venv", "--clear", str(venv)], "Making the virtual environment")
 
 

@@ -79,6 +79,17 @@ def test_a_moved_environment_is_made_again(project: Path, ran: list[str]) -> Non
     assert ran == [MADE, INSTALLED, MADE, INSTALLED]
 
 
+def test_a_linked_environment_is_replaced_and_what_it_leads_to_left_alone(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "kept").touch()
+    (project / ".venv").symlink_to(elsewhere)
+    bootstrap._make_venv(project / ".venv")
+    assert (elsewhere / "kept").exists()
+    assert (project / ".venv" / "bin" / "python").exists()
+
+
 def test_running_after_testing_does_not_take_the_test_tools_away(
     project: Path, ran: list[str]
 ) -> None:
