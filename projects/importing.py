@@ -23,6 +23,7 @@ from projects import storage
 from projects.errors import ImportMovedOn
 from projects.models import DatasetVersion, ImportStatus
 from web.live import notify
+from web.patience import DATABASE_AWAY, patiently
 
 CLAIM_SECONDS = 60  # A worker that says nothing for this long is taken for dead.
 RENEW_SECONDS = 5.0
@@ -54,12 +55,14 @@ def import_version(version_id: uuid.UUID | str) -> bool:
         answer = _read(version)
     except ImportMovedOn:
         return False
+    except DATABASE_AWAY:
+        raise  # Once it is back the claim has run out, and the file is read again.
     except Exception:
         # The one place that catches everything: the customer gets a sentence, we get the trace.
         logger.exception("Import of version %s failed", version.pk)
         answer = _failure("internal", "Something went wrong on our side. Try the import again.")
     with contextlib.suppress(ImportMovedOn):
-        _finish(version, answer)
+        patiently(lambda: _finish(version, answer))
     return True
 
 
@@ -108,7 +111,7 @@ def _renew(version: DatasetVersion) -> None:
     if not transaction.get_connection().in_atomic_block:
         close_old_connections()
     still_ours = DatasetVersion.objects.filter(pk=version.pk, status=ImportStatus.IMPORTING)
-    if not still_ours.update(claimed_until=_soon()):
+    if not patiently(lambda: still_ours.update(claimed_until=_soon())):
         raise ImportMovedOn
 
 

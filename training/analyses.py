@@ -23,6 +23,7 @@ from projects import storage
 from training.errors import TooManyQuestions
 from training.models import Analysis, TrainedModel
 from training.tasks import analyse
+from web.patience import patiently
 
 logger = logging.getLogger(__name__)
 
@@ -98,9 +99,8 @@ def _answer(analysis: Analysis) -> None:
 
 def _finish(analysis: Analysis, *, result: dict[str, Any] | None = None, failure: str = "") -> None:
     """Only the try that claimed it last may answer."""
-    Analysis.objects.open().filter(pk=analysis.pk, tries=analysis.tries).update(
-        result=result, failure=failure, finished_at=now()
-    )
+    ours = Analysis.objects.open().filter(pk=analysis.pk, tries=analysis.tries)
+    patiently(lambda: ours.update(result=result, failure=failure, finished_at=now()))
 
 
 def _ask_engine(analysis: Analysis, folder: Path) -> dict[str, Any]:

@@ -29,9 +29,9 @@ from training.failures import is_storage_full
 from training.heart import Heart, Meter, Stop
 from training.job_log import JobLog, harmless_environment, words_of
 from training.models import Attempt, Evaluation, FailureCode, TrainedModel, TrainingJob
-from training.patience import DATABASE_AWAY, patiently
 from training.presence import worker_name
 from training.recording import Recorder, store_checkpoint
+from web.patience import DATABASE_AWAY, patiently
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """Two workers, two uploads, one row: with real threads on PostgreSQL."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +10,7 @@ from accounts.models import Team
 from projects import importing, tasks
 from projects.models import DatasetVersion, ImportStatus, Project
 from projects.uploading import receive
+from tests.sessions import end_others_for
 
 TABLE = b"text,label\nhello there,a\ngood bye,b\n"
 
@@ -37,6 +39,20 @@ def test_of_many_deliveries_exactly_one_imports():
     version = receive(project=project, filename="x.csv", chunks=[TABLE], by=None).version
     outcomes = in_threads(4, lambda: importing.import_version(version.pk))
     assert sorted(outcomes) == [False, False, False, True]
+    version.refresh_from_db()
+    assert version.status == ImportStatus.READY
+
+
+def test_an_import_outlives_a_database_that_goes_away_and_comes_back(monkeypatch):
+    monkeypatch.setattr(importing, "RENEW_SECONDS", 0.2)
+    project = Project.objects.create(team=Team.objects.create(name="A", slug="a"), name="P")
+    version = receive(project=project, filename="x.csv", chunks=[TABLE], by=None).version
+    with ThreadPoolExecutor(1) as pool:
+        importing_it = pool.submit(in_threads, 1, lambda: importing.import_version(version.pk))
+        while importing.waiting().exists():
+            time.sleep(0.01)
+        end_others_for(2)
+        assert importing_it.result() == [True]
     version.refresh_from_db()
     assert version.status == ImportStatus.READY
 

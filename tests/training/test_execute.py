@@ -1,9 +1,7 @@
 import os
 import signal
-import time
 
 import pytest
-from django.db import connection
 
 from billing import budget
 from billing.models import Budget, LedgerEntry, MeteredRun, UsageSegment
@@ -11,6 +9,7 @@ from billing.money import amount_micro
 from billing.summary import summary_of
 from engine.artifact import verify
 from projects import storage
+from tests.sessions import end_others_for
 from tests.training.trainers import is_running, wait_until
 from training import control, watchdog
 from training.models import Evaluation, Status, TrainingJob
@@ -35,15 +34,6 @@ def reloaded(job: TrainingJob) -> TrainingJob:
 
 def has_checkpoint(job: TrainingJob) -> bool:
     return job.checkpoints.filter(deleted_at=None).exists()
-
-
-def end_other_sessions() -> None:
-    """As a restart of PostgreSQL does to everybody connected."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 def bill_is_exact(job: TrainingJob) -> None:
@@ -83,10 +73,7 @@ def test_two_trainers_carry_a_job_once_to_a_model_with_a_report_and_an_exact_bil
 def test_a_trainer_that_loses_the_database_again_and_again_carries_its_job_once(job, trainer):
     running = trainer()
     wait_until(lambda: job.attempts.exists(), what="for the claim")
-    ends_at = time.monotonic() + 4
-    while time.monotonic() < ends_at:
-        end_other_sessions()
-        time.sleep(0.05)
+    end_others_for(4)
     running.finish()
     assert reloaded(job).status == Status.SUCCEEDED
     assert job.attempts.count() == 1

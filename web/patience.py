@@ -1,4 +1,4 @@
-"""Writing through a database restart: a job must not fail because PostgreSQL was away a moment."""
+"""Working through a database restart: nothing fails because PostgreSQL was away a moment."""
 
 import logging
 import time
