@@ -249,6 +249,8 @@ DEMO = env.boolean("LATHE_DEMO", True)  # Whether `make up` seeds a demo team.
 MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001").rstrip("/")
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60)
 HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
+# An idle trainer keeps an engine that has loaded torch: jobs start seconds sooner.
+KEEP_ENGINE_READY = env.boolean("KEEP_ENGINE_READY", True)
 CHECKPOINT_RETENTION_DAYS = env.integer("CHECKPOINT_RETENTION_DAYS", 7)
 MODELS_MEMORY_BYTES = env.integer("MODELS_MEMORY_BYTES", 2 * 1024**3)
 MODELS_LANES = env.integer("MODELS_LANES", 2)  # Batches at once, one thread each

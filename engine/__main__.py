@@ -9,6 +9,7 @@ Exit codes: 0 done, 2 bad usage, 3 the data or settings cannot work, 4 stopped o
 import argparse
 import contextlib
 import errno
+import importlib
 import json
 import os
 import sys
@@ -39,6 +40,11 @@ from engine.patience import PATIENT_THREADS
 from engine.spec import TrainingSpec, parse_spec, place_of
 from engine.stopping import StopSignal
 
+# For a job of any task: torch, transformers and scikit-learn come along.
+WORTH_LOADING = (
+    "engine.job",
+    *(f"engine.tasks.{task}" for task in ("text", "tabular", "image_classification")),
+)
 STORAGE_SIGNS = ("no space left on device", "os error 28", "disk quota exceeded", "enospc")
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
@@ -79,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("spec", type=Path)
     train.add_argument("--processes", type=int, default=1, help="one for each device, by torchrun")
     train.set_defaults(run=_train)
+    wait = commands.add_parser("wait", help="load torch, then train by one order from stdin")
+    wait.set_defaults(run=_wait)
     evaluate = commands.add_parser("evaluate", help="measure an artifact on a Parquet file")
     evaluate.add_argument("artifact", type=Path)
     evaluate.add_argument("data", type=Path)
@@ -133,6 +141,21 @@ def _train(
         result: Result | None = train(spec, report, stop)
     if result is not None:
         report(result)
+
+
+def _wait(options: argparse.Namespace, output: IO[str], report: Reporter, stop: StopSignal) -> None:
+    """Do what takes seconds before there is a job: imports. The order is a JSON line with `spec`,
+    the spec file, and `log`, the file that takes standard error from then on."""
+    for name in WORTH_LOADING:
+        importlib.import_module(name)
+    line = sys.stdin.readline()
+    if not line:  # Whoever would have given it is gone.
+        return
+    order = json.loads(line)
+    with open(order["log"], "ab") as log:
+        os.dup2(log.fileno(), 2)
+    options.spec = Path(order["spec"])
+    _train(options, output, report, stop)
 
 
 def _evaluate(options: argparse.Namespace, output: IO[str], *_: Any) -> None:

@@ -1,12 +1,10 @@
 """The engine as a child process: a spec in, JSON lines out, ended with its whole process group."""
 
 import contextlib
-import ctypes
 import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,39 +13,27 @@ from pathlib import Path
 import psutil
 
 from engine.events import Event, parse_line
+from training import ready_engine
+from training.children import Child, start_engine
 
 STOP_GRACE_SECONDS = 30.0
 EXIT_STOPPED, EXIT_OUT_OF_MEMORY = 4, 5
-_PR_SET_PDEATHSIG = 1
 
 
 class EngineProcess:
     """One running `python -m engine train`, which starts a process for each of several devices.
 
-    Use as a context manager: leaving it kills the child and all that it started.
-
-    The kernel kills the child when this thread's process dies, so a kill -9 of the trainer leaves
-    nothing behind that still trains on a machine whose lease somebody else may get.
+    Use as a context manager: leaving it kills the child and all that it started. An engine that
+    waits ready is taken for a single device.
     """
 
-    def __init__(
-        self, spec: Path, *, log: Path, environment: dict[str, str], devices: int = 1
-    ) -> None:
+    def __init__(self, spec: Path, *, log: Path, devices: int = 1) -> None:
         self.started_at = time.monotonic()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._oom_kills_before = _oom_kills()
         self._was_killed_by_us = False
-        with log.open("ab") as sink:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "engine", "train", str(spec), "--processes", str(devices)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=sink,
-                env=environment,
-                cwd=Path(__file__).resolve().parent.parent,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            )
+        ready = ready_engine.take(spec, log) if devices == 1 else None
+        self._child = ready or _fresh(spec, log, devices)
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "EngineProcess":
@@ -121,10 +107,13 @@ class EngineProcess:
         self._lines.put(None)
 
 
-def _die_with_parent() -> None:
-    """Linux only: SIGKILL to the child when the thread that made it dies."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _fresh(spec: Path, log: Path, devices: int) -> Child:
+    with log.open("ab") as sink:
+        return start_engine(
+            *("train", str(spec), "--processes", str(devices)),
+            stdin=subprocess.DEVNULL,
+            stderr=sink,
+        )
 
 
 def _oom_kills() -> int:

@@ -19,15 +19,14 @@ from django.conf import settings
 
 from engine.artifact import read_manifest
 from engine.events import Event
-from engine.patience import PATIENT_THREADS
 from engine.spec import parse_spec
 from projects import storage
-from training import attempts, leaving, limits, orphans, retention, schedule
+from training import attempts, leaving, limits, orphans, ready_engine, retention, schedule
 from training.engine_process import EXIT_STOPPED, STOP_GRACE_SECONDS, EngineProcess
 from training.errors import AttemptEnded, JobMovedOn
 from training.failures import is_storage_full
 from training.heart import Heart, Meter, Stop
-from training.job_log import JobLog, harmless_environment, words_of
+from training.job_log import JobLog, words_of
 from training.models import Attempt, Evaluation, FailureCode, TrainedModel, TrainingJob
 from training.presence import worker_name
 from training.recording import Recorder, store_checkpoint
@@ -54,6 +53,7 @@ def next_job(compute_class: str) -> None:
         # AttemptEnded: someone else decided, and nothing is left to do.
         with leaving.interruptible(), suppress(AttemptEnded, JobMovedOn):
             carry(attempt)
+        ready_engine.make_ready()
 
 
 def _whole_job(job_id: UUID) -> TrainingJob:
@@ -110,7 +110,6 @@ class _Supervisor:
             with EngineProcess(
                 spec,
                 log=self.log.path,
-                environment=_environment(),
                 devices=self.attempt.job.compute_class.devices,
             ) as engine:
                 self.meter.run()
@@ -291,11 +290,6 @@ class _Supervisor:
         )
         model.artifact_key = orphans.key_of(model.pk)
         return model
-
-
-def _environment() -> dict[str, str]:
-    """A trainer beside a server waits with little spinning, so that pages stay quick."""
-    return harmless_environment() | PATIENT_THREADS | {"PYTHONUNBUFFERED": "1"}
 
 
 def _scratch() -> Path:

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-# Both listen to Celery's signals and must be known before a worker's pool forks.
-from training import leaving, presence  # noqa: F401
+# They listen to Celery's signals and must be known before a worker's pool forks.
+from training import leaving, presence, ready_engine  # noqa: F401
 
 
 @shared_task

@@ -21,7 +21,7 @@ WORDS = {
     "models": "serve_models",
     "worker": "worker@",
     "trainer": "compute.cpu",
-    "engine": "-m engine train",
+    "engine": "-m engine",
     "beat": "celery -A config beat",
 }
 
@@ -68,11 +68,13 @@ class Storm:
         print(f"{time.monotonic() - self._started_at:6.1f} s  {what}", flush=True)
 
     def processes(self, name: str) -> list[psutil.Process]:
-        """The product's living processes of one kind, children of that kind included."""
+        """The product's living processes of one kind, children of that kind included; of engines
+        only those at work, not those that wait for it."""
         found = []
         for process in leftovers.marked(self.var):
             with suppress(psutil.NoSuchProcess):
-                if WORDS[name] in " ".join(process.cmdline()):
+                is_one = WORDS[name] in " ".join(process.cmdline())
+                if is_one and (name != "engine" or _is_at_work(process)):
                     found.append(process)
         return sorted(found, key=lambda one: one.pid)
 
@@ -89,7 +91,7 @@ class Storm:
 
     def _freeze_a_trainer(self) -> str:
         """A trainer that wakes up after its lease is a zombie: nothing it says may count."""
-        busy = [one for one in self.processes("trainer") if one.children()]
+        busy = [trainer for one in self.processes("engine") if (trainer := one.parent())]
         if not busy:
             return "no busy trainer to freeze"
         victim = self.dice.choice(busy)
@@ -149,6 +151,13 @@ class Storm:
             server.flushall()
             return "flushed Redis"
         return "Redis does not answer"
+
+
+def _is_at_work(engine: psutil.Process) -> bool:
+    """Its standard error goes into a job's log."""
+    with suppress(OSError):
+        return os.readlink(f"/proc/{engine.pid}/fd/2").endswith("engine.log")
+    return False
 
 
 def _has_no_parent_of_its_kind(process: psutil.Process) -> bool:
