@@ -42,6 +42,7 @@ from engine.stopping import StopSignal
 
 # For a job of any task: torch, transformers and scikit-learn come along.
 WORTH_LOADING = (
+    "captum.attr",
     "engine.job",
     *(f"engine.tasks.{task}" for task in ("text", "tabular", "image_classification")),
 )
