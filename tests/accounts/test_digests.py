@@ -1,5 +1,6 @@
 """The daily digest: all of a day's notices in one e-mail, once."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,6 +74,11 @@ def test_a_digest_is_sent_once_and_the_next_has_only_what_is_new(team, daily):
     assert "One failed." not in second.body
 
 
+def without_token(body: str) -> str:
+    """The link that unsubscribes is signed with the second of sending."""
+    return re.sub(r"/[\w-]+:[\w-]+:[\w-]+/", "/TOKEN/", body)
+
+
 def test_a_worker_killed_after_sending_repeats_the_same_message(team, daily, monkeypatch):
     class Killed(BaseException):
         pass
@@ -90,7 +96,7 @@ def test_a_worker_killed_after_sending_repeats_the_same_message(team, daily, mon
     the_hour_comes()
     first, second = to(daily)
     assert first.extra_headers["Message-ID"] == second.extra_headers["Message-ID"]
-    assert first.body == second.body
+    assert without_token(first.body) == without_token(second.body)
 
 
 def test_a_mail_server_that_is_away_gets_the_digest_later(team, daily, monkeypatch):

@@ -68,15 +68,23 @@ def launched(client: httpx.Client, dataset: str, **more: object) -> dict[str, ob
     return answer.json()
 
 
-def test_data_becomes_a_model_that_answers_and_a_bill(client: httpx.Client, dataset: str) -> None:
+@pytest.fixture(scope="module")
+def deployed(client: httpx.Client, dataset: str) -> dict[str, object]:
+    """The job whose model answers as `queue`."""
     job = launched(client, dataset, hyperparameters={"method": "probe"})
     done = wait_for(client, f"/api/v1/training-jobs/{job['id']}", {"succeeded", "failed"})
     assert done["status"] == "succeeded", done
-    assert done["cost_micros"] > 0
-    report = client.get(f"/api/v1/models/{done['model']}/evaluation").json()
-    assert "verdict" in str(report)
     made = client.post("/api/v1/deployments", json={"model": done["model"], "name": "queue"})
     assert made.status_code == 201, made.text
+    return done
+
+
+def test_data_becomes_a_model_that_answers_and_a_bill(
+    client: httpx.Client, deployed: dict[str, object]
+) -> None:
+    assert deployed["cost_micros"] > 0
+    report = client.get(f"/api/v1/models/{deployed['model']}/evaluation").json()
+    assert "verdict" in str(report)
     answer = client.post("/v1/classify", json={"model": "queue", "input": ["refund please"] * 3})
     assert answer.status_code == 200, answer.text
     assert len(answer.json()["data"]) == 3
@@ -84,8 +92,9 @@ def test_data_becomes_a_model_that_answers_and_a_bill(client: httpx.Client, data
     assert usage
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_killed_models_process_comes_back_and_answers(
-    client: httpx.Client, dataset: str, product: Product
+    client: httpx.Client, product: Product
 ) -> None:
     before = client.post("/v1/classify", json={"model": "queue", "input": "my invoice is wrong"})
     assert before.status_code == 200, before.text
