@@ -33,13 +33,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long tests first, so that none is left to one processor at the end; journeys, which mostly
     wait, before all.
 
     Those that roll back stay before those that empty the database: what migrations wrote is put
     back for the latter only. `--dist loadgroup --no-loadscope-reorder` keeps this order.
     """
+    _require_groups(config, items)
     items.sort(
         key=lambda item: (
             JOURNEYS not in item.path.parents,
@@ -47,6 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker("slow") is None,
         )
     )
+
+
+def _require_groups(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """xdist says a test's group in its id. Where pytest ignores that, every worker would make what
+    a group shares anew, in silence."""
+    marked = [item for item in items if item.get_closest_marker("xdist_group")]
+    if config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in marked):
+        raise pytest.UsageError("This pytest does not keep pytest-xdist's groups together.")
 
 
 def _rolls_back(item: pytest.Item) -> bool:
