@@ -15,7 +15,7 @@ from training import again, limits, schedule
 from training.costs import cost_of, with_amounts
 from training.failures import REASONS
 from training.job_listing import percent_of, task_words
-from training.model_reading import validation_of
+from training.model_reading import result_of_test, validation_of
 from training.models import (
     Checkpoint,
     Evaluation,
@@ -56,6 +56,7 @@ def verbs_for(job: TrainingJob, viewer: User | ApiToken) -> Verbs:
 def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
     """Everything in the part of the page that changes while the job moves."""
     cost, values = cost_of(job), latest_values(job)
+    headline, tested = _tested(job)
     return {
         "job": job,
         "team": job.team,
@@ -63,7 +64,7 @@ def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
         "phase_line": phase_line(job),
         "time_left": time_left(job),
         "values": values,
-        "validation": validation_of(values, job.task),
+        "measured": result_of_test(tested) or validation_of(values, job.task),
         "cost": cost,
         "money_words": money_words(cost),
         "reason": REASONS[FailureCode(job.failure_code)] if job.failure_code else None,
@@ -71,7 +72,7 @@ def status_of(job: TrainingJob, viewer: User) -> dict[str, Any]:
         "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
         "relatives": relatives_of(job),
         "last_word": _last_word(job),
-        "headline": _headline(job),
+        "headline": headline,
         "label_count": len(job.data_facts.get("labels", [])),
         "task_words": task_words(job.task),
         "progress_percent": percent_of(job),
@@ -235,11 +236,13 @@ def _resume_step(job: TrainingJob) -> int | None:
     return checkpoint.step if checkpoint else None
 
 
-def _headline(job: TrainingJob) -> str:
+def _tested(job: TrainingJob) -> tuple[str, dict[str, float]]:
+    """The report's sentence and the metrics on test rows, once there is a model."""
     if job.model_id is None:
-        return ""
-    report = Evaluation.objects.filter(model=job.model_id).values_list("report", flat=True).last()
-    return str((report or {}).get("headline", ""))
+        return "", {}
+    found = Evaluation.objects.filter(model=job.model_id).values_list("report", "model__metrics")
+    report, metrics = found.last() or ({}, {})
+    return str(report.get("headline", "")), metrics
 
 
 def _hourly_rate_micro(job: TrainingJob) -> int | None:

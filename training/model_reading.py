@@ -58,11 +58,21 @@ VALIDATION = {"accuracy": True, "micro_f1": True, "rmse": False, "mae": False, "
 EXPECTED = {"regression": "error", "generation": "loss"}  # By the last word of the task.
 
 
+def result_of_test(metrics: dict[str, float]) -> tuple[str, str] | None:
+    """Name and value of the metric on test rows that counts most. The network's last validation
+    would mislead where something else was kept in the end."""
+    for name, (title, share) in RESULTS.items():
+        if metrics.get(name) is not None:
+            words = title if title[1].isupper() else title[0].lower() + title[1:]
+            return f"Test {words}", shown_value({"value": metrics[name], "share": share})
+    return None
+
+
 def validation_of(values: dict[str, float], task: str) -> tuple[str, str]:
     """Name and value of the newest validation metric that counts."""
     for name, share in VALIDATION.items():
         value = values.get(f"validation_{name}")
         if value is not None:
             words = {"rmse": "RMSE", "mae": "mean error"}.get(name, name.replace("_", " "))
-            return words, shown_value({"value": value, "share": share})
-    return EXPECTED.get(task.split("-")[-1], "accuracy"), "—"
+            return f"Validation {words}", shown_value({"value": value, "share": share})
+    return f"Validation {EXPECTED.get(task.split('-')[-1], 'accuracy')}", "—"

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.training.made import make_model
-from training.model_reading import validation_of
+from training.model_reading import result_of_test, validation_of
 from training.models import Evaluation, TrainedModel
 
 LABELS = ["<b>card</b>", "transfer & co", "a/b?c=d"]
@@ -122,11 +122,25 @@ def test_every_task_is_listed_by_the_result_that_counts_for_it(job, model, alice
     ("values", "task", "shown"),
     [
         ({"validation_accuracy": 0.5, "validation_loss": 2.0}, "image-classification",
-         ("accuracy", "50.0%")),
-        ({"validation_rmse": 0.25, "validation_loss": 2.0}, "text-regression", ("RMSE", "0.250")),
-        ({"validation_loss": 3.25}, "text-generation", ("loss", "3.250")),
-        ({}, "tabular-regression", ("error", "—")),
+         ("Validation accuracy", "50.0%")),
+        ({"validation_rmse": 0.25, "validation_loss": 2.0}, "text-regression", ("Validation RMSE", "0.250")),
+        ({"validation_loss": 3.25}, "text-generation", ("Validation loss", "3.250")),
+        ({}, "tabular-regression", ("Validation error", "—")),
     ],
 )  # fmt: skip
 def test_a_running_job_shows_the_validation_metric_of_its_task(values, task, shown):
     assert validation_of(values, task) == shown
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [
+        ({"accuracy": 0.905, "macro_f1": 0.9}, ("Test accuracy", "90.5%")),
+        ({"rmse": 0.6118}, ("Test RMSE", "0.612")),
+        ({"micro_f1": 0.5}, ("Test micro F1", "50.0%")),
+        ({"loss": 3.25}, ("Test loss of a token", "3.250")),
+        ({}, None),
+    ],
+)
+def test_a_finished_job_shows_what_its_model_does_on_test_rows(metrics, shown):
+    assert result_of_test(metrics) == shown
