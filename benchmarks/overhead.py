@@ -7,6 +7,8 @@
 trainer's does. `job` goes through the API and is watched twice a second: supervised, recorded,
 metered, its checkpoints and artifact stored, with web, worker and Redis running on the same cores
 during both. Seconds are those of a whole run, from start to artifact, and of its training alone.
+The trainer's engine has loaded torch before it gets the job, which the bare one must do first:
+the training alone says what the platform costs, the whole run what a user waits for.
 """
 
 import argparse

@@ -123,7 +123,8 @@ def test_every_task_is_listed_by_the_result_that_counts_for_it(job, model, alice
     [
         ({"validation_accuracy": 0.5, "validation_loss": 2.0}, "image-classification",
          ("Validation accuracy", "50.0%")),
-        ({"validation_rmse": 0.25, "validation_loss": 2.0}, "text-regression", ("Validation RMSE", "0.250")),
+        ({"validation_rmse": 0.25, "validation_loss": 2.0}, "text-regression",
+         ("Validation RMSE", "0.250")),
         ({"validation_loss": 3.25}, "text-generation", ("Validation loss", "3.250")),
         ({}, "tabular-regression", ("Validation error", "—")),
     ],
