@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from benchmarks.product import PROJECT, checked, settled, upload
 from engine.patience import PATIENT_THREADS
 
+RELOAD_SECONDS = 20.0  # In which the trainer makes its next engine ready, beside no measurement.
 Seconds = tuple[float, float]  # Of the whole run and of training.
 
 
@@ -43,6 +44,7 @@ def main() -> None:
         for _ in range(options.rounds):
             job, seconds = _job(api, dataset)
             taken["job"].append(seconds)
+            time.sleep(RELOAD_SECONDS)
             taken["bare"].append(_bare(job, options.train))
     middle = {
         name: [statistics.median(part) for part in zip(*runs, strict=True)]
