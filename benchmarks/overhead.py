@@ -9,6 +9,11 @@ metered, its checkpoints and artifact stored, with web, worker and Redis running
 during both. Seconds are those of a whole run, from start to artifact, and of its training alone.
 The trainer's engine has loaded torch before it gets the job, which the bare one must do first:
 the training alone says what the platform costs, the whole run what a user waits for.
+
+Two runs of one job differ by more than that cost on most machines. So the processor time of the
+platform is printed, too: all that the machine spends from a job's start to its end, less the
+engine's own and less what it spends in as many seconds without a job, as a share of the engine's.
+Run nothing else then.
 """
 
 import argparse
@@ -18,12 +23,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -38,11 +46,17 @@ def main() -> None:
     options = _options()
     headers = {"Authorization": f"Bearer {options.token}"}
     taken: dict[str, list[Seconds]] = {"bare": [], "job": []}
+    shares: list[float] = []  # Of each job: the platform's processor time by the engine's.
     print(f"load {os.getloadavg()[0]:.1f} at the start", flush=True)
     with httpx.Client(base_url=options.url, headers=headers, timeout=120) as api:
         dataset = upload(api, options.train)
+        with Processor() as processor:
+            time.sleep(RELOAD_SECONDS)
+        idle = processor.others / processor.seconds
         for _ in range(options.rounds):
-            job, seconds = _job(api, dataset)
+            with Processor() as processor:
+                job, seconds = _job(api, dataset)
+            shares.append((processor.others - idle * processor.seconds) / processor.engine)
             taken["job"].append(seconds)
             time.sleep(RELOAD_SECONDS)
             taken["bare"].append(_bare(job, options.train))
@@ -54,6 +68,8 @@ def main() -> None:
         print(f"{name:5} whole {whole:7.1f} s   training {training:7.1f} s")
     ratios = [job / bare for job, bare in zip(middle["job"], middle["bare"], strict=True)]
     print(f"job / bare: whole {ratios[0]:.3f}, training {ratios[1]:.3f}")
+    listed = ", ".join(f"{share:.1%}" for share in shares)
+    print(f"processor time beside the engine, by the engine's: {listed}; idle {idle:.3f} of a core")
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
@@ -64,6 +80,54 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
+
+
+class Processor(threading.Thread):
+    """Seconds of processor time since its start: the working engine's, and all others'."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.engine = self.others = self.seconds = 0.0
+        self._over = threading.Event()
+
+    def __enter__(self) -> "Processor":
+        self._before = {one.pid: _seconds_of(one) for one in _engines()}
+        self._busy_before, self._began_at = _busy_seconds(), time.monotonic()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._over.wait(0.5):
+            used = [_seconds_of(one) - self._before.get(one.pid, 0.0) for one in _engines()]
+            if max(used, default=0.0) >= self.engine:  # The next one loads once this has ended.
+                self.engine = max(used, default=0.0)
+                self.others = _busy_seconds() - self._busy_before - self.engine
+                self.seconds = time.monotonic() - self._began_at
+
+
+def _engines() -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if (process.info["cmdline"] or [])[1:3] == ["-m", "engine"]:
+            found.append(process)
+    return found
+
+
+def _seconds_of(process: psutil.Process) -> float:
+    with suppress(psutil.Error):
+        used = process.cpu_times()
+        return float(used.user + used.system)
+    return 0.0
+
+
+def _busy_seconds() -> float:
+    """Of the whole machine, without what other machines on it took."""
+    used = psutil.cpu_times()
+    return float(used.user + used.nice + used.system + used.irq + used.softirq)
 
 
 def _job(api: httpx.Client, dataset: dict[str, Any]) -> tuple[dict[str, Any], Seconds]:
