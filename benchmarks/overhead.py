@@ -4,7 +4,7 @@
     python -m benchmarks.overhead --token TOKEN --train train.csv [--rounds 3]
 
 `bare` is `python -m engine train` on the same columns and hyperparameters, waiting as politely as a
-trainer's does. `job` goes through the API and is watched twice a second: supervised, recorded,
+trainer's does. `job` goes through the API and is watched once a second: supervised, recorded,
 metered, its checkpoints and artifact stored, with web, worker and Redis running on the same cores
 during both. Seconds are those of a whole run, from start to artifact, and of its training alone.
 The trainer's engine has loaded torch before it gets the job, which the bare one must do first:

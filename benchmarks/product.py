@@ -91,7 +91,7 @@ def settled(api: httpx.Client, path: str, wanted: str) -> dict[str, Any]:
             return body
         if body["status"] in {"failed", "cancelled"}:
             raise SystemExit(f"{path} ended {body['status']}: {body.get('failure')}")
-        time.sleep(0.5)
+        time.sleep(1)
     raise SystemExit(f"{path} took longer than {PATIENCE_SECONDS} s")
 
 

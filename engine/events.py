@@ -19,7 +19,7 @@ PhaseName = Literal[
     "evaluating",
     "saving",
 ]
-PROGRESS_INTERVAL_SECONDS = 0.5
+PROGRESS_INTERVAL_SECONDS = 1.0
 
 
 class _Event(BaseModel):
@@ -113,7 +113,7 @@ def parse_line(line: str | bytes) -> Event:
 
 
 class Reporter:
-    """Hands events to `write`, one JSON line each, thinning progress to twice a second."""
+    """Hands events to `write`, one JSON line each, thinning progress to once a second."""
 
     def __init__(self, write: Callable[[str], Any]) -> None:
         self._write = write
