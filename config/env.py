@@ -58,6 +58,16 @@ def load_dotenv(path: Path) -> None:
             os.environ.setdefault(key.strip(), value.strip().strip("'\""))
 
 
+# libpq's: a server that a network no longer reaches is noticed well within a lease.
+SOON_NOTICED = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+
+
 def database_from(url: str) -> dict[str, object]:
     """Django's DATABASES entry for postgresql://user:password@host:port/name?host=/socket/folder."""
     parts = urlsplit(url)
@@ -75,5 +85,5 @@ def database_from(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": port,
-        "OPTIONS": {key: unquote(value) for key, value in options.items()},
+        "OPTIONS": SOON_NOTICED | {key: unquote(value) for key, value in options.items()},
     }

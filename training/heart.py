@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.utils.timezone import now
 
 from billing import metering
@@ -103,7 +103,6 @@ class Heart(threading.Thread):
 
     def _try_once(self, *, beats: bool) -> None:
         try:
-            close_old_connections()
             if not _is_still_ours(self._attempt):
                 self.stop = Stop.ENDED
             elif leaving.is_requested():
@@ -114,6 +113,7 @@ class Heart(threading.Thread):
                 self.beat()
         except DatabaseError as error:
             logger.warning("Heartbeat of attempt %s failed: %s", self._attempt.pk, error)
+            connection.close()  # Else it is kept: a new one each second costs more than all else.
             if time.monotonic() > self._lease_ends_at - LEASE_MARGIN_SECONDS:
                 self.stop = Stop.OUT_OF_TOUCH
 

@@ -14,7 +14,7 @@ from typing import Any
 from celery.signals import celeryd_init, worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connection
+from django.db import connection
 
 from training import hardware, registry
 from training.models import ComputeClass, Wish
@@ -43,10 +43,10 @@ class Presence(threading.Thread):
         devices = self._devices()
         while not self._over.is_set():
             try:
-                close_old_connections()
                 self._speak(devices)
             except DatabaseError as error:
                 logger.warning("%s could not be announced: %s", self._name, error)
+                connection.close()
             self._over.wait(settings.HEARTBEAT_SECONDS)
         connection.close()
 
