@@ -120,8 +120,8 @@ def _launch(options: argparse.Namespace, stop: StopSignal) -> int:
         return STOPPED
     except BaseException as error:
         stop.ignore()
-        if stop.requested and not isinstance(error, EngineError):
-            return STOPPED  # Libraries wrap what interrupts their imports into errors of their own.
+        if _is_stop(error):
+            return STOPPED
         return _failed(error, report)
 
 

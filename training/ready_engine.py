@@ -16,11 +16,11 @@ from celery.signals import celeryd_init, worker_process_init
 from django.conf import settings
 
 from training.children import Child, start_engine
+from training.presence import QUEUES
 
 logger = logging.getLogger(__name__)
 
 IS_TRAINER = "LATHE_IS_TRAINER"  # In the environment, which the pool's processes inherit.
-QUEUES = "compute."
 
 _ready: Child | None = None
 
