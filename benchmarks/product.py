@@ -62,9 +62,12 @@ def upload(api: httpx.Client, path: Path) -> dict[str, Any]:
 
 
 def _train(api: httpx.Client, dataset: dict[str, Any], options: argparse.Namespace) -> Any:
-    body = {"project": dataset["project"], "dataset": dataset["id"], "task": options.task}
+    body: dict[str, Any] = {"project": dataset["project"], "dataset": dataset["id"]}
+    body["task"] = options.task
     if options.target and not options.task.startswith("image"):
         body["target_column"] = options.target
+    if options.method:
+        body["hyperparameters"] = {"method": options.method}
     job = checked(api.post("/api/v1/training-jobs", json=body))
     return settled(api, f"/api/v1/training-jobs/{job['id']}", "succeeded")
 
@@ -111,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--task", choices=TASKS, default="text-classification")
     parser.add_argument("--target", help="column to learn; of pictures, their folder")
     parser.add_argument("--text", default="text", help="column of the text")
+    parser.add_argument("--method", help="probe: the quick one; else what the task chooses")
     return parser.parse_args()
 
 
