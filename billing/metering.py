@@ -100,6 +100,8 @@ def heartbeat(
     elif not _renew(run, budget, moment, is_free=is_free):
         _stop_funding(run, budget, moment)
         verdict = Verdict.CAP
+    else:  # Work that the last funds did not reach is paid for by the new ones, now and not later.
+        _bill(run, budget, run_ms, moment)
     run.save()
     budget.save(update_fields=["spent_micro", "reserved_micro"])
     notices.look(budget, is_spent=verdict == Verdict.CAP)

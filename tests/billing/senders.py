@@ -26,7 +26,7 @@ class Account:
 
     run_id: UUID
     sent_ms: int = 0  # The most that was ever sent.
-    answered_ms: int = 0  # The most that was answered with "go on".
+    answered_ms: int = 0  # The most work answered with "go on", which says that it is paid for.
     fresh_at: datetime | None = None  # When the newest fresh heartbeat had been answered.
     end: str = "died"
     verdicts: list[str] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Sender:
         account.verdicts.append(str(pulse.verdict))
         if pulse.verdict in {Verdict.GO_ON, Verdict.CAP}:
             account.fresh_at = now()
-        if pulse.verdict == Verdict.GO_ON:
+        if pulse.verdict == Verdict.GO_ON and not is_free:  # A free phase goes on without money.
             account.answered_ms = max(account.answered_ms, run_ms)
             self._write(account)
         if pulse.verdict == Verdict.CAP:

@@ -102,6 +102,19 @@ def test_work_that_begins_while_the_cap_is_spent_is_never_charged_past_it(team, 
     assert spent(team) == 140
 
 
+def test_work_beyond_the_last_funds_is_paid_by_the_next_as_soon_as_there_are_any(team, run):
+    later(run, 5)
+    beat(run, 5, 5)
+    capped(team, spent(team) + 40)
+    later(run, 10)
+    assert beat(run, 5, 15, is_free=True) == Verdict.GO_ON
+    capped(team, 10_000)
+    later(run, 20)
+    assert beat(run, 25, 35) == Verdict.GO_ON
+    metering.end(run.pk, RunEnd.FINISHED)
+    assert spent(team) == amount_micro(25_000, NANO)
+
+
 def test_at_the_cap_the_run_stays_open_unfunded_so_that_its_worker_can_save(team, run):
     later(run, 5)
     capped(team, 100)
