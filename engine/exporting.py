@@ -5,8 +5,6 @@ float32 on held-out rows. A float32 file that disagrees with torch ends the job:
 """
 
 import contextlib
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,21 +12,20 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from engine.batching import batches_by_length
 from engine.errors import BrokenExport
+from engine.frozen_encoder import FrozenEncoder
 from engine.network import TextNetwork
+from engine.onnx_files import fuse, quantise, write_text_exported, write_text_traced
 
 FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 LARGEST_FLOAT_DIFFERENCE = 1e-2
 LARGEST_QUALITY_LOSS = 0.01
 SMALLEST_AGREEMENT = 0.97
 BATCH_TOKENS = 1024
-OPSET = 18
 Outputs = npt.NDArray[np.float32]
 
 
@@ -63,15 +60,37 @@ class Parity:
     reason: str
 
 
-def export(network: TextNetwork, folder: Path, rows: HeldOutRows) -> tuple[str, dict[str, Any]]:
-    """Write both files; returns the name of the one to serve and the parity of each."""
+def export(
+    network: TextNetwork, folder: Path, rows: HeldOutRows, frozen: FrozenEncoder | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Write both files; returns the name of the one to serve and the parity of each.
+
+    `frozen` holds the files of the network's encoder, where it was not trained.
+    """
     reference = torch_logits(network, rows.encoded)
-    float_parity = _export_float(network, folder / FLOAT_FILE, rows, reference)
-    quantise(folder / FLOAT_FILE, folder / INT8_FILE)
+    float_parity = _from_frozen(frozen, network, folder, rows, reference) if frozen else None
+    if float_parity is None:
+        float_parity = _export_float(network, folder / FLOAT_FILE, rows, reference)
+        quantise(folder / FLOAT_FILE, folder / INT8_FILE)
     int8_parity = int8_verdict(rows, reference, file_logits(folder / INT8_FILE, rows.encoded))
     served = INT8_FILE if int8_parity.accepted else FLOAT_FILE
     parity = {FLOAT_FILE: asdict(float_parity), INT8_FILE: asdict(int8_parity), "served": served}
     return served, parity
+
+
+def _from_frozen(
+    frozen: FrozenEncoder,
+    network: TextNetwork,
+    folder: Path,
+    rows: HeldOutRows,
+    reference: Outputs,
+) -> Parity | None:
+    """Files made of those kept; None where they turn out to be of another network, or not there."""
+    with contextlib.suppress(Exception):  # Whatever reading a damaged file raises.
+        frozen.write(network, folder / FLOAT_FILE, folder / INT8_FILE)
+        parity = float_verdict(rows, reference, file_logits(folder / FLOAT_FILE, rows.encoded))
+        return parity if parity.accepted else None
+    return None
 
 
 def _export_float(
@@ -79,11 +98,10 @@ def _export_float(
 ) -> Parity:
     """The tracing exporter first: its graph fuses better and answers quicker. Then the newer."""
     problem = "no exporter ran"
-    for write in (_write_traced, _write_exported):
+    for write in (write_text_traced, write_text_exported):
         try:
-            with _silenced():
-                write(network, path)
-                _optimise(path)
+            write(network, path)
+            fuse(path)
             parity = float_verdict(rows, reference, file_logits(path, rows.encoded))
         except Exception as error:  # Exporters raise anything; the other one gets its turn.
             problem = f"{type(error).__name__}: {error}"
@@ -192,81 +210,3 @@ def _in_batches(
             mask[position, : len(encoded[row])] = 1
         parts |= dict(zip(batch.tolist(), run(ids, mask), strict=True))
     return np.stack([parts[row] for row in range(len(encoded))])
-
-
-def _example_inputs() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two rows of different length, so that the exporter sees padding."""
-    ids = torch.tensor([[2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 0, 0, 0, 0]])
-    mask = torch.tensor([[1] * 7, [1, 1, 1, 0, 0, 0, 0]])
-    return ids, mask
-
-
-def _write_traced(network: TextNetwork, path: Path) -> None:
-    names = {"input_ids": {0: "rows", 1: "tokens"}, "attention_mask": {0: "rows", 1: "tokens"}}
-    # This exporter restores the training flag it finds: eval() must be set on the outermost module.
-    torch.onnx.export(
-        network.eval(),
-        _example_inputs(),
-        str(path),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_axes=names | {"logits": {0: "rows"}},
-        opset_version=17,
-        dynamo=False,
-    )
-
-
-def _write_exported(network: TextNetwork, path: Path) -> None:
-    rows, tokens = torch.export.Dim("rows"), torch.export.Dim("tokens")
-    program = torch.onnx.export(
-        network.eval(),
-        _example_inputs(),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_shapes=({0: rows, 1: tokens}, {0: rows, 1: tokens}),
-        opset_version=OPSET,
-        dynamo=True,
-    )
-    if program is None:
-        raise BrokenExport("The exporter returned nothing.")
-    model = program.model_proto
-    # Stale shape notes of this exporter make quantisation fail.
-    del model.graph.value_info[:]
-    onnx.save(model, str(path))
-
-
-def _optimise(path: Path) -> None:
-    """Fuse the graph now, so that loading it later takes milliseconds.
-
-    Extended, not all: the last level bakes in this processor's memory layouts.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(path.with_suffix(".fused"))
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    path.with_suffix(".fused").replace(path)
-
-
-def quantise(source: Path, target: Path) -> None:
-    with _silenced():
-        quantize_dynamic(
-            str(source),
-            str(target),
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            # Fused operators carry no shape notes; without a default their type is unknown.
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
-
-
-@contextlib.contextmanager
-def _silenced() -> Any:
-    """Exporters chatter about deprecations that our parity check makes irrelevant."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -24,7 +23,7 @@ from engine.exporting import FLOAT_FILE, INT8_FILE, HeldOutRows, float_verdict, 
 from engine.images.answering import ROWS_AT_ONCE, AnsweringModel, Outputs, outputs_of
 from engine.images.features import OutlinesAndColours
 from engine.images.preprocessing import Pixels, as_input
-from engine.onnx_files import silenced, write_onnx
+from engine.onnx_files import fuse, silenced, write_onnx
 from engine.serving.sessions import open_session
 
 INPUT, OUTPUT = "pixels", "logits"
@@ -59,7 +58,7 @@ def export(
         small = int8_verdict(rows, reference, file_outputs(folder / INT8_FILE, pixels))
         verdicts[INT8_FILE] = asdict(small)
         served = INT8_FILE if small.accepted else FLOAT_FILE
-    _optimise(path)
+    fuse(path)
     return served, verdicts | {"served": served}
 
 
@@ -111,14 +110,4 @@ def _quantise(source: Path, target: Path, pixels: Pixels, kept_in_float: list[st
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        _optimise(target)
-
-
-def _optimise(path: Path) -> None:
-    """Fuse the graph now, so that loading it later takes milliseconds."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(path.with_suffix(".fused"))
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    path.with_suffix(".fused").replace(path)
+    fuse(target)

@@ -1,6 +1,6 @@
 """Metrics of single-label answers."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -48,49 +48,65 @@ def measure(given: Answers, seed: int = 0, names: Collection[str] | None = None)
 
 
 def _points(given: Answers, names: Collection[str] | None) -> dict[str, Point]:
-    points = {**_count_points(given), **_probability_points(given)}
-    wanted = set(points) | set(RANKED) if names is None else set(names)
+    """Only what is wanted is computed: slices and contenders want a few of many."""
+    makers = {**_makers_of_counts(given), **_makers_of_probabilities(given)}
+    wanted = set(makers) | set(RANKED) if names is None else set(names)
+    points = {name: make() for name, make in makers.items() if name in wanted}
     if wanted & set(RANKED):
-        points |= ranked_points(*_against_the_rest(given), ONE_CLASS)
-    return {name: point for name, point in points.items() if name in wanted}
+        ranked = ranked_points(*_against_the_rest(given), ONE_CLASS)
+        points |= {name: point for name, point in ranked.items() if name in wanted}
+    return points
 
 
-def _count_points(given: Answers) -> dict[str, Point]:
+def _makers_of_counts(given: Answers) -> dict[str, Callable[[], Point]]:
     from sklearn import metrics as sk
 
     true, predicted = given.true, given.predicted
-    points = {"accuracy": Point(sk.accuracy_score(true, predicted), "accuracy_score")}
-    for kind in ("macro", "weighted"):
-        for score in ("f1", "precision", "recall"):
-            value = getattr(sk, f"{score}_score")(true, predicted, average=kind, zero_division=0)
-            method = f"{score}_score(average='{kind}', zero_division=0)"
-            points[f"{kind}_{score}"] = Point(value, method)
-    present = np.bincount(true, minlength=given.probabilities.shape[1]) > 0
-    balanced = sk.recall_score(
-        true, predicted, labels=np.flatnonzero(present), average="macro", zero_division=0
-    )
-    points["balanced_accuracy"] = Point(balanced, "balanced_accuracy_score")
-    points["mcc"] = Point(sk.matthews_corrcoef(true, predicted), "matthews_corrcoef")
-    order = ("accuracy", "macro_f1", "weighted_f1")
-    return {name: points[name] for name in (*order, *(n for n in points if n not in order))}
+
+    def averaged(score: str, kind: str) -> Point:
+        value = getattr(sk, f"{score}_score")(true, predicted, average=kind, zero_division=0)
+        return Point(value, f"{score}_score(average='{kind}', zero_division=0)")
+
+    def balanced() -> Point:
+        present = np.bincount(true, minlength=given.probabilities.shape[1]) > 0
+        labels = np.flatnonzero(present)
+        value = sk.recall_score(true, predicted, labels=labels, average="macro", zero_division=0)
+        return Point(value, "balanced_accuracy_score")
+
+    order = [("f1", "macro"), ("f1", "weighted")]
+    order += [(score, kind) for kind in ("macro", "weighted") for score in ("precision", "recall")]
+    return {
+        "accuracy": lambda: Point(sk.accuracy_score(true, predicted), "accuracy_score"),
+        **{f"{kind}_{score}": partial(averaged, score, kind) for score, kind in order},
+        "balanced_accuracy": balanced,
+        "mcc": lambda: Point(sk.matthews_corrcoef(true, predicted), "matthews_corrcoef"),
+    }
 
 
-def _probability_points(given: Answers) -> dict[str, Point]:
+def _makers_of_probabilities(given: Answers) -> dict[str, Callable[[], Point]]:
     from sklearn import metrics as sk
 
     true, chances = given.true, given.probabilities
-    every_label = np.arange(chances.shape[1])
-    points = {
-        "log_loss": Point(sk.log_loss(true, chances, labels=every_label), "log_loss(labels=all)"),
-        "brier": Point(_brier_rows(given).mean(), _brier_method(given), "numpy"),
+    every = np.arange(chances.shape[1])
+
+    def among_first(most: int) -> Point:
+        value = sk.top_k_accuracy_score(true, chances, k=most, labels=every)
+        return Point(value, f"top_k_accuracy_score(k={most})")
+
+    def expected_error() -> Point:
+        value = calibration_error(true == given.predicted, given.confidence)
+        return Point(value, CALIBRATION_METHOD, "numpy")
+
+    return {
+        "log_loss": lambda: Point(sk.log_loss(true, chances, labels=every), "log_loss(labels=all)"),
+        "brier": lambda: Point(_brier_rows(given).mean(), _brier_method(given), "numpy"),
+        **{
+            f"top_{most}_accuracy": partial(among_first, most)
+            for most in (3, 5)
+            if chances.shape[1] > most + 1
+        },
+        "ece": expected_error,
     }
-    for most in (3, 5):
-        if chances.shape[1] > most + 1:
-            value = sk.top_k_accuracy_score(true, chances, k=most, labels=every_label)
-            method = f"top_k_accuracy_score(k={most})"
-            points[f"top_{most}_accuracy"] = Point(value, method)
-    ece = calibration_error(true == given.predicted, given.confidence)
-    return points | {"ece": Point(ece, CALIBRATION_METHOD, "numpy")}
 
 
 def _brier_rows(given: Answers) -> Floats:

@@ -1,5 +1,6 @@
 """What text jobs bring to the training loop: fine-tuning an encoder, or only the layer on top."""
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine import catalog, optimizing
+from engine import catalog, frozen_encoder, optimizing
 from engine.attacking import perturbation, shifted
 from engine.batching import Batch, batches_by_length, epoch_steps, plain_steps
+from engine.frozen_encoder import COMPARED_ROWS, SMALLEST_LIKENESS, FrozenEncoder
 from engine.goals import Goal
 from engine.goals.outline import Outputs, Rows
 from engine.network import TextNetwork, VocabularyTrim, learning_upper_half
@@ -21,7 +23,9 @@ from engine.tasks.text_preparation import Prepared
 from engine.training import Learner
 
 VALIDATION_BATCH_TOKENS = 2048
-EMBEDDED_BATCH_TOKENS, EMBEDDED_BATCH_ROWS = 4096, 256
+# Tokens and rows of a batch at which each is quickest.
+TORCH_BATCH, FILE_BATCH = (4096, 256), (1024, 64)
+TOKENS_WORTH_FILES = 20_000  # Fewer are embedded before the files could be made.
 HEAD_ROWS_PER_BATCH = 64
 ATTACKED_ROWS = 64
 ATTACKED = "validation_attacked_quality"
@@ -209,7 +213,8 @@ def _merge(network: TextNetwork) -> None:
 class Features:
     """Unit-length embeddings of some rows by the encoder as it was."""
 
-    def __init__(self, rows: Rows, values: Outputs) -> None:
+    def __init__(self, rows: Rows, values: Outputs, frozen: FrozenEncoder | None = None) -> None:
+        self.frozen = frozen  # What made them; None: torch.
         self._order = np.argsort(rows)
         self._rows, self._values = rows[self._order], values
 
@@ -241,28 +246,45 @@ def embed(
         if known.has(unique):
             found: Features = known
             return found
-    features = Features(unique, _embedded(prepared, network, unique, advance))
+    frozen = _frozen(prepared, network, unique)
+    reader, shape = _reader(prepared, network, frozen), FILE_BATCH if frozen else TORCH_BATCH
+    lengths = [len(prepared.rows.ids[row]) for row in unique]
+    batches = batches_by_length(lengths, *shape)
+    ticks = _advancing(advance, len(batches))
+    values = _in_batches(prepared, unique, batches, reader, ticks)
+    features = Features(unique, values, frozen)
     prepared.embedded[:] = [features]
     return features
 
 
-def _embedded(
-    prepared: Prepared, network: TextNetwork, rows: Rows, advance: Callable[[float], None]
-) -> Outputs:
+def _frozen(prepared: Prepared, network: TextNetwork, rows: Rows) -> FrozenEncoder | None:
+    """The base model's files, for a processor, where the rows are worth it and eight bits do to
+    this encoder what they should. Which one reads a job's rows depends on the job alone."""
+    exact = prepared.spec.hyperparameters.precision == "fp32"
+    if prepared.device.name != "cpu" or prepared.base_folder is None or exact:
+        return None
+    if sum(len(prepared.rows.ids[row]) for row in rows) < TOKENS_WORTH_FILES:
+        return None
+    with contextlib.suppress(Exception):  # Of exporters and disks; torch reads the rows then.
+        found = frozen_encoder.kept(network, prepared.base_folder)
+        ids, mask = prepared.rows.padded(rows[:COMPARED_ROWS], "cpu")
+        alike = frozen_encoder.likeness(found.embedder(1), network, ids, mask)
+        return found if alike >= SMALLEST_LIKENESS else None
+    return None
+
+
+def _reader(
+    prepared: Prepared, network: TextNetwork, frozen: FrozenEncoder | None
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Where training multiplies in bfloat16, a copy of the network computes in it throughout:
     twice as quick as casting around every product."""
+    if frozen is not None:
+        return frozen.embedder(torch.get_num_threads())
     reader = network
     if prepared.device.precision == "bf16":
         reader = copy.deepcopy(network).to(torch.bfloat16)
     reader.eval()
-
-    def embedding(ids: Tensor, mask: Tensor) -> Tensor:
-        return functional.normalize(reader.embed(ids, mask), dim=-1)
-
-    lengths = [len(prepared.rows.ids[row]) for row in rows]
-    batches = batches_by_length(lengths, EMBEDDED_BATCH_TOKENS, EMBEDDED_BATCH_ROWS)
-    ticks = _advancing(advance, len(batches))
-    return _in_batches(prepared, rows, batches, embedding, ticks)
+    return lambda ids, mask: functional.normalize(reader.embed(ids, mask), dim=-1)
 
 
 def _advancing(advance: Callable[[float], None], batches: int) -> Iterable[None]:

@@ -27,16 +27,16 @@ ROWS = HeldOutRows([[2, 5, 6, 3], [2, 7, 3], [2, 9, 10, 11, 12, 3]] * 10, np.ara
 
 
 def test_the_second_exporter_steps_in_when_the_first_is_broken(network, tmp_path, monkeypatch):
-    def broken(_network, _path):
+    def broken(_network, _path, **_names):
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr(exporting, "_write_traced", broken)
+    monkeypatch.setattr(exporting, "write_text_traced", broken)
     _served, parity = export(network, tmp_path, ROWS)
     assert parity[FLOAT_FILE]["largest_logit_difference"] < 1e-3
 
 
 def test_a_float_export_with_other_weights_fails_the_job(network, tmp_path, monkeypatch):
-    for name in ("_write_traced", "_write_exported"):
+    for name in ("write_text_traced", "write_text_exported"):
         monkeypatch.setattr(exporting, name, _with_a_wrong_bias(getattr(exporting, name)))
     with pytest.raises(BrokenExport, match="does not compute"):
         export(network, tmp_path, ROWS)
@@ -54,7 +54,7 @@ def _with_a_wrong_bias(write):
 def test_a_broken_int8_file_is_refused_and_float_is_served(network, tmp_path, monkeypatch):
     def shuffled(source, target):
         network.head.weight.data = -network.head.weight.data
-        exporting._write_traced(network, target)
+        exporting.write_text_traced(network, target)
 
     monkeypatch.setattr(exporting, "quantise", shuffled)
     served, parity = export(network, tmp_path, ROWS)
