@@ -134,9 +134,9 @@ def test_no_trial_starts_that_would_not_fit_into_the_time(tabular_spec):
 def test_a_text_search_finds_a_model_too_and_embeds_no_row_twice(write_spec, monkeypatch):
     embedded, real = [], text_learning.Features
 
-    def counted(rows, values):
+    def counted(rows, values, frozen):
         embedded.append(len(rows))
-        return real(rows, values)
+        return real(rows, values, frozen)
 
     monkeypatch.setattr(text_learning, "Features", counted)
     path = write_spec(
