@@ -79,15 +79,20 @@ class VocabularyTrim:
         self._encoder.set_input_embeddings(self._full)
 
 
-def learning_upper_half(encoder: PreTrainedModel) -> bool:
-    """Let only the upper half of the encoder's layers learn; whether it has layers to divide."""
+def encoder_layers(encoder: PreTrainedModel) -> nn.ModuleList | None:
+    """The encoder's layers, first to last; None where it has none to divide."""
     total = encoder.config.num_hidden_layers
     lists = (one for one in encoder.modules() if isinstance(one, nn.ModuleList))
-    layers = next((one for one in lists if len(one) == total), None)
-    if layers is None or total < 2:
+    return next((one for one in lists if len(one) == total and total > 1), None)
+
+
+def learning_upper_half(encoder: PreTrainedModel) -> bool:
+    """Let only the upper half of the encoder's layers learn; whether it has layers to divide."""
+    layers = encoder_layers(encoder)
+    if layers is None:
         return False
     encoder.requires_grad_(False)
-    for layer in layers[total // 2 :]:
+    for layer in layers[len(layers) // 2 :]:
         layer.requires_grad_(True)
     return True
 

@@ -30,7 +30,7 @@ ROWS_FOR_UPPER = 2500
 UPPER_RATE_FACTOR = 1.75  # Half the layers move, and further.
 SCRATCH_EPOCHS = 4  # Times the planned ones, for an encoder that starts knowing nothing.
 # Of the time of a step.
-SHARES_OF_FULL = {"full": 1.0, "upper": 0.67, "lora": 1.1, "head": 0.01, "probe": 0.0}
+SHARES_OF_FULL = {"full": 1.0, "upper": 0.57, "lora": 1.1, "head": 0.01, "probe": 0.0}
 
 
 class TextHyperparameters(LoopHyperparameters):

@@ -43,8 +43,9 @@ from engine.stopping import StopSignal
 from engine.tasks import Evaluated, Task
 from engine.tasks.one_form import only_wanted, with_card
 from engine.tasks.text import TextTask
+from engine.tasks.text_embedding import Features, predict
 from engine.tasks.text_fitting import Trained
-from engine.tasks.text_learning import Features, Lesson, TextLearner, predict
+from engine.tasks.text_learning import Lesson, TextLearner
 from engine.tasks.text_preparation import Prepared, prepare
 from engine.tokenised import tokenise
 from engine.training import learn

@@ -18,14 +18,8 @@ from engine.goals.outline import Rows
 from engine.network import TextNetwork
 from engine.progress import JobClock
 from engine.stopping import StopSignal
-from engine.tasks.text_learning import (
-    Features,
-    Lesson,
-    attacked_quality,
-    embed,
-    open_for,
-    predict,
-)
+from engine.tasks.text_embedding import Features, embed, predict
+from engine.tasks.text_learning import Lesson, attacked_quality, open_for
 from engine.tasks.text_preparation import Prepared
 from engine.training import learn
 

@@ -11,8 +11,9 @@ from engine.goals.outline import Rows
 from engine.progress import JobClock
 from engine.splitting import text_key
 from engine.stopping import StopSignal
+from engine.tasks.text_embedding import Features, predict
 from engine.tasks.text_fitting import start_from_probe, teach
-from engine.tasks.text_learning import Features, Lesson, predict
+from engine.tasks.text_learning import Lesson
 from engine.tasks.text_preparation import Prepared, goal_for
 
 

@@ -1,31 +1,26 @@
 """What text jobs bring to the training loop: fine-tuning an encoder, or only the layer on top."""
 
 import contextlib
-import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from engine import catalog, frozen_encoder, optimizing
+from engine import catalog, distributed, optimizing
 from engine.attacking import perturbation, shifted
-from engine.batching import Batch, batches_by_length, epoch_steps, plain_steps
-from engine.frozen_encoder import COMPARED_ROWS, SMALLEST_LIKENESS, FrozenEncoder
+from engine.batching import Batch, epoch_steps, plain_steps
 from engine.goals import Goal
-from engine.goals.outline import Outputs, Rows
+from engine.goals.outline import Rows
 from engine.network import TextNetwork, VocabularyTrim, learning_upper_half
+from engine.remembered import RememberedLayers, remember
+from engine.tasks.text_embedding import Features, predict
 from engine.tasks.text_preparation import Prepared
 from engine.training import Learner
 
-VALIDATION_BATCH_TOKENS = 2048
-# Tokens and rows of a batch at which each is quickest.
-TORCH_BATCH, FILE_BATCH = (4096, 256), (1024, 64)
-TOKENS_WORTH_FILES = 20_000  # Fewer are embedded before the files could be made.
 HEAD_ROWS_PER_BATCH = 64
 ATTACKED_ROWS = 64
 ATTACKED = "validation_attacked_quality"
@@ -45,8 +40,11 @@ class Lesson:
 class TextLearner:
     """Teaches the whole network. Row numbers in batches count within the lesson's training rows."""
 
-    def __init__(self, prepared: Prepared, lesson: Lesson) -> None:
+    def __init__(
+        self, prepared: Prepared, lesson: Lesson, remembered: RememberedLayers | None = None
+    ) -> None:
         self._prepared, self._lesson, self._rows = prepared, lesson, prepared.rows
+        self._remembered = remembered
         self.network: torch.nn.Module = lesson.network
         self.score = lesson.goal.score
         self._lengths = [len(self._rows.ids[row]) for row in lesson.train]
@@ -81,7 +79,8 @@ class TextLearner:
         chosen, network = self._lesson.train[rows], self._lesson.network
         ids, mask = self._rows.padded(chosen, self._prepared.device.name)
         goal = self._lesson.goal
-        plain = goal.loss(network(ids, mask), chosen)
+        with self._recalled(chosen, ids.shape[1]):
+            plain = goal.loss(network(ids, mask), chosen)
         epsilon = self._prepared.spec.hyperparameters.adversarial
         if not epsilon:
             return plain
@@ -91,6 +90,10 @@ class TextLearner:
         )
         with shifted(embedding, shift):
             return (plain + goal.loss(network(ids, mask), chosen)) / 2
+
+    def _recalled(self, rows: Rows, tokens: int) -> AbstractContextManager[None]:
+        known = self._remembered
+        return contextlib.nullcontext() if known is None else known.recalled(rows, tokens)
 
     def weight(self, rows: Batch) -> float:
         return self._lesson.goal.weight(self._lesson.train[rows])
@@ -130,7 +133,7 @@ def attacked_quality(prepared: Prepared, lesson: Lesson) -> float | None:
 class HeadLearner:
     """Teaches the layer on top alone, on features of the frozen encoder made once."""
 
-    def __init__(self, prepared: Prepared, lesson: Lesson, features: "Features") -> None:
+    def __init__(self, prepared: Prepared, lesson: Lesson, features: Features) -> None:
         self._prepared, self._lesson = prepared, lesson
         self.score = lesson.goal.score
         self.network = torch.nn.Sequential(lesson.network.dropout, lesson.network.head)
@@ -177,7 +180,7 @@ def _head_group(prepared: Prepared, head: torch.nn.Module) -> dict[str, Any]:
     }
 
 
-def open_for(prepared: Prepared, lesson: Lesson, features: "Features") -> tuple[Learner, Any]:
+def open_for(prepared: Prepared, lesson: Lesson, features: Features) -> tuple[Learner, Any]:
     """The learner of the chosen method, and what brings the network back into its plain form."""
     network, method = lesson.network, prepared.method
     if method == "head":
@@ -198,7 +201,14 @@ def open_for(prepared: Prepared, lesson: Lesson, features: "Features") -> tuple[
         return TextLearner(prepared, lesson), lambda: _merge(network)
     if method == "upper" and learning_upper_half(network.encoder):
         network.to(prepared.device.name)
-        return TextLearner(prepared, lesson), lambda: network.requires_grad_(True)
+        remembered = _remembered(prepared, lesson)
+
+        def close() -> None:
+            network.requires_grad_(True)
+            if remembered is not None:
+                remembered.forget()
+
+        return TextLearner(prepared, lesson, remembered), close
     # Gradients reach only the words that occur: the other embedding rows need no optimiser.
     used = np.unique(np.concatenate(prepared.rows.ids)).tolist()
     trim = VocabularyTrim(network.encoder, used)
@@ -206,101 +216,17 @@ def open_for(prepared: Prepared, lesson: Lesson, features: "Features") -> tuple[
     return TextLearner(prepared, lesson), trim.undo
 
 
+def _remembered(prepared: Prepared, lesson: Lesson) -> RememberedLayers | None:
+    """Where it pays and is the same: several epochs on one processor, and nothing random or
+    attacked below. It depends on the job alone, so that a resumed one computes the same bits."""
+    dials = prepared.spec.hyperparameters
+    is_alone = prepared.device.name == "cpu" and distributed.count() == 1
+    changes = dials.dropout or dials.adversarial or dials.gradient_checkpointing
+    if not is_alone or changes or prepared.epochs < 2:
+        return None
+    encoder, precision = lesson.network.encoder, prepared.device.precision
+    return remember(encoder, prepared.rows, lesson.train, precision)
+
+
 def _merge(network: TextNetwork) -> None:
     network.encoder = network.encoder.merge_and_unload()
-
-
-class Features:
-    """Unit-length embeddings of some rows by the encoder as it was."""
-
-    def __init__(self, rows: Rows, values: Outputs, frozen: FrozenEncoder | None = None) -> None:
-        self.frozen = frozen  # What made them; None: torch.
-        self._order = np.argsort(rows)
-        self._rows, self._values = rows[self._order], values
-
-    def has(self, rows: Rows) -> bool:
-        return bool(np.isin(rows, self._rows).all())
-
-    def of(self, rows: Rows) -> Outputs:
-        chosen: Outputs = self._values[self._order[np.searchsorted(self._rows, rows)]]
-        return chosen
-
-
-def predict(
-    prepared: Prepared, network: TextNetwork, rows: Rows, check: Iterable[None] = ()
-) -> Outputs:
-    """Outputs (rows, outputs) of the network as it stands."""
-    lengths = [len(prepared.rows.ids[row]) for row in rows]
-    batches = batches_by_length(lengths, VALIDATION_BATCH_TOKENS)
-    network.eval()
-    with prepared.device.autocast():
-        return _in_batches(prepared, rows, batches, network, check)
-
-
-def embed(
-    prepared: Prepared, network: TextNetwork, rows: Rows, advance: Callable[[float], None]
-) -> Features:
-    """By a network that has learnt nothing yet; an earlier trial's embeddings are taken over."""
-    unique = np.unique(rows)
-    for known in prepared.embedded:
-        if known.has(unique):
-            found: Features = known
-            return found
-    frozen = _frozen(prepared, network, unique)
-    reader, shape = _reader(prepared, network, frozen), FILE_BATCH if frozen else TORCH_BATCH
-    lengths = [len(prepared.rows.ids[row]) for row in unique]
-    batches = batches_by_length(lengths, *shape)
-    ticks = _advancing(advance, len(batches))
-    values = _in_batches(prepared, unique, batches, reader, ticks)
-    features = Features(unique, values, frozen)
-    prepared.embedded[:] = [features]
-    return features
-
-
-def _frozen(prepared: Prepared, network: TextNetwork, rows: Rows) -> FrozenEncoder | None:
-    """The base model's files, for a processor, where the rows are worth it and eight bits do to
-    this encoder what they should. Which one reads a job's rows depends on the job alone."""
-    exact = prepared.spec.hyperparameters.precision == "fp32"
-    if prepared.device.name != "cpu" or prepared.base_folder is None or exact:
-        return None
-    if sum(len(prepared.rows.ids[row]) for row in rows) < TOKENS_WORTH_FILES:
-        return None
-    with contextlib.suppress(Exception):  # Of exporters and disks; torch reads the rows then.
-        found = frozen_encoder.kept(network, prepared.base_folder)
-        ids, mask = prepared.rows.padded(rows[:COMPARED_ROWS], "cpu")
-        alike = frozen_encoder.likeness(found.embedder(1), network, ids, mask)
-        return found if alike >= SMALLEST_LIKENESS else None
-    return None
-
-
-def _reader(
-    prepared: Prepared, network: TextNetwork, frozen: FrozenEncoder | None
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Where training multiplies in bfloat16, a copy of the network computes in it throughout:
-    twice as quick as casting around every product."""
-    if frozen is not None:
-        return frozen.embedder(torch.get_num_threads())
-    reader = network
-    if prepared.device.precision == "bf16":
-        reader = copy.deepcopy(network).to(torch.bfloat16)
-    reader.eval()
-    return lambda ids, mask: functional.normalize(reader.embed(ids, mask), dim=-1)
-
-
-def _advancing(advance: Callable[[float], None], batches: int) -> Iterable[None]:
-    for done in range(batches):
-        advance(0.9 * done / batches)  # The rest is fitting the probe.
-        yield
-
-
-def _in_batches(
-    prepared: Prepared, rows: Rows, batches: list[Batch], compute: Any, check: Iterable[None]
-) -> npt.NDArray[np.float32]:
-    ticks = iter(check)
-    results: dict[int, npt.NDArray[np.float32]] = {}
-    for batch in batches:
-        next(ticks, None)
-        with torch.inference_mode():
-            output = compute(*prepared.rows.padded(rows[batch], prepared.device.name))
-        results.update(zip(batch.tolist(), output.float().cpu().numpy(), strict=True))
-    return np.stack([results[position] for position in range(len(rows))])

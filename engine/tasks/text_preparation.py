@@ -38,7 +38,7 @@ class Prepared:
     base_folder: Path | None  # None: the encoder starts from random weights.
     device: Device
     warnings: list[str] = field(default_factory=list)
-    # What the frozen base made of rows; trials of a search share it. Filled by text_learning.embed.
+    # What the frozen base made of rows, by text_embedding.embed; trials of a search share it.
     embedded: list[Any] = field(default_factory=list)
 
     @property

@@ -17,7 +17,7 @@ from engine.loading import load_encoder
 from engine.network import TextNetwork
 from engine.spec import parse_spec
 from engine.stopping import StopSignal
-from engine.tasks import text_learning
+from engine.tasks import text_embedding
 
 TRUTH = np.array([0, 1, 2] * 10)
 JUDGE = OneLabel(TRUTH, ["a", "b", "c"], np.arange(30), smoothing=0, balanced=False)
@@ -100,7 +100,7 @@ def test_files_that_do_not_fit_the_network_are_not_used(base, tmp_path, harm):
 
 
 def trained(write_spec, monkeypatch, **dials):
-    monkeypatch.setattr(text_learning, "TOKENS_WORTH_FILES", 100)
+    monkeypatch.setattr(text_embedding, "TOKENS_WORTH_FILES", 100)
     spec = json.loads(
         write_spec(hyperparameters={"method": "probe", "precision": "bf16"} | dials).read_text()
     )

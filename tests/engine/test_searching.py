@@ -9,7 +9,7 @@ from engine.events import CheckpointSaved, Reporter, Result, Trial, parse_line
 from engine.job import train
 from engine.spec import parse_spec
 from engine.stopping import StopSignal
-from engine.tasks import text_learning
+from engine.tasks import text_embedding
 
 DIALS = {"epochs": 3, "precision": "fp32", "early_stopping_patience": 0}
 
@@ -132,13 +132,13 @@ def test_no_trial_starts_that_would_not_fit_into_the_time(tabular_spec):
 
 
 def test_a_text_search_finds_a_model_too_and_embeds_no_row_twice(write_spec, monkeypatch):
-    embedded, real = [], text_learning.Features
+    embedded, real = [], text_embedding.Features
 
     def counted(rows, values, frozen):
         embedded.append(len(rows))
         return real(rows, values, frozen)
 
-    monkeypatch.setattr(text_learning, "Features", counted)
+    monkeypatch.setattr(text_embedding, "Features", counted)
     path = write_spec(
         hyperparameters=DIALS | {"method": "full", "batch_tokens": 128},
         task="text-classification",

@@ -47,7 +47,8 @@ def counted_rows(rows, seed=0):
 VARIANTS = {
     "several": (tagged_rows, {}),
     "number": (counted_rows, {}),
-    "upper": (None, {"method": "upper", "dropout": 0.1}),
+    "upper": (None, {"method": "upper"}),
+    "upper, random below": (None, {"method": "upper", "dropout": 0.1}),
     "lora": (None, {"method": "lora", "lora_rank": 4, "dropout": 0.1}),
     "head": (None, {"method": "head", "dropout": 0.1, "class_weights": "balanced"}),
     "dropout": (None, {"dropout": 0.2, "accumulation": 2, "schedule": "cosine"}),
