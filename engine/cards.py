@@ -125,16 +125,18 @@ def _refuse_if_useless(export: ExportSpec, card: dict[str, Any]) -> None:
 
 def _sentence(card: dict[str, Any]) -> str:
     size, speed = card["times_smaller"], card["times_quicker"]
-    words = [_times(size, "smaller", "larger"), _times(speed, "quicker", "slower")]
+    size_words = _times(size, "smaller", "larger", "as large")
+    speed_words = _times(speed, "quicker", "slower", "as quick")
     worse = card["loss"]
     change = "as good" if abs(worse) < 0.0005 else f"{abs(worse):.1%} "
     if abs(worse) >= 0.0005:
         change += "worse" if worse > 0 else "better"
     metric = str(card["metric"]).replace("_", " ")
-    return f"{words[0]} and {words[1]}; {change} on {card['rows']:,} test rows ({metric})."
+    sizes = size_words[0].upper() + size_words[1:]
+    return f"{sizes} and {speed_words}; {change} on {card['rows']:,} test rows ({metric})."
 
 
-def _times(ratio: float, more: str, less: str) -> str:
+def _times(ratio: float, more: str, less: str, equal: str) -> str:
     if 0.95 < ratio < 1.05:
-        return f"not {more}"
+        return equal
     return f"{ratio:.1f}× {more}" if ratio > 1 else f"{1 / ratio:.1f}× {less}"

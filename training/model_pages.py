@@ -37,9 +37,8 @@ def models_page(request: HttpRequest, slug: str) -> HttpResponse:
         "project", "dataset_version__dataset", "job"
     )
     page = Paginator(rows, PAGE_ROWS).get_page(request.GET.get("page"))
-    return render(
-        request, "training/models.html", {"team": team, "page": page, "models": with_results(page)}
-    )
+    models = [(model, task_words(model.task), results) for model, results in with_results(page)]
+    return render(request, "training/models.html", {"team": team, "page": page, "models": models})
 
 
 @login_required

@@ -151,6 +151,9 @@ def read_the_evaluation(me: Visitor) -> str:
     page.get_by_role("link", name="Read the evaluation").click()
     page.wait_for_url(re.compile("/models/"))
     assert page.get_by_text(re.compile("TF-IDF")).first.is_visible()
+    page.get_by_role("heading", name="Smaller and quicker").wait_for()  # Loaded from another page,
+    name = page.get_by_role("heading", level=1).inner_text()
+    assert page.title() == f"{name} · Lathe"  # whose title stays there.
     me.picture("evaluation")
     return page.url
 
