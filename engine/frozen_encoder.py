@@ -7,6 +7,7 @@ frozen encoder with a linear layer needs no exporter: the layer is added to the 
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,6 +30,7 @@ FORMAT = 1  # Of what is kept; another one is made anew.
 MAKERS = ("torch", "transformers", "onnx", "onnxruntime")
 SMALLEST_LIKENESS = 0.97  # Cosine to float32 below which int8 has lost too much of this encoder.
 COMPARED_ROWS = 32
+MAKING, LONGEST_MAKING_SECONDS = "making-", 3600
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def kept(network: TextNetwork, base_folder: Path) -> FrozenEncoder:
     folder = root / f"{of_base}-{_state_of(base_folder)}"
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)
-        outdated = [one for one in root.glob(f"{of_base}-*") if one.is_dir()]
+        outdated = [*root.glob(f"{of_base}-*"), *_left_behind(root)]
         _make(network, folder)
         for one in outdated:
             shutil.rmtree(one, ignore_errors=True)
@@ -86,6 +88,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lathe"
 
 
+def _left_behind(root: Path) -> list[Path]:
+    """By jobs that were killed while they made files."""
+    long_ago = time.time() - LONGEST_MAKING_SECONDS
+    return [one for one in root.glob(f"{MAKING}*") if one.stat().st_mtime < long_ago]
+
+
 def _state_of(base_folder: Path) -> str:
     """Of the weights, and of all that turns them into files."""
     weights = sorted(base_folder.resolve().glob("*.safetensors"))
@@ -106,7 +114,7 @@ class _Embedder(nn.Module):
 
 def _make(network: TextNetwork, folder: Path) -> None:
     """Whole or not at all: two jobs may make the same at once, and either may be killed."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as place:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=MAKING) as place:
         building = Path(place) / "files"
         building.mkdir()
         normalise, network.normalise = network.normalise, False

@@ -54,9 +54,12 @@ def test_files_are_made_once_and_anew_when_the_weights_change(base, cache, tmp_p
     assert kept(network, own) == first
     assert (first.folder / "encoder.onnx").stat().st_mtime_ns == stamp
     os.utime(own / "model.safetensors", ns=(1, 1))
+    for name in ("making-now", "making-long-ago"):  # Another job's, and a killed one's.
+        (cache / name).mkdir()
+    os.utime(cache / "making-long-ago", (1, 1))
     second = kept(network, own)
     assert second != first
-    assert list(cache.iterdir()) == [second.folder]
+    assert set(cache.iterdir()) == {second.folder, cache / "making-now"}
 
 
 def test_the_file_embeds_as_torch_does_whatever_stands_beside_a_row(base):
