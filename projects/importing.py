@@ -50,7 +50,7 @@ def import_version(version_id: uuid.UUID | str) -> bool:
     claimed = waiting().filter(pk=version_id).update(claimed_until=_soon())
     if not claimed:
         return False
-    version = DatasetVersion.objects.get(pk=version_id)
+    version = patiently(lambda: DatasetVersion.objects.get(pk=version_id))
     try:
         answer = _read(version)
     except ImportMovedOn:
