@@ -301,4 +301,5 @@ def _sentence(column: str, question: Question) -> str:
         return f"Groups of {column} are treated differently: {about}."
     if gap["value"] <= CLEAR_GAP and (gap["high"] or 1) <= 2 * CLEAR_GAP:
         return f"No large gap between groups of {column}: {about}."
-    return f"A gap between groups of {column} is possible but not sure: {about}."
+    large = f"A gap of more than {100 * CLEAR_GAP:.0f} points between groups of {column}"
+    return f"{large} is possible but not sure: {about}."
