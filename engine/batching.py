@@ -8,6 +8,7 @@ import numpy.typing as npt
 MOST_ROWS_PER_BATCH = 64
 FEWEST_ROWS_PER_STEP = 16
 BATCHES_PER_POOL = 50
+FORWARD_BATCH = (4096, 256)  # Tokens and rows at which torch, on processors, reads quickest.
 Batch = npt.NDArray[np.int64]
 
 

@@ -17,13 +17,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from engine.batching import batches_by_length
+from engine.batching import FORWARD_BATCH, Batch, batches_by_length
 from engine.network import encoder_layers
 from engine.tokenised import TokenisedRows
 
 MOST_BYTES = 2**30
-BATCH_TOKENS, BATCH_ROWS = 4096, 256
-Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class States:
     flat: Tensor
     starts: dict[int, int]
 
-    def padded(self, rows: Rows, tokens: int) -> Tensor:
+    def padded(self, rows: Batch, tokens: int) -> Tensor:
         """(rows, tokens, hidden), float32. Behind a row's end stands anything: masks hide it."""
         places = torch.tensor([self.starts[row] for row in rows.tolist()])[:, None]
         index = (places + torch.arange(tokens)).clamp(max=len(self.flat) - 1)
@@ -51,7 +49,7 @@ class RememberedLayers:
             layer.forward = answer  # Of this one module; its class and its weights' names stay.
 
     @contextmanager
-    def recalled(self, rows: Rows, tokens: int) -> Iterator[None]:
+    def recalled(self, rows: Batch, tokens: int) -> Iterator[None]:
         """Within, the encoder is asked about these rows, padded to so many tokens."""
         self._now = self._states.padded(rows, tokens)
         try:
@@ -77,7 +75,7 @@ class RememberedLayers:
 
 
 def remember(
-    encoder: PreTrainedModel, rows: TokenisedRows, chosen: Rows, precision: str
+    encoder: PreTrainedModel, rows: TokenisedRows, chosen: Batch, precision: str
 ) -> RememberedLayers | None:
     """None where the states would take too much memory, or the encoder is of another build."""
     layers = encoder_layers(encoder)
@@ -96,7 +94,7 @@ class _Enough(Exception):
 
 
 def _read(
-    reader: PreTrainedModel, half: int, rows: TokenisedRows, chosen: Rows, lengths: list[int]
+    reader: PreTrainedModel, half: int, rows: TokenisedRows, chosen: Batch, lengths: list[int]
 ) -> States | None:
     """By the network itself, cut off behind its lower half."""
     found: list[Any] = []
@@ -108,15 +106,15 @@ def _read(
     layers = encoder_layers(reader)
     assert layers is not None
     layers[half - 1].register_forward_hook(keep)
-    parts: dict[int, Tensor] = {}
-    for batch in batches_by_length(lengths, BATCH_TOKENS, BATCH_ROWS):
+    begins = np.cumsum([0, *lengths[:-1]]).tolist()
+    flat = torch.empty(sum(lengths), reader.config.hidden_size, dtype=reader.dtype)
+    for batch in batches_by_length(lengths, *FORWARD_BATCH):
         ids, mask = rows.padded(chosen[batch], "cpu")
         with torch.no_grad(), suppress(_Enough):
             reader(input_ids=ids, attention_mask=mask)
         states = found.pop() if found else None
-        if not isinstance(states, Tensor) or states.shape[:2] != ids.shape:
+        if not isinstance(states, Tensor) or states.shape != (*ids.shape, flat.shape[1]):
             return None
-        parts |= {at: states[place, : lengths[at]] for place, at in enumerate(batch.tolist())}
-    flat = torch.cat([parts[at] for at in range(len(chosen))])
-    begins = np.cumsum([0, *lengths[:-1]]).tolist()
+        for place, at in enumerate(batch.tolist()):
+            flat[begins[at] : begins[at] + lengths[at]] = states[place, : lengths[at]]
     return States(flat, dict(zip(chosen.tolist(), begins, strict=True)))

@@ -42,6 +42,8 @@ BYTES_PER_PARAMETER = 20  # Weights, gradient, two Adam moments, one copy of the
 ACTIVATION_BYTES_PER_TOKEN = 160_000  # MiniLM, all six layers, eager attention on short rows.
 ATTENTION_BYTES = 12 * 6 * 10  # Heads times layers times bytes kept for each pair of tokens.
 BYTES_PER_ROW_TOKEN = 40  # Token ids, text and its Python objects.
+REMEMBERED_BYTES_PER_TOKEN = 384 * 2  # MiniLM's states behind its lower half, in bfloat16,
+MOST_REMEMBERED_BYTES = 2**30  # as engine.remembered bounds them.
 
 
 def workload(spec: TextSpec, facts: DataFacts, device: ComputeDevice) -> Workload:
@@ -54,6 +56,9 @@ def workload(spec: TextSpec, facts: DataFacts, device: ComputeDevice) -> Workloa
     tokens = min(spec.hyperparameters.max_length, 2 + characters / CHARACTERS_PER_TOKEN)
     seconds = _seconds(facts.rows, tokens, labels, spec.hyperparameters, entry, speed)
     memory = _memory(facts.rows, tokens, spec.hyperparameters, entry)
+    if _method(spec.hyperparameters, int(0.85 * facts.rows), labels, entry) == "upper":
+        states = facts.rows * tokens * REMEMBERED_BYTES_PER_TOKEN
+        memory += int(min(MOST_REMEMBERED_BYTES, states))
     return Workload(seconds=seconds, memory_bytes=memory, advice="Lower the tokens per batch.")
 
 

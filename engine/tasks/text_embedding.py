@@ -12,15 +12,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine import frozen_encoder
-from engine.batching import Batch, batches_by_length
+from engine.batching import FORWARD_BATCH, Batch, batches_by_length
 from engine.frozen_encoder import COMPARED_ROWS, SMALLEST_LIKENESS, FrozenEncoder
 from engine.goals.outline import Outputs, Rows
 from engine.network import TextNetwork
 from engine.tasks.text_preparation import Prepared
 
 VALIDATION_BATCH_TOKENS = 2048
-# Tokens and rows of a batch at which each is quickest.
-TORCH_BATCH, FILE_BATCH = (4096, 256), (1024, 64)
+FILE_BATCH = (1024, 64)  # Tokens and rows at which onnxruntime reads quickest.
 TOKENS_WORTH_FILES = 20_000  # Fewer are embedded before the files could be made.
 
 
@@ -61,7 +60,7 @@ def embed(
             found: Features = known
             return found
     frozen = _frozen(prepared, network, unique)
-    reader, shape = _reader(prepared, network, frozen), FILE_BATCH if frozen else TORCH_BATCH
+    reader, shape = _reader(prepared, network, frozen), FILE_BATCH if frozen else FORWARD_BATCH
     lengths = [len(prepared.rows.ids[row]) for row in unique]
     batches = batches_by_length(lengths, *shape)
     ticks = _advancing(advance, len(batches))
