@@ -4,30 +4,49 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 IN_VENV := .venv/bin
 PYTEST_ARGUMENTS ?=
-TEMPLATES = $(shell find templates -name '*.html' 2>/dev/null)
+TEMPLATES = $(shell find templates -name '*.html' -not -path 'templates/django/*' 2>/dev/null)
 
-.PHONY: up stop test chaos check format clean ready ready-dev chromium
+.PHONY: up stop backup restore test test-all test-long chaos screenshots check format clean ready ready-dev chromium
 
 up: ready ## Start everything here; Ctrl-C ends it
-	@exec $(IN_VENV)/python -m config.up
+	@exec $(IN_VENV)/python -m config.local.dev_server
 
 stop: ready ## End what `make up` started, from any terminal
-	@$(IN_VENV)/python -m config.running
+	@$(IN_VENV)/python -m config.local.instance_lock
+
+backup: ready ## Save database and files below TO (var/backups); more: docs/operating.md
+	@$(IN_VENV)/python manage.py backup $(if $(TO),"$(TO)") $(if $(WITH_SECRETS),--with-secrets)
+
+restore: ready ## Make an empty installation the copy of the one saved in FROM
+	@$(IN_VENV)/python manage.py restore "$(or $(FROM),$(error Say which: make restore FROM=var/backups/lathe-…))"
 
 # A worker more than cores, for the journeys mostly wait; more threads would wait for one another.
-test: export OMP_NUM_THREADS = 1
-test: export OMP_WAIT_POLICY = passive
-test: ready-dev chromium ## Run the whole suite against servers of its own
-	@$(IN_VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+# Hundreds of processes start: each would compile everything anew where bytecode may not be kept.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(IN_VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder
+test test-long: export OMP_NUM_THREADS = 1
+test test-long: export OMP_WAIT_POLICY = passive
+
+test: ready-dev chromium ## Run the quick suite against servers of its own
+	@$(PYTEST) -m "not nightly" $(PYTEST_ARGUMENTS)
+
+test-all: test test-long ## Run everything
+
+test-long: ready-dev chromium ## Run only what `make test` leaves out: nightly tests and the long chaos
+	@$(PYTEST) -m nightly $(PYTEST_ARGUMENTS)
+	@$(MAKE) --no-print-directory chaos
 
 chaos: ready-dev ## Five minutes of killing everything, then every row and bill is checked
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-300} CHAOS_JOBS=$${CHAOS_JOBS:-20} \
 	  $(IN_VENV)/pytest -s tests/journeys/test_chaos.py $(PYTEST_ARGUMENTS)
 
-check: ready-dev ## Format, lint, types, contracts, migrations
+screenshots: ready-dev chromium ## Pictures of every page and state below var/screenshots
+	@$(IN_VENV)/python -m tests.screenshots
+
+check: ready-dev ## Format, lint, templates, types, contracts, migrations
 	@$(IN_VENV)/ruff format --check --quiet .
 	@$(IN_VENV)/ruff check --quiet .
 	@$(if $(TEMPLATES),$(IN_VENV)/djade --target-version 5.2 --check $(TEMPLATES))
+	@! LC_ALL=C.UTF-8 grep -rnE '.{141}' templates || { echo "Templates: no line above 140 characters."; exit 1; }
 	@$(IN_VENV)/mypy .
 	@$(IN_VENV)/lint-imports
 	@$(IN_VENV)/python manage.py makemigrations --check --dry-run
@@ -39,14 +58,14 @@ format: ready-dev ## Rewrite code and templates in the house format
 
 clean: ## Remove all that was installed and made, data included
 	@if [ -x $(IN_VENV)/python ]; then \
-	  $(IN_VENV)/python -m config.running && $(IN_VENV)/python -m config.embedded erase; fi
+	  $(IN_VENV)/python -m config.local.instance_lock && $(IN_VENV)/python -m config.local.embedded erase; fi
 	@rm -rf .venv node_modules var .mypy_cache .ruff_cache .import_linter_cache
 
 ready:
-	@$(PYTHON) config/bootstrap.py
+	@$(PYTHON) config/local/bootstrap.py
 
 ready-dev:
-	@$(PYTHON) config/bootstrap.py --dev
+	@$(PYTHON) config/local/bootstrap.py --dev
 
 # The journeys drive a real browser. Only root can install one; without it they are skipped, loudly.
 chromium:

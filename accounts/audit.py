@@ -9,18 +9,17 @@ from web.middleware import client_address
 def record(
     team: Team | None, actor: User | ApiToken | None, action: str, target: str = "", **detail: Any
 ) -> AuditEntry:
-    """Write down that somebody did something. `action` is "noun.deed", `detail` plain JSON."""
+    """Add a row that says who did what. `action` is "noun.verb", `detail` plain JSON."""
+    actor_name = "system"
+    if isinstance(actor, ApiToken):
+        actor_name = f"token {actor.prefix}"
+    elif isinstance(actor, User):
+        actor_name = actor.email
     return AuditEntry.objects.create(
         team=team,
-        actor=_name_of(actor)[:255],
+        actor=actor_name[:255],
         action=action,
         target=target[:255],
         detail=detail,
         address=client_address.get(),
     )
-
-
-def _name_of(actor: User | ApiToken | None) -> str:
-    if isinstance(actor, ApiToken):
-        return f"token {actor.prefix}"
-    return actor.email if isinstance(actor, User) else "system"

@@ -1,9 +1,13 @@
-"""API tokens on the wire: `Authorization: Bearer lathe_…`."""
+"""Authenticating API requests by token: `Authorization: Bearer lathe_…`."""
 
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.contrib.auth import get_user
 from django.db.models import Q
+from django.http import HttpRequest, parse_cookie
 from django.utils.timezone import now
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -11,13 +15,14 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from accounts.models import ApiToken, Scope, User
+from accounts.models import ApiToken, TokenScope, User, scopes_within
+from accounts.permissions import TokenNotAllowed
 from web.errors import UserError
 
 if TYPE_CHECKING:  # DRF imports this module while its own views are still loading.
     from rest_framework.views import APIView
 
-LAST_USE_GRAIN = timedelta(minutes=1)  # How exact last_used_at is; saves a write per request.
+LAST_USED_RESOLUTION = timedelta(minutes=1)  # How exact last_used_at is; saves a write per request.
 
 
 class MissingScope(UserError):
@@ -34,23 +39,44 @@ class ApiTokenAuthentication(BaseAuthentication):
         if len(words) != 2:
             raise AuthenticationFailed("Send exactly: Authorization: Bearer <API token>.")
         token = (
-            ApiToken.objects.matching(words[1].decode("latin-1"))
+            ApiToken.objects.with_secret(words[1].decode("latin-1"))
             .select_related("created_by", "team")
-            .filter(created_by__is_active=True)
             .first()
         )
         if token is None:
             raise AuthenticationFailed("This API token is unknown, expired or revoked.")
-        touch(token)
+        record_token_use(token)
         return token.created_by, token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 
-def touch(token: ApiToken) -> None:
-    """Remember that the token was used, to the minute."""
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=now() - LAST_USE_GRAIN)
+def find_uploader(authorization: str, cookies: str) -> str | None:
+    """Who sends a request with these headers, by a credential that is valid now and may write.
+
+    Asked before a large body is read: whether this person may upload to this very project is the
+    view's question.
+    """
+    scheme, _, secret = authorization.partition(" ")
+    if authorization:
+        if scheme.lower() != "bearer":
+            return None
+        token = (
+            ApiToken.objects.with_secret(secret.strip()).filter(created_by__is_active=True).first()
+        )
+        may_write = token is not None and TokenScope.WRITE in token.scopes
+        return f"person:{token.created_by_id}" if token is not None and may_write else None
+    request = HttpRequest()
+    session_key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    return f"person:{user.pk}" if user.is_authenticated else None
+
+
+def record_token_use(token: ApiToken) -> None:
+    """Store when the token was last used, to the minute."""
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now() - LAST_USED_RESOLUTION)
     ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now())
 
 
@@ -61,15 +87,17 @@ class HasScope(BasePermission):
         token = request.auth
         if not isinstance(token, ApiToken):
             return False  # Becomes 401 with WWW-Authenticate.
-        default = Scope.READ if request.method in SAFE_METHODS else Scope.WRITE
+        default = TokenScope.READ if request.method in SAFE_METHODS else TokenScope.WRITE
         scope = getattr(view, "required_scope", default)
         if scope not in token.scopes:
-            raise MissingScope(f"This API token lacks the scope {scope!r}. Create one that has it.")
+            raise MissingScope(f"This API token lacks the scope “{scope}”. Create one that has it.")
+        if scope not in scopes_within(token.scopes, token.creator_role):
+            raise TokenNotAllowed
         return True
 
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the schema describes the token."""
+    """How the OpenAPI schema describes the token."""
 
     target_class = "accounts.authentication.ApiTokenAuthentication"
     name = "ApiToken"

@@ -3,14 +3,16 @@
 import secrets
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.db import transaction
 from django.utils.text import slugify
 
 from accounts import audit
+from accounts.errors import TooManyTeams
 from accounts.models import Membership, Role, Team, User
 
-NAME_LENGTH = 80
-SLUG_ROOM = 50  # The slug column holds 60: the rest is for a suffix that makes it unique.
+MAX_NAME_LENGTH = 80
+MAX_BASE_SLUG_LENGTH = 50  # The column holds 60: the rest is for a suffix that makes it unique.
 
 
 @transaction.atomic
@@ -27,17 +29,25 @@ def create_account(
 
 
 @transaction.atomic
+def create_another_team(owner: User, name: str) -> Team:
+    """A further team. Raises TooManyTeams where the operator's policy says no."""
+    User.objects.select_for_update().get(pk=owner.pk)  # Of two requests at once, one is counted.
+    most = settings.MAX_OWNED_TEAMS
+    if most and owner.memberships.filter(role=Role.OWNER).count() >= most:
+        raise TooManyTeams(
+            f"One person may own {most} teams here. Leave one, or make somebody else its owner."
+        )
+    return create_team(owner, name)
+
+
+@transaction.atomic
 def create_team(owner: User, name: str | None = None) -> Team:
     """A team with a slug of its own and `owner` as its owner."""
-    wanted = " ".join((name or "").split()) or f"{owner.email.partition('@')[0]}'s team"
-    team = Team.objects.create(name=wanted[:NAME_LENGTH], slug=_free_slug(wanted))
+    name = " ".join((name or "").split()) or f"{owner.email.partition('@')[0]}'s team"
+    slug = slugify(name)[:MAX_BASE_SLUG_LENGTH].strip("-") or "team"
+    if Team.objects.filter(slug=slug).exists():
+        slug = f"{slug}-{secrets.token_hex(4)}"
+    team = Team.objects.create(name=name[:MAX_NAME_LENGTH], slug=slug)
     Membership.objects.create(team=team, user=owner, role=Role.OWNER)
     audit.record(team, owner, "team.created", team.name)
     return team
-
-
-def _free_slug(name: str) -> str:
-    slug = slugify(name)[:SLUG_ROOM].strip("-") or "team"
-    if not Team.objects.filter(slug=slug).exists():
-        return slug
-    return f"{slug}-{secrets.token_hex(4)}"

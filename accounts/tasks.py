@@ -1,35 +1,39 @@
-"""Celery's way into telling: a message is a nudge, rows are the work."""
+"""Celery's tasks of accounts. A message is only a hint; the rows say what there is to do."""
 
 from celery import shared_task
+
+from accounts.notifications import cleanup, digest, email
+from accounts.notifications.fan_out import fan_out_pending
+from accounts.webhooks.delivery import deliver_due_exclusively
+from web.idempotency import store as idempotency_store
 
 
 @shared_task
 def fan_out() -> None:
-    """Turn new notices into e-mails and deliveries, then send what is due."""
-    from accounts import telling
-
-    telling.fan_out_due()
+    """Turn new notices into e-mails and deliveries."""
+    fan_out_pending()
 
 
 @shared_task
 def send_emails() -> None:
-    """Send e-mails, unless another worker is at it: a slow mail server holds up one worker only."""
-    from accounts import mail_round
-
-    mail_round.send_alone()
+    """Send e-mails, unless another worker does: a slow mail server holds up one worker only."""
+    email.send_due_exclusively()
+    digest.send_due_exclusively()
 
 
 @shared_task
 def deliver_webhooks() -> None:
-    """Send webhooks, unless another worker is at it: slow receivers hold up one worker only."""
-    from accounts.webhooks import delivering
-
-    delivering.deliver_alone()
+    """Send webhooks, unless another worker does: slow receivers hold up one worker only."""
+    deliver_due_exclusively()
 
 
 @shared_task
 def trim_notices() -> None:
-    """Forget old notices and deliveries."""
-    from accounts import trimming
+    """Delete old notices and deliveries."""
+    cleanup.delete_old()
 
-    trimming.trim()
+
+@shared_task
+def trim_idempotency_keys() -> None:
+    """Delete the keys of requests that nobody may repeat any more."""
+    idempotency_store.delete_old()

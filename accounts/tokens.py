@@ -1,29 +1,51 @@
-"""Issuing and revoking API tokens."""
+"""Issuing, rotating and revoking API tokens."""
 
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts import audit
-from accounts.access import require
+from accounts.errors import TokenIsOver
 from accounts.models import ApiToken, Team, User
-from accounts.notices import tell
-from web.live import notify
+from accounts.notifications.publish import publish
+from accounts.permissions import TokenNotAllowed, person_behind, require_permission
+from web.rate_limits.actions import require_rate
+from web.sse import notify
+
+MAX_OVERLAP = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class TokenLimits:
+    """What a token may do less than its scopes say; all of it concerns answers of models."""
+
+    allowed_models: list[str] = field(default_factory=list)  # Empty: all of the team's.
+    budget_micro: int | None = None  # Each month.
+    requests_per_minute: int | None = None
 
 
 @transaction.atomic
 def issue(
-    team: Team, user: User, *, name: str, scopes: list[str], expires_at: datetime | None = None
+    team: Team,
+    user: User,
+    *,
+    name: str,
+    scopes: list[str],
+    expires_at: datetime | None = None,
+    limits: TokenLimits | None = None,
 ) -> tuple[ApiToken, str]:
     """A token of the team and its secret. Raises NotAllowed without the permission "tokens"."""
-    require(user, team, "tokens")
+    require_permission(user, team, "tokens")
+    require_rate("tokens", team.pk)
+    chosen = asdict(limits or TokenLimits())
     token, secret = ApiToken.issue(
-        team=team, created_by=user, name=name, scopes=scopes, expires_at=expires_at
+        team=team, created_by=user, name=name, scopes=scopes, expires_at=expires_at, **chosen
     )
-    audit.record(team, user, "token.created", str(token), scopes=scopes)
-    tell(
+    audit.record(team, user, "token.created", str(token), scopes=scopes, **chosen)
+    publish(
         team,
         "token.created",
         f"{user} created the API token {token.name} ({', '.join(scopes)}).",
@@ -35,9 +57,46 @@ def issue(
 
 
 @transaction.atomic
-def revoke(token: ApiToken, user: User) -> None:
-    """End a token now. One's own needs "tokens"; somebody else's needs "team"."""
-    require(user, token.team, "tokens" if token.created_by_id == user.pk else "team")
+def rotate(token: ApiToken, viewer: User | ApiToken, overlap: timedelta) -> str:
+    """Give the token another secret; the former one works until the overlap is over.
+
+    A token may rotate itself, but not by its former secret: who rotates a secret that leaked would
+    else lose the token to whoever found it. One's own needs "tokens"; somebody else's needs "team".
+    Raises NotAllowed, and TokenIsOver for one that is revoked or expired.
+    """
+    require_control(token, viewer)
+    if isinstance(viewer, ApiToken) and viewer.has_former_secret:
+        raise TokenNotAllowed("This secret has been replaced. Rotate the token by its present one.")
+    locked = ApiToken.objects.usable().select_for_update(of=("self",)).filter(pk=token.pk).first()
+    if locked is None:
+        raise TokenIsOver
+    former = [digest for digest in (locked.digest, locked.previous_digest) if digest]
+    secret = locked.renew_secret(min(overlap, MAX_OVERLAP))
+    locked.save(update_fields=["digest", "previous_digest", "previous_until", "rotated_at"])
+    until = locked.previous_until.isoformat() if locked.previous_until else "now"
+    audit.record(token.team, viewer, "token.rotated", str(token), former_works_until=until)
+    for digest in former:  # The models process reads anew until when they count.
+        notify(f"token:{digest}")
+    return secret
+
+
+@transaction.atomic
+def revoke(token: ApiToken, viewer: User | ApiToken) -> None:
+    """End a token now. It may end itself; one's own needs "tokens", somebody else's "team"."""
+    require_control(token, viewer)
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now()):
-        audit.record(token.team, user, "token.revoked", str(token))
-        notify(f"token:{token.digest}")  # The models process forgets it at once.
+        audit.record(token.team, viewer, "token.revoked", str(token))
+        current = ApiToken.objects.get(pk=token.pk)
+        for digest in (current.digest, current.previous_digest):
+            if digest:
+                notify(f"token:{digest}")  # The models process stops accepting it at once.
+
+
+def require_control(token: ApiToken, viewer: User | ApiToken) -> None:
+    """Raises NotAllowed for whoever may neither rotate nor revoke this token."""
+    if isinstance(viewer, ApiToken):
+        if viewer.pk != token.pk:
+            raise TokenNotAllowed("A token may rotate or revoke itself only.")
+        return
+    is_own = token.created_by_id == person_behind(viewer).pk
+    require_permission(viewer, token.team, "tokens" if is_own else "team")

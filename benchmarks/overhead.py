@@ -36,7 +36,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from benchmarks.product import PROJECT, checked, settled, upload
-from engine.patience import PATIENT_THREADS
+from engine.openmp_env import OPENMP_WAIT_ENV
 
 RELOAD_SECONDS = 20.0  # In which the trainer makes its next engine ready, beside no measurement.
 Seconds = tuple[float, float]  # Of the whole run and of training.
@@ -157,7 +157,7 @@ def _bare(job: dict[str, Any], train: Path) -> Seconds:
         subprocess.run(
             [sys.executable, "-m", "engine", "train", str(folder / "spec.json")],
             cwd=PROJECT,
-            env=os.environ | PATIENT_THREADS,
+            env=os.environ | OPENMP_WAIT_ENV,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=True,

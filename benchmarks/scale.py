@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from config import embedded
+from config.local import embedded
 
 PROJECT = Path(__file__).resolve().parent.parent
 VAR = PROJECT / "var" / "scale"
@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
 
 def _start(*, fresh: bool) -> None:
     if fresh:
-        embedded.erase(VAR)
+        embedded.stop_and_delete(VAR)
     found = embedded.ensure_running(VAR, is_durable=False)
     os.environ |= {
         "DATABASE_URL": found.database_url,
@@ -131,7 +131,7 @@ def _deeds(longest_job: int) -> list[tuple[str, float, Callable[[], object]]]:
 
 
 def _claim(compute_class: str) -> Callable[[], object]:
-    from training import schedule
+    from training.scheduling import claims as schedule
 
     def claim() -> None:
         assert schedule.claim(compute_class, "benchmark"), f"no {compute_class} job is waiting"

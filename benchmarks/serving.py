@@ -3,7 +3,8 @@
     make up                                  # in another terminal, until the demo model is live
     python -m benchmarks.serving [--seconds 3] [--rounds 3]
 
-Asked with one-row requests over kept-alive connections, in interleaved rounds:
+Asked with one-row requests over kept-alive connections, in interleaved rounds. No text comes twice,
+for what was computed before is had from memory:
 `lathe` is the running models process with everything it does: API token, budget, rate limit,
 metering, log. `web` is the same through the web process. `unbatched` is the very same ONNX file,
 one request at a time in a thread, and `pipeline` a transformers pipeline with as many labels
@@ -21,16 +22,18 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-from engine.sample_tickets import tickets
+from inference.demo_data import generate_tickets
 
 PROJECT = Path(__file__).resolve().parent.parent
 MESSAGE = 4  # The column of a ticket's text.
-TEXTS = [row[MESSAGE] for row in tickets(500, seed=1)]
+TEXTS = [row[MESSAGE] for row in generate_tickets(500, seed=1)]
+numbers = count()  # Make every text another one.
 RIVALS = {"unbatched": 8141, "pipeline": 8142}
 
 
@@ -120,15 +123,16 @@ def _measure_all(
 async def _ask_for(server: Server, model: str, connections: int, seconds: float) -> list[float]:
     """The seconds each answer took."""
     deadline = time.perf_counter() + seconds
-    asking = (_ask(server, model, number, deadline) for number in range(connections))
+    asking = (_ask(server, model, deadline) for _ in range(connections))
     return [taken for one in await asyncio.gather(*asking) for taken in one]
 
 
-async def _ask(server: Server, model: str, number: int, deadline: float) -> list[float]:
+async def _ask(server: Server, model: str, deadline: float) -> list[float]:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     latencies: list[float] = []
     while (started := time.perf_counter()) < deadline:
-        writer.write(_request(server, model, TEXTS[(number * 37 + len(latencies)) % len(TEXTS)]))
+        place = next(numbers)
+        writer.write(_request(server, model, f"{TEXTS[place % len(TEXTS)]} {place}"))
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if not head.startswith(b"http/1.1 200"):
             raise SystemExit(f"{server.name} answered {head.splitlines()[0].decode()}")

@@ -17,7 +17,7 @@ Classify = Callable[[str], Any]
 
 def unbatched(artifact: Path) -> Classify:
     """The same ONNX file as Lathe serves, with two threads, one text at a time."""
-    from engine.serving import TextClassifier
+    from engine.serving.text import TextClassifier
 
     classifier = TextClassifier(artifact, threads=1)
 
@@ -35,11 +35,12 @@ def pipeline(artifact: Path) -> Classify:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers import pipeline as make
 
-    from engine import catalog, loading
+    from engine import catalog
     from engine.artifact import read_manifest
+    from engine.tasks.text import base_models
 
     manifest = read_manifest(artifact)
-    folder = loading.locate(catalog.find(manifest.base_model))
+    folder = base_models.locate_base_model(catalog.get_base_model(manifest.base_model))
     logging.getLogger("transformers").setLevel(logging.ERROR)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=len(manifest.labels)

@@ -39,8 +39,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine import catalog, loading, sample_tickets
+from engine import catalog
 from engine.spec import TextHyperparameters
+from engine.tasks.text import base_models
+from inference import demo_data
 
 PROJECT = Path(__file__).resolve().parent.parent
 BANKING = PROJECT.parent / "shared/data/banking77"
@@ -98,7 +100,7 @@ def _options() -> argparse.Namespace:
 def _data(options: argparse.Namespace) -> tuple[Rows, Rows]:
     if options.train.exists() and options.test.exists():
         return _read(options.train), _read(options.test)
-    tickets = [(row[4], row[5]) for row in sample_tickets.tickets(6000, seed=0)]
+    tickets = [(row[4], row[5]) for row in demo_data.generate_tickets(6000, seed=0)]
     return tickets[:5000], tickets[5000:]
 
 
@@ -113,7 +115,7 @@ class Bench:
     def __init__(self, folder: Path, train: Rows, test: Rows) -> None:
         self._folder, self._train, self._test = folder, train, test
         self._labels = sorted({label for _, label in train})
-        self._base_model = str(loading.locate(catalog.find(BASE_MODEL)))
+        self._base_model = str(base_models.locate_base_model(catalog.get_base_model(BASE_MODEL)))
         self._runs = 0
 
     def speeds(self, names: list[str], rounds: int, rows: int) -> dict[str, list[float]]:

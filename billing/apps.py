@@ -4,3 +4,57 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     label = "billing"
+
+    def ready(self) -> None:
+        self._grant_free_credit_to_newcomers()
+        from accounts.models import EventGroup
+        from accounts.notifications.events import EventType, register_events
+        from accounts.storage_quota import register_quota
+        from billing.budgets.budget import get_budget
+        from billing.models import WebhookEvent
+        from web.queues.readings import register_queue
+
+        register_quota(lambda team: get_budget(team).plan.storage_bytes)
+        waiting = WebhookEvent.Status.WAITING
+        register_queue(
+            "stripe events", lambda: WebhookEvent.objects.filter(status=waiting), "received_at"
+        )
+
+        register_events(
+            EventType("budget.half_spent", EventGroup.BUDGET, "Half of the spend cap is used"),
+            EventType("budget.nearly_spent", EventGroup.BUDGET, "80 % of the spend cap is used"),
+            EventType("budget.spent", EventGroup.BUDGET, "The spend cap is reached"),
+            EventType(
+                "budget.forecast_over",
+                EventGroup.BUDGET,
+                "The month is likely to exceed the spend cap",
+            ),
+            EventType("budget.held", EventGroup.BUDGET, "Unusual spending was stopped"),
+            EventType("credit.granted", EventGroup.BUDGET, "Credit was added"),
+            EventType("credit.expiring", EventGroup.BUDGET, "Credit is about to expire"),
+            EventType("credit.expired", EventGroup.BUDGET, "Credit has expired"),
+            EventType(
+                "credit.taken_back", EventGroup.BUDGET, "Credit was taken back with its payment"
+            ),
+            EventType("payment.failed", EventGroup.PAYMENT, "A payment failed"),
+            EventType(
+                "payment.action_required", EventGroup.PAYMENT, "A payment needs your confirmation"
+            ),
+            position=40,
+        )
+
+    def _grant_free_credit_to_newcomers(self) -> None:
+        from allauth.account.models import EmailAddress
+        from allauth.account.signals import email_confirmed, user_signed_up
+
+        from accounts.models import User
+        from billing.credit.free_credit import grant_free_credit
+
+        def after_sign_up(user: User, **_: object) -> None:
+            grant_free_credit(user)
+
+        def after_confirmation(email_address: EmailAddress, **_: object) -> None:
+            grant_free_credit(email_address.user)
+
+        user_signed_up.connect(after_sign_up, weak=False, dispatch_uid="billing.free-credit")
+        email_confirmed.connect(after_confirmation, weak=False, dispatch_uid="billing.free-credit")

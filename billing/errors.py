@@ -1,6 +1,10 @@
-"""Refusals about money, in sentences for people."""
+"""Errors about money that people see."""
 
 from web.errors import UserError
+
+
+class CapNeedsPaymentMethod(UserError):
+    code, status = "cap_needs_payment_method", 409
 
 
 class CapReached(UserError):

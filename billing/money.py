@@ -2,9 +2,13 @@
 
 from decimal import ROUND_HALF_UP, Decimal
 
-NANO_PER_MICRO = 1000
 MS_PER_SECOND = 1000
+NANO_PER_MICRO = 1000
 MICRO_PER_CENT = 10_000
+CENTS_PER_DOLLAR = 100
+MICRO_PER_DOLLAR = MICRO_PER_CENT * CENTS_PER_DOLLAR
+NANO_PER_CENT = NANO_PER_MICRO * MICRO_PER_CENT
+NANO_PER_DOLLAR = NANO_PER_CENT * CENTS_PER_DOLLAR
 
 
 def amount_micro(device_ms: int, nano_per_second: int) -> int:
@@ -33,6 +37,17 @@ def affordable_ms(micro: int, nano_per_second: int, devices: int) -> int | None:
     return micro * MS_PER_SECOND * NANO_PER_MICRO // (nano_per_second * devices)
 
 
-def whole_cents(micro: int) -> int:
-    """Cents of an amount, rounded as Stripe rounds a line: half a cent counts as one."""
+def round_to_cents(micro: int) -> int:
+    """Whole cents, rounded as Stripe rounds a line: half a cent goes away from zero."""
     return int((Decimal(micro) / MICRO_PER_CENT).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def dollars_to_micro(dollars: Decimal) -> int:
+    """Micro-USD of an amount that somebody typed in dollars."""
+    return int(dollars * MICRO_PER_DOLLAR)
+
+
+def plain_dollars(micro: int) -> str:
+    """Exact dollars for machines: -140000 → "-0.140000". Pages use `exact_money`."""
+    whole, rest = divmod(abs(micro), MICRO_PER_DOLLAR)
+    return f"{'-' if micro < 0 else ''}{whole}.{rest:06d}"

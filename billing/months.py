@@ -1,4 +1,4 @@
-"""Billing months: calendar months in UTC."""
+"""Billing months and days: those of the calendar in UTC."""
 
 import re
 from dataclasses import dataclass
@@ -47,12 +47,22 @@ class Month:
         return f"{self.start:%B %Y}"
 
 
+def start_of_day(moment: datetime) -> datetime:
+    """Midnight (UTC) before a moment."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_of(moment: datetime) -> Month:
+    """The month that a moment falls in."""
+    return Month(start_of_day(moment).replace(day=1))
+
+
 def this_month() -> Month:
     """The month we are in."""
-    return Month(now().astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    return month_of(now())
 
 
-def read_month(text: str | None) -> Month:
+def parse_month(text: str | None) -> Month:
     """The month that "2026-11" names; this month for nothing. Raises BadMonth."""
     if not text:
         return this_month()

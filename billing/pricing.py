@@ -1,44 +1,57 @@
-"""The prices in force, as people read them."""
+"""The prices in force, formatted for the pricing page."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.utils.timezone import now
-
 from billing.models import Rate
+from billing.money import NANO_PER_DOLLAR
 
-PER_MILLION_UNITS = "inference-tokens"  # The one SKU that is not a second of a device.
-NAMES = {"cpu": "CPU", "gpu": "GPU", "inference-tokens": "Asking a deployed model"}
-NANO = Decimal(1_000_000_000)
+TOKEN_SKU = "inference-tokens"  # The one SKU that is not a second of a device.
+# Amounts of money that are not of metered time, in micro-USD: adjustments, and usage that missed
+# its invoice. A meter of its own, because Stripe takes credit off metered lines only.
+ADJUSTMENT_SKU = "adjustments"
+EXAMPLE_MINUTES, EXAMPLE_TOKENS = 5, 50  # What the pricing page reckons with.
+COUNTED_SKUS = (TOKEN_SKU, ADJUSTMENT_SKU)
+SKU_NAMES = {
+    "cpu": "CPU",
+    "gpu": "GPU",
+    TOKEN_SKU: "Asking a deployed model",
+    ADJUSTMENT_SKU: "Adjustments and late usage",
+}
 
 
 @dataclass(frozen=True)
 class Price:
-    """One SKU's price in dollars, for the unit it is billed by and for one people think in."""
+    """One SKU's price in dollars, per billed unit and per hour or million tokens."""
 
     sku: str
     name: str
     exact: str  # "$0.00002 per second"
-    handy: str  # "$0.072 per hour"
+    display_price: str  # "$0.072 per hour"
+    example: str  # "5 minutes: $0.006"
 
 
-def prices() -> list[Price]:
+def list_prices() -> list[Price]:
     """Today's prices, cheapest compute first, counted units last."""
-    rates = Rate.objects.filter(valid__contains=now())
-    ordered = sorted(rates, key=lambda rate: (rate.sku == PER_MILLION_UNITS, rate.nano_per_unit))
-    return [_price(rate) for rate in ordered]
+    rates = Rate.objects.in_force().exclude(sku=ADJUSTMENT_SKU)
+    ordered = sorted(rates, key=lambda rate: (rate.sku == TOKEN_SKU, rate.nano_per_unit))
+    return [_build_price(rate) for rate in ordered]
 
 
-def _price(rate: Rate) -> Price:
-    name, unit = NAMES.get(rate.sku, rate.sku), nano_dollars(rate.nano_per_unit)
-    if rate.sku == PER_MILLION_UNITS:
-        million = nano_dollars(rate.nano_per_unit * 1_000_000)
-        return Price(rate.sku, name, f"{unit} per token", f"{million} per million tokens")
-    hour = nano_dollars(rate.nano_per_unit * 3600)
-    return Price(rate.sku, name, f"{unit} per second and device", f"{hour} per hour")
+def _build_price(rate: Rate) -> Price:
+    name, unit = SKU_NAMES.get(rate.sku, rate.sku), format_nano_dollars(rate.nano_per_unit)
+    if rate.sku == TOKEN_SKU:
+        million = format_nano_dollars(rate.nano_per_unit * 1_000_000)
+        thousand = format_nano_dollars(rate.nano_per_unit * 1_000 * EXAMPLE_TOKENS)
+        example = f"1,000 texts of {EXAMPLE_TOKENS} tokens: {thousand}"
+        return Price(rate.sku, name, f"{unit} per token", f"{million} per million tokens", example)
+    hour = format_nano_dollars(rate.nano_per_hour)
+    minutes = format_nano_dollars(rate.nano_per_unit * 60 * EXAMPLE_MINUTES)
+    example = f"a fine-tune of {EXAMPLE_MINUTES} minutes: {minutes}"
+    return Price(rate.sku, name, f"{unit} per second and device", f"{hour} per hour", example)
 
 
-def nano_dollars(nano: int) -> str:
+def format_nano_dollars(nano: int) -> str:
     """Exact dollars with at least two decimals: 2520000000 → "$2.52"."""
-    whole, _, fraction = format(nano / NANO, "f").partition(".")
+    whole, _, fraction = format(Decimal(nano) / NANO_PER_DOLLAR, "f").partition(".")
     return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -1,6 +1,6 @@
-"""How the parts plug together.
+"""How the apps are put together: settings, URLs, Celery, ASGI.
 
-Every process that loads Django must know our Celery app, or its nudges would go nowhere.
+Every process that loads Django must know our Celery app, or its messages would go nowhere.
 """
 
 from config.celery import app as celery_app

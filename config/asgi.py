@@ -1,12 +1,20 @@
 """The ASGI application: pages, API, live streams and the pass-through to the models process."""
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Requests share connections: a thousand at once must not be a thousand connections.
+os.environ.setdefault("DB_POOL_SIZE", "20")
 django_application = get_asgi_application()
 
-from inference.passthrough import with_inference  # noqa: E402  Needs Django to be set up.
+# All need Django to be set up.
+from starlette.types import ASGIApp  # noqa: E402
 
-application = with_inference(django_application)
+from config.front import with_front  # noqa: E402
+from web.guard.open_files import raise_open_files_limit  # noqa: E402
+
+raise_open_files_limit()
+application = with_front(cast(ASGIApp, django_application))

@@ -1,29 +1,68 @@
-"""Celery: the timetable and nothing else. A message is a nudge; the database row is the work."""
+"""Celery: the application, its timetable, and request ids in the log lines of tasks.
+
+A message is only a hint that rows are waiting; beat sends every hint again.
+"""
 
 import os
+import time
+from contextlib import suppress
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.schedules import crontab
+from celery.signals import before_task_publish, task_postrun, task_prerun
+from redis.exceptions import RedisError
+
+from config.queues import DEFAULT_QUEUE, TASK_ROUTES
+from web.log_context import request_id
+
+DUTY_KEY, DUTY_KEPT_SECONDS = "duty-began:{}", 3 * 24 * 3600
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("lathe", task_cls="celery.contrib.django.task:DjangoTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
-    task_default_queue="default",
+    task_default_queue=DEFAULT_QUEUE,
     task_ignore_result=True,
+    # For their signals to be heard.
+    imports=("config.observability.process_server", "config.observability.task_metrics"),
     task_acks_late=False,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
-    # Nudges are worthless once stale: beat sends fresh ones.
-    task_routes={"training.tasks.work": {"queue": "compute.cpu"}},
+    task_routes=TASK_ROUTES | {"training.tasks.work": {"queue": "compute.cpu"}},
     beat_schedule={
         "plans": {
             "task": "inference.tasks.carry_plans",
             "schedule": 5.0,
             "options": {"expires": 10},
+        },
+        "fine-tunes": {
+            "task": "inference.tasks.launch_fine_tunes",
+            "schedule": 2.0,
+            "options": {"expires": 10},
+        },
+        "batches": {
+            "task": "inference.tasks.work_on_batches",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
+        "expired-files": {"task": "inference.tasks.delete_expired_files", "schedule": 3600.0},
+        "assistant-versions": {
+            "task": "assistants.tasks.build_versions",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+        "conversations": {
+            "task": "assistants.tasks.watch_conversations",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "old-conversations": {
+            "task": "assistants.tasks.delete_expired_conversations",
+            "schedule": 3600.0,
         },
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
@@ -57,6 +96,7 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"expires": 10},
         },
+        "old-keys": {"task": "accounts.tasks.trim_idempotency_keys", "schedule": 3600.0},
         "old-notices": {"task": "accounts.tasks.trim_notices", "schedule": 3600.0},
         "included-credit": {"task": "billing.tasks.grant_included_credit", "schedule": 900.0},
         "credit-expiry": {
@@ -86,9 +126,10 @@ app.conf.update(
             "task": "billing.tasks.reconcile",
             "schedule": crontab(hour="4", minute="30"),
         },
-        "day-sums": {
-            "task": "billing.tasks.check_day_sums",
-            "schedule": crontab(hour="4", minute="10"),
+        "credit-mirror": {
+            "task": "billing.tasks.mirror_credit",
+            "schedule": 60.0,
+            "options": {"expires": 60},
         },
         "stripe-events": {
             "task": "billing.tasks.process_webhooks",
@@ -101,6 +142,11 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "trash": {"task": "projects.tasks.empty_trash", "schedule": 3600.0},
+        "abandoned-uploads": {
+            "task": "projects.tasks.delete_abandoned_uploads",
+            "schedule": 3600.0,
+        },
         "imports": {
             "task": "projects.tasks.resume_imports",
             "schedule": 15.0,
@@ -109,3 +155,30 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks()
+
+
+@before_task_publish.connect
+def send_request_id(headers: dict[str, Any], **_: Any) -> None:
+    """Let the worker's log lines carry the id of the request that sent the message."""
+    headers["request_id"] = request_id.get()
+
+
+@task_prerun.connect
+def set_request_id(task_id: str, task: "Task[Any, Any]", **_: Any) -> None:
+    """A task that no request sent is named by its own id."""
+    request_id.set(getattr(task.request, "request_id", "") or f"task_{task_id}")
+
+
+@task_prerun.connect
+def record_duty(task: "Task[Any, Any]", **_: Any) -> None:
+    """Remember when a periodic task began, for `config.monitoring`."""
+    from django.core.cache import cache
+
+    if task.name in {entry["task"] for entry in app.conf.beat_schedule.values()}:
+        with suppress(RedisError):
+            cache.set(DUTY_KEY.format(task.name), time.time(), DUTY_KEPT_SECONDS)
+
+
+@task_postrun.connect
+def clear_request_id(**_: Any) -> None:
+    request_id.set("")

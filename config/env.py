@@ -1,5 +1,6 @@
 """Typed readers of environment variables; any NAME may come from the file NAME_FILE names."""
 
+import ipaddress
 import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -43,9 +44,22 @@ def integer(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}.") from None
 
 
-def listed(name: str, default: str = "") -> list[str]:
+def comma_separated(name: str, default: str = "") -> list[str]:
     """Comma-separated words."""
     return [word.strip() for word in optional(name, default).split(",") if word.strip()]
+
+
+def networks(name: str, default: str = "") -> list[str]:
+    """Comma-separated addresses and networks, such as "10.0.0.0/8"; refuses others loudly."""
+    words = comma_separated(name, default)
+    for word in words:
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} must list IP addresses and networks such as 10.0.0.0/8, not {word!r}."
+            ) from None
+    return words
 
 
 def load_dotenv(path: Path) -> None:
@@ -59,7 +73,7 @@ def load_dotenv(path: Path) -> None:
 
 
 # libpq's: a server that a network no longer reaches is noticed well within a lease.
-SOON_NOTICED = {
+LIBPQ_TIMEOUTS = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -68,7 +82,7 @@ SOON_NOTICED = {
 }
 
 
-def database_from(url: str) -> dict[str, object]:
+def parse_database_url(url: str) -> dict[str, object]:
     """Django's DATABASES entry for postgresql://user:password@host:port/name?host=/socket/folder."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -85,5 +99,15 @@ def database_from(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": port,
-        "OPTIONS": SOON_NOTICED | {key: unquote(value) for key, value in options.items()},
+        "OPTIONS": LIBPQ_TIMEOUTS | {key: unquote(value) for key, value in options.items()},
+    }
+
+
+def pool_options(size: int) -> dict[str, int]:
+    """psycopg's pool for a process whose threads share at most `size` connections."""
+    return {
+        "min_size": min(2, size),
+        "max_size": size,
+        "timeout": 5,  # Seconds a request waits for one; then it is answered 503.
+        "reconnect_timeout": 1,  # Else a pool that saw an outage would try again ever more rarely.
     }

@@ -6,7 +6,10 @@ from typing import Any
 
 import django_stubs_ext
 
-from config import embedded, env
+from config import env
+from config.local import embedded
+from config.logs import LOGGING  # noqa: F401
+from config.social_login import read_social_login
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_dotenv(BASE_DIR / ".env")
@@ -19,20 +22,28 @@ VAR_DIR = Path(env.optional("LATHE_VAR", str(BASE_DIR / "var"))).resolve()
 
 # --- Safety ---------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG")
-SECRET_KEY = env.optional("SECRET_KEY") or embedded.secret_key(VAR_DIR)
-# Keys of the past: what they signed or sealed is still read, nothing new is.
-SECRET_KEY_FALLBACKS = env.listed("SECRET_KEY_FALLBACKS")
+SECRET_KEY = env.optional("SECRET_KEY") or embedded.load_or_create_secret_key(VAR_DIR)
+# Former keys: what they signed or encrypted can still be read; nothing new uses them.
+SECRET_KEY_FALLBACKS = env.comma_separated("SECRET_KEY_FALLBACKS")
 PUBLIC_URL = env.optional("PUBLIC_URL", "http://localhost:8000").rstrip("/")
-ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1],testserver")
-CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS", PUBLIC_URL)
+ALLOWED_HOSTS = env.comma_separated("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # Whose X-Forwarded-For is believed
+CSRF_TRUSTED_ORIGINS = env.comma_separated("CSRF_TRUSTED_ORIGINS", PUBLIC_URL)
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 3600 if IS_HTTPS else 0)
 SECURE_SSL_REDIRECT = env.boolean("SSL_REDIRECT", False)
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # Probes speak HTTP.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+BODY_SECONDS = env.integer("BODY_SECONDS", 30)  # A body may stall so long: see web.guard.limits
+SLOW_BODIES_PER_ADDRESS = env.integer("SLOW_BODIES_PER_ADDRESS", 64)
+REQUESTS_PER_ADDRESS = env.integer("REQUESTS_PER_ADDRESS", 1000)  # At once
+MAX_REQUESTS = env.integer("MAX_REQUESTS", 8000)  # At once, live streams included
+STREAMS_PER_PERSON = env.integer("STREAMS_PER_PERSON", 32)  # Live streams, at once
+SOCIAL_LOGIN = read_social_login()
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
@@ -40,7 +51,7 @@ CONTENT_SECURITY_POLICY = {
         # uPlot and basecoat place elements with style attributes; scripts stay strictly ours.
         "style-src": ["'self'", "'unsafe-inline'"],
         "frame-ancestors": ["'none'"],
-        "form-action": ["'self'"],
+        "form-action": ["'self'", *SOCIAL_LOGIN.origins],
         "base-uri": ["'self'"],
         "object-src": ["'none'"],
     }
@@ -48,7 +59,8 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Applications ---------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Its pages are loaded where URLs are (config.urls): workers need none of them.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -59,6 +71,10 @@ INSTALLED_APPS = [
     "django.forms",  # Its templates, beside ours: see FORM_RENDERER.
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    *SOCIAL_LOGIN.apps,
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
@@ -70,25 +86,41 @@ INSTALLED_APPS = [
     "projects",
     "training",
     "inference",
+    "assistants",
+    "config.backup",
+    "config.observability",
 ]
 MIDDLEWARE = [
+    "web.streams.detached.DetachStreamsMiddleware",  # First: it takes over what all others made.
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "web.browser.middleware.CompressionMiddleware",
     "csp.middleware.CSPMiddleware",
     "web.middleware.RequestIdMiddleware",
+    "web.telemetry.requests.RequestMetricsMiddleware",
+    "web.validation.middleware.AddressMiddleware",
+    "web.middleware.PrivatePagesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "web.validation.middleware.FormMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "web.language.middleware.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "web.idempotency.middleware.IdempotencyMiddleware",
+    "web.browser.middleware.PageAnswerMiddleware",
     "web.middleware.UserErrorMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+OUR_TAGS = [
+    f"web.templatetags.{name}"
+    for name in ("ui", "times", "actions", "icons", "parts", "form_tokens", "language")
+]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -101,22 +133,27 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context.team",
             ],
-            "builtins": ["web.templatetags.ui"],
+            "builtins": ["django.templatetags.i18n", *OUR_TAGS],
         },
     }
 ]
 
 # --- Data -----------------------------------------------------------------------------------
-_running = None if env.optional("DATABASE_URL") else embedded.endpoints(VAR_DIR)
-DATABASE_URL = env.optional("DATABASE_URL") or (_running.database_url if _running else "")
-REDIS_URL = env.optional("REDIS_URL") or (_running.redis_url if _running else "")
+_embedded_urls = None if env.optional("DATABASE_URL") else embedded.running_urls(VAR_DIR)
+DATABASE_URL = env.optional("DATABASE_URL") or (
+    _embedded_urls.database_url if _embedded_urls else ""
+)
+REDIS_URL = env.optional("REDIS_URL") or (_embedded_urls.redis_url if _embedded_urls else "")
 DATABASES: dict[str, dict[str, Any]] = (
-    {"default": env.database_from(DATABASE_URL)}
+    {"default": env.parse_database_url(DATABASE_URL)}
     if DATABASE_URL
-    # Commands that need no database (makemigrations --check aside) still start without one.
+    # Commands that need no database still start without one.
     else {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "lathe"}}
 )
 DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+# Connections that requests share (config.asgi sets it); 0: one for each thread.
+if DB_POOL_SIZE := env.integer("DB_POOL_SIZE", 0):
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = env.pool_options(DB_POOL_SIZE)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
@@ -157,15 +194,61 @@ STATICFILES_DIRS = [
     BASE_DIR / "static",
     *(
         (f"vendor/{name}", folder)
-        for name in ("basecoat-css", "uplot")
+        for name in ("basecoat-css", "tus-js-client", "uplot")
         if (folder := _node_modules / name / "dist").is_dir()
     ),
+]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "web.browser.static_bundle.BundleFinder",
 ]
 WHITENOISE_USE_FINDERS = TESTING or DEBUG
 # Streams to disk above this, so a large upload never sits in memory.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 2 * 1024**3)
+
+# --- Policy: what strangers may do here -----------------------------------------------------
+# Safe where money is collected; open where a few people share a machine.
+STRIPE_SECRET_KEY = env.optional("STRIPE_SECRET_KEY")
+EMAIL_BACKEND = env.optional("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")
+EMAIL_FILE_PATH = VAR_DIR / "mail"  # Where the file backend writes; other backends ignore it.
+_can_send_email = not EMAIL_BACKEND.endswith(("console.EmailBackend", "filebased.EmailBackend"))
+# Whether people confirm their address before they may sign in or join a team. Then sign-up does
+# not tell, either, which addresses have an account.
+_verification = env.optional("EMAIL_VERIFICATION")  # Its former name: mandatory or optional.
+REQUIRE_VERIFIED_EMAIL = env.boolean(
+    "REQUIRE_VERIFIED_EMAIL",
+    _verification == "mandatory"
+    or (not _verification and (bool(STRIPE_SECRET_KEY) or _can_send_email)),
+)
+# How many teams one person may own; 0: any number.
+MAX_OWNED_TEAMS = env.integer("MAX_OWNED_TEAMS", 3 if STRIPE_SECRET_KEY else 0)
+
+DEFAULT_CAP_MICRO = env.integer("DEFAULT_CAP_MICRO", 25_000_000)  # micro-USD a month, new teams
+# What a team without a card may set as its cap at most; 0: anything, and no cap at all.
+MAX_CAP_WITHOUT_CARD_MICRO = env.integer(
+    "MAX_CAP_WITHOUT_CARD_MICRO", DEFAULT_CAP_MICRO if STRIPE_SECRET_KEY else 0
+)
+# Once for each person, to try the product with: a team without a card works on credit alone where
+# Stripe collects.
+FREE_CREDIT_MICRO = env.integer("FREE_CREDIT_MICRO", 5_000_000 if STRIPE_SECRET_KEY else 0)
+# An hour, of each team (teams: each person, sign-ups: each address); 0: any number.
+RATE_LIMITS = {
+    action: env.integer(f"RATE_LIMIT_{action.upper()}", usual)
+    for action, usual in {
+        "uploads": 1000,
+        "launches": 500,
+        "analyses": 500,
+        "exports": 100,
+        "webhook_tests": 60,
+        "invitations": 60,
+        "tokens": 60,
+        "teams": 20,
+        "signups": 60,
+    }.items()
+}
 
 # --- Accounts -------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -177,7 +260,7 @@ PASSWORD_HASHERS = (
     ["django.contrib.auth.hashers.MD5PasswordHasher"]
     if TESTING
     else [
-        "django.contrib.auth.hashers.Argon2PasswordHasher",
+        "accounts.sign_in.password_hashing.BoundedArgon2PasswordHasher",
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     ]
 )
@@ -193,15 +276,26 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_EMAIL_VERIFICATION = env.optional("EMAIL_VERIFICATION", "optional")
-ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupExtras"
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if REQUIRE_VERIFIED_EMAIL else "optional"
+ACCOUNT_RATE_LIMITS = {"signup": f"{RATE_LIMITS['signups']}/h/ip"} if RATE_LIMITS["signups"] else {}
+ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.people.SignupExtras"
+ACCOUNT_ADAPTER = "accounts.allauth_adapter.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.allauth_adapter.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS = SOCIAL_LOGIN.providers
+SOCIALACCOUNT_QUERY_EMAIL = True
+ACCOUNT_FORMS = {
+    "login": "accounts.forms.entrance.LoginForm",
+    "signup": "accounts.forms.entrance.SignupForm",
+}
 ACCOUNT_LOGOUT_ON_GET = False
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Lathe"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS  # Browsers allow it on localhost alone.
 ACCOUNT_SESSION_REMEMBER = True
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "projects:home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "landing"
-EMAIL_BACKEND = env.optional("EMAIL_BACKEND", "web.console_mail.EmailBackend")
 EMAIL_HOST = env.optional("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.integer("EMAIL_PORT", 25)
 EMAIL_HOST_USER = env.optional("EMAIL_HOST_USER")
@@ -220,17 +314,26 @@ NOTICE_DAYS = env.integer("NOTICE_DAYS", 90)  # How long notices and deliveries 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.ApiTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.authentication.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.ApiTokenThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
-        "rest_framework.parsers.JSONParser",
-        "rest_framework.parsers.MultiPartParser",
-        "rest_framework.parsers.FormParser",
+        "web.validation.parsers.JSONParser",
+        "web.validation.parsers.MultiPartParser",
+        "web.validation.parsers.FormParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "web.api.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+METRICS_TOKEN = env.optional("METRICS_TOKEN")  # What Prometheus sends to /metrics; empty: nobody.
+# Where workers, trainers and beat answer /healthz, /readyz and /metrics; 0: nowhere.
+METRICS_HOST = env.optional("METRICS_HOST", "127.0.0.1")
+METRICS_PORT = env.integer("METRICS_PORT", 0)
+SENTRY_DSN = env.optional("SENTRY_DSN")
+SENTRY_ENVIRONMENT = env.optional("SENTRY_ENVIRONMENT", "production")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.optional("OTEL_EXPORTER_OTLP_ENDPOINT")
+API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 6000)  # per API token; 0: any
 SPECTACULAR_SETTINGS = {
     "TITLE": "Lathe API",
     "VERSION": VERSION,
@@ -253,14 +356,17 @@ HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
 KEEP_ENGINE_READY = env.boolean("KEEP_ENGINE_READY", True)
 CHECKPOINT_RETENTION_DAYS = env.integer("CHECKPOINT_RETENTION_DAYS", 7)
 MODELS_MEMORY_BYTES = env.integer("MODELS_MEMORY_BYTES", 2 * 1024**3)
+ANSWER_CACHE_ENTRIES = env.integer("ANSWER_CACHE_ENTRIES", 20_000)  # Texts; 0: none is kept
 MODELS_LANES = env.integer("MODELS_LANES", 2)  # Batches at once, one thread each
 MODELS_MAX_BODY_BYTES = env.integer("MODELS_MAX_BODY_BYTES", 4 * 1024**2)
 INFERENCE_REQUESTS_PER_SECOND = env.integer("INFERENCE_REQUESTS_PER_SECOND", 2000)  # per API token
 
+# --- Assistants -----------------------------------------------------------------------------
+WECHAT_API_BASE = env.optional("WECHAT_API_BASE", "https://api.weixin.qq.com").rstrip("/")
+
 # --- Billing --------------------------------------------------------------------------------
-STRIPE_SECRET_KEY = env.optional("STRIPE_SECRET_KEY")
-STRIPE_WEBHOOK_SECRETS = env.listed("STRIPE_WEBHOOK_SECRETS")
-STRIPE_THIN_WEBHOOK_SECRETS = env.listed("STRIPE_THIN_WEBHOOK_SECRETS")
+STRIPE_WEBHOOK_SECRETS = env.comma_separated("STRIPE_WEBHOOK_SECRETS")
+STRIPE_THIN_WEBHOOK_SECRETS = env.comma_separated("STRIPE_THIN_WEBHOOK_SECRETS")
 STRIPE_API_BASE = env.optional("STRIPE_API_BASE")
 STRIPE_ENVIRONMENT = env.optional("STRIPE_ENVIRONMENT", "prod")  # Begins every identifier.
 STRIPE_METER_EVENTS_BASE = env.optional("STRIPE_METER_EVENTS_BASE")
@@ -268,7 +374,7 @@ STRIPE_FILES_BASE = env.optional("STRIPE_FILES_BASE")
 STRIPE_TIMEOUT_SECONDS = env.integer("STRIPE_TIMEOUT_SECONDS", 20)
 STRIPE_AUTOMATIC_TAX = env.boolean("STRIPE_AUTOMATIC_TAX")
 # Where Stripe's own pages are: the browser may be sent there after a form of ours.
-STRIPE_HOSTED_ORIGINS = env.listed(
+STRIPE_HOSTED_ORIGINS = env.comma_separated(
     "STRIPE_HOSTED_ORIGINS", "https://checkout.stripe.com,https://billing.stripe.com"
 )
 if STRIPE_SECRET_KEY:
@@ -282,30 +388,12 @@ SELLER_ADDRESS = env.optional("SELLER_ADDRESS")  # Lines separated by ";"
 SELLER_TAX_ID = env.optional("SELLER_TAX_ID")
 SELLER_EMAIL = env.optional("SELLER_EMAIL")
 INVOICE_PREFIX = env.optional("INVOICE_PREFIX", "LATHE")
-DEFAULT_CAP_MICRO = env.integer("DEFAULT_CAP_MICRO", 25_000_000)  # micro-USD a month, new teams
 
 # --- Language, time, logs -------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.optional("LOG_LEVEL", "INFO")},
-    # A tick every few seconds is no news; what a task does is logged by the code that does it.
-    "loggers": {
-        name: {"level": "WARNING"}
-        for name in (
-            "httpx",
-            "stripe",
-            "csp",
-            "kombu",
-            "celery.beat",
-            "celery.app.trace",
-            "celery.worker.strategy",
-        )
-    },
-}

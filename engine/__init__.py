@@ -6,8 +6,8 @@ never loads torch, transformers or scikit-learn: web processes import them.
 
 from engine.catalog import CATALOG, BaseModelEntry, UnknownBaseModel
 from engine.errors import BadTrainingData, EngineError
-from engine.events import Event, parse_line
-from engine.spec import JobSpec, SplitSpec, TrainingSpec, hyperparameters_of, parse_spec
+from engine.events import Event, parse_event
+from engine.spec import JobSpec, SplitSpec, TrainingSpec, hyperparameters_class, parse_spec
 
 __all__ = [
     "CATALOG",
@@ -19,7 +19,7 @@ __all__ = [
     "SplitSpec",
     "TrainingSpec",
     "UnknownBaseModel",
-    "hyperparameters_of",
-    "parse_line",
+    "hyperparameters_class",
+    "parse_event",
     "parse_spec",
 ]

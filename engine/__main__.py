@@ -1,9 +1,7 @@
-"""The command: `python -m engine train SPEC.json` and its sisters. Standard output carries only
-JSON lines; everything a library prints goes to standard error.
+"""The command line: `python -m engine train SPEC.json` and its other subcommands.
 
-Exit codes: 0 done, 2 bad usage, 3 the data or settings cannot work, 4 stopped on request,
-5 out of memory, 1 anything else; 6 another process of the same job was lost, which
-`train --processes` and torchrun's processes tell each other only.
+Standard output carries only JSON lines; everything a library prints goes to standard error.
+Exit codes are those of `engine.errors`, and argparse's 2 for wrong usage.
 """
 
 import argparse
@@ -14,20 +12,18 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pydantic import ValidationError
 
-from engine import ranks
 from engine.artifact import read_manifest
+from engine.distributed import ranks
 from engine.errors import (
-    CRASHED,
-    CUSTOMER_FAULT,
-    DONE,
-    OUT_OF_MEMORY,
-    PEER_LOST,
-    STOPPED,
+    EXIT_CRASHED,
+    EXIT_OK,
+    EXIT_STOPPED,
     BadTrainingData,
     EngineError,
     OutOfMemory,
@@ -35,51 +31,54 @@ from engine.errors import (
     StopRequested,
     StorageFull,
 )
-from engine.events import Failure, Phase, Reporter, Result
-from engine.patience import PATIENT_THREADS
-from engine.spec import TrainingSpec, parse_spec, place_of
-from engine.stopping import StopSignal
+from engine.events import Failure, PhaseStarted, Reporter, Result
+from engine.openmp_env import OPENMP_WAIT_ENV
+from engine.spec import TrainingSpec, error_field, parse_spec
+from engine.stop_signal import StopSignal
 
 # For a job of any task: torch, transformers and scikit-learn come along.
-WORTH_LOADING = (
+PRELOADED_MODULES = (
     "captum.attr",
-    "engine.job",
-    *(f"engine.tasks.{task}" for task in ("text", "tabular", "image_classification")),
+    "engine.pipeline",
+    "engine.tasks.text.task",
+    "engine.tasks.tabular.task",
+    "engine.tasks.image.task",
 )
-STORAGE_SIGNS = ("no space left on device", "os error 28", "disk quota exceeded", "enospc")
-MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+DISK_FULL_MESSAGES = ("no space left on device", "os error 28", "disk quota exceeded", "enospc")
+OUT_OF_MEMORY_MESSAGES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     stop = StopSignal()
-    stop.listen()
+    stop.install_handler()
     if getattr(options, "processes", 1) > 1:
-        return _launch(options, stop)
+        return _launch_processes(options, stop)
     try:
         return _run(options, stop)
-    except StopRequested:  # Asked in the very moment that it began to fail.
-        return STOPPED
+    except StopRequested:  # The signal came while a failure was being handled.
+        return EXIT_STOPPED
 
 
 def _run(options: argparse.Namespace, stop: StopSignal) -> int:
-    output = _claim_stdout()
+    output = _redirect_stdout()
     report = Reporter(lambda line: (output.write(line), output.flush()))
     try:
-        _quiet_threads(None)
+        _set_thread_env(None)
         options.run(options, output, report, stop)
-        stop.ignore()  # It is done: nothing is left to stop.
-    except StopRequested:
-        return STOPPED
+        stop.ignore()
     except BaseException as error:
         stop.ignore()
-        if _is_stop(error):
-            return STOPPED
-        return _failed(error, report)
-    return DONE
+        return _handle_failure(error, report)
+    return EXIT_OK
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engine")
     commands = parser.add_subparsers(required=True)
     train = commands.add_parser("train", help="train, export and evaluate by a spec file")
@@ -87,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--processes", type=int, default=1, help="one for each device, by torchrun")
     train.set_defaults(run=_train)
     wait = commands.add_parser("wait", help="load torch, then train by one order from stdin")
-    wait.set_defaults(run=_wait)
+    wait.set_defaults(run=_train_prewarmed)
+    inspect = commands.add_parser("inspect", help="say what a job would read of its data")
+    inspect.add_argument("spec", type=Path)
+    inspect.set_defaults(run=_inspect)
     evaluate = commands.add_parser("evaluate", help="measure an artifact on a Parquet file")
     evaluate.add_argument("artifact", type=Path)
     evaluate.add_argument("data", type=Path)
@@ -98,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("output", type=Path)
     export.set_defaults(run=_export)
     analyse = commands.add_parser("analyse", help="answer a question about a finished model")
-    analyse.add_argument("request", type=Path, help="JSON, see engine.analysing.AnalysisRequest")
+    analyse.add_argument(
+        "request", type=Path, help="JSON, see engine.analysis.on_demand.AnalysisRequest"
+    )
     analyse.set_defaults(run=_analyse)
     predict = commands.add_parser("predict", help="answer the lines of standard input")
     predict.add_argument("artifact", type=Path)
@@ -106,51 +110,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _launch(options: argparse.Namespace, stop: StopSignal) -> int:
-    """Several processes that do the same; all that is said is said by them, or is why they end."""
+def _launch_processes(options: argparse.Namespace, stop: StopSignal) -> int:
+    """Run the job in several processes. They write all events but the one of a failure, which this
+    process writes for them."""
     report = Reporter(lambda line: os.write(1, line.encode()))
     try:
         spec = _read_spec(options.spec)
-        from engine.launching import launch
+        from engine.distributed.launcher import launch_processes
 
-        return launch(
+        return launch_processes(
             options.spec, stop, processes=options.processes, work=spec.work, threads=spec.threads
         )
-    except StopRequested:
-        return STOPPED
     except BaseException as error:
         stop.ignore()
-        if _is_stop(error):
-            return STOPPED
-        return _failed(error, report)
+        return _handle_failure(error, report)
 
 
 def _train(
     options: argparse.Namespace, _output: IO[str], report: Reporter, stop: StopSignal
 ) -> None:
-    if ranks.is_one_of_several():
-        ranks.die_with_launcher()
-    if not ranks.is_first():
+    if ranks.is_distributed():
+        ranks.set_parent_death_signal()
+    if not ranks.is_rank0():
         report = Reporter(lambda _line: None)
     spec = _read_spec(options.spec)
-    _quiet_threads(spec.threads)
-    report(Phase(phase="loading"))  # Before the imports, which take seconds.
-    from engine import distributed
-    from engine.job import train
+    _set_thread_env(spec.threads)
+    report(PhaseStarted(phase="loading"))  # Before the imports, which take seconds.
+    from engine.distributed import collectives
+    from engine.pipeline import run_job
 
-    with distributed.together():
-        result: Result | None = train(spec, report, stop)
+    with collectives.process_group():
+        result: Result | None = run_job(spec, report, stop)
     if result is not None:
         report(result)
 
 
-def _wait(options: argparse.Namespace, output: IO[str], report: Reporter, stop: StopSignal) -> None:
-    """Do what takes seconds before there is a job: imports. The order is a JSON line with `spec`,
-    the spec file, and `log`, the file that takes standard error from then on."""
-    for name in WORTH_LOADING:
+def _train_prewarmed(
+    options: argparse.Namespace, output: IO[str], report: Reporter, stop: StopSignal
+) -> None:
+    """Import everything before there is a job, then train by one line of standard input: JSON with
+    `spec`, the spec file, and `log`, the file that takes standard error from then on."""
+    for name in PRELOADED_MODULES:
         importlib.import_module(name)
     line = sys.stdin.readline()
-    if not line:  # Whoever would have given it is gone.
+    if not line:  # The supervisor closed the pipe without a job.
         return
     order = json.loads(line)
     with open(order["log"], "ab") as log:
@@ -159,37 +162,46 @@ def _wait(options: argparse.Namespace, output: IO[str], report: Reporter, stop: 
     _train(options, output, report, stop)
 
 
-def _evaluate(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
-    from engine.prediction import evaluate
+def _evaluate(options: argparse.Namespace, output: IO[str], *_: object) -> None:
+    from engine.prediction import evaluate_artifact
 
-    _print(output, evaluate(options.artifact, options.data))
-
-
-def _export(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
-    from engine.prediction import export_again
-
-    _print(output, export_again(options.artifact, options.output, options.data))
+    _write_json_line(output, evaluate_artifact(options.artifact, options.data))
 
 
-def _analyse(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
-    from engine.analysing import AnalysisRequest, analyse
+def _export(options: argparse.Namespace, output: IO[str], *_: object) -> None:
+    from engine.prediction import reexport_onnx
+
+    _write_json_line(output, reexport_onnx(options.artifact, options.output, options.data))
+
+
+def _analyse(options: argparse.Namespace, output: IO[str], *_: object) -> None:
+    from engine.analysis.on_demand import AnalysisRequest, analyse
 
     request = AnalysisRequest.model_validate_json(options.request.read_bytes())
-    _print(output, analyse(request))
+    _write_json_line(output, analyse(request))
 
 
-def _predict(options: argparse.Namespace, output: IO[str], *_: Any) -> None:
+def _predict(options: argparse.Namespace, output: IO[str], *_: object) -> None:
     from engine.prediction import predict
 
     is_text = read_manifest(options.artifact).inputs.kind == "text"
     lines = [line.rstrip("\n") for line in sys.stdin]
     rows = lines if is_text else [json.loads(line) for line in lines]
     for answer in predict(options.artifact, rows):
-        _print(output, answer)
+        _write_json_line(output, answer)
 
 
-def _print(output: IO[str], answer: dict[str, Any]) -> None:
-    output.write(json.dumps(answer, ensure_ascii=False) + "\n")
+def _write_json_line(output: IO[str], content: Mapping[str, object]) -> None:
+    output.write(json.dumps(content, ensure_ascii=False) + "\n")
+    output.flush()
+
+
+def _inspect(
+    options: argparse.Namespace, output: IO[str], report: Reporter, stop: StopSignal
+) -> None:
+    from engine.tasks.inspection import inspect_data
+
+    output.write(inspect_data(_read_spec(options.spec)).model_dump_json())
     output.flush()
 
 
@@ -201,12 +213,12 @@ def _read_spec(path: Path) -> TrainingSpec:
         raise BadTrainingData("bad_spec", sentence) from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = place_of(first["loc"]) or "spec"
+        place = error_field(first["loc"]) or "spec"
         sentence = f"The job's settings are wrong: {place}: {first['msg']}."
         raise BadTrainingData("bad_spec", sentence) from error
 
 
-def _claim_stdout() -> IO[str]:
+def _redirect_stdout() -> IO[str]:
     """Keep the real standard output for events; point descriptor 1 at standard error."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stdout.flush()
@@ -214,9 +226,9 @@ def _claim_stdout() -> IO[str]:
     return events
 
 
-def _quiet_threads(threads: int | None) -> None:
+def _set_thread_env(threads: int | None) -> None:
     """Must run before torch loads: waiting threads soon sleep, so that neighbours keep cores."""
-    for name, value in PATIENT_THREADS.items():
+    for name, value in OPENMP_WAIT_ENV.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -225,81 +237,72 @@ def _quiet_threads(threads: int | None) -> None:
             os.environ[name] = str(threads)
 
 
-def _failed(error: BaseException, report: Reporter) -> int:
-    """Tell what happened in one event; then the trace goes to standard error, if it can."""
-    code = _tell(error, report)
+def _handle_failure(error: BaseException, report: Reporter) -> int:
+    """Report the failure in one event, print its traceback if possible, return the exit code."""
+    if _is_stop_request(error):
+        return EXIT_STOPPED
+    code = _report_failure(error, report)
     with contextlib.suppress(Exception):
         traceback.print_exception(error)
     return code
 
 
-def _tell(error: BaseException, report: Reporter) -> int:
-    if ranks.is_one_of_several():
-        report = Reporter(ranks.leave_word)  # The launcher tells what came first.
-        error = _blaming_others(error)
-    if _is_memory(error):
-        error = OutOfMemory(
-            "There was not enough memory for this batch size. Lower the tokens per batch or the"
-            " longest text, or choose a larger machine."
-        )
-    elif _is_storage(error):
-        error = StorageFull("There was no room left to write on the machine. You were not charged.")
-    if not isinstance(error, EngineError):
-        sentence = "The training stopped on an unexpected error. You were not charged."
-        report(Failure(code="internal", sentence=sentence, fault="platform"))
-        return CRASHED
-    detail = getattr(error, "detail", None)
-    report(Failure(code=error.code, sentence=error.sentence, fault=error.fault, detail=detail))
-    return _exit_code(error)
-
-
-def _blaming_others(error: BaseException) -> BaseException:
-    from engine.distributed import is_loss_of_others
-
-    if not is_loss_of_others(error):
-        return error
-    return PeerLost("The processes of this job lost touch with each other. You were not charged.")
-
-
-def _exit_code(error: EngineError) -> int:
-    if isinstance(error, PeerLost):
-        return PEER_LOST
-    if error.code == "out_of_memory":
-        return OUT_OF_MEMORY
-    return CUSTOMER_FAULT if error.fault == "customer" else CRASHED
-
-
-def _is_stop(error: BaseException | None) -> bool:
-    """Libraries wrap what interrupts their imports into errors of their own. Any other failure,
-    even beside a stop, is told as what it is: its lost work must not be paid for."""
+def _is_stop_request(error: BaseException | None) -> bool:
+    """Whether the stop signal caused this: libraries wrap what interrupts their imports into errors
+    of their own. A failure that merely happens beside a stop is a failure: nobody pays for it."""
     while error is not None and not isinstance(error, StopRequested):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
-def _is_storage(error: BaseException | None) -> bool:
-    """Also of libraries that say so only in words, and of what such an error led to."""
+def _report_failure(error: BaseException, report: Reporter) -> int:
+    if ranks.is_distributed():
+        from engine.distributed.collectives import is_peer_loss
+
+        report = Reporter(ranks.write_error_file)  # The launcher reports the first cause.
+        if is_peer_loss(error):
+            error = PeerLost(
+                "The processes of this job lost touch with each other. You were not charged."
+            )
+    if _is_out_of_memory(error):
+        error = OutOfMemory(
+            "There was not enough memory for this batch size. Lower the tokens per batch or the"
+            " longest text, or choose a larger machine."
+        )
+    elif _is_disk_full(error):
+        error = StorageFull("There was no room left to write on the machine. You were not charged.")
+    if not isinstance(error, EngineError):
+        sentence = "The training stopped on an unexpected error. You were not charged."
+        report(Failure(code="internal", sentence=sentence, fault="platform"))
+        return EXIT_CRASHED
+    detail = error.detail if isinstance(error, BadTrainingData) else None
+    report(Failure(code=error.code, sentence=error.sentence, fault=error.fault, detail=detail))
+    return error.exit_code
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Also for libraries that say so only in their message, and for errors that it caused."""
     while error is not None:
         text = str(error).casefold()
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if not isinstance(error, EngineError) and any(sign in text for sign in STORAGE_SIGNS):
+        if not isinstance(error, EngineError) and any(sign in text for sign in DISK_FULL_MESSAGES):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
-def _is_memory(error: BaseException) -> bool:
-    """Also torch's, which come as RuntimeError (CPU) or its subclass (CUDA)."""
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Also for torch's errors, which are RuntimeError (CPU) or its subclass (CUDA)."""
     if isinstance(error, MemoryError):
         return True
     text = str(error).casefold()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in MEMORY_SIGNS)
+    return isinstance(error, RuntimeError) and any(sign in text for sign in OUT_OF_MEMORY_MESSAGES)
 
 
 if __name__ == "__main__":
     # No interpreter shutdown: thread pools of native libraries may crash in it, after the result.
     code = main()
-    with contextlib.suppress(Exception):  # The code alone tells how it ended.
+    with contextlib.suppress(Exception):  # The exit code must not depend on standard error.
         sys.stderr.flush()
     os._exit(code)

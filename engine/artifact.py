@@ -1,7 +1,7 @@
-"""The folder a training job leaves behind: what it holds, whether it is whole. Free of torch.
+"""The folder that a training job produces: its manifest, and whether it is complete. Free of torch.
 
 A folder is complete when its manifest exists: everything is written into a sibling folder, the
-manifest last, and then renamed.
+manifest last, and then the folder is renamed.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.errors import BrokenArtifact
 
-MANIFEST = "manifest.json"
-FORMAT = 1
+MANIFEST_FILE = "manifest.json"
+MANIFEST_FORMAT = 1
 
 
-class _Part(BaseModel):
+class _ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
-class Serving(_Part):
+class Serving(_ManifestModel):
     """The file that answers requests and how to feed it."""
 
     file: str
@@ -32,20 +32,20 @@ class Serving(_Part):
     output: str = "logits"  # float32, (rows, labels); softmax gives probabilities.
 
 
-class Feature(_Part):
-    """One column of a table as the model takes it; all facts are of the training rows."""
+class Feature(_ManifestModel):
+    """One column of a table as the model takes it; all values are of the training rows."""
 
     name: str
     kind: Literal["number", "category", "boolean", "date"]
-    categories: list[str] = []  # Of a category; whatever else is asked counts as "other".
+    categories: list[str] = []  # Of a category; any other value counts as "other".
     low: float | None = None  # Range seen in training, for forms that ask for a value.
     high: float | None = None
     middle: float = 0.0  # Of a number: the median, which also stands in for missing values.
     scale: float = 1.0  # Of a number: what one unit of the model's input is.
-    has_gaps: bool = False  # Some values were missing: the model is told where.
+    has_gaps: bool = False  # Some values were missing: an extra input says where.
 
 
-class Inputs(_Part):
+class Inputs(_ManifestModel):
     """What one request row is: a text, a row of features, a picture, or a chat."""
 
     kind: Literal["text", "features", "image", "chat"]
@@ -58,23 +58,23 @@ class Inputs(_Part):
     chat_template: str | None = None
 
 
-class Target(_Part):
-    """What is answered: one label, several labels, a number, or text."""
+class Target(_ManifestModel):
+    """What the model predicts: one label, several labels, a number, or text."""
 
     kind: Literal["label", "labels", "number", "text"]
     column: str | None = None
-    thresholds: list[float] = []  # Of several labels: each is given from this probability on.
+    thresholds: list[float] = []  # Of several labels: the probability from which each is predicted.
     mean: float = 0.0  # Of a number: the output times `deviation` plus `mean` is the answer.
     deviation: float = 1.0
 
 
-class StoredFile(_Part):
+class StoredFile(_ManifestModel):
     sha256: str
     bytes: int
 
 
-class Manifest(_Part):
-    format: int = FORMAT
+class Manifest(_ManifestModel):
+    format: int = MANIFEST_FORMAT
     task: str
     base_model: str
     labels: list[str] = []
@@ -90,14 +90,15 @@ class Manifest(_Part):
 def read_manifest(folder: Path) -> Manifest:
     """Raises BrokenArtifact when there is none, it is damaged, or of a newer format."""
     try:
-        manifest = Manifest.model_validate_json((Path(folder) / MANIFEST).read_bytes())
+        manifest = Manifest.model_validate_json((Path(folder) / MANIFEST_FILE).read_bytes())
     except (OSError, ValidationError) as error:
         raise BrokenArtifact(
             f"The folder {Path(folder).name!r} holds no whole artifact."
         ) from error
-    if manifest.format > FORMAT:
+    if manifest.format > MANIFEST_FORMAT:
         raise BrokenArtifact(
-            f"The artifact has format {manifest.format}; this version reads up to {FORMAT}."
+            f"The artifact has format {manifest.format};"
+            f" this version reads up to {MANIFEST_FORMAT}."
         )
     return manifest
 
@@ -107,40 +108,40 @@ def verify(folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     for name, stored in manifest.files.items():
         path = Path(folder) / name
-        if not path.is_file() or describe(path) != stored:
+        if not path.is_file() or hash_file(path) != stored:
             raise BrokenArtifact(f"The artifact's file {name!r} is missing or was altered.")
     return manifest
 
 
-def describe(path: Path) -> StoredFile:
+def hash_file(path: Path) -> StoredFile:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return StoredFile(sha256=digest, bytes=path.stat().st_size)
 
 
-def building_folder(output: Path) -> Path:
-    """A fresh sibling of `output` to write into."""
-    building = output.with_name(f".{output.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    return building
+def create_build_folder(output: Path) -> Path:
+    """An empty sibling folder of `output` to write into."""
+    folder = output.with_name(f".{output.name}.building")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def publish(building: Path, output: Path, manifest: Manifest) -> None:
     """Write the manifest with all hashes and move the folder into place.
 
-    An artifact already there is replaced: it can only be an earlier attempt's at the same job.
+    An existing artifact is replaced: it can only be of an earlier attempt at the same job.
     """
     files = {
-        str(path.relative_to(building)): describe(path)
+        str(path.relative_to(building)): hash_file(path)
         for path in sorted(building.rglob("*"))
         if path.is_file()
     }
-    whole = manifest.model_copy(update={"files": files})
-    write_json(building / MANIFEST, whole.model_dump())
+    complete = manifest.model_copy(update={"files": files})
+    write_json(building / MANIFEST_FILE, complete.model_dump())
     shutil.rmtree(output, ignore_errors=True)
     building.rename(output)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""Everything that can stop the engine on purpose: a code for machines, a sentence for people."""
+"""Every failure with a known cause: a code for machines, a sentence for people, an exit code."""
 
 from typing import Literal
 
@@ -13,9 +13,13 @@ ErrorCode = Literal[
     "internal",
 ]
 
-
-# The engine's exit codes.
-DONE, CRASHED, CUSTOMER_FAULT, STOPPED, OUT_OF_MEMORY, PEER_LOST = 0, 1, 3, 4, 5, 6
+# Exit codes of `python -m engine`; argparse takes 2.
+EXIT_OK = 0
+EXIT_CRASHED = 1
+EXIT_CUSTOMER_FAULT = 3  # The data or the settings cannot work.
+EXIT_STOPPED = 4  # On request.
+EXIT_OUT_OF_MEMORY = 5
+EXIT_PEER_LOST = 6  # Only between the processes of one job, never to the supervisor.
 
 
 class EngineError(Exception):
@@ -27,6 +31,11 @@ class EngineError(Exception):
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+
+    @property
+    def exit_code(self) -> int:
+        """What the engine's process ends with after this failure."""
+        return EXIT_CUSTOMER_FAULT if self.fault == "customer" else EXIT_CRASHED
 
 
 class BadTrainingData(EngineError):
@@ -58,6 +67,10 @@ class OutOfMemory(EngineError):
 
     code = "out_of_memory"
 
+    @property
+    def exit_code(self) -> int:
+        return EXIT_OUT_OF_MEMORY
+
 
 class StorageFull(EngineError):
     """No room is left where the engine writes."""
@@ -70,7 +83,7 @@ class BrokenExport(EngineError):
 
 
 class ExportRefused(EngineError):
-    """A smaller form of a model was made and is not worth having; the work was done."""
+    """A smaller form of a model was made but is too much worse, or neither smaller nor faster."""
 
     code = "export_refused"
     fault = "customer"
@@ -83,6 +96,10 @@ class BrokenArtifact(EngineError):
 class PeerLost(EngineError):
     """Another process of the same job ended or could not be reached."""
 
+    @property
+    def exit_code(self) -> int:
+        return EXIT_PEER_LOST
+
 
 class StopRequested(BaseException):
-    """The supervisor asked us to leave. Not an Exception, so that no library swallows it."""
+    """The supervisor sent SIGTERM. Not an Exception, so that no library swallows it."""

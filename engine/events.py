@@ -1,8 +1,8 @@
-"""The JSON lines a running engine prints, one type each. Supervisors read them with parse_line."""
+"""The JSON lines that a running engine prints, one class for each kind of event."""
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -26,7 +26,7 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", protected_namespaces=())
 
 
-class Phase(_Event):
+class PhaseStarted(_Event):
     event: Literal["phase"] = "phase"
     phase: PhaseName
 
@@ -37,7 +37,7 @@ class Progress(_Event):
     total_steps: int
     epoch: int
     epochs: int
-    fraction: float  # 0..1 of the whole job, evaluation and export included; never falls.
+    fraction: float  # 0..1 of the whole job, evaluation and export included; never decreases.
     eta_seconds: float | None  # For the whole job; None while still estimating.
     rows_per_second: float | None = None
 
@@ -65,7 +65,7 @@ class CheckpointSaved(_Event):
     best: bool
 
 
-class Data(_Event):
+class DatasetLoaded(_Event):
     event: Literal["data"] = "data"
     train_rows: int
     validation_rows: int
@@ -74,11 +74,11 @@ class Data(_Event):
     warnings: list[str]
 
 
-class Trial(_Event):
-    """One training of a search: sent when it starts, after each of its epochs, and at its end."""
+class TrialUpdated(_Event):
+    """One trial of a search: sent when it starts, after each of its epochs, and at its end."""
 
     event: Literal["trial"] = "trial"
-    number: int  # From 0, which is the settings as given.
+    number: int  # From 0, whose settings are those of the job.
     state: Literal["running", "finished", "pruned", "stopped", "failed"]
     parameters: dict[str, float | int | str]
     score_name: str = ""
@@ -103,19 +103,29 @@ class Failure(_Event):
     detail: str | None = None  # For bad_data: which problem, e.g. too_few_labels.
 
 
-Event = Phase | Progress | Metric | Message | CheckpointSaved | Data | Trial | Result | Failure
-_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+Event = (
+    PhaseStarted
+    | Progress
+    | Metric
+    | Message
+    | CheckpointSaved
+    | DatasetLoaded
+    | TrialUpdated
+    | Result
+    | Failure
+)
+_EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
-def parse_line(line: str | bytes) -> Event:
-    """One line of the engine's output; raises ValueError when it is not an event."""
-    return _ADAPTER.validate_json(line)
+def parse_event(line: str | bytes) -> Event:
+    """Parse one line of the engine's output; raises ValueError if it is not an event."""
+    return _EVENT_ADAPTER.validate_json(line)
 
 
 class Reporter:
-    """Hands events to `write`, one JSON line each, thinning progress to once a second."""
+    """Passes events to `write`, one JSON line each, progress at most once a second."""
 
-    def __init__(self, write: Callable[[str], Any]) -> None:
+    def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
         self._last_progress_at = float("-inf")
 
@@ -126,8 +136,8 @@ class Reporter:
             self._last_progress_at = time.monotonic()
         self._write(event.model_dump_json() + "\n")
 
-    def scored(self, name: str, value: float, *, higher_is_better: bool) -> None:
-        """The validation score of the epoch just ended; a search listens and may end a trial."""
+    def report_score(self, name: str, value: float, *, higher_is_better: bool) -> None:
+        """Called with each epoch's validation score; a search overrides it to end bad trials."""
 
     def info(self, text: str) -> None:
         self(Message(level="info", text=text))

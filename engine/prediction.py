@@ -1,4 +1,4 @@
-"""Works on a finished artifact: predict; text models also evaluate new rows and export again."""
+"""Uses a finished artifact: predicts; for text models also evaluates new rows and exports again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,99 +9,106 @@ from engine.artifact import Manifest
 from engine.errors import BadTrainingData
 
 if TYPE_CHECKING:
-    from engine.goals import Goal
+    from engine.prediction_heads import PredictionHead
 
 
 def predict(folder: Path, rows: list[Any]) -> Iterator[dict[str, Any]]:
-    """The served file's answer to each row, in the form the manifest's inputs have."""
-    yield from serving.load(folder).answer(rows)
+    """The served file's answer to each row; rows have the form that the manifest describes."""
+    for answer in serving.load_model(folder).answer(rows):
+        yield dict(answer)
 
 
-def evaluate(folder: Path, data: Path) -> dict[str, Any]:
+def evaluate_artifact(folder: Path, data: Path) -> dict[str, object]:
     """Metrics of the served file on other labelled rows; rows with unknown labels are refused."""
     import numpy as np
 
-    from engine.evaluation.kinds import kind_of
-    from engine.serving.text import open_model, outputs_of_all
+    from engine.evaluation.answer_types import get_answer_type
+    from engine.serving.text import compute_all_outputs, open_model
 
     manifest = artifact.verify(folder)
-    texts, goal = _labelled(manifest, data)
+    texts, head = _load_labelled_texts(manifest, data)
     model = open_model(folder, manifest=manifest)
-    outputs = outputs_of_all(model, model.encode(texts))
-    given = goal.answers(outputs, np.arange(len(texts)))
-    return {"rows": len(texts), "metrics": kind_of(given).measure(given, None)}
+    outputs = compute_all_outputs(model, model.encode(texts))
+    predictions = head.build_predictions(outputs, np.arange(len(texts)))
+    return {"rows": len(texts), "metrics": get_answer_type(predictions).measure(predictions, None)}
 
 
-def export_again(folder: Path, output: Path, data: Path) -> dict[str, Any]:
-    """Write the ONNX files of a trained network anew, checked on the rows of `data`."""
+def reexport_onnx(folder: Path, output: Path, data: Path) -> dict[str, object]:
+    """Export a trained network to ONNX again, checked on the rows of `data`."""
     import numpy as np
 
-    from engine.exporting import HeldOutRows, export
-    from engine.network import load_network
+    from engine.export.parity import HeldOutRows, export_ngrams, export_onnx
     from engine.serving.text import open_model
+    from engine.tasks.text.contenders.ngrams import load_ngrams
+    from engine.tasks.text.network import load_network
 
     manifest = artifact.verify(folder)
-    texts, goal = _labelled(manifest, data)
+    texts, head = _load_labelled_texts(manifest, data)
     encoded = open_model(folder, manifest=manifest).encode(texts)
     output.mkdir(parents=True, exist_ok=True)
-    rows = HeldOutRows(encoded, np.arange(len(texts)), goal)
-    served, parity = export(load_network(folder), output, rows)
+    rows = HeldOutRows(encoded, np.arange(len(texts)), head)
+    if manifest.training.get("method") == "ngrams":
+        served, parity = export_ngrams(load_ngrams(folder), output, rows)
+    else:
+        served, parity = export_onnx(load_network(folder), output, rows)
     return {"served": served, "parity": parity}
 
 
-def _labelled(manifest: Manifest, data: Path) -> tuple[list[str], "Goal"]:
-    """The texts of a file and, as the model's goal sees it, their truth."""
-    from engine.examples import as_strings, joined_texts, read_columns
+def _load_labelled_texts(manifest: Manifest, data: Path) -> tuple[list[str], "PredictionHead"]:
+    """The texts of a file, and the model's prediction head with their true answers."""
+    from engine.data.text_examples import join_text_columns, read_as_strings, read_columns
 
     if manifest.inputs.kind != "text":
         raise BadTrainingData("bad_task", f"Not for models of the task {manifest.task}.")
     column = manifest.target.column or ""
     table = read_columns(data, [*manifest.inputs.columns, column])
-    texts = joined_texts(table, manifest.inputs.columns)
-    targets = as_strings(table, column)
+    texts = join_text_columns(table, manifest.inputs.columns)
+    targets = read_as_strings(table, column)
     pairs = [(text, cell) for text, cell in zip(texts, targets, strict=True) if text and cell]
     if not pairs:
         raise BadTrainingData("too_few_rows", "No row has both a text and a label.")
-    return [text for text, _ in pairs], _goal(manifest, [cell for _, cell in pairs])
+    return [text for text, _ in pairs], _build_prediction_head(
+        manifest, [cell for _, cell in pairs]
+    )
 
 
-def _goal(manifest: Manifest, cells: list[str]) -> "Goal":
-    """The model's own goal with the truth of other rows."""
+def _build_prediction_head(manifest: Manifest, cells: list[str]) -> "PredictionHead":
+    """The model's own prediction head with the true answers of other rows."""
     import numpy as np
 
-    from engine.goals import Number, OneLabel, SeveralLabels
+    from engine.prediction_heads import MultiClass, MultiLabel, Regression
 
     rows, target = np.arange(len(cells)), manifest.target
     if target.kind == "number":
-        number = Number(np.array([_number(cell) for cell in cells]), rows)
+        number = Regression(np.array([_parse_number(cell) for cell in cells]), rows)
         number.mean, number.deviation = target.mean, target.deviation
         return number
     if target.kind == "labels":
-        goal = SeveralLabels(
-            _flags(manifest, cells), manifest.labels, rows, smoothing=0, balanced=False
+        head = MultiLabel(
+            _parse_label_flags(manifest, cells), manifest.labels, rows, smoothing=0, balanced=False
         )
-        goal.thresholds = np.array(target.thresholds)
-        return goal
+        head.thresholds = np.array(target.thresholds)
+        return head
     index_of = {label: index for index, label in enumerate(manifest.labels)}
-    truth = np.array([_known(index_of, cell, manifest) for cell in cells], dtype=np.int64)
-    return OneLabel(truth, manifest.labels, rows, smoothing=0, balanced=False)
+    truth = np.array([_label_index(index_of, cell, manifest) for cell in cells], dtype=np.int64)
+    return MultiClass(truth, manifest.labels, rows, smoothing=0, balanced=False)
 
 
-def _flags(manifest: Manifest, cells: list[str]) -> Any:
+def _parse_label_flags(manifest: Manifest, cells: list[str]) -> Any:
     import numpy as np
 
-    from engine.label_cells import read_label_sets
+    from engine.data.multilabel_parsing import parse_label_cells
 
     separator = manifest.training.get("hyperparameters", {}).get("label_separator", "")
-    sets = read_label_sets(cells, "several", separator)
+    sets = parse_label_cells(cells, "several", separator)
     index_of = {label: index for index, label in enumerate(manifest.labels)}
     flags = np.zeros((len(cells), len(manifest.labels)), dtype=bool)
     for row, labels in enumerate(sets.labels if sets else []):
-        flags[row, [_known(index_of, label, manifest) for label in labels]] = True
+        flags[row, [_label_index(index_of, label, manifest) for label in labels]] = True
     return flags
 
 
-def _known(index_of: dict[str, int], label: str, manifest: Manifest) -> int:
+def _label_index(index_of: dict[str, int], label: str, manifest: Manifest) -> int:
     if label not in index_of:
         raise BadTrainingData(
             "unknown_label",
@@ -110,7 +117,7 @@ def _known(index_of: dict[str, int], label: str, manifest: Manifest) -> int:
     return index_of[label]
 
 
-def _number(cell: str) -> float:
+def _parse_number(cell: str) -> float:
     try:
         return float(cell)
     except ValueError:

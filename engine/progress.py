@@ -1,22 +1,21 @@
-"""How far the whole job is and how long it still takes, across phases of different kinds of work.
+"""How much of the whole job is done and how long the rest takes, over phases of different work.
 
-Each phase is given an expected cost in reference seconds. Once training has run for a moment, its
-measured speed against that expectation corrects the estimate for everything still to come.
+Each phase has an expected duration on a reference machine. Once training has run for a few seconds,
+the ratio of measured to expected time corrects the estimate of everything still to come.
 """
 
 import time
 from dataclasses import dataclass, field
 
-from engine.events import Phase as PhaseEvent
-from engine.events import PhaseName, Progress, Reporter
+from engine.events import PhaseName, PhaseStarted, Progress, Reporter
 
-SECONDS_BEFORE_ESTIMATING = 3.0
+MIN_SECONDS_FOR_ETA = 3.0
 
 
 @dataclass
-class JobClock:
+class ProgressTracker:
     report: Reporter
-    costs: dict[PhaseName, float]  # Expected seconds of each phase on the reference machine.
+    phase_seconds: dict[PhaseName, float]  # Expected, on the reference machine.
     epochs: int = 0
     total_steps: int = 0
     step: int = 0
@@ -25,52 +24,45 @@ class JobClock:
     _phase: PhaseName = "loading"
     _phase_started_at: float = field(default_factory=time.monotonic)
     _fraction_at_start: float = 0.0
-    _done: set[PhaseName] = field(default_factory=set)
-    _slowness: float | None = None
-    _highest: float = 0.0
+    _finished_phases: set[PhaseName] = field(default_factory=set)
+    _speed_ratio: float | None = None
+    _max_fraction: float = 0.0
 
-    def enter(self, phase: PhaseName, already_done: float = 0.0) -> None:
-        """Start a phase; `already_done` is the share of it an earlier attempt finished."""
+    def start_phase(self, phase: PhaseName, already_done: float = 0.0) -> None:
+        """Start a phase; `already_done` is the share of it that an earlier attempt finished."""
         if phase != self._phase:
-            self._done.add(self._phase)
+            self._finished_phases.add(self._phase)
         self._phase, self._phase_started_at = phase, time.monotonic()
         self._fraction_at_start = already_done
-        self.report(PhaseEvent(phase=phase))
+        self.report(PhaseStarted(phase=phase))
         self.advance(already_done)
 
     def advance(self, share: float) -> None:
-        """Say that this share (0..1) of the current phase is done."""
+        """Report that this share (0..1) of the current phase is done."""
         share = min(1.0, max(0.0, share))
-        self._learn_speed(share)
-        total = sum(self.costs.values())
-        done = sum(self.costs.get(phase, 0.0) for phase in self._done)
-        done += share * self.costs.get(self._phase, 0.0)
-        self._highest = max(self._highest, min(1.0, done / total))
-        eta = (total - done) * self._slowness if self._slowness is not None else None
-        self.report(self._event(eta))
-
-    def _learn_speed(self, share: float) -> None:
         elapsed = time.monotonic() - self._phase_started_at
         progressed = share - self._fraction_at_start
-        if (
-            self._phase not in ("searching", "training")
-            or elapsed < SECONDS_BEFORE_ESTIMATING
-            or progressed <= 0
-        ):
-            return
-        self._slowness = elapsed / (progressed * self.costs[self._phase])
+        is_measurable = self._phase in ("searching", "training") and progressed > 0
+        if is_measurable and elapsed >= MIN_SECONDS_FOR_ETA:
+            self._speed_ratio = elapsed / (progressed * self.phase_seconds[self._phase])
+        total = sum(self.phase_seconds.values())
+        done = sum(self.phase_seconds.get(phase, 0.0) for phase in self._finished_phases)
+        done += share * self.phase_seconds.get(self._phase, 0.0)
+        self._max_fraction = max(self._max_fraction, min(1.0, done / total))
+        eta = (total - done) * self._speed_ratio if self._speed_ratio is not None else None
+        self.report(self._make_event(eta))
 
-    def _event(self, eta_seconds: float | None) -> Progress:
+    def _make_event(self, eta_seconds: float | None) -> Progress:
         return Progress(
             step=self.step,
             total_steps=self.total_steps,
             epoch=self.epoch,
             epochs=self.epochs,
-            fraction=self._highest,
+            fraction=self._max_fraction,
             eta_seconds=eta_seconds,
             rows_per_second=self.rows_per_second,
         )
 
     def finish(self) -> None:
-        self._highest = 1.0
-        self.report(self._event(0.0))
+        self._max_fraction = 1.0
+        self.report(self._make_event(0.0))

@@ -1,4 +1,4 @@
-"""Deployments in the Django admin: looked at, and retired in an emergency."""
+"""Deployments in the Django admin: shown, and retired in an emergency."""
 
 from typing import TYPE_CHECKING
 
@@ -7,34 +7,22 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import User
-from inference import deploy
+from inference import deployments
 from inference.errors import AlreadyRetired
-from inference.models import Deployment, DeploymentPlan, Feedback, RequestLog
+from inference.models import Deployment, Feedback, RequestLog, ScheduledDeployment
+from web.admin import ReadOnlyAdminMixin
 
 if TYPE_CHECKING:
     DeploymentBase = admin.ModelAdmin[Deployment]
-    PlanBase = admin.ModelAdmin[DeploymentPlan]
+    ScheduledBase = admin.ModelAdmin[ScheduledDeployment]
     LogBase = admin.ModelAdmin[RequestLog]
     FeedbackBase = admin.ModelAdmin[Feedback]
 else:  # Django's own class takes no type parameter at run time.
-    DeploymentBase = PlanBase = LogBase = FeedbackBase = admin.ModelAdmin
-
-
-class LookOnly:
-    """Rows are made and changed by the product's own verbs."""
-
-    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
+    DeploymentBase = ScheduledBase = LogBase = FeedbackBase = admin.ModelAdmin
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(LookOnly, DeploymentBase):
+class DeploymentAdmin(ReadOnlyAdminMixin, DeploymentBase):
     list_display = ("name", "team", "model", "created_at", "changed_at", "retired_at")
     list_filter = (("retired_at", admin.EmptyFieldListFilter),)
     list_select_related = ("team", "model")
@@ -43,12 +31,12 @@ class DeploymentAdmin(LookOnly, DeploymentBase):
     actions = ("retire",)
 
     @admin.action(description="Retire: stop serving", permissions=["retire"])
-    def retire(self, request: HttpRequest, chosen: QuerySet[Deployment]) -> None:
+    def retire(self, request: HttpRequest, selected: QuerySet[Deployment]) -> None:
         assert isinstance(request.user, User)
         retired = 0
-        for deployment in chosen.select_related("team"):
+        for deployment in selected.select_related("team"):
             try:
-                deploy.retire(deployment, request.user)
+                deployments.retire(deployment, request.user)
                 retired += 1
             except AlreadyRetired:
                 continue
@@ -58,15 +46,15 @@ class DeploymentAdmin(LookOnly, DeploymentBase):
         return request.user.has_perm("inference.change_deployment")
 
 
-@admin.register(DeploymentPlan)
-class DeploymentPlanAdmin(LookOnly, PlanBase):
+@admin.register(ScheduledDeployment)
+class ScheduledDeploymentAdmin(ReadOnlyAdminMixin, ScheduledBase):
     list_display = ("name", "team", "job", "dataset_version", "created_at", "outcome")
     list_select_related = ("team", "job", "dataset_version__dataset")
     search_fields = ("name", "team__name")
 
 
 @admin.register(RequestLog)
-class RequestLogAdmin(LookOnly, LogBase):
+class RequestLogAdmin(ReadOnlyAdminMixin, LogBase):
     list_display = ("request_id", "deployment", "token_prefix", "rows", "latency_ms", "status")
     date_hierarchy = "at"
     list_filter = ("status",)
@@ -76,7 +64,7 @@ class RequestLogAdmin(LookOnly, LogBase):
 
 
 @admin.register(Feedback)
-class FeedbackAdmin(LookOnly, FeedbackBase):
+class FeedbackAdmin(ReadOnlyAdminMixin, FeedbackBase):
     list_display = ("request_id", "team", "score", "created_at")
     list_select_related = ("team",)
     search_fields = ("request_id", "team__name")

@@ -1,26 +1,26 @@
-"""What can go wrong with a deployment, in sentences for people."""
+"""Expected errors of deployments, with their sentences for people."""
 
 from web.errors import UserError
 
 
-class NameTaken(UserError):
+class DeploymentNameTaken(UserError):
     code, status = "name_taken", 409
-    sentence = "A deployment of this team already has this name. Move it, or choose another name."
+    sentence = "An endpoint of this team already has this name. Choose another one."
 
 
-class KeptByRule(UserError):
+class BlockedByPromotionRule(UserError):
     code, status = "kept_by_rule", 409
-    sentence = "The promotion rule of this deployment keeps the name where it is."
+    sentence = "The promotion rule of this endpoint keeps its model."
 
 
-class BadRule(UserError):
+class InvalidPromotionRule(UserError):
     code, status = "bad_rule", 400
     sentence = "A rule must ask for something: a value, a value in every part, or not being worse."
 
 
 class AlreadyRetired(UserError):
     code, status = "deployment_retired", 409
-    sentence = "This deployment was retired. Deploy the model again to serve it."
+    sentence = "This endpoint was taken down. Restore it, or deploy the model again."
 
 
 class CannotServe(UserError):
@@ -33,11 +33,54 @@ class ModelsUnreachable(UserError):
     sentence = "The models process does not answer at the moment. Try again in a few seconds."
 
 
-class BadQuestion(UserError):
+class PredictionRejected(UserError):
     code, status = "bad_question", 400
     sentence = "That text could not be classified."
 
 
-class PlanSettled(UserError):
+class JobAlreadyFinished(UserError):
     code, status = "plan_settled", 409
     sentence = "This job is finished. Deploy its model on the model's page."
+
+
+class NoSuchObject(UserError):
+    code, status = "not_found", 404
+    sentence = "There is no such object."
+
+
+class UnsupportedEncoding(UserError):
+    code, status = "unsupported_encoding", 415
+    sentence = "A body with this Content-Encoding is not read here. Send it plain."
+
+
+class BatchIsOver(UserError):
+    code, status = "batch_is_over", 409
+    sentence = "This batch has already ended, or its files are being written."
+
+
+class UploadNotPending(UserError):
+    code, status = "upload_not_pending", 409
+    sentence = "This upload has ended. Begin another one."
+
+
+class FineTuningRefused(UserError):
+    code, status = "invalid_fine_tuning_request", 400
+    sentence = "This fine-tune cannot be started as described."
+
+
+class NotDeployedYet(UserError):
+    code, status = "model_not_deployed", 403
+    sentence = (
+        "This fine-tuned model is not deployed, and this API token may not deploy it. Use a token"
+        " with the write scope once, or deploy the model on its page."
+    )
+
+
+class NothingToRollBackTo(UserError):
+    code, status = "nothing_to_roll_back_to", 409
+    sentence = "This endpoint has answered with one model only: there is nothing to go back to."
+
+
+class PermissionStays(UserError):
+    code, status = "permission_stays", 409
+    sentence = "Every project of a team may ask its models. Limit an API token to models instead."

@@ -1,17 +1,17 @@
-"""What callers think of answers."""
+"""Feedback of callers on answers."""
 
 from accounts.models import Team
 from inference.models import Feedback
 
 
-def give_feedback(
+def record_feedback(
     team: Team, *, request_id: str, score: int | None = None, correction: str = ""
 ) -> Feedback:
-    """Keep the team's last word on one of its requests.
+    """Store the team's feedback on one of its requests; a later one replaces it.
 
-    The request need not be in the log, which is only a sample and forgets.
+    The request need not be in the log, which is a sample of recent requests.
     """
-    given, _ = Feedback.objects.update_or_create(
+    feedback, _ = Feedback.objects.update_or_create(
         team=team, request_id=request_id, defaults={"score": score, "correction": correction}
     )
-    return given
+    return feedback

@@ -1,80 +1,80 @@
-"""Asks the models process on behalf of a signed-in person, with a playground pass."""
+"""Predicts through the models process for a signed-in person, with an internal token."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
 from django.conf import settings
 
 from accounts.models import User
-from inference import passes
-from inference.errors import BadQuestion, ModelsUnreachable
+from inference.errors import ModelsUnreachable, PredictionRejected
+from inference.gateway import internal_token, web_process
 from inference.models import Deployment
 
-SECONDS = 20.0  # Covers a model that must be fetched and loaded first.
-MOST_CHARACTERS = 10_000
-WRITTEN_TOKENS = 200  # Of a language model's answer: the page waits for all of it.
+Row = str | dict[str, object]  # A text, a picture as base64, or a table's features by name.
+TIMEOUT_SECONDS = 20.0  # Covers a model that must be fetched and loaded first.
+MAX_CHARACTERS = 10_000
+MAX_NEW_TOKENS = 200  # Of a language model's answer: the page waits for all of it.
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What the page shows: every label's score, best first."""
 
-    row: str | dict[str, Any]
+    row: Row
     label: str  # Of several, all that are given; empty for a number.
     value: float | None  # Of a number.
-    scores: list[dict[str, Any]]  # [{"label", "score"}], best first; none for a number.
+    scores: list[dict[str, object]]  # [{"label", "score"}], best first; none for a number.
     milliseconds: float
     tokens: int
     request_id: str
     text: str | None = None  # Of a language model.
 
 
-def ask(deployment: Deployment, person: User, row: str | dict[str, Any]) -> Answer:
-    """Raises BadQuestion with the models process's own sentence, or ModelsUnreachable."""
-    writes = deployment.model.task == "text-generation"
-    path, body = (
-        ("/v1/chat/completions", _chat(row)) if writes else ("/v1/classify", {"input": row})
-    )
+def predict(deployment: Deployment, person: User, row: Row) -> Prediction:
+    """Raises PredictionRejected with the models process's own sentence, or ModelsUnreachable."""
+    import httpx  # Here, because every process loads this module and few of them ask.
+
+    is_generative = deployment.model.task == "text-generation"
+    body = _chat_body(row) if is_generative else {"input": row}
+    token = internal_token.issue_token(deployment.team_id, person.pk)
     try:
         answer = httpx.post(
-            f"{settings.MODELS_URL}{path}",
+            settings.MODELS_URL + ("/v1/chat/completions" if is_generative else "/v1/classify"),
             json={"model": deployment.name, **body},
-            headers={passes.HEADER: passes.issue(deployment.team_id, person.pk)},
-            timeout=SECONDS,
+            headers={
+                internal_token.HEADER: token,
+                web_process.HEADER: web_process.proof().decode(),
+            },
+            timeout=TIMEOUT_SECONDS,
         )
         content = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ModelsUnreachable from error
     if answer.status_code != 200:
-        raise BadQuestion(content["error"]["message"])
-    if writes:
-        return _written(row, content, answer.elapsed.total_seconds() * 1000)
+        raise PredictionRejected(content["error"]["message"])
+    milliseconds = answer.elapsed.total_seconds() * 1000
+    if is_generative:
+        return Prediction(
+            row=row,
+            label="",
+            value=None,
+            scores=[],
+            milliseconds=milliseconds,
+            tokens=content["usage"]["total_tokens"],
+            request_id=content["id"],
+            text=content["choices"][0]["message"]["content"],
+        )
     item = content["data"][0]
-    return Answer(
+    return Prediction(
         row=row,
         label=item.get("label") or ", ".join(item.get("labels", [])),
         value=item.get("value"),
         scores=item.get("scores", []),
-        milliseconds=answer.elapsed.total_seconds() * 1000,
+        milliseconds=milliseconds,
         tokens=content["usage"]["prompt_tokens"],
         request_id=content["id"],
     )
 
 
-def _chat(row: str | dict[str, Any]) -> dict[str, Any]:
+def _chat_body(row: Row) -> dict[str, object]:
     messages = [{"role": "user", "content": row}]
-    return {"messages": messages, "max_tokens": WRITTEN_TOKENS, "temperature": 0}
-
-
-def _written(row: str | dict[str, Any], content: dict[str, Any], milliseconds: float) -> Answer:
-    return Answer(
-        row=row,
-        label="",
-        value=None,
-        scores=[],
-        milliseconds=milliseconds,
-        tokens=content["usage"]["total_tokens"],
-        request_id=content["id"],
-        text=content["choices"][0]["message"]["content"],
-    )
+    return {"messages": messages, "max_tokens": MAX_NEW_TOKENS, "temperature": 0}

@@ -1,31 +1,38 @@
 """The promotion rule of a deployment: what a model must show before the name moves to it.
 
-Judged on the stored reports; every verdict is kept with its reasons. A model that fails leaves the
-name where it is.
+Rules are evaluated on stored reports and predictions. Every verdict is kept with its reasons; a
+model that fails leaves the name where it is.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from django.db import transaction
 from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import ApiToken, User
-from accounts.notices import tell
-from inference.errors import BadRule
+from accounts.notifications.publish import publish
+from inference.errors import InvalidPromotionRule
 from inference.models import Deployment, PromotionRule, PromotionVerdict
-from training.model_comparing import CannotCompare, compare_models
+from inference.models.promotion import Check
+from training.analysis.comparison import CannotCompare, compare_models
 from training.models import TrainedModel
-from training.report_plots import shown_value
-from training.report_reading import report_of
+from training.queries.evaluation_report import report_of
+from training.queries.svg_plots import format_metric_value
 
-FEWEST_SLICE_ROWS = 30  # A slice of fewer rows says too little to keep a model back.
+if TYPE_CHECKING:  # Every process loads this module, and these load numpy and pyarrow.
+    from engine.evaluation.schema import Report
+    from engine.metrics.measures import Measure
+
+MIN_SLICE_ROWS = 30  # A slice of fewer rows says too little to keep a model back.
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A rule as somebody asks for it. For errors and losses "at least" means at most."""
+class RuleInput:
+    """A rule as somebody sets it. For errors and losses the thresholds are upper bounds."""
 
     metric: str
     threshold: float | None = None
@@ -33,33 +40,26 @@ class Wanted:
     not_worse: bool = True
 
 
-def set_rule(deployment: Deployment, wanted: Wanted, viewer: User | ApiToken) -> PromotionRule:
-    """Raises BadRule for a metric that the deployed model's report does not have."""
-    known = measured_names(deployment.model)
-    if wanted.metric not in known:
-        raise BadRule(
-            f"The report of {deployment.model.name} has no metric {wanted.metric!r}. It has:"
+def set_rule(deployment: Deployment, rule: RuleInput, viewer: User | ApiToken) -> PromotionRule:
+    """Raises InvalidPromotionRule for a metric that the deployed model's report does not have."""
+    known = measured_metrics(deployment.model)
+    if rule.metric not in known:
+        raise InvalidPromotionRule(
+            f"The report of {deployment.model.name} has no metric {rule.metric!r}. It has:"
             f" {', '.join(known) or 'none'}.",
             param="metric",
         )
-    if wanted.threshold is None and wanted.slice_threshold is None and not wanted.not_worse:
-        raise BadRule(param="threshold")
-    rule, _ = PromotionRule.objects.update_or_create(
-        deployment=deployment,
-        defaults={
-            "metric": wanted.metric,
-            "threshold": wanted.threshold,
-            "slice_threshold": wanted.slice_threshold,
-            "not_worse": wanted.not_worse,
-            "changed_at": now(),
-        },
+    if rule.threshold is None and rule.slice_threshold is None and not rule.not_worse:
+        raise InvalidPromotionRule(param="threshold")
+    stored, _ = PromotionRule.objects.update_or_create(
+        deployment=deployment, defaults={**asdict(rule), "changed_at": now()}
     )
-    audit.record(deployment.team, viewer, "promotion.set", deployment.name, rule=str(rule))
-    return rule
+    audit.record(deployment.team, viewer, "promotion.set", deployment.name, rule=str(stored))
+    return stored
 
 
-def drop_rule(deployment: Deployment, viewer: User | ApiToken) -> None:
-    """From now on any model of the team may take the name."""
+def delete_rule(deployment: Deployment, viewer: User | ApiToken) -> None:
+    """Let any model of the team take the name from now on."""
     if PromotionRule.objects.filter(deployment=deployment).delete()[0]:
         audit.record(deployment.team, viewer, "promotion.dropped", deployment.name)
 
@@ -68,121 +68,116 @@ def rule_of(deployment: Deployment) -> PromotionRule | None:
     return PromotionRule.objects.filter(deployment=deployment).first()
 
 
-def measured_names(model: TrainedModel) -> list[str]:
-    """Metrics of the model's report that have a value."""
+def measured_metrics(model: TrainedModel) -> list[str]:
+    """The names of the metrics that the model's report has a value for."""
     metrics = report_of(model).get("metrics", [])
     return [metric["name"] for metric in metrics if metric.get("value") is not None]
 
 
-def judge(deployment: Deployment, model: TrainedModel) -> PromotionVerdict | None:
-    """The verdict on moving the name to this model, recorded and told if it fails; None without a
-    rule, or when it is the model already deployed."""
+def evaluate_rule(deployment: Deployment, model: TrainedModel) -> PromotionVerdict | None:
+    """Decide whether the name may move to this model, record the verdict and publish a refusal.
+
+    None without a rule, or when it is the model already deployed. Downloads predictions and
+    bootstraps them, so it must not be called inside a transaction that holds row locks.
+    """
     rule = rule_of(deployment)
     if rule is None or model.pk == deployment.model_id:
         return None
-    checks = [*_checks(rule, deployment, model)]
-    verdict = PromotionVerdict.objects.create(
-        deployment=deployment,
-        model=model,
-        passed=all(check["passed"] for check in checks),
-        checks=checks,
-        rule=str(rule),
-    )
-    if not verdict.passed:
-        _tell_kept(deployment, verdict)
+    report = report_of(model)
+    checks: list[Check] = []
+    if rule.threshold is not None:
+        checks.append(_threshold_check(report, rule.metric, rule.threshold))
+    if rule.slice_threshold is not None:
+        checks.append(_slice_check(report, rule.metric, rule.slice_threshold))
+    if rule.not_worse:
+        checks.append(_non_inferiority_check(deployment, model))
+    with transaction.atomic():
+        verdict = PromotionVerdict.objects.create(
+            deployment=deployment,
+            model=model,
+            passed=all(check["passed"] for check in checks),
+            checks=checks,
+            rule=str(rule),
+        )
+        if not verdict.passed:
+            _publish_gated(deployment, verdict)
     return verdict
 
 
-def _checks(
-    rule: PromotionRule, deployment: Deployment, model: TrainedModel
-) -> list[dict[str, Any]]:
-    report = report_of(model)
-    found = []
-    if rule.threshold is not None:
-        found.append(_value_check(rule, report))
-    if rule.slice_threshold is not None:
-        found.append(_slice_check(rule, report))
-    if rule.not_worse:
-        found.append(_rival_check(deployment, model))
-    return found
+def _find_metric(metrics: "Sequence[Measure]", name: str) -> "Measure | None":
+    return next((one for one in metrics if one["name"] == name and one["value"] is not None), None)
 
 
-def _check(passed: bool, sentence: str) -> dict[str, Any]:
-    return {"passed": passed, "sentence": sentence}
+def _meets_threshold(metric: "Measure", threshold: float) -> bool:
+    assert metric["value"] is not None  # `_find_metric` returns no other.
+    if metric.get("better", "up") == "up":
+        return metric["value"] >= threshold
+    return metric["value"] <= threshold
 
 
-def _metric(metrics: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
-    known = (one for one in metrics if one["name"] == name and one.get("value") is not None)
-    return next(known, None)
-
-
-def _reaches(metric: dict[str, Any], threshold: float) -> bool:
-    value: float = metric["value"]
-    return value >= threshold if metric.get("better", "up") == "up" else value <= threshold
-
-
-def _words(metric: dict[str, Any], threshold: float) -> str:
+def _describe_threshold(metric: "Measure", threshold: float) -> str:
     bound = "at least" if metric.get("better", "up") == "up" else "at most"
-    return f"{bound} {shown_value(metric, threshold)}"
+    return f"{bound} {format_metric_value(metric, threshold)}"
 
 
-def _value_check(rule: PromotionRule, report: dict[str, Any]) -> dict[str, Any]:
-    metric = _metric(report.get("metrics", []), rule.metric)
-    if metric is None or rule.threshold is None:
-        return _check(False, f"Its report has no {rule.metric}.")
-    passed = _reaches(metric, rule.threshold)
-    title = metric.get("title", rule.metric)
-    return _check(
-        passed, f"{title} is {shown_value(metric)}, wanted {_words(metric, rule.threshold)}."
+def _threshold_check(report: "Report", name: str, threshold: float) -> Check:
+    metric = _find_metric(report.get("metrics", []), name)
+    if metric is None:
+        return Check(passed=False, sentence=f"Its report has no {name}.")
+    return Check(
+        passed=_meets_threshold(metric, threshold),
+        sentence=f"{metric.get('title', name)} is {format_metric_value(metric)}, wanted"
+        f" {_describe_threshold(metric, threshold)}.",
     )
 
 
-def _slice_check(rule: PromotionRule, report: dict[str, Any]) -> dict[str, Any]:
-    assert rule.slice_threshold is not None
+def _slice_check(report: "Report", name: str, threshold: float) -> Check:
+    """The worst slice of enough rows must reach the threshold."""
     slices = [
-        (f"{group['title']}: {one['name']}", metric)
+        (f"{group['title']}: {part['name']}", metric)
         for group in report.get("breakdowns") or []
-        for one in group["slices"]
-        if one["rows"] >= FEWEST_SLICE_ROWS
-        and (metric := _metric(one["metrics"], rule.metric)) is not None
+        for part in group["slices"]
+        if part["rows"] >= MIN_SLICE_ROWS
+        and (metric := _find_metric(part["metrics"], name)) is not None
     ]
     if not slices:
-        return _check(
-            False,
-            f"No part of the test rows has {FEWEST_SLICE_ROWS} rows measured by {rule.metric}.",
-        )
-    better = slices[0][1].get("better", "up")
-    worst = sorted(slices, key=lambda one: one[1]["value"], reverse=better == "down")[0]
-    passed = _reaches(worst[1], rule.slice_threshold)
-    return _check(
-        passed,
-        f"Its weakest part ({worst[0]}) has {shown_value(worst[1])}, wanted"
-        f" {_words(worst[1], rule.slice_threshold)} in each of {len(slices)} parts.",
+        sentence = f"No part of the test rows has {MIN_SLICE_ROWS} rows measured by {name}."
+        return Check(passed=False, sentence=sentence)
+    is_loss = slices[0][1].get("better", "up") == "down"
+    slices.sort(key=lambda pair: pair[1]["value"] or 0.0, reverse=is_loss)
+    title, worst = slices[0]
+    return Check(
+        passed=_meets_threshold(worst, threshold),
+        sentence=f"Its weakest part ({title}) has {format_metric_value(worst)}, wanted"
+        f" {_describe_threshold(worst, threshold)} in each of {len(slices)} parts.",
     )
 
 
-def _rival_check(deployment: Deployment, model: TrainedModel) -> dict[str, Any]:
-    """Surely worse on the same rows keeps it back. What cannot be compared is no proof either way
-    and keeps it back too: the rule asks for proof."""
+def _non_inferiority_check(deployment: Deployment, model: TrainedModel) -> Check:
+    """Fails for a model that is significantly worse on the same rows, and for one that cannot be
+    compared: the rule asks for proof."""
     try:
-        found = compare_models(model, deployment.model)
+        comparison = compare_models(model, deployment.model)
     except CannotCompare as refusal:
-        return _check(False, f"Not comparable with {deployment.model.name}: {refusal.sentence}")
-    main = found["metrics"][0]
+        sentence = f"Not comparable with {deployment.model.name}: {refusal.sentence}"
+        return Check(passed=False, sentence=sentence)
+    main = comparison["metrics"][0]
     values = (
-        f"{main['title']} {shown_value(main, main['first'])} against"
-        f" {shown_value(main, main['second'])} of {deployment.model.name}, which is deployed"
+        f"{main['title']} {format_metric_value(main, main['first'])} against"
+        f" {format_metric_value(main, main['second'])} of {deployment.model.name},"
+        " which is deployed"
     )
-    if found["verdict"] == "hurt":
-        return _check(False, f"Surely worse: {values}.")
-    return _check(True, f"Not worse: {values}.")
+    if comparison["verdict"] == "hurt":
+        return Check(passed=False, sentence=f"Surely worse: {values}.")
+    return Check(passed=True, sentence=f"Not worse: {values}.")
 
 
-def _tell_kept(deployment: Deployment, verdict: PromotionVerdict) -> None:
-    tell(
+def _publish_gated(deployment: Deployment, verdict: PromotionVerdict) -> None:
+    publish(
         deployment.team,
         "deployment.gated",
-        f"{deployment.name} keeps its model: {verdict.model.name} was held back. {verdict.why}",
+        f"{deployment.name} keeps its model: {verdict.model.name} was held back."
+        f" {verdict.failure_summary}",
         url=reverse("inference:deployment", args=[deployment.pk]),
         data={
             "id": str(deployment.pk),

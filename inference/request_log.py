@@ -1,4 +1,4 @@
-"""How long the sampled request log is kept, and what it says about a deployment's day."""
+"""Retention of the sampled request log, and a deployment's usage of today."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,22 +10,23 @@ from django.utils.timezone import now
 from billing.models import UsageEvent
 from inference.models import Deployment, RequestLog
 
-KEPT_DAYS = 30
-KEPT_PER_DEPLOYMENT = 10_000
-SHOWN = 50
+RETENTION_DAYS = 30
+MAX_ROWS_PER_DEPLOYMENT = 10_000
+MAX_RECENT_REQUESTS = 20
 
-_BEYOND = """
-DELETE FROM inference_requestlog WHERE request_id IN (
+_TABLE = RequestLog._meta.db_table
+_DELETE_EXCESS_SQL = f"""
+DELETE FROM {_TABLE} WHERE request_id IN (
     SELECT request_id FROM (
         SELECT request_id, row_number() OVER (PARTITION BY deployment_id ORDER BY at DESC) AS place
-        FROM inference_requestlog
+        FROM {_TABLE}
     ) AS ranked WHERE place > %s
 )
 """
 
 
 @dataclass(frozen=True)
-class Day:
+class DailyUsage:
     """A deployment's usage since midnight UTC."""
 
     requests: int
@@ -35,33 +36,37 @@ class Day:
     p99_ms: float | None
 
 
-def trim() -> None:
-    """Delete what is older than KEPT_DAYS, and beyond KEPT_PER_DEPLOYMENT the oldest."""
-    RequestLog.objects.filter(at__lt=now() - timedelta(days=KEPT_DAYS)).delete()
+def delete_old() -> None:
+    """Delete what is older than RETENTION_DAYS, and beyond MAX_ROWS_PER_DEPLOYMENT the oldest."""
+    RequestLog.objects.filter(at__lt=now() - timedelta(days=RETENTION_DAYS)).delete()
     with connection.cursor() as cursor:
-        cursor.execute(_BEYOND, [KEPT_PER_DEPLOYMENT])
+        cursor.execute(_DELETE_EXCESS_SQL, [MAX_ROWS_PER_DEPLOYMENT])
 
 
-def today(deployment: Deployment) -> Day:
+def usage_today(deployment: Deployment) -> DailyUsage:
     """Exact counts from billing; latencies from the sample."""
     midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
     used = UsageEvent.objects.filter(
         team_id=deployment.team_id, source=deployment.source, occurred_at__gte=midnight
     ).aggregate(requests=Sum("requests"), units=Sum("units"), amount=Sum("amount_micro"))
-    p50, p99 = _latencies(deployment, midnight)
-    return Day(used["requests"] or 0, used["units"] or 0, used["amount"] or 0, p50, p99)
+    p50, p99 = _latency_percentiles(deployment, midnight)
+    return DailyUsage(used["requests"] or 0, used["units"] or 0, used["amount"] or 0, p50, p99)
 
 
-def latest(deployment: Deployment) -> list[RequestLog]:
-    return list(RequestLog.objects.filter(deployment=deployment).order_by("-at")[:SHOWN])
+def recent_requests(deployment: Deployment) -> list[RequestLog]:
+    return list(
+        RequestLog.objects.filter(deployment=deployment).order_by("-at")[:MAX_RECENT_REQUESTS]
+    )
 
 
-def _latencies(deployment: Deployment, since: datetime) -> tuple[float | None, float | None]:
+def _latency_percentiles(
+    deployment: Deployment, since: datetime
+) -> tuple[float | None, float | None]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY latency_ms),"
             " percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms)"
-            " FROM inference_requestlog WHERE deployment_id = %s AND at >= %s AND status = 200",
+            f" FROM {_TABLE} WHERE deployment_id = %s AND at >= %s AND status = 200",
             [deployment.pk, since],
         )
         p50, p99 = cursor.fetchone() or (None, None)

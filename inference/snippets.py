@@ -1,4 +1,4 @@
-"""Code that asks a deployment, ready to paste, with the right address and name in it."""
+"""Code that calls a deployment, ready to paste, with its address and name."""
 
 import json
 from dataclasses import dataclass
@@ -6,23 +6,24 @@ from typing import Any
 
 from django.conf import settings
 
-from inference.asking import example_row
+from inference.forms.playground import example_row
 from inference.models import Deployment
-
-EXAMPLE = "My card has not arrived yet"
+from training.queries.report.example_inputs import example_text
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """One way to ask."""
+    """One way to call it."""
 
     id: str
     title: str
     code: str
 
 
-def snippets_for(deployment: Deployment, text: str = EXAMPLE) -> list[Snippet]:
-    """curl, the official openai client, plain Python, and Hugging Face's body."""
+def snippets_for(deployment: Deployment) -> list[Snippet]:
+    """curl, the official openai client, plain Python, and Hugging Face's body. They ask a row that
+    the model was tested on."""
+    text = example_text(deployment.model)
     url, name = f"{settings.PUBLIC_URL}/v1", deployment.name
     if deployment.model.task == "text-generation":
         chat = {"model": name, "messages": [{"role": "user", "content": text}]}
@@ -56,7 +57,7 @@ def _python(url: str, name: str, example: Any) -> str:
         "answer = requests.post(\n"
         f'    "{url}/classify",\n'
         '    headers={"Authorization": f"Bearer {os.environ[\'LATHE_API_TOKEN\']}"},\n'
-        f'    json={{"model": "{name}", "input": [{_literal(example)}]}},\n'
+        f'    json={{"model": "{name}", "input": [{_python_literal(example)}]}},\n'
         ")\n"
         'for item in answer.json()["data"]:\n'
         "    print(item)"
@@ -71,7 +72,7 @@ def _openai(url: str, name: str, example: Any) -> str:
         "answer = client.post(\n"
         '    "/classify",\n'
         "    cast_to=object,\n"
-        f'    body={{"model": "{name}", "input": {_literal(example)}}},\n'
+        f'    body={{"model": "{name}", "input": {_python_literal(example)}}},\n'
         ")\n"
         'print(answer["data"][0])'
     )
@@ -84,7 +85,7 @@ def _openai_chat(url: str, name: str, text: str) -> str:
         f'client = OpenAI(base_url="{url}", api_key=os.environ["LATHE_API_TOKEN"])\n'
         "stream = client.chat.completions.create(\n"
         f'    model="{name}",\n'
-        f'    messages=[{{"role": "user", "content": {_literal(text)}}}],\n'
+        f'    messages=[{{"role": "user", "content": {_python_literal(text)}}}],\n'
         "    stream=True,\n"
         ")\n"
         "for chunk in stream:\n"
@@ -92,9 +93,11 @@ def _openai_chat(url: str, name: str, text: str) -> str:
     )
 
 
-def _literal(example: Any) -> str:
+def _python_literal(example: Any) -> str:
     """As Python source: like JSON, but for true and false."""
     if isinstance(example, dict):
-        pairs = (f"{_literal(name)}: {_literal(value)}" for name, value in example.items())
+        pairs = (
+            f"{_python_literal(name)}: {_python_literal(value)}" for name, value in example.items()
+        )
         return "{" + ", ".join(pairs) + "}"
     return json.dumps(example, ensure_ascii=False) if isinstance(example, str) else repr(example)

@@ -2,27 +2,61 @@
 
 from django.urls import path
 
-from inference import pages, plan_pages, promotion_pages
+from inference.views import (
+    deployments,
+    promotion,
+    sample_data,
+    scheduled_deployments,
+    search,
+    trash,
+)
 
 app_name = "inference"
 urlpatterns = [
-    path("teams/<slug:slug>/deployments/", pages.deployments, name="deployments"),
-    path("deployments/<uuid:deployment_id>/", pages.deployment, name="deployment"),
-    path("deployments/<uuid:deployment_id>/ask/", pages.playground, name="ask"),
-    path("deployments/<uuid:deployment_id>/activity/", pages.activity, name="activity"),
-    path("deployments/<uuid:deployment_id>/move/", pages.move, name="move"),
-    path("deployments/<uuid:deployment_id>/retire/", pages.retire, name="retire"),
+    path("teams/<slug:slug>/deployments/", deployments.deployment_list, name="deployments"),
+    path("deployments/<uuid:deployment_id>/", deployments.deployment_detail, name="deployment"),
+    path("deployments/<uuid:deployment_id>/ask/", deployments.playground, name="ask"),
+    path("deployments/<uuid:deployment_id>/activity/", deployments.activity, name="activity"),
+    path("deployments/<uuid:deployment_id>/traffic.json", deployments.traffic_json, name="traffic"),
+    path("deployments/<uuid:deployment_id>/move/", deployments.move, name="move"),
+    path("deployments/<uuid:deployment_id>/try/", deployments.try_model, name="try"),
+    path(
+        "deployments/<uuid:deployment_id>/end-canary/",
+        deployments.end_trial,
+        {"kind": "canary"},
+        name="end-canary",
+    ),
+    path(
+        "deployments/<uuid:deployment_id>/end-shadow/",
+        deployments.end_trial,
+        {"kind": "shadow"},
+        name="end-shadow",
+    ),
+    path("deployments/<uuid:deployment_id>/roll-back/", deployments.roll_back, name="roll-back"),
+    path("deployments/<uuid:deployment_id>/retire/", deployments.retire, name="retire"),
+    path("deployments/<uuid:deployment_id>/restore/", deployments.restore, name="restore"),
+    path("teams/<slug:slug>/trash/", trash.trash, name="trash"),
+    path("teams/<slug:slug>/sample-data/", sample_data.use_sample_data, name="sample-data"),
+    path("teams/<slug:slug>/search/", search.search_page, name="search"),
     path(
         "deployments/<uuid:deployment_id>/promotion/",
-        promotion_pages.promotion_rule,
+        promotion.promotion_rule,
         name="promotion",
     ),
-    path("models/<uuid:model_id>/deploy/", pages.deploy, name="deploy"),
-    path("models/<uuid:model_id>/deployments/", pages.model_deployments, name="model-deployments"),
+    path("models/<uuid:model_id>/deploy/", deployments.deploy, name="deploy"),
+    path(
+        "models/<uuid:model_id>/deployments/",
+        deployments.model_deployments,
+        name="model-deployments",
+    ),
     path(
         "projects/<uuid:project_id>/deployments/",
-        pages.project_deployments,
+        deployments.project_deployments,
         name="project-deployments",
     ),
-    path("jobs/<uuid:job_id>/deployment-plan/", plan_pages.deployment_plan, name="deployment-plan"),
+    path(
+        "jobs/<uuid:job_id>/deployment-plan/",
+        scheduled_deployments.scheduled_deployment,
+        name="deployment-plan",
+    ),
 ]

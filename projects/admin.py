@@ -1,11 +1,12 @@
-"""Projects and datasets for operators: to look at, and to start a stuck import again."""
+"""Projects and datasets for operators: to look at, and to send a stuck import again."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from projects import tasks
+from projects.importing import imports
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
+from web.admin import ReadOnlyAdminMixin
 
 
 @admin.register(Project)
@@ -31,7 +32,7 @@ class DatasetAdmin(admin.ModelAdmin[Dataset]):
 
 
 @admin.register(DatasetVersion)
-class DatasetVersionAdmin(admin.ModelAdmin[DatasetVersion]):
+class DatasetVersionAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[DatasetVersion]):
     list_display = [
         "dataset",
         "number",
@@ -44,20 +45,10 @@ class DatasetVersionAdmin(admin.ModelAdmin[DatasetVersion]):
     list_filter = ["status", "failure_code"]
     search_fields = ["dataset__name", "filename", "upload_sha256"]
     list_select_related = ["dataset"]
-    actions = ["nudge"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
+    actions = ["enqueue_imports"]
 
     @admin.action(description="Send waiting imports to a worker again", permissions=["view"])
-    def nudge(self, request: HttpRequest, chosen: "QuerySet[DatasetVersion]") -> None:
-        waiting = chosen.filter(status=ImportStatus.IMPORTING)
-        for version_id in waiting.values_list("pk", flat=True):
-            tasks.import_version.delay(str(version_id))
-        self.message_user(request, f"{waiting.count()} imports were sent to a worker.")
+    def enqueue_imports(self, request: HttpRequest, chosen: "QuerySet[DatasetVersion]") -> None:
+        waiting = chosen.filter(status=ImportStatus.IMPORTING).count()
+        imports.resume()
+        self.message_user(request, f"{waiting} imports wait; the workers were told.")

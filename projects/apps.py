@@ -1,6 +1,4 @@
-"""The app, and the first project that a new person finds on arrival."""
-
-from typing import Any
+"""The app: its events, and the first project that a new person finds on arrival."""
 
 from django.apps import AppConfig
 
@@ -10,12 +8,35 @@ class ProjectsConfig(AppConfig):
     label = "projects"
 
     def ready(self) -> None:
+        # All of these import models, which Django loads only after this module.
         from allauth.account.signals import user_signed_up
+        from django.db.models import Sum
 
-        user_signed_up.connect(_create_first_project, dispatch_uid="projects.first-project")
+        from accounts.models import EventGroup
+        from accounts.notifications.events import EventType, register_events
+        from accounts.storage_quota import register_use
+        from projects.importing.import_claim import pending_imports
+        from projects.lifecycle import create_first_projects
+        from projects.models import DatasetVersion, ResumableUpload
+        from web.queues.readings import register_queue
 
-
-def _create_first_project(user: Any, **_: Any) -> None:
-    from projects.opening import open_first_projects
-
-    open_first_projects(user)
+        user_signed_up.connect(create_first_projects, dispatch_uid="projects.first-project")
+        register_use(
+            "datasets",
+            lambda team: DatasetVersion.objects.filter(dataset__project__team=team).stored_bytes(),
+        )
+        register_use(
+            "uploads under way",
+            lambda team: (
+                ResumableUpload.objects.filter(project__team=team).aggregate(sum=Sum("received"))[
+                    "sum"
+                ]
+                or 0
+            ),
+        )
+        register_queue("imports", pending_imports, "created_at")
+        register_events(
+            EventType("dataset.ready", EventGroup.RESULTS, "A dataset is imported"),
+            EventType("dataset.failed", EventGroup.FAILURES, "A dataset could not be imported"),
+            position=20,
+        )

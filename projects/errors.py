@@ -3,8 +3,13 @@
 from web.errors import UserError
 
 
-class ImportMovedOn(Exception):
+class StaleImportState(Exception):
     """Another worker finished this import first: an ordinary answer, not an error."""
+
+
+class DatasetPurged(UserError):
+    code, status = "dataset_purged", 410
+    sentence = "This dataset was in the trash for too long and is deleted."
 
 
 class BadUpload(UserError):
@@ -15,6 +20,31 @@ class BadUpload(UserError):
 class UploadTooLarge(UserError):
     code, status = "upload_too_large", 413
     sentence = "This file is larger than this server accepts."
+
+
+class UploadOutOfStep(UserError):
+    code, status = "upload_out_of_step", 409
+    sentence = "Other bytes are missing next. Ask how many are here, and go on from there."
+
+
+class TooManyUploads(UserError):
+    code, status = "too_many_uploads", 429
+    sentence = "Too many files of yours are on their way already. Finish or cancel one."
+
+
+class UnknownReading(UserError):
+    code, status = "unknown_reading", 400
+    sentence = "This column cannot be read in that way."
+
+
+class BadEdit(UserError):
+    code, status = "bad_edit", 400
+    sentence = "This table cannot be edited in this way."
+
+
+class BadRowQuery(UserError):
+    code, status = "bad_row_query", 400
+    sentence = "These rows cannot be asked for in this way."
 
 
 class DatasetNotReady(UserError):

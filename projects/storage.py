@@ -13,17 +13,24 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypedDict, cast
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 
-MANIFEST = "manifest.json"
-CONTENTS = "contents.json"
+MANIFEST_FILE = "manifest.json"
+CONTENTS_FILE = "contents.json"
 CHUNK_BYTES = 1024 * 1024
+MAX_CACHED_BYTES = 20 * 1024**3
 
 
-class FolderIncomplete(Exception):
+class FileDigest(TypedDict):
+    bytes: int
+    sha256: str
+
+
+class IncompleteFolder(Exception):
     """The folder was never finished, or a file of it is missing or damaged."""
 
 
@@ -48,6 +55,41 @@ def fetch_file(key: str, path: str | os.PathLike[str]) -> None:
         os.replace(partial, target)
 
 
+@contextlib.contextmanager
+def local_file(key: str) -> Iterator[Path]:
+    """A local path of the stored bytes, for libraries that read by path; not to be written to.
+
+    On a disk it is the file itself. Other storages' files are fetched once and kept in a folder of
+    limited size, the least recently used ones deleted first. Raises FileNotFoundError.
+    """
+    with contextlib.suppress(NotImplementedError):
+        yield Path(default_storage.path(key))
+        return
+    folder = Path(settings.VAR_DIR) / "cache" / "files"
+    cached = folder / hashlib.sha256(key.encode()).hexdigest()
+    if not cached.exists():
+        fetch_file(key, cached)
+        _shrink_folder(folder, cached)
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(cached)
+    yield cached
+
+
+def _shrink_folder(folder: Path, kept: Path) -> None:
+    """Delete the least recently used files until the folder is within MAX_CACHED_BYTES."""
+    files = sorted(
+        (path.stat().st_atime, path.stat().st_size, path)
+        for path in folder.iterdir()
+        if path != kept and not path.name.startswith(".")
+    )
+    excess = sum(size for _, size, _ in files) + kept.stat().st_size - MAX_CACHED_BYTES
+    for _, size, path in files:
+        if excess <= 0:
+            return
+        path.unlink(missing_ok=True)
+        excess -= size
+
+
 def exists(key: str) -> bool:
     """Whether a file is stored under exactly this key."""
     return default_storage.exists(key)
@@ -56,101 +98,117 @@ def exists(key: str) -> bool:
 def put_folder(key: str, folder: str | os.PathLike[str]) -> None:
     """Store a folder that has a manifest.json; the manifest goes last and makes it complete."""
     root = Path(folder)
-    if not (root / MANIFEST).is_file():
-        raise FileNotFoundError(f"{root} has no {MANIFEST}")
+    if not (root / MANIFEST_FILE).is_file():
+        raise FileNotFoundError(f"{root} has no {MANIFEST_FILE}")
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-    names = [name for name in names if name not in (MANIFEST, CONTENTS)]
-    contents = {name: _facts(root / name) for name in [*names, MANIFEST]}
+    names = [name for name in names if name not in (MANIFEST_FILE, CONTENTS_FILE)]
+    contents = {name: _digest_file(root / name) for name in [*names, MANIFEST_FILE]}
     for name in names:
-        put_file(f"{_trimmed(key)}/{name}", root / name)
+        put_file(f"{_strip_slash(key)}/{name}", root / name)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as listing:
         json.dump(contents, listing)
         listing.flush()
-        put_file(f"{_trimmed(key)}/{CONTENTS}", listing.name)
-    put_file(f"{_trimmed(key)}/{MANIFEST}", root / MANIFEST)
+        put_file(f"{_strip_slash(key)}/{CONTENTS_FILE}", listing.name)
+    put_file(f"{_strip_slash(key)}/{MANIFEST_FILE}", root / MANIFEST_FILE)
 
 
 def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
     """Copy a complete stored folder to `folder`, verified, all at once or not at all.
 
-    Raises FolderIncomplete. A local folder that already has its manifest is left as it is.
+    Raises IncompleteFolder. A local folder that already has its manifest is left as it is.
     """
     target = Path(folder)
-    if (target / MANIFEST).is_file():
+    if (target / MANIFEST_FILE).is_file():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        for name, facts in _contents_of(_trimmed(key)).items():
-            _fetch_verified(f"{_trimmed(key)}/{name}", building / name, facts)
-        _publish(building, target)
+        for name, digest in _load_contents(_strip_slash(key)).items():
+            _fetch_verified(f"{_strip_slash(key)}/{name}", building / name, digest)
+        _move_into_place(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def delete(key_prefix: str) -> None:
     """Delete the file of this key, or everything in the folder of this key. Absent is fine."""
-    prefix = _trimmed(key_prefix)
+    prefix = _strip_slash(key_prefix)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        default_storage.delete(f"{prefix}/{MANIFEST}")
-    for key in sorted(_keys_below(prefix), reverse=True):
+        default_storage.delete(f"{prefix}/{MANIFEST_FILE}")
+    for key in sorted(_iter_keys(prefix), reverse=True):
         with contextlib.suppress(FileNotFoundError):
             default_storage.delete(key)
     with contextlib.suppress(OSError):
         default_storage.delete(prefix)
 
 
-def folders_in(prefix: str) -> list[str]:
+def list_folders(prefix: str) -> list[str]:
     """The names of the folders directly below a prefix."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return default_storage.listdir(_trimmed(prefix))[0]
+        return default_storage.listdir(_strip_slash(prefix))[0]
     return []
 
 
-def newest_change(key_prefix: str) -> datetime | None:
+def iter_files() -> Iterator[str]:
+    """The key of every stored file; those stored or deleted meanwhile may or may not be there."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            below, files = default_storage.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        folders += [f"{folder}{name}/" for name in below if name]
+        yield from (f"{folder}{name}" for name in files if name)
+
+
+def last_modified(key_prefix: str) -> datetime | None:
     """When a file of this folder was last written; None for a folder without files."""
     moments = []
-    for key in _keys_below(_trimmed(key_prefix)):
-        with contextlib.suppress(OSError):  # Deleted meanwhile.
+    for key in _iter_keys(_strip_slash(key_prefix)):
+        try:
             moments.append(default_storage.get_modified_time(key))
+        except Exception:  # Each kind of storage has its own for a file that is gone by now.
+            if default_storage.exists(key):
+                raise
     return max(moments, default=None)
 
 
-def _contents_of(key: str) -> dict[str, dict[str, int | str]]:
-    if not exists(f"{key}/{MANIFEST}") or not exists(f"{key}/{CONTENTS}"):
-        raise FolderIncomplete(f"{key} has no {MANIFEST}")
-    with open_file(f"{key}/{CONTENTS}") as source:
-        return cast(dict[str, dict[str, int | str]], json.load(source))
+def _load_contents(key: str) -> dict[str, FileDigest]:
+    if not exists(f"{key}/{MANIFEST_FILE}") or not exists(f"{key}/{CONTENTS_FILE}"):
+        raise IncompleteFolder(f"{key} has no {MANIFEST_FILE}")
+    with open_file(f"{key}/{CONTENTS_FILE}") as source:
+        return cast(dict[str, FileDigest], json.load(source))
 
 
-def _fetch_verified(key: str, path: Path, facts: dict[str, int | str]) -> None:
+def _fetch_verified(key: str, path: Path, digest: FileDigest) -> None:
     try:
         fetch_file(key, path)
     except FileNotFoundError as absent:
-        raise FolderIncomplete(f"{key} is missing") from absent
-    if _facts(path) != facts:
-        raise FolderIncomplete(f"{key} is damaged")
+        raise IncompleteFolder(f"{key} is missing") from absent
+    if _digest_file(path) != digest:
+        raise IncompleteFolder(f"{key} is damaged")
 
 
-def _publish(building: Path, target: Path) -> None:
+def _move_into_place(building: Path, target: Path) -> None:
     """Rename into place. When another process was faster, its folder is as good as ours."""
     os.chmod(building, 0o755)
-    if target.is_dir() and not (target / MANIFEST).exists():
+    if target.is_dir() and not (target / MANIFEST_FILE).exists():
         shutil.rmtree(target)
     try:
         os.rename(building, target)
     except OSError:
-        if not (target / MANIFEST).is_file():
+        if not (target / MANIFEST_FILE).is_file():
             raise
 
 
-def _facts(path: Path) -> dict[str, int | str]:
+def _digest_file(path: Path) -> FileDigest:
     with open(path, "rb") as source:
-        digest = hashlib.file_digest(source, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+        sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": sha256}
 
 
-def _keys_below(prefix: str) -> Iterator[str]:
+def _iter_keys(prefix: str) -> Iterator[str]:
     """Every file key below a folder, then the folders themselves (a disk keeps empty ones)."""
     try:
         folders, files = default_storage.listdir(prefix)
@@ -159,7 +217,7 @@ def _keys_below(prefix: str) -> Iterator[str]:
     for name in files:
         yield f"{prefix}/{name}"
     for name in folders:
-        yield from _keys_below(f"{prefix}/{name}")
+        yield from _iter_keys(f"{prefix}/{name}")
         yield f"{prefix}/{name}"
 
 
@@ -174,5 +232,5 @@ def _temporary_sibling(target: Path) -> Iterator[Path]:
             os.unlink(name)
 
 
-def _trimmed(key: str) -> str:
+def _strip_slash(key: str) -> str:
     return key.rstrip("/")

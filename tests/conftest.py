@@ -3,33 +3,39 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from accounts.models import ApiToken, Membership, Role, Team, User
+from accounts.notifications.publish import publish
+from accounts.webhooks import endpoints
+from assistants.lifecycle import create_assistant
+from assistants.models import Conversation
+from inference.models import Deployment
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
-from training.models import ComputeClass, TrainingJob
+from tests.databases import RESTORE_FIRST_ROWS, ensure_migrated_database, keep_first_rows
+from training.models import ComputeClass, Evaluation, TrainedModel, TrainingJob
+from web.language.catalog import compile_all
 
-NEVER_EMPTIED = [
-    f"billing_{name}"
-    for name in (
-        "ledgerentry",
-        "usagesegment",
-        "usageevent",
-        "creditburn",
-        "creditgrant",
-        "invoice",
-    )
-]
+# A busy machine is no reason to fail.
+hypothesis_settings.register_profile("no_deadline", deadline=None)
+hypothesis_settings.load_profile("no_deadline")
 JOURNEYS = Path(__file__).resolve().parent / "journeys"
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
+
+
+def pytest_configure() -> None:
+    """Catalogues as set-up compiles them."""
+    compile_all()
 
 
 @pytest.hookimpl(trylast=True)
@@ -41,6 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     back for the latter only. `--dist loadgroup --no-loadscope-reorder` keeps this order.
     """
     _require_groups(config, items)
+    _require_serialized_rollback(items)
     items.sort(
         key=lambda item: (
             JOURNEYS not in item.path.parents,
@@ -56,6 +63,16 @@ def _require_groups(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("xdist_group")]
     if config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in marked):
         raise pytest.UsageError("This pytest does not keep pytest-xdist's groups together.")
+
+
+def _require_serialized_rollback(items: list[pytest.Item]) -> None:
+    """One test that empties the database without it takes from all later ones what migrations
+    wrote."""
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        options = marker.kwargs if marker else {}
+        if options.get("transaction") and not options.get("serialized_rollback"):
+            raise pytest.UsageError(f"{item.nodeid} needs serialized_rollback=True.")
 
 
 def _rolls_back(item: pytest.Item) -> bool:
@@ -74,23 +91,18 @@ def django_db_modify_db_settings() -> None:
     """A database of this process's own, so that two test runs never meet."""
     import os
 
-    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = f"test_lathe_{os.getpid()}"
+    test = settings.DATABASES["default"].setdefault("TEST", {})
+    test["NAME"] = f"test_lathe_{os.getpid()}"
+    test["TEMPLATE"] = ensure_migrated_database()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def money_tables_can_be_emptied_between_tests() -> Iterator[None]:
-    """Their triggers refuse TRUNCATE, by which Django cleans up after a `transaction=True` test."""
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Django's, with a quicker way to empty the database after a `transaction=True` test."""
+    with django_db_blocker.unblock():
+        keep_first_rows()
     original = DatabaseOperations.sql_flush
-
-    def without_triggers(self: DatabaseOperations, *args: Any, **options: Any) -> list[str]:
-        flush = original(self, *args, **options)
-        off, on = (
-            [f"ALTER TABLE {table} {word} TRIGGER USER" for table in NEVER_EMPTIED]
-            for word in ("DISABLE", "ENABLE")
-        )
-        return [*off, *flush, *on] if flush else flush
-
-    DatabaseOperations.sql_flush = without_triggers
+    DatabaseOperations.sql_flush = lambda *_, **__: [RESTORE_FIRST_ROWS]
     yield
     DatabaseOperations.sql_flush = original
 
@@ -103,7 +115,9 @@ def shared() -> Path:
 
 
 def _person(email: str, first_name: str) -> User:
-    return User.objects.create_user(email, "correct horse battery", first_name=first_name)
+    user = User.objects.create_user(email, "correct horse battery", first_name=first_name)
+    EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+    return user
 
 
 @pytest.fixture
@@ -263,3 +277,28 @@ def job(dataset_version: DatasetVersion, alice: User) -> TrainingJob:
             "hyperparameters": {},
         },
     )
+
+
+@pytest.fixture
+def things(team, project, dataset, dataset_version, job, alice, bob, token):
+    """One of everything, all Acme's."""
+    model = TrainedModel.objects.create(
+        team=team, project=project, dataset_version=dataset_version, name="m",
+        task="text-classification", base_model="all-MiniLM-L6-v2", artifact_key="artifacts/none",
+    )  # fmt: skip
+    Evaluation.objects.create(model=model, report={})
+    deployment = Deployment.objects.create(team=team, project=project, model=model, name="intents")
+    publish(team, "training_job.failed", "It failed.")
+    assistant = create_assistant(project, "shop-help", alice)
+    conversation = Conversation.objects.create(channel=assistant.channels.get())
+    endpoint, _ = endpoints.create(team, alice, url="https://acme.test/", events=["dataset.ready"])
+    delivery = endpoints.send_test(endpoint, alice)
+    return {
+        "slug": team.slug, "project": str(project.pk), "dataset": str(dataset.pk),
+        "version": str(dataset_version.pk), "job": str(job.pk), "model": str(model.pk),
+        "deployment": str(deployment.pk), "assistant": str(assistant.pk),
+        "conversation": str(conversation.pk), "token": str(token.pk), "user": str(bob.pk),
+        "notice": str(team.notices.get(event="training_job.failed").pk),
+        "endpoint": str(endpoint.pk), "delivery": str(delivery.pk),
+        "member": str(bob.memberships.get().pk), "name": "intents", "pk": str(job.pk),
+    }  # fmt: skip

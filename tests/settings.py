@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from config import embedded
+from config.local import embedded
 
 PROJECT = Path(__file__).resolve().parent.parent
 

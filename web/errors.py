@@ -1,4 +1,4 @@
-"""Every expected failure has a type, a code, a status and a sentence for people."""
+"""Expected failures: each type has a code, an HTTP status and a sentence for people."""
 
 from typing import ClassVar
 
@@ -8,10 +8,15 @@ class UserError(Exception):
 
     code: ClassVar[str] = "invalid_request"
     status: ClassVar[int] = 400
+    retry_after_seconds: ClassVar[int | None] = None
     sentence: str = "That request cannot be carried out."
+    effect: ClassVar[str] = "Nothing was changed."  # Shown below the sentence.
 
     def __init__(self, sentence: str | None = None, *, param: str | None = None) -> None:
         self.sentence = sentence or type(self).sentence
+        self.headers: dict[str, str] = {}  # What the answer says beside it, such as Retry-After.
+        if self.retry_after_seconds is not None:
+            self.headers["Retry-After"] = str(self.retry_after_seconds)
         self.param = param  # The field or parameter at fault, when there is one.
         super().__init__(self.sentence)
 

@@ -1,4 +1,4 @@
-"""What wraps every request: a request id, the caller's address, and refusals as pages or JSON."""
+"""Middleware: a request id, the caller's address, and expected refusals as pages or JSON."""
 
 import ipaddress
 import re
@@ -8,69 +8,103 @@ from contextvars import ContextVar
 from typing import ClassVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 
-from web.api import error_body, type_for
+from web.api import error_body, error_type_for_status
+from web.browser.refusals import page_with_the_button
 from web.errors import UserError
+from web.log_context import request_id
 
-Handler = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
-# Read by the audit log and by log lines, which have no request at hand.
+# Read by the audit log, which has no request at hand.
 client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
-request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-MACHINE_PATHS = ("/api/", "/v1/")
+REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,64}")
+API_PATH_PREFIXES = ("/api/", "/v1/")
 
 
-def speaks_json(request: HttpRequest) -> bool:
+def is_api_request(request: HttpRequest) -> bool:
     """Whether this address belongs to the API, where every answer is JSON."""
-    return request.path.startswith(MACHINE_PATHS) and not request.path.startswith("/api/docs")
+    return request.path.startswith(API_PATH_PREFIXES) and not request.path.startswith("/api/docs")
 
 
 class RequestIdMiddleware:
-    """Names each request, in `X-Request-Id` and in logs; a caller's own sane id is kept."""
+    """Names each request in `X-Request-Id` and in logs; a well-formed id of the caller is kept."""
 
     sync_capable: ClassVar[bool] = True
     async_capable: ClassVar[bool] = True
 
-    def __init__(self, get_response: Handler) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        _note(request)
+        sent_id = request.headers.get("X-Request-Id", "")
+        is_usable = REQUEST_ID_PATTERN.fullmatch(sent_id)
+        request_id.set(sent_id if is_usable else f"req_{secrets.token_hex(12)}")
+        client_address.set(_client_address_of(request))
         response = self.get_response(request)
         if isinstance(response, HttpResponseBase):
-            return _named(response)
-        return _named_later(response)
+            return _add_request_id(response)
+        return _add_request_id_async(response)
 
 
-def _note(request: HttpRequest) -> None:
-    given = request.headers.get("X-Request-Id", "")
-    named = given if ACCEPTABLE_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-    request_id.set(named)
-    client_address.set(_address_of(request))
-
-
-def _address_of(request: HttpRequest) -> str | None:
-    """REMOTE_ADDR only: a forwarded header is for the proxy-aware server to judge, not for us."""
+def _client_address_of(request: HttpRequest) -> str | None:
+    """REMOTE_ADDR only: the server that knows its proxies evaluates forwarded headers."""
     try:
         return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
     except ValueError:  # A unix socket has no address.
         return None
 
 
-def _named(response: HttpResponseBase) -> HttpResponseBase:
+def _add_request_id(response: HttpResponseBase) -> HttpResponseBase:
     response.headers.setdefault("X-Request-Id", request_id.get())
     return response
 
 
-async def _named_later(coming: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-    return _named(await coming)
+async def _add_request_id_async(response: Awaitable[HttpResponseBase]) -> HttpResponseBase:
+    return _add_request_id(await response)
+
+
+class PrivatePagesMiddleware:
+    """What answers a credential is for its owner: no cache on the way, and none of the browser,
+    keeps it after signing out. Views that set Cache-Control themselves know better."""
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseBase):
+            return _keep_private(request, response)
+        return _keep_private_async(request, response)
+
+
+def _keep_private(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    is_private = (
+        settings.SESSION_COOKIE_NAME in request.COOKIES or "Authorization" in request.headers
+    )
+    if is_private or response.cookies:
+        response.headers.setdefault("Cache-Control", "private, no-store")
+    return response
+
+
+async def _keep_private_async(
+    request: HttpRequest, response: Awaitable[HttpResponseBase]
+) -> HttpResponseBase:
+    return _keep_private(request, await response)
 
 
 class UserErrorMiddleware:
@@ -79,7 +113,7 @@ class UserErrorMiddleware:
     sync_capable: ClassVar[bool] = True
     async_capable: ClassVar[bool] = True
 
-    def __init__(self, get_response: Handler) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
@@ -89,20 +123,45 @@ class UserErrorMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Django's hook; runs for sync and async views alike."""
-        return problem(request, error) if isinstance(error, UserError) else None
+        return render_user_error(request, error) if isinstance(error, UserError) else None
 
 
-def problem(request: HttpRequest, error: UserError) -> HttpResponse:
+def render_user_error(request: HttpRequest, error: UserError) -> HttpResponse:
     """The refusal in the form this request can show."""
-    if speaks_json(request):
-        body = error_body(
-            error.sentence, code=error.code, type_=type_for(error.status), param=error.param
-        )
-        return JsonResponse(body, status=error.status)
+    response = _render_sentence(request, error)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+def _render_sentence(request: HttpRequest, error: UserError) -> HttpResponse:
+    if is_api_request(request):
+        return _json_error(error)
     if getattr(request, "htmx", False):
         response = render(request, "_problem.html", {"problem": error}, status=error.status)
         # Shown in the page's own place for problems, whatever the element wanted to replace.
         response["HX-Retarget"] = "#problem"
         response["HX-Reswap"] = "innerHTML"
         return response
+    if page := page_with_the_button(request):
+        messages.error(request, error.sentence)
+        return redirect(page)
     return render(request, "problem.html", {"problem": error}, status=error.status)
+
+
+def render_plain_error(request: HttpRequest, error: UserError) -> HttpResponse:
+    """The refusal without asking who signed in: for requests that nothing else should look at."""
+    if is_api_request(request):
+        return _json_error(error)
+    context = {"sentence": error.sentence, "status": error.status, "request_id": request_id.get()}
+    return HttpResponse(render_to_string("400.html", context), status=error.status)
+
+
+def _json_error(error: UserError) -> JsonResponse:
+    body = error_body(
+        error.sentence,
+        code=error.code,
+        type_=error_type_for_status(error.status),
+        param=error.param,
+    )
+    return JsonResponse(body, status=error.status)

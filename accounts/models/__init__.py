@@ -1,35 +1,35 @@
-"""People and teams, what they are told, and where programs are told it; a file per subject."""
+"""Teams and people, what they are notified of, and the webhooks of a team; a file per subject."""
 
-from accounts.models.notices import (
-    EmailWish,
-    Group,
+from accounts.models.api_token import ApiToken, TokenScope, scopes_within
+from accounts.models.audit import AuditEntry
+from accounts.models.notification import (
+    EmailPreference,
+    EventGroup,
     Notice,
     NoticeEmail,
     NoticePreference,
     NoticeRead,
 )
-from accounts.models.people import (
+from accounts.models.team import (
     PERMISSIONS,
-    ApiToken,
-    AuditEntry,
-    EmailPace,
+    EmailFrequency,
     Invitation,
     Membership,
     Role,
-    Scope,
     Team,
-    User,
-    UserManager,
+    TeamOwnedQuerySet,
+    Viewer,
 )
-from accounts.models.webhooks import WebhookDelivery, WebhookEndpoint
+from accounts.models.user import User, UserManager
+from accounts.models.webhook import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "PERMISSIONS",
     "ApiToken",
     "AuditEntry",
-    "EmailPace",
-    "EmailWish",
-    "Group",
+    "EmailFrequency",
+    "EmailPreference",
+    "EventGroup",
     "Invitation",
     "Membership",
     "Notice",
@@ -37,10 +37,13 @@ __all__ = [
     "NoticePreference",
     "NoticeRead",
     "Role",
-    "Scope",
     "Team",
+    "TeamOwnedQuerySet",
+    "TokenScope",
     "User",
     "UserManager",
+    "Viewer",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "scopes_within",
 ]

@@ -1,42 +1,45 @@
-"""What programs are sent about a notice."""
+"""The events that programs receive about a notice."""
 
 import json
 import uuid
-from typing import Any
+from collections.abc import Mapping
 
 from django.conf import settings
 
-from accounts.events import OPENAI_EVENTS, TEST_EVENT
 from accounts.models import Notice
+from accounts.notifications.events import TEST_EVENT, openai_name_of
 
-Event = tuple[str, str, str]  # Its type, its id, the body's text.
+WebhookEvent = tuple[str, str, str]  # Its type, its id, the body's text.
 
 
-def events_of(notice: Notice) -> list[Event]:
-    """Our own event and, for a finished fine-tune, the same in OpenAI's form. Ids never change."""
+def build_events(notice: Notice) -> list[WebhookEvent]:
+    """Our own event and, where OpenAI has one, the same in OpenAI's form. Ids never change."""
     created_at = int(notice.created_at.timestamp())
-    facts = {**notice.data, "team": str(notice.team_id), "sentence": notice.sentence}
+    data = {**notice.data, "team": str(notice.team_id), "sentence": notice.sentence}
     if notice.url:
-        facts["url"] = f"{settings.PUBLIC_URL}{notice.url}"
-    found = [_event(notice.event, notice.pk, created_at, facts)]
-    if theirs := OPENAI_EVENTS.get(notice.event):
-        twin = uuid.uuid5(notice.pk, theirs)
-        found.append(_event(theirs, twin, created_at, {"id": str(notice.data.get("id", ""))}))
-    return found
+        data["url"] = f"{settings.PUBLIC_URL}{notice.url}"
+    events = [_build_event(notice.event, notice.pk, created_at, data)]
+    if openai_name := openai_name_of(notice.event):
+        openai_id = uuid.uuid5(notice.pk, openai_name)
+        openai_data = {"id": str(notice.data.get("id", ""))}
+        events.append(_build_event(openai_name, openai_id, created_at, openai_data))
+    return events
 
 
-def test_event(created_at: int) -> Event:
+def build_test_event(created_at: int) -> WebhookEvent:
     """An event that says nothing but that the endpoint works."""
-    return _event(TEST_EVENT, uuid.uuid4(), created_at, {"sentence": "This endpoint works."})
+    return _build_event(TEST_EVENT, uuid.uuid4(), created_at, {"sentence": "This endpoint works."})
 
 
-def _event(type_: str, number: uuid.UUID, created_at: int, data: dict[str, Any]) -> Event:
+def _build_event(
+    event_type: str, number: uuid.UUID, created_at: int, data: Mapping[str, object]
+) -> WebhookEvent:
     event_id = f"evt_{number.hex}"
     body = {
         "object": "event",
         "id": event_id,
-        "type": type_,
+        "type": event_type,
         "created_at": created_at,
         "data": data,
     }
-    return type_, event_id, json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return event_type, event_id, json.dumps(body, ensure_ascii=False, separators=(",", ":"))

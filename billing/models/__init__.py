@@ -1,35 +1,36 @@
-"""What a team may spend and did spend.
+"""Plans, prices, budgets, the ledger, usage, credit, and Stripe's side of them.
 
 Invariants: money is integers (nano-USD rates, micro-USD amounts); a ledger entry or usage segment
 is never changed after it is written (triggers refuse it); a balance is the sum of entries; the
 Budget row of a team is always locked before any of its metered runs.
 """
 
-from billing.models.burns import CreditBurn
-from billing.models.counted import UsageCounter, UsageEvent
-from billing.models.daily import CreditDay, DayRebuild, UsageDay
-from billing.models.grants import CreditGrant
-from billing.models.invoices import BillingDetails, Invoice
+from billing.models.alert import OperatorAlert
+from billing.models.budget import Budget
+from billing.models.credit import CreditBurn, CreditGrant
+from billing.models.daily_total import CreditDay, UsageDay
+from billing.models.invoice import BillingDetails, Invoice
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
-from billing.models.outbox import (
+from billing.models.metered_run import MeteredRun, RunEndReason, UsageSegment
+from billing.models.plan import Plan
+from billing.models.rate import Rate
+from billing.models.stripe import (
+    Meter,
+    StripeCustomer,
+    StripeInvoice,
+    Subscription,
+    TopUp,
+)
+from billing.models.stripe_outbox import (
+    MeterProgress,
     Reconciliation,
-    Reported,
     StripeOutbox,
     StripeOutboxEntry,
     StripeOutboxEvent,
     StripeOutboxItem,
 )
-from billing.models.runs import MeteredRun, RunEnd, UsageSegment
-from billing.models.spending import Budget, Plan, Rate
-from billing.models.stripe import (
-    Meter,
-    OperatorAlert,
-    StripeCustomer,
-    StripeInvoice,
-    Subscription,
-    TopUp,
-    WebhookEvent,
-)
+from billing.models.usage import UsageCounter, UsageEvent
+from billing.models.webhook_event import WebhookEvent
 
 __all__ = [
     "CREDIT_KINDS",
@@ -38,7 +39,6 @@ __all__ = [
     "CreditBurn",
     "CreditDay",
     "CreditGrant",
-    "DayRebuild",
     "Invoice",
     "LedgerEntry",
     "Meter",
@@ -47,8 +47,8 @@ __all__ = [
     "Plan",
     "Rate",
     "Reconciliation",
-    "Reported",
-    "RunEnd",
+    "MeterProgress",
+    "RunEndReason",
     "StripeCustomer",
     "StripeInvoice",
     "StripeOutbox",

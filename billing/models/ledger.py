@@ -6,9 +6,8 @@ from django.db import models
 from django.db.models import Q, Sum
 from django.utils.timezone import now
 
-from accounts.models import Team
-from accounts.visibility import TeamOwnedQuerySet
-from billing.models.runs import MeteredRun
+from accounts.models import Team, TeamOwnedQuerySet
+from billing.models.metered_run import MeteredRun
 
 
 class LedgerEntryQuerySet(TeamOwnedQuerySet["LedgerEntry"]):
@@ -29,7 +28,7 @@ class LedgerEntry(models.Model):
     """One signed amount: positive is owed by the team, negative is given back. Append-only.
 
     `source` is the entry's cause and is unique, so a cause is booked once. Written by
-    `billing.booking` (usage) and `billing.credit_moves` (credit) only.
+    `billing.ledger.posting` (usage) and `billing.credit.application` (credit) only.
     """
 
     class Kind(models.TextChoices):
@@ -51,7 +50,6 @@ class LedgerEntry(models.Model):
     sku = models.CharField(max_length=60, blank=True)  # What was used; "" for what is not usage.
     token_prefix = models.CharField(max_length=16, blank=True)  # Which API token asked.
     occurred_at = models.DateTimeField(default=now)
-    reverses = models.OneToOneField("self", models.PROTECT, null=True, related_name="reversed_by")
     objects = LedgerEntryQuerySet.as_manager()
 
     class Meta:

@@ -3,7 +3,7 @@
 from django.db.models import F, Func, Value
 
 
-def just(field: str, range_type: str) -> Func:
+def single_value_range(field: str, range_type: str) -> Func:
     """The range holding exactly this field's value: two of them overlap when they are equal.
 
     GiST indexes ranges natively, whereas scalar equality needs the btree_gist extension, which

@@ -1,24 +1,18 @@
-"""What Stripe knows about a team, as we last fetched it, and the messages Stripe sent us.
+"""What Stripe knows about a team, as we last fetched it.
 
-Stripe is the truth for all of this; a row here is a copy that names when it was read.
+Stripe decides all of this; a row here is a copy with the time at which it was read.
 """
 
 import uuid
 from typing import Self
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 from django.utils.timezone import now
 
-from accounts.models import Team, User
-from accounts.visibility import TeamOwnedQuerySet
-from billing.models.spending import Plan
-
-
-class StripeCustomerQuerySet(TeamOwnedQuerySet["StripeCustomer"]):
-    pass
+from accounts.models import Team, TeamOwnedQuerySet, User
+from billing.models.plan import Plan
+from billing.money import MICRO_PER_CENT
 
 
 class StripeCustomer(models.Model):
@@ -28,13 +22,16 @@ class StripeCustomer(models.Model):
     # Null until Stripe has answered, and again after the customer was deleted there.
     customer_id = models.CharField(max_length=80, unique=True, null=True)
     generation = models.PositiveIntegerField(default=0)  # Part of the idempotency key.
-    currency = models.CharField(max_length=3, blank=True)
-    is_delinquent = models.BooleanField(default=False)
-    credit_cents = models.BigIntegerField(null=True)  # What Stripe says is left of its grants.
-    credit_read_at = models.DateTimeField(null=True)
+    account = models.CharField(max_length=80, blank=True)  # Account and mode the ids belong to.
+    # The ids of other accounts and modes, by account, for the day their key comes back.
+    elsewhere = models.JSONField(default=dict)
+    # The ledger's credit has changed since then, and Stripe's has not followed yet.
+    credit_changed_at = models.DateTimeField(null=True)
+    credit_grants = models.PositiveIntegerField(default=0)  # Made so far: part of their keys.
     checkout_id = models.CharField(max_length=200, blank=True)  # Checkout of a plan, still open.
+    checkouts = models.PositiveIntegerField(default=0)  # Opened so far: part of their keys.
     created_at = models.DateTimeField(default=now, editable=False)
-    objects = StripeCustomerQuerySet.as_manager()
+    objects = TeamOwnedQuerySet["StripeCustomer"].as_manager()
 
     def __str__(self) -> str:
         return f"{self.customer_id or 'no customer yet'} ({self.team})"
@@ -45,16 +42,21 @@ class SubscriptionQuerySet(TeamOwnedQuerySet["Subscription"]):
         """Those whose plan counts: paid, on trial, or while Stripe still tries the card."""
         return self.filter(status__in=Subscription.IN_FORCE)
 
+    def open(self) -> Self:
+        """Those that are not over, paid for or not."""
+        return self.exclude(status__in=Subscription.ENDED)
+
 
 class Subscription(models.Model):
     """A team's subscription at Stripe. A team has one row, whatever its past."""
 
     IN_FORCE = ("active", "trialing", "past_due", "paused")
-    OVER = ("canceled", "incomplete_expired")
+    ENDED = ("canceled", "incomplete_expired")
 
     team = models.OneToOneField(Team, models.PROTECT, primary_key=True, related_name="+")
     stripe_id = models.CharField(max_length=80, unique=True)
     customer_id = models.CharField(max_length=80)
+    account = models.CharField(max_length=80, blank=True)  # See StripeCustomer.
     status = models.CharField(max_length=30)  # Stripe's own word.
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
     plan_item_id = models.CharField(max_length=80, blank=True)  # "" where the plan costs nothing.
@@ -83,15 +85,17 @@ class Subscription(models.Model):
     def is_in_force(self) -> bool:
         return self.status in self.IN_FORCE
 
-
-class StripeInvoiceQuerySet(TeamOwnedQuerySet["StripeInvoice"]):
-    pass
+    @property
+    def is_unpaid(self) -> bool:
+        """Neither in force nor over: the first payment, or the last ones, did not come."""
+        return not self.is_in_force and self.status not in self.ENDED
 
 
 class StripeInvoice(models.Model):
     """An invoice as Stripe last showed it. Its figures are final; ours explain them."""
 
     id = models.CharField(max_length=80, primary_key=True)
+    account = models.CharField(max_length=80, blank=True)  # See StripeCustomer.
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     status = models.CharField(max_length=20)  # Stripe's own word.
     billing_reason = models.CharField(max_length=40, blank=True)
@@ -104,8 +108,9 @@ class StripeInvoice(models.Model):
     period_start = models.DateTimeField()
     period_end = models.DateTimeField()
     next_attempt_at = models.DateTimeField(null=True)
+    finalized_at = models.DateTimeField(null=True)
     read_at = models.DateTimeField()
-    objects = StripeInvoiceQuerySet.as_manager()
+    objects = TeamOwnedQuerySet["StripeInvoice"].as_manager()
 
     class Meta:
         indexes = [models.Index(name="billing_invoice_by_team", fields=["team", "-created_at"])]
@@ -114,12 +119,8 @@ class StripeInvoice(models.Model):
         return self.number or self.id
 
 
-class TopUpQuerySet(TeamOwnedQuerySet["TopUp"]):
-    pass
-
-
 class TopUp(models.Model):
-    """Credit that somebody set out to buy. Granted once, when Stripe says it is paid."""
+    """A purchase of credit. Granted once, when Stripe says it is paid."""
 
     class Status(models.TextChoices):
         OPEN = "open"
@@ -140,15 +141,15 @@ class TopUp(models.Model):
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     amount_cents = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
+    account = models.CharField(max_length=80, blank=True)  # See StripeCustomer.
     session_id = models.CharField(max_length=200, unique=True, null=True)
+    checkouts = models.PositiveIntegerField(default=0)  # Opened so far: part of their keys.
     payment_intent = models.CharField(max_length=80, unique=True, null=True)
-    stripe_grant_id = models.CharField(max_length=80, blank=True)
+    returned_cents = models.PositiveIntegerField(default=0)  # Refunded or disputed so far.
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now, editable=False)
     paid_at = models.DateTimeField(null=True)
-    # Part refunds ("re_…") that Stripe's own grants have followed.
-    shrunk_for = ArrayField(models.CharField(max_length=80), default=list)
-    objects = TopUpQuerySet.as_manager()
+    objects = TeamOwnedQuerySet["TopUp"].as_manager()
 
     class Meta:
         constraints = [
@@ -166,14 +167,26 @@ class TopUp(models.Model):
 
     @property
     def source(self) -> str:
-        """What the ledger calls this payment: one payment is one credit, whoever tells us."""
+        """The source of the grant: one payment is one grant, however often we hear of it."""
         return f"topup:{self.payment_intent}"
 
     @property
     def amount_micro(self) -> int:
-        return self.amount_cents * 10_000
+        return self.amount_cents * MICRO_PER_CENT
 
-    def move(self, to: "TopUp.Status", **facts: object) -> bool:
+    @property
+    def kept_cents(self) -> int:
+        """What was paid and not returned."""
+        return self.amount_cents - self.returned_cents
+
+    def set_returned(self, cents: int) -> None:
+        """So much of the payment went back; all of it makes the top-up a refunded one."""
+        cents = min(cents, self.amount_cents)
+        TopUp.objects.filter(pk=self.pk).update(returned_cents=cents)
+        is_whole = cents == self.amount_cents
+        self.transition(TopUp.Status.REFUNDED if is_whole else TopUp.Status.PAID)
+
+    def transition(self, to: "TopUp.Status", **facts: object) -> bool:
         """One guarded UPDATE; False when it is there already or may not go there."""
         allowed = [status for status, targets in self.NEXT.items() if to in targets]
         rows = TopUp.objects.filter(pk=self.pk, status__in=allowed)
@@ -182,84 +195,12 @@ class TopUp(models.Model):
         return is_moved
 
 
-class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
-    def due(self) -> Self:
-        """Those to process now, oldest first."""
-        waiting = self.filter(status=WebhookEvent.Status.WAITING, next_at__lte=Now())
-        return waiting.order_by("next_at", "created_at")
-
-
-class WebhookEvent(models.Model):
-    """A message of Stripe's, kept once by its id, and what became of it."""
-
-    class Endpoint(models.TextChoices):
-        SNAPSHOT = "snapshot"
-        THIN = "thin"
-
-    class Status(models.TextChoices):
-        WAITING = "waiting"
-        DONE = "done"
-        IGNORED = "ignored", "ignored: nothing of ours follows from this type"
-        REFUSED = "refused", "refused: made for another API version"
-        FAILED = "failed", "failed: given up after many attempts"
-
-    id = models.CharField(max_length=255, primary_key=True)
-    endpoint = models.CharField(max_length=10, choices=Endpoint.choices)
-    type = models.CharField(max_length=100)
-    api_version = models.CharField(max_length=40, blank=True)  # Of the endpoint; "" when swept.
-    created_at = models.DateTimeField()  # At Stripe.
-    payload = models.JSONField()
-    received_at = models.DateTimeField(default=now, editable=False)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
-    attempts = models.PositiveIntegerField(default=0)
-    next_at = models.DateTimeField(default=now)  # Also the claim: a claimed row is due later.
-    processed_at = models.DateTimeField(null=True)
-    error = models.TextField(blank=True)
-    objects = WebhookEventQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                name="billing_webhook_processed_iff_done",
-                condition=Q(status__in=["done", "ignored"], processed_at__isnull=False)
-                | (~Q(status__in=["done", "ignored"]) & Q(processed_at=None)),
-            )
-        ]
-        indexes = [
-            models.Index(
-                name="billing_webhook_waiting", fields=["next_at"], condition=Q(status="waiting")
-            ),
-            models.Index(name="billing_webhook_by_time", fields=["-received_at"]),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.id}"
-
-    @property
-    def object_id(self) -> str:
-        """The id of the object that a snapshot event is about."""
-        return str(self.payload.get("data", {}).get("object", {}).get("id") or "")
-
-
-class OperatorAlert(models.Model):
-    """Something about money that whoever runs this installation must look at."""
-
-    key = models.CharField(max_length=200, unique=True)  # The same trouble is told once.
-    sentence = models.TextField()
-    raised_at = models.DateTimeField(default=now, editable=False)
-    times = models.PositiveIntegerField(default=1)
-    last_at = models.DateTimeField(default=now)
-    settled_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return self.sentence[:80]
-
-
 class Meter(models.Model):
     """The meter at Stripe that counts the units of one SKU."""
 
     sku = models.CharField(max_length=60, primary_key=True)
     event_name = models.CharField(max_length=100, unique=True)
+    account = models.CharField(max_length=80, blank=True)  # See StripeCustomer.
     meter_id = models.CharField(max_length=80, unique=True)
 
     def __str__(self) -> str:

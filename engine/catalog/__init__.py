@@ -1,7 +1,7 @@
 """The base models on offer: where each comes from, how large, under which licence.
 
 One module of entries for each task family; adding a base model is adding an entry. Loading them is
-`engine.loading`; this list is imported by web processes and stays free of torch.
+`engine.tasks`'; this list is imported by web processes and stays free of torch.
 """
 
 from engine.catalog import generation, image, tabular, text
@@ -22,7 +22,7 @@ CATALOG: dict[str, BaseModelEntry] = {
 }
 
 
-def find(model_id: str) -> BaseModelEntry:
+def get_base_model(model_id: str) -> BaseModelEntry:
     """The entry with this id; raises UnknownBaseModel with the ids there are."""
     if model_id not in CATALOG:
         raise UnknownBaseModel(
@@ -31,23 +31,23 @@ def find(model_id: str) -> BaseModelEntry:
     return CATALOG[model_id]
 
 
-def entries_for(task: str) -> list[BaseModelEntry]:
+def base_models_for_task(task: str) -> list[BaseModelEntry]:
     """What this task can start from; the first is its default."""
     return [entry for entry in CATALOG.values() if task in entry.tasks]
 
 
-def find_for(task: str, model_id: str | None) -> BaseModelEntry:
+def get_base_model_for_task(task: str, model_id: str | None) -> BaseModelEntry:
     """The entry, or the task's default; raises UnknownBaseModel when it is for other tasks."""
-    offered = entries_for(task)
+    offered = base_models_for_task(task)
     if model_id is None:
         return offered[0]
-    entry = find(model_id)
-    if entry not in offered:
-        choices = ", ".join(one.id for one in offered)
+    chosen = get_base_model(model_id)
+    if chosen not in offered:
+        choices = ", ".join(entry.id for entry in offered)
         raise UnknownBaseModel(
             f"The base model {model_id!r} is not for {task}. Choose one of: {choices}."
         )
-    return entry
+    return chosen
 
 
 __all__ = [
@@ -56,7 +56,7 @@ __all__ = [
     "ModelSource",
     "TaskName",
     "UnknownBaseModel",
-    "entries_for",
-    "find",
-    "find_for",
+    "base_models_for_task",
+    "get_base_model",
+    "get_base_model_for_task",
 ]

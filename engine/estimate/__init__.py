@@ -1,7 +1,7 @@
-"""Will it fit, and how long will it take: said before launching, from measured speeds.
+"""Estimates whether a job fits into memory and how long it takes, from measured speeds.
 
-One module for each task family says what a job needs; the ranges around it are made here. They
-are wide on purpose: shared processors vary twofold from minute to minute.
+Each task family's module computes what a job needs; this one adds the range. Ranges are wide on
+purpose: the speed of shared processors varies twofold from minute to minute.
 """
 
 import math
@@ -11,22 +11,22 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from engine.estimate import generation, image, tabular, text
-from engine.estimate.facts import ComputeDevice, DataFacts, Workload
-from engine.spec import TrainingSpec
+from engine.estimate.types import ComputeDevice, DatasetStats, Workload
+from engine.spec import SearchSpec, TrainingSpec
 
 GIBIBYTE = 2**30
-LEAST_OF_A_TRIAL = 0.3  # Of a whole job's time, when pruning is lucky.
-WORKLOADS: dict[str, Callable[[Any, DataFacts, ComputeDevice], Workload]] = {
-    "text-classification": text.workload,
-    "text-regression": text.workload,
-    "tabular-classification": tabular.workload,
-    "tabular-regression": tabular.workload,
-    "image-classification": image.workload,
-    "text-generation": generation.workload,
+MIN_TRIAL_SHARE = 0.3  # Of a whole job's time, when pruning is lucky.
+WORKLOAD_ESTIMATORS: dict[str, Callable[[Any, DatasetStats, ComputeDevice], Workload]] = {
+    "text-classification": text.estimate_workload,
+    "text-regression": text.estimate_workload,
+    "tabular-classification": tabular.estimate_workload,
+    "tabular-regression": tabular.estimate_workload,
+    "image-classification": image.estimate_workload,
+    "text-generation": generation.estimate_workload,
 }
 
 
-class Spread(BaseModel):
+class DeviceProfile(BaseModel):
     """The quickest and slowest plausible run as shares of the estimate, and the usual memory."""
 
     model_config = ConfigDict(frozen=True)
@@ -36,11 +36,11 @@ class Spread(BaseModel):
     memory_bytes: int
 
 
-SPREADS: dict[ComputeDevice, Spread] = {
+DEVICE_PROFILES: dict[ComputeDevice, DeviceProfile] = {
     # 277 rows/s of 16 tokens in quiet minutes, a third of that beside busy neighbours.
-    "cpu": Spread(low=0.6, high=2.2, memory_bytes=8 * GIBIBYTE),
+    "cpu": DeviceProfile(low=0.6, high=2.2, memory_bytes=8 * GIBIBYTE),
     # Not measured: a cautious tenth of what a data-centre GPU's bf16 peak would allow.
-    "cuda": Spread(low=0.3, high=3.0, memory_bytes=20 * GIBIBYTE),
+    "cuda": DeviceProfile(low=0.3, high=3.0, memory_bytes=20 * GIBIBYTE),
 }
 
 
@@ -49,7 +49,7 @@ class Estimate(BaseModel):
 
     fits: bool
     memory_bytes: int
-    seconds: float  # The single guess behind the range, before what past jobs taught.
+    seconds: float  # The single guess behind the range, before past jobs corrected it.
     seconds_low: float
     seconds_high: float
     sentence: str
@@ -57,7 +57,7 @@ class Estimate(BaseModel):
 
 def estimate(
     spec: TrainingSpec,
-    facts: DataFacts,
+    stats: DatasetStats,
     *,
     device: ComputeDevice = "cpu",
     memory_limit_bytes: int | None = None,
@@ -68,40 +68,41 @@ def estimate(
     Raises UnknownBaseModel. `memory_limit_bytes` replaces the device's usual memory; `slowness`
     its usual spread, as shares of the guess that past jobs on the machine took.
     """
-    needed, spread = WORKLOADS[spec.task](spec, facts, device), SPREADS[device]
-    limit = memory_limit_bytes or spread.memory_bytes
-    fits = needed.memory_bytes <= limit
-    low, high = slowness or (spread.low, spread.high)
-    low, high = _span(spec, needed.seconds, low, high)
+    profile = DEVICE_PROFILES[device]
+    workload = WORKLOAD_ESTIMATORS[spec.task](spec, stats, device)
+    limit = memory_limit_bytes or profile.memory_bytes
+    fits = workload.memory_bytes <= limit
+    low, high = _time_range(
+        spec.search, workload.seconds, *(slowness or (profile.low, profile.high))
+    )
+    memory = f"{workload.memory_bytes / GIBIBYTE:.1f} GiB of {limit / GIBIBYTE:.0f} GiB memory"
+    if fits:
+        sentence = f"Takes {_format_duration(low)} to {_format_duration(high)} and about {memory}."
+    else:
+        sentence = f"This does not fit: it needs about {memory}. {workload.advice}"
     return Estimate(
         fits=fits,
-        memory_bytes=needed.memory_bytes,
-        seconds=round(needed.seconds, 1),
+        memory_bytes=workload.memory_bytes,
+        seconds=round(workload.seconds, 1),
         seconds_low=round(low, 1),
         seconds_high=round(high, 1),
-        sentence=_sentence(needed, limit, low, high),
+        sentence=sentence,
     )
 
 
-def _span(spec: TrainingSpec, seconds: float, low: float, high: float) -> tuple[float, float]:
+def _time_range(
+    search: SearchSpec | None, seconds: float, low: float, high: float
+) -> tuple[float, float]:
     """Quickest and slowest plausible run, with a search's trials within their budget."""
-    if spec.search is None:
+    if search is None:
         return seconds * low, seconds * high
-    budget = spec.search.seconds or math.inf
-    trials = spec.search.trials
-    fewest = min(seconds * low * trials * LEAST_OF_A_TRIAL, budget)
-    most = min(seconds * high * trials, budget)
+    budget = search.seconds or math.inf
+    fewest = min(seconds * low * search.trials * MIN_TRIAL_SHARE, budget)
+    most = min(seconds * high * search.trials, budget)
     return seconds * low + fewest, seconds * high + most
 
 
-def _sentence(needed: Workload, limit: int, low: float, high: float) -> str:
-    memory = f"{needed.memory_bytes / GIBIBYTE:.1f} GiB of {limit / GIBIBYTE:.0f} GiB memory"
-    if needed.memory_bytes > limit:
-        return f"This does not fit: it needs about {memory}. {needed.advice}"
-    return f"Takes {_duration(low)} to {_duration(high)} and about {memory}."
-
-
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{round(seconds)} seconds"
     if seconds < 5400:
@@ -109,4 +110,4 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-__all__ = ["ComputeDevice", "DataFacts", "Estimate", "estimate"]
+__all__ = ["ComputeDevice", "DatasetStats", "Estimate", "estimate"]

@@ -3,9 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 
 from engine import catalog
-from engine.estimate.facts import ComputeDevice, DataFacts, Workload
+from engine.estimate.types import ComputeDevice, DatasetStats, Workload
 from engine.spec import TextHyperparameters, TextSpec
-from engine.spec.text import SCRATCH_EPOCHS, SHARES_OF_FULL
+from engine.spec.text import SCRATCH_EPOCHS, STEP_TIME_RATIOS
 
 CHARACTERS_PER_TOKEN = 4.3  # English, WordPiece; banking77 measured 4.2 without special tokens.
 
@@ -42,60 +42,57 @@ BYTES_PER_PARAMETER = 20  # Weights, gradient, two Adam moments, one copy of the
 ACTIVATION_BYTES_PER_TOKEN = 160_000  # MiniLM, all six layers, eager attention on short rows.
 ATTENTION_BYTES = 12 * 6 * 10  # Heads times layers times bytes kept for each pair of tokens.
 BYTES_PER_ROW_TOKEN = 40  # Token ids, text and its Python objects.
-REMEMBERED_BYTES_PER_TOKEN = 384 * 2  # MiniLM's states behind its lower half, in bfloat16,
-MOST_REMEMBERED_BYTES = 2**30  # as engine.remembered bounds them.
+CACHED_BYTES_PER_TOKEN = 384 * 2  # MiniLM's states behind its lower half, in bfloat16,
+MAX_CACHED_BYTES = 2**30  # as engine.tasks.text.activation_cache bounds them.
 
 
-def workload(spec: TextSpec, facts: DataFacts, device: ComputeDevice) -> Workload:
+def estimate_workload(spec: TextSpec, stats: DatasetStats, device: ComputeDevice) -> Workload:
     """Raises UnknownBaseModel."""
-    entry, speed = catalog.find(spec.base_model), SPEEDS[device]
-    characters = facts.total(spec.text_columns, "mean_length")
-    labels = int(facts.total([spec.target_column], "unique")) or 2
-    if spec.task == "text-regression":
-        labels = 1
-    tokens = min(spec.hyperparameters.max_length, 2 + characters / CHARACTERS_PER_TOKEN)
-    seconds = _seconds(facts.rows, tokens, labels, spec.hyperparameters, entry, speed)
-    memory = _memory(facts.rows, tokens, spec.hyperparameters, entry)
-    if _method(spec.hyperparameters, int(0.85 * facts.rows), labels, entry) == "upper":
-        states = facts.rows * tokens * REMEMBERED_BYTES_PER_TOKEN
-        memory += int(min(MOST_REMEMBERED_BYTES, states))
-    return Workload(seconds=seconds, memory_bytes=memory, advice="Lower the tokens per batch.")
+    entry, hyperparameters = catalog.get_base_model(spec.base_model), spec.hyperparameters
+    characters = stats.total(spec.text_columns, "mean_length")
+    is_number = spec.task == "text-regression"
+    labels = 1 if is_number else len(spec.target_columns) or stats.count_labels(spec.target_name)
+    tokens = min(hyperparameters.max_length, 2 + characters / CHARACTERS_PER_TOKEN)
+    method = hyperparameters.chosen_method(int(0.85 * stats.rows), labels)
+    if entry.source.kind == "scratch" and hyperparameters.method in ("auto", "upper"):
+        method = "full"
+    memory = _memory_bytes(stats.rows, tokens, hyperparameters, entry)
+    if method == "upper":
+        states = stats.rows * tokens * CACHED_BYTES_PER_TOKEN
+        memory += int(min(MAX_CACHED_BYTES, states))
+    return Workload(
+        seconds=_seconds(stats.rows, tokens, labels, method, hyperparameters, entry, device),
+        memory_bytes=memory,
+        advice="Lower the tokens per batch.",
+    )
 
 
 def _seconds(
     rows: int,
     tokens: float,
     labels: int,
+    method: str,
     hyperparameters: TextHyperparameters,
     entry: catalog.BaseModelEntry,
-    speed: DeviceSpeed,
+    device: ComputeDevice,
 ) -> float:
-    train_rows = 0.85 * rows
+    speed, train_rows = SPEEDS[device], 0.85 * rows
     # The probe and the word model are fitted on at most 20,000 rows; cost grows with labels.
     fitting = min(rows, 20_000) * labels * 1e-5
     probing = min(rows, 20_000) * tokens * entry.speed / speed.embedded_tokens + fitting
     trained_tokens = train_rows * tokens * entry.speed
-    method = _method(hyperparameters, int(train_rows), labels, entry)
     if method == "head":  # The frozen encoder reads every row, once.
-        taught = trained_tokens / speed.embedded_tokens + train_rows * 2e-4
+        training = trained_tokens / speed.embedded_tokens + train_rows * 2e-4
     else:
         epochs = hyperparameters.planned_epochs(int(train_rows))
         if entry.source.kind == "scratch" and not hyperparameters.epochs:
             epochs *= SCRATCH_EPOCHS
-        taught = epochs * trained_tokens / speed.trained_tokens * SHARES_OF_FULL[method]
+        training = epochs * trained_tokens / speed.trained_tokens * STEP_TIME_RATIOS[method]
     start = speed.frozen_start_seconds if method in ("head", "probe") else speed.start_seconds
-    return start + probing + taught + hyperparameters.folds * (taught + fitting)
+    return start + probing + training + hyperparameters.folds * (training + fitting)
 
 
-def _method(
-    hyperparameters: TextHyperparameters, rows: int, labels: int, entry: catalog.BaseModelEntry
-) -> str:
-    if hyperparameters.method in ("auto", "upper") and entry.source.kind == "scratch":
-        return "full"
-    return hyperparameters.chosen_method(rows, labels)
-
-
-def _memory(
+def _memory_bytes(
     rows: int, tokens: float, hyperparameters: TextHyperparameters, entry: catalog.BaseModelEntry
 ) -> int:
     batch = hyperparameters.planned_batch_tokens(rows)

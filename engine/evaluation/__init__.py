@@ -1,30 +1,32 @@
-"""The report on the untouched test rows: how good, better than what, and where it fails.
+"""The report on the untouched test rows: how good the model is, compared with what, where it fails.
 
-One entry for every task: hand `evaluate` the answers in their shape (`engine.metrics.answers`,
-`label_sets`, `numbers` or `Generations`), the rows, and the contenders' answers in the same shape.
-`predictions_table` holds the same answers, from which everything here can be computed again.
+`build_report` serves every task: it takes the predictions as one of the four types of
+`engine.metrics.shapes`, the rows, and the contenders' predictions of the same type.
+`predictions_table` stores the same predictions, from which the report can be computed again.
 """
 
-from engine.evaluation.building import evaluate
-from engine.evaluation.columns import other_columns
+from engine.evaluation.columns import read_slice_columns
 from engine.evaluation.predictions import (
-    Predictions,
+    PREDICTIONS_FILE,
+    StoredPredictions,
     predictions_table,
     read_predictions,
     write_predictions,
 )
-from engine.evaluation.rows import Contender, Given, TestRows
-from engine.evaluation.schema import FORMAT, Report
+from engine.evaluation.report_builder import build_report
+from engine.evaluation.rows import Contender, ModelPredictions, TestRows
+from engine.evaluation.schema import REPORT_FORMAT, Report
 
 __all__ = [
-    "FORMAT",
+    "PREDICTIONS_FILE",
+    "REPORT_FORMAT",
     "Contender",
-    "Given",
-    "Predictions",
+    "ModelPredictions",
+    "StoredPredictions",
     "Report",
     "TestRows",
-    "evaluate",
-    "other_columns",
+    "build_report",
+    "read_slice_columns",
     "predictions_table",
     "read_predictions",
     "write_predictions",

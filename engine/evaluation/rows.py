@@ -1,33 +1,40 @@
-"""What is evaluated: the rows asked, and who answered them."""
+"""What is evaluated: the test rows, and the models and baselines that predict them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.metrics.shapes import Answers, Generations, LabelSets, Numbers
+from engine.metrics.shapes import (
+    GenerationPredictions,
+    MulticlassPredictions,
+    MultilabelPredictions,
+    RegressionPredictions,
+)
 
-Given = Answers | LabelSets | Numbers | Generations
+ModelPredictions = (
+    MulticlassPredictions | MultilabelPredictions | RegressionPredictions | GenerationPredictions
+)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Something tuning is compared with, and its answers on the same rows.
+    """A model or baseline that the trained model is compared with, and its predictions.
 
     Known ids: majority, mean, tfidf, linear, boosted, base; `probe` is the same base model, frozen.
     """
 
     id: str
     name: str
-    answers: Given
+    predictions: ModelPredictions
     note: str = ""
 
 
 @dataclass(frozen=True)
 class TestRows:
-    """What was asked. `texts` are shown to people: a text, a file name, or "age=3, sex=f".
+    """The test rows. `texts` are shown to people: a text, a file name, or "age=3, sex=f".
 
-    `lengths` may be empty; `columns` are values of further columns to break the results down by.
+    `lengths` may be empty; `columns` holds further columns by which results are broken down.
     """
 
     texts: list[str]
@@ -43,5 +50,5 @@ class TestRows:
 
 
 def content_keys(texts: Iterable[str]) -> list[str]:
-    """What finds the same row again in another version of the data: a hash of what was asked."""
+    """Hashes of the texts, by which rows are found again in another version of the data."""
     return [hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] for text in texts]

@@ -1,24 +1,23 @@
-"""The report as JSON: one shape for every task, parts that do not apply left out. No NaN.
+"""The report as JSON: one type for every task, without the parts that do not apply. No NaN.
 
-`FORMAT` grows when a key changes its meaning; new keys may come without.
+`REPORT_FORMAT` grows when a key changes its meaning; adding a key leaves it as it is.
 """
 
 from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from engine.fairness import Fairness
 from engine.metrics.calibration import CalibrationBin
 from engine.metrics.classification import ClassScores
 from engine.metrics.measures import Measure
 from engine.metrics.paired import Significance
 
-FORMAT = 2
+REPORT_FORMAT = 2
 Verdict = Literal["helped", "hurt", "no_difference", "unknown"]
-KindName = Literal["classification", "multilabel", "regression", "generation"]
+AnswerTypeName = Literal["classification", "multilabel", "regression", "generation"]
 
 
-class Baseline(TypedDict):
+class BaselineResult(TypedDict):
     id: str
     name: str
     note: str
@@ -38,7 +37,7 @@ class Confusion(TypedDict):
     pairs: list[ConfusedPair]
 
 
-class Curve(TypedDict):
+class LabelCurve(TypedDict):
     label: str
     positives: int
     roc_auc: float
@@ -47,7 +46,7 @@ class Curve(TypedDict):
     pr: list[list[float]]  # [recall, precision]
 
 
-class Slice(TypedDict):
+class SliceResult(TypedDict):
     name: str
     rows: int
     metrics: list[Measure]
@@ -58,7 +57,7 @@ class Slice(TypedDict):
 class Breakdown(TypedDict):
     by: str  # "length", or a column.
     title: str
-    slices: list[Slice]
+    slices: list[SliceResult]
 
 
 class ErrorRange(TypedDict):
@@ -82,7 +81,7 @@ class Residuals(TypedDict):
     ranges: list[ErrorRange]
 
 
-class Sample(TypedDict):
+class GenerationSample(TypedDict):
     row: int
     prompt: str
     reference: str
@@ -92,11 +91,129 @@ class Sample(TypedDict):
     base_rougeL: NotRequired[float]
 
 
-class Report(TypedDict):
+class RateEstimate(TypedDict):
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class GroupRates(TypedDict):
+    name: str
+    rows: int
+    is_small: bool
+    rates: dict[str, RateEstimate]
+
+
+class FairnessGap(TypedDict):
+    """The largest difference between two groups, small ones left out where there are others."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+
+class LabelFairness(TypedDict):
+    """One label against the others (None for numbers)."""
+
+    label: str | None
+    groups: list[GroupRates]
+    gaps: list[FairnessGap]
+
+
+class FairnessReport(TypedDict):
+    column: str
+    sentence: str
+    questions: list[LabelFairness]  # The widest equalised odds difference first.
+    warnings: list[str]
+    method: str
+    chosen_label: NotRequired[str]
+
+
+class PerturbationResult(TypedDict):
+    id: str
+    title: str
+    metrics: list[Measure]
+    significance: Significance  # Changed less unchanged, on the same rows.
+    is_worse: bool
+    flipped: NotRequired[int]
+    examples: NotRequired[list[dict[str, str]]]
+
+
+class AccuracyInterval(TypedDict):
+    accuracy: float
+    low: float | None
+    high: float | None
+
+
+class AttackResult(AccuracyInterval):
+    attack: str
+    epsilon: float
+    significance: Significance
+
+
+class AttackReport(TypedDict):
+    rows: int
+    clean: AccuracyInterval
+    attacks: list[AttackResult]
+    method: str
+    sentence: NotRequired[str]
+
+
+class RobustnessReport(TypedDict):
+    rows: int
+    sentence: str
+    unchanged: list[Measure]
+    changes: list[PerturbationResult]
+    method: str
+    adversarial: NotRequired[AttackReport]
+
+
+class LabelExample(TypedDict):
+    row: int
+    text: str
+    true: str
+    predicted: str
+    probability: float
+    runner_up: str
+    runner_up_probability: float
+    explanation: NotRequired[dict[str, Any]]
+
+
+class NumberExample(TypedDict):
+    row: int
+    text: str
+    true: float
+    predicted: float
+    error: float
+    explanation: NotRequired[dict[str, Any]]
+
+
+Examples = (
+    dict[str, list[LabelExample]]
+    | dict[str, list[NumberExample]]
+    | dict[str, list[GenerationSample]]
+)
+
+
+class AnswerTypeParts(TypedDict, total=False):
+    """What only reports on one type of answers have."""
+
+    examples: Examples
+    per_class: list[ClassScores]
+    confusion: Confusion
+    curves: list[LabelCurve]
+    calibration: dict[str, list[CalibrationBin]]
+    residuals: Residuals
+    samples: list[GenerationSample]
+
+
+class Report(AnswerTypeParts):
     """Numbers and sentences on the test rows. The job adds data, parity, training and timings."""
 
     format: int
-    kind: KindName
+    kind: AnswerTypeName
     headline: str
     verdict: Verdict
     sure: str
@@ -106,15 +223,8 @@ class Report(TypedDict):
     headline_metric: str
     test_rows: int
     metrics: list[Measure]
-    baselines: list[Baseline]
+    baselines: list[BaselineResult]
     breakdowns: list[Breakdown]
-    examples: dict[str, list[dict[str, Any]]]
-    per_class: NotRequired[list[ClassScores]]
-    confusion: NotRequired[Confusion]
-    curves: NotRequired[list[Curve]]
-    calibration: NotRequired[dict[str, list[CalibrationBin]]]
-    residuals: NotRequired[Residuals]
-    samples: NotRequired[list[Sample]]
-    fairness: NotRequired[list[Fairness]]
-    robustness: NotRequired[dict[str, Any]]
+    fairness: NotRequired[list[FairnessReport]]
+    robustness: NotRequired[RobustnessReport]
     explanations: NotRequired[dict[str, Any]]

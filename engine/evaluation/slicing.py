@@ -1,64 +1,79 @@
-"""Results by length and by the values of other columns: where is the model weak?"""
+"""Breaks results down by length and by the values of other columns."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from engine.evaluation.kinds import Kind, headline_of, kind_of
-from engine.evaluation.rows import Given, TestRows
-from engine.evaluation.schema import Breakdown, Slice
+from engine.evaluation.answer_types import AnswerType, get_answer_type, get_main_metric
+from engine.evaluation.grouping import (
+    MAX_GROUPS,
+    MISSING,
+    OTHER,
+    assign_groups,
+    is_continuous,
+    is_missing,
+)
+from engine.evaluation.rows import ModelPredictions, TestRows
+from engine.evaluation.schema import Breakdown, SliceResult
+from engine.evaluation.verdict import find_measure
 from engine.metrics.measures import Measure
 from engine.metrics.shapes import Ints
 
 LENGTH_NAMES = ("shortest third", "middle third", "longest third")
-MOST_GROUPS = 12
-MOST_COLUMNS = 8
-SMALL = 30
-TINY = 5  # Rows of a value that says nothing alone: such values share one group.
-OTHER, MISSING = "(other)", "(missing)"
-SMALL_NOTE = "few rows: read the interval, not the value"
+MAX_COLUMNS = 8
+SMALL_SLICE_ROWS = 30
+MIN_GROUP_ROWS = 5  # Values with fewer rows share one group.
+SMALL_SLICE_NOTE = "few rows: read the interval, not the value"
 
 
-def breakdowns(given: Given, rows: TestRows) -> list[Breakdown]:
+def compute_breakdowns(predictions: ModelPredictions, rows: TestRows) -> list[Breakdown]:
     """By length where rows have one, then by every column of `rows.columns`."""
-    kind = kind_of(given)
-    overall = kind.measure(given, kind.beside)
-    found = []
+    kind = get_answer_type(predictions)
+    overall = kind.measure(predictions, kind.summary_metrics)
+    breakdowns = []
     if rows.lengths and max(rows.lengths) > min(rows.lengths):
-        found.append(_by_length(given, rows, overall))
+        breakdowns.append(_compute_length_breakdown(predictions, rows, overall))
     for column, cells in rows.columns.items():
-        parts = _parts_of(cells)
+        parts = _group_rows(cells)
         if len(parts) > 1:
-            slices = [_slice(given, kind, overall, *part) for part in parts]
-            found.append(Breakdown(by=column, title=f"By {column}", slices=slices))
-    return found
+            slices = [_measure_slice(predictions, kind, overall, *part) for part in parts]
+            breakdowns.append(Breakdown(by=column, title=f"By {column}", slices=slices))
+    return breakdowns
 
 
-def _by_length(given: Given, rows: TestRows, overall: list[Measure]) -> Breakdown:
+def _compute_length_breakdown(
+    predictions: ModelPredictions, rows: TestRows, overall: list[Measure]
+) -> Breakdown:
     order = np.argsort(np.asarray(rows.lengths), kind="stable")
     slices = []
     for name, part in zip(LENGTH_NAMES, np.array_split(order, 3), strict=True):
         if len(part):
-            reach = f"{rows.lengths[part[0]]}–{rows.lengths[part[-1]]} {rows.length_unit}"
-            title = f"{name} ({reach})"
-            slices.append(_slice(given, kind_of(given), overall, title, part))
+            span = f"{rows.lengths[part[0]]}–{rows.lengths[part[-1]]} {rows.length_unit}"
+            title = f"{name} ({span})"
+            slices.append(
+                _measure_slice(predictions, get_answer_type(predictions), overall, title, part)
+            )
     return Breakdown(by="length", title="By length", slices=slices)
 
 
-def _slice(given: Given, kind: Kind, overall: list[Measure], name: str, rows: Ints) -> Slice:
-    measured = kind.measure(kind.take(given, rows), kind.beside)
-    found = Slice(name=name, rows=len(rows), metrics=measured, is_weak=False)
-    found["is_weak"] = len(rows) >= SMALL and _is_worse(measured, overall, kind)
-    if len(rows) < SMALL:
-        found["note"] = SMALL_NOTE
-    return found
+def _measure_slice(
+    predictions: ModelPredictions, kind: AnswerType, overall: list[Measure], name: str, rows: Ints
+) -> SliceResult:
+    measured = kind.measure(kind.select_rows(predictions, rows), kind.summary_metrics)
+    is_small = len(rows) < SMALL_SLICE_ROWS
+    is_weak = not is_small and _is_worse(measured, overall, kind)
+    result = SliceResult(name=name, rows=len(rows), metrics=measured, is_weak=is_weak)
+    if is_small:
+        result["note"] = SMALL_SLICE_NOTE
+    return result
 
 
-def _is_worse(measured: list[Measure], overall: list[Measure], kind: Kind) -> bool:
-    name = headline_of(kind, overall)
-    own, whole = (next(m for m in found if m["name"] == name) for found in (measured, overall))
+def _is_worse(measured: list[Measure], overall: list[Measure], kind: AnswerType) -> bool:
+    """Whether the whole interval of the main metric is worse than its value over all rows."""
+    name = get_main_metric(kind)
+    own, whole = find_measure(measured, name), find_measure(overall, name)
     if own["low"] is None or own["high"] is None or whole["value"] is None:
         return False
     if own["better"] == "up":
@@ -66,76 +81,41 @@ def _is_worse(measured: list[Measure], overall: list[Measure], kind: Kind) -> bo
     return own["low"] > whole["value"]
 
 
-def grouped(cells: Sequence[Any]) -> list[str]:
-    """The group of each row: quarters for numbers of many values, else the value itself; values
-    beyond the commonest dozen share one group."""
-    if is_measured(cells):
-        return _quarters(cells)
-    names = [MISSING if _is_missing(cell) else str(cell)[:80] for cell in cells]
-    common = {name for name, _ in Counter(names).most_common(MOST_GROUPS)}
-    return [name if name in common else OTHER for name in names]
-
-
-def is_measured(cells: Sequence[Any]) -> bool:
-    """Whether these are numbers of more values than can be listed."""
-    known = [cell for cell in cells if not _is_missing(cell)]
-    is_number = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in known)
-    return bool(known) and is_number and len(set(known)) > MOST_GROUPS
-
-
-def _is_missing(cell: Any) -> bool:
-    return cell is None or cell == "" or cell != cell
-
-
-def _quarters(cells: Sequence[Any]) -> list[str]:
-    known = np.array([cell for cell in cells if not _is_missing(cell)], dtype=np.float64)
-    edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]))
-    names = [
-        f"{low:.4g} to {high:.4g}" if last else f"{low:.4g} to below {high:.4g}"
-        for low, high, last in _spans(edges)
-    ]
-    place: Callable[[Any], int] = lambda cell: min(  # noqa: E731
-        int(np.searchsorted(edges, float(cell), side="right")) - 1, len(names) - 1
-    )
-    return [MISSING if _is_missing(cell) else names[place(cell)] for cell in cells]
-
-
-def _spans(edges: Any) -> list[tuple[float, float, bool]]:
-    if len(edges) == 1:
-        return [(edges[0], edges[0], True)]
-    pairs = zip(edges[:-1], edges[1:], strict=True)
-    return [(low, high, high == edges[-1]) for low, high in pairs]
-
-
-def _parts_of(cells: Sequence[Any]) -> list[tuple[str, Ints]]:
-    """Quarters in their order; other groups by size, the largest first, what is left over last."""
-    each = np.asarray(grouped(cells), dtype=object)
-    sizes = Counter(each.tolist())
-    if is_measured(cells):
-        known = [row for row, cell in enumerate(cells) if not _is_missing(cell)]
-        names = list(dict.fromkeys(each[row] for row in sorted(known, key=lambda row: cells[row])))
+def _group_rows(cells: Sequence[Any]) -> list[tuple[str, Ints]]:
+    """Quarters in ascending order; other groups by size, the largest first, "(other)" last."""
+    groups = np.asarray(assign_groups(cells), dtype=object)
+    sizes = Counter(groups.tolist())
+    if is_continuous(cells):
+        known = [row for row, cell in enumerate(cells) if not is_missing(cell)]
+        ordered = sorted(known, key=lambda row: cells[row])
+        names = list(dict.fromkeys(groups[row] for row in ordered))
         names += [MISSING] * (MISSING in sizes)
     else:
-        tiny = [name for name, size in sizes.items() if size < TINY and name != OTHER]
-        each[np.isin(each, tiny)] = OTHER
+        tiny = [name for name, size in sizes.items() if size < MIN_GROUP_ROWS and name != OTHER]
+        groups[np.isin(groups, tiny)] = OTHER
         names = [name for name, _ in sizes.most_common() if name not in (*tiny, OTHER)]
-        names += [OTHER] * bool((each == OTHER).any())
-    return [(name, np.flatnonzero(each == name)) for name in names]
+        names += [OTHER] * bool((groups == OTHER).any())
+    return [(name, np.flatnonzero(groups == name)) for name in names]
 
 
-def slice_columns(
+def select_slice_columns(
     columns: dict[str, list[Any]], chosen: Sequence[str] = ()
 ) -> dict[str, list[Any]]:
-    """The columns worth breaking results down by: those chosen, then what has few values or is
-    a number; nearly unique ones (identifiers, free text) are left out."""
-    worth = [name for name, cells in columns.items() if name not in chosen and _is_telling(cells)]
-    kept = [*(name for name in chosen if name in columns), *worth][: max(MOST_COLUMNS, len(chosen))]
+    """The columns worth a breakdown: those chosen, then those with few values or with numbers;
+    nearly unique ones, such as identifiers and free text, are left out."""
+    useful = [
+        name
+        for name, cells in columns.items()
+        if name not in chosen and _is_useful_for_slicing(cells)
+    ]
+    kept = [*(name for name in chosen if name in columns), *useful][: max(MAX_COLUMNS, len(chosen))]
     return {name: columns[name] for name in kept}
 
 
-def _is_telling(cells: Sequence[Any]) -> bool:
-    kinds = {str(cell) for cell in cells if not _is_missing(cell)}
-    if is_measured(cells):
-        whole = all(float(cell).is_integer() for cell in cells if not _is_missing(cell))
-        return not (whole and len(kinds) > 0.9 * len(cells))  # Whole and unique: an identifier.
-    return 2 <= len(kinds) <= MOST_GROUPS
+def _is_useful_for_slicing(cells: Sequence[Any]) -> bool:
+    values = {str(cell) for cell in cells if not is_missing(cell)}
+    if is_continuous(cells):
+        is_whole = all(float(cell).is_integer() for cell in cells if not is_missing(cell))
+        is_identifier = is_whole and len(values) > 0.9 * len(cells)
+        return not is_identifier
+    return 2 <= len(values) <= MAX_GROUPS

@@ -1,43 +1,43 @@
-"""What is measured, and how: each number names its method and library, with an interval.
+"""The metrics: each value has an interval and names its method and library.
 
 Point values come from scikit-learn, scipy, sacreBLEU and rouge-score. Intervals resample rows with
-the same formulas over weights, vectorised in numpy; tests hold the two equal. Importing this
-package loads numpy only: pages compare models without scikit-learn.
+the same formulas over row weights, vectorised in numpy; tests compare the two. Importing this
+package loads numpy only: the web process compares models without scikit-learn.
 """
 
 from engine.metrics.calibration import calibration_bins, calibration_error
 from engine.metrics.classification import measure, per_class, row_losses
-from engine.metrics.counting import accuracy, averages
-from engine.metrics.paired import compare, compare_rows
+from engine.metrics.counting import accuracy, multiclass_scores
+from engine.metrics.paired import bootstrap_row_scores, mcnemar_test
 from engine.metrics.shapes import (
-    Answers,
     Floats,
-    Generations,
+    GenerationPredictions,
     Ints,
-    LabelSets,
-    Numbers,
-    answers,
-    label_sets,
-    numbers,
+    MulticlassPredictions,
+    MultilabelPredictions,
+    RegressionPredictions,
+    make_multiclass_predictions,
+    make_multilabel_predictions,
+    make_regression_predictions,
 )
 
 __all__ = [
-    "Answers",
+    "MulticlassPredictions",
     "Floats",
-    "Generations",
+    "GenerationPredictions",
     "Ints",
-    "LabelSets",
-    "Numbers",
+    "MultilabelPredictions",
+    "RegressionPredictions",
     "accuracy",
-    "answers",
-    "averages",
+    "make_multiclass_predictions",
+    "multiclass_scores",
     "calibration_bins",
     "calibration_error",
-    "compare",
-    "compare_rows",
-    "label_sets",
+    "mcnemar_test",
+    "bootstrap_row_scores",
+    "make_multilabel_predictions",
     "measure",
-    "numbers",
+    "make_regression_predictions",
     "per_class",
     "row_losses",
 ]

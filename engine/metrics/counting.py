@@ -1,44 +1,51 @@
-"""Metrics that follow from how often each label was true, answered, and both. Numpy only."""
+"""Metrics computed from true positives, predicted positives and support. Numpy only."""
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.metrics.resampling import ratio
+from engine.metrics.resampling import safe_divide
 from engine.metrics.shapes import Floats, Ints
 
 
-class Tally:
+class LabelCounts:
     """Counts of every label in each of several (re)samples: all arrays are (samples, labels)."""
 
-    def __init__(self, hits: Floats, claimed: Floats, support: Floats, rows: float) -> None:
-        self.hits, self.claimed, self.support, self.rows = hits, claimed, support, rows
-        self.precision, self.recall = ratio(hits, claimed), ratio(hits, support)
-        self.f1 = ratio(2 * hits, claimed + support)
+    def __init__(
+        self, true_positives: Floats, predicted_positives: Floats, support: Floats, rows: float
+    ) -> None:
+        self.true_positives, self.predicted_positives = true_positives, predicted_positives
+        self.support, self.rows = support, rows
+        self.precision = safe_divide(true_positives, predicted_positives)
+        self.recall = safe_divide(true_positives, support)
+        self.f1 = safe_divide(2 * true_positives, predicted_positives + support)
 
     def macro(self, scores: Floats) -> Floats:
-        """The mean over labels that occur among true or answered ones."""
-        seen = (self.support + self.claimed) > 0
-        return ratio((scores * seen).sum(axis=1), seen.sum(axis=1))
+        """The mean over labels that are true or predicted in some row."""
+        occurs = (self.support + self.predicted_positives) > 0
+        return safe_divide((scores * occurs).sum(axis=1), occurs.sum(axis=1))
 
     def weighted(self, scores: Floats) -> Floats:
-        return ratio((scores * self.support).sum(axis=1), self.support.sum(axis=1))
+        return safe_divide((scores * self.support).sum(axis=1), self.support.sum(axis=1))
 
     def micro_f1(self) -> Floats:
-        return ratio(2 * self.hits.sum(axis=1), (self.claimed + self.support).sum(axis=1))
+        return safe_divide(
+            2 * self.true_positives.sum(axis=1),
+            (self.predicted_positives + self.support).sum(axis=1),
+        )
 
 
-def tally(true: Ints, predicted: Ints, labels: int, weights: Floats) -> Tally:
+def count_labels(true: Ints, predicted: Ints, labels: int, weights: Floats) -> LabelCounts:
     """Single-label counts under row weights (samples, rows)."""
-    return Tally(
-        sums_by(np.where(true == predicted, true, labels), labels, weights),
-        sums_by(predicted, labels, weights),
-        sums_by(true, labels, weights),
+    return LabelCounts(
+        sum_by_group(np.where(true == predicted, true, labels), labels, weights),
+        sum_by_group(predicted, labels, weights),
+        sum_by_group(true, labels, weights),
         float(len(true)),
     )
 
 
-def sums_by(group: Ints, groups: int, weights: Floats) -> Floats:
-    """The weight that falls into each group, (samples, groups); groups beyond are left out."""
+def sum_by_group(group: Ints, groups: int, weights: Floats) -> Floats:
+    """The weight in each group, (samples, groups); group numbers beyond are left out."""
     order = np.argsort(group, kind="stable")
     present, starts = np.unique(group[order], return_index=True)
     sums = np.zeros((len(weights), max(groups, int(present[-1]) + 1 if len(present) else 0)))
@@ -47,36 +54,40 @@ def sums_by(group: Ints, groups: int, weights: Floats) -> Floats:
     return sums[:, :groups]
 
 
-def single_label(counts: Tally) -> dict[str, Floats]:
-    """Every count metric of single-label answers, for each sample."""
-    right = counts.hits.sum(axis=1)
+def compute_multiclass_metrics(counts: LabelCounts) -> dict[str, Floats]:
+    """Every count metric of single-label predictions, for each sample."""
+    correct = counts.true_positives.sum(axis=1)
     present = counts.support > 0
     return {
-        "accuracy": right / counts.rows,
-        "balanced_accuracy": ratio((counts.recall * present).sum(axis=1), present.sum(axis=1)),
+        "accuracy": correct / counts.rows,
+        "balanced_accuracy": safe_divide(
+            (counts.recall * present).sum(axis=1), present.sum(axis=1)
+        ),
         "macro_f1": counts.macro(counts.f1),
         "weighted_f1": counts.weighted(counts.f1),
         "macro_precision": counts.macro(counts.precision),
         "macro_recall": counts.macro(counts.recall),
         "weighted_precision": counts.weighted(counts.precision),
         "weighted_recall": counts.weighted(counts.recall),
-        "mcc": _matthews(counts),
+        "mcc": _matthews_correlation(counts),
     }
 
 
-def _matthews(counts: Tally) -> Floats:
+def _matthews_correlation(counts: LabelCounts) -> Floats:
     """Gorodkin's correlation for several labels, as scikit-learn computes it."""
     rows = counts.rows
-    together = counts.hits.sum(axis=1) * rows - (counts.claimed * counts.support).sum(axis=1)
-    claimed = rows**2 - (counts.claimed**2).sum(axis=1)
-    support = rows**2 - (counts.support**2).sum(axis=1)
-    return ratio(together, np.sqrt(claimed * support))
+    covariance = counts.true_positives.sum(axis=1) * rows - (
+        counts.predicted_positives * counts.support
+    ).sum(axis=1)
+    predicted = rows**2 - (counts.predicted_positives**2).sum(axis=1)
+    true = rows**2 - (counts.support**2).sum(axis=1)
+    return safe_divide(covariance, np.sqrt(predicted * true))
 
 
-def averages(true: Ints, predicted: Ints, labels: int) -> dict[str, float]:
+def multiclass_scores(true: Ints, predicted: Ints, labels: int) -> dict[str, float]:
     """Count metrics of one sample, each row once."""
     once = np.ones((1, len(true)))
-    metrics = single_label(tally(true, predicted, labels, once))
+    metrics = compute_multiclass_metrics(count_labels(true, predicted, labels, once))
     return {name: float(values[0]) for name, values in metrics.items()}
 
 

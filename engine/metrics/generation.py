@@ -1,4 +1,4 @@
-"""Metrics of generated texts: loss and perplexity of the references, and closeness to them."""
+"""Metrics of generated texts: loss and perplexity of the references, similarity to them."""
 
 import math
 import re
@@ -7,115 +7,121 @@ from typing import Any
 
 import numpy as np
 
-from engine.metrics.measures import NO_INTERVAL, Interval, Measure, Point, measured
-from engine.metrics.resampling import HOW, intervals, ratio, row_weights
-from engine.metrics.shapes import Floats, Generations
+from engine.metrics.measures import NO_INTERVAL, Interval, Measure, PointEstimate, make_measure
+from engine.metrics.resampling import (
+    BOOTSTRAP_METHOD,
+    bootstrap_intervals,
+    bootstrap_weights,
+    safe_divide,
+)
+from engine.metrics.shapes import Floats, GenerationPredictions
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
 CORPUS_RESAMPLES = 300
-HOW_CORPUS = f"95% percentile bootstrap over rows, {CORPUS_RESAMPLES} resamples"
+CORPUS_INTERVAL_METHOD = f"95% percentile bootstrap over rows, {CORPUS_RESAMPLES} resamples"
 # Chinese and Japanese letter by letter, any other script by words.
-WORDS = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u4e00-\u9fff]+")
-NO_LOSS = "not known: this model does not give probabilities"
+WORD_PATTERN = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u4e00-\u9fff]+")
+NO_LOSS_NOTE = "not known: this model does not give probabilities"
 
 
-def measure(given: Generations, seed: int = 0) -> list[Measure]:
+def measure(predictions: GenerationPredictions, seed: int = 0) -> list[Measure]:
     """All metrics, each with its interval, method, library and, for BLEU and chrF, signature."""
-    rows = row_scores(given)
+    rows = row_scores(predictions)
     means = {name: rows[name] for name in (*ROUGE, "exact_match")}
-    weights = row_weights(len(given.outputs), seed)
-    ranges = intervals(weights, partial(_resampled, given, means))
-    found = [
-        measured(name, point, ranges.get(name, NO_INTERVAL), HOW)
-        for name, point in (_loss_points(given) | _row_points(given, means)).items()
+    weights = bootstrap_weights(len(predictions.outputs), seed)
+    ranges = bootstrap_intervals(weights, partial(_resampled_metrics, predictions, means))
+    measures = [
+        make_measure(name, point, ranges.get(name, NO_INTERVAL), BOOTSTRAP_METHOD)
+        for name, point in (_loss_points(predictions) | _text_points(predictions, means)).items()
     ]
-    return [*found, *(_corpus(name, given, seed) for name in ("bleu", "chrf"))]
+    return [*measures, *(_measure_corpus(name, predictions, seed) for name in ("bleu", "chrf"))]
 
 
-def _loss_points(given: Generations) -> dict[str, Point]:
+def _loss_points(predictions: GenerationPredictions) -> dict[str, PointEstimate]:
     method = "summed negative log-likelihood of the answers' tokens over their number"
-    if given.losses is None or given.tokens is None or not given.tokens.sum():
-        return {name: Point(None, method, "torch", note=NO_LOSS) for name in ("loss", "perplexity")}
-    loss = float(given.losses.sum() / given.tokens.sum())
+    if predictions.losses is None or predictions.tokens is None or not predictions.tokens.sum():
+        return {
+            name: PointEstimate(None, method, "torch", note=NO_LOSS_NOTE)
+            for name in ("loss", "perplexity")
+        }
+    loss = float(predictions.losses.sum() / predictions.tokens.sum())
     perplexity = math.exp(loss) if loss < 700 else math.inf
     return {
-        "loss": Point(loss, method, "torch"),
-        "perplexity": Point(perplexity, "exp of the loss of a token", "numpy"),
+        "loss": PointEstimate(loss, method, "torch"),
+        "perplexity": PointEstimate(perplexity, "exp of the loss of a token", "numpy"),
     }
 
 
-def row_scores(given: Generations) -> dict[str, Floats]:
+def row_scores(predictions: GenerationPredictions) -> dict[str, Floats]:
     """ROUGE F-measures and exact match of every row."""
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(list(ROUGE), use_stemmer=False, tokenizer=_tokenizer_for(given))
-    pairs = list(zip(given.references, given.outputs, strict=True))
+    tokenizer = None if _is_ascii(predictions) else _UnicodeTokenizer()
+    scorer = RougeScorer(list(ROUGE), use_stemmer=False, tokenizer=tokenizer)
+    pairs = list(zip(predictions.references, predictions.outputs, strict=True))
     scored = [scorer.score(reference, output) for reference, output in pairs]
-    rows = {name: np.array([one[name].fmeasure for one in scored]) for name in ROUGE}
+    rows = {name: np.array([scores[name].fmeasure for scores in scored]) for name in ROUGE}
     exact = [reference.strip() == output.strip() for reference, output in pairs]
     return rows | {"exact_match": np.array(exact, dtype=np.float64)}
 
 
-class _AllScripts:
-    """rouge-score's own tokenizer keeps only a-z and 0-9 and would empty every other script."""
+class _UnicodeTokenizer:
+    """For texts beyond ASCII: rouge-score's own tokenizer keeps only a-z and 0-9."""
 
     def tokenize(self, text: str) -> list[str]:
-        return WORDS.findall(text.lower())
+        return WORD_PATTERN.findall(text.lower())
 
 
-def _tokenizer_for(given: Generations) -> Any:
-    """None takes rouge-score's default."""
-    return None if _is_plain(given) else _AllScripts()
+def _is_ascii(predictions: GenerationPredictions) -> bool:
+    return all(text.isascii() for text in predictions.references)
 
 
-def _is_plain(given: Generations) -> bool:
-    return all(text.isascii() for text in given.references)
-
-
-def _row_points(given: Generations, means: dict[str, Floats]) -> dict[str, Point]:
-    words = "default tokenizer" if _is_plain(given) else "words of all scripts"
-    how = f"no stemmer, {words}"
-    points = {
-        name: Point(float(values.mean()), f"mean F-measure of {name}, {how}", "rouge-score")
-        for name, values in means.items()
-        if name in ROUGE
-    }
+def _text_points(
+    predictions: GenerationPredictions, means: dict[str, Floats]
+) -> dict[str, PointEstimate]:
+    tokenizer = "default tokenizer" if _is_ascii(predictions) else "words of all scripts"
+    points = {}
+    for name in ROUGE:
+        method = f"mean F-measure of {name}, no stemmer, {tokenizer}"
+        points[name] = PointEstimate(float(means[name].mean()), method, "rouge-score")
     exact = float(means["exact_match"].mean())
     method = "equal texts, outer blanks ignored"
-    return points | {"exact_match": Point(exact, method, "numpy")}
+    return points | {"exact_match": PointEstimate(exact, method, "numpy")}
 
 
-def _resampled(given: Generations, means: dict[str, Floats], weights: Floats) -> dict[str, Floats]:
+def _resampled_metrics(
+    predictions: GenerationPredictions, means: dict[str, Floats], weights: Floats
+) -> dict[str, Floats]:
     values = {name: weights @ scores / len(scores) for name, scores in means.items()}
-    if given.losses is not None and given.tokens is not None:
-        loss = ratio(weights @ given.losses, weights @ given.tokens)
+    if predictions.losses is not None and predictions.tokens is not None:
+        loss = safe_divide(weights @ predictions.losses, weights @ predictions.tokens)
         values |= {"loss": loss, "perplexity": np.exp(np.minimum(loss, 700))}
     return values
 
 
-def _corpus(name: str, given: Generations, seed: int) -> Measure:
-    """A sacreBLEU metric over all rows; resampled from its sentence statistics."""
+def _measure_corpus(name: str, predictions: GenerationPredictions, seed: int) -> Measure:
+    """A sacreBLEU metric over all rows; its interval resamples sacreBLEU's sentence statistics."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
-    metric: Any = BLEU(tokenize=_tokenize(given)) if name == "bleu" else CHRF()
-    score = metric.corpus_score(given.outputs, [given.references]).score
-    method = f"corpus_score, signature {metric.get_signature()}"
-    point = Point(score, method, "sacrebleu")
-    return measured(name, point, _corpus_interval(metric, given, seed), HOW_CORPUS)
-
-
-def _tokenize(given: Generations) -> str:
-    """sacreBLEU's advice: Chinese and Japanese have no spaces to split at."""
-    sample = "".join(given.references[:200])
+    # As sacreBLEU advises for Chinese and Japanese, which have no spaces between words.
+    sample = "".join(predictions.references[:200])
     spaceless = sum("\u3040" <= letter <= "\u9fff" for letter in sample)
-    return "zh" if spaceless > len(sample) / 4 else "13a"
+    tokenizer = "zh" if spaceless > len(sample) / 4 else "13a"
+    metric: Any = BLEU(tokenize=tokenizer) if name == "bleu" else CHRF()
+    score = metric.corpus_score(predictions.outputs, [predictions.references]).score
+    method = f"corpus_score, signature {metric.get_signature()}"
+    point = PointEstimate(score, method, "sacrebleu")
+    return make_measure(
+        name, point, _corpus_interval(metric, predictions, seed), CORPUS_INTERVAL_METHOD
+    )
 
 
-def _corpus_interval(metric: Any, given: Generations, seed: int) -> Interval:
+def _corpus_interval(metric: Any, predictions: GenerationPredictions, seed: int) -> Interval:
     # sacreBLEU's own bootstrap gives only a symmetric half-width; its statistics are additive.
     statistics = np.array(
-        metric._extract_corpus_statistics(given.outputs, [given.references]), dtype=np.float64
+        metric._extract_corpus_statistics(predictions.outputs, [predictions.references]),
+        dtype=np.float64,
     )
 
     def formulas(weights: Floats) -> dict[str, Floats]:
@@ -124,5 +130,5 @@ def _corpus_interval(metric: Any, given: Generations, seed: int) -> Interval:
             "score": np.array([metric._compute_score_from_stats(s).score for s in sums.tolist()])
         }
 
-    weights = row_weights(len(given.outputs), seed, CORPUS_RESAMPLES)
-    return intervals(weights, formulas)["score"]
+    weights = bootstrap_weights(len(predictions.outputs), seed, CORPUS_RESAMPLES)
+    return bootstrap_intervals(weights, formulas)["score"]

@@ -1,104 +1,162 @@
-"""Metrics of multi-label answers."""
+"""Metrics of multi-label predictions."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
-from engine.metrics.calibration import METHOD as CALIBRATION_METHOD
-from engine.metrics.calibration import calibration_error
+from engine.metrics.calibration import ECE_METHOD, calibration_error
 from engine.metrics.classification import (
-    FEWEST_RESAMPLES,
-    RANKED_WORK,
-    SMALLEST_PROBABILITY,
+    MAX_RANKING_WORK,
+    MIN_PROBABILITY,
+    MIN_RESAMPLES,
+    RANKING_METRICS,
     ClassScores,
     class_scores,
-    ranked_points,
+    compute_ranking_points,
 )
-from engine.metrics.counting import Tally
-from engine.metrics.measures import NO_INTERVAL, Interval, Measure, Point, measured
-from engine.metrics.ranking import macro_areas
-from engine.metrics.resampling import HOW, RESAMPLES, intervals, ratio, row_weights
-from engine.metrics.shapes import Bools, Floats, LabelSets
+from engine.metrics.counting import LabelCounts
+from engine.metrics.measures import (
+    METRICS,
+    NO_INTERVAL,
+    Interval,
+    Measure,
+    PointEstimate,
+    make_measure,
+)
+from engine.metrics.proportions import (
+    RESAMPLED_ONLY,
+    count_intervals,
+    describe_methods,
+    join_intervals,
+    micro_intervals,
+    ranking_intervals,
+    wilson_interval,
+)
+from engine.metrics.ranking import macro_areas_under_curves
+from engine.metrics.resampling import (
+    BOOTSTRAP_METHOD,
+    RESAMPLES,
+    bootstrap_intervals,
+    bootstrap_weights,
+    safe_divide,
+)
+from engine.metrics.shapes import Bools, Floats, MultilabelPredictions
 
-NO_SIDES = "not defined: no label is both present and absent among the test rows"
+NO_VARYING_LABEL_NOTE = "not defined: no label is both present and absent among the test rows"
 
 
-def measure(given: LabelSets, seed: int = 0) -> list[Measure]:
+def measure(predictions: MultilabelPredictions, seed: int = 0) -> list[Measure]:
     """All metrics, each with its interval, method and library."""
-    points = _points(given)
-    ranges = intervals(row_weights(len(given.true), seed), partial(_resampled, given))
-    ranges |= _ranked_intervals(given, seed)
+    points = _compute_points(predictions)
+    ranges = bootstrap_intervals(
+        bootstrap_weights(len(predictions.true), seed), partial(_resampled_metrics, predictions)
+    )
+    ranges |= _ranking_intervals(predictions, seed)
+    ranges = join_intervals(ranges, _count_intervals(predictions, points))
+    ranking_method = (
+        f"95% percentile bootstrap over rows, {_ranking_resamples(predictions)} resamples"
+    )
+    shares = [name for name in points if METRICS[name].share and name not in RESAMPLED_ONLY]
+    methods = describe_methods(shares, BOOTSTRAP_METHOD)
+    methods |= dict.fromkeys(RANKING_METRICS, ranking_method)
     return [
-        measured(name, point, ranges.get(name, NO_INTERVAL), _how(name, given))
+        make_measure(
+            name, point, ranges.get(name, NO_INTERVAL), methods.get(name, BOOTSTRAP_METHOD)
+        )
         for name, point in points.items()
     ]
 
 
-def _points(given: LabelSets) -> dict[str, Point]:
+def _count_intervals(
+    predictions: MultilabelPredictions, points: Mapping[str, PointEstimate]
+) -> dict[str, Interval]:
+    true, predicted = predictions.true, predictions.predicted
+    rows = len(true)
+    hits, chosen, support = (
+        each.sum(0, keepdims=True).astype(np.float64)
+        for each in (true & predicted, predicted, true)
+    )
+    counts = LabelCounts(hits, chosen, support, float(rows))
+    values = {name: points[name].value for name in RANKING_METRICS}
+    return {
+        **{name: ends for name, ends in count_intervals(counts).items() if name in points},
+        **micro_intervals(counts),
+        "subset_accuracy": wilson_interval((points["subset_accuracy"].value or 0) * rows, rows),
+        **ranking_intervals(true, values),
+    }
+
+
+def _compute_points(predictions: MultilabelPredictions) -> dict[str, PointEstimate]:
     from sklearn import metrics as sk
 
-    true, predicted = given.true, given.predicted
+    true, predicted = predictions.true, predictions.predicted
     points = {}
     for kind in ("micro", "macro", "weighted"):
         for score in ("f1", "precision", "recall"):
             value = getattr(sk, f"{score}_score")(true, predicted, average=kind, zero_division=0)
             method = f"{score}_score(average='{kind}', zero_division=0)"
-            points[f"{kind}_{score}"] = Point(value, method)
+            points[f"{kind}_{score}"] = PointEstimate(value, method)
     f1 = sk.f1_score(true, predicted, average="samples", zero_division=0)
-    points["samples_f1"] = Point(f1, "f1_score(average='samples', zero_division=0)")
-    points["subset_accuracy"] = Point(sk.accuracy_score(true, predicted), "accuracy_score")
-    points["hamming_loss"] = Point(sk.hamming_loss(true, predicted), "hamming_loss")
-    points |= ranked_points(true, given.probabilities, NO_SIDES)
+    points["samples_f1"] = PointEstimate(f1, "f1_score(average='samples', zero_division=0)")
+    points["subset_accuracy"] = PointEstimate(sk.accuracy_score(true, predicted), "accuracy_score")
+    points["hamming_loss"] = PointEstimate(sk.hamming_loss(true, predicted), "hamming_loss")
+    points |= compute_ranking_points(true, predictions.probabilities, NO_VARYING_LABEL_NOTE)
     points |= {
-        "log_loss": Point(_losses(given).mean(), "mean of log_loss over labels", "numpy"),
-        "brier": Point(_squares(given).mean(), "mean of brier_score_loss over labels", "numpy"),
-        "ece": Point(_calibration(given), f"{CALIBRATION_METHOD} of all decisions", "numpy"),
+        "log_loss": PointEstimate(
+            _row_log_losses(predictions).mean(), "mean of log_loss over labels", "numpy"
+        ),
+        "brier": PointEstimate(
+            _row_brier_scores(predictions).mean(), "mean of brier_score_loss over labels", "numpy"
+        ),
+        "ece": PointEstimate(
+            calibration_error(*flatten_decisions(predictions)),
+            f"{ECE_METHOD} of all decisions",
+            "numpy",
+        ),
     }
     first = ("micro_f1", "macro_f1", "subset_accuracy")
     return {name: points[name] for name in (*first, *(n for n in points if n not in first))}
 
 
-def _losses(given: LabelSets) -> Floats:
+def _row_log_losses(predictions: MultilabelPredictions) -> Floats:
     """(rows,): mean binary cross-entropy over the labels of a row."""
-    chance = np.where(given.true, given.probabilities, 1 - given.probabilities)
-    losses: Floats = -np.log(np.clip(chance, SMALLEST_PROBABILITY, 1.0)).mean(axis=1)
+    chance = np.where(predictions.true, predictions.probabilities, 1 - predictions.probabilities)
+    losses: Floats = -np.log(np.clip(chance, MIN_PROBABILITY, 1.0)).mean(axis=1)
     return losses
 
 
-def _squares(given: LabelSets) -> Floats:
-    squares: Floats = ((given.probabilities - given.true) ** 2).mean(axis=1)
+def _row_brier_scores(predictions: MultilabelPredictions) -> Floats:
+    squares: Floats = ((predictions.probabilities - predictions.true) ** 2).mean(axis=1)
     return squares
 
 
-def _calibration(given: LabelSets) -> float:
-    correct, confidence = decisions(given)
-    return calibration_error(correct, confidence)
+def flatten_decisions(predictions: MultilabelPredictions) -> tuple[Bools, Floats]:
+    """Every label of every row as one decision at 0.5: whether it is correct, its confidence."""
+    decisions = predictions.probabilities >= 0.5
+    confidence = np.where(decisions, predictions.probabilities, 1 - predictions.probabilities)
+    return (decisions == predictions.true).ravel(), confidence.ravel()
 
 
-def decisions(given: LabelSets) -> tuple[Bools, Floats]:
-    """Each yes or no as one decision: whether it is right at one half, and how sure it is."""
-    said = given.probabilities >= 0.5
-    sure = np.where(said, given.probabilities, 1 - given.probabilities)
-    return (said == given.true).ravel(), sure.ravel()
-
-
-def _resampled(given: LabelSets, weights: Floats) -> dict[str, Floats]:
-    true, predicted = given.true.astype(np.float64), given.predicted.astype(np.float64)
+def _resampled_metrics(predictions: MultilabelPredictions, weights: Floats) -> dict[str, Floats]:
+    true, predicted = predictions.true.astype(np.float64), predictions.predicted.astype(np.float64)
     rows, both = len(true), true * predicted
-    counts = Tally(weights @ both, weights @ predicted, weights @ true, float(rows))
-    hits = counts.hits.sum(axis=1)
-    row_f1 = ratio(2 * both.sum(axis=1), (true + predicted).sum(axis=1))
+    counts = LabelCounts(weights @ both, weights @ predicted, weights @ true, float(rows))
+    hits = counts.true_positives.sum(axis=1)
+    row_f1 = safe_divide(2 * both.sum(axis=1), (true + predicted).sum(axis=1))
     means = {
         "samples_f1": row_f1,
-        "subset_accuracy": (given.true == given.predicted).all(axis=1).astype(np.float64),
-        "hamming_loss": (given.true != given.predicted).mean(axis=1),
-        "log_loss": _losses(given),
-        "brier": _squares(given),
+        "subset_accuracy": (predictions.true == predictions.predicted)
+        .all(axis=1)
+        .astype(np.float64),
+        "hamming_loss": (predictions.true != predictions.predicted).mean(axis=1),
+        "log_loss": _row_log_losses(predictions),
+        "brier": _row_brier_scores(predictions),
     }
     return {
         "micro_f1": counts.micro_f1(),
-        "micro_precision": ratio(hits, counts.claimed.sum(axis=1)),
-        "micro_recall": ratio(hits, counts.support.sum(axis=1)),
+        "micro_precision": safe_divide(hits, counts.predicted_positives.sum(axis=1)),
+        "micro_recall": safe_divide(hits, counts.support.sum(axis=1)),
         # scikit-learn's macro over label sets counts every label, also those never seen.
         "macro_f1": counts.f1.mean(axis=1),
         "macro_precision": counts.precision.mean(axis=1),
@@ -110,30 +168,26 @@ def _resampled(given: LabelSets, weights: Floats) -> dict[str, Floats]:
     }
 
 
-def _ranked_resamples(given: LabelSets) -> int:
-    return int(np.clip(RANKED_WORK // given.true.size, FEWEST_RESAMPLES, RESAMPLES))
+def _ranking_resamples(predictions: MultilabelPredictions) -> int:
+    return int(np.clip(MAX_RANKING_WORK // predictions.true.size, MIN_RESAMPLES, RESAMPLES))
 
 
-def _ranked_intervals(given: LabelSets, seed: int) -> dict[str, Interval]:
-    sides = given.true.any(axis=0) & ~given.true.all(axis=0)
-    if not sides.any():
+def _ranking_intervals(predictions: MultilabelPredictions, seed: int) -> dict[str, Interval]:
+    is_defined = predictions.true.any(axis=0) & ~predictions.true.all(axis=0)
+    if not is_defined.any():
         return {}
-    weights = row_weights(len(given.true), seed, _ranked_resamples(given))
-    return intervals(weights, partial(macro_areas, given.true, given.probabilities))
+    weights = bootstrap_weights(len(predictions.true), seed, _ranking_resamples(predictions))
+    return bootstrap_intervals(
+        weights, partial(macro_areas_under_curves, predictions.true, predictions.probabilities)
+    )
 
 
-def _how(name: str, given: LabelSets) -> str:
-    if name not in ("roc_auc", "average_precision"):
-        return HOW
-    return f"95% percentile bootstrap over rows, {_ranked_resamples(given)} resamples"
-
-
-def per_class(given: LabelSets, names: list[str]) -> list[ClassScores]:
+def per_class(predictions: MultilabelPredictions, names: list[str]) -> list[ClassScores]:
     from sklearn import metrics as sk
 
     return class_scores(
         names,
         sk.precision_recall_fscore_support(
-            given.true, given.predicted, labels=np.arange(len(names)), zero_division=0
+            predictions.true, predictions.predicted, labels=np.arange(len(names)), zero_division=0
         ),
     )

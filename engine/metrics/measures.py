@@ -1,4 +1,4 @@
-"""One measured number as the report carries it: value, interval, method, library, direction."""
+"""One metric's value as the report holds it, with interval, method, library and direction."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NO_INTERVAL: Interval = (None, None)
 
 
 class Measure(TypedDict):
-    """`value` is None where the metric is not defined on these rows; `note` then says why."""
+    """`value` is None if the metric is not defined on these rows; `note` then says why."""
 
     name: str
     title: str
@@ -29,55 +29,55 @@ class Measure(TypedDict):
 
 
 @dataclass(frozen=True)
-class Known:
+class MetricInfo:
     title: str
     share: bool = True
     better: Better = "up"
 
 
-KNOWN = {
-    "accuracy": Known("Accuracy"),
-    "balanced_accuracy": Known("Balanced accuracy"),
-    "macro_f1": Known("Macro F1"),
-    "micro_f1": Known("Micro F1"),
-    "weighted_f1": Known("Weighted F1"),
-    "samples_f1": Known("F1 of a row, mean"),
-    "macro_precision": Known("Macro precision"),
-    "macro_recall": Known("Macro recall"),
-    "micro_precision": Known("Micro precision"),
-    "micro_recall": Known("Micro recall"),
-    "weighted_precision": Known("Weighted precision"),
-    "weighted_recall": Known("Weighted recall"),
-    "subset_accuracy": Known("All labels right"),
-    "hamming_loss": Known("Wrong label decisions", better="down"),
-    "roc_auc": Known("ROC AUC"),
-    "average_precision": Known("Average precision"),
-    "top_3_accuracy": Known("Top-3 accuracy"),
-    "top_5_accuracy": Known("Top-5 accuracy"),
-    "mcc": Known("Matthews correlation", share=False),
-    "log_loss": Known("Log loss", share=False, better="down"),
-    "brier": Known("Brier score", share=False, better="down"),
-    "ece": Known("Calibration error", better="down"),
-    "mae": Known("Mean absolute error", share=False, better="down"),
-    "rmse": Known("Root mean squared error", share=False, better="down"),
-    "median_ae": Known("Median absolute error", share=False, better="down"),
-    "r2": Known("R²", share=False),
-    "spearman": Known("Spearman rank correlation", share=False),
-    "bias": Known("Mean error (bias)", share=False, better="down"),
-    "loss": Known("Loss of a token", share=False, better="down"),
-    "perplexity": Known("Perplexity", share=False, better="down"),
-    "rouge1": Known("ROUGE-1", share=False),
-    "rouge2": Known("ROUGE-2", share=False),
-    "rougeL": Known("ROUGE-L", share=False),
-    "bleu": Known("BLEU", share=False),
-    "chrf": Known("chrF", share=False),
-    "exact_match": Known("Exact match"),
+METRICS = {
+    "accuracy": MetricInfo("Accuracy"),
+    "balanced_accuracy": MetricInfo("Balanced accuracy"),
+    "macro_f1": MetricInfo("Macro F1"),
+    "micro_f1": MetricInfo("Micro F1"),
+    "weighted_f1": MetricInfo("Weighted F1"),
+    "samples_f1": MetricInfo("F1 of a row, mean"),
+    "macro_precision": MetricInfo("Macro precision"),
+    "macro_recall": MetricInfo("Macro recall"),
+    "micro_precision": MetricInfo("Micro precision"),
+    "micro_recall": MetricInfo("Micro recall"),
+    "weighted_precision": MetricInfo("Weighted precision"),
+    "weighted_recall": MetricInfo("Weighted recall"),
+    "subset_accuracy": MetricInfo("All labels right"),
+    "hamming_loss": MetricInfo("Wrong label decisions", better="down"),
+    "roc_auc": MetricInfo("ROC AUC"),
+    "average_precision": MetricInfo("Average precision"),
+    "top_3_accuracy": MetricInfo("Top-3 accuracy"),
+    "top_5_accuracy": MetricInfo("Top-5 accuracy"),
+    "mcc": MetricInfo("Matthews correlation", share=False),
+    "log_loss": MetricInfo("Log loss", share=False, better="down"),
+    "brier": MetricInfo("Brier score", share=False, better="down"),
+    "ece": MetricInfo("Calibration error", better="down"),
+    "mae": MetricInfo("Mean absolute error", share=False, better="down"),
+    "rmse": MetricInfo("Root mean squared error", share=False, better="down"),
+    "median_ae": MetricInfo("Median absolute error", share=False, better="down"),
+    "r2": MetricInfo("R²", share=False),
+    "spearman": MetricInfo("Spearman rank correlation", share=False),
+    "bias": MetricInfo("Mean error (bias)", share=False, better="down"),
+    "loss": MetricInfo("Loss of a token", share=False, better="down"),
+    "perplexity": MetricInfo("Perplexity", share=False, better="down"),
+    "rouge1": MetricInfo("ROUGE-1", share=False),
+    "rouge2": MetricInfo("ROUGE-2", share=False),
+    "rougeL": MetricInfo("ROUGE-L", share=False),
+    "bleu": MetricInfo("BLEU", share=False),
+    "chrf": MetricInfo("chrF", share=False),
+    "exact_match": MetricInfo("Exact match"),
 }
 
 
 @dataclass(frozen=True)
-class Point:
-    """A value before its interval is known. `note` says why `value` is None."""
+class PointEstimate:
+    """A value without its interval. `note` says why `value` is None."""
 
     value: float | None
     method: str
@@ -85,19 +85,19 @@ class Point:
     note: str = ""
 
 
-def measured(name: str, point: Point, interval: Interval, resampled: str) -> Measure:
-    """`resampled` names how the interval was found; left out where there is none."""
-    known = KNOWN[name]
-    value = finite(point.value)
-    low, high = (finite(end) for end in interval) if value is not None else NO_INTERVAL
+def make_measure(name: str, point: PointEstimate, interval: Interval, resampled: str) -> Measure:
+    """`resampled` names the method of the interval; left out where there is none."""
+    info = METRICS[name]
+    value = finite_or_none(point.value)
+    low, high = (finite_or_none(end) for end in interval) if value is not None else NO_INTERVAL
     result: Measure = {
         "name": name,
-        "title": known.title,
+        "title": info.title,
         "value": value,
         "low": low,
         "high": high,
-        "share": known.share,
-        "better": known.better,
+        "share": info.share,
+        "better": info.better,
         "method": f"{point.method}; {resampled}" if low is not None else point.method,
         "library": point.library,
         "version": version(point.library),
@@ -107,6 +107,6 @@ def measured(name: str, point: Point, interval: Interval, resampled: str) -> Mea
     return result
 
 
-def finite(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     """JSON has no NaN and no infinity."""
     return float(value) if value is not None and math.isfinite(value) else None

@@ -4,70 +4,79 @@ from functools import partial
 
 import numpy as np
 
-from engine.metrics.measures import NO_INTERVAL, Measure, Point, measured
-from engine.metrics.resampling import HOW, intervals, ratio, row_weights
-from engine.metrics.shapes import Floats, Numbers
+from engine.metrics.measures import NO_INTERVAL, Measure, PointEstimate, make_measure
+from engine.metrics.resampling import (
+    BOOTSTRAP_METHOD,
+    bootstrap_intervals,
+    bootstrap_weights,
+    safe_divide,
+)
+from engine.metrics.shapes import Floats, RegressionPredictions
 
-FEW = "not defined: fewer than two test rows"
-CONSTANT = "not defined: the target or the predictions never vary on the test rows"
+TOO_FEW_ROWS_NOTE = "not defined: fewer than two test rows"
+CONSTANT_VALUES_NOTE = "not defined: the target or the predictions never vary on the test rows"
 
 
-def measure(given: Numbers, seed: int = 0) -> list[Measure]:
+def measure(predictions: RegressionPredictions, seed: int = 0) -> list[Measure]:
     """All metrics, each with its interval, method and library."""
-    formulas = partial(_resampled, given)
-    ranges = intervals(row_weights(len(given.true), seed), formulas)
+    formulas = partial(_resampled_metrics, predictions)
+    ranges = bootstrap_intervals(bootstrap_weights(len(predictions.true), seed), formulas)
     return [
-        measured(name, point, ranges.get(name, NO_INTERVAL), HOW)
-        for name, point in _points(given).items()
+        make_measure(name, point, ranges.get(name, NO_INTERVAL), BOOTSTRAP_METHOD)
+        for name, point in _compute_points(predictions).items()
     ]
 
 
-def _points(given: Numbers) -> dict[str, Point]:
+def _compute_points(predictions: RegressionPredictions) -> dict[str, PointEstimate]:
     from scipy import stats
     from sklearn import metrics as sk
 
-    true, said = given.true, given.predicted
-    two = len(true) > 1
-    varies = two and np.ptp(true) > 0 and np.ptp(said) > 0
-    r2 = sk.r2_score(true, said) if two and np.ptp(true) > 0 else None
-    rank = float(stats.spearmanr(true, said).statistic) if varies else None
+    true, predicted = predictions.true, predictions.predicted
+    has_rows = len(true) > 1
+    why_not = CONSTANT_VALUES_NOTE if has_rows else TOO_FEW_ROWS_NOTE
+    varies = has_rows and np.ptp(true) > 0 and np.ptp(predicted) > 0
+    r2 = sk.r2_score(true, predicted) if has_rows and np.ptp(true) > 0 else None
+    rank = float(stats.spearmanr(true, predicted).statistic) if varies else None
     return {
-        "mae": Point(sk.mean_absolute_error(true, said), "mean_absolute_error"),
-        "rmse": Point(sk.root_mean_squared_error(true, said), "root_mean_squared_error"),
-        "r2": Point(r2, "r2_score", note="" if r2 is not None else CONSTANT if two else FEW),
-        "median_ae": Point(sk.median_absolute_error(true, said), "median_absolute_error"),
-        "spearman": Point(
-            rank, "spearmanr", "scipy", note="" if varies else CONSTANT if two else FEW
+        "mae": PointEstimate(sk.mean_absolute_error(true, predicted), "mean_absolute_error"),
+        "rmse": PointEstimate(
+            sk.root_mean_squared_error(true, predicted), "root_mean_squared_error"
         ),
-        "bias": Point(given.errors.mean(), "mean of predicted minus true", "numpy"),
+        "r2": PointEstimate(r2, "r2_score", note="" if r2 is not None else why_not),
+        "median_ae": PointEstimate(
+            sk.median_absolute_error(true, predicted), "median_absolute_error"
+        ),
+        "spearman": PointEstimate(rank, "spearmanr", "scipy", note="" if varies else why_not),
+        "bias": PointEstimate(predictions.errors.mean(), "mean of predicted minus true", "numpy"),
     }
 
 
-def _resampled(given: Numbers, weights: Floats) -> dict[str, Floats]:
-    rows = len(given.true)
-    sizes = np.abs(given.errors)
+def _resampled_metrics(predictions: RegressionPredictions, weights: Floats) -> dict[str, Floats]:
+    rows = len(predictions.true)
+    sizes = np.abs(predictions.errors)
     squares = weights @ sizes**2
-    centred = given.true - given.true.mean()
+    centred = predictions.true - predictions.true.mean()
     spread = weights @ centred**2 - (weights @ centred) ** 2 / rows
     return {
         "mae": weights @ sizes / rows,
         "rmse": np.sqrt(squares / rows),
-        "r2": np.where(spread > 0, 1 - ratio(squares, spread), np.nan),
+        "r2": np.where(spread > 0, 1 - safe_divide(squares, spread), np.nan),
         "median_ae": _medians(sizes, weights),
         "spearman": _correlations(
-            _ranks(given.true, weights), _ranks(given.predicted, weights), weights
+            _ranks(predictions.true, weights), _ranks(predictions.predicted, weights), weights
         ),
-        "bias": weights @ given.errors / rows,
+        "bias": weights @ predictions.errors / rows,
     }
 
 
 def _medians(values: Floats, weights: Floats) -> Floats:
     """Median of each resample: the mean of its two middle values."""
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[:, order], axis=1)
+    drawn_so_far = np.cumsum(weights[:, order], axis=1)
     rows = weights.shape[1]
     middle = [
-        values[order][(reached > place).argmax(axis=1)] for place in ((rows - 1) // 2, rows // 2)
+        values[order][(drawn_so_far > place).argmax(axis=1)]
+        for place in ((rows - 1) // 2, rows // 2)
     ]
     median: Floats = (middle[0] + middle[1]) / 2
     return median
@@ -90,5 +99,5 @@ def _correlations(one: Floats, other: Floats, weights: Floats) -> Floats:
     one = one - (one * weights).sum(axis=1, keepdims=True) / rows
     other = other - (other * weights).sum(axis=1, keepdims=True) / rows
     spread = np.sqrt((weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1))
-    together = (weights * one * other).sum(axis=1)
-    return np.where(spread > 0, ratio(together, spread), np.nan)
+    covariance = (weights * one * other).sum(axis=1)
+    return np.where(spread > 0, safe_divide(covariance, spread), np.nan)

@@ -1,4 +1,4 @@
-"""The four shapes of answers on test rows: one label, several labels, a number, a text."""
+"""The four types of predictions on test rows: one label, several labels, a number, a text."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Answers:
+class MulticlassPredictions:
     """One label of several. `true` (rows,), `probabilities` (rows, labels) summing to one."""
 
     true: Ints
@@ -29,7 +29,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class LabelSets:
+class MultilabelPredictions:
     """Any number of labels. `true` and `probabilities` (rows, labels), `thresholds` (labels,)."""
 
     true: Bools
@@ -42,8 +42,8 @@ class LabelSets:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """A number for each row: what it was and what was said, both (rows,)."""
+class RegressionPredictions:
+    """A number for each row, true and predicted, both (rows,)."""
 
     true: Floats
     predicted: Floats
@@ -54,9 +54,9 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Generations:
-    """Texts. `losses` is the summed negative log-likelihood of each reference, `tokens` how many
-    tokens it was summed over; both None where the model cannot tell."""
+class GenerationPredictions:
+    """Texts. `losses` is the summed negative log-likelihood of each reference, `tokens` over how
+    many tokens; both None if the model gives no probabilities."""
 
     references: list[str]
     outputs: list[str]
@@ -64,20 +64,28 @@ class Generations:
     tokens: Ints | None = None
 
 
-def answers(true: npt.ArrayLike, probabilities: npt.ArrayLike) -> Answers:
-    """Answers in double precision, each row scaled to sum to exactly one."""
+def make_multiclass_predictions(
+    true: npt.ArrayLike, probabilities: npt.ArrayLike
+) -> MulticlassPredictions:
+    """In double precision, each row scaled to sum to exactly one."""
     exact = np.asarray(probabilities, dtype=np.float64)
-    return Answers(np.asarray(true, dtype=np.int64), exact / exact.sum(axis=1, keepdims=True))
+    return MulticlassPredictions(
+        np.asarray(true, dtype=np.int64), exact / exact.sum(axis=1, keepdims=True)
+    )
 
 
-def label_sets(
+def make_multilabel_predictions(
     true: npt.ArrayLike, probabilities: npt.ArrayLike, thresholds: npt.ArrayLike = 0.5
-) -> LabelSets:
-    """Label sets; one threshold for all labels, or one for each."""
+) -> MultilabelPredictions:
+    """With one threshold for all labels, or one for each."""
     exact = np.asarray(probabilities, dtype=np.float64)
     each = np.broadcast_to(np.asarray(thresholds, dtype=np.float64), exact.shape[1:])
-    return LabelSets(np.asarray(true, dtype=bool), exact, each)
+    return MultilabelPredictions(np.asarray(true, dtype=bool), exact, each)
 
 
-def numbers(true: npt.ArrayLike, predicted: npt.ArrayLike) -> Numbers:
-    return Numbers(np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64))
+def make_regression_predictions(
+    true: npt.ArrayLike, predicted: npt.ArrayLike
+) -> RegressionPredictions:
+    return RegressionPredictions(
+        np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    )

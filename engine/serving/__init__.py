@@ -1,20 +1,22 @@
-"""Answers with exported artifacts: `load` picks the code by the manifest's task.
+"""Answers with exported artifacts: `load_model` picks the code by the manifest's task.
 
-This is the code path a deployment runs; evaluation uses it too, so what is served was tested.
-Importing it loads nothing heavy; the ONNX ones never load torch.
+Deployments run this code and the evaluation uses it too, so what is served is what was tested.
+Importing this module loads nothing heavy; models answered by ONNX files never load torch.
 """
 
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.artifact import Manifest, read_manifest
 from engine.errors import BrokenArtifact
-from engine.serving.text import TextClassifier, predict_all
+
+if TYPE_CHECKING:
+    from engine.serving.answers import Answer
 
 # Task → module, and its class or function of folder, threads and manifest.
-SERVED: dict[str, tuple[str, str]] = {
+MODEL_CLASSES: dict[str, tuple[str, str]] = {
     "text-classification": ("engine.serving.text", "open_model"),
     "text-regression": ("engine.serving.text", "open_model"),
     "tabular-classification": ("engine.serving.tabular", "TabularModel"),
@@ -34,28 +36,24 @@ class ServedModel(Protocol):
         """Each row as the file reads it. Raises EngineError for what cannot be read."""
 
     def token_counts(self, encoded: Sequence[Any]) -> list[int]:
-        """How many tokens, or values of a table, each row is; what is metered."""
+        """The metered size of each row: its tokens, or values of a table, or image patches."""
 
     def outputs(self, encoded: Sequence[Any]) -> Any:
-        """What the file computes of encoded rows, together: (rows, outputs), float32."""
+        """The file's outputs for encoded rows in one batch: (rows, outputs), float32."""
 
-    def answer(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    def answer(self, rows: Sequence[Any]) -> "list[Answer]":
         """One answer for each row, whose form `manifest.inputs.kind` names: a text, a mapping of
-        features, the bytes of a picture, or a list of chat messages.
-
-        Answers hold `label` and `probability`, or `labels`, or `value`, or `text`, as
-        `manifest.target.kind` says; classifiers also give `probabilities` by label.
-        """
+        features, the bytes of an image, or a list of chat messages."""
 
 
-def load(folder: Path, threads: int = 1, manifest: Manifest | None = None) -> ServedModel:
+def load_model(folder: Path, threads: int = 1, manifest: Manifest | None = None) -> ServedModel:
     """The model in this artifact folder. Raises BrokenArtifact for what cannot be served here."""
-    known = manifest or read_manifest(folder)
-    if known.task not in SERVED:
-        raise BrokenArtifact(f"This version cannot serve models for {known.task}.")
-    module, name = SERVED[known.task]
-    served: ServedModel = getattr(import_module(module), name)(folder, threads, known)
-    return served
+    manifest = manifest or read_manifest(folder)
+    if manifest.task not in MODEL_CLASSES:
+        raise BrokenArtifact(f"This version cannot serve models for {manifest.task}.")
+    module, name = MODEL_CLASSES[manifest.task]
+    model: ServedModel = getattr(import_module(module), name)(folder, threads, manifest)
+    return model
 
 
-__all__ = ["SERVED", "ServedModel", "TextClassifier", "load", "predict_all"]
+__all__ = ["MODEL_CLASSES", "ServedModel", "load_model"]

@@ -1,30 +1,76 @@
 """Answers with an exported language model. Loads torch."""
 
 from pathlib import Path
+from typing import Any
 
+import peft
 import torch
+from safetensors.torch import load_file
+from transformers import GenerationConfig, PreTrainedModel
 
+from engine import catalog
 from engine.artifact import Manifest, read_manifest
 from engine.errors import BaseModelUnavailable, BrokenArtifact
-from engine.generation import loading
-from engine.generation.answering import Answerer
+from engine.tasks.generation import base_models
+from engine.tasks.generation.generator import TextGenerator
+from engine.tasks.text.base_models import locate_base_model
+
+ADAPTER_FOLDER = "adapter"  # Of the artifact: what LoRA added, and its settings.
 
 
-class GenerationModel(Answerer):
+class GenerationModel(TextGenerator):
     """One artifact in memory. Methods may be called from several threads at once."""
 
-    def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        threads: int = 1,
+        manifest: Manifest | None = None,
+        network: PreTrainedModel | None = None,
+    ) -> None:
+        """`network` stands in for the artifact's own weights."""
         self.manifest = manifest or read_manifest(folder)
         self.labels = self.manifest.labels  # None: it writes.
         torch.set_num_threads(threads)
         try:
-            network = loading.load_network(Path(folder), "sdpa")
-            tokenizer = loading.load_tokenizer(Path(folder))
+            network = network or base_models.load_network(Path(folder), "sdpa")
+            tokenizer = base_models.load_tokenizer(Path(folder))
         except BaseModelUnavailable as error:
             raise BrokenArtifact(
                 "The artifact holds no language model that can be read."
             ) from error
         if torch.cuda.is_available():
             network.to("cuda")
-        context = self.manifest.inputs.max_length or loading.longest_context(network.config)
-        super().__init__(network, tokenizer, context)
+        context = self.manifest.inputs.max_length or base_models.max_context_tokens(network.config)
+        super().__init__(network, tokenizer, context, threads)
+
+
+def open_checkpoint(
+    folder: Path, weights: Path, initial_model: Path | None, threads: int = 1
+) -> GenerationModel:
+    """A saved state of the training that made the artifact in `folder`, ready to answer.
+
+    `weights` is the state's network.safetensors, `initial_model` the artifact folder that the
+    training began from, None for the base model. Raises BrokenArtifact for weights of another
+    network, and BaseModelUnavailable.
+    """
+    manifest, state = read_manifest(folder), load_file(weights)
+    network: Any
+    if any("lora_" in name for name in state):
+        base = initial_model or locate_base_model(catalog.get_base_model(manifest.base_model))
+        network = base_models.load_network(base, "sdpa")
+        config = peft.LoraConfig.from_pretrained(folder / ADAPTER_FOLDER)
+        network = peft.get_peft_model(network, config)
+        missing, unexpected = network.load_state_dict(state, strict=False)
+        missing = [name for name in missing if "lora_" in name]
+    else:
+        network = base_models.load_network(folder, "sdpa")
+        missing, unexpected = network.load_state_dict(state, strict=False)
+        tied = set(network.all_tied_weights_keys)
+        missing = [name for name in missing if name not in tied]
+    if missing or unexpected:
+        raise BrokenArtifact("The checkpoint holds the weights of another network.")
+    if isinstance(network, peft.PeftModel):
+        network = network.merge_and_unload()
+    network.generation_config = GenerationConfig.from_pretrained(folder)
+    return GenerationModel(folder, threads, manifest, network)

@@ -1,69 +1,53 @@
-"""Answers with an exported table model. Only onnxruntime and numpy, loaded late."""
+"""Answers with an exported table model. Needs onnxruntime and numpy, not torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from engine.artifact import Manifest, read_manifest
+from engine.serving.answers import Answer, label_answers, number_answers, softmax
 from engine.serving.sessions import open_session
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Matrix = npt.NDArray[np.float32]
+from engine.tasks.tabular.encoder import Matrix, TableEncoder
 
 
 class TabularModel:
     """One model in memory. All methods may be called from several threads at once."""
 
     def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
-        from engine.tabular.encoding import TableEncoder
-
         self.manifest = manifest or read_manifest(folder)
         self.labels = self.manifest.labels
         self.encoder = TableEncoder(self.manifest.inputs.features)
         self._session = open_session(Path(folder) / self.manifest.serving.file, threads)
 
-    def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Label and probabilities, or the number. Raises BadTrainingData naming a bad value."""
-        outputs = self.predict(self.encode(rows))
+        predictions = self.predict(self.encode(rows))
         if self.manifest.target.kind == "number":
-            return [{"value": float(value)} for value in outputs]
-        return [
-            {
-                "label": self.labels[int(shares.argmax())],
-                "probability": float(shares.max()),
-                "probabilities": dict(zip(self.labels, shares.tolist(), strict=True)),
-            }
-            for shares in outputs
-        ]
+            return number_answers(predictions)
+        return label_answers(self.labels, predictions)
 
-    def encode(self, rows: Sequence[Mapping[str, Any]]) -> "Matrix":
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> Matrix:
         """Each row as the model reads it. Raises BadTrainingData naming a bad value."""
         return self.encoder.encode_rows(rows)
 
-    def token_counts(self, encoded: "Sequence[Any] | Matrix") -> list[int]:
+    def token_counts(self, encoded: Sequence[Any] | Matrix) -> list[int]:
         """How many values of each row the model reads; what is metered."""
         return [len(self.encoder.features)] * len(encoded)
 
-    def predict(self, encoded: "Sequence[Any] | Matrix") -> "npt.NDArray[np.float64]":
+    def predict(self, encoded: Sequence[Any] | Matrix) -> npt.NDArray[np.float64]:
         """Probabilities (rows, labels), or numbers (rows,) in the target's own unit."""
-        import numpy as np
-
-        raw = self.outputs(encoded).astype(np.float64)
+        outputs = self.outputs(encoded).astype(np.float64)
         target = self.manifest.target
         if target.kind == "number":
-            return np.asarray(raw[:, 0] * target.deviation + target.mean)
-        exponents = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+            return np.asarray(outputs[:, 0] * target.deviation + target.mean)
+        return softmax(outputs)
 
-    def outputs(self, encoded: "Sequence[Any] | Matrix") -> "Matrix":
-        """What the file itself answers: logits, or the scaled number; (rows, outputs)."""
-        import numpy as np
-
+    def outputs(self, encoded: Sequence[Any] | Matrix) -> Matrix:
+        """The file's own outputs: logits, or the scaled number; (rows, outputs)."""
         matrix = np.asarray(encoded, dtype=np.float32)
         serving = self.manifest.serving
         (outputs,) = self._session.run([serving.output], {serving.inputs[0]: matrix})
-        result: Matrix = outputs
-        return result
+        return np.asarray(outputs)

@@ -1,33 +1,40 @@
-"""Answers with an exported text model. Only onnxruntime, tokenizers and numpy, loaded late."""
+"""Answers with an exported text model. Needs onnxruntime, tokenizers and numpy, not torch."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
 
 from engine.artifact import Manifest, read_manifest
-from engine.serving.sessions import open_session
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Probabilities = npt.NDArray[np.float32]
+from engine.data.batching import length_sorted_batches
+from engine.serving.answers import (
+    Answer,
+    label_answers,
+    label_set_answers,
+    number_answers,
+    softmax,
+)
+from engine.serving.sessions import is_scaled_by_batch, open_session
 
 EVALUATION_BATCH_TOKENS = 1024
-LONGEST_INPUT = 512  # Where the manifest names none.
+DEFAULT_MAX_LENGTH = 512  # Where the manifest names none.
+DEFAULT_THRESHOLD = 0.5
+Outputs = npt.NDArray[np.float32]
+TokenIds = Sequence[Sequence[int]]
 
 
 class TextModel:
     """One model in memory. All methods may be called from several threads at once."""
 
     def __init__(self, folder: Path, threads: int = 1, manifest: Manifest | None = None) -> None:
-        from tokenizers import Tokenizer
-
         self.manifest = manifest or read_manifest(folder)
         self.labels = self.manifest.labels
-        self.max_length = self.manifest.inputs.max_length or LONGEST_INPUT
+        self.max_length = self.manifest.inputs.max_length or DEFAULT_MAX_LENGTH
         serving = self.manifest.serving
         self._session = open_session(Path(folder) / serving.file, threads)
+        self._runs_row_by_row = is_scaled_by_batch(serving.file)
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / serving.tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)
@@ -37,20 +44,20 @@ class TextModel:
         stripped = [text.strip() for text in texts]
         return [encoding.ids for encoding in self._tokenizer.encode_batch(stripped)]
 
-    def token_counts(self, encoded: Sequence[Sequence[int]]) -> list[int]:
+    def token_counts(self, encoded: TokenIds) -> list[int]:
         """How many tokens of each text the model reads; what is metered."""
         return [len(ids) for ids in encoded]
 
-    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-        """Outputs in the unit of answers: probabilities (rows, labels), or numbers (rows, 1)."""
-        raise NotImplementedError
-
-    def outputs(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-        """What the file computes, (rows, outputs), float32. One padded batch."""
-        import numpy as np
-
+    def outputs(self, encoded: TokenIds) -> Outputs:
+        """The file's own outputs: (rows, outputs). Those of a row do not depend on its neighbours:
+        int8 files compute each row alone, others in one padded batch."""
         if not encoded:
             return np.zeros((0, max(1, len(self.labels))), dtype=np.float32)
+        if self._runs_row_by_row:
+            return np.concatenate([self._run_padded([ids]) for ids in encoded])
+        return self._run_padded(encoded)
+
+    def _run_padded(self, encoded: TokenIds) -> Outputs:
         longest = max(1, *map(len, encoded)) if len(encoded) > 1 else max(1, len(encoded[0]))
         input_ids = np.zeros((len(encoded), longest), dtype=np.int64)
         mask = np.zeros((len(encoded), longest), dtype=np.int64)
@@ -60,100 +67,72 @@ class TextModel:
         serving = self.manifest.serving
         feed = dict(zip(serving.inputs, (input_ids, mask), strict=True))
         (logits,) = self._session.run([serving.output], feed)
-        result: Probabilities = logits
-        return result
+        return np.asarray(logits)
+
+    def predict(self, encoded: TokenIds) -> Outputs:
+        """Outputs in the unit of answers: probabilities (rows, labels), or numbers (rows, 1)."""
+        raise NotImplementedError
+
+    def answer(self, rows: Sequence[str]) -> list[Answer]:
+        """One answer for each text."""
+        raise NotImplementedError
 
 
 class TextClassifier(TextModel):
     """One label for each text."""
 
-    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-        """Probabilities (rows, labels), float32, rows summing to one. One padded batch."""
-        import numpy as np
+    def predict(self, encoded: TokenIds) -> Outputs:
+        return softmax(self.outputs(encoded))
 
-        logits = self.outputs(encoded)
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: Probabilities = exponents / exponents.sum(axis=1, keepdims=True)
-        return probabilities
-
-    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
-        """Label, its probability and all probabilities of each text."""
-        return [
-            {
-                "label": self.labels[int(shares.argmax())],
-                "probability": float(shares.max()),
-                "probabilities": dict(zip(self.labels, shares.tolist(), strict=True)),
-            }
-            for shares in predict_all(self, self.encode(rows))
-        ]
+    def answer(self, rows: Sequence[str]) -> list[Answer]:
+        return label_answers(self.labels, predict_all(self, self.encode(rows)))
 
 
-class TextTagger(TextModel):
+class TextMultiLabelClassifier(TextModel):
     """Any number of labels for each text: those whose probability reaches their threshold."""
 
-    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-        """Probabilities (rows, labels), float32, each label on its own."""
-        import numpy as np
+    def predict(self, encoded: TokenIds) -> Outputs:
+        """Probabilities (rows, labels), each label on its own."""
+        return np.asarray(np.reciprocal(1 + np.exp(-self.outputs(encoded))))
 
-        probabilities: Probabilities = np.reciprocal(1 + np.exp(-self.outputs(encoded)))
-        return probabilities
-
-    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
-        """Labels, and all probabilities, of each text."""
-        thresholds = self.manifest.target.thresholds or [0.5] * len(self.labels)
-        answers = []
-        for shares in predict_all(self, self.encode(rows)).tolist():
-            pairs = list(zip(self.labels, shares, strict=True))
-            given = [
-                label
-                for (label, share), least in zip(pairs, thresholds, strict=True)
-                if share >= least
-            ]
-            answers.append({"labels": given, "probabilities": dict(pairs)})
-        return answers
+    def answer(self, rows: Sequence[str]) -> list[Answer]:
+        thresholds = self.manifest.target.thresholds or [DEFAULT_THRESHOLD] * len(self.labels)
+        return label_set_answers(self.labels, predict_all(self, self.encode(rows)), thresholds)
 
 
 class TextRegressor(TextModel):
     """A number for each text, in the unit of the training data."""
 
-    def predict(self, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-        """Numbers (rows, 1), float32."""
+    def predict(self, encoded: TokenIds) -> Outputs:
         target = self.manifest.target
-        numbers: Probabilities = self.outputs(encoded) * target.deviation + target.mean
-        return numbers
+        return np.asarray(self.outputs(encoded) * target.deviation + target.mean)
 
-    def answer(self, rows: Sequence[str]) -> list[dict[str, Any]]:
-        return [{"value": float(value)} for (value,) in predict_all(self, self.encode(rows))]
+    def answer(self, rows: Sequence[str]) -> list[Answer]:
+        return number_answers(predict_all(self, self.encode(rows))[:, 0])
 
 
 def open_model(folder: Path, threads: int = 1, manifest: Manifest | None = None) -> TextModel:
-    """The text model in this folder, by what its target is."""
-    known = manifest or read_manifest(folder)
-    kinds = {"label": TextClassifier, "labels": TextTagger, "number": TextRegressor}
-    return kinds[known.target.kind](folder, threads, known)
+    """The text model in this folder, by the kind of its target."""
+    manifest = manifest or read_manifest(folder)
+    kinds = {"label": TextClassifier, "labels": TextMultiLabelClassifier, "number": TextRegressor}
+    return kinds[manifest.target.kind](folder, threads, manifest)
 
 
-def predict_all(model: TextModel, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-    """Answers of `predict` for any number of rows, in their order, batched by length."""
-    return _in_batches(model, encoded, model.predict)
+def predict_all(model: TextModel, encoded: TokenIds) -> Outputs:
+    """`predict` for any number of rows, in their order, batched by length."""
+    return _run_in_batches(model, encoded, model.predict)
 
 
-def outputs_of_all(model: TextModel, encoded: Sequence[Sequence[int]]) -> "Probabilities":
-    """The same of `outputs`."""
-    return _in_batches(model, encoded, model.outputs)
+def compute_all_outputs(model: TextModel, encoded: TokenIds) -> Outputs:
+    """`outputs` for any number of rows, in their order, batched by length."""
+    return _run_in_batches(model, encoded, model.outputs)
 
 
-def _in_batches(
-    model: TextModel,
-    encoded: Sequence[Sequence[int]],
-    ask: Callable[[Sequence[Sequence[int]]], "Probabilities"],
-) -> "Probabilities":
-    import numpy as np
-
-    from engine.batching import batches_by_length
-
+def _run_in_batches(
+    model: TextModel, encoded: TokenIds, compute: Callable[[TokenIds], Outputs]
+) -> Outputs:
     result = np.zeros((len(encoded), max(1, len(model.labels))), dtype=np.float32)
     lengths = [len(ids) for ids in encoded]
-    for batch in batches_by_length(lengths, EVALUATION_BATCH_TOKENS):
-        result[batch] = ask([encoded[row] for row in batch])
+    for batch in length_sorted_batches(lengths, EVALUATION_BATCH_TOKENS):
+        result[batch] = compute([encoded[row] for row in batch])
     return result

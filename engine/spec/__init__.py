@@ -1,9 +1,10 @@
-"""What a training job is told, frozen. Forms, API bodies and documentation are made from it.
+"""The specs of training jobs, frozen. Forms, API bodies and documentation are made from them.
 
 One spec class for each task family, joined by `task`; a task is on offer once `engine.tasks`
 knows a module for it. Nothing here loads torch.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
@@ -17,7 +18,7 @@ from engine.spec.tabular import TabularHyperparameters, TabularSpec
 from engine.spec.text import TextHyperparameters, TextSpec
 
 TrainingSpec = TextSpec | TabularSpec | ImageSpec | GenerationSpec
-SPECS: dict[str, type[TrainingSpec]] = {
+SPEC_CLASSES: dict[str, type[TrainingSpec]] = {
     "text-classification": TextSpec,
     "text-regression": TextSpec,
     "tabular-classification": TabularSpec,
@@ -31,26 +32,25 @@ _ADAPTER: TypeAdapter[TrainingSpec] = TypeAdapter(
 )
 
 
-def parse_spec(given: dict[str, Any]) -> TrainingSpec:
+def parse_spec(fields: Mapping[str, Any]) -> TrainingSpec:
     """The spec of the task it names; raises pydantic's ValidationError naming the field."""
-    return _ADAPTER.validate_python({"task": DEFAULT_TASK} | given)
+    return _ADAPTER.validate_python({"task": DEFAULT_TASK, **fields})
 
 
-def hyperparameters_of(task: str) -> type[LoopHyperparameters]:
-    """The class whose fields are this task's dials."""
-    found: type[LoopHyperparameters] = SPECS[task].model_fields["hyperparameters"].annotation  # type: ignore[assignment]
-    return found
+def hyperparameters_class(task: str) -> type[LoopHyperparameters]:
+    """The class whose fields are this task's hyperparameters."""
+    return type(SPEC_CLASSES[task].model_fields["hyperparameters"].default)
 
 
-def place_of(location: tuple[int | str, ...]) -> str:
+def error_field(location: tuple[int | str, ...]) -> str:
     """The field a validation error is about, without the task that the union puts in front."""
     parts = [str(part) for part in location]
-    return ".".join(parts[1:] if parts and parts[0] in SPECS else parts)
+    return ".".join(parts[1:] if parts and parts[0] in SPEC_CLASSES else parts)
 
 
 __all__ = [
     "DEFAULT_TASK",
-    "SPECS",
+    "SPEC_CLASSES",
     "SearchSpec",
     "ColumnRole",
     "ExportSpec",
@@ -66,7 +66,7 @@ __all__ = [
     "TextHyperparameters",
     "TextSpec",
     "TrainingSpec",
-    "hyperparameters_of",
+    "hyperparameters_class",
     "parse_spec",
-    "place_of",
+    "error_field",
 ]

@@ -1,21 +1,26 @@
-"""What an export job is told: which smaller or quicker form to make of a finished model."""
+"""The spec of an export job: which smaller or quicker form to make of a finished model."""
 
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.spec.frozen import Frozen
+from engine.spec.frozen import FrozenModel
 
 ExportFormat = Literal[
     "onnx", "onnx-int8", "pruned", "distilled", "safetensors", "safetensors-bf16"
 ]
 # The network stays what it was; only the files change.
-UNCHANGED: tuple[ExportFormat, ...] = ("onnx", "onnx-int8", "safetensors", "safetensors-bf16")
+FILE_ONLY_FORMATS: tuple[ExportFormat, ...] = (
+    "onnx",
+    "onnx-int8",
+    "safetensors",
+    "safetensors-bf16",
+)
 TEXT_FORMATS: tuple[ExportFormat, ...] = (
     "onnx", "onnx-int8", "pruned", "distilled", "safetensors",
 )  # fmt: skip
-FORMATS: dict[str, tuple[ExportFormat, ...]] = {
+FORMATS_BY_TASK: dict[str, tuple[ExportFormat, ...]] = {
     "text-classification": TEXT_FORMATS,
     "text-regression": TEXT_FORMATS,
     "tabular-classification": ("distilled",),
@@ -23,7 +28,7 @@ FORMATS: dict[str, tuple[ExportFormat, ...]] = {
     "image-classification": ("onnx", "onnx-int8"),
     "text-generation": ("safetensors", "safetensors-bf16"),
 }
-ABOUT: dict[ExportFormat, str] = {
+FORMAT_DESCRIPTIONS: dict[ExportFormat, str] = {
     "onnx": "the full-precision file.",
     "onnx-int8": "up to four times smaller, answers must agree.",
     "pruned": "neurons and attention heads that matter least are removed, then it recovers.",
@@ -31,9 +36,9 @@ ABOUT: dict[ExportFormat, str] = {
     "safetensors": "a folder that transformers opens, adapters merged in.",
     "safetensors-bf16": "the same at half the size.",
 }
-# What may be said of a form, by task; all of it where none is named.
+# The options of each task's forms; all of them where none are named.
 ALL_OPTIONS = ("keep", "keep_heads", "layers", "epochs", "largest_loss")
-OPTIONS: dict[str, tuple[str, ...]] = {
+OPTIONS_BY_TASK: dict[str, tuple[str, ...]] = {
     "tabular-classification": ("epochs", "largest_loss"),
     "tabular-regression": ("epochs", "largest_loss"),
     "image-classification": ("largest_loss",),
@@ -41,12 +46,12 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-class ExportSpec(Frozen):
+class ExportSpec(FrozenModel):
     """A finished model in another form, refused when it answers too much worse."""
 
     format: ExportFormat = Field(
         title="Form",
-        description=" ".join(f"{name}: {said}" for name, said in ABOUT.items()),
+        description=" ".join(f"{name}: {text}" for name, text in FORMAT_DESCRIPTIONS.items()),
     )
     source: Path = Field(default=Path("source"), description="Artifact folder of the model.")
     keep: float = Field(
@@ -92,7 +97,7 @@ class ExportSpec(Frozen):
     )
 
     @model_validator(mode="after")
-    def _pruning_removes_something(self) -> Self:
+    def _validate_pruning(self) -> Self:
         if self.format == "pruned" and self.keep == self.keep_heads == 1:
             raise ValueError("Pruning that keeps all neurons and all heads removes nothing")
         return self

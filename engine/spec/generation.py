@@ -1,5 +1,7 @@
 """Text generation: prompts and completions, or whole chats; the answers are what is learnt."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,13 +9,18 @@ from pydantic import Field, model_validator
 from engine import catalog
 from engine.spec.shared import (
     LORA_RATE_FACTOR,
+    SPLIT_COLUMN,
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
-    refuse_shared_columns,
+    SuggestedColumns,
+    epochs_for_steps,
+    validate_distinct_columns,
 )
 
 AUTOMATIC_STEPS = 100
+# Preferences are learnt at a fraction of the rate at which answers are copied.
+PREFERENCE_RATE_FACTOR = 0.1
 AUTOMATIC_EPOCHS = (2, 12)
 # A model that starts knowing nothing reads the rows more often.
 SCRATCH_STEPS, SCRATCH_EPOCHS = 240, (3, 24)
@@ -62,6 +69,17 @@ class GenerationHyperparameters(LoopHyperparameters):
             " another: less is spent on padding. The loss is the same."
         ),
     )
+    beta: float = Field(
+        default=0.1,
+        gt=0,
+        le=2,
+        allow_inf_nan=False,
+        title="DPO beta",
+        description=(
+            "Only where a rejected answer is named: how strongly the model is held to its base."
+            " Larger stays closer."
+        ),
+    )
     generated_rows: int = Field(
         default=40,
         ge=1,
@@ -82,6 +100,14 @@ class GenerationHyperparameters(LoopHyperparameters):
         le=1_048_576,
         title="Tokens per batch",
         description="Less needs less memory.",
+    )
+    rows_per_step: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        title="Examples per step",
+        description="After how many examples the weights move. 0: at least 16, by their length.",
+        json_schema_extra={"automatic": 0},
     )
     max_length: int = Field(
         default=512,
@@ -104,10 +130,12 @@ class GenerationHyperparameters(LoopHyperparameters):
         """The epochs that 0 stands for: enough steps to learn from few rows, within bounds."""
         if self.epochs:
             return self.epochs
-        steps = SCRATCH_STEPS if from_scratch else AUTOMATIC_STEPS
-        fewest, most = SCRATCH_EPOCHS if from_scratch else AUTOMATIC_EPOCHS
-        wanted = -(-steps * TYPICAL_ROWS_PER_STEP // max(1, train_rows))
-        return min(most, max(fewest, wanted))
+        return epochs_for_steps(
+            SCRATCH_STEPS if from_scratch else AUTOMATIC_STEPS,
+            train_rows=train_rows,
+            rows_per_step=self.rows_per_step or TYPICAL_ROWS_PER_STEP,
+            bounds=SCRATCH_EPOCHS if from_scratch else AUTOMATIC_EPOCHS,
+        )
 
 
 class GenerationSpec(JobSpec):
@@ -134,35 +162,92 @@ class GenerationSpec(JobSpec):
             required=False,
             is_target=True,
         ),
+        ColumnRole(
+            field="rejected_column",
+            title="Rejected answer",
+            help=(
+                "An answer that is worse than the completion. With it the model learns which of"
+                " the two to prefer (DPO) instead of copying one."
+            ),
+            required=False,
+            is_target=True,
+        ),
+        ColumnRole(
+            field="system_column",
+            title="System",
+            help="What the model is told before the chat, where that differs between rows.",
+            required=False,
+        ),
+        ColumnRole(
+            field="history_column",
+            title="History",
+            help="Earlier questions and answers of each prompt, a JSON list of pairs or messages.",
+            required=False,
+        ),
+        SPLIT_COLUMN,
     )
 
     task: Literal["text-generation"]
     messages_column: str | None = None
     prompt_columns: list[str] = []
     completion_column: str | None = None
-    base_model: str = Field(default="small-language-model", description="An id of engine.catalog.")
+    rejected_column: str | None = None
+    system_column: str | None = None
+    history_column: str | None = None
+    base_model: str = Field(default="SmolLM2-135M-Instruct", description="An id of engine.catalog.")
+    initial_model: Path | None = Field(
+        default=None,
+        description="Artifact folder of a finished model to train on from; else the base model's.",
+    )
     hyperparameters: GenerationHyperparameters = GenerationHyperparameters()
 
+    @property
+    def is_preference(self) -> bool:
+        """Whether pairs of answers are learnt from, by DPO."""
+        return self.rejected_column is not None
+
+    @property
+    def rate_factor(self) -> float:
+        """What multiplies the rate that suits the base model and the method."""
+        return PREFERENCE_RATE_FACTOR if self.is_preference else 1.0
+
     @classmethod
-    def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:
+    def from_suggestion(cls, suggested: Mapping[str, Any]) -> SuggestedColumns:
         texts, target = suggested.get("text_columns") or [], suggested.get("target_column")
+        columns: SuggestedColumns = {}
         if target:
-            return {"prompt_columns": texts, "completion_column": target}
-        return {"messages_column": texts[0]} if texts else {}
+            columns = {"prompt_columns": texts, "completion_column": target}
+        elif texts:
+            columns = {"messages_column": texts[0]}
+        for name in ("system_column", "history_column", "split_column"):
+            if column := suggested.get(name):
+                columns[name] = column
+        return columns
 
     @model_validator(mode="after")
-    def _one_form_of_example(self) -> Self:
+    def _validate_columns(self) -> Self:
         has_pair = bool(self.prompt_columns and self.completion_column)
         if bool(self.messages_column) == has_pair:
             raise ValueError("Name either a chats column, or prompt columns and a completion.")
         if self.completion_column:
-            refuse_shared_columns(self.prompt_columns, self.completion_column, "prompt")
+            validate_distinct_columns(
+                self.prompt_columns, [self.completion_column], "prompt", self.split_column
+            )
+        if self.history_column and self.messages_column:
+            raise ValueError("A history belongs to prompts; chats hold their own.")
+        others = [self.messages_column, self.system_column, self.history_column, self.split_column]
+        targets = [self.completion_column, self.rejected_column]
+        named = [name for name in (*others, *targets) if name]
+        named += self.prompt_columns
+        if len(set(named)) < len(named):
+            raise ValueError("A column has two uses: choose another for one of them.")
         return self
 
     @model_validator(mode="after")
-    def _lora_has_something_to_add_to(self) -> Self:
+    def _validate_lora_base(self) -> Self:
         entry = catalog.CATALOG.get(self.base_model)
         is_scratch = entry is not None and entry.source.kind == "scratch"
-        if is_scratch and self.hyperparameters.method == "lora":
+        is_random = is_scratch and self.initial_model is None
+        if is_random and self.hyperparameters.method == "lora":
             raise ValueError("Method lora needs a base model that is not from scratch: choose full")
         return self

@@ -1,20 +1,23 @@
-"""Image classification: one picture in, one label out."""
+"""Image classification: one image in, one label out."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from engine.catalog import CATALOG
 from engine.spec.shared import (
     FAIRNESS_COLUMNS,
+    SPLIT_COLUMN,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
     SplitSpec,
-    refuse_shared_columns,
+    epochs_for_steps,
+    validate_distinct_columns,
 )
 
-# A small dataset needs as many steps as a large one, from pictures turned another way each time.
+# A small dataset needs as many steps as a large one, from images augmented otherwise each time.
 AUTOMATIC_STEPS = 300
 AUTOMATIC_EPOCHS = (5, 60)
 
@@ -28,7 +31,8 @@ class ImageHyperparameters(LoopHyperparameters):
         description=(
             "full: every weight of the network learns. head: a linear layer on frozen features,"
             " those of the base model or, from scratch, outlines and colours; ten times quicker."
-            " auto does both and keeps the one, or the mean of both, that validation rows prefer."
+            " auto does both and keeps the one, or the mean of both, that validation rows prefer;"
+            " with EfficientNet-Lite0 it is head."
         ),
     )
     image_size: int = Field(
@@ -87,23 +91,26 @@ class ImageHyperparameters(LoopHyperparameters):
     )
 
     @property
-    def fits_at_once(self) -> bool:
+    def is_fitted_directly(self) -> bool:
         return self.method == "head"
 
     def for_trial(self) -> Self:
-        """The network alone: a search turns no dial of the layer on frozen features."""
+        """The network alone: a search varies nothing of the layer on frozen features."""
         return self.model_copy(update={"method": "full"})
 
     def planned_epochs(self, train_rows: int) -> int:
         """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""
         if self.epochs:
             return self.epochs
-        fewest, most = AUTOMATIC_EPOCHS
-        wanted = -(-AUTOMATIC_STEPS * self.batch_rows // max(1, train_rows))
-        return min(most, max(fewest, wanted))
+        return epochs_for_steps(
+            AUTOMATIC_STEPS,
+            train_rows=train_rows,
+            rows_per_step=self.batch_rows,
+            bounds=AUTOMATIC_EPOCHS,
+        )
 
     @model_validator(mode="after")
-    def _large_enough(self) -> Self:
+    def _validate_image_size(self) -> Self:
         if 0 < self.image_size < 32 or self.image_size % 8:
             raise ValueError("image_size must be 0, or at least 32 and a multiple of 8.")
         return self
@@ -120,38 +127,29 @@ class ImageSpec(JobSpec):
             types=("image",),
         ),
         TARGET_COLUMN,
-        ColumnRole(
-            field="split_column",
-            title="Split",
-            help="Says train, validation or test for each picture. None chosen: rows are drawn.",
-            required=False,
-            is_about=True,
-        ),
+        SPLIT_COLUMN,
         FAIRNESS_COLUMNS,
     )
 
     task: Literal["image-classification"]
     image_column: str = Field(min_length=1)
     target_column: str = Field(min_length=1)
-    split_column: str | None = None
-    base_model: str = Field(default="small-resnet", description="An id of engine.catalog.")
+    base_model: str = Field(default="efficientnet-lite0", description="An id of engine.catalog.")
     # More than texts get: the choice between models rests on these rows.
     split: SplitSpec = SplitSpec(validation_fraction=0.15, test_fraction=0.15)
     hyperparameters: ImageHyperparameters = ImageHyperparameters()
 
     @property
-    def division(self) -> SplitSpec:
-        """How rows are divided, with the split column where one is named."""
-        return self.split.model_copy(update={"column": self.split.column or self.split_column})
-
-    @classmethod
-    def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:
-        found = super().from_suggestion(suggested)
-        return {name: value for name, value in found.items() if value}
+    def effective_method(self) -> str:
+        """The method; "auto" is what the base model says, but a search is for the network."""
+        entry, method = CATALOG.get(self.base_model), self.hyperparameters.method
+        if entry is None or method != "auto" or self.search is not None:
+            return method
+        return entry.automatic_method
 
     @model_validator(mode="after")
-    def _columns_are_distinct(self) -> Self:
-        refuse_shared_columns([self.image_column], self.target_column, "picture")
-        if self.split_column in (self.image_column, self.target_column):
-            raise ValueError("The split column cannot also be the picture or the label.")
+    def _validate_columns(self) -> Self:
+        validate_distinct_columns(
+            [self.image_column], [self.target_column], "picture", self.part_column
+        )
         return self

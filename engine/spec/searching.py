@@ -1,14 +1,14 @@
-"""What a search for better hyperparameters is told, and where it may look."""
+"""The spec of a hyperparameter search, and the spaces it searches."""
 
 from typing import Any
 
 from pydantic import Field
 
-from engine.spec.frozen import Frozen
+from engine.spec.frozen import FrozenModel
 
 
-class Range(Frozen):
-    """Numbers between two bounds; `is_relative` bounds are multiples of the dial's own value."""
+class Range(FrozenModel):
+    """Numbers between two bounds; `is_relative` bounds are multiples of the configured value."""
 
     low: float
     high: float
@@ -16,15 +16,16 @@ class Range(Frozen):
     is_relative: bool = False
 
 
-class Choices(Frozen):
+class Choices(FrozenModel):
     options: tuple[Any, ...]
 
 
 SearchSpace = dict[str, Range | Choices]
 
 
-class SearchSpec(Frozen):
-    """How long to search, and which dials. The best trial is trained once more as the model."""
+class SearchSpec(FrozenModel):
+    """How long to search, and which hyperparameters. The best trial is trained once more as the
+    model."""
 
     trials: int = Field(
         default=10,

@@ -1,18 +1,20 @@
-"""What every training job is told, whatever its task: data, folders, split, the loop's dials."""
+"""The part of a spec that all tasks share: data, folders, split, and the loop's hyperparameters."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.spec.exporting import ExportSpec
-from engine.spec.frozen import Frozen
+from engine.spec.frozen import FrozenModel
 from engine.spec.searching import Choices, Range, SearchSpace, SearchSpec
 
-LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero want a higher rate than the weights.
+LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero need a higher rate than the weights.
+SuggestedColumns = dict[str, str | list[str] | None]  # By spec field.
 
 
-class ColumnRole(Frozen):
+class ColumnRole(FrozenModel):
     """One use of the data's columns: a spec field that forms and the API ask for by name."""
 
     field: str  # Of the spec: a column name, or a list of them when `many`.
@@ -21,18 +23,29 @@ class ColumnRole(Frozen):
     many: bool = False
     required: bool = True
     is_target: bool = False
-    is_about: bool = False  # Looked at in the report only; may also be an input or the target.
+    is_report_only: bool = False  # Read by the report only; may also be an input or the target.
+    alternative: str = ""  # The field of another role that may be filled instead of this one.
     types: tuple[str, ...] = ()  # Column types that make sense here; empty: any.
 
-    def named(self, recipe: dict[str, Any]) -> list[str]:
+    def columns_in(self, recipe: Mapping[str, Any]) -> list[str]:
         """The columns that a recipe gives this role."""
         value = recipe.get(self.field) or []
         return [value] if isinstance(value, str) else list(value)
 
 
-class SplitSpec(Frozen):
+class SplitSpec(FrozenModel):
     """How rows are divided. Everything not held out is trained on: 85 / 5 / 10 by default."""
 
+    method: Literal["stratified", "random", "group", "time", "column"] = Field(
+        default="stratified",
+        title="Split",
+        description=(
+            "stratified: drawn, each label in proportion. random: drawn without regard to labels."
+            " group: rows with one value of the column stay together, such as all of a customer."
+            " time: the newest rows by the column are the test. column: the column says train,"
+            " validation or test. Duplicates and near duplicates never stand on two sides."
+        ),
+    )
     seed: int = Field(
         default=0,
         ge=0,
@@ -57,14 +70,48 @@ class SplitSpec(Frozen):
     column: str | None = Field(
         default=None,
         title="Split column",
-        description="A column saying train, validation or test for each row, instead of a draw.",
+        description=(
+            "For group, time and column: whose rows stay together, when a row is from, or its part."
+        ),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_method(cls, data: object) -> object:
+        """A column named without a method says the parts, as it did before there were methods."""
+        if isinstance(data, dict) and data.get("column") and "method" not in data:
+            return {**data, "method": "column"}
+        return data
 
-class LoopHyperparameters(Frozen):
-    """The dials of the one training loop. A value marked automatic stands for a choice.
+    @model_validator(mode="after")
+    def _validate_column(self) -> Self:
+        needs_column = self.method in ("group", "time", "column")
+        if needs_column and not self.column:
+            raise ValueError(f"A split by {self.method} needs a split column.")
+        if self.column and not needs_column:
+            raise ValueError(
+                f"A {self.method} split reads no column; choose group, time or column."
+            )
+        return self
 
-    `search_space` names the dials a search may turn: only those that preparing rows never reads.
+    @property
+    def sentence(self) -> str:
+        """How rows are divided, for reports and the job's page."""
+        together = "duplicates and near duplicates on one side"
+        return {
+            "stratified": f"Drawn, each label in proportion, seed {self.seed}; {together}.",
+            "random": f"Drawn without regard to labels, seed {self.seed}; {together}.",
+            "group": f"Drawn by groups of {self.column!r}, seed {self.seed}; {together}.",
+            "time": f"By time: the newest rows by {self.column!r} are the test, those before them"
+            " the validation.",
+            "column": f"As column {self.column!r} says.",
+        }[self.method]
+
+
+class LoopHyperparameters(FrozenModel):
+    """The hyperparameters of the one training loop. A value marked automatic stands for a choice.
+
+    `search_space` names those that a search may vary: only such that preparing rows never reads.
     """
 
     search_space: ClassVar[SearchSpace] = {
@@ -178,8 +225,8 @@ class LoopHyperparameters(Frozen):
         return 1.0
 
     @property
-    def fits_at_once(self) -> bool:
-        """Whether the chosen method takes no steps, so that no dial would change anything."""
+    def is_fitted_directly(self) -> bool:
+        """Whether the chosen method takes no steps, so that a search would change nothing."""
         return False
 
     def for_trial(self) -> Self:
@@ -187,7 +234,7 @@ class LoopHyperparameters(Frozen):
         return self
 
 
-class JobSpec(Frozen):
+class JobSpec(FrozenModel):
     """One training job: data in, artifact folder out. Each task family adds its columns."""
 
     roles: ClassVar[tuple[ColumnRole, ...]] = ()
@@ -199,6 +246,7 @@ class JobSpec(Frozen):
     work: Path = Field(description="Scratch folder; checkpoints live under checkpoints/.")
     resume_from: Path | None = Field(default=None, description="A complete checkpoint folder.")
     split: SplitSpec = SplitSpec()
+    split_column: str | None = None
     hyperparameters: LoopHyperparameters = LoopHyperparameters()
     search: SearchSpec | None = None
     export: ExportSpec | None = Field(
@@ -223,14 +271,27 @@ class JobSpec(Frozen):
     )
     nice: bool = Field(default=False, description="Yield the processor to other programs.")
 
+    @property
+    def effective_split(self) -> SplitSpec:
+        """How rows are divided, with the split column where one is named."""
+        if self.split.column or not self.split_column:
+            return self.split
+        return self.split.model_copy(update={"method": "column", "column": self.split_column})
+
+    @property
+    def part_column(self) -> str | None:
+        """The column that says each row's part, which can be neither input nor target."""
+        split = self.effective_split
+        return split.column if split.method == "column" else None
+
     def search_problem(self) -> str:
-        """Why the search asked for is not possible, in a sentence; empty when it is."""
-        space, wanted = self.hyperparameters.search_space, self.search
-        if wanted is None:
+        """Why the requested search is not possible, in a sentence; empty when it is."""
+        space = self.hyperparameters.search_space
+        if self.search is None:
             return ""
-        if self.hyperparameters.fits_at_once:
+        if self.hyperparameters.is_fitted_directly:
             return "A search needs a method that trains in steps; choose auto or another method."
-        for name in wanted.parameters:
+        for name in self.search.parameters:
             if name not in space:
                 return f"{name!r} cannot be searched. These can: {', '.join(space)}."
         return ""
@@ -246,9 +307,11 @@ class JobSpec(Frozen):
         return ""
 
     @classmethod
-    def from_suggestion(cls, suggested: dict[str, Any]) -> dict[str, Any]:
+    def from_suggestion(cls, suggested: Mapping[str, Any]) -> SuggestedColumns:
         """This family's columns out of what the import suggests for the data."""
-        return {role.field: suggested[role.field] for role in cls.roles if role.field in suggested}
+        return {
+            role.field: suggested[role.field] for role in cls.roles if suggested.get(role.field)
+        }
 
 
 TARGET_COLUMN = ColumnRole(
@@ -259,6 +322,13 @@ TARGET_COLUMN = ColumnRole(
 )
 
 
+SPLIT_COLUMN = ColumnRole(
+    field="split_column",
+    title="Split",
+    help="Says train, validation or test for each row. None chosen: rows are drawn.",
+    required=False,
+    is_report_only=True,
+)
 FAIRNESS_COLUMNS = ColumnRole(
     field="fairness_columns",
     title="Groups to treat alike",
@@ -266,13 +336,30 @@ FAIRNESS_COLUMNS = ColumnRole(
     " see them.",
     many=True,
     required=False,
-    is_about=True,
+    is_report_only=True,
 )
 
 
-def refuse_shared_columns(inputs: list[str], target: str, what: str) -> None:
-    """Raises ValueError when the answer is among the questions or a column is named twice."""
-    if target in inputs:
-        raise ValueError(f"{target!r} cannot be both {what} and target column.")
+def epochs_for_steps(
+    steps: int, *, train_rows: int, rows_per_step: int, bounds: tuple[int, int]
+) -> int:
+    """The fewest epochs within the bounds that make so many optimiser steps."""
+    fewest, most = bounds
+    epochs = -(-steps * rows_per_step // max(1, train_rows))
+    return min(most, max(fewest, epochs))
+
+
+def validate_distinct_columns(
+    inputs: list[str], targets: list[str], what: str, split_column: str | None = None
+) -> None:
+    """Raises ValueError when an answer is among the questions, a column is named twice, or the
+    split column is one of either."""
+    for target in targets:
+        if target in inputs:
+            raise ValueError(f"{target!r} cannot be both {what} and target column.")
     if len(set(inputs)) < len(inputs):
         raise ValueError(f"A {what} column is named twice.")
+    if len(set(targets)) < len(targets):
+        raise ValueError("A target column is named twice.")
+    if split_column and split_column in (*inputs, *targets):
+        raise ValueError(f"The split column {split_column!r} cannot also be {what} or target.")

@@ -7,12 +7,14 @@ from pydantic import Field, model_validator
 from engine.spec.searching import Choices, SearchSpace
 from engine.spec.shared import (
     FAIRNESS_COLUMNS,
+    SPLIT_COLUMN,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
     SplitSpec,
-    refuse_shared_columns,
+    epochs_for_steps,
+    validate_distinct_columns,
 )
 
 AUTOMATIC_STEPS = 1500
@@ -59,20 +61,23 @@ class TabularHyperparameters(LoopHyperparameters):
     )
 
     @property
-    def fits_at_once(self) -> bool:
+    def is_fitted_directly(self) -> bool:
         return self.method in ("trees", "random_trees", "linear")
 
     def for_trial(self) -> Self:
-        """The network alone: a search turns no dial of the other members."""
+        """The network alone: a search varies nothing of the other members."""
         return self.model_copy(update={"method": "network"})
 
     def planned_epochs(self, train_rows: int) -> int:
         """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""
         if self.epochs:
             return self.epochs
-        fewest, most = AUTOMATIC_EPOCHS
-        wanted = -(-AUTOMATIC_STEPS * self.batch_rows // max(1, train_rows))
-        return min(most, max(fewest, wanted))
+        return epochs_for_steps(
+            AUTOMATIC_STEPS,
+            train_rows=train_rows,
+            rows_per_step=self.batch_rows,
+            bounds=AUTOMATIC_EPOCHS,
+        )
 
 
 class TabularSpec(JobSpec):
@@ -87,6 +92,7 @@ class TabularSpec(JobSpec):
             required=False,
         ),
         TARGET_COLUMN,
+        SPLIT_COLUMN,
         FAIRNESS_COLUMNS,
     )
 
@@ -99,6 +105,8 @@ class TabularSpec(JobSpec):
     hyperparameters: TabularHyperparameters = TabularHyperparameters()
 
     @model_validator(mode="after")
-    def _columns_are_distinct(self) -> Self:
-        refuse_shared_columns(self.feature_columns, self.target_column, "feature")
+    def _validate_columns(self) -> Self:
+        validate_distinct_columns(
+            self.feature_columns, [self.target_column], "feature", self.part_column
+        )
         return self

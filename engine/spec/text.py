@@ -8,11 +8,13 @@ from engine.spec.searching import Range, SearchSpace
 from engine.spec.shared import (
     FAIRNESS_COLUMNS,
     LORA_RATE_FACTOR,
+    SPLIT_COLUMN,
     TARGET_COLUMN,
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
-    refuse_shared_columns,
+    epochs_for_steps,
+    validate_distinct_columns,
 )
 
 # Below this many optimiser steps a small dataset is under-trained at three epochs (369 banking77
@@ -21,16 +23,16 @@ AUTOMATIC_STEPS = 160
 AUTOMATIC_EPOCHS = (3, 12)
 TYPICAL_ROWS_PER_STEP = 24
 AUTOMATIC_BATCH_TOKENS = (512, 1024)
-FEWEST_BATCH_TOKENS = 32
+MIN_BATCH_TOKENS = 32
 # With fewer rows, moving the base model's weights learns the rows by heart.
-FEW_ROWS_PER_LABEL = 16
+MIN_ROWS_PER_LABEL = 16
 # Fewer are soon learnt from in any case, and better by all layers: 0.923 against 0.912 right on 600
 # sentences about products, films and restaurants, of 2,040 to learn from.
-ROWS_FOR_UPPER = 2500
+MIN_ROWS_FOR_UPPER = 2500
 UPPER_RATE_FACTOR = 1.75  # Half the layers move, and further.
 SCRATCH_EPOCHS = 4  # Times the planned ones, for an encoder that starts knowing nothing.
 # Of the time of a step.
-SHARES_OF_FULL = {"full": 1.0, "upper": 0.57, "lora": 1.1, "head": 0.01, "probe": 0.0}
+STEP_TIME_RATIOS = {"full": 1.0, "upper": 0.57, "lora": 1.1, "head": 0.01, "probe": 0.0}
 
 
 class TextHyperparameters(LoopHyperparameters):
@@ -77,6 +79,14 @@ class TextHyperparameters(LoopHyperparameters):
         description=(
             "From 2 on, that many more models are trained, each tested on a different part of the"
             " rows, and the report adds their mean and spread. 0: one test split only."
+        ),
+    )
+    contenders: bool = Field(
+        default=True,
+        title="Contenders",
+        description=(
+            "Also fit a linear model on words or characters and one on the frozen base model, and"
+            " keep whichever answers best on the validation rows."
         ),
     )
     lora_rank: int = Field(
@@ -134,16 +144,16 @@ class TextHyperparameters(LoopHyperparameters):
 
     @field_validator("folds")
     @classmethod
-    def _one_fold_is_none(cls, folds: int) -> int:
+    def _validate_folds(cls, folds: int) -> int:
         if folds == 1:
             raise ValueError("One fold leaves nothing to train on: use 0, or 2 and more")
         return folds
 
     @field_validator("batch_tokens")
     @classmethod
-    def _batch_holds_a_text(cls, tokens: int) -> int:
-        if 0 < tokens < FEWEST_BATCH_TOKENS:
-            raise ValueError(f"Use 0 for the automatic choice, or {FEWEST_BATCH_TOKENS} and more")
+    def _validate_batch_tokens(cls, tokens: int) -> int:
+        if 0 < tokens < MIN_BATCH_TOKENS:
+            raise ValueError(f"Use 0 for the automatic choice, or {MIN_BATCH_TOKENS} and more")
         return tokens
 
     def rate_factor(self, *, from_scratch: bool, train_rows: int) -> float:
@@ -153,19 +163,19 @@ class TextHyperparameters(LoopHyperparameters):
         return factors.get(self.chosen_method(train_rows, 1), 1.0)
 
     @property
-    def fits_at_once(self) -> bool:
+    def is_fitted_directly(self) -> bool:
         return self.method == "probe"
 
     def for_trial(self) -> Self:
-        return self.model_copy(update={"folds": 0})
+        return self.model_copy(update={"folds": 0, "contenders": False})
 
     def chosen_method(self, train_rows: int, labels: int) -> str:
         """What auto stands for; `labels` is 1 for a number."""
         if self.method != "auto":
             return self.method
-        if train_rows < FEW_ROWS_PER_LABEL * max(2, labels):
+        if train_rows < MIN_ROWS_PER_LABEL * max(2, labels):
             return "probe"
-        return "full" if train_rows < ROWS_FOR_UPPER else "upper"
+        return "full" if train_rows < MIN_ROWS_FOR_UPPER else "upper"
 
     def planned_batch_tokens(self, train_rows: int) -> int:
         """What 0 stands for: large batches are quicker, where enough of them are left."""
@@ -179,9 +189,12 @@ class TextHyperparameters(LoopHyperparameters):
         """The epochs that 0 stands for: enough for AUTOMATIC_STEPS, within bounds."""
         if self.epochs:
             return self.epochs
-        fewest, most = AUTOMATIC_EPOCHS
-        wanted = -(-AUTOMATIC_STEPS * TYPICAL_ROWS_PER_STEP // max(1, train_rows))
-        return min(most, max(fewest, wanted))
+        return epochs_for_steps(
+            AUTOMATIC_STEPS,
+            train_rows=train_rows,
+            rows_per_step=TYPICAL_ROWS_PER_STEP,
+            bounds=AUTOMATIC_EPOCHS,
+        )
 
 
 class TextSpec(JobSpec):
@@ -194,17 +207,45 @@ class TextSpec(JobSpec):
             help="What the model reads. Several columns are joined in this order.",
             many=True,
         ),
-        TARGET_COLUMN,
+        TARGET_COLUMN.model_copy(update={"alternative": "target_columns"}),
+        ColumnRole(
+            field="target_columns",
+            title="Labels in columns of their own",
+            help="Instead of one label column: each column is a label, and each cell says by 1 or"
+            " 0 (yes or no, true or false, x or nothing) whether the row has it.",
+            many=True,
+            required=False,
+            is_target=True,
+            types=("boolean", "integer", "text"),
+        ),
+        SPLIT_COLUMN,
         FAIRNESS_COLUMNS,
     )
 
     task: Literal["text-classification", "text-regression"] = "text-classification"
     text_columns: list[str] = Field(min_length=1, description="Joined in this order.")
-    target_column: str = Field(min_length=1)
+    target_column: str | None = Field(default=None, min_length=1)
+    target_columns: list[str] = Field(default=[], description="Labels in columns of their own.")
     base_model: str = Field(default="all-MiniLM-L6-v2", description="An id of engine.catalog.")
     hyperparameters: TextHyperparameters = TextHyperparameters()
 
+    @property
+    def targets(self) -> list[str]:
+        """The columns that hold what is answered."""
+        return [self.target_column] if self.target_column else self.target_columns
+
+    @property
+    def target_name(self) -> str:
+        """The target for people, in messages and manifests."""
+        return ", ".join(self.targets)
+
     @model_validator(mode="after")
-    def _columns_are_distinct(self) -> Self:
-        refuse_shared_columns(self.text_columns, self.target_column, "text")
+    def _validate_columns(self) -> Self:
+        if bool(self.target_column) == bool(self.target_columns):
+            raise ValueError("Name either a label column, or several columns of 0 and 1.")
+        if self.target_columns and self.task != "text-classification":
+            raise ValueError("Labels in columns of their own are for text classification only.")
+        if len(self.target_columns) == 1:
+            raise ValueError("One column of 0 and 1 is a label column: name it as that.")
+        validate_distinct_columns(self.text_columns, self.targets, "text", self.part_column)
         return self

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from charset_normalizer import from_bytes
 
+from projects.reading.western_encodings import is_mac_roman
+
 CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
-MOST_BROKEN_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
+MAX_INVALID_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
 
 # What a person may choose by hand, with the names people know.
-CHOICES = {
+ENCODING_CHOICES = {
     "utf-8": "UTF-8",
     "utf-16": "UTF-16",
     "cp1252": "Western (Windows-1252)",
@@ -42,34 +44,35 @@ class Encoding:
     """A Python codec name, and in a phrase why it was taken."""
 
     name: str
-    why: str
-    broken_bytes: int = 0  # Not valid in this encoding; each becomes U+FFFD.
+    reason: str
+    invalid_bytes: int = 0  # Not valid in this encoding; each becomes U+FFFD.
+    is_guess: bool = False  # Nothing fits well: a person must look.
 
     @property
-    def shown(self) -> str:
+    def base_name(self) -> str:
         """The codec without its byte order mark variants."""
         return "utf-8" if self.name == "utf-8-sig" else self.name
 
 
-def detect(path: Path) -> Encoding:
+def detect_encoding(path: Path) -> Encoding:
     """The encoding of a text file, from its marks, its validity and what its letters look like."""
     with open(path, "rb") as file:
         start = file.read(SAMPLE_BYTES)
     for mark, name in BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return Encoding(name, "the file starts with a byte order mark")
-    wide = _wide_without_mark(start)
+    wide = _detect_utf16_without_bom(start)
     if wide:
         return Encoding(wide, "every other byte is zero")
-    good, broken = _utf8_census(path)
+    good, broken = _count_utf8_characters(path)
     if not broken:
         return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
-    if good and broken / (good + broken) <= MOST_BROKEN_SHARE:
+    if good and broken / (good + broken) <= MAX_INVALID_SHARE:
         return Encoding("utf-8", "nearly every character is valid UTF-8", broken)
-    return _legacy(_non_ascii_lines(path))
+    return _detect_legacy_encoding(_read_non_ascii_lines(path))
 
 
-def _wide_without_mark(start: bytes) -> str:
+def _detect_utf16_without_bom(start: bytes) -> str:
     """UTF-16 text that is mostly ASCII has zeros at every other place."""
     even, odd = start[0::2], start[1::2]
     if len(start) < 4:
@@ -81,8 +84,11 @@ def _wide_without_mark(start: bytes) -> str:
     return ""
 
 
-def _utf8_census(path: Path) -> tuple[int, int]:
+def _count_utf8_characters(path: Path) -> tuple[int, int]:
     """How many non-ASCII characters are valid UTF-8 and how many places are not."""
+    strict = _count_valid_utf8_characters(path)
+    if strict is not None:
+        return strict, 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     good = broken = genuine_replacements = 0
     with open(path, "rb") as file:
@@ -97,7 +103,22 @@ def _utf8_census(path: Path) -> tuple[int, int]:
                 return good + genuine_replacements, max(0, broken - genuine_replacements)
 
 
-def _non_ascii_lines(path: Path) -> bytes:
+def _count_valid_utf8_characters(path: Path) -> int | None:
+    """Roughly how many non-ASCII characters a valid UTF-8 file holds; None for another file."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    characters = size = 0
+    with open(path, "rb") as file:
+        try:
+            while chunk := file.read(CHUNK_BYTES):
+                size += len(chunk)
+                characters += len(decoder.decode(chunk))
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return None
+    return size - characters
+
+
+def _read_non_ascii_lines(path: Path) -> bytes:
     """The first lines that hold anything but ASCII: all that tells encodings apart."""
     wanted: list[bytes] = []
     size = 0
@@ -109,27 +130,30 @@ def _non_ascii_lines(path: Path) -> bytes:
     return b"".join(wanted)
 
 
-def _legacy(sample: bytes) -> Encoding:
+def _detect_legacy_encoding(sample: bytes) -> Encoding:
     scores = {
-        "gb18030": _score(sample, "gb18030", _gb_likeness),
-        "cp932": _score(sample, "cp932", _japanese_likeness),
-        "euc_kr": _score(sample, "euc_kr", _korean_likeness),
-        "big5": _score(sample, "big5", _big5_likeness),
+        "gb18030": _language_score(sample, "gb18030", _gb2312_likelihood),
+        "cp932": _language_score(sample, "cp932", _japanese_likelihood),
+        "euc_kr": _language_score(sample, "euc_kr", _korean_likelihood),
+        "big5": _language_score(sample, "big5", _big5_likelihood),
     }
     name = max(scores, key=lambda codec: scores[codec])
     if scores[name] > 0.75 and not _looks_western(sample):
-        return Encoding(name, f"its bytes read as {CHOICES[name]} text")
-    return _single_byte(sample)
+        return Encoding(name, f"its bytes read as {ENCODING_CHOICES[name]} text")
+    return _detect_single_byte_encoding(sample)
 
 
-def _single_byte(sample: bytes) -> Encoding:
+def _detect_single_byte_encoding(sample: bytes) -> Encoding:
     best = from_bytes(sample, cp_isolation=["cp1252", "cp1251", "koi8_r", "cp1250"]).best()
     if best is not None and best.encoding in ("cp1251", "koi8_r") and _is_cyrillic(str(best)):
-        return Encoding(best.encoding, f"its letters read as {CHOICES[best.encoding]}")
+        return Encoding(best.encoding, f"its letters read as {ENCODING_CHOICES[best.encoding]}")
+    if is_mac_roman(sample):
+        return Encoding("mac_roman", "not UTF-8; its accents and quotes read as Mac Roman")
     try:
         sample.decode("cp1252")
     except UnicodeDecodeError:
-        return Encoding("latin-1", "not UTF-8; every byte is read as Latin-1")
+        reason = "a guess: not UTF-8, and some bytes mean nothing in Windows-1252"
+        return Encoding("latin-1", reason, is_guess=True)
     return Encoding("cp1252", "not UTF-8; its accents read as Windows-1252")
 
 
@@ -146,16 +170,16 @@ def _is_cyrillic(text: str) -> bool:
     )
 
 
-def _score(sample: bytes, codec: str, likeness: Callable[[str, str], float]) -> float:
+def _language_score(sample: bytes, codec: str, likeness: Callable[[str, str], float]) -> float:
     """Share of the non-ASCII characters that are common in that language; 0 if undecodable."""
-    text = _decoded(sample, codec)
+    text = _decode_truncated(sample, codec)
     foreign = [letter for letter in text if letter > "\x7f"]
     if not foreign:
         return 0.0
     return sum(likeness(letter, codec) for letter in foreign) / len(foreign)
 
 
-def _decoded(sample: bytes, codec: str) -> str:
+def _decode_truncated(sample: bytes, codec: str) -> str:
     """Decodes, allowing a last character cut in half by the sample's end."""
     for cut in range(4):
         try:
@@ -166,7 +190,7 @@ def _decoded(sample: bytes, codec: str) -> str:
     return ""
 
 
-def _gb_likeness(letter: str, codec: str) -> float:
+def _gb2312_likelihood(letter: str, codec: str) -> float:
     """Level-1 GB2312 characters (the 3,755 commonest) have lead bytes 0xB0 to 0xD7."""
     code = letter.encode(codec)
     if len(code) == 2 and 0xB0 <= code[0] <= 0xD7 and code[1] >= 0xA1:
@@ -174,7 +198,7 @@ def _gb_likeness(letter: str, codec: str) -> float:
     return 0.9 if _is_cjk_punctuation(letter) else 0.2 * (len(code) == 2 and code[1] >= 0xA1)
 
 
-def _japanese_likeness(letter: str, codec: str) -> float:
+def _japanese_likelihood(letter: str, codec: str) -> float:
     if "\u3040" <= letter <= "\u30ff":
         return 1.2
     if "\uff61" <= letter <= "\uff9f":  # Half-width katakana: what misread text is full of.
@@ -185,11 +209,11 @@ def _japanese_likeness(letter: str, codec: str) -> float:
     return 0.8 if len(code) == 2 and 0x88 <= code[0] <= 0x97 else 0.2  # Level-1 kanji.
 
 
-def _korean_likeness(letter: str, codec: str) -> float:
+def _korean_likelihood(letter: str, codec: str) -> float:
     return 1.1 if "\uac00" <= letter <= "\ud7a3" else 0.1
 
 
-def _big5_likeness(letter: str, codec: str) -> float:
+def _big5_likelihood(letter: str, codec: str) -> float:
     code = letter.encode(codec)
     if len(code) == 2 and 0xA4 <= code[0] <= 0xC6:  # Frequently used characters.
         return 0.9

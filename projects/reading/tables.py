@@ -1,33 +1,50 @@
 """Makes the typed Parquet table: first text, row by row, then types over whole columns."""
 
 import hashlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from projects.reading import column_types, personal_data
-from projects.reading.column_types import Column, literal, quoted
-from projects.reading.delimited import open_delimited
-from projects.reading.json_rows import open_json
-from projects.reading.limits import MOST_COLUMNS, MOST_ROWS
-from projects.reading.naming import usable_names
-from projects.reading.outcome import Issues, Reject, RejectFile, Source, Unreadable
-from projects.reading.pictures import read_archive
-from projects.reading.sniffing import kind_of
-from projects.reading.spreadsheet import open_spreadsheet
+from projects.reading import personal_data
+from projects.reading.arrow import convert_to_parquet
+from projects.reading.columns.column import Column, ColumnQuestion
+from projects.reading.columns.inference import describe_question, infer_columns
+from projects.reading.columns.names import unique_column_names
+from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.csv.source import open_csv
+from projects.reading.edits import apply_edits
+from projects.reading.excel import open_spreadsheet
+from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
+from projects.reading.images.image_table import read_image_archive
+from projects.reading.json import open_json
+from projects.reading.limits import MAX_COLUMNS, MAX_ROWS
+from projects.reading.parquet_size import require_reasonable_size
+from projects.reading.results import (
+    Dialect,
+    Issue,
+    Issues,
+    ReadingOptions,
+    RejectedRow,
+    RejectedRowsWriter,
+    TableSource,
+    UnreadableFile,
+)
 
+MAX_THREADS = 2  # Of DuckDB: each holds a row group in memory while it writes one.
 BATCH_ROWS = 5_000
+ROW_GROUP_ROWS = 20_480  # Few enough that a page of rows reads little; a multiple of 2,048.
 BATCH_CHARS = 16_000_000
 DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
+MAX_IN_MEMORY_BYTES = 8 * 1024**2  # Of the text table as a compressed file.
 
 
 @dataclass(frozen=True)
-class Table:
+class ImportedTable:
     """A finished import in a folder: data.parquet, rejects.csv and what to say about them."""
 
     data: Path
@@ -35,8 +52,9 @@ class Table:
     rows: int
     rejected_rows: int
     columns: list[Column]
-    dialect: dict[str, Any]
-    issues: list[dict[str, Any]]
+    dialect: Dialect
+    issues: list[Issue]
+    questions: list[ColumnQuestion] = field(default_factory=list)
 
     @property
     def content_sha256(self) -> str:
@@ -44,12 +62,12 @@ class Table:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def connect(scratch: Path, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
+def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConnection:
     """DuckDB that stays small, spills to `scratch` and loads nothing from the network."""
     return duckdb.connect(
         config={
             "memory_limit": memory,
-            "threads": 1,
+            "threads": min(MAX_THREADS, os.cpu_count() or 1),
             "temp_directory": str(scratch / "spill"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -57,51 +75,114 @@ def connect(scratch: Path, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
     )
 
 
-def make_table(upload: Path, filename: str, folder: Path, overrides: dict[str, Any]) -> Table:
-    """Read the upload into `folder`. Raises Unreadable when no table can be made of it."""
-    kind = kind_of(upload, filename)
-    if kind == "pictures":
-        return _from_archive(upload, folder)
-    with connect(folder) as connection:
+def import_table(
+    upload: Path, filename: str, folder: Path, overrides: ReadingOptions
+) -> ImportedTable:
+    """Read the upload into `folder`. Raises UnreadableFile when no table can be made of it."""
+    kind = detect_format(upload, filename)
+    if kind == "images":
+        return _import_images(upload, folder, overrides)
+    with connect_duckdb(folder) as connection:
+        personal_data.register_masking(connection)
         if kind == "parquet":
-            return _from_parquet(connection, upload, folder, overrides)
-        source = _open(kind, upload, overrides)
-        if len(source.names) > MOST_COLUMNS:
-            raise Unreadable(
+            return _import_parquet(connection, upload, folder, overrides)
+        if kind == "arrow":
+            return _import_arrow(connection, upload, folder, overrides)
+        source = _open_source(kind, upload, overrides)
+        if len(source.names) > MAX_COLUMNS:
+            raise UnreadableFile(
                 "too_many_columns",
-                f"This table has {len(source.names):,} columns; at most {MOST_COLUMNS:,} are read.",
+                f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
             )
         text = folder / "text.parquet"
-        rows, rejected = _write_text(source, text, folder / "rejects.csv")
-        _refuse_no_rows(rows, rejected, source)
-        table = f"read_parquet({literal(str(text))})"
-        columns = _typed(connection, table, source)
-        _write_typed(connection, table, columns, folder / "data.parquet", overrides)
+        rows, rejected = _write_text_table(connection, source, text, folder / "rejects.csv")
+        _require_rows(rows, rejected, source)
+        table = f"read_parquet({quote_literal(str(text))})"
+        if text.stat().st_size < MAX_IN_MEMORY_BYTES:
+            # Every query on a file of many columns begins by reading what it says of each.
+            connection.execute(f"CREATE TABLE text AS FROM {table}")
+            table = "text"
+        inferred = _infer_columns(connection, table, source, overrides)
+        columns = _mask_columns(inferred, overrides)
+        _write_typed_table(connection, table, columns, folder / "data.parquet")
+        edits = overrides.get("edits", [])
+        columns = apply_edits(connection, folder / "data.parquet", columns, edits)
+        rows = _count_rows(connection, folder / "data.parquet") if edits else rows
+        questions = source.questions + _describe_questions(connection, table, inferred, overrides)
         text.unlink()
-    _tell_about(columns, source.issues, rows, rejected)
-    return _table(folder, rows, rejected, columns, source.dialect, source.issues)
+    _add_summary_issues(columns, source.issues, rows, rejected)
+    imported = _build_table(folder, rows, rejected, columns, source.dialect, source.issues)
+    return replace(imported, questions=questions)
 
 
-def _open(kind: str, upload: Path, overrides: dict[str, Any]) -> Source:
+def _import_images(upload: Path, folder: Path, overrides: ReadingOptions) -> ImportedTable:
+    issues = Issues()
+    rows, rejected, columns, dialect = read_image_archive(upload, folder, issues)
+    if edits := overrides.get("edits", []):
+        with connect_duckdb(folder) as connection:
+            columns = apply_edits(connection, folder / "data.parquet", columns, edits)
+            rows = _count_rows(connection, folder / "data.parquet")
+    _add_summary_issues([], issues, rows, rejected)
+    return _build_table(folder, rows, rejected, columns, dialect, issues)
+
+
+def _import_arrow(
+    connection: duckdb.DuckDBPyConnection, upload: Path, folder: Path, overrides: ReadingOptions
+) -> ImportedTable:
+    converted = folder / "arrow.parquet"
+    convert_to_parquet(upload, converted)
+    imported = _import_parquet(connection, converted, folder, overrides)
+    converted.unlink()
+    return replace(imported, dialect={"format": "arrow"})
+
+
+def _describe_questions(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[Column],
+    overrides: ReadingOptions,
+) -> list[ColumnQuestion]:
+    """The open questions. A masked column has none: its cells must not be shown."""
+    described = [
+        describe_question(connection, table, f"c{position}", column)
+        for position, column in enumerate(columns)
+        if column.question is not None and column.name not in overrides.get("mask", [])
+    ]
+    return [question for question in described if question is not None]
+
+
+def _open_source(kind: str, upload: Path, overrides: ReadingOptions) -> TableSource:
     if kind == "excel":
         return open_spreadsheet(upload, overrides)
+    if kind in DOCUMENT_FORMATS:
+        # Its libraries take half a second to load, which no table needs.
+        from projects.reading.documents import open_document
+
+        return open_document(upload, kind)
     if kind in ("json", "jsonl"):
         return open_json(upload, is_array=kind == "json")
-    return open_delimited(upload, overrides)
+    return open_csv(upload, overrides)
 
 
-def _write_text(source: Source, path: Path, rejects_path: Path) -> tuple[int, int]:
-    """Every row as text into Parquet, a batch at a time; returns rows kept and rows rejected."""
+def _write_text_table(
+    connection: duckdb.DuckDBPyConnection, source: TableSource, path: Path, rejects_path: Path
+) -> tuple[int, int]:
+    """Every row as text into Parquet, all at once where the file allows it, else a batch at a
+    time; returns rows kept and rows rejected."""
     width, kept = len(source.names), 0
+    if source.write_all is not None:
+        written = source.write_all(connection, path)
+        if written is not None:
+            _require_row_limit(written)
+            RejectedRowsWriter(rejects_path).close()
+            return written, 0
     schema = pa.schema([(f"c{position}", pa.large_string()) for position in range(width)])
-    rejects = RejectFile(rejects_path)
+    rejects = RejectedRowsWriter(rejects_path)
     try:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for batch in _batches(source, rejects):
+            for batch in _iter_batches(source, rejects):
                 kept += len(batch)
-                if kept > MOST_ROWS:
-                    sentence = f"This table has more than {MOST_ROWS:,} rows."
-                    raise Unreadable("too_many_rows", sentence)
+                _require_row_limit(kept)
                 columns = [
                     pa.array([row[position] for row in batch], pa.large_string())
                     for position in range(width)
@@ -112,11 +193,18 @@ def _write_text(source: Source, path: Path, rejects_path: Path) -> tuple[int, in
     return kept, rejects.count
 
 
-def _batches(source: Source, rejects: RejectFile) -> Iterator[list[list[str | None]]]:
+def _require_row_limit(rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise UnreadableFile("too_many_rows", f"This table has more than {MAX_ROWS:,} rows.")
+
+
+def _iter_batches(
+    source: TableSource, rejects: RejectedRowsWriter
+) -> Iterator[list[list[str | None]]]:
     batch: list[list[str | None]] = []
     chars = 0
     for row in source.rows:
-        if isinstance(row, Reject):
+        if isinstance(row, RejectedRow):
             rejects.write(row)
             source.issues.add("rejected_row", row.reason, row.line, row.column)
             continue
@@ -129,101 +217,110 @@ def _batches(source: Source, rejects: RejectFile) -> Iterator[list[list[str | No
         yield batch
 
 
-def _refuse_no_rows(rows: int, rejected: int, source: Source) -> None:
+def _require_rows(rows: int, rejected: int, source: TableSource) -> None:
     if rows:
         return
     if rejected:
-        first = next(issue for issue in source.issues.found if issue["code"] == "rejected_row")
-        raise Unreadable(
+        first = next(issue for issue in source.issues.entries if issue["code"] == "rejected_row")
+        raise UnreadableFile(
             "no_rows",
             f"None of the {rejected:,} rows could be read. Line {first['line']}:"
             f" {first['sentence']}",
         )
     count = len(source.names)
-    raise Unreadable(
+    raise UnreadableFile(
         "no_rows",
         f"This file has a header of {count} column{'s' * (count != 1)} but no rows below it.",
     )
 
 
-def _typed(connection: duckdb.DuckDBPyConnection, table: str, source: Source) -> list[Column]:
-    names = usable_names(source.names)
-    return [
-        column_types.infer(
-            connection,
-            table,
-            position,
-            names=(name, source.names[position]),
-            native=source.native.get(position),
-        )
-        for position, name in enumerate(names)
-    ]
+def _infer_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, source: TableSource, options: ReadingOptions
+) -> list[Column]:
+    names = list(zip(unique_column_names(source.names), source.names, strict=True))
+    return infer_columns(
+        connection,
+        table,
+        names,
+        native_types=source.native_types,
+        chosen=options.get("columns", {}),
+        separator=source.dialect.get("delimiter", ""),
+    )
 
 
-def _write_typed(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    columns: list[Column],
-    path: Path,
-    overrides: dict[str, Any],
+def _mask_columns(columns: list[Column], overrides: ReadingOptions) -> list[Column]:
+    """The columns, those that the customer chose to mask with personal data replaced."""
+    chosen = overrides.get("mask", [])
+    return [_mask_column(column) if column.name in chosen else column for column in columns]
+
+
+def _mask_column(column: Column) -> Column:
+    if column.type == "json":
+        return replace(column, expression=f"mask_personal_json({column.expression})")
+    if column.type in ("text", "integer"):
+        text = f"mask_personal_data(({column.expression})::VARCHAR)"
+        return replace(column, type="text", expression=text)
+    # Nothing is ever found in dates, booleans and fractions. Who masks one by hand wants it gone.
+    hidden = f"CASE WHEN ({column.expression}) IS NULL THEN NULL ELSE '<{column.type}>' END"
+    return replace(column, type="text", expression=hidden)
+
+
+def _write_typed_table(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[Column], path: Path
 ) -> None:
-    masked = set(overrides.get("mask", []))
     chosen = ", ".join(
-        (_masked(column) if column.name in masked else column.expression)
-        + f" AS {quoted(column.name)}"
-        for column in columns
+        f"{column.expression} AS {quote_identifier(column.name)}" for column in columns
     )
+    # Nothing to plan in a projection; of thousands of expressions, planning would take minutes.
+    connection.execute("PRAGMA disable_optimizer")
     connection.execute(
-        f"COPY (SELECT {chosen} FROM {table}) TO {literal(str(path))}"
-        " (FORMAT parquet, COMPRESSION zstd)"
+        f"COPY (SELECT {chosen} FROM {table}) TO {quote_literal(str(path))}"
+        f" (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     )
+    connection.execute("PRAGMA enable_optimizer")
 
 
-def _masked(column: Column) -> str:
-    if column.type not in ("text", "json"):
-        return f"CASE WHEN ({column.expression}) IS NULL THEN NULL ELSE '<{column.type}>' END"
-    return personal_data.masking_sql(column.expression)
-
-
-def _from_parquet(
-    connection: duckdb.DuckDBPyConnection, upload: Path, folder: Path, overrides: dict[str, Any]
-) -> Table:
-    table = f"read_parquet({literal(str(upload))})"
+def _import_parquet(
+    connection: duckdb.DuckDBPyConnection, upload: Path, folder: Path, overrides: ReadingOptions
+) -> ImportedTable:
+    table = f"read_parquet({quote_literal(str(upload))})"
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
-        columns = _parquet_columns(described)
-        _write_typed(connection, table, columns, folder / "data.parquet", overrides)
-        counted = connection.execute(
-            f"SELECT count(*) FROM read_parquet({literal(str(folder / 'data.parquet'))})"
-        ).fetchone()
+        require_reasonable_size(connection, table, described, upload.stat().st_size)
+        columns = _mask_columns(_parquet_columns(described), overrides)
+        _write_typed_table(connection, table, columns, folder / "data.parquet")
+        edits = overrides.get("edits", [])
+        columns = apply_edits(connection, folder / "data.parquet", columns, edits)
+        rows = _count_rows(connection, folder / "data.parquet")
     except duckdb.Error as error:
-        raise Unreadable("bad_parquet", DAMAGED_PARQUET) from error
-    rows = counted[0] if counted else 0
+        raise UnreadableFile("bad_parquet", DAMAGED_PARQUET) from error
     if not rows:
-        raise Unreadable("no_rows", f"This Parquet file has {len(columns)} columns but no rows.")
-    RejectFile(folder / "rejects.csv").close()
-    return _table(folder, rows, 0, columns, {"format": "parquet"}, Issues())
+        raise UnreadableFile("no_rows", f"This file has {len(columns)} columns but no rows.")
+    RejectedRowsWriter(folder / "rejects.csv").close()
+    return _build_table(folder, rows, 0, columns, {"format": "parquet"}, Issues())
 
 
-def _from_archive(upload: Path, folder: Path) -> Table:
-    issues = Issues()
-    rows, rejected, columns, dialect = read_archive(upload, folder, issues)
-    _tell_about([], issues, rows, rejected)
-    return _table(folder, rows, rejected, columns, dialect, issues)
+def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
+    row = connection.execute(
+        f"SELECT count(*) FROM read_parquet({quote_literal(str(data))})"
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
-def _parquet_columns(described: list[tuple[Any, ...]]) -> list[Column]:
-    if len(described) > MOST_COLUMNS:
-        raise Unreadable("too_many_columns", f"At most {MOST_COLUMNS:,} columns are read.")
+def _parquet_columns(described: list[tuple[object, ...]]) -> list[Column]:
+    if len(described) > MAX_COLUMNS:
+        raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
     originals = [str(row[0]) for row in described]
     columns = []
-    for (original, sql_type, *_), name in zip(described, usable_names(originals), strict=True):
-        kind, expression = _from_sql_type(quoted(original), str(sql_type))
-        columns.append(Column(name, kind, original, expression))
+    for (original, sql_type, *_), name in zip(
+        described, unique_column_names(originals), strict=True
+    ):
+        kind, expression = _map_sql_type(quote_identifier(str(original)), str(sql_type))
+        columns.append(Column(name, kind, str(original), expression))
     return columns
 
 
-def _from_sql_type(source: str, sql_type: str) -> tuple[str, str]:
+def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:
     plain = sql_type.split("(")[0]
     if plain in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
         return "integer", f"{source}::BIGINT"
@@ -238,13 +335,15 @@ def _from_sql_type(source: str, sql_type: str) -> tuple[str, str]:
     return "text", f"nullif(replace({source}::VARCHAR, chr(0), ''), '')"
 
 
-def _tell_about(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:
+def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:
     for column in columns:
-        if column.missing_words:
+        for note in column.notes:
+            issues.add("number_format", note, column=column.name)
+        if column.missing_marker_count:
             issues.add(
                 "missing_words",
-                f"{column.missing_words:,} cells such as N/A in this column of numbers were read"
-                " as missing.",
+                f"{column.missing_marker_count:,} cells of this column of numbers hold a word for a"
+                f" missing value ({', '.join(column.missing_markers)}) and were read as missing.",
                 column=column.name,
             )
     if rejected > rows:
@@ -257,15 +356,15 @@ def _tell_about(columns: list[Column], issues: Issues, rows: int, rejected: int)
         )
 
 
-def _table(
+def _build_table(
     folder: Path,
     rows: int,
     rejected: int,
     columns: list[Column],
-    dialect: dict[str, Any],
+    dialect: Dialect,
     issues: Issues,
-) -> Table:
-    return Table(
+) -> ImportedTable:
+    return ImportedTable(
         data=folder / "data.parquet",
         rejects=folder / "rejects.csv",
         rows=rows,

@@ -30,6 +30,7 @@
     apply();
   }
 
+  document.documentElement.classList.add("js");
   apply();
   system.addEventListener("change", apply);
   document.addEventListener("DOMContentLoaded", () => {

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import ApiToken, AuditEntry, Membership, Role, Team, User
+from tests.conftest import issue
 
 SCOPES = ["read", "write", "inference"]
 
@@ -121,3 +122,90 @@ def test_the_command_refuses_nonsense(odd):
     with pytest.raises(CommandError):
         run(**odd)
     assert not User.objects.exists()
+
+
+def test_limits_are_kept_and_told(client_of, alice, team, api):
+    limits = {"allowed_models": " intents \n\nmoods\nintents", "budget": "2.50"}
+    create(client_of(alice), team, **limits, requests_per_minute="30")
+    token = ApiToken.objects.get()
+    assert token.allowed_models == ["intents", "moods"]
+    assert (token.budget_micro, token.requests_per_minute) == (2_500_000, 30)
+    page = client_of(alice).get(reverse("accounts:tokens", args=[team.slug])).content.decode()
+    for words in ("only intents, moods", "$2.50 a month", "30 requests a minute"):
+        assert words in page
+    (told,) = api(issue(team, alice)).get("/api/v1/tokens?limit=1").json()["data"]
+    assert {"allowed_models", "budget_micro", "requests_per_minute", "last_used_at"} <= told.keys()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"budget": "-1"}, {"budget": "NaN"}, {"budget": "1e99"}, {"requests_per_minute": "0"},
+     {"requests_per_minute": str(2**40)}, {"allowed_models": "\n".join(map(str, range(51)))},
+     {"allowed_models": "x" * 301}],
+)  # fmt: skip
+def test_odd_limits_are_refused(client_of, alice, team, odd):
+    assert create(client_of(alice), team, **odd).status_code == 400
+    assert not ApiToken.objects.exists()
+
+
+def me(client, secret):
+    return client.get("/api/v1/me", headers={"Authorization": f"Bearer {secret}"}).status_code
+
+
+def test_a_rotated_token_keeps_everything_but_its_secret(client_of, alice, team, token, client):
+    former = token.secret
+    address = reverse("accounts:rotate-token", args=[token.pk])
+    page = client_of(alice).post(address, {"overlap_hours": "1"})
+    secret = page.context["secret"]
+    assert "no-store" in page["Cache-Control"]
+    assert secret != former
+    assert secret.startswith(token.prefix)
+    assert (me(client, former), me(client, secret)) == (200, 200)
+    ApiToken.objects.update(previous_until=now())
+    assert (me(client, former), me(client, secret)) == (401, 200)
+    newest = client_of(alice).post(address, {"overlap_hours": "0"}).context["secret"]
+    assert (me(client, secret), me(client, newest)) == (401, 200)
+    assert AuditEntry.objects.filter(action="token.rotated").count() == 2
+    assert client_of(alice).post(address, {"overlap_hours": "7"}).status_code == 302  # No choice.
+
+
+def test_a_token_rotates_and_revokes_itself_by_api(api, team, alice, token, mallory_token, client):
+    other = issue(team, alice, scopes=["inference"])
+    for somebody, status in ((other, 403), (mallory_token, 404)):
+        answer = api(somebody).post(f"/api/v1/tokens/{token.pk}/rotate", {})
+        assert answer.status_code == status
+        assert api(somebody).delete(f"/api/v1/tokens/{token.pk}").status_code == status
+    rotated = api(other).post(f"/api/v1/tokens/{other.pk}/rotate", {"overlap_hours": 0})
+    assert rotated.status_code == 200
+    secret = rotated.json()["secret"]
+    assert me(client, other.secret) == 401
+    gone = client.delete(
+        f"/api/v1/tokens/{other.pk}", headers={"Authorization": f"Bearer {secret}"}
+    )
+    assert gone.json()["revoked_at"]
+    assert me(client, secret) == 401
+    assert "secret" not in str(api(token).get("/api/v1/tokens").json())
+
+
+def test_a_replaced_secret_cannot_take_the_token_over(team, alice, client):
+    """Somebody found it, so it was rotated with an overlap: the finder must not rotate it back."""
+    leaked = issue(team, alice, scopes=["inference"])
+    address = f"/api/v1/tokens/{leaked.pk}/rotate"
+
+    def rotate(secret):
+        return client.post(address, headers={"Authorization": f"Bearer {secret}"})
+
+    present = rotate(leaked.secret).json()["secret"]
+    assert me(client, leaked.secret) == 200  # The overlap.
+    refused = rotate(leaked.secret)
+    assert refused.status_code == 403
+    assert "replaced" in refused.content.decode()
+    assert me(client, present) == 200
+    assert rotate(present).status_code == 200
+
+
+def test_a_revoked_token_cannot_be_rotated(client_of, alice, token, client):
+    ApiToken.objects.update(revoked_at=now())
+    address = reverse("accounts:rotate-token", args=[token.pk])
+    assert client_of(alice).post(address, {"overlap_hours": "1"}).status_code in (302, 409)
+    assert me(client, token.secret) == 401

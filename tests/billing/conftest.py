@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.billing.stripe_metering import Metered
-from tests.billing.stripe_server import KEY, StripeServer
-from tests.billing.stripe_story import SECRET, THIN_SECRET, Story
+from tests.billing.stripe.fake.metering import Metered
+from tests.billing.stripe.fake.server import KEY, StripeServer
+from tests.billing.stripe.fake.story import SECRET, THIN_SECRET, Story
+from tests.billing.stripe.fake.tale import Tale
 
 
 @pytest.fixture
@@ -34,3 +35,9 @@ def metered(db, stripe_server, monkeypatch, settings) -> Metered:
 def story(stripe_server, team, alice) -> Story:
     """The team, its owner and its account at Stripe, with the catalog in place."""
     return Story(stripe_server, team, alice)
+
+
+@pytest.fixture
+def tale(stripe_server, team, alice, monkeypatch) -> Tale:
+    """Likewise, on a clock that a test moves, told from both sides."""
+    return Tale(stripe_server, team, alice).begin(monkeypatch)

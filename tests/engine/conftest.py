@@ -57,13 +57,21 @@ def _tiny_models(models_folder, monkeypatch):
     monkeypatch.setenv("LATHE_MODELS_DIR", str(models_folder))
 
 
+@pytest.fixture(autouse=True)
+def _full_matmul_precision():
+    """Jobs allow bf16 products, which processors with AMX make use of, for the whole process."""
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+
+
 def labelled_rows(rows: int, seed: int = 0) -> tuple[list[str], list[str]]:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     texts, labels = [], []
     for _ in range(rows):
-        label = dice.choice(list(TOPICS))
-        words = dice.choices(FILLER, k=dice.randint(2, 9)) + dice.choices(TOPICS[label], k=2)
-        dice.shuffle(words)
+        label = rng.choice(list(TOPICS))
+        words = rng.choices(FILLER, k=rng.randint(2, 9)) + rng.choices(TOPICS[label], k=2)
+        rng.shuffle(words)
         texts.append(" ".join(words))
         labels.append(label)
     return texts, labels

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from accounts.models import ApiToken, Team, User
-from inference import deploy
+from inference import deployments
 from inference.models import Deployment
-from inference.server.app import ModelsApp
+from inference.serving.application import ModelsApp
 from projects import storage
 from projects.models import DatasetVersion
 from tests.inference.tiny_model import write_artifact
@@ -51,7 +51,7 @@ def model(make_model: Callable[..., TrainedModel]) -> TrainedModel:
 
 @pytest.fixture
 def deployment(model: TrainedModel, alice: User) -> Deployment:
-    return deploy.deploy(model, "intents", alice)
+    return deployments.deploy(model, "intents", alice)
 
 
 Talk = Callable[[httpx.AsyncClient, ModelsApp], Awaitable[None]]

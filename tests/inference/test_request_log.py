@@ -14,15 +14,15 @@ def entry(deployment, request_id, **facts):
 def test_old_requests_are_forgotten(deployment):
     entry(deployment, "new")
     entry(deployment, "old", at=now() - timedelta(days=31))
-    request_log.trim()
+    request_log.delete_old()
     assert RequestLog.objects.get().pk == "new"
 
 
 def test_a_busy_deployment_keeps_its_newest_requests_only(deployment, monkeypatch):
-    monkeypatch.setattr(request_log, "KEPT_PER_DEPLOYMENT", 2)
+    monkeypatch.setattr(request_log, "MAX_ROWS_PER_DEPLOYMENT", 2)
     for minutes in range(4):
         entry(deployment, f"r{minutes}", at=now() - timedelta(minutes=minutes))
-    request_log.trim()
+    request_log.delete_old()
     assert set(RequestLog.objects.values_list("pk", flat=True)) == {"r0", "r1"}
 
 
@@ -30,7 +30,7 @@ def test_the_day_shows_times_of_answered_requests_only(deployment):
     entry(deployment, "a", latency_ms=10)
     entry(deployment, "b", latency_ms=20)
     entry(deployment, "c", latency_ms=9999, status=503)
-    day = request_log.today(deployment)
+    day = request_log.usage_today(deployment)
     assert day.p50_ms == 15
     assert day.p99_ms < 21
     assert (day.requests, day.tokens) == (0, 0)

@@ -9,14 +9,14 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from engine.artifact import Inputs, Manifest, Serving, Target, building_folder, publish
+from engine.artifact import Inputs, Manifest, Serving, Target, create_build_folder, publish
 
 VOTE = 4.0  # The logit that one word adds to its label.
 
 
 def write_artifact(folder: Path, labels: list[str], words: dict[str, str]) -> Path:
     """An artifact whose `words` each vote for a label; other words vote for none."""
-    building = building_folder(folder)
+    building = create_build_folder(folder)
     vocabulary = {"[UNK]": 0} | {word: number for number, word in enumerate(words, start=1)}
     votes = np.zeros((len(vocabulary), len(labels)), dtype=np.float32)
     for word, label in words.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.sample_tickets import write_csv
+from inference.demo_data import write_demo_csv
 from tests.engine.conftest import models_folder  # noqa: F401
 from tests.journeys.product import PROJECT, Product
 
@@ -27,7 +27,7 @@ def product() -> Iterator[Product]:
 def tickets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Support tickets of our own making, as a customer would upload them."""
     path = tmp_path_factory.mktemp("data") / "tickets.csv"
-    write_csv(path, rows=300, seed=3)
+    write_demo_csv(path, rows=300, seed=3)
     return path
 
 

@@ -143,6 +143,9 @@ class Customers:
             self._owner[job], self._seen[job] = team, "queued"
             self.wishes.pop(0)
             self.say(f"launched {job[:8]} ({kind})")
+        elif kind == BAD and answer.status_code == 400 and _code_of(answer) == "cannot_launch":
+            self.wishes.pop(0)  # Its labels were counted before anything was queued.
+            self.say("refused to launch bad data")
         else:
             self._note(answer, "launch")
 
@@ -227,6 +230,11 @@ def _imported(
         assert found["status"] != "failed", found
         time.sleep(0.3)
     raise AssertionError("the import does not end")
+
+
+def _code_of(answer: httpx.Response) -> str | None:
+    code: str | None = answer.json()["error"]["code"]
+    return code
 
 
 def _patiently(ask: Callable[[], httpx.Response], seconds: float = 60) -> httpx.Response:

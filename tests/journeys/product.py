@@ -35,7 +35,7 @@ class Product:
         self.log = var / "up.log"
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "config.up"],
+                [sys.executable, "-m", "config.local.dev_server"],
                 env=self.environment,
                 cwd=PROJECT,
                 stdout=sink,
@@ -43,7 +43,7 @@ class Product:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
+    def wait_until_ready(self, seconds: float = 400) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()[-4000:]

@@ -12,14 +12,14 @@ from pathlib import Path
 import psutil
 import redis
 
-from config import embedded, leftovers
+from config.local import embedded, orphan_processes
 
 FROZEN_SECONDS = 20.0  # Longer than a lease: who wakes up again has lost its job meanwhile.
 # What its command line must hold, by the name of a victim.
 WORDS = {
     "web": "config.asgi",
     "models": "serve_models",
-    "worker": "worker@",
+    "worker": "-P threads",  # Of any group of queues.
     "trainer": "compute.cpu",
     "engine": "-m engine",
     "beat": "celery -A config beat",
@@ -71,7 +71,7 @@ class Storm:
         """The product's living processes of one kind, children of that kind included; of engines
         only those at work, not those that wait for it."""
         found = []
-        for process in leftovers.marked(self.var):
+        for process in orphan_processes.find_marked_processes(self.var):
             with suppress(psutil.NoSuchProcess):
                 is_one = WORDS[name] in " ".join(process.cmdline())
                 if is_one and (name != "engine" or _is_at_work(process)):
@@ -144,7 +144,7 @@ class Storm:
         return "Redis is down already"
 
     def _flush_redis(self) -> str:
-        found = embedded.endpoints(self.var)
+        found = embedded.running_urls(self.var)
         if found is None:
             return "no Redis to flush"
         with suppress(redis.RedisError), redis.Redis.from_url(found.redis_url) as server:

@@ -1,6 +1,6 @@
 """Everything dies again and again while people work; afterwards every row is true.
 
-A short storm with the other tests; `make chaos` is the long one. Repeat one with CHAOS_SEED.
+A short storm with `make test-long`; `make chaos` is the long one. Repeat one with CHAOS_SEED.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config import embedded, leftovers
+from config.local import embedded, orphan_processes
 from engine.artifact import verify
 from tests.journeys.customers import Customers
 from tests.journeys.invariants import broken
@@ -32,12 +32,12 @@ TRAINERS = 3
 PATIENCE_SECONDS = 300 + 2 * SECONDS
 GRANT = """
 from accounts.models import Team
-from billing import credits
+from billing.credit import grants
 for number, team in enumerate(Team.objects.order_by("created_at")):
-    credits.grant(team, 10 ** (2 + number), kind="promo", source=f"storm:{number}", note="Storm")
+    grants.grant(team, 10 ** (2 + number), kind="promo", source=f"storm:{number}", note="Storm")
 print("granted")
 """
-REPORT = "from billing import outbox; print(outbox.report())"
+REPORT = "from billing.stripe import usage_outbox; print(usage_outbox.report_usage())"
 # A job may lose its worker three times in such weather, but never end for reasons of our own.
 HONEST_FAILURES = {"bad_data", "worker_lost"}
 
@@ -58,6 +58,7 @@ def stormy(models_folder: Path) -> Iterator[Product]:
         shutil.rmtree(var, ignore_errors=True)
 
 
+@pytest.mark.nightly
 def test_after_a_storm_every_job_has_a_true_end_and_every_bill_is_exact(stormy: Product) -> None:
     print(f"\nCHAOS_SEED={SEED} CHAOS_SECONDS={SECONDS:.0f} CHAOS_JOBS={JOBS}", flush=True)
     dice = random.Random(SEED)
@@ -80,7 +81,7 @@ def test_after_a_storm_every_job_has_a_true_end_and_every_bill_is_exact(stormy: 
         report_usage_twice_at_once(stormy)
         assert settled(lambda: broken(database) == {}, 60), broken(database)
     stormy.stop()
-    assert leftovers.marked(stormy.var) == []
+    assert orphan_processes.find_marked_processes(stormy.var) == []
 
 
 def rage(storm: Storm, customers: Customers, dice: random.Random) -> None:
@@ -123,7 +124,7 @@ def report_usage_twice_at_once(product: Product) -> None:
 
 
 def database_of(product: Product) -> psycopg.Connection:
-    found = embedded.endpoints(product.var)
+    found = embedded.running_urls(product.var)
     assert found is not None, "PostgreSQL or Redis is not running"
     return psycopg.connect(found.database_url, autocommit=True)
 

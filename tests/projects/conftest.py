@@ -1,5 +1,6 @@
 """Ways to bring a file in: straight through the readers, or as a customer would."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,21 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from projects import importing
+from projects.importing import import_process, imports
+from projects.importing.uploads import receive_upload
 from projects.models import DatasetVersion, Project
-from projects.reading.tables import Table, make_table
-from projects.uploading import receive
+from projects.reading.tables import ImportedTable, import_table
+from web import child_process
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Table]:
+def read(tmp_path: Path) -> Callable[..., ImportedTable]:
     """Read bytes (or a file) as a table."""
     count = 0
 
-    def read_bytes(content: bytes | Path, filename: str = "data.csv", **overrides: Any) -> Table:
+    def read_bytes(
+        content: bytes | Path, filename: str = "data.csv", **overrides: Any
+    ) -> ImportedTable:
         nonlocal count
         count += 1
         folder = tmp_path / str(count)
@@ -27,36 +31,48 @@ def read(tmp_path: Path) -> Callable[..., Table]:
         if isinstance(content, bytes):
             upload = folder / "upload"
             upload.write_bytes(content)
-        return make_table(upload, filename, folder, overrides)
+        return import_table(upload, filename, folder, overrides)
 
     return read_bytes
 
 
-def rows_of(table: Table) -> list[list[Any]]:
+def rows_of(table: ImportedTable) -> list[list[Any]]:
     found = pq.read_table(table.data)
     return [
         list(row) for row in zip(*(column.to_pylist() for column in found.columns), strict=True)
     ]
 
 
-def names_of(table: Table) -> list[str]:
+def names_of(table: ImportedTable) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def types_of(table: Table) -> list[str]:
+def types_of(table: ImportedTable) -> list[str]:
     return [column.type for column in table.columns]
 
 
 @pytest.fixture
-def bring_in(project: Project) -> Callable[..., DatasetVersion]:
+def quick_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports read in the test's own process. The real child has tests of its own."""
+
+    def carry_out_here(_: object, order: Path) -> child_process.Finished:
+        answer = import_process.carry_out(json.loads(order.read_text()), order.parent)
+        (order.parent / "answer.json").write_text(json.dumps(answer))
+        return child_process.Finished(0, "", "")
+
+    monkeypatch.setattr(imports, "_run_child_process", carry_out_here)
+
+
+@pytest.fixture
+def bring_in(project: Project, quick_child: None) -> Callable[..., DatasetVersion]:
     """Upload bytes and import them, as a worker would."""
 
     def upload_and_import(
         content: bytes, filename: str = "data.csv", **facts: Any
     ) -> DatasetVersion:
         facts.setdefault("by", None)
-        came = receive(project=project, filename=filename, chunks=[content], **facts)
-        importing.import_version(came.version.pk)
+        came = receive_upload(project=project, filename=filename, chunks=[content], **facts)
+        imports.import_version(came.version.pk)
         came.version.refresh_from_db()
         return came.version
 

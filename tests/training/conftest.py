@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -7,15 +8,21 @@ from tests.training.trainers import Trainer
 
 
 @pytest.fixture
-def trainer(models_folder) -> Iterator[type[Trainer]]:  # noqa: F811
-    """Starts trainers on a tiny base model; none outlives its test."""
+def trainer() -> Iterator[Callable[..., Trainer]]:
+    """Starts trainers with the fake engine; none outlives its test. Their leases are long enough
+    for a busy machine; a test that waits for a lease to run out asks for a short one."""
     started: list[Trainer] = []
 
-    class Started(Trainer):
-        def __init__(self, **changes: str) -> None:
-            super().__init__(LATHE_MODELS_DIR=str(models_folder), **changes)
-            started.append(self)
+    def start(**options: Any) -> Trainer:
+        started.append(Trainer(**({"LEASE_SECONDS": "20"} | options)))
+        return started[-1]
 
-    yield Started
+    yield start
     for process in started:
         process.end()
+
+
+@pytest.fixture
+def real_trainer(trainer, models_folder) -> Callable[[], Trainer]:  # noqa: F811
+    """Starts trainers with the real engine on a tiny base model."""
+    return lambda: trainer(real_engine=True, LATHE_MODELS_DIR=str(models_folder))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import baselines, evaluation, metrics
+from engine import evaluation, metrics
+from engine.data import baselines
 from projects import storage
 from training.models import Evaluation, TrainedModel, TrainingJob
 
@@ -25,8 +26,10 @@ def make_model(
         source_rows=list(range(ROWS)),
         label_names=labels,
     )
-    majority = metrics.answers(true, baselines.majority_probabilities(true, ROWS, len(labels)))
-    report = evaluation.evaluate(
+    majority = metrics.make_multiclass_predictions(
+        true, baselines.majority_probabilities(true, ROWS, len(labels))
+    )
+    report = evaluation.build_report(
         tuned,
         rows,
         [
@@ -55,10 +58,10 @@ def make_model(
 
 def _answers(
     generator: np.random.Generator, true: np.ndarray, labels: int, pull: float
-) -> metrics.Answers:
+) -> metrics.MulticlassPredictions:
     logits = generator.normal(size=(ROWS, labels))
     logits[np.arange(ROWS), true] += pull
-    return metrics.answers(true, np.exp(logits))
+    return metrics.make_multiclass_predictions(true, np.exp(logits))
 
 
 def _parity() -> dict[str, object]:
@@ -74,7 +77,10 @@ def _parity() -> dict[str, object]:
 
 
 def _store(
-    model: TrainedModel, folder: Path, given: metrics.Answers, rows: evaluation.TestRows
+    model: TrainedModel,
+    folder: Path,
+    given: metrics.MulticlassPredictions,
+    rows: evaluation.TestRows,
 ) -> None:
     folder.mkdir()
     evaluation.write_predictions(folder / "predictions.parquet", given, rows)

@@ -12,12 +12,17 @@ from urllib.parse import urlsplit, urlunsplit
 from django.conf import settings
 from django.db import connection
 
+# Before training: lets the trainer start the engine of tests, which needs no torch.
+USE_FAKE_ENGINE = """
+from tests.training import fake_engine
+fake_engine.use()
+"""
 PROJECT = Path(__file__).resolve().parents[2]
-CARRY = """
+RUN_QUEUED_JOBS = """
 import django
 django.setup()
-from training import execute
-execute.next_job("cpu")
+from training.worker import runner
+runner.run_queued_jobs("cpu")
 """
 
 
@@ -37,11 +42,13 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 class Trainer:
-    """One trainer process carrying whatever waits, in a process group of its own."""
+    """One trainer process that runs all queued jobs, in a process group of its own."""
 
-    def __init__(self, **changes: str) -> None:
+    def __init__(self, *, real_engine: bool = False, **changes: str) -> None:
+        setup, run = RUN_QUEUED_JOBS.split("from training", 1)
+        fake = "" if real_engine else USE_FAKE_ENGINE
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CARRY],
+            [sys.executable, "-c", f"{setup}{fake}from training{run}"],
             env=environment(**changes),
             cwd=PROJECT,
             start_new_session=True,

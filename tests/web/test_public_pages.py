@@ -5,10 +5,12 @@ import re
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import RequestFactory
 
 from web.errors import UserError
-from web.middleware import problem
+from web.middleware import render_user_error
+from web.telemetry import readiness
 
 PUBLIC = ["/", "/pricing/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
 
@@ -24,7 +26,8 @@ def test_public_pages_have_no_inline_script_and_ask_no_third_party(client, path)
     page = client.get(path)
     assert page.status_code == 200
     html = page.content.decode()
-    assert not re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", html)
+    # A block of JSON is data, which no policy runs.
+    assert not re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", html)
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html)
     assert not re.findall(r"\son\w+=", html)
     assert "default-src 'self'" in page["Content-Security-Policy"]
@@ -32,19 +35,35 @@ def test_public_pages_have_no_inline_script_and_ask_no_third_party(client, path)
 
 
 @pytest.mark.django_db
-def test_healthz_says_up(client):
-    assert client.get("/healthz").json() == {"status": "ok", "database": "up"}
+def test_healthz_lives_and_readyz_is_not_ready_while_the_database_is_gone(client, monkeypatch):
+    checks = {"database": "ok", "migrations": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready", "checks": checks}
 
-
-@pytest.mark.django_db
-def test_healthz_says_503_when_the_database_is_gone(client, monkeypatch):
     def gone():
         raise DatabaseError
 
     monkeypatch.setattr(connection, "cursor", gone)
-    answer = client.get("/healthz")
+    answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["database"] == "down"
+    assert answer.json() == {"status": "not ready", "checks": {"database": "does not answer"}}
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_are_answered_by_any_name_and_without_tls(client, settings, path):
+    settings.SECURE_SSL_REDIRECT, settings.ALLOWED_HOSTS = True, ["lathe.example.com"]
+    assert client.get(path, headers={"host": "10.1.2.3:8000"}).status_code == 200
+    assert client.get("/", headers={"host": "10.1.2.3:8000"}, secure=True).status_code == 400
+
+
+@pytest.mark.django_db
+def test_readyz_is_not_ready_before_this_code_s_migrations(client, monkeypatch):
+    monkeypatch.setattr(readiness, "_migrated", set())
+    MigrationRecorder.Migration.objects.filter(app="web", name__startswith="0001").delete()
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["migrations"].startswith("1 missing, the first web.0001")
 
 
 @pytest.mark.parametrize("path", ["/pricing/", "/api/v1/me"])
@@ -79,10 +98,10 @@ def test_an_unknown_page_is_a_page_and_an_unknown_endpoint_is_json(client):
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 def test_error_pages_need_no_database(status):
-    from web.views import _failure
+    from web.pages.views import _render_error
 
     request = RequestFactory().get("/x")
-    answer = _failure(request, status, "A sentence.")
+    answer = _render_error(request, status, "A sentence.")
     assert answer.status_code == status
     assert "A sentence." in answer.content.decode()
 
@@ -94,7 +113,7 @@ def refused(path, db_user=None, **headers):
     request = RequestFactory().get(path, headers=headers)
     request.user, request.session = AnonymousUser(), {}
     request.htmx = HtmxDetails(request)
-    return problem(request, Broken())
+    return render_user_error(request, Broken())
 
 
 def test_a_refusal_is_a_page_for_people():

@@ -1,21 +1,22 @@
 """What you teach: jobs, the attempts that carry them, what they report and the models they make."""
 
-from training.models.analyses import Analysis
-from training.models.attempts import Attempt
-from training.models.compute import ComputeClass
-from training.models.history import Checkpoint, MetricPoint
-from training.models.jobs import (
-    NEXT,
-    UNFINISHED,
+from training.models.analysis import Analysis
+from training.models.attempt import Attempt
+from training.models.checkpoint import Checkpoint
+from training.models.compute_class import ComputeClass
+from training.models.job import (
+    STATUS_TRANSITIONS,
+    UNFINISHED_STATUSES,
     FailureCode,
     JobEvent,
     PauseCode,
     Status,
     TrainingJob,
 )
-from training.models.results import Evaluation, TrainedModel
-from training.models.trials import Trial, TrialState
-from training.models.workers import Wish, Worker, WorkerState
+from training.models.metric_point import MetricPoint
+from training.models.trained_model import Evaluation, TrainedModel
+from training.models.trial import Trial, TrialState
+from training.models.worker import DesiredState, Worker, WorkerState
 
 __all__ = [
     "Analysis",
@@ -26,15 +27,15 @@ __all__ = [
     "FailureCode",
     "JobEvent",
     "MetricPoint",
-    "NEXT",
+    "STATUS_TRANSITIONS",
     "PauseCode",
     "Status",
     "TrainedModel",
     "TrainingJob",
     "Trial",
     "TrialState",
-    "UNFINISHED",
-    "Wish",
+    "UNFINISHED_STATUSES",
+    "DesiredState",
     "Worker",
     "WorkerState",
 ]

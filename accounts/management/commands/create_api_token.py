@@ -8,7 +8,7 @@ from django.core.validators import validate_email
 from django.db import models, transaction
 
 from accounts import audit
-from accounts.models import ApiToken, Membership, Role, Scope, Team, User
+from accounts.models import ApiToken, Membership, Role, Team, TokenScope, User
 from accounts.signup import create_account, create_team
 
 
@@ -20,12 +20,12 @@ class Command(BaseCommand):
         parser.add_argument("--team", required=True, help="name or slug")
         parser.add_argument("--name", default="Command line")
         parser.add_argument(
-            "--scopes", nargs="+", default=list(Scope.values), help="read write inference"
+            "--scopes", nargs="+", default=list(TokenScope.values), help="read write inference"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        scopes = [word for given in options["scopes"] for word in given.replace(",", " ").split()]
-        if unknown := set(scopes) - set(Scope.values):
+        scopes = " ".join(options["scopes"]).replace(",", " ").split()
+        if unknown := set(scopes) - set(TokenScope.values):
             raise CommandError(f"Unknown scopes: {', '.join(sorted(unknown))}.")
         if not scopes:
             raise CommandError("Give at least one scope.")
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(error.messages[0]) from error
         with transaction.atomic():
-            user, team = _user_in_team(options["email"].lower(), options["team"])
+            user, team = _get_or_create_member(options["email"].lower(), options["team"])
             token, secret = ApiToken.issue(
                 team=team, created_by=user, name=options["name"][:80], scopes=scopes
             )
@@ -43,11 +43,13 @@ class Command(BaseCommand):
         self.stdout.write(secret)
 
 
-def _user_in_team(email: str, team_name: str) -> tuple[User, Team]:
-    """The user and the team by name or slug, each created if absent, the one in the other."""
+def _get_or_create_member(email: str, team_name: str) -> tuple[User, Team]:
+    """The user, and the team by name or slug, each created if absent; the user is a member."""
     user = User.objects.filter(email=email).first()
-    mine = Team.objects.filter(memberships__user=user) if user else Team.objects.none()
-    team = _named(mine, team_name) or _named(Team.objects.all(), team_name)
+    own_teams = Team.objects.filter(memberships__user=user) if user else Team.objects.none()
+    team = _find_team_by_name(own_teams, team_name) or _find_team_by_name(
+        Team.objects.all(), team_name
+    )
     if user is None and team is None:
         return create_account(email, None, team_name)
     if user is None:
@@ -58,5 +60,5 @@ def _user_in_team(email: str, team_name: str) -> tuple[User, Team]:
     return user, team
 
 
-def _named(teams: models.QuerySet[Team], name: str) -> Team | None:
+def _find_team_by_name(teams: models.QuerySet[Team], name: str) -> Team | None:
     return teams.filter(slug=name).first() or teams.filter(name=name).order_by("created_at").first()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.checking import findings
+from billing.stripe.doctor import run_checks
 
 
 class Command(BaseCommand):
@@ -12,8 +12,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         problems = 0
-        for finding in findings():
-            self.stdout.write(f"{'ok ' if finding.is_good else 'FIX'}  {finding.sentence}")
-            problems += not finding.is_good
+        for finding in run_checks():
+            self.stdout.write(f"{'ok ' if finding.is_ok else 'FIX'}  {finding.sentence}")
+            problems += not finding.is_ok
         if problems:
             raise CommandError(f"{problems} things to repair.")

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from billing.catalog_sync import sync
-from billing.stripe_errors import StripeFailure
+from billing.stripe.catalog import sync_catalog
+from billing.stripe.errors import StripeFailure
 
 
 class Command(BaseCommand):
@@ -13,7 +13,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            made = sync()
+            made = sync_catalog()
         except StripeFailure as failure:
             raise CommandError(failure.sentence) from failure
         for sentence in made:

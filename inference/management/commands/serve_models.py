@@ -19,6 +19,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         # Lanes are the parallelism here; a tokeniser that takes every core would slow them.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        from inference.server.process import serve  # After the line above: it loads the tokeniser.
+        from inference.serving.main import serve  # After the line above: it loads the tokeniser.
 
         asyncio.run(serve(host, port))

@@ -1,0 +1,127 @@
+"""API tokens: credentials with which programs act for a team."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import OuterRef, Q, Subquery
+from django.utils.timezone import now
+
+from accounts.models.team import PERMISSIONS, Membership, Team, TeamOwnedQuerySet
+from accounts.models.user import User
+
+
+class TokenScope(models.TextChoices):
+    READ = "read", "Read projects, datasets, fine-tunes, models and usage"
+    WRITE = "write", "Upload datasets, launch and stop fine-tunes, deploy models"
+    INFERENCE = "inference", "Ask deployed models"
+
+
+# What a scope takes: a token has at most the rights that its creator has when it is used.
+SCOPE_PERMISSIONS: dict[str, str] = {TokenScope.WRITE: "write", TokenScope.INFERENCE: "write"}
+
+
+def scopes_within(scopes: Iterable[str], role: str) -> set[str]:
+    """Those of a token's scopes that the role of its creator carries. Reading is every member's."""
+    allowed = PERMISSIONS.get(role, set())
+    return {scope for scope in scopes if SCOPE_PERMISSIONS.get(scope) in {None, *allowed}}
+
+
+class ApiTokenQuerySet(TeamOwnedQuerySet["ApiToken"]):
+    def usable(self) -> Self:
+        """Neither revoked nor expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now()), revoked_at=None)
+
+    def with_secret(self, secret: str) -> Self:
+        """The usable token with this secret, or with this as its former one while that still works,
+        and its creator's role of now."""
+        digest = ApiToken.digest_of(secret)
+        former = Q(previous_digest=digest, previous_until__gt=now())
+        found = self.usable().filter(Q(digest=digest) | former).of_members()
+        return found.annotate(has_former_secret=~Q(digest=digest))
+
+    def of_members(self) -> Self:
+        """Those whose creator is active and in the team, with the creator's `creator_role`."""
+        membership = Membership.objects.filter(
+            team=OuterRef("team"), user=OuterRef("created_by"), user__is_active=True
+        )
+        return self.annotate(creator_role=Subquery(membership.values("role"))).exclude(
+            creator_role=None
+        )
+
+
+class ApiToken(models.Model):
+    """A credential that acts for a team. Only a digest is stored; the secret is shown once.
+
+    Rotating it changes the secret and keeps the row: its prefix, limits and what was spent by it.
+    """
+
+    SECRET_PREFIX: ClassVar[str] = "lathe_"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, models.CASCADE, related_name="api_tokens")
+    created_by = models.ForeignKey(User, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=16, editable=False)  # Enough to recognise it in a list.
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    # What it was before the last rotation, and until when it still works.
+    previous_digest = models.CharField(max_length=64, unique=True, null=True, editable=False)
+    previous_until = models.DateTimeField(null=True, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20, choices=TokenScope.choices))
+    # Names of models that it may ask; empty: all of the team's.
+    allowed_models = ArrayField(
+        models.CharField(max_length=300), default=list, db_default=[], blank=True
+    )
+    budget_micro = models.BigIntegerField(null=True, blank=True)  # Of answers, each month.
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)  # For answers.
+    created_at = models.DateTimeField(default=now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    creator_role: str  # What `of_members` adds.
+    has_former_secret = False  # What `with_secret` adds.
+    objects = ApiTokenQuerySet.as_manager()
+
+    def renew_secret(self, overlap: timedelta) -> str:
+        """Another secret with the same beginning; the former one works for the overlap. Unsaved."""
+        secret = self.prefix + secrets.token_urlsafe(32)
+        moment = now()
+        self.previous_digest = self.digest if overlap else None
+        self.previous_until = moment + overlap if overlap else None
+        self.digest, self.rotated_at = self.digest_of(secret), moment
+        return secret
+
+    @staticmethod
+    def digest_of(secret: str) -> str:
+        """SHA-256 in hex. Secrets are 256 random bits, so no salt or slow hash is needed."""
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    @classmethod
+    def issue(
+        cls, *, team: Team, created_by: User, name: str, **fields: Any
+    ) -> "tuple[ApiToken, str]":
+        """A new token row and its secret, which exists nowhere else afterwards."""
+        secret = cls.SECRET_PREFIX + secrets.token_urlsafe(32)
+        token = cls.objects.create(
+            team=team,
+            created_by=created_by,
+            name=name,
+            prefix=secret[:12],
+            digest=cls.digest_of(secret),
+            scopes=fields.pop("scopes", list(TokenScope.values)),
+            **fields,
+        )
+        return token, secret
+
+    def team_ids(self) -> list[uuid.UUID]:
+        """A token sees its own team only, whatever else its creator belongs to."""
+        return [self.team_id]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

@@ -1,0 +1,64 @@
+"""Who may do what: the viewer behind a request, their team, and what their role permits."""
+
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from rest_framework.request import Request
+
+from accounts.models import PERMISSIONS, ApiToken, Membership, Team, TokenScope, User
+from web.errors import NotAllowed
+
+LAST_TEAM_SESSION_KEY = "last_team"  # Session key: the slug of the team last looked at.
+
+
+class TokenNotAllowed(NotAllowed):
+    sentence = (
+        "This API token may not do this: it lacks the write scope, or whoever created it may not"
+        " do it any more. Use another one, or a browser."
+    )
+
+
+def viewer_of(request: HttpRequest | Request) -> User | ApiToken:
+    """The token of an API request, else the signed-in user."""
+    token = getattr(request, "auth", None)
+    return token if isinstance(token, ApiToken) else request.user  # type: ignore[return-value]
+
+
+def person_behind(viewer: User | ApiToken) -> User:
+    """The person who acts: the user, or the one who created the API token."""
+    return viewer.created_by if isinstance(viewer, ApiToken) else viewer
+
+
+def find_team(request: HttpRequest | Request, slug: str) -> Team:
+    """The team with this slug, if the viewer belongs to it; anything else is a 404."""
+    team = get_object_or_404(Team.objects.visible_to(viewer_of(request)), slug=slug)
+    if isinstance(request, HttpRequest) and request.session.get(LAST_TEAM_SESSION_KEY) != slug:
+        request.session[LAST_TEAM_SESSION_KEY] = slug
+    return team
+
+
+def role_of(user: User, team: Team) -> str | None:
+    """The person's role in the team, None for strangers."""
+    return Membership.objects.filter(user=user, team=team).values_list("role", flat=True).first()
+
+
+def has_permission(viewer: User | ApiToken, team: Team, permission: str) -> bool:
+    """Whether the viewer has "write", "tokens", "billing" or "team" in this team.
+
+    A token can at most write, needs the scope for it, and never outlives its creator's role.
+    """
+    if isinstance(viewer, ApiToken):
+        allowed = permission == "write" and viewer.team_id == team.pk
+        return (
+            allowed
+            and TokenScope.WRITE in viewer.scopes
+            and has_permission(viewer.created_by, team, permission)
+        )
+    if not isinstance(viewer, User):
+        return False
+    return permission in PERMISSIONS.get(role_of(viewer, team) or "", set())
+
+
+def require_permission(viewer: User | ApiToken, team: Team, permission: str) -> None:
+    """Raise NotAllowed unless the viewer has this permission in this team."""
+    if not has_permission(viewer, team, permission):
+        raise TokenNotAllowed if isinstance(viewer, ApiToken) else NotAllowed

@@ -1,0 +1,1 @@
+"""What signing in costs, and what ends with a session."""

@@ -1,0 +1,74 @@
+"""How much a team keeps in storage, and how much it may keep.
+
+The apps register what they store for a team; billing registers what its plan allows. So a quota is
+checked where bytes come in, below the app that knows plans.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.template.defaultfilters import filesizeformat
+
+from accounts.models import Team
+from web.advisory_lock import advisory_lock_in_transaction
+from web.errors import UserError
+
+BytesOf = Callable[[Team], int]
+_uses: dict[str, BytesOf] = {}
+_quotas: list[Callable[[Team], int | None]] = []
+
+
+class StorageFull(UserError):
+    code, status = "storage_full", 409
+
+
+@dataclass(frozen=True)
+class StorageUsage:
+    """Bytes by kind of what is kept, and the quota (None: no limit)."""
+
+    by_kind: dict[str, int]
+    quota_bytes: int | None
+
+    @property
+    def used_bytes(self) -> int:
+        return sum(self.by_kind.values())
+
+    @property
+    def share(self) -> float:
+        """Of the quota; 0 without one."""
+        return self.used_bytes / self.quota_bytes if self.quota_bytes else 0.0
+
+
+def register_use(kind: str, bytes_of: BytesOf) -> None:
+    """A kind of stored things, such as "datasets"."""
+    _uses[kind] = bytes_of
+
+
+def register_quota(quota_of: Callable[[Team], int | None]) -> None:
+    """What a team may keep; of several the smallest counts."""
+    _quotas.append(quota_of)
+
+
+def storage_usage(team: Team) -> StorageUsage:
+    """What the team keeps now."""
+    quotas = [quota for quota_of in _quotas if (quota := quota_of(team)) is not None]
+    by_kind = {kind: bytes_of(team) for kind, bytes_of in _uses.items()}
+    return StorageUsage(by_kind, min(quotas, default=None))
+
+
+def require_room(team: Team, more_bytes: int) -> None:
+    """Raises StorageFull when the team may not keep so much more.
+
+    Call in the transaction that records the bytes: the lock that it holds until then lets uploads
+    of one moment count each other.
+    """
+    advisory_lock_in_transaction(f"storage:{team.pk}")
+    usage = storage_usage(team)
+    if usage.quota_bytes is not None and usage.used_bytes + more_bytes > usage.quota_bytes:
+        raise StorageFull(
+            f"{team} keeps {filesizeformat(usage.used_bytes)} of the"
+            f" {filesizeformat(usage.quota_bytes)} of its plan, so"
+            f" {filesizeformat(more_bytes)} more do not fit. Choose a larger plan on the"
+            " page Plan & payment, or ask whoever runs this installation for more.",
+            param="file",
+        )

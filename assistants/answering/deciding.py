@@ -1,0 +1,188 @@
+"""From a question to what is said: rules first, then the match and its thresholds."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from assistants.answering.embedder import embed
+from assistants.answering.matching import Match, Vector, find_nearest_phrasing, match
+from assistants.answering.passages import find_passages
+from assistants.answering.rules import (
+    GiveAnswer,
+    HandOver,
+    RuleSpec,
+    Say,
+    Situation,
+    fill_text,
+    find_rule,
+)
+from assistants.answering.texts import text_of
+from assistants.errors import EncoderUnavailable
+from assistants.models import Answer, Assistant, Decision, Version
+from assistants.writing.answering import write_answer
+
+Route = Decision.Route
+
+
+@dataclass(frozen=True)
+class SourceQuote:
+    """What an answer rests on: the known question nearest to the one asked."""
+
+    title: str
+    link: str
+    quote: str
+    score: float
+
+
+@dataclass
+class Outcome:
+    """What is said, and why."""
+
+    route: str
+    text: str
+    confidence: float = 0.0
+    answer_key: str = ""
+    rule: str = ""
+    candidates: list[dict[str, object]] = field(default_factory=list)
+    thresholds: dict[str, float | None] = field(default_factory=dict)
+    sources: list[SourceQuote] = field(default_factory=list)
+    suggestions: list[str] = field(default_factory=list)  # Questions to choose from.
+    step_ms: dict[str, float] = field(default_factory=dict)
+    reason: str = ""  # Of a hand-over.
+    tokens: int = 0  # Of the writer.
+    held_back: list[dict[str, str]] = field(default_factory=list)  # Of what was written.
+
+
+def decide(version: Version, situation: Situation, *, asked_back: bool = False) -> Outcome:
+    """What this version does with a question. Writes nothing, so tests use it as people do."""
+    started = time.perf_counter()
+    assistant = version.assistant
+    rules = [RuleSpec.model_validate(rule) for rule in version.rules]
+    rule = find_rule(rules, situation)
+    if rule is not None and (outcome := _by_rule(assistant, rule, situation)) is not None:
+        return outcome
+    try:
+        vector = embed(assistant, version.encoder, [situation.text])[0]
+    except EncoderUnavailable:
+        return _refuse(assistant, situation, reason="encoder_down")
+    embedded = time.perf_counter()
+    matched = match(version, situation.language, situation.text, vector)
+    outcome = _by_match(version, situation, matched, asked_back=asked_back)
+    if outcome.route == Route.REFUSE:
+        outcome = _by_passages(version, situation, vector, outcome)
+    ended = time.perf_counter()
+    if outcome.route == Route.ANSWER:
+        quote = find_nearest_phrasing(version, outcome.answer_key, vector)
+        outcome.sources[0] = SourceQuote(
+            outcome.sources[0].title, outcome.sources[0].link, quote, outcome.sources[0].score
+        )
+    outcome.step_ms = {
+        "embed": round((embedded - started) * 1000, 2),
+        "match": round((ended - embedded) * 1000, 2),
+    }
+    return outcome
+
+
+def _by_rule(assistant: Assistant, rule: RuleSpec, situation: Situation) -> Outcome | None:
+    """None where the rule gives an answer that may not be shown now: the match decides then."""
+    then = rule.then
+    if isinstance(then, HandOver):
+        return Outcome(Route.HAND_OVER, "", rule=rule.name, reason="rule", confidence=1.0)
+    if isinstance(then, Say):
+        return Outcome(Route.RULE, fill_text(rule, situation), rule=rule.name, confidence=1.0)
+    if isinstance(then, GiveAnswer):
+        answer = Answer.objects.usable().filter(assistant=assistant, key=then.key).first()
+        if answer is None:
+            return None
+        outcome = _answer(answer, 1.0, "")
+        outcome.rule = rule.name
+        return outcome
+    outcome = _refuse(assistant, situation)
+    outcome.rule = rule.name
+    return outcome
+
+
+def _by_match(
+    version: Version, situation: Situation, matched: Match | None, *, asked_back: bool
+) -> Outcome:
+    assistant = version.assistant
+    if matched is None:
+        return _refuse(assistant, situation)
+    keys = [candidate.key for candidate in matched.candidates]
+    usable = {
+        answer.key: answer
+        for answer in Answer.objects.usable().filter(assistant=assistant, key__in=keys)
+    }
+    first = keys[0]
+    threshold = None if version.promise_broken_at else matched.answer_threshold
+    if threshold is not None and matched.confidence >= threshold and first in usable:
+        outcome = _answer(usable[first], matched.confidence, "")
+    elif matched.confidence >= matched.ask_threshold and not asked_back and usable:
+        outcome = _ask_back(version, situation, [usable[key] for key in keys if key in usable])
+    else:
+        outcome = _refuse(assistant, situation)
+    outcome.confidence = matched.confidence
+    outcome.thresholds = {"answer": threshold, "ask": matched.ask_threshold}
+    outcome.candidates = [
+        {
+            "key": candidate.key,
+            "probability": round(candidate.probability, 4),
+            "cosine": round(candidate.cosine, 4),
+        }
+        for candidate in matched.candidates
+    ]
+    return outcome
+
+
+def _by_passages(
+    version: Version, situation: Situation, vector: Vector, refused: Outcome
+) -> Outcome:
+    """Written from the documents or, where that is not grounded, quoted; else still refused."""
+    passages = find_passages(version, situation.language, situation.text, vector)
+    if not passages:
+        return refused
+    written = write_answer(version.assistant, situation.text, passages)
+    if written is not None:
+        refused.tokens = written.tokens
+        refused.held_back = [
+            {"text": sentence.text, "problem": sentence.problem} for sentence in written.held_back
+        ]
+    if written is not None and written.sentences:
+        refused.route, refused.text = Route.WRITTEN, written.text
+        chosen = [passages[number] for number in written.cited]
+    else:
+        introduction = text_of(version.assistant, "quote", situation.language)
+        chosen = passages[:1]
+        refused.route = Route.QUOTE
+        refused.text = f"{introduction.replace('{title}', chosen[0].title)}\n\n{chosen[0].text}"
+    refused.sources = [
+        SourceQuote(passage.title, "", passage.text, round(passage.cosine, 4)) for passage in chosen
+    ]
+    return refused
+
+
+def _answer(answer: Answer, confidence: float, quote: str) -> Outcome:
+    source = SourceQuote(answer.key, answer.link, quote, round(confidence, 4))
+    return Outcome(
+        Route.ANSWER,
+        answer.text,
+        confidence=confidence,
+        answer_key=answer.key,
+        sources=[source],
+    )
+
+
+def _ask_back(version: Version, situation: Situation, answers: Sequence[Answer]) -> Outcome:
+    """Offers a known question for each answer that may be meant."""
+    suggestions = []
+    for answer in answers:
+        entry = version.index.filter(answer=answer).order_by("pk").first()
+        if entry is not None:
+            suggestions.append(entry.text)
+    text = text_of(version.assistant, "ask", situation.language)
+    return Outcome(Route.ASK, text, suggestions=suggestions)
+
+
+def _refuse(assistant: Assistant, situation: Situation, reason: str = "") -> Outcome:
+    text = text_of(assistant, "refusal", situation.language)
+    return Outcome(Route.REFUSE, text, reason=reason)

@@ -1,0 +1,46 @@
+"""Embeds questions by the models process's /v1/embeddings, as a program would, and pays for it."""
+
+import base64
+import logging
+from collections.abc import Sequence
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+
+from assistants.errors import EncoderUnavailable
+from assistants.models import Assistant
+from engine.answering.encoders import with_prefix
+from inference.gateway import internal_token, web_process
+
+logger = logging.getLogger(__name__)
+
+# The first question after a start waits until the encoder is loaded.
+TIMEOUT = httpx.Timeout(20.0, connect=2.0)
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
+_client = httpx.Client(timeout=TIMEOUT, limits=LIMITS)  # May be used by several threads.
+
+
+def embed(assistant: Assistant, encoder: str, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Unit-length vectors (texts, dimensions), billed to the assistant. Raises EncoderUnavailable
+    also where the team has no money left."""
+    body = {
+        "model": encoder,
+        "input": [with_prefix(encoder, text) for text in texts],
+        "encoding_format": "base64",
+        "truncate": True,
+    }
+    token = internal_token.issue_token(assistant.team_id, None, source=assistant.source)
+    headers = {
+        internal_token.HEADER: token,
+        web_process.HEADER: web_process.proof().decode(),
+    }
+    try:
+        answer = _client.post(settings.MODELS_URL + "/v1/embeddings", json=body, headers=headers)
+        answer.raise_for_status()
+        rows = [base64.b64decode(row["embedding"]) for row in answer.json()["data"]]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        logger.warning("The encoder %s does not answer: %s", encoder, error)
+        raise EncoderUnavailable from error
+    return np.stack([np.frombuffer(row, "<f4") for row in rows]).astype(np.float64)

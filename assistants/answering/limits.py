@@ -1,0 +1,41 @@
+"""How much one visitor, one address and one channel may ask."""
+
+import logging
+import time
+
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from assistants.errors import TooManyQuestions
+from assistants.models import Channel
+
+logger = logging.getLogger(__name__)
+
+VISITOR_PER_MINUTE, VISITOR_PER_DAY = 10, 100
+ADDRESS_PER_MINUTE = 60
+MINUTE, DAY = 60, 86_400
+
+
+def admit(channel: Channel, visitor: str, address: str | None) -> None:
+    """Count this question. Raises TooManyQuestions. A cache that is away stops nobody.
+
+    Only visitors of public channels are counted one by one: a server that asks by API token
+    answers for its own visitors.
+    """
+    if channel.kind != Channel.Kind.API:
+        if visitor:
+            _count(f"visitor:{visitor}", VISITOR_PER_MINUTE, MINUTE)
+            _count(f"visitor:{visitor}", VISITOR_PER_DAY, DAY)
+        if address:
+            _count(f"address:{address}", ADDRESS_PER_MINUTE, MINUTE)
+    _count(f"channel:{channel.pk}", channel.daily_limit, DAY)
+
+
+def _count(name: str, limit: int, seconds: int) -> None:
+    key = f"assistants:{name}:{seconds}:{int(time.time() // seconds)}"
+    try:
+        cache.add(key, 0, timeout=2 * seconds)
+        if cache.incr(key) > limit:
+            raise TooManyQuestions
+    except (RedisError, ValueError) as problem:  # ValueError: the key was evicted.
+        logger.warning("Questions are not counted: %s", problem)

@@ -1,0 +1,103 @@
+"""An assistant as a model of OpenAI's chat completions: the last user message is the question."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from assistants.api.consult import (
+    ChannelOrTokenAuthentication,
+    EventStreamRenderer,
+    MayConsult,
+    describe,
+    find_channel,
+)
+from assistants.conversations.consulting import Question, consult
+from assistants.errors import InvalidConsultation
+from web.idempotency.api import APIView
+from web.middleware import client_address
+
+
+class ChatRequest(serializers.Serializer[Any]):
+    """Of OpenAI's parameters those that mean something here; the others are passed over."""
+
+    model = serializers.CharField(max_length=100)
+    messages = serializers.ListField(child=serializers.DictField(), allow_empty=False)
+    user = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    stream = serializers.BooleanField(required=False, default=False)
+
+
+class ChatView(APIView):
+    """Reached through assistants.gateway."""
+
+    authentication_classes = [ChannelOrTokenAuthentication]
+    permission_classes = [MayConsult]
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request, name: str) -> HttpResponseBase:
+        body = ChatRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        question = Question(
+            text=find_question(sent["messages"]),
+            visitor=sent["user"],
+            address=client_address.get(),
+        )
+        reply = describe(consult(find_channel(request.auth, name), question))
+        completion = as_completion(sent["model"], reply)
+        if not sent["stream"]:
+            return Response(completion)
+        events = b"".join(chunks_of(completion))
+        response = HttpResponse(events, content_type="text/event-stream")
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def find_question(messages: list[dict[str, Any]]) -> str:
+    """The text of the last message, which must be a user's. Raises InvalidConsultation."""
+    last = messages[-1]
+    content = last.get("content")
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "\n".join(text for text in texts if isinstance(text, str))
+    if last.get("role") != "user" or not isinstance(content, str):
+        raise InvalidConsultation("The last message must be a user's text.", param="messages")
+    return content
+
+
+def as_completion(model: str, reply: dict[str, object]) -> dict[str, Any]:
+    """The reply as a chat completion; all that is ours is under `assistant`."""
+    message = {"role": "assistant", "content": reply["response"], "refusal": None}
+    return {
+        "id": f"chatcmpl-{reply['id'] or reply['conversation']}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "assistant": reply,
+    }
+
+
+def chunks_of(completion: dict[str, Any]) -> Iterator[bytes]:
+    """The completion as OpenAI's stream: the role, the text, the end."""
+    text = completion["choices"][0]["message"]["content"]
+    base = {key: completion[key] for key in ("id", "created", "model")}
+    deltas: list[tuple[dict[str, str], str | None]] = [
+        ({"role": "assistant", "content": ""}, None),
+        ({"content": text}, None),
+        ({}, "stop"),
+    ]
+    for delta, reason in deltas:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        chunk = {**base, "object": "chat.completion.chunk", "choices": [choice]}
+        yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
+    yield b"data: [DONE]\n\n"

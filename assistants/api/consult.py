@@ -1,0 +1,209 @@
+"""POST /v1/assistants/{name}/consult and /consult: one question, one reply."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, views
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import ApiTokenAuthentication, MissingScope
+from accounts.models import ApiToken, TokenScope
+from assistants.conversations.consulting import Question, Reply, consult
+from assistants.conversations.feedback import record_feedback
+from assistants.errors import UnknownAssistant
+from assistants.lifecycle import add_channel
+from assistants.models import Assistant, Channel, Conversation
+from web.idempotency.api import APIView
+from web.middleware import client_address
+from web.validation.fields import IntegerField
+
+KEY_PREFIX = "ch_"
+
+
+class ChannelOrTokenAuthentication(ApiTokenAuthentication):
+    """request.auth is an ApiToken, or the Channel whose key was sent."""
+
+    def authenticate(self, request: Request) -> Any:
+        words = request.headers.get("Authorization", "").split()
+        if len(words) == 2 and words[0].lower() == "bearer" and words[1].startswith(KEY_PREFIX):
+            channel = (
+                Channel.objects.filter(public_key=words[1], disabled_at=None)
+                .select_related("assistant__team")
+                .first()
+            )
+            if channel is None:
+                raise AuthenticationFailed("This channel key is unknown or disabled.")
+            return None, channel
+        return super().authenticate(request)
+
+
+class MayConsult(BasePermission):
+    """A channel key, or a token with the scope `inference`."""
+
+    def has_permission(self, request: Request, view: views.APIView) -> bool:
+        if isinstance(request.auth, Channel):
+            return True
+        if not isinstance(request.auth, ApiToken):
+            return False
+        if TokenScope.INFERENCE not in request.auth.scopes:
+            raise MissingScope(
+                "This API token lacks the scope 'inference'. Create one that has it."
+            )
+        return True
+
+
+class EventStreamRenderer(BaseRenderer):
+    """Lets `Accept: text/event-stream` through content negotiation."""
+
+    media_type, format = "text/event-stream", "event-stream"
+
+    def render(self, data: Any, *_: Any, **__: Any) -> bytes:
+        return json.dumps(data).encode()
+
+
+class ConsultRequest(serializers.Serializer[Any]):
+    """A question. `visitor` is your own name for who asks; only its hash is kept."""
+
+    text = serializers.CharField(max_length=100_000, trim_whitespace=False)
+    conversation = serializers.UUIDField(required=False, allow_null=True)
+    visitor = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    language = serializers.CharField(max_length=8, required=False, allow_blank=True)
+    message_id = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    metadata = serializers.DictField(required=False)
+    stream = serializers.BooleanField(required=False, default=False)
+
+
+class ReplyRating(serializers.Serializer[Any]):
+    id = serializers.UUIDField(help_text="Of the reply.")
+    helpful = serializers.BooleanField(required=False, allow_null=True)
+    csat = IntegerField(min_value=1, max_value=5, required=False, allow_null=True)
+
+
+class ConsultView(APIView):
+    """One question of a visitor."""
+
+    authentication_classes = [ChannelOrTokenAuthentication]
+    permission_classes = [MayConsult]
+    renderer_classes = [JSONRenderer, EventStreamRenderer]
+
+    @extend_schema(operation_id="consult", request=ConsultRequest, responses={200: dict})
+    def post(self, request: Request, name: str | None = None) -> HttpResponseBase:
+        body = ConsultRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        question = Question(
+            text=sent["text"],
+            conversation_id=sent.get("conversation"),
+            visitor=sent.get("visitor", ""),
+            language=sent.get("language", ""),
+            external_id=sent.get("message_id", ""),
+            address=client_address.get(),
+        )
+        answer = describe(consult(find_channel(request.auth, name), question))
+        wants_stream = "text/event-stream" in request.headers.get("Accept", "")
+        if sent["stream"] or wants_stream:
+            response = HttpResponse(b"".join(_events(answer)), content_type="text/event-stream")
+            response["Cache-Control"] = "no-store"
+            return response
+        return Response(answer)
+
+
+class FeedbackView(APIView):
+    """Whether a reply helped."""
+
+    authentication_classes = [ChannelOrTokenAuthentication]
+    permission_classes = [MayConsult]
+
+    @extend_schema(operation_id="rate_reply", request=ReplyRating, responses={200: dict})
+    def post(self, request: Request, name: str | None = None) -> Response:
+        body = ReplyRating(data=request.data)
+        body.is_valid(raise_exception=True)
+        channel = find_channel(request.auth, name)
+        record_feedback(channel, body.validated_data["id"], **_ratings(body.validated_data))
+        return Response({"object": "assistant.feedback", "id": str(body.validated_data["id"])})
+
+
+class ConversationView(APIView):
+    """What was said in a conversation of this assistant."""
+
+    authentication_classes = [ChannelOrTokenAuthentication]
+    permission_classes = [MayConsult]
+
+    @extend_schema(operation_id="read_consulted_conversation", responses=dict)
+    def get(self, request: Request, name: str, conversation_id: UUID) -> Response:
+        channel = find_channel(request.auth, name)
+        conversation = Conversation.objects.filter(pk=conversation_id, channel=channel).first()
+        if conversation is None:
+            raise UnknownAssistant("There is no such conversation of this channel.")
+        return Response(
+            {
+                "object": "assistant.conversation",
+                "id": str(conversation.pk),
+                "state": conversation.state,
+                "messages": [
+                    {"seq": message.seq, "author": message.author, "text": message.text}
+                    for message in conversation.messages.all()
+                ],
+            }
+        )
+
+
+def find_channel(auth: object, name: str | None) -> Channel:
+    """The channel that a credential asks through. Raises UnknownAssistant."""
+    if isinstance(auth, Channel):
+        if name is not None and auth.assistant.name != name:
+            raise UnknownAssistant
+        return auth
+    assert isinstance(auth, ApiToken)
+    if name is None:
+        raise UnknownAssistant("With an API token, ask at /v1/assistants/{name}/consult.")
+    assistants = Assistant.objects.current().filter(team=auth.team, name=name)
+    assistant = assistants.select_related("team").first()
+    if assistant is None:
+        raise UnknownAssistant
+    channel = assistant.channels.filter(kind=Channel.Kind.API, disabled_at=None).first()
+    channel = channel or add_channel(assistant, Channel.Kind.API, auth, name="API")
+    channel.assistant = assistant
+    return channel
+
+
+def describe(reply: Reply) -> dict[str, object]:
+    """The reply as the API sends it."""
+    return {
+        "object": "assistant.reply",
+        "id": str(reply.decision.pk) if reply.decision else None,
+        "conversation": str(reply.conversation.pk),
+        "response": reply.response,
+        "voice": None,
+        "sources": [vars(source) for source in reply.sources],
+        "suggestions": reply.suggestions,
+        "answer": reply.decision.answer_key or None if reply.decision else None,
+        "confidence": round(reply.confidence, 4),
+        "route": reply.route,
+        "handed_over": reply.handed_over,
+        "language": reply.language,
+        "version": reply.version,
+    }
+
+
+def _ratings(data: dict[str, Any]) -> dict[str, Any]:
+    return {"is_helpful": data.get("helpful"), "csat": data.get("csat")}
+
+
+def _events(answer: dict[str, object]) -> Iterator[bytes]:
+    """The text sentence by sentence, then the whole reply. An approved answer is known at once."""
+    text = str(answer["response"])
+    for part in text.splitlines(keepends=True):
+        delta = json.dumps({"object": "assistant.reply.delta", "delta": part}, ensure_ascii=False)
+        yield f"data: {delta}\n\n".encode()
+    yield f"data: {json.dumps(answer, ensure_ascii=False)}\n\n".encode()
+    yield b"data: [DONE]\n\n"

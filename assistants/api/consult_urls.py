@@ -1,0 +1,17 @@
+"""Addresses at which visitors' questions are asked."""
+
+from django.urls import path
+
+from assistants.api.chat import ChatView
+from assistants.api.consult import ConsultView, ConversationView, FeedbackView
+
+urlpatterns = [
+    path("consult", ConsultView.as_view()),
+    path("v1/assistants/<slug:name>/consult", ConsultView.as_view()),
+    path("v1/assistants/<slug:name>/chat", ChatView.as_view()),
+    path("v1/assistants/<slug:name>/feedback", FeedbackView.as_view()),
+    path(
+        "v1/assistants/<slug:name>/conversations/<uuid:conversation_id>",
+        ConversationView.as_view(),
+    ),
+]

@@ -1,0 +1,221 @@
+"""The native API of test cases, rules, channels, conversations, judgements and figures."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive, now
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import audit
+from accounts.permissions import viewer_of
+from assistants.answering.rules import check_examples, parse_rule
+from assistants.api.assistants import find_to_change
+from assistants.api.serializers import (
+    ChannelAnswer,
+    ChannelRequest,
+    ConversationAnswer,
+    JudgementAnswer,
+    JudgementRequest,
+    RuleAnswer,
+    TestCaseAnswer,
+)
+from assistants.conversations import privacy
+from assistants.errors import AssistantNameTaken
+from assistants.lifecycle import add_channel, find_assistant
+from assistants.loop.judging import judge
+from assistants.models import Channel, Conversation, Judgement, Rule, TestCase
+from assistants.queries import figures, measures
+from assistants.wechat.replying import Account
+from web.api import BadParameter, cursor_page
+from web.idempotency.api import APIView
+
+
+class TestCasesEndpoint(APIView):
+    """Questions whose outcome is known."""
+
+    __test__ = False
+
+    @extend_schema(operation_id="list_test_cases", responses=TestCaseAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        rows = find_assistant(viewer_of(request), assistant_id).test_cases.all()
+        return cursor_page(request, rows, TestCaseAnswer().to_representation)
+
+    @extend_schema(
+        operation_id="add_test_case", request=TestCaseAnswer, responses={201: TestCaseAnswer}
+    )
+    def post(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_to_change(request, assistant_id)
+        body = TestCaseAnswer(data=request.data)
+        body.is_valid(raise_exception=True)
+        fields = dict(body.validated_data)
+        case, _ = TestCase.objects.update_or_create(
+            assistant=assistant, question=fields.pop("question"), defaults=fields
+        )
+        return Response(TestCaseAnswer(case).data, status=status.HTTP_201_CREATED)
+
+
+class RulesEndpoint(APIView):
+    """What is decided before a question is matched."""
+
+    @extend_schema(operation_id="list_rules", responses=RuleAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        rows = find_assistant(viewer_of(request), assistant_id).rules.all()
+        return cursor_page(request, rows, RuleAnswer().to_representation, order="position")
+
+    @extend_schema(operation_id="add_rule", request=RuleAnswer, responses={201: RuleAnswer})
+    def post(self, request: Request, assistant_id: UUID) -> Response:
+        """The examples must do what they say. The rule counts from the next version on."""
+        assistant = find_to_change(request, assistant_id)
+        body = RuleAnswer(data=request.data)
+        body.is_valid(raise_exception=True)
+        fields = dict(body.validated_data)
+        spec = parse_rule(fields["name"], fields["when"], fields["then"])
+        check_examples(spec, fields["examples_yes"], fields["examples_no"])
+        fields.setdefault("position", assistant.rules.count())
+        try:
+            with transaction.atomic():
+                rule = Rule.objects.create(assistant=assistant, **fields)
+                audit.record(assistant.team, viewer_of(request), "assistant.rule-added", rule.name)
+        except IntegrityError:
+            raise AssistantNameTaken(
+                "A rule of this assistant has this name. Choose another one.", param="name"
+            ) from None
+        return Response(RuleAnswer(rule).data, status=status.HTTP_201_CREATED)
+
+
+class ChannelsEndpoint(APIView):
+    """Ways in."""
+
+    @extend_schema(operation_id="list_channels", responses=ChannelAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        rows = find_assistant(viewer_of(request), assistant_id).channels.all()
+        return cursor_page(request, rows, ChannelAnswer().to_representation)
+
+    @extend_schema(
+        operation_id="add_channel", request=ChannelRequest, responses={201: ChannelAnswer}
+    )
+    def post(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_to_change(request, assistant_id)
+        body = ChannelRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        secrets = dict(sent.get("wechat") or {})
+        settings = {"customer_messages": secrets.pop("customer_messages")} if secrets else {}
+        channel = add_channel(
+            assistant,
+            Channel.Kind(sent["kind"]),
+            viewer_of(request),
+            name=sent["name"],
+            allowed_origins=sent.get("allowed_origins"),
+            secrets_sealed=Account(**secrets).sealed() if secrets else "",
+            **settings,
+        )
+        return Response(ChannelAnswer(channel).data, status=status.HTTP_201_CREATED)
+
+
+class ConversationsEndpoint(APIView):
+    """What visitors and the assistant said, newest first."""
+
+    @extend_schema(operation_id="list_conversations", responses=ConversationAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_assistant(viewer_of(request), assistant_id)
+        rows = Conversation.objects.filter(channel__assistant=assistant)
+        return cursor_page(request, rows, ConversationAnswer().to_representation, "-opened_at")
+
+
+class VisitorsEndpoint(APIView):
+    """What is kept of one visitor, named as in `consult`: ?visitor=NAME."""
+
+    @extend_schema(operation_id="export_visitor", responses=dict)
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        """Whoever may change the assistant may see what a visitor wrote."""
+        assistant = find_to_change(request, assistant_id)
+        visitor = request.query_params.get("visitor", "")
+        rows = privacy.export_visitor(assistant, visitor)
+        return Response({"object": "assistant.visitor", "conversations": rows})
+
+    @extend_schema(operation_id="erase_visitor", responses=dict)
+    def delete(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_to_change(request, assistant_id)
+        visitor = request.query_params.get("visitor", "")
+        count = privacy.erase_visitor(assistant, visitor, viewer_of(request))
+        return Response({"object": "assistant.visitor", "deleted_conversations": count})
+
+
+class JudgementsEndpoint(APIView):
+    """Whether decisions were right."""
+
+    @extend_schema(operation_id="list_judgements", responses=JudgementAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_assistant(viewer_of(request), assistant_id)
+        rows = Judgement.objects.filter(decision__message__channel__assistant=assistant)
+        rows = rows.select_related("answer")
+        return cursor_page(request, rows, JudgementAnswer().to_representation, "-at")
+
+    @extend_schema(
+        operation_id="judge_decision", request=JudgementRequest, responses={201: JudgementAnswer}
+    )
+    def post(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_to_change(request, assistant_id)
+        body = JudgementRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        judgement = judge(
+            assistant,
+            sent["decision"],
+            sent["verdict"],
+            viewer_of(request),
+            answer_key=sent["answer"],
+            is_audit=sent["is_audit"],
+        )
+        return Response(JudgementAnswer(judgement).data, status=status.HTTP_201_CREATED)
+
+
+class FiguresEndpoint(APIView):
+    """The figures of some days, thirty unless told otherwise."""
+
+    @extend_schema(operation_id="read_figures", responses=dict)
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_assistant(viewer_of(request), assistant_id)
+        until = parse_moment(request.query_params, "until", now())
+        since = parse_moment(request.query_params, "since", until - timedelta(days=30))
+        computed = figures.compute_figures(assistant, since, until)
+        return Response(
+            {
+                "object": "assistant.figures",
+                "since": since,
+                "until": until,
+                "figures": {figure.name: vars(figure) for figure in computed},
+                "volumes": {
+                    kind: dict(rows)
+                    for kind, rows in measures.volumes(assistant, since, until).items()
+                },
+                "seconds_to_answer": vars(measures.seconds_to_answer(assistant, since, until)),
+                "seconds_to_person": vars(measures.seconds_to_person(assistant, since, until)),
+                "cost": vars(measures.cost_of_answers(assistant, since, until)),
+                "hand_over_reasons": dict(figures.hand_over_reasons(assistant, since, until)),
+            }
+        )
+
+
+FIRST_YEAR, LAST_YEAR = 2000, 2200  # No arithmetic with days leaves what Python can count.
+
+
+def parse_moment(params: Any, name: str, default: datetime) -> datetime:
+    """An ISO 8601 time with its zone. Raises BadParameter."""
+    text = params.get(name)
+    if not text:
+        return default
+    try:
+        moment = parse_datetime(text.replace(" ", "+"))
+    except ValueError:
+        moment = None
+    if moment is None or is_naive(moment) or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise BadParameter(f"{name} must be a time such as 2026-11-01T00:00:00Z.", param=name)
+    return moment

@@ -1,0 +1,251 @@
+"""How assistants and what belongs to them look over the API."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.webhooks import secret_encryption
+from assistants.models import (
+    Assistant,
+    Channel,
+    Conversation,
+    Judgement,
+    Rule,
+    Source,
+    TestCase,
+    Version,
+)
+from assistants.versions.reports import summarise
+from assistants.writing.upstream import validate_writer_url
+from web.validation.fields import FloatField, IntegerField
+
+LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
+
+
+class AssistantRequest(serializers.Serializer[Any]):
+    """`out_of_scope_share`: of 1, the questions that nobody could answer."""
+
+    project = serializers.UUIDField()
+    name = serializers.SlugField(max_length=80)
+    promise = FloatField(min_value=0.8, max_value=0.99, default=0.95)
+    out_of_scope_share = FloatField(min_value=0.01, max_value=0.9, default=0.15)
+    languages = serializers.ListField(
+        child=serializers.ChoiceField(choices=LANGUAGES), min_length=1, required=False
+    )
+
+
+class AssistantChange(serializers.Serializer[Any]):
+    promise = FloatField(min_value=0.8, max_value=0.99, required=False)
+    out_of_scope_share = FloatField(min_value=0.01, max_value=0.9, required=False)
+    retention_days = IntegerField(min_value=1, max_value=3650, required=False)
+    daily_budget_micro = IntegerField(
+        min_value=0, max_value=10**12, required=False, allow_null=True,
+        help_text="Millionths of a US dollar for each UTC day; then people are asked to answer.",
+    )  # fmt: skip
+    writer_model = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    writer_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    writer_key = serializers.CharField(max_length=500, required=False, allow_blank=True)
+
+    def validate_writer_url(self, text: str) -> str:
+        return validate_writer_url(text) if text else ""
+
+    def validate_writer_key(self, key: str) -> str:
+        return secret_encryption.encrypt(key) if key else ""
+
+    paused = serializers.BooleanField(required=False)
+
+
+class AssistantAnswer(serializers.ModelSerializer[Assistant]):
+    object = serializers.ReadOnlyField(default="assistant")
+    project = serializers.UUIDField(source="project_id")
+
+    class Meta:
+        model = Assistant
+        fields = (
+            "id", "object", "name", "project", "state", "promise", "out_of_scope_share",
+            "languages", "retention_days", "daily_budget_micro", "writer_model", "writer_url",
+            "created_at",
+        )  # fmt: skip
+
+
+class SourceRequest(serializers.Serializer[Any]):
+    dataset = serializers.UUIDField()
+    question_column = serializers.CharField(max_length=255, required=False)
+    answer_key_column = serializers.CharField(max_length=255, required=False)
+    text_column = serializers.CharField(
+        max_length=255, required=False, help_text="Instead of both: each row is a passage."
+    )
+    heading_column = serializers.CharField(
+        max_length=255, required=False, allow_blank=True, default=""
+    )
+    answer_column = serializers.CharField(
+        max_length=255, required=False, allow_blank=True, default=""
+    )
+    approved = serializers.BooleanField(default=True, help_text="Approve the answers at once.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        missing = [name for name in ("question_column", "answer_key_column") if name not in attrs]
+        if "text_column" not in attrs and missing:
+            raise serializers.ValidationError({missing[0]: "This field is required."})
+        return attrs
+
+
+class SourceAnswer(serializers.ModelSerializer[Source]):
+    object = serializers.ReadOnlyField(default="assistant.source")
+    dataset = serializers.UUIDField(source="dataset_version.dataset_id")
+
+    class Meta:
+        model = Source
+        fields = (
+            "id", "object", "dataset", "mapping", "answers", "phrasings", "passages",
+            "skipped_rows", "created_at",
+        )  # fmt: skip
+
+
+class BuildRequest(serializers.Serializer[Any]):
+    train_classifier = serializers.BooleanField(
+        default=True,
+        help_text="Train its classifier by a job first, whose report and bill are a model's; else"
+        " measuring fits an equal one.",
+    )
+
+
+class VersionAnswer(serializers.ModelSerializer[Version]):
+    object = serializers.ReadOnlyField(default="assistant.version")
+    report = serializers.SerializerMethodField()
+    error = serializers.CharField(source="failure_sentence")
+    job = serializers.UUIDField(source="job_id", help_text="That trains its classifier.")
+    classifier = serializers.UUIDField(source="classifier_id", help_text="The trained model.")
+
+    class Meta:
+        model = Version
+        fields = (
+            "id", "object", "number", "status", "promise", "out_of_scope_share", "encoder",
+            "report", "error", "job", "classifier", "created_at", "measured_at", "live_at",
+        )  # fmt: skip
+
+    def get_report(self, version: Version) -> dict[str, Any]:
+        return summarise(version)
+
+
+class ShadowRequest(serializers.Serializer[Any]):
+    questions = IntegerField(min_value=1, max_value=10_000, default=100)
+
+
+class PublishRequest(serializers.Serializer[Any]):
+    why_worse = serializers.CharField(
+        max_length=500,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Why a version that answers fewer questions should go live.",
+    )
+
+
+class TestCaseAnswer(serializers.ModelSerializer[TestCase]):
+    __test__ = False
+    object = serializers.ReadOnlyField(default="assistant.test_case")
+    locked = serializers.BooleanField(default=False)
+
+    class Meta:
+        model = TestCase
+        fields = (
+            "id", "object", "question", "expects", "value", "language", "locked", "created_at",
+        )  # fmt: skip
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        names = attrs["expects"] in (TestCase.Expects.ANSWER, TestCase.Expects.CONTAINS)
+        if names != bool(attrs.get("value")):
+            raise serializers.ValidationError(
+                {"value": "Name the answer's key, or the words it contains."}
+                if names
+                else {"value": "Leave this empty where a question is refused or handed over."}
+            )
+        return attrs
+
+
+class RuleAnswer(serializers.ModelSerializer[Rule]):
+    object = serializers.ReadOnlyField(default="assistant.rule")
+    examples_yes = serializers.ListField(child=serializers.CharField(max_length=2000))
+    examples_no = serializers.ListField(child=serializers.CharField(max_length=2000))
+    enabled = serializers.BooleanField(default=True)
+    position = IntegerField(min_value=0, max_value=10_000, required=False)
+
+    class Meta:
+        model = Rule
+        fields = (
+            "id", "object", "position", "name", "when", "then", "examples_yes", "examples_no",
+            "enabled", "created_at",
+        )  # fmt: skip
+
+
+class WechatAccount(serializers.Serializer[Any]):
+    """An official account's secrets; stored encrypted and never shown. `encoding_key` is empty in
+    plain mode; `customer_messages`: whether the account may send them."""
+
+    app_id = serializers.CharField(max_length=100)
+    app_secret = serializers.CharField(max_length=200)
+    token = serializers.CharField(max_length=100)
+    encoding_key = serializers.RegexField(
+        r"^[A-Za-z0-9+/]{43}$", required=False, allow_blank=True, default=""
+    )
+    customer_messages = serializers.BooleanField(default=False)
+
+
+class ChannelRequest(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(
+        choices=[Channel.Kind.WEB, Channel.Kind.API, Channel.Kind.WECHAT]
+    )
+    wechat = WechatAccount(required=False)
+    name = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
+    allowed_origins = serializers.ListField(
+        child=serializers.CharField(max_length=300), required=False, max_length=20
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs["kind"] == Channel.Kind.WECHAT) != bool(attrs.get("wechat")):
+            raise serializers.ValidationError(
+                {"wechat": "Send the account's secrets exactly where kind is wechat."}
+            )
+        return attrs
+
+
+class ChannelAnswer(serializers.ModelSerializer[Channel]):
+    object = serializers.ReadOnlyField(default="assistant.channel")
+
+    class Meta:
+        model = Channel
+        fields = (
+            "id", "object", "kind", "name", "public_key", "allowed_origins", "daily_limit",
+            "created_at", "disabled_at",
+        )  # fmt: skip
+
+
+class ConversationAnswer(serializers.ModelSerializer[Conversation]):
+    object = serializers.ReadOnlyField(default="assistant.conversation")
+
+    class Meta:
+        model = Conversation
+        fields = (
+            "id", "object", "state", "language", "opened_at", "last_message_at",
+            "handed_over_at", "handed_over_reason", "closed_at", "outcome", "csat",
+        )  # fmt: skip
+
+
+class JudgementRequest(serializers.Serializer[Any]):
+    """`answer`: the key of the answer that is right, where the verdict is not `right`."""
+
+    decision = serializers.UUIDField()
+    verdict = serializers.ChoiceField(choices=Judgement.Verdict.choices)
+    answer = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    is_audit = serializers.BooleanField(default=False)
+
+
+class JudgementAnswer(serializers.ModelSerializer[Judgement]):
+    object = serializers.ReadOnlyField(default="assistant.judgement")
+    decision = serializers.UUIDField(source="decision_id")
+    answer = serializers.CharField(source="answer.key", default=None)
+
+    class Meta:
+        model = Judgement
+        fields = ("id", "object", "decision", "verdict", "answer", "is_audit", "at")

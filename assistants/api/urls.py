@@ -1,0 +1,25 @@
+"""Addresses of the native API, below /api/v1."""
+
+from django.urls import path
+
+from assistants.api import assistants, quality
+
+ONE = "assistants/<uuid:assistant_id>"
+urlpatterns = [
+    path("assistants", assistants.AssistantsEndpoint.as_view()),
+    path(ONE, assistants.AssistantEndpoint.as_view()),
+    path(f"{ONE}/sources", assistants.SourcesEndpoint.as_view()),
+    path(f"{ONE}/versions", assistants.VersionsEndpoint.as_view()),
+    path(f"{ONE}/versions/<int:number>", assistants.VersionEndpoint.as_view()),
+    path(f"{ONE}/versions/<int:number>/publish", assistants.PublishEndpoint.as_view()),
+    path(f"{ONE}/versions/<int:number>/rollback", assistants.RollbackEndpoint.as_view()),
+    path(f"{ONE}/versions/<int:number>/shadow", assistants.ShadowEndpoint.as_view()),
+    path(f"{ONE}/rollback", assistants.RollbackEndpoint.as_view()),
+    path(f"{ONE}/test-cases", quality.TestCasesEndpoint.as_view()),
+    path(f"{ONE}/rules", quality.RulesEndpoint.as_view()),
+    path(f"{ONE}/channels", quality.ChannelsEndpoint.as_view()),
+    path(f"{ONE}/conversations", quality.ConversationsEndpoint.as_view()),
+    path(f"{ONE}/visitors", quality.VisitorsEndpoint.as_view()),
+    path(f"{ONE}/judgements", quality.JudgementsEndpoint.as_view()),
+    path(f"{ONE}/figures", quality.FiguresEndpoint.as_view()),
+]

@@ -1,0 +1,27 @@
+from django.apps import AppConfig
+
+
+class AssistantsConfig(AppConfig):
+    name = "assistants"
+    label = "assistants"
+
+    def ready(self) -> None:
+        from accounts.models import EventGroup
+        from accounts.notifications.events import EventType, register_events
+        from assistants import checks  # noqa: F401
+        from assistants.lifecycle import names_of
+        from billing.statements.source_registry import register_source
+
+        register_source("assistant", names_of, "assistants:assistant", "Assistant")
+        register_events(
+            EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
+            EventType(
+                "assistant.promise_broken",
+                EventGroup.RESULTS,
+                "An assistant answers below its promise",
+            ),
+            EventType(
+                "conversation.handed_over", EventGroup.PROGRESS, "A visitor waits for a person"
+            ),
+            position=40,
+        )

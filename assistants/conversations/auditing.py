@@ -1,0 +1,30 @@
+"""Which decisions people are asked to judge: a random sample, so that its share is the truth's."""
+
+import random
+from datetime import timedelta
+
+from django.core.cache import cache
+from django.utils.timezone import now
+
+from assistants.models import Assistant, Decision
+
+AUDITED_PER_DAY = 20
+TRAFFIC_DAYS = 7
+SHARE_CACHE_SECONDS = 3600
+
+
+def is_drawn_for_audit(assistant: Assistant) -> bool:
+    """At random, so that about AUDITED_PER_DAY decisions are drawn; all where there are fewer."""
+    share = cache.get_or_set(
+        f"assistants:audit-share:{assistant.pk}",
+        lambda: _audit_share(assistant),
+        SHARE_CACHE_SECONDS,
+    )
+    return random.random() < float(share or 1.0)
+
+
+def _audit_share(assistant: Assistant) -> float:
+    """From the traffic of the last days, which does not depend on what is asked today."""
+    since = now() - timedelta(days=TRAFFIC_DAYS)
+    recent = Decision.objects.filter(message__channel__assistant=assistant, at__gte=since)
+    return min(1.0, AUDITED_PER_DAY * TRAFFIC_DAYS / max(1, recent.count()))

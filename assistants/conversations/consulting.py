@@ -1,0 +1,302 @@
+"""One question of a visitor and the reply to it: admitted, masked, decided, kept.
+
+Two short transactions; nothing is locked while the question is read. The second one looks again at
+who owns the conversation, so that the assistant never speaks while a person answers.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
+from django.utils.timezone import now
+
+from assistants.answering.deciding import Outcome, SourceQuote, decide
+from assistants.answering.language import detect_language
+from assistants.answering.limits import admit
+from assistants.answering.masking import mask
+from assistants.answering.rules import Situation
+from assistants.answering.spending import is_daily_budget_spent
+from assistants.answering.texts import text_of
+from assistants.conversations import state
+from assistants.conversations.auditing import is_drawn_for_audit
+from assistants.errors import AssistantNotLive, InvalidConsultation
+from assistants.models import (
+    Assistant,
+    Channel,
+    Conversation,
+    ConversationState,
+    Decision,
+    Message,
+    Version,
+    VersionStatus,
+    Visitor,
+)
+from web.enqueue import enqueue_on_commit
+from web.log_context import request_id
+
+MAX_CHARS = 2_000
+REFUSALS_BEFORE_HAND_OVER = 2
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked, by whom. `visitor` is any name of the visitor; only its hash is kept."""
+
+    text: str
+    conversation_id: UUID | None = None
+    visitor: str = ""
+    language: str = ""
+    external_id: str = ""
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is said. `response` is empty while a person answers."""
+
+    conversation: Conversation
+    decision: Decision | None
+    response: str
+    route: str
+    confidence: float
+    handed_over: bool
+    language: str
+    version: int | None
+    sources: list[SourceQuote] = field(default_factory=list)
+    suggestions: list[str] = field(default_factory=list)
+
+
+def consult(channel: Channel, question: Question) -> Reply:
+    """Raises InvalidConsultation, TooManyQuestions or AssistantNotLive."""
+    started = time.perf_counter()
+    text = clean_text(question.text)
+    assistant = channel.assistant
+    version = find_live_version(assistant)
+    visitor_hash = hash_visitor(channel, question.visitor) if question.visitor else ""
+    admit(channel, visitor_hash, question.address)
+    masked = mask(text)
+    language = question.language or detect_language(masked, assistant.languages)
+    conversation, message, is_new = _receive(
+        channel, version, visitor_hash, masked, language, question
+    )
+    if not is_new:
+        return _repeat(conversation, message)
+    if conversation.state != ConversationState.BOT:
+        return _stay_silent(conversation, language, version)
+    situation = Situation(
+        text=masked,
+        language=language,
+        channel=channel.kind,
+        is_open=is_open(assistant, now()),
+        turns=message.seq,
+    )
+    if is_daily_budget_spent(assistant):
+        outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
+    else:
+        outcome = decide(version, situation, asked_back=conversation.asked_back)
+    outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
+    return _keep(conversation, message, version, outcome, language)
+
+
+def clean_text(text: str) -> str:
+    """The question without control characters. Raises InvalidConsultation."""
+    text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t").strip()
+    if not text:
+        raise InvalidConsultation("Send a question as text.", param="text")
+    if len(text) > MAX_CHARS:
+        raise InvalidConsultation(
+            f"A question may have {MAX_CHARS:,} characters; this one has {len(text):,}.",
+            param="text",
+        )
+    return text.encode("utf-8", "replace").decode()
+
+
+def find_live_version(assistant: Assistant) -> Version:
+    if assistant.state != Assistant.State.LIVE:
+        raise AssistantNotLive
+    version = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE).first()
+    if version is None:
+        raise AssistantNotLive
+    version.assistant = assistant
+    return version
+
+
+def hash_visitor(channel: Channel, visitor: str) -> str:
+    return hashlib.sha256(f"{channel.pk}\0{visitor}".encode()).hexdigest()
+
+
+def is_open(assistant: Assistant, moment: datetime) -> bool:
+    """Whether people are there; without opening hours they always are."""
+    if not assistant.opening_hours:
+        return True
+    local = moment.astimezone(ZoneInfo(assistant.time_zone))
+    hours = assistant.opening_hours.get(local.strftime("%a").lower())
+    return bool(hours) and hours[0] <= local.strftime("%H:%M") < hours[1]
+
+
+@transaction.atomic
+def _receive(
+    channel: Channel,
+    version: Version,
+    visitor_hash: str,
+    text: str,
+    language: str,
+    question: Question,
+) -> tuple[Conversation, Message, bool]:
+    """Store the visitor's message; False where its external id was stored before."""
+    if question.external_id:
+        stored = Message.objects.filter(channel=channel, external_id=question.external_id).first()
+        if stored is not None:
+            return stored.conversation, stored, False
+    conversation = _find_or_open(channel, version, visitor_hash, language, question)
+    conversation = state.lock(conversation)
+    try:
+        with transaction.atomic():
+            message = state.append_message(
+                conversation, Message.Author.VISITOR, text, external_id=question.external_id
+            )
+    except IntegrityError:  # The same message arrived twice at once.
+        stored = Message.objects.get(channel=channel, external_id=question.external_id)
+        return stored.conversation, stored, False
+    state.announce(conversation)
+    return conversation, message, True
+
+
+def _find_or_open(
+    channel: Channel, version: Version, visitor_hash: str, language: str, question: Question
+) -> Conversation:
+    visitor = None
+    if visitor_hash:
+        visitor, _ = Visitor.objects.get_or_create(channel=channel, external_hash=visitor_hash)
+        if visitor.blocked_until and visitor.blocked_until > now():
+            raise InvalidConsultation("You cannot write here at the moment.")
+    if question.conversation_id is not None:
+        found = Conversation.objects.filter(pk=question.conversation_id, channel=channel).first()
+        if found is None or (visitor is not None and found.visitor_id != visitor.pk):
+            raise InvalidConsultation(
+                "There is no such conversation of this channel.", param="conversation"
+            )
+        if found.state != ConversationState.CLOSED:
+            return found
+        visitor = found.visitor
+    if visitor is None:
+        return Conversation.objects.create(channel=channel, version=version, language=language)
+    current = Conversation.objects.filter(visitor=visitor).exclude(state="closed")
+    if (found := current.first()) is not None:
+        return found
+    try:
+        with transaction.atomic():
+            return Conversation.objects.create(
+                channel=channel, visitor=visitor, version=version, language=language
+            )
+    except IntegrityError:  # Another message of the same visitor opened it an instant ago.
+        return current.get()
+
+
+@transaction.atomic
+def _keep(
+    conversation: Conversation,
+    message: Message,
+    version: Version,
+    outcome: Outcome,
+    language: str,
+) -> Reply:
+    """Store reply and decision, unless a person has taken over meanwhile."""
+    locked = state.lock(conversation)
+    if locked.state != ConversationState.BOT:
+        return _stay_silent(locked, language, version)
+    is_refusal = outcome.route == Decision.Route.REFUSE
+    refusals = locked.refusals_running + 1 if is_refusal else 0
+    if refusals >= REFUSALS_BEFORE_HAND_OVER:
+        outcome.route, outcome.reason = Decision.Route.HAND_OVER, "two_refusals"
+    reply = _say(locked, outcome, language)
+    Conversation.objects.filter(pk=locked.pk).update(
+        refusals_running=refusals,
+        asked_back=outcome.route == Decision.Route.ASK,
+        version=version,
+    )
+    decision = _store_decision(message, reply, version, outcome, language)
+    if version.assistant.shadow_left:
+        enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
+    state.announce(locked)
+    return Reply(
+        conversation=locked,
+        decision=decision,
+        response=outcome.text,
+        route=outcome.route,
+        confidence=decision.confidence,
+        handed_over=outcome.route == Decision.Route.HAND_OVER,
+        language=language,
+        version=version.number,
+        sources=outcome.sources,
+        suggestions=outcome.suggestions,
+    )
+
+
+def _say(locked: Conversation, outcome: Outcome, language: str) -> Message | None:
+    """Append what is said; a hand-over says honestly whether somebody is there."""
+    if outcome.route != Decision.Route.HAND_OVER:
+        return state.append_message(locked, Message.Author.BOT, outcome.text)
+    assistant = locked.channel.assistant
+    name = "handed_over" if is_open(assistant, now()) else "handed_over_closed"
+    outcome.text = text_of(assistant, name, language)
+    return state.hand_over(locked, outcome.reason, outcome.text)
+
+
+def _store_decision(
+    message: Message, reply: Message | None, version: Version, outcome: Outcome, language: str
+) -> Decision:
+    return Decision.objects.create(
+        message=message,
+        reply=reply,
+        version=version,
+        route=outcome.route,
+        language=language,
+        candidates=outcome.candidates,
+        confidence=min(1.0, max(0.0, outcome.confidence)),
+        thresholds=outcome.thresholds,
+        held_back=outcome.held_back,
+        tokens=outcome.tokens,
+        rule=outcome.rule,
+        answer_key=outcome.answer_key,
+        step_ms=outcome.step_ms,
+        request_id=request_id.get()[:60],
+        for_audit=is_drawn_for_audit(version.assistant),
+    )
+
+
+def _stay_silent(conversation: Conversation, language: str, version: Version) -> Reply:
+    return Reply(
+        conversation=conversation,
+        decision=None,
+        response="",
+        route="person",
+        confidence=0.0,
+        handed_over=True,
+        language=language,
+        version=version.number,
+    )
+
+
+def _repeat(conversation: Conversation, message: Message) -> Reply:
+    """The reply to a message that came before; empty while it is being written."""
+    decision = Decision.objects.filter(message=message).select_related("reply", "version").first()
+    is_handed_over = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
+    if decision is None:
+        return Reply(
+            conversation, None, "", "pending", 0.0, is_handed_over, conversation.language, None
+        )
+    return Reply(
+        conversation=conversation,
+        decision=decision,
+        response=decision.reply.text if decision.reply else "",
+        route=decision.route,
+        confidence=decision.confidence,
+        handed_over=is_handed_over,
+        language=decision.language,
+        version=decision.version.number if decision.version else None,
+    )

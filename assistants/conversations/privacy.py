@@ -1,0 +1,55 @@
+"""What is kept of one visitor: shown, and erased."""
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import ApiToken, User
+from assistants.conversations.consulting import hash_visitor
+from assistants.errors import InvalidConsultation
+from assistants.models import Assistant, Conversation, Visitor
+
+
+def find_visitors(assistant: Assistant, visitor: str) -> list[Visitor]:
+    """The visitor of this name in every channel. Raises InvalidConsultation where there is none."""
+    if not visitor:
+        raise InvalidConsultation("Say whose conversations: ?visitor=NAME.", param="visitor")
+    found = [
+        row
+        for channel in assistant.channels.all()
+        for row in Visitor.objects.filter(
+            channel=channel, external_hash=hash_visitor(channel, visitor)
+        )
+    ]
+    if not found:
+        raise InvalidConsultation("Nothing is kept of this visitor.", param="visitor")
+    return found
+
+
+def export_visitor(assistant: Assistant, visitor: str) -> list[dict[str, object]]:
+    """Every conversation with all that was said, oldest first."""
+    rows = Conversation.objects.filter(visitor__in=find_visitors(assistant, visitor))
+    return [
+        {
+            "id": str(conversation.pk),
+            "opened_at": conversation.opened_at.isoformat(),
+            "state": conversation.state,
+            "csat": conversation.csat,
+            "messages": [
+                {"at": message.at.isoformat(), "author": message.author, "text": message.text}
+                for message in conversation.messages.all()
+            ],
+        }
+        for conversation in rows.order_by("opened_at").prefetch_related("messages")
+    ]
+
+
+@transaction.atomic
+def erase_visitor(assistant: Assistant, visitor: str, by: User | ApiToken) -> int:
+    """Delete the visitor with all that was said and decided; returns the conversations deleted."""
+    visitors = find_visitors(assistant, visitor)
+    count = Conversation.objects.filter(visitor__in=visitors).count()
+    Visitor.objects.filter(pk__in=[row.pk for row in visitors]).delete()
+    audit.record(
+        assistant.team, by, "assistant.visitor-erased", assistant.name, conversations=count
+    )
+    return count

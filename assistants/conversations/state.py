@@ -1,0 +1,129 @@
+"""The life of a conversation. Each change is one guarded UPDATE, so of several actors one wins."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from accounts.models import User
+from accounts.notifications.publish import publish
+from assistants.errors import ConversationMovedOn
+from assistants.models import Conversation, ConversationState, Message
+from web.sse import notify
+
+State = ConversationState
+
+
+def append_message(
+    conversation: Conversation,
+    author: Message.Author,
+    text: str,
+    *,
+    person: User | None = None,
+    external_id: str = "",
+) -> Message:
+    """The next message. Call it with the conversation's row locked: `seq` counts without gaps."""
+    last = conversation.messages.order_by("-seq").values_list("seq", flat=True).first() or 0
+    moment = now()
+    message = Message.objects.create(
+        conversation=conversation,
+        channel_id=conversation.channel_id,
+        seq=last + 1,
+        author=author,
+        person=person,
+        text=text,
+        external_id=external_id,
+        at=moment,
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(last_message_at=moment)
+    return message
+
+
+def lock(conversation: Conversation) -> Conversation:
+    """The row as it is now, locked until the transaction ends."""
+    rows = Conversation.objects.select_for_update(of=("self",)).select_related(
+        "channel__assistant__team"
+    )
+    return rows.get(pk=conversation.pk)
+
+
+@transaction.atomic
+def hand_over(conversation: Conversation, reason: str, sentence: str) -> Message | None:
+    """Let a person answer. None when a person has it already or it is closed."""
+    changed = Conversation.objects.filter(pk=conversation.pk, state=State.BOT).update(
+        state=State.WAITING, handed_over_at=now(), handed_over_reason=reason
+    )
+    if not changed:
+        return None
+    locked = lock(conversation)
+    message = append_message(locked, Message.Author.SYSTEM, sentence)
+    team = locked.channel.assistant.team
+    publish(
+        team,
+        "conversation.handed_over",
+        f"A visitor of {locked.channel.assistant.name} waits for a person.",
+        url=f"/teams/{team.slug}/inbox/",
+        data={"conversation": str(conversation.pk), "reason": reason},
+    )
+    announce(locked)
+    conversation.refresh_from_db()
+    return message
+
+
+@transaction.atomic
+def take(conversation: Conversation, person: User) -> None:
+    """Become the one who answers. Raises ConversationMovedOn when somebody else did."""
+    waiting = Conversation.objects.filter(pk=conversation.pk, state=State.WAITING)
+    if not waiting.update(state=State.HUMAN, assignee=person):
+        raise ConversationMovedOn
+    announce(conversation)
+    conversation.refresh_from_db()
+
+
+@transaction.atomic
+def take_oldest(team_ids: list[UUID], person: User) -> Conversation | None:
+    """Take the conversation that waits longest; two people at once get two different ones."""
+    waiting = Conversation.objects.filter(
+        state=State.WAITING, channel__assistant__team__in=team_ids
+    ).order_by("handed_over_at")
+    oldest = waiting.select_for_update(skip_locked=True, of=("self",)).first()
+    if oldest is not None:
+        take(oldest, person)
+    return oldest
+
+
+@transaction.atomic
+def reply(conversation: Conversation, person: User, text: str) -> Message:
+    """Say something as a person. Only its owner may. Raises ConversationMovedOn."""
+    locked = lock(conversation)
+    if locked.state != State.HUMAN or locked.assignee_id != person.pk:
+        raise ConversationMovedOn
+    message = append_message(locked, Message.Author.PERSON, text, person=person)
+    announce(locked)
+    return message
+
+
+@transaction.atomic
+def return_to_bot(conversation: Conversation, person: User) -> None:
+    """Let the assistant answer again. Only its owner may. Raises ConversationMovedOn."""
+    owned = Conversation.objects.filter(pk=conversation.pk, state=State.HUMAN, assignee=person)
+    if not owned.update(state=State.BOT, assignee=None, refusals_running=0, asked_back=False):
+        raise ConversationMovedOn
+    announce(conversation)
+    conversation.refresh_from_db()
+
+
+@transaction.atomic
+def close(conversation: Conversation, outcome: Conversation.Outcome) -> None:
+    """End it; who writes again opens a new one. Raises ConversationMovedOn when it is closed."""
+    is_open = Conversation.objects.filter(pk=conversation.pk).exclude(state=State.CLOSED)
+    if not is_open.update(state=State.CLOSED, closed_at=now(), outcome=outcome):
+        raise ConversationMovedOn
+    announce(conversation)
+    conversation.refresh_from_db()
+
+
+def announce(conversation: Conversation) -> None:
+    """Refresh the inbox and the visitor's widget."""
+    team_id = conversation.channel.assistant.team_id
+    notify(f"inbox:{team_id}", f"conversation:{conversation.pk}")

@@ -1,0 +1,44 @@
+"""Generates an FAQ: topics of a shop, each asked in several ways. Needs the standard library."""
+
+import csv
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOPICS: dict[str, Any] = json.loads(
+    Path(__file__).with_name("demo_topics.json").read_text(encoding="utf-8")
+)
+COLUMNS = ("question", "topic", "answer")
+
+
+@dataclass(frozen=True)
+class FaqRow:
+    """One way to ask, the key of the topic and the approved answer."""
+
+    question: str
+    topic: str
+    answer: str
+
+
+def generate_faq(phrasings: int = 8, seed: int = 0) -> list[FaqRow]:
+    """At most `phrasings` different questions of each topic; the same seed, the same rows."""
+    rng = random.Random(seed)
+    rows = []
+    for topic in TOPICS["topics"]:
+        pairs = [(verb, thing) for verb in topic["verbs"] for thing in topic["objects"]]
+        rng.shuffle(pairs)
+        for verb, thing in pairs[:phrasings]:
+            question = rng.choice(TOPICS["frames"]).replace("{q}", f"{verb} {thing}")
+            rows.append(FaqRow(question, topic["key"], topic["answer"]))
+    return rows
+
+
+def write_faq_csv(path: Path, phrasings: int = 8, seed: int = 0) -> None:
+    """A file with COLUMNS."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in generate_faq(phrasings, seed):
+            writer.writerow((row.question, row.topic, row.answer))

@@ -1,0 +1,95 @@
+"""Expected errors of assistants, with their sentences for people."""
+
+from web.errors import UserError
+
+
+class AssistantNameTaken(UserError):
+    code, status = "name_taken", 409
+    sentence = "An assistant of this team already has this name. Choose another name."
+
+
+class AssistantNotLive(UserError):
+    code, status = "assistant_not_live", 409
+    sentence = "This assistant is not live. Build a version, read its report and publish it."
+
+
+class UnknownColumn(UserError):
+    code, status = "unknown_column", 400
+
+
+class NothingToLearn(UserError):
+    code, status = "nothing_to_learn", 400
+    sentence = "No row of this dataset holds both a question and an answer key."
+
+
+class SourceRetired(UserError):
+    code, status = "source_retired", 409
+    sentence = "This source was retired already."
+
+
+class WriterUnavailable(UserError):
+    code, status = "writer_unavailable", 503
+    sentence = "The language model that writes answers does not reply."
+
+
+class StaleVersionState(UserError):
+    code, status = "version_moved_on", 409
+    sentence = "This version has changed meanwhile. Load it again."
+
+
+class RefusedByGate(UserError):
+    code, status = "refused_by_gate", 409
+    sentence = "This version may not go live."
+
+
+class NothingToRollBackTo(UserError):
+    code, status = "nothing_to_roll_back_to", 409
+    sentence = "No other version of this assistant has been live."
+
+
+class BuildingAlready(UserError):
+    code, status = "building_already", 409
+    sentence = "A version of this assistant is being built. Wait until it is measured."
+
+
+class InvalidRule(UserError):
+    code, status = "invalid_rule", 400
+
+
+class UnknownAssistant(UserError):
+    code, status = "unknown_assistant", 404
+    sentence = "There is no live assistant of this name for this key."
+
+
+class InvalidConsultation(UserError):
+    code, status = "invalid_parameter", 400
+
+
+class TooManyQuestions(UserError):
+    code, status = "too_many_questions", 429
+    sentence = "Too many questions in a short time. Wait a minute and ask again."
+
+
+class EncoderUnavailable(UserError):
+    code, status = "encoder_unavailable", 503
+    sentence = "Questions cannot be read at the moment. Try again in a few seconds."
+
+
+class ConversationMovedOn(UserError):
+    code, status = "conversation_moved_on", 409
+    sentence = "Somebody else took or closed this conversation. Load it again."
+
+
+class StateOfAnswer(UserError):
+    code, status = "answer_moved_on", 409
+    sentence = "This answer is not in a state that allows this. Load it again."
+
+
+class JudgedAlready(UserError):
+    code, status = "judged_already", 409
+    sentence = "This decision has been judged."
+
+
+class WechatRefused(UserError):
+    code, status = "wechat_refused", 403
+    sentence = "This did not come from WeChat."

@@ -1,0 +1,71 @@
+"""Lets an assistant be asked as a model: `assistant:<name>` at /v1/chat/completions.
+
+It stands before inference's reverse proxy, in config/asgi.py. Only bodies that name such a model go
+to Django; all others are passed on as they came.
+"""
+
+import json
+from urllib.parse import quote
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CHAT_PATH = "/v1/chat/completions"
+MARK = b'"assistant:'
+MAX_BYTES = 1024**2  # A longer body is no question to an assistant.
+
+
+def with_assistant_models(inference: ASGIApp, django: ASGIApp) -> ASGIApp:
+    """The application that sends chats with an assistant to Django and the rest to `inference`."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != CHAT_PATH or scope["method"] != "POST":
+            await inference(scope, receive, send)
+            return
+        messages = await _read_start(receive)
+        replay = _replay(messages, receive)
+        name = _assistant_named(messages)
+        if name is None:
+            await inference(scope, replay, send)
+            return
+        path = f"/v1/assistants/{name}/chat"
+        inner = {**scope, "path": path, "raw_path": quote(path).encode()}
+        await django(inner, replay, send)
+
+    return application
+
+
+async def _read_start(receive: Receive) -> list[Message]:
+    """Messages until the body is whole or longer than MAX_BYTES."""
+    messages: list[Message] = []
+    size = 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        is_whole = message["type"] != "http.request" or not message.get("more_body", False)
+        if is_whole or size > MAX_BYTES:
+            return messages
+
+
+def _replay(messages: list[Message], receive: Receive) -> Receive:
+    waiting = list(messages)
+
+    async def replay() -> Message:
+        return waiting.pop(0) if waiting else await receive()
+
+    return replay
+
+
+def _assistant_named(messages: list[Message]) -> str | None:
+    """The assistant that a whole body names as its model."""
+    body = b"".join(message.get("body", b"") for message in messages)
+    if MARK not in body or messages[-1].get("more_body", False):
+        return None
+    try:
+        model = json.loads(body).get("model")
+    except (ValueError, AttributeError):
+        return None
+    if not isinstance(model, str) or not model.startswith("assistant:"):
+        return None
+    name = model.removeprefix("assistant:")
+    return name if name and all(c.isalnum() or c in "-_" for c in name) else "-"

@@ -1,0 +1,141 @@
+"""Creates, changes, pauses and retires assistants, and their channels."""
+
+import re
+import secrets
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import ApiToken, User
+from accounts.permissions import person_behind
+from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
+from assistants.models import Assistant, Channel
+from engine.answering.encoders import choose_encoder
+from projects.models import Project
+from web.sse import notify
+
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
+
+
+@transaction.atomic
+def create_assistant(
+    project: Project,
+    name: str,
+    by: User | ApiToken,
+    *,
+    promise: float = 0.95,
+    out_of_scope_share: float = 0.15,
+    languages: list[str] | None = None,
+) -> Assistant:
+    """A draft with an API channel. Raises AssistantNameTaken."""
+    try:
+        with transaction.atomic():
+            assistant = Assistant.objects.create(
+                team=project.team,
+                project=project,
+                name=name,
+                promise=promise,
+                out_of_scope_share=out_of_scope_share,
+                languages=languages or ["en"],
+                encoder=choose_encoder(languages or ["en"]),
+                created_by=person_behind(by),
+            )
+    except IntegrityError:
+        raise AssistantNameTaken(param="name") from None
+    add_channel(assistant, Channel.Kind.API, by, name="API")
+    audit.record(project.team, by, "assistant.created", name)
+    return assistant
+
+
+@transaction.atomic
+def change_assistant(assistant: Assistant, by: User | ApiToken, **fields: Any) -> None:
+    """Change settings; those that a version froze count from the next version on."""
+    for name, value in fields.items():
+        setattr(assistant, name, value)
+    assistant.save(update_fields=list(fields))
+    audit.record(assistant.team, by, "assistant.changed", assistant.name, fields=sorted(fields))
+
+
+@transaction.atomic
+def set_paused(assistant: Assistant, is_paused: bool, by: User | ApiToken) -> None:
+    """Pause: answer nobody until resumed. Raises StaleVersionState."""
+    before, after = Assistant.State.LIVE, Assistant.State.PAUSED
+    if not is_paused:
+        before, after = after, before
+    if not Assistant.objects.filter(pk=assistant.pk, state=before).update(state=after):
+        raise StaleVersionState(f"This assistant is not {before}.")
+    audit.record(assistant.team, by, f"assistant.{after}", assistant.name)
+    notify(f"assistant:{assistant.pk}")
+    assistant.refresh_from_db()
+
+
+@transaction.atomic
+def retire_assistant(assistant: Assistant, by: User | ApiToken) -> None:
+    """Answer nobody any more; the name is free again. Raises StaleVersionState."""
+    current = Assistant.objects.current().filter(pk=assistant.pk)
+    if not current.update(state=Assistant.State.RETIRED, retired_at=now()):
+        raise StaleVersionState("This assistant was retired.")
+    audit.record(assistant.team, by, "assistant.retired", assistant.name)
+    assistant.refresh_from_db()
+
+
+def find_assistant(viewer: object, assistant_id: UUID) -> Assistant:
+    """The assistant with team and project. Raises Http404 for strangers, too."""
+    visible = Assistant.objects.visible_to(viewer).select_related("team", "project")
+    return get_object_or_404(visible, pk=assistant_id)
+
+
+def names_of(assistant_ids: Collection[UUID]) -> dict[UUID, str]:
+    return dict(Assistant.objects.filter(pk__in=assistant_ids).values_list("pk", "name"))
+
+
+@transaction.atomic
+def add_channel(
+    assistant: Assistant,
+    kind: Channel.Kind,
+    by: User | ApiToken,
+    *,
+    name: str = "",
+    allowed_origins: list[str] | None = None,
+    secrets_sealed: str = "",
+    **settings: bool,
+) -> Channel:
+    """A way in with a key of its own. Raises InvalidConsultation for an origin that is none."""
+    channel = Channel.objects.create(
+        assistant=assistant,
+        kind=kind,
+        name=name,
+        public_key=f"ch_{secrets.token_urlsafe(24)}",
+        allowed_origins=[parse_origin(origin) for origin in allowed_origins or []],
+        secrets=secrets_sealed,
+        settings=settings,
+    )
+    audit.record(assistant.team, by, "assistant.channel-added", assistant.name, kind=kind)
+    return channel
+
+
+def parse_origin(text: str) -> str:
+    """scheme://host[:port] as browsers write it. Raises InvalidConsultation."""
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:  # A bracket that is never closed.
+        parts = urlsplit("")
+    is_origin = (
+        parts.scheme in ("http", "https")
+        and HOST.fullmatch(parts.netloc) is not None
+        and parts.path in ("", "/")
+        and not parts.query
+        and not parts.fragment
+    )
+    if not is_origin:
+        raise InvalidConsultation(
+            f"{text[:100]!r} is no origin. Write it as https://www.example.com.",
+            param="allowed_origins",
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"

@@ -1,0 +1,68 @@
+"""Judges decisions, and teaches what was judged."""
+
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import ApiToken, User
+from accounts.permissions import person_behind
+from assistants.errors import InvalidConsultation, JudgedAlready
+from assistants.knowledge.phrasings import add_phrasing
+from assistants.loop.promise import check_promise
+from assistants.models import Answer, Assistant, Decision, Judgement, Phrasing
+
+
+@transaction.atomic
+def judge(
+    assistant: Assistant,
+    decision_id: UUID,
+    verdict: str,
+    by: User | ApiToken,
+    *,
+    answer_key: str = "",
+    is_audit: bool = False,
+) -> Judgement:
+    """Say whether a decision was right. A person's judgement replaces the visitor's.
+
+    A question that should have got an answer becomes a phrasing of it, except in the audit, whose
+    questions measure and therefore never teach. Raises JudgedAlready or InvalidConsultation.
+    """
+    decision = get_object_or_404(
+        Decision.objects.select_related("message"),
+        pk=decision_id,
+        message__channel__assistant=assistant,
+    )
+    answer = find_answer(assistant, answer_key) if answer_key else None
+    if is_audit and not decision.for_audit:
+        raise InvalidConsultation("This decision was not drawn for the audit.", param="is_audit")
+    Judgement.objects.filter(decision=decision, by_visitor=True).delete()
+    try:
+        with transaction.atomic():
+            judgement = Judgement.objects.create(
+                decision=decision,
+                person=person_behind(by),
+                verdict=verdict,
+                answer=answer,
+                is_audit=is_audit,
+            )
+    except IntegrityError:
+        raise JudgedAlready from None
+    if answer is not None and verdict != Judgement.Verdict.RIGHT and not is_audit:
+        add_phrasing(answer, decision.message.text, Phrasing.Origin.CORRECTION)
+        judgement.taught_at = now()
+        judgement.save(update_fields=["taught_at"])
+    if is_audit:
+        check_promise(assistant)
+    audit.record(assistant.team, by, "assistant.judged", assistant.name, verdict=verdict)
+    return judgement
+
+
+def find_answer(assistant: Assistant, key: str) -> Answer:
+    """Raises InvalidConsultation with the key that does not exist."""
+    answer = assistant.answers.filter(key=key).exclude(state=Answer.State.RETIRED).first()
+    if answer is None:
+        raise InvalidConsultation(f"There is no answer with the key {key!r}.", param="answer")
+    return answer

@@ -1,0 +1,51 @@
+"""The rows of assistants: knowledge, versions, conversations and what keeps them right."""
+
+from assistants.models.assistant import Assistant, AssistantQuerySet
+from assistants.models.conversation import (
+    NEXT_STATES,
+    Channel,
+    Conversation,
+    ConversationState,
+    Decision,
+    Message,
+    Visitor,
+)
+from assistants.models.knowledge import Answer, Passage, Phrasing, Source
+from assistants.models.quality import Judgement, Rule, ShadowDecision, TestCase, TestRun
+from assistants.models.version import (
+    IndexEntry,
+    LanguageModel,
+    PassageEntry,
+    PassageTerm,
+    Term,
+    Version,
+    VersionStatus,
+)
+
+__all__ = [
+    "NEXT_STATES",
+    "Answer",
+    "Assistant",
+    "AssistantQuerySet",
+    "Channel",
+    "Conversation",
+    "ConversationState",
+    "Decision",
+    "IndexEntry",
+    "Judgement",
+    "LanguageModel",
+    "Message",
+    "Passage",
+    "PassageEntry",
+    "PassageTerm",
+    "Phrasing",
+    "Rule",
+    "ShadowDecision",
+    "Source",
+    "Term",
+    "TestCase",
+    "TestRun",
+    "Version",
+    "VersionStatus",
+    "Visitor",
+]

@@ -1,0 +1,92 @@
+"""An assistant: what a team asks to answer its customers' questions, and the promise it keeps."""
+
+import uuid
+from typing import Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts.models import Team, TeamOwnedQuerySet, User
+from engine.answering.encoders import DEFAULT_ENCODER
+from projects.models import Project
+
+
+class AssistantQuerySet(TeamOwnedQuerySet["Assistant"]):
+    def current(self) -> Self:
+        return self.exclude(state=Assistant.State.RETIRED)
+
+
+class Assistant(models.Model):
+    """`promise`: of answers given alone, the share that must be right."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        LIVE = "live"
+        PAUSED = "paused"
+        RETIRED = "retired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+")
+    project = models.ForeignKey(Project, models.PROTECT, related_name="+")
+    name = models.SlugField(max_length=80)
+    languages = ArrayField(models.CharField(max_length=8), default=list)  # First: the default.
+    state = models.CharField(max_length=8, choices=State.choices, default=State.DRAFT)
+    promise = models.FloatField(default=0.95)
+    out_of_scope_share = models.FloatField(default=0.15)  # Questions that nobody could answer.
+    encoder = models.CharField(max_length=80, default=DEFAULT_ENCODER)
+    texts = models.JSONField(default=dict, blank=True)  # {language: {name: sentence}}, own words.
+    opening_hours = models.JSONField(default=dict, blank=True)  # {"mon": ["09:00", "17:00"]}
+    time_zone = models.CharField(max_length=60, default="UTC")
+    writer_model = models.CharField(
+        max_length=200, blank=True, db_default=""
+    )  # Empty: nobody writes.
+    writer_url = models.URLField(
+        max_length=500, blank=True, db_default=""
+    )  # Empty: a deployment of the team.
+    writer_key = models.TextField(blank=True, db_default="")  # Encrypted.
+    shadow_version = models.ForeignKey(
+        "assistants.Version", models.SET_NULL, related_name="+", null=True, blank=True
+    )  # Decides beside the live one, for so many more questions:
+    shadow_left = models.PositiveIntegerField(default=0, db_default=0)
+    daily_budget_micro = models.BigIntegerField(null=True, blank=True)  # USD, per UTC day.
+    retention_days = models.PositiveIntegerField(default=365)
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    objects = AssistantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                name="assistants_name_once_per_team",
+                fields=["team", "name"],
+                condition=~Q(state="retired"),
+            ),
+            models.CheckConstraint(
+                name="assistants_promise_in_range", condition=Q(promise__gte=0.8, promise__lte=0.99)
+            ),
+            models.CheckConstraint(
+                name="assistants_share_in_range",
+                condition=Q(out_of_scope_share__gte=0.01, out_of_scope_share__lte=0.9),
+            ),
+            models.CheckConstraint(
+                name="assistants_retired_iff_time",
+                condition=Q(state="retired", retired_at__isnull=False)
+                | (~Q(state="retired") & Q(retired_at=None)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def source(self) -> str:
+        """How billing names this assistant."""
+        return f"assistant:{self.pk}"
+
+    @property
+    def default_language(self) -> str:
+        return self.languages[0] if self.languages else "en"

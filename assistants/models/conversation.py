@@ -1,0 +1,249 @@
+"""Who asks, through what, and what was said and decided."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts.models import TeamOwnedQuerySet, User
+from assistants.models.assistant import Assistant
+from assistants.models.version import Version
+
+NOTHING = models.Value([], models.JSONField())  # For rows that older code inserts.
+
+
+class ChannelQuerySet(TeamOwnedQuerySet["Channel"]):
+    team_path = "assistant__team"
+
+
+class Channel(models.Model):
+    """A way in: the widget, the API, a WeChat account."""
+
+    class Kind(models.TextChoices):
+        WEB = "web"
+        API = "api"
+        WECHAT = "wechat"
+        EMAIL = "email"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    assistant = models.ForeignKey(Assistant, models.CASCADE, related_name="channels")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=80, blank=True)
+    public_key = models.CharField(max_length=40, unique=True)
+    allowed_origins = models.JSONField(default=list, blank=True)
+    secrets = models.TextField(blank=True)  # JSON, encrypted.
+    settings = models.JSONField(default=dict, blank=True)
+    daily_limit = models.PositiveIntegerField(default=20_000)  # Questions a day.
+    created_at = models.DateTimeField(default=now, editable=False)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    objects = ChannelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="assistants_channel_known_kind",
+                condition=Q(kind__in=["web", "api", "wechat", "email"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"{self.kind} of {self.assistant}"
+
+
+class Visitor(models.Model):
+    """Somebody who asks, known by a hash only."""
+
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="visitors")
+    external_hash = models.CharField(max_length=64)
+    blocked_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="assistants_visitor_once_per_channel", fields=["channel", "external_hash"]
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.external_hash[:12]
+
+
+class ConversationState(models.TextChoices):
+    BOT = "bot"
+    WAITING = "waiting"
+    HUMAN = "human"
+    CLOSED = "closed"
+
+
+# Who may follow whom. Closed is final: who writes again opens a new conversation.
+NEXT_STATES = {
+    ConversationState.BOT: {ConversationState.WAITING, ConversationState.CLOSED},
+    ConversationState.WAITING: {ConversationState.HUMAN, ConversationState.CLOSED},
+    ConversationState.HUMAN: {ConversationState.BOT, ConversationState.CLOSED},
+}
+
+
+class ConversationQuerySet(TeamOwnedQuerySet["Conversation"]):
+    team_path = "channel__assistant__team"
+
+
+class Conversation(models.Model):
+    """What one visitor and the assistant, or a person, say to each other until it is closed."""
+
+    class Outcome(models.TextChoices):
+        RESOLVED = "resolved"
+        UNCONFIRMED = "unconfirmed"
+        UNRESOLVED = "unresolved"
+        ABANDONED = "abandoned"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="conversations")
+    visitor = models.ForeignKey(Visitor, models.CASCADE, related_name="conversations", null=True)
+    state = models.CharField(
+        max_length=8, choices=ConversationState.choices, default=ConversationState.BOT
+    )
+    assignee = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
+    version = models.ForeignKey(Version, models.PROTECT, related_name="+", null=True)
+    language = models.CharField(max_length=8, default="en")
+    opened_at = models.DateTimeField(default=now, editable=False)
+    last_message_at = models.DateTimeField(default=now)
+    handed_over_at = models.DateTimeField(null=True, blank=True)
+    handed_over_reason = models.CharField(max_length=40, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
+    csat = models.PositiveSmallIntegerField(null=True, blank=True)
+    refusals_running = models.PositiveSmallIntegerField(default=0)
+    asked_back = models.BooleanField(default=False)  # The last reply was "did you mean".
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-last_message_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="assistants_conversation_handed_over",
+                condition=~Q(state__in=["waiting", "human"]) | Q(handed_over_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="assistants_conversation_human_iff_assignee",
+                condition=(Q(state="human") & Q(assignee__isnull=False))
+                | (Q(state__in=["bot", "waiting"]) & Q(assignee=None))
+                | Q(state="closed"),
+            ),
+            models.CheckConstraint(
+                name="assistants_conversation_closed_iff_time",
+                condition=(Q(state="closed", closed_at__isnull=False) & ~Q(outcome=""))
+                | (~Q(state="closed") & Q(closed_at=None, outcome="")),
+            ),
+            models.CheckConstraint(
+                name="assistants_conversation_csat_range",
+                condition=Q(csat=None) | Q(csat__gte=1, csat__lte=5),
+            ),
+            models.UniqueConstraint(
+                name="assistants_one_open_conversation",
+                fields=["visitor"],
+                condition=~Q(state="closed"),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="assistants_inbox",
+                fields=["state", "handed_over_at"],
+                condition=Q(state__in=["waiting", "human"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel}, {self.opened_at:%Y-%m-%d %H:%M}"
+
+
+class Message(models.Model):
+    """One thing that was said. `text` is masked before it is stored."""
+
+    class Author(models.TextChoices):
+        VISITOR = "visitor"
+        BOT = "bot"
+        PERSON = "person"
+        SYSTEM = "system"
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
+    channel = models.ForeignKey(Channel, models.PROTECT, related_name="+")
+    seq = models.PositiveIntegerField()
+    author = models.CharField(max_length=8, choices=Author.choices)
+    person = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
+    text = models.TextField()
+    external_id = models.CharField(max_length=100, blank=True)
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["conversation", "seq"]
+        constraints = [
+            models.UniqueConstraint(
+                name="assistants_message_seq_once", fields=["conversation", "seq"]
+            ),
+            models.UniqueConstraint(
+                name="assistants_message_external_once",
+                fields=["channel", "external_id"],
+                condition=~Q(external_id=""),
+            ),
+            models.CheckConstraint(
+                name="assistants_message_person_iff_person",
+                condition=(Q(author="person") & Q(person__isnull=False))
+                | (~Q(author="person") & Q(person=None)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Decision(models.Model):
+    """Why the assistant said what it said to one message of a visitor."""
+
+    class Route(models.TextChoices):
+        ANSWER = "answer"
+        ASK = "ask"
+        REFUSE = "refuse"
+        RULE = "rule"
+        HAND_OVER = "hand_over"
+        QUOTE = "quote"  # A passage of a document, word for word.
+        WRITTEN = "written"  # From passages, by a language model.
+        SILENT = "silent"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    message = models.OneToOneField(Message, models.CASCADE, related_name="decision")
+    reply = models.OneToOneField(Message, models.SET_NULL, related_name="+", null=True)
+    version = models.ForeignKey(Version, models.PROTECT, related_name="+", null=True)
+    route = models.CharField(max_length=10, choices=Route.choices)
+    language = models.CharField(max_length=8, default="en")
+    candidates = models.JSONField(default=list)  # [{"key", "probability", "cosine", "phrasing"}]
+    confidence = models.FloatField(default=0.0)
+    thresholds = models.JSONField(default=dict)  # {"answer", "ask"}
+    held_back = models.JSONField(
+        default=list, db_default=NOTHING
+    )  # [{"text", "problem"}] of a writer's sentences.
+    tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer.
+    rule = models.CharField(max_length=80, blank=True)
+    answer_key = models.CharField(max_length=200, blank=True)
+    step_ms = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=60, blank=True)
+    for_audit = models.BooleanField(default=False)  # Drawn at random for the daily audit.
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [
+            models.CheckConstraint(
+                name="assistants_decision_answer_has_key",
+                condition=~Q(route="answer") | ~Q(answer_key=""),
+            ),
+            models.CheckConstraint(
+                name="assistants_decision_confidence_range",
+                condition=Q(confidence__gte=0, confidence__lte=1),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.route} at {self.at:%Y-%m-%d %H:%M}"

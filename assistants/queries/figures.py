@@ -1,0 +1,188 @@
+"""The figures of an assistant over some days. Each is defined here, once, for page and API."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from assistants.models import Assistant, Conversation, Decision, Judgement
+from engine.answering.bounds import wilson_interval
+
+BACK_WITHIN = timedelta(hours=72)
+MIN_SHOWN = 30  # A rate of fewer is not shown: it says nothing.
+
+DEFINITIONS = {
+    "consultations": "Conversations with at least one message of a visitor that the assistant was"
+    " allowed to answer, by the time they opened.",
+    "answer_rate": "Consultations with at least one answer of the assistant, of all.",
+    "containment": "Closed consultations that no person was asked to take over, of all closed.",
+    "hand_over_rate": "Consultations that were handed over to a person, of all.",
+    "confirmed_resolution": "Consultations whose visitor said the reply helped, or rated 4 or 5,"
+    " of all.",
+    "unconfirmed": "Closed after a day of silence without any word whether it helped, of all.",
+    "return_rate": "Consultations whose visitor opened another one within 72 hours and was given"
+    " the same answer, of those with an answer and a known visitor.",
+    "csat": "Ratings of 4 or 5, of all ratings.",
+    "csat_response_rate": "Consultations with a rating, of all.",
+    "precision_live": "Right answers in the random audit, of all answers judged there.",
+    "out_of_scope_share": "Audited questions that nobody could answer, of all audited questions.",
+    "drift": "Answers farther (by cosine) from every known question than 95 of 100 held-out"
+    " questions, of all answers that were matched.",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share with its count; `value` is None where fewer than MIN_SHOWN are known."""
+
+    name: str
+    definition: str
+    n: int
+    count: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def consultations(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Conversation]:
+    """Those opened from `since` to before `until`: the denominator of most figures."""
+    asked = Decision.objects.filter(message__conversation=OuterRef("pk"))
+    return Conversation.objects.filter(
+        Exists(asked), channel__assistant=assistant, opened_at__gte=since, opened_at__lt=until
+    )
+
+
+# Of each share of consultations: which are counted, and among which.
+EVERY, CLOSED, RATED = Q(), Q(state="closed"), Q(csat__isnull=False)
+KNOWN = Q(is_answered=True, visitor__isnull=False)
+SHARES: dict[str, tuple[Q, Q]] = {
+    "consultations": (EVERY, EVERY),
+    "answer_rate": (Q(is_answered=True), EVERY),
+    "containment": (Q(handed_over_at=None), CLOSED),
+    "hand_over_rate": (Q(handed_over_at__isnull=False), EVERY),
+    "confirmed_resolution": (Q(is_helped=True) | Q(csat__gte=4), EVERY),
+    "unconfirmed": (Q(outcome="unconfirmed", csat=None, is_helped=False), EVERY),
+    "return_rate": (Q(came_back=True), KNOWN),
+    "csat": (Q(csat__gte=4), RATED),
+    "csat_response_rate": (RATED, EVERY),
+}
+
+
+def described_consultations(
+    assistant: Assistant, since: datetime, until: datetime
+) -> QuerySet[Conversation]:
+    """With what the conditions of SHARES ask: `is_answered`, `is_helped` and `came_back`."""
+    answers = Decision.objects.filter(route=Decision.Route.ANSWER)
+    helped = Judgement.objects.filter(
+        decision__message__conversation=OuterRef("pk"),
+        by_visitor=True,
+        verdict=Judgement.Verdict.RIGHT,
+    )
+    own_keys = answers.filter(message__conversation=OuterRef(OuterRef("pk"))).values("answer_key")
+    again = answers.filter(
+        message__conversation__visitor=OuterRef("visitor"),
+        message__conversation__opened_at__gt=OuterRef("opened_at"),
+        message__conversation__opened_at__lte=OuterRef("opened_at") + BACK_WITHIN,
+        answer_key__in=own_keys,
+    )
+    return consultations(assistant, since, until).annotate(
+        is_answered=Exists(answers.filter(message__conversation=OuterRef("pk"))),
+        is_helped=Exists(helped),
+        came_back=Exists(again),
+    )
+
+
+def counted_consultations(
+    assistant: Assistant, since: datetime, until: datetime, name: str
+) -> QuerySet[Conversation]:
+    """The rows that a figure of SHARES counts, newest first."""
+    counted, among = SHARES[name]
+    rows = described_consultations(assistant, since, until).filter(counted & among)
+    return rows.order_by("-opened_at")
+
+
+def compute_figures(assistant: Assistant, since: datetime, until: datetime) -> list[Figure]:
+    """Every figure of DEFINITIONS, in their order."""
+    counts = described_consultations(assistant, since, until).aggregate(
+        **{
+            key: Count("pk", filter=condition)
+            for name, (counted, among) in SHARES.items()
+            for key, condition in ((f"counted_{name}", counted & among), (f"of_{name}", among))
+        }
+    )
+    audit = _audit_counts(assistant, since, until)
+    shares = {name: (counts[f"counted_{name}"], counts[f"of_{name}"]) for name in SHARES}
+    shares["precision_live"] = (audit["right"], audit["answers"])
+    shares["out_of_scope_share"] = (audit["out_of_scope"], audit["audited"])
+    shares["drift"] = count_drifted(assistant, since, until)
+    return [_figure(name, *shares[name]) for name in DEFINITIONS]
+
+
+def count_drifted(assistant: Assistant, since: datetime, until: datetime) -> tuple[int, int]:
+    """(answers farther from every known question than the version's report expects, all).
+
+    The report's `usual_cosine` is what 95 of 100 held-out questions reach.
+    """
+    matched = Decision.objects.filter(
+        message__channel__assistant=assistant, route=Decision.Route.ANSWER, rule="",
+        at__gte=since, at__lt=until, version__isnull=False,
+    )  # fmt: skip
+    reports = dict(assistant.versions.values_list("pk", "report"))
+    drifted = total = 0
+    rows = matched.values_list("version_id", "language", "candidates")
+    for version, language, candidates in rows.iterator():
+        floor = reports[version].get(language, {}).get("usual_cosine")
+        if floor is not None and candidates:
+            total += 1
+            drifted += candidates[0]["cosine"] < floor
+    return drifted, total
+
+
+def _audit_counts(assistant: Assistant, since: datetime, until: datetime) -> dict[str, int]:
+    rows = Judgement.objects.filter(
+        is_audit=True,
+        decision__message__channel__assistant=assistant,
+        decision__at__gte=since,
+        decision__at__lt=until,
+    )
+    answers = Q(decision__route=Decision.Route.ANSWER)
+    return rows.aggregate(
+        audited=Count("pk"),
+        answers=Count("pk", filter=answers),
+        right=Count("pk", filter=answers & Q(verdict=Judgement.Verdict.RIGHT)),
+        out_of_scope=Count("pk", filter=Q(verdict=Judgement.Verdict.OUT_OF_SCOPE)),
+    )
+
+
+def _figure(name: str, count: int, n: int) -> Figure:
+    if name == "consultations":
+        return Figure(name, DEFINITIONS[name], n, count, float(count))
+    if n < MIN_SHOWN:
+        return Figure(name, DEFINITIONS[name], n, count, None)
+    low, high = wilson_interval(count, n)
+    return Figure(name, DEFINITIONS[name], n, count, count / n, low, high)
+
+
+def hand_over_reasons(
+    assistant: Assistant, since: datetime, until: datetime
+) -> list[tuple[str, int]]:
+    """(reason, conversations), the commonest first."""
+    rows = consultations(assistant, since, until).filter(handed_over_at__isnull=False)
+    counted = rows.values("handed_over_reason").annotate(n=Count("pk")).order_by("-n")
+    return [(row["handed_over_reason"], row["n"]) for row in counted]
+
+
+def gaps(assistant: Assistant, limit: int = 50) -> QuerySet[Decision]:
+    """The newest questions that were refused and nobody has judged yet."""
+    refused = Decision.objects.filter(
+        message__channel__assistant=assistant,
+        route__in=[Decision.Route.REFUSE, Decision.Route.HAND_OVER],
+        rule="",
+        judgement=None,
+    )
+    return refused.select_related("message").order_by("-at")[:limit]
+
+
+def as_json(figures: list[Figure]) -> list[dict[str, Any]]:
+    return [vars(figure) for figure in figures]

@@ -1,0 +1,34 @@
+"""Celery tasks. Each body is one call; a lost or repeated message changes nothing."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from assistants.conversations import watchdog
+from assistants.loop import shadow
+from assistants.versions import building, classifier
+
+
+@shared_task
+def build_versions() -> None:
+    """Train the classifiers of versions, and measure those that have theirs."""
+    classifier.advance_classifiers()
+    building.build_pending()
+
+
+@shared_task
+def decide_in_shadow(decision_id: str) -> None:
+    """What the shadow version says to a question that was answered."""
+    shadow.decide_beside(UUID(decision_id))
+
+
+@shared_task
+def watch_conversations() -> None:
+    """Hand over what was not answered, close what is quiet."""
+    watchdog.watch()
+
+
+@shared_task
+def delete_expired_conversations() -> None:
+    """Delete what assistants keep no longer."""
+    watchdog.delete_expired()

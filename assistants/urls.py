@@ -1,0 +1,63 @@
+"""Addresses of pages, fragments, and of the widget."""
+
+from django.urls import path
+
+from assistants.views import (
+    assistants,
+    inbox,
+    knowledge,
+    measure,
+    monitor,
+    quality,
+    settings,
+    wechat,
+    widget,
+)
+
+app_name = "assistants"
+ONE = "assistants/<uuid:assistant_id>/"
+urlpatterns = [
+    path("teams/<slug:slug>/assistants/", assistants.assistant_list, name="assistants"),
+    path("teams/<slug:slug>/assistants/new/", assistants.create, name="create"),
+    path("teams/<slug:slug>/inbox/", inbox.inbox, name="inbox"),
+    path("teams/<slug:slug>/inbox/lists/", inbox.lists, name="inbox-lists"),
+    path("teams/<slug:slug>/inbox/live/", inbox.live, name="inbox-live"),
+    path("teams/<slug:slug>/inbox/next/", inbox.take_next, name="take-next"),
+    path(ONE, assistants.assistant_detail, name="assistant"),
+    path(f"{ONE}live/", assistants.live, name="live"),
+    path(f"{ONE}versions/", assistants.versions, name="versions"),
+    path(f"{ONE}build/", assistants.build, name="build"),
+    path(f"{ONE}publish/<int:number>/", assistants.publish, name="publish"),
+    path(f"{ONE}roll-back/", assistants.roll_back, name="roll-back"),
+    path(f"{ONE}pause/", assistants.pause, name="pause"),
+    path(f"{ONE}try/", assistants.try_it, name="try"),
+    path(f"{ONE}channels/", assistants.channels, name="channels"),
+    path(f"{ONE}knowledge/", knowledge.knowledge, name="knowledge"),
+    path(f"{ONE}sources/", knowledge.add, name="add-source"),
+    path(f"{ONE}answers/", knowledge.write, name="write-answer"),
+    path(f"{ONE}documents/", knowledge.add_document, name="add-document"),
+    path("sources/<int:pk>/retire/", knowledge.retire_source, name="retire-source"),
+    path(f"{ONE}settings/", settings.settings, name="settings"),
+    path("answers/<int:pk>/", knowledge.answer, name="answer"),
+    path("answers/<int:pk>/<slug:action>/", knowledge.change_state, name="answer-state"),
+    path(f"{ONE}measure/<int:number>/", measure.measure, name="measure"),
+    path(f"{ONE}measure/<int:number>/promise/", measure.promise, name="promise"),
+    path(f"{ONE}measure/<int:number>/shadow/", measure.start_shadow, name="shadow"),
+    path(f"{ONE}tests/", quality.test_cases, name="tests"),
+    path(f"{ONE}rules/", quality.rules, name="rules"),
+    path(f"{ONE}review/", quality.review, name="review"),
+    path(f"{ONE}monitor/", monitor.monitor, name="monitor"),
+    path(f"{ONE}monitor.csv", monitor.export, name="monitor-csv"),
+    path("conversations/<uuid:conversation_id>/", inbox.conversation, name="conversation"),
+    path("conversations/<uuid:conversation_id>/messages/", inbox.messages_of, name="messages"),
+    path("conversations/<uuid:conversation_id>/live/", inbox.conversation_live, name="talk-live"),
+    path("conversations/<uuid:conversation_id>/<slug:action>/", inbox.act, name="act"),
+    path("decisions/<uuid:decision_id>/judge/", quality.judge_decision, name="judge"),
+    path("wechat/<str:key>/", wechat.callback, name="wechat"),
+    path("w/<str:key>.js", widget.loader, name="loader"),
+    path("w/<str:key>/", widget.frame, name="frame"),
+    path("w/<str:key>/sample/", widget.sample, name="sample"),
+    path("w/<str:key>/messages", widget.messages, name="widget-messages"),
+    path("w/<str:key>/feedback", widget.feedback, name="widget-feedback"),
+    path("w/<str:key>/stream", widget.stream, name="widget-stream"),
+]

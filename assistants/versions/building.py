@@ -1,0 +1,181 @@
+"""Builds versions: freezes the knowledge, measures it in a child process, stores the index."""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import ApiToken, User
+from accounts.permissions import person_behind
+from assistants.errors import (
+    BuildingAlready,
+    NothingToLearn,
+    RefusedByGate,
+)
+from assistants.knowledge.phrasings import taught_phrasings
+from assistants.models import (
+    Assistant,
+    Judgement,
+    Phrasing,
+    Rule,
+    Version,
+    VersionStatus,
+)
+from assistants.versions import gate
+from assistants.versions.passages import as_order, current_passages
+from assistants.versions.storing import read_measured, store
+from engine.answering.order import (
+    JudgedQuestion,
+    MeasuringOrder,
+    OrderPhrasing,
+)
+from projects import storage
+from web import child_process
+from web.enqueue import enqueue_on_commit
+from web.row_queue import claim_rows
+from web.sse import notify
+
+logger = logging.getLogger(__name__)
+
+CLAIM = timedelta(minutes=10)
+MAX_SECONDS = 540.0
+MAX_ATTEMPTS = 3
+MAX_JUDGED = 20_000
+FAILURE = "Measuring this version failed on our side. It has been logged; build it again."
+
+
+@transaction.atomic
+def create_version(
+    assistant: Assistant,
+    by: User | ApiToken,
+    *,
+    publish_when_measured: bool = False,
+    train_classifier: bool = False,
+) -> Version:
+    """A version in status building, whose measuring is sent to a worker.
+
+    `train_classifier`: first an ordinary job trains its classifier on the assistant's own rows;
+    else measuring fits an equal one.
+
+    Raises NothingToLearn without an approved answer with a phrasing, or BuildingAlready.
+    """
+    Assistant.objects.select_for_update().get(pk=assistant.pk)
+    if not taught_phrasings(assistant).exists():
+        raise NothingToLearn("Approve at least one answer that has a phrasing, then build.")
+    last = assistant.versions.order_by("-number").values_list("number", flat=True).first() or 0
+    rules = Rule.objects.filter(assistant=assistant, enabled=True)
+    try:
+        with transaction.atomic():
+            version = Version.objects.create(
+                assistant=assistant,
+                number=last + 1,
+                encoder=assistant.encoder,
+                promise=assistant.promise,
+                out_of_scope_share=assistant.out_of_scope_share,
+                rules=list(rules.values("name", "when", "then")),
+                created_by=person_behind(by),
+                publish_when_measured=publish_when_measured,
+                awaits_classifier=train_classifier,
+            )
+    except IntegrityError:
+        raise BuildingAlready from None
+    audit.record(assistant.team, by, "assistant.version-built", str(version))
+    enqueue_on_commit("assistants.tasks.build_versions")
+    return version
+
+
+def build_pending() -> int:
+    """Measure every version that waits, one after the other; how many ended."""
+    ended = 0
+    while True:
+        due = Version.objects.filter(
+            Q(claimed_until=None) | Q(claimed_until__lt=now()),
+            status=VersionStatus.BUILDING,
+            awaits_classifier=False,
+        ).order_by("created_at")
+        claimed = claim_rows(due, limit=1, claimed_until=now() + CLAIM)
+        if not claimed:
+            return ended
+        build(claimed[0])
+        ended += 1
+
+
+def build(version: Version) -> None:
+    """Measure a claimed version; it ends as measured or failed, with a sentence."""
+    if version.attempts > MAX_ATTEMPTS:
+        _fail(version, FAILURE)
+        return
+    phrasings = list(taught_phrasings(version.assistant))
+    passages = current_passages(version.assistant)
+    with tempfile.TemporaryDirectory(prefix="measure-") as name:
+        folder = Path(name)
+        order = _write_order(version, phrasings)
+        order.passages = [as_order(passage) for passage in passages]
+        if version.classifier is not None:
+            storage.fetch_folder(version.classifier.artifact_key, folder / "classifier")
+            order.classifier_folder = "classifier"
+        (folder / "order.json").write_text(order.model_dump_json())
+        finished = child_process.run(
+            [sys.executable, "-m", "engine.answering", "measure", str(folder)],
+            cwd=settings.BASE_DIR,
+            seconds=MAX_SECONDS,
+        )
+        if finished.returncode != 0:
+            logger.error("Measuring version %s failed: %s", version.pk, finished.stderr[-4_000:])
+            late = "Measuring took too long. Use fewer phrasings for each answer."
+            _fail(version, late if finished.returncode is None else FAILURE)
+            return
+        measured = read_measured(folder)
+    store(version, phrasings, passages, measured)
+    if version.publish_when_measured and version.status == VersionStatus.MEASURED:
+        assert version.created_by is not None
+        with suppress(RefusedByGate):  # It stays measured, and its page says why.
+            gate.publish(version, version.created_by)
+
+
+def _write_order(version: Version, phrasings: list[Phrasing]) -> MeasuringOrder:
+    return MeasuringOrder(
+        phrasings=[
+            OrderPhrasing(
+                text=phrasing.text,
+                answer=phrasing.answer.key,
+                language=phrasing.language,
+                is_suggested=phrasing.origin == Phrasing.Origin.SUGGESTED,
+            )
+            for phrasing in phrasings
+        ],
+        judged=list(_judged_questions(version.assistant)),
+        promise=version.promise,
+        out_of_scope_share=version.out_of_scope_share,
+        encoder=version.encoder,
+    )
+
+
+def _judged_questions(assistant: Assistant) -> Iterator[JudgedQuestion]:
+    """Questions of the random audit only: corrections are biased to errors."""
+    rows = Judgement.objects.filter(
+        is_audit=True, decision__message__channel__assistant=assistant
+    ).select_related("decision__message", "answer")
+    for row in rows.order_by("-at")[:MAX_JUDGED]:
+        key = row.answer.key if row.answer else None
+        if key is None and row.verdict == Judgement.Verdict.RIGHT:
+            key = row.decision.answer_key or None
+        if key is None and row.verdict != Judgement.Verdict.OUT_OF_SCOPE:
+            continue  # Wrong, but nobody said what would be right.
+        yield JudgedQuestion(
+            text=row.decision.message.text, answer=key, language=row.decision.language
+        )
+
+
+def _fail(version: Version, sentence: str) -> None:
+    version.transition(VersionStatus.FAILED, failure_sentence=sentence, claimed_until=None)
+    notify(f"assistant:{version.assistant_id}")

@@ -1,0 +1,130 @@
+"""Publishes a version if it keeps the promise and breaks nothing that is locked; rolls back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import ApiToken, User
+from accounts.notifications.publish import publish as publish_notice
+from assistants.answering.rules import check_examples, parse_rule
+from assistants.errors import InvalidRule, NothingToRollBackTo, RefusedByGate, StaleVersionState
+from assistants.models import Assistant, Rule, Version, VersionStatus
+from assistants.versions.testing import run_tests
+from web.sse import notify
+
+MAX_LOSS = 0.02  # Of the answered share against the live version, unless a person says why.
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a version may not go live; empty reasons let it pass."""
+
+    reasons: list[str]
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+
+def judge(version: Version, *, why_worse: str = "") -> Verdict:
+    """Run the locked test cases and compare with promise and live version."""
+    if version.status not in (VersionStatus.MEASURED, VersionStatus.RETIRED):
+        return Verdict([f"Version {version.number} is {version.status}, not measured."])
+    reasons = _check_promise(version) + _check_rules(version.assistant)
+    run = run_tests(version)
+    broken = [result for result in run.results if result["locked"] and not result["passed"]]
+    reasons += [
+        f"The locked question “{result['question']}” is broken: {result['got']}."
+        for result in broken[:10]
+    ]
+    live = Version.objects.filter(assistant=version.assistant, status=VersionStatus.LIVE).first()
+    if live is not None and not why_worse:
+        lost = answered_share(live) - answered_share(version)
+        if lost > MAX_LOSS:
+            reasons.append(
+                f"It answers {lost:.1%} fewer questions than the live version. Say why to go on."
+            )
+    return Verdict(reasons)
+
+
+def _check_promise(version: Version) -> list[str]:
+    promised = promised_languages(version)
+    if not promised:
+        first: dict[str, Any] = next(iter(version.report.values()), {})
+        reason = first.get("reason") or "Nothing was measured."
+        return [f"The promise of {version.promise:.0%} is not kept: {reason}"]
+    return [
+        f"In {language} the bound is {version.report[language]['point']['bound']:.1%}, below the"
+        f" promise of {version.promise:.0%}."
+        for language in promised
+        if version.report[language]["point"]["bound"] < version.promise
+    ]
+
+
+def promised_languages(version: Version) -> list[str]:
+    """Languages in which the version answers alone."""
+    models = version.language_models.values_list("language", "calibrator")
+    return sorted(language for language, fitted in models if fitted["answer"] is not None)
+
+
+def answered_share(version: Version) -> float:
+    """Of all questions, those the version answers alone, in its best measured language."""
+    points = [report["point"] for report in version.report.values() if report.get("point")]
+    return max((float(point["answered"]) for point in points), default=0.0)
+
+
+def _check_rules(assistant: Assistant) -> list[str]:
+    reasons = []
+    for rule in Rule.objects.filter(assistant=assistant, enabled=True):
+        try:
+            spec = parse_rule(rule.name, rule.when, rule.then)
+            check_examples(spec, rule.examples_yes, rule.examples_no)
+        except InvalidRule as problem:
+            reasons.append(f"Rule “{rule.name}”: {problem.sentence}")
+    return reasons
+
+
+def publish(version: Version, by: User | ApiToken, *, why_worse: str = "") -> Verdict:
+    """Let the version answer. Raises RefusedByGate with every reason, or StaleVersionState."""
+    verdict = judge(version, why_worse=why_worse)
+    if not verdict.passed:
+        raise RefusedByGate(" ".join(verdict.reasons))
+    _go_live(version, by, "assistant.published", why_worse=why_worse)
+    return verdict
+
+
+def roll_back(assistant: Assistant, by: User | ApiToken) -> Version:
+    """Let the version answer that was live before. Raises NothingToRollBackTo."""
+    previous = (
+        Version.objects.filter(assistant=assistant, status=VersionStatus.RETIRED)
+        .order_by("-live_at")
+        .first()
+    )
+    if previous is None:
+        raise NothingToRollBackTo
+    _go_live(previous, by, "assistant.rolled-back")
+    return previous
+
+
+@transaction.atomic
+def _go_live(version: Version, by: User | ApiToken, action: str, **detail: str) -> None:
+    assistant = Assistant.objects.select_for_update().get(pk=version.assistant_id)
+    if assistant.state == Assistant.State.RETIRED:
+        raise StaleVersionState("This assistant was retired.")
+    live = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE).first()
+    if live is not None:
+        live.transition(VersionStatus.RETIRED)
+    version.transition(VersionStatus.LIVE, live_at=now())
+    Assistant.objects.filter(pk=assistant.pk).update(state=Assistant.State.LIVE)
+    audit.record(assistant.team, by, action, str(version), **detail)
+    publish_notice(
+        assistant.team,
+        "assistant.live",
+        f"{version} answers now.",
+        url=f"/assistants/{assistant.pk}/",
+        data={"assistant": str(assistant.pk), "version": version.number},
+    )
+    notify(f"assistant:{assistant.pk}")

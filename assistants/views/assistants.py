@@ -1,0 +1,195 @@
+"""Pages of assistants: list, overview, versions, channels, and a chat to try one."""
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.permissions import find_team, has_permission, require_permission
+from assistants.answering.deciding import decide
+from assistants.answering.language import detect_language
+from assistants.answering.masking import mask
+from assistants.answering.rules import Situation
+from assistants.conversations.consulting import clean_text
+from assistants.errors import AssistantNotLive
+from assistants.forms.assistants import AssistantForm, ChannelForm, lines_of
+from assistants.lifecycle import add_channel, create_assistant, find_assistant, set_paused
+from assistants.models import Answer, Assistant, Channel, Version, VersionStatus
+from assistants.queries.listings import list_assistants, topics_with_counts
+from assistants.versions import building, gate
+from web.requests import AuthenticatedRequest
+from web.streams.event_stream import event_stream_response
+
+
+@login_required
+@require_safe
+def assistant_list(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    team = find_team(request, slug)
+    context = {
+        "team": team,
+        "rows": list_assistants(team),
+        "may_change": has_permission(request.user, team, "write"),
+    }
+    return render(request, "assistants/assistants.html", context)
+
+
+@login_required
+def create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    team = find_team(request, slug)
+    require_permission(request.user, team, "write")
+    form = AssistantForm(team, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        fields = dict(form.cleaned_data)
+        made = create_assistant(fields.pop("project"), fields.pop("name"), request.user, **fields)
+        return redirect("assistants:knowledge", made.pk)
+    return render(request, "assistants/create.html", {"team": team, "form": form})
+
+
+@login_required
+@require_safe
+def assistant_detail(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_assistant(request.user, assistant_id)
+    topics = topics_with_counts(assistant)
+    context = {
+        **page_context(request, assistant),
+        **_versions_context(assistant),
+        "answers": len(topics),
+        "thin": [
+            topic
+            for topic in topics
+            if topic.phrasing_count < 3  # type: ignore[attr-defined]
+        ],
+        "channels": assistant.channels.filter(disabled_at=None),
+    }
+    return render(request, "assistants/assistant.html", context)
+
+
+@login_required
+@require_safe
+def versions(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """The versions, as a fragment."""
+    assistant = find_assistant(request.user, assistant_id)
+    context = {**page_context(request, assistant), **_versions_context(assistant)}
+    return render(request, "assistants/_versions.html", context)
+
+
+@login_required
+@require_safe
+async def live(request: HttpRequest, assistant_id: UUID) -> HttpResponseBase:
+    """Says when the assistant or its versions changed."""
+    user = await request.auser()
+    await sync_to_async(find_assistant)(user, assistant_id)
+    return event_stream_response(request, user, f"assistant:{assistant_id}")
+
+
+@login_required
+@require_POST
+def build(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    version = building.create_version(assistant, request.user, train_classifier=True)
+    messages.success(request, f"Version {version.number} is being built.")
+    return redirect("assistants:assistant", assistant.pk)
+
+
+@login_required
+@require_POST
+def publish(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    version = get_object_or_404(Version, assistant=assistant, number=number)
+    gate.publish(version, request.user, why_worse=request.POST.get("why_worse", "")[:500])
+    messages.success(request, f"Version {number} answers now.")
+    return redirect("assistants:assistant", assistant.pk)
+
+
+@login_required
+@require_POST
+def roll_back(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    version = gate.roll_back(assistant, request.user)
+    messages.success(request, f"Version {version.number} answers again.")
+    return redirect("assistants:assistant", assistant.pk)
+
+
+@login_required
+@require_POST
+def pause(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    set_paused(assistant, assistant.state == Assistant.State.LIVE, request.user)
+    return redirect("assistants:assistant", assistant.pk)
+
+
+@login_required
+def try_it(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """A question and the whole decision about it; nothing is stored and nobody is told."""
+    assistant = find_assistant(request.user, assistant_id)
+    context: dict[str, object] = page_context(request, assistant)
+    if request.method == "POST":
+        require_permission(request.user, assistant.team, "write")
+        context |= _try_question(assistant, request.POST.get("text", ""))
+    template = "assistants/_trace.html" if request.htmx else "assistants/try.html"
+    return render(request, template, context)
+
+
+def _try_question(assistant: Assistant, text: str) -> dict[str, object]:
+    """By the live version, else the newest that was measured."""
+    measured = assistant.versions.filter(status__in=["live", "measured"])
+    version = measured.order_by("status", "-number").select_related("assistant").first()
+    if version is None:
+        raise AssistantNotLive("Build a version first; then questions can be tried.")
+    asked = mask(clean_text(text))
+    language = detect_language(asked, assistant.languages)
+    outcome = decide(version, Situation(text=asked, language=language))
+    return {"question": asked, "outcome": outcome, "version": version, "language": language}
+
+
+@login_required
+def channels(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_assistant(request.user, assistant_id)
+    form = ChannelForm(request.POST or None)
+    if request.method == "POST":
+        require_permission(request.user, assistant.team, "write")
+        if form.is_valid():
+            origins = lines_of(form.cleaned_data["allowed_origins"])
+            name = form.cleaned_data["name"]
+            kind = Channel.Kind.WEB
+            add_channel(assistant, kind, request.user, name=name, allowed_origins=origins)
+            return redirect("assistants:channels", assistant.pk)
+    context = {
+        **page_context(request, assistant),
+        "rows": assistant.channels.filter(disabled_at=None),
+        "form": form,
+        "public_url": settings.PUBLIC_URL,
+    }
+    return render(request, "assistants/channels.html", context)
+
+
+def find_to_change(request: AuthenticatedRequest, assistant_id: UUID) -> Assistant:
+    """The assistant, if this person may change it."""
+    assistant = find_assistant(request.user, assistant_id)
+    require_permission(request.user, assistant.team, "write")
+    return assistant
+
+
+def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[str, object]:
+    """What each page of an assistant shows."""
+    return {
+        "team": assistant.team,
+        "assistant": assistant,
+        "may_change": has_permission(request.user, assistant.team, "write"),
+    }
+
+
+def _versions_context(assistant: Assistant) -> dict[str, object]:
+    rows = list(assistant.versions.all()[:20])
+    return {
+        "versions": rows,
+        "live_version": next((row for row in rows if row.status == VersionStatus.LIVE), None),
+        "has_previous": any(row.status == VersionStatus.RETIRED for row in rows),
+        "is_building": any(row.status == VersionStatus.BUILDING for row in rows),
+        "can_build": Answer.objects.filter(assistant=assistant, state="approved").exists(),
+    }

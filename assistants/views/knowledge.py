@@ -1,0 +1,158 @@
+"""Pages of what an assistant knows."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.permissions import require_permission
+from assistants.forms.assistants import AnswerForm, DocumentForm, SourceForm, lines_of
+from assistants.knowledge import answers, documents
+from assistants.knowledge.importing import Mapping, add_source
+from assistants.knowledge.phrasings import add_phrasing
+from assistants.lifecycle import find_assistant
+from assistants.models import Answer, Assistant, Source
+from assistants.queries.listings import topics_with_counts
+from assistants.views.assistants import find_to_change, page_context
+from web.requests import AuthenticatedRequest
+
+PAGE_ROWS = 50
+
+
+@login_required
+@require_safe
+def knowledge(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """Answers with their phrasings, and the datasets they came from."""
+    assistant = find_assistant(request.user, assistant_id)
+    return _render(request, assistant, SourceForm(assistant), AnswerForm())
+
+
+@login_required
+@require_POST
+def add(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    form = SourceForm(assistant, request.POST)
+    if not form.is_valid():
+        return _render(request, assistant, form, AnswerForm())
+    fields = form.cleaned_data
+    mapping = Mapping(
+        fields["question_column"], fields["answer_key_column"], fields["answer_column"]
+    )
+    source = add_source(
+        assistant, fields["dataset"], mapping, request.user, is_approved=fields["approved"]
+    )
+    messages.success(request, f"{source.answers} answers, {source.phrasings} new questions.")
+    return redirect("assistants:knowledge", assistant.pk)
+
+
+@login_required
+@require_POST
+def add_document(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    form = DocumentForm(assistant, request.POST)
+    if not form.is_valid():
+        return _render(request, assistant, SourceForm(assistant), AnswerForm(), form)
+    fields = form.cleaned_data
+    source = documents.add_document(
+        assistant, fields["document"], request.user, text_column=fields["text_column"]
+    )
+    messages.success(request, f"{source.passages} passages, from the next version on.")
+    return redirect("assistants:knowledge", assistant.pk)
+
+
+@login_required
+@require_POST
+def retire_source(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """Its passages are quoted no more; answers that came from it stay."""
+    visible = Assistant.objects.visible_to(request.user)
+    rows = Source.objects.filter(assistant__in=visible).select_related("assistant__team")
+    source = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
+    require_permission(request.user, source.assistant.team, "write")
+    documents.retire_source(source, request.user)
+    return redirect("assistants:knowledge", source.assistant_id)
+
+
+@login_required
+@require_POST
+def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    form = AnswerForm(request.POST)
+    if not form.is_valid():
+        return _render(request, assistant, SourceForm(assistant), form)
+    fields = form.cleaned_data
+    language = assistant.default_language
+    made = answers.write_answer(assistant, fields["key"], fields["text"], language, request.user)
+    answers.edit(made, request.user, text=fields["text"], link=fields["link"])
+    for line in lines_of(fields["questions"]):
+        add_phrasing(made, line[:2000])
+    messages.success(request, f"{made.key} waits for approval.")
+    return redirect("assistants:answer", made.pk)
+
+
+@login_required
+def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """One answer: its text, and ways to ask for it."""
+    found = _find_answer(request, pk)
+    initial = {"key": found.key, "text": found.text, "link": found.link}
+    form = AnswerForm(request.POST or None, initial=initial)
+    form.fields["key"].disabled = True
+    form.fields["questions"].label = "More ways to ask"
+    if request.method == "POST":
+        require_permission(request.user, found.assistant.team, "write")
+        if form.is_valid():
+            fields = form.cleaned_data
+            answers.edit(
+                found, request.user, text=fields["text"], link=fields["link"],
+                valid_until=found.valid_until,
+            )  # fmt: skip
+            for line in lines_of(fields["questions"]):
+                add_phrasing(found, line[:2000])
+            return redirect("assistants:answer", found.pk)
+    context = {
+        **page_context(request, found.assistant),
+        "answer": found,
+        "form": form,
+        "phrasings": found.phrasings.order_by("pk")[:500],
+    }
+    return render(request, "assistants/answer.html", context)
+
+
+@login_required
+@require_POST
+def change_state(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
+    """Approve or retire."""
+    found = _find_answer(request, pk)
+    require_permission(request.user, found.assistant.team, "write")
+    actions = {"approve": answers.approve, "retire": answers.retire}
+    if action not in actions:
+        raise Http404
+    actions[action](found, request.user)
+    return redirect("assistants:answer", found.pk)
+
+
+def _find_answer(request: AuthenticatedRequest, pk: int) -> Answer:
+    visible = Answer.objects.visible_to(request.user).select_related("assistant__team")
+    return get_object_or_404(visible, pk=min(pk, 2**63 - 1))
+
+
+def _render(
+    request: AuthenticatedRequest,
+    assistant: Assistant,
+    source_form: SourceForm,
+    form: AnswerForm,
+    document_form: DocumentForm | None = None,
+) -> HttpResponse:
+    page = Paginator(topics_with_counts(assistant), PAGE_ROWS).get_page(request.GET.get("page"))
+    context = {
+        **page_context(request, assistant),
+        "page": page,
+        "sources": assistant.sources.select_related("dataset_version__dataset"),
+        "source_form": source_form,
+        "document_form": document_form or DocumentForm(assistant),
+        "form": form,
+    }
+    return render(request, "assistants/knowledge.html", context)

@@ -1,0 +1,112 @@
+"""Pages of test cases, rules and the review of decisions."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.permissions import require_permission
+from assistants.answering.rules import check_examples, parse_rule
+from assistants.errors import InvalidConsultation, InvalidRule
+from assistants.forms.assistants import RuleForm, TestCaseForm
+from assistants.lifecycle import find_assistant
+from assistants.loop.judging import judge
+from assistants.models import Answer, Decision, Judgement, Rule, TestCase, TestRun
+from assistants.queries.figures import gaps
+from assistants.views.assistants import page_context
+from web.requests import AuthenticatedRequest
+
+AUDITS_SHOWN = 20
+
+
+@login_required
+def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """Cases, and how the last version did."""
+    assistant = find_assistant(request.user, assistant_id)
+    form = TestCaseForm(request.POST or None)
+    if request.method == "POST":
+        require_permission(request.user, assistant.team, "write")
+        if form.is_valid():
+            fields = dict(form.cleaned_data)
+            fields["language"] = assistant.default_language
+            TestCase.objects.update_or_create(
+                assistant=assistant, question=fields.pop("question"), defaults=fields
+            )
+            return redirect("assistants:tests", assistant.pk)
+    context = {
+        **page_context(request, assistant),
+        "rows": assistant.test_cases.all()[:500],
+        "run": TestRun.objects.filter(version__assistant=assistant).first(),
+        "form": form,
+    }
+    return render(request, "assistants/tests.html", context)
+
+
+@login_required
+def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """Rules in their order, and a form for a new one."""
+    assistant = find_assistant(request.user, assistant_id)
+    form = RuleForm(request.POST or None)
+    if request.method == "POST":
+        require_permission(request.user, assistant.team, "write")
+        if form.is_valid() and _save_rule(form, assistant.rules.count(), assistant.pk):
+            return redirect("assistants:rules", assistant.pk)
+    context = {**page_context(request, assistant), "rows": assistant.rules.all(), "form": form}
+    return render(request, "assistants/rules.html", context)
+
+
+def _save_rule(form: RuleForm, position: int, assistant_id: UUID) -> bool:
+    """False, with the form's error, where the rule or an example is wrong."""
+    spec = form.spec()
+    try:
+        parsed = parse_rule(spec["name"], spec["when"], spec["then"])
+        check_examples(parsed, spec["examples_yes"], spec["examples_no"])
+    except InvalidRule as problem:
+        form.add_error(problem.param if problem.param in form.fields else None, problem.sentence)
+        return False
+    if Rule.objects.filter(assistant_id=assistant_id, name=spec["name"]).exists():
+        form.add_error("name", "A rule of this assistant has this name.")
+        return False
+    Rule.objects.create(assistant_id=assistant_id, position=position, **spec)
+    return True
+
+
+@login_required
+@require_safe
+def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """The random audit, and questions that were refused."""
+    assistant = find_assistant(request.user, assistant_id)
+    drawn = Decision.objects.filter(
+        message__channel__assistant=assistant, for_audit=True, judgement=None
+    ).select_related("message", "reply")
+    context = {
+        **page_context(request, assistant),
+        "audit": drawn[:AUDITS_SHOWN],
+        "gaps": gaps(assistant),
+        "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
+        "verdicts": Judgement.Verdict.choices,
+    }
+    return render(request, "assistants/review.html", context)
+
+
+@login_required
+@require_POST
+def judge_decision(request: AuthenticatedRequest, decision_id: UUID) -> HttpResponse:
+    visible = Decision.objects.filter(
+        message__channel__assistant__team__in=request.user.team_ids()
+    ).select_related("message__channel__assistant__team")
+    decision = get_object_or_404(visible, pk=decision_id)
+    assistant = decision.message.channel.assistant
+    require_permission(request.user, assistant.team, "write")
+    verdict = request.POST.get("verdict", "")
+    if verdict not in Judgement.Verdict.values:
+        raise InvalidConsultation("Choose a verdict.", param="verdict")
+    judge(
+        assistant, decision.pk, verdict, request.user,
+        answer_key=request.POST.get("answer", "")[:200], is_audit=decision.for_audit,
+    )  # fmt: skip
+    messages.success(request, "Judged.")
+    return redirect("assistants:review", assistant.pk)

@@ -1,0 +1,186 @@
+"""Admin pages about money. Posted rows are read-only; changes are new rows with a reason."""
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts import audit
+from accounts.models import Team, User
+from billing.admin import outbox, stripe  # noqa: F401  (They register their pages.)
+from billing.admin.actions import RUN_FORM_ACTIONS, TEAM_FORM_ACTIONS, FormActionsMixin
+from billing.admin.sources import NamedSourcesMixin
+from billing.ledger.adjustments import post_adjustment
+from billing.models import (
+    Budget,
+    CreditGrant,
+    Invoice,
+    LedgerEntry,
+    MeteredRun,
+    Plan,
+    Rate,
+    UsageDay,
+    UsageEvent,
+    UsageSegment,
+)
+from billing.pricing import format_nano_dollars
+from billing.rates import supersede
+from web.admin import AppendOnlyAdmin, DollarsMixin, ReadOnlyAdmin
+
+
+@admin.register(Plan)
+class PlanAdmin(DollarsMixin, admin.ModelAdmin[Plan]):
+    """A changed fee reaches Stripe with the next run of sync_stripe_catalog."""
+
+    list_display = (
+        "code", "name", "monthly_cents", "concurrency", "storage_bytes", "is_offered", "order",
+    )  # fmt: skip
+
+
+@admin.register(Rate)
+class RateAdmin(AppendOnlyAdmin):
+    """Adding a rate for a SKU ends the one in force."""
+
+    list_display = ("sku", "price", "valid")
+    list_filter = ("sku",)
+    fields = ("sku", "nano_per_unit")
+
+    @admin.display(description="Price of a unit", ordering="nano_per_unit")
+    def price(self, rate: Rate) -> str:
+        return format_nano_dollars(rate.nano_per_unit)
+
+    def save_model(self, request: HttpRequest, obj: Rate, form: Any, change: bool) -> None:
+        created = supersede(obj.sku, obj.nano_per_unit)
+        obj.pk, obj.valid = created.pk, created.valid
+
+
+@admin.register(Budget)
+class BudgetAdmin(FormActionsMixin, DollarsMixin, admin.ModelAdmin[Budget]):
+    """One team's money. The cap, holds and credit change by form actions, with a reason."""
+
+    form_actions = TEAM_FORM_ACTIONS
+    list_display = (
+        "team", "plan", "mode", "cap_micro", "spent_micro", "reserved_micro", "held_at",
+    )  # fmt: skip
+    list_filter = ("plan", ("held_at", admin.EmptyFieldListFilter))
+    list_select_related = ("team", "plan")
+    search_fields = ("team__name", "team__slug")
+    fields = (
+        "team", "plan", "mode", "cap_micro", "spent_micro", "reserved_micro", "period_start",
+        "debt_micro", "held_at", "hold_reason", "hold_exempt_until",
+    )  # fmt: skip
+    readonly_fields = tuple(name for name in fields if name not in {"plan", "mode"})
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
+        # Only what was typed: spent and reserved may have moved since the form was opened.
+        Budget.objects.filter(pk=obj.pk).update(plan=obj.plan, mode=obj.mode)
+        if form.changed_data:
+            assert isinstance(request.user, User)
+            changes = {name: str(form.cleaned_data[name]) for name in form.changed_data}
+            audit.record(obj.team, request.user, "budget.changed", obj.team.name, **changes)
+
+
+@admin.register(MeteredRun)
+class MeteredRunAdmin(NamedSourcesMixin, FormActionsMixin, ReadOnlyAdmin):
+    form_actions = RUN_FORM_ACTIONS
+    list_display = ("cause", "fence", "team", "started_at", "ended_at", "end_reason", "billed_ms")
+    list_filter = ("end_reason",)
+    list_select_related = ("team",)
+    search_fields = ("source__startswith",)
+    search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
+
+
+@admin.register(CreditGrant)
+class CreditGrantAdmin(ReadOnlyAdmin):
+    """Credit is granted on the page of a team's budget."""
+
+    list_select_related = ("team",)
+    list_display = ("team", "note", "kind", "granted_micro", "left_micro", "expires_at", "source")
+    list_filter = ("kind",)
+    search_fields = ("source", "note", "team__name", "team__slug")
+    date_hierarchy = "granted_at"
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ("number", "team", "month", "issued_at")
+    list_select_related = ("team",)
+    list_filter = ("month",)
+    search_fields = ("number", "team__name", "team__slug")
+
+
+@admin.register(UsageSegment)
+class UsageSegmentAdmin(NamedSourcesMixin, ReadOnlyAdmin):
+    list_display = ("cause", "span", "device_ms", "amount_micro", "recorded_at")
+    search_fields = ("run__source__startswith",)
+    search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(NamedSourcesMixin, ReadOnlyAdmin):
+    list_display = ("cause", "kind", "units", "requests", "amount_micro", "occurred_at")
+    search_fields = ("source",)
+    search_help_text = "All of a source, such as deployment:…, or a team's slug."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A source's team is known from the daily sums, and an index begins with the team."""
+        source = search_term.strip()
+        days = UsageDay.objects.filter(source=source).values_list("team", flat=True)
+        if team := days.first() if source else None:
+            return queryset.filter(team=team, source=source), False
+        if source and not Team.objects.filter(slug=source).exists():
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
+
+
+class AdjustmentForm(forms.ModelForm[LedgerEntry]):
+    """The only kind of entry that is made by hand."""
+
+    request_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    note = forms.CharField(max_length=255, label="Reason", help_text="The customer reads this.")
+    amount_micro = forms.IntegerField(
+        label="Amount in micro-USD", help_text="Negative gives back: -1000000 is one dollar."
+    )
+
+    class Meta:
+        model = LedgerEntry
+        fields = ("team", "amount_micro", "note", "request_id")
+
+    def clean_amount_micro(self) -> int:
+        amount: int = self.cleaned_data["amount_micro"]
+        if amount == 0:
+            raise forms.ValidationError("An adjustment of nothing changes nothing.")
+        return amount
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(NamedSourcesMixin, AppendOnlyAdmin):
+    source_field = "about"
+    list_display = ("occurred_at", "team", "kind", "amount_micro", "cause", "note", "source")
+    list_filter = ("kind",)
+    list_select_related = ("team",)
+    search_fields = ("source__startswith", "about__exact")
+    search_help_text = "The beginning of a source, all of “about”, or a team's slug."
+    form = AdjustmentForm
+
+    def save_model(self, request: HttpRequest, obj: LedgerEntry, form: Any, change: bool) -> None:
+        assert isinstance(request.user, User)
+        entry = post_adjustment(
+            obj.team,
+            obj.amount_micro,
+            obj.note,
+            by=request.user,
+            request_id=form.cleaned_data["request_id"],
+        )
+        obj.pk = entry.pk

@@ -1,0 +1,205 @@
+"""Usage and statement on the wire. Amounts are integer micro-USD."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import ApiToken
+from billing.budgets.budget import get_budget
+from billing.budgets.forecast import forecast_micro
+from billing.credit.grants import credit_balance_micro
+from billing.models import UsageSegment
+from billing.months import parse_month
+from billing.statements.statement import Statement, build_statement
+from web.api import cursor_page
+from web.idempotency.api import APIView
+
+MONTH = OpenApiParameter("month", str, description='Such as "2026-11"; this month if left out.')
+
+
+class AmountAnswer(serializers.Serializer[Any]):
+    charged_micros = serializers.IntegerField(source="charged_micro")
+    refunded_micros = serializers.IntegerField(source="refunded_micro")
+    net_micros = serializers.IntegerField(source="net_micro")
+
+
+class AttemptAnswer(AmountAnswer):
+    attempt = serializers.IntegerField(source="run.fence")
+    compute = serializers.CharField(source="run.rate.sku")
+    devices = serializers.IntegerField(source="run.devices")
+    started_at = serializers.DateTimeField(source="run.started_at")
+    ended_at = serializers.DateTimeField(source="run.ended_at", allow_null=True)
+    end_reason = serializers.CharField(source="run.end_reason")
+    device_ms = serializers.IntegerField()
+    notes = serializers.ListField(child=serializers.CharField())
+
+
+class JobUseAnswer(AmountAnswer):
+    source = serializers.CharField()  # type: ignore[assignment]
+    id = serializers.UUIDField(source="subject_id", allow_null=True)
+    name = serializers.CharField(help_text="Empty for what no longer exists.")
+    device_ms = serializers.IntegerField()
+    attempts = AttemptAnswer(many=True)
+
+
+class DeploymentUseAnswer(AmountAnswer):
+    source = serializers.CharField()  # type: ignore[assignment]
+    id = serializers.UUIDField(source="subject_id", allow_null=True)
+    name = serializers.CharField(help_text="Empty for what no longer exists.")
+    tokens = serializers.IntegerField(source="units")
+    requests = serializers.IntegerField()
+
+
+class DayAnswer(serializers.Serializer[Any]):
+    date = serializers.DateField(source="on")
+    amount_micros = serializers.IntegerField(source="amount_micro")
+
+
+class TokenUseAnswer(serializers.Serializer[Any]):
+    token_prefix = serializers.CharField(source="prefix")
+    tokens = serializers.IntegerField(source="units")
+    requests = serializers.IntegerField()
+    amount_micros = serializers.IntegerField(source="amount_micro")
+
+
+class OtherLineAnswer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    note = serializers.CharField()
+    amount_micros = serializers.IntegerField(source="amount_micro")
+
+
+class CreditLineAnswer(serializers.Serializer[Any]):
+    what = serializers.CharField()
+    note = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    amount_micros = serializers.IntegerField(source="amount_micro")
+
+
+class CreditAnswer(serializers.Serializer[Any]):
+    """Opening plus all lines is the closing balance."""
+
+    opening_micros = serializers.IntegerField(source="opening_micro")
+    closing_micros = serializers.IntegerField(source="closing_micro")
+    used_micros = serializers.IntegerField(source="used_micro")
+    lines = CreditLineAnswer(many=True)
+
+
+class UsageAnswer(serializers.Serializer[Any]):
+    """One month's usage by day, job, deployment and API token."""
+
+    object = serializers.CharField(read_only=True, default="usage")
+    month = serializers.CharField(source="month.code")
+    as_of = serializers.DateTimeField()
+    total_micros = serializers.IntegerField(source="total_micro")
+    days = DayAnswer(many=True)
+    jobs = JobUseAnswer(many=True)
+    deployments = DeploymentUseAnswer(many=True)
+    tokens = TokenUseAnswer(many=True)
+    others = OtherLineAnswer(many=True)
+
+
+class StatementAnswer(serializers.Serializer[Any]):
+    """The bill so far, and what may still be spent."""
+
+    object = serializers.CharField()
+    month = serializers.CharField()
+    is_final = serializers.BooleanField()
+    as_of = serializers.DateTimeField()
+    currency = serializers.CharField()
+    total_micros = serializers.IntegerField()
+    cap_micros = serializers.IntegerField(allow_null=True)
+    left_micros = serializers.IntegerField(allow_null=True)
+    reserved_micros = serializers.IntegerField()
+    plan = serializers.CharField()
+    mode = serializers.ChoiceField(["prepaid", "postpaid"])
+    on_hold = serializers.BooleanField()
+    due_micros = serializers.IntegerField()
+    forecast_micros = serializers.IntegerField(allow_null=True)
+    balance_micros = serializers.IntegerField()
+    credit = CreditAnswer()
+    days = DayAnswer(many=True)
+    lines = serializers.ListField(child=serializers.DictField())
+
+
+class SegmentAnswer(serializers.Serializer[Any]):
+    """One metered stretch of one attempt."""
+
+    id = serializers.IntegerField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    attempt = serializers.IntegerField(source="run.fence")
+    from_ms = serializers.IntegerField(source="span.lower")
+    to_ms = serializers.IntegerField(source="span.upper")
+    device_ms = serializers.IntegerField()
+    amount_micros = serializers.IntegerField(source="amount_micro")
+    recorded_at = serializers.DateTimeField()
+
+
+def _token(request: Request) -> ApiToken:
+    assert isinstance(request.auth, ApiToken)  # HasScope has seen to it.
+    return request.auth
+
+
+def _statement(request: Request) -> Statement:
+    return build_statement(_token(request).team, parse_month(request.query_params.get("month")))
+
+
+class UsageEndpoint(APIView):
+    """What the token's team used in a month."""
+
+    @extend_schema(operation_id="usage", parameters=[MONTH], responses=UsageAnswer)
+    def get(self, request: Request) -> Response:
+        return Response(UsageAnswer(_statement(request)).data)
+
+
+class SegmentsEndpoint(APIView):
+    """The metered stretches themselves, newest first; `source` narrows them to one job."""
+
+    @extend_schema(operation_id="usage_segments", responses=SegmentAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        rows = UsageSegment.objects.visible_to(request.auth).select_related("run")
+        if source := request.query_params.get("source"):
+            rows = rows.filter(source=source)
+        return cursor_page(request, rows, SegmentAnswer().to_representation, order="-recorded_at")
+
+
+class StatementEndpoint(APIView):
+    """The month's bill so far."""
+
+    @extend_schema(operation_id="statement", parameters=[MONTH], responses=StatementAnswer)
+    def get(self, request: Request) -> Response:
+        statement = _statement(request)
+        budget = get_budget(statement.team)
+        answer = {
+            "object": "statement",
+            "month": statement.month.code,
+            "is_final": statement.month.is_over,
+            "as_of": statement.as_of,
+            "currency": "usd",
+            "total_micros": statement.total_micro,
+            "cap_micros": budget.cap_micro,
+            "left_micros": budget.left_micro,
+            "reserved_micros": budget.reserved_micro,
+            "plan": budget.plan_id,
+            "mode": "prepaid" if budget.is_prepaid else "postpaid",
+            "on_hold": budget.held_at is not None,
+            "due_micros": statement.due_micro,
+            "forecast_micros": None if statement.month.is_over else forecast_micro(budget),
+            "balance_micros": credit_balance_micro(statement.team),
+            "credit": statement.credit,
+            "days": statement.days,
+            "lines": _lines(statement),
+        }
+        return Response(StatementAnswer(answer).data)
+
+
+def _lines(statement: Statement) -> list[dict[str, object]]:
+    """One line per cause and per adjustment; they add up to the total."""
+    caused = [
+        {"about": cause.source, "amount_micros": cause.net_micro}
+        for cause in statement.cost_sources
+    ]
+    others = [{"about": line.note, "amount_micros": line.amount_micro} for line in statement.others]
+    return [*caused, *others]

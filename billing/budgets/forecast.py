@@ -1,0 +1,23 @@
+"""What the month will cost if it goes on like yesterday and today."""
+
+from datetime import timedelta
+
+from django.db.models import Sum
+from django.utils.timezone import now
+
+from billing.models import Budget, UsageDay
+from billing.months import start_of_day, this_month
+
+MIN_OBSERVATION = timedelta(hours=24)  # An hour's rush says little about a month.
+
+
+def forecast_micro(budget: Budget) -> int:
+    """Spent so far, plus the burn rate since yesterday began times what is left of the month."""
+    moment = now()
+    yesterday = start_of_day(moment) - timedelta(days=1)
+    left = this_month().end - moment
+    watched = max(MIN_OBSERVATION, moment - yesterday)
+    days = UsageDay.objects.filter(team=budget.pk, day__gte=yesterday.date())
+    recent: int = days.aggregate(total=Sum("amount_micro"))["total"] or 0
+    second = timedelta(seconds=1)
+    return max(0, budget.spent_micro) + recent * (left // second) // (watched // second)

@@ -1,0 +1,81 @@
+"""The credit that plans include, on installations without Stripe.
+
+With Stripe, credit follows each paid invoice (billing.stripe.webhooks.invoice_handlers). Without
+it, an operator gives teams their plans, and each calendar month brings the plan's credit.
+"""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from billing.budgets.budget import lock_budget
+from billing.credit import grants
+from billing.models import Budget, CreditGrant, LedgerEntry, Subscription
+from billing.money import MICRO_PER_CENT
+from billing.months import this_month
+from billing.stripe import gateway
+
+ALLOWANCE_PRIORITY = 10  # Used before any credit that lasts longer.
+
+
+def grant_plan_allowances() -> int:
+    """Give every team this month's credit, once; returns how many got it now. Repeatable."""
+    if gateway.is_enabled():
+        return 0
+    entitled = Budget.objects.filter(plan__included_micro__gt=0)
+    return sum(
+        _grant_allowance(team_id)
+        for team_id in entitled.order_by("pk").values_list("pk", flat=True)
+    )
+
+
+@transaction.atomic
+def _grant_allowance(team_id: UUID) -> bool:
+    """A plan that is changed within the month changes the next month's credit."""
+    month, budget = this_month(), lock_budget(team_id)
+    source = f"plan:{team_id}:{month.code}"
+    if not budget.plan.included_micro or CreditGrant.objects.filter(source=source).exists():
+        return False
+    grants.grant(
+        budget.team,
+        budget.plan.included_micro,
+        kind="promo",
+        source=source,
+        note=f"Included in the {budget.plan.name} plan",
+        expires_at=month.end,
+        priority=ALLOWANCE_PRIORITY,
+    )
+    return True
+
+
+def take_back_unused(budget: Budget, before: Subscription, after: Subscription) -> int:
+    """Take back included credit for the time that a cheaper plan leaves, as its fee is prorated.
+
+    A change gives back the fee of the rest of the period, so the credit of that rest goes as well,
+    used or not. When the subscription ends early, only what is left goes. Returns micro-USD.
+    """
+    moment, end = now(), before.period_end
+    grant = (
+        CreditGrant.objects.filter(
+            team=budget.pk, source__startswith="plan:in", granted_at__gte=before.period_start
+        )
+        .order_by("-pk")
+        .first()
+    )
+    if grant is None or moment >= end:
+        return 0
+    taken = LedgerEntry.objects.filter(about=grant.about, kind=LedgerEntry.Kind.TAKE_BACK)
+    held = min(before.plan.included_micro, grant.granted_micro - taken.total_micro())
+    entitled = after.plan.included_micro if after.is_in_force else 0
+    seconds = (end - max(moment, before.period_start)).total_seconds()
+    share = seconds / (end - before.period_start).total_seconds()
+    excess = int((held - entitled) * share) // MICRO_PER_CENT * MICRO_PER_CENT
+    if not after.is_in_force:
+        excess = min(excess, grant.left_micro)
+    if excess <= 0:
+        return 0
+    name = after.plan.name if after.is_in_force else "no"
+    note = f"Included credit of the rest of the period, after the change to the {name} plan"
+    key = f"{after.plan_id}:{int(moment.timestamp())}"
+    return grants.revoke(grant.source, note, amount_micro=excess, key=key)

@@ -1,0 +1,57 @@
+"""A month's daily sums, added up by cause, by day and by API token in one reading."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.models import Team
+from billing.models import UsageDay
+from billing.months import Month
+
+# In SQL, because the ORM knows no grouping sets and would read the rows three times.
+_TOTALS_SQL = f"""
+SELECT grouping(source), grouping(day), source, day, token_prefix,
+    sum(amount_micro)::bigint, sum(device_ms)::bigint, sum(units)::bigint, sum(requests)::bigint,
+    coalesce(sum(amount_micro) FILTER (WHERE units > 0 OR requests > 0), 0)::bigint
+FROM {UsageDay._meta.db_table}
+WHERE team_id = %(team)s AND day >= %(start)s AND day < %(end)s
+GROUP BY GROUPING SETS ((source), (day), (token_prefix))
+"""
+
+
+@dataclass(frozen=True)
+class UsageTotals:
+    amount_micro: int
+    device_ms: int
+    units: int
+    requests: int
+    inference_micro: int  # The part of the amount that is for asking models.
+
+
+@dataclass(frozen=True)
+class DailyTotals:
+    by_source: dict[str, UsageTotals] = field(default_factory=dict)
+    by_day: dict[date, UsageTotals] = field(default_factory=dict)
+    by_token: dict[str, UsageTotals] = field(default_factory=dict)
+
+
+def load_daily_totals(team: Team, month: Month) -> DailyTotals:
+    """What was charged, without refunds and adjustments."""
+    params: dict[str, UUID | date] = {
+        "team": team.pk,
+        "start": month.start.date(),
+        "end": month.end.date(),
+    }
+    totals = DailyTotals()
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS_SQL, params)
+        for not_source, not_day, source, day, token, *sums in cursor.fetchall():
+            if not not_source:
+                totals.by_source[source] = UsageTotals(*sums)
+            elif not not_day:
+                totals.by_day[day] = UsageTotals(*sums)
+            else:
+                totals.by_token[token] = UsageTotals(*sums)
+    return totals

@@ -1,0 +1,217 @@
+"""Invoices: a month's usage by SKU, what credit covered and what is due."""
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Max, Min, Sum
+from django.utils.timezone import now
+
+from accounts.models import Team
+from billing.budgets.budget import lock_budget
+from billing.credit.statement import build_credit_statement
+from billing.db_snapshot import db_snapshot
+from billing.models import BillingDetails, Invoice, LedgerEntry, Rate, UsageDay
+from billing.money import round_to_cents
+from billing.months import Month, this_month
+from billing.pricing import SKU_NAMES, TOKEN_SKU, format_nano_dollars
+from billing.statements.statement import daily_charges, refunds_and_adjustments
+from billing.stripe import gateway
+from web.advisory_lock import advisory_lock_in_transaction
+
+logger = logging.getLogger(__name__)
+KIND_LABELS = {LedgerEntry.Kind.REFUND: "Given back", LedgerEntry.Kind.ADJUSTMENT: "Adjustment"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceLine:
+    """One row. `nano_per_unit` is None where several prices or none applied."""
+
+    what: str
+    quantity: str = ""
+    nano_per_unit: int | None = None
+    amount_micro: int
+
+    @property
+    def unit_price(self) -> str:
+        return "" if self.nano_per_unit is None else format_nano_dollars(self.nano_per_unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoiceContent:
+    """Everything that is printed. Lines are exact; `due_cents` is their sum, rounded once."""
+
+    seller: dict[str, str]
+    buyer: dict[str, str]
+    lines: list[InvoiceLine]
+    used_credit: list[InvoiceLine]
+    total_micro: int
+    due_micro: int
+
+    @property
+    def total_cents(self) -> int:
+        return round_to_cents(self.total_micro)
+
+    @property
+    def due_cents(self) -> int:
+        return round_to_cents(self.due_micro)
+
+
+def build_content(team: Team, month: Month) -> InvoiceContent:
+    """The month as an invoice shows it; for a month that is not over, so far."""
+    with db_snapshot():
+        lines = [
+            *_compute_lines(team, month),
+            *_token_lines(team, month),
+            *_refund_and_adjustment_lines(team, month),
+        ]
+        credit = build_credit_statement(team, month)
+    total = sum(line.amount_micro for line in lines)
+    covered = [
+        InvoiceLine(what=f"Covered by credit: {use.note}", amount_micro=use.amount_micro)
+        for use in credit.lines
+        if use.at is None
+    ]
+    return InvoiceContent(
+        seller=_seller(),
+        buyer=_buyer(team),
+        lines=lines,
+        used_credit=covered,
+        total_micro=total,
+        due_micro=total + sum(line.amount_micro for line in covered),
+    )
+
+
+def load_issued(invoice: Invoice) -> InvoiceContent:
+    """The content of an issued invoice, which never changes."""
+    content = dict(invoice.content)
+    for name in ("lines", "used_credit"):
+        content[name] = [InvoiceLine(**line) for line in content[name]]
+    return InvoiceContent(**content)
+
+
+def issue_due() -> int:
+    """Issue what is missing of every month that is over; returns how many. Safe to repeat.
+
+    Only without Stripe, whose invoices have numbers of their own: one use has one invoice.
+    """
+    if gateway.is_enabled():
+        return 0
+    return sum(_issue_invoice(team_id, month) for month, team_id in _uninvoiced_months())
+
+
+def _uninvoiced_months() -> list[tuple[Month, UUID]]:
+    """Teams and ended months with usage and no invoice, oldest first."""
+    first = UsageDay.objects.aggregate(first=Min("day"))["first"]
+    months: list[tuple[Month, UUID]] = []
+    month = this_month().previous
+    while first is not None and month.end.date() > first:
+        used = UsageDay.objects.filter(day__gte=month.start.date(), day__lt=month.end.date())
+        known = Invoice.objects.filter(month=month.code).values("team")
+        teams = used.exclude(team__in=known).values_list("team_id", flat=True)
+        months = [(month, team_id) for team_id in teams.distinct().order_by("team_id")] + months
+        month = month.previous
+    return months
+
+
+@transaction.atomic
+def _issue_invoice(team_id: UUID, month: Month) -> bool:
+    # Numbers are given one at a time, so that none is ever missing or given twice.
+    advisory_lock_in_transaction("invoice numbers")
+    # From here on the team books into the new month only: this one cannot change any more.
+    lock_budget(team_id)
+    if Invoice.objects.filter(team=team_id, month=month.code).exists():
+        return False
+    serial = (Invoice.objects.aggregate(last=Max("serial"))["last"] or 0) + 1
+    number = f"{settings.INVOICE_PREFIX}-{month.start:%Y}-{serial:05d}"
+    content = build_content(Team.objects.get(pk=team_id), month)
+    Invoice.objects.create(
+        number=number,
+        serial=serial,
+        team_id=team_id,
+        month=month.code,
+        issued_at=now(),
+        content=asdict(content),
+    )
+    logger.info("Issued invoice %s", number)
+    return True
+
+
+def get_invoice(team: Team, month: Month) -> tuple[Invoice | None, InvoiceContent]:
+    """The issued invoice of a month, or None and the month so far (pro forma)."""
+    invoice = Invoice.objects.filter(team=team, month=month.code).first()
+    return invoice, load_issued(invoice) if invoice else build_content(team, month)
+
+
+def _compute_lines(team: Team, month: Month) -> list[InvoiceLine]:
+    """Compute by SKU and the price at which it ran."""
+    rows = (
+        daily_charges(team, month)
+        .filter(run__isnull=False)
+        .values_list(F("run__rate__sku"), F("run__rate__nano_per_unit"))
+        .annotate(ms=Sum("device_ms"), a=Sum("amount_micro"))
+        .order_by("run__rate__sku", "run__rate__nano_per_unit")
+    )
+    return [
+        InvoiceLine(
+            what=f"Compute: {SKU_NAMES.get(sku, sku)}",
+            quantity=f"{ms // 1000:,}.{ms % 1000:03d} device-seconds",
+            nano_per_unit=nano,
+            amount_micro=micro,
+        )
+        for sku, nano, ms, micro in rows
+    ]
+
+
+def _token_lines(team: Team, month: Month) -> list[InvoiceLine]:
+    charges = daily_charges(team, month).filter(run=None).values_list("sku")
+    rows = charges.annotate(u=Sum("units"), a=Sum("amount_micro")).order_by("sku")
+    return [
+        InvoiceLine(
+            what=SKU_NAMES.get(sku, sku) or "Other usage",
+            quantity=f"{units:,} {'tokens' if sku == TOKEN_SKU else 'units'}",
+            nano_per_unit=_single_rate(sku, month.start, month.end),
+            amount_micro=micro,
+        )
+        for sku, units, micro in rows
+    ]
+
+
+def _single_rate(sku: str, start: datetime, end: datetime) -> int | None:
+    """The price of one unit, if it was the same all the time."""
+    rates = Rate.objects.filter(sku=sku, valid__overlap=(start, end))
+    prices = set(rates.values_list("nano_per_unit", flat=True))
+    return prices.pop() if len(prices) == 1 else None
+
+
+def _refund_and_adjustment_lines(team: Team, month: Month) -> list[InvoiceLine]:
+    """What was given back, by reason, and every adjustment."""
+    entries = refunds_and_adjustments(team, month).values_list("kind", "note")
+    lines = []
+    for kind, note, micro in entries.annotate(a=Sum("amount_micro")).order_by("kind", "note"):
+        label = KIND_LABELS[kind]
+        lines.append(InvoiceLine(what=f"{label}: {note}" if note else label, amount_micro=micro))
+    return lines
+
+
+def _seller() -> dict[str, str]:
+    return {
+        "name": settings.SELLER_NAME,
+        "address": "\n".join(part.strip() for part in settings.SELLER_ADDRESS.split(";")),
+        "tax_id": settings.SELLER_TAX_ID,
+        "email": settings.SELLER_EMAIL,
+    }
+
+
+def _buyer(team: Team) -> dict[str, str]:
+    details = BillingDetails.objects.filter(team=team).first() or BillingDetails(team=team)
+    return {
+        "name": details.legal_name or team.name,
+        "address": details.address,
+        "tax_id": details.tax_id,
+        "email": details.email,
+        "reference": details.reference,
+    }

@@ -1,0 +1,38 @@
+"""Kinds of things that cause costs, registered by the apps that own them.
+
+Billing itself knows only source strings such as "training-job:<id>".
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+NameResolver = Callable[[Collection[UUID]], dict[UUID, str]]
+
+
+@dataclass(frozen=True)
+class SourceFamily:
+    """How a statement names and links the sources that begin with "<family>:"."""
+
+    names: NameResolver  # Of these ids; leaves out what no longer exists.
+    url_name: str  # Of the page of one of them.
+    label: str  # Stands before the id of one that no longer exists.
+    projects: NameResolver | None = None  # The names of the projects that these ids belong to.
+
+
+_families: dict[str, SourceFamily] = {}
+
+
+def register_source(
+    family: str,
+    names: NameResolver,
+    url_name: str,
+    label: str,
+    projects: NameResolver | None = None,
+) -> None:
+    """Called from `AppConfig.ready` of the app that owns these sources."""
+    _families[family] = SourceFamily(names, url_name, label, projects)
+
+
+def find_family(family: str) -> SourceFamily | None:
+    return _families.get(family)

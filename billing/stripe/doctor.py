@@ -1,0 +1,112 @@
+"""Whether this installation and its Stripe account fit together, in plain sentences."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from billing.models import Meter, OperatorAlert, Plan, Rate, WebhookEvent
+from billing.stripe import gateway
+from billing.stripe.account import count_foreign_rows, current_account
+from billing.stripe.dtos import StripeWebhookEndpointData
+from billing.stripe.errors import StripeFailure
+from billing.stripe.webhooks.handlers import SNAPSHOT_HANDLERS
+
+
+@dataclass(frozen=True)
+class Check:
+    is_ok: bool
+    sentence: str
+
+
+def run_checks() -> Iterator[Check]:
+    """One after the other; without a working key nothing else can be seen."""
+    if not gateway.is_enabled():
+        yield Check(True, "No STRIPE_SECRET_KEY: local mode, the ledger alone. That works.")
+        return
+    try:
+        yield _check_key()
+        yield _check_account()
+        yield from _check_catalog()
+        yield from _check_endpoints()
+    except StripeFailure as failure:
+        yield Check(False, failure.sentence)
+        return
+    yield from _check_local_state()
+
+
+def _check_key() -> Check:
+    account_id = gateway.retrieve_account_id()
+    mode = "live: real money moves" if gateway.is_live_mode() else "test mode: no real money moves"
+    return Check(
+        True, f"The key opens {account_id}, {mode}, with API version {gateway.api_version()}."
+    )
+
+
+def _check_account() -> Check:
+    """Ids of a sandbox mean nothing to a live account, and the other way round."""
+    foreign = count_foreign_rows()
+    if foreign:
+        return Check(
+            False,
+            f"{foreign} customers, subscriptions, meters and prices belong to another account or "
+            "mode than this key. Run sync_stripe_catalog: they are put aside and made anew.",
+        )
+    return Check(True, f"Every id of ours belongs to {current_account() or 'this key'}.")
+
+
+def _check_catalog() -> Iterator[Check]:
+    unpriced = [plan.name for plan in Plan.objects.filter(monthly_cents__gt=0, stripe_price_id="")]
+    rates = Rate.objects.in_force()
+    unpriced += [rate.sku for rate in rates if not rate.stripe_price_id]
+    active = gateway.list_active_meters()
+    known = Meter.objects.values_list("event_name", flat=True)
+    unpriced += [name for name in known if name not in active]
+    if unpriced:
+        names = ", ".join(unpriced)
+        yield Check(False, f"Not in Stripe's catalog: {names}. Run sync_stripe_catalog.")
+    else:
+        yield Check(True, "Every plan, rate and meter is in Stripe's catalog.")
+
+
+def _check_endpoints() -> Iterator[Check]:
+    address = f"{settings.PUBLIC_URL}/stripe/webhook/"
+    ours = [endpoint for endpoint in gateway.list_webhook_endpoints() if endpoint.url == address]
+    if not ours:
+        yield Check(
+            False,
+            f"No webhook endpoint at Stripe points to {address}. Make one with "
+            f"api_version={gateway.api_version()}, or forward with `stripe listen` while testing.",
+        )
+    for endpoint in ours:
+        yield from _check_endpoint(endpoint)
+
+
+def _check_endpoint(endpoint: StripeWebhookEndpointData) -> Iterator[Check]:
+    version = endpoint.api_version
+    if version != gateway.api_version():
+        made_for = version or "the account's default version"
+        yield Check(
+            False,
+            f"The webhook endpoint was made for {made_for}; its events will be refused. "
+            f"Make it anew with api_version={gateway.api_version()}.",
+        )
+    is_all = "*" in endpoint.enabled_events
+    missing = [] if is_all else sorted(SNAPSHOT_HANDLERS.keys() - endpoint.enabled_events)
+    if missing:
+        yield Check(False, f"The webhook endpoint does not send: {', '.join(missing)}.")
+    elif version == gateway.api_version():
+        yield Check(True, "The webhook endpoint sends every event that we act on.")
+
+
+def _check_local_state() -> Iterator[Check]:
+    for name in ("STRIPE_WEBHOOK_SECRETS", "STRIPE_THIN_WEBHOOK_SECRETS"):
+        is_set = bool(getattr(settings, name))
+        yield Check(
+            is_set, f"{name} is set." if is_set else f"{name} is empty: messages are refused."
+        )
+    unhappy = WebhookEvent.objects.filter(status__in=["refused", "failed"]).count()
+    if unhappy:
+        yield Check(False, f"{unhappy} of Stripe's messages were not carried out: see the admin.")
+    if alerts := OperatorAlert.objects.filter(settled_at=None).count():
+        yield Check(False, f"{alerts} alerts are not settled: see the admin.")

@@ -1,0 +1,328 @@
+"""The only place that talks to Stripe. It takes our ids and integers, returns `billing.stripe.dtos`
+or raises a StripeFailure.
+
+Stripe's library is loaded on first use, so that a web process without a key never holds it. Every
+POST carries an idempotency key that the caller derives from a row of ours; its own retries reuse
+that key, and so must ours, except after StripeServerError (a 5xx answer is saved and replayed).
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
+
+from django.conf import settings
+
+from billing.stripe.dtos import (
+    StripeCheckoutSessionData,
+    StripeCreditBalanceData,
+    StripeCreditGrantData,
+    StripeCustomerData,
+    StripeData,
+    StripeDisputeData,
+    StripeEventData,
+    StripeInvoiceData,
+    StripeInvoiceLineData,
+    StripeMeterData,
+    StripeMeterErrorsData,
+    StripeMeterSummaryData,
+    StripeObjectData,
+    StripeParams,
+    StripePriceData,
+    StripeRefundData,
+    StripeSubscriptionData,
+    StripeWebhookEndpointData,
+)
+from billing.stripe.errors import (
+    BadSignature,
+    StripeDisabled,
+    StripeFailure,
+    StripeKeyRejected,
+    StripeNotFound,
+    StripeRateLimited,
+    StripeRequestRejected,
+    StripeServerError,
+    StripeUnreachable,
+)
+
+CONNECT_TIMEOUT_SECONDS = 3.05
+SIGNATURE_TOLERANCE_SECONDS = 300  # How old a signed message may be.
+PAGE = {"limit": 100}
+MAX_ROWS = 100_000  # Of one list: more would be a loop that Stripe never ends.
+MAX_LOOKUP_KEYS = 10  # That one call takes.
+Data = TypeVar("Data", bound=StripeData)
+DataOut = TypeVar("DataOut", bound=StripeData, covariant=True)
+
+
+def is_enabled() -> bool:
+    """Whether this installation has a Stripe account behind it."""
+    return bool(settings.STRIPE_SECRET_KEY)
+
+
+def is_live_mode() -> bool:
+    """Whether the key moves real money."""
+    return settings.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+
+
+def api_version() -> str:
+    """The version every call is pinned to; webhook endpoints must be made with the same."""
+    version: str = _stripe_module().api_version
+    return version
+
+
+@lru_cache(maxsize=1)
+def _stripe_module() -> Any:
+    import stripe  # Here, so that importing our own modules does not cost the web process this.
+
+    stripe.enable_telemetry = False
+    return stripe
+
+
+def _client() -> Any:
+    if not is_enabled():
+        raise StripeDisabled
+    bases = {
+        "api": settings.STRIPE_API_BASE,
+        "meter_events": settings.STRIPE_METER_EVENTS_BASE,
+        "files": settings.STRIPE_FILES_BASE,
+    }
+    chosen = tuple((name, base.rstrip("/")) for name, base in bases.items() if base)
+    return _client_for(settings.STRIPE_SECRET_KEY, chosen, settings.STRIPE_TIMEOUT_SECONDS)
+
+
+@lru_cache(maxsize=4)
+def _client_for(key: str, bases: tuple[tuple[str, str], ...], timeout_seconds: int) -> Any:
+    stripe = _stripe_module()
+    return stripe.StripeClient(
+        key,
+        max_network_retries=2,
+        http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
+        base_addresses=dict(bases),
+    )
+
+
+def _call(model: type[Data], method: str, *arguments: object) -> Data:
+    """What a method of Stripe's client, such as "v1.refunds.retrieve", answers. Raises a
+    StripeFailure."""
+    client = _client()
+    try:
+        answer = attrgetter(method)(client)(*arguments).to_dict(for_json=True)
+    except _stripe_module().StripeError as error:
+        raise _to_failure(error) from error
+    return model.model_validate(answer)
+
+
+def _list_all(model: type[Data], method: str, params: StripeParams, *path: str) -> Iterator[Data]:
+    """Every row of a list, page by page. Raises a StripeFailure."""
+    client = _client()
+    try:
+        rows = attrgetter(method)(client)(*path, {**PAGE, **params}).auto_paging_iter()
+        for row in islice(rows, MAX_ROWS):
+            yield model.model_validate(row.to_dict(for_json=True))
+    except _stripe_module().StripeError as error:
+        raise _to_failure(error) from error
+
+
+class Create(Protocol[DataOut]):
+    """A POST under an idempotency key."""
+
+    def __call__(self, params: StripeParams, *, key: str) -> DataOut: ...
+
+
+class Change(Protocol[DataOut]):
+    """Likewise, of the object with this id."""
+
+    def __call__(self, object_id: str, params: StripeParams, *, key: str) -> DataOut: ...
+
+
+def _create(model: type[Data], method: str) -> Create[Data]:
+    def create(params: StripeParams, *, key: str) -> Data:
+        return _call(model, method, params, {"idempotency_key": key})
+
+    return create
+
+
+def _change(model: type[Data], method: str) -> Change[Data]:
+    def change(object_id: str, params: StripeParams, *, key: str) -> Data:
+        return _call(model, method, object_id, params, {"idempotency_key": key})
+
+    return change
+
+
+def _by_id(model: type[Data], method: str) -> Callable[[str], Data]:
+    return lambda object_id: _call(model, method, object_id)
+
+
+def _to_failure(error: Any) -> StripeFailure:
+    stripe = _stripe_module()
+    if isinstance(error, stripe.APIConnectionError):
+        return StripeUnreachable()
+    if isinstance(error, stripe.RateLimitError):
+        return StripeRateLimited()
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return StripeKeyRejected()
+    if isinstance(error, stripe.InvalidRequestError | stripe.CardError | stripe.IdempotencyError):
+        is_missing = error.http_status == 404 or error.code == "resource_missing"
+        kind = StripeNotFound if is_missing else StripeRequestRejected
+        reason = error.user_message or "no reason given"
+        return kind(reason, param=getattr(error, "param", None), stripe_code=error.code or "")
+    return StripeServerError()
+
+
+def decimal_text(number: Decimal) -> str:
+    """Plain digits: str() would send Decimal("1E+2") as "1E+2"."""
+    return format(number, "f")
+
+
+# --- Messages from Stripe -----------------------------------------------------------------------
+
+
+def construct_event(body: bytes, header: str | None, secrets: list[str]) -> StripeEventData:
+    """A snapshot event whose signature is good under one of the secrets. Raises BadSignature."""
+    return _verify_event(body, header, secrets, "construct_event")
+
+
+def parse_thin_event(body: bytes, header: str | None, secrets: list[str]) -> StripeEventData:
+    """Likewise a thin event, which names its object and carries none."""
+    return _verify_event(body, header, secrets, "parse_event_notification")
+
+
+def _verify_event(
+    body: bytes, header: str | None, secrets: list[str], reader: str
+) -> StripeEventData:
+    client, stripe = _client(), _stripe_module()
+    for secret in secrets:
+        try:
+            getattr(client, reader)(body, header, secret, SIGNATURE_TOLERANCE_SECONDS)
+            return StripeEventData.model_validate_json(body)
+        except stripe.SignatureVerificationError:
+            continue
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadSignature("This is not an event of the kind this address takes.") from error
+    raise BadSignature
+
+
+def list_events_since(moment: datetime, types: list[str]) -> Iterator[StripeEventData]:
+    """Snapshot events created since then, newest first, of at most 20 types (Stripe's limit)."""
+    params = {"created": {"gte": int(moment.timestamp())}, "types": types}
+    return _list_all(StripeEventData, "v1.events.list", params)
+
+
+def list_thin_events_since(moment: datetime, types: list[str]) -> Iterator[StripeEventData]:
+    """Thin events created since then, of at most 20 types; Stripe keeps them for 30 days."""
+    params = {"created": {"gte": moment.isoformat()}, "types": types}
+    return _list_all(StripeEventData, "v2.core.events.list", params)
+
+
+# --- What takes an id, or parameters and a key --------------------------------------------------
+
+create_customer = _create(StripeCustomerData, "v1.customers.create")
+retrieve_customer = _by_id(StripeCustomerData, "v1.customers.retrieve")
+
+create_product = _create(StripeObjectData, "v1.products.create")
+create_price = _create(StripePriceData, "v1.prices.create")
+create_meter = _create(StripeMeterData, "v1.billing.meters.create")
+
+create_checkout_session = _create(StripeCheckoutSessionData, "v1.checkout.sessions.create")
+retrieve_checkout_session = _by_id(StripeCheckoutSessionData, "v1.checkout.sessions.retrieve")
+# Refused when it is not open any more.
+expire_checkout_session = _by_id(StripeCheckoutSessionData, "v1.checkout.sessions.expire")
+retrieve_payment = _by_id(StripeObjectData, "v1.payment_intents.retrieve")
+retrieve_refund = _by_id(StripeRefundData, "v1.refunds.retrieve")
+retrieve_dispute = _by_id(StripeDisputeData, "v1.disputes.retrieve")
+
+retrieve_subscription = _by_id(StripeSubscriptionData, "v1.subscriptions.retrieve")
+update_subscription = _change(StripeSubscriptionData, "v1.subscriptions.update")
+# Ends it now. What remains of its period is credited when the parameters say `prorate`.
+cancel_subscription = _change(StripeSubscriptionData, "v1.subscriptions.cancel")
+retrieve_invoice = _by_id(StripeInvoiceData, "v1.invoices.retrieve")
+
+create_credit_grant = _create(StripeCreditGrantData, "v1.billing.credit_grants.create")
+# Takes back the whole grant; refused when it was used or voided before. Without a key of ours, as
+# `expire_credit_grant`: to do it twice is no harm, and a failure would stay under the key.
+void_credit_grant = _by_id(StripeCreditGrantData, "v1.billing.credit_grants.void_grant")
+expire_credit_grant = _by_id(StripeCreditGrantData, "v1.billing.credit_grants.expire")
+# "Already exists" arrives as StripeRequestRejected: the event was delivered before.
+create_meter_event = _create(StripeObjectData, "v1.billing.meter_events.create")
+# The whole of a thin event about a meter, with the data that its notification leaves out.
+retrieve_meter_errors = _by_id(StripeMeterErrorsData, "v2.core.events.retrieve")
+
+
+# --- Everything else ----------------------------------------------------------------------------
+
+
+def retrieve_account_id() -> str:
+    """Of the account behind the key; the cheapest way to see that the key works."""
+    return _call(StripeObjectData, "v1.accounts.retrieve_current").id
+
+
+def create_portal_url(params: StripeParams) -> str:
+    """A short-lived address of Stripe's customer portal."""
+    return _call(StripeObjectData, "v1.billing_portal.sessions.create", params).url
+
+
+def preview_invoice(params: StripeParams) -> StripeInvoiceData:
+    """The next invoice as Stripe would make it now; recent usage may not be in it yet."""
+    return _call(StripeInvoiceData, "v1.invoices.create_preview", params)
+
+
+def list_webhook_endpoints() -> list[StripeWebhookEndpointData]:
+    """The snapshot endpoints registered at Stripe."""
+    return list(_list_all(StripeWebhookEndpointData, "v1.webhook_endpoints.list", {}))
+
+
+def list_product_ids(product_ids: list[str]) -> set[str]:
+    """Which of these exist there; at most a page of them."""
+    rows = _list_all(StripeObjectData, "v1.products.list", {"ids": product_ids})
+    return {row.id for row in rows}
+
+
+def list_prices_by_lookup_key(lookup_keys: list[str]) -> dict[str, StripePriceData]:
+    """The active prices under these keys."""
+    prices: dict[str, StripePriceData] = {}
+    for start in range(0, len(lookup_keys), MAX_LOOKUP_KEYS):
+        params = {"lookup_keys": lookup_keys[start : start + MAX_LOOKUP_KEYS], "active": True}
+        rows = _list_all(StripePriceData, "v1.prices.list", params)
+        prices |= {price.lookup_key: price for price in rows}
+    return prices
+
+
+def list_active_meters() -> dict[str, StripeMeterData]:
+    """The meters that count, by the names of their events."""
+    rows = _list_all(StripeMeterData, "v1.billing.meters.list", {"status": "active"})
+    return {meter.event_name: meter for meter in rows}
+
+
+def list_latest_invoices(subscription_id: str) -> list[StripeInvoiceData]:
+    """The newest three invoices of a subscription."""
+    params = {"subscription": subscription_id, "limit": 3}
+    return list(islice(_list_all(StripeInvoiceData, "v1.invoices.list", params), 3))
+
+
+def list_invoice_lines(invoice_id: str) -> list[StripeInvoiceLineData]:
+    """Every line: an invoice itself carries its first page of them only."""
+    lines = _list_all(StripeInvoiceLineData, "v1.invoices.line_items.list", {}, invoice_id)
+    return list(lines)
+
+
+def list_credit_grants(customer_id: str) -> list[StripeCreditGrantData]:
+    params = {"customer": customer_id}
+    return list(_list_all(StripeCreditGrantData, "v1.billing.credit_grants.list", params))
+
+
+def retrieve_credit_balance_cents(customer_id: str, grant_id: str = "") -> int:
+    """What Stripe says is left of one grant, or of all grants for metered prices, in cents."""
+    metered = {"type": "applicability_scope", "applicability_scope": {"price_type": "metered"}}
+    one_grant = {"type": "credit_grant", "credit_grant": grant_id}
+    params = {"customer": customer_id, "filter": one_grant if grant_id else metered}
+    method = "v1.billing.credit_balance_summary.retrieve"
+    return _call(StripeCreditBalanceData, method, params).total_cents
+
+
+def list_meter_event_summaries(meter_id: str, params: StripeParams) -> list[StripeMeterSummaryData]:
+    """What Stripe counted; eventually consistent."""
+    method = "v1.billing.meters.event_summaries.list"
+    return list(_list_all(StripeMeterSummaryData, method, params, meter_id))

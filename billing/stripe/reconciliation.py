@@ -1,0 +1,252 @@
+"""Comparing our figures with Stripe's: each invoice when it is final, credit every night.
+
+A difference is a Reconciliation row and an alert. Money is never corrected here: an operator
+decides, and the repair looks again before it changes anything.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from django.db.models import Q, QuerySet, Sum
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import Team, User
+from billing.credit import grants
+from billing.credit.open_usage import covered_micro
+from billing.models import (
+    MeterProgress,
+    Rate,
+    Reconciliation,
+    StripeCustomer,
+    StripeOutbox,
+    Subscription,
+)
+from billing.money import MICRO_PER_CENT, round_to_cents
+from billing.stripe import credit, gateway
+from billing.stripe.dtos import StripeInvoiceData
+from billing.stripe.errors import StripeFailure, StripeNotFound
+from billing.stripe.operator_alerts import raise_alert, settle_alert
+from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.usage_outbox.pending_usage import look_below_progress
+from web.errors import UserError
+
+Scope, State, Status = Reconciliation.Scope, Reconciliation.State, StripeOutbox.Status
+BALANCE_METER = "credit"  # Stands in the place of a meter where none is compared.
+EPOCH = datetime.fromtimestamp(0, UTC)  # Of a balance, which has no beginning.
+# Figures of one place, and by how much they may differ: each line of an invoice is rounded once,
+# here and there.
+Comparison = tuple[Reconciliation, int]
+
+
+class CannotRepair(UserError):
+    code, status = "cannot_repair", 409
+
+
+def reconcile(team: Team, invoice_id: str = "") -> int:
+    """Compare a team's credit, and an invoice if one is named; returns how many places differ.
+
+    Raises a StripeFailure when Stripe does not answer.
+    """
+    if not gateway.is_enabled():
+        return 0
+    places = list(_compare_balance(team))
+    if invoice_id:
+        places += _compare_invoice(team, gateway.retrieve_invoice(invoice_id))
+    return _record_all(places)
+
+
+def reconcile_all() -> int:
+    """Compare every team that is, or was, at Stripe; returns how many places differ."""
+    look_below_progress()
+    if not gateway.is_enabled():
+        return 0
+    for row in Subscription.objects.in_force():
+        _try(row.team, partial(add_missing_meters, row))
+    rows = StripeOutbox.objects.values("team").union(StripeCustomer.objects.values("team"))
+    teams = Team.objects.filter(pk__in=[row["team"] for row in rows])
+    return sum(_try(team, partial(reconcile, team)) or 0 for team in teams.order_by("pk"))
+
+
+def _try(team: Team, call: Callable[[], int | None]) -> int | None:
+    """One team's trouble is an alert, and no reason to pass over the others."""
+    try:
+        outcome = call()
+    except StripeFailure as problem:
+        raise_alert(
+            f"not-reconciled:{team.pk}",
+            f"The credit and usage of {team} could not be compared with Stripe's: {problem}",
+        )
+        return None
+    settle_alert(f"not-reconciled:{team.pk}")
+    return outcome
+
+
+def recheck(row: Reconciliation) -> int:
+    """Repeat the comparison that found this row; returns how many places differ now."""
+    if row.scope == Scope.BALANCE:
+        return _record_all(_compare_balance(row.team)) or _mark_settled(row)
+    return _record_all(_compare_invoice(row.team, gateway.retrieve_invoice(row.invoice)))
+
+
+def repair(row: Reconciliation, *, by: User) -> str:
+    """Make good a difference in credit; returns what was done. Looks again before it acts.
+
+    A balance at Stripe becomes what the ledger says. Credit that an invoice did not take off is
+    granted again, here and there. Raises CannotRepair, and a StripeFailure.
+    """
+    recheck(row)
+    row.refresh_from_db()
+    if row.state != State.OPEN:
+        return f"{row} agrees by now: nothing was to be done."
+    if row.scope == Scope.BALANCE:
+        credit.mirror_credit(row.team)
+        done = f"Stripe's credit of {row.team} is what our ledger says."
+    elif row.scope == Scope.CREDIT and row.drift > 0:
+        note = f"Credit that invoice {row.invoice} did not take off"
+        cents, source = row.drift * MICRO_PER_CENT, f"repair:{row.pk}"
+        grants.grant(row.team, cents, kind="promo", source=source, note=note, by=by)
+        done = f"{row.drift} cents that the invoice charged were granted to {row.team} as credit."
+    else:
+        raise CannotRepair(
+            f"{row} is not a difference in credit. Resend the rows behind it, or correct the "
+            "invoice in Stripe's dashboard."
+        )
+    Reconciliation.objects.filter(pk=row.pk).update(state=State.REPAIRED, checked_at=now())
+    settle_alert(f"drift:{row.pk}")
+    audit.record(row.team, by, "reconciliation.repaired", str(row), cents=row.drift)
+    return done
+
+
+def source_rows(row: Reconciliation) -> QuerySet[StripeOutbox]:
+    """The outbox rows whose events make up the differing figure."""
+    rows = StripeOutbox.objects.filter(
+        minute_range(row.starts_at, row.ends_at), team=row.team, meter=row.meter
+    )
+    return rows.exclude(status__in=[Status.LOCAL, Status.MOVED]).order_by("sequence")
+
+
+def minute_range(start: datetime, end: datetime) -> Q:
+    """The rows stamped in [start, end)."""
+    first, last = (int(moment.timestamp()) / 60 for moment in (start, end))
+    return Q(minute__gte=first, minute__lt=last)
+
+
+# --- Credit -------------------------------------------------------------------------------------
+
+
+def _compare_balance(team: Team) -> Iterator[Comparison]:
+    """The ledger's credit and Stripe's; a change that is under way is carried out first."""
+    row = StripeCustomer.objects.filter(team=team).exclude(customer_id=None).first()
+    if row is None:
+        return
+    try:
+        is_billed = Subscription.objects.in_force().filter(team=team).exists()
+        if row.credit_changed_at or not is_billed:  # Without invoices Stripe sees no usage.
+            credit.mirror_credit(team)
+        drift = credit.compare_credit(team)
+    except StripeNotFound:  # Deleted there; the ledger's credit waits for the next customer.
+        raise_alert(
+            f"customer-deleted:{row.customer_id}",
+            f"Stripe does not know {row.customer_id} of {team}, a customer that was deleted. A new "
+            "one is made when they pay.",
+        )
+        return
+    ours = credit.expected_cents(team)
+    lines = MeterProgress.objects.filter(team=team).values("meter").distinct().count()
+    place = _at(team, BALANCE_METER, EPOCH, EPOCH)
+    yield place(scope=Scope.BALANCE, ours=ours, theirs=ours - drift), lines
+
+
+# --- Invoices -----------------------------------------------------------------------------------
+
+
+def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> Iterator[Comparison]:
+    """Quantity and cents of every metered line, meters that should have had one, and credit."""
+    rows = (  # What its subscription's invoices should count, delivered or not.
+        StripeOutbox.objects.filter(team=team, subscription=invoice.subscription).exclude(
+            status=Status.MOVED
+        )
+    )
+    lines = gateway.list_invoice_lines(invoice.id)
+    rates = Rate.objects.filter(stripe_price_id__in=[line.price for line in lines if line.price])
+    skus = dict(rates.values_list("stripe_price_id", "sku"))
+    metered = [line for line in lines if line.price in skus]
+
+    for line in metered:
+        span = (line.period_start, line.period_end)
+        ours = rows.filter(minute_range(*span), meter=skus[line.price]).aggregate(
+            units=Sum("value"), micro=Sum("amount_micro")
+        )
+        units, cents = max(0, ours["units"] or 0), max(0, round_to_cents(ours["micro"] or 0))
+        place = _at(team, skus[line.price], *span, invoice.id)
+        yield place(scope=Scope.QUANTITY, ours=units, theirs=line.quantity or 0), 0
+        yield place(scope=Scope.AMOUNT, ours=cents, theirs=line.amount_cents), 1
+    span = (invoice.period_start, invoice.period_end)
+    unbilled = rows.filter(period_end=invoice.period_end).exclude(meter__in=skus.values())
+    for meter, units in unbilled.values_list("meter").order_by("meter").annotate(u=Sum("value")):
+        yield _at(team, meter, *span, invoice.id)(scope=Scope.QUANTITY, ours=units, theirs=0), 0
+    if metered and invoice.status != "draft":
+        most = sum(line.amount_cents for line in metered)
+        covered = covered_micro(team.pk, *span, invoice.finalized_at or invoice.created)
+        cents = min(most, round_to_cents(covered))
+        place = _at(team, BALANCE_METER, *span, invoice.id)
+        yield place(scope=Scope.CREDIT, ours=cents, theirs=invoice.credit_cents), len(metered)
+
+
+def _at(
+    team: Team, meter: str, start: datetime, end: datetime, invoice: str = ""
+) -> Callable[..., Reconciliation]:
+    """Makes a row about this place of a scope and both figures."""
+    return partial(
+        Reconciliation, team=team, meter=meter, starts_at=start, ends_at=end, invoice=invoice
+    )
+
+
+# --- Keeping the result -------------------------------------------------------------------------
+
+
+def _record_all(places: Iterable[Comparison]) -> int:
+    return sum(_record(found, tolerated) for found, tolerated in places)
+
+
+def _record(found: Reconciliation, tolerated: int) -> bool:
+    """Keep a difference, or settle one that is gone. Whether the figures differ."""
+    row = Reconciliation.objects.filter(
+        team=found.team,
+        meter=found.meter,
+        scope=found.scope,
+        starts_at=found.starts_at,
+        invoice=found.invoice,
+    ).first()
+    if row is None and not found.drift:
+        return False
+    if row and row.state == State.REPAIRED and (row.ours, row.theirs) == (found.ours, found.theirs):
+        return False
+    found.pk, found.found_at = (row.pk, row.found_at) if row else (None, found.found_at)
+    found.state = State.OPEN if abs(found.drift) > tolerated else State.SETTLED
+    found.save()
+    if found.state == State.OPEN:
+        raise_alert(f"drift:{found.pk}", _alert_sentence(found))
+    else:
+        settle_alert(f"drift:{found.pk}")
+    return found.state == State.OPEN
+
+
+def _mark_settled(row: Reconciliation) -> int:
+    """Nothing differs there any more, not even by nothing being there."""
+    Reconciliation.objects.filter(pk=row.pk).update(
+        state=State.SETTLED, theirs=row.ours, checked_at=now()
+    )
+    settle_alert(f"drift:{row.pk}")
+    return 0
+
+
+def _alert_sentence(row: Reconciliation) -> str:
+    units = "units" if row.scope == Scope.QUANTITY else "cents"
+    place = f"invoice {row.invoice}" if row.invoice else row.get_scope_display()
+    return (
+        f"{row.team}, {row.meter}, {place}: we count {row.ours} {units}, Stripe {row.theirs}. "
+        "See Billing, Reconciliations in the admin."
+    )

@@ -1,0 +1,389 @@
+"""Subscribing to a plan, previewing and making changes, cancelling, and Stripe's portal.
+
+Nothing here grants anything. A plan counts once Stripe's own state says so (`stripe.sync`).
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F
+from django.urls import reverse
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import Team, User
+from accounts.permissions import require_permission
+from billing.models import Plan, Rate, StripeCustomer, Subscription
+from billing.stripe import gateway
+from billing.stripe.account import adopt_account, current_account, forget_customer
+from billing.stripe.dtos import StripeInvoiceData, StripeParams
+from billing.stripe.errors import (
+    StripeFailure,
+    StripeNotFound,
+    StripeRequestRejected,
+    StripeServerError,
+)
+from billing.stripe.idempotency import create_page
+from billing.stripe.sync import refresh_subscription
+from web.enqueue import enqueue_on_commit
+from web.errors import UserError
+
+logger = logging.getLogger(__name__)
+Made = TypeVar("Made")
+MAX_METERED_ITEMS = 19  # Stripe takes 20 recurring lines; one is the plan's fee.
+
+
+class AlreadySubscribed(UserError):
+    code, status = "already_subscribed", 409
+    sentence = "This team has a subscription already. Change its plan instead of starting another."
+
+
+class NotSubscribed(UserError):
+    code, status = "not_subscribed", 409
+    sentence = "This team has no subscription that could be changed. Choose a plan first."
+
+
+class PlanNotOffered(UserError):
+    code, status = "plan_not_offered", 409
+    sentence = "This plan cannot be chosen. Reload the page to see the plans on offer."
+
+
+class PlanNotPriced(UserError):
+    code, status = "plan_not_priced", 409
+    sentence = (
+        "This plan has no price at Stripe yet. "
+        "Whoever runs this installation should run: manage.py sync_stripe_catalog"
+    )
+
+
+@dataclass(frozen=True)
+class PlanChange:
+    """A change of plan, as Stripe would bill it."""
+
+    plan: Plan
+    items: list[StripeParams]
+    preview: StripeInvoiceData
+
+
+def get_or_create_customer_id(team: Team) -> str:
+    """The team's customer id at Stripe, created on first use. Raises a StripeFailure.
+
+    Two callers at once get the same customer: the idempotency key is the team's own.
+    """
+    adopt_account()
+    row, _ = StripeCustomer.objects.get_or_create(
+        team=team, defaults={"account": current_account()}
+    )
+    if row.customer_id:
+        return row.customer_id
+    params = {
+        "name": team.name,
+        "metadata": {"team": str(team.pk), "installation": settings.PUBLIC_URL[:500]},
+    }
+    try:
+        customer = gateway.create_customer(params, key=f"customer:{team.pk}:{row.generation}")
+    except (
+        StripeServerError,
+        StripeRequestRejected,
+    ):  # Both answers stay under their key for a day.
+        StripeCustomer.objects.filter(pk=team.pk, generation=row.generation).update(
+            generation=F("generation") + 1
+        )
+        raise
+    # What the ledger has is new to this customer.
+    StripeCustomer.objects.filter(pk=team.pk, customer_id=None).update(
+        customer_id=customer.id, credit_changed_at=now()
+    )
+    enqueue_on_commit("billing.tasks.mirror_credit")
+    row.refresh_from_db()
+    return row.customer_id or customer.id
+
+
+def with_customer(team: Team, call: Callable[[str], Made]) -> Made:
+    """Call with the team's customer, and once more with a new one if Stripe does not know it."""
+    customer = get_or_create_customer_id(team)
+    try:
+        return call(customer)
+    except StripeNotFound as refusal:
+        if refusal.param != "customer":
+            raise
+        forget_customer(StripeCustomer.objects.get(team=team), reason=refusal.reason)
+        return call(get_or_create_customer_id(team))
+
+
+def find_customer_id(team: Team) -> str:
+    """The team's customer id, "" while there is none."""
+    row = StripeCustomer.objects.filter(team=team).first()
+    return (row.customer_id if row else "") or ""
+
+
+def active_subscription(team: Team) -> Subscription | None:
+    """The team's subscription while its plan counts."""
+    rows = Subscription.objects.in_force().filter(team=team)
+    return rows.select_related("plan").first()
+
+
+def start_checkout(team: Team, user: User, plan: Plan, request_id: UUID) -> str:
+    """The address of Stripe's page where this plan is paid for.
+
+    A double click gets the page that is open. A subscription that does not count any more, such
+    as an unpaid one, ends first.
+    """
+    require_permission(user, team, "billing")
+    if active_subscription(team):
+        raise AlreadySubscribed
+    lines = _fee_line_items(plan) + [{"price": price} for price in metered_prices()]
+    if not lines:
+        raise PlanNotPriced
+    end_dead_subscription(team, user)
+    return with_customer(
+        team, lambda customer: _open_checkout(team, user, plan, request_id, customer, lines)
+    )
+
+
+def _open_checkout(
+    team: Team,
+    user: User,
+    plan: Plan,
+    request_id: UUID,
+    customer: str,
+    lines: list[StripeParams],
+) -> str:
+    if url := _reuse_or_expire_checkout(team, plan):
+        return url
+    params = _session_params(team, plan, customer, lines)
+    key = f"checkout:{team.pk}:{plan.code}:{request_id}"
+    session = create_page(
+        StripeCustomer.objects.get(pk=team.pk),
+        "checkout_id",
+        lambda number: gateway.create_checkout_session(params, key=f"{key}:{number}"),
+    )
+    audit.record(team, user, "plan.checkout_opened", plan.name, session=session.id)
+    return session.url
+
+
+def end_dead_subscription(team: Team, user: User) -> None:
+    """End a subscription that gives no plan and that no payment page of ours can revive."""
+    row = Subscription.objects.filter(team=team).first()
+    if row is None or row.is_in_force or row.status in Subscription.ENDED:
+        return
+    with suppress(StripeNotFound):  # Gone already.
+        gateway.cancel_subscription(row.stripe_id, {}, key=f"end-dead:{row.stripe_id}")
+    refresh_subscription(row.stripe_id)
+    audit.record(team, user, "plan.ended", row.plan.name, was=row.status)
+
+
+def _session_params(
+    team: Team, plan: Plan, customer: str, lines: list[StripeParams]
+) -> StripeParams:
+    metadata = {"team": str(team.pk), "plan": plan.code}
+    return {
+        "mode": "subscription",
+        "customer": customer,
+        "client_reference_id": str(team.pk),
+        "line_items": lines,
+        "metadata": metadata,
+        "subscription_data": {"metadata": metadata},
+        **return_urls(team),
+        **tax_params(),
+    }
+
+
+def _fee_line_items(plan: Plan) -> list[StripeParams]:
+    if not plan.is_offered:
+        raise PlanNotOffered
+    if plan.monthly_cents and not plan.stripe_price_id:
+        raise PlanNotPriced
+    return [{"price": plan.stripe_price_id, "quantity": 1}] if plan.monthly_cents else []
+
+
+def metered_prices() -> list[str]:
+    """The prices at Stripe of everything that is metered today."""
+    priced = Rate.objects.in_force().exclude(stripe_price_id="")
+    return list(
+        priced.order_by("sku").values_list("stripe_price_id", flat=True)[:MAX_METERED_ITEMS]
+    )
+
+
+def _reuse_or_expire_checkout(team: Team, plan: Plan) -> str:
+    """The page that is open for this plan, "" for none; another plan's is closed.
+
+    Two open pages would be two subscriptions. One that was paid this instant stays paid.
+    """
+    row = StripeCustomer.objects.get(pk=team.pk)
+    if not row.checkout_id:
+        return ""
+    try:
+        before = gateway.retrieve_checkout_session(row.checkout_id)
+    except StripeNotFound:
+        return ""
+    if before.status == "open" and before.metadata.get("plan") == plan.code:
+        return before.url
+    if before.status == "open":
+        gateway.expire_checkout_session(row.checkout_id)
+    elif before.subscription:
+        current = refresh_subscription(before.subscription)
+        if current is not None and current.is_in_force:
+            raise AlreadySubscribed(
+                "This team has just subscribed. Reload the page in a moment to see its plan."
+            )
+    return ""
+
+
+def return_urls(team: Team) -> dict[str, str]:
+    """Where Stripe's pages lead back to."""
+    page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
+    paid = settings.PUBLIC_URL + reverse("billing:paid", args=[team.slug])
+    # Stripe puts the id in the place of the braces, which must therefore stay as they are.
+    return {"success_url": f"{paid}?session_id={{CHECKOUT_SESSION_ID}}", "cancel_url": page}
+
+
+def tax_params() -> StripeParams:
+    """What Stripe Tax needs Checkout to collect; nothing unless it is set up."""
+    if not settings.STRIPE_AUTOMATIC_TAX:
+        return {}
+    return {
+        "automatic_tax": {"enabled": True},
+        "customer_update": {"address": "auto", "name": "auto"},
+        "tax_id_collection": {"enabled": True},
+    }
+
+
+def _require_subscription(team: Team) -> Subscription:
+    subscription = active_subscription(team)
+    if subscription is None:
+        raise NotSubscribed
+    return subscription
+
+
+def preview_change(team: Team, plan: Plan) -> PlanChange:
+    """The next invoice if the plan were changed now, as Stripe computes it."""
+    subscription = _require_subscription(team)
+    items = _changed_items(subscription, plan)
+    preview = gateway.preview_invoice(
+        {
+            "customer": subscription.customer_id,
+            "subscription": subscription.stripe_id,
+            "subscription_details": {"items": items, "proration_behavior": "create_prorations"},
+        }
+    )
+    return PlanChange(plan, items, preview)
+
+
+def preview_next_invoice(team: Team) -> StripeInvoiceData | None:
+    """The next invoice as it stands; None without a subscription that goes on."""
+    subscription = active_subscription(team)
+    if subscription is None or subscription.cancel_at:
+        return None
+    return gateway.preview_invoice(
+        {"customer": subscription.customer_id, "subscription": subscription.stripe_id}
+    )
+
+
+def _changed_items(subscription: Subscription, plan: Plan) -> list[StripeParams]:
+    if plan.pk == subscription.plan_id:
+        raise PlanNotOffered("This team is on that plan already.")
+    fee = _fee_line_items(plan)
+    if not subscription.plan_item_id:
+        return fee
+    change: StripeParams = fee[0] if fee else {"deleted": True}
+    return [{"id": subscription.plan_item_id, **change}]
+
+
+def change_plan(team: Team, user: User, plan: Plan, request_id: UUID) -> Subscription:
+    """Move to another plan now; Stripe credits what is left of the old one. Repeatable."""
+    require_permission(user, team, "billing")
+    subscription = _require_subscription(team)
+    params = {
+        "items": _changed_items(subscription, plan),
+        "proration_behavior": "create_prorations",
+        "metadata": {"team": str(team.pk), "plan": plan.code},
+    }
+    before = subscription.plan_id
+    after = _update_subscription(subscription, params, f"plan:{team.pk}:{request_id}")
+    audit.record(team, user, "plan.changed", plan.name, old=before, new=plan.code)
+    return after
+
+
+def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscription | None:
+    """Let it end with the period that is paid for; one that is not paid for ends now (None)."""
+    require_permission(user, team, "billing")
+    if active_subscription(team) is None and Subscription.objects.open().filter(team=team).exists():
+        end_dead_subscription(team, user)
+        return None
+    params = {"cancel_at_period_end": True}
+    after = _update_subscription(_require_subscription(team), params, f"end:{team.pk}:{request_id}")
+    audit.record(team, user, "plan.ending", after.plan.name, at=str(after.cancel_at))
+    return after
+
+
+def undo_cancellation(team: Team, user: User, request_id: UUID) -> Subscription:
+    """Let it renew after all."""
+    require_permission(user, team, "billing")
+    params = {"cancel_at_period_end": False}
+    after = _update_subscription(
+        _require_subscription(team), params, f"keep:{team.pk}:{request_id}"
+    )
+    audit.record(team, user, "plan.kept", after.plan.name)
+    return after
+
+
+def _update_subscription(
+    subscription: Subscription, params: StripeParams, key: str
+) -> Subscription:
+    try:
+        gateway.update_subscription(subscription.stripe_id, params, key=key)
+    except StripeServerError:  # Stripe repeats it for a day; the change itself may be repeated.
+        gateway.update_subscription(subscription.stripe_id, params, key=f"{key}:1")
+    try:
+        # Fetched anew: a repeated request is answered with what was true the first time.
+        return refresh_subscription(subscription.stripe_id) or subscription
+    except StripeFailure as failure:  # The change has happened; a message will tell us of it.
+        logger.warning("%s was changed and could not be read: %s", subscription, failure)
+        return subscription
+
+
+def migrate_to_current_prices(subscription: Subscription) -> None:
+    """Move its metered lines to today's prices, and add meters that are new. Repeatable.
+
+    Called when a period has just begun, so that no period is billed at two prices.
+    """
+    _change_metered_items(subscription, is_period_new=True)
+
+
+def add_missing_meters(subscription: Subscription) -> None:
+    """Add the meters that a subscription does not have at all. Repeatable, at any time."""
+    _change_metered_items(subscription, is_period_new=False)
+
+
+def _change_metered_items(subscription: Subscription, *, is_period_new: bool) -> None:
+    sku_of = dict(Rate.objects.exclude(stripe_price_id="").values_list("stripe_price_id", "sku"))
+    item_of = {sku_of.get(price): item for price, item in subscription.metered_items.items()}
+    new = [price for price in metered_prices() if price not in subscription.metered_items]
+    if not is_period_new:
+        new = [price for price in new if sku_of[price] not in item_of]
+    changes = [
+        {"id": item_of[sku_of[price]], "price": price}
+        if sku_of[price] in item_of
+        else {"price": price}
+        for price in new
+    ]
+    if changes and subscription.is_in_force:
+        params = {"items": changes, "proration_behavior": "none"}
+        key = f"prices:{subscription.stripe_id}:{'+'.join(new)}"[:255]
+        _update_subscription(subscription, params, key)
+
+
+def open_portal(team: Team, user: User) -> str:
+    """The address of Stripe's own pages about the team's cards, addresses and invoices."""
+    require_permission(user, team, "billing")
+    page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
+    return with_customer(
+        team,
+        lambda customer: gateway.create_portal_url({"customer": customer, "return_url": page}),
+    )

@@ -1,0 +1,162 @@
+"""Copying a subscription's and an invoice's state from Stripe: fetch, then write if newer.
+
+Messages arrive late, twice and in any order, so what they say is never used. A fetch that began
+later has seen everything that an earlier one has; therefore the begin of the fetch decides which
+of two copies stays.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from accounts.models import Team
+from billing.budgets.budget import DEFAULT_PLAN, lock_budget
+from billing.credit import application, grants
+from billing.credit.plan_allowance import take_back_unused
+from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription
+from billing.stripe import gateway
+from billing.stripe.account import current_account
+from billing.stripe.catalog import plan_code_of
+from billing.stripe.dtos import StripeInvoiceData, StripeSubscriptionData
+from billing.stripe.operator_alerts import raise_alert
+from web.sse import notify
+
+
+def find_team_by_customer(customer_id: str) -> Team | None:
+    """Whose customer this is; None for a customer that is none of ours."""
+    row = StripeCustomer.objects.filter(customer_id=customer_id).select_related("team").first()
+    return row.team if row else None
+
+
+def refresh_subscription(subscription_id: str) -> Subscription | None:
+    """The team's subscription as Stripe has it now; None when it is no team's (any more)."""
+    began = now()
+    data = gateway.retrieve_subscription(subscription_id)
+    team = find_team_by_customer(data.customer)
+    if team is None or not data.items:
+        return None
+    if _resolve_duplicate(team, data):
+        return None
+    return store_subscription(team, data, began)
+
+
+def _resolve_duplicate(team: Team, data: StripeSubscriptionData) -> bool:
+    """Whether another of the team's goes before this one. Of two in force the younger is ended."""
+    stored = Subscription.objects.filter(team=team).exclude(stripe_id=data.id).first()
+    if stored is None:
+        return False
+    if data.status not in Subscription.IN_FORCE:
+        return stored.is_in_force or stored.created_at > data.created
+    other = gateway.retrieve_subscription(stored.stripe_id)
+    if other.status not in Subscription.IN_FORCE:
+        return False
+    older, younger = sorted([data, other], key=lambda each: (each.created, each.id))
+    gateway.cancel_subscription(
+        younger.id, {"prorate": True, "invoice_now": True}, key=f"cancel-second:{younger.id}"
+    )
+    raise_alert(
+        f"second-subscription:{younger.id}",
+        f"{team.name} had subscribed twice: {younger.id} was ended at once and its unused time "
+        f"credited; {older.id} stays. Check in Stripe that nothing more is owed back.",
+    )
+    return younger is data
+
+
+@transaction.atomic
+def store_subscription(team: Team, data: StripeSubscriptionData, began: datetime) -> Subscription:
+    """Write what a fetch that began then has seen, and let the budget follow its plan."""
+    budget = lock_budget(team.pk)
+    stored = Subscription.objects.filter(team=team).first()
+    if stored and stored.stripe_id == data.id and stored.read_at > began:
+        return stored
+    was_in_force = stored is not None and stored.is_in_force
+    is_same = stored is not None and stored.stripe_id == data.id
+    problem = stored.payment_problem if stored and is_same else ""
+    row = _build_subscription(team, data, began, problem)
+    row.save(force_insert=stored is None, force_update=stored is not None)
+    plan_id = row.plan_id if row.is_in_force else DEFAULT_PLAN
+    if (row.is_in_force or was_in_force) and budget.plan_id != plan_id:
+        budget.plan_id = plan_id
+        budget.save(update_fields=["plan"])
+    if stored and is_same and (stored.plan_id != row.plan_id or not row.is_in_force):
+        take_back_unused(budget, stored, row)
+    if row.is_in_force and not (is_same and was_in_force):
+        grants.charge_debt(budget)
+        application.queue_mirror(budget)
+    notify(f"team:{team.pk}")
+    return row
+
+
+def _build_subscription(
+    team: Team, data: StripeSubscriptionData, began: datetime, problem: str
+) -> Subscription:
+    # By the product of its fee; without a fee, the plan that asks for none.
+    codes = [plan_code_of(item.price.product) for item in data.items]
+    plan = Plan.objects.filter(pk__in=[code for code in codes if code]).first()
+    fee = next((item for item in data.items if not item.price.meter), None)
+    is_fine = data.status in {"active", "trialing"}
+    return Subscription(
+        team=team,
+        stripe_id=data.id,
+        customer_id=data.customer,
+        account=current_account(),
+        status=data.status,
+        plan=plan or Plan.objects.get(pk=DEFAULT_PLAN),
+        plan_item_id=fee.id if fee else "",
+        metered_items={item.price.id: item.id for item in data.items if item.price.meter},
+        period_start=min(item.period_start for item in data.items),
+        period_end=max(item.period_end for item in data.items),
+        created_at=data.created,
+        cancel_at=data.cancel_at,
+        ended_at=data.ended_at,
+        payment_problem="" if is_fine else problem,
+        read_at=began,
+    )
+
+
+def refresh_invoice(invoice_id: str) -> tuple[Team, StripeInvoiceData] | None:
+    """The invoice as Stripe has it now, with its team; None when it is no team's."""
+    began = now()
+    invoice = gateway.retrieve_invoice(invoice_id)
+    team = find_team_by_customer(invoice.customer)
+    if team is None:
+        return None
+    _store_invoice(team, invoice, began)
+    return team, invoice
+
+
+def store_latest_invoices(team: Team, subscription_id: str) -> dict[str, str]:
+    """Store a subscription's newest invoices as Stripe has them now; returns their statuses."""
+    began = now()
+    invoices = gateway.list_latest_invoices(subscription_id)
+    for invoice in invoices:
+        _store_invoice(team, invoice, began)
+    return {invoice.id: invoice.status for invoice in invoices}
+
+
+@transaction.atomic
+def _store_invoice(team: Team, invoice: StripeInvoiceData, began: datetime) -> None:
+    lock_budget(team.pk)
+    if StripeInvoice.objects.filter(pk=invoice.id, read_at__gt=began).exists():
+        return
+    StripeInvoice.objects.update_or_create(
+        pk=invoice.id,
+        defaults={
+            "team": team,
+            "account": current_account(),
+            "status": invoice.status,
+            "billing_reason": invoice.billing_reason,
+            "number": invoice.number,
+            "total_cents": invoice.total_cents,
+            "due_cents": invoice.due_cents,
+            "page_url": invoice.page_url,
+            "pdf_url": invoice.pdf_url,
+            "created_at": invoice.created,
+            "period_start": invoice.period_start,
+            "period_end": invoice.period_end,
+            "next_attempt_at": invoice.next_attempt_at,
+            "finalized_at": invoice.finalized_at,
+            "read_at": began,
+        },
+    )

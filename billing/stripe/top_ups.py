@@ -1,0 +1,151 @@
+"""Prepaid credit: opened at Checkout, granted once when Stripe says that it is paid.
+
+The grant's source names the payment, so of several messages about one payment only one counts.
+Stripe's own credit grant, which makes its invoices take the credit off, is created after our row
+and can be repeated.
+"""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from accounts import audit
+from accounts.models import Team, User
+from accounts.permissions import require_permission
+from billing.budgets.budget import lock_budget
+from billing.credit import grants
+from billing.models import TopUp
+from billing.stripe import gateway
+from billing.stripe.account import current_account
+from billing.stripe.dtos import StripeCheckoutSessionData, StripeParams
+from billing.stripe.idempotency import create_page
+from billing.stripe.subscriptions import return_urls, tax_params, with_customer
+from web.errors import UserError
+
+
+class TopUpMismatch(UserError):
+    code, status = "another_top_up", 409
+    sentence = "This form was sent before with another amount. Reload the page and try again."
+
+
+class TopUpDone(UserError):
+    code, status = "top_up_done", 409
+    sentence = "This credit has been paid for already. Reload the page to add more."
+
+
+def start_top_up_checkout(team: Team, user: User, amount_cents: int, request_id: UUID) -> str:
+    """The address of Stripe's page for paying it. The same request twice is one top-up."""
+    require_permission(user, team, "billing")
+    row, is_new = TopUp.objects.get_or_create(
+        pk=request_id,
+        defaults={
+            "team": team,
+            "account": current_account(),
+            "amount_cents": amount_cents,
+            "created_by": user,
+        },
+    )
+    if (row.team_id, row.amount_cents) != (team.pk, amount_cents):
+        raise TopUpMismatch
+    if is_new:
+        audit.record(team, user, "credit.checkout_opened", str(row.pk), cents=amount_cents)
+    return _find_open_page(row) or with_customer(
+        team, lambda customer: _open_page(row, team, customer)
+    )
+
+
+def _find_open_page(row: TopUp) -> str:
+    """The page that an earlier click opened, while it can be paid."""
+    if not row.session_id:
+        return ""
+    session = gateway.retrieve_checkout_session(row.session_id)
+    if session.status == "complete" and row.status != TopUp.Status.FAILED:
+        raise TopUpDone
+    return session.url if session.status == "open" else ""
+
+
+def _open_page(row: TopUp, team: Team, customer: str) -> str:
+    params = _session_params(row, team, customer)
+    return create_page(
+        row,
+        "session_id",
+        lambda number: gateway.create_checkout_session(params, key=f"topup:{row.pk}:{number}"),
+        status=TopUp.Status.OPEN,
+    ).url
+
+
+def _session_params(row: TopUp, team: Team, customer: str) -> StripeParams:
+    metadata = {"topup": str(row.pk), "team": str(team.pk)}
+    product = {"name": "Prepaid credit"}
+    price = {"currency": "usd", "unit_amount": row.amount_cents, "product_data": product}
+    return {
+        "mode": "payment",
+        "customer": customer,
+        "client_reference_id": str(team.pk),
+        "line_items": [{"price_data": price, "quantity": 1}],
+        "metadata": metadata,
+        "payment_intent_data": {"metadata": metadata},
+        "invoice_creation": {"enabled": True},
+        **return_urls(team),
+        **tax_params(),
+    }
+
+
+def find_top_up(session: StripeCheckoutSessionData) -> TopUp | None:
+    """The top-up that a session pays for; None for a session that is none of ours."""
+    rows = TopUp.objects.select_related("team", "created_by")
+    topup_id = session.metadata.get("topup", "")
+    row = rows.filter(session_id=session.id).first()
+    if row is None and _is_uuid(topup_id):  # Stripe was quicker than our own note of its answer.
+        row = rows.filter(pk=topup_id, session_id=None).first()
+    return row
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def sync_top_up(session: StripeCheckoutSessionData) -> None:
+    """Follow the state of a payment: grant the credit once it is paid. Repeatable."""
+    row = find_top_up(session)
+    if row is None:
+        return
+    if session.payment_status == "paid" and session.payment_intent:
+        _mark_paid(row, session)
+    elif session.status == "expired":
+        row.transition(TopUp.Status.EXPIRED)
+
+
+def mark_failed(session: StripeCheckoutSessionData) -> None:
+    """A delayed payment did not arrive."""
+    row = find_top_up(session)
+    if row is not None and session.payment_status != "paid":
+        row.transition(TopUp.Status.FAILED)
+
+
+@transaction.atomic
+def _mark_paid(row: TopUp, session: StripeCheckoutSessionData) -> None:
+    lock_budget(row.team_id)
+    row.refresh_from_db()
+    if row.payment_intent:  # Paid before; since then it may have been refunded.
+        return
+    is_newly_paid = row.transition(
+        TopUp.Status.PAID,
+        session_id=session.id,
+        payment_intent=session.payment_intent,
+        paid_at=now(),
+    )
+    if is_newly_paid:
+        grants.grant(
+            row.team,
+            row.amount_micro,
+            kind="paid",
+            source=row.source,
+            note="Top-up paid by card",
+            by=row.created_by,
+        )

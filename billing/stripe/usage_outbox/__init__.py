@@ -1,0 +1,19 @@
+"""Reporting usage to Stripe so that each whole second counts there exactly once.
+
+`build` takes new usage into rows; `flush` delivers rows. Both may be called at any time, any
+number of times, by anyone: rows, not calls, decide what happens.
+"""
+
+from uuid import UUID
+
+from billing.stripe.usage_outbox.builder import build
+from billing.stripe.usage_outbox.resend import mark_lost
+from billing.stripe.usage_outbox.sender import flush
+
+__all__ = ["build", "flush", "mark_lost", "report_usage"]
+
+
+def report_usage(team_id: UUID | None = None) -> int:
+    """Build, then flush; returns how many rows were delivered."""
+    build(team_id)
+    return flush(team_id)

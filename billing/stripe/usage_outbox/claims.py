@@ -1,0 +1,152 @@
+"""Which sender does what to which row: claims, and what came of them.
+
+A claim is written down, with the time of the call it precedes, before Stripe is called: a sender
+that is killed in between leaves a row that says "tried, outcome unknown". No transaction is open
+during the call. Stripe allows one call at a time per customer and meter: so does a claim, which
+runs out by itself long after every timeout of the call has passed. That is more than
+`web.row_queue.claim_rows` does, so claiming is written out here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.timezone import now
+
+from billing.models import StripeOutbox
+from web.advisory_lock import try_advisory_lock_in_transaction
+from web.row_queue import retry_at
+
+Status = StripeOutbox.Status
+
+# Stripe's client gives up after 1.5 minutes, its retries included.
+VISIBILITY_TIMEOUT = timedelta(minutes=4)
+MAX_CANDIDATES = 50  # Due rows looked at per claim; others may take them at the same moment.
+RETRY_DELAYS = (12, 24, 48, 96, 192, 384, 768, 1500)  # Seconds.
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to call Stripe about one row until `row.claimed_until`, and how it stood before."""
+
+    row: StripeOutbox
+    was_unknown: bool  # An earlier call may have had its effect.
+    first_try_at: datetime | None  # As they were before this claim.
+    last_try_at: datetime | None
+
+
+def claim_next(team_id: UUID | None = None) -> Claim | None:
+    """Claim the next due row; None when there is none that is not another sender's."""
+    calling = StripeOutbox.objects.filter(
+        team_id=OuterRef("team_id"), meter=OuterRef("meter"), claimed_until__gt=now()
+    )
+    due = StripeOutbox.objects.due(now()).filter(~Exists(calling))
+    if team_id is not None:
+        due = due.filter(team_id=team_id)
+    for pk in due.order_by("next_at", "pk").values_list("pk", flat=True)[:MAX_CANDIDATES]:
+        if claimed := _claim_row(pk):
+            return claimed
+    return None
+
+
+@transaction.atomic
+def _claim_row(pk: int) -> Claim | None:
+    """None when another sender is quicker or calls about the same team and meter."""
+    moment = now()
+    rows = StripeOutbox.objects.due(moment).select_for_update(skip_locked=True)
+    row = rows.filter(pk=pk).first()
+    if row is None:
+        return None
+    # Of the senders that claim in this instant, one per team and meter gets any further.
+    is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
+    siblings = StripeOutbox.objects.filter(team_id=row.team_id, meter=row.meter)
+    calling = siblings.filter(claimed_until__gt=moment).exclude(pk=row.pk)
+    if not is_only_one or calling.exists():
+        return None
+    claim = Claim(row, row.status == Status.UNKNOWN, row.first_try_at, row.last_try_at)
+    row.status = Status.UNKNOWN
+    row.first_try_at = row.first_try_at or moment
+    row.last_try_at, row.claimed_until = moment, moment + VISIBILITY_TIMEOUT
+    row.next_at = row.claimed_until
+    row.tries += 1
+    row.save()
+    return claim
+
+
+def mark_delivered(claim: Claim, reference: str = "") -> None:
+    """Stripe has it."""
+    _release_claim(claim, status=Status.SENT, sent_at=now(), reference=reference, last_error="")
+
+
+def mark_unknown(claim: Claim, error: str, *, new_key: bool) -> None:
+    """The call may have had its effect or not: try again, under a new key if asked."""
+    _release_claim(
+        claim,
+        idempotency_generation=claim.row.idempotency_generation + (1 if new_key else 0),
+        next_at=retry_at(claim.row.tries, RETRY_DELAYS),
+        last_error=error,
+    )
+
+
+def reschedule(claim: Claim, error: str, *, at: datetime | None = None) -> None:
+    """This call certainly had no effect: the row stands as before it, and is tried later."""
+    _release_claim(
+        claim,
+        **_state_before_claim(claim),
+        next_at=at or retry_at(claim.row.tries, RETRY_DELAYS),
+        last_error=error,
+    )
+
+
+def mark_rejected(claim: Claim, error: str) -> None:
+    """Stripe will never take it as it is: kept for people to look at."""
+    _release_claim(
+        claim, **(_state_before_claim(claim) | {"status": Status.DEAD}), last_error=error
+    )
+
+
+def mark_not_delivered(claim: Claim) -> None:
+    """No earlier call had its effect: the row is as good as new, with a key of its own.
+
+    After an operator's doubt the identifier is new, too: Stripe still remembers the one of an
+    event that it accepted and then lost.
+    """
+    row = claim.row
+    _release_claim(
+        claim,
+        status=Status.PENDING,
+        first_try_at=None,
+        idempotency_generation=row.idempotency_generation + 1,
+        identifier_suffix=row.identifier_suffix + (1 if row.verify_before_send else 0),
+        verify_before_send=False,
+        next_at=now(),
+        last_error="",
+    )
+
+
+def mark_moved(claim: Claim, reference: str) -> None:
+    """Its amount goes with a later row; no event of it exists at Stripe."""
+    _release_claim(
+        claim, status=Status.MOVED, first_try_at=None, reference=reference, last_error=""
+    )
+
+
+def _state_before_claim(claim: Claim) -> dict[str, object]:
+    return {
+        "status": Status.UNKNOWN if claim.was_unknown else Status.PENDING,
+        "first_try_at": claim.first_try_at,
+        "last_try_at": claim.last_try_at,
+    }
+
+
+def _claimed_row(claim: Claim) -> QuerySet[StripeOutbox]:
+    """The row, unless the claim ran out and another sender took it over."""
+    return StripeOutbox.objects.filter(
+        pk=claim.row.pk, tries=claim.row.tries, claimed_until=claim.row.claimed_until
+    )
+
+
+def _release_claim(claim: Claim, **columns: object) -> None:
+    _claimed_row(claim).update(claimed_until=None, **columns)

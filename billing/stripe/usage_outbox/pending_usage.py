@@ -1,0 +1,115 @@
+"""What was metered and is not in the outbox yet: segments of compute and usage events."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Exists, Max, Min, OuterRef
+from django.utils.timezone import now
+
+from billing.models import (
+    Budget,
+    LedgerEntry,
+    MeterProgress,
+    StripeOutboxEntry,
+    StripeOutboxEvent,
+    StripeOutboxItem,
+    UsageEvent,
+    UsageSegment,
+)
+
+LOOKBACK = timedelta(days=40)  # Longer than any service period that may still be open.
+BATCH_SIZE = 2000  # Items taken in per transaction, of each kind.
+# Base units per reported unit: milliseconds per second, tokens per token.
+MS_PER_UNIT, TOKENS_PER_UNIT = 1000, 1
+
+
+@dataclass(frozen=True)
+class UsageItem:
+    """One metered row, in base units of its meter."""
+
+    pk: int
+    meter: str
+    units: int
+    unit: int
+    amount_micro: int
+    at: datetime
+
+    @property
+    def is_segment(self) -> bool:
+        return self.unit == MS_PER_UNIT
+
+
+def load_pending_usage(team_id: UUID) -> list[UsageItem]:
+    """The next items of a team, oldest first. The team's budget must be locked.
+
+    Usage is only written under that lock, so within a team their ids are in commit order and
+    nothing can appear below the newest id that was taken in.
+    """
+    seen = MeterProgress.objects.filter(team_id=team_id).aggregate(
+        segment=Max("upto_segment"), event=Max("upto_event")
+    )
+    items = [
+        *_pending_segments(team_id, seen["segment"] or 0),
+        *_pending_events(team_id, seen["event"] or 0),
+    ]
+    return sorted(items, key=lambda item: item.at)
+
+
+def _pending_segments(team_id: UUID, after: int) -> Iterator[UsageItem]:
+    carried = StripeOutboxItem.objects.filter(segment=OuterRef("pk"))
+    rows = UsageSegment.objects.filter(~Exists(carried), team_id=team_id, pk__gt=after)
+    columns = ("pk", "run__rate__sku", "device_ms", "amount_micro", "recorded_at")
+    for pk, meter, device_ms, amount, at in rows.order_by("pk").values_list(*columns)[:BATCH_SIZE]:
+        yield UsageItem(pk, meter, device_ms, MS_PER_UNIT, amount, at)
+
+
+def _pending_events(team_id: UUID, after: int) -> Iterator[UsageItem]:
+    carried = StripeOutboxEvent.objects.filter(event=OuterRef("pk"))
+    rows = UsageEvent.objects.filter(~Exists(carried), team_id=team_id, pk__gt=after)
+    columns = ("pk", "kind", "units", "amount_micro", "occurred_at")
+    for pk, meter, units, amount, at in rows.order_by("pk").values_list(*columns)[:BATCH_SIZE]:
+        yield UsageItem(pk, meter, units, TOKENS_PER_UNIT, amount, at)
+
+
+_PENDING_TEAMS_SQL = f"""
+SELECT budget.team_id FROM {Budget._meta.db_table} budget
+LEFT JOIN LATERAL (
+    SELECT coalesce(max(upto_segment), 0) AS segment, coalesce(max(upto_event), 0) AS event
+    FROM {MeterProgress._meta.db_table} WHERE team_id = budget.team_id
+) seen ON true
+WHERE EXISTS (SELECT FROM {UsageSegment._meta.db_table} segment
+              WHERE segment.team_id = budget.team_id AND segment.id > seen.segment)
+   OR EXISTS (SELECT FROM {UsageEvent._meta.db_table} event
+              WHERE event.team_id = budget.team_id AND event.id > seen.event)
+   OR EXISTS (SELECT FROM {LedgerEntry._meta.db_table} entry
+              WHERE entry.team_id = budget.team_id AND entry.kind IN ('refund', 'adjustment')
+                AND NOT EXISTS (SELECT FROM {StripeOutboxEntry._meta.db_table} carried
+                                WHERE carried.entry_id = entry.id))
+"""
+
+
+def look_below_progress() -> None:
+    """Have the next build look where something was passed over within LOOKBACK.
+
+    Nothing is, unless somebody wrote usage without the lock.
+    """
+    since = now() - LOOKBACK
+    carried = StripeOutboxItem.objects.filter(segment=OuterRef("pk"))
+    segments = UsageSegment.objects.filter(~Exists(carried), recorded_at__gte=since)
+    counted = StripeOutboxEvent.objects.filter(event=OuterRef("pk"))
+    events = UsageEvent.objects.filter(~Exists(counted), occurred_at__gte=since)
+    for upto, usage in (("upto_segment", segments), ("upto_event", events)):
+        first_by_team = usage.values_list("team").annotate(first=Min("pk")).order_by()
+        for team_id, first in first_by_team:
+            progress = MeterProgress.objects.filter(team_id=team_id, **{f"{upto}__gte": first})
+            progress.update(**{upto: first - 1})
+
+
+def teams_with_pending_usage() -> list[UUID]:
+    """Teams with something that the outbox has not taken in: a few index look-ups per team."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PENDING_TEAMS_SQL)
+        return [team_id for (team_id,) in cursor.fetchall()]

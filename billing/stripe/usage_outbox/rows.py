@@ -1,0 +1,126 @@
+"""Writing outbox rows: whole units, a number and a minute of their own.
+
+Everything here runs in the transaction of a build, under the lock of the team's budget.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Max
+
+from billing.models import LedgerEntry, MeterProgress, StripeOutbox
+from billing.stripe.usage_outbox.billing_period import BillingWindow, MeteredSubscription
+
+Status = StripeOutbox.Status
+SECONDS_PER_MINUTE = 60
+MAX_METER_LENGTH = 32  # Characters of a meter's name inside an identifier.
+MAX_MINUTES_AWAY = 2 * 24 * 60  # How far from its usage a row may be stamped, in minutes.
+
+
+class NoFreeMinute(Exception):
+    """Every minute of the service period so far is taken; a minute from now there is another."""
+
+
+@dataclass(frozen=True)
+class MeterStream:
+    """Where the usage of one meter goes during one window; without a service, nowhere."""
+
+    team_id: UUID
+    meter: str
+    service: MeteredSubscription | None = None
+    window: BillingWindow | None = None
+
+    @property
+    def subscription(self) -> str:
+        return self.service.subscription if self.service else ""
+
+    def get_progress(self, unit: int) -> MeterProgress:
+        progress, _ = MeterProgress.objects.get_or_create(
+            team_id=self.team_id,
+            meter=self.meter,
+            subscription=self.subscription,
+            defaults={"unit": unit},
+        )
+        return progress
+
+
+def stream_for(
+    team_id: UUID, meter: str, service: MeteredSubscription | None, at: datetime
+) -> MeterStream:
+    """The subscription's stream while that covers this meter and moment, else the local one."""
+    window = service.window(at) if service else None
+    if service is None or window is None or meter not in service.event_names:
+        return MeterStream(team_id, meter)
+    return MeterStream(team_id, meter, service, window)
+
+
+def add_row(
+    stream: MeterStream,
+    value: int,
+    amount_micro: int,
+    *,
+    near: datetime,
+    now: datetime,
+    entry: LedgerEntry | None = None,
+) -> StripeOutbox:
+    """A row of usage. Raises NoFreeMinute."""
+    minute = _free_minute(stream, near, now)
+    rows = StripeOutbox.objects.filter(team_id=stream.team_id, meter=stream.meter)
+    sequence = (rows.aggregate(last=Max("sequence"))["last"] or 0) + 1
+    return StripeOutbox.objects.create(
+        team_id=stream.team_id,
+        meter=stream.meter,
+        subscription=stream.subscription,
+        customer=stream.service.customer if stream.service else "",
+        event_name=stream.service.event_names.get(stream.meter, "") if stream.service else "",
+        period_end=stream.window.end if stream.window else None,
+        status=Status.PENDING if stream.service else Status.LOCAL,
+        sequence=sequence,
+        identifier=_identifier(stream, sequence),
+        minute=minute,
+        value=value,
+        amount_micro=amount_micro,
+        entry=entry,
+    )
+
+
+def _identifier(stream: MeterStream, sequence: int) -> str:
+    """Unique at Stripe and at most 90 characters; a very long meter is replaced by its digest."""
+    meter = stream.meter
+    if len(meter) > MAX_METER_LENGTH:
+        meter = hashlib.sha256(meter.encode()).hexdigest()[:MAX_METER_LENGTH]
+    return f"{settings.STRIPE_ENVIRONMENT[:12]}:{meter}:{stream.team_id.hex}:{sequence}"
+
+
+def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
+    """The free minute of the window nearest to a moment, earlier ones first."""
+    first, last = _minute_bounds(stream, now)
+    nearest = min(max(_to_minute(near), first), last)
+    first, last = max(first, nearest - MAX_MINUTES_AWAY), min(last, nearest + MAX_MINUTES_AWAY)
+    taken = set(
+        StripeOutbox.objects.filter(
+            team_id=stream.team_id, meter=stream.meter, minute__range=(first, last)
+        ).values_list("minute", flat=True)
+    )
+    for distance in range(last - first + 1):
+        for minute in (nearest - distance, nearest + distance):
+            if first <= minute <= last and minute not in taken:
+                return minute
+    raise NoFreeMinute
+
+
+def _minute_bounds(stream: MeterStream, now: datetime) -> tuple[int, int]:
+    """The first and last whole minutes that begin inside the window and have begun by now."""
+    if stream.window is None:
+        return 0, _to_minute(now)
+    first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
+    if stream.window.end is None:
+        return first, _to_minute(now)
+    return first, min(_to_minute(stream.window.end - timedelta(seconds=1)), _to_minute(now))
+
+
+def _to_minute(moment: datetime) -> int:
+    return int(moment.timestamp()) // SECONDS_PER_MINUTE

@@ -1,0 +1,171 @@
+"""Delivering outbox rows so that each counts once at Stripe, whatever is lost on the way.
+
+Within a day of the first try the event's identifier makes repeats harmless. After that it no
+longer does: a row whose outcome is unknown is then looked for in Stripe's own count of the row's
+minute, which is why every row has a minute of its own. What comes too late for the invoice of its
+period becomes a line of the next one.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from django.utils.timezone import now
+
+from billing.models import Meter, StripeOutbox
+from billing.stripe import gateway
+from billing.stripe.errors import (
+    StripeFailure,
+    StripeRateLimited,
+    StripeRequestRejected,
+    StripeServerError,
+    StripeUnreachable,
+)
+from billing.stripe.operator_alerts import raise_alert
+from billing.stripe.usage_outbox import claims
+from billing.stripe.usage_outbox.amounts import MeterMissing, NoSubscription, move_to_adjustments
+from billing.stripe.usage_outbox.billing_period import REPORTING_GRACE
+from billing.stripe.usage_outbox.claims import Claim
+from web.templatetags.ui import exact_money
+
+logger = logging.getLogger(__name__)
+IDENTIFIER_VALID_FOR = timedelta(hours=20)  # Stripe remembers identifiers for at least 24 hours.
+METER_LAG = timedelta(hours=1)  # Stripe's counts may lag; younger silence proves nothing.
+MAX_EVENT_AGE = timedelta(days=34)  # Stripe takes events of the last 35 days.
+DUPLICATE_EVENT_TEXT = "event already exists with identifier"
+KEY_IN_USE = "idempotency_key_in_use"  # Another call with the same key is still running.
+
+
+def flush(team_id: UUID | None = None) -> int:
+    """Deliver what is due; returns how many rows were delivered. Does nothing without a key.
+
+    Stops early when Stripe cannot be reached: the next flush goes on.
+    """
+    if not gateway.is_enabled():
+        return 0
+    count = 0
+    while claim := claims.claim_next(team_id):
+        try:
+            count += _deliver(claim)
+        except StripeServerError as problem:
+            logger.warning("Outbox row %s: %s", claim.row, problem)
+        except StripeFailure as problem:
+            logger.warning("The outbox waits at row %s: %s", claim.row, problem)
+            break
+    return count
+
+
+def _deliver(claim: Claim) -> bool:
+    """One call about one claimed row; whether the row is delivered now. Raises StripeFailure."""
+    is_late = is_too_late(claim.row)
+    # Stripe may no longer recognise the identifier of the first try.
+    is_expired = now() - (claim.first_try_at or now()) > IDENTIFIER_VALID_FOR
+    if claim.was_unknown and (is_late or claim.row.verify_before_send or is_expired):
+        return _reconcile_unknown(claim)
+    return _move(claim) if is_late else _send(claim)
+
+
+def _move(claim: Claim) -> bool:
+    """Its amount goes into the open period; without one, somebody has to invoice it by hand."""
+    try:
+        move_to_adjustments(claim, now())
+    except MeterMissing:
+        claims.reschedule(claim, "waits for the meter of adjustments", at=now() + METER_LAG)
+    except NoSubscription:
+        claims.mark_rejected(claim, "too late for its invoice, and no other is to come")
+        raise_alert(
+            f"outbox:{claim.row.identifier}",
+            f"{claim.row.team} used {exact_money(claim.row.amount_micro)} that came too late for "
+            f"its last invoice (outbox row {claim.row}). Resend the row when they subscribe again.",
+        )
+    return False
+
+
+def is_too_late(row: StripeOutbox) -> bool:
+    """Whether an event would be refused, or miss the invoice of its period."""
+    is_closed = row.period_end is not None and now() >= row.period_end + REPORTING_GRACE
+    return is_closed or now() - row.happened_at > MAX_EVENT_AGE
+
+
+def _send(claim: Claim) -> bool:
+    row = claim.row
+    params = {
+        "event_name": row.event_name,
+        "payload": {"stripe_customer_id": row.customer, "value": str(row.value)},
+        "identifier": row.wire_identifier,
+        "timestamp": row.minute * 60,
+    }
+    try:
+        with _record_failure(claim):
+            gateway.create_meter_event(params, key=row.idempotency_key)
+    except StripeRequestRejected as refusal:
+        if DUPLICATE_EVENT_TEXT not in refusal.reason.lower():
+            return _mark_dead(claim, refusal)
+    claims.mark_delivered(claim)
+    return True
+
+
+def _reconcile_unknown(claim: Claim) -> bool:
+    """Decide an unknown outcome by Stripe's own count of the row's minute."""
+    settled_at = (claim.last_try_at or now()) + METER_LAG
+    if now() < settled_at:
+        claims.reschedule(claim, claim.row.last_error, at=settled_at)
+        return False
+    try:
+        counted = counted_in_minute(claim.row)
+    except StripeRequestRejected as refusal:
+        return _mark_dead(claim, refusal)
+    except StripeFailure as problem:
+        claims.reschedule(claim, str(problem))
+        raise
+    if counted:
+        claims.mark_delivered(claim)
+        return True
+    claims.mark_not_delivered(claim)
+    return False
+
+
+def counted_in_minute(row: StripeOutbox) -> int:
+    """What Stripe counted for the row's customer in the minute that is the row's alone."""
+    start = row.minute * 60
+    params = {"customer": row.customer, "start_time": start, "end_time": start + 60}
+    parts = gateway.list_meter_event_summaries(meter_id(row.event_name), params)
+    return int(sum(part.value for part in parts))
+
+
+def meter_id(event_name: str) -> str:
+    """Stripe's id of the meter that takes these events."""
+    return Meter.objects.values_list("meter_id", flat=True).get(event_name=event_name)
+
+
+def _mark_dead(claim: Claim, refusal: StripeRequestRejected) -> bool:
+    claims.mark_rejected(claim, refusal.reason)
+    raise_alert(
+        f"outbox:{claim.row.identifier}",
+        f"Stripe refused usage of {claim.row.team} (outbox row {claim.row}): {refusal.reason} It "
+        "is not billed until somebody repairs the cause and resends the row.",
+    )
+    return False
+
+
+@contextmanager
+def _record_failure(claim: Claim) -> Iterator[None]:
+    """Write down what a call that failed may have done. Refusals are the caller's to judge."""
+    try:
+        yield
+    except StripeRequestRejected as refusal:
+        if refusal.stripe_code != KEY_IN_USE:
+            raise
+        claims.mark_unknown(claim, refusal.reason, new_key=False)
+        raise StripeRateLimited from refusal
+    except StripeUnreachable as problem:
+        claims.mark_unknown(claim, str(problem), new_key=False)
+        raise
+    except StripeServerError as problem:
+        claims.mark_unknown(claim, str(problem), new_key=True)
+        raise
+    except StripeFailure as problem:
+        claims.reschedule(claim, str(problem))
+        raise

@@ -1,0 +1,134 @@
+"""Handlers of Stripe's events about invoices."""
+
+from django.db import transaction
+from django.urls import reverse
+from django.utils.timezone import now
+
+from accounts.models import Team
+from accounts.notifications.publish import publish
+from billing.budgets.budget import lock_budget
+from billing.credit import grants
+from billing.credit.plan_allowance import ALLOWANCE_PRIORITY
+from billing.models import Plan, Subscription, WebhookEvent
+from billing.stripe.credit import mirror_credit
+from billing.stripe.dtos import StripeInvoiceData
+from billing.stripe.operator_alerts import raise_alert
+from billing.stripe.reconciliation import reconcile
+from billing.stripe.subscriptions import migrate_to_current_prices
+from billing.stripe.sync import refresh_invoice, refresh_subscription
+from billing.stripe.usage_outbox import report_usage
+
+NEW_PERIOD_REASONS = {"subscription_create", "subscription_cycle"}
+PAYMENT_PROBLEMS = {  # By Stripe's event: ours, and what is said.
+    "invoice.payment_failed": ("payment.failed", "The card was not charged for invoice {invoice}."),
+    "invoice.overdue": ("payment.failed", "Invoice {invoice} is overdue."),
+    "invoice.payment_action_required": (
+        "payment.action_required",
+        "Your bank asks you to confirm the payment of invoice {invoice}.",
+    ),
+}  # fmt: skip
+
+
+def handle_changed(event: WebhookEvent) -> None:
+    refreshed = refresh_invoice(event.object_id)
+    if refreshed and refreshed[1].subscription:
+        refresh_subscription(refreshed[1].subscription)
+
+
+def handle_created(event: WebhookEvent) -> None:
+    """While it is a draft, usage of its period still gets in."""
+    refreshed = refresh_invoice(event.object_id)
+    if refreshed is None:
+        return
+    team, invoice = refreshed
+    if invoice.status == "draft":
+        report_usage(team.pk)
+        mirror_credit(team)
+    if invoice.subscription:
+        row = refresh_subscription(invoice.subscription)
+        if row is not None and invoice.billing_reason == "subscription_cycle":
+            migrate_to_current_prices(row)
+
+
+def handle_finalized(event: WebhookEvent) -> None:
+    refreshed = refresh_invoice(event.object_id)
+    if refreshed is not None:
+        team, invoice = refreshed
+        reconcile(team, invoice.id)
+
+
+def handle_credit_note(event: WebhookEvent) -> None:
+    """A credit note changes what is left to pay of its invoice."""
+    invoice_id = event.payload["data"]["object"].get("invoice")
+    if invoice_id:
+        refresh_invoice(str(invoice_id))
+
+
+def handle_paid(event: WebhookEvent) -> None:
+    """The card was charged: the payment problem is over, and a new month's credit begins."""
+    refreshed = refresh_invoice(event.object_id)
+    if refreshed is None:
+        return
+    team, invoice = refreshed
+    if invoice.status != "paid" or not invoice.subscription:
+        return
+    row = refresh_subscription(invoice.subscription)
+    _save_payment_problem(team, invoice, "")
+    if row is not None and row.is_in_force and invoice.billing_reason in NEW_PERIOD_REASONS:
+        _grant_allowance(team, row, invoice)
+
+
+def _grant_allowance(team: Team, row: Subscription, invoice: StripeInvoiceData) -> None:
+    """The credit of the plan that this invoice paid for, unless a cheaper one took its place."""
+    prices = [line.price for line in invoice.lines]
+    paid = Plan.objects.filter(stripe_price_id__in=prices).exclude(stripe_price_id="").first()
+    included = min(row.plan.included_micro, (paid or row.plan).included_micro)
+    if not included or row.period_end <= now():
+        return
+    grants.grant(
+        team,
+        included,
+        kind="promo",
+        source=f"plan:{invoice.id}",
+        note=f"Included in the {row.plan.name} plan",
+        expires_at=row.period_end,
+        priority=ALLOWANCE_PRIORITY,
+    )
+
+
+def handle_payment_problem(event: WebhookEvent) -> None:
+    """Told, and shown on the page about the plan, unless it was paid or given up meanwhile."""
+    refreshed = refresh_invoice(event.object_id)
+    if refreshed is None or refreshed[1].status != "open":
+        return
+    team, invoice = refreshed
+    notice, words = PAYMENT_PROBLEMS[event.type]
+    sentence = words.format(invoice=invoice.number or invoice.id)
+    if event.type == "invoice.payment_failed" and invoice.next_attempt_at:
+        sentence += f" Stripe tries again on {invoice.next_attempt_at:%Y-%m-%d}."
+    if invoice.subscription:
+        refresh_subscription(invoice.subscription)
+    page, key = reverse("billing:plan", args=[team.slug]), f"{notice}:{event.pk}"
+    with transaction.atomic():
+        _save_payment_problem(team, invoice, sentence)
+        publish(team, notice, sentence, url=page, key=key, data={"invoice": invoice.id})
+
+
+def handle_finalization_failed(event: WebhookEvent) -> None:
+    refreshed = refresh_invoice(event.object_id)
+    if refreshed is not None:
+        team, invoice = refreshed
+        why = invoice.finalization_error or "Stripe gave no reason"
+        raise_alert(
+            f"finalization:{invoice.id}",
+            f"Stripe could not finalize invoice {invoice.id} of {team.name}: {why}. "
+            "Nobody is charged until that is repaired in Stripe's dashboard.",
+        )
+
+
+@transaction.atomic
+def _save_payment_problem(team: Team, invoice: StripeInvoiceData, sentence: str) -> None:
+    """Shown on the page about the plan."""
+    lock_budget(team.pk)
+    rows = Subscription.objects.filter(team=team, stripe_id=invoice.subscription)
+    rows.update(payment_problem=sentence[:255])

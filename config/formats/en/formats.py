@@ -1,0 +1,4 @@
+"""22 November 2026: unlike "11/22", it cannot be misread."""
+
+DATE_FORMAT = "j F Y"
+DATETIME_FORMAT = "j F Y, H:i"

@@ -1,0 +1,67 @@
+"""What stands in front of Django in the web process, outermost first: the guard, then
+assistants asked as models, then inference."""
+
+import re
+import shutil
+import tempfile
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+from starlette.types import ASGIApp, Scope
+
+from accounts.authentication import find_uploader
+from assistants.gateway import with_assistant_models
+from inference.gateway.reverse_proxy import is_inference_path, with_inference_proxy
+from web.guard.application import Guard
+from web.guard.limits import Limits, Uploads
+from web.guard.trusted_proxies import TrustedProxies
+from web.streams.detached import DetachedStreams
+
+# Where a file may come: the form of a project, its twin in the API, and where OpenAI has files.
+UPLOAD_PATH = re.compile(
+    r"/projects/[0-9a-f-]{36}/upload/|/api/v1/datasets|/v1/files|/v1/uploads/[^/]{1,80}/parts"
+)
+PART_PATH = re.compile(r"/projects/[0-9a-f-]{36}/uploads/[0-9a-f-]{36}/")  # Of a resumable one.
+FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes the last of it.
+
+
+def with_front(django: ASGIApp) -> ASGIApp:
+    """The whole web process as one ASGI application."""
+    served = DetachedStreams(django)
+    return Guard(
+        with_assistant_models(with_inference_proxy(served), served),
+        limits=Limits.from_settings(),
+        proxies=TrustedProxies(settings.TRUSTED_PROXIES),
+        max_body_bytes=_max_body_bytes,
+        uploads=Uploads(settings.MAX_UPLOAD_BYTES, is_upload, _find_uploader, _has_room),
+    )
+
+
+def _max_body_bytes(path: str) -> int | None:
+    return settings.MODELS_MAX_BODY_BYTES if is_inference_path(path) else None
+
+
+def is_upload(scope: Scope) -> bool:
+    """Whether a body of this request may be as large as MAX_UPLOAD_BYTES."""
+    paths = {"POST": UPLOAD_PATH, "PATCH": PART_PATH}.get(scope["method"])
+    return paths is not None and paths.fullmatch(scope["path"]) is not None
+
+
+async def _find_uploader(scope: Scope) -> str | None:
+    headers = dict(scope["headers"])
+    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    cookies = headers.get(b"cookie", b"").decode("latin-1")
+
+    def find() -> str | None:
+        try:
+            return find_uploader(authorization, cookies)
+        finally:
+            close_old_connections()
+
+    async with ThreadSensitiveContext():  # A thread of its own: nobody else's query is waited for.
+        return await sync_to_async(find)()
+
+
+def _has_room(size: int) -> bool:
+    return shutil.disk_usage(tempfile.gettempdir()).free > size + FREE_BYTES

@@ -1,0 +1,53 @@
+"""Cells as people type them, read one by one: what is missing, and which number is meant.
+
+An upload is read as a whole column, which settles what "1,234" means there; a request has only the
+one cell, so that a number which can mean two things is refused.
+"""
+
+import re
+
+# As in uploads: what people write where they have no number.
+MISSING_MARKERS = ("na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "nil", "--", ".")
+_UNITS = re.compile(r"US[$]|[$€£¥￥₹₩₽₺₪฿₫₦₱%％]|\b[A-Z]{3}\b|[\s\u00a0\u202f\u2009'’]")
+_GROUPED = {
+    ".": re.compile(r"[+-]?\d{1,3}(,\d{2,3})+\.\d*"),
+    ",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*"),
+}
+_MILLIONS = {
+    ",": re.compile(r"[+-]?\d{1,3}(,\d{3}){2,}"),
+    ".": re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}"),
+}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,(\d{1,2}|\d{4,})")
+
+
+def is_blank(text: str) -> bool:
+    return not text.strip()
+
+
+def is_missing_marker(text: str) -> bool:
+    return text.strip().casefold() in MISSING_MARKERS
+
+
+def parse_number_text(text: str) -> float:
+    """The number with its sign, without currency, percent sign and marks between thousands.
+
+    Raises ValueError for what is no number, and for a single comma before three digits, which is a
+    decimal mark to some and stands between thousands to others.
+    """
+    try:
+        if "_" not in text:  # Python's own spelling, which no customer means.
+            return float(text)
+    except ValueError:
+        pass
+    digits = _UNITS.sub("", text).replace("\u2212", "-")
+    if _GROUPED["."].fullmatch(digits) or _MILLIONS[","].fullmatch(digits):
+        digits = digits.replace(",", "")
+    elif _GROUPED[","].fullmatch(digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    elif _MILLIONS["."].fullmatch(digits):
+        digits = digits.replace(".", "")
+    elif _DECIMAL_COMMA.fullmatch(digits):
+        digits = digits.replace(",", ".")
+    if "_" in digits:
+        raise ValueError(text)
+    return float(digits)

@@ -1,0 +1,41 @@
+"""Labels in columns of their own: each column is one label, its cells say whether a row has it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import BadTrainingData
+
+PRESENT_WORDS = frozenset({"1", "1.0", "true", "t", "yes", "y", "x", "✓", "✔"})
+ABSENT_WORDS = frozenset({"0", "0.0", "false", "f", "no", "n"})
+Cells = Sequence[str | None]
+
+
+def read_label_columns(
+    columns: Mapping[str, Cells],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which label each row has, (rows, columns), and of which rows every cell is known, (rows,).
+
+    In a column that writes absence (as 0 or no), an empty cell is unknown; else it means absence.
+    Raises BadTrainingData, with column and row, for a cell that says neither.
+    """
+    present = [_read_column(name, cells) for name, cells in columns.items()]
+    values = np.stack([values for values, _ in present], axis=1)
+    known = np.stack([known for _, known in present], axis=1)
+    return values, np.logical_and.reduce(known, axis=1)
+
+
+def _read_column(name: str, cells: Cells) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    words = [cell.casefold() if cell else "" for cell in cells]
+    for row, word in enumerate(words):
+        if word and word not in PRESENT_WORDS and word not in ABSENT_WORDS:
+            raise BadTrainingData(
+                "not_a_mark",
+                f"Column {name!r} says {word[:40]!r} in row {row + 1:,}; a column that stands for"
+                " one label needs 1 or 0, yes or no, or true or false. Mend it, or leave it out.",
+            )
+    says_absence = any(word in ABSENT_WORDS for word in words)
+    present = np.array([word in PRESENT_WORDS for word in words], dtype=bool)
+    known = np.array([bool(word) or not says_absence for word in words], dtype=bool)
+    return present, known

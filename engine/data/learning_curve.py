@@ -1,0 +1,88 @@
+"""What more rows would give: accuracy with a quarter, half and all of them, and the curve drawn on.
+
+Errors of most learners fall as a power of the rows (Hestness et al. 2017), so that each doubling
+takes away the same share of what the doubling before it took.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from engine.data.label_issues import FitPredict, Ints
+
+SHARES = (0.25, 0.5, 1.0)
+FOLDS = 3
+MIN_ROWS, MAX_COST = 40, 12_000  # Rows; rows times labels.
+MIN_GAIN = 0.005
+
+
+class LearningCurve(TypedDict):
+    """Cross-validated accuracy by training rows, and what twice the most would probably reach."""
+
+    rows: list[int]
+    accuracy: list[float]
+    doubled_rows: int
+    doubled_accuracy: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class _Point:
+    rows: int
+    accuracy: float
+
+
+def measure_learning_curve(labels: Ints, predict: FitPredict, seed: int) -> LearningCurve | None:
+    """None of data too small or too large to say; `predict` is of a model that fits in a moment."""
+    counts = np.bincount(labels)
+    present = int((counts > 0).sum())
+    if len(labels) < MIN_ROWS or present < 2 or len(labels) * present > MAX_COST:
+        return None
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    parts = np.array_split(order, FOLDS)
+    points = [_measure(labels, predict, parts, share) for share in SHARES]
+    if any(point is None for point in points):
+        return None
+    quarter, half, whole = (point for point in points if point is not None)
+    doubled = extrapolate(quarter.accuracy, half.accuracy, whole.accuracy)
+    return LearningCurve(
+        rows=[quarter.rows, half.rows, whole.rows],
+        accuracy=[quarter.accuracy, half.accuracy, whole.accuracy],
+        doubled_rows=2 * whole.rows,
+        doubled_accuracy=doubled,
+        sentence=_describe(half, whole, doubled),
+    )
+
+
+def extrapolate(quarter: float, half: float, whole: float) -> float:
+    """Accuracy with twice the rows."""
+    first, second = half - quarter, whole - half
+    if second <= 0:
+        return whole
+    kept = min(0.8, max(0.25, second / first)) if first > 0 else 0.5
+    return min(1.0, whole + second * kept)
+
+
+def _measure(labels: Ints, predict: FitPredict, parts: list[Ints], share: float) -> _Point | None:
+    right, sizes = 0, []
+    for number, held_out in enumerate(parts):
+        train = np.concatenate([part for other, part in enumerate(parts) if other != number])
+        train = train[: int(share * len(train))]
+        if len(np.unique(labels[train])) < 2:
+            return None
+        right += int((predict(train, held_out).argmax(1) == labels[held_out]).sum())
+        sizes.append(len(train))
+    return _Point(int(np.mean(sizes)), right / len(labels))
+
+
+def _describe(half: _Point, whole: _Point, doubled: float) -> str:
+    gain = doubled - whole.accuracy
+    start = (
+        f"A quick model learns {half.accuracy:.1%} from {half.rows:,} rows and"
+        f" {whole.accuracy:.1%} from {whole.rows:,}"
+    )
+    if gain < MIN_GAIN:
+        return f"{start}: more rows of this kind would hardly help."
+    return f"{start}: twice as many would give about {100 * gain:.1f} points more."

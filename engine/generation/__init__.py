@@ -1,1 +1,0 @@
-"""Language models taught by examples of answers: chats, templates, batches, sampling."""

@@ -1,0 +1,103 @@
+"""Embeddings by text models: the mean of the token states, scaled to length 1.
+
+A tuned classifier's encoder embeds as it does for its own last layer. Each row is computed by
+itself, so that its embedding depends on nothing but its text.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from engine.artifact import Manifest, read_manifest
+from engine.errors import BadTrainingData, BrokenArtifact
+from engine.serving.embedding_graph import open_embedding_session
+from engine.serving.text import DEFAULT_MAX_LENGTH, TokenIds
+
+Embeddings = npt.NDArray[np.float32]
+
+
+class TextEmbedder:
+    """One encoder in memory. Methods may be called from several threads at once."""
+
+    def __init__(
+        self, session: Any, output: str, inputs: list[str], tokenizer: Tokenizer, max_length: int
+    ) -> None:
+        self._session, self._output, self._inputs = session, output, inputs
+        self._tokenizer, self.max_length = tokenizer, max_length
+
+    def encode(self, rows: Sequence[str | list[int]], *, cut: bool = False) -> list[list[int]]:
+        """Token ids of each text; rows that are ids already are checked.
+
+        Raises BadTrainingData, numbering rows from 0, for what cannot be read whole; texts are cut
+        instead if `cut` says so.
+        """
+        texts = [row.strip() if isinstance(row, str) else "" for row in rows]
+        tokenizer = self._cutting_tokenizer if cut else self._tokenizer
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+        vocabulary = self._tokenizer.get_vocab_size()
+        for number, row in enumerate(rows):
+            if not isinstance(row, str):
+                if not all(0 <= token < vocabulary for token in row):
+                    raise BadTrainingData(
+                        "bad_tokens",
+                        f"Row {number} has token ids that this model does not know (0 to"
+                        f" {vocabulary - 1:,}). Token ids are of the model's own tokenizer: send"
+                        " the text instead.",
+                    )
+                encoded[number] = list(row)
+            if len(encoded[number]) > self.max_length:
+                raise BadTrainingData(
+                    "too_long",
+                    f"Row {number} has {len(encoded[number]):,} tokens; this model reads at most"
+                    f" {self.max_length:,}. Split the text.",
+                )
+        return encoded
+
+    @cached_property
+    def _cutting_tokenizer(self) -> Tokenizer:
+        """Keeps a text's first tokens and those that end every text."""
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer.enable_truncation(self.max_length)
+        return tokenizer
+
+    def token_counts(self, encoded: TokenIds) -> list[int]:
+        return [len(ids) for ids in encoded]
+
+    def outputs(self, encoded: TokenIds) -> Embeddings:
+        """Embeddings (rows, hidden) of unit length."""
+        rows = []
+        for ids in encoded:
+            tokens = np.array([ids], dtype=np.int64)
+            feed = dict(zip(self._inputs, (tokens, np.ones_like(tokens)), strict=True))
+            (row,) = self._session.run([self._output], feed)
+            rows.append(row[0] / max(float(np.linalg.norm(row[0])), 1e-12))
+        return np.stack(rows).astype(np.float32)
+
+
+def open_embedder(folder: Path, threads: int = 1, manifest: Manifest | None = None) -> TextEmbedder:
+    """The encoder of the text model in this artifact folder. Raises BrokenArtifact for others."""
+    manifest = manifest or read_manifest(folder)
+    serving = manifest.serving
+    if manifest.inputs.kind != "text" or serving.format != "onnx":
+        raise BrokenArtifact("Only models that read texts have embeddings.")
+    session, output = open_embedding_session(folder / serving.file, serving.output, threads)
+    return TextEmbedder(
+        session,
+        output,
+        list(serving.inputs),
+        load_whole_tokenizer(folder / serving.tokenizer),
+        manifest.inputs.max_length or DEFAULT_MAX_LENGTH,
+    )
+
+
+def load_whole_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer that neither pads nor cuts."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

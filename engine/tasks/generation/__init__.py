@@ -1,0 +1,1 @@
+"""Text generation: language models trained on chats."""

@@ -1,0 +1,1 @@
+"""How answers are written, token by token: choosing, constraints, many answers together."""

@@ -1,0 +1,231 @@
+"""Continuous batching: all answers that a network is writing take each step together.
+
+One thread for each network. A new answer joins as soon as its prompt is read, in pieces between
+the others' steps; a finished one leaves at once. A step reads all weights once for all answers,
+which is nearly all that a step costs on a processor (Yu et al. 2022, "Orca").
+
+Logits of answers that are computed together differ from those of an answer alone by rounding.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import DynamicCache, PreTrainedModel
+
+from engine.tasks.generation.writing.constraints import Constraint
+from engine.tasks.generation.writing.token_choice import Step, TokenChooser
+
+MAX_ROWS = 32  # Answers that take their steps together; others wait for a place.
+PROMPT_PIECE = 256  # Tokens of a prompt that are read between two steps.
+IDLE_SECONDS = 5.0  # After which the thread ends; the next answer starts another.
+
+
+@dataclass(eq=False)
+class _Row:
+    """One answer: what it was asked, how far it is, and where its steps go."""
+
+    prompt: Sequence[int]
+    chooser: TokenChooser
+    most: int
+    stops: Sequence[int]
+    constraint: Constraint | None
+    steps: "queue.SimpleQueue[Step | BaseException | None]" = field(
+        default_factory=queue.SimpleQueue
+    )
+    is_cancelled: bool = False
+    cache: Any = None  # Its own, until it joins the others.
+    read: int = 0  # Tokens of the prompt that are in the cache.
+    written: int = 0
+    last: int = 0
+
+    def put(self, step: Step) -> bool:
+        """Hand a step over; whether more shall follow."""
+        self.steps.put(step)
+        self.written += 1
+        self.last = step.token
+        is_over = self.constraint is not None and self.constraint.is_over
+        return not (step.token in self.stops or self.written >= self.most or is_over)
+
+
+class ContinuousBatcher:
+    """Writes any number of answers of one network. `stream` may be called from many threads."""
+
+    def __init__(self, network: PreTrainedModel, threads: int) -> None:
+        self._network, self._threads = network, threads
+        self._arrivals: queue.Queue[_Row] = queue.Queue()
+        self._lock = threading.Lock()
+        self._is_running = False
+
+    def stream(
+        self,
+        prompt: Sequence[int],
+        chooser: TokenChooser,
+        *,
+        most: int,
+        stops: Sequence[int],
+        constraint: Constraint | None = None,
+    ) -> Iterator[Step]:
+        """The tokens of an answer; a stop token is the last. At most `most`. Closing the iterator
+        ends the writing."""
+        row = _Row(prompt, chooser, most, stops, constraint)
+        self._submit(row)
+        try:
+            while (step := row.steps.get()) is not None:
+                if isinstance(step, BaseException):
+                    raise step
+                yield step
+        finally:
+            row.is_cancelled = True
+
+    def _submit(self, row: _Row) -> None:
+        with self._lock:
+            self._arrivals.put(row)
+            if not self._is_running:
+                self._is_running = True
+                thread = threading.Thread(target=self._run, name="steps", daemon=True)
+                thread.start()
+
+    def _run(self) -> None:
+        torch.set_num_threads(self._threads)
+        running = _RunningRows(self._network)
+        reading: deque[_Row] = deque()
+        while self._receive(reading, is_idle=not reading and not running.rows, room=running.room):
+            try:
+                with torch.inference_mode():
+                    if reading and running.read_piece(reading[0]):
+                        reading.popleft()
+                    running.step()
+            except BaseException as error:  # noqa: BLE001  Raised again where each is awaited.
+                for row in (*reading, *running.rows):
+                    row.steps.put(error)
+                reading.clear()
+                running = _RunningRows(self._network)
+
+    def _receive(self, reading: "deque[_Row]", *, is_idle: bool, room: int) -> bool:
+        """Take arrivals in, as far as there is room; False when the thread shall end."""
+        try:
+            while len(reading) < room or is_idle:
+                reading.append(self._arrivals.get(timeout=IDLE_SECONDS if is_idle else 0.0))
+                is_idle = False
+        except queue.Empty:
+            pass
+        if not is_idle:
+            return True
+        with self._lock:
+            self._is_running = not self._arrivals.empty()
+            return self._is_running
+
+
+class _RunningRows:
+    """Answers whose prompts are read, with one cache (rows, heads, tokens, width) in each layer.
+
+    Shorter rows are padded on the left; `lengths` are the real tokens.
+    """
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        self.rows: list[_Row] = []
+        self._network = network
+        self._device = next(network.parameters()).device
+        self._cache: Any = None
+        self._lengths = torch.zeros(0, dtype=torch.int64, device=self._device)
+
+    @property
+    def room(self) -> int:
+        return MAX_ROWS - len(self.rows)
+
+    def read_piece(self, row: _Row) -> bool:
+        """Read some more of a prompt; whether it is done with. At its end the first token is
+        chosen, and the answer joins."""
+        if row.is_cancelled:
+            return True
+        if row.cache is None:
+            row.cache = DynamicCache(config=self._network.config)
+        piece = row.prompt[row.read : row.read + PROMPT_PIECE]
+        outputs = self._network(
+            input_ids=torch.tensor([list(piece)], device=self._device),
+            past_key_values=row.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        row.read += len(piece)
+        if row.read < len(row.prompt):
+            return False
+        if row.put(row.chooser.choose(outputs.logits[:, -1].float())):
+            self._join(row)
+        else:
+            row.steps.put(None)
+        return True
+
+    def step(self) -> None:
+        """One token for every answer."""
+        self._keep([place for place, row in enumerate(self.rows) if not row.is_cancelled])
+        if not self.rows:
+            return
+        width = self._cache.get_seq_length()
+        places = torch.arange(width + 1, device=self._device)
+        mask = (places >= width - self._lengths[:, None]).long()
+        outputs = self._network(
+            input_ids=torch.tensor([[row.last] for row in self.rows], device=self._device),
+            attention_mask=mask,
+            position_ids=self._lengths[:, None],
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._lengths = self._lengths + 1
+        logits = outputs.logits[:, -1].float()
+        kept = []
+        for place, row in enumerate(self.rows):
+            if row.put(row.chooser.choose(logits[place : place + 1])):
+                kept.append(place)
+            else:
+                row.steps.put(None)
+        self._keep(kept)
+
+    def _join(self, row: _Row) -> None:
+        length = torch.tensor([len(row.prompt)], device=self._device)
+        if not self.rows:
+            self._cache, self._lengths = row.cache, length
+        else:
+            for layer, new in zip(self._cache.layers, row.cache.layers, strict=True):
+                layer.keys = _stack(layer.keys, new.keys)
+                layer.values = _stack(layer.values, new.values)
+            self._lengths = torch.cat([self._lengths, length])
+        self.rows.append(row)
+        row.cache = None
+
+    def _keep(self, places: list[int]) -> None:
+        """Let the other rows go, and columns that pad all that are left."""
+        if len(places) == len(self.rows):
+            return
+        self.rows = [self.rows[place] for place in places]
+        if not self.rows:
+            self._cache = None
+            self._lengths = self._lengths[:0]
+            return
+        chosen = torch.tensor(places, device=self._device)
+        self._lengths = self._lengths[chosen]
+        longest = int(self._lengths.max())
+        for layer in self._cache.layers:
+            layer.keys = layer.keys[chosen][:, :, -longest:]
+            layer.values = layer.values[chosen][:, :, -longest:]
+
+
+def _stack(together: Tensor, new: Tensor) -> Tensor:
+    """Both caches in one, the shorter padded on the left."""
+    width = max(together.shape[2], new.shape[2])
+    padded = [functional.pad(one, (0, 0, width - one.shape[2], 0)) for one in (together, new)]
+    return torch.cat(padded)
+
+
+def can_be_batched(network: PreTrainedModel) -> bool:
+    """Whether every layer keeps all tokens: sliding windows count from the left, padding too."""
+    layers = DynamicCache(config=network.config).layers
+    return all(type(layer).__name__ == "DynamicLayer" for layer in layers)

@@ -1,0 +1,1 @@
+"""Cheap models beside a text job's network, and the choice among them all."""

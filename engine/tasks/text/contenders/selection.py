@@ -1,0 +1,138 @@
+"""Which contender becomes the model: the one that answers best on the validation rows."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from engine.data.baselines import Probe
+from engine.evaluation import Contender
+from engine.events import Reporter
+from engine.loop.device import Device
+from engine.prediction_heads import PredictionHead
+from engine.prediction_heads.interface import Outputs, Rows
+from engine.tasks.text.contenders.ngram_contender import NgramContender
+from engine.tasks.text.embeddings import predict
+from engine.tasks.text.frozen_encoder import Features
+from engine.tasks.text.network import TextNetwork
+from engine.tasks.text.prepare import PreparedTexts
+
+SIGNIFICANCE_LEVEL = 0.05
+TUNED, PROBE, NGRAMS = "tuned", "probe", "ngrams"
+# Whoever names another method gets it, unless a contender is better by more than chance.
+AUTOMATIC_METHODS = ("auto", "probe")
+QUALITY_NAMES = {"label": "accuracy", "labels": "micro F1", "number": "R²"}
+
+
+@dataclass
+class Candidate:
+    """A fitted model: its outputs of any rows, and a head with thresholds of its own."""
+
+    id: str
+    name: str
+    outputs: Callable[[Rows], Outputs]
+    head: PredictionHead
+    validation_outputs: Outputs
+
+    def quality(self, rows: Rows) -> float:
+        return self.head.quality(self.validation_outputs, rows)
+
+
+@dataclass
+class Selection:
+    """The id of the candidate to keep, why it is not the first one, and the others with their
+    answers to the test rows."""
+
+    kept: str
+    reason: str
+    rivals: list[Contender]
+
+
+def select_model(
+    prepared: PreparedTexts,
+    network: TextNetwork,
+    features: Features,
+    probe: Probe,
+    ngrams: NgramContender | None,
+    report: Reporter,
+) -> Selection:
+    """Compare the trained network with the probe and the n-grams, and take the kept one's
+    thresholds."""
+    candidates = _list_candidates(prepared, network, features, probe, ngrams)
+    kept, reason = candidates[0], ""
+    if len(prepared.split.validation):
+        kept, reason = _choose(prepared, candidates)
+        prepared.prediction_head.fit_thresholds(kept.validation_outputs, prepared.split.validation)
+    if reason:
+        report.info(reason)
+    test = prepared.split.test
+    rivals = [
+        Contender(
+            candidate.id,
+            candidate.name,
+            candidate.head.build_predictions(candidate.outputs(test), test),
+        )
+        for candidate in candidates
+        if candidate is not kept
+    ]
+    return Selection(kept.id, reason, rivals)
+
+
+def _list_candidates(
+    prepared: PreparedTexts,
+    network: TextNetwork,
+    features: Features,
+    probe: Probe,
+    ngrams: NgramContender | None,
+) -> list[Candidate]:
+    """What the job's method trained comes first."""
+    on_cpu = replace(prepared, device=Device("cpu", prepared.device.precision))
+
+    def outputs_of_network(rows: Rows) -> Outputs:
+        return predict(on_cpu, network, rows)
+
+    def outputs_of_probe(rows: Rows) -> Outputs:
+        return probe.outputs(features.select_rows(rows))
+
+    candidates = []
+    if prepared.method == "probe":  # The network is the probe; its features lack the test rows.
+        candidates.append(
+            _make(prepared, PROBE, "the frozen encoder with a linear layer", outputs_of_network)
+        )
+    else:
+        candidates.append(_make(prepared, TUNED, "the fine-tuned encoder", outputs_of_network))
+        if prepared.base_folder is not None:
+            candidates.append(
+                _make(prepared, PROBE, "the frozen encoder with a linear layer", outputs_of_probe)
+            )
+    if ngrams is not None:
+        candidates.append(_make(prepared, NGRAMS, f"a {ngrams.name}", ngrams.outputs))
+    return candidates
+
+
+def _make(
+    prepared: PreparedTexts, id: str, name: str, outputs: Callable[[Rows], Outputs]
+) -> Candidate:
+    validation, head = prepared.split.validation, copy.copy(prepared.prediction_head)
+    validation_outputs = outputs(validation)
+    head.fit_thresholds(validation_outputs, validation)
+    return Candidate(id, name, outputs, head, validation_outputs)
+
+
+def _choose(prepared: PreparedTexts, candidates: list[Candidate]) -> tuple[Candidate, str]:
+    """The best by the validation rows, the first one among equals."""
+    validation, first = prepared.split.validation, candidates[0]
+    best = max(candidates, key=lambda candidate: candidate.quality(validation))
+    if best is first:
+        return first, ""
+    if prepared.spec.hyperparameters.method not in AUTOMATIC_METHODS:
+        p_value = best.head.p_value_against_probe(
+            first.validation_outputs, best.validation_outputs, validation
+        )
+        if p_value >= SIGNIFICANCE_LEVEL:
+            return first, ""
+    measure = QUALITY_NAMES[prepared.examples.truth.kind]
+    return best, (
+        f"On the {len(validation):,} validation rows {best.name} reached {measure}"
+        f" {best.quality(validation):.1%} and {first.name} {first.quality(validation):.1%},"
+        f" so {best.name} became the model."
+    )

@@ -1,0 +1,167 @@
+"""Fits a text model: the quick probe first, then the chosen method, then the better of the two."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from engine.data import baselines
+from engine.data.baselines import Probe
+from engine.data.label_issues import LabelExamination
+from engine.data.learning_curve import LearningCurve
+from engine.evaluation import Contender
+from engine.events import Reporter
+from engine.loop.checkpoints import TrainingState, fingerprint
+from engine.loop.device import Device
+from engine.loop.training_loop import run_training_loop
+from engine.progress import ProgressTracker
+from engine.stop_signal import StopSignal
+from engine.tasks.shared import Rows
+from engine.tasks.text.contenders.label_names import add_label_names
+from engine.tasks.text.contenders.ngram_contender import NgramContender, fit_ngram_contender
+from engine.tasks.text.contenders.selection import NGRAMS, PROBE, select_model
+from engine.tasks.text.embeddings import embed, predict
+from engine.tasks.text.frozen_encoder import Features
+from engine.tasks.text.label_examination import (
+    examine_text_labels,
+    leave_out_suspects,
+    measure_text_curve,
+)
+from engine.tasks.text.learner import FitData, build_learner, measure_adversarial_quality
+from engine.tasks.text.network import TextNetwork
+from engine.tasks.text.prepare import PreparedTexts
+
+
+@dataclass
+class FittedTexts:
+    """The model to export, and how it was trained."""
+
+    network: TextNetwork
+    method: str  # full, upper, lora, head or probe: what `network` is; ngrams: what `ngrams` is.
+    reason: str
+    state: TrainingState
+    seconds: float
+    features: Features
+    ngrams: NgramContender | None = None  # Where they were kept.
+    rivals: list[Contender] = field(default_factory=list)  # What was not kept.
+    folds: list[dict[str, float]] = field(default_factory=list)
+    examination: LabelExamination | None = None  # Of the labels of `examined_rows`.
+    examined_rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    curve: LearningCurve | None = None
+    # Quality on attacked rows before adversarial training.
+    adversarial_quality_before: float | None = None
+
+
+def fit(
+    prepared: PreparedTexts, progress: ProgressTracker, report: Reporter, stop: StopSignal
+) -> FittedTexts:
+    """Fit the cheap contenders, train by the chosen method unless that is one, keep the best."""
+    started_at = time.monotonic()
+    split, network = prepared.split, prepared.create_network().to(prepared.device.name)
+    data = FitData(network, prepared.prediction_head, split.train, split.validation)
+    sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
+    features = embed(prepared, network, _rows_to_embed(prepared, sample), progress.advance)
+    examined, examination = sample, examine_text_labels(prepared, features, sample)
+    if examination is not None and examination.is_better_without:
+        sample = leave_out_suspects(prepared, examination, sample)
+        data = FitData(network, prepared.prediction_head, prepared.split.train, split.validation)
+    probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
+    probe = add_label_names(prepared, network, features, sample, probe)
+    _report_probe(prepared, probe, features, report)
+    if prepared.method == "probe":
+        init_head_from_probe(network, probe)
+        state, seconds = TrainingState(finished=True), time.monotonic() - started_at
+        trained = FittedTexts(network, "probe", "", state, seconds, features)
+    else:
+        if prepared.base_folder is not None:
+            init_head_from_probe(network, probe)
+        quality_before = measure_adversarial_quality(prepared, data)
+        state = train_network(prepared, data, features, progress, report, stop)
+        trained = FittedTexts(network, prepared.method, "", state, state.seconds, features)
+        trained.adversarial_quality_before = quality_before
+    trained.examination = examination
+    trained.examined_rows = examined
+    trained.curve = measure_text_curve(prepared, features, sample)
+    trained.network.to("cpu").eval()
+    if prepared.spec.hyperparameters.contenders:
+        _keep_best(prepared, trained, probe, report)
+    elif prepared.prediction_head.has_thresholds and len(split.validation):
+        on_cpu = replace(prepared, device=Device("cpu"))
+        outputs = predict(on_cpu, trained.network, split.validation)
+        prepared.prediction_head.fit_thresholds(outputs, split.validation)
+    return trained
+
+
+def _keep_best(
+    prepared: PreparedTexts, trained: FittedTexts, probe: Probe, report: Reporter
+) -> None:
+    ngrams = fit_ngram_contender(prepared)
+    selection = select_model(prepared, trained.network, trained.features, probe, ngrams, report)
+    trained.reason, trained.rivals = selection.reason, selection.rivals
+    if selection.kept == NGRAMS:
+        trained.method, trained.ngrams = NGRAMS, ngrams
+    elif selection.kept == PROBE and trained.method != PROBE:
+        trained.method, trained.network = PROBE, prepared.create_network().eval()
+        init_head_from_probe(trained.network, probe)
+
+
+def _rows_to_embed(prepared: PreparedTexts, sample: Rows) -> Rows:
+    split = prepared.split
+    needs_all = prepared.method == "head" or prepared.spec.hyperparameters.folds
+    parts = [split.train if needs_all else sample, split.validation]
+    if prepared.method != "probe":  # Else the served file predicts the test rows.
+        parts.append(split.test)
+    return np.concatenate(parts)
+
+
+def _report_probe(
+    prepared: PreparedTexts, probe: Probe, features: Features, report: Reporter
+) -> None:
+    rows, head = prepared.split.validation, prepared.prediction_head
+    if len(rows) and prepared.base_folder is not None:
+        metrics = head.validation(probe.outputs(features.select_rows(rows)), rows)
+        report.info(f"Quick probe of the frozen base model: {head.summary(metrics)}")
+
+
+def train_network(
+    prepared: PreparedTexts,
+    data: FitData,
+    features: Features,
+    progress: ProgressTracker,
+    report: Reporter,
+    stop: StopSignal,
+    *,
+    fold: int | None = None,
+) -> TrainingState:
+    """Run the loop, from the checkpoint in the spec if it fits this job; folds never resume."""
+    spec, rows = prepared.spec, prepared.rows
+    learner, restore = build_learner(prepared, data, features)
+    state = run_training_loop(
+        learner,
+        spec,
+        epochs=prepared.epochs,
+        identity=fingerprint(  # Of the data and of every setting that a step depends on.
+            spec.base_model,
+            spec.hyperparameters.model_dump(exclude={"folds"}),
+            spec.effective_split.model_dump(),
+            prepared.examples.label_names,
+            fingerprint([ids.tolist() for ids in rows.ids[:1000]], len(rows.ids)),
+        ),
+        device=prepared.device,
+        clock=progress,
+        report=report,
+        stop=stop,
+        fold=fold,
+    )
+    restore()
+    data.network.to("cpu")
+    return state
+
+
+def init_head_from_probe(network: TextNetwork, probe: Probe) -> None:
+    """Use the probe as linear layer: one epoch from there gets as far as two from nothing."""
+    network.normalise = True
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(probe.weights))
+        network.head.bias.copy_(torch.from_numpy(probe.bias))

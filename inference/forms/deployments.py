@@ -1,0 +1,78 @@
+"""Forms of deployments: the name, the move to another model, the promotion rule."""
+
+from typing import Any
+
+from django import forms
+
+from inference import promotion
+from inference.deployments import MAX_NAME_LENGTH
+from inference.models import Deployment
+from training.models import TrainedModel
+
+
+class NameForm(forms.Form):
+    """A deployment's name: what API callers send as `model`."""
+
+    name = forms.SlugField(
+        max_length=MAX_NAME_LENGTH,
+        help_text="Letters, digits, hyphens and underscores. API callers send it as “model”.",
+    )
+
+
+class MoveForm(forms.Form):
+    """Another model of the same team."""
+
+    model = forms.ModelChoiceField(TrainedModel.objects.none(), label="Model")
+
+    def __init__(self, deployment: Deployment, data: Any = None) -> None:
+        super().__init__(data)
+        field = self.fields["model"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = TrainedModel.objects.filter(
+            team_id=deployment.team_id, archived_at=None, task=deployment.model.task
+        ).exclude(pk=deployment.model_id)
+
+
+class TrialForm(MoveForm):
+    """A model that is tried under the name before it gets it."""
+
+    KINDS = [
+        ("canary", "Canary: it answers a share of requests"),
+        ("shadow", "Shadow: it is asked beside, and only compared"),
+    ]
+
+    kind = forms.ChoiceField(label="How", choices=KINDS, initial="canary")
+    percent = forms.IntegerField(
+        label="Share in percent", min_value=1, max_value=99, initial=10,
+        help_text="Of a canary.",
+    )  # fmt: skip
+
+
+class PromotionRuleForm(forms.Form):
+    """What a model must show before the name moves to it."""
+
+    metric = forms.ChoiceField(label="Metric")
+    threshold = forms.FloatField(
+        required=False,
+        label="Must reach",
+        help_text="0.9 for 90%. For errors and losses: at most this.",
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    slice_threshold = forms.FloatField(
+        required=False,
+        label="In every part",
+        help_text="The same metric in each part of the test rows with at least 30 rows.",
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    not_worse = forms.BooleanField(
+        required=False, initial=True, label="Not worse than the deployed model, on the same rows"
+    )
+
+    def __init__(self, deployment: Deployment, data: object = None) -> None:
+        rule = promotion.rule_of(deployment)
+        initial = {name: getattr(rule, name) for name in self.base_fields} if rule else None
+        super().__init__(data, initial=initial)  # type: ignore[arg-type]
+        names = promotion.measured_metrics(deployment.model)
+        self.fields["metric"].choices = [  # type: ignore[attr-defined]
+            (name, name.replace("_", " ")) for name in names
+        ]

@@ -1,0 +1,115 @@
+"""The playground's form: a text, a table's features or a picture, as the deployed model reads."""
+
+import base64
+from datetime import date
+from typing import Any, cast
+
+from django import forms
+
+from inference.models import Deployment
+from inference.playground import MAX_CHARACTERS
+from training.queries.report.example_inputs import example_text
+from web.language.sentences import translated_lazy
+
+MAX_IMAGE_BYTES = 5 * 1024**2
+UNKNOWN_CHOICE = ("", translated_lazy("unknown"))
+
+
+class TextForm(forms.Form):
+    text = forms.CharField(
+        max_length=MAX_CHARACTERS,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "Paste a text"}),
+    )
+
+    @property
+    def row(self) -> str:
+        text: str = self.cleaned_data["text"]
+        return text.replace("\0", "")
+
+
+class ImageForm(forms.Form):
+    picture = forms.FileField(help_text="PNG, JPEG or WebP.")
+
+    def clean_picture(self) -> Any:
+        picture = self.cleaned_data["picture"]
+        if (picture.size or 0) > MAX_IMAGE_BYTES:
+            raise forms.ValidationError("Pictures may have at most 5 MiB here.")
+        return picture
+
+    @property
+    def row(self) -> str:
+        return base64.b64encode(self.cleaned_data["picture"].read()).decode()
+
+
+class FeaturesForm(forms.Form):
+    """One field for each feature. Left empty, it is a missing value to the model."""
+
+    def __init__(self, features: list[dict[str, Any]], data: Any = None) -> None:
+        super().__init__(data)
+        # By position: a feature may be called anything, a field of a form may not.
+        self._names = {
+            f"feature_{place}": feature["name"] for place, feature in enumerate(features)
+        }
+        for field, feature in zip(self._names, features, strict=True):
+            self.fields[field] = _build_field(feature)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        values = {name: self.cleaned_data[field] for field, name in self._names.items()}
+        return {
+            name: value.isoformat() if isinstance(value, date) else value
+            for name, value in values.items()
+            if value not in (None, "")
+        }
+
+
+PlaygroundForm = TextForm | ImageForm | FeaturesForm
+
+
+def playground_form(deployment: Deployment, data: Any = None, files: Any = None) -> PlaygroundForm:
+    inputs = (deployment.model.manifest or {}).get("inputs") or {}
+    if inputs.get("kind") == "features":
+        return FeaturesForm(inputs.get("features") or [], data)
+    if inputs.get("kind") == "image":
+        return ImageForm(data, files)
+    return TextForm(data, initial={"text": example_text(deployment.model)})
+
+
+def example_row(deployment: Deployment, text: str) -> str | dict[str, Any]:
+    """The row in snippets: the text, typical features of the table, or a place for a picture."""
+    inputs = (deployment.model.manifest or {}).get("inputs") or {}
+    if inputs.get("kind") == "image":
+        return "<the picture as base64>"
+    if inputs.get("kind") != "features":
+        return text
+    return {feature["name"]: _example_value(feature) for feature in (inputs.get("features") or [])}
+
+
+def _build_field(feature: dict[str, Any]) -> forms.Field:
+    options: dict[str, Any] = {"label": feature["name"], "required": False}
+    kind = feature["kind"]
+    if kind == "category":
+        choices = [UNKNOWN_CHOICE, *((name, name) for name in feature["categories"] if name)]
+        return forms.ChoiceField(choices=choices, **options)
+    if kind == "boolean":
+        return forms.ChoiceField(
+            choices=[UNKNOWN_CHOICE, ("1", translated_lazy("yes")), ("0", translated_lazy("no"))],
+            **options,
+        )
+    if kind == "date":
+        return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+    low, high = feature.get("low"), feature.get("high")
+    if low is not None and high is not None:
+        options["help_text"] = f"{low:g} to {high:g} in training"
+    return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **options)
+
+
+def _example_value(feature: dict[str, Any]) -> Any:
+    if feature["kind"] == "category":
+        return next((name for name in feature["categories"] if name), "")
+    if feature["kind"] == "boolean":
+        return True
+    if feature["kind"] == "date":
+        return "2026-01-31"
+    return round(cast(float, feature.get("middle", 0.0)), 4)

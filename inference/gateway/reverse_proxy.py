@@ -1,0 +1,250 @@
+"""Forwards /v1 inference to the models process, byte for byte, so that one base URL serves all.
+
+It runs before Django, in config/front.py, and not behind one of its URLs: Django would take every
+request through each middleware, most of them in a thread. A body is read whole before anything is
+sent on, so that no slow client holds a place in the models process; answers are passed on as they
+come. See docs/decisions on why this is an HTTP client of our own.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inference.gateway import internal_token, web_process
+from inference.gateway.upstream.connection import (
+    AnswerTooLate,
+    BadAnswer,
+    ClientLeft,
+    ConnectionLost,
+    Headers,
+    UpstreamConnection,
+    UpstreamError,
+)
+from inference.gateway.upstream.pool import TooManyConnections, UpstreamPool, pool_for
+from web.api import error_body, error_type_for_status
+
+INFERENCE_PATHS = (
+    "/v1/classify",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/models",
+    "/v1/info",
+)
+ANSWER_SECONDS = 120.0  # Without a byte; a stream may last longer.
+# A client is looked after only when its answer takes so long: most have it by then.
+WATCH_AFTER_SECONDS = 0.05
+MAX_HELD_BYTES = 512 * 1024**2  # Of all bodies that are held at once.
+TARGET = re.compile(rb"/[\x21-\x7e]*")
+# Of one connection only (RFC 9110, 7.6.1); what is written anew; and what must not come from
+# outside.
+DROPPED_HEADERS = {
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+DROPPED_REQUEST_HEADERS = DROPPED_HEADERS | {
+    b"host",
+    b"content-length",
+    b"expect",
+    b"cookie",
+    internal_token.HEADER.encode(),
+    web_process.HEADER.encode(),
+}
+
+
+class TooManyBodies(UpstreamError):
+    """The bodies held at once fill the memory that is set aside for them."""
+
+
+class BadTarget(UpstreamError):
+    """The request's address has bytes that no HTTP request line can hold."""
+
+
+def with_inference_proxy(django: ASGIApp) -> ASGIApp:
+    """The application that answers inference itself and leaves the rest to Django."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_inference_path(scope["path"]):
+            await _proxy(scope, receive, send)
+        else:
+            await django(scope, receive, send)
+
+    return application
+
+
+def is_inference_path(path: str) -> bool:
+    """Whether the models process answers here."""
+    return path in INFERENCE_PATHS or path.startswith("/v1/models/")
+
+
+async def _proxy(scope: Scope, receive: Receive, send: Send) -> None:
+    exchange = _Exchange(scope, receive, send, pool_for(settings.MODELS_URL))
+    try:
+        await exchange.run()
+    except ClientLeft:
+        return
+    except UpstreamError as error:
+        # Half an answer cannot be taken back: raising makes the server close the connection.
+        if exchange.has_begun:
+            raise
+        await _error_response(error)(scope, receive, send)
+
+
+_held_bytes = 0
+
+
+@dataclass
+class _Exchange:
+    """One request on its way to the models process and back."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    pool: UpstreamPool
+    has_begun: bool = False
+    watching: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Raises UpstreamError; ClientLeft when there is nobody to answer any more."""
+        global _held_bytes
+        body = await self._read_body()
+        _held_bytes += len(body)
+        try:
+            await self._forward(_request_bytes(self.scope, self.pool.host_header, body))
+        finally:
+            _held_bytes -= len(body)
+
+    async def _read_body(self) -> bytes:
+        """The guard in front limits its size and its time."""
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise ClientLeft
+            part = message.get("body", b"")
+            if not message.get("more_body", False):
+                return b"".join([*parts, part]) if parts else part
+            parts.append(part)
+            size += len(part)
+            if _held_bytes + size > MAX_HELD_BYTES:
+                raise TooManyBodies
+
+    async def _forward(self, request: bytes) -> None:
+        connection, is_reused = await self.pool.acquire()
+        try:
+            await self._answer_from(connection, request)
+        except ConnectionLost:
+            # The server may close a kept connection in the moment it is used. Only if no byte of
+            # the answer came is it certain that asking again answers once.
+            if not is_reused or connection.has_received:
+                raise
+        else:
+            return
+        finally:
+            self.pool.release(connection)
+        connection, _ = await self.pool.acquire(fresh=True)
+        try:
+            await self._answer_from(connection, request)
+        finally:
+            self.pool.release(connection)
+
+    async def _answer_from(self, connection: UpstreamConnection, request: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        watch = loop.call_later(WATCH_AFTER_SECONDS, self._watch_client, connection)
+        try:
+            is_head = self.scope["method"] == "HEAD"
+            deadline = loop.time() + ANSWER_SECONDS
+            await connection.exchange(request, is_head=is_head, deadline=deadline)
+            await self._pass_on(connection, loop)
+        finally:
+            watch.cancel()
+            if self.watching is not None:
+                self.watching.cancel()
+
+    async def _pass_on(
+        self, connection: UpstreamConnection, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        headers = _end_to_end(connection.headers, DROPPED_HEADERS)
+        self.has_begun = True
+        connection.deadline = 0.0  # It has no part in how slowly the client reads.
+        await self.send(
+            {"type": "http.response.start", "status": connection.status, "headers": headers}
+        )
+        while True:
+            part = connection.take()
+            if connection.is_complete:
+                await self.send({"type": "http.response.body", "body": part})
+                return
+            if part:
+                await self.send({"type": "http.response.body", "body": part, "more_body": True})
+            connection.deadline = loop.time() + ANSWER_SECONDS
+            await connection.wait_for_part()
+            connection.deadline = 0.0
+
+    def _watch_client(self, connection: UpstreamConnection) -> None:
+        self.watching = asyncio.ensure_future(self._fail_when_client_leaves(connection))
+
+    async def _fail_when_client_leaves(self, connection: UpstreamConnection) -> None:
+        """The models process then notices that this process has left, and stops."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        connection.fail(ClientLeft())
+
+
+def _request_bytes(scope: Scope, host: bytes, body: bytes) -> bytes:
+    """The whole request. Raises BadTarget."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    target = path.partition(b"?")[0]  # Still escaped as it came.
+    if query := scope.get("query_string", b""):
+        target += b"?" + query
+    if not TARGET.fullmatch(target):
+        raise BadTarget
+    lines = [
+        b"%s %s HTTP/1.1" % (scope["method"].encode(), target),
+        b"host: " + host,
+        b"content-length: %d" % len(body),
+        b"%s: %s" % (web_process.HEADER.encode(), web_process.proof()),
+        *(b"%s: %s" % pair for pair in _end_to_end(scope["headers"], DROPPED_REQUEST_HEADERS)),
+    ]
+    return b"\r\n".join([*lines, b"", body])
+
+
+def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: set[bytes]) -> Headers:
+    return [(name.lower(), value) for name, value in headers if name.lower() not in dropped]
+
+
+def _error_response(error: UpstreamError) -> JSONResponse:
+    if isinstance(error, BadTarget):
+        status, code, sentence = 400, "invalid_request", "That address is not a valid URL."
+    elif isinstance(error, TooManyConnections | TooManyBodies):
+        status, code = 503, "overloaded"
+        sentence = "Too many requests are being answered at once. Try again in a moment."
+    elif isinstance(error, AnswerTooLate | BadAnswer):
+        status, code = 502, "bad_gateway"
+        sentence = "The models process did not give a whole answer. Try again in a moment."
+    else:
+        status, code = 503, "service_unavailable"
+        sentence = "The models process does not answer at the moment. Try again in a moment."
+    headers = {
+        "x-request-id": f"req_{secrets.token_hex(12)}",
+        "x-content-type-options": "nosniff",
+    }
+    if status >= 500:
+        headers["retry-after"] = "1"
+    content = error_body(sentence, code=code, type_=error_type_for_status(status))
+    return JSONResponse(content, status, headers)

@@ -1,0 +1,36 @@
+"""The sampled log of answered requests."""
+
+from django.db import models
+from django.utils.timezone import now
+
+from accounts.models import TeamOwnedQuerySet
+from inference.models.deployment import Deployment
+
+
+class RequestLogQuerySet(TeamOwnedQuerySet["RequestLog"]):
+    team_path = "deployment__team"
+
+
+class RequestLog(models.Model):
+    """One answered request, sampled."""
+
+    request_id = models.CharField(primary_key=True, max_length=60)
+    deployment = models.ForeignKey(Deployment, models.CASCADE, related_name="requests")
+    token_prefix = models.CharField(max_length=16, blank=True)
+    rows = models.PositiveIntegerField()
+    tokens = models.PositiveIntegerField()
+    latency_ms = models.FloatField()
+    status = models.PositiveSmallIntegerField()
+    at = models.DateTimeField(default=now)
+    inputs = models.JSONField(default=list)
+    answers = models.JSONField(default=list)
+    model_key = models.UUIDField(null=True)  # The TrainedModel that answered.
+    shadow_answers = models.JSONField(null=True)  # What the shadow answered to the same.
+    shadow_latency_ms = models.FloatField(null=True)
+    objects = RequestLogQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(name="inference_log_by_deployment", fields=["deployment", "-at"])]
+
+    def __str__(self) -> str:
+        return self.request_id

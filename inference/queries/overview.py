@@ -1,0 +1,214 @@
+"""What a team's overview shows: the next step, the month, what runs now, what needs somebody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+from django.db.models import Case, IntegerField, Sum, Value, When
+from django.urls import reverse
+from django.utils.timezone import now
+
+from accounts.models import Team
+from billing.budgets.budget import get_budget
+from billing.models import Budget, UsageDay
+from inference.models import Deployment, RequestLog
+from inference.queries.traffic import HOURS, Traffic, load_traffic, sparkline
+from projects.models import DatasetVersion, ImportStatus
+from training.models import Evaluation, Status, TrainingJob
+from training.queries.job_detail import format_time_left
+from training.queries.job_list import JobRow, job_rows, with_related
+from training.queries.report.verdict import ModelVerdict, judge_model
+
+DAYS = 14  # Of the spending sparkline.
+MAX_NOW, MAX_RESULTS, MAX_NEEDS, MAX_ENDPOINTS = 5, 5, 6, 6
+RECENT = timedelta(days=7)
+NEWEST_JOBS = 30
+NEAR_CAP = 0.8
+READ_REPORT_KEY = "read_report"  # Session key: a report has been opened.
+UNFINISHED = (Status.RUNNING, Status.QUEUED, Status.PAUSED)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the five steps to a first answer."""
+
+    title: str
+    about: str
+    url: str
+    is_done: bool
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that waits for a person."""
+
+    sentence: str
+    url: str
+    tone: str  # "bad" or "wait".
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    job: TrainingJob
+    result: str
+    verdict: ModelVerdict | None
+
+
+@dataclass(frozen=True)
+class EndpointCard:
+    endpoint: Deployment
+    requests: int
+    line: str  # SVG points of its requests by hour.
+
+
+@dataclass(frozen=True)
+class Overview:
+    steps: list[Step]
+    is_new: bool  # Not all steps are done.
+    budget: Budget
+    spending: str
+    requests: int
+    traffic: str
+    p95_ms: float | None
+    running: int
+    queued: int
+    now: list[tuple[JobRow, str]]
+    results: list[ResultRow]
+    needs: list[Need]
+    endpoints: list[EndpointCard]
+
+
+def load_overview(team: Team, *, has_read_report: bool) -> Overview:
+    jobs = _newest_jobs(team)
+    unfinished = [job for job in jobs if job.status in UNFINISHED]
+    endpoints = list(Deployment.objects.serving().filter(team=team).select_related("model"))
+    traffic, budget = load_traffic(team), get_budget(team)
+    newest = DatasetVersion.objects.filter(
+        dataset__project__team=team, dataset__archived_at=None
+    ).select_related("dataset")
+    versions = list(newest.order_by("-created_at").defer("profile", "issues", "columns")[:20])
+    steps = _steps(team, versions, jobs, endpoints, traffic, has_read_report=has_read_report)
+    return Overview(
+        steps=steps,
+        is_new=not all(step.is_done for step in steps),
+        budget=budget,
+        spending=sparkline(_daily_spending(team)),
+        requests=sum(traffic.by_hour),
+        traffic=sparkline(traffic.by_hour),
+        p95_ms=_p95_ms(team) if sum(traffic.by_hour) else None,
+        running=sum(job.status == Status.RUNNING for job in unfinished),
+        queued=sum(job.status == Status.QUEUED for job in unfinished),
+        now=[(row, format_time_left(row.job)) for row in job_rows(unfinished[:MAX_NOW])],
+        results=_results([job for job in jobs if job.status == Status.SUCCEEDED][:MAX_RESULTS]),
+        needs=_needs(team, jobs, versions, budget),
+        endpoints=[
+            EndpointCard(one, sum(hours), sparkline(hours))
+            for one in sorted(endpoints, key=lambda one: one.name)[:MAX_ENDPOINTS]
+            for hours in [traffic.by_source[one.source]]
+        ],
+    )
+
+
+def _newest_jobs(team: Team) -> list[TrainingJob]:
+    """Unfinished jobs first, then the newest."""
+    is_over = Case(
+        When(status__in=UNFINISHED, then=Value(0)), default=Value(1), output_field=IntegerField()
+    )
+    jobs = with_related(TrainingJob.objects.not_in_trash().filter(team=team))
+    return list(jobs.order_by(is_over, "-created_at")[:NEWEST_JOBS])
+
+
+def _steps(
+    team: Team,
+    versions: Sequence[DatasetVersion],
+    jobs: Sequence[TrainingJob],
+    endpoints: Sequence[Deployment],
+    traffic: Traffic,
+    *,
+    has_read_report: bool,
+) -> list[Step]:
+    datasets, models = (
+        reverse("projects:datasets", args=[team.slug]),
+        reverse("training:models", args=[team.slug]),
+    )
+    dataset = reverse("projects:dataset", args=[versions[0].dataset_id]) if versions else datasets
+    made = next((job.model_id for job in jobs if job.model_id), None)
+    model = reverse("training:model", args=[made]) if made else models
+    endpoint = (
+        reverse("inference:deployment", args=[endpoints[0].pk])
+        if endpoints
+        else reverse("inference:deployments", args=[team.slug])
+    )
+    is_called = sum(traffic.by_hour) > 0 or any(hours for hours in traffic.by_source)
+    return [
+        Step("Add data", "A table, chats or pictures.", datasets, bool(versions)),
+        Step("Fine-tune", "Time and cost stand beside the button.", dataset, bool(jobs)),
+        Step("Read the report", "Is it worth using?", model, has_read_report or bool(endpoints)),
+        Step("Deploy", "Give it a name.", model, bool(endpoints)),
+        Step("Call it", "Paste a line with a token.", endpoint, is_called),
+    ]
+
+
+def _daily_spending(team: Team) -> list[int]:
+    first = now().date() - timedelta(days=DAYS - 1)
+    days = UsageDay.objects.filter(team=team, day__gte=first).values_list("day")
+    by_day = dict(days.annotate(amount=Sum("amount_micro")))
+    return [by_day.get(first + timedelta(days=place), 0) for place in range(DAYS)]
+
+
+def _p95_ms(team: Team) -> float | None:
+    """Of the sampled requests of the last day."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY log.latency_ms)"
+            f" FROM {RequestLog._meta.db_table} log"
+            f" JOIN {Deployment._meta.db_table} deployment ON deployment.id = log.deployment_id"
+            " WHERE deployment.team_id = %s AND log.at >= %s AND log.status = 200",
+            [team.pk, now() - timedelta(hours=HOURS)],
+        )
+        found = cursor.fetchone()
+    return found[0] if found else None
+
+
+def _results(jobs: Sequence[TrainingJob]) -> list[ResultRow]:
+    """Each with its verdict, from the parts of the report that decide it."""
+    parts = ("kind", "headline_metric", "verdict", "metrics", "baselines", "test_rows")
+    rows = Evaluation.objects.filter(model__in=[job.model_id for job in jobs]).order_by("pk")
+    found = {
+        model: dict(zip(parts, values, strict=True))
+        for model, *values in rows.values_list("model_id", *(f"report__{part}" for part in parts))
+    }
+    verdicts = {
+        model: judge_model({key: value for key, value in report.items() if value is not None})  # type: ignore[arg-type]
+        for model, report in found.items()
+    }
+    return [
+        ResultRow(row.job, row.result, verdicts.get(row.job.model_id)) for row in job_rows(jobs)
+    ]
+
+
+def _needs(
+    team: Team, jobs: Sequence[TrainingJob], versions: Sequence[DatasetVersion], budget: Budget
+) -> list[Need]:
+    usage = reverse("billing:usage", args=[team.slug])
+    needs = []
+    if budget.held_at:
+        needs.append(Need("Spending is on hold: nothing new starts.", usage, "bad"))
+    elif budget.cap_micro and budget.spent_micro >= NEAR_CAP * budget.cap_micro:
+        share = round(100 * budget.spent_micro / budget.cap_micro)
+        needs.append(Need(f"{share}% of this month's spend cap is used.", usage, "wait"))
+    since = now() - RECENT
+    for job in jobs:
+        url = reverse("training:job", args=[job.pk])
+        if job.status == Status.PAUSED:
+            needs.append(Need(f"“{job.name}” is paused.", url, "wait"))
+        elif job.status == Status.FAILED and job.created_at > since:
+            needs.append(Need(f"“{job.name}” failed. {job.failure_sentence}", url, "bad"))
+    for version in versions:
+        url = reverse("projects:dataset", args=[version.dataset_id])
+        if version.status == ImportStatus.FAILED and version.created_at > since:
+            needs.append(
+                Need(f"“{version.dataset}” was not read. {version.failure_sentence}", url, "bad")
+            )
+    return needs[:MAX_NEEDS]

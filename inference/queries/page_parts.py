@@ -1,0 +1,42 @@
+"""What inference adds to the pages of lower apps."""
+
+from typing import cast
+
+from django.db.models import Model
+from django.http import HttpRequest
+
+from accounts.models import Team
+from accounts.permissions import has_permission, viewer_of
+from inference import deployments
+from inference.forms.deployments import NameForm
+from inference.forms.playground import playground_form
+from inference.models import Deployment
+from inference.queries.overview import READ_REPORT_KEY, load_overview
+from projects.models import Project
+from training.models import TrainedModel
+
+
+def overview(request: HttpRequest, subject: Model) -> dict[str, object]:
+    """The whole overview of a team but its projects."""
+    team = cast(Team, subject)
+    has_read = bool(request.session.get(READ_REPORT_KEY))
+    projects = Project.objects.active().filter(team=team)
+    found = load_overview(team, has_read_report=has_read)
+    needs_project = not found.steps[0].is_done
+    return {"found": found, "first_project": projects.first() if needs_project else None}
+
+
+def model_side(request: HttpRequest, subject: Model) -> dict[str, object]:
+    """Where a model is live, a form to ask it, and one to deploy it."""
+    model = cast(TrainedModel, subject)
+    request.session.setdefault(READ_REPORT_KEY, True)
+    serving = Deployment.objects.serving().filter(team=model.team, model__task=model.task)
+    listed = list(serving.select_related("model").order_by("name"))
+    own = [one for one in listed if one.model_id == model.pk]
+    return {
+        "model_endpoints": own,
+        "other_endpoints": [one for one in listed if one.model_id != model.pk],
+        "try_form": playground_form(own[0]) if own else None,
+        "deploy_form": NameForm(initial={"name": deployments.suggest_name(model)}),
+        "may_deploy": has_permission(viewer_of(request), model.team, "write"),
+    }

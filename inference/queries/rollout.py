@@ -1,0 +1,86 @@
+"""What a canary and a shadow have shown, out of the sampled log of requests."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Aggregate, Count, F, FloatField, Q, QuerySet
+from django.utils.timezone import now
+
+from inference.models import Deployment, RequestLog
+from training.models import TrainedModel
+
+WINDOW = timedelta(days=7)
+
+
+class Percentile(Aggregate):
+    """PostgreSQL's percentile_cont."""
+
+    function = "percentile_cont"
+    template = "%(function)s(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+    def __init__(self, expression: str, fraction: float, **extra: Any) -> None:
+        super().__init__(expression, fraction=fraction, **extra)
+
+
+@dataclass(frozen=True)
+class ModelTraffic:
+    """Sampled requests that one model answered."""
+
+    model: TrainedModel
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+    @property
+    def model_id(self) -> UUID:
+        return self.model.pk
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The deployed model beside those on trial."""
+
+    deployed: ModelTraffic
+    canary: ModelTraffic | None
+    shadow: ModelTraffic | None
+    shadow_compared: int
+    shadow_agreed: int
+
+    @property
+    def rows(self) -> list[ModelTraffic]:
+        return [one for one in (self.deployed, self.canary, self.shadow) if one is not None]
+
+
+def load_rollout(deployment: Deployment) -> Rollout:
+    """The requests of the last WINDOW, since the name last moved."""
+    since = max(now() - WINDOW, deployment.changed_at)
+    rows = RequestLog.objects.filter(deployment=deployment, at__gte=since)
+    compared = rows.filter(shadow_answers__isnull=False, status=200)
+    shadow = deployment.shadow_model
+    if shadow is None:
+        compared = compared.none()
+    return Rollout(
+        deployed=_traffic(deployment.model, rows.filter(model_key=deployment.model_id)),
+        canary=_traffic(deployment.canary_model, rows.filter(model_key=deployment.canary_model_id))
+        if deployment.canary_model
+        else None,
+        shadow=_traffic(shadow, compared, "shadow_latency_ms") if shadow else None,
+        shadow_compared=compared.count(),
+        shadow_agreed=compared.filter(shadow_answers=F("answers")).count(),
+    )
+
+
+def _traffic(
+    model: TrainedModel, rows: QuerySet[RequestLog], latency: str = "latency_ms"
+) -> ModelTraffic:
+    facts = rows.aggregate(
+        requests=Count("pk"),
+        errors=Count("pk", filter=Q(status__gte=500)),
+        p50_ms=Percentile(latency, 0.5),
+        p95_ms=Percentile(latency, 0.95),
+    )
+    return ModelTraffic(model, **facts)

@@ -1,0 +1,119 @@
+"""Requests of the last day by hour: of a team, and of one endpoint."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import TypedDict
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Sum
+from django.db.models.functions import TruncHour
+from django.utils.timezone import now
+
+from accounts.models import Team
+from billing.models import UsageDay, UsageEvent
+from inference.models import Deployment, RequestLog
+
+HOURS, DAYS = 24, 30
+LATENCY_SHARES = {"half within": 0.5, "95 of 100 within": 0.95, "99 of 100 within": 0.99}
+_LATENCIES = f"""
+SELECT extract(epoch FROM date_trunc(%(unit)s, at AT TIME ZONE 'UTC')),
+    percentile_cont(%(shares)s::float8[]) WITHIN GROUP (ORDER BY latency_ms)
+FROM {RequestLog._meta.db_table}
+WHERE deployment_id = %(deployment)s AND at >= %(since)s AND status = 200
+GROUP BY 1 ORDER BY 1
+"""
+
+
+@dataclass
+class Traffic:
+    """Requests of the last hours, in all and by deployment."""
+
+    by_hour: list[int] = field(default_factory=lambda: [0] * HOURS)
+    by_source: dict[str, list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0] * HOURS)
+    )
+
+
+def load_traffic(team: Team) -> Traffic:
+    since = now() - timedelta(hours=HOURS)
+    events = UsageEvent.objects.filter(team=team, occurred_at__gte=since, requests__gt=0)
+    rows = events.annotate(hour=TruncHour("occurred_at")).values_list("source", "hour")
+    traffic = Traffic()
+    for source, hour, count in rows.annotate(count=Sum("requests")):
+        place = min(HOURS - 1, max(0, int((hour - since).total_seconds() // 3600)))
+        traffic.by_hour[place] += count
+        traffic.by_source[source][place] += count
+    return traffic
+
+
+class TrafficSeries(TypedDict):
+    """One line of a chart: [seconds since 1970, value] by hour or day."""
+
+    name: str
+    points: list[tuple[int, float]]
+    measured: int
+
+
+def requests_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSeries]:
+    """Requests of each of the last 24 hours, or 30 days (UTC); nothing if there were none."""
+    counts = _requests_by_day(deployment) if by_day else _requests_by_hour(deployment)
+    if not any(counts.values()):
+        return []
+    return [TrafficSeries(name="requests", points=sorted(counts.items()), measured=len(counts))]
+
+
+def latency_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSeries]:
+    """Milliseconds within which shares of the sampled requests were answered, by hour or day."""
+    unit, span = ("day", timedelta(days=DAYS)) if by_day else ("hour", timedelta(hours=HOURS))
+    facts: dict[str, str | UUID | datetime | list[float]] = {
+        "unit": unit,
+        "shares": list(LATENCY_SHARES.values()),
+        "deployment": deployment.pk,
+        "since": now() - span,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LATENCIES, facts)
+        rows = [(int(at), values) for at, values in cursor.fetchall()]
+    return [
+        TrafficSeries(
+            name=name, points=[(at, values[k]) for at, values in rows], measured=len(rows)
+        )
+        for k, name in enumerate(LATENCY_SHARES)
+    ]
+
+
+def _requests_by_hour(deployment: Deployment) -> dict[int, float]:
+    first = now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+    counts = {int(first.timestamp()) + 3600 * place: 0.0 for place in range(HOURS)}
+    events = UsageEvent.objects.filter(
+        team_id=deployment.team_id, source=deployment.source, occurred_at__gte=first
+    )
+    hours = events.annotate(hour=TruncHour("occurred_at")).values_list("hour")
+    for hour, count in hours.annotate(count=Sum("requests")):
+        counts[int(hour.timestamp())] = count
+    return counts
+
+
+def _requests_by_day(deployment: Deployment) -> dict[int, float]:
+    first = now().date() - timedelta(days=DAYS - 1)
+    found = UsageDay.objects.filter(
+        team_id=deployment.team_id, source=deployment.source, day__gte=first
+    )
+    by_day = dict(found.values_list("day").annotate(count=Sum("requests")))
+    days = (first + timedelta(days=place) for place in range(DAYS))
+    return {
+        int(datetime.combine(day, time.min, UTC).timestamp()): by_day.get(day, 0) for day in days
+    }
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """SVG points in a box of 100 by 24; a level line at the bottom where nothing happened."""
+    highest = max(values, default=0) or 1
+    last = max(1, len(values) - 1)
+    return " ".join(
+        f"{place / last * 100:.1f},{23 - max(0, value) / highest * 21:.1f}"
+        for place, value in enumerate(values)
+    )

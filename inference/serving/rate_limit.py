@@ -1,0 +1,56 @@
+"""Token buckets: how fast one caller may send requests."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many requests a second, and so many at once after a pause."""
+
+    per_second: float
+    burst: float
+
+
+class RateLimiter:
+    """Allows each caller `per_second` requests and `burst` at once, or what its own limit says."""
+
+    def __init__(self, per_second: float, burst: float, max_callers: int = 10_000) -> None:
+        self.limit = Limit(per_second, burst)
+        self._max_callers = max_callers
+        # By caller: tokens left, and as of when.
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def limit_of(self, requests_per_minute: int | None) -> Limit:
+        """Of a caller with a limit of its own: all of a minute's requests may come at once."""
+        if requests_per_minute is None:
+            return self.limit
+        return Limit(
+            min(self.limit.per_second, requests_per_minute / 60),
+            min(self.limit.burst, float(requests_per_minute)),
+        )
+
+    def wait_seconds(
+        self, caller: str, limit: Limit | None = None, moment: float | None = None
+    ) -> float:
+        """0 when the caller may go on now, which is counted; else how long until it may."""
+        limit, moment = limit or self.limit, time.monotonic() if moment is None else moment
+        left, since = self._buckets.pop(caller, (limit.burst, moment))
+        left = min(limit.burst, left + (moment - since) * limit.per_second)
+        wait = 0.0 if left >= 1 else (1 - left) / limit.per_second
+        self._buckets[caller] = (left if wait else left - 1, moment)
+        if len(self._buckets) > self._max_callers:
+            self._buckets.popitem(last=False)
+        return wait
+
+    def limit_headers(self, caller: str, limit: Limit | None = None) -> list[tuple[bytes, bytes]]:
+        """What the caller may still send, in OpenAI's headers; as of its last request."""
+        limit = limit or self.limit
+        left, _ = self._buckets.get(caller, (limit.burst, 0.0))
+        missing = max(0.0, limit.burst - left)
+        return [
+            (b"x-ratelimit-limit-requests", str(int(limit.burst)).encode()),
+            (b"x-ratelimit-remaining-requests", str(int(left)).encode()),
+            (b"x-ratelimit-reset-requests", f"{missing / limit.per_second:.3f}s".encode()),
+        ]

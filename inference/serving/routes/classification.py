@@ -1,0 +1,179 @@
+"""The route /v1/classify: answers of classifiers and regressors, batched and metered."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from starlette.requests import Request
+
+from engine.errors import EngineError
+from inference.serving.answer_cache import CachedRow
+from inference.serving.model_cache import LoadedModel
+from inference.serving.principals import OtherModel, Principal, ServedDeployment
+from inference.serving.protocol import classify as protocol
+from inference.serving.protocol.classify import ClassifyRequest, ClassifyResult
+from inference.serving.protocol.classify_rows import ReadRows, read_rows
+from inference.serving.protocol.errors import ApiError, bad_request
+from inference.serving.protocol.http import JsonResponse, info_of, read_body
+from inference.serving.services import Services
+from inference.serving.usage_counter import RequestRecord
+
+MAX_INLINE_CHARACTERS = 4_000  # Longer requests are tokenised in a thread, not in the event loop.
+MAX_LOGGED_ANSWERS = 5
+
+
+class ClassificationRoutes:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def classify(self, request: Request) -> JsonResponse:
+        services = self._services
+        principal = await services.authenticate(request)
+        body = await read_body(request, settings.MODELS_MAX_BODY_BYTES)
+        payload = protocol.parse_classify_request(body, request.query_params.get("model", ""))
+        deployment = await services.lookups.get_deployment(principal, payload.model)
+        deployment = deployment.for_request(info_of(request).id)
+        if deployment.is_generative:
+            raise bad_request(f"{deployment.name} writes: ask it at /v1/chat/completions.", "model")
+        try:
+            return await self._answer(request, principal, deployment, payload)
+        except Exception as error:
+            status = error.status if isinstance(error, ApiError) else 500
+            services.log_request(
+                request, principal, deployment, RequestRecord(status, payload.texts)
+            )
+            raise
+
+    async def _answer(
+        self,
+        request: Request,
+        principal: Principal,
+        deployment: ServedDeployment,
+        payload: ClassifyRequest,
+    ) -> JsonResponse:
+        services = self._services
+        await services.lookups.require_budget(principal)
+        model = await services.model_cache.get(deployment.model_id, deployment.artifact_key)
+        result, tokens = await self._predict(model, payload)
+        content = (
+            protocol.hugging_face_response(result)
+            if payload.is_hugging_face
+            else protocol.vllm_response(
+                result, request_id=info_of(request).id, created=int(time.time()), tokens=tokens
+            )
+        )
+        response = JsonResponse(content, headers={"x-lathe-model": model.id})
+        services.record_usage(principal, deployment, tokens)
+        record = RequestRecord(200, payload.texts, tokens, _said(result))
+        if deployment.shadow is None:
+            services.log_request(request, principal, deployment, record)
+        else:
+            services.shadows.start(
+                lambda: self._ask_shadow(payload, deployment.shadow),
+                lambda shadow: services.log_request(
+                    request, principal, deployment, replace(record, shadow=shadow)
+                ),
+            )
+        return response
+
+    async def _ask_shadow(self, payload: ClassifyRequest, shadow: OtherModel | None) -> list[str]:
+        """What another model answers to the same rows; nobody pays for it."""
+        assert shadow is not None
+        model = await self._services.model_cache.get(shadow.model_id, shadow.artifact_key)
+        result, _ = await self._predict(model, payload)
+        return _said(result)
+
+    async def _predict(
+        self, model: LoadedModel, payload: ClassifyRequest
+    ) -> tuple[ClassifyResult, int]:
+        """The scores, and how many tokens were read for them. Raises ApiError (400)."""
+        import numpy as np
+
+        served = model.served
+        inputs, target = served.manifest.inputs, served.manifest.target
+        read = read_rows(payload.rows, inputs, payload.param, is_list=payload.is_list)
+        try:
+            outputs, tokens = await self._outputs(model, read)
+        except EngineError:
+            await _set_aside_unreadable(model, read, payload)
+            outputs, tokens = await self._outputs(model, read)
+        scores = protocol.compute_scores(payload, target, np.stack(outputs))
+        problems, notes = read.problems, read.notes
+        result = ClassifyResult(payload, served.labels, scores, target, problems, notes)
+        return result, sum(tokens)
+
+    async def _outputs(self, model: LoadedModel, read: ReadRows) -> tuple[list[Any], list[int]]:
+        """Outputs and tokens of the rows without a problem. Raises the first row's where every
+        row has one, and EngineError for a row that the model cannot read."""
+        if not read.rows:
+            raise read.problems[min(read.problems)]
+        rows = list(read.rows.values())
+        is_text = model.served.manifest.inputs.kind == "text"
+        if is_text and self._services.answer_cache.entries:
+            return await self._from_cache(model, rows)
+        return await self._compute(model, rows)
+
+    async def _from_cache(
+        self, model: LoadedModel, rows: Sequence[Any]
+    ) -> tuple[list[Any], list[int]]:
+        """Outputs and tokens of each row; computed only where the text was not asked before."""
+        cache = self._services.answer_cache
+        keys = [cache.key(model.id, row) for row in rows]
+        found = {key: cache.get(key) for key in keys}
+        missing = {key: row for key, row in zip(keys, rows, strict=True) if found[key] is None}
+        if missing:
+            computed = await self._compute(model, list(missing.values()))
+            for key, outputs, tokens in zip(missing, *computed, strict=True):
+                row = CachedRow(outputs, tokens)
+                found[key] = row
+                cache.put(key, row)
+        known = [one for key in keys if (one := found[key]) is not None]
+        return [one.outputs for one in known], [one.tokens for one in known]
+
+    async def _compute(
+        self, model: LoadedModel, rows: Sequence[Any]
+    ) -> tuple[list[Any], list[int]]:
+        """Outputs and tokens of each row. Raises EngineError for one that cannot be read."""
+        served = model.served
+        encoded = await _encode(model, rows)
+        tokens = served.token_counts(encoded)
+        # Only texts differ in what they cost: the rest may share any batch.
+        lengths = tokens if served.manifest.inputs.kind == "text" else [1] * len(tokens)
+        outputs = await self._services.batcher.predict(model.id, served.outputs, encoded, lengths)
+        return list(outputs), list(tokens)
+
+
+def _said(result: ClassifyResult) -> list[str]:
+    """The first rows' labels as the log keeps them; nothing for a row with a problem."""
+    said = [
+        ", ".join(protocol.predicted_labels(result, scores))
+        for scores in result.scores[:MAX_LOGGED_ANSWERS].tolist()
+    ]
+    for position in sorted(result.problems):
+        said.insert(position, "")
+    return said
+
+
+async def _set_aside_unreadable(
+    model: LoadedModel, read: ReadRows, payload: ClassifyRequest
+) -> None:
+    """Moves each row that the model cannot read to the problems."""
+    for position, row in list(read.rows.items()):
+        try:
+            await _encode(model, [row])
+        except EngineError as error:
+            place = f"{payload.param}[{position}]" if payload.is_list else payload.param
+            read.problems[position] = bad_request(error.sentence, place)
+            del read.rows[position]
+
+
+async def _encode(model: LoadedModel, rows: Sequence[Any]) -> Sequence[Any]:
+    """Rows as the model reads them. The tokenizer of long requests runs in a thread, for it
+    releases the GIL."""
+    if sum(map(len, rows)) <= MAX_INLINE_CHARACTERS:
+        encoded: Sequence[Any] = model.served.encode(rows)
+        return encoded
+    return await asyncio.to_thread(model.served.encode, rows)

@@ -1,0 +1,92 @@
+"""The route /v1/embeddings: by a deployed text model's encoder, or by a base encoder."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from django.conf import settings
+from starlette.requests import Request
+
+from engine import catalog
+from engine.errors import EngineError
+from inference.serving.principals import Principal, ServedDeployment
+from inference.serving.protocol import embeddings as protocol
+from inference.serving.protocol.embeddings import EmbeddingsRequest
+from inference.serving.protocol.errors import ApiError, bad_request
+from inference.serving.protocol.http import JsonResponse, info_of, read_body
+from inference.serving.services import Services
+from inference.serving.usage_counter import RequestRecord
+
+TEXT_TASKS = ("text-classification", "text-regression")
+BASE_SOURCES = ("wheel", "local")  # Others would be downloaded while a caller waits.
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class EmbeddingRoutes:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def embed(self, request: Request) -> JsonResponse:
+        services = self._services
+        principal = await services.authenticate(request)
+        body = await read_body(request, settings.MODELS_MAX_BODY_BYTES)
+        payload = protocol.parse_embeddings_request(body)
+        deployment = await self._find_encoder(principal, payload.model)
+        deployment = deployment.for_request(info_of(request).id)
+        try:
+            return await self._answer(request, principal, deployment, payload)
+        except ApiError as error:
+            record = RequestRecord(error.status, payload.texts)
+            services.log_request(request, principal, deployment, record)
+            raise
+
+    async def _find_encoder(self, principal: Principal, name: str) -> ServedDeployment:
+        """The team's deployment of this name, else the base encoder. Raises ApiError (404, 400)."""
+        lookups = self._services.lookups
+        try:
+            deployment = await lookups.get_deployment(principal, name)
+        except ApiError as error:
+            entry = catalog.CATALOG.get(name)
+            is_encoder = entry is not None and TEXT_TASKS[0] in entry.tasks
+            if error.status != 404 or entry is None or not is_encoder:
+                raise
+            if entry.source.kind not in BASE_SOURCES and not entry.offline:
+                raise bad_request(
+                    f"{name} is not on this machine, so it cannot embed here.", "model"
+                ) from None
+            return ServedDeployment(None, name, EPOCH, f"base/{name}", "", name, TEXT_TASKS[0])
+        if deployment.task not in TEXT_TASKS:
+            raise bad_request(
+                f"{name} does {deployment.task.replace('-', ' ')}: it has no embeddings of texts.",
+                "model",
+            )
+        return deployment
+
+    async def _answer(
+        self,
+        request: Request,
+        principal: Principal,
+        deployment: ServedDeployment,
+        payload: EmbeddingsRequest,
+    ) -> JsonResponse:
+        import numpy as np
+
+        services = self._services
+        await services.lookups.require_budget(principal)
+        if deployment.deployment_id is None:
+            model = await services.model_cache.get_base_embedder(deployment.name)
+        else:
+            model = await services.model_cache.get_embedder(
+                deployment.model_id, deployment.artifact_key
+            )
+        try:
+            encoded = await asyncio.to_thread(model.served.encode, payload.rows, cut=payload.cuts)
+        except EngineError as error:
+            raise bad_request(error.sentence, "input") from error
+        lengths = model.served.token_counts(encoded)
+        rows = await services.batcher.predict(model.id, model.served.outputs, encoded, lengths)
+        tokens = sum(lengths)
+        content = protocol.embeddings_response(payload, np.stack(rows), tokens)
+        services.record_usage(principal, deployment, tokens)
+        record = RequestRecord(200, payload.texts, tokens, [f"{len(rows)} embeddings"])
+        services.log_request(request, principal, deployment, record)
+        return JsonResponse(content, headers={"x-lathe-model": model.id})

@@ -1,0 +1,91 @@
+"""What a person asks of a version's rows: words, one filter, an order, a page."""
+
+from typing import Any, cast
+
+from django import forms
+
+from projects.models import DatasetVersion
+from projects.queries.rows import Operator, RowFilter, RowQuery
+from projects.reading.results import Edit
+from web.language.sentences import lazy_choices, translated_lazy
+
+OPERATOR_WORDS: list[tuple[Operator, str]] = [
+    ("is", "is"),
+    ("is_not", "is not"),
+    ("contains", "contains"),
+    ("less", "is less than"),
+    ("more", "is more than"),
+    ("missing", "is missing"),
+    ("filled", "is filled"),
+]
+NEEDS_NO_VALUE = ("missing", "filled")
+
+
+class RowEditForm(forms.Form):
+    """What to do with rows that were chosen, or with all that the filter above them matches."""
+
+    action = forms.ChoiceField(choices=lazy_choices([("set", "Set"), ("drop", "Delete")]))
+    column = forms.ChoiceField(required=False)
+    value = forms.CharField(required=False, max_length=100_000, strip=False)
+    scope = forms.ChoiceField(
+        choices=lazy_choices([("chosen", "the chosen rows"), ("matching", "all rows that match")])
+    )
+
+    def __init__(self, version: DatasetVersion, data: Any = None) -> None:
+        super().__init__(data)
+        names = [column["name"] for column in version.columns if column["type"] != "image"]
+        column = cast(forms.ChoiceField, self.fields["column"])
+        column.choices = [(name, name) for name in names]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        if cleaned.get("action") == "set" and not cleaned.get("column"):
+            self.add_error("column", "Choose the column to set.")
+        return cleaned
+
+    def to_edit(self, rows: list[int]) -> Edit:
+        """Of a valid form. An empty value empties the cells."""
+        asked = self.cleaned_data
+        if asked["action"] == "drop":
+            return {"op": "drop_rows", "rows": rows}
+        value = asked["value"] if asked["value"].strip() else None
+        return {"op": "set_cells", "column": asked["column"], "rows": rows, "value": value}
+
+
+class RowsForm(forms.Form):
+    """Sent by GET, so that what is shown has an address. A minus before `sort` turns it round."""
+
+    q = forms.CharField(label="Search", required=False, max_length=500)
+    column = forms.ChoiceField(
+        label="Column", required=False, widget=forms.Select(attrs={"class": "select"})
+    )
+    operator = forms.ChoiceField(
+        label="Condition",
+        choices=lazy_choices(OPERATOR_WORDS),
+        required=False,
+        widget=forms.Select(attrs={"class": "select"}),
+    )
+    value = forms.CharField(label="Value", required=False, max_length=500)
+    sort = forms.CharField(required=False, max_length=300)
+    page = forms.IntegerField(required=False, min_value=1)
+
+    def __init__(self, version: DatasetVersion, data: Any) -> None:
+        super().__init__(data)
+        names = [(column["name"], column["name"]) for column in version.columns]
+        columns = cast(forms.ChoiceField, self.fields["column"])
+        columns.choices = [("", translated_lazy("Any column")), *names]
+
+    def to_query(self) -> RowQuery:
+        """Of a valid form."""
+        asked = self.cleaned_data
+        operator = cast(Operator, asked["operator"] or "is")
+        filters = []
+        if asked["column"] and (asked["value"] or operator in NEEDS_NO_VALUE):
+            filters = [RowFilter(column=asked["column"], operator=operator, value=asked["value"])]
+        return RowQuery(
+            page=asked["page"] or 1,
+            search=asked["q"],
+            filters=filters,
+            sort=asked["sort"].removeprefix("-"),
+            is_descending=asked["sort"].startswith("-"),
+        )

@@ -1,0 +1,43 @@
+"""Edits a version's rows, labels and columns: each edit makes a new version of the same bytes."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from accounts.models import ApiToken, User
+from projects.errors import BadEdit, DatasetNotReady
+from projects.importing.uploads import reimport
+from projects.models import DatasetVersion, ImportStatus
+from projects.reading.edits import EditProblem, check_edit
+from projects.reading.results import Edit, ReadingOptions
+
+MAX_EDITS = 1_000
+
+
+def edit_version(
+    version: DatasetVersion, edits: Sequence[Edit], by: User | ApiToken
+) -> DatasetVersion:
+    """A new version with these edits after those that the version has already.
+
+    Raises BadEdit for an edit that does not fit the version, and DatasetNotReady.
+    """
+    if version.status != ImportStatus.READY:
+        raise DatasetNotReady
+    overrides = cast(ReadingOptions, dict(version.overrides))
+    made = overrides.get("edits", [])
+    if not edits or len(made) + len(edits) > MAX_EDITS:
+        raise BadEdit(f"A version has 1 to {MAX_EDITS:,} edits.", param="edits")
+    types = {column["name"]: column["type"] for column in version.columns}
+    rows = version.rows or 0
+    for edit in edits:
+        try:
+            check_edit(edit, types, rows)
+        except EditProblem as problem:
+            raise BadEdit(str(problem), param="edits") from None
+        if edit["op"] == "drop_column":
+            del types[edit["column"]]
+        if edit["op"] == "add_column":
+            types[edit["column"]] = "text"
+        if edit["op"] == "drop_rows":
+            rows -= len(set(edit["rows"]))
+    overrides["edits"], overrides["based_on"] = [*made, *edits], version.number
+    return reimport(version, overrides, by)

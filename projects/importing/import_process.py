@@ -1,0 +1,58 @@
+"""The child process of an import: `python -m projects.importing.import_process <order.json>`.
+
+Reads an untrusted file and writes answer.json beside its table. Knows no Django and, by its
+environment, no secret. Whatever a file does to this process, the worker that started it lives on.
+"""
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import cast
+
+from projects.importing.import_order import ImportAnswer, ImportedVersion, ImportOrder, failed
+from projects.profiling.table_profile import profile_table
+from projects.reading.results import UnreadableFile
+from projects.reading.tables import connect_duckdb, import_table
+
+MAX_CPU_SECONDS = 1_800  # A file that takes longer is made to cost, or too large for us.
+MAX_FILE_BYTES = 32 * 1024**3  # Of each file that the child writes, spilled rows included.
+
+
+def main(order_path: str) -> None:
+    """Carry out one order and write the answer beside it."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS + 5))
+    path = Path(order_path)
+    order = cast(ImportOrder, json.loads(path.read_text()))
+    (path.parent / "answer.json").write_text(json.dumps(carry_out(order, path.parent)))
+
+
+def carry_out(order: ImportOrder, folder: Path) -> ImportAnswer:
+    """Make data.parquet and rejects.csv in the folder, and profile the table."""
+    try:
+        table = import_table(Path(order["upload"]), order["filename"], folder, order["overrides"])
+    except UnreadableFile as refusal:
+        return failed(refusal.code, refusal.sentence)
+    columns = [column.info for column in table.columns]
+    with connect_duckdb(folder) as connection:
+        profile = profile_table(connection, table.data, columns)
+    if table.questions:
+        profile["questions"] = table.questions
+    imported: ImportedVersion = {
+        "rows": table.rows,
+        "rejected_rows": table.rejected_rows,
+        "table_bytes": sum(
+            (folder / name).stat().st_size for name in ("data.parquet", "rejects.csv")
+        ),
+        "columns": columns,
+        "dialect": table.dialect,
+        "issues": table.issues,
+        "content_sha256": table.content_sha256,
+        "profile": profile,
+    }
+    return {"table": imported, "failure": None}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

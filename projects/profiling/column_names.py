@@ -1,0 +1,226 @@
+"""What a column's name says about its use, in English, Chinese and some Japanese.
+
+A name is split into words at blanks, signs and changes of case. English puts the noun last, so that
+the last word counts most: `customer_rating` is a rating, `rating_count` a count. Chinese and
+Japanese names are not split; a word counts wherever it stands.
+"""
+
+import re
+
+# How surely a column of this name is what a model should learn.
+TARGET_WORDS = {
+    "label": 6, "labels": 6, "target": 6, "category": 6, "class": 6, "intent": 6, "sentiment": 6,
+    "categories": 6, "classes": 6, "intents": 6, "topics": 5, "tags": 5, "emotion": 6,
+    "polarity": 6,
+    "queue": 5, "topic": 5, "tag": 5, "outcome": 5, "output": 4, "y": 4, "type": 3, "department": 4,
+    "team": 3, "priority": 3, "severity": 4, "urgency": 3, "rating": 4, "stars": 4, "star": 4,
+    "score": 4, "quality": 5, "risk": 4, "status": 2, "group": 2, "spam": 6, "churn": 6,
+    "churned": 6, "exited": 6, "attrition": 6, "survived": 6, "died": 6, "death": 4, "default": 5,
+    "defaulted": 6, "fraud": 6, "fraudulent": 6, "cancelled": 6, "canceled": 6, "converted": 5,
+    "conversion": 4, "purchased": 5, "revenue": 4, "product": 2, "subscribed": 5, "approved": 5,
+    "approval": 4, "species": 5, "variety": 4, "diagnosis": 6, "disease": 4, "failure": 5,
+    "price": 5, "prices": 5, "cost": 3, "charges": 4, "salary": 5, "income": 2, "wage": 4,
+    "wages": 4, "sales": 5, "demand": 4, "cnt": 3, "medv": 6, "value": 3, "toxic": 5, "toxicity": 5,
+    "language": 3, "lang": 3, "answer": 1, "result": 3, "grade": 3, "yield": 4, "consumption": 3,
+    "strength": 3, "rings": 3, "won": 3, "win": 3, "winner": 3, "hired": 5, "delayed": 4,
+}  # fmt: skip
+CJK_TARGET_WORDS = {
+    "标签": 6, "標籤": 6, "类别": 6, "類別": 6, "分类": 6, "分類": 6, "意图": 6, "意圖": 6,
+    "情感": 6, "情绪": 6, "感情": 6, "目标": 5, "结果": 4, "类型": 4, "類型": 4, "主题": 4,
+    "评分": 4, "評分": 4, "评级": 4, "星级": 4, "打分": 4, "得分": 4, "評価": 4, "点数": 3,
+    "流失": 6, "欺诈": 6, "违约": 6, "逾期": 6, "离职": 6, "垃圾": 5, "好评": 4, "存活": 6,
+    "生存": 6, "诊断": 6, "购买": 4, "成交价": 6, "总价": 5, "价格": 5, "售价": 5, "房价": 5,
+    "单价": 4, "薪资": 5, "工资": 5, "薪水": 5, "销量": 5, "销售额": 5, "価格": 5, "部门": 4,
+    "状态": 2, "状況": 2, "等级": 3, "优先级": 3, "队列": 5, "极性": 6, "カテゴリ": 6, "ラベル": 6,
+    "ประเภท": 5, "ความรู้สึก": 6,
+}  # fmt: skip
+TEXT_WORDS = {
+    "text": 6, "message": 6, "subject": 5, "title": 4, "body": 6, "question": 5, "answer": 3,
+    "content": 6, "review": 6, "reviews": 6, "sentence": 6, "comment": 6, "comments": 6,
+    "description": 5, "utterance": 6, "query": 5, "ticket": 3, "email": 3, "mail": 3, "tweet": 6,
+    "post": 4, "headline": 5, "summary": 4, "document": 5, "abstract": 5, "feedback": 6,
+    "request": 4, "input": 3, "sms": 6, "complaint": 5, "narrative": 6, "note": 4, "notes": 4,
+    "transcript": 6, "article": 5, "question1": 5, "question2": 5, "statement": 4, "problem": 4,
+    "issue": 4,
+}  # fmt: skip
+CJK_TEXT_WORDS = {
+    "文本": 6, "评论": 6, "評論": 6, "内容": 6, "內容": 6, "正文": 6, "标题": 4, "標題": 4,
+    "消息": 6, "问题": 5, "問題": 5, "描述": 5, "留言": 6, "反馈": 6, "句子": 6, "摘要": 4,
+    "投诉": 5, "工单": 3, "弹幕": 6, "微博": 6, "新闻": 5, "咨询": 5, "提问": 5, "本文": 6,
+    "レビュー": 6, "コメント": 6, "感想": 6, "質問": 5, "ข้อความ": 6, "รีวิว": 6,
+}  # fmt: skip
+# Words after which a name means something about the thing, not the thing itself.
+QUALIFIERS = frozenset({
+    "confidence", "count", "reason", "gold", "code", "number", "num", "no", "nr", "prob",
+    "probability", "index", "rank", "source", "url", "link", "name", "area", "year", "yr", "month",
+    "date", "time", "length", "size", "level",
+})  # fmt: skip
+# Nouns that many features end in: a vehicle class, a building type. Alone they name a target.
+GENERIC_NOUNS = frozenset({
+    "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
+    "team", "result", "condition", "cost", "rating",
+})  # fmt: skip
+VALUED_THINGS = frozenset({"house", "home", "property", "market", "sale"})
+# Before a generic noun these words keep it a target.
+SUBJECTS_OF_TRIAGE = frozenset({
+    "ticket", "issue", "case", "request", "message", "text", "review", "document", "news",
+    "article", "complaint", "email", "mail", "target", "final", "true", "actual", "intent",
+    "product",
+    "question", "satisfaction", "credit", "overall", "wine", "house", "home", "median",
+})  # fmt: skip
+PLACES_AND_PEOPLE = frozenset({
+    "sex", "gender", "age", "race", "ethnicity", "marital", "education", "occupation", "country",
+    "state", "city", "region", "district", "neighborhood", "neighbourhood", "address", "street",
+    "location", "channel", "source", "device", "browser", "os", "month", "day", "year", "weekday",
+    "season", "hour", "quarter", "zip", "zipcode", "postcode", "postal", "lat", "latitude", "lon",
+    "lng", "long", "longitude", "phone", "code", "cabin", "ticket", "sku", "airline", "brand",
+    "relationship", "timezone", "currency", "version", "embarked", "holiday", "model",
+})  # fmt: skip
+CJK_PLACES_AND_PEOPLE = (
+    "性别", "年龄", "城市", "地区", "省份", "省", "区域", "学历", "婚姻", "职业", "渠道", "月份",
+    "年份", "星期", "季节", "民族", "国家", "地址", "楼层", "朝向", "小区", "邮编", "经度", "纬度",
+    "版本", "品牌", "型号", "商家", "店铺", "店名", "性別", "年齢", "地域",
+)  # fmt: skip
+PERSON_NAMES = frozenset({
+    "name", "names", "author", "user", "username", "customer", "client", "passenger", "company",
+    "employer", "address", "street", "city", "cabin", "brand", "model", "artist", "actor",
+    "director", "player", "seller", "agent", "manager", "owner", "contact", "location", "timezone",
+    "coord", "sku", "dest", "destination", "origin", "home", "isbn",
+    "host", "neighborhood", "neighbourhood", "hotel", "airline", "genre",
+})  # fmt: skip
+CJK_PERSON_NAMES = (
+    "姓名", "名字", "名称", "作者", "用户", "昵称", "客户", "地址", "公司", "店名", "店铺", "商家",
+    "品牌", "型号", "小区", "楼盘", "氏名", "名前", "住所", "订单",
+)  # fmt: skip
+# What is written after the fact: a model that sorts new messages never has it.
+LATE_TEXTS = frozenset({
+    "resolution", "reply", "answer", "response", "solution", "completion", "rejected", "chosen",
+    "closing",
+})  # fmt: skip
+CJK_LATE_TEXTS = (
+    "回复",
+    "回覆",
+    "答案",
+    "回答",
+    "解决",
+    "处理结果",
+    "处理意见",
+    "答复",
+    "対応",
+    "返信",
+)
+LATE_OUTCOMES = frozenset({"rating", "satisfaction", "csat", "nps", "resolved", "closed", "status"})
+CJK_LATE_OUTCOMES = ("满意", "评分", "评价", "满意度", "状态")
+# Names that never teach: they identify a row, not what it says.
+IDENTIFIER_WORDS = frozenset({
+    "id", "ids", "uuid", "guid", "key", "index", "hash", "url", "link", "href", "date", "datetime",
+    "time", "timestamp", "created", "updated", "unnamed", "rownum", "dteday",
+})  # fmt: skip
+CJK_IDENTIFIERS = (
+    "编号",
+    "序号",
+    "链接",
+    "网址",
+    "日期",
+    "时间",
+    "手机",
+    "电话",
+    "身份证",
+    "番号",
+    "日時",
+)
+CLASS_NUMBERS = frozenset({"id", "ids", "index", "key", "idx", "code", "number"})
+CLASS_WORDS = frozenset({
+    "label", "labels", "class", "category", "target", "intent", "sentiment", "species", "topic",
+    "type", "emotion", "polarity", "group", "cluster",
+})  # fmt: skip
+BREAKS = re.compile(r"[^a-z0-9\u0e00-\uffff]+")
+CASE_CHANGES = re.compile(
+    r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    r"|(?<=[\u0e00-\uffff])(?=[A-Za-z])|(?<=[A-Za-z])(?=[\u0e00-\uffff])"
+)
+
+
+def split_name(name: str) -> list[str]:
+    """The words of a name, lower case."""
+    return [word for word in BREAKS.split(CASE_CHANGES.sub("_", name).lower()) if word]
+
+
+def target_name_score(name: str) -> float:
+    """From 0, no target by its name, to 6."""
+    words = split_name(name)
+    found = _cjk_score(name, CJK_TARGET_WORDS)
+    if name.strip().startswith("是否"):
+        found = max(found, 5.0)
+    if not words:
+        return found
+    if is_numbered_class_name(name):
+        return 5.0
+    *before, last = words
+    score = float(TARGET_WORDS.get(last, 0))
+    if before and last in GENERIC_NOUNS and not SUBJECTS_OF_TRIAGE & {before[-1]}:
+        score /= 2
+    share = 0.3 if last in QUALIFIERS else 0.6
+    if last == "value" and before and before[-1] in VALUED_THINGS:
+        score = 6.0
+    if words[0] in ("is", "has") and before and last not in PLACES_AND_PEOPLE:
+        score, share = max(score, 3.0), 1.0
+    others = max((TARGET_WORDS.get(word, 0) for word in before), default=0)
+    return max(found, score, others * share)
+
+
+def text_name_score(name: str) -> float:
+    """From 0, no text by its name, to 6."""
+    words = split_name(name)
+    score = max((TEXT_WORDS.get(word, 0) for word in words), default=0)
+    return max(float(score), _cjk_score(name, CJK_TEXT_WORDS))
+
+
+def is_identifier_name(name: str) -> bool:
+    words = set(split_name(name))
+    return (
+        bool(IDENTIFIER_WORDS & words)
+        or _has_cjk(name, CJK_IDENTIFIERS)
+        or name.lower().endswith(("_at", "_on"))
+    )
+
+
+def is_numbered_class_name(name: str) -> bool:
+    """Whether the name is of a class by its number, such as `Class Index` or `label_id`."""
+    words = split_name(name)
+    return len(words) > 1 and bool(CLASS_WORDS & set(words)) and words[-1] in CLASS_NUMBERS
+
+
+def is_person_or_thing_name(name: str) -> bool:
+    """Whether cells call somebody or something by name: short, different and no prose."""
+    words = split_name(name)
+    return bool(words and words[-1] in PERSON_NAMES) or _has_cjk(name, CJK_PERSON_NAMES)
+
+
+def describes_where_or_who(name: str) -> bool:
+    """Whether the column is a usual feature: of a person, a place, a season, a channel."""
+    words = split_name(name)
+    return bool(words and words[-1] in PLACES_AND_PEOPLE) or _has_cjk(name, CJK_PLACES_AND_PEOPLE)
+
+
+def is_late_text_name(name: str) -> bool:
+    return bool(LATE_TEXTS & set(split_name(name))) or _has_cjk(name, CJK_LATE_TEXTS)
+
+
+def is_late_outcome_name(name: str) -> bool:
+    return bool(LATE_OUTCOMES & set(split_name(name))) or _has_cjk(name, CJK_LATE_OUTCOMES)
+
+
+def is_class_name(name: str) -> bool:
+    """Whether numbers under this name stand for classes."""
+    return bool(CLASS_WORDS & set(split_name(name))) or _has_cjk(
+        name, ("标签", "类别", "分类", "情感", "类型")
+    )
+
+
+def _cjk_score(name: str, words: dict[str, int]) -> float:
+    return float(max((score for word, score in words.items() if word in name), default=0))
+
+
+def _has_cjk(name: str, words: tuple[str, ...]) -> bool:
+    return any(word in name for word in words)

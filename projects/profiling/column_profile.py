@@ -1,0 +1,262 @@
+"""Profiles columns, many in one query: planning one costs more than counting a few thousand cells.
+
+Each query stands a group of columns on end, as rows of (column, line, value), and groups by column.
+A group has as many columns as keep its cells below MAX_CELLS_AT_ONCE: of a long table, one.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import duckdb
+
+from projects.profiling.profile import ColumnProfile, ValueCount
+from projects.reading.columns.column import ColumnInfo
+from projects.reading.columns.sql import quote_identifier, quote_literal
+
+HISTOGRAM_STEPS = 12
+TOP_VALUES, MAX_TIED_VALUES = 10, 1_000
+EXAMPLES = 3
+MAX_DISPLAY_CHARS = 200
+MAX_EXACT_COUNT_ROWS = 1_000_000  # Above it distinct values are estimated, about 2% off.
+MAX_CELLS_AT_ONCE = 200_000
+MAX_COLUMNS_AT_ONCE = 250
+MAX_COUNTED_SHARE = 0.5  # Of the cells may be different values before they are not counted.
+MIN_PATTERN_SHARE = 0.9
+MAX_MATCHED_ROWS = 50_000  # About so many, evenly spread, tell what texts look like.
+# Scripts without blanks, and how many of their characters count as one word.
+UNSPACED_SCRIPTS = {
+    2: r"\p{Han}\p{Hiragana}\p{Katakana}",
+    5: r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}",
+}
+VALUE_PATTERNS = {
+    "url": r"(https?://|www\.)\S+",
+    "e-mail": r"[^@\s]+@[^@\s]+\.[^@\s]+",
+    "uuid": r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
+    "date": r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( \d{1,2}:\d{2}.*)?",
+}
+COUNTED_WORDS = "length(trim(value)) - length(replace(trim(value), ' ', '')) + 1" + "".join(
+    f" + length(regexp_replace(value, '[^{letters}]', '', 'g')) / {size}"
+    for size, letters in UNSPACED_SCRIPTS.items()
+)
+NUMBERS, TEXTS = ("integer", "number"), ("text", "json")
+
+
+def profile_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnInfo], rows: int
+) -> list[ColumnProfile]:
+    """The profiles of these columns, none of them images, in their order."""
+    profiles: list[ColumnProfile] = []
+    size = max(1, min(MAX_COLUMNS_AT_ONCE, MAX_CELLS_AT_ONCE // max(1, rows)))
+    for start in range(0, len(columns), size):
+        profiles += _Group(connection, table, columns[start : start + size], rows).profiles()
+    return profiles
+
+
+class _Group:
+    """Columns that are profiled together; queries call the column at place 7 "7"."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        columns: Sequence[ColumnInfo],
+        rows: int,
+    ) -> None:
+        self.connection, self.table, self.columns, self.rows = connection, table, columns, rows
+
+    def profiles(self) -> list[ColumnProfile]:
+        if len(self.columns) == 1:
+            counted = self._counts_of_one()
+            top = self._top_values_of_one(*counted[:2])
+            profiles = [self._profile(self.columns[0], counted, top)]
+        else:
+            profiles = [*map(self._profile, self.columns, self._counts(), self._top_values())]
+        self._add_number_stats(profiles)
+        self._add_text_stats(profiles)
+        return profiles
+
+    def _on_end(self, cast_to: str, types: tuple[str, ...] = ()) -> str:
+        """SQL of the cells that are not missing, as rows of (place, line, value)."""
+        if len(self.columns) == 1:
+            name = quote_identifier(self.columns[0]["name"])
+            return (
+                f"(SELECT 0 AS place, row_number() OVER () AS line, {name}::{cast_to} AS value"
+                f" FROM {self.table} WHERE {name} IS NOT NULL)"
+            )
+        chosen = [
+            f"{quote_identifier(column['name'])}::{cast_to} AS {quote_identifier(str(place))}"
+            for place, column in enumerate(self.columns)
+            if not types or column["type"] in types
+        ]
+        source = f"SELECT row_number() OVER () AS line, {', '.join(chosen)} FROM {self.table}"
+        return f"(UNPIVOT ({source}) ON COLUMNS(* EXCLUDE (line)) INTO NAME place VALUE value)"
+
+    def _has(self, types: tuple[str, ...]) -> bool:
+        return any(column["type"] in types for column in self.columns)
+
+    def _by_place(self, query: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        for place, *values in self.connection.execute(query).fetchall():
+            yield int(place), tuple(values)
+
+    def _counts(self) -> list[tuple[int, int, list[str]]]:
+        """(filled, distinct, the first few) of each column."""
+        found = dict(
+            self._by_place(
+                "SELECT place, count(*), count(DISTINCT value),"
+                f" arg_min(value, line, {EXAMPLES})"
+                f" FROM {self._on_end('VARCHAR')} GROUP BY place"
+            )
+        )
+        nothing: tuple[int, int, list[str]] = (0, 0, [])
+        return [cast(Any, found.get(place, nothing)) for place in range(len(self.columns))]
+
+    def _counts_of_one(self) -> tuple[int, int, list[str]]:
+        """The same of a long column, whose values are told apart by hashes of 64 bits."""
+        cells = self._on_end("VARCHAR")
+        exact = self.rows <= MAX_EXACT_COUNT_ROWS
+        distinct = "count(DISTINCT hash(value))" if exact else "approx_count_distinct(value)"
+        row = self.connection.execute(f"SELECT count(*), {distinct} FROM {cells}").fetchone()
+        first = self.connection.execute(f"SELECT value FROM {cells} LIMIT {EXAMPLES}").fetchall()
+        filled, unique = cast(tuple[int, int], row)
+        return filled, unique, [value for (value,) in first]
+
+    def _top_values_of_one(self, filled: int, distinct: int) -> list[ValueCount]:
+        """The same of a long column; nothing where nearly every value is another and counting them
+        all would find little."""
+        share = MAX_COUNTED_SHARE if self.rows > MAX_EXACT_COUNT_ROWS else 1
+        if distinct >= share * filled:
+            return []
+        cells = self._on_end("VARCHAR")
+        hashes = self.connection.execute(
+            f"SELECT hash(value), count(*) AS times FROM {cells} GROUP BY 1 HAVING count(*) > 1"
+            f" QUALIFY rank() OVER (ORDER BY times DESC) <= {TOP_VALUES} LIMIT {MAX_TIED_VALUES}"
+        ).fetchall()
+        listed = ", ".join(str(number) for number, _ in hashes) or "NULL"
+        found = self.connection.execute(
+            f"SELECT value, count(*) FROM {cells} WHERE hash(value) IN ({listed})"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
+        ).fetchall()
+        return [{"value": truncate(value), "count": times} for value, times in found[:TOP_VALUES]]
+
+    def _top_values(self) -> list[list[ValueCount]]:
+        """The values that occur more than once, the most frequent first."""
+        top: dict[int, list[ValueCount]] = defaultdict(list)
+        query = (
+            f"SELECT place, value, count(*) AS times FROM {self._on_end('VARCHAR')}"
+            " GROUP BY place, value HAVING count(*) > 1 QUALIFY row_number() OVER"
+            f" (PARTITION BY place ORDER BY times DESC, value) <= {TOP_VALUES}"
+            " ORDER BY place, times DESC, value"
+        )
+        for place, (value, times) in self._by_place(query):
+            top[place].append({"value": truncate(value), "count": times})
+        return [top[place] for place in range(len(self.columns))]
+
+    def _profile(
+        self, column: ColumnInfo, counts: tuple[int, int, list[str]], top: list[ValueCount]
+    ) -> ColumnProfile:
+        filled, unique, examples = counts
+        return {
+            "name": column["name"],
+            "type": column["type"],
+            "missing": self.rows - filled,
+            "unique": unique,
+            "examples": [*map(truncate, examples)],
+            "top_values": top,
+        }
+
+    def _add_number_stats(self, profiles: list[ColumnProfile]) -> None:
+        for profile in profiles:
+            if profile["type"] in NUMBERS:
+                profile |= {"min": None, "max": None, "mean": None, "median": None}
+        if not self._has(NUMBERS):
+            return
+        query = (
+            "SELECT place, min(value), max(value), avg(value), median(value)"
+            f" FROM {self._on_end('DOUBLE', NUMBERS)} WHERE isfinite(value) GROUP BY place"
+        )
+        for place, stats in self._by_place(query):
+            profile = profiles[place]
+            profile["min"], profile["max"], profile["mean"], profile["median"] = map(
+                finite_or_none, stats
+            )
+        self._add_histograms(profiles)
+
+    def _add_histograms(self, profiles: list[ColumnProfile]) -> None:
+        """How numbers are spread, for the small picture above their column."""
+        ends = [
+            f"({place}, {profile['min']}::DOUBLE, {profile['max']}::DOUBLE)"
+            for place, profile in enumerate(profiles)
+            if profile.get("min") is not None and profile.get("max") is not None
+        ]
+        if not ends:
+            return
+        query = (  # Halves, as the whole width of two doubles may be no double.
+            f"SELECT cells.place, least({HISTOGRAM_STEPS - 1}, CAST(floor({HISTOGRAM_STEPS} *"
+            " (value / 2 - low / 2) / nullif(high / 2 - low / 2, 0)) AS INTEGER)) AS step, count(*)"
+            f" FROM {self._on_end('DOUBLE', NUMBERS)} cells"
+            f" JOIN (VALUES {', '.join(ends)}) ends (place, low, high)"
+            " ON ends.place = cells.place::INTEGER"
+            " WHERE isfinite(value) GROUP BY cells.place, step"
+        )
+        for place, (step, rows) in self._by_place(query):
+            steps = profiles[place].setdefault("histogram", [0] * HISTOGRAM_STEPS)
+            steps[step or 0] += rows  # No step: all values are the same.
+
+    def _add_text_stats(self, profiles: list[ColumnProfile]) -> None:
+        if not self._has(TEXTS):
+            return
+        cells = self._on_end("VARCHAR", TEXTS)
+        lengths = dict(
+            self._by_place(
+                "SELECT place, min(length(value)), avg(length(value)),"
+                " quantile_cont(length(value), 0.95), max(length(value))"
+                f" FROM {cells} GROUP BY place"
+            )
+        )
+        shapes = ", ".join(
+            f"count(*) FILTER (regexp_full_match(trim(value), {quote_literal(shape)}))"
+            for shape in VALUE_PATTERNS.values()
+        )
+        looks = dict(
+            self._by_place(
+                f"SELECT place, avg({COUNTED_WORDS}), count(*), {shapes} FROM {cells}"
+                f" WHERE line % {max(1, self.rows // MAX_MATCHED_ROWS)} = 0 GROUP BY place"
+            )
+        )
+        for place, profile in enumerate(profiles):
+            if profile["type"] in TEXTS:
+                unseen = (None, 0, *[0] * len(VALUE_PATTERNS))
+                no_lengths = (None, None, None, None)
+                _describe_texts(profile, lengths.get(place, no_lengths), looks.get(place, unseen))
+
+
+def _describe_texts(
+    profile: ColumnProfile, lengths: tuple[Any, ...], looks: tuple[Any, ...]
+) -> None:
+    shortest, mean, p95, longest = lengths
+    words, looked_at, *matching = looks
+    profile["lengths"] = {
+        "min": cast(int | None, shortest),
+        "mean": finite_or_none(mean),
+        "p95": finite_or_none(p95),
+        "max": cast(int | None, longest),
+    }
+    profile["mean_length"] = finite_or_none(mean)
+    profile["mean_words"] = finite_or_none(words)
+    enough = max(1.0, MIN_PATTERN_SHARE * looked_at)
+    counts = zip(VALUE_PATTERNS, cast(list[int], matching), strict=True)
+    profile["looks_like"] = next((shape for shape, count in counts if count >= enough), "")
+
+
+def finite_or_none(value: object) -> float | None:
+    """A number JSON can hold."""
+    number = None if value is None else float(cast(float, value))
+    return round(number, 6) if number is not None and math.isfinite(number) else None
+
+
+def truncate(value: object) -> str:
+    """The value as text, short enough to show."""
+    text = str(value)
+    return text if len(text) <= MAX_DISPLAY_CHARS else f"{text[:MAX_DISPLAY_CHARS]}…"

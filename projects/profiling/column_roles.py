@@ -1,0 +1,172 @@
+"""How likely each column is free text, or the target, by its name, place, type and values."""
+
+from dataclasses import dataclass
+
+from projects.profiling import column_names
+from projects.profiling.profile import ColumnProfile
+
+MAX_CLASSES = 1_000
+MIN_ROWS_PER_CLASS = 2.0
+FEW_CLASSES = 200
+MAX_LABEL_CHARACTERS = 60
+MAX_CODED_CLASSES = 30  # Whole numbers that stand for classes have no more values.
+QUANTITY_VALUES = 5  # Whole numbers with more values are a quantity.
+TEXT_QUANTITY_VALUES = 20  # The same of what texts are judged by: ratings of ten steps are labels.
+MIN_TEXT_SCORE, WIDEST_GAP = 4.0, 6.0
+LONE_TEXT_SCORE = 2.0  # Enough where no other column could be read.
+PROSE_WORDS = 6.0
+SENTENCE_WORDS = 9.0  # Places and titles have fewer.
+MAX_NAME_WORDS = 8.0
+CODE_WORDS = 2.5
+MIN_TELLING_NAME = 3
+LAST_COLUMN = 3.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A column that a model might learn, and how likely that is meant."""
+
+    column: ColumnProfile
+    score: float
+    evidence: list[str]
+
+    @property
+    def name(self) -> str:
+        return self.column["name"]
+
+    def is_quantity(self, *, of_texts: bool) -> bool:
+        """Whether its values are numbers to estimate rather than classes to tell apart."""
+        column = self.column
+        if column["type"] not in ("number", "integer") or column["unique"] <= 2:
+            return False
+        if column_names.is_class_name(column["name"]) and column["unique"] <= MAX_CODED_CLASSES:
+            return False
+        if column["type"] == "number":
+            return True
+        return column["unique"] > (TEXT_QUANTITY_VALUES if of_texts else QUANTITY_VALUES)
+
+
+def is_identifier(column: ColumnProfile, rows: int) -> bool:
+    """Whether the column only tells rows apart."""
+    if column_names.is_numbered_class_name(column["name"]) and column["unique"] <= FEW_CLASSES:
+        return False
+    if column_names.is_identifier_name(column["name"]) or column.get("looks_like"):
+        return True
+    low, high = column.get("min"), column.get("max")
+    is_counter = column["type"] == "integer" and column["unique"] == rows > 2
+    return is_counter and low is not None and high is not None and high - low == rows - 1
+
+
+def find_text_columns(columns: list[ColumnProfile], rows: int) -> list[str]:
+    """Columns of prose, in their order in the table."""
+    scored = [(column["name"], text_score(column, rows)) for column in columns]
+    best = max((score for _, score in scored), default=0.0)
+    least = MIN_TEXT_SCORE
+    if best < MIN_TEXT_SCORE and not any(_is_feature(column, rows) for column in columns[:-1]):
+        least = LONE_TEXT_SCORE
+    return [name for name, score in scored if score >= least and score >= best - WIDEST_GAP]
+
+
+def text_score(column: ColumnProfile, rows: int) -> float:
+    """0 for what is no text; of others the words of a cell and what the name says."""
+    if column["type"] != "text" or is_identifier(column, rows):
+        return 0.0
+    words = column.get("mean_words") or 0.0
+    unique_share = column["unique"] / max(1, rows - column["missing"])
+    named = column_names.text_name_score(column["name"])
+    if column_names.is_person_or_thing_name(column["name"]) and words < MAX_NAME_WORDS:
+        return 0.0
+    if not named and words < CODE_WORDS and _are_codes(column["examples"]):
+        return 0.0
+    prose = min(PROSE_WORDS, words) if unique_share > 0.3 else min(1.0, words / 4)
+    is_named = named and (words > 1 or (named >= 6 and unique_share > 0.3))
+    return prose + named if (prose >= 1.2 or is_named) else 0.0
+
+
+def _are_codes(examples: list[str]) -> bool:
+    return bool(examples) and all(any(map(str.isdigit, example)) for example in examples)
+
+
+def is_prose(column: ColumnProfile, rows: int) -> bool:
+    """Whether cells are sentences, by their words or by their name."""
+    return text_score(column, rows) > 0 and (
+        (column.get("mean_words") or 0.0) >= SENTENCE_WORDS
+        or column_names.text_name_score(column["name"]) >= 5
+    )
+
+
+def find_features(columns: list[ColumnProfile], rows: int) -> list[ColumnProfile]:
+    """Columns that a table model could learn from."""
+    return [column for column in columns if _is_feature(column, rows)]
+
+
+def _is_feature(column: ColumnProfile, rows: int) -> bool:
+    if column["unique"] < 2 or is_identifier(column, rows):
+        return False
+    if column["type"] in ("number", "integer", "boolean"):
+        return True
+    return column["type"] == "text" and column["unique"] <= max(2, 0.5 * rows)
+
+
+def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> list[Target]:
+    """The likeliest targets first; columns that cannot be one are left out."""
+    has_late_texts = any(
+        column_names.is_late_text_name(column["name"]) and column["name"] in texts
+        for column in columns
+    )
+    found = []
+    for position, column in enumerate(columns, 1):
+        target = _judge_target(column, position, len(columns), texts, rows)
+        if target is None:
+            continue
+        if has_late_texts and column_names.is_late_outcome_name(column["name"]):
+            target = Target(column, target.score - 3, target.evidence)
+        if target.score > 0:
+            found.append(target)
+    return sorted(found, key=lambda target: -target.score)
+
+
+def _judge_target(
+    column: ColumnProfile, position: int, columns: int, texts: list[str], rows: int
+) -> Target | None:
+    if not _can_be_target(column, texts, rows):
+        return None
+    named, evidence = column_names.target_name_score(column["name"]), []
+    unique = column.get("cell_labels", column["unique"])
+    score = named + _type_score(column, unique)
+    if named >= MIN_TELLING_NAME:
+        evidence.append("its name says so")
+    if position == columns:
+        score += LAST_COLUMN
+        evidence.append("it is the last column")
+    elif position == 1 and unique <= FEW_CLASSES:
+        score += 0.75
+    if named < 4 and column_names.describes_where_or_who(column["name"]):
+        score -= 3.0
+    score -= 4.0 * column["missing"] / max(1, rows)
+    return Target(column, score, evidence)
+
+
+def _can_be_target(column: ColumnProfile, texts: list[str], rows: int) -> bool:
+    unique = column.get("cell_labels", column["unique"])
+    is_list = "cell_labels" in column
+    if column["type"] not in ("text", "integer", "boolean", "number") and not is_list:
+        return False
+    if unique < 2 or is_identifier(column, rows):
+        return False
+    if column["type"] != "text":
+        return True
+    per_class = rows / unique
+    is_repeated = per_class >= (3 if column["name"] in texts else MIN_ROWS_PER_CLASS)
+    is_short = (column.get("mean_length") or 0) <= MAX_LABEL_CHARACTERS
+    return is_repeated and is_short and unique <= MAX_CLASSES
+
+
+def _type_score(column: ColumnProfile, unique: int) -> float:
+    """For few values, for two most of all."""
+    both = 0.75 if unique == 2 else 0.0
+    if column["type"] == "integer" and "cell_labels" not in column:
+        return both + (1.0 if unique <= MAX_CODED_CLASSES else 0.0)
+    if column["type"] == "number":
+        return both
+    return both + (2.0 if unique <= FEW_CLASSES else 0.5)

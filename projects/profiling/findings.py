@@ -1,0 +1,248 @@
+"""What is worth mending in a table beyond its labels: constant and id-like columns, outliers, texts
+that are nearly the same. Each finding says why it matters and, where edits mend it, offers them."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import duckdb
+
+from projects.profiling import label_noise
+from projects.profiling.profile import (
+    ColumnProfile,
+    DoubtfulLabel,
+    Fix,
+    ProfileWarning,
+    Suggestion,
+)
+from projects.reading.columns.sql import batched, quote_identifier
+from projects.reading.results import Edit
+
+MAX_COMPARED_ROWS = 50_000  # The first, whose texts are compared.
+OUTLIER_SPREADS = 10  # Quartile ranges beyond the quartiles: far beyond what skew explains.
+MIN_ROWS = 20
+MAX_SHOWN_CHARS = 200
+MAX_LISTED_COLUMNS = 5
+COLUMNS_AT_ONCE = 50
+
+
+def find_problems(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[ColumnProfile],
+    suggested: Suggestion,
+    rows: int,
+) -> list[ProfileWarning]:
+    """The findings about a table whose columns were profiled."""
+    if rows < MIN_ROWS:
+        return []
+    return [
+        *_constant_columns(columns, rows),
+        *_id_columns(columns, suggested, rows),
+        *_outliers(connection, table, columns),
+        *_near_duplicates(connection, table, suggested, rows),
+    ]
+
+
+def doubtful_labels(
+    connection: duckdb.DuckDBPyConnection, table: str, suggested: Suggestion
+) -> list[DoubtfulLabel]:
+    """Of the first rows of texts with one label each: those that are probably labelled wrongly."""
+    texts, target = suggested["text_columns"], suggested["target_column"]
+    if suggested["task"] != "text-classification" or not texts or target is None:
+        return []
+    label = f"trim({quote_identifier(target)}::VARCHAR)"
+    text = f"concat_ws(chr(10), {', '.join(map(quote_identifier, texts))})"
+    rows = connection.execute(
+        f"SELECT {text}, {label} FROM {table} LIMIT {label_noise.MAX_ROWS}"
+    ).fetchall()
+    kept = [number for number, (text, label) in enumerate(rows) if text and label]
+    found = label_noise.find_doubtful_labels(
+        [rows[number][0] for number in kept], [rows[number][1] for number in kept]
+    )
+    return [
+        {
+            "row": kept[one.place],
+            "text": rows[kept[one.place]][0][:MAX_SHOWN_CHARS],
+            "label": one.label,
+            "likely": one.likely,
+            "confidence": round(one.confidence, 3),
+        }
+        for one in found
+    ]
+
+
+def doubtful_labels_warning(
+    doubts: list[DoubtfulLabel], target: str, rows: int
+) -> list[ProfileWarning]:
+    """The finding, with relabelling and leaving out as its two fixes."""
+    if not doubts:
+        return []
+    first = doubts[0]
+    what = "1 row is" if len(doubts) == 1 else f"{len(doubts)} rows are"
+    where = ""
+    if rows > label_noise.MAX_ROWS:
+        where = f" Only the first {label_noise.MAX_ROWS:,} rows were looked at."
+    relabel: list[Edit] = [
+        {
+            "op": "set_cells",
+            "column": target,
+            "rows": [one["row"] for one in doubts if one["likely"] == likely],
+            "value": likely,
+        }
+        for likely in sorted({one["likely"] for one in doubts})
+    ]
+    return [
+        {
+            "code": "label_noise",
+            "sentence": f"{what} probably labelled wrongly, such as row {first['row'] + 1:,}:"
+            f" {first['label']!r} where the other rows speak for {first['likely']!r}.",
+            "advice": "Each row was judged by a model of all the others. Look at them below first:"
+            f" rare but right rows look like this too.{where}",
+            "fix": {"title": "Relabel them", "edits": relabel},
+            "other_fix": {
+                "title": "Leave them out",
+                "edits": [{"op": "drop_rows", "rows": [one["row"] for one in doubts]}],
+            },
+        }
+    ]
+
+
+def drop_columns(names: list[str]) -> Fix:
+    """Leaves these columns out, in a new version."""
+    shown = ", ".join(names[:MAX_LISTED_COLUMNS])
+    return {
+        "title": f"Drop {shown}",
+        "edits": [{"op": "drop_column", "column": name} for name in names],
+    }
+
+
+def _constant_columns(columns: list[ColumnProfile], rows: int) -> list[ProfileWarning]:
+    names = [
+        column["name"] for column in columns if column["unique"] == 1 and not column["missing"]
+    ]
+    if not names or len(names) == len(columns):
+        return []
+    shown = ", ".join(names[:MAX_LISTED_COLUMNS])
+    verb = "says" if len(names) == 1 else "say"
+    return [
+        {
+            "code": "constant_columns",
+            "sentence": f"{shown} {verb} the same in every row.",
+            "advice": "Nothing can be learnt from that. Leave it out.",
+            "fix": drop_columns(names),
+        }
+    ]
+
+
+def _id_columns(
+    columns: list[ColumnProfile], suggested: Suggestion, rows: int
+) -> list[ProfileWarning]:
+    """Columns that number or name the rows, of tables whose other columns are features."""
+    if not suggested["task"].startswith("tabular"):
+        return []
+    names = [
+        column["name"]
+        for column in columns
+        if column["unique"] == rows
+        and not column["missing"]
+        and column["type"] in ("integer", "text")
+        and column["name"] != suggested["target_column"]
+        and (column["type"] == "text" or _counts_rows(column, rows))
+    ]
+    if not names or len(names) == len(columns):
+        return []
+    shown = ", ".join(names[:MAX_LISTED_COLUMNS])
+    verb = "has" if len(names) == 1 else "have"
+    return [
+        {
+            "code": "id_columns",
+            "sentence": f"{shown} {verb} a different value in every row.",
+            "advice": "It names rows rather than describes them, so it misleads a model.",
+            "fix": drop_columns(names),
+        }
+    ]
+
+
+def _counts_rows(column: ColumnProfile, rows: int) -> bool:
+    low, high = column.get("min"), column.get("max")
+    return low is not None and high is not None and high - low == rows - 1
+
+
+def _outliers(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnProfile]
+) -> list[ProfileWarning]:
+    """Numbers far from all others: a slip of the comma, a sentinel such as 999999, or an event."""
+    names = [
+        column["name"]
+        for column in columns
+        if column["type"] in ("integer", "number") and column["unique"] > MIN_ROWS
+    ]
+    warnings: list[ProfileWarning] = []
+    # Many columns in one query: each of them costs a look at every column's place in the file.
+    for group in batched(names, COLUMNS_AT_ONCE):
+        for name, (count, example) in _find_outliers(connection, table, group).items():
+            what = "1 cell is" if count == 1 else f"{count:,} cells are"
+            warnings.append(
+                {
+                    "code": "outliers",
+                    "sentence": f"{what} far from all others in {name}, such as {example:,g}.",
+                    "advice": "Is it a slip of the decimal mark, or a word for missing? Look at"
+                    " them: sort the rows by this column.",
+                }
+            )
+    return warnings
+
+
+def _find_outliers(
+    connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
+) -> dict[str, tuple[int, float]]:
+    """How many cells of each column lie far from its middle half, and the farthest."""
+    cells = {name: f"{quote_identifier(name)}::DOUBLE" for name in names}
+    quartiles = ", ".join(
+        f"quantile_cont({cell}, [0.25, 0.75]) FILTER (isfinite({cell}))" for cell in cells.values()
+    )
+    row = connection.execute(f"SELECT {quartiles} FROM {table}").fetchone()
+    found = dict(zip(names, cast(tuple[list[float] | None, ...], row), strict=True))
+    spread = {name: ends for name, ends in found.items() if ends and ends[1] > ends[0]}
+    asked = []
+    for name, (low, high) in spread.items():
+        distance = f"abs({cells[name]} - {(low + high) / 2!r})"
+        far = f"isfinite({cells[name]}) AND {distance} > {OUTLIER_SPREADS + 0.5} * {high - low!r}"
+        asked += [f"count(*) FILTER ({far})", f"max_by({cells[name]}, {distance}) FILTER ({far})"]
+    if not asked:
+        return {}
+    row = connection.execute(f"SELECT {', '.join(asked)} FROM {table}").fetchone()
+    values = cast(tuple[Any, ...], row)
+    pairs = zip(spread, values[::2], values[1::2], strict=True)
+    return {name: (count, example) for name, count, example in pairs if count}
+
+
+def _near_duplicates(
+    connection: duckdb.DuckDBPyConnection, table: str, suggested: Suggestion, rows: int
+) -> list[ProfileWarning]:
+    """Texts that differ only in case, blanks and punctuation."""
+    texts = suggested["text_columns"]
+    if not suggested["task"].startswith("text") or not texts:
+        return []
+    joined = ", ".join(f"{quote_identifier(name)}::VARCHAR" for name in texts)
+    text = f"concat_ws(' ', {joined})"
+    plain = f"trim(regexp_replace(lower({text}), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g'))"
+    row = connection.execute(
+        "SELECT coalesce(sum(different - 1), 0), any_value(example) FILTER (different > 1) FROM"
+        f" (SELECT {plain} AS plain, count(DISTINCT hash({text})) AS different,"
+        f" min({text}) AS example FROM (FROM {table} LIMIT {MAX_COMPARED_ROWS}) GROUP BY 1)"
+        " WHERE different > 1 AND plain <> ''"
+    ).fetchone()
+    count, example = cast(tuple[int, str | None], row)
+    if not count or example is None:
+        return []
+    what = "1 text is" if count == 1 else f"{count:,} texts are"
+    where = f" Only the first {MAX_COMPARED_ROWS:,} rows were compared here."
+    return [
+        {
+            "code": "near_duplicates",
+            "sentence": f"{what} nearly the same as another, such as {example[:80]!r}.",
+            "advice": "They differ only in case, blanks or punctuation. A split keeps them on one"
+            f" side.{where if rows > MAX_COMPARED_ROWS else ''}",
+        }
+    ]

@@ -1,0 +1,91 @@
+"""Suggestions for language models: chats in one column, or questions and answers in two."""
+
+from engine.tasks.generation.messages import has_marked_turns
+from projects.profiling.profile import ColumnProfile, Suggestion, build_suggestion
+
+# Pairs whose second column is the answer to the first.
+PROMPT_PAIRS = [
+    ("prompt", "completion"), ("prompt", "response"), ("instruction", "output"),
+    ("instruction", "response"), ("question", "answer"), ("问题", "答案"), ("问题", "回答"),
+    ("指令", "输出"), ("提问", "回答"), ("input", "output"), ("输入", "输出"),
+    ("source", "target"), ("query", "answer"), ("query", "response"), ("prompt", "chosen"),
+    ("question", "chosen"), ("instruction", "chosen"), ("input.messages", "preferred_output"),
+]  # fmt: skip
+CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables of other uses hardly have both names.
+# The worse of two answers, by the name of the better one.
+REJECTED_NAMES = {"chosen": "rejected", "preferred_output": "non_preferred_output"}
+CHAT_COLUMNS = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
+
+
+def holds_chats(column: ColumnProfile) -> bool:
+    """Whether cells are lists of messages by the column's name, or texts with marked turns."""
+    name = column["name"].lower()
+    if column["type"] == "json":
+        is_pair_of_better = name in REJECTED_NAMES and all(
+            "role" in example or "from" in example for example in column["examples"]
+        )
+        return name in CHAT_COLUMNS or is_pair_of_better
+    if column["type"] != "text" or not column["examples"]:
+        return False
+    is_named = name in CHAT_COLUMNS and all(
+        example.startswith(("[{", '{"')) for example in column["examples"]
+    )
+    return is_named or (
+        name not in REJECTED_NAMES.values() and all(map(has_marked_turns, column["examples"]))
+    )
+
+
+def suggest_chats(chats: str, columns: list[ColumnProfile]) -> Suggestion:
+    why = "The column holds chat messages, so a model can learn to give the answers."
+    suggestion = build_suggestion("text-generation", [chats], None, why)
+    _add_preference(suggestion, chats, columns)
+    _add_context_columns(suggestion, columns, ("system",))
+    return suggestion
+
+
+def suggest_prompt_pair(columns: list[ColumnProfile]) -> Suggestion | None:
+    names = {column["name"].lower(): column["name"] for column in columns}
+    for prompt, completion in PROMPT_PAIRS:
+        if prompt in names and completion in names:
+            prompts = [names[prompt]]
+            if prompt == "instruction" and "input" in names:
+                prompts.append(names["input"])
+            why = f"{names[completion]} reads as the answer to {' and '.join(prompts)}."
+            suggestion = build_suggestion("text-generation", prompts, names[completion], why)
+            _add_preference(suggestion, names[completion], columns)
+            _add_context_columns(suggestion, columns, ("system", "history"))
+            return suggestion
+    return None
+
+
+def is_certain_pair(pair: Suggestion, columns: list[ColumnProfile]) -> bool:
+    """Whether nothing but prompts and answers can be meant: by both names, by a rejected answer
+    beside the chosen one, or as lists of messages."""
+    names = {column["name"].lower() for column in columns}
+    types = {column["name"]: column["type"] for column in columns}
+    answer = pair["target_column"] or ""
+    is_named = (pair["text_columns"][0].lower(), answer.lower()) in CERTAIN_PAIRS
+    is_preference = REJECTED_NAMES.get(answer.lower(), "") in names
+    return is_named or is_preference or types[answer] == "json"
+
+
+def _add_preference(suggestion: Suggestion, answer: str, columns: list[ColumnProfile]) -> None:
+    """Says what becomes of the worse answers of preference data."""
+    names = {column["name"].lower(): column["name"] for column in columns}
+    rejected = names.get(REJECTED_NAMES.get(answer.lower(), ""))
+    if rejected is not None:
+        suggestion["why"] += (
+            f" These rows are preferences: {answer} is learnt, {rejected} is left out, as training"
+            " on preferences is not offered."
+        )
+
+
+def _add_context_columns(
+    suggestion: Suggestion, columns: list[ColumnProfile], wanted: tuple[str, ...]
+) -> None:
+    for column in columns:
+        name = column["name"].lower()
+        if name in wanted and name == "system" and column["type"] == "text":
+            suggestion["system_column"] = column["name"]
+        if name in wanted and name == "history" and column["type"] in ("json", "text"):
+            suggestion["history_column"] = column["name"]

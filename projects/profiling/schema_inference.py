@@ -1,0 +1,257 @@
+"""Suggests what a table could teach a model: up to three uses, the likeliest first.
+
+Evidence are names, places, types and values of the columns; where these do not decide, how well a
+model of two seconds learns each target from what would be given to it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from engine.data.label_columns import ABSENT_WORDS, PRESENT_WORDS
+from engine.data.splitting import SPLIT_NAMES
+from projects.profiling import column_names, column_roles
+from projects.profiling.column_roles import Target
+from projects.profiling.generation_columns import (
+    holds_chats,
+    is_certain_pair,
+    suggest_chats,
+    suggest_prompt_pair,
+)
+from projects.profiling.profile import ColumnProfile, Suggestion, build_suggestion
+
+SPLIT_COLUMNS = frozenset({
+    "split", "set", "subset", "partition", "fold", "dataset_split", "data_split", "usage", "phase",
+})  # fmt: skip
+MAX_SPLIT_VALUES = 4
+CLEAR_TARGET_SCORE = 5  # Of a name that goes before marks in several columns.
+MAX_PROPOSALS = 3
+MAX_TARGETS = 4
+PROSE_BONUS, TABLE_BONUS = 3.0, 2.0
+UNNAMED_PENALTY = 1.0  # Tables have their target last more often than texts their label.
+FEW_FEATURES = 2
+CLEAR_LEAD = 2.5  # Of the best use over all others: nothing needs to be measured.
+SKILL_WEIGHT = 4.0
+NO_SKILL, ALL_SKILL = 0.02, 0.995
+MIN_TOLD_SKILL = 0.1
+
+
+class Probe(Protocol):
+    """How well inputs tell a target, from 0 to 1; None where it cannot be said."""
+
+    def skill(
+        self, inputs: list[ColumnProfile], texts: list[str], target: ColumnProfile
+    ) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class _Use:
+    """One thing that a table may be for, and how likely it is meant."""
+
+    target: Target
+    texts: list[str]
+    inputs: list[ColumnProfile]
+    score: float
+    skill: float | None = None
+
+    @property
+    def is_of_texts(self) -> bool:
+        return bool(self.texts)
+
+
+def propose_mappings(
+    columns: list[ColumnProfile], rows: int, probe: Probe | None = None
+) -> list[Suggestion]:
+    """The likeliest uses of a table with these columns and so many rows, at least one."""
+    split = next((column["name"] for column in columns if _is_split(column)), None)
+    proposals = _propose([one for one in columns if one["name"] != split], rows, probe)
+    if split is not None:
+        for proposal in proposals:
+            proposal["split_column"] = split
+            proposal["why"] += f" {split} says which rows are for training and which for the test."
+    return proposals
+
+
+def _is_split(column: ColumnProfile) -> bool:
+    """Whether the column says train, validation or test for each row."""
+    words = {entry["value"].strip().casefold() for entry in column["top_values"]}
+    return (
+        column["type"] == "text"
+        and column["name"].strip().casefold() in SPLIT_COLUMNS
+        and not column["missing"]
+        and column["unique"] <= MAX_SPLIT_VALUES
+        and bool(words)
+        and words <= SPLIT_NAMES.keys()
+    )
+
+
+def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> list[Suggestion]:
+    image = next((column for column in columns if column["type"] == "image"), None)
+    if image:
+        return [_suggest_image_task(image, columns, rows)]
+    chats = [column["name"] for column in columns if holds_chats(column)]
+    if chats:
+        return [suggest_chats(chats[0], columns)]
+    texts = column_roles.find_text_columns(columns, rows)
+    targets = column_roles.rank_targets(columns, texts, rows)
+    proposals = [_describe(use, rows) for use in _rank_uses(columns, texts, targets, rows, probe)]
+    marks = [column["name"] for column in columns if _holds_marks(column)]
+    inputs = [name for name in texts if name not in marks]
+    if inputs and len(marks) > 1 and not (targets and _is_clear_target(targets[0], marks)):
+        proposals.insert(0, _suggest_marked_labels(inputs, marks))
+    pair = suggest_prompt_pair(columns)
+    if pair is not None:
+        is_text = {pair["target_column"], pair["text_columns"][0]} <= set(texts)
+        is_first = is_certain_pair(pair, columns) or is_text or not proposals
+        proposals.insert(0 if is_first else 1, pair)
+    return proposals[:MAX_PROPOSALS] or [_suggest_nothing(columns, texts, targets)]
+
+
+def _rank_uses(
+    columns: list[ColumnProfile],
+    texts: list[str],
+    targets: list[Target],
+    rows: int,
+    probe: Probe | None,
+) -> list[_Use]:
+    uses = [
+        use
+        for target in targets[:MAX_TARGETS]
+        for use in _uses_of_target(columns, texts, target, rows)
+    ]
+    uses.sort(key=lambda use: -use.score)
+    is_close = len(uses) > 1 and uses[0].score - uses[1].score < CLEAR_LEAD
+    if probe is not None and is_close:
+        uses = [_measure(use, probe) for use in uses]
+        uses.sort(key=lambda use: -use.score)
+    return uses
+
+
+def _uses_of_target(
+    columns: list[ColumnProfile], texts: list[str], target: Target, rows: int
+) -> list[_Use]:
+    """The target learnt from texts, from the other columns, or from either."""
+    others = [column for column in columns if column["name"] != target.name]
+    inputs = [column for column in others if column["name"] in texts]
+    early = [one for one in inputs if not column_names.is_late_text_name(one["name"])]
+    inputs = early or inputs
+    features = [one for one in column_roles.find_features(others, rows) if one["name"] not in texts]
+    uses = []
+    if inputs:
+        is_prose = any(column_roles.is_prose(column, rows) for column in inputs)
+        bonus = PROSE_BONUS if is_prose or len(features) < FEW_FEATURES else 0.0
+        names = [column["name"] for column in inputs]
+        if not column_names.target_name_score(target.name):
+            bonus -= UNNAMED_PENALTY
+        uses.append(_Use(target, names, inputs, target.score + bonus))
+    if features:
+        bonus = TABLE_BONUS if len(features) >= FEW_FEATURES else 0.0
+        uses.append(_Use(target, [], features, target.score + bonus))
+    elif not inputs and len(others) > 0:
+        uses.append(_Use(target, [], others, target.score))
+    return uses
+
+
+def _measure(use: _Use, probe: Probe) -> _Use:
+    skill = probe.skill(use.inputs, use.texts, use.target.column)
+    if skill is None:
+        return use
+    # What other columns tell without an error is the same fact twice, such as a code and its name.
+    is_named = column_names.target_name_score(use.target.name) >= CLEAR_TARGET_SCORE
+    is_copy = skill > ALL_SKILL and not use.texts and not is_named
+    gain = -1.0 if skill < NO_SKILL or is_copy else SKILL_WEIGHT * skill
+    return replace(use, score=use.score + gain, skill=skill)
+
+
+def _describe(use: _Use, rows: int) -> Suggestion:
+    target, of_texts = use.target, use.is_of_texts
+    is_quantity = target.is_quantity(of_texts=of_texts)
+    family = "text" if of_texts else "tabular"
+    task = f"{family}-{'regression' if is_quantity else 'classification'}"
+    why = f"{_describe_inputs(use)} {_describe_target(target, rows, is_quantity)}"
+    if target.evidence:
+        why += f": {' and '.join(target.evidence)}"
+    why += "."
+    if use.skill is not None and use.skill >= MIN_TOLD_SKILL:
+        source = "the text tells" if of_texts else "the other columns tell"
+        why += f" A quick look says that {source} it ({use.skill:.0%} better than a guess)."
+    return build_suggestion(task, use.texts, target.name, why)
+
+
+def _describe_inputs(use: _Use) -> str:
+    if use.texts:
+        return f"{' and '.join(use.texts)} {'are' if len(use.texts) > 1 else 'is'} free text;"
+    count = len(use.inputs)
+    return f"{count:,} other column{' describes' if count == 1 else 's describe'} each row;"
+
+
+def _describe_target(target: Target, rows: int, is_quantity: bool) -> str:
+    if is_quantity:
+        return f"{target.name} is a number to estimate"
+    if "cell_labels" in target.column:
+        return f"{target.name} holds lists of {target.column['cell_labels']:,} labels"
+    return f"{target.name} repeats {target.column['unique']:,} values over {rows:,} rows"
+
+
+def _suggest_nothing(
+    columns: list[ColumnProfile], texts: list[str], targets: list[Target]
+) -> Suggestion:
+    if len(columns) == 1:
+        return build_suggestion("tabular-classification", [], None, "There is only one column.")
+    # A column called label is one even where it cannot be learnt: the reason is then told.
+    named = next((one for one in columns if texts and _is_clearly_named(one, texts)), None)
+    if named is not None:
+        texts = [name for name in texts if name != named["name"]]
+        why = f"{named['name']} is the label by its name."
+        return build_suggestion("text-classification", texts, named["name"], why)
+    why = "No column repeats few enough values to be a label. Choose the target yourself."
+    task = "text-classification" if texts else "tabular-classification"
+    return build_suggestion(task, texts, None, why)
+
+
+def _is_clearly_named(column: ColumnProfile, texts: list[str]) -> bool:
+    named = column_names.target_name_score(column["name"])
+    is_possible = column["type"] in ("text", "integer", "boolean") and column["unique"] > 0
+    return named >= CLEAR_TARGET_SCORE and is_possible and column["name"] not in texts
+
+
+def _suggest_image_task(
+    image: ColumnProfile, columns: list[ColumnProfile], rows: int
+) -> Suggestion:
+    """The import of an archive names its columns label and split."""
+    by_name = {column["name"]: column for column in columns}
+    label, split = by_name.get("label"), by_name.get("split")
+    why = "The column holds pictures. Choose what they should be told apart by."
+    if label:
+        why = f"Each of {rows:,} pictures has one of {label['unique']:,} labels."
+        if split:
+            why += " The split comes from the archive."
+    suggestion = build_suggestion("image-classification", [], label["name"] if label else None, why)
+    suggestion["image_column"] = image["name"]
+    suggestion["split_column"] = split["name"] if split and not split["missing"] else None
+    return suggestion
+
+
+def _holds_marks(column: ColumnProfile) -> bool:
+    """Whether cells only say yes or no, so that the column may be a label of its own."""
+    shown = [*column["examples"], *(entry["value"] for entry in column["top_values"])]
+    words = {word.strip().casefold() for word in shown}
+    if not words or words - PRESENT_WORDS - ABSENT_WORDS or column["unique"] > 2:
+        return False
+    return column["unique"] == 2 or (column["missing"] > 0 and words <= PRESENT_WORDS)
+
+
+def _is_clear_target(target: Target, marks: list[str]) -> bool:
+    """Whether one column is so clearly the label that marks beside it are something else."""
+    named = column_names.target_name_score(target.name)
+    return target.name not in marks and named >= CLEAR_TARGET_SCORE
+
+
+def _suggest_marked_labels(texts: list[str], marks: list[str]) -> Suggestion:
+    shown = ", ".join(marks[:4]) + (" …" if len(marks) > 4 else "")
+    why = (
+        f"{' and '.join(texts)} is free text; {len(marks)} columns ({shown}) say yes or no, so"
+        " each is read as one label."
+    )
+    suggestion = build_suggestion("text-classification", texts, None, why)
+    suggestion["target_columns"] = marks
+    return suggestion

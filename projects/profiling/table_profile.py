@@ -1,0 +1,308 @@
+"""Profiles a finished table: its columns, repeats, classes and what should be done about them.
+
+Plain DuckDB over the Parquet file: no Django, no database.
+"""
+
+from pathlib import Path
+from typing import cast
+
+import duckdb
+
+from engine.tasks.inspection import Inspection
+from projects.profiling.column_profile import profile_columns, truncate
+from projects.profiling.findings import (
+    doubtful_labels,
+    doubtful_labels_warning,
+    drop_columns,
+    find_problems,
+)
+from projects.profiling.image_profile import fetch_row, profile_images
+from projects.profiling.language import detect_language
+from projects.profiling.learnability import LearnabilityProbe
+from projects.profiling.profile import (
+    ClassShare,
+    ColumnProfile,
+    ConflictingLabels,
+    Fix,
+    ProfileWarning,
+    StoredInspection,
+    Suggestion,
+    TableProfile,
+)
+from projects.profiling.schema_inference import propose_mappings
+from projects.profiling.training_data import (
+    count_cell_labels,
+    inspect_suggestion,
+    read_inspection,
+)
+from projects.reading.columns.column import ColumnInfo
+from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.personal_data import find_personal_data
+from projects.reading.results import Edit
+
+MAX_LISTED_CLASSES = 100
+MAX_CONFLICTS = 50
+LANGUAGE_ROWS = 200  # Of each column of texts; the first ones tell its language.
+MAX_COMPARED_CELLS = 50_000_000  # Above it repeated rows are not counted.
+
+
+def profile_table(
+    connection: duckdb.DuckDBPyConnection, data: Path, columns: list[ColumnInfo]
+) -> TableProfile:
+    """The whole profile of a Parquet file with these columns."""
+    table = f"read_parquet({quote_literal(str(data))})"
+    rows = cast(int, fetch_row(connection, f"SELECT count(*) FROM {table}")[0])
+    if any(column["type"] == "image" for column in columns):
+        return _profile_image_table(connection, data, columns, rows)
+    profiles = _profile_columns(connection, table, columns, rows)
+    probe = LearnabilityProbe(connection, table, rows)
+    suggested, *others = propose_mappings(profiles, rows, probe)
+    _add_languages(connection, table, profiles, [suggested, *others])
+    inspection = inspect_suggestion(data, suggested)
+    texts = suggested["text_columns"]
+    target = suggested["target_column"] if suggested["task"].endswith("classification") else None
+    profile: TableProfile = {
+        "rows": rows,
+        "columns": profiles,
+        "duplicates": _count_duplicates(connection, table, rows, columns),
+        "suggested": suggested,
+        "proposals": [suggested, *others],
+        "class_balance": _class_balance(connection, table, target, inspection),
+        "label_noise_candidates": _find_conflicting_labels(connection, table, texts, target)
+        if texts and target
+        else [],
+        "personal_data": find_personal_data(connection, table, columns),
+        "warnings": [],
+    }
+    if inspection is not None:
+        profile["inspection"] = inspection
+    read = read_inspection(inspection)
+    is_label = read is None or read.kind == "label"
+    doubts = doubtful_labels(connection, table, suggested) if is_label else []
+    if doubts:
+        profile["doubtful_labels"] = doubts
+    profile["warnings"] = [
+        *_warnings(profile),
+        *doubtful_labels_warning(doubts, target or "", rows),
+        *find_problems(connection, table, profiles, suggested, rows),
+    ]
+    return profile
+
+
+def _profile_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnInfo], rows: int
+) -> list[ColumnProfile]:
+    """The columns' profiles, with the counts of the labels in cells that hold several."""
+    profiles = profile_columns(connection, table, columns, rows)
+    labels = count_cell_labels(connection, table, profiles)
+    for column in profiles:
+        if column["name"] in labels:
+            column["cell_labels"] = labels[column["name"]]
+    return profiles
+
+
+def _profile_image_table(
+    connection: duckdb.DuckDBPyConnection, data: Path, columns: list[ColumnInfo], rows: int
+) -> TableProfile:
+    """The profile of a table with a column of images; file names are not personal data."""
+    table = f"read_parquet({quote_literal(str(data))})"
+    images = profile_images(connection, table, columns)
+    others = [column for column in columns if column["name"] != images.column["name"]]
+    profile_of = {
+        profile["name"]: profile for profile in profile_columns(connection, table, others, rows)
+    }
+    profiles = [profile_of.get(column["name"], images.column) for column in columns]
+    suggested = propose_mappings(profiles, rows)[0]
+    inspection = inspect_suggestion(data, suggested)
+    profile: TableProfile = {
+        "rows": rows,
+        "columns": profiles,
+        "duplicates": images.duplicates,
+        "suggested": suggested,
+        "class_balance": _class_balance(connection, table, suggested["target_column"], inspection),
+        "label_noise_candidates": images.conflicting_labels,
+        "personal_data": [],
+        "warnings": [],
+        "pictures": images.statistics,
+    }
+    if inspection is not None:
+        profile["inspection"] = inspection
+    profile["warnings"] = [*images.warnings, *_warnings(profile)]
+    return profile
+
+
+def _add_languages(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[ColumnProfile],
+    proposals: list[Suggestion],
+) -> None:
+    """The language of each column that a proposal reads as text."""
+    texts = {name for proposal in proposals for name in proposal["text_columns"]}
+    for column in columns:
+        if column["name"] in texts and column["type"] == "text":
+            name = quote_identifier(column["name"])
+            cells = connection.execute(
+                f"SELECT left({name}, 400) FROM {table} WHERE {name} IS NOT NULL"
+                f" LIMIT {LANGUAGE_ROWS}"
+            ).fetchall()
+            column["language"] = detect_language(cell for (cell,) in cells)
+
+
+def _count_duplicates(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: int, columns: list[ColumnInfo]
+) -> int | None:
+    """Rows that repeat an earlier row entirely; None where the table is too large to compare.
+
+    Rows are told apart by hashes of 64 bits, of which a million make two equal ones once in 37
+    million times.
+    """
+    if rows * len(columns) > MAX_COMPARED_CELLS:
+        return None
+    names = ", ".join(quote_identifier(column["name"]) for column in columns)
+    distinct = fetch_row(connection, f"SELECT count(DISTINCT hash({names})) FROM {table}")[0]
+    return rows - cast(int, distinct)
+
+
+def _class_balance(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    target: str | None,
+    stored: StoredInspection | None,
+) -> list[ClassShare]:
+    """The labels that training would learn, with their rows; of a target that it refuses or that is
+    too large to look at here, the column's values without outer blanks."""
+    inspection = read_inspection(stored)
+    rows: list[tuple[str, int]] = []
+    if inspection is not None and inspection.labels:
+        rows = [(entry.label, entry.count) for entry in inspection.labels[:MAX_LISTED_CLASSES]]
+    elif target is not None:
+        name = f"nullif(trim({quote_identifier(target)}::VARCHAR), '')"
+        rows = connection.execute(
+            f"SELECT {name}, count(*) FROM {table} WHERE {name} IS NOT NULL"
+            f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_LISTED_CLASSES}"
+        ).fetchall()
+    most = max((times for _, times in rows), default=1)
+    return [
+        {"label": truncate(label), "count": times, "share_of_largest": round(times / most, 4)}
+        for label, times in rows
+    ]
+
+
+def _find_conflicting_labels(
+    connection: duckdb.DuckDBPyConnection, table: str, texts: list[str], target: str
+) -> list[ConflictingLabels]:
+    """The same text under different labels: at least one of them is wrong."""
+    name = f"trim({quote_identifier(target)}::VARCHAR)"
+    text = f"lower(trim(concat_ws(chr(10), {', '.join(quote_identifier(name) for name in texts)})))"
+    usable = f"{name} IS NOT NULL AND {text} <> ''"
+    # Hashes first: whole texts are only compared where two of them look the same.
+    suspects = connection.execute(
+        f"SELECT text FROM (SELECT hash(nullif({text}, '')) AS text, hash({name}) AS label"
+        f" FROM {table} WHERE {name} IS NOT NULL)"
+        " GROUP BY 1 HAVING min(label) <> max(label)"
+        f" ORDER BY count(*) DESC, 1 LIMIT {MAX_CONFLICTS + 1}"
+    ).fetchall()
+    if not suspects:
+        return []
+    listed = ", ".join(str(suspect) for (suspect,) in suspects)
+    rows = connection.execute(
+        f"SELECT {text}, list(DISTINCT {name}), count(*) FROM {table}"
+        f" WHERE {usable} AND hash({text}) IN ({listed})"
+        f" GROUP BY 1 HAVING count(DISTINCT {name}) > 1 ORDER BY 3 DESC, 1"
+    ).fetchall()
+    return [
+        {"text": truncate(text), "labels": sorted(map(truncate, labels))[:10], "count": times}
+        for text, labels, times in rows
+    ]
+
+
+def _warnings(profile: TableProfile) -> list[ProfileWarning]:
+    inspection = read_inspection(profile.get("inspection"))
+    warnings = [
+        *_inspection_warnings(inspection),
+        *_row_warnings(profile),
+        *_class_warnings(profile["class_balance"], profile["suggested"]["target_column"]),
+    ]
+    for column in profile["columns"]:
+        share = column["missing"] / profile["rows"]
+        if share == 1:
+            warning = _warning(f"Column {column['name']} is empty.", "Leave it out.")
+            if len(profile["columns"]) > 1:
+                warning["fix"] = drop_columns([column["name"]])
+            warnings.append(warning)
+        elif share > 0.2:
+            sentence = f"{share:.0%} of column {column['name']} is missing."
+            warnings.append(_warning(sentence, "Check the export, or leave the column out."))
+    if profile["personal_data"]:
+        kinds = ", ".join(sorted({finding["kind"] for finding in profile["personal_data"]}))
+        advice = "A model can repeat what it has seen. Mask these columns before training."
+        warnings.append(_warning(f"There is personal data: {kinds}.", advice))
+    return warnings
+
+
+def _inspection_warnings(inspection: Inspection | None) -> list[ProfileWarning]:
+    """What training would refuse about the suggested columns."""
+    if inspection is None or inspection.refusal is None:
+        return []
+    advice = "Training with the suggested columns would be refused. Mend it, or choose others."
+    return [_warning(inspection.refusal.sentence, advice)]
+
+
+def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
+    warnings = []
+    rows, duplicates = profile["rows"], profile["duplicates"]
+    if rows < 100:
+        advice = "Expect a rough model. A few hundred rows, or 20 for each label, work better."
+        warnings.append(_warning(f"There are only {rows} rows.", advice))
+    if duplicates:
+        advice = "Repeats are kept on one side of the test split, so scores stay honest."
+        sentence = f"{duplicates:,} rows repeat another row."
+        if duplicates == 1:
+            sentence = "1 row repeats another row."
+        warning = _warning(sentence, advice)
+        if "pictures" not in profile:
+            warning["fix"] = {"title": "Drop the repeats", "edits": [{"op": "drop_duplicates"}]}
+        warnings.append(warning)
+    if profile["label_noise_candidates"]:
+        count = len(profile["label_noise_candidates"])
+        what = "pictures" if "pictures" in profile else "texts"
+        advice = f"Decide on one label for each; the {what} are listed below."
+        warnings.append(_warning(f"{count} {what} come with more than one label.", advice))
+    return warnings
+
+
+def _class_warnings(balance: list[ClassShare], target: str | None) -> list[ProfileWarning]:
+    if not balance:
+        return []
+    warnings = []
+    rare = [entry for entry in balance if entry["count"] < 10]
+    if rare:
+        shown = ", ".join(entry["label"][:40] for entry in rare[:3])
+        advice = "Add examples, or merge rare labels into one."
+        what = "1 label has" if len(rare) == 1 else f"{len(rare)} labels have"
+        warnings.append(_warning(f"{what} fewer than 10 rows: {shown}.", advice))
+    if balance[0]["count"] > 20 * balance[-1]["count"]:
+        sentence = f"{balance[0]['label'][:60]} is over 20 times as frequent as the rarest label."
+        advice = "Read macro F1 rather than accuracy: always guessing it would look good."
+        warnings.append(_warning(sentence, advice))
+    folded: dict[str, str] = {}
+    for entry in balance:
+        twin = folded.setdefault(" ".join(entry["label"].casefold().split()), entry["label"])
+        if twin != entry["label"]:
+            place = f" in {target}" if target else ""
+            sentence = f"{twin!r} and {entry['label']!r}{place} differ only in case or blanks."
+            warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
+            if target:
+                warning["fix"] = _merge_labels(target, entry["label"], twin)
+            warnings.append(warning)
+    return warnings
+
+
+def _merge_labels(column: str, label: str, into: str) -> Fix:
+    edit: Edit = {"op": "merge_values", "column": column, "values": [label], "to": into}
+    return {"title": f"Merge {label!r} into {into!r}", "edits": [edit]}
+
+
+def _warning(sentence: str, advice: str) -> ProfileWarning:
+    return {"sentence": sentence, "advice": advice}

@@ -1,0 +1,140 @@
+"""Compares two versions of a dataset row by row, in DuckDB, a page at a time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from projects import storage
+from projects.errors import BadRowQuery
+from projects.models import DatasetVersion
+from projects.queries.rows import connect
+from projects.reading.columns.sql import quote_identifier, quote_literal
+
+PAGE_SIZE = 50
+MAX_CELL_CHARS = 300
+Change = Literal["changed", "added", "removed"]
+
+
+@dataclass(frozen=True)
+class CellChange:
+    column: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """`number` is the row's in the newer version, of a removed one in the older; both from 0."""
+
+    change: Change
+    number: int
+    cells: list[CellChange]  # The changed ones; of a row added or removed, all of them.
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`matched_by`: "row" (its number), "content", or the column that names rows."""
+
+    matched_by: str
+    columns_added: list[str]
+    columns_removed: list[str]
+    counts: dict[Change, int]
+    rows: list[RowChange]
+    page: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // PAGE_SIZE))
+
+
+def compare_versions(
+    older: DatasetVersion, newer: DatasetVersion, *, key: str = "", page: int = 1
+) -> Comparison:
+    """What changed from one ready version to another.
+
+    Rows are matched by `key`, a column that both have; without it by their numbers where there are
+    as many rows, else by their whole content. Raises BadRowQuery for an unknown key or page.
+    """
+    names = [column["name"] for column in newer.columns]
+    before = [column["name"] for column in older.columns]
+    common = [name for name in names if name in before]
+    if key and key not in common:
+        raise BadRowQuery(f"Not both versions have a column {key!r}.", param="key")
+    if not 1 <= page <= 10**9:
+        raise BadRowQuery("There is no such page.", param="page")
+    matched_by = key or ("row" if older.rows == newer.rows else "content")
+    with (
+        storage.local_file(older.parquet_key) as old,
+        storage.local_file(newer.parquet_key) as new,
+        connect() as connection,
+    ):
+        joined = _joined(old, new, common, key, matched_by)
+        found = connection.execute(f"SELECT change, count(*) FROM ({joined}) GROUP BY 1").fetchall()
+        counted = dict(found)
+        rows = connection.execute(
+            f"SELECT * FROM ({joined}) ORDER BY number, change LIMIT {PAGE_SIZE}"
+            f" OFFSET {(page - 1) * PAGE_SIZE}"
+        ).fetchall()
+    return Comparison(
+        matched_by=matched_by,
+        columns_added=[name for name in names if name not in before],
+        columns_removed=[name for name in before if name not in names],
+        counts={
+            "changed": counted.get("changed", 0),
+            "added": counted.get("added", 0),
+            "removed": counted.get("removed", 0),
+        },
+        rows=[_row_change(row, common) for row in rows],
+        page=page,
+    )
+
+
+def _joined(old: Path, new: Path, common: list[str], key: str, matched_by: str) -> str:
+    """SQL of the rows that differ: (change, number, each common column before and after)."""
+    cells = ", ".join(
+        f'left({quote_identifier(name)}::VARCHAR, {MAX_CELL_CHARS}) AS "{place}"'
+        for place, name in enumerate(common)
+    )
+    columns = ", ".join(quote_identifier(name) for name in common) or "1"
+    match = {"row": "file_row_number", "content": f"hash({columns})"}.get(matched_by)
+    if key:
+        match = f"coalesce({quote_identifier(key)}::VARCHAR, '')"
+
+    def side(path: Path) -> str:
+        # Rows that say the same are told apart by which of them it is.
+        return (
+            f"(SELECT file_row_number AS number, {match} AS match,"
+            f" row_number() OVER (PARTITION BY {match} ORDER BY file_row_number) AS which,"
+            f" hash({columns}) AS content, {cells or '1'}"
+            f" FROM read_parquet({quote_literal(str(path))}, file_row_number = true))"
+        )
+
+    pairs = "".join(f', older."{place}", newer."{place}"' for place in range(len(common)))
+    return (
+        "SELECT CASE WHEN older.number IS NULL THEN 'added' WHEN newer.number IS NULL THEN"
+        " 'removed' ELSE 'changed' END AS change, coalesce(newer.number, older.number) AS number"
+        f"{pairs} FROM {side(old)} older FULL OUTER JOIN {side(new)} newer"
+        " ON older.match = newer.match AND older.which = newer.which"
+        " WHERE older.content IS DISTINCT FROM newer.content"
+    )
+
+
+def _row_change(row: tuple[object, ...], common: list[str]) -> RowChange:
+    change, number, *values = row
+    pairs = zip(common, values[::2], values[1::2], strict=True)
+    cells = [
+        CellChange(name, _shown(before), _shown(after))
+        for name, before, after in pairs
+        if change != "changed" or before != after
+    ]
+    assert change in ("changed", "added", "removed")
+    assert isinstance(number, int)
+    return RowChange(change, number, cells)
+
+
+def _shown(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,65 @@
+"""Open questions about the columns of a version, as the dataset page shows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from projects.models import DatasetVersion
+from projects.reading.columns.column import ColumnQuestion
+
+DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
+
+
+@dataclass(frozen=True)
+class ReadingChoice:
+    """A reading that a person may choose: its name for the form and its title."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True)
+class QuestionTable:
+    """A question with the same cells in every reading: each row is a cell, then its readings."""
+
+    column: str
+    sentence: str
+    choices: Sequence[ReadingChoice]
+    rows: Sequence[tuple[str | None, ...]]
+
+
+def list_questions(version: DatasetVersion) -> list[QuestionTable]:
+    """The open questions of a version; empty once its columns were decided."""
+    questions = cast("list[ColumnQuestion]", version.profile.get("questions", []))
+    return [
+        QuestionTable(
+            column=question["column"],
+            sentence=question["sentence"],
+            choices=[
+                ReadingChoice(reading["name"], reading_title(reading["name"]))
+                for reading in question["readings"]
+            ],
+            rows=list(
+                zip(
+                    question["cells"],
+                    *(reading["values"] for reading in question["readings"]),
+                    strict=True,
+                )
+            ),
+        )
+        for question in questions
+    ]
+
+
+def reading_title(name: str) -> str:
+    """A reading's name in words: "number:1,234.5" is "number, as in 1,234.5"."""
+    kind, _, detail = name.removesuffix("+missing").partition(":")
+    if kind == "header":
+        title = "the names of the columns" if detail == "1" else "a row of data"
+    elif kind == "number":
+        title = f"number, as in {detail}"
+    elif kind in ("date", "datetime"):
+        title = f"date, {DATE_ORDERS[detail[0]]} ({detail})"
+    else:
+        title = "text"
+    return f"{title}; other cells are missing" if name.endswith("+missing") else title

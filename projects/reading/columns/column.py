@@ -1,0 +1,121 @@
+"""A column of the finished table, the readings that its cells allow, and questions about them."""
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from projects.reading.columns import date_formats, number_formats
+from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.number_formats import PLAIN, NumberFormat
+from projects.reading.columns.sql import filled_or_null, trimmed
+
+SQL_TYPES = {
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "datetime": "TIMESTAMP",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a column: its name in the API, its type, and how cells become values.
+
+    Names: "text", "number:1,234.5", "date:d/m/y"; "+missing" behind one reads every cell that does
+    not fit as missing.
+    """
+
+    name: str
+    type: str
+    number_format: NumberFormat = PLAIN
+    date_format: DateFormat = date_formats.ISO
+
+    def to_sql(self, source: str) -> str:
+        """SQL that makes the typed value of the text column `source`."""
+        if self.type == "text":
+            return filled_or_null(source)
+        if self.type in ("date", "datetime"):
+            return self.date_format.to_sql(source, with_time=self.type == "datetime")
+        value = self.number_format.to_sql(trimmed(source))
+        if self.number_format == PLAIN:
+            # What DuckDB reads as it stands needs no rewriting, which costs 15 times as much.
+            value = f"coalesce(try_cast({source} AS DOUBLE), {value})"
+        return f"try_cast({value} AS BIGINT)" if self.type == "integer" else value
+
+
+TEXT = Reading("text", "text")
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two or more readings that both fit, for a person to choose between."""
+
+    code: str
+    sentence: str
+    readings: list[Reading]
+
+
+class ColumnInfo(TypedDict):
+    """A column of the finished table, as it is stored on the version and shown by the API."""
+
+    name: str
+    type: str  # text, integer, number, boolean, date, datetime, json or image.
+    original_name: str
+
+
+class ReadingSamples(TypedDict):
+    """One answer to a question: its name, and what some cells would become."""
+
+    name: str
+    values: list[str | None]
+
+
+class ColumnQuestion(TypedDict):
+    """An open question about a column, with the same cells in every reading."""
+
+    column: str
+    code: str
+    sentence: str
+    cells: list[str]
+    readings: list[ReadingSamples]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the finished table and the SQL that makes it from the text table."""
+
+    name: str
+    type: str
+    original_name: str
+    expression: str
+    missing_markers: tuple[str, ...] = ()  # As written: "N/A", "-".
+    missing_marker_count: int = 0  # Cells of a column of numbers that hold one of them.
+    reading: str = "text"
+    question: Question | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def info(self) -> ColumnInfo:
+        return {"name": self.name, "type": self.type, "original_name": self.original_name}
+
+
+def parse_reading(name: str) -> Reading | None:
+    """The reading with this name, for example "number:1.234,5"; None when there is none."""
+    kind, _, detail = name.removesuffix("+missing").partition(":")
+    if kind == "text":
+        return TEXT
+    if kind == "number" and detail in number_formats.BY_NAME:
+        return Reading(name, "number", number_formats.BY_NAME[detail])
+    if kind in ("date", "datetime") and detail in date_formats.BY_NAME:
+        return Reading(name, kind, date_format=date_formats.BY_NAME[detail])
+    return None
+
+
+def native_column(source: str, native: str, name: str, original: str) -> Column:
+    """A column whose type the file itself knows."""
+    expression = (
+        filled_or_null(source)
+        if native in ("text", "json")
+        else f"try_cast(nullif({trimmed(source)}, '') AS {SQL_TYPES[native]})"
+    )
+    return Column(name, native, original, expression, reading=native)

@@ -1,0 +1,351 @@
+"""Infers what each column of text holds: decided by the whole column and the file, or asked.
+
+Every column is summed up by the shapes of its cells (digits become 9). A type is given only when it
+explains every cell; text that carries more than its number (007, 3.10 beside 3.1) stays text. Where
+two readings are plausible and mean different things, the column stays text and a question with both
+readings goes to a person, whose answer comes back in `overrides["columns"]`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import duckdb
+
+from projects.reading.columns import date_formats, number_formats
+from projects.reading.columns.column import (
+    TEXT,
+    Column,
+    ColumnQuestion,
+    Question,
+    Reading,
+    native_column,
+    parse_reading,
+)
+from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
+from projects.reading.columns.shapes import (
+    ColumnCells,
+    ColumnShapes,
+    FileContext,
+    summarize_columns,
+)
+from projects.reading.columns.sql import trimmed
+
+CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
+MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
+QUESTION_SAMPLES = 5
+
+
+def infer_columns(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    names: list[tuple[str, str]],
+    *,
+    native_types: Mapping[int, str],
+    chosen: Mapping[str, str],
+    separator: str = "",
+) -> list[Column]:
+    """The columns c0, c1, … of the text table. `names` are their final and original names;
+    `native_types` those that the file itself knows; `chosen` what people decided, by name."""
+    asked = [f"c{place}" for place in range(len(names)) if place not in native_types]
+    seen = summarize_columns(connection, table, asked)
+    context = FileContext(separator, _certain_marks(seen.values()))
+    columns = []
+    for position, (name, original) in enumerate(names):
+        source = f"c{position}"
+        choice = chosen.get(name) or chosen.get(original)
+        if choice is not None:
+            shapes = seen.get(source) or summarize_columns(connection, table, [source])[source]
+            cells = ColumnCells(connection, table, source, name, shapes, context)
+            columns.append(_chosen_column(cells, choice, original))
+        elif position in native_types:
+            columns.append(native_column(source, native_types[position], name, original))
+        else:
+            cells = ColumnCells(connection, table, source, name, seen[source], context)
+            columns.append(_decided_column(cells, original))
+    return columns
+
+
+def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
+    """A column as a person chose to read it. Cells that do not fit become missing only where the
+    choice says so ("+missing"); else the column stays text, and a note says why."""
+    reading = parse_reading(choice) or TEXT
+    unfitting = f"({reading.to_sql(cells.source)}) IS NULL"
+    count, notes = cells.count(unfitting), []
+    if count and choice.endswith("+missing"):
+        notes.append(f"Cells that do not fit the chosen reading and are missing now: {count:,}.")
+    elif count:
+        notes.append(f"Cells that do not fit the chosen reading: {count:,}. The column stays text.")
+        reading = TEXT
+    elif reading.type == "number":
+        whole = not cells.count(f"{reading.to_sql(cells.source)} % 1 <> 0")
+        reading = replace(reading, type="integer") if whole else reading
+    return Column(
+        cells.name, reading.type, original, reading.to_sql(cells.source), reading=reading.name,
+        notes=notes,
+    )  # fmt: skip
+
+
+def _decided_column(cells: ColumnCells, original: str) -> Column:
+    reading, question, notes = _decide(cells)
+    is_numeric = reading.type in ("integer", "number")
+    return Column(
+        name=cells.name,
+        type=reading.type,
+        original_name=original,
+        expression=reading.to_sql(cells.source),
+        missing_markers=tuple(cells.seen.markers) if is_numeric else (),
+        missing_marker_count=cells.seen.marker_count if is_numeric else 0,
+        reading=reading.name,
+        question=question,
+        notes=notes,
+    )
+
+
+def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]]:
+    """The roles that marks have in the columns which can be read in one way only."""
+    marks: set[tuple[str, str]] = set()
+    for seen in columns:
+        formats = [] if seen.other_count else number_formats.fitting_formats(seen.shapes)
+        meanings = {_meaning(each, seen.shapes) for each in formats}
+        if len(meanings) == 1:
+            marks |= meanings.pop()
+    return frozenset(marks)
+
+
+def _meaning(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[tuple[str, str]]:
+    """What the marks in these cells are under a format: {("decimal", ","), ("group", ".")}."""
+    roles = set()
+    for shape in shapes:
+        found = number_format.match(shape)
+        if found is not None and (found["fraction"] or "").strip("9"):
+            roles.add(("decimal", number_format.decimal))
+        if number_format.is_grouped(shape):
+            roles.add(("group", number_format.group))
+    return frozenset(roles)
+
+
+Decision = tuple[Reading, Question | None, list[str]]
+_KEEP_TEXT: Decision = (TEXT, None, [])
+
+
+def _decide(cells: ColumnCells) -> Decision:
+    seen = cells.seen
+    if not seen.shapes or not any(shape.digits for shape in seen.shapes):
+        return _KEEP_TEXT
+    if not seen.other_count:
+        dates = date_formats.fitting_dates([shape.pattern for shape in seen.shapes])
+        if dates:
+            return _decide_date(cells, dates)
+        if _holds_codes(seen.shapes):
+            return _KEEP_TEXT
+        formats = number_formats.fitting_formats(seen.shapes)
+        if formats:
+            return _decide_number(cells, formats)
+    return _ask_about_strays(cells)
+
+
+def _holds_codes(shapes: list[CellShape]) -> bool:
+    """2E5 beside whole numbers is a code; beside 1.5 it is a number."""
+    has_fractions = any("." in shape.pattern or "," in shape.pattern for shape in shapes)
+    return any(shape.is_code and not (has_fractions and shape.has_exponent) for shape in shapes)
+
+
+def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
+    kind = "datetime" if date_formats.has_time([s.pattern for s in cells.seen.shapes]) else "date"
+    readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
+    fitting = [each for each in readings if not cells.count(f"{each.to_sql(cells.source)} IS NULL")]
+    if not fitting:
+        return _KEEP_TEXT
+    if cells.seen.markers:
+        return _ask_about_missing_dates(cells, fitting)
+    if len(fitting) == 1:
+        return fitting[0], None, []
+    sentence = (
+        f"Is the day or the month first in {cells.name!r}? No cell tells: no day is above 12."
+    )
+    return TEXT, Question("date_order", sentence, [*fitting, TEXT]), []
+
+
+def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Decision:
+    """Dates beside words such as NA: missing dates, or the classes of a column of text."""
+    seen = cells.seen
+    shown = ", ".join(seen.markers)
+    sentence = (
+        f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates. Keep the"
+        " column as text, or read those cells as missing?"
+    )
+    dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
+    return TEXT, Question("stray_cells", sentence, [TEXT, *dates]), []
+
+
+def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
+    shapes = cells.seen.shapes
+    by_meaning: dict[frozenset[tuple[str, str]], NumberFormat] = {}
+    for each in formats:
+        by_meaning.setdefault(_meaning(each, shapes), each)
+    meanings = list(by_meaning)
+    meaning = meanings[0] if len(meanings) == 1 else _weigh(cells, meanings)
+    if meaning is None:
+        readings = [_number_reading(by_meaning[each], shapes) for each in meanings]
+        sentence = (
+            f"Is the mark in {cells.name!r} a decimal mark, or does it group thousands? Cells such"
+            f" as {_marked_example(shapes)!r} can be read both ways."
+        )
+        return TEXT, Question("number_format", sentence, [*readings, TEXT]), []
+    number_format = by_meaning[meaning]
+    reading = _number_reading(number_format, shapes)
+    doubt = (
+        _ask_about_units(cells, reading)
+        or _ask_about_comma_pairs(cells, reading, meaning)
+        or _ask_about_zeros(cells, reading)
+        or _ask_about_markers(cells, reading)
+    )
+    if doubt is not None:
+        return TEXT, doubt, []
+    return reading, None, _describe(reading, cells)
+
+
+def _number_reading(number_format: NumberFormat, shapes: list[CellShape]) -> Reading:
+    is_whole = all(number_format.is_integer(shape) for shape in shapes)
+    kind = "integer" if is_whole else "number"
+    return Reading(f"number:{number_format.name}", kind, number_format)
+
+
+def _weigh(
+    cells: ColumnCells, meanings: list[frozenset[tuple[str, str]]]
+) -> frozenset[tuple[str, str]] | None:
+    """The meaning that the column and the rest of the file speak for; None when nothing does."""
+    grouped = next((each for each in meanings if all(role == "group" for role, _ in each)), None)
+    decimal = next((each for each in meanings if each != grouped), None)
+    if grouped is None or decimal is None or len(meanings) > 2:
+        return None
+    (_, mark), *_ = grouped
+    marks, separator = cells.context.marks, cells.context.separator
+    other = "." if mark == "," else ","
+    for_group = (("group", mark) in marks) + (("decimal", other) in marks)
+    for_decimal = (("decimal", mark) in marks) + (("group", other) in marks)
+    if for_group or for_decimal:
+        return None if for_group and for_decimal else (grouped if for_group else decimal)
+    bare = [shape for shape in cells.seen.shapes if mark not in shape.pattern]
+    has_long_bare = any(shape.digits > 3 for shape in bare)
+    if mark == ",":
+        # Whoever separates cells by commas seldom writes decimals with them.
+        is_plainly_grouped = bool(bare) and not has_long_bare
+        return grouped if (separator == "," or is_plainly_grouped) and not has_long_bare else None
+    # Programs write decimals with a point; a file of semicolons may come from elsewhere.
+    return None if separator == ";" and not has_long_bare else decimal
+
+
+def _ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
+    """Amounts in several currencies, or percent beside plain numbers, are not one quantity."""
+    units = {shape.unit for shape in cells.seen.shapes}
+    if len(units - {""}) <= 1 and not ("%" in units and "" in units):
+        return None
+    listed = ", ".join(sorted(unit or "none" for unit in units))
+    sentence = f"{cells.name!r} mixes units ({listed}). As numbers they would lose them."
+    return Question("units", sentence, [reading, TEXT])
+
+
+def _ask_about_comma_pairs(
+    cells: ColumnCells, reading: Reading, meaning: frozenset[tuple[str, str]]
+) -> Question | None:
+    """In a file separated by commas, "12,7" may be two labels as well as a decimal number."""
+    is_alone = (
+        meaning == {("decimal", ",")} and ("decimal", ",") not in cells.context.marks - meaning
+    )
+    if not is_alone or cells.context.separator != ",":
+        return None
+    sentence = f"Does a comma in {cells.name!r} separate several values, or decimals?"
+    return Question("comma_pairs", sentence, [reading, TEXT])
+
+
+def _ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
+    """3.1 and 3.10 are one number but two versions: text when the text carries more."""
+    found = [reading.number_format.match(shape) for shape in cells.seen.shapes]
+    lengths = {len(each["fraction"]) for each in found if each and each["fraction"]}
+    if len(lengths) < 2 or not any(shape.ends_with_zero for shape in cells.seen.shapes):
+        return None
+    texts = cells.count_distinct(trimmed(cells.source))
+    if texts == cells.count_distinct(reading.to_sql(cells.source)):
+        return None
+    sentence = (
+        f"{cells.name!r} holds cells that are one number but different texts, such as 3.1 and 3.10."
+        " As numbers they would become the same."
+    )
+    return Question("trailing_zeros", sentence, [TEXT, reading])
+
+
+def _ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
+    """Beside a few whole numbers, "none" may be a class of its own."""
+    markers = cells.seen.markers
+    if not markers or reading.type != "integer":
+        return None
+    if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:
+        return None
+    listed = ", ".join(f"{word!r} ({count:,} times)" for word, count in markers.items())
+    sentence = f"In {cells.name!r}, is {listed} a value of its own, or does it mean missing?"
+    missing = Reading(f"{reading.name}+missing", reading.type, reading.number_format)
+    return Question("missing_markers", sentence, [TEXT, missing])
+
+
+def _ask_about_strays(cells: ColumnCells) -> Decision:
+    """A column of numbers in which a few cells are something else stays text, and says so."""
+    seen = cells.seen
+    scored = []
+    for each in number_formats.FORMATS:
+        shapes = [shape for shape in seen.shapes if each.match(shape) and not shape.is_code]
+        scored.append((sum(shape.count for shape in shapes), each, shapes))
+    count, number_format, shapes = max(scored, key=lambda entry: entry[0])
+    others = seen.filled - count
+    if not shapes or not others or count < MOSTLY_NUMBERS * seen.filled:
+        return _KEEP_TEXT
+    reading = _number_reading(number_format, shapes)
+    missing = Reading(f"{reading.name}+missing", "number", number_format)
+    example = next((s.example for s in seen.shapes if s not in shapes), "a long text")
+    sentence = (
+        f"{count:,} of {seen.filled:,} cells of {cells.name!r} are numbers; {others:,} are not,"
+        f" such as {example!r}. Keep the column as text, or read those cells as missing?"
+    )
+    return TEXT, Question("stray_cells", sentence, [TEXT, missing]), []
+
+
+def _marked_example(shapes: list[CellShape]) -> str:
+    return next((shape.example for shape in shapes if not shape.pattern.isdigit()), "")
+
+
+def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
+    """What was decided and is not plain to see."""
+    notes = []
+    if reading.number_format != PLAIN and _meaning(reading.number_format, cells.seen.shapes):
+        example = _marked_example(cells.seen.shapes)
+        notes.append(f"Numbers are read as in {reading.number_format.name}, such as {example!r}.")
+    units = sorted({shape.unit for shape in cells.seen.shapes} - {""})
+    if units:
+        notes.append(f"{units[0]} beside the numbers was left out.")
+    return notes
+
+
+def describe_question(
+    connection: duckdb.DuckDBPyConnection, table: str, source: str, column: Column
+) -> ColumnQuestion | None:
+    """A column's open question with a few cells as each reading would make them."""
+    if column.question is None:
+        return None
+    readings = column.question.readings
+    values = ", ".join(f"({reading.to_sql('cell')})::VARCHAR" for reading in readings)
+    rows = connection.execute(
+        f"SELECT cell, {values} FROM (SELECT DISTINCT {source} AS cell FROM {table}"
+        f" WHERE {trimmed(source)} <> '') ORDER BY length(cell) DESC, cell"
+        f" LIMIT {QUESTION_SAMPLES}"
+    ).fetchall()
+    return {
+        "column": column.name,
+        "code": column.question.code,
+        "sentence": column.question.sentence,
+        "cells": [row[0] for row in rows],
+        "readings": [
+            {"name": reading.name, "values": [row[place] for row in rows]}
+            for place, reading in enumerate(readings, 1)
+        ],
+    }

@@ -1,0 +1,158 @@
+"""How people write numbers: decimal mark, grouping of thousands, currency, percent, sign.
+
+A column is judged as a whole, by the shapes of its cells: every digit becomes 9, so "1,150.00" has
+the shape "9,999.99". A column of a million numbers has a few dozen shapes, and whether a format
+explains all of them is decided in Python, not cell by cell.
+
+Grouping follows CLDR: threes, or the Indian "12,34,567". A format explains a column only when it
+explains every cell; where two explain it and mean different numbers, the caller decides by the
+rest of the file or asks.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+SPACES = " \u00a0\u202f\u2009\u2007"
+APOSTROPHES = "'\u2019\u02bc"
+MINUS_SIGNS = "-\u2212\u2013"
+MAX_DIGITS = 15  # Above 2**53 a float64 no longer tells neighbours apart.
+PHONE_DIGITS = 8  # "+" and this many digits without a mark is a telephone number.
+
+_CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"
+_CURRENCY_CODES = (
+    "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|KRW|BRL|MXN|ZAR|TRY"
+    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円"
+)
+UNIT = f"(?:US|A|C|NZ|HK|S)?[{_CURRENCY_SIGNS}]|{_CURRENCY_CODES}|%|\uff05"
+
+
+@dataclass(frozen=True)
+class CellShape:
+    """Cells that look alike: every digit is 9.
+
+    `starts_with_zero`: the first of several digits is 0, as in 007 and 0.5. `ends_with_zero`: so
+    does the last digit, as in 3.10.
+    """
+
+    pattern: str
+    starts_with_zero: bool
+    ends_with_zero: bool
+    count: int
+    example: str
+
+    @property
+    def digits(self) -> int:
+        return self.pattern.count("9")
+
+    @property
+    def is_code(self) -> bool:
+        """Digits that are no quantity: 007, a telephone number, a long id, or 2E5.
+
+        Programs write powers of ten with a sign or a point (2e+05, 1.5e5); people write 2E5 on a
+        shelf or a fault code.
+        """
+        if self.has_exponent:
+            return True
+        if not re.fullmatch(r"[+-]?9+", self.pattern):
+            return False
+        is_phone = self.pattern.startswith("+") and self.digits >= PHONE_DIGITS
+        return (self.starts_with_zero and self.digits > 1) or is_phone or self.digits > MAX_DIGITS
+
+    @property
+    def has_exponent(self) -> bool:
+        """Whole digits with a bare power of ten, as in 2E5."""
+        return re.fullmatch(r"9+[eE]9+", self.pattern) is not None
+
+    @property
+    def unit(self) -> str:
+        """The currency or percent sign beside the digits, or ""."""
+        found = re.search(UNIT, self.pattern)
+        return found[0] if found else ""
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """A decimal mark and a mark between groups of digits; "" when digits are not grouped."""
+
+    decimal: str = "."
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        """An example that shows the format, as in "1.234,5"."""
+        return f"1{self.group}234{self.decimal}5"
+
+    def match(self, shape: CellShape) -> re.Match[str] | None:
+        """The parts of the number, if cells of this shape are numbers in this format."""
+        found = _grammar(self).fullmatch(shape.pattern)
+        if found is None or not shape.starts_with_zero:
+            return found
+        # No number begins with a group of zero (0,950) or with a zero before digits (01.5).
+        return found if len(found["whole"] or "9") == 1 else None
+
+    def is_grouped(self, shape: CellShape) -> bool:
+        """Whether the grouping mark stands in cells of this shape."""
+        found = self.match(shape)
+        return found is not None and not (found["whole"] or "9").isdigit()
+
+    def is_integer(self, shape: CellShape) -> bool:
+        """Whether cells of this shape are whole numbers in this format."""
+        found = self.match(shape)
+        return found is not None and not (found["fraction"] or found["exponent"])
+
+    def to_sql(self, cell: str) -> str:
+        """SQL that makes DOUBLE of a text expression; NULL where the format does not apply."""
+        digits = f"regexp_replace({cell}, '{_quoted(UNIT)}|[{SPACES}]', '', 'g')"
+        if self.group.strip():
+            marks = _quoted(_group_marks(self.group))
+            digits = f"regexp_replace({digits}, '[{marks}]', '', 'g')"
+        if self.decimal != ".":
+            digits = f"replace({digits}, '{self.decimal}', '.')"
+        digits = f"regexp_replace({digits}, '[{MINUS_SIGNS}]', '-', 'g')"
+        # Accountants write a loss as (1,200) or 1,200-.
+        digits = rf"regexp_replace({digits}, '^\((.*)\)$|^([0-9.].*)-$', '-\1\2')"
+        return f"try_cast(nullif({digits}, '') AS DOUBLE)"
+
+
+PLAIN = NumberFormat(".", "")
+# In the order of preference where several explain a column and mean the same numbers.
+FORMATS = (
+    PLAIN,
+    NumberFormat(",", ""),
+    NumberFormat(".", ","),
+    NumberFormat(",", "."),
+    NumberFormat(",", " "),
+    NumberFormat(".", " "),
+    NumberFormat(".", "'"),
+    NumberFormat(",", "'"),
+)
+BY_NAME = {number_format.name: number_format for number_format in FORMATS}
+
+
+def fitting_formats(shapes: list[CellShape]) -> list[NumberFormat]:
+    """The formats in which every one of these cells is a number."""
+    return [candidate for candidate in FORMATS if all(candidate.match(shape) for shape in shapes)]
+
+
+@lru_cache
+def _grammar(number_format: NumberFormat) -> re.Pattern[str]:
+    decimal, whole = re.escape(number_format.decimal), "9+"
+    if number_format.group:
+        mark = f"[{re.escape(_group_marks(number_format.group))}]"
+        whole = rf"9{{1,3}}(?:{mark}999)+|9+"
+        if number_format.group == ",":
+            whole = rf"9{{1,2}}(?:{mark}99)+{mark}999|{whole}"
+    exponent = r"(?P<exponent>[eE][+-]?9{1,3})?"
+    number = rf"(?:(?P<whole>{whole})(?P<fraction>{decimal}9*)?|{decimal}9+){exponent}"
+    sign = f"[{MINUS_SIGNS}+]?"  # The hyphen comes first: it stands for itself there.
+    blank, unit = f"[{SPACES}]*", f"(?:{UNIT})?"
+    return re.compile(rf"\(?{sign}{blank}{unit}{blank}{sign}{number}{blank}{unit}-?\)?")
+
+
+def _group_marks(group: str) -> str:
+    return {" ": SPACES, "'": APOSTROPHES}.get(group, group)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

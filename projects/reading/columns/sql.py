@@ -1,0 +1,42 @@
+"""SQL pieces: names, literals, and a cell without the blanks around it."""
+
+from collections.abc import Iterator, Sequence
+
+from projects.reading.columns.number_formats import SPACES
+
+
+def quote_identifier(name: str) -> str:
+    """A column name as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """Text as a SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def blank_characters() -> str:
+    """SQL for the characters that may stand around a cell."""
+    return " || ".join(f"chr({ord(blank)})" for blank in f"{SPACES}\t\r\n")
+
+
+def trimmed(source: str) -> str:
+    """SQL for a text expression without the blanks around it.
+
+    DuckDB's trim with characters of its own is slow; a text that begins and ends with a printed
+    ASCII character, as most do, needs none.
+    """
+    plain = f"ascii({source}) BETWEEN 33 AND 126 AND ascii(right({source}, 1)) BETWEEN 33 AND 126"
+    return f"CASE WHEN {plain} THEN {source} ELSE trim({source}, {blank_characters()}) END"
+
+
+def filled_or_null(source: str) -> str:
+    """SQL for a text expression as it is, NULL where it holds nothing but blanks."""
+    is_blank = f"trim({source}, {blank_characters()}) = ''"
+    starts_printed = f"ascii({source}) BETWEEN 33 AND 126"
+    return f"CASE WHEN {starts_printed} THEN {source} WHEN {is_blank} THEN NULL ELSE {source} END"
+
+
+def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The names in groups of `size` at most."""
+    return (names[start : start + size] for start in range(0, len(names), size))

@@ -1,0 +1,1 @@
+"""Delimited text: dialects, headers, records that survive stray quotes, and the rows they hold."""

@@ -1,0 +1,229 @@
+"""Detects how a delimited file is written: separator, quotes, header, what precedes it.
+
+Separator and quotes are chosen by the consistency measure of CleverCSV: how regular the rows are
+times how many cells read as whole values (G. J. J. van den Burg, A. Nazábal and C. Sutton,
+"Wrangling messy CSV files by detecting row and type patterns", Data Mining and Knowledge Discovery
+33, 2019). Finding the header and the lines above it is our own. Every guess is shown to the
+customer and can be overruled by `overrides`.
+"""
+
+import itertools
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from statistics import mean
+
+from projects.reading.csv.header_rows import DATE, NUMBER, URL_OR_EMAIL, HeaderVerdict, judge_header
+from projects.reading.csv.records import Delimiters, Record, split_records
+from projects.reading.results import ReadingOptions
+
+DELIMITERS = [",", "\t", ";", "|"]
+MIN_MULTI_COLUMN_SCORE = 0.55  # What a table of several columns must beat.
+FOREIGN_SHARE = 0.6  # Of the score of a delimiter that the first line lacks.
+
+
+@dataclass(frozen=True)
+class CsvDialect:
+    """A dialect with the place of its header. Lines count from 1 in the file."""
+
+    delimiters: Delimiters
+    width: int = 1
+    preamble: list[Record] = field(default_factory=list)
+    header: list[Record] = field(default_factory=list)
+    header_reason: str = ""
+    doubtful_header: list[str] = field(default_factory=list)  # A first row that may be either.
+    missing_word: str = ""  # A whole cell of it is missing.
+    fill_short_rows: bool = False
+    trim_long_rows: bool = False  # Extra empty cells at the end are this file's habit.
+
+
+def detect_dialect(sample: list[str], overrides: ReadingOptions) -> CsvDialect:
+    """The dialect that fits the first lines best; the customer's choices take precedence."""
+    delimiters = _choose_delimiters(sample, overrides)
+    records = list(split_records(iter(sample), delimiters))
+    return locate_header(records, delimiters, overrides)
+
+
+def locate_header(
+    records: list[Record], delimiters: Delimiters, overrides: ReadingOptions
+) -> CsvDialect:
+    """Where the header is in these first records. Spreadsheets use it too, with any delimiters."""
+    written = [record for record in records if any(cell.strip() for cell in record.cells)]
+    if not written:
+        return CsvDialect(delimiters)
+    skip = _count_preamble_records(records, overrides)
+    body = [record for record in records[skip:] if any(cell.strip() for cell in record.cells)]
+    preamble = [record for record in records[:skip] if any(cell.strip() for cell in record.cells)]
+    header_rows, verdict = _count_header_rows(body, overrides)
+    table = body[header_rows:] or body
+    width = _modal_width(table)
+    if header_rows:
+        width = max(width, len(_strip_empty_tail(body[header_rows - 1].cells)))
+        if len(body[header_rows - 1].cells) > width and _has_wide_rows(body, header_rows, width):
+            width = len(body[header_rows - 1].cells)
+    return CsvDialect(
+        delimiters=delimiters,
+        width=width,
+        preamble=preamble,
+        header=body[:header_rows],
+        header_reason=verdict.reason,
+        doubtful_header=body[0].cells if verdict.is_doubtful else [],
+        fill_short_rows=_should_fill_short_rows(table, width, overrides),
+        trim_long_rows=_is_recurring(
+            [len(record.cells) > width for record in table if record.cells]
+        ),
+    )
+
+
+def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimiters:
+    characters = [overrides["delimiter"]] if overrides.get("delimiter") else DELIMITERS
+    candidates = []
+    for delimiter in characters:
+        delimiters = Delimiters(delimiter, *_detect_quoting(sample, delimiter))
+        if "quote" in overrides:
+            delimiters = replace(delimiters, quote=overrides["quote"])
+        if overrides.get("escape"):
+            delimiters = replace(delimiters, escape=overrides["escape"])
+        candidates.append(delimiters)
+        if "quote" not in overrides and _are_quotes_literal(sample, delimiters):
+            candidates.append(replace(delimiters, quote=""))
+    first_line = next((line for line in sample if line.strip()), "")
+    split_header = any(one.delimiter in first_line for one in candidates)
+
+    def score(delimiters: Delimiters) -> float:
+        """One that the first line lacks though another divides it is part of the cells, such as
+        the bar in labels like `cards|lost`."""
+        is_foreign = split_header and delimiters.delimiter not in first_line
+        found = _consistency_score(sample, delimiters)
+        return found * FOREIGN_SHARE if is_foreign else found
+
+    return max(candidates, key=score)
+
+
+def _are_quotes_literal(sample: list[str], delimiters: Delimiters) -> bool:
+    """Every line is a whole row by itself, yet quotes would glue some lines together."""
+    written = [line.rstrip("\r\n").split(delimiters.delimiter) for line in sample if line.strip()]
+    width = len(written[0])
+    if width < 2 or any(len(cells) != width for cells in written):
+        return False
+    return sum(1 for record in split_records(iter(sample), delimiters) if record.cells) < len(
+        written
+    )
+
+
+def _detect_quoting(sample: list[str], delimiter: str) -> tuple[str, str]:
+    """The quote that most often encloses cells, and how one inside a cell is written."""
+    text = "".join(sample)
+    mark = re.escape(delimiter)
+
+    def enclosed(quote: str) -> int:
+        cell = rf"{quote}[^{quote}\r\n]*{quote}"
+        return len(re.findall(rf"(?:^|{mark}){cell}(?={mark}|[\r\n]|$)", text, re.M))
+
+    single, double = enclosed("'"), enclosed('"')
+    quote = "'" if single > 2 * double else '"'
+    escaped = len(re.findall(rf"\\{quote}(?!{mark}|[\r\n])", text))
+    doubled = len(re.findall(rf"[^{mark}\r\n{quote}]{quote}{quote}(?!{quote})", text))
+    return quote, "backslash" if escaped > doubled else "doubled"
+
+
+def _consistency_score(sample: list[str], delimiters: Delimiters) -> float:
+    """CleverCSV's measure: the share of rows of the usual width, times the mean type score.
+
+    Its pattern score is replaced by the share of regular rows and a small bonus for more columns.
+    """
+    records = [record for record in split_records(iter(sample), delimiters) if record.cells]
+    widths = [len(record.cells) for record in records]
+    if not widths:
+        return 0.0
+    width, _ = Counter(widths).most_common(1)[0]
+    if width == 1:
+        return MIN_MULTI_COLUMN_SCORE
+    regular = sum(other == width for other in widths) / len(widths)
+    cells = itertools.islice((cell for record in records for cell in record.cells), 4_000)
+    whole = mean(_type_score(cell, delimiters) for cell in cells)
+    return regular * whole * (1 + 0.02 * min(width, 10))
+
+
+def _type_score(cell: str, delimiters: Delimiters) -> float:
+    """CleverCSV's type score: 1 for a whole value, less for one that another separator splits."""
+    text = cell.strip()
+    if not text or NUMBER.fullmatch(text) or DATE.fullmatch(text) or URL_OR_EMAIL.fullmatch(text):
+        return 1.0
+    if delimiters.quote and text.count(delimiters.quote) % 2:
+        return 0.5
+    others = [other for other in DELIMITERS[1:] if other != delimiters.delimiter and other in text]
+    return 0.5 if others else 1.0
+
+
+def _count_preamble_records(records: list[Record], overrides: ReadingOptions) -> int:
+    """How many records stand before the header: title lines with hardly a cell filled."""
+    if overrides.get("skip_lines") is not None:
+        skip_lines = int(overrides["skip_lines"])
+        return sum(record.line <= skip_lines for record in records)
+    width = _modal_width(records)
+    if width == 1:
+        return next(
+            (index for index, record in enumerate(records) if _count_filled_cells(record)), 0
+        )
+    for index, record in enumerate(records[:-1]):
+        if not _is_title(record, records[index + 1 :], width):
+            return index
+    return 0
+
+
+def _is_title(record: Record, below: list[Record], width: int) -> bool:
+    filled = _count_filled_cells(record)
+    if filled == 0:
+        return True
+    if filled >= 2 and (len(record.cells) == width or filled * 2 > width):
+        return False
+    usual = mean(_count_filled_cells(other) for other in below[:20])
+    return filled < min(2, width) and usual >= 1.5 or (len(record.cells) < width / 2)
+
+
+def _count_header_rows(body: list[Record], overrides: ReadingOptions) -> tuple[int, HeaderVerdict]:
+    if overrides.get("header_rows") is not None:
+        rows = min(int(overrides["header_rows"]), len(body))
+        return rows, HeaderVerdict(rows > 0, "chosen by hand")
+    if not body:
+        return 0, HeaderVerdict(False, "")
+    verdict = judge_header(body[0].cells, [record.cells for record in body[1:]])
+    return int(verdict.is_header), verdict
+
+
+def _modal_width(records: list[Record]) -> int:
+    widths = Counter(len(record.cells) for record in records if _count_filled_cells(record))
+    return widths.most_common(1)[0][0] if widths else 1
+
+
+def _has_wide_rows(body: list[Record], header_rows: int, width: int) -> bool:
+    """Whether the rows themselves carry the header's empty last columns."""
+    table = body[header_rows:]
+    return not table or mean(len(record.cells) > width for record in table) > 0.5
+
+
+def _should_fill_short_rows(table: list[Record], width: int, overrides: ReadingOptions) -> bool:
+    """Short rows are filled where leaving out empty last cells is this file's habit."""
+    if overrides.get("short_rows"):
+        return bool(overrides["short_rows"] == "fill")
+    return _is_recurring(
+        [len(record.cells) < width for record in table if _count_filled_cells(record)]
+    )
+
+
+def _is_recurring(odd: list[bool]) -> bool:
+    """Whether odd rows come all through a file, not once and not only as a second table's block."""
+    count = sum(odd)
+    return len(odd) >= 10 and count > 0.1 * len(odd) and not all(odd[len(odd) - count :])
+
+
+def _count_filled_cells(record: Record) -> int:
+    return sum(bool(cell.strip()) for cell in record.cells)
+
+
+def _strip_empty_tail(cells: list[str]) -> list[str]:
+    end = len(cells)
+    while end and not cells[end - 1].strip():
+        end -= 1
+    return cells[:end]

@@ -1,0 +1,161 @@
+"""Whether the first row of a table names its columns: every column gives its sign.
+
+A word above numbers speaks for names. A number above numbers, a value that comes again below in a
+column of classes, and a sentence above sentences speak for data. Numbers that count up from column
+to column, as years and survey items do, are names where nothing speaks for data. Where signs
+contradict each other a person is asked.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+MAX_ROWS_COMPARED = 500
+MIN_CELLS_TO_COMPARE = 5
+MIN_ALIKE_SHARE = 0.8
+MIN_REPEATED_SHARE = 0.5  # Of cells that come again: then a column holds classes.
+MAX_NAME_CHARS = 60
+MAX_COUNTING_SHARE = 0.3  # Of the rows below may count up by chance.
+CLEAR_MAJORITY = 3  # So many times more signs decide without a question.
+YEARS = range(1900, 2101)
+MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "."})
+_SENTENCE = re.compile(r"\S+(?:\s+\S+){4,}")  # Five words: a name is hardly so long.
+NUMBER = re.compile(r"[-+]?[$€£]?\s?\d[\d.,]*\s?[%€]?([eE][-+]?\d+)?")
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2})?")
+URL_OR_EMAIL = re.compile(r"(https?://|www\.)\S+|\S+@\S+\.\S+")
+_PATTERNS = (("date", DATE), ("number", NUMBER), ("address", URL_OR_EMAIL))
+
+
+@dataclass(frozen=True)
+class HeaderVerdict:
+    """Whether the first row is a header, why, and whether that is in doubt."""
+
+    is_header: bool
+    reason: str
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True)
+class _Signs:
+    """What the columns say: how many times each sign was met, and words for the first one."""
+
+    words_above_values: int
+    values_above_values: int
+    recurring: int  # First cells that are classes below.
+    certain_recurring: int
+    sentences: int
+    first_value: str
+    first_recurring: str
+
+
+def judge_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> HeaderVerdict:
+    """`rest` is what stands below; rows that repeat the first one entirely are no sign."""
+    names = [cell.strip() for cell in first]
+    below = [row for row in rest[:MAX_ROWS_COMPARED] if [cell.strip() for cell in row] != names]
+    sequence = _counting_places(names, below)
+    signs = _read_signs(names, below, sequence)
+    if signs.certain_recurring:
+        reason = f"the value {signs.first_recurring[:40]!r} of the first line comes again below"
+        return HeaderVerdict(False, reason, is_doubtful=signs.words_above_values > 0)
+    if signs.values_above_values:
+        return _weigh_values(signs, names)
+    if signs.recurring and not signs.words_above_values:
+        reason = f"the value {signs.first_recurring[:40]!r} of the first line comes again below"
+        return HeaderVerdict(False, reason, is_doubtful=not signs.sentences)
+    if len(names) == 1 and len(names[0]) > MAX_NAME_CHARS:
+        return HeaderVerdict(False, "the first line reads as a text, not as a name")
+    if sequence:
+        is_certain = int(names[min(sequence)]) in YEARS or signs.words_above_values > 0
+        return HeaderVerdict(True, "the first line counts up, as names do", not is_certain)
+    is_doubtful = bool(signs.recurring) or (signs.sentences > 0 and not signs.words_above_values)
+    return HeaderVerdict(True, "the first line reads as names", is_doubtful)
+
+
+def _weigh_values(signs: _Signs, names: Sequence[str]) -> HeaderVerdict:
+    """Numbers above numbers, against words above numbers in the same row."""
+    value, words = signs.values_above_values, signs.words_above_values
+    if words > value:
+        return HeaderVerdict(
+            True, "the first line reads as names", is_doubtful=words < CLEAR_MAJORITY * value
+        )
+    reason = f"the first line holds the value {signs.first_value[:40]!r}, not names"
+    return HeaderVerdict(False, reason, is_doubtful=words > 0)
+
+
+def _read_signs(
+    names: Sequence[str], rows: Sequence[Sequence[str]], sequence: frozenset[int]
+) -> _Signs:
+    words = values = recurring = certain = sentences = 0
+    first_value = first_recurring = ""
+    for place, name in enumerate(names):
+        cells = [row[place].strip() for row in rows if place < len(row)]
+        cells = [cell for cell in cells if cell]
+        if place in sequence or name.casefold() in MISSING_WORDS:
+            continue
+        kind = value_type(name)
+        alike = mean(value_type(cell) == kind for cell in cells) if cells else float(bool(kind))
+        if kind and alike > MIN_ALIKE_SHARE:
+            values += 1
+            first_value = first_value or name
+            continue  # That it comes again below says no more: numbers do.
+        if not kind and cells and mean(map(_is_value, cells)) > MIN_ALIKE_SHARE:
+            words += 1
+        again = cells.count(name) if len(cells) >= MIN_CELLS_TO_COMPARE else 0
+        if again >= max(2, len(cells) / 10):
+            certain += 1
+        if again and _are_classes(cells):
+            recurring += 1
+        if again:
+            first_recurring = first_recurring or name
+        if _is_sentence(name) and cells and mean(map(_is_sentence, cells)) > 0.5:
+            sentences += 1
+    return _Signs(words, values, recurring, certain, sentences, first_value, first_recurring)
+
+
+def value_type(text: str) -> str:
+    """date, number, address, or nothing for words."""
+    return next((name for name, pattern in _PATTERNS if pattern.fullmatch(text)), "")
+
+
+def _is_value(text: str) -> bool:
+    return bool(value_type(text)) or text.casefold() in MISSING_WORDS
+
+
+def _is_sentence(text: str) -> bool:
+    return len(text) > MAX_NAME_CHARS or _SENTENCE.match(text) is not None
+
+
+def _are_classes(cells: Sequence[str]) -> bool:
+    """Whether most cells come again: not of free text, nor of numbers of a row's own."""
+    counts = Counter(cells)
+    return sum(count for count in counts.values() if count > 1) >= MIN_REPEATED_SHARE * len(cells)
+
+
+def _counting_places(names: Sequence[str], rows: Sequence[Sequence[str]]) -> frozenset[int]:
+    """Places of whole numbers that grow by one from column to column: years, or from 0 or 1 on.
+
+    None where the rows below count up too, or where two small numbers stand beside nothing else.
+    """
+    places = [place for place, name in enumerate(names) if name.isascii() and name.isdigit()]
+    if len(places) < 2 or not _counts_up([names[place] for place in places]):
+        return frozenset()
+    if places != list(range(places[0], places[0] + len(places))):
+        return frozenset()
+    is_years = int(names[places[0]]) in YEARS
+    if not is_years and (names[places[0]] not in ("0", "1") or len(names) < 3):
+        return frozenset()
+    counting = [
+        _counts_up([row[place].strip() for place in places if place < len(row)]) for row in rows
+    ]
+    is_data = counting and not is_years and mean(counting) > MAX_COUNTING_SHARE
+    return frozenset() if is_data else frozenset(places)
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    if len(cells) < 2 or not all(cell.isascii() and cell.isdigit() for cell in cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    is_plain = all(str(number) == cell for number, cell in zip(numbers, cells, strict=True))
+    return is_plain and all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False))

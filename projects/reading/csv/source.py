@@ -1,0 +1,300 @@
+"""CSV, TSV and their relatives as a Source: shape decided from a sample, then streamed."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from projects.reading import encodings
+from projects.reading.columns.column import ColumnQuestion, ReadingSamples
+from projects.reading.csv.dialect import CsvDialect, detect_dialect
+from projects.reading.csv.header_rows import NUMBER
+from projects.reading.csv.records import Record, split_records
+from projects.reading.csv.vectorized import open_bulk_reader
+from projects.reading.limits import (
+    MAX_CELL_CHARS,
+    MAX_LINE_CHARS,
+    SAMPLE_CHARS,
+    SAMPLE_LINES,
+)
+from projects.reading.results import (
+    Dialect,
+    Issues,
+    ReadingOptions,
+    RejectedRow,
+    TableSource,
+    UnreadableFile,
+)
+
+MAX_SHOWN_CELLS = 5
+MAX_R_LINES = 200
+R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
+STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
+# Text converted twice keeps Windows-1252 dashes and quotes as control codes U+0080 to U+009F.
+# A line that also holds codes which Windows-1252 leaves undefined means them as they are.
+STRAY_CP1252 = re.compile("[\x80\x82-\x84\x86-\x8c\x8e\x91-\x9c\x9e\x9f]")
+UNDEFINED_IN_CP1252 = re.compile("[\x81\x8d\x8f\x90\x9d]")
+CP1252_TRANSLATION = {
+    code: bytes([code]).decode("cp1252")
+    for code in range(0x80, 0xA0)
+    if not UNDEFINED_IN_CP1252.match(chr(code))
+}
+
+
+def open_csv(path: Path, overrides: ReadingOptions) -> TableSource:
+    """The file as a table of text. Raises UnreadableFile when there is no table in it."""
+    encoding = _choose_encoding(path, overrides)
+    sample = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
+    sizes = itertools.accumulate(map(len, sample))
+    fitting = sum(size <= SAMPLE_CHARS for size in sizes)
+    sample = sample[: max(1, fitting)]
+    if not any(line.strip() for line in sample):
+        raise UnreadableFile("empty_file", "This file is empty: there is no row in it.")
+    dialect = detect_dialect(sample, overrides)
+    issues = Issues()
+    _add_dialect_issues(encoding, dialect, issues)
+    lines = _read_lines(path, encoding, issues)
+    records = split_records(lines, dialect.delimiters, width=dialect.width)
+    if _writes_missing_as_r(sample, dialect):
+        dialect = replace(dialect, missing_word=R_MISSING)
+        issues.add(
+            "missing_words",
+            f"{R_MISSING} outside quotation marks was read as missing, as R writes it.",
+        )
+    bulk = open_bulk_reader(path, encoding, dialect, issues)
+    return TableSource(
+        names=column_names(dialect),
+        rows=normalize_rows(records, dialect, issues),
+        dialect=_describe_dialect(encoding, dialect, sample),
+        issues=issues,
+        questions=header_questions(dialect),
+        write_all=bulk.write if bulk else None,
+    )
+
+
+def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
+    """Whether the first row names the columns, where its cells do not tell."""
+    cells = [cell for cell in dialect.doubtful_header if cell.strip()][:MAX_SHOWN_CELLS]
+    if not cells:
+        return []
+    taken = "names" if dialect.header else "a row of data"
+    as_names: ReadingSamples = {
+        "name": "header:1", "values": [f"name of a column: {cell}"[:200] for cell in cells],
+    }  # fmt: skip
+    as_data: ReadingSamples = {
+        "name": "header:0", "values": [f"value in the first row: {cell}"[:200] for cell in cells],
+    }  # fmt: skip
+    return [
+        {
+            "column": "",
+            "code": "header",
+            "sentence": "Does the first line name the columns, or is it the first row? Its cells"
+            f" can be either; it was taken for {taken}.",
+            "cells": [cell[:200] for cell in cells],
+            "readings": [as_names, as_data],
+        }
+    ]
+
+
+def _writes_missing_as_r(sample: list[str], dialect: CsvDialect) -> bool:
+    """Whether the file quotes all text, so that a bare NA is a missing value and no text."""
+    quote, mark = re.escape(dialect.delimiters.quote), re.escape(dialect.delimiters.delimiter)
+    text = "".join(sample[:MAX_R_LINES])
+    if not quote or f"{quote}{R_MISSING}{quote}" in text or R_MISSING not in text:
+        return False
+    bare = re.sub(rf"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", quote, text)
+    cells = [cell.strip() for line in bare.splitlines() for cell in re.split(mark, line)]
+    words = [cell for cell in cells if cell and cell != dialect.delimiters.quote]
+    return (
+        R_MISSING in words
+        and dialect.delimiters.quote in cells
+        and all(word in BARE_WORDS or NUMBER.fullmatch(word) for word in words)
+    )
+
+
+def column_names(dialect: CsvDialect) -> list[str]:
+    """One name per column as written; several header rows are joined, empty where there is none."""
+    if not dialect.header:
+        return [""] * dialect.width
+    padding = [""] * dialect.width
+    rows = [[*record.cells, *padding][: dialect.width] for record in dialect.header]
+    for row in rows[:-1]:
+        # A title over several columns is written once; it holds for the empty cells to its right.
+        for index in range(1, len(row)):
+            row[index] = row[index] if row[index].strip() else row[index - 1]
+    names = []
+    for cells in zip(*rows, strict=True):
+        parts = dict.fromkeys(cell.strip() for cell in cells if cell.strip())
+        names.append(" ".join(parts))
+    return names
+
+
+def normalize_rows(
+    records: Iterator[Record], dialect: CsvDialect, issues: Issues
+) -> "Iterator[list[str | None] | RejectedRow]":
+    """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
+    above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
+    blank, broken_lines = LineCounter(), LineCounter()
+    for record in records:
+        if record.line <= above:
+            continue
+        if record.problem:
+            yield RejectedRow(record.line, "", record.problem, record.cells)
+        elif not any(cell and not cell.isspace() for cell in record.cells):
+            blank.add(record.line)
+        else:
+            if record.lines > 1:
+                broken_lines.add(record.line)
+            if record.repaired:
+                issues.add("stray_quote", STRAY_QUOTE, record.line)
+            yield _normalize_row(record, dialect)
+    if broken_lines.count:
+        issues.add(
+            "line_breaks",
+            f"{broken_lines.count:,} rows hold line breaks inside quotes and span several lines.",
+            broken_lines.first_line,
+        )
+    if blank.count:
+        issues.add("blank_rows", f"{blank.count:,} empty rows were left out.", blank.first_line)
+
+
+@dataclass
+class LineCounter:
+    """How often something was met, and where first."""
+
+    count: int = 0
+    first_line: int | None = None
+
+    def add(self, line: int) -> None:
+        self.count += 1
+        self.first_line = self.first_line or line
+
+
+def _normalize_row(record: Record, dialect: CsvDialect) -> "list[str | None] | RejectedRow":
+    cells, width = record.cells, dialect.width
+    if dialect.missing_word:
+        cells = ["" if cell == dialect.missing_word else cell for cell in cells]
+    if len(cells) == width:
+        return _check_row_length(record, cells)
+    has_empty_tail = not any(cell.strip() for cell in cells[width:])
+    if len(cells) > width and dialect.trim_long_rows and has_empty_tail:
+        return _check_row_length(record, cells[:width])
+    if len(cells) < width and dialect.fill_short_rows:
+        return [*cells, *([None] * (width - len(cells)))]
+    values = "1 value" if len(cells) == 1 else f"{len(cells)} values"
+    columns = "1 column" if width == 1 else f"{width} columns"
+    return RejectedRow(
+        record.line, "", f"The row has {values} where the table has {columns}.", cells
+    )
+
+
+def _check_row_length(record: Record, cells: list[str]) -> "list[str | None] | RejectedRow":
+    if sum(map(len, cells)) <= MAX_CELL_CHARS:
+        return list(cells)
+    return RejectedRow(
+        record.line, "", f"The row is longer than {MAX_CELL_CHARS:,} characters.", cells
+    )
+
+
+def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Iterator[str]:
+    zeros, strays = LineCounter(), LineCounter()
+    with open(path, encoding=encoding.name, errors="replace", newline="") as file:
+        for number, line in enumerate(_read_bounded_lines(file), 1):
+            if "\0" in line:
+                zeros.add(number)
+                line = line.replace("\0", "")
+            if _has_stray_cp1252(line):
+                strays.add(number)
+                line = line.translate(CP1252_TRANSLATION)
+            yield line
+    if strays.count:
+        issues.add(
+            "stray_western",
+            f"On {strays.count:,} lines control codes were read as the Windows-1252 dashes and"
+            " quotation marks they stand for.",
+            strays.first_line,
+        )
+    if zeros.count:
+        sentence = f"NUL characters on {zeros.count:,} lines were taken out."
+        issues.add("zero_bytes", sentence, zeros.first_line)
+
+
+def _has_stray_cp1252(line: str) -> bool:
+    return (
+        not line.isascii()
+        and STRAY_CP1252.search(line) is not None
+        and UNDEFINED_IN_CP1252.search(line) is None
+    )
+
+
+def _read_bounded_lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(MAX_LINE_CHARS):
+        if len(line) == MAX_LINE_CHARS:
+            raise UnreadableFile(
+                "line_too_long",
+                f"A line of this file is longer than {MAX_LINE_CHARS:,} characters. Is it a text"
+                " table?",
+            )
+        yield line
+
+
+def _choose_encoding(path: Path, overrides: ReadingOptions) -> encodings.Encoding:
+    chosen = overrides.get("encoding")
+    if chosen in encodings.ENCODING_CHOICES:
+        detected = encodings.detect_encoding(path)
+        name = detected.name if detected.base_name == chosen else chosen
+        return encodings.Encoding(name, "chosen by hand", detected.invalid_bytes)
+    return encodings.detect_encoding(path)
+
+
+def _add_dialect_issues(encoding: encodings.Encoding, dialect: CsvDialect, issues: Issues) -> None:
+    if encoding.invalid_bytes:
+        issues.add(
+            "broken_characters",
+            f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
+        )
+    if encoding.is_guess:
+        issues.add(
+            "encoding_guess",
+            "The encoding of this file is a guess: look whether accents and quotation marks are"
+            " right, and choose another encoding below if they are not.",
+        )
+    for record in dialect.preamble:
+        shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
+        sentence = f"Line {record.line} above the header was left out: {shown}"
+        issues.add("preamble", sentence, record.line)
+    if dialect.fill_short_rows:
+        sentence = "Rows with too few values were filled with missing values at the end."
+        issues.add("short_rows", sentence)
+
+
+def _describe_dialect(
+    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str]
+) -> Dialect:
+    ends = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
+    return {
+        "format": "delimited",
+        "encoding": encoding.base_name,
+        "encoding_why": encoding.reason,
+        "delimiter": dialect.delimiters.delimiter,
+        "quote": dialect.delimiters.quote,
+        "escape": dialect.delimiters.escape,
+        "line_ends": next((ends[end] for end in ends if sample[0].endswith(end)), "none"),
+        **describe_header(dialect),
+    }
+
+
+def describe_header(dialect: CsvDialect) -> Dialect:
+    """Where the header is, in words for the dataset page."""
+    above = [*dialect.preamble, *dialect.header[:1]]
+    return {
+        "header_rows": len(dialect.header),
+        "header_why": dialect.header_reason,
+        "skip_lines": max(0, dialect.header[0].line - 1)
+        if dialect.header
+        else (above[-1].line if above else 0),
+        "preamble": [" ".join(record.cells).strip()[:200] for record in dialect.preamble[:10]],
+        "short_rows": "fill" if dialect.fill_short_rows else "reject",
+    }

@@ -1,0 +1,207 @@
+"""Changes that people make to a finished table: cells set, rows and columns dropped, labels merged,
+a column of text added.
+
+They are kept with the version as a list and applied after typing, one after the other, so that the
+same bytes with the same edits always give the same table. Row numbers count from 0 in the table as
+it stands before the edit.
+"""
+
+from pathlib import Path
+from typing import TypedDict
+
+import duckdb
+import pyarrow.parquet as pq
+
+from projects.reading.columns.column import SQL_TYPES, Column
+from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
+from projects.reading.results import Edit, UnreadableFile
+
+ROW_NUMBER = "file_row_number"
+MAX_ROWS_IN_AN_EDIT = 10_000
+IMAGE_GROUP_ROWS = 256  # As the import writes them: a page of pictures reads few groups.
+COLUMN_OPERATIONS = ("set_cells", "merge_values", "drop_missing", "drop_column")
+
+
+class EditProblem(ValueError):
+    """What is wrong with an edit, as a sentence."""
+
+
+class _Change(TypedDict):
+    """SQL of one edit: the value of each column that changes, and the rows that stay."""
+
+    values: dict[str, str]
+    kept: str
+
+
+def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
+    """Whether an edit fits a table of these column types and so many rows. Raises EditProblem."""
+    operation, column = edit.get("op", ""), edit.get("column", "")
+    if operation not in OPERATIONS:
+        raise EditProblem(f"There is no edit {operation!r}. Known: {', '.join(OPERATIONS)}.")
+    if operation == "add_column":
+        _check_new_column(column, types)
+    elif column not in types and (column or operation in COLUMN_OPERATIONS):
+        raise EditProblem(f"There is no column {column!r} to edit.")
+    if types.get(column) == "image" and operation in ("set_cells", "merge_values", "drop_column"):
+        raise EditProblem("Pictures cannot be edited; drop their rows instead.")
+    if operation in ("set_cells", "drop_rows"):
+        _check_rows(edit, rows)
+    if operation == "drop_column" and len(types) < 2:
+        raise EditProblem("No column would be left.")
+    if operation == "merge_values" and not (edit.get("values") and edit.get("to", "").strip()):
+        raise EditProblem("A merge needs the values to replace, and what to replace them by.")
+    if operation in ("set_cells", "merge_values"):
+        _check_value(edit, types[column])
+
+
+def _check_new_column(name: str, types: dict[str, str]) -> None:
+    if not name.strip() or len(name) > MAX_NAME_CHARS:
+        raise EditProblem(f"A column's name has 1 to {MAX_NAME_CHARS} characters.")
+    if name.casefold() in {one.casefold() for one in types}:
+        raise EditProblem(f"There is a column {name!r} already.")
+    if len(types) >= MAX_COLUMNS:
+        raise EditProblem(f"A table has at most {MAX_COLUMNS:,} columns.")
+
+
+def _check_rows(edit: Edit, rows: int) -> None:
+    numbers = edit.get("rows") or []
+    if not numbers or len(numbers) > MAX_ROWS_IN_AN_EDIT:
+        raise EditProblem(f"An edit names 1 to {MAX_ROWS_IN_AN_EDIT:,} rows.")
+    if any(not 0 <= number < rows for number in numbers):
+        raise EditProblem(f"Rows are numbered from 0 to {rows - 1:,}.")
+    if edit["op"] == "drop_rows" and len(set(numbers)) >= rows:
+        raise EditProblem("No row would be left.")
+
+
+def apply_edits(
+    connection: duckdb.DuckDBPyConnection, data: Path, columns: list[Column], edits: list[Edit]
+) -> list[Column]:
+    """Change the Parquet file and return its columns. Raises UnreadableFile for an edit that does
+    not fit, which only happens when the table is read otherwise than it was when it was edited."""
+    for edit in edits:
+        types = {column.name: column.type for column in columns}
+        try:
+            check_edit(edit, types, _count_rows(connection, data))
+        except EditProblem as problem:
+            raise UnreadableFile(
+                "bad_edit", f"An edit does not fit this table: {problem}"
+            ) from None
+        _apply_edit(connection, data, edit, types)
+        if edit["op"] == "drop_column":
+            columns = [column for column in columns if column.name != edit["column"]]
+        if edit["op"] == "add_column":
+            name = edit["column"]
+            columns = [*columns, Column(name, "text", name, quote_identifier(name))]
+    return columns
+
+
+def _apply_edit(
+    connection: duckdb.DuckDBPyConnection, data: Path, edit: Edit, types: dict[str, str]
+) -> None:
+    change = OPERATIONS[edit["op"]](edit, types)
+    dropped = edit["column"] if edit["op"] == "drop_column" else None
+    chosen = ", ".join(
+        f"{change['values'].get(name, quote_identifier(name))} AS {quote_identifier(name)}"
+        for name in types
+        if name != dropped
+    )
+    if edit["op"] == "add_column":
+        chosen += f", NULL::VARCHAR AS {quote_identifier(edit['column'])}"
+    edited = data.with_suffix(".edited")
+    source = f"read_parquet({quote_literal(str(data))}, {ROW_NUMBER} = true)"
+    connection.execute(
+        f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
+        f" TO {quote_literal(str(edited))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+    )
+    if "image" in types.values():
+        _write_small_groups(edited, data)
+    else:
+        edited.replace(data)
+    if not _count_rows(connection, data):
+        raise UnreadableFile("no_rows", "No row is left after this edit.")
+
+
+def _write_small_groups(source: Path, target: Path) -> None:
+    file = pq.ParquetFile(source)
+    with pq.ParquetWriter(target, file.schema_arrow, compression="none") as writer:
+        for batch in file.iter_batches(IMAGE_GROUP_ROWS):
+            writer.write_batch(batch)
+    source.unlink()
+
+
+def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
+    table = f"read_parquet({quote_literal(str(data))})"
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _set_cells(edit: Edit, types: dict[str, str]) -> _Change:
+    name = edit["column"]
+    value = _value_sql(edit.get("value"), types[name])
+    listed = ", ".join(str(int(number)) for number in edit["rows"])
+    changed = f"CASE WHEN {ROW_NUMBER} IN ({listed}) THEN {value} ELSE {quote_identifier(name)} END"
+    return {"values": {name: changed}, "kept": "true"}
+
+
+def _merge_values(edit: Edit, types: dict[str, str]) -> _Change:
+    name = edit["column"]
+    listed = ", ".join(quote_literal(value.strip()) for value in edit["values"])
+    value = _value_sql(edit["to"], types[name])
+    cell = f"trim({quote_identifier(name)}::VARCHAR)"
+    changed = f"CASE WHEN {cell} IN ({listed}) THEN {value} ELSE {quote_identifier(name)} END"
+    return {"values": {name: changed}, "kept": "true"}
+
+
+def _drop_rows(edit: Edit, types: dict[str, str]) -> _Change:
+    listed = ", ".join(str(int(number)) for number in edit["rows"])
+    return {"values": {}, "kept": f"{ROW_NUMBER} NOT IN ({listed})"}
+
+
+def _drop_missing(edit: Edit, types: dict[str, str]) -> _Change:
+    cell = f"nullif(trim({quote_identifier(edit['column'])}::VARCHAR), '')"
+    return {"values": {}, "kept": f"{cell} IS NOT NULL"}
+
+
+def _drop_duplicates(edit: Edit, types: dict[str, str]) -> _Change:
+    """Every row that repeats an earlier one entirely, or in one column."""
+    names = [edit["column"]] if edit.get("column") else list(types)
+    same = ", ".join(map(quote_identifier, names))
+    kept = f"true QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {ROW_NUMBER}) = 1"
+    return {"values": {}, "kept": kept}
+
+
+def _drop_column(edit: Edit, types: dict[str, str]) -> _Change:
+    return {"values": {}, "kept": "true"}
+
+
+def _add_column(edit: Edit, types: dict[str, str]) -> _Change:
+    return {"values": {}, "kept": "true"}
+
+
+OPERATIONS = {
+    "set_cells": _set_cells,
+    "merge_values": _merge_values,
+    "drop_rows": _drop_rows,
+    "drop_missing": _drop_missing,
+    "drop_duplicates": _drop_duplicates,
+    "drop_column": _drop_column,
+    "add_column": _add_column,
+}
+
+
+def _check_value(edit: Edit, kind: str) -> None:
+    value = edit.get("value") if edit["op"] == "set_cells" else edit.get("to")
+    if value is None or kind not in SQL_TYPES:
+        return
+    with duckdb.connect() as connection:
+        row = connection.execute(f"SELECT {_value_sql(value, kind)}").fetchone()
+    if row is None or row[0] is None:
+        raise EditProblem(f"{value!r} is no {kind}, which column {edit['column']!r} holds.")
+
+
+def _value_sql(value: str | None, kind: str) -> str:
+    if value is None or not value.strip():
+        return "NULL"
+    literal = quote_literal(value)
+    return f"try_cast({literal} AS {SQL_TYPES[kind]})" if kind in SQL_TYPES else literal

@@ -1,0 +1,224 @@
+"""Workbooks (.xlsx, .xlsb, .xls, .ods) as a Source: values only; a formula gives its last result.
+
+Read by calamine, from an open file, so that nothing depends on the name of the upload. Merged cells
+hold their value in every row they cover. The largest sheet is read unless one is chosen; sheets
+with the same columns are one table.
+"""
+
+import datetime
+import itertools
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
+
+from projects.reading.csv.dialect import CsvDialect, locate_header
+from projects.reading.csv.records import Delimiters, Record
+from projects.reading.csv.source import (
+    column_names,
+    describe_header,
+    header_questions,
+    normalize_rows,
+)
+from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
+from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
+
+DAMAGED_WORKBOOK = (
+    "This workbook is damaged and cannot be opened. Open it in Excel and save it again."
+)
+PROTECTED_WORKBOOK = "This workbook is protected by a password. Save it without one."
+WORKBOOK_TOO_LARGE = "This workbook unpacks to more than 1 GB. Save it as CSV."
+SHEET_COLUMN = "sheet"
+FORMULA_ROWS = 50  # Enough to see that a column holds formulas.
+
+Cells = list[Any]
+
+
+def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
+    """The chosen sheet, the sheets that share their columns, or the largest one.
+
+    Raises UnreadableFile.
+    """
+    _reject_zip_bomb(path)
+    sheets = _read_sheets(path)
+    filled = {name: rows for name, rows in sheets.items() if any(any(row) for row in rows)}
+    if not filled:
+        raise UnreadableFile("empty_file", "This workbook is empty: no sheet has a filled cell.")
+    issues = Issues()
+    chosen = overrides.get("sheet")
+    names = [chosen] if chosen in filled else _choose_sheets(filled)
+    others = ", ".join(repr(name) for name in sheets if name not in names)[:200]
+    if len(names) > 1:
+        joined = ", ".join(repr(name) for name in names)[:200]
+        issues.add(
+            "joined_sheets",
+            f"The sheets {joined} have the same columns and were joined; the column"
+            f" {SHEET_COLUMN!r} says which row came from where.",
+        )
+    if others:
+        read = ", ".join(repr(name) for name in names)[:200]
+        issues.add("other_sheets", f"Only the sheet {read} was read. There are also: {others}.")
+    source = _build_source(filled, names, overrides, issues)
+    source.dialect["sheets"] = list(sheets)
+    _report_unsaved_formulas(path, names[0], source, filled[names[0]])
+    return source
+
+
+def _read_sheets(path: Path) -> dict[str, list[Cells]]:
+    """All cells of all visible sheets. calamine holds a sheet in memory whole."""
+    with open(path, "rb") as file, _workbook_errors():
+        book = CalamineWorkbook.from_filelike(file)
+        return {name: _read_cells(book.get_sheet_by_name(name)) for name in book.sheet_names}
+
+
+@contextmanager
+def _workbook_errors() -> Iterator[None]:
+    try:
+        yield
+    except CalamineError as error:
+        is_protected = "password" in str(error).lower()
+        sentence = PROTECTED_WORKBOOK if is_protected else DAMAGED_WORKBOOK
+        raise UnreadableFile("bad_workbook", sentence) from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise UnreadableFile("bad_workbook", DAMAGED_WORKBOOK) from error
+
+
+def _read_cells(sheet: CalamineSheet) -> list[Cells]:
+    rows = [row[:MAX_COLUMNS] for row in sheet.to_python(skip_empty_area=False)]
+    for (top, left), (bottom, right) in sheet.merged_cell_ranges or []:
+        if top >= len(rows) or left >= len(rows[top]):
+            continue
+        value = rows[top][left]
+        is_title = top == bottom and right > left and not any(rows[top][right + 1 :])
+        if is_title and not any(rows[top][:left]):
+            continue  # A title above the table stays one cell.
+        for row in rows[top : bottom + 1]:
+            row[left : right + 1] = [value] * (min(right, len(row) - 1) - left + 1)
+    return rows
+
+
+def _choose_sheets(filled: dict[str, list[Cells]]) -> list[str]:
+    """The largest sheet, with those whose first row is the same."""
+    largest = max(filled, key=lambda name: sum(sum(map(bool, row)) for row in filled[name]))
+    header = _first_row(filled[largest])
+    same = [name for name, rows in filled.items() if _first_row(rows) == header]
+    return same if len(header) > 1 else [largest]
+
+
+def _first_row(rows: list[Cells]) -> list[str]:
+    first = next((row for row in rows if any(row)), [])
+    return [_to_cell(value).strip() for value in first]
+
+
+def _build_source(
+    filled: dict[str, list[Cells]], names: list[str], overrides: ReadingOptions, issues: Issues
+) -> TableSource:
+    records = list(_iter_records(filled[names[0]]))
+    sample = list(itertools.islice(records, SAMPLE_LINES))
+    header = locate_header(sample, Delimiters(), {"short_rows": "fill", **overrides})
+    if "header_rows" not in overrides and _has_group_names(header, sample):
+        options: ReadingOptions = {"short_rows": "fill", **overrides, "header_rows": 2}
+        header = locate_header(sample, Delimiters(), options)
+    for record in header.preamble:
+        issues.add("preamble", f"Row {record.line} above the header was left out.", record.line)
+    columns = column_names(header)
+    rows = normalize_rows(iter(records), header, issues)
+    if len(names) > 1:
+        columns = [*columns, SHEET_COLUMN]
+        parts = [
+            _with_sheet_name(normalize_rows(_iter_records(filled[name]), header, issues), name)
+            for name in names[1:]
+        ]
+        rows = itertools.chain(_with_sheet_name(rows, names[0]), *parts)
+    return TableSource(
+        names=columns,
+        rows=rows,
+        dialect={"format": "excel", "sheet": names[0], **describe_header(header)},
+        issues=issues,
+        questions=header_questions(header),
+    )
+
+
+def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
+    """Whether the header names groups of columns (merged cells) and the next row the columns."""
+    if len(header.header) != 1:
+        return False
+    groups = header.header[0]
+    below = next((record for record in sample if record.line > groups.line), None)
+    if below is None or len(set(groups.cells)) == len(groups.cells):
+        return False
+    is_named = len(set(below.cells)) == len(groups.cells)
+    return is_named and not any(cell.isdigit() for cell in below.cells)
+
+
+def _with_sheet_name(rows: Iterator[Any], name: str) -> Iterator[Any]:
+    for row in rows:
+        yield [*row, name] if isinstance(row, list) else row
+
+
+def _iter_records(rows: list[Cells]) -> Iterator[Record]:
+    for number, row in enumerate(rows, 1):
+        cells = [_to_cell(value) for value in row]
+        while cells and not cells[-1]:
+            cells.pop()
+        yield Record(number, cells)
+
+
+def _to_cell(value: Any) -> str:
+    """A cell as text: whole numbers without a point, dates as ISO 8601."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return value.date().isoformat()
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value).replace("\0", "")
+
+
+def _report_unsaved_formulas(
+    path: Path, sheet: str, source: TableSource, rows: list[Cells]
+) -> None:
+    """Programs that write formulas without computing them leave cells that only Excel fills."""
+    head = rows[: FORMULA_ROWS + 1]
+    empty = [
+        position
+        for position, name in enumerate(source.names)
+        if name
+        and len(head) > 1
+        and not any(row[position] for row in head[1:] if len(row) > position)
+    ]
+    if not empty or not zipfile.is_zipfile(path):
+        return
+    try:
+        with open(path, "rb") as file:
+            book = openpyxl.load_workbook(file, read_only=True)
+            cells = list(book[sheet].iter_rows(max_row=FORMULA_ROWS, values_only=True))
+    except Exception:  # Only .xlsx, and openpyxl raises anything on what it does not know.
+        return
+    for position in empty:
+        if any(str(row[position]).startswith("=") for row in cells if len(row) > position):
+            source.issues.add(
+                "unsaved_formulas",
+                "This column holds formulas whose results were not saved. Open the workbook in"
+                " Excel, save it and upload it again.",
+                column=source.names[position],
+            )
+
+
+def _reject_zip_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return  # .xls is no archive; calamine tells whether it is a workbook.
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(item.file_size for item in archive.infolist())
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise UnreadableFile("workbook_too_large", WORKBOOK_TOO_LARGE)

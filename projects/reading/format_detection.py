@@ -1,0 +1,123 @@
+"""Tells what kind of file was uploaded from its bytes; the name is only a hint."""
+
+import json
+import zipfile
+from pathlib import Path
+
+from projects.reading.arrow import is_arrow
+from projects.reading.results import UnreadableFile
+
+OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # Old Office files, .xls among them.
+ACCEPTED_FORMATS = (
+    "CSV, TSV, JSON Lines, JSON, Parquet, Arrow (Feather), Excel (.xlsx, .xlsb, .xls), OpenDocument"
+    " (.ods), a zip of pictures, or a document (PDF, Word's .docx, Markdown)"
+)
+DOCUMENT_FORMATS = ("pdf", "docx", "markdown")
+MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
+SAMPLE_BYTES = 64 * 1024
+MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
+CONTROL_CODES = (*range(9), *range(14, 27), *range(28, 32))  # None that text is written with.
+SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
+# What is refused by its first bytes, and as what it is named in the refusal.
+UNSUPPORTED_SIGNATURES = [
+    (b"\x1f\x8b", "a gzip archive. Unpack it and upload the file inside"),
+    (b"BZh", "a bzip2 archive. Unpack it and upload the file inside"),
+    (b"\xfd7zXZ", "an xz archive. Unpack it and upload the file inside"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive. Unpack it and upload the file inside"),
+    (b"7z\xbc\xaf", "a 7-Zip archive. Unpack it and upload the file inside"),
+    (b"Rar!", "a RAR archive. Unpack it and upload the file inside"),
+    (b"FEA1", "a Feather file of version 1. Save it as version 2"),
+    (b"SQLite format 3", "a SQLite database. Export the table as CSV"),
+    (b"\x89PNG", SINGLE_IMAGE),
+    (b"\xff\xd8\xff", SINGLE_IMAGE),
+    (b"GIF8", SINGLE_IMAGE),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90", "a program"),
+]
+
+
+def detect_format(path: Path, filename: str) -> str:
+    """One of delimited, jsonl, json, parquet, arrow, excel, images, or of DOCUMENT_FORMATS; else
+    raises UnreadableFile."""
+    with open(path, "rb") as file:
+        start = file.read(SAMPLE_BYTES)
+    if not start:
+        raise UnreadableFile("empty_file", "This file is empty: it has no bytes.")
+    if start.startswith(OLE_SIGNATURE):
+        return "excel"
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if start.startswith(b"%PDF"):
+        return "pdf"
+    if is_arrow(start):
+        return "arrow"
+    if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
+        return _detect_zip_format(path)
+    for mark, what in UNSUPPORTED_SIGNATURES:
+        if start.startswith(mark):
+            raise UnreadableFile(
+                "unsupported_format", f"This is {what}. Lathe reads {ACCEPTED_FORMATS}."
+            )
+    return _detect_text_format(start, filename)
+
+
+def _detect_zip_format(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        names = set()
+    if "word/document.xml" in names:
+        return "docx"
+    is_open_document = {"mimetype", "content.xml"} <= names
+    return "excel" if is_open_document or any(n.startswith("xl/") for n in names) else "images"
+
+
+def _detect_text_format(start: bytes, filename: str) -> str:
+    text = start.decode("utf-8-sig", "replace").lstrip()
+    suffix = Path(filename).suffix.lower()
+    if text.startswith("[") and (suffix == ".json" or text[1:].lstrip().startswith("{")):
+        return "json"
+    if suffix in (".jsonl", ".ndjson") or (text.startswith("{") and _is_json_line(text)):
+        return "jsonl"
+    if suffix == ".json" and text.startswith("{"):
+        return "json"
+    if suffix == ".json" and _is_single_value(text):
+        raise UnreadableFile(
+            "no_rows",
+            "This JSON file holds a single value, not rows. Save a list of objects, such as"
+            ' [{"text": "…", "label": "…"}], or one object a line.',
+        )
+    if _is_binary(start):
+        raise UnreadableFile(
+            "unsupported_format", f"This is not a text table. Lathe reads {ACCEPTED_FORMATS}."
+        )
+    if suffix in MARKDOWN_SUFFIXES:
+        return "markdown"
+    return "delimited"
+
+
+def _is_json_line(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text.splitlines()[0]), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_single_value(text: str) -> bool:
+    """Whether a JSON document is a number, a text, true, false or null."""
+    try:
+        return not isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_binary(start: bytes) -> bool:
+    """Control characters do not come in text, except in UTF-16, whose zeros stand in order."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    even, odd = start[0::2], start[1::2]
+    if min(even.count(0), odd.count(0)) < 0.05 * len(even) and start.count(0) > 0.2 * len(start):
+        return False
+    control = sum(start.count(bytes([code])) for code in CONTROL_CODES)
+    return len(start) > MIN_BINARY_CHECK_BYTES and control > 0.05 * len(start)

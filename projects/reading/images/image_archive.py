@@ -1,0 +1,154 @@
+"""Which label and split each image of an archive has: from folders, or from a table inside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from projects.reading.images.label_tables import SPLIT_ALIASES, LabelTable, find_label_tables
+from projects.reading.images.picture_names import PictureNames
+from projects.reading.images.zip_archive import ZipArchive, ZipEntry
+from projects.reading.results import RejectedRow, UnreadableFile
+
+MAX_LABEL_CHARS = 200
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image to be read, with its label and split."""
+
+    entry: ZipEntry
+    name: str
+    label: str
+    split: str | None
+
+
+@dataclass
+class ImageArchiveIndex:
+    """What an archive holds, and how that was index out."""
+
+    images: list[ImageEntry] = field(default_factory=list)
+    rejects: list[RejectedRow] = field(default_factory=list)
+    label_source: str = ""
+    skipped_count: int = 0  # System files, and images that the table does not name.
+    notes: list[str] = field(default_factory=list)  # Worth saying about labels.
+
+    @property
+    def has_splits(self) -> bool:
+        return any(image.split for image in self.images)
+
+
+def index_archive(archive: ZipArchive) -> ImageArchiveIndex:
+    """Raises UnreadableFile when no image has a label."""
+    index = ImageArchiveIndex()
+    entries = []
+    for entry in archive.entries():
+        if entry.is_system_file:
+            index.skipped_count += 1
+        else:
+            entries.append(entry)
+    images = [entry for entry in entries if entry.is_image]
+    if not images:
+        raise UnreadableFile(
+            "no_pictures",
+            "This zip archive holds no pictures. Put them in one folder for each label, or upload"
+            " the table inside it by itself.",
+        )
+    pictures = PictureNames(entries)
+    found = find_label_tables(archive, entries, pictures)
+    index.notes += found.unused
+    if found.tables:
+        _index_by_tables(index, found.tables, pictures, images)
+    else:
+        _index_by_folders(index, [entry for entry in entries if not entry.is_table])
+        _explain_only_folder(index)
+    if not index.images:
+        first = index.rejects[0].reason if index.rejects else "no file has a label."
+        raise UnreadableFile("no_labels", f"No picture in this archive has a label: {first}")
+    return index
+
+
+def _index_by_tables(
+    index: ImageArchiveIndex,
+    tables: Sequence[LabelTable],
+    pictures: PictureNames,
+    images: Sequence[ZipEntry],
+) -> None:
+    taken: set[int] = set()
+    # Where a table lies is a split only if the pictures are shared between several such places.
+    is_split_by_place = len({table.place_split for table in tables} - {""}) > 1
+    for table in tables:
+        for line, file, label, own_split in table.rows:
+            found = pictures.find(file, table.folder)
+            split = own_split or (table.place_split if is_split_by_place else "")
+            problem = (
+                found if isinstance(found, str) else _rejection_reason(found, label, split, taken)
+            )
+            if isinstance(found, str) or problem:
+                reason = f"{table.name}: {problem}"
+                index.rejects.append(RejectedRow(line, "file", reason, [file, label]))
+                continue
+            taken.add(found.number)
+            part = SPLIT_ALIASES.get(split.casefold())
+            name = "/".join(found.parts)
+            index.images.append(ImageEntry(found, name, label[:MAX_LABEL_CHARS], part))
+    index.skipped_count += sum(entry.number not in taken for entry in images)
+    index.label_source = "labels from " + "; ".join(table.source for table in tables)
+
+
+def _explain_only_folder(index: ImageArchiveIndex) -> None:
+    """Refuses the name of the only folder as a label where a table was there but not understood;
+    says so where there was none."""
+    labels = {image.label for image in index.images}
+    if len(labels) != 1:
+        return
+    (label,) = labels
+    if index.notes:
+        raise UnreadableFile(
+            "no_labels",
+            f"All pictures lie in one folder, {label!r}, and no table labels them."
+            f" {' '.join(index.notes[:3])}",
+        )
+    index.notes.append(
+        f"All pictures lie in one folder, so all have its name as their label: {label!r}. Make one"
+        " folder for each label, or add a table with the columns file and label."
+    )
+
+
+def _rejection_reason(entry: ZipEntry, label: str, split: str, taken: set[int]) -> str:
+    if not label:
+        return "the picture has no label."
+    if split and split.casefold() not in SPLIT_ALIASES:
+        return f"the split {split[:40]!r} is neither train, validation nor test."
+    return "the picture is named twice." if entry.number in taken else ""
+
+
+def _index_by_folders(index: ImageArchiveIndex, entries: Sequence[ZipEntry]) -> None:
+    folders = {entry.number: tuple(part.strip() for part in entry.parts[:-1]) for entry in entries}
+    images = [entry for entry in entries if entry.is_image]
+    depth = _common_folder_depth([folders[entry.number] for entry in images])
+    below = {number: parts[depth:] for number, parts in folders.items()}
+    splits = [below[entry.number] for entry in images]
+    is_split = all(len(parts) > 1 and parts[0].casefold() in SPLIT_ALIASES for parts in splits)
+    for entry in entries:
+        parts = below[entry.number]
+        if not parts or (is_split and len(parts) < 2):
+            reason = "The picture lies in no folder, so it has no label."
+            index.rejects.append(RejectedRow(entry.number, "label", reason, [entry.name]))
+            continue
+        label = parts[1] if is_split else parts[0]
+        part = SPLIT_ALIASES.get(parts[0].casefold()) if is_split else None
+        name = "/".join(entry.parts)
+        index.images.append(ImageEntry(entry, name, label[:MAX_LABEL_CHARS], part))
+    index.label_source = "labels from the folders' names" + (
+        ", splits from those above them" if is_split else ""
+    )
+
+
+def _common_folder_depth(folders: Sequence[tuple[str, ...]]) -> int:
+    """How many outer folders all images share, none of them a split or the last one."""
+    depth = 0
+    while True:
+        names = {parts[depth] if len(parts) > depth + 1 else None for parts in folders}
+        name = names.pop() if len(names) == 1 else None
+        if name is None or name.casefold() in SPLIT_ALIASES:
+            return depth
+        depth += 1

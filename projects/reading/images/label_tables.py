@@ -1,0 +1,217 @@
+"""Which table of a picture archive gives the labels, and in which columns: found by the pictures
+that its cells name, not by how its columns are called alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from projects.reading.images.picture_names import PictureNames
+from projects.reading.images.table_files import (
+    JSON_SUFFIXES,
+    TABLE_SUFFIXES,
+    Cells,
+    FileTable,
+    NoLabelTable,
+    read_file_table,
+)
+from projects.reading.images.zip_archive import (
+    IMAGE_SUFFIXES,
+    UnreadableEntry,
+    ZipArchive,
+    ZipEntry,
+)
+from projects.reading.results import UnreadableFile
+
+SPLIT_ALIASES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+FILE_COLUMNS = (
+    "file", "filename", "file_name", "path", "filepath", "file_path", "image", "image_path",
+    "image_name", "image_id", "imageid", "img", "picture", "photo", "id", "name",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "class", "category", "target", "labels", "y", "class_name", "label_name",
+    "category_name", "breed", "species", "type", "kind", "tag", "diagnosis", "answer",
+)  # fmt: skip
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
+MIN_NAMED_SHARE = 0.5  # Of the rows must name a picture before a column is taken for the files.
+SAMPLED_ROWS = 500
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What a table says: line, file as written, label and split of each row."""
+
+    name: str
+    folder: tuple[str, ...]
+    rows: list[tuple[int, str, str, str]]
+    source: str  # Which columns were used, for people.
+    place_split: str = ""  # What the table's folder or file name says, such as train.
+
+
+@dataclass
+class FoundTables:
+    """The tables that label pictures, and a sentence on each that does not."""
+
+    tables: list[LabelTable] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+
+def find_label_tables(
+    archive: ZipArchive, entries: Sequence[ZipEntry], pictures: PictureNames
+) -> FoundTables:
+    """Raises UnreadableFile when a table names the pictures but not clearly their labels."""
+    found = FoundTables()
+    for entry in sorted(entries, key=lambda entry: len(entry.parts)):
+        if not entry.name.lower().endswith(TABLE_SUFFIXES + JSON_SUFFIXES):
+            continue
+        try:
+            table = _read_label_table(archive, entry, pictures)
+        except (UnreadableEntry, NoLabelTable) as problem:
+            if not entry.name.lower().endswith(".txt"):  # A read-me file, most often.
+                found.unused.append(f"{entry.name} was not used for labels: {problem}.")
+            continue
+        found.tables.append(table)
+    return found
+
+
+def _read_label_table(archive: ZipArchive, entry: ZipEntry, pictures: PictureNames) -> LabelTable:
+    folder = entry.parts[:-1]
+    table = read_file_table(archive, entry)
+    files = _find_file_column(table, pictures, folder)
+    is_picture = files is not None and (
+        files.lower().endswith(IMAGE_SUFFIXES) or pictures.count_known([files], folder) > 0
+    )
+    if table.has_header and is_picture:
+        table = read_file_table(archive, entry, header_rows=0)  # The first line names a picture.
+        files = _find_file_column(table, pictures, folder)
+    elif not table.has_header and files is not None:
+        first = table.rows[0][1].get(files, "")
+        if not pictures.count_known([first], folder) and len(table.rows) > 1:
+            table = read_file_table(archive, entry, header_rows=1)
+            files = _find_file_column(table, pictures, folder)
+    if files is None:
+        raise NoLabelTable("no column of it names the pictures")
+    split = _column_named(table.names, SPLIT_COLUMNS)
+    rows, source = _read_labels(entry.name, table, files, split)
+    if not any(label for _, _, label, _ in rows):
+        raise NoLabelTable("no column of it holds a label")
+    return LabelTable(entry.name, folder, rows, f"{entry.name} ({source})", _split_of_place(entry))
+
+
+def _find_file_column(
+    table: FileTable, pictures: PictureNames, folder: tuple[str, ...]
+) -> str | None:
+    """The column whose cells name the most pictures; else one that is called after files and sits
+    beside a label, so that a person hears which files are missing."""
+    sample = [cells for _, cells in table.rows[:SAMPLED_ROWS]]
+    counts = {
+        name: pictures.count_known([cells.get(name, "") for cells in sample], folder)
+        for name in table.names
+    }
+    best = max(counts, key=lambda name: counts[name], default=None)
+    if best is not None and counts[best] >= MIN_NAMED_SHARE * max(1, len(sample)):
+        return best
+    named = _column_named(table.names, FILE_COLUMNS)
+    is_labelled = _column_named(table.names, LABEL_COLUMNS) is not None
+    return named if is_labelled and named not in ("id", "name", "type", None) else None
+
+
+def _column_named(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    folded = {name.strip().casefold().replace(" ", "_"): name for name in reversed(names)}
+    return next((folded[name] for name in wanted if name in folded), None)
+
+
+def _read_labels(
+    file_name: str, table: FileTable, files: str, split: str | None
+) -> tuple[list[tuple[int, str, str, str]], str]:
+    """The rows of the table, by its label column or by its columns of ones and zeros."""
+    others = [name for name in table.names if name not in (files, split)]
+    label = _column_named(others, LABEL_COLUMNS) or (others[0] if len(others) == 1 else None)
+    if label is None:
+        label = _only_repeating_column(table, others)
+    if label is not None:
+        rows = [
+            (line, cells.get(files, ""), _single_label(cells.get(label, "")), _cell(cells, split))
+            for line, cells in table.rows
+        ]
+        return rows, f"pictures by {files}, labels by {label}"
+    marks = [name for name in others if _holds_marks(table, name)]
+    if len(marks) < 2:
+        raise UnreadableFile(
+            "no_label_column",
+            f"{file_name} names the pictures in its column {files}, but it is not clear which of"
+            f" its columns is the label: {', '.join(others[:10]) or 'there is no other'}. Call that"
+            " column label.",
+        )
+    rows = [
+        (
+            line,
+            cells.get(files, ""),
+            _marked_label(file_name, line, cells, marks),
+            _cell(cells, split),
+        )
+        for line, cells in table.rows
+    ]
+    return rows, f"pictures by {files}, labels by the column that is 1"
+
+
+def _cell(cells: Cells, name: str | None) -> str:
+    return cells.get(name, "") if name is not None else ""
+
+
+def _only_repeating_column(table: FileTable, others: Sequence[str]) -> str | None:
+    """The one column of words that repeat, among paths, sizes and numbers."""
+    repeating = []
+    for name in others:
+        values = [cells[name] for _, cells in table.rows if cells.get(name)]
+        is_words = any(any(letter.isalpha() for letter in value) for value in values)
+        if is_words and 1 < len(set(values)) <= len(values) / 2:
+            repeating.append(name)
+    return repeating[0] if len(repeating) == 1 else None
+
+
+def _holds_marks(table: FileTable, name: str) -> bool:
+    return {cells.get(name, "") for _, cells in table.rows} <= {"0", "1", "0.0", "1.0", ""}
+
+
+def _marked_label(file_name: str, line: int, cells: Cells, marks: Sequence[str]) -> str:
+    present = [name for name in marks if cells.get(name) in ("1", "1.0")]
+    if len(present) > 1:
+        raise UnreadableFile(
+            "several_labels",
+            f"Line {line} of {file_name} gives a picture several labels ({', '.join(present[:5])});"
+            " a picture is learnt with one. Keep one label for each picture.",
+        )
+    return present[0] if present else ""
+
+
+def _single_label(cell: str) -> str:
+    """The label of a cell; of a JSON list the only entry. Raises UnreadableFile for several."""
+    if not cell.startswith("["):
+        return cell
+    try:
+        labels = json.loads(cell)
+    except ValueError:
+        return cell
+    if isinstance(labels, list) and len(labels) > 1:
+        raise UnreadableFile(
+            "several_labels",
+            f"A picture has several labels ({cell[:80]}); a picture is learnt with one. Keep one"
+            " label for each picture.",
+        )
+    return str(labels[0]) if labels else ""
+
+
+def _split_of_place(entry: ZipEntry) -> str:
+    """The split that a table's folder or file name says: train/metadata.csv, val.csv."""
+    stem = entry.parts[-1].rsplit(".", 1)[0].casefold()
+    places = [stem, *(part.casefold() for part in reversed(entry.parts[:-1]))]
+    return next((SPLIT_ALIASES[place] for place in places if place in SPLIT_ALIASES), "")

@@ -1,0 +1,153 @@
+"""Reads the tables inside picture archives: CSV of any dialect, JSON lines, and JSON of labelling
+tools, all as named columns of text."""
+
+import itertools
+import json
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from projects.reading.csv.source import open_csv
+from projects.reading.images.zip_archive import MAX_TABLE_BYTES, ZipArchive, ZipEntry
+from projects.reading.json_rows import NoRows, find_rows, flatten_rows
+from projects.reading.limits import MAX_IMAGES
+from projects.reading.results import ReadingOptions, RejectedRow, UnreadableFile
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+Cells = dict[str, str]
+JsonObject = dict[str, object]
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """A table of an archive. `rows` are line numbers and cells by column name."""
+
+    names: list[str]
+    rows: list[tuple[int, Cells]]
+    has_header: bool = True
+
+
+class NoLabelTable(Exception):
+    """The file holds no table that could name pictures; the message is the end of a sentence."""
+
+
+def read_file_table(
+    archive: ZipArchive, entry: ZipEntry, *, header_rows: int | None = None
+) -> FileTable:
+    """Raises NoLabelTable, UnreadableEntry, or UnreadableFile for what cannot be used at all."""
+    content = archive.read(entry, MAX_TABLE_BYTES)
+    if entry.name.lower().endswith(JSON_SUFFIXES):
+        return _read_json(content, is_lines=not entry.name.lower().endswith(".json"))
+    return _read_csv(content, header_rows)
+
+
+def _read_csv(content: bytes, header_rows: int | None) -> FileTable:
+    options: ReadingOptions = {} if header_rows is None else {"header_rows": header_rows}
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        file.write(content)
+        file.flush()
+        try:
+            source = open_csv(Path(file.name), options)
+            rows = list(itertools.islice(source.rows, MAX_IMAGES))
+        except UnreadableFile as refusal:
+            raise NoLabelTable(refusal.sentence) from None
+    has_header = any(source.names)
+    names = [name or f"column_{place}" for place, name in enumerate(source.names, 1)]
+    first = 2 if has_header else 1
+    return FileTable(
+        names,
+        [
+            (line, {name: (cell or "").strip() for name, cell in zip(names, row, strict=False)})
+            for line, row in enumerate(rows, first)
+            if not isinstance(row, RejectedRow)
+        ],
+        has_header,
+    )
+
+
+def _read_json(content: bytes, *, is_lines: bool) -> FileTable:
+    text = content.decode("utf-8-sig", "replace")
+    try:
+        if is_lines:
+            rows: list[object] = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            rows = _rows_of_document(json.loads(text))
+    except (ValueError, RecursionError, NoRows):
+        raise NoLabelTable("it is no JSON that names pictures") from None
+    found = [(line, _as_text(row)) for line, row in enumerate(rows, 1) if isinstance(row, dict)]
+    names = list(dict.fromkeys(name for _, cells in found for name in cells))
+    if not found:
+        raise NoLabelTable("it holds no list of pictures")
+    return FileTable(names, found)
+
+
+def _as_text(row: JsonObject) -> Cells:
+    return {
+        str(name): value.strip() if isinstance(value, str) else json.dumps(value)
+        for name, value in row.items()
+        if value is not None
+    }
+
+
+def _rows_of_document(document: object) -> list[object]:
+    if isinstance(document, dict):
+        for read in (_rows_of_coco, _rows_of_datumaro, _rows_of_mapping):
+            found = read(document)
+            if found is not None:
+                return found
+    return flatten_rows(find_rows(document).rows)
+
+
+def _rows_of_coco(document: JsonObject) -> list[object] | None:
+    """COCO: images, and annotations that give each a category. One category a picture is a label;
+    several become a list, which is refused later with the picture's name."""
+    images, annotations = document.get("images"), document.get("annotations")
+    categories = document.get("categories")
+    if not (isinstance(images, list) and isinstance(annotations, list)):
+        return None
+    names = {one.get("id"): str(one.get("name")) for one in _objects(categories)}
+    labels: dict[object, list[str]] = defaultdict(list)
+    for one in _objects(annotations):
+        name = names.get(one.get("category_id"))
+        if name is not None and name not in labels[one.get("image_id")]:
+            labels[one.get("image_id")].append(name)
+    return [
+        {"file_name": image.get("file_name"), "label": _one_or_list(labels[image.get("id")])}
+        for image in _objects(images)
+    ]
+
+
+def _rows_of_datumaro(document: JsonObject) -> list[object] | None:
+    """Datumaro's JSON, which CVAT exports: items with annotations of the type label."""
+    items, categories = document.get("items"), document.get("categories")
+    if not isinstance(items, list) or not isinstance(categories, dict):
+        return None
+    listed = (categories.get("label") or {}).get("labels")
+    names = [str(one.get("name")) for one in _objects(listed)]
+    rows: list[object] = []
+    for item in _objects(items):
+        marks = [one for one in _objects(item.get("annotations")) if one.get("type") == "label"]
+        places = [cast(int, one.get("label_id")) for one in marks]
+        labels = [names[place] for place in places if 0 <= place < len(names)]
+        image = item.get("image")
+        path = image.get("path") if isinstance(image, dict) else None
+        rows.append({"file_name": path or item.get("id"), "label": _one_or_list(labels)})
+    return rows
+
+
+def _rows_of_mapping(document: JsonObject) -> list[object] | None:
+    """{"a.png": "cat", …}"""
+    if len(document) < 2 or not all(isinstance(value, str | int) for value in document.values()):
+        return None
+    return [{"file_name": name, "label": str(value)} for name, value in document.items()]
+
+
+def _objects(value: object) -> list[JsonObject]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _one_or_list(labels: list[str]) -> object:
+    return labels[0] if len(labels) == 1 else labels or None

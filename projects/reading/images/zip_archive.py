@@ -1,0 +1,117 @@
+"""Reads untrusted zip archives entry by entry; nothing is ever unpacked to disk by its name."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from projects.reading.limits import (
+    MAX_ARCHIVE_BYTES,
+    MAX_COMPRESSION_RATIO,
+    MAX_IMAGE_BYTES,
+    MAX_IMAGES,
+)
+from projects.reading.results import UnreadableFile
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")
+SYSTEM_FILE_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+MIN_RATIO_CHECK_BYTES = 1024**2  # Below this even a flat image's ratio harms nobody.
+MAX_TABLE_BYTES = 64 * 1024**2
+DAMAGED_ARCHIVE = "This zip archive is damaged or cut short. Make it again and upload it again."
+
+
+class UnreadableEntry(Exception):
+    """One entry that is not read; the message is the reason, as the end of a sentence."""
+
+
+@dataclass(frozen=True)
+class ZipEntry:
+    """One file of the archive. `number` counts entries from 1, as they stand in it."""
+
+    number: int
+    name: str
+    parts: tuple[str, ...]
+    info: zipfile.ZipInfo
+
+    @property
+    def is_image(self) -> bool:
+        return self.name.lower().endswith(IMAGE_SUFFIXES)
+
+    @property
+    def is_table(self) -> bool:
+        return self.name.lower().endswith(TABLE_SUFFIXES)
+
+    @property
+    def is_system_file(self) -> bool:
+        hidden = (part.startswith(".") and part != ".." for part in self.parts)
+        return any(hidden) or any(part in SYSTEM_FILE_NAMES for part in self.parts)
+
+
+class ZipArchive:
+    """An open zip file with a budget of bytes to unpack."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise UnreadableFile("bad_archive", DAMAGED_ARCHIVE) from error
+        self._remaining_bytes = MAX_ARCHIVE_BYTES
+
+    def __enter__(self) -> "ZipArchive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def entries(self) -> Iterator[ZipEntry]:
+        """All files. Raises UnreadableFile when there are too many files or bytes to unpack."""
+        infos = self._zip.infolist()
+        if len(infos) > MAX_IMAGES:
+            sentence = f"This archive holds {len(infos):,} files; at most {MAX_IMAGES:,} are."
+            raise UnreadableFile("too_many_files", sentence.replace("are.", "are read."))
+        promised = sum(info.file_size for info in infos)
+        if promised > MAX_ARCHIVE_BYTES:
+            raise UnreadableFile(
+                "archive_too_large",
+                f"Unpacked, this archive would take {promised / 1024**3:,.1f} GB; at most"
+                f" {MAX_ARCHIVE_BYTES // 1024**3} GB are read. Split it, or shrink the pictures.",
+            )
+        for number, info in enumerate(infos, 1):
+            if not info.is_dir():
+                name = info.filename.replace("\\", "/")
+                parts = tuple(part for part in name.split("/") if part not in ("", "."))
+                yield ZipEntry(number, name, parts or (name,), info)
+
+    def read(self, entry: ZipEntry, most_bytes: int = MAX_IMAGE_BYTES) -> bytes:
+        """The entry's bytes. Raises UnreadableEntry with the reason, or UnreadableFile for a zip
+        bomb that lied about its size."""
+        info = entry.info
+        if ".." in entry.parts or entry.name.startswith("/") or entry.name[1:2] == ":":
+            raise UnreadableEntry("its name points outside the archive")
+        if info.flag_bits & 1:
+            raise UnreadableEntry("it is protected by a password")
+        if info.file_size > most_bytes:
+            raise UnreadableEntry(f"it is larger than {most_bytes // 1024**2} MB")
+        if info.file_size > max(MIN_RATIO_CHECK_BYTES, MAX_COMPRESSION_RATIO * info.compress_size):
+            raise UnreadableEntry("it unpacks to far more than a picture would, as zip bombs do")
+        content = self._read_bytes(info, most_bytes)
+        self._remaining_bytes -= len(content)
+        if self._remaining_bytes < 0:
+            raise UnreadableFile(
+                "archive_too_large", "This archive unpacks to more than it promised."
+            )
+        return content
+
+    def _read_bytes(self, info: zipfile.ZipInfo, most_bytes: int) -> bytes:
+        try:
+            with self._zip.open(info) as file:
+                content = file.read(most_bytes + 1)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
+            raise UnreadableEntry("it is damaged inside the archive") from error
+        except (NotImplementedError, RuntimeError) as error:
+            raise UnreadableEntry("it is packed in a way that cannot be read") from error
+        if len(content) > most_bytes:
+            raise UnreadableEntry(f"it is larger than {most_bytes // 1024**2} MB")
+        return content

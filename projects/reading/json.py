@@ -1,0 +1,197 @@
+"""JSON Lines (one object a line) and JSON arrays of objects as a Source.
+
+Nested values stay JSON text, so that chat `messages` survive exactly as they were written.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from projects.reading.json_rows import (
+    NoRows,
+    collect_nested_keys,
+    find_rows,
+    flatten_row,
+    flatten_rows,
+    map_fields,
+    parse_documents,
+)
+from projects.reading.limits import (
+    MAX_CELL_CHARS,
+    MAX_COLUMNS,
+    MAX_JSON_DOCUMENT_BYTES,
+    MAX_LINE_CHARS,
+)
+from projects.reading.results import Issues, RejectedRow, TableSource, UnreadableFile
+
+SAMPLE_CHARACTERS = 64 * 1024
+
+
+def open_json(path: Path, *, is_array: bool) -> TableSource:
+    """Rows of objects, whatever stands around them; nested fields become columns "outer.inner".
+
+    The columns are all fields in order of first appearance. Raises UnreadableFile.
+    """
+    issues = Issues()
+    document = _read_document(path, is_array, issues)
+    if document is not None:
+        values: Callable[[], Iterator[tuple[int, object]]] = lambda: enumerate(document, 1)  # noqa: E731
+        maps: set[str] = set()
+    else:
+        maps = _find_map_fields(path)
+        values = lambda: _iter_flat_lines(path, maps)  # noqa: E731
+    kinds: dict[str, set[str]] = {}
+    for _, value in values():
+        if isinstance(value, dict):
+            for key, item in value.items():
+                kinds.setdefault(key, set()).add(_value_type(item))
+    if not kinds:
+        raise UnreadableFile("no_rows", "No line of this file is a JSON object with fields.")
+    if len(kinds) > MAX_COLUMNS:
+        raise UnreadableFile(
+            "too_many_columns",
+            f"The objects have {len(kinds):,} different fields; at most"
+            f" {MAX_COLUMNS:,} can be columns.",
+        )
+    keys = list(kinds)
+    return TableSource(
+        names=[_storable_text(key) for key in keys],
+        rows=_iter_rows(values(), keys),
+        dialect={"format": "json" if document is not None else "jsonl", "encoding": "utf-8"},
+        issues=issues,
+        native_types={index: _column_type(kinds[key]) for index, key in enumerate(keys)},
+    )
+
+
+def _read_document(path: Path, is_array: bool, issues: Issues) -> list[object] | None:
+    """The flat rows of a file that is one document; None when it is one object a line."""
+    if not is_array and not _is_one_document(path):
+        return None
+    if path.stat().st_size > MAX_JSON_DOCUMENT_BYTES:
+        raise UnreadableFile(
+            "json_too_large",
+            "This JSON array is too large to read at once. Save it as JSON Lines, one object a"
+            " line.",
+        )
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        documents = [document for _, document in parse_documents(text)]
+        found = find_rows(documents[0] if len(documents) == 1 else documents)
+    except NoRows as refusal:
+        raise UnreadableFile("no_rows", str(refusal)) from refusal
+    except (ValueError, RecursionError) as error:
+        if not is_array:
+            return None  # Lines that are no JSON are rejected one by one.
+        raise UnreadableFile("bad_json", f"This file is not valid JSON: {error}.") from error
+    for note in found.notes:
+        issues.add("json_shape", note)
+    return flatten_rows(found.rows)
+
+
+def _is_one_document(path: Path) -> bool:
+    """Whether the first line is not a row by itself: the whole file, or the start of an object."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline(MAX_LINE_CHARS)
+        while first and not first.strip():
+            first = file.readline(MAX_LINE_CHARS)
+        if not file.read(SAMPLE_CHARACTERS).strip():
+            return True
+    return isinstance(_parse_line(first, 1), RejectedRow) and first.strip() in (
+        "{",
+        "[",
+        "{}",
+        "[]",
+    )
+
+
+def _find_map_fields(path: Path) -> set[str]:
+    keys: dict[str, set[str]] = {}
+    for _, value in _iter_json_lines(path):
+        if isinstance(value, dict):
+            collect_nested_keys(value, keys)
+    return map_fields(keys)
+
+
+def _iter_flat_lines(path: Path, maps: set[str]) -> Iterator[tuple[int, object]]:
+    for line, value in _iter_json_lines(path):
+        yield line, flatten_row(value, maps) if isinstance(value, dict) else value
+
+
+def _iter_rows(
+    values: Iterator[tuple[int, object]], keys: list[str]
+) -> "Iterator[list[str | None] | RejectedRow]":
+    for line, value in values:
+        if isinstance(value, RejectedRow):
+            yield value
+        elif not isinstance(value, dict):
+            yield RejectedRow(
+                line, "", "This is not a JSON object with fields.", [_to_cell(value) or ""]
+            )
+        else:
+            cells = [_to_cell(value.get(key)) for key in keys]
+            if sum(len(cell or "") for cell in cells) > MAX_CELL_CHARS:
+                reason = f"The row is longer than {MAX_CELL_CHARS:,} characters."
+                yield RejectedRow(line, "", reason, [cell or "" for cell in cells])
+            else:
+                yield cells
+
+
+def _iter_json_lines(path: Path) -> Iterator[tuple[int, object]]:
+    """Line numbers with the value found there, or a RejectedRow in its place."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_CHARS):
+            number += 1
+            if len(line) == MAX_LINE_CHARS:
+                raise UnreadableFile("line_too_long", f"Line {number} is far too long for one row.")
+            if line.strip():
+                yield number, _parse_line(line, number)
+
+
+def _parse_line(line: str, number: int) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"Not valid JSON: {error.msg} at character {error.colno}."
+    except (RecursionError, ValueError):
+        reason = "Not valid JSON: nested too deeply, or a number far too long."
+    return RejectedRow(number, "", reason, [line.rstrip("\r\n")[:MAX_CELL_CHARS]])
+
+
+def _value_type(value: object) -> str:
+    if value is None:
+        return "missing"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer" if abs(value) < 2**63 else "text"
+    if isinstance(value, float):
+        return "number"
+    return "text" if isinstance(value, str) else "json"
+
+
+def _column_type(kinds: set[str]) -> str:
+    """The one type that holds all values; JSON when nested ones are mixed with others."""
+    seen = kinds - {"missing"}
+    if len(seen) == 1:
+        return seen.pop()
+    if seen == {"integer", "number"}:
+        return "number"
+    return "json" if "json" in seen else "text"
+
+
+def _to_cell(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _storable_text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return _storable_text(json.dumps(value, ensure_ascii=False))
+
+
+def _storable_text(value: str) -> str:
+    """Text that can be stored: no NUL, and no half of a surrogate pair."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,156 @@
+"""What reading a file leaves behind: rows, refusals with their place, and things worth saying."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from projects.reading.columns.column import ColumnQuestion
+from web.spreadsheet_cells import escape_formula
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_ISSUES_PER_CODE = 10
+
+
+class Edit(TypedDict, total=False):
+    """A change to the finished table; which keys there are depends on `op`."""
+
+    # set_cells, merge_values, drop_rows, drop_missing, drop_duplicates, drop_column or add_column.
+    op: str
+    column: str
+    rows: list[int]
+    value: str | None  # Of set_cells; None empties the cells.
+    values: list[str]  # Of merge_values: these become `to`.
+    to: str
+
+
+class ReadingOptions(TypedDict, total=False):
+    """What a customer chose by hand; whatever is absent is detected. Stored as `overrides`."""
+
+    encoding: str
+    delimiter: str
+    quote: str  # Empty: quotes mean nothing.
+    escape: str
+    header_rows: int
+    skip_lines: int
+    short_rows: str  # "reject" or "fill".
+    sheet: str
+    mask: list[str]  # Columns whose personal data is replaced by its kind.
+    columns: dict[str, str]  # Column: the name of its reading, see columns.column.Reading.
+    edits: list[Edit]  # Made to the finished table, in this order.
+    based_on: int  # The number of the version that was edited last.
+
+
+class Dialect(TypedDict, total=False):
+    """How a file is written, for the dataset page and the API. Keys depend on the format."""
+
+    format: str
+    encoding: str
+    encoding_why: str
+    delimiter: str
+    quote: str
+    escape: str
+    line_ends: str
+    header_rows: int
+    header_why: str
+    skip_lines: int
+    preamble: list[str]
+    short_rows: str
+    sheet: str
+    sheets: list[str]
+    labels: str
+
+
+class Issue(TypedDict):
+    """Something worth telling about one place of a file; `line` and `column` where known."""
+
+    code: str
+    sentence: str
+    line: int | None
+    column: str
+
+
+class UnreadableFile(Exception):
+    """The file as a whole cannot become a table. The sentence says why and what to do."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        self.sentence = sentence
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """One row that was refused: where, why, and the row itself."""
+
+    line: int
+    column: str
+    reason: str
+    cells: list[str]
+
+
+@dataclass
+class Issues:
+    """Things the customer should know, each code at most ten times and then counted."""
+
+    entries: list[Issue] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, code: str, sentence: str, line: int | None = None, column: str = "") -> None:
+        self.counts[code] += 1
+        if self.counts[code] <= MAX_ISSUES_PER_CODE:
+            self.entries.append(Issue(code=code, sentence=sentence, line=line, column=column))
+
+    def as_list(self) -> list[Issue]:
+        """The kept issues, then for each code how many more there were."""
+        more = [
+            Issue(
+                code=code,
+                sentence=f"And {count - MAX_ISSUES_PER_CODE:,} more like this.",
+                line=None,
+                column="",
+            )
+            for code, count in self.counts.items()
+            if count > MAX_ISSUES_PER_CODE
+        ]
+        return self.entries + more
+
+
+@dataclass
+class TableSource:
+    """A table about to be read: its columns, then its rows as text, one by one.
+
+    `native_types` gives a column's type where the file itself knows it (JSON); other types are
+    inferred from the text. An item of `rows` is a RejectedRow or a row of len(names) cells.
+    """
+
+    names: list[str]
+    rows: Iterator["list[str | None] | RejectedRow"]
+    dialect: Dialect
+    issues: Issues
+    native_types: dict[int, str] = field(default_factory=dict)
+    questions: list[ColumnQuestion] = field(default_factory=list)  # About the table as a whole.
+    # Writes the whole text table at once and returns its rows, or None when `rows` must be read.
+    write_all: "Callable[[duckdb.DuckDBPyConnection, Path], int | None] | None" = None
+
+
+class RejectedRowsWriter:
+    """The refused rows as a CSV that a spreadsheet can open without running anything in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.count = 0
+        self._file = open(path, "w", encoding="utf-8-sig", newline="")  # noqa: SIM115
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(["line", "column", "reason", "row"])
+
+    def write(self, reject: RejectedRow) -> None:
+        self.count += 1
+        guarded = [escape_formula(cell) for cell in reject.cells]
+        self._writer.writerow([reject.line, escape_formula(reject.column), reject.reason, *guarded])
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,110 @@
+"""Curation of a version in the browser: change rows, compare versions, take them elsewhere."""
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from projects.errors import BadEdit, BadRowQuery, DatasetNotReady
+from projects.forms.rows import RowEditForm, RowsForm
+from projects.importing.editing import edit_version
+from projects.models import DatasetVersion, ImportStatus
+from projects.queries.comparison import compare_versions
+from projects.queries.export import EXPORT_FORMATS, export_table
+from projects.queries.rows import matching_numbers
+from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
+from projects.views.datasets import changeable_version, requested_version
+from web.requests import AuthenticatedRequest
+
+
+@login_required
+@require_POST
+def dataset_edit(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    """A new version in which the chosen rows are set or deleted."""
+    version = changeable_version(request, dataset_id)
+    form = RowEditForm(version, request.POST)
+    if not form.is_valid():
+        problem = next(iter(form.errors.values()))[0]
+        raise BadEdit(str(problem))
+    if form.cleaned_data["scope"] == "matching":
+        rows = _matching_rows(version, request.POST.get("query", ""))
+    else:
+        rows = [int(text) - 1 for text in request.POST.getlist("row") if _is_row_number(text)]
+    if not rows:
+        messages.info(request, "Choose at least one row first.")
+        return redirect("projects:dataset", dataset_id)
+    edit_version(version, [form.to_edit(rows)], request.user)
+    return redirect("projects:dataset", dataset_id)
+
+
+@login_required
+@require_GET
+def dataset_compare(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    """What changed between two versions: ?from=1&to=2, and ?key= a column that names rows."""
+    newer = _ready_version(request, dataset_id, "to")
+    older = _ready_version(request, dataset_id, "from", before=newer)
+    key, page = request.GET.get("key", ""), request.GET.get("page", "1")
+    if not (page.isascii() and page.isdigit() and len(page) < 10):
+        raise BadRowQuery("There is no such page.", param="page")
+    found = compare_versions(older, newer, key=key, page=int(page))
+    context = {
+        "team": newer.dataset.project.team,
+        "project": newer.dataset.project,
+        "dataset": newer.dataset,
+        "older": older,
+        "newer": newer,
+        "found": found,
+        "key": key,
+        "same_query": urlencode({"from": older.number, "to": newer.number, "key": key}),
+        "versions": newer.dataset.versions.ready(),
+        "names": [column["name"] for column in newer.columns],
+    }
+    return render(request, "projects/compare.html", context)
+
+
+@login_required
+@require_GET
+def dataset_export(
+    request: AuthenticatedRequest, dataset_id: UUID, file_format: str
+) -> HttpResponseBase:
+    """The whole version as a file."""
+    version = requested_version(request, dataset_id)
+    if file_format not in EXPORT_FORMATS:
+        raise Http404
+    if version.status != ImportStatus.READY:
+        raise DatasetNotReady
+    return export_table(version, file_format)
+
+
+def _matching_rows(version: DatasetVersion, query: str) -> list[int]:
+    form = RowsForm(version, QueryDict(query))
+    if not form.is_valid():
+        raise BadEdit("The filter makes no sense any more. Reload the page.")
+    return matching_numbers(version, form.to_query(), MAX_ROWS_IN_AN_EDIT)
+
+
+def _is_row_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 12
+
+
+def _ready_version(
+    request: AuthenticatedRequest,
+    dataset_id: UUID,
+    name: str,
+    before: DatasetVersion | None = None,
+) -> DatasetVersion:
+    """The version that the address names, else the newest one that is ready, or the one before."""
+    versions = DatasetVersion.objects.visible_to(request.user).filter(dataset=dataset_id).ready()
+    number = request.GET.get(name, "")
+    if number.isascii() and number.isdigit() and len(number) < 9:
+        versions = versions.filter(number=int(number))
+    elif before is not None:
+        versions = versions.filter(number__lt=before.number)
+    found = versions.select_related("dataset__project__team").order_by("-number").first()
+    if found is None:
+        raise Http404
+    return found

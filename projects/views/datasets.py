@@ -1,0 +1,298 @@
+"""Pages of one dataset: upload, the imported table with its profile, another reading of it."""
+
+from typing import cast
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import get_valid_filename
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from accounts.permissions import has_permission, require_permission
+from projects import storage
+from projects.errors import BadUpload, DatasetNotReady, DatasetPurged
+from projects.forms.datasets import DialectForm, UploadForm
+from projects.forms.rows import RowEditForm, RowsForm
+from projects.importing import resumable_uploads
+from projects.importing.editing import edit_version
+from projects.importing.imports import import_channel
+from projects.importing.uploads import choose_readings, receive_upload, reimport
+from projects.models import Dataset, DatasetVersion, ImportStatus, Project, ResumableUpload
+from projects.profiling.profile import Suggestion, suggested_targets
+from projects.queries.preview import load_training_rows
+from projects.queries.questions import list_questions
+from projects.queries.row_table import build_row_table
+from projects.queries.rows import load_rows
+from projects.queries.thumbnails import (
+    image_column,
+    load_gallery,
+    load_thumbnail,
+)
+from projects.reading.results import ReadingOptions
+from web.browser.parts import uses_of
+from web.browser.refusals import refusals_on, status_of
+from web.browser.trash import TRASH_DAYS
+from web.requests import AuthenticatedRequest
+from web.streams.detached import DetachedResponse
+from web.streams.downloads import file_download
+from web.streams.event_stream import event_stream_response
+
+DATASET_TABS = [
+    ("rows", "Rows"),
+    ("columns", "Columns"),
+    ("quality", "Quality"),
+    ("labels", "Labels"),
+    ("import", "Import"),
+    ("versions", "Versions & fine-tunes"),
+]
+
+
+@login_required
+def dataset_upload(request: AuthenticatedRequest, project_id: UUID) -> HttpResponse:
+    project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
+    require_permission(request.user, project.team, "write")
+    target = _requested_dataset(request, project)
+    sent = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = UploadForm(*sent, is_version=bool(target))
+    if form.is_valid():
+        with refusals_on(form):
+            arrived = _arrived_upload(request, project, form.cleaned_data["resumable"])
+            file = form.cleaned_data["file"]
+            result = receive_upload(
+                project=project,
+                filename=arrived.filename if arrived else file.name,
+                chunks=resumable_uploads.read_chunks(arrived) if arrived else file.chunks(),
+                by=request.user,
+                name=form.cleaned_data.get("name", ""),
+                dataset=target,
+            )
+            if arrived:
+                resumable_uploads.discard(arrived)
+            if result.is_duplicate:
+                number = result.version.number
+                messages.info(request, f"These are the same bytes as version {number}.")
+            return redirect("projects:dataset", result.version.dataset_id)
+    context = {"team": project.team, "project": project, "dataset": target, "form": form}
+    status = status_of(form, invalid=200)
+    return render(request, "projects/upload.html", context, status=status)
+
+
+def _arrived_upload(
+    request: AuthenticatedRequest, project: Project, upload_id: UUID | None
+) -> ResumableUpload | None:
+    """This person's upload that came in parts, if the form names one. Raises BadUpload."""
+    if upload_id is None:
+        return None
+    mine = ResumableUpload.objects.filter(project=project, created_by=request.user)
+    found = mine.filter(pk=upload_id).first()
+    if found is None:
+        raise BadUpload("This upload is over or has expired. Choose the file again.", param="file")
+    return found
+
+
+@login_required
+@require_GET
+def dataset_detail(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    return render(request, "projects/dataset.html", _dataset_context(request, dataset_id))
+
+
+@login_required
+@require_GET
+def dataset_status(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    return render(request, "projects/_dataset_body.html", _dataset_context(request, dataset_id))
+
+
+async def dataset_events(request: HttpRequest, dataset_id: UUID) -> HttpResponseBase:
+    """Server-sent events of the newest version's import; strangers and guests get 404."""
+    user = await request.auser()
+    newest = await sync_to_async(_latest_visible_version)(user, dataset_id)
+    return event_stream_response(request, user, import_channel(newest))
+
+
+@login_required
+@require_POST
+def dataset_reimport(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    version = changeable_version(request, dataset_id)
+    form = DialectForm(request.POST)
+    if not form.is_valid():
+        context = _dataset_context(request, dataset_id) | {"form": form}
+        return render(request, "projects/dataset.html", context, status=400)
+    options = form.overrides()
+    if "mask" in version.overrides:
+        options["mask"] = version.overrides["mask"]
+    reimport(version, options, request.user)
+    return redirect("projects:dataset", dataset_id)
+
+
+@login_required
+@require_POST
+def dataset_mask(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    """A new version in which personal data in the named columns is replaced by its kind."""
+    version = changeable_version(request, dataset_id)
+    names = {column["name"] for column in version.columns}
+    chosen = [name for name in request.POST.getlist("column") if name in names]
+    if not chosen:
+        messages.info(request, "Choose at least one column to mask.")
+        return redirect("projects:dataset", dataset_id)
+    options = cast(ReadingOptions, dict(version.overrides))
+    options["mask"] = sorted({*options.get("mask", []), *chosen})
+    reimport(version, options, request.user)
+    return redirect("projects:dataset", dataset_id)
+
+
+@login_required
+@require_POST
+def dataset_reading(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    """A new version in which one column is read as the person chose."""
+    version = changeable_version(request, dataset_id)
+    column, reading = request.POST.get("column", ""), request.POST.get("reading", "")
+    choose_readings(version, {column: reading}, request.user)
+    return redirect("projects:dataset", dataset_id)
+
+
+@login_required
+@require_POST
+def dataset_fix(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
+    """A new version with the edits that a finding of the profile offers, by its place there."""
+    version = changeable_version(request, dataset_id)
+    place = request.POST.get("warning", "")
+    findings = version.profile.get("warnings", [])
+    kind = "other_fix" if request.POST.get("other") else "fix"
+    fixes = {str(number): one.get(kind) for number, one in enumerate(findings)}
+    fix = fixes.get(place)
+    if fix is None:
+        messages.info(request, "This finding has no fix. Reload the page.")
+        return redirect("projects:dataset", dataset_id)
+    edit_version(version, fix["edits"], request.user)
+    return redirect("projects:dataset", dataset_id)
+
+
+@login_required
+@require_GET
+def dataset_rejects(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponseBase:
+    version = requested_version(request, dataset_id)
+    return rejects_response(version)
+
+
+@login_required
+@require_GET
+def dataset_thumbnail(request: AuthenticatedRequest, dataset_id: UUID, row: int) -> HttpResponse:
+    """A thumbnail of one row's image. Versions never change, so browsers may keep it."""
+    content = load_thumbnail(requested_version(request, dataset_id), row)
+    if content is None:
+        raise Http404
+    answer = HttpResponse(content, content_type="image/jpeg")
+    answer["Cache-Control"] = "private, max-age=604800, immutable"
+    answer["Content-Disposition"] = f'inline; filename="picture-{row}.jpg"'
+    return answer
+
+
+def rejects_response(version: DatasetVersion) -> DetachedResponse:
+    """The refused rows as a CSV download. Raises Http404 when there is none."""
+    if not version.rejects_key or not storage.exists(version.rejects_key):
+        raise Http404
+    name = get_valid_filename(f"{version.dataset.name[:80]}-v{version.number}-rejects.csv")
+    return file_download(
+        storage.open_file(version.rejects_key), name, content_type="text/csv; charset=utf-8"
+    )
+
+
+def _requested_dataset(request: AuthenticatedRequest, project: Project) -> Dataset | None:
+    """The dataset that this upload becomes the next version of, if the page says so."""
+    dataset_id = request.GET.get("dataset")
+    if not dataset_id:
+        return None
+    try:
+        return get_object_or_404(Dataset, project=project, pk=UUID(dataset_id))
+    except ValueError as error:
+        raise Http404 from error
+
+
+def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[str, object]:
+    version = requested_version(request, dataset_id)
+    dataset = version.dataset
+    suggested = cast(Suggestion, version.profile.get("suggested", {}))
+    is_ready = version.status == ImportStatus.READY
+    wanted = request.GET.get("tab", "")
+    tab = wanted if wanted in dict(DATASET_TABS) else "rows"
+    return {
+        "team": dataset.project.team,
+        "project": dataset.project,
+        "dataset": dataset,
+        "version": version,
+        "version_query": f"version={version.number}&" if "version" in request.GET else "",
+        "versions": dataset.versions.all(),
+        "is_newest": version.number == dataset.versions.first().number,  # type: ignore[union-attr]
+        "may_write": has_permission(request.user, dataset.project.team, "write"),
+        "trash_days": TRASH_DAYS,
+        "form": DialectForm(initial=DialectForm.to_initial(version.overrides)),
+        "profile": version.profile,
+        "suggested": suggested,
+        "targets": suggested_targets(suggested),
+        "tabs": DATASET_TABS,
+        "tab": tab,
+        **(_rows_context(request, version) if is_ready and tab == "rows" else {}),
+        "uses": uses_of("dataset", dataset),
+        "questions": list_questions(version),
+        "gallery": load_gallery(version, suggested.get("target_column"))
+        if is_ready and tab == "rows" and image_column(version)
+        else [],
+        "training_rows": load_training_rows(
+            version, suggested.get("text_columns", []), suggested_targets(suggested)
+        )
+        if is_ready and tab == "quality"
+        else [],
+        "masked_columns": version.overrides.get("mask", []),
+        "personal_columns": sorted(
+            {finding["column"] for finding in version.profile.get("personal_data", [])}
+        ),
+    }
+
+
+def _rows_context(request: AuthenticatedRequest, version: DatasetVersion) -> dict[str, object]:
+    """The rows asked for; a question that makes no sense is refused beside its form."""
+    if not version.columns or image_column(version):
+        return {}
+    form = RowsForm(version, request.GET)
+    table = None
+    if form.is_valid():
+        with refusals_on(form):
+            query = form.to_query()
+            table = build_row_table(version, load_rows(version, query), query, request.GET)
+    return {"rows_form": form, "table": table, "edit_form": RowEditForm(version)}
+
+
+def requested_version(request: AuthenticatedRequest, dataset_id: UUID) -> DatasetVersion:
+    """The version in the address, else the newest."""
+    versions = DatasetVersion.objects.visible_to(request.user).filter(dataset=dataset_id)
+    number = request.GET.get("version", "")
+    if number.isdecimal() and len(number) < 9:
+        versions = versions.filter(number=int(number))
+    newest = versions.select_related("dataset__project__team").order_by("-number").first()
+    if newest is None:
+        if Dataset.objects.purged_of(request.user).filter(pk=dataset_id).exists():
+            raise DatasetPurged
+        raise Http404
+    return newest
+
+
+def changeable_version(request: AuthenticatedRequest, dataset_id: UUID) -> DatasetVersion:
+    """The same for somebody who may change it. Raises DatasetNotReady while it is importing."""
+    version = requested_version(request, dataset_id)
+    require_permission(request.user, version.dataset.project.team, "write")
+    if version.status == ImportStatus.IMPORTING:
+        raise DatasetNotReady("This version is still importing. Wait until it is done.")
+    return version
+
+
+def _latest_visible_version(user: User | AnonymousUser, dataset_id: UUID) -> DatasetVersion:
+    versions = DatasetVersion.objects.visible_to(user).filter(dataset=dataset_id)
+    newest = versions.order_by("-number").first()
+    if newest is None:
+        raise Http404
+    return newest

@@ -1,0 +1,45 @@
+// Says when live parts cannot be refreshed, and since when, instead of a browser's own words.
+(() => {
+  let lastUpdate = Date.now();
+  let timer = null;
+
+  function note() {
+    let element = document.getElementById("connection");
+    if (!element) {
+      element = Object.assign(document.createElement("p"), { id: "connection", className: "connection", hidden: true });
+      element.setAttribute("role", "status");
+      document.body.append(element);
+    }
+    return element;
+  }
+
+  function say() {
+    note().hidden = false;
+    note().textContent = latheText("Reconnecting, last update {seconds} s ago", {
+      seconds: Math.round((Date.now() - lastUpdate) / 1000),
+    });
+  }
+
+  function lost() {
+    if (timer) return;
+    say();
+    timer = setInterval(say, 1000);
+  }
+
+  function back() {
+    lastUpdate = Date.now();
+    if (!timer) return;
+    clearInterval(timer);
+    timer = null;
+    note().hidden = true;
+  }
+
+  window.addEventListener("offline", lost);
+  window.addEventListener("online", back);
+  document.addEventListener("htmx:error", (event) => {
+    if (event.detail?.error instanceof TypeError || !navigator.onLine) lost();
+  });
+  document.addEventListener("htmx:after:swap", back);
+  document.addEventListener("lathe:refreshed", back);
+  document.addEventListener("lathe:unreachable", lost);
+})();

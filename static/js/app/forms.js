@@ -1,0 +1,40 @@
+// Forms: a file can be dropped on its place, and a form that was sent is not sent twice.
+(() => {
+  document.addEventListener("dragover", (event) => {
+    const place = event.target.closest("[data-drop]");
+    if (!place) return;
+    event.preventDefault();
+    place.dataset.over = "";
+  });
+  document.addEventListener("dragleave", (event) => {
+    const place = event.target.closest("[data-drop]");
+    if (place && !place.contains(event.relatedTarget)) delete place.dataset.over;
+  });
+  document.addEventListener("drop", (event) => {
+    const place = event.target.closest("[data-drop]");
+    const field = place?.querySelector("input[type=file]");
+    if (!field || event.dataTransfer.files.length === 0) return;
+    event.preventDefault();
+    delete place.dataset.over;
+    field.files = event.dataTransfer.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.hasAttribute("hx-post") || event.defaultPrevented) return;
+    if (form.dataset.sent !== undefined) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "";
+    form.querySelector("button[type=submit], button:not([type])")?.setAttribute("aria-busy", "true");
+  });
+  // Back in history shows the page as it was left.
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      form.querySelector("[aria-busy]")?.removeAttribute("aria-busy");
+    }
+  });
+})();

@@ -1,0 +1,130 @@
+// Labelling by keys: 1 to 9 give a label, 0 passes, Backspace takes the last one back. What was
+// given stays in this browser until it is saved as a new version.
+(() => {
+  "use strict";
+  const place = document.querySelector("[data-labelling]");
+  if (!place) return;
+  const facts = JSON.parse(document.getElementById("labelling-facts").textContent);
+  const memory = `labelling:${facts.dataset}:${facts.version}:${facts.column}`;
+  const kept = JSON.parse(localStorage.getItem(memory) || "{}");
+  const labels = kept.labels || {};
+  const names = [...new Set([...facts.labels, ...(kept.names || [])])];
+  const passed = new Set();
+  const given = [];
+  let rows = [];
+  let asking = null;
+
+  const part = (name) => place.querySelector(`[data-${name}]`);
+  const say = (sentence) => (part("say").textContent = sentence);
+  const keep = () => localStorage.setItem(memory, JSON.stringify({ labels, names }));
+
+  const post = async (address) => {
+    const { column, texts } = facts;
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: {
+        "Content-Type": "application/json",
+        Accept: "application/json",
+        "X-CSRFToken": place.querySelector("[name=csrfmiddlewaretoken]").value,
+      },
+      body: JSON.stringify({ column, texts, labels, skipped: [...passed] }),
+    });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.json();
+  };
+
+  const showLabels = () => {
+    const buttons = names.map((name, number) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "btn";
+      button.dataset.variant = rows[0]?.guess === name ? "default" : "outline";
+      button.textContent = number < 9 ? `${number + 1} · ${name}` : name;
+      button.addEventListener("click", () => give(name));
+      return button;
+    });
+    part("labels").replaceChildren(...buttons);
+    part("keep").disabled = Object.keys(labels).length === 0;
+  };
+
+  const show = (remaining, isByMargin) => {
+    part("text").textContent = rows[0]?.text ?? "";
+    showLabels();
+    if (remaining === undefined) return;
+    const order = isByMargin ? "least sure first" : "in the order of the file";
+    const count = Object.keys(labels).length;
+    say(rows.length ? `${count} labelled, ${remaining} to go, ${order}.` : "No row is left to label.");
+  };
+
+  const ask = () => {
+    asking ??= post(place.dataset.next)
+      .then((batch) => {
+        rows = batch.rows.filter((one) => !(one.row in labels) && !passed.has(one.row));
+        show(batch.remaining, batch.is_by_margin);
+      })
+      .catch(() => say("The next rows did not come. What you labelled is kept; press a key again."))
+      .finally(() => (asking = null));
+    return asking;
+  };
+
+  const forward = () => {
+    rows.shift();
+    keep();
+    show();
+    if (rows.length === 0) ask();
+  };
+
+  const give = (name) => {
+    if (!rows.length) return void ask();
+    given.push(rows[0].row);
+    labels[rows[0].row] = name;
+    forward();
+  };
+
+  const pass = () => {
+    if (!rows.length) return void ask();
+    passed.add(rows[0].row);
+    forward();
+  };
+
+  const takeBack = () => {
+    const last = given.pop();
+    if (last === undefined) return;
+    delete labels[last];
+    keep();
+    ask();
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey) return;
+    if (event.key === "0") pass();
+    else if (event.key === "Backspace") takeBack();
+    else if (/^[1-9]$/.test(event.key) && names[event.key - 1]) give(names[event.key - 1]);
+    else return;
+    event.preventDefault();
+  });
+  part("pass").addEventListener("click", pass);
+  part("back").addEventListener("click", takeBack);
+  part("add").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const field = event.target.elements.label;
+    const name = field.value.trim();
+    if (name && !names.includes(name)) names.push(name);
+    field.value = "";
+    field.blur();
+    keep();
+    showLabels();
+  });
+  part("keep").addEventListener("click", async () => {
+    part("keep").disabled = true;
+    try {
+      const { url } = await post(place.dataset.save);
+      localStorage.removeItem(memory);
+      location.assign(url);
+    } catch {
+      say("The labels were not saved. Try again in a moment.");
+      part("keep").disabled = false;
+    }
+  });
+  ask();
+})();

@@ -1,0 +1,124 @@
+// The chat inside the widget's frame. Texts are set as text, never as HTML.
+"use strict";
+const root = document.documentElement;
+const base = root.dataset.base;
+const storageKey = `lathe-chat:${base}`;
+const list = document.querySelector("[data-messages]");
+const choices = document.querySelector("[data-choices]");
+const form = document.querySelector("form");
+const field = form.querySelector("textarea");
+const words = root.lang === "zh"
+  ? { failed: "发送失败，请重试。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
+  : { failed: "That did not arrive. Please try again.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
+let memory = "";
+let shown = 0;
+let source = null;
+
+function visitor() {
+  try { return localStorage.getItem(storageKey) || memory; } catch { return memory; }
+}
+
+function remember(token) {
+  memory = token;
+  try { localStorage.setItem(storageKey, token); } catch { /* This browser keeps nothing here. */ }
+}
+
+function add(author, text, id) {
+  const item = document.createElement("li");
+  item.dataset.author = author;
+  for (const part of text.split(/(https?:\/\/[^\s<>"]+)/)) {
+    if (/^https?:\/\//.test(part)) {
+      const link = document.createElement("a");
+      link.href = part;
+      link.target = "_blank";
+      link.rel = "noopener noreferrer";
+      link.textContent = part;
+      item.append(link);
+    } else item.append(part);
+  }
+  if (id) item.append(rating(id));
+  list.append(item);
+  item.scrollIntoView({ block: "end" });
+}
+
+function rating(id) {
+  const row = document.createElement("span");
+  row.className = "rating";
+  for (const [label, helpful] of [[words.helpful, true], [words.not, false]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = label;
+    button.addEventListener("click", async () => {
+      await ask("feedback", { id, helpful });
+      row.replaceChildren(words.thanks);
+    });
+    row.append(button);
+  }
+  return row;
+}
+
+async function ask(path, body) {
+  const answer = await fetch(base + path, {
+    method: body ? "POST" : "GET",
+    headers: { "Content-Type": "application/json", "X-Lathe-Visitor": visitor() },
+    body: body ? JSON.stringify(body) : undefined,
+  });
+  const data = await answer.json();
+  if (!answer.ok) throw new Error(data.error);
+  return data;
+}
+
+function show(data) {
+  if (data.visitor) remember(data.visitor);
+  for (const message of data.messages) {
+    if (message.seq <= shown) continue;
+    shown = message.seq;
+    add(message.author, message.text, message.id);
+  }
+  choices.replaceChildren(...(data.suggestions || []).map((text) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.addEventListener("click", () => send(text));
+    return button;
+  }));
+  if (data.messages.length && !source) listen();
+}
+
+function listen() {
+  source = new EventSource(`${base}stream?visitor=${encodeURIComponent(visitor())}`);
+  source.addEventListener("update", () => ask("messages").then(show, () => {}));
+}
+
+// crypto.randomUUID exists on secure pages only.
+function messageId() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
+}
+
+async function send(text) {
+  field.disabled = true;
+  try {
+    show(await ask("messages", { text, id: messageId() }));
+    field.value = "";
+  } catch (problem) {
+    add("system", problem.message || words.failed);
+  }
+  field.disabled = false;
+  field.focus();
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (field.value.trim()) send(field.value);
+});
+field.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    form.requestSubmit();
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") parent.postMessage({ lathe: 1, type: "close" }, "*");
+});
+ask("messages").then(show, (problem) => add("system", problem.message || words.failed));
+field.focus();

@@ -1,0 +1,153 @@
+"""What the documents name exists: files, modules, functions and make targets."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [
+    *sorted((PROJECT / "docs").glob("*.md")),
+    PROJECT / "README.md",
+    PROJECT / "CONTRIBUTING.md",
+]
+TOP_LEVEL = sorted(
+    path.name for path in PROJECT.iterdir() if path.is_dir() and not path.name.startswith(".")
+)
+# Made when the product runs or by those who read.
+NOT_IN_THE_TREE = ("var/", "node_modules/")
+INLINE_CODE = re.compile(r"`([^`\n]+)`")
+FENCED_CODE = re.compile(r"^```.*?^```$", re.S | re.M)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+PATH = re.compile(r"(?<![\w./<-])((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|toml|txt|in))(?![\w/<…-])")
+MODULE = re.compile(rf"(?<![\w./-])((?:{'|'.join(TOP_LEVEL)})(?:\.\w+)+)")
+MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
+LONGEST_TEMPLATE_LINE = 140
+
+
+@cache
+def text_of(document: Path) -> str:
+    return document.read_text()
+
+
+@cache
+def code_of(document: Path) -> str:
+    """All that is set as code, without fences' prose: where names of ours stand."""
+    text = text_of(document)
+    fenced = FENCED_CODE.findall(text)
+    return "\n".join([*INLINE_CODE.findall(FENCED_CODE.sub("", text)), *fenced])
+
+
+def exists(path: str, beside: Path) -> bool:
+    return any((folder / path).exists() for folder in (PROJECT, beside.parent))
+
+
+def named_paths(document: Path) -> set[str]:
+    """Paths below one of our folders, and documents and settings at the top."""
+    paths = {match.rstrip(".") for match in PATH.findall(code_of(document))}
+    return {
+        path
+        for path in paths
+        if not path.startswith(NOT_IN_THE_TREE)
+        and ("/" not in path or path.split("/")[0] in {*TOP_LEVEL, ".ci"})
+        and not path.endswith("://")
+    }
+
+
+def resolves(dotted: str) -> bool:
+    """Whether a dotted name is a file's path, a module, or what a module defines."""
+    parts = dotted.split(".")
+    if (PROJECT / dotted).exists() or (PROJECT / "/".join(parts[:-1])).with_suffix(
+        f".{parts[-1]}"
+    ).exists():
+        return True
+    for length in range(len(parts), 0, -1):
+        folder = PROJECT.joinpath(*parts[:length])
+        source = folder.with_suffix(".py") if folder.with_suffix(".py").exists() else folder
+        if source.is_dir():
+            source = source / "__init__.py"
+            if not source.exists():
+                return length == len(parts)
+        if source.exists():
+            rest = parts[length:]
+            return (
+                not rest or re.search(rf"\b{re.escape(rest[0])}\b", source.read_text()) is not None
+            )
+    return False
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_a_document_names_exists(document):
+    assert [path for path in sorted(named_paths(document)) if not exists(path, document)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_module_a_document_names_exists(document):
+    assert [
+        name for name in sorted(set(MODULE.findall(code_of(document)))) if not resolves(name)
+    ] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_somewhere(document):
+    local = [link for link in LINK.findall(text_of(document)) if "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_a_document_names_exists(document):
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (PROJECT / "Makefile").read_text(), re.M))
+    assert set(MAKE_TARGET.findall(code_of(document))) <= targets
+
+
+def test_the_check_finds_a_path_and_a_module_that_are_gone(tmp_path):
+    document = tmp_path / "made_up.md"
+    document.write_text("See `web/nowhere.py`, `web.nowhere.thing`, `web/api.py` and `web.api`.\n")
+    assert [path for path in named_paths(document) if not exists(path, document)] == [
+        "web/nowhere.py"
+    ]
+    names = set(MODULE.findall(code_of(document)))
+    assert [name for name in names if not resolves(name)] == ["web.nowhere.thing"]
+
+
+def test_the_glossary_stays_short():
+    rows = re.findall(r"^\| (?!word|---)", (PROJECT / "docs/glossary.md").read_text(), re.M)
+    assert 0 < len(rows) <= 40
+
+
+def test_the_readme_names_every_folder():
+    table = text_of(PROJECT / "README.md").partition("## Folders")[2]
+    tracked = {path.name for path in PROJECT.iterdir() if (path / "__init__.py").exists()}
+    assert {name for name in tracked if f"`{name}/`" not in table} == set()
+
+
+def test_no_line_of_a_template_is_longer_than_a_screen_is_wide():
+    long = [
+        f"{path.relative_to(PROJECT)}:{number}"
+        for path in sorted((PROJECT / "templates").rglob("*"))
+        if path.is_file()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > LONGEST_TEMPLATE_LINE
+    ]
+    assert long == []
+
+
+def test_every_template_that_code_or_templates_name_exists():
+    sources = [
+        *(
+            path
+            for package in TOP_LEVEL
+            if package not in {"tests", "node_modules", "var"}
+            for path in (PROJECT / package).rglob("*.py")
+        ),
+        *(PROJECT / "templates").rglob("*.html"),
+    ]
+    ours = {path.name for path in (PROJECT / "templates").iterdir() if path.is_dir()}
+    named = {
+        name
+        for path in sources
+        for name in re.findall(r"""["']([\w/]+\.(?:html|txt))["']""", path.read_text())
+        if name.split("/")[0] in ours - {"admin", "account", "allauth"}
+    }
+    assert {name for name in named if not (PROJECT / "templates" / name).exists()} == set()

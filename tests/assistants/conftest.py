@@ -1,0 +1,129 @@
+"""An FAQ of the generator's, an assistant that learned it, and a version that is live."""
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils.timezone import now
+
+from assistants.answering import embedder
+from assistants.demo_data import COLUMNS, generate_faq
+from assistants.knowledge.importing import Mapping, add_source
+from assistants.lifecycle import create_assistant
+from assistants.models import Version
+from assistants.versions import building, gate
+from engine.answering.sentence_encoder import SentenceEncoder
+from inference.gateway import internal_token
+from projects.models import Dataset, DatasetVersion, ImportStatus
+from web import child_process
+
+_measured: dict[str, Path] = {}
+
+
+@pytest.fixture(autouse=True)
+def measure_once(monkeypatch, tmp_path_factory):
+    """The same order is measured by a real child process once; later tests get its files."""
+    run = building.child_process.run
+
+    def run_once(command, **options):
+        folder = Path(command[-1])
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        ordered = b"".join(path.read_bytes() for path in files if "manifest" not in path.name)
+        digest = hashlib.sha256(ordered).hexdigest()
+        if digest not in _measured:
+            finished = run(command, **options)
+            if finished.returncode != 0:
+                return finished
+            _measured[digest] = tmp_path_factory.mktemp("measured") / "files"
+            shutil.copytree(folder, _measured[digest])
+        shutil.copytree(_measured[digest], folder, dirs_exist_ok=True)
+        return child_process.Finished(0, "", "")
+
+    monkeypatch.setattr(building, "child_process", SimpleNamespace(run=run_once))
+
+
+@pytest.fixture(scope="session")
+def models_client() -> httpx.Client:
+    """Answers as the models process does, with its own encoder."""
+    encoder = SentenceEncoder()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert internal_token.verify_token(request.headers[internal_token.HEADER])
+        sent = json.loads(request.content)
+        rows = encoder.embed(sent["input"])
+        data = [{"embedding": base64.b64encode(row.tobytes()).decode()} for row in rows]
+        return httpx.Response(200, json={"data": data})
+
+    return httpx.Client(transport=httpx.MockTransport(answer))
+
+
+@pytest.fixture(autouse=True)
+def models_answer(monkeypatch, models_client):
+    """Questions are embedded without a models process; the widget's test has a real one."""
+    monkeypatch.setattr(embedder, "_client", models_client)
+
+
+MAPPING = Mapping("question", "topic", "answer")
+
+
+def store_table(project, columns, rows) -> Dataset:
+    """A ready dataset version of these rows, as an import leaves it."""
+    dataset = Dataset.objects.create(project=project, name="faq.csv")
+    table = pa.table({name: [row[n] for row in rows] for n, name in enumerate(columns)})
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    pk = uuid.uuid4()
+    key = f"datasets/{pk}/data.parquet"
+    default_storage.save(key, ContentFile(sink.getvalue()))
+    DatasetVersion.objects.create(
+        pk=pk, dataset=dataset, number=1, filename="faq.csv", upload_key=f"uploads/{pk}",
+        upload_bytes=1, upload_sha256="0" * 64, status=ImportStatus.READY, rows=len(rows),
+        rejected_rows=0, parquet_key=key, finished_at=now(),
+        columns=[{"name": name, "type": "text", "original_name": name} for name in columns],
+    )  # fmt: skip
+    return dataset
+
+
+@pytest.fixture
+def faq(project) -> Dataset:
+    rows = [(row.question, row.topic, row.answer) for row in generate_faq(8, seed=1)]
+    return store_table(project, COLUMNS, rows)
+
+
+@pytest.fixture
+def assistant(project, alice):
+    return create_assistant(project, "shop-help", alice, promise=0.9, out_of_scope_share=0.15)
+
+
+@pytest.fixture
+def taught(assistant, faq, alice):
+    """An assistant with answers and phrasings, nothing measured."""
+    add_source(assistant, faq, MAPPING, alice)
+    return assistant
+
+
+@pytest.fixture
+def measured(taught, alice) -> Version:
+    version = building.create_version(taught, alice)
+    assert building.build_pending() == 1
+    version.refresh_from_db()
+    assert version.status == "measured", version.failure_sentence
+    return version
+
+
+@pytest.fixture
+def live(measured, alice) -> Version:
+    gate.publish(measured, alice)
+    measured.assistant.refresh_from_db()
+    return measured

@@ -1,0 +1,114 @@
+"""Passages of documents: from the import to a quote, and never in place of an approved answer."""
+
+import pytest
+
+from assistants.answering.deciding import decide
+from assistants.answering.rules import Situation
+from assistants.models import Decision, Source, Version
+from assistants.versions import building, gate
+from assistants.writing import answering
+from assistants.writing.grounding import CheckedSentence
+from tests.assistants.conftest import store_table
+
+pytestmark = pytest.mark.django_db
+WORDS = (
+    "kayaks tents ropes stoves lamps maps boots axes gloves helmets skis sledges saddles oars"
+    " paddles anchors sails compasses whistles hammocks blankets flasks binoculars backpacks"
+)
+SUBJECTS = WORDS.split()
+RULE = (
+    "The warehouse in Rotterdam stores {0}. Hand {0} to the harbour master before the tide turns."
+)
+
+
+@pytest.fixture
+def handbook(project):
+    rows = [(name.capitalize(), RULE.format(name)) for name in SUBJECTS]
+    return store_table(project, ("heading", "text"), rows)
+
+
+@pytest.fixture
+def documented(taught, alice, api, token, handbook) -> Version:
+    """A live version whose handbook was added over the API."""
+    added = api(token).post(
+        f"/api/v1/assistants/{taught.pk}/sources",
+        {"dataset": str(handbook.pk), "text_column": "text"},
+    )
+    assert (added.status_code, added.json()["passages"]) == (201, len(SUBJECTS)), added.content
+    version = building.create_version(taught, alice)
+    assert building.build_pending() == 1
+    version.refresh_from_db()
+    gate.publish(version, alice)
+    taught.refresh_from_db()
+    return version
+
+
+def ask(version: Version, text: str):
+    return decide(version, Situation(text=text, language="en"))
+
+
+def test_a_passage_is_quoted_where_no_answer_fits(
+    documented, alice, client_of, api, token, monkeypatch
+):
+    report = documented.passage_report["en"]
+    assert report["passages"] == len(SUBJECTS)
+    assert report["fused"] >= max(report["vectors"], report["terms"])
+    question = "to whom do i hand hammocks before the tide turns"
+    outcome = ask(documented, question)
+    assert outcome.route == Decision.Route.QUOTE, outcome
+    assert RULE.format("hammocks") in outcome.text
+    assert outcome.sources[0].title == "faq.csv: Hammocks"
+    assert ask(documented, "how do i return an order").route == Decision.Route.ANSWER
+    assert ask(documented, "who painted the mona lisa").route != Decision.Route.QUOTE
+
+    reply = api(token).post("/v1/assistants/shop-help/consult", {"text": question}).json()
+    assert (reply["route"], reply["answer"]) == ("quote", None)
+
+    def writes(*_):
+        grounded = [CheckedSentence("Hand hammocks to the harbour master.", (0,))]
+        return answering.WrittenAnswer(grounded, [CheckedSentence("Pay $9.", (0,), "price")], 12)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("assistants.answering.deciding.write_answer", writes)
+        reply = api(token).post("/v1/assistants/shop-help/consult", {"text": question}).json()
+    assert (reply["route"], reply["response"]) == (
+        "written",
+        "Hand hammocks to the harbour master.",
+    )
+    decision = Decision.objects.get(pk=reply["id"])
+    assert (decision.tokens, decision.held_back) == (12, [{"text": "Pay $9.", "problem": "price"}])
+
+    browser = client_of(alice)
+    page = browser.get(f"/assistants/{documented.assistant_id}/knowledge/").content.decode()
+    assert f'<td class="num">{len(SUBJECTS)}</td>' in page
+    source = Source.objects.get(passages__gt=0)
+    assert browser.post(f"/sources/{source.pk}/retire/").status_code == 302
+    assert ask(documented, question).route in (Decision.Route.REFUSE, Decision.Route.ASK)
+
+
+def test_a_document_is_added_on_the_page_and_a_wrong_column_is_named(
+    taught, alice, client_of, handbook
+):
+    browser = client_of(alice)
+    address = f"/assistants/{taught.pk}/documents/"
+    added = browser.post(address, {"document": handbook.pk, "text_column": "text"}, follow=True)
+    assert f"{len(SUBJECTS)} passages" in added.content.decode()
+    wrong = browser.post(address, {"document": handbook.pk, "text_column": "body"}, follow=True)
+    assert "no column" in wrong.content.decode()
+    assert Source.objects.filter(passages__gt=0).count() == 1
+
+
+def test_settings_are_changed_on_the_page(taught, alice, client_of):
+    browser = client_of(alice)
+    address = f"/assistants/{taught.pk}/settings/"
+    sent = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30",
+            "daily_budget": "1.50", "writer_model": "m", "writer_url": "https://api.example.com/v1/",
+            "writer_key": "sk-secret"}  # fmt: skip
+    assert browser.post(address, sent).status_code == 302
+    taught.refresh_from_db()
+    assert (taught.retention_days, taught.daily_budget_micro) == (30, 1_500_000)
+    assert taught.writer_url == "https://api.example.com/v1"
+    assert taught.writer_key
+    assert "sk-secret" not in taught.writer_key + browser.get(address).content.decode()
+    private = browser.post(address, sent | {"writer_url": "https://10.0.0.1/v1"})
+    assert "private" in private.content.decode()

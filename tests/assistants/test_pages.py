@@ -1,0 +1,117 @@
+"""Every page of an assistant, as people use it."""
+
+import pytest
+
+from assistants.models import Answer, Conversation, Decision, Rule, TestCase
+
+pytestmark = pytest.mark.django_db
+
+PAGES = (
+    "", "versions/", "knowledge/", "tests/", "rules/", "channels/", "try/", "review/", "monitor/",
+    "settings/", "monitor.csv", "measure/1/", "measure/1/promise/?promise=97",
+    "measure/1/promise/?promise=x",
+)  # fmt: skip
+
+
+def test_every_page_of_a_live_assistant_shows(live, alice, vera, client_of):
+    base = f"/assistants/{live.assistant_id}/"
+    for person in (alice, vera):
+        client = client_of(person)
+        assert client.get("/teams/acme-labs/assistants/").status_code == 200
+        assert client.get("/teams/acme-labs/inbox/").status_code == 200
+        for page in PAGES:
+            assert client.get(base + page).status_code == 200, page
+
+
+def test_a_person_makes_an_assistant_writes_approves_and_asks(project, alice, client_of, team):
+    client = client_of(alice)
+    made = client.post(
+        f"/teams/{team.slug}/assistants/new/",
+        {"name": "help", "project": str(project.pk), "promise": "0.9",
+         "out_of_scope_share": "0.2", "languages": ["en"]},
+    )  # fmt: skip
+    assert made.status_code == 302, made.content
+    base = made["Location"].replace("knowledge/", "")
+    written = client.post(
+        f"{base}answers/",
+        {"key": "hours", "text": "We open at nine.", "questions": "when do you open\nopening time"},
+    )
+    answer = Answer.objects.get()
+    assert written["Location"] == f"/answers/{answer.pk}/"
+    assert answer.phrasings.count() == 2
+    assert client.get(f"/answers/{answer.pk}/").status_code == 200
+    client.post(f"/answers/{answer.pk}/approve/")
+    answer.refresh_from_db()
+    assert (answer.state, answer.approved_by) == ("approved", alice)
+    again = client.post(f"/answers/{answer.pk}/approve/")
+    assert again.status_code == 409
+    assert client.post(f"{base}try/", {"text": "when do you open"}).status_code == 409
+
+
+def test_a_rule_whose_example_fails_is_refused_with_a_sentence(assistant, alice, client_of):
+    client = client_of(alice)
+    address = f"/assistants/{assistant.pk}/rules/"
+    fields = {"name": "lawyer", "says_any": "lawyer\nsue you", "do": "hand_over", "value": "",
+              "examples_yes": "i will sue you", "examples_no": "where is my lawyer"}  # fmt: skip
+    refused = client.post(address, fields)
+    assert b"The rule applies to the example" in refused.content
+    assert not Rule.objects.exists()
+    assert client.post(address, {**fields, "examples_no": "hello"}).status_code == 302
+    assert Rule.objects.get().when == {"says_any": ["lawyer", "sue you"]}
+
+
+def test_a_broken_locked_question_keeps_a_version_from_going_live(measured, alice, client_of):
+    client = client_of(alice)
+    base = f"/assistants/{measured.assistant_id}/"
+    client.post(
+        f"{base}tests/",
+        {"question": "where can i park my horse", "expects": "answer", "value": "store-hours",
+         "locked": "on"},
+    )  # fmt: skip
+    assert TestCase.objects.get().locked
+    refused = client.post(f"{base}publish/1/")
+    assert refused.status_code == 409
+    assert "where can i park my horse" in refused.content.decode()
+    TestCase.objects.update(expects="refuse", value="")
+    assert client.post(f"{base}publish/1/").status_code == 302
+    measured.refresh_from_db()
+    assert measured.status == "live"
+
+
+def test_the_inbox_from_waiting_to_closed(live, alice, bob, client_of, api, token):
+    api(token).post("/v1/assistants/shop-help/consult", {"text": "a human please", "visitor": "v"})
+    talk = Conversation.objects.get()
+    one, two = client_of(alice), client_of(bob)
+    assert str(talk.pk) in one.get("/teams/acme-labs/inbox/").content.decode()
+    taken = one.post("/teams/acme-labs/inbox/next/")
+    assert taken["Location"] == f"/conversations/{talk.pk}/"
+    assert two.post(f"/conversations/{talk.pk}/take/").status_code == 409
+    assert two.post(f"/conversations/{talk.pk}/reply/", {"text": "hi"}).status_code == 409
+    assert one.post(f"/conversations/{talk.pk}/reply/", {"text": "Here I am"}).status_code == 302
+    shown = one.get(f"/conversations/{talk.pk}/messages/").content.decode()
+    assert "Here I am" in shown
+    assert "Why: " in shown
+    assert one.post(f"/conversations/{talk.pk}/close/", {"resolved": "yes"}).status_code == 302
+    talk.refresh_from_db()
+    assert (talk.state, talk.outcome) == ("closed", "resolved")
+
+
+def test_a_correction_becomes_a_phrasing_and_an_audit_does_not(live, alice, client_of, api, token):
+    ask = api(token)
+    address = "/v1/assistants/shop-help/consult"
+    ids = [ask.post(address, {"text": text}).json()["id"] for text in
+           ("do you have parking for horses", "may my goat come along")]  # fmt: skip
+    native = f"/api/v1/assistants/{live.assistant_id}/judgements"
+    body = {"verdict": "should_have_answered", "answer": "store-hours"}
+    made = ask.post(native, {"decision": ids[0], **body})
+    assert made.status_code == 201, made.content
+    hours = Answer.objects.get(key="store-hours")
+    assert hours.phrasings.filter(origin="correction").count() == 1
+    assert ask.post(native, {"decision": ids[0], **body}).status_code == 409
+    Decision.objects.update(for_audit=False)
+    refused = ask.post(native, {"decision": ids[1], **body, "is_audit": True})
+    assert refused.status_code == 400
+    Decision.objects.update(for_audit=True)
+    audited = ask.post(native, {"decision": ids[1], **body, "is_audit": True})
+    assert audited.status_code == 201
+    assert hours.phrasings.filter(origin="correction").count() == 1

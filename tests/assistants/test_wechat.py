@@ -1,0 +1,138 @@
+"""WeChat's published vectors, and the story of its calls: slow answers, retries, forgeries."""
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from assistants.conversations import consulting
+from assistants.errors import WechatRefused
+from assistants.lifecycle import add_channel
+from assistants.models import Channel, Message
+from assistants.wechat import crypto, replying
+from assistants.wechat.messages import cut_text, parse_xml, read_message
+from assistants.wechat.replying import Account
+
+TOKEN, APP_ID = "123456", "wx49f0ab532d5d035a"
+KEY = "kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR"
+
+
+def test_the_handshake_signature_is_the_published_one():
+    assert crypto.sign("test", "1410685589", "test") == "f21891de399b4e33a1a93c9a7b8a8fffb5a443ff"
+
+
+def test_what_was_encrypted_is_decrypted_for_its_account_only():
+    sealed = crypto.encrypt(KEY, APP_ID, "<xml>你好</xml>")
+    assert crypto.decrypt(KEY, APP_ID, sealed) == "<xml>你好</xml>"
+    for wrong in (sealed[:-4] + "AAA=", "!", "", sealed[:40]):
+        with pytest.raises(WechatRefused):
+            crypto.decrypt(KEY, APP_ID, wrong)
+    with pytest.raises(WechatRefused, match="another account"):
+        crypto.decrypt(KEY, "wx0000000000000000", sealed)
+
+
+def test_encrypting_with_known_random_bytes_gives_the_same_cipher_text():
+    one, two = (crypto.encrypt(KEY, APP_ID, "<xml/>", b"1234567890123456") for _ in "12")
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "<xml",
+        "",
+        '<!DOCTYPE x [<!ENTITY a "b">]><xml><a>&a;</a></xml>',
+        '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><xml>&a;</xml>',
+    ],
+)
+def test_entities_and_rubbish_are_refused(bomb):
+    with pytest.raises(WechatRefused):
+        parse_xml(bomb)
+
+
+def test_recognised_speech_is_taken_as_text():
+    fields = {"FromUserName": "a", "ToUserName": "b", "MsgType": "voice", "Recognition": "退货"}
+    assert read_message(fields).text == "退货"
+
+
+def test_texts_are_cut_between_characters():
+    first, rest = cut_text("汉" * 1000)
+    assert len(first.encode()) <= 2048
+    assert first + rest == "汉" * 1000
+
+
+@pytest.fixture
+def channel(live, alice) -> Channel:
+    account = Account(APP_ID, "secret", TOKEN, "")
+    return add_channel(
+        live.assistant, Channel.Kind.WECHAT, alice, secrets_sealed=account.sealed(),
+        customer_messages=True,
+    )  # fmt: skip
+
+
+def call(client, channel, text, message_id="1", *, token=TOKEN, age=0):
+    timestamp, nonce = str(int(time.time()) - age), "n"
+    signature = crypto.sign(token, timestamp, nonce)
+    body = (
+        f"<xml><ToUserName>acc</ToUserName><FromUserName>user</FromUserName>"
+        f"<CreateTime>1</CreateTime><MsgType>text</MsgType><Content>{text}</Content>"
+        f"<MsgId>{message_id}</MsgId></xml>"
+    )
+    return client.post(
+        f"/wechat/{channel.public_key}/?signature={signature}&timestamp={timestamp}&nonce={nonce}",
+        body, content_type="text/xml",
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_a_handshake_is_echoed_only_when_signed(client, channel):
+    stamp = str(int(time.time()))
+    good = crypto.sign(TOKEN, stamp, "n")
+    base = f"/wechat/{channel.public_key}/?timestamp={stamp}&nonce=n&echostr=hi&signature="
+    assert client.get(base + good).content == b"hi"
+    assert client.get(base + "0" * 40).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_forged_and_old_messages_store_nothing(client, channel):
+    assert call(client, channel, "hi", token="wrong").status_code == 403
+    assert call(client, channel, "hi", age=3600).status_code == 403
+    assert not Message.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_quick_answer_is_the_reply_and_a_retry_gets_the_same(client, channel):
+    first = call(client, channel, "how do i return an order")
+    assert "30 days" in first.content.decode()
+    again = call(client, channel, "how do i return an order")
+    assert "30 days" in again.content.decode()
+    assert Message.objects.filter(author="bot").count() == 1
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_slow_answer_comes_once_as_a_message_of_its_own(client, channel, monkeypatch):
+    sent, arrived = [], threading.Event()
+
+    def post(url, **more):
+        if "custom/send" in url:
+            sent.append(more["content"].decode())
+            arrived.set()
+        reply = {"access_token": "t", "expires_in": 7200, "errcode": 0}
+        return httpx.Response(200, json=reply, request=httpx.Request("POST", url))
+
+    decide = consulting.decide
+
+    def slow(*args, **more):
+        time.sleep(1.5)
+        return decide(*args, **more)
+
+    monkeypatch.setattr(replying.httpx, "post", post)
+    monkeypatch.setattr(consulting, "decide", slow)
+    monkeypatch.setattr(replying, "REPLY_SECONDS", 0.3)
+    for _ in range(3):  # WeChat's three tries.
+        assert call(client, channel, "how do i return an order").content == b"success"
+    assert arrived.wait(10)
+    time.sleep(0.5)
+    assert len(sent) == 1
+    assert "30 days" in sent[0]

@@ -1,0 +1,114 @@
+"""The widget as browsers meet it: its addresses, its policy and its size."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from assistants.lifecycle import add_channel
+from assistants.models import Channel, Message
+
+pytestmark = pytest.mark.django_db
+PROJECT = Path(__file__).resolve().parents[2]
+SITE = "https://shop.example"
+
+
+@pytest.fixture
+def channel(live, alice) -> Channel:
+    return add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[SITE + "/"])
+
+
+def post(client, channel, body, visitor=""):
+    return client.post(
+        f"/w/{channel.public_key}/messages", json.dumps(body), content_type="application/json",
+        headers={"X-Lathe-Visitor": visitor},
+    )  # fmt: skip
+
+
+def test_loader_and_frame_are_small():
+    loader = (PROJECT / "assistants/widget/loader.js").read_bytes()
+    frame = [
+        (PROJECT / name).read_bytes()
+        for name in ("static/js/widget.js", "static/css/widget.css",
+                     "templates/assistants/widget.html")
+    ]  # fmt: skip
+    assert len(gzip.compress(loader)) <= 3_000
+    assert sum(len(gzip.compress(part)) for part in frame) <= 20_000
+
+
+def test_only_the_allowed_origins_may_embed_the_frame(client, channel):
+    answer = client.get(f"/w/{channel.public_key}/")
+    policy = answer["Content-Security-Policy"]
+    assert f"frame-ancestors {SITE} 'self'" in policy
+    assert "unsafe-inline" not in policy
+    assert "default-src 'none'" in policy
+    assert "X-Frame-Options" not in answer
+    assert "<style" not in answer.content.decode()
+
+
+def test_unknown_paused_and_originless_frames_look_alike_and_embed_nowhere(client, channel, live):
+    pages = [client.get("/w/ch_unknown/")]
+    Channel.objects.filter(pk=channel.pk).update(allowed_origins=[])
+    pages.append(client.get(f"/w/{channel.public_key}/"))
+    Channel.objects.filter(pk=channel.pk).update(allowed_origins=[SITE])
+    type(live.assistant).objects.update(state="paused")
+    pages.append(client.get(f"/w/{channel.public_key}/"))
+    assert len({page.content for page in pages}) == 1
+    assert all("frame-ancestors 'none'" in page["Content-Security-Policy"] for page in pages)
+
+
+def test_other_pages_still_may_not_be_embedded(client):
+    assert client.get("/")["X-Frame-Options"] == "DENY"
+
+
+def test_a_visitor_asks_comes_back_and_sees_what_was_said(client, channel):
+    first = post(client, channel, {"text": "how do i return an order", "id": "1"}).json()
+    assert [message["author"] for message in first["messages"]] == ["visitor", "bot"]
+    repeated = post(
+        client, channel, {"text": "how do i return an order", "id": "1"}, first["visitor"]
+    ).json()
+    assert len(repeated["messages"]) == 2
+    back = client.get(
+        f"/w/{channel.public_key}/messages", headers={"X-Lathe-Visitor": first["visitor"]}
+    ).json()
+    assert back["messages"] == first["messages"]
+    stranger = client.get(f"/w/{channel.public_key}/messages").json()
+    assert stranger["messages"] == []
+    forged = client.get(
+        f"/w/{channel.public_key}/messages", headers={"X-Lathe-Visitor": "a:b:c"}
+    ).json()
+    assert forged["messages"] == []
+    reply = first["messages"][1]["id"]
+    rated = client.post(
+        f"/w/{channel.public_key}/feedback", json.dumps({"id": reply, "helpful": True}),
+        content_type="application/json",
+    )  # fmt: skip
+    assert rated.json() == {"ok": True}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"text": ""}', b'{"text": 5, "id": null}'])
+def test_nothing_sent_by_a_browser_breaks_it(client, channel, body):
+    answer = client.post(f"/w/{channel.public_key}/messages", body, content_type="application/json")
+    assert answer.status_code in (200, 400)
+    rated = client.post(f"/w/{channel.public_key}/feedback", body, content_type="application/json")
+    assert rated.status_code == 400
+
+
+def test_the_eleventh_question_in_a_minute_is_refused_for_this_visitor_only(
+    client, channel, monkeypatch
+):
+    from assistants.answering import limits
+
+    monkeypatch.setattr(limits.time, "time", lambda: 1_000_000_000.0)
+    token = post(client, channel, {"text": "hello"}).json()["visitor"]
+    codes = [post(client, channel, {"text": "hello"}, token).status_code for _ in range(10)]
+    assert codes == [200] * 9 + [429]
+    assert post(client, channel, {"text": "hello"}).status_code == 200
+    assert Message.objects.filter(author="visitor").count() == 11
+
+
+def test_no_cookie_is_set(client, channel):
+    client.get(f"/w/{channel.public_key}/")
+    post(client, channel, {"text": "hello"})
+    assert not client.cookies

@@ -1,0 +1,104 @@
+"""The widget in Chromium, on a page that forbids everything but our two origins."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from assistants.lifecycle import add_channel
+from assistants.models import Channel
+from billing.models import UsageEvent
+from tests.inference.processes import free_port, models_process
+from tests.web.guard.served import web_process
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here"),
+]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+
+class Site:
+    """A customer's site under the strictest policy that lets our script and frame in."""
+
+    def __init__(self, product: str) -> None:
+        self.tag = ""
+        policy = f"default-src 'none'; script-src {product}; frame-src {product}"
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = f"<!doctype html><title>Shop</title><body><h1>Shop</h1>{site.tag}".encode()
+                self.send_response(200 if self.path == "/" else 404)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Security-Policy", policy)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def page() -> Iterator["sync_api.Page"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.fixture
+def product(live) -> Iterator[str]:
+    """granian, as in production: under Django's own test server no event stream flows."""
+    port = free_port()
+    models_url = f"http://127.0.0.1:{port}"
+    with models_process(port), web_process(MODELS_URL=models_url) as served:
+        yield f"http://127.0.0.1:{served.port}"
+
+
+def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, product, page):
+    ours, other = Site(product), Site(product)
+    channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[ours.origin])
+    tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
+    ours.tag = other.tag = tag
+    problems: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(ours.origin)
+    button = page.get_by_role("button", name="Chat")
+    button.wait_for()
+    ours_only = [url for url in requests if url.startswith(product)]
+    assert len(ours_only) == 1  # No request before the click but the loader.
+    button.click()
+    chat = page.frame_locator("iframe")
+    chat.locator("textarea").fill("how do i return an order")
+    chat.locator("textarea").press("Enter")
+    answer = chat.locator("li[data-author=bot]")
+    answer.wait_for()
+    assert "30 days" in answer.inner_text()
+    deadline = time.monotonic() + 10  # Usage is written once a second.
+    while not (paid := UsageEvent.objects.filter(source=live.assistant.source).first()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert paid.units > 3  # Tokens of the question, which the assistant pays for.
+    assert [text for text in problems if "Content Security Policy" in text] == []
+    page.reload()
+    page.get_by_role("button", name="Chat").click()
+    page.frame_locator("iframe").locator("li[data-author=bot]").wait_for()
+    page.goto(other.origin)
+    page.get_by_role("button", name="Chat").click()
+    page.wait_for_timeout(1500)
+    assert page.frame_locator("iframe").locator("textarea").count() == 0
+    assert any("frame-ancestors" in text for text in problems)

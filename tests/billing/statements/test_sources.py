@@ -1,0 +1,83 @@
+"""What apps register about the sources of costs, and what a statement makes of it."""
+
+import uuid
+
+import pytest
+
+from billing.statements import source_registry
+from billing.statements.source_registry import find_family, register_source
+from billing.statements.sources import CostSource, RunUsage, resolve_names
+
+SUBJECT = uuid.UUID("12345678-0000-4000-8000-000000000000")
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    """The registrations of the apps, and room for more."""
+    monkeypatch.setattr(source_registry, "_families", dict(source_registry._families))
+
+
+@pytest.mark.parametrize(
+    ("family", "path", "label"),
+    [
+        ("training-job", f"/jobs/{SUBJECT}/", "Fine-tune 12345678"),
+        ("deployment", f"/deployments/{SUBJECT}/", "Endpoint 12345678"),
+    ],
+)
+def test_every_app_says_where_its_sources_live_and_what_they_are(family, path, label):
+    source = CostSource(source=f"{family}:{SUBJECT}")
+    assert (source.url, source.label) == (path, label)
+
+
+def test_a_source_that_nobody_registered_has_an_id_and_no_page():
+    source = CostSource(source=f"notebook:{SUBJECT}")
+    assert (source.family, source.subject_id) == ("notebook", SUBJECT)
+    assert (source.url, source.label) == ("", "notebook 12345678")
+
+
+@pytest.mark.parametrize("text", ["training-job:1", "training-job:", "odd", ""])
+def test_a_source_without_an_id_is_called_by_itself(text):
+    source = CostSource(source=text)
+    assert (source.subject_id, source.url, source.label) == (None, "", text)
+
+
+def test_names_come_with_one_call_for_each_family_and_leave_out_what_is_gone():
+    calls = []
+
+    def names(ids):
+        calls.append(sorted(ids))
+        return {SUBJECT: "Mine"}
+
+    register_source("notebook", names, "billing:pricing", "Notebook")
+    gone = uuid.UUID(int=0)
+    sources = [
+        CostSource(source=f"notebook:{SUBJECT}"),
+        CostSource(source=f"notebook:{gone}"),
+        CostSource(source="notebook:no-id"),
+        CostSource(source=f"unknown:{SUBJECT}"),
+    ]
+    resolve_names(sources)
+    assert calls == [[gone, SUBJECT]]
+    assert [source.label for source in sources] == [
+        "Mine", "Notebook 00000000", "notebook:no-id", "unknown 12345678",
+    ]  # fmt: skip
+
+
+def test_a_family_is_found_by_name_only():
+    assert find_family("training-job").label == "Fine-tune"
+    assert find_family("training") is None
+
+
+def test_attempts_are_listed_as_they_began_and_unknown_runs_last(team):
+    class Run:
+        def __init__(self, fence):
+            self.fence = fence
+
+    source = CostSource(source="training-job:1")
+    uses = [RunUsage(run=Run(2)), RunUsage(run=None), RunUsage(run=Run(1))]
+    source.runs = {uuid.UUID(int=n): use for n, use in enumerate(uses)}
+    assert [use.run and use.run.fence for use in source.attempts] == [1, 2, None]
+
+
+def test_net_is_charged_less_given_back():
+    assert CostSource(charged_micro=50, refunded_micro=20, source="x").net_micro == 30

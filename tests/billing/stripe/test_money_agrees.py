@@ -1,0 +1,411 @@
+"""Whatever happens to a team's money, Stripe charges what our statements say, to the cent."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from billing.budgets.budget import get_budget
+from billing.credit import grants
+from billing.metering import runs
+from billing.metering.admission import admission_refusal
+from billing.models import (
+    CreditGrant,
+    LedgerEntry,
+    MeteredRun,
+    OperatorAlert,
+    Plan,
+    Reconciliation,
+    StripeCustomer,
+    StripeOutbox,
+    Subscription,
+)
+from billing.stripe import credit, gateway, reconciliation
+from billing.stripe.account import adopt_account, count_foreign_rows
+from billing.stripe.catalog import sync_catalog
+from billing.stripe.subscriptions import change_plan, get_or_create_customer_id
+from tests.billing.stripe.fake.server import LIVE_KEY
+
+pytestmark = pytest.mark.django_db
+DOLLAR = 1_000_000
+PLAN_FREE = "free"
+
+
+def give(tale, dollars: int, **how) -> CreditGrant:
+    given = grants.grant(
+        tale.team, dollars * DOLLAR, kind="promo", source=f"test:{uuid.uuid4()}", note="A gift",
+        **how,
+    )  # fmt: skip
+    credit.mirror_due()
+    return given
+
+
+def expire_all() -> None:
+    from tests.billing.credit.test_credit import let_expire
+
+    for grant in CreditGrant.objects.filter(expires_at__isnull=False, left_micro__gt=0):
+        let_expire(grant)
+    grants.expire_due()
+
+
+def test_credit_that_an_operator_gives_reaches_stripe(tale):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 5)
+    tale.use(8)
+    tale.assert_sides_agree(3)
+    tale.close()
+    tale.assert_sides_agree(3)
+    assert not Reconciliation.objects.exists()
+
+
+def test_credit_given_after_use_covers_the_period_on_both_sides(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(8)
+    tale.assert_sides_agree(8)
+    give(tale, 5)
+    tale.assert_sides_agree(3)
+    assert grants.credit_balance_micro(tale.team) == 0
+    give(tale, 10)
+    tale.assert_sides_agree(0)
+    assert grants.credit_balance_micro(tale.team) == 7 * DOLLAR
+    tale.close()
+    tale.assert_sides_agree(0)
+    assert tale.credit_at_stripe() == 700
+
+
+def test_a_top_up_used_in_part_before_subscribing_gives_stripe_what_is_left(tale):
+    tale.pay_top_up(4_000)
+    tale.use(10)
+    tale.subscribe(PLAN_FREE)
+    assert tale.credit_at_stripe() == 3_000
+    tale.use(35)
+    tale.assert_sides_agree(5)
+    tale.close()
+    tale.assert_sides_agree(5)
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_a_deleted_customers_credit_goes_to_the_next_one(tale, is_heard):
+    tale.pay_top_up(4_000)
+    tale.subscribe(PLAN_FREE)
+    before = StripeCustomer.objects.get().customer_id
+    gateway_delete(tale)
+    if not is_heard:
+        tale.delivered = len(tale.world.events)
+        Subscription.objects.all().delete()
+        reconciliation.reconcile_all()
+    tale.deliver()
+    assert get_or_create_customer_id(tale.team) != before
+    tale.subscribe(PLAN_FREE)
+    tale.use(30)
+    tale.server.refusals.clear()
+    tale.assert_sides_agree(0)
+    assert tale.credit_at_stripe() == 4_000
+
+
+def gateway_delete(tale) -> None:
+    from tests.billing.stripe.fake.endpoints import Call, delete_customer
+
+    customer = StripeCustomer.objects.get(team=tale.team).customer_id
+    delete_customer(tale.world, Call("DELETE", "", {}), customer)
+
+
+def test_a_refund_is_credit_on_both_sides(tale):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 4)
+    entry = tale.use(10)
+    tale.assert_sides_agree(6)
+    refund(entry, 5)
+    tale.assert_sides_agree(1)
+    refund(entry, 5)
+    tale.assert_sides_agree(0)
+    assert grants.credit_balance_micro(tale.team) == 4 * DOLLAR
+    tale.close()
+    tale.assert_sides_agree(0)
+    assert tale.credit_at_stripe() == 400
+
+
+def refund(entry: LedgerEntry, dollars: int) -> None:
+    from billing.ledger.refunds import refund_part
+
+    refund_part(entry.about, "Sorry", request_id=uuid.uuid4(), amount_micro=dollars * DOLLAR)
+
+
+def test_a_refund_of_a_paid_invoice_is_credit_for_the_next(tale):
+    tale.subscribe(PLAN_FREE)
+    entry = tale.use(10)
+    tale.close()
+    tale.assert_sides_agree(10)
+    refund(entry, 7)
+    tale.assert_sides_agree(10)
+    assert (grants.credit_balance_micro(tale.team), tale.credit_at_stripe()) == (7 * DOLLAR, 700)
+    tale.use(9)
+    tale.assert_sides_agree(12)
+    tale.close()
+    tale.assert_sides_agree(12)
+
+
+def test_credit_covers_late_usage_and_adjustments(tale):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 20)
+    tale.use(5)
+    tale.report()
+    tale.use(6)  # Nobody takes it in before the invoice is final.
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.pass_time(hours=2)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+    tale.deliver()
+    tale.adjust(4)
+    tale.assert_sides_agree(0)
+    assert StripeOutbox.objects.filter(status="moved").count() == 1
+    assert tale.credit_at_stripe() == 1_500
+    tale.use(8)
+    tale.assert_sides_agree(3)
+    tale.close()
+    tale.assert_sides_agree(3)
+    tale.adjust(-2)
+    tale.assert_sides_agree(3)
+    assert tale.credit_at_stripe() == 200
+
+
+def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(5)
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.pass_time(hours=2)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+    tale.deliver()
+    tale.assert_sides_agree(5)
+    for row in Reconciliation.objects.all():
+        assert reconciliation.repair(row, by=tale.owner).endswith("nothing was to be done.")
+    tale.assert_sides_agree(5)
+
+
+@pytest.mark.parametrize("cause", ["refund", "dispute"])
+def test_credit_taken_back_after_use_is_charged_and_blocks_nobody(tale, cause):
+    tale.subscribe(PLAN_FREE)
+    row = tale.pay_top_up(1_000)
+    tale.use(6)
+    tale.assert_sides_agree(0)
+    getattr(tale.world, cause)(row.payment_intent)
+    tale.deliver(times=2)
+    tale.assert_sides_agree(6)
+    assert get_budget(tale.team).debt_micro == 0
+    assert not admission_refusal(get_budget(tale.team), "cpu", 1)
+    tale.close()
+    tale.assert_sides_agree(6)
+
+
+def test_a_debt_from_before_is_charged_with_the_first_invoice(tale):
+    row = tale.pay_top_up(1_000)
+    tale.use(6)
+    tale.world.refund(row.payment_intent)
+    tale.deliver()
+    assert get_budget(tale.team).debt_micro == 6 * DOLLAR
+    assert admission_refusal(get_budget(tale.team), "cpu", 1)
+    tale.subscribe(PLAN_FREE)
+    assert not admission_refusal(get_budget(tale.team), "cpu", 1)
+    tale.assert_sides_agree(6)
+    tale.close()
+    tale.assert_sides_agree(6)
+
+
+@pytest.fixture
+def today(tale):
+    """The period that is open now, so that its included credit is valid."""
+    tale.world.offset = 0
+    Plan.objects.filter(pk="scale").update(included_micro=250 * DOLLAR)
+    return tale
+
+
+@pytest.mark.parametrize("used", [0, 100])
+def test_a_downgrade_takes_included_credit_back_and_cannot_be_farmed(today, used):
+    today.subscribe("scale")
+    assert today.credit_at_stripe() == 25_000
+    if used:
+        today.use(used)
+    change_plan(today.team, today.owner, Plan.objects.get(pk=PLAN_FREE), uuid.uuid4())
+    today.deliver(times=2)
+    assert grants.credit_balance_micro(today.team) <= DOLLAR // 10
+    today.report()
+    credit.mirror_due()
+    assert abs(today.statements_cents() - used * 100) <= 10
+    assert today.charged_cents() == today.statements_cents()
+    change_plan(today.team, today.owner, Plan.objects.get(pk="scale"), uuid.uuid4())
+    change_plan(today.team, today.owner, Plan.objects.get(pk=PLAN_FREE), uuid.uuid4())
+    today.deliver()
+    assert grants.credit_balance_micro(today.team) <= DOLLAR // 10
+    assert today.server.refusals == []
+
+
+def test_a_cheaper_plan_chosen_before_the_first_payment_was_heard_of_brings_its_own_credit(today):
+    today.subscribe("scale", times=1)
+    granted = CreditGrant.objects.get(source__startswith="plan:")
+    assert granted.granted_micro == 250 * DOLLAR
+
+
+def test_expired_credit_leaves_stripe_as_well(tale):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 9, expires_at=timezone.now() + timedelta(days=1))
+    tale.use(4)
+    tale.assert_sides_agree(0)
+    expire_all()
+    tale.assert_sides_agree(0)
+    assert tale.credit_at_stripe() == 400
+    tale.use(3)
+    tale.assert_sides_agree(3)
+    tale.close()
+    tale.assert_sides_agree(3)
+
+
+def test_without_a_card_nothing_beyond_credit_is_usable(story):
+    budget = get_budget(story.team)
+    assert (budget.is_prepaid, budget.can_spend) == (True, False)
+    with pytest.raises(runs.CapReached):
+        runs.open_run(story.team, "training-job:1", "cpu")
+    assert not MeteredRun.objects.exists()
+    story.pay_top_up(2_500)
+    assert get_budget(story.team).left_micro == 25 * DOLLAR
+    story.subscribe("team")
+    assert not get_budget(story.team).is_prepaid
+
+
+# --- The comparison -----------------------------------------------------------------------------
+
+
+def test_credit_that_differs_unexplained_is_told_and_repaired_with_one_click(tale):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 20)
+    credit.mirror_due()
+    next(iter(tale.world.kind("billing.credit_grant").values()))["_left"] = 1_200
+    assert reconciliation.reconcile_all() == 1
+    row = Reconciliation.objects.get()
+    assert (row.scope, row.ours, row.theirs) == ("balance", 2_000, 1_200)
+    assert "2000 cents, Stripe 1200" in OperatorAlert.objects.get(settled_at=None).sentence
+    reconciliation.repair(row, by=tale.owner)
+    assert tale.credit_at_stripe() == 2_000
+    assert reconciliation.reconcile_all() == 0
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
+    assert AuditEntry.objects.filter(action="reconciliation.repaired").exists()
+
+
+def test_credit_that_an_invoice_did_not_take_off_is_granted_again_once(tale):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 5)
+    tale.use(5)
+    tale.report()
+    for grant in tale.world.kind("billing.credit_grant").values():
+        grant["voided_at"], grant["_left"] = 1, 0  # By hand, in the dashboard.
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.world.finalize(invoice["id"])
+    tale.deliver()
+    row = Reconciliation.objects.get(scope="credit", state="open")
+    assert (row.ours, row.theirs) == (500, 0)
+    for _ in range(2):
+        reconciliation.repair(row, by=tale.owner)
+        row.refresh_from_db()
+    assert grants.credit_balance_micro(tale.team) == 5 * DOLLAR
+    credit.mirror_due()
+    assert tale.credit_at_stripe() == 500
+
+
+def test_every_page_of_an_invoices_lines_is_compared(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(7)
+    tale.report()
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    more = {"amount": 100, "period": {"start": 1, "end": 2}, "metadata": {}}
+    invoice["_items"] += [more | {"customer": invoice["customer"]} for _ in range(230)]
+    tale.world.finalize(invoice["id"])
+    tale.deliver()
+    assert not Reconciliation.objects.exists()
+
+
+def test_the_whole_story_agrees_to_the_cent_in_every_state(tale, monkeypatch, settings):
+    """Subscribe, top up, use, downgrade, refund, dispute, late usage, unpaid, deleted, live."""
+    tale.begin(monkeypatch, days_ago=97)
+    tale.subscribe("team")
+    tale.pay_top_up(2_000)
+    tale.use(30)
+    tale.assert_sides_agree(10)
+    tale.close()
+    tale.assert_sides_agree(10)
+    change_plan(tale.team, tale.owner, Plan.objects.get(pk=PLAN_FREE), uuid.uuid4())
+    tale.deliver(times=2)
+    second, third = tale.pay_top_up(1_000), tale.pay_top_up(500)
+    tale.use(4)
+    tale.assert_sides_agree(10)
+    tale.world.refund(second.payment_intent, 600)
+    tale.deliver(times=2, backwards=True)
+    tale.assert_sides_agree(10)
+    tale.world.dispute(third.payment_intent)
+    tale.deliver()
+    tale.assert_sides_agree(10)
+    tale.use(5)
+    tale.assert_sides_agree(15)
+    tale.use(6)  # Nobody takes it in before the invoice is final.
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.pass_time(hours=2)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+    tale.deliver()
+    tale.assert_sides_agree(21)
+    tale.use(2)
+    tale.close(is_paid=False)
+    tale.world.give_up(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.assert_sides_agree(23)
+    assert get_budget(tale.team).plan_id == PLAN_FREE
+    give(tale, 8)
+    gateway_delete(tale)
+    tale.deliver()
+    tale.assert_sides_agree(23)
+    settings.STRIPE_SECRET_KEY = LIVE_KEY
+    tale.world = tale.server.worlds[LIVE_KEY]
+    tale.world.offset, tale.delivered = 0, 0
+    sync_catalog()
+    tale.subscribe(PLAN_FREE)
+    assert tale.credit_at_stripe() == 800
+    tale.use(10)
+    tale.report()
+    credit.mirror_due()
+    assert tale.charged_cents() == 200  # At the live account; the sandbox charged nobody.
+    assert tale.server.refusals == []
+
+
+# --- Another account ----------------------------------------------------------------------------
+
+
+def test_from_a_sandbox_to_a_live_key_everything_is_made_anew(tale, settings):
+    tale.subscribe("team")
+    tale.pay_top_up(4_000)
+    old = StripeCustomer.objects.get().customer_id
+    settings.STRIPE_SECRET_KEY = LIVE_KEY
+    assert count_foreign_rows() > 0
+    sync_catalog()
+    assert count_foreign_rows() == 0
+    assert get_budget(tale.team).plan_id == "free"
+    assert not Subscription.objects.exists()
+    world = tale.server.worlds[LIVE_KEY]
+    customer = get_or_create_customer_id(tale.team)
+    assert customer in world.kind("customer")
+    credit.mirror_due()
+    assert [g["_left"] for g in world.kind("billing.credit_grant").values()] == [4_000]
+    assert StripeCustomer.objects.get().elsewhere["acct_test:test"]["customer"] == old
+    settings.STRIPE_SECRET_KEY = "sk_test_lathe"
+    adopt_account()
+    assert StripeCustomer.objects.get().customer_id == old
+    assert tale.server.refusals == []
+
+
+def test_a_customer_that_stripe_does_not_know_is_replaced_when_a_page_is_opened(tale):
+    get_or_create_customer_id(tale.team)
+    StripeCustomer.objects.update(customer_id="cus_of_nobody")
+    tale.subscribe("team")
+    assert Subscription.objects.get().customer_id in tale.world.kind("customer")
+    assert AuditEntry.objects.filter(action="stripe.customer_forgotten").exists()
+    assert gateway.is_enabled()

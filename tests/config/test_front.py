@@ -1,0 +1,56 @@
+"""Where large bodies are accepted: at every view that takes files, and nowhere else."""
+
+import pytest
+from django.urls import Resolver404, resolve
+from rest_framework.parsers import MultiPartParser
+
+from accounts.authentication import find_uploader
+from config.front import is_upload
+from tests.web.test_outsiders import concrete, routes
+
+
+def takes_files(path: str) -> bool:
+    """Whether the view names a parser of files itself; every API view could read one."""
+    try:
+        view = getattr(resolve(path).func, "cls", None)
+    except Resolver404:  # A place for a number, which this walk fills with words.
+        return False
+    named = vars(view).get("parser_classes", []) if view else []
+    return any(issubclass(parser, MultiPartParser) for parser in named)
+
+
+def test_every_endpoint_for_files_accepts_large_bodies():
+    paths = {concrete(route, {}) for route, _ in routes() if route.startswith(("api/", "v1/"))}
+    asked = {path for path in paths if takes_files(path)}
+    assert "/api/v1/datasets" in asked
+    closed = {path for path in asked if not is_upload({"method": "POST", "path": path})}
+    assert closed == set()
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1/me", "/v1/classify", "/projects/x/upload/", "/admin/"]
+)
+def test_nothing_else_does(path):
+    assert not is_upload({"method": "POST", "path": path})
+    assert not is_upload({"method": "GET", "path": "/api/v1/datasets"})
+
+
+@pytest.mark.django_db
+def test_an_uploader_is_known_by_a_valid_session_or_token_only(alice, client_of, token):
+    def by_token(secret):
+        return find_uploader(f"Bearer {secret}", "")
+
+    person = f"person:{alice.pk}"
+    session = client_of(alice).cookies["sessionid"].value
+    assert find_uploader("", f"sessionid={session}") == person
+    assert by_token(token.secret) == person
+    assert find_uploader("", "") is None
+    assert find_uploader("", "sessionid=guess") is None
+    assert find_uploader(f"Basic {token.secret}", f"sessionid={session}") is None
+    assert by_token("guess") is None
+    token.scopes = ["read"]
+    token.save()
+    assert by_token(token.secret) is None
+    alice.is_active = False
+    alice.save()
+    assert find_uploader("", f"sessionid={session}") is None

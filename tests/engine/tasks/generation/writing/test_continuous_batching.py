@@ -1,0 +1,135 @@
+"""Answers that are written together are those that are written alone."""
+
+import threading
+import time
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from engine.tasks.generation.base_models import train_tokenizer
+from engine.tasks.generation.generator import TextGenerator
+from engine.tasks.generation.sampling import Sampling
+from engine.tasks.generation.writing import continuous_batching
+from engine.tasks.generation.writing.continuous_batching import ContinuousBatcher
+from engine.tasks.generation.writing.token_choice import TokenChooser, stream_tokens
+
+STOPS = [1]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(["Hello there, how are you?"], 300)
+
+
+@pytest.fixture(scope="module")
+def network(tokenizer):
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=48, max_position_embeddings=2048,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def questions(count):
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 700, (count,), generator=generator).tolist()
+    return [torch.randint(2, 200, (length,), generator=generator).tolist() for length in lengths]
+
+
+def samplings(count):
+    kinds = [
+        {"temperature": 0.0},
+        {"temperature": 0.9},
+        {"temperature": 1.2, "top_p": 0.8},
+        {"temperature": 0.7, "frequency_penalty": 1.0},
+    ]
+    return [Sampling(seed=n, **kinds[n % len(kinds)]) for n in range(count)]
+
+
+def alone(network, tokenizer, prompt, sampling, most):
+    chooser = TokenChooser(tokenizer, sampling, torch.device("cpu"))
+    return [one.token for one in stream_tokens(network, prompt, chooser, most=most, stops=STOPS)]
+
+
+def test_each_answer_is_what_it_is_alone_whoever_else_comes_and_goes(network, tokenizer):
+    count = 24
+    batcher, answers = ContinuousBatcher(network, 1), {}
+    prompts, chosen = questions(count), samplings(count)
+    mosts = [5 + 7 * (number % 5) for number in range(count)]
+
+    def ask(number):
+        time.sleep(0.01 * (number % 7))
+        chooser = TokenChooser(tokenizer, chosen[number], torch.device("cpu"))
+        steps = batcher.stream(prompts[number], chooser, most=mosts[number], stops=STOPS)
+        answers[number] = [step.token for step in steps]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for number in range(count):
+        expected = alone(network, tokenizer, prompts[number], chosen[number], mosts[number])
+        assert answers[number] == expected, number
+
+
+def test_a_closed_answer_is_written_no_further(network, tokenizer):
+    batcher = ContinuousBatcher(network, 1)
+    chooser = TokenChooser(tokenizer, Sampling(), torch.device("cpu"))
+    steps = batcher.stream([5, 6, 7], chooser, most=100_000, stops=[])
+    next(steps)
+    steps.close()
+    other = TokenChooser(tokenizer, Sampling(), torch.device("cpu"))
+    assert len(list(batcher.stream([8], other, most=3, stops=[]))) == 3
+
+
+def test_a_failure_reaches_those_who_wait_and_nobody_after_them(network, tokenizer, monkeypatch):
+    batcher = ContinuousBatcher(network, 1)
+    chooser = TokenChooser(tokenizer, Sampling(), torch.device("cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenChooser, "choose", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            list(batcher.stream([5], chooser, most=3, stops=[]))
+    assert len(list(batcher.stream([5], chooser, most=3, stops=[]))) == 3
+
+
+def test_the_thread_ends_when_nobody_asks(network, tokenizer, monkeypatch):
+    monkeypatch.setattr(continuous_batching, "IDLE_SECONDS", 0.05)
+    batcher = ContinuousBatcher(network, 1)
+    for _ in range(3):
+        chooser = TokenChooser(tokenizer, Sampling(), torch.device("cpu"))
+        assert len(list(batcher.stream([5], chooser, most=2, stops=[]))) == 2
+        deadline = time.monotonic() + 10
+        while batcher._is_running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not batcher._is_running
+
+
+def test_a_long_prompt_holds_nobody_up_for_long(network, tokenizer):
+    """It is read in pieces, between which the others take their steps."""
+    batcher = ContinuousBatcher(network, 1)
+    short = TokenChooser(tokenizer, Sampling(), torch.device("cpu"))
+    steps = batcher.stream([5], short, most=400, stops=[])
+    next(steps)
+    long = TokenChooser(tokenizer, Sampling(), torch.device("cpu"))
+    reader = batcher.stream([7] * 1900, long, most=1, stops=[])
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (list(reader), done.set()))
+    thread.start()
+    came = 0
+    while not done.is_set():
+        if next(steps, None) is None:
+            break
+        came += 1
+    thread.join(60)
+    assert came >= 1900 // continuous_batching.PROMPT_PIECE - 1
+
+
+def test_streams_of_a_generator_are_written_together(network, tokenizer):
+    generator = TextGenerator(network, tokenizer, 256)
+    sampling = Sampling(temperature=0.0, max_tokens=12)
+    whole = generator.generate("Hello there", sampling)
+    streamed = "".join(chunk.text for chunk in generator.stream("Hello there", sampling))
+    assert streamed == whole.text

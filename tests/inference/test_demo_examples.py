@@ -1,0 +1,75 @@
+"""The demo's datasets: one for each task, the same every time, with the columns that are named."""
+
+import csv
+import io
+import json
+import zipfile
+
+from inference import demo
+from inference.demo_filling import filling as demo_filling
+from inference.demo_filling.examples import all_examples
+from inference.models import Deployment
+from projects.models import Dataset, Project
+from training.models import TrainingJob
+
+SIX = {
+    "text-classification", "text-regression", "tabular-classification", "tabular-regression",
+    "image-classification", "text-generation",
+}  # fmt: skip
+
+
+def test_every_task_has_an_example_that_never_changes():
+    first, again = all_examples(), all_examples()
+    assert {example.task for example in first} | {"text-classification"} == SIX
+    assert [example.content for example in first] == [example.content for example in again]
+    names = [example.deployment for example in first]
+    assert len({*names, demo.DEPLOYMENT}) == len(names) + 1
+
+
+def test_examples_hold_the_columns_that_their_jobs_learn_from():
+    for example in all_examples():
+        if example.filename.endswith(".csv"):
+            header, *rows = csv.reader(io.StringIO(example.content.decode()))
+            named = [
+                name
+                for value in example.columns.values()
+                for name in ([value] if isinstance(value, str) else value)
+            ]
+            assert set(named) <= set(header)
+            assert len(rows) >= 500
+            assert len(example.questions) == 40
+        elif example.filename.endswith(".zip"):
+            names = zipfile.ZipFile(io.BytesIO(example.content)).namelist()
+            assert {name.partition("/")[0] for name in names} == {"circle", "square", "triangle"}
+        else:
+            chats = [json.loads(line) for line in example.content.decode().splitlines()]
+            assert all(chat["messages"][-1]["role"] == "assistant" for chat in chats)
+
+
+def test_filling_waits_for_the_first_model_uploads_once_and_launches_what_is_ready(
+    deployment, dataset_version, alice, monkeypatch, settings, tmp_path
+):
+    """With the import's outcome put in place; `make up` shows all of it."""
+    settings.VAR_DIR = tmp_path
+    alice.email = demo.EMAIL
+    alice.save()
+    asked: list[str] = []
+
+    def ask(serving: Deployment, questions: list[object]) -> bool:
+        asked.append(serving.name)
+        return True
+
+    example = all_examples()[0]
+    monkeypatch.setattr(demo_filling, "all_examples", lambda: [example])
+    monkeypatch.setattr(demo_filling, "_ask", ask)
+    monkeypatch.setattr(demo_filling, "PATIENCE_SECONDS", 0.3)
+    demo_filling.fill(wait=lambda seconds: None)
+    assert asked == []  # Nothing answers as the tickets' model does.
+    assert not Project.objects.filter(name=example.project).exists()
+    Deployment.objects.update(name=demo.DEPLOYMENT)
+    demo_filling.fill(wait=lambda seconds: None)
+    assert asked == [demo.DEPLOYMENT]
+    (uploaded,) = Dataset.objects.filter(project__name=example.project)
+    assert uploaded.versions.count() == 1
+    assert not TrainingJob.objects.filter(project=uploaded.project).exists()
+    assert (tmp_path / demo_filling.FILLED_FILE).exists()

@@ -1,0 +1,61 @@
+"""The charts of an endpoint: exact requests, sampled latencies, by hour and by day."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils.timezone import now
+
+from billing.metering import usage_events
+from inference.models import RequestLog
+from inference.queries.traffic import DAYS, HOURS
+
+
+def chart(client, deployment, **query):
+    answer = client.get(f"/deployments/{deployment.pk}/traffic.json", query)
+    assert answer.status_code == 200
+    return {one["name"]: dict(map(tuple, one["points"])) for one in answer.json()["series"]}
+
+
+def log(deployment, number, **facts):
+    facts = {"rows": 1, "tokens": 1, "status": 200} | facts
+    RequestLog.objects.create(request_id=f"r{number}", deployment=deployment, **facts)
+
+
+def test_latencies_are_those_of_answered_requests_by_hour(deployment, alice, client_of):
+    moment = now()
+    for number, ms in enumerate((10, 20, 30)):
+        log(deployment, number, latency_ms=ms, at=moment)
+    log(deployment, 8, latency_ms=9_999, status=503, at=moment)
+    log(deployment, 9, latency_ms=500, at=moment - timedelta(days=3))
+    hour = int(moment.replace(minute=0, second=0, microsecond=0).timestamp())
+    found = chart(client_of(alice), deployment, show="latency")
+    assert found["half within"] == {hour: 20}
+    assert 20 < found["99 of 100 within"][hour] < 31
+    by_day = chart(client_of(alice), deployment, show="latency", by="day")
+    assert sorted(by_day["half within"].values()) == [20, 500]
+
+
+@pytest.mark.parametrize(("by", "places"), [("hour", HOURS), ("day", DAYS)])
+def test_requests_are_counted_with_the_hours_and_days_of_none(
+    deployment, alice, client_of, by, places
+):
+    client = client_of(alice)
+    assert chart(client, deployment, by=by) == {}
+    usage_events.record_usage([used(deployment, requests=7)])
+    found = chart(client, deployment, by=by)["requests"]
+    assert (len(found), sum(found.values())) == (places, 7)
+    assert found[max(found)] == 7 or by == "hour"
+
+
+def test_a_stranger_gets_no_chart(deployment, mallory, client_of):
+    assert client_of(mallory).get(f"/deployments/{deployment.pk}/traffic.json").status_code == 404
+
+
+def used(deployment, requests):
+    return usage_events.UsageRecord(
+        team_id=deployment.team_id,
+        source=deployment.source,
+        event_key="1",
+        units=10,
+        requests=requests,
+    )

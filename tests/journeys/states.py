@@ -1,0 +1,121 @@
+"""Puts a team of the running product into every state that a page can show, without training.
+
+`manage.py shell -c "from tests.journeys.states import make_states; make_states('acme')"` prints the
+addresses of what it made as the last line, in JSON.
+"""
+
+import json
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from django.utils.timezone import now
+
+from accounts.models import Team
+from accounts.teams import membership
+from accounts.webhooks import endpoints
+from inference.models import Deployment, RequestLog
+from projects.models import Dataset, DatasetVersion, ImportStatus
+from tests.training.made import make_model
+from training.models import ComputeClass, JobEvent, MetricPoint, PauseCode, Status, TrainingJob
+
+LABELS = ["billing", "refunds & credit", "<b>login</b>"]
+TABS_OF_JOBS = ("charts", "events", "checkpoints", "settings", "log", "cost")
+TABS_OF_MODELS = (
+    "summary", "mistakes", "confusion", "labels", "confidence", "groups", "robustness", "metrics",
+    "explain", "files", "all",
+)  # fmt: skip
+
+
+def make_states(slug: str) -> None:
+    team = Team.objects.get(slug=slug)
+    owner = team.memberships.first().user
+    version = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
+    done, other = (_succeeded(version, owner, name) for name in ("Tickets", "Tickets again"))
+    failed = _job(
+        version, owner, "Too large", status=Status.FAILED, finished_at=now(),
+        failure_code="out_of_memory", failure_sentence="The machine's memory was not enough.",
+    )  # fmt: skip
+    paused = _job(version, owner, "Waits", status=Status.PAUSED, pause_code=PauseCode.USER)
+    _job(version, owner, "Gone", status=Status.CANCELLED, finished_at=now(), archived_at=now())
+    endpoint = Deployment.objects.create(
+        team=team, project=done.project, model=done.model, name="tickets", created_by=owner
+    )
+    RequestLog.objects.create(
+        request_id="one", deployment=endpoint, rows=1, tokens=9, latency_ms=4.2, status=200,
+        inputs=["Where is my refund?"], answers=["refunds & credit"],
+    )  # fmt: skip
+    membership.invite(team, owner, email="grace@acme.example", role="member")
+    hook, _ = endpoints.create(team, owner, url="https://acme.example/", events=["dataset.ready"])
+    delivery = endpoints.send_test(hook, owner)
+    paths = [f"/jobs/{done.pk}/?tab={tab}" for tab in TABS_OF_JOBS]
+    paths += [f"/jobs/{failed.pk}/", f"/jobs/{paused.pk}/"]
+    paths += [f"/models/{done.model_id}/?tab={tab}" for tab in TABS_OF_MODELS]
+    paths += [
+        f"/models/{done.model_id}/thresholds/",
+        f"/models/{done.model_id}/rows/?true=billing&predicted=billing",
+        f"/models/{done.model_id}/deploy/",
+        f"/models/compare/?a={done.model_id}&b={other.model_id}",
+        f"/teams/{slug}/jobs/compare/?job={done.pk}&job={other.pk}",
+        f"/teams/{slug}/jobs/?tag=quarter",
+        f"/teams/{slug}/search/?q=Tickets",
+        f"/deployments/{endpoint.pk}/?by=day",
+        f"/datasets/{_unreadable(version).pk}/",
+        f"/webhooks/{hook.pk}/",
+        f"/webhook-deliveries/{delivery.pk}/",
+    ]
+    print(json.dumps(paths))
+
+
+def _job(version: DatasetVersion, owner: object, name: str, **facts: object) -> TrainingJob:
+    recipe = {
+        "task": "text-classification",
+        "text_columns": ["message"],
+        "target_column": "queue",
+        "base_model": "all-MiniLM-L6-v2",
+        "hyperparameters": {"epochs": 2},
+    }
+    job = TrainingJob(
+        team=version.dataset.project.team,
+        project=version.dataset.project,
+        dataset_version=version,
+        compute_class=ComputeClass.objects.get(code="cpu"),
+        launched_by=owner,
+        name=name,
+        task=recipe["task"],
+        base_model=recipe["base_model"],
+        recipe=recipe,
+        tags=["quarter"],
+        notes="Seen by the board.",
+        log_tail="epoch 1\nepoch 2\n",
+        **facts,
+    )
+    if job.status != Status.SUCCEEDED:
+        job.save()
+    return job
+
+
+def _succeeded(version: DatasetVersion, owner: object, name: str) -> TrainingJob:
+    """With a model, a report, curves and events."""
+    job = _job(version, owner, name, status=Status.SUCCEEDED, finished_at=now(), progress=1)
+    with tempfile.TemporaryDirectory() as folder:
+        job.model = make_model(job, Path(folder) / "artifact", LABELS, pull=1.5)
+    job.started_at = now() - timedelta(minutes=3)
+    job.save()
+    MetricPoint.objects.bulk_create(
+        MetricPoint(job=job, attempt_number=1, name=metric, step=step, value=1 / step)
+        for metric in ("train_loss", "validation_loss", "validation_accuracy", "learning_rate")
+        for step in range(1, 30)
+    )
+    JobEvent.objects.create(job=job, message="Epoch 1 done")
+    return job
+
+
+def _unreadable(version: DatasetVersion) -> Dataset:
+    dataset = Dataset.objects.create(project=version.dataset.project, name="broken.csv")
+    DatasetVersion.objects.create(
+        dataset=dataset, number=1, status=ImportStatus.FAILED, filename="broken.csv",
+        upload_key="uploads/none", upload_bytes=1, upload_sha256="0" * 64, finished_at=now(),
+        failure_code="unreadable_file", failure_sentence="This is not a table.",
+    )  # fmt: skip
+    return dataset

@@ -1,0 +1,187 @@
+"""Every page for every reader: axe in both themes and on a phone, the keyboard, no JavaScript."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.journeys.product import Product, same_worker
+from tests.journeys.test_browser import CHROMIUM, FLAGS
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    same_worker,
+    pytest.mark.skipif(CHROMIUM is None, reason="BROWSER JOURNEY SKIPPED: no chromium here"),
+]
+PUBLIC = ["/", "/pricing/", "/docs/", "/docs/getting-started/", "/accounts/password/reset/"]
+TEAM_PAGES = [
+    "", "datasets/", "jobs/", "models/", "deployments/", "tokens/", "webhooks/",
+    "webhooks/create/", "usage/", "usage/statement/", "plan/", "members/", "audit/", "notices/",
+    "notices/settings/", "trash/", "search/", "projects/create/",
+]  # fmt: skip
+DATASET_TABS = ["rows", "columns", "quality", "labels", "import", "versions"]
+MOST_REQUESTS, MOST_BYTES, MOST_SHIFT = 15, 150_000, 0.01
+SHIFT = """() => new Promise((resolve) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(sum), 300);
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def visited(product: Product, browser: "sync_api.Browser") -> dict[str, object]:
+    """A person with sample data: the state of their browser and the addresses of all pages."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{product.url}/accounts/signup/")
+    page.get_by_label("Email", exact=False).first.fill("axe@acme.example")
+    page.get_by_label("Password", exact=False).first.fill("a lathe turns wood 42")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url(re.compile("/teams/"))
+    team = page.url.rstrip("/").rsplit("/", 1)[-1]
+    page.get_by_role("button", name="Use sample data").click()
+    page.wait_for_url(re.compile("/datasets/"))
+    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=60_000)
+    dataset = re.search("/datasets/[^/]+/", page.url)[0]
+    paths = [f"/teams/{team}/{tail}" for tail in TEAM_PAGES]
+    paths += [f"{dataset}?tab={tab}" for tab in DATASET_TABS]
+    paths += [f"{dataset}launch/", "/settings/", "/accounts/2fa/", "/accounts/email/"]
+    state = context.storage_state()
+    context.close()
+    return {"state": state, "paths": paths, "team": team, "dataset": dataset}
+
+
+VIEWS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+}
+
+
+@pytest.fixture(scope="module")
+def states(product: Product, visited) -> list[str]:
+    """The addresses of finished, failed, paused and refused things of the same team."""
+    code = f"from tests.journeys.states import make_states; make_states('{visited['team']}')"
+    return json.loads(product.manage("shell", "--no-imports", "-c", code))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_page_breaks_a_rule_of_axe(product, browser, visited, view):
+    walk_by_axe(product, browser, visited, view, [*PUBLIC, *visited["paths"]])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_state_of_a_page_breaks_a_rule_of_axe(product, browser, visited, states, view):
+    walk_by_axe(product, browser, visited, view, states)
+
+
+def test_a_report_and_a_job_break_no_rule_of_axe(product, browser, visited, states):
+    """The short form of the walk over all states."""
+    few = [path for path in states if "tab=labels" in path or "tab=charts" in path]
+    walk_by_axe(product, browser, visited, "light", few)
+
+
+def walk_by_axe(product, browser, visited, view, paths):
+    """No violation, no message in the console, nothing wider than the screen."""
+    context = browser.new_context(**VIEWS[view], storage_state=visited["state"])
+    page, found, consoles = context.new_page(), {}, []
+    page.on("console", lambda message: consoles.append(f"{page.url}: {message.text}"))
+    for path in paths:
+        assert page.goto(product.url + path).status == 200, path
+        page.wait_for_load_state("load")
+        page.wait_for_timeout(300)  # For parts that are loaded after the page.
+        result = axe.Axe().run(page)
+        for rule in result.response["violations"]:
+            found.setdefault(rule["id"], []).append((path, rule["nodes"][0]["html"][:200]))
+        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert not wide, f"{path} is wider than the screen"
+    context.close()
+    assert found == {}
+    assert consoles == []
+
+
+def test_pages_are_light_and_stand_still(product, browser, visited):
+    context = browser.new_context(storage_state=visited["state"])
+    for path in (
+        f"/teams/{visited['team']}/",
+        visited["dataset"],
+        f"/teams/{visited['team']}/jobs/",
+    ):
+        page, sizes = context.new_page(), []
+        page.on("requestfinished", lambda request, sizes=sizes: sizes.append(request.sizes()))
+        page.goto(product.url + path)
+        page.wait_for_timeout(1_500)
+        sent = sum(one["responseBodySize"] for one in sizes)
+        assert len(sizes) <= MOST_REQUESTS, path
+        assert sent <= MOST_BYTES, f"{path}: {sent} bytes"
+        assert page.evaluate(SHIFT) < MOST_SHIFT, path
+        page.close()
+    context.close()
+
+
+def test_the_search_opens_moves_and_leads_by_keyboard_alone(product, browser, visited):
+    context = browser.new_context(storage_state=visited["state"])
+    page = context.new_page()
+    page.goto(f"{product.url}/teams/{visited['team']}/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Control+k")
+    page.keyboard.type("sample")
+    page.locator("#search-found a").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/datasets/"))
+    context.close()
+
+
+def test_a_threshold_is_moved_and_its_costs_follow_at_once(product, browser, visited, states):
+    path = next(path for path in states if "thresholds" in path)
+    context = browser.new_context(storage_state=visited["state"])
+    page, asked = context.new_page(), []
+    page.goto(product.url + path)
+    page.on("request", lambda request: asked.append(request.url))
+    shown = {name: page.locator(f"[data-out={name}]") for name in ("threshold", "recall", "cost")}
+    before = {name: place.inner_text() for name, place in shown.items()}
+    page.locator("#threshold").focus()
+    for _ in range(25):
+        page.keyboard.press("ArrowRight")
+    assert shown["threshold"].inner_text() == "0.75"
+    assert shown["recall"].inner_text() != before["recall"]
+    page.locator("#cost-missed").fill("20")
+    assert float(shown["cost"].inner_text().replace(",", "")) > 0
+    page.get_by_role("button", name="Move there").click()
+    assert shown["threshold"].inner_text() == page.locator("[data-out=cheapest]").inner_text()
+    assert [url for url in asked if "/thresholds/" in url] == []  # Nothing is asked of the server.
+    context.close()
+
+
+def test_everything_reads_and_acts_without_javascript(product, browser, visited, states):
+    context = browser.new_context(storage_state=visited["state"], java_script_enabled=False)
+    page = context.new_page()
+    for path in [*visited["paths"], *states]:
+        assert page.goto(product.url + path).status == 200, path
+        assert page.locator("h1").count() == 1, path
+    page.goto(product.url + visited["dataset"])
+    page.get_by_label("More").click()
+    page.get_by_role("button", name="Move to the trash").first.click()  # A popover: no script.
+    page.get_by_role("dialog").get_by_role("button", name="Move to the trash").click()
+    page.wait_for_url(re.compile("/datasets/$"))
+    page.goto(f"{product.url}/teams/{visited['team']}/trash/")
+    page.get_by_role("button", name="Restore").click()
+    page.wait_for_url(re.compile("/datasets/.+/"))
+    context.close()

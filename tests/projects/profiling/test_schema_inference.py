@@ -1,0 +1,122 @@
+"""Which columns teach what."""
+
+import random
+
+import pytest
+
+from projects.profiling.table_profile import profile_table
+from projects.reading.tables import connect_duckdb
+from tests.projects.profiling.uploads import list_uploads
+
+
+def suggested(table):
+    return profile(table)["suggested"]
+
+
+def profile(table):
+    with connect_duckdb(table.data.parent) as connection:
+        return profile_table(connection, table.data, [column.info for column in table.columns])
+
+
+@pytest.mark.parametrize(
+    ("path", "task", "texts", "target"),
+    [
+        ("banking77/train.csv", "text-classification", ["text"], "category"),
+        ("sentiment_sentences/sentiment.csv", "text-classification", ["text"], "label"),
+        ("sentiment_sentences/imdb_labelled.txt", "text-classification", ["column_1"], "column_2"),
+        ("sft_chat/cdc_faq.csv", "text-generation", ["question"], "answer"),
+        ("sft_chat/gsm8k_train_300.jsonl", "text-generation", ["prompt"], "completion"),
+        ("sft_chat/seed_tasks_alpaca.json", "text-generation", ["instruction", "input"], "output"),
+        ("sft_chat/toy_chat_fine_tuning.jsonl", "text-generation", ["messages"], None),
+        ("adult_census/adult_6k.csv", "tabular-classification", [], "class"),
+        ("german_credit/german_credit.csv", "tabular-classification", [], "credit_risk"),
+        ("wine_quality/wine-quality.csv", "tabular-regression", [], "quality"),
+    ],
+)
+def test_known_datasets_are_understood(shared, read, path, task, texts, target):
+    answer = suggested(read(shared / "data" / path, path.rpartition("/")[2]))
+    assert (answer["task"], answer["text_columns"], answer["target_column"]) == (
+        task,
+        texts,
+        target,
+    )
+    assert answer["why"]
+
+
+UPLOADS = {upload.name: upload for upload in list_uploads()}
+QUICK = ("passengers", "tickets", "chinese reviews", "barred labels", "counties")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.nightly]) for name in UPLOADS],
+)
+def test_the_right_use_of_a_hard_upload_comes_first(read, name):
+    """Names and numbers of people, texts without blanks, codes, and what is known only later."""
+    upload = UPLOADS[name]
+    found = profile(read(upload.content))
+    answer, proposals = found["suggested"], found["proposals"]
+    assert (answer["task"], answer["text_columns"], answer["target_column"]) == (
+        upload.task,
+        upload.texts,
+        upload.target,
+    ), answer["why"]
+    assert proposals[0] == answer
+    assert len({(one["task"], one["target_column"]) for one in proposals}) == len(proposals) <= 3
+    assert all(one["why"].endswith(".") for one in proposals)
+
+
+def test_what_cannot_be_learnt_comes_after_what_can(read):
+    """Names say nothing here: two columns repeat two values each, and only one follows the rest."""
+    rng = random.Random(0)
+    lines = ["q,r,s,t"]
+    for _ in range(300):
+        one, other = rng.random(), rng.random()
+        chance, ruled = rng.choice("uv"), "m" if one + other > 1 else "n"
+        lines.append(f"{ruled},{one:.3f},{other:.3f},{chance}")
+    found = profile(read("\n".join(lines).encode()))
+    assert found["suggested"]["target_column"] == "q"
+    assert "better than a guess" in found["suggested"]["why"]
+    assert [one["target_column"] for one in found["proposals"]][1] == "t"
+
+
+def test_a_support_export_joins_subject_and_message_and_aims_at_the_queue(read):
+    lines = ["ticket_id,created_at,channel,subject,message,queue"]
+    queues = ["cards", "billing", "access"]
+    lines += [
+        f"T-{n:05},2026-01-{n % 28 + 1:02} 10:00,{'web' if n % 2 else 'email'},Problem number {n},"
+        f"I have trouble number {n} with {queues[n % 3]} today,{queues[n % 3]}"
+        for n in range(120)
+    ]
+    answer = suggested(read("\n".join(lines).encode()))
+    assert answer["text_columns"] == ["subject", "message"]
+    assert answer["target_column"] == "queue"
+
+
+def test_the_profile_counts_what_is_there(read):
+    found = profile(
+        read(
+            b"text,label,n\ngood thing,a,1\nGood thing ,b,2\nbad thing,a,\nbad thing,a,\n"
+            b"other words,A,5\nx y z,a,7\n"
+        )
+    )
+    text, label, number = found["columns"]
+    assert found["rows"] == 6
+    assert found["duplicates"] == 1
+    assert (number["missing"], number["min"], number["max"], number["mean"]) == (2, 1.0, 7.0, 3.75)
+    assert label["top_values"][0] == {"value": "a", "count": 4}
+    assert text["lengths"]["max"] == 11
+    assert found["class_balance"][0]["count"] == 4
+    assert found["label_noise_candidates"] == [
+        {"text": "good thing", "labels": ["a", "b"], "count": 2}
+    ]
+    assert any("differ only in case" in warning["sentence"] for warning in found["warnings"])
+
+
+def test_nothing_to_learn_is_said(read):
+    answer = suggested(
+        read(
+            b"id,uuid\n1,550e8400-e29b-41d4-a716-44665544000a\n2,550e8400-e29b-41d4-a716-44665544000b"
+        )
+    )
+    assert answer["target_column"] is None

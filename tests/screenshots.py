@@ -1,0 +1,222 @@
+"""`python -m tests.screenshots`: a picture of every page and state, in both themes and in
+every language, below var/screenshots; with `--readme`, the six of the README below docs/pictures.
+
+Starts a product of its own with the demo, follows every link, and takes each kind of page (its URL
+pattern) a few times, so that jobs and models of each task are among them.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.urls import Resolver404, resolve  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+
+from tests.journeys.product import PROJECT, Product  # noqa: E402
+from tests.journeys.test_browser import CHROMIUM, FLAGS  # noqa: E402
+
+FOLDER, PICTURES = PROJECT / "var" / "screenshots", PROJECT / "docs" / "pictures"
+THEMES = ("light", "dark")
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TAKEN_PER_PATTERN = 6  # Of jobs, models and the like: one for each task.
+NOT_FOLLOWED = re.compile(
+    r"/(logout|download|export|static|api|events|stream)|\.(csv|zip|html|pdf)"
+)
+PUBLIC = ["/", "/pricing/", "/docs/", "/accounts/login/", "/accounts/signup/", "/nowhere/"]
+README_PAGES = {  # Picture: the URL pattern whose first page it shows.
+    "overview": "teams/<slug:slug>/",
+    "dataset": "datasets/<uuid:dataset_id>/",
+    "job": "jobs/<uuid:job_id>/",
+    "report": "models/<uuid:model_id>/",
+    "endpoint": "deployments/<uuid:deployment_id>/",
+    "assistant": "assistants/<uuid:assistant_id>/",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--readme", action="store_true", help="only the six of the README")
+    options = parser.parse_args()
+    if CHROMIUM is None:
+        sys.exit("Screenshots need Chromium: apt install chromium.")
+    with _running_product() as product, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        if options.readme:
+            _wait_until_filled(product)
+            _take_readme(browser, product)
+        else:
+            _take_everything(browser, product)
+        browser.close()
+
+
+@contextmanager
+def _running_product() -> Iterator[Product]:
+    var = Path(tempfile.mkdtemp(prefix="lathe-pictures-"))
+    product = Product(var, LATHE_DEMO="true")
+    try:
+        product.wait_until_ready()
+        yield product
+    finally:
+        product.stop()
+        shutil.rmtree(var, ignore_errors=True)
+
+
+def _wait_until_filled(product: Product, seconds: float = 1800) -> None:
+    """Until the demo is whole: models of every task, endpoints, traffic."""
+    ends_at = time.monotonic() + seconds
+    while not (product.var / "demo-filled").exists() and time.monotonic() < ends_at:
+        time.sleep(2)
+    token = json.loads((product.var / "demo.json").read_text())["token"]
+    with product.api(token) as api:
+        while time.monotonic() < ends_at:
+            jobs = api.get("/api/v1/training-jobs").json()["data"]
+            if all(job["status"] not in {"queued", "running"} for job in jobs):
+                return
+            time.sleep(2)
+
+
+def _take_everything(browser: Browser, product: Product) -> None:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    _take(browser, product, "stranger", PUBLIC, None)
+    newcomer = _sign_up(browser, product)
+    _take(browser, product, "empty", _find_pages(browser, product, newcomer), newcomer)
+    person = _sign_in(browser, product)
+    _take(browser, product, "busy", _find_pages(browser, product, person), person)
+    _wait_until_filled(product)
+    _take(browser, product, "filled", _find_pages(browser, product, person), person)
+    print(f"{sum(1 for _ in FOLDER.rglob('*.png'))} pictures below {FOLDER}")
+
+
+def _sign_up(browser: Browser, product: Product) -> dict[str, object]:
+    page = browser.new_context().new_page()
+    page.goto(f"{product.url}/accounts/signup/")
+    page.get_by_label("Email", exact=False).first.fill("new@acme.example")
+    page.get_by_label("Password", exact=False).first.fill("a lathe turns wood 42")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url(re.compile("/teams/"))
+    return dict(page.context.storage_state())
+
+
+def _sign_in(browser: Browser, product: Product) -> dict[str, object]:
+    account = json.loads((product.var / "demo.json").read_text())
+    page = browser.new_context().new_page()
+    page.goto(f"{product.url}/accounts/login/")
+    page.locator("input[name=login]").fill(account["email"])
+    page.locator("input[name=password]").fill(account["password"])
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url(re.compile("/teams/"))
+    return dict(page.context.storage_state())
+
+
+def _find_pages(browser: Browser, product: Product, state: dict[str, object]) -> list[str]:
+    """Every page that links lead to, a few of each kind."""
+    page = browser.new_context(storage_state=state).new_page()
+    waiting, seen, kinds = ["/"], {"/"}, Counter[str]()
+    found: list[str] = []
+    while waiting:
+        path = waiting.pop(0)
+        kind = _kind(path)
+        if kind is None or kinds[kind] >= TAKEN_PER_PATTERN:
+            continue
+        kinds[kind] += 1
+        answer = page.goto(product.url + path)
+        if answer is None or "text/html" not in answer.headers.get("content-type", ""):
+            continue
+        found.append(path)
+        for link in page.eval_on_selector_all("a[href]", "links => links.map(a => a.href)"):
+            if (address := _local(link, product)) and address not in seen:
+                seen.add(address)
+                waiting.append(address)
+    page.context.close()
+    return found
+
+
+def _local(link: str, product: Product) -> str | None:
+    parts = urlsplit(link)
+    if f"{parts.scheme}://{parts.netloc}" != product.url or NOT_FOLLOWED.search(parts.path):
+        return None
+    return parts.path + (f"?{parts.query}" if parts.query.startswith("tab=") else "")
+
+
+def _kind(path: str) -> str | None:
+    address, _, query = path.partition("?")
+    try:
+        return f"{resolve(address).route}?{query}"
+    except Resolver404:
+        return None
+
+
+def _take(
+    browser: Browser, product: Product, state_name: str, paths: list[str], state: object
+) -> None:
+    views = [(language, theme, WIDE) for language in _languages() for theme in THEMES]
+    views.append((settings.LANGUAGE_CODE, "phone", PHONE))
+    for language, view, viewport in views:
+        page = _open(browser, product, state, language, view, viewport)
+        folder = FOLDER / language / view / state_name
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, path in enumerate(paths):
+            page.goto(product.url + path)
+            name = re.sub(r"[^a-z0-9]+", "-", (_kind(path) or path).lower()).strip("-") or "home"
+            page.screenshot(path=folder / f"{name[:80]}-{number}.png", full_page=True)
+        page.context.close()
+
+
+def _languages() -> list[str]:
+    """Those that people may choose; Django's own list of all languages means only ours."""
+    ours = settings.LANGUAGES if settings.is_overridden("LANGUAGES") else ()
+    return [code for code, _ in ours] or [settings.LANGUAGE_CODE]
+
+
+def _open(
+    browser: Browser, product: Product, state: object, language: str, view: str, viewport: object
+) -> Page:
+    context = browser.new_context(
+        storage_state=state,
+        viewport=viewport,
+        locale=language,
+        color_scheme="dark" if view == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    cookie = {"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": product.url}
+    context.add_cookies([cookie])
+    return context.new_page()
+
+
+def _take_readme(browser: Browser, product: Product) -> None:
+    """Small: the first screen of each, in a palette of 128 colours."""
+    person = _sign_in(browser, product)
+    pages = {
+        (_kind(path) or "").partition("?")[0]: path
+        for path in reversed(_find_pages(browser, product, person))
+        if "?" not in path
+    }
+    PICTURES.mkdir(exist_ok=True)
+    page = _open(browser, product, person, settings.LANGUAGE_CODE, "light", WIDE)
+    for name, pattern in README_PAGES.items():
+        page.goto(product.url + pages[pattern])
+        page.wait_for_timeout(1_000)  # Charts draw themselves.
+        path = PICTURES / f"{name}.png"
+        page.screenshot(path=path)
+        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

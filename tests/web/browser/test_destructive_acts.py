@@ -1,0 +1,106 @@
+"""Nothing that ends something happens at one press: every such form of every page asks first."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import Resolver404, resolve
+
+from accounts.models import Membership, Role
+from accounts.teams import membership
+from assistants.models import Source
+from inference.models import Deployment
+from tests.web.test_outsiders import concrete, is_acmes, routes
+from training.models import Status, TrainingJob
+
+ENDS_SOMETHING = re.compile(
+    r"\b(retire|archive|revoke|remove|withdraw|delete|rotate|cancel)\b(?!-plan)"
+)
+# Asked on a page of their own, or undone at the next press.
+ASKED_ELSEWHERE = {"billing:cancel", "billing:cancel-plan", "account_logout"}
+
+
+class Forms(HTMLParser):
+    """The actions of a page's forms, each with whether it stands in a dialog."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, bool]] = []
+        self._dialogs = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "dialog":
+            self._dialogs += 1
+        if tag == "form":
+            action = urlsplit(dict(attrs).get("action") or "").path
+            self.found.append((action, self._dialogs > 0))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "dialog":
+            self._dialogs -= 1
+
+
+def view_of(path: str) -> str:
+    try:
+        return resolve(path).view_name
+    except Resolver404:
+        return ""
+
+
+def ending_views() -> set[str]:
+    found = {name for route, name in routes() if not route.startswith(("accounts/", "api/", "v1/"))}
+    return {name for name in found if ENDS_SOMETHING.search(name)} - ASKED_ELSEWHERE
+
+
+@pytest.fixture
+def forms(things, team, alice, job, client_of):
+    """Every form of every page of Acme's, by the view it posts to."""
+    membership.invite(team, alice, email="grace@acme.test", role="member")
+    Source.objects.create(
+        assistant_id=things["assistant"],
+        dataset_version_id=things["version"],
+        mapping={},
+        passages=1,
+    )
+    client, seen = client_of(alice), {}
+    paths = {concrete(route, things) for route, _ in routes() if is_acmes(route, things)}
+    paths.add("/settings/")
+    done = TrainingJob.objects.filter(pk=job.pk)
+    for is_finished in (False, True):
+        for path in sorted(paths):
+            if path.startswith(("/accounts/", "/api/", "/v1/")) or path.endswith("/live/"):
+                continue
+            answer = client.get(path)
+            if answer.status_code != 200 or "html" not in answer.headers["Content-Type"]:
+                continue
+            for action, asks in Forms(answer.content.decode()).found:
+                seen.setdefault(view_of(action), []).append((path, asks))
+        if not is_finished:  # What is in use cannot be removed.
+            done.update(status=Status.CANCELLED, finished_at=job.created_at)
+            Deployment.objects.update(retired_at=job.created_at)
+            Membership.objects.filter(team=team).update(role=Role.OWNER)
+    return seen
+
+
+def test_every_form_that_ends_something_asks_first(forms):
+    at_once = {
+        f"{view} on {path}"
+        for view, places in forms.items()
+        if view in ending_views()
+        for path, asks in places
+        if not asks
+    }
+    assert at_once == set()
+    assert ending_views() <= set(forms), "a page must offer each, or the walk sees nothing of it"
+
+
+def test_an_endpoint_and_a_project_go_only_with_their_name_typed(things, alice, client_of):
+    client = client_of(alice)
+    for path in (
+        f"/deployments/{things['deployment']}/retire/",
+        f"/projects/{things['project']}/archive/",
+    ):
+        assert client.post(path).status_code == 400
+        assert client.post(path, {"typed_name": "something else"}).status_code == 400

@@ -1,0 +1,46 @@
+"""Sentences of code are translated where they are shown, with their values."""
+
+import pytest
+from django.utils import translation
+from django.utils.safestring import mark_safe
+
+from web.language.sentences import translated
+
+
+@pytest.fixture
+def chinese():
+    with translation.override("zh-hans"):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("english", "shown"),
+    [
+        ("Nothing was changed.", "未做任何更改。"),
+        ("Training script 2 no longer works.", "Training script 2 已失效。"),
+        ("Welcome to Acme & Söhne.", "欢迎加入 Acme & Söhne。"),
+        ("Nothing was changed. Nobody waits.", "未做任何更改。没有人在等待。"),
+        ("A line\nbreak no longer works.", "A line\nbreak 已失效。"),
+    ],
+)
+def test_a_sentence_is_known_by_its_fixed_words(chinese, english, shown):
+    assert translated(english) == shown
+
+
+@pytest.mark.parametrize(
+    "own", ["My parcel is late", "", "   ", "x" * 5000, "{name} no longer", "100%", "你好"]
+)
+def test_what_people_wrote_stays(chinese, own):
+    assert translated(own) == own
+
+
+def test_values_that_are_words_of_ours_are_translated_too(chinese):
+    assert translated("Not deployed: This model cannot be served by this version.") == (
+        "未部署：此版本无法部署此模型。"
+    )
+
+
+def test_what_is_safe_markup_or_english_stays(chinese):
+    assert translated(mark_safe("Owner")) == "Owner"
+    with translation.override("en"):
+        assert translated("Owner") == "Owner"

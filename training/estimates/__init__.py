@@ -1,0 +1,1 @@
+"""What a fine-tune will take and cost, said before it starts and held while it runs."""

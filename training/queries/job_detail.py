@@ -1,0 +1,324 @@
+"""What the pages of a job say: its words, numbers and legal verbs, read once per page."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db.models import Max
+from django.utils.timezone import now
+
+from accounts.models import ApiToken, User
+from accounts.permissions import has_permission
+from billing.metering.cost_summary import CostSummary
+from billing.models import Rate
+from engine.spec import SPEC_CLASSES, SplitSpec, hyperparameters_class
+from training.jobs import actions, limits
+from training.jobs.failures import FAILURE_REASONS
+from training.jobs.recipes import SearchOptions
+from training.models import (
+    Checkpoint,
+    Evaluation,
+    FailureCode,
+    JobEvent,
+    Status,
+    TrainingJob,
+)
+from training.queries.job_costs import cost_of, with_charged_amounts
+from training.queries.job_list import format_task, percent_of
+from training.queries.metric_series import latest_values
+from training.queries.models import headline_test_result, latest_validation_result
+from training.queries.report.verdict import judge_model, quality_bars
+from training.scheduling.claims import latest_checkpoint
+from training.scheduling.wait_reason import wait_reason
+from web.templatetags.times import duration
+from web.templatetags.ui import money
+
+if TYPE_CHECKING:  # Types only: the web process computes no metrics.
+    from engine.evaluation.schema import Report
+
+MAX_EVENTS_SHOWN, MAX_RELATED_JOBS_SHOWN = 200, 5
+PHASES = [
+    ("queued", "Queued"),
+    ("loading", "Loading"),
+    ("preparing", "Preparing"),
+    ("training", "Training"),
+    ("exporting", "Exporting"),
+    ("evaluating", "Evaluating"),
+    ("ready", "Ready"),
+]
+
+
+@dataclass(frozen=True)
+class AllowedActions:
+    """What this viewer may do to the job now: a button is shown only where it is legal."""
+
+    pause: bool
+    resume: bool
+    cancel: bool
+    retry: bool = False
+    restart: bool = False  # From one of its checkpoints that are kept.
+    trash: bool = False  # Rename it, move it to the trash and back.
+
+
+def allowed_actions(job: TrainingJob, viewer: User | ApiToken) -> AllowedActions:
+    if not has_permission(viewer, job.team, "write"):
+        return AllowedActions(False, False, False)
+    return AllowedActions(
+        pause=job.status in (Status.QUEUED, Status.RUNNING),
+        resume=job.status == Status.PAUSED,
+        cancel=not job.is_finished,
+        retry=job.status in actions.RETRYABLE,
+        restart=job.status in actions.RESTARTABLE,
+        trash=True,
+    )
+
+
+def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
+    """Everything in the part of the page that changes while the job moves."""
+    cost, values = cost_of(job), latest_values(job)
+    report, tested = _test_results(job)
+    return {
+        "job": job,
+        "team": job.team,
+        "verbs": allowed_actions(job, viewer),
+        "phase_line": format_phase(job),
+        "time_left": format_time_left(job),
+        "values": values,
+        "measured": headline_test_result(tested) or latest_validation_result(values, job.task),
+        "cost": cost,
+        "money_words": format_charge(cost),
+        "reason": FAILURE_REASONS[FailureCode(job.failure_code)] if job.failure_code else None,
+        "going_on": _resumable_checkpoint(job),
+        "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
+        "relatives": related_jobs(job),
+        "last_word": _status_message(job),
+        "label_count": len(job.data_facts.get("labels", [])),
+        "task_words": format_task(job.task),
+        "progress_percent": percent_of(job),
+        "phases": phase_rail(job),
+        "verdict": judge_model(report) if report else None,
+        "bars": quality_bars(report) if report else [],
+        "is_over_estimate": _is_over_estimate(job, cost),
+        "resume_step": _resume_step(job),
+    }
+
+
+def related_jobs(job: TrainingJob) -> list[tuple[str, TrainingJob]]:
+    """Jobs that this one repeats or goes on from, and those that do so with it."""
+    found = [("Retry of", job.retry_of)] if job.retry_of else []
+    if job.start_from:
+        found.append((f"Restarted from step {job.start_from.step:,} of", job.start_from.job))
+    # Two queries in one, each with its index: an OR over both would read every job.
+    restarted = TrainingJob.objects.filter(start_from__in=job.checkpoints.values("pk"))
+    later_ones = job.retries.order_by().values("pk").union(restarted.order_by().values("pk"))
+    again_jobs = TrainingJob.objects.filter(pk__in=later_ones)
+    for later in again_jobs.order_by("-created_at")[:MAX_RELATED_JOBS_SHOWN]:
+        found.append(("Retried as" if later.retry_of_id else "Restarted as", later))
+    return found
+
+
+def _resumable_checkpoint(job: TrainingJob) -> Checkpoint | None:
+    """The checkpoint that a failed or cancelled job is best restarted from."""
+    is_hopeless = job.failure_code and not FAILURE_REASONS[FailureCode(job.failure_code)].can_resume
+    if job.status not in actions.RETRYABLE or is_hopeless:
+        return None
+    return job.checkpoints.kept().order_by("-step", "-pk").first()
+
+
+def log_context(job: TrainingJob) -> dict[str, object]:
+    """The end of the log, live while the job runs."""
+    return {"job": job, "team": job.team, "log_tail": job.log_tail}
+
+
+def format_phase(job: TrainingJob) -> str:
+    """One line on where the job stands, such as "Training · epoch 3 of 5 · step 912 / 1,425"."""
+    if job.status == Status.QUEUED:
+        return f"Queued · {wait_reason(job)}"
+    if job.status != Status.RUNNING:
+        step = f" at step {job.step:,} of {job.total_steps:,}" if job.total_steps else ""
+        return f"{Status(job.status).label}{step if job.status != Status.SUCCEEDED else ''}"
+    parts = [(job.phase or "starting").capitalize()]
+    if job.phase == "training" and job.epochs:
+        parts.append(f"epoch {max(1, int(job.epoch))} of {job.epochs}")
+    if job.phase == "training" and job.total_steps:
+        parts.append(f"step {job.step:,} / {job.total_steps:,}")
+    return " · ".join(parts)
+
+
+def format_time_left(job: TrainingJob) -> str:
+    """A cautious remaining time; "estimating…" until the engine knows one."""
+    if job.status != Status.RUNNING:
+        return ""
+    seconds = job.eta_seconds
+    if seconds is None:
+        return "estimating…"
+    if seconds < 50:
+        return "less than a minute left"
+    if seconds < 5400:
+        return f"about {max(1, round(seconds / 60))} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def format_charge(cost: CostSummary) -> str:
+    """What the team pays for this job, in one sentence."""
+    spent = f"for {duration(cost.device_seconds)} of compute"
+    if not cost.refunded_micro:
+        return (
+            f"Charged {money(cost.amount_micro)} {spent}." if cost.amount_micro else "Not charged."
+        )
+    if not cost.net_micro:
+        return f"Nothing to pay: {money(cost.amount_micro)} {spent} was given back."
+    return f"Charged {money(cost.net_micro)} {spent}; {money(cost.refunded_micro)} was given back."
+
+
+def configuration_rows(job: TrainingJob) -> list[tuple[str, str]]:
+    """The exact parameters of this run, most asked for first."""
+    facts = job.data_facts
+    rows = [facts.get(f"{part}_rows") for part in ("train", "validation", "test")]
+    worker = job.attempts.order_by("-number").values_list("worker", flat=True).first()
+    listed = [
+        ("Base model", job.base_model),
+        ("Device", " · ".join(filter(None, [str(job.compute_class), worker]))),
+    ]
+    for role in SPEC_CLASSES[job.task].roles:
+        if named := role.columns_in(job.recipe):
+            listed.append((role.title, ", ".join(named)))
+    if split := job.recipe.get("split"):
+        listed.append(("Split", SplitSpec.model_validate(split).sentence))
+    listed.append(
+        ("Time limit", f"{limits.format_duration(limits.effective_time_limit(job))} of run time")
+    )
+    if job.priority:
+        listed.append(("Priority", f"{job.priority:+}"))
+    if job.source_model:
+        listed.append(("Made from", job.source_model.name))
+        listed.append(("Form", job.recipe["export"]["format"]))
+    if search := job.recipe.get("search"):
+        listed.append(("Search", _format_search(search)))
+    if None not in rows:
+        listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
+    return listed + hyperparameter_rows(job)
+
+
+def _format_search(search: SearchOptions) -> str:
+    seconds = search.get("seconds")
+    budget = f" within {limits.format_duration(round(seconds))}" if seconds else ""
+    return f"up to {search['trials']} trials{budget}"
+
+
+def hyperparameter_rows(job: TrainingJob) -> list[tuple[str, str]]:
+    """Every hyperparameter by its title; where it was left open, what the run made of it.
+
+    The method comes first. What a finished run left open is left out: it took no such value.
+    """
+    chosen = job.recipe.get("hyperparameters", {})
+    resolved = _resolved_values(job)
+    listed = []
+    for name, field in hyperparameters_class(job.task).model_fields.items():
+        value = chosen.get(name, field.default)
+        extra = field.json_schema_extra
+        is_automatic = isinstance(extra, dict) and extra.get("automatic") == value
+        words = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+        if is_automatic and name in resolved:
+            words = f"{resolved[name]} (automatic)"
+        elif is_automatic and job.status == Status.SUCCEEDED:
+            continue
+        elif is_automatic:
+            words = "automatic"
+        listed.append((field.title or name, words))
+    return sorted(listed, key=lambda row: row[0] != "Method")
+
+
+def _resolved_values(job: TrainingJob) -> dict[str, object]:
+    """What stands behind "automatic", as far as the run has shown it."""
+    found: dict[str, object] = {"epochs": job.epochs} if job.epochs else {}
+    peak = job.metrics.filter(name="learning_rate").aggregate(peak=Max("value"))["peak"]
+    if peak:
+        found["learning_rate"] = f"{peak:.3g}"
+    training = (job.model.manifest.get("training") or {}) if job.model else {}
+    for name in ("method", "precision"):
+        if training.get(name):
+            found[name] = training[name]
+    return found
+
+
+def history_context(job: TrainingJob, viewer: User) -> dict[str, object]:
+    """Events, checkpoints, attempts and money: what has happened so far."""
+    events = list(job.events.order_by("-id")[:MAX_EVENTS_SHOWN])
+    return {
+        "job": job,
+        "team": job.team,
+        "verbs": allowed_actions(job, viewer),
+        "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
+        "events": events[::-1],
+        "more_events": len(events) == MAX_EVENTS_SHOWN,
+        "trials": trial_rows(job),
+        "checkpoints": job.checkpoints.kept(),
+        "deleted_checkpoints": job.checkpoints.exclude(deleted_at=None).count(),
+        "attempts": with_charged_amounts(job.attempts.all()),
+        "cost": cost_of(job),
+        "rate_micro": _hourly_rate_micro(job),
+    }
+
+
+def trial_rows(job: TrainingJob) -> list[dict[str, object]]:
+    """The trials of its search, their settings by title."""
+    fields = hyperparameters_class(job.task).model_fields
+    return [
+        {
+            "facts": trial,
+            "settings": [(fields[name].title, value) for name, value in trial.parameters.items()],
+            "score_words": trial.score_name.replace("_", " "),
+        }
+        for trial in job.trials.all()
+    ]
+
+
+def _status_message(job: TrainingJob) -> str:
+    """Why the job is paused or cancelled, as the event said."""
+    events = JobEvent.objects.filter(job=job, kind="status").order_by("-id")
+    return events.values_list("message", flat=True).first() or ""
+
+
+def _resume_step(job: TrainingJob) -> int | None:
+    """The step of the checkpoint that a paused job goes on from."""
+    if job.status != Status.PAUSED:
+        return None
+    checkpoint = latest_checkpoint(job)
+    return checkpoint.step if checkpoint else None
+
+
+def _test_results(job: TrainingJob) -> "tuple[Report | None, dict[str, float]]":
+    """The report and the metrics on test rows, once there is a model."""
+    if job.model_id is None:
+        return None, {}
+    found = Evaluation.objects.filter(model=job.model_id).values_list("report", "model__metrics")
+    return found.last() or (None, {})
+
+
+def phase_rail(job: TrainingJob) -> list[tuple[str, str]]:
+    """The phases in order, each with its state: "done", "now" or "" for still to come."""
+    if job.status == Status.SUCCEEDED:
+        return [(words, "done") for _, words in PHASES]
+    reached = 0
+    if job.status == Status.RUNNING or job.phase:
+        keys = [key for key, _ in PHASES]
+        reached = keys.index(job.phase) if job.phase in keys else 1
+    return [
+        (words, "done" if place < reached else "now" if place == reached else "")
+        for place, (_, words) in enumerate(PHASES)
+    ]
+
+
+def _is_over_estimate(job: TrainingJob, cost: CostSummary) -> bool:
+    """Whether it takes, or took, longer than launch promised at most."""
+    promised = job.estimate.get("seconds_high")
+    return promised is not None and cost.device_seconds > promised
+
+
+def _hourly_rate_micro(job: TrainingJob) -> int | None:
+    """Micro-USD for an hour of the job's machine."""
+    rate = Rate.objects.filter(sku=job.compute_class_id, valid__contains=now()).first()
+    if rate is None:
+        return None
+    return rate.nano_per_unit * 3600 * job.compute_class.devices // 1000

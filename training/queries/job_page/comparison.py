@@ -1,0 +1,64 @@
+"""Several jobs beside each other: what they were given, and their curves in one picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from training.models import TrainedModel, TrainingJob
+from training.queries.job_detail import configuration_rows
+from training.queries.job_list import with_related
+from training.queries.metric_series import Series, curves_of
+
+MAX_JOBS = 100  # Four pages of the list; more lines than that are no picture.
+MISSING = "—"
+
+
+@dataclass(frozen=True)
+class ParameterRow:
+    """One parameter with its value in each job."""
+
+    title: str
+    values: list[str]
+    differs: bool
+
+
+def find_jobs(viewer: object, ids: Sequence[str]) -> list[TrainingJob]:
+    """The viewer's jobs with these ids, in this order; what is no id or not theirs is left out."""
+    wanted = []
+    for text in ids[:MAX_JOBS]:
+        try:
+            wanted.append(UUID(text))
+        except ValueError:
+            continue
+    visible = with_related(TrainingJob.objects.visible_to(viewer)).filter(pk__in=wanted)
+    visible = visible.prefetch_related("attempts")  # Curves leave out what lost ones measured.
+    found = {job.pk: job for job in visible}
+    return [found[pk] for pk in dict.fromkeys(wanted) if pk in found]
+
+
+def jobs_of_models(models: Sequence[TrainedModel]) -> list[TrainingJob]:
+    """The jobs that made these models, in their order; an imported model has none."""
+    made = with_related(TrainingJob.objects.filter(model__in=[model.pk for model in models]))
+    by_model = {job.model_id: job for job in made}
+    return [by_model[model.pk] for model in models if model.pk in by_model]
+
+
+def parameter_rows(jobs: Sequence[TrainingJob]) -> list[ParameterRow]:
+    """Every parameter that any of them has; those that differ come first."""
+    listed = [dict(configuration_rows(job)) for job in jobs]
+    titles = dict.fromkeys(title for values in listed for title in values)
+    rows = []
+    for title in titles:
+        values = [values.get(title, MISSING) for values in listed]
+        rows.append(ParameterRow(title, values, differs=len(set(values)) > 1))
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+def overlay(jobs: Sequence[TrainingJob], metric: str) -> list[Series]:
+    """This metric of each job that measured it, under the job's name."""
+    series = []
+    for job in jobs:
+        curve = curves_of(job, [metric]).get(metric)
+        if curve is not None:
+            series.append(Series(name=job.name, points=curve.points, measured=curve.measured))
+    return series

@@ -1,0 +1,210 @@
+"""A job's measured values over its steps, as charts, the API and spreadsheets get them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+from uuid import UUID
+
+from django.db import connection
+
+from training.models import MetricPoint, TrainingJob
+
+MAX_POINTS = 1000  # Per curve; a chart is narrower than that.
+BUCKET_COUNT = MAX_POINTS // 2  # Each gives its lowest and its highest point.
+SPARKLINE_POINTS = 60
+Points = list[tuple[int, float]]
+SqlParameters = dict[str, UUID | int | list[str] | None]
+_POINTS = MetricPoint._meta.db_table
+
+# From name to name and from attempt to attempt through the index, since DISTINCT ON would read
+# every one of a hundred thousand points.
+_NAMES = f"""
+names AS (
+    SELECT min(name) AS name FROM {_POINTS} WHERE job_id = %(job)s
+    UNION ALL
+    SELECT (SELECT min(name) FROM {_POINTS}
+            WHERE job_id = %(job)s AND name > names.name)
+    FROM names WHERE names.name IS NOT NULL
+)
+"""
+_LATEST = f"""
+WITH RECURSIVE {_NAMES}
+SELECT DISTINCT ON (names.name) names.name, latest.value
+FROM names
+CROSS JOIN generate_series(1, (
+    SELECT max(attempt_number) FROM {_POINTS} WHERE job_id = %(job)s
+)) attempt
+CROSS JOIN LATERAL (
+    SELECT value FROM {_POINTS} point
+    WHERE point.job_id = %(job)s AND point.attempt_number = attempt
+        AND point.name = names.name
+    ORDER BY step DESC LIMIT 1
+) latest
+ORDER BY names.name, attempt DESC
+"""
+
+
+_CURVE_ENDS = f"""
+WITH RECURSIVE {_NAMES}
+SELECT names.name, first.step, last.step, last.value
+FROM names
+CROSS JOIN LATERAL (
+    SELECT step FROM {_POINTS} WHERE job_id = %(job)s AND name = names.name
+    ORDER BY step LIMIT 1
+) first
+CROSS JOIN LATERAL (
+    SELECT step, value FROM {_POINTS}
+    WHERE job_id = %(job)s AND name = names.name {{without_lost}}
+    ORDER BY step DESC, attempt_number DESC LIMIT 1
+) last
+WHERE %(names)s::text[] IS NULL OR names.name = ANY(%(names)s)
+"""
+_ALL_POINTS = f"""
+SELECT name, step, value FROM {_POINTS}
+WHERE job_id = %(job)s AND name = ANY(%(names)s) {{without_lost}}
+ORDER BY name, step, attempt_number
+"""
+# An array is compared by its first element, so one pass finds a stretch's extremes and their steps.
+_BUCKETS = f"""
+SELECT name, count(*), min(ARRAY[value, step]), max(ARRAY[value, step]) FROM {_POINTS}
+WHERE job_id = %(job)s AND name = ANY(%(names)s) {{without_lost}}
+GROUP BY name, (step - %(first)s) / %(length)s
+ORDER BY name, (step - %(first)s) / %(length)s
+"""
+_SPARKLINES = f"""
+SELECT job.id, max(point.step), avg(point.value)
+FROM unnest(%(jobs)s::uuid[]) job (id)
+CROSS JOIN LATERAL (
+    SELECT step FROM {_POINTS} WHERE job_id = job.id AND name = 'train_loss'
+    ORDER BY step DESC LIMIT 1
+) last
+JOIN {_POINTS} point ON point.job_id = job.id AND point.name = 'train_loss'
+GROUP BY job.id, point.step::bigint * {SPARKLINE_POINTS} / (last.step::bigint + 1)
+ORDER BY job.id, max(point.step)
+"""
+
+
+class Series(TypedDict):
+    name: str
+    points: Points
+    measured: int
+
+
+@dataclass
+class MetricCurve:
+    """One metric over the steps. Of more than MAX_POINTS steps, each stretch is told by its lowest
+    and its highest point, so that no spike is lost; `measured` says for how many they stand."""
+
+    points: Points
+    measured: int
+
+
+def curves_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str, MetricCurve]:
+    """Each metric in order of steps, without what a lost attempt measured in vain."""
+    wanted = None if names is None else list(names)
+    lost, facts = _excluding_discarded_steps(job)
+    facts |= {"job": job.pk, "names": wanted}
+    with connection.cursor() as cursor:
+        cursor.execute(_CURVE_ENDS.format(without_lost=lost), facts)
+        ends: dict[str, tuple[int, int, float]] = {row[0]: row[1:] for row in cursor.fetchall()}
+        if not ends:
+            return {}
+        facts["names"] = list(ends)
+        first, last = min(end[0] for end in ends.values()), max(end[1] for end in ends.values())
+        if last - first < MAX_POINTS:
+            cursor.execute(_ALL_POINTS.format(without_lost=lost), facts)
+            return _full_curves(cursor.fetchall())
+        facts |= {"first": first, "length": -(-(last - first + 1) // BUCKET_COUNT)}
+        cursor.execute(_BUCKETS.format(without_lost=lost), facts)
+        return _downsampled(cursor.fetchall(), ends)
+
+
+def latest_values(job: TrainingJob) -> dict[str, float]:
+    """The newest value of each metric."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LATEST, {"job": job.pk})
+        return dict(cursor.fetchall())
+
+
+def sparklines(jobs: Iterable[TrainingJob]) -> dict[TrainingJob, str]:
+    """SVG points of each job's training loss in a box of 100 by 24, from one query."""
+    by_id = {job.pk: job for job in jobs}
+    points: dict[TrainingJob, Points] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SPARKLINES, {"jobs": list(by_id)})
+        for job_id, step, value in cursor.fetchall():
+            points.setdefault(by_id[job_id], []).append((step, value))
+    return {job: _polyline(some) for job, some in points.items()}
+
+
+def as_csv(job: TrainingJob) -> bytes:
+    """Every point that was ever measured, lost attempts included, written by the database."""
+    rows = f"""
+        SELECT name, step, epoch, value, attempt_number AS attempt,
+            to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
+        FROM {_POINTS} WHERE job_id = %s ORDER BY name, step, attempt_number
+    """
+    with connection.cursor() as cursor:
+        written = cursor.copy(f"COPY ({rows}) TO STDOUT WITH (FORMAT csv, HEADER)", [job.pk])
+        with written as lines:
+            return b"".join(bytes(line) for line in lines)
+
+
+def _excluding_discarded_steps(job: TrainingJob) -> tuple[str, SqlParameters]:
+    """A condition with its parameters that leaves out what attempts measured after the step from
+    which a later one went on."""
+    condition = ""
+    facts: SqlParameters = {}
+    for number, (attempt, kept_until) in enumerate(_last_kept_steps(job).items()):
+        condition += f" AND NOT (attempt_number = %(lost{number})s AND step > %(kept{number})s)"
+        facts |= {f"lost{number}": attempt, f"kept{number}": kept_until}
+    return condition, facts
+
+
+def _last_kept_steps(job: TrainingJob) -> dict[int, int]:
+    """By attempt, the last step that a later attempt went on from; absent: all of it counts."""
+    kept: dict[int, int] = {}
+    lowest: int | None = None
+    for attempt in sorted(job.attempts.all(), key=lambda one: -one.number):
+        if lowest is not None:
+            kept[attempt.number] = lowest
+        resumed = attempt.resumed_from_step or 0
+        lowest = resumed if lowest is None else min(lowest, resumed)
+    return kept
+
+
+def _full_curves(rows: list[tuple[str, int, float]]) -> dict[str, MetricCurve]:
+    """Of two values at one step the later, of the newer attempt, counts."""
+    found: dict[str, dict[int, float]] = {}
+    for name, step, value in rows:
+        found.setdefault(name, {})[step] = value
+    return {name: MetricCurve(list(values.items()), len(values)) for name, values in found.items()}
+
+
+def _downsampled(
+    rows: list[tuple[str, int, list[float], list[float]]],
+    ends: dict[str, tuple[int, int, float]],
+) -> dict[str, MetricCurve]:
+    """Two points for each stretch of steps, or one, and always the very last."""
+    found: dict[str, MetricCurve] = {}
+    for name, count, lowest, highest in rows:
+        curve = found.setdefault(name, MetricCurve([], 0))
+        pair = {int(step): value for value, step in (lowest, highest)}
+        curve.points += sorted(pair.items())
+        curve.measured += count
+    for name, curve in found.items():
+        _, last_step, last_value = ends[name]
+        if curve.points[-1][0] != last_step:
+            curve.points.append((last_step, last_value))
+    return found
+
+
+def _polyline(points: Points) -> str:
+    if len(points) < 2:
+        return ""
+    steps, values = [step for step, _ in points], [value for _, value in points]
+    width, height = max(steps) - min(steps) or 1, max(values) - min(values) or 1.0
+    return " ".join(
+        f"{(step - min(steps)) / width * 100:.1f},{23 - (value - min(values)) / height * 22:.1f}"
+        for step, value in points
+    )

@@ -1,0 +1,102 @@
+"""What pages say about models beside their reports."""
+
+from collections.abc import Iterable
+
+from django.db.models import Q, QuerySet
+
+from training.models import TrainedModel
+from training.queries.svg_plots import format_value
+
+MAX_VERSIONS = 20
+# What a model is known by in lists: of each kind of task the first two that it has.
+HEADLINE_METRICS = {
+    "accuracy": ("Accuracy", True),
+    "micro_f1": ("Micro F1", True),
+    "macro_f1": ("Macro F1", True),
+    "rmse": ("RMSE", False),
+    "r2": ("R²", False),
+    "loss": ("Loss of a token", False),
+    "rougeL": ("ROUGE-L", True),
+}
+MAX_RESULTS_SHOWN = 2
+
+
+def headline_results(model: TrainedModel) -> list[str]:
+    """The results that count, in words that fit a cell."""
+    known = [name for name in HEADLINE_METRICS if model.metrics.get(name) is not None]
+    return [
+        f"{HEADLINE_METRICS[name][0]} "
+        + format_value(model.metrics[name], is_share=HEADLINE_METRICS[name][1])
+        for name in known[:MAX_RESULTS_SHOWN]
+    ]
+
+
+def with_results(models: Iterable[TrainedModel]) -> list[tuple[TrainedModel, list[str]]]:
+    return [(model, headline_results(model)) for model in models]
+
+
+def filter_models(models: QuerySet[TrainedModel], text: str, tag: str) -> QuerySet[TrainedModel]:
+    """Those with this text in their name, their base model's or dataset's, and this tag."""
+    if tag:
+        models = models.filter(tags__contains=[tag])
+    if text:
+        models = models.filter(
+            Q(name__icontains=text)
+            | Q(base_model__icontains=text)
+            | Q(dataset_version__dataset__name__icontains=text)
+        )
+    return models
+
+
+def versions_of(model: TrainedModel) -> list[TrainedModel]:
+    """Models of the same project made from the same dataset, newest first, this one among them."""
+    dataset = model.dataset_version.dataset_id
+    same = TrainedModel.objects.filter(
+        project=model.project_id, dataset_version__dataset=dataset, task=model.task
+    )
+    return list(same.select_related("dataset_version__dataset")[:MAX_VERSIONS])
+
+
+def explanation_kind(model: TrainedModel) -> str:
+    """What a worker can explain this model's answers to: text, features or image; "" for none."""
+    kind = (model.manifest.get("inputs") or {}).get("kind", "")
+    return kind if kind in ("text", "features", "image") else ""
+
+
+def is_image_model(model: TrainedModel) -> bool:
+    """Whether its rows are pictures, of which the dataset has thumbnails."""
+    return model.task.startswith("image")
+
+
+# What a running job shows of its validation rows: the first that it has told.
+VALIDATION_METRICS = {
+    "accuracy": True,
+    "micro_f1": True,
+    "rmse": False,
+    "mae": False,
+    "loss": False,
+}
+DEFAULT_METRIC_NAMES = {
+    "regression": "error",
+    "generation": "loss",
+}  # By the last word of the task.
+
+
+def headline_test_result(metrics: dict[str, float]) -> tuple[str, str] | None:
+    """Name and value of the metric on test rows that counts most. The network's last validation
+    would mislead where something else was kept in the end."""
+    for name, (title, share) in HEADLINE_METRICS.items():
+        if metrics.get(name) is not None:
+            words = title if title[1].isupper() else title[0].lower() + title[1:]
+            return f"Test {words}", format_value(metrics[name], is_share=share)
+    return None
+
+
+def latest_validation_result(values: dict[str, float], task: str) -> tuple[str, str]:
+    """Name and value of the newest validation metric that counts."""
+    for name, share in VALIDATION_METRICS.items():
+        value = values.get(f"validation_{name}")
+        if value is not None:
+            words = {"rmse": "RMSE", "mae": "mean error"}.get(name, name.replace("_", " "))
+            return f"Validation {words}", format_value(value, is_share=share)
+    return f"Validation {DEFAULT_METRIC_NAMES.get(task.split('-')[-1], 'accuracy')}", "—"

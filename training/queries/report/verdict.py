@@ -1,0 +1,161 @@
+"""Whether a model is worth using, in one word and one sentence, judged by its answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from training.queries.svg_plots import format_metric_value
+
+if TYPE_CHECKING:  # Types only: the web process computes no metrics.
+    from engine.evaluation.schema import BaselineResult, Report
+    from engine.metrics.measures import Measure
+
+TRIVIAL_BASELINES = ("majority", "mean")  # They look at no input.
+SIGNIFICANCE_LEVEL = 0.05
+# A language model that matches no answer and shares next to nothing with any says nothing useful.
+USELESS_BLEU, USELESS_ROUGE = 1.0, 0.2
+
+
+@dataclass(frozen=True)
+class ModelVerdict:
+    """`tone` is that of a callout: good, wait (doubtful) or bad."""
+
+    word: str
+    tone: str
+    sentence: str
+    advice: str  # What to do next.
+    tab: str  # The tab of the report that the advice is about.
+
+
+@dataclass(frozen=True)
+class QualityBar:
+    """One contender's headline metric, in percent of the scale's width."""
+
+    name: str
+    is_ours: bool
+    value_text: str
+    value: float
+    low: float | None
+    width: float | None  # Of the interval.
+
+
+def judge_model(report: "Report") -> ModelVerdict:
+    """The verdict that the report's page, the job's page and lists show."""
+    own = _measure(report.get("metrics", []), report.get("headline_metric", ""))
+    if own is None or own.get("value") is None:
+        return ModelVerdict("Not compared", "wait", "It was not measured on test rows.", "", "")
+    sentence = _compare_in_words(report, own)
+    if report.get("kind") == "generation" and _answers_are_useless(report):
+        return ModelVerdict(
+            "Not usable yet",
+            "wait",
+            f"It reproduces none of the expected answers: {_answer_scores(report)}.",
+            "Read its answers, then train a pretrained base model or add many more rows.",
+            "mistakes",
+        )
+    if trivial := _unbeaten_trivial_baseline(report, own):
+        return ModelVerdict(
+            "Not usable yet",
+            "wait",
+            f"{sentence} It is no better than {trivial['name']}.",
+            "Look for wrong labels among its mistakes, then add rows.",
+            "mistakes",
+        )
+    advice = report.get("next_step", "")
+    word, tone = {
+        "helped": ("Good", "good"),
+        "hurt": ("Worse than a baseline", "bad"),
+        "no_difference": ("No clear gain", "wait"),
+    }.get(report.get("verdict", ""), ("Not compared", "wait"))
+    return ModelVerdict(word, tone, sentence, advice, "mistakes")
+
+
+def quality_bars(report: "Report") -> list[QualityBar]:
+    """This model first, then what it is compared with, by the headline metric."""
+    name = report.get("headline_metric", "")
+    own = _measure(report.get("metrics", []), name)
+    contenders = [("This model", own)] + [
+        (baseline["name"], _measure(baseline["metrics"], name))
+        for baseline in report.get("baselines", [])
+    ]
+    known = [(title, one) for title, one in contenders if one and one.get("value") is not None]
+    if not known:
+        return []
+    ends = [value for _, one in known for value in (one["value"], one.get("high")) if value]
+    scale = 1.0 if known[0][1].get("share") else max([abs(end) for end in ends] or [1.0])
+    return [_quality_bar(title, one, scale, is_ours=one is own) for title, one in known]
+
+
+def _quality_bar(title: str, one: "Measure", scale: float, *, is_ours: bool) -> QualityBar:
+    low, high = one.get("low"), one.get("high")
+    has_interval = low is not None and high is not None
+    return QualityBar(
+        name=title[:1].upper() + title[1:],
+        is_ours=is_ours,
+        value_text=format_metric_value(one),
+        value=_percent_of(one["value"] or 0, scale),
+        low=_percent_of(low, scale) if low is not None and has_interval else None,
+        width=_percent_of(high - low, scale) if low is not None and high is not None else None,
+    )
+
+
+def _percent_of(value: float, scale: float) -> float:
+    return round(min(100.0, max(0.0, 100 * value / (scale or 1))), 2)
+
+
+def _measure(measures: "Sequence[Measure]", name: str) -> "Measure | None":
+    return next((one for one in measures if one["name"] == name), None)
+
+
+def _compare_in_words(report: "Report", own: "Measure") -> str:
+    """For example "94.7% right; TF-IDF 92.7%; with 150 test rows that may be chance." """
+    title = "right" if own["name"] == "accuracy" else own.get("title") or own["name"]
+    text = f"{format_metric_value(own)} {title}"
+    if own["name"] != "accuracy":
+        text = f"{title} {format_metric_value(own)}"
+    rival = _best_rival(report, own)
+    if rival is not None:
+        measured = _measure(rival["metrics"], own["name"])
+        assert measured is not None  # It was chosen by this metric.
+        text += f"; {rival['name']} {format_metric_value(measured)}"
+        if rival["significance"].get("p_value", 1) >= SIGNIFICANCE_LEVEL:
+            text += f"; with {report.get('test_rows', 0):,} test rows the difference may be chance"
+    return f"{text}."
+
+
+def _best_rival(report: "Report", own: "Measure") -> "BaselineResult | None":
+    """The best baseline other than the same base model, frozen."""
+    sign = 1 if own["better"] == "up" else -1
+    best, best_quality = None, float("-inf")
+    for baseline in report.get("baselines", []):
+        one = _measure(baseline["metrics"], own["name"])
+        if baseline["id"] != "probe" and one and one.get("value") is not None:
+            quality = sign * (one["value"] or 0)
+            if quality > best_quality:
+                best, best_quality = baseline, quality
+    return best
+
+
+def _unbeaten_trivial_baseline(report: "Report", own: "Measure") -> "BaselineResult | None":
+    sign = 1 if own["better"] == "up" else -1
+    for baseline in report.get("baselines", []):
+        one = _measure(baseline["metrics"], own["name"])
+        is_known = one is not None and one.get("value") is not None
+        if baseline["id"] not in TRIVIAL_BASELINES or one is None or not is_known:
+            continue
+        if sign * (own["value"] or 0) <= sign * (one["value"] or 0):
+            return baseline
+    return None
+
+
+def _answers_are_useless(report: "Report") -> bool:
+    values = {one["name"]: one.get("value") for one in report.get("metrics", [])}
+    exact, bleu, rouge = (values.get(name) for name in ("exact_match", "bleu", "rougeL"))
+    if exact is None or bleu is None or rouge is None:
+        return False
+    return exact == 0 and bleu < USELESS_BLEU and rouge < USELESS_ROUGE
+
+
+def _answer_scores(report: "Report") -> str:
+    found = [_measure(report.get("metrics", []), name) for name in ("exact_match", "bleu")]
+    return ", ".join(f"{one['title']} {format_metric_value(one)}" for one in found if one)

@@ -1,0 +1,1 @@
+"""English and Chinese: texts are collected from templates and code, and translated where shown."""

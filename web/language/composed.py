@@ -1,0 +1,65 @@
+"""Messages of sentences that code builds up in steps, so that no single f-string holds them whole.
+
+`{number…}` stands for digits, and `{…_words}` for words of ours that are translated too.
+"""
+
+VERDICTS = (
+    "Tuning helped: {measured_words} against {others_words}.",
+    "Tuning hurt: {measured_words} against {others_words}.",
+    "No clear gain: {measured_words} against {others_words}.",
+    "Not compared with anything: {measured_words}.",
+    "It is {number} points better than {name_words} (95% CI {number_low} to {number_high}).",
+    "It is {number} points worse than {name_words} (95% CI {number_low} to {number_high}).",
+    "It is {number} points better than {name_words}.",
+    "It is {number} points worse than {name_words}.",
+    "It is {number} better than {name_words} (95% CI {number_low} to {number_high}).",
+    "It is {number} worse than {name_words} (95% CI {number_low} to {number_high}).",
+    "It is {number} better than {name_words}.",
+    "It is {number} worse than {name_words}.",
+)
+MEASURED = (
+    "accuracy {number} (95% CI {number_low}–{number_high})",
+    "micro F1 {number} (95% CI {number_low}–{number_high})",
+    "root mean squared error {number} (95% CI {number_low}–{number_high})",
+    "loss of a token {number} (95% CI {number_low}–{number_high})",
+    "accuracy {number}",
+    "micro F1 {number}",
+    "root mean squared error {number}",
+    "loss of a token {number}",
+)
+RIVALS = (
+    "{number} for {name_words}",
+    "{number} for {name_words} and {number_2} for {name_words_2}",
+    "{number} for {name_words} and {number_2} for {name_words_2} and {number_3} for {name_words_3}",
+)
+# Kinds of stored bytes, and other names that pages show as words.
+WORDS = ("Datasets", "Models", "Files")
+# Figures of an assistant, by their names in the API.
+FIGURES = (
+    "Consultations",
+    "Answer rate",
+    "Containment",
+    "Hand over rate",
+    "Confirmed resolution",
+    "Unconfirmed",
+    "Return rate",
+    "Csat",
+    "Csat response rate",
+    "Precision live",
+    "Out of scope share",
+    "Drift",
+    "Topic",
+    "Seconds to answer",
+    "Seconds to person",
+    "Cost",
+)
+# What the first plans offer: written by a migration.
+OFFERS = (
+    "Every task, evaluation report and export",
+    "OpenAI-compatible API",
+    "Everything in Free",
+    "Everything in Team",
+    "Credit for the first hours of each month",
+    "Room for many fine-tunes side by side",
+)
+TEXTS = (*WORDS, *FIGURES, *OFFERS, *VERDICTS, *MEASURED, *RIVALS)

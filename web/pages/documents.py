@@ -1,0 +1,84 @@
+"""The help pages under /docs/: the files of docs/, as HTML."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+DOCS_DIR = Path(settings.BASE_DIR) / "docs"
+# Who reads what. A file of docs/ that stands here is a page under its name without ".md".
+GROUPS: list[tuple[str, list[str]]] = [
+    ("Use Lathe", ["getting-started", "data", "report", "endpoints", "billing", "account"]),
+    ("Build on it", ["webhooks", "search-and-exports"]),
+    ("Run it yourself", ["operating", "stripe"]),
+    ("Change it", ["architecture", "glossary", "adding-a-task", "languages"]),
+]
+SLUGS = [slug for _, slugs in GROUPS for slug in slugs]
+
+
+@dataclass(frozen=True)
+class Document:
+    slug: str
+    title: str
+    html: SafeString
+    headings: list[tuple[str, str]]  # Of the second level: id and words.
+
+
+def list_documents() -> list[tuple[str, list[Document]]]:
+    """Every page by its group; what this installation lacks is left out."""
+    return [
+        (group, [found for slug in slugs if (found := find_document(slug)) is not None])
+        for group, slugs in GROUPS
+    ]
+
+
+def find_document(slug: str) -> Document | None:
+    translated = DOCS_DIR / str(get_language()) / f"{slug}.md"
+    path = translated if translated.is_file() else DOCS_DIR / f"{slug}.md"
+    if slug not in SLUGS or not path.is_file():
+        return None
+    return _read_document(slug, path, path.stat().st_mtime)
+
+
+@lru_cache(maxsize=4 * len(SLUGS))
+def _read_document(slug: str, path: Path, _changed_at: float) -> Document:
+    """Raw HTML in the files is shown as text: only Markdown becomes markup."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = markdown.parse(path.read_text())
+    title, headings = slug, []
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            words = tokens[place + 1].content.replace("`", "")
+            token.attrSet("id", _anchor_of(words))
+            if token.tag == "h1":
+                title = words
+            elif token.tag == "h2":
+                headings.append((_anchor_of(words), words))
+        elif token.type == "fence" or token.type == "code_block":
+            token.attrSet("tabindex", "0")
+        for child in token.children or []:
+            if child.type == "link_open":
+                _point_to_page(child)
+    html = markdown.renderer.render(tokens, markdown.options, {})
+    return Document(slug, title, mark_safe(html), headings)  # noqa: S308
+
+
+def _anchor_of(words: str) -> str:
+    kept = "".join(letter for letter in words.lower() if letter.isalnum() or letter in " -")
+    return kept.replace(" ", "-")
+
+
+def _point_to_page(link: Token) -> None:
+    """A link to another file leads to its page; one to a file that is no page leads nowhere."""
+    target, _, anchor = str(link.attrGet("href") or "").partition("#")
+    if target.startswith(("http:", "https:", "mailto:", "/")) or not target:
+        return
+    slug = target.removesuffix(".md")
+    fragment = f"#{anchor}" if anchor else ""
+    link.attrSet("href", reverse("doc", args=[slug]) + fragment if slug in SLUGS else "#")

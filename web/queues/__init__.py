@@ -1,0 +1,1 @@
+"""How much waits in each queue of rows, and how long: see `readings`."""

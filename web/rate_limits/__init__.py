@@ -1,0 +1,1 @@
+"""How often one caller may do what costs others: see `actions` and `counter`."""

@@ -1,0 +1,1 @@
+"""Answers that last: live events and downloads, outside of Django's request."""

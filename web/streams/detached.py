@@ -1,0 +1,118 @@
+"""Streams that outlive their request, so that they hold no thread and no database connection.
+
+Django keeps a thread and a connection for a request until its answer has been sent. A view answers
+with a DetachedResponse over an async generator; the middleware, outermost, takes the generator out
+and lets Django end the request; `DetachedStreams` then sends what it yields, and closes it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase, StreamingHttpResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SCOPE_KEY = "lathe.stream"
+
+
+class DetachedResponse(StreamingHttpResponse):
+    """Sent after its request has ended. Without ASGI it is an ordinary streaming response."""
+
+    def __init__(self, parts: AsyncGenerator[bytes, None], *, content_type: str) -> None:
+        super().__init__(parts, content_type=content_type)
+        # Django's `streaming_content` is another generator; closing that would not close this one.
+        self.parts = parts
+
+
+class _Handover:
+    """Where the middleware leaves the generator of this request."""
+
+    content: AsyncGenerator[bytes, None] | None = None
+
+
+class DetachStreamsMiddleware:
+    """Must be the outermost middleware: what it lets go of is out of everybody's reach."""
+
+    async_capable, sync_capable = True, True
+
+    def __init__(
+        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+    ) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseBase):
+            return _detach(request, response)
+        return self._detach_async(request, response)
+
+    async def _detach_async(
+        self, request: HttpRequest, response: Awaitable[HttpResponseBase]
+    ) -> HttpResponseBase:
+        return _detach(request, await response)
+
+
+def _detach(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
+    """The answer's head alone; the answer itself where nobody would send the rest, as in tests."""
+    handover = getattr(request, "scope", {}).get(SCOPE_KEY)
+    if handover is None or not isinstance(answer, DetachedResponse):
+        return answer
+    handover.content = answer.parts
+    head = HttpResponse(status=answer.status_code)
+    head.headers, head.cookies = answer.headers, answer.cookies
+    return head
+
+
+class DetachedStreams:
+    """Around the Django application: runs the streams that its requests leave behind."""
+
+    def __init__(self, django: ASGIApp) -> None:
+        self._django = django
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handover, has_begun = _Handover(), False
+
+        async def send_unless_detached(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            if handover.content is None or message["type"] == "http.response.start":
+                await send(message)
+
+        await self._django({**scope, SCOPE_KEY: handover}, receive, send_unless_detached)
+        if handover.content is None or not has_begun:  # Or the client left before it began.
+            return
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await _send_until_disconnect(handover.content, receive, send)
+
+
+async def _send_until_disconnect(
+    content: AsyncGenerator[bytes, None], receive: Receive, send: Send
+) -> None:
+    sending = asyncio.ensure_future(_send_all(content, send))
+    leaving = asyncio.ensure_future(_wait_for_disconnect(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _send_all(content: AsyncGenerator[bytes, None], send: Send) -> None:
+    async with contextlib.aclosing(content):
+        async for part in content:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

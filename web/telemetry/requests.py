@@ -1,0 +1,79 @@
+"""Counts and times every request that reaches Django, and logs a line about each."""
+
+import logging
+import time
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from prometheus_client import Counter, Histogram
+
+from web.middleware import GetResponse
+from web.telemetry.registry import REGISTRY
+
+logger = logging.getLogger("web.access")
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+# Asked every few seconds by machines, by the address of this process and not by a host's name.
+PROBES = {"/healthz", "/readyz", "/metrics"}
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # Seconds.
+
+REQUESTS = Counter(
+    "lathe_web_requests",
+    "Answered requests.",
+    ["route", "method", "status"],
+    registry=REGISTRY,
+)
+SECONDS = Histogram(
+    "lathe_web_request_seconds",
+    "Time until the answer begins.",
+    ["route"],
+    buckets=BUCKETS,
+    registry=REGISTRY,
+)
+
+
+class RequestMetricsMiddleware:
+    """Behind RequestIdMiddleware, so that its lines carry the request's id."""
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        began = time.perf_counter()
+        if request.path in PROBES:  # Nothing that they answer depends on the name: any is allowed.
+            request.get_host = _any_host  # type: ignore[method-assign]
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseBase):
+            return _observe(request, response, began)
+        return _observe_async(request, response, began)
+
+
+def _any_host() -> str:
+    return "localhost"
+
+
+async def _observe_async(
+    request: HttpRequest, response: Awaitable[HttpResponseBase], began: float
+) -> HttpResponseBase:
+    return _observe(request, await response, began)
+
+
+def _observe(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
+    seconds = time.perf_counter() - began
+    # The pattern, not the path: there are few of them, and no id of anybody's is in it.
+    route = request.resolver_match.route if request.resolver_match else "other"
+    method = request.method if request.method in METHODS else "other"
+    REQUESTS.labels(route, method, str(response.status_code)).inc()
+    SECONDS.labels(route).observe(seconds)
+    if request.path not in PROBES:
+        facts = (method, request.path, response.status_code, 1000 * seconds)
+        logger.info("%s %s %d %.0f ms", *facts)
+    return response

@@ -1,0 +1,23 @@
+"""Texts of code in the reader's language. A builtin: no template loads it.
+
+Texts of templates use Django's own `translate` and `blocktranslate`.
+"""
+
+from django import template
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext
+
+from web.language.script_texts import all_texts
+from web.language.sentences import translated
+
+register = template.Library()
+register.filter("translated", translated)
+
+
+@register.simple_tag
+def script_texts() -> SafeString:
+    """The scripts' texts as data, which the CSP lets pass; nothing where they are English."""
+    if (get_language() or "en").startswith("en"):
+        return SafeString("")
+    return json_script({text: gettext(text) for text in all_texts()}, "script-texts")

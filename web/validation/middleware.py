@@ -1,0 +1,78 @@
+"""Refuses addresses, cookies and forms that no page could handle, before any page sees them."""
+
+import codecs
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.response import HttpResponseBase
+
+from web.middleware import GetResponse, is_api_request, render_plain_error
+from web.validation.values import UnacceptableValue, require_address, require_form
+
+# Python knows "charsets" such as rot13 and base64, and some that hide what a text says (UTF-7).
+CHARSETS = {codecs.lookup(name).name for name in ("utf-8", "ascii", "latin-1", "cp1252")}
+
+
+class AddressMiddleware:
+    """Path, query, cookies and charset. Stands before the sessions, which look cookies up."""
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        try:
+            _require_charset(request)
+            require_address(request.path, request.GET, request.COOKIES.values())
+        except UnacceptableValue as refusal:
+            response = render_plain_error(request, refusal)
+            return _as_awaitable(response) if iscoroutinefunction(self) else response
+        return self.get_response(request)
+
+
+async def _as_awaitable(response: HttpResponse) -> HttpResponseBase:
+    return response
+
+
+def _require_charset(request: HttpRequest) -> None:
+    charset = request.encoding
+    if charset and codecs.lookup(charset).name not in CHARSETS:
+        request.encoding = None  # type: ignore[assignment]  # Else nothing of the request could be read to answer it.
+        raise UnacceptableValue("Send the body in UTF-8: this charset is not read here.")
+
+
+class FormMiddleware:
+    """The fields of posted forms. Stands after the CSRF check, which reads them first. Bodies of
+    the API are read by `web.validation.parsers`."""
+
+    sync_capable: ClassVar[bool] = True
+    async_capable: ClassVar[bool] = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, options: Any
+    ) -> HttpResponse | None:
+        """Django's hook; runs for sync and async views alike."""
+        reads_body = is_api_request(request) or getattr(view, "csrf_exempt", False)
+        if request.method != "POST" or reads_body:
+            return None
+        try:
+            require_form(request.POST)
+        except UnacceptableValue as refusal:
+            return render_plain_error(request, refusal)
+        except UnreadablePostError:
+            return render_plain_error(request, UnacceptableValue("The form broke off."))
+        return None
