@@ -62,8 +62,8 @@ def test_one_machine_and_the_containers_work_through_every_queue(tmp_path):
         if "-Q" in service.command and "trainer" not in service.name
     }  # fmt: skip
     containers = set(
-        re.findall(r'^  (\w+):\n    <<: \*lathe\n    command: .*"-Q", "([\w,]+)", "-P", "threads",'
-                   r' "-c", "(\d)"', COMPOSE.read_text(), re.MULTILINE)
+        re.findall(r'^  (\w+):\n    <<: \*(?:worker|with-torch)\n    command: .*"-Q", "([\w,]+)",'
+                   r' "-P", "threads", "-c", "(\d)"', COMPOSE.read_text(), re.MULTILINE)
     )  # fmt: skip
     assert local == containers == expected
 

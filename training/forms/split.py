@@ -60,6 +60,7 @@ def split_form_data(task: str, request: LaunchRequest) -> dict[str, str]:
     assert isinstance(own, SplitSpec)
     values = own.model_dump()
     if column := request.columns.get("split_column"):
-        values |= {"method": "column", "column": column}
+        # A link names a role's columns as a list, though this role has one.
+        values |= {"method": "column", "column": column if isinstance(column, str) else column[0]}
     values |= request.split
     return {name: str(value) for name, value in values.items() if value is not None}

@@ -48,6 +48,8 @@ def test_the_counts_of_rows_are_reported_and_summarised_alike():
         "train_rows": 10,
         "validation_rows": 3,
         "test_rows": 2,
+        "split": "Drawn, each label in proportion, seed 0; duplicates and near duplicates on one"
+        " side.",
         "warnings": ["Careful."],
     }
     assert (event.train_rows, event.validation_rows, event.test_rows) == (10, 3, 2)
