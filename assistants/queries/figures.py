@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from assistants.models import Assistant, Conversation, Decision, Judgement
 from engine.answering.bounds import wilson_interval
@@ -73,23 +74,42 @@ def described_consultations(
     assistant: Assistant, since: datetime, until: datetime
 ) -> QuerySet[Conversation]:
     """With what the conditions of SHARES ask: `is_answered`, `is_helped` and `came_back`."""
-    answers = Decision.objects.filter(route=Decision.Route.ANSWER)
-    helped = Judgement.objects.filter(
-        decision__message__conversation=OuterRef("pk"),
-        by_visitor=True,
-        verdict=Judgement.Verdict.RIGHT,
+    # Sets of keys, each read once: EXISTS would search the decisions anew for every conversation.
+    decisions = Decision.objects.filter(message__channel__assistant=assistant)
+    answered = decisions.filter(route=Decision.Route.ANSWER)
+    helped = decisions.filter(
+        judgement__by_visitor=True, judgement__verdict=Judgement.Verdict.RIGHT
     )
-    own_keys = answers.filter(message__conversation=OuterRef(OuterRef("pk"))).values("answer_key")
-    again = answers.filter(
-        message__conversation__visitor=OuterRef("visitor"),
-        message__conversation__opened_at__gt=OuterRef("opened_at"),
-        message__conversation__opened_at__lte=OuterRef("opened_at") + BACK_WITHIN,
-        answer_key__in=own_keys,
-    )
+    conversations = "message__conversation"
     return consultations(assistant, since, until).annotate(
-        is_answered=Exists(answers.filter(message__conversation=OuterRef("pk"))),
-        is_helped=Exists(helped),
-        came_back=Exists(again),
+        is_answered=_in(answered.values(conversations)),
+        is_helped=_in(helped.values(conversations)),
+        came_back=_in(_came_back(assistant, since, until)),
+    )
+
+
+def _in(keys: QuerySet[Any] | RawSQL) -> ExpressionWrapper:
+    return ExpressionWrapper(Q(pk__in=keys), output_field=BooleanField())
+
+
+def _came_back(assistant: Assistant, since: datetime, until: datetime) -> RawSQL:
+    """Keys of conversations whose visitor was given the same answer in a later one, in time."""
+    return RawSQL(
+        """
+        SELECT id FROM (
+            SELECT talk.id, count(*) OVER (
+                PARTITION BY talk.visitor_id, decision.answer_key ORDER BY talk.opened_at
+                RANGE BETWEEN '1 microsecond' FOLLOWING AND %s FOLLOWING
+            ) AS later
+            FROM assistants_decision decision
+            JOIN assistants_message message ON message.id = decision.message_id
+            JOIN assistants_conversation talk ON talk.id = message.conversation_id
+            JOIN assistants_channel channel ON channel.id = talk.channel_id
+            WHERE channel.assistant_id = %s AND decision.route = %s
+                AND talk.visitor_id IS NOT NULL AND talk.opened_at >= %s AND talk.opened_at <= %s
+        ) answered WHERE later > 0
+        """,
+        [BACK_WITHIN, assistant.pk, Decision.Route.ANSWER, since, until + BACK_WITHIN],
     )
 
 

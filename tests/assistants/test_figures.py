@@ -90,6 +90,7 @@ def recount() -> dict[str, tuple[int, int]]:
     closed = [talk for talk, _, _ in talks if talk.state == "closed"]
     rated = [talk for talk, _, _ in talks if talk.csat is not None]
     n = len(talks)
+    given = list(Decision.objects.filter(route="answer").select_related("message__conversation"))
 
     def count(condition) -> int:
         return sum(bool(condition(*row)) for row in talks)
@@ -104,7 +105,7 @@ def recount() -> dict[str, tuple[int, int]]:
             count(lambda t, d, h: t.outcome == "unconfirmed" and t.csat is None and not h), n
         ),
         "return_rate": (
-            sum(came_back(t, d) for t, d, _ in talks if any(x.route == "answer" for x in d)),
+            sum(came_back(t, d, given) for t, d, _ in talks if any(x.route == "answer" for x in d)),
             count(lambda t, d, h: any(x.route == "answer" for x in d)),
         ),
         "csat": (sum(t.csat >= 4 for t in rated), len(rated)),
@@ -119,15 +120,14 @@ def recount() -> dict[str, tuple[int, int]]:
     }  # fmt: skip
 
 
-def came_back(talk, decisions) -> bool:
+def came_back(talk, decisions, answers) -> bool:
     keys = {decision.answer_key for decision in decisions if decision.route == "answer"}
-    later = [
-        decision
-        for decision in Decision.objects.filter(route="answer").select_related("message")
+    return any(
+        decision.answer_key in keys
+        for decision in answers
         if (other := decision.message.conversation).visitor_id == talk.visitor_id
         and talk.opened_at < other.opened_at <= talk.opened_at + timedelta(hours=72)
-    ]
-    return any(decision.answer_key in keys for decision in later)
+    )
 
 
 def test_every_figure_equals_the_recount(assistant, alice):
