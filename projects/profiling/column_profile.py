@@ -96,8 +96,10 @@ class _Group:
     def _has(self, types: tuple[str, ...]) -> bool:
         return any(column["type"] in types for column in self.columns)
 
-    def _by_place(self, query: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        for place, *values in self.connection.execute(query).fetchall():
+    def _by_place(
+        self, query: str, bound: Sequence[float | None] = ()
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        for place, *values in self.connection.execute(query, bound).fetchall():
             yield int(place), tuple(values)
 
     def _counts(self) -> list[tuple[int, int, list[str]]]:
@@ -186,23 +188,27 @@ class _Group:
     def _add_histograms(self, profiles: list[ColumnProfile]) -> None:
         """How numbers are spread, for the small picture above their column."""
         ends = [
-            f"({place}, {profile['min']}::DOUBLE, {profile['max']}::DOUBLE)"
+            (place, profile["min"], profile["max"])
             for place, profile in enumerate(profiles)
             if profile.get("min") is not None and profile.get("max") is not None
         ]
         if not ends:
             return
-        query = (  # Halves, as the whole width of two doubles may be no double.
-            f"SELECT cells.place, least({HISTOGRAM_STEPS - 1}, CAST(floor({HISTOGRAM_STEPS} *"
-            " (value / 2 - low / 2) / nullif(high / 2 - low / 2, 0)) AS INTEGER)) AS step, count(*)"
+        rows = ", ".join(["(?::INTEGER, ?::DOUBLE, ?::DOUBLE)"] * len(ends))
+        bound = [value for end in ends for value in end]
+        # Halves, as the whole width of two doubles may be no double; the ends are rounded.
+        part = "coalesce((value / 2 - low / 2) / nullif(high / 2 - low / 2, 0), 0)"
+        step = f"floor({HISTOGRAM_STEPS} * greatest(0, least(1, {part})))::INTEGER"
+        query = (
+            f"SELECT cells.place, least({HISTOGRAM_STEPS - 1}, {step}) AS step, count(*)"
             f" FROM {self._on_end('DOUBLE', NUMBERS)} cells"
-            f" JOIN (VALUES {', '.join(ends)}) ends (place, low, high)"
+            f" JOIN (VALUES {rows}) ends (place, low, high)"
             " ON ends.place = cells.place::INTEGER"
             " WHERE isfinite(value) GROUP BY cells.place, step"
         )
-        for place, (step, rows) in self._by_place(query):
+        for place, (step, count) in self._by_place(query, bound):
             steps = profiles[place].setdefault("histogram", [0] * HISTOGRAM_STEPS)
-            steps[step or 0] += rows  # No step: all values are the same.
+            steps[step] += count
 
     def _add_text_stats(self, profiles: list[ColumnProfile]) -> None:
         if not self._has(TEXTS):
@@ -253,7 +259,10 @@ def _describe_texts(
 def finite_or_none(value: object) -> float | None:
     """A number JSON can hold."""
     number = None if value is None else float(cast(float, value))
-    return round(number, 6) if number is not None and math.isfinite(number) else None
+    if number is None or not math.isfinite(number):
+        return None
+    # Small numbers keep six digits of their own: 0.0000001 is no zero.
+    return round(number, 6) if abs(number) >= 1 else float(f"{number:.6g}")
 
 
 def truncate(value: object) -> str:

@@ -204,14 +204,18 @@ def _find_outliers(
     row = connection.execute(f"SELECT {quartiles} FROM {table}").fetchone()
     found = dict(zip(names, cast(tuple[list[float] | None, ...], row), strict=True))
     spread = {name: ends for name, ends in found.items() if ends and ends[1] > ends[0]}
-    asked = []
+    asked: list[str] = []
+    bound: list[float] = []  # Written into the query, a number would be a DECIMAL and overflow.
     for name, (low, high) in spread.items():
-        distance = f"abs({cells[name]} - {(low + high) / 2!r})"
-        far = f"isfinite({cells[name]}) AND {distance} > {OUTLIER_SPREADS + 0.5} * {high - low!r}"
+        # Halves, as the whole width of two doubles may be no double.
+        distance = f"abs({cells[name]} / 2 - ?)"
+        middle, far_away = low / 4 + high / 4, (OUTLIER_SPREADS + 0.5) * (high / 2 - low / 2)
+        far = f"isfinite({cells[name]}) AND {distance} > ?"
         asked += [f"count(*) FILTER ({far})", f"max_by({cells[name]}, {distance}) FILTER ({far})"]
+        bound += [middle, far_away, middle, middle, far_away]
     if not asked:
         return {}
-    row = connection.execute(f"SELECT {', '.join(asked)} FROM {table}").fetchone()
+    row = connection.execute(f"SELECT {', '.join(asked)} FROM {table}", bound).fetchone()
     values = cast(tuple[Any, ...], row)
     pairs = zip(spread, values[::2], values[1::2], strict=True)
     return {name: (count, example) for name, count, example in pairs if count}
