@@ -6,14 +6,18 @@ Each is drawn with a seed and measured with the report's own metrics and paired 
 """
 
 import random
-import re
-import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.data.augmentation.text_perturbations import (
+    add_typos,
+    drop_words,
+    flip_case,
+    perturb_punctuation,
+)
 from engine.evaluation.answer_types import get_answer_type, get_main_metric
 from engine.evaluation.rows import ModelPredictions
 from engine.evaluation.schema import PerturbationResult, RobustnessReport
@@ -23,18 +27,10 @@ from engine.metrics.shapes import Ints
 
 MAX_TESTED_ROWS = 300
 MAX_DISPLAY_EXAMPLES = 5
-TYPO_SHARE = 0.08  # Of the letters, at least one in each text.
-DROP_SHARE = 0.15  # Of the words.
 MISSING_SHARE = 0.1  # Of the cells.
 NOISE_SCALE = 0.1  # Standard deviations.
 PIXEL_NOISE_STD = 0.05  # Standard deviation of the noise on pixels from 0 to 1.
 SHIFT_SHARE = 0.08  # Of a side.
-KEYBOARD_NEIGHBOURS = {
-    "q": "wa", "w": "qes", "e": "wrd", "r": "etf", "t": "ryg", "y": "tuh", "u": "yij", "i": "uok",
-    "o": "ipl", "p": "o", "a": "qsz", "s": "awdx", "d": "sefc", "f": "drgv", "g": "fthb",
-    "h": "gyjn", "j": "hukm", "k": "jil", "l": "ko", "z": "ax", "x": "zsc", "c": "xdv", "v": "cfb",
-    "b": "vgn", "n": "bhm", "m": "nj",
-}  # fmt: skip
 
 Images = npt.NDArray[np.float32]
 
@@ -44,46 +40,6 @@ def sample_test_rows(rows: int, seed: int = 0, most: int = MAX_TESTED_ROWS) -> I
     if rows <= most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-
-
-def add_typos(text: str, rng: random.Random) -> str:
-    """Neighbouring keys, swapped, doubled and lost letters."""
-    letters = list(text)
-    places = [place for place, letter in enumerate(letters) if letter.isalpha()]
-    typos = min(len(places), max(1, round(TYPO_SHARE * len(places))))
-    for place in rng.sample(places, typos):
-        letters[place] = _apply_typo(letters, place, rng)
-    return "".join(letters)
-
-
-def _apply_typo(letters: list[str], place: int, rng: random.Random) -> str:
-    letter = letters[place]
-    kind = rng.choice(("neighbour", "double", "lose", "swap"))
-    if kind == "neighbour" and letter.lower() in KEYBOARD_NEIGHBOURS:
-        return rng.choice(KEYBOARD_NEIGHBOURS[letter.lower()])
-    if kind == "swap" and place + 1 < len(letters) and letters[place + 1].isalpha():
-        letters[place + 1], letter = letter, letters[place + 1]
-        return letter
-    return "" if kind == "lose" and len(letters) > 1 else letter * 2
-
-
-def flip_case(text: str, rng: random.Random) -> str:
-    return text.lower() if text.isupper() or rng.random() < 0.5 else text.upper()
-
-
-def perturb_punctuation(text: str, rng: random.Random) -> str:
-    """Punctuation removed, some blanks doubled, sometimes a mark at the end."""
-    bare = text.translate(str.maketrans("", "", string.punctuation)) or text
-    spaced = re.sub(r" ", lambda _: rng.choice((" ", "  ")), bare)
-    return spaced + rng.choice(("", " ", "!!", " ...", " ?"))
-
-
-def drop_words(text: str, rng: random.Random) -> str:
-    """Some words lost; never all of them."""
-    words = text.split(" ")
-    count = min(len(words) - 1, max(1, round(DROP_SHARE * len(words))))
-    dropped = set(rng.sample(range(len(words)), count)) if count > 0 else set()
-    return " ".join(word for place, word in enumerate(words) if place not in dropped)
 
 
 TEXT_PERTURBATIONS: dict[str, tuple[str, Callable[[str, random.Random], str]]] = {

@@ -43,7 +43,7 @@ ACTIVATION_BYTES_PER_TOKEN = 160_000  # MiniLM, all six layers, eager attention 
 ATTENTION_BYTES = 12 * 6 * 10  # Heads times layers times bytes kept for each pair of tokens.
 BYTES_PER_ROW_TOKEN = 40  # Token ids, text and its Python objects.
 CACHED_BYTES_PER_TOKEN = 384 * 2  # MiniLM's states behind its lower half, in bfloat16,
-MAX_CACHED_BYTES = 2**30  # as engine.tasks.text.activation_cache bounds them.
+MAX_CACHED_BYTES = 2**30  # as engine.tasks.text.training_inputs.activation_cache bounds them.
 
 
 def estimate_workload(spec: TextSpec, stats: DatasetStats, device: ComputeDevice) -> Workload:

@@ -168,6 +168,7 @@ class RobustnessReport(TypedDict):
     changes: list[PerturbationResult]
     method: str
     adversarial: NotRequired[AttackReport]
+    augmentation: NotRequired[str]  # What training on augmented rows gave.
 
 
 class LabelExample(TypedDict):

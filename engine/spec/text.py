@@ -71,6 +71,15 @@ class TextHyperparameters(LoopHyperparameters):
         title="Class weights",
         description="balanced makes rare labels count as much as common ones.",
     )
+    augmentation: Literal["none", "light", "strong"] = Field(
+        default="none",
+        title="Augmentation",
+        description=(
+            "Half of the training texts are changed otherwise in each epoch: typing errors, letter"
+            " case, words lost and swapped. light: one change a text; strong: two. Other rows stay"
+            " as they are. Of use where people type carelessly."
+        ),
+    )
     folds: int = Field(
         default=0,
         ge=0,
@@ -156,6 +165,15 @@ class TextHyperparameters(LoopHyperparameters):
             raise ValueError(f"Use 0 for the automatic choice, or {MIN_BATCH_TOKENS} and more")
         return tokens
 
+    @model_validator(mode="after")
+    def _validate_augmentation(self) -> Self:
+        if self.augmentation != "none" and self.method in ("head", "probe"):
+            raise ValueError(
+                f"Augmentation changes texts from epoch to epoch, and the method {self.method}"
+                " reads each text once: use auto, full, upper or lora, or no augmentation"
+            )
+        return self
+
     def rate_factor(self, *, from_scratch: bool, train_rows: int) -> float:
         if from_scratch:
             return LORA_RATE_FACTOR if self.method == "lora" else 1.0
@@ -173,7 +191,7 @@ class TextHyperparameters(LoopHyperparameters):
         """What auto stands for; `labels` is 1 for a number."""
         if self.method != "auto":
             return self.method
-        if train_rows < MIN_ROWS_PER_LABEL * max(2, labels):
+        if train_rows < MIN_ROWS_PER_LABEL * max(2, labels) and self.augmentation == "none":
             return "probe"
         return "full" if train_rows < MIN_ROWS_FOR_UPPER else "upper"
 

@@ -31,6 +31,7 @@ from engine.tasks.text.label_examination import (
 from engine.tasks.text.learner import FitData, build_learner, measure_adversarial_quality
 from engine.tasks.text.network import TextNetwork
 from engine.tasks.text.prepare import PreparedTexts
+from engine.tasks.text.training_inputs.augmented_rows import measure_augmented_quality
 
 
 @dataclass
@@ -51,6 +52,8 @@ class FittedTexts:
     curve: LearningCurve | None = None
     # Quality on attacked rows before adversarial training.
     adversarial_quality_before: float | None = None
+    # Quality on augmented validation rows: of the quick probe, and after training.
+    augmented_quality: tuple[float | None, float | None] = (None, None)
 
 
 def fit(
@@ -77,9 +80,13 @@ def fit(
         if prepared.base_folder is not None:
             init_head_from_probe(network, probe)
         quality_before = measure_adversarial_quality(prepared, data)
+        is_informed = prepared.base_folder is not None  # From scratch there is no probe.
+        augmented_before = measure_augmented_quality(prepared, network) if is_informed else None
         state = train_network(prepared, data, features, progress, report, stop)
         trained = FittedTexts(network, prepared.method, "", state, state.seconds, features)
         trained.adversarial_quality_before = quality_before
+        augmented_after = measure_augmented_quality(prepared, network)
+        trained.augmented_quality = (augmented_before, augmented_after)
     trained.examination = examination
     trained.examined_rows = examined
     trained.curve = measure_text_curve(prepared, features, sample)

@@ -17,11 +17,12 @@ from engine.loop.interface import TrainableTask
 from engine.loop.optimizers import ParameterGroup
 from engine.prediction_heads import PredictionHead
 from engine.tasks.shared import Rows
-from engine.tasks.text.activation_cache import CachedLowerLayers, cache_lower_layers
 from engine.tasks.text.embeddings import predict
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.network import TextNetwork, VocabularyTrimmer, freeze_lower_half
 from engine.tasks.text.prepare import PreparedTexts
+from engine.tasks.text.training_inputs.activation_cache import CachedLowerLayers, cache_lower_layers
+from engine.tasks.text.training_inputs.augmented_rows import AugmentedRows
 
 HEAD_ROWS_PER_BATCH = 64
 ADVERSARIAL_ROWS = 64
@@ -40,16 +41,18 @@ class FitData:
 
 
 class TextLearner:
-    """Trains the whole network. Row numbers in batches count within the training rows."""
+    """Trains the whole network. A batch's number is epoch times rows plus the index in the
+    training rows, so that what is drawn for a row follows from the batch alone."""
 
     def __init__(
         self,
         prepared: PreparedTexts,
         data: FitData,
         cached_layers: CachedLowerLayers | None = None,
+        augmented: AugmentedRows | None = None,
     ) -> None:
         self._prepared, self._data, self._rows = prepared, data, prepared.rows
-        self._cached_layers = cached_layers
+        self._cached_layers, self._augmented = cached_layers, augmented
         self.network: torch.nn.Module = data.network
         self.score = data.prediction_head.score
         self._lengths = [len(self._rows.ids[row]) for row in data.train]
@@ -57,8 +60,9 @@ class TextLearner:
     def epoch_batches(self, epoch: int) -> list[list[Batch]]:
         hyperparameters = self._prepared.spec.hyperparameters
         tokens = hyperparameters.planned_batch_tokens(len(self._lengths))
-        seed = hyperparameters.seed
-        return length_grouped_batches(self._lengths, tokens, seed=seed, epoch=epoch)
+        seed, count = hyperparameters.seed, len(self._lengths)
+        steps = length_grouped_batches(self._lengths, tokens, seed=seed, epoch=epoch)
+        return [[batch + epoch * count for batch in step] for step in steps]
 
     def parameter_groups(self) -> list[ParameterGroup]:
         network, prepared = self._data.network, self._prepared
@@ -71,8 +75,8 @@ class TextLearner:
         return [*groups, _head_parameter_group(prepared, network.head)]
 
     def loss(self, rows: Batch) -> Tensor:
-        train_rows, network = self._data.train[rows], self._data.network
-        ids, mask = self._rows.padded(train_rows, self._prepared.device.name)
+        train_rows, network = self._train_rows(rows), self._data.network
+        ids, mask = self._tokens(rows)
         head = self._data.prediction_head
         with self._use_cached(train_rows, ids.shape[1]):
             plain_loss = head.loss(network(ids, mask), train_rows)
@@ -91,15 +95,25 @@ class TextLearner:
         with perturb_embeddings(embedding, shift):
             return (plain_loss + head.loss(network(ids, mask), train_rows)) / 2
 
+    def _train_rows(self, rows: Batch) -> Rows:
+        return self._data.train[rows % len(self._lengths)]
+
+    def _tokens(self, rows: Batch) -> tuple[Tensor, Tensor]:
+        device, count = self._prepared.device.name, len(self._lengths)
+        if self._augmented is None:
+            return self._rows.padded(self._train_rows(rows), device)
+        return self._augmented.padded(rows % count, int(rows[0]) // count, device)
+
     def _use_cached(self, rows: Rows, tokens: int) -> AbstractContextManager[None]:
         cached = self._cached_layers
         return contextlib.nullcontext() if cached is None else cached.use_cached(rows, tokens)
 
     def weight(self, rows: Batch) -> float:
-        return self._data.prediction_head.weight(self._data.train[rows])
+        return self._data.prediction_head.weight(self._train_rows(rows))
 
     def memory_cost(self, rows: Batch) -> float:
-        return float(len(rows) * max(self._lengths[row] for row in rows) ** 1.5)
+        count = len(self._lengths)
+        return float(len(rows) * max(self._lengths[row % count] for row in rows) ** 1.5)
 
     def validate(self, check: Iterable[None]) -> dict[str, float]:
         data = self._data
@@ -189,8 +203,10 @@ def build_learner(
     if method == "head":
         network.normalise = True  # As the features are.
         return HeadLearner(prepared, data, features), lambda: None
+    is_augmented = prepared.spec.hyperparameters.augmentation != "none"
+    augmented = AugmentedRows(prepared, data.train) if is_augmented else None
     if method == "lora":
-        return TextLearner(prepared, data), _add_lora(prepared, network)
+        return TextLearner(prepared, data, None, augmented), _add_lora(prepared, network)
     if method == "upper" and freeze_lower_half(network.encoder):
         network.to(prepared.device.name)
         cached_layers = _cache_lower_layers_if_useful(prepared, data)
@@ -200,12 +216,14 @@ def build_learner(
             if cached_layers is not None:
                 cached_layers.restore_layers()
 
-        return TextLearner(prepared, data, cached_layers), restore
+        return TextLearner(prepared, data, cached_layers, augmented), restore
     # Gradients reach only the tokens that occur: the other embedding rows need no optimiser.
-    used = np.unique(np.concatenate(prepared.rows.ids)).tolist()
-    trimmer = VocabularyTrimmer(network.encoder, used)
+    used = np.unique(np.concatenate(prepared.rows.ids))
+    if augmented is not None:
+        used = np.union1d(used, augmented.token_ids())
+    trimmer = VocabularyTrimmer(network.encoder, used.tolist())
     network.to(prepared.device.name)
-    return TextLearner(prepared, data), trimmer.restore_full_embedding
+    return TextLearner(prepared, data, None, augmented), trimmer.restore_full_embedding
 
 
 def _add_lora(prepared: PreparedTexts, network: TextNetwork) -> Callable[[], None]:
@@ -240,6 +258,7 @@ def _cache_lower_layers_if_useful(
         hyperparameters.dropout
         or hyperparameters.adversarial
         or hyperparameters.gradient_checkpointing
+        or hyperparameters.augmentation != "none"
     )
     if not is_single_cpu or has_changing_layers or prepared.epochs < 2:
         return None

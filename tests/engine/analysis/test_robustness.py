@@ -17,6 +17,7 @@ from engine.analysis.attributions import (
     make_text_explainer,
     permutation_importance,
 )
+from engine.data.augmentation import text_perturbations
 from engine.tasks.image.attacks import evaluate_attacks as attack_pixels
 from engine.tasks.image.attacks import perturb
 from engine.tasks.image.attributions import make_pixel_explainer, sum_on_grid
@@ -57,10 +58,10 @@ def test_every_change_of_every_text_is_a_text_and_repeatable(change, text):
 
 def test_typos_change_few_letters_and_dropping_never_drops_all():
     text = "please tell me where my new bank card is at the moment"
-    changed = robustness.add_typos(text, random.Random(0))
+    changed = text_perturbations.add_typos(text, random.Random(0))
     assert changed != text
     assert abs(len(changed) - len(text)) < 8
-    assert robustness.drop_words("one", random.Random(0)) == "one"
+    assert text_perturbations.drop_words("one", random.Random(0)) == "one"
 
 
 def test_a_model_that_reads_case_is_found_out_and_typed_out():

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from engine.data.tokenization import TokenizedRows
-from engine.tasks.text import activation_cache
-from engine.tasks.text.activation_cache import cache_lower_layers
 from engine.tasks.text.base_models import load_encoder
 from engine.tasks.text.network import TextNetwork, freeze_lower_half
+from engine.tasks.text.training_inputs import activation_cache
+from engine.tasks.text.training_inputs.activation_cache import cache_lower_layers
 
 IDS = [[2, 5, 6, 3], [2, 7, 3], [2, 9, 10, 11, 12, 3], [2, 20, 3]]
 ROWS = TokenizedRows([np.array(ids, dtype=np.int32) for ids in IDS], 64, 0)

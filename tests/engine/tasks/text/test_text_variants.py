@@ -54,6 +54,8 @@ VARIANTS = {
     "dropout": (None, {"dropout": 0.2, "accumulation": 2, "schedule": "cosine"}),
     "sgd": (None, {"optimizer": "sgd", "gradient_checkpointing": True}),
     "adversarial": (None, {"adversarial": 0.05, "dropout": 0.1}),
+    "augmented": (None, {"augmentation": "strong", "epochs": 2}),
+    "augmented, upper": (None, {"method": "upper", "augmentation": "light"}),
     "fp16": (None, {"precision": "fp16"}),
     "adafactor": (None, {"optimizer": "adafactor", "schedule": "constant", "gradient_clip": 0}),
 }

@@ -1,0 +1,1 @@
+"""What a text network reads in training: augmented tokens, and remembered lower layers."""
