@@ -61,6 +61,7 @@ def make_states(slug: str) -> None:
         f"/teams/{slug}/search/?q=Tickets",
         f"/deployments/{endpoint.pk}/?by=day",
         f"/datasets/{_unreadable(version).pk}/",
+        f"/datasets/{_unused(version).pk}/?tab=versions",
         f"/webhooks/{hook.pk}/",
         f"/webhook-deliveries/{delivery.pk}/",
     ]
@@ -109,6 +110,15 @@ def _succeeded(version: DatasetVersion, owner: object, name: str) -> TrainingJob
     )
     JobEvent.objects.create(job=job, message="Epoch 1 done")
     return job
+
+
+def _unused(version: DatasetVersion) -> Dataset:
+    """The same rows once more, which no job and no model holds back from the trash."""
+    dataset = Dataset.objects.create(project=version.dataset.project, name="spare.csv")
+    version.pk, version.dataset = None, dataset
+    version._state.adding = True
+    version.save()
+    return dataset
 
 
 def _unreadable(version: DatasetVersion) -> Dataset:

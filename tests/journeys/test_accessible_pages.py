@@ -24,6 +24,8 @@ TEAM_PAGES = [
     "notices/settings/", "trash/", "search/", "projects/create/",
 ]  # fmt: skip
 DATASET_TABS = ["rows", "columns", "quality", "labels", "import", "versions"]
+CHINESE = "zh-CN"
+LANGUAGES = {"en": "en", CHINESE: "zh-hans"}  # What a browser asks for, what the page says.
 MOST_REQUESTS, MOST_BYTES, MOST_SHIFT = 15, 150_000, 0.01
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
@@ -84,6 +86,17 @@ def test_no_page_breaks_a_rule_of_axe(product, browser, visited, view):
     walk_by_axe(product, browser, visited, view, [*PUBLIC, *visited["paths"]])
 
 
+def test_no_main_page_breaks_a_rule_of_axe_in_chinese(product, browser, visited):
+    main = [path for path in visited["paths"] if re.search("/usage/$|/jobs/$|tab=|launch", path)]
+    walk_by_axe(product, browser, visited, "light", [*PUBLIC, *main], CHINESE)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_page_breaks_a_rule_of_axe_in_chinese(product, browser, visited, states, view):
+    walk_by_axe(product, browser, visited, view, [*PUBLIC, *visited["paths"], *states], CHINESE)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_state_of_a_page_breaks_a_rule_of_axe(product, browser, visited, states, view):
@@ -96,15 +109,16 @@ def test_a_report_and_a_job_break_no_rule_of_axe(product, browser, visited, stat
     walk_by_axe(product, browser, visited, "light", few)
 
 
-def walk_by_axe(product, browser, visited, view, paths):
+def walk_by_axe(product, browser, visited, view, paths, language="en"):
     """No violation, no message in the console, nothing wider than the screen."""
-    context = browser.new_context(**VIEWS[view], storage_state=visited["state"])
+    context = browser.new_context(**VIEWS[view], storage_state=visited["state"], locale=language)
     page, found, consoles = context.new_page(), {}, []
     page.on("console", lambda message: consoles.append(f"{page.url}: {message.text}"))
     for path in paths:
         assert page.goto(product.url + path).status == 200, path
         page.wait_for_load_state("load")
         page.wait_for_timeout(300)  # For parts that are loaded after the page.
+        assert page.locator("html").get_attribute("lang") == LANGUAGES[language], path
         result = axe.Axe().run(page)
         for rule in result.response["violations"]:
             found.setdefault(rule["id"], []).append((path, rule["nodes"][0]["html"][:200]))
@@ -176,7 +190,7 @@ def test_everything_reads_and_acts_without_javascript(product, browser, visited,
     for path in [*visited["paths"], *states]:
         assert page.goto(product.url + path).status == 200, path
         assert page.locator("h1").count() == 1, path
-    page.goto(product.url + visited["dataset"])
+    page.goto(product.url + next(path for path in states if "tab=versions" in path))
     page.get_by_label("More").click()
     page.get_by_role("button", name="Move to the trash").first.click()  # A popover: no script.
     page.get_by_role("dialog").get_by_role("button", name="Move to the trash").click()

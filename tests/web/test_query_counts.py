@@ -12,6 +12,7 @@ from billing.metering import runs
 from billing.models import MeteredRun, RunEndReason
 from inference.models import Deployment
 from projects.models import Dataset, DatasetVersion
+from tests.web.browser.markup import unnamed_in
 from tests.web.test_outsiders import concrete, is_acmes, routes
 from training.models import Attempt, MetricPoint, Status, TrainedModel, TrainingJob
 from training.scheduling import claims
@@ -129,7 +130,7 @@ def test_a_page_asks_as_often_for_many_rows_as_for_one(page, job, alice, client_
 
 def test_no_page_asks_more_than_twelve_times(things, job, alice, client_of):
     """Every page and fragment of a team, with the session's, the person's and the team's rows."""
-    client, counts = client_of(alice), {}
+    client, counts, unnamed = client_of(alice), {}, {}
     have(job, FEW)
     paths = {concrete(route, things): name for route, name in routes() if is_acmes(route, things)}
     for path, name in sorted(paths.items()):
@@ -138,9 +139,11 @@ def test_no_page_asks_more_than_twelve_times(things, job, alice, client_of):
         answer = client.get(path)
         if answer.status_code == 200 and "html" in answer.headers["Content-Type"]:
             counts[name] = len(queries_of(client, path))
+            unnamed |= {name: parts} if (parts := unnamed_in(answer.content.decode())) else {}
     assert len(counts) > 40
     limits = {name: ASK_MORE.get(name, MOST_QUERIES) for name in counts}
     assert {name: asked for name, asked in counts.items() if asked > limits[name]} == {}
+    assert unnamed == {}
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
