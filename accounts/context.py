@@ -1,7 +1,5 @@
 """What every template may ask: the team in view and the teams to switch to."""
 
-from uuid import UUID
-
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -18,26 +16,11 @@ def team(request: HttpRequest) -> dict[str, object]:
 
 
 def teams_of(request: HttpRequest) -> list[Team]:
-    """The signed-in person's teams in the order they joined; looked up once per request."""
-    teams: list[Team] | None = getattr(request, "_teams", None)
-    if teams is None:
-        user = getattr(request, "user", None)
-        teams = []
-        if isinstance(user, User):
-            memberships = user.memberships.select_related("team").order_by("joined_at", "pk")
-            teams = [membership.team for membership in memberships]
-            request._roles = {  # type: ignore[attr-defined]
-                membership.team_id: membership.role for membership in memberships
-            }
-        request._teams = teams  # type: ignore[attr-defined]
-    return teams
-
-
-def role_in(request: HttpRequest, team: Team) -> str | None:
-    """The signed-in person's role in this team, from the same look-up."""
-    teams_of(request)
-    roles: dict[UUID, str] = getattr(request, "_roles", {})
-    return roles.get(team.pk)
+    """The signed-in person's teams in the order they joined."""
+    user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return []
+    return [membership.team for membership in user.team_memberships()]
 
 
 def current_team(request: HttpRequest) -> Team | None:

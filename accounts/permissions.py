@@ -1,10 +1,10 @@
 """Who may do what: the viewer behind a request, their team, and what their role permits."""
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 
-from accounts.models import PERMISSIONS, ApiToken, Membership, Team, TokenScope, User
+from accounts.models import PERMISSIONS, ApiToken, Team, TokenScope, User
 from web.errors import NotAllowed
 
 LAST_TEAM_SESSION_KEY = "last_team"  # Session key: the slug of the team last looked at.
@@ -30,15 +30,26 @@ def person_behind(viewer: User | ApiToken) -> User:
 
 def find_team(request: HttpRequest | Request, slug: str) -> Team:
     """The team with this slug, if the viewer belongs to it; anything else is a 404."""
-    team = get_object_or_404(Team.objects.visible_to(viewer_of(request)), slug=slug)
+    team = _own_team(viewer_of(request), slug)
     if isinstance(request, HttpRequest) and request.session.get(LAST_TEAM_SESSION_KEY) != slug:
         request.session[LAST_TEAM_SESSION_KEY] = slug
     return team
 
 
+def _own_team(viewer: User | ApiToken, slug: str) -> Team:
+    if not isinstance(viewer, User):
+        return get_object_or_404(Team.objects.visible_to(viewer), slug=slug)
+    own = (membership.team for membership in viewer.team_memberships())
+    team = next((team for team in own if team.slug == slug), None)
+    if team is None:
+        raise Http404
+    return team
+
+
 def role_of(user: User, team: Team) -> str | None:
     """The person's role in the team, None for strangers."""
-    return Membership.objects.filter(user=user, team=team).values_list("role", flat=True).first()
+    own = (one for one in user.team_memberships() if one.team_id == team.pk)
+    return next((membership.role for membership in own), None)
 
 
 def has_permission(viewer: User | ApiToken, team: Team, permission: str) -> bool:

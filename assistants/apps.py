@@ -9,10 +9,10 @@ class AssistantsConfig(AppConfig):
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
         from assistants import checks  # noqa: F401
-        from assistants.lifecycle import names_of
+        from assistants.lifecycle import named_assistants
         from billing.statements.source_registry import register_source
 
-        register_source("assistant", names_of, "assistants:assistant", "Assistant")
+        register_source("assistant", named_assistants, "assistants:assistant", "Assistant")
         register_events(
             EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
             EventType(

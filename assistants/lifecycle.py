@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 
@@ -91,8 +92,8 @@ def find_assistant(viewer: object, assistant_id: UUID) -> Assistant:
     return get_object_or_404(visible, pk=assistant_id)
 
 
-def names_of(assistant_ids: Collection[UUID]) -> dict[UUID, str]:
-    return dict(Assistant.objects.filter(pk__in=assistant_ids).values_list("pk", "name"))
+def named_assistants(assistant_ids: Collection[UUID]) -> QuerySet[Assistant]:
+    return Assistant.objects.filter(pk__in=assistant_ids)
 
 
 @transaction.atomic

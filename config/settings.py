@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "web.validation.middleware.FormMiddleware",
+    "web.browser.page_memo.PageMemoMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "web.language.middleware.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -10,12 +10,16 @@ class InferenceConfig(AppConfig):
         from accounts.notifications.events import EventType, register_events
         from accounts.storage_quota import register_use
         from billing.statements.source_registry import register_source
-        from inference.deployments import endpoints_that_use, names_of, project_names_of
-        from inference.files.storing import stored_bytes
+        from inference.deployments import (
+            endpoints_that_use,
+            named_deployments,
+            project_names_of,
+        )
+        from inference.files.storing import stored
         from inference.queries import page_parts
         from web.browser.parts import register_part, register_uses
 
-        register_use("files", stored_bytes)
+        register_use("files", stored)
         register_part("overview", "inference/_overview.html", page_parts.overview, position=10)
         register_part(
             "model.side", "inference/_model_side.html", page_parts.model_side, position=10
@@ -25,7 +29,7 @@ class InferenceConfig(AppConfig):
         register_uses("model", endpoints_that_use)
         register_uses("checkpoint", endpoints_that_use)
         register_source(
-            "deployment", names_of, "inference:deployment", "Endpoint", project_names_of
+            "deployment", named_deployments, "inference:deployment", "Endpoint", project_names_of
         )
         register_events(
             EventType("deployment.ready", EventGroup.RESULTS, "An endpoint answers with a model"),

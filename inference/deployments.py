@@ -8,7 +8,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.text import slugify
@@ -160,8 +160,8 @@ def find_deployment(viewer: object, deployment_id: UUID) -> Deployment:
     return get_object_or_404(visible, pk=deployment_id)
 
 
-def names_of(deployment_ids: Collection[UUID]) -> dict[UUID, str]:
-    return dict(Deployment.objects.filter(pk__in=deployment_ids).values_list("pk", "name"))
+def named_deployments(deployment_ids: Collection[UUID]) -> QuerySet[Deployment]:
+    return Deployment.objects.filter(pk__in=deployment_ids)
 
 
 def project_names_of(deployment_ids: Collection[UUID]) -> dict[UUID, str]:

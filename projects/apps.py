@@ -10,7 +10,6 @@ class ProjectsConfig(AppConfig):
     def ready(self) -> None:
         # All of these import models, which Django loads only after this module.
         from allauth.account.signals import user_signed_up
-        from django.db.models import Sum
 
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
@@ -23,16 +22,11 @@ class ProjectsConfig(AppConfig):
         user_signed_up.connect(create_first_projects, dispatch_uid="projects.first-project")
         register_use(
             "datasets",
-            lambda team: DatasetVersion.objects.filter(dataset__project__team=team).stored_bytes(),
+            lambda team: DatasetVersion.objects.filter(dataset__project__team=team).stored(),
         )
         register_use(
             "uploads under way",
-            lambda team: (
-                ResumableUpload.objects.filter(project__team=team).aggregate(sum=Sum("received"))[
-                    "sum"
-                ]
-                or 0
-            ),
+            lambda team: [(ResumableUpload.objects.filter(project__team=team), "received")],
         )
         register_queue("imports", pending_imports, "created_at")
         register_events(

@@ -10,7 +10,7 @@ class TrainingConfig(AppConfig):
         from accounts.notifications.events import EventType, register_events
         from billing.statements.source_registry import register_source
         from training.jobs.removal import unfinished_jobs_of
-        from training.queries.job_list import job_names, project_names
+        from training.queries.job_list import named_jobs, project_names
         from training.queries.page_parts import dataset_jobs
         from web.browser.parts import register_part, register_uses
 
@@ -18,7 +18,7 @@ class TrainingConfig(AppConfig):
         register_part("dataset.jobs", "training/_dataset_jobs.html", dataset_jobs, position=10)
         for kind in ("project", "dataset", "model", "job"):
             register_uses(kind, unfinished_jobs_of)
-        register_source("training-job", job_names, "training:job", "Fine-tune", project_names)
+        register_source("training-job", named_jobs, "training:job", "Fine-tune", project_names)
         register_events(
             EventType("training_job.queued", EventGroup.PROGRESS, "A fine-tune waits for a worker"),
             EventType("training_job.running", EventGroup.PROGRESS, "A fine-tune has started"),
@@ -50,18 +50,17 @@ class TrainingConfig(AppConfig):
 
     def _register_readings(self) -> None:
         """What the team keeps here, and what waits."""
-        from django.db.models import Sum
 
-        from accounts.models import Team
         from accounts.storage_quota import register_use
         from training.models import Analysis, Status, TrainedModel, TrainingJob
         from web.queues.readings import register_queue
 
-        def model_bytes(team: Team) -> int:
-            stored = TrainedModel.objects.filter(team=team, archived_at=None)
-            return stored.aggregate(total=Sum("artifact_bytes"))["total"] or 0
-
-        register_use("models", model_bytes)
+        register_use(
+            "models",
+            lambda team: [
+                (TrainedModel.objects.filter(team=team, archived_at=None), "artifact_bytes")
+            ],
+        )
         register_queue(
             "analyses", lambda: Analysis.objects.open().filter(started_at=None), "created_at"
         )

@@ -1,12 +1,17 @@
 """A person who signs in with an e-mail address and a password."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.db.models import F
+
+from web.browser.page_memo import once_per_page
+
+if TYPE_CHECKING:
+    from accounts.models.team import Membership
 
 
 class UserManager(BaseUserManager["User"]):
@@ -41,9 +46,14 @@ class User(AbstractUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()  # type: ignore[assignment,misc]
 
+    @once_per_page
+    def team_memberships(self) -> "list[Membership]":
+        """With their teams, in the order in which the person joined them."""
+        return list(self.memberships.select_related("team").order_by("joined_at", "pk"))
+
     def team_ids(self) -> list[uuid.UUID]:
         """The teams whose rows this person may see."""
-        return list(self.memberships.values_list("team_id", flat=True))
+        return [membership.team_id for membership in self.team_memberships()]
 
     @property
     def has_confirmed_email(self) -> bool:

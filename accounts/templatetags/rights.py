@@ -2,8 +2,7 @@
 
 from django import template
 
-from accounts.context import role_in
-from accounts.models import PERMISSIONS
+from accounts.permissions import has_permission
 
 register = template.Library()
 
@@ -14,4 +13,4 @@ def may(context: template.Context, permission: str) -> bool:
     team = context.get("team")
     if not team:
         return False
-    return permission in PERMISSIONS.get(role_in(context["request"], team) or "", set())
+    return has_permission(context["request"].user, team, permission)

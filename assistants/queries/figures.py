@@ -1,14 +1,33 @@
 """The figures of an assistant over some days. Each is defined here, once, for page and API."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Func,
+    OuterRef,
+    Q,
+    QuerySet,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
 
 from assistants.models import Assistant, Conversation, Decision, Judgement
 from engine.answering.bounds import wilson_interval
+from web.browser.page_memo import once_per_page
 
 BACK_WITHIN = timedelta(hours=72)
 MIN_SHOWN = 30  # A rate of fewer is not shown: it says nothing.
@@ -148,15 +167,19 @@ def count_drifted(assistant: Assistant, since: datetime, until: datetime) -> tup
         message__channel__assistant=assistant, route=Decision.Route.ANSWER, rule="",
         at__gte=since, at__lt=until, version__isnull=False,
     )  # fmt: skip
-    reports = dict(assistant.versions.values_list("pk", "report"))
-    drifted = total = 0
-    rows = matched.values_list("version_id", "language", "candidates")
-    for version, language, candidates in rows.iterator():
-        floor = reports[version].get(language, {}).get("usual_cosine")
-        if floor is not None and candidates:
-            total += 1
-            drifted += candidates[0]["cosine"] < floor
-    return drifted, total
+    usual = _json_number("version__report", F("language"), Value("usual_cosine"))
+    nearest = _json_number("candidates", Value("0"), Value("cosine"))
+    known = matched.annotate(usual=usual, nearest=nearest).exclude(usual=None).exclude(nearest=None)
+    counts = known.aggregate(
+        drifted=Count("pk", filter=Q(nearest__lt=F("usual"))), total=Count("pk")
+    )
+    return counts["drifted"], counts["total"]
+
+
+def _json_number(field: str, *path: F | Value) -> Cast:
+    """The number at this path of a JSON field; null where there is none."""
+    found = Func(F(field), *path, function="jsonb_extract_path_text", output_field=TextField())
+    return Cast(found, FloatField())
 
 
 def _audit_counts(assistant: Assistant, since: datetime, until: datetime) -> dict[str, int]:
@@ -184,13 +207,33 @@ def _figure(name: str, count: int, n: int) -> Figure:
     return Figure(name, DEFINITIONS[name], n, count, count / n, low, high)
 
 
+@once_per_page
+def count_consultations(
+    assistant: Assistant, since: datetime, until: datetime
+) -> list[Mapping[str, Any]]:
+    """How many there are of each channel, language and reason of hand-over (None
+    where there was none)."""
+    reason = Case(
+        When(handed_over_at__isnull=False, then=F("handed_over_reason")), default=Value(None)
+    )
+    rows = consultations(assistant, since, until).order_by().annotate(reason=reason)
+    return list(rows.values("channel__kind", "language", "reason").annotate(n=Count("pk")))
+
+
+def most_frequent(rows: Iterable[Mapping[str, Any]], field: str) -> list[tuple[str, int]]:
+    """(value of the field, how many), the commonest first."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        if row[field] is not None:
+            counts[row[field]] += row["n"]
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
 def hand_over_reasons(
     assistant: Assistant, since: datetime, until: datetime
 ) -> list[tuple[str, int]]:
     """(reason, conversations), the commonest first."""
-    rows = consultations(assistant, since, until).filter(handed_over_at__isnull=False)
-    counted = rows.values("handed_over_reason").annotate(n=Count("pk")).order_by("-n")
-    return [(row["handed_over_reason"], row["n"]) for row in counted]
+    return most_frequent(count_consultations(assistant, since, until), "reason")
 
 
 def gaps(assistant: Assistant, limit: int = 50) -> QuerySet[Decision]:

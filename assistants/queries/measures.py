@@ -1,15 +1,20 @@
 """What the monitor counts beside shares: volumes, seconds and money."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, Q
 
 from assistants.answering.spending import spent_micro
-from assistants.models import Assistant, Conversation, Decision, Message
-from assistants.queries.figures import consultations
+from assistants.models import Assistant, Decision, Message
+from assistants.queries.figures import consultations, count_consultations, most_frequent
+from web.browser.page_memo import once_per_page
 
+VISITOR, BOT, PERSON = (
+    author.value for author in (Message.Author.VISITOR, Message.Author.BOT, Message.Author.PERSON)
+)
 ANSWERED = (Decision.Route.ANSWER, Decision.Route.WRITTEN)
 DEFINITIONS = {
     "channel": "Consultations by the channel they came through.",
@@ -44,43 +49,62 @@ def volumes(
     assistant: Assistant, since: datetime, until: datetime
 ) -> dict[str, list[tuple[str, int]]]:
     """Of channels, languages and topics: (name, count), the most frequent first."""
-    rows = consultations(assistant, since, until)
-    given = Decision.objects.filter(
-        message__channel__assistant=assistant, route=Decision.Route.ANSWER,
-        at__gte=since, at__lt=until,
-    )  # fmt: skip
+    rows = count_consultations(assistant, since, until)
+    given = [
+        row
+        for row in _count_decisions(assistant, since, until)
+        if row["route"] == Decision.Route.ANSWER
+    ]
     return {
-        "channel": _count_by(rows, "channel__kind"),
-        "language": _count_by(rows, "language"),
-        "topic": _count_by(given, "answer_key"),
+        "channel": most_frequent(rows, "channel__kind"),
+        "language": most_frequent(rows, "language"),
+        "topic": most_frequent(given, "answer_key"),
     }
 
 
-def _count_by(
-    rows: QuerySet[Conversation] | QuerySet[Decision], field: str
-) -> list[tuple[str, int]]:
-    counted = rows.order_by().values(field).annotate(n=Count("pk")).order_by("-n", field)
-    return [(row[field], row["n"]) for row in counted]
+@once_per_page
+def _count_decisions(
+    assistant: Assistant, since: datetime, until: datetime
+) -> list[Mapping[str, Any]]:
+    """Of what the assistant answered itself, by way and topic."""
+    rows = Decision.objects.filter(
+        message__channel__assistant=assistant, route__in=ANSWERED, at__gte=since, at__lt=until
+    )
+    return list(rows.order_by().values("route", "answer_key").annotate(n=Count("pk")))
+
+
+@once_per_page
+def _first_moments(
+    assistant: Assistant, since: datetime, until: datetime
+) -> list[dict[str, datetime | None]]:
+    """Of each consultation: the first word of everybody in it, and the hand-over."""
+    firsts = {
+        f"first_{author}": Min("messages__at", filter=Q(messages__author=author))
+        for author in (VISITOR, BOT, PERSON)
+    }
+    rows = consultations(assistant, since, until).annotate(**firsts)
+    return list(rows.values("handed_over_at", *firsts))
 
 
 def seconds_to_answer(assistant: Assistant, since: datetime, until: datetime) -> Seconds:
     """Of each consultation that got one."""
-    rows = consultations(assistant, since, until).annotate(
-        asked=Min("messages__at", filter=Q(messages__author=Message.Author.VISITOR)),
-        told=Min("messages__at", filter=Q(messages__author=Message.Author.BOT)),
-    )
-    pairs = rows.exclude(told=None).values_list("asked", "told")
-    return percentiles([(told - asked).total_seconds() for asked, told in pairs])
+    return _waits(assistant, since, until, f"first_{VISITOR}", f"first_{BOT}")
 
 
 def seconds_to_person(assistant: Assistant, since: datetime, until: datetime) -> Seconds:
     """Of each consultation that a person took over."""
-    rows = consultations(assistant, since, until).annotate(
-        told=Min("messages__at", filter=Q(messages__author=Message.Author.PERSON))
+    return _waits(assistant, since, until, "handed_over_at", f"first_{PERSON}")
+
+
+def _waits(assistant: Assistant, since: datetime, until: datetime, start: str, end: str) -> Seconds:
+    moments = [(row[start], row[end]) for row in _first_moments(assistant, since, until)]
+    return percentiles(
+        [
+            max(0.0, (after - before).total_seconds())
+            for before, after in moments
+            if before and after
+        ]
     )
-    pairs = rows.exclude(told=None).exclude(handed_over_at=None)
-    waits = pairs.values_list("handed_over_at", "told")
-    return percentiles([max(0.0, (told - since).total_seconds()) for since, told in waits])
 
 
 def percentiles(seconds: Sequence[float]) -> Seconds:
@@ -95,7 +119,5 @@ def percentiles(seconds: Sequence[float]) -> Seconds:
 def cost_of_answers(assistant: Assistant, since: datetime, until: datetime) -> Cost:
     """What the assistant's answers cost, from the ledger."""
     spent = spent_micro(assistant, since, until)
-    answered = Decision.objects.filter(
-        message__channel__assistant=assistant, route__in=ANSWERED, at__gte=since, at__lt=until
-    ).count()
+    answered = sum(row["n"] for row in _count_decisions(assistant, since, until))
     return Cost(spent, answered, spent / answered if answered else None)

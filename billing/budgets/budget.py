@@ -7,10 +7,12 @@ from django.conf import settings
 from accounts.models import Team
 from billing.models import Budget
 from billing.months import Month, this_month
+from web.browser.page_memo import once_per_page
 
 DEFAULT_PLAN = "free"
 
 
+@once_per_page
 def get_budget(team: Team) -> Budget:
     """The team's budget of this month, created on first use. Not locked."""
     row = Budget.objects.select_related("plan").filter(pk=team.pk)

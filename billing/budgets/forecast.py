@@ -1,6 +1,7 @@
 """What the month will cost if it goes on like yesterday and today."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
 
 from django.db.models import Sum
 from django.utils.timezone import now
@@ -11,13 +12,20 @@ from billing.months import start_of_day, this_month
 MIN_OBSERVATION = timedelta(hours=24)  # An hour's rush says little about a month.
 
 
-def forecast_micro(budget: Budget) -> int:
-    """Spent so far, plus the burn rate since yesterday began times what is left of the month."""
+def forecast_micro(budget: Budget, charges_by_day: Mapping[date, int] | None = None) -> int:
+    """Spent so far, plus the burn rate since yesterday began times what is left of the month.
+
+    `charges_by_day` are those of the present month, where they are known already.
+    """
     moment = now()
     yesterday = start_of_day(moment) - timedelta(days=1)
     left = this_month().end - moment
     watched = max(MIN_OBSERVATION, moment - yesterday)
-    days = UsageDay.objects.filter(team=budget.pk, day__gte=yesterday.date())
-    recent: int = days.aggregate(total=Sum("amount_micro"))["total"] or 0
+    first = yesterday.date()
+    if charges_by_day is not None and yesterday >= this_month().start:
+        recent = sum(micro for day, micro in charges_by_day.items() if day >= first)
+    else:
+        days = UsageDay.objects.filter(team=budget.pk, day__gte=first)
+        recent = days.aggregate(total=Sum("amount_micro"))["total"] or 0
     second = timedelta(seconds=1)
     return max(0, budget.spent_micro) + recent * (left // second) // (watched // second)

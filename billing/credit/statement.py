@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from accounts.models import Team
 from billing.models import CreditDay, CreditGrant, LedgerEntry
@@ -46,22 +46,27 @@ class CreditStatement:
 
 def build_credit_statement(team: Team, month: Month) -> CreditStatement:
     """Read from the ledger's credit entries and the daily sums of the burns."""
-    moved = LedgerEntry.objects.filter(team=team).of_credit().order_by("occurred_at", "pk")
-    used = CreditDay.objects.filter(team=team)
-    before = -moved.filter(occurred_at__lt=month.start).total_micro()
-    burned = used.filter(day__lt=month.start.date()).aggregate(all=Sum("used_micro"))["all"] or 0
-    lines = [
-        CreditLine(KIND_LABELS[Kind(row.kind)], row.note, -row.amount_micro, row.occurred_at)
-        for row in moved.filter(occurred_at__gte=month.start, occurred_at__lt=month.end)
-    ]
-    covered = (
-        used.filter(day__gte=month.start.date(), day__lt=month.end.date())
-        .values_list("grant_id", "grant__note")
-        .annotate(all=Sum("used_micro"))
-        .order_by("grant_id")
+    moved = LedgerEntry.objects.filter(team=team, occurred_at__lt=month.end).of_credit()
+    opening, lines = 0, []
+    for row in moved.order_by("occurred_at", "pk"):
+        if row.occurred_at < month.start:
+            opening -= row.amount_micro
+        else:
+            what = KIND_LABELS[Kind(row.kind)]
+            lines.append(CreditLine(what, row.note, -row.amount_micro, row.occurred_at))
+    used = 0
+    first_day = month.start.date()
+    days = CreditDay.objects.filter(team=team, day__lt=month.end.date())
+    by_grant = days.values_list("grant_id", "grant__note").annotate(
+        before=Sum("used_micro", filter=Q(day__lt=first_day), default=0),
+        during=Sum("used_micro", filter=Q(day__gte=first_day), default=0),
     )
-    uses = [CreditLine("Covered usage", note, -micro) for _, note, micro in covered if micro]
-    return CreditStatement(before - burned, [*lines, *uses], sum(-use.amount_micro for use in uses))
+    for _, note, before, during in by_grant.order_by("grant_id"):
+        opening -= before
+        used += during
+        if during:
+            lines.append(CreditLine("Covered usage", note, -during))
+    return CreditStatement(opening, lines, used)
 
 
 def list_usable_grants(team: Team, moment: datetime) -> list[CreditGrant]:

@@ -5,8 +5,12 @@ Billing itself knows only source strings such as "training-job:<id>".
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
+NamedRows = Callable[[Collection[UUID]], QuerySet[Any]]  # With a field `name`.
 NameResolver = Callable[[Collection[UUID]], dict[UUID, str]]
 
 
@@ -14,7 +18,7 @@ NameResolver = Callable[[Collection[UUID]], dict[UUID, str]]
 class SourceFamily:
     """How a statement names and links the sources that begin with "<family>:"."""
 
-    names: NameResolver  # Of these ids; leaves out what no longer exists.
+    names: NamedRows  # Of these ids, as far as they exist.
     url_name: str  # Of the page of one of them.
     label: str  # Stands before the id of one that no longer exists.
     projects: NameResolver | None = None  # The names of the projects that these ids belong to.
@@ -25,7 +29,7 @@ _families: dict[str, SourceFamily] = {}
 
 def register_source(
     family: str,
-    names: NameResolver,
+    names: NamedRows,
     url_name: str,
     label: str,
     projects: NameResolver | None = None,

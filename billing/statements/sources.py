@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
+from django.db.models import Value
 from django.urls import reverse
 
 from billing.models import MeteredRun
@@ -83,12 +84,18 @@ class CostSource(Amount):
 
 
 def resolve_names(sources: Iterable[CostSource]) -> None:
-    """Fill in the names, with one query for each family."""
+    """Fill in the names, with one query for all families."""
     families: dict[str, dict[UUID, CostSource]] = defaultdict(dict)
     for source in sources:
         if source.subject_id:
             families[source.family][source.subject_id] = source
-    for name, by_id in families.items():
-        if family := find_family(name):
-            for subject_id, title in family.names(by_id).items():
-                by_id[subject_id].name = title
+    queries = [
+        family.names(by_id)
+        .order_by()
+        .annotate(family=Value(name))
+        .values_list("family", "pk", "name")
+        for name, by_id in families.items()
+        if (family := find_family(name))
+    ]
+    for name, subject_id, title in queries[0].union(*queries[1:]) if queries else ():
+        families[name][subject_id].name = title

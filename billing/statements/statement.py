@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team
@@ -63,6 +63,7 @@ class Statement:
     cost_sources: list[CostSource]
     others: list[OtherEntry]
     days: list[DayTotal]
+    charges_by_day: dict[date, int]  # Without what was given back.
     tokens: list[TokenUsage]
     credit: CreditStatement
 
@@ -155,6 +156,7 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
             cost_sources=sorted(sources.values(), key=lambda row: (-row.net_micro, row.source)),
             others=others,
             days=_day_totals(month, totals, entries),
+            charges_by_day={on: used.amount_micro for on, used in totals.by_day.items()},
             tokens=_token_usage(totals),
             credit=build_credit_statement(team, month),
         )
@@ -170,16 +172,22 @@ def add_attempts(statement: Statement, sources: list[CostSource]) -> None:
     charges = daily_charges(statement.team, statement.month).filter(run__isnull=False)
     if len(by_name) < len(statement.cost_sources):
         charges = charges.filter(source__in=by_name)
-    per_run = charges.values_list("source", "run_id").order_by()
-    for name, run_id, device_ms, micro in per_run.annotate(
-        ms=Sum("device_ms"), a=Sum("amount_micro")
-    ):
-        if name in by_name and run_id is not None:
-            use = by_name[name].runs.setdefault(run_id, RunUsage())
-            use.device_ms, use.charged_micro = device_ms, micro
-    uses = {run_id: use for source in sources for run_id, use in source.runs.items()}
-    for run in MeteredRun.objects.filter(pk__in=uses).select_related("rate"):
-        uses[run.pk].run = run
+    refunded = {run_id for source in sources for run_id in source.runs}
+    own = charges.filter(run=OuterRef("pk")).order_by().values("run")
+    runs = MeteredRun.objects.filter(
+        Q(pk__in=charges.order_by().values("run")) | Q(pk__in=refunded)
+    ).annotate(
+        month_ms=Subquery(own.annotate(total=Sum("device_ms")).values("total")),
+        month_micro=Subquery(own.annotate(total=Sum("amount_micro")).values("total")),
+    )
+    for run in runs.select_related("rate"):
+        source = by_name.get(run.source)
+        if source is None:
+            continue
+        use = source.runs.setdefault(run.pk, RunUsage())
+        sums = run.__dict__
+        use.run, use.device_ms = run, sums["month_ms"] or 0
+        use.charged_micro = sums["month_micro"] or 0
 
 
 def daily_charges(team: Team, month: Month) -> QuerySet[UsageDay]:

@@ -17,7 +17,6 @@ from billing.budgets import holds
 from billing.budgets.budget import get_budget
 from billing.budgets.forecast import forecast_micro
 from billing.budgets.spend_cap import set_cap
-from billing.credit.grants import credit_balance_micro
 from billing.credit.statement import list_usable_grants
 from billing.forms.cap import CapForm, cap_form
 from billing.models import Plan
@@ -58,14 +57,17 @@ def usage(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     deployments = top_rows(statement.deployments)
     add_attempts(statement, jobs.rows)
     resolve_names([*jobs.rows, *deployments.rows])
+    grants = list_usable_grants(team, now())
     context = {
         "team": team,
         "statement": statement,
         "jobs": jobs,
         "deployments": deployments,
-        "grants": list_usable_grants(team, now()),
-        "balance_micro": credit_balance_micro(team),
-        "forecast_micro": None if month.is_over else forecast_micro(budget),
+        "grants": grants,
+        "balance_micro": sum(grant.left_micro for grant in grants) - budget.debt_micro,
+        "forecast_micro": None
+        if month.is_over
+        else forecast_micro(budget, statement.charges_by_day),
         "days_chart": _days_chart(statement),
         "highest_day": max([day.amount_micro for day in statement.days] + [1]),
         "budget": budget,

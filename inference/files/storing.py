@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from accounts import audit
@@ -80,12 +80,12 @@ def _base_name(filename: str, purpose: Purpose) -> str:
     return name
 
 
-def stored_bytes(team: Team) -> int:
+def stored(team: Team) -> list[tuple[QuerySet[Any, Any], str]]:
     """What a team keeps in files of its own and in parts of unfinished uploads. The bytes of a
     training file are its dataset version's."""
     files = ApiFile.objects.filter(team=team, deleted_at=None, dataset_version=None)
     parts = FileUploadPart.objects.filter(upload__team=team)
-    return sum(rows.aggregate(total=Sum("bytes"))["total"] or 0 for rows in (files, parts))
+    return [(files, "bytes"), (parts, "bytes")]
 
 
 def _write_limited(chunks: Iterable[bytes], path: Path) -> int:

@@ -3,11 +3,13 @@
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from inference import promotion
 from inference.deployments import MAX_NAME_LENGTH
 from inference.models import Deployment
 from training.models import TrainedModel
+from web.browser.page_memo import once_per_page
 
 
 class NameForm(forms.Form):
@@ -19,6 +21,19 @@ class NameForm(forms.Form):
     )
 
 
+def _movable_to(deployment: Deployment) -> QuerySet[TrainedModel]:
+    """The models that may take over the name."""
+    own_task = TrainedModel.objects.filter(
+        team_id=deployment.team_id, archived_at=None, task=deployment.model.task
+    )
+    return own_task.exclude(pk=deployment.model_id)
+
+
+@once_per_page
+def _other_models(deployment: Deployment) -> list[TrainedModel]:
+    return list(_movable_to(deployment))
+
+
 class MoveForm(forms.Form):
     """Another model of the same team."""
 
@@ -28,9 +43,10 @@ class MoveForm(forms.Form):
         super().__init__(data)
         field = self.fields["model"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = TrainedModel.objects.filter(
-            team_id=deployment.team_id, archived_at=None, task=deployment.model.task
-        ).exclude(pk=deployment.model_id)
+        field.queryset = _movable_to(deployment)
+        # Read once: a field with a queryset asks at every look, and two forms stand on a page.
+        self.others = _other_models(deployment)
+        field.choices = [("", field.empty_label), *((one.pk, str(one)) for one in self.others)]
 
 
 class TrialForm(MoveForm):

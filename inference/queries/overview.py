@@ -82,6 +82,9 @@ class Overview:
 def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     jobs = _newest_jobs(team)
     unfinished = [job for job in jobs if job.status in UNFINISHED]
+    succeeded = [job for job in jobs if job.status == Status.SUCCEEDED]
+    current, done = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
+    rows = {row.job: row for row in job_rows([*current, *done])}
     endpoints = list(Deployment.objects.serving().filter(team=team).select_related("model"))
     traffic, budget = load_traffic(team), get_budget(team)
     newest = DatasetVersion.objects.filter(
@@ -99,8 +102,8 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
         p95_ms=_p95_ms(team) if sum(traffic.by_hour) else None,
         running=sum(job.status == Status.RUNNING for job in unfinished),
         queued=sum(job.status == Status.QUEUED for job in unfinished),
-        now=[(row, format_time_left(row.job)) for row in job_rows(unfinished[:MAX_NOW])],
-        results=_results([job for job in jobs if job.status == Status.SUCCEEDED][:MAX_RESULTS]),
+        now=[(rows[job], format_time_left(job)) for job in current],
+        results=_results([rows[job] for job in done]),
         needs=_needs(team, jobs, versions, budget),
         endpoints=[
             EndpointCard(one, sum(hours), sparkline(hours))
@@ -171,10 +174,10 @@ def _p95_ms(team: Team) -> float | None:
     return found[0] if found else None
 
 
-def _results(jobs: Sequence[TrainingJob]) -> list[ResultRow]:
+def _results(listed: Sequence[JobRow]) -> list[ResultRow]:
     """Each with its verdict, from the parts of the report that decide it."""
     parts = ("kind", "headline_metric", "verdict", "metrics", "baselines", "test_rows")
-    rows = Evaluation.objects.filter(model__in=[job.model_id for job in jobs]).order_by("pk")
+    rows = Evaluation.objects.filter(model__in=[row.job.model_id for row in listed]).order_by("pk")
     found = {
         model: dict(zip(parts, values, strict=True))
         for model, *values in rows.values_list("model_id", *(f"report__{part}" for part in parts))
@@ -183,9 +186,7 @@ def _results(jobs: Sequence[TrainingJob]) -> list[ResultRow]:
         model: judge_model({key: value for key, value in report.items() if value is not None})  # type: ignore[arg-type]
         for model, report in found.items()
     }
-    return [
-        ResultRow(row.job, row.result, verdicts.get(row.job.model_id)) for row in job_rows(jobs)
-    ]
+    return [ResultRow(row.job, row.result, verdicts.get(row.job.model_id)) for row in listed]
 
 
 def _needs(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Q
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -74,11 +74,12 @@ class DatasetVersionQuerySet(TeamOwnedQuerySet["DatasetVersion"]):
     def ready(self) -> Self:
         return self.filter(status=ImportStatus.READY)
 
-    def stored_bytes(self) -> int:
-        """What these versions keep in storage; versions read from the same upload share it."""
-        uploads = self.order_by().values("upload_key", "upload_bytes").distinct()
-        tables: int = self.aggregate(total=Sum("table_bytes"))["total"] or 0
-        return tables + sum(row["upload_bytes"] for row in uploads)
+    def stored(self) -> "list[tuple[DatasetVersionQuerySet, str]]":
+        """What these versions keep in storage, as rows and their field of bytes; versions read
+        from the same upload share it."""
+        first_of_upload = self.order_by("upload_key", "pk").distinct("upload_key")
+        uploads = DatasetVersion.objects.filter(pk__in=first_of_upload.values("pk"))
+        return [(self, "table_bytes"), (uploads, "upload_bytes")]
 
 
 class DatasetVersion(models.Model):

@@ -196,6 +196,6 @@ def test_everything_reads_and_acts_without_javascript(product, browser, visited,
     page.get_by_role("dialog").get_by_role("button", name="Move to the trash").click()
     page.wait_for_url(re.compile("/datasets/$"))
     page.goto(f"{product.url}/teams/{visited['team']}/trash/")
-    page.get_by_role("button", name="Restore").click()
+    page.get_by_role("row", name="spare.csv").get_by_role("button", name="Restore").click()
     page.wait_for_url(re.compile("/datasets/.+/"))
     context.close()

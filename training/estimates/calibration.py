@@ -2,6 +2,7 @@
 
 from training.models import ComputeClass, Status, TrainingJob
 from training.queries.job_costs import cost_of, with_costs
+from web.browser.page_memo import once_per_page
 
 MIN_JOBS = 3
 MAX_RECENT_JOBS = 30
@@ -9,6 +10,7 @@ MAX_RECENT_JOBS = 30
 SAFETY_MARGIN = 1.3
 
 
+@once_per_page
 def speed_ratio_range(compute_class: ComputeClass, task: str) -> tuple[float, float] | None:
     """Lowest and highest share of the guess that to expect of this task's next job here; None
     while too few jobs have finished. Jobs that lost an attempt repeated work and teach nothing; nor

@@ -14,6 +14,7 @@ from projects.models import DatasetVersion
 from training.errors import CannotLaunch, OverBudget, TeamSuspended
 from training.estimates import calibration
 from training.models import ComputeClass
+from web.browser.page_memo import once_per_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,18 +105,29 @@ def require_launch_allowed(team: Team, expected: Estimate) -> None:
         raise OverBudget(" ".join(expected.reasons))
 
 
+@once_per_page
+def offered_machines() -> list[ComputeClass]:
+    """In the order in which people choose from them."""
+    return list(ComputeClass.objects.filter(is_offered=True).order_by("order", "code"))
+
+
 def find_compute_class(code: str | None) -> ComputeClass:
-    offered = ComputeClass.objects.filter(is_offered=True).order_by("order", "code")
-    chosen = offered.filter(code=code).first() if code else offered.first()
+    offered = offered_machines()
+    chosen = next((machine for machine in offered if code in (machine.code, None, "")), None)
     if chosen is None:
-        codes = ", ".join(offered.values_list("code", flat=True)) or "none"
+        codes = ", ".join(machine.code for machine in offered) or "none"
         raise CannotLaunch(f"There is no compute {code!r}. Offered: {codes}.", param="compute")
     return chosen
 
 
 def _cost_micro(compute_class: ComputeClass, seconds: float) -> int:
-    rate = Rate.objects.current(compute_class.code)
-    return amount_micro(int(seconds * 1000) * compute_class.devices, rate.nano_per_unit)
+    nano = _nano_per_unit(compute_class.code)
+    return amount_micro(int(seconds * 1000) * compute_class.devices, nano)
+
+
+@once_per_page
+def _nano_per_unit(sku: str) -> int:
+    return Rate.objects.current(sku).nano_per_unit
 
 
 def _over_budget_reasons(team: Team, lowest_cost: int) -> list[str]:

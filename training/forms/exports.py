@@ -6,8 +6,9 @@ from django import forms
 
 from engine.spec import ExportSpec
 from engine.spec.exporting import FORMAT_DESCRIPTIONS
+from training.estimates.estimate import offered_machines
 from training.forms.hyperparameters import build_form_field
-from training.forms.launch import machine_choices, offered_machines
+from training.forms.launch import machine_choices
 from training.jobs.exports import ExportRequest, formats_of, options_of
 from training.models import TrainedModel
 

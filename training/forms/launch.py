@@ -13,6 +13,7 @@ from billing.models import Rate
 from engine import catalog
 from engine.spec import SPEC_CLASSES, ColumnRole, hyperparameters_class
 from projects.models import DatasetVersion
+from training.estimates.estimate import offered_machines
 from training.forms.hyperparameters import HyperparameterForm
 from training.forms.search import SearchForm, search_form_data
 from training.forms.split import SplitForm, split_form_data
@@ -268,10 +269,6 @@ def machine_choices(machines: list[ComputeClass]) -> list[tuple[str, str]]:
     """These compute classes with their price for an hour."""
     rates = {rate.sku: rate for rate in Rate.objects.filter(valid__contains=now())}
     return [(machine.code, _format_machine(machine, rates)) for machine in machines]
-
-
-def offered_machines() -> list[ComputeClass]:
-    return list(ComputeClass.objects.filter(is_offered=True).order_by("order", "code"))
 
 
 def _format_machine(machine: ComputeClass, rates: dict[str, Rate]) -> str:

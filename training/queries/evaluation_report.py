@@ -22,6 +22,7 @@ from training.queries.svg_plots import (
     interval_rows,
     residual_plot,
 )
+from web.browser.page_memo import once_per_page
 
 if TYPE_CHECKING:  # Types only: the web process computes no metrics.
     from engine.evaluation.schema import (
@@ -69,6 +70,7 @@ class ConfusionCell:
     is_correct: bool
 
 
+@once_per_page
 def report_of(model: TrainedModel) -> "Report":
     """The newest report on the test split; empty when there is none. A stored report may lack
     keys that newer ones have, so read them with `get`."""

@@ -1,10 +1,12 @@
 """What the pages of a job say: its words, numbers and legal verbs, read once per page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, OuterRef, Subquery
 from django.utils.timezone import now
 
 from accounts.models import ApiToken, User
@@ -16,10 +18,12 @@ from training.jobs import actions, limits
 from training.jobs.failures import FAILURE_REASONS
 from training.jobs.recipes import SearchOptions
 from training.models import (
+    Attempt,
     Checkpoint,
     Evaluation,
     FailureCode,
     JobEvent,
+    MetricPoint,
     Status,
     TrainingJob,
 )
@@ -171,14 +175,37 @@ def format_charge(cost: CostSummary) -> str:
     return f"Charged {money(cost.net_micro)} {spent}; {money(cost.refunded_micro)} was given back."
 
 
-def configuration_rows(job: TrainingJob) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class RunFacts:
+    """What the runs of a job have shown of settings that were left open."""
+
+    worker: str | None
+    peak_learning_rate: float | None
+
+
+def load_run_facts(jobs: Iterable[TrainingJob]) -> dict[UUID, RunFacts]:
+    """Of all these jobs in one query."""
+    newest_attempt = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number")
+    rates = MetricPoint.objects.filter(job=OuterRef("pk"), name="learning_rate").values("job")
+    rows = (
+        TrainingJob.objects.filter(pk__in=[job.pk for job in jobs])
+        .order_by()
+        .values_list(
+            "pk",
+            Subquery(newest_attempt.values("worker")[:1]),
+            Subquery(rates.annotate(peak=Max("value")).values("peak")),
+        )
+    )
+    return {pk: RunFacts(worker, peak) for pk, worker, peak in rows}
+
+
+def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]:
     """The exact parameters of this run, most asked for first."""
     facts = job.data_facts
     rows = [facts.get(f"{part}_rows") for part in ("train", "validation", "test")]
-    worker = job.attempts.order_by("-number").values_list("worker", flat=True).first()
     listed = [
         ("Base model", job.base_model),
-        ("Device", " · ".join(filter(None, [str(job.compute_class), worker]))),
+        ("Device", " · ".join(filter(None, [str(job.compute_class), run.worker]))),
     ]
     for role in SPEC_CLASSES[job.task].roles:
         if named := role.columns_in(job.recipe):
@@ -197,7 +224,7 @@ def configuration_rows(job: TrainingJob) -> list[tuple[str, str]]:
         listed.append(("Search", _format_search(search)))
     if None not in rows:
         listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
-    return listed + hyperparameter_rows(job)
+    return listed + hyperparameter_rows(job, run)
 
 
 def _format_search(search: SearchOptions) -> str:
@@ -206,13 +233,13 @@ def _format_search(search: SearchOptions) -> str:
     return f"up to {search['trials']} trials{budget}"
 
 
-def hyperparameter_rows(job: TrainingJob) -> list[tuple[str, str]]:
+def hyperparameter_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]:
     """Every hyperparameter by its title; where it was left open, what the run made of it.
 
     The method comes first. What a finished run left open is left out: it took no such value.
     """
     chosen = job.recipe.get("hyperparameters", {})
-    resolved = _resolved_values(job)
+    resolved = _resolved_values(job, run)
     listed = []
     for name, field in hyperparameters_class(job.task).model_fields.items():
         value = chosen.get(name, field.default)
@@ -229,12 +256,11 @@ def hyperparameter_rows(job: TrainingJob) -> list[tuple[str, str]]:
     return sorted(listed, key=lambda row: row[0] != "Method")
 
 
-def _resolved_values(job: TrainingJob) -> dict[str, object]:
+def _resolved_values(job: TrainingJob, run: RunFacts) -> dict[str, object]:
     """What stands behind "automatic", as far as the run has shown it."""
     found: dict[str, object] = {"epochs": job.epochs} if job.epochs else {}
-    peak = job.metrics.filter(name="learning_rate").aggregate(peak=Max("value"))["peak"]
-    if peak:
-        found["learning_rate"] = f"{peak:.3g}"
+    if run.peak_learning_rate:
+        found["learning_rate"] = f"{run.peak_learning_rate:.3g}"
     training = (job.model.manifest.get("training") or {}) if job.model else {}
     for name in ("method", "precision"):
         if training.get(name):

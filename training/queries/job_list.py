@@ -31,8 +31,8 @@ class JobRow:
     cost: CostSummary
 
 
-def job_names(job_ids: Collection[UUID]) -> dict[UUID, str]:
-    return dict(TrainingJob.objects.filter(pk__in=job_ids).values_list("pk", "name"))
+def named_jobs(job_ids: Collection[UUID]) -> QuerySet[TrainingJob]:
+    return TrainingJob.objects.filter(pk__in=job_ids)
 
 
 def project_names(job_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, Count, F, Max, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
@@ -82,11 +82,16 @@ def delete_old() -> int:
 def no_capacity_reason(compute_class: ComputeClass) -> str:
     """Why no trainer of this class takes jobs; empty when one does."""
     workers = Worker.objects.filter(compute_class=compute_class)
-    if workers.accepting_jobs().exists():
+    found = workers.aggregate(
+        accepting=Count("pk", filter=Q(pk__in=workers.accepting_jobs().values("pk"))),
+        online=Count("pk", filter=Q(pk__in=workers.online().values("pk"))),
+        seen_at=Max("seen_at"),
+    )
+    if found["accepting"]:
         return ""
-    if workers.online().exists():
+    if found["online"]:
         return f"every {compute_class.code} worker is draining"
-    seen_at = workers.order_by("-seen_at").values_list("seen_at", flat=True).first()
+    seen_at = found["seen_at"]
     if seen_at is None:
         return f"no {compute_class.code} worker has ever been seen; start one"
     minutes = int((now() - seen_at).total_seconds() // 60)

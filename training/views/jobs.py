@@ -21,6 +21,7 @@ from training.queries.job_detail import (
     allowed_actions,
     configuration_rows,
     history_context,
+    load_run_facts,
     log_context,
     status_context,
 )
@@ -128,7 +129,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
         context |= history_context(found, user)
     else:
         context |= {
-            "configuration": configuration_rows(found),
+            "configuration": configuration_rows(found, load_run_facts([found])[found.pk]),
             "measured_title": f"Validation {validation_metric_of(found).replace('_', ' ')}",
             "has_curves": has_curves(found),
             "curl": as_curl(found),

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from billing.statements import source_registry
-from billing.statements.source_registry import find_family, register_source
+from billing.statements.source_registry import find_family
 from billing.statements.sources import CostSource, RunUsage, resolve_names
 
 SUBJECT = uuid.UUID("12345678-0000-4000-8000-000000000000")
@@ -41,26 +41,26 @@ def test_a_source_without_an_id_is_called_by_itself(text):
     assert (source.subject_id, source.url, source.label) == (None, "", text)
 
 
-def test_names_come_with_one_call_for_each_family_and_leave_out_what_is_gone():
-    calls = []
-
-    def names(ids):
-        calls.append(sorted(ids))
-        return {SUBJECT: "Mine"}
-
-    register_source("notebook", names, "billing:pricing", "Notebook")
+def test_names_of_all_families_come_with_one_query_and_leave_out_what_is_gone(
+    job, things, django_assert_num_queries
+):
     gone = uuid.UUID(int=0)
     sources = [
-        CostSource(source=f"notebook:{SUBJECT}"),
-        CostSource(source=f"notebook:{gone}"),
-        CostSource(source="notebook:no-id"),
+        CostSource(source=f"training-job:{job.pk}"),
+        CostSource(source=f"deployment:{things['deployment']}"),
+        CostSource(source=f"assistant:{things['assistant']}"),
+        CostSource(source=f"training-job:{gone}"),
+        CostSource(source="training-job:no-id"),
         CostSource(source=f"unknown:{SUBJECT}"),
     ]
-    resolve_names(sources)
-    assert calls == [[gone, SUBJECT]]
+    with django_assert_num_queries(1):
+        resolve_names(sources)
     assert [source.label for source in sources] == [
-        "Mine", "Notebook 00000000", "notebook:no-id", "unknown 12345678",
+        job.name, "intents", "shop-help",
+        "Fine-tune 00000000", "training-job:no-id", "unknown 12345678",
     ]  # fmt: skip
+    with django_assert_num_queries(0):
+        resolve_names(sources[-2:])
 
 
 def test_a_family_is_found_by_name_only():

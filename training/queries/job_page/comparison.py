@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from training.models import TrainedModel, TrainingJob
-from training.queries.job_detail import configuration_rows
+from training.queries.job_detail import configuration_rows, load_run_facts
 from training.queries.job_list import with_related
 from training.queries.metric_series import Series, curves_of
 
@@ -45,7 +45,8 @@ def jobs_of_models(models: Sequence[TrainedModel]) -> list[TrainingJob]:
 
 def parameter_rows(jobs: Sequence[TrainingJob]) -> list[ParameterRow]:
     """Every parameter that any of them has; those that differ come first."""
-    listed = [dict(configuration_rows(job)) for job in jobs]
+    runs = load_run_facts(jobs)
+    listed = [dict(configuration_rows(job, runs[job.pk])) for job in jobs]
     titles = dict.fromkeys(title for values in listed for title in values)
     rows = []
     for title in titles:
