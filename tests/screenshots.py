@@ -111,6 +111,10 @@ def _sign_up(browser: Browser, product: Product) -> dict[str, object]:
     page.get_by_label("Password", exact=False).first.fill("a lathe turns wood 42")
     page.get_by_role("button", name="Create account").click()
     page.wait_for_url(re.compile("/teams/"))
+    page.goto(f"{product.url}/settings/")
+    page.locator("select[name=language]").select_option("")  # As the browser asks.
+    page.get_by_role("button", name="Save").first.click()
+    page.wait_for_load_state()
     return dict(page.context.storage_state())
 
 

@@ -55,6 +55,10 @@ def visited(product: Product, browser: "sync_api.Browser") -> dict[str, object]:
     page.get_by_role("button", name="Create account").click()
     page.wait_for_url(re.compile("/teams/"))
     team = page.url.rstrip("/").rsplit("/", 1)[-1]
+    page.goto(f"{product.url}/settings/")
+    page.get_by_label("Language").select_option("")  # As the browser asks.
+    page.get_by_role("button", name="Save").first.click()
+    page.goto(f"{product.url}/teams/{team}/")
     page.get_by_role("button", name="Use sample data").click()
     page.wait_for_url(re.compile("/datasets/"))
     page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=60_000)

@@ -14,11 +14,12 @@ from markdown_it.token import Token
 DOCS_DIR = Path(settings.BASE_DIR) / "docs"
 # Who reads what. A file of docs/ that stands here is a page under its name without ".md".
 GROUPS: list[tuple[str, list[str]]] = [
-    ("Use Lathe", ["getting-started", "data", "report", "endpoints", "billing", "account"]),
-    ("Build on it", ["webhooks", "search-and-exports"]),
-    ("Run it yourself", ["operating", "stripe"]),
+    ("Use Lathe", ["getting-started", "data", "report", "endpoints", "costs", "account"]),
+    ("Build on it", ["openai-api", "webhooks", "search-and-exports", "limits"]),
+    ("Run it yourself", ["operating", "front", "billing", "stripe"]),
     ("Change it", ["architecture", "glossary", "adding-a-task", "languages"]),
 ]
+TRANSLATED_GROUPS = 2  # Those for who uses Lathe are in every language, the others in English.
 SLUGS = [slug for _, slugs in GROUPS for slug in slugs]
 
 
@@ -28,6 +29,7 @@ class Document:
     title: str
     html: SafeString
     headings: list[tuple[str, str]]  # Of the second level: id and words.
+    is_translated: bool  # Into the language of the page.
 
 
 def list_documents() -> list[tuple[str, list[Document]]]:
@@ -39,15 +41,17 @@ def list_documents() -> list[tuple[str, list[Document]]]:
 
 
 def find_document(slug: str) -> Document | None:
-    translated = DOCS_DIR / str(get_language()) / f"{slug}.md"
-    path = translated if translated.is_file() else DOCS_DIR / f"{slug}.md"
+    language = str(get_language())
+    own = DOCS_DIR / language / f"{slug}.md"
+    path = own if own.is_file() else DOCS_DIR / f"{slug}.md"
     if slug not in SLUGS or not path.is_file():
         return None
-    return _read_document(slug, path, path.stat().st_mtime)
+    is_translated = path == own or language.startswith("en")
+    return _read_document(slug, path, path.stat().st_mtime, is_translated=is_translated)
 
 
 @lru_cache(maxsize=4 * len(SLUGS))
-def _read_document(slug: str, path: Path, _changed_at: float) -> Document:
+def _read_document(slug: str, path: Path, _changed_at: float, *, is_translated: bool) -> Document:
     """Raw HTML in the files is shown as text: only Markdown becomes markup."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(path.read_text())
@@ -66,7 +70,7 @@ def _read_document(slug: str, path: Path, _changed_at: float) -> Document:
             if child.type == "link_open":
                 _point_to_page(child)
     html = markdown.renderer.render(tokens, markdown.options, {})
-    return Document(slug, title, mark_safe(html), headings)  # noqa: S308
+    return Document(slug, title, mark_safe(html), headings, is_translated)  # noqa: S308
 
 
 def _anchor_of(words: str) -> str:

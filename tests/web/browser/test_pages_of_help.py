@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.utils.timezone import now
 
@@ -15,7 +16,14 @@ from training.jobs import removal
 from training.models import Status, TrainedModel, TrainingJob
 from web.browser.static_bundle import SCRIPT_FOLDER, STATIC_DIR, STYLESHEET, build_stylesheet
 from web.browser.trash import InTrash, StillInUse, TooLateToRestore
-from web.pages.documents import SLUGS, find_document, list_documents
+from web.pages.documents import (
+    DOCS_DIR,
+    GROUPS,
+    SLUGS,
+    TRANSLATED_GROUPS,
+    find_document,
+    list_documents,
+)
 
 
 @pytest.mark.django_db
@@ -30,6 +38,40 @@ def test_every_help_page_opens_and_its_links_lead_somewhere(client):
             assert client.get(target).status_code == 200, target
     assert client.get("/docs/no-such-page/").status_code == 404
     assert client.get("/docs/../README/").status_code == 404
+
+
+USER_PAGES = [slug for _, slugs in GROUPS[:TRANSLATED_GROUPS] for slug in slugs]
+
+
+@pytest.mark.parametrize("slug", USER_PAGES)
+@pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES if code != "en"])
+def test_who_uses_lathe_reads_the_same_help_in_every_language(slug, language):
+    """The same headings, tables and examples: a page that grows grows in both."""
+    original = (DOCS_DIR / f"{slug}.md").read_text()
+    translation = (DOCS_DIR / language / f"{slug}.md").read_text()
+    assert outline(translation) == outline(original)
+    addresses = set(re.findall(r"`((?:[A-Z]+ )?/[\w/{}.<>-]+)", original))
+    assert {address for address in addresses if address not in translation} == set()
+
+
+def outline(text: str) -> dict[str, int]:
+    """How many headings, rows of tables, items of lists and examples there are."""
+    lines = text.splitlines()
+    starts = {"#": "headings", "|": "rows", "- ": "items", "```": "fences"}
+    return {name: sum(line.startswith(mark) for line in lines) for mark, name in starts.items()}
+
+
+def test_what_is_in_english_only_says_so(client, db):
+    page = client.get("/docs/operating/", HTTP_ACCEPT_LANGUAGE="zh-CN").content.decode()
+    assert '<div lang="en">' in page
+    assert '<div lang="en">' not in client.get("/docs/operating/").content.decode()
+    page = client.get("/docs/costs/", HTTP_ACCEPT_LANGUAGE="zh-CN").content.decode()
+    assert "消费上限" in page
+    assert '<div lang="en">' not in page
+
+
+def test_every_file_of_docs_is_a_page():
+    assert {path.stem for path in DOCS_DIR.glob("*.md")} == set(SLUGS)
 
 
 def test_help_pages_show_markup_of_the_files_as_text():
