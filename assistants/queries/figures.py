@@ -107,7 +107,7 @@ def described_consultations(
     )
 
 
-def _in(keys: QuerySet[Any] | RawSQL) -> ExpressionWrapper:
+def _in(keys: QuerySet[Any] | RawSQL) -> "ExpressionWrapper[Any]":
     return ExpressionWrapper(Q(pk__in=keys), output_field=BooleanField())
 
 
