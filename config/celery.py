@@ -36,7 +36,7 @@ app.conf.update(
     beat_schedule={
         "plans": {
             "task": "inference.tasks.carry_plans",
-            "schedule": 5.0,
+            "schedule": 2.0,
             "options": {"expires": 10},
         },
         "fine-tunes": {

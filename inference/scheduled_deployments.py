@@ -31,7 +31,8 @@ from web.sse import notify
 
 logger = logging.getLogger(__name__)
 
-QUICK_TASKS = ("text-classification", "text-regression")  # They have the probe as a method.
+QUICK_METHOD = "probe"
+QUICK_TASKS = ("text-classification", "text-regression")  # They have it.
 
 
 @transaction.atomic
@@ -89,39 +90,57 @@ def _advance(scheduled_id: UUID) -> None:
 
 
 def _launch_if_ready(scheduled: ScheduledDeployment, version: DatasetVersion) -> None:
+    """Of texts the quick method first, which is live within a minute; of other data there is one
+    method."""
     if version.status == ImportStatus.FAILED:
         _close(scheduled, f"Given up: the import failed. {version.failure_sentence}")
     elif version.status == ImportStatus.READY:
+        request = LaunchRequest()
+        if suggested_task(version) in QUICK_TASKS:
+            stem = PurePath(version.dataset.name).stem
+            request = LaunchRequest(
+                name=f"{stem} · quick", hyperparameters={"method": QUICK_METHOD}
+            )
         with transaction.atomic():
-            _launch_quick_then_thorough(scheduled, version)
+            scheduled.job = _launch(scheduled, version, request)
+            scheduled.save(update_fields=["job"])
 
 
-def _launch_quick_then_thorough(scheduled: ScheduledDeployment, version: DatasetVersion) -> None:
-    """Of texts, the quick method first, which is live within a minute; the thorough one follows
-    and takes over its name. Of other data there is one method."""
-    person, requests = scheduled.requested_by, [LaunchRequest()]
-    if suggested_task(version) in QUICK_TASKS:
-        stem = PurePath(version.dataset.name).stem
-        quick = LaunchRequest(name=f"{stem} · quick", hyperparameters={"method": "probe"})
-        requests.insert(0, quick)
-    jobs = [
-        launch(dataset_version=version, user=person, viewer=person, request=request)
-        for request in requests
-    ]
-    scheduled.job = jobs[0]
-    scheduled.save(update_fields=["job"])
-    for job in jobs[1:]:
-        deploy_when_succeeded(job, scheduled.name, person)
+def _launch(
+    scheduled: ScheduledDeployment, version: DatasetVersion, request: LaunchRequest
+) -> TrainingJob:
+    person = scheduled.requested_by
+    return launch(dataset_version=version, user=person, viewer=person, request=request)
 
 
 def _deploy_if_finished(scheduled: ScheduledDeployment, job: TrainingJob) -> None:
+    deployment = None
     if job.status == Status.SUCCEEDED and job.model is not None:
         deployment, outcome = _deploy_model(scheduled, job.model)
-        _close(scheduled, outcome, deployment)
-        notify(job.channel)
     elif job.is_finished:
         what_happened = "failed" if job.status == Status.FAILED else "was cancelled"
-        _close(scheduled, f"Given up: the job {what_happened}.")
+        outcome = f"Given up: the job {what_happened}."
+    else:
+        return
+    with transaction.atomic():
+        _close(scheduled, outcome, deployment)
+        if job.status != Status.CANCELLED:
+            _follow_with_thorough(scheduled, job)
+    notify(job.channel)
+
+
+def _follow_with_thorough(scheduled: ScheduledDeployment, job: TrainingJob) -> None:
+    """After the quick model the suggested settings, which take over its name. Not before: until a
+    model answers, nothing else should take the machine."""
+    version, chosen = scheduled.dataset_version, job.recipe.get("hyperparameters") or {}
+    if version is None or chosen.get("method") != QUICK_METHOD:
+        return
+    try:
+        with transaction.atomic():
+            thorough = _launch(scheduled, version, LaunchRequest())
+            deploy_when_succeeded(thorough, scheduled.name, scheduled.requested_by)
+    except UserError as refusal:  # Too little money, say: the quick model answers nevertheless.
+        logger.info("Nothing follows %s: %s", job.name, refusal.sentence)
 
 
 def _deploy_model(scheduled: ScheduledDeployment, model: TrainedModel) -> tuple[Deployment, str]:

@@ -162,7 +162,7 @@ def _run_services(
             _wait_for_first_model(supervisor, ports, demo)
         supervisor.others_are_ready.set()
         if fills:
-            command = [PYTHON, f"{PROJECT_ROOT}/manage.py", "fill_demo"]
+            command = [PYTHON, "-m", "config.local.demo_filling"]
             supervisor.run_once(Service("demo", command, environment, niceness=10))
 
     threading.Thread(target=greet, daemon=True).start()

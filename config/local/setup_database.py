@@ -55,7 +55,6 @@ def _seed_demo() -> str:
     output = io.StringIO()
     try:
         call_command("seed_demo", stdout=output)
-        call_command("seed_demo_assistant")  # After the team; prints nothing.
     except CommandError as error:
         # Without the demo everything else still works.
         return f"The demo team could not be made: {error}"

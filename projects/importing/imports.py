@@ -130,7 +130,9 @@ def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finishe
         seconds=TIMEOUT_SECONDS,
         memory_bytes=MEMORY_LIMIT_BYTES,
         output_bytes=MAX_LOG_BYTES,
-        extra_environment={"HF_TOKEN": ""},  # Meant for training; an import has no use for it.
+        # The token is meant for training. And threads that spin beside small matrices take a
+        # processor which somebody else needs.
+        extra_environment={"HF_TOKEN": "", "OPENBLAS_NUM_THREADS": "1"},
         every=claim.renew,
         every_seconds=CLAIM_RENEWAL_SECONDS,
     )

@@ -11,9 +11,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Matrix = npt.NDArray[np.float64]
 MIN_ROWS, MAX_ROWS = 100, 5_000
@@ -23,6 +28,9 @@ COMPONENTS = 150
 PENALTIES, SHARPNESS = (0.01, 0.1, 1.0, 10.0), (2.0, 4.0, 8.0, 16.0)
 MAX_ISSUES = 50
 MAX_SHARE = 0.3  # With more rows in doubt, it is the model that is poor.
+MIN_TEXTS, MAX_TERMS = 2, 30_000  # Of terms: how many texts share one, how many are read.
+OVERSAMPLING, POWER_ROUNDS = 10, 2
+_WORD = re.compile(r"\w+")
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -106,29 +114,63 @@ def _off_diagonal(confidence: Matrix, given: npt.NDArray[np.int64]) -> list[tupl
 def _features(texts: list[str]) -> Matrix | None:
     """TF-IDF of words and pairs of words (of characters where words are not spaced), in fewer
     dimensions; None where the texts share no words."""
-    # Heavy to load, and needed by tables of labelled texts only.
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     letters = "".join(texts[:200])
     is_unspaced = len(_IDEOGRAPH.findall(letters)) > 0.2 * len(letters)
-    vectorizer = TfidfVectorizer(
-        analyzer="char" if is_unspaced else "word",
-        token_pattern=None if is_unspaced else r"(?u)\b\w+\b",
-        ngram_range=(1, 2),
-        min_df=2,
-        max_features=30_000,
-        sublinear_tf=True,
-    )
-    try:
-        counted = vectorizer.fit_transform(texts)
-    except ValueError:  # Nothing is in two texts.
-        return None
+    counted = _weighted_terms([_count_terms(text, is_unspaced=is_unspaced) for text in texts])
     components = min(COMPONENTS, min(counted.shape) - 1)
-    if components < 2:
-        return None
-    reduced: Matrix = TruncatedSVD(components, n_iter=2, random_state=0).fit_transform(counted)
+    return _reduce(counted, components) if components >= 2 else None
+
+
+def _count_terms(text: str, *, is_unspaced: bool) -> Counter[str]:
+    units = list(text.lower()) if is_unspaced else _WORD.findall(text.lower())
+    joint = "" if is_unspaced else " "
+    return Counter([*units, *(joint.join(pair) for pair in pairwise(units))])
+
+
+def _weighted_terms(counts: list[Counter[str]]) -> "csr_matrix":
+    """Rows of unit length: (1 + log count) × smoothed inverse document frequency, of the most
+    frequent terms that at least two texts share."""
+    # Lighter than scikit-learn, whose loading alone takes longer than all that follows.
+    from scipy.sparse import csr_matrix
+
+    texts_with, total = Counter[str](), Counter[str]()
+    for terms in counts:
+        texts_with.update(terms.keys())
+        total.update(terms)
+    shared = [term for term, _ in total.most_common() if texts_with[term] >= MIN_TEXTS]
+    column = {term: place for place, term in enumerate(shared[:MAX_TERMS])}
+    weight = [1 + np.log((1 + len(counts)) / (1 + texts_with[term])) for term in column]
+    values, columns, ends = [], [], [0]
+    for terms in counts:
+        kept = [(column[term], count) for term, count in terms.items() if term in column]
+        row = np.asarray([(1 + np.log(count)) * weight[place] for place, count in kept])
+        values.append(row / (np.linalg.norm(row) or 1.0))
+        columns += [place for place, _ in kept]
+        ends.append(len(columns))
+    return csr_matrix((np.concatenate(values), columns, ends), (len(counts), len(column)))
+
+
+def _reduce(counted: "csr_matrix", components: int) -> Matrix:
+    """The rows in their first singular directions (Halko et al. 2011), scaled as in the whole."""
+    size = components + OVERSAMPLING
+    block = _orthonormal(
+        counted @ np.random.default_rng(0).standard_normal((counted.shape[1], size))
+    )
+    for _ in range(POWER_ROUNDS):
+        block = _orthonormal(counted @ _orthonormal(counted.T @ block))
+    within = counted.T @ block
+    values, vectors = np.linalg.eigh(within.T @ within)
+    first = slice(-1, -components - 1, -1)
+    reduced: Matrix = block @ vectors[:, first] * np.sqrt(np.maximum(values[first], 0))
     return reduced
+
+
+def _orthonormal(block: Matrix) -> Matrix:
+    """A basis of the same columns, by the small matrix of their products: QR takes seconds."""
+    values, vectors = np.linalg.eigh(block.T @ block)
+    kept = values > 1e-10 * values[-1]
+    basis: Matrix = block @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return basis
 
 
 def _softmax(scores: Matrix) -> Matrix:

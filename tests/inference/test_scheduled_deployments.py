@@ -11,6 +11,7 @@ from inference import demo, deployments, promotion, scheduled_deployments
 from inference.errors import JobAlreadyFinished
 from inference.models import Deployment, ScheduledDeployment
 from projects.models import DatasetVersion, ImportStatus
+from training.errors import OverBudget
 from training.models import Status, TrainedModel, TrainingJob
 
 
@@ -71,13 +72,56 @@ def test_a_fine_tune_starts_by_itself_when_its_import_is_ready(dataset_version, 
     scheduled_deployments.advance_all()
     scheduled_deployments.advance_all()
     plan.refresh_from_db()
-    quick, thorough = TrainingJob.objects.order_by("created_at")
-    assert plan.job == quick
+    quick = TrainingJob.objects.get()  # Alone, until it is live.
+    assert (plan.job, quick.status) == (quick, Status.QUEUED)
     assert quick.recipe["hyperparameters"]["method"] == "probe"
-    assert thorough.recipe["hyperparameters"]["method"] == "auto"
-    assert (quick.status, thorough.status) == (Status.QUEUED, Status.QUEUED)
+
+
+@pytest.fixture
+def quick(dataset_version, alice):
+    """The plan whose quick job runs."""
+    plan = scheduled_deployments.launch_when_ready(dataset_version, "planned", alice)
+    scheduled_deployments.advance_all()
+    plan.refresh_from_db()
+    plan.job.start()
+    return plan
+
+
+def test_the_thorough_fine_tune_follows_once_the_quick_model_is_live(quick, model):
+    quick.job.succeed(model)
+    scheduled_deployments.advance_all()
+    scheduled_deployments.advance_all()
+    thorough = TrainingJob.objects.exclude(pk=quick.job_id).get()
+    assert Deployment.objects.get().model == model
+    assert (thorough.recipe["hyperparameters"]["method"], thorough.status) == (
+        "auto",
+        Status.QUEUED,
+    )
     follows = ScheduledDeployment.objects.get(job=thorough)
-    assert follows.name == "planned"  # It takes over the name that the quick one gets.
+    assert follows.name == "planned"  # It takes over the name that the quick one got.
+
+
+@pytest.mark.parametrize(("outcome", "jobs"), [("fail", 2), ("cancel", 1)])
+def test_what_follows_a_quick_fine_tune_that_made_no_model(quick, outcome, jobs):
+    if outcome == "fail":
+        quick.job.fail("out_of_memory", "It broke.")
+    else:
+        quick.job.cancel()
+    scheduled_deployments.advance_all()
+    assert TrainingJob.objects.count() == jobs
+    assert not Deployment.objects.exists()
+
+
+def test_a_quick_model_stays_live_where_nothing_may_follow(quick, model, monkeypatch):
+    def refuse(**_):
+        raise OverBudget("The cap is reached.")
+
+    monkeypatch.setattr(scheduled_deployments, "launch", refuse)
+    quick.job.succeed(model)
+    scheduled_deployments.advance_all()
+    quick.refresh_from_db()
+    assert quick.outcome == "Deployed as planned."
+    assert (Deployment.objects.count(), TrainingJob.objects.count()) == (1, 1)
 
 
 def test_a_failed_import_settles_the_plan(dataset_version, alice):
