@@ -39,7 +39,7 @@ def find_team(request: HttpRequest | Request, slug: str) -> Team:
 def _own_team(viewer: User | ApiToken, slug: str) -> Team:
     if not isinstance(viewer, User):
         return get_object_or_404(Team.objects.visible_to(viewer), slug=slug)
-    own = (membership.team for membership in viewer.team_memberships())
+    own: list[Team] = [membership.team for membership in viewer.team_memberships()]
     team = next((team for team in own if team.slug == slug), None)
     if team is None:
         raise Http404
@@ -48,8 +48,8 @@ def _own_team(viewer: User | ApiToken, slug: str) -> Team:
 
 def role_of(user: User, team: Team) -> str | None:
     """The person's role in the team, None for strangers."""
-    own = (one for one in user.team_memberships() if one.team_id == team.pk)
-    return next((membership.role for membership in own), None)
+    own: dict[object, str] = {one.team_id: one.role for one in user.team_memberships()}
+    return own.get(team.pk)
 
 
 def has_permission(viewer: User | ApiToken, team: Team, permission: str) -> bool:

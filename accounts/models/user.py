@@ -1,7 +1,7 @@
 """A person who signs in with an e-mail address and a password."""
 
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, BaseUserManager
@@ -9,9 +9,6 @@ from django.db import models
 from django.db.models import F
 
 from web.browser.page_memo import once_per_page
-
-if TYPE_CHECKING:
-    from accounts.models.team import Membership
 
 
 class UserManager(BaseUserManager["User"]):
@@ -47,7 +44,7 @@ class User(AbstractUser):
     objects = UserManager()  # type: ignore[assignment,misc]
 
     @once_per_page
-    def team_memberships(self) -> "list[Membership]":
+    def team_memberships(self) -> list[Any]:  # Of Membership, whose module imports this one.
         """With their teams, in the order in which the person joined them."""
         return list(self.memberships.select_related("team").order_by("joined_at", "pk"))
 
