@@ -4,6 +4,8 @@ Columns and advanced fields are generated from the task's spec in `engine.spec`,
 roles, bounds, titles and descriptions are the form's.
 """
 
+import re
+
 from django import forms
 from django.http import QueryDict
 from django.utils.timezone import now
@@ -68,7 +70,9 @@ class LaunchForm(forms.Form):
         roles = SPEC_CLASSES[self.chosen_task].roles
         self.roles = [role for role in roles if role.field != "split_column"]  # See SplitForm.
         for role in self.roles:
-            self.fields[role.field] = _column_field(role, _eligible_columns(role, version))
+            self.fields[role.field] = _column_field(
+                role, _eligible_columns(role, version, data.getlist(role.field))
+            )
         self._set_choices(
             "task", [(task, translated_lazy(format_task(task).capitalize())) for task in TASKS]
         )
@@ -217,22 +221,37 @@ class LaunchForm(forms.Form):
         )
 
 
+# Words in the names of columns by which people should be treated alike.
+OF_PEOPLE = {
+    "sex", "gender", "age", "race", "ethnicity", "religion", "nationality", "disability",
+    "marital", "性别", "年龄", "民族", "种族", "宗教", "国籍", "婚姻",
+}  # fmt: skip
 MAX_GROUPS = 30  # A column with more different values than this holds no groups to compare.
 
 
-def _eligible_columns(role: ColumnRole, version: DatasetVersion) -> list[str]:
+def _eligible_columns(role: ColumnRole, version: DatasetVersion, chosen: list[str]) -> list[str]:
     """Those of a type the role asks for; pictures are offered to roles that ask for them alone.
     For comparing groups, only columns with few different values."""
-    profile = {column["name"]: column for column in version.profile.get("columns", [])}
-    return [
+    names = [
         str(column["name"])
         for column in version.columns
         if (column["type"] in role.types if role.types else column["type"] != "image")
-        and (
-            not role.is_report_only
-            or profile.get(column["name"], {}).get("unique", 0) <= MAX_GROUPS
-        )
     ]
+    return _group_columns(names, version, chosen) if role.is_report_only else names
+
+
+def _group_columns(names: list[str], version: DatasetVersion, chosen: list[str]) -> list[str]:
+    """Those with few different values, the label only if it is chosen already; first those that
+    name groups of people."""
+    profile = {column["name"]: column for column in version.profile.get("columns", [])}
+    label = (version.profile.get("suggested") or {}).get("target_column")
+    groups = [
+        name
+        for name in names
+        if (name != label or name in chosen)
+        and profile.get(name, {}).get("unique", 0) <= MAX_GROUPS
+    ]
+    return sorted(groups, key=lambda name: not set(re.split(r"[\W_]+", name.lower())) & OF_PEOPLE)
 
 
 def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:
