@@ -225,7 +225,8 @@ def test_a_validation_file_is_what_chooses_the_epoch(client, training_file, impo
     assert client.fine_tuning.jobs.retrieve(made.id).validation_file == validation.id
     row.refresh_from_db()
     assert row.job is not None, row.error_message
-    assert row.job.recipe["split"] == {"column": jobs.SPLIT_COLUMN}
+    split = row.job.recipe["split"]
+    assert (split["method"], split["column"]) == ("column", jobs.SPLIT_COLUMN)
     assert row.dataset_version.rows == 22
     again = client.fine_tuning.jobs.create(
         model=BASE, training_file=training_file.id, validation_file=validation.id
