@@ -1,12 +1,13 @@
-"""What the web process costs as the door of /v1, beside asking the models process directly.
+"""What the front proxy costs as the door of /v1, beside asking the models process directly.
 
     python -m benchmarks.door [--seconds 3] [--rounds 3] [--work-ms 0 9]
 
-Needs nothing running: the web process is the real one (granian, guard, reverse proxy), behind it
-stands a stub of the models process that takes `work-ms` of processor time for each answer in two
-threads, as a model does. `direct` asks the stub, `door` asks through the web process, in
-interleaved rounds over kept-alive connections; whatever is not 200 ends the run. Printed: medians
-of requests per second and of processor time per request, and of both what the door leaves of direct
+Needs nothing running: the front proxy is the real one, behind it stands a stub of the models
+process that takes `work-ms` of processor time for each answer in two threads, as a model does.
+`direct` asks the stub, `door` asks through the front proxy, in interleaved rounds over kept-alive
+connections; whatever is not 200 ends the run. With `--web` the door is the web process (granian,
+guard, reverse proxy) instead, which answers where there is no front proxy. Printed: medians of
+requests per second and of processor time per request, and of both what the door leaves of direct
 (1: it costs nothing).
 """
 
@@ -49,9 +50,9 @@ def main() -> None:
     for work_ms in options.work_ms:
         print(f"\n{work_ms:g} ms of work behind the door")
         print("  at once | direct/s   door/s  ratio | direct ms  door ms  ratio | door alone ms")
-        with _servers(work_ms) as (models, web):
+        with _servers(work_ms, through_web=options.web) as (models, door):
             for connections in options.connections:
-                _report(connections, _measure(models, web, connections, options))
+                _report(connections, _measure(models, door, connections, options))
 
 
 def _options() -> argparse.Namespace:
@@ -60,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work-ms", type=float, nargs="+", default=[0, 9])
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 128, 512])
+    parser.add_argument("--web", action="store_true", help="through the web process")
     parser.add_argument("--stub", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stub:
@@ -81,8 +83,8 @@ class Process:
 
 
 @contextmanager
-def _servers(work_ms: float) -> Iterator[tuple[Process, Process]]:
-    models_port, web_port = _free_port(), _free_port()
+def _servers(work_ms: float, *, through_web: bool) -> Iterator[tuple[Process, Process]]:
+    models_port, door_port = _free_port(), _free_port()
     environment = os.environ | {
         "MODELS_URL": f"http://127.0.0.1:{models_port}",
         "DATABASE_URL": "postgresql://none@127.0.0.1/none",  # Inference never asks the web's.
@@ -91,12 +93,14 @@ def _servers(work_ms: float) -> Iterator[tuple[Process, Process]]:
         "DJANGO_SETTINGS_MODULE": "config.settings",
     }
     stub = [sys.executable, "-m", "benchmarks.door", "--stub", str(models_port)]
-    door = [
+    web = [
         f"{Path(sys.executable).parent}/granian", "--interface", "asginl", "--no-ws",
-        "config.asgi:application", "--port", str(web_port), "--log-level", "warning",
+        "config.asgi:application", "--port", str(door_port), "--log-level", "warning",
         "--backlog", "2048", "--backpressure", "16384",
     ]  # fmt: skip
-    commands = {models_port: [*stub, "--work-ms", str(work_ms)], web_port: door}
+    front = [sys.executable, "-m", "config.front_proxy", "--port", str(door_port)]
+    door = web if through_web else [*front, "--web-port", "9"]  # Inference never reaches the web's.
+    commands = {models_port: [*stub, "--work-ms", str(work_ms)], door_port: door}
     started = {
         port: subprocess.Popen(command, cwd=PROJECT, env=environment)
         for port, command in commands.items()
@@ -104,8 +108,10 @@ def _servers(work_ms: float) -> Iterator[tuple[Process, Process]]:
     try:
         for port in started:
             _wait_for(port)
-        models, web = (Process(port, psutil.Process(one.pid)) for port, one in started.items())
-        yield models, web
+        models, door_process = (
+            Process(port, psutil.Process(one.pid)) for port, one in started.items()
+        )
+        yield models, door_process
     finally:
         for one in started.values():
             one.terminate()
@@ -130,14 +136,14 @@ def _wait_for(port: int, seconds: float = 90) -> None:
 
 
 def _measure(
-    models: Process, web: Process, connections: int, options: argparse.Namespace
+    models: Process, door: Process, connections: int, options: argparse.Namespace
 ) -> dict[str, list[Burst]]:
     bursts: dict[str, list[Burst]] = {"direct": [], "door": [], "door alone": []}
     for _ in range(options.rounds):
-        for name, port in (("direct", models.port), ("door", web.port)):
-            before = models.cpu_seconds(), web.cpu_seconds()
+        for name, port in (("direct", models.port), ("door", door.port)):
+            before = models.cpu_seconds(), door.cpu_seconds()
             answered = asyncio.run(_ask_for(port, connections, options.seconds))
-            behind, front = models.cpu_seconds() - before[0], web.cpu_seconds() - before[1]
+            behind, front = models.cpu_seconds() - before[0], door.cpu_seconds() - before[1]
             per_second = answered / options.seconds
             bursts[name].append(Burst(per_second, (behind + front) * 1000 / answered))
             if name == "door":

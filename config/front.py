@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Scope
 
 from accounts.authentication import find_uploader
 from assistants.gateway import with_assistant_models
-from inference.gateway.reverse_proxy import is_inference_path, with_inference_proxy
+from inference.gateway.client_address import with_client_of_each_connection
+from inference.gateway.inference_requests import is_inference_path
+from inference.gateway.reverse_proxy import with_inference_proxy
 from web.guard.application import Guard
 from web.guard.limits import Limits, Uploads
 from web.guard.trusted_proxies import TrustedProxies
@@ -29,13 +31,14 @@ FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes
 def with_front(django: ASGIApp) -> ASGIApp:
     """The whole web process as one ASGI application."""
     served = DetachedStreams(django)
-    return Guard(
+    guarded = Guard(
         with_assistant_models(with_inference_proxy(served), served),
         limits=Limits.from_settings(),
         proxies=TrustedProxies(settings.TRUSTED_PROXIES),
         max_body_bytes=_max_body_bytes,
         uploads=Uploads(settings.MAX_UPLOAD_BYTES, is_upload, _find_uploader, _has_room),
     )
+    return with_client_of_each_connection(guarded)
 
 
 def _max_body_bytes(path: str) -> int | None:

@@ -11,34 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from web.errors import UserError
+from web.errors import UserError, error_body, error_type_for_status
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 
 class BadParameter(UserError):
     code, status = "invalid_parameter", 400
-
-
-def error_body(
-    message: str,
-    *,
-    code: str | None,
-    type_: str = "invalid_request_error",
-    param: str | None = None,
-) -> dict[str, dict[str, str | None]]:
-    """The one error shape, as in OpenAI's schema: all four keys are always there."""
-    return {"error": {"message": message, "type": type_, "param": param, "code": code}}
-
-
-def error_type_for_status(http_status: int) -> str:
-    """OpenAI's word for the family of errors with this status."""
-    return {
-        401: "authentication_error",
-        402: "insufficient_quota",
-        403: "permission_error",
-        429: "rate_limit_error",
-    }.get(http_status, "server_error" if http_status >= 500 else "invalid_request_error")
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:

@@ -3,6 +3,27 @@
 from typing import ClassVar
 
 
+def error_body(
+    message: str,
+    *,
+    code: str | None,
+    type_: str = "invalid_request_error",
+    param: str | None = None,
+) -> dict[str, dict[str, str | None]]:
+    """The one error shape, as in OpenAI's schema: all four keys are always there."""
+    return {"error": {"message": message, "type": type_, "param": param, "code": code}}
+
+
+def error_type_for_status(http_status: int) -> str:
+    """OpenAI's word for the family of errors with this status."""
+    return {
+        401: "authentication_error",
+        402: "insufficient_quota",
+        403: "permission_error",
+        429: "rate_limit_error",
+    }.get(http_status, "server_error" if http_status >= 500 else "invalid_request_error")
+
+
 class UserError(Exception):
     """An expected refusal. Rendered once for pages and once for the API, never caught in a view."""
 

@@ -15,9 +15,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 
-from web.api import error_body, error_type_for_status
 from web.browser.refusals import page_with_the_button
-from web.errors import UserError
+from web.errors import UserError, error_body, error_type_for_status
 from web.log_context import request_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]

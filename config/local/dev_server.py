@@ -150,7 +150,14 @@ def _run_services(
     var: Path, ports: Ports, environment: dict[str, str], demo: str, uses_embedded: bool
 ) -> None:
     host = os.environ.get("HOST", "127.0.0.1")
-    services = build_services(environment, var, host=host, port=ports.web, models_port=ports.models)
+    services = build_services(
+        environment,
+        var,
+        host=host,
+        port=ports.web,
+        web_port=find_free_port(None),
+        models_port=ports.models,
+    )
     supervisor = Supervisor(services, var)
     if uses_embedded:
         supervisor.on_tick = _build_servers_check(var, supervisor)

@@ -41,18 +41,26 @@ def shared_environment(var: Path, port: int, models_port: int) -> dict[str, str]
 
 
 def build_services(
-    environment: dict[str, str], var: Path, *, host: str, port: int, models_port: int
+    environment: dict[str, str],
+    var: Path,
+    *,
+    host: str,
+    port: int,
+    web_port: int,
+    models_port: int,
 ) -> list[Service]:
-    """Web, models, workers, trainers and beat."""
+    """The front proxy at `host` and `port`, and behind it web, models, workers, trainers, beat."""
     celery_environment = environment | _CELERY_ENVIRONMENT
     # Only warnings, so that the banner with address and account stays in view.
     level = os.environ.get("LOG_LEVEL", "WARNING").lower()
-    address = ["--host", host, "--port", str(port), "--log-level", level]
+    public = ["--host", host, "--port", str(port), "--web-port", str(web_port)]
+    address = ["--host", "127.0.0.1", "--port", str(web_port), "--log-level", level]
     web = ["--interface", "asginl", "config.asgi:application", *address]
     # Connections at once: the guard (web.guard) refuses requests with a sentence before that many.
     room = ["--backlog", "2048", "--backpressure", "16384"]
     schedule = str(var / "celerybeat-schedule")
     services = [
+        Service("front", [PYTHON, "-m", "config.front_proxy", *public], environment),
         Service(
             "web",
             [f"{BIN}/granian", *web, "--no-ws", *room, "--workers-kill-timeout", "3"],

@@ -7,71 +7,33 @@ come. See docs/decisions on why this is an HTTP client of our own.
 """
 
 import asyncio
-import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from inference.gateway import internal_token, web_process
+from inference.gateway import web_process
+from inference.gateway.failures import BadTarget, TooManyBodies, error_response
+from inference.gateway.inference_requests import (
+    DROPPED_HEADERS,
+    DROPPED_REQUEST_HEADERS,
+    TARGET,
+    is_inference_path,
+)
 from inference.gateway.upstream.connection import (
-    AnswerTooLate,
-    BadAnswer,
     ClientLeft,
     ConnectionLost,
     Headers,
     UpstreamConnection,
     UpstreamError,
 )
-from inference.gateway.upstream.pool import TooManyConnections, UpstreamPool, pool_for
-from web.api import error_body, error_type_for_status
+from inference.gateway.upstream.pool import UpstreamPool, pool_for
 
-INFERENCE_PATHS = (
-    "/v1/classify",
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/models",
-    "/v1/info",
-)
 ANSWER_SECONDS = 120.0  # Without a byte; a stream may last longer.
 # A client is looked after only when its answer takes so long: most have it by then.
 WATCH_AFTER_SECONDS = 0.05
 MAX_HELD_BYTES = 512 * 1024**2  # Of all bodies that are held at once.
-TARGET = re.compile(rb"/[\x21-\x7e]*")
-# Of one connection only (RFC 9110, 7.6.1); what is written anew; and what must not come from
-# outside.
-DROPPED_HEADERS = {
-    b"connection",
-    b"keep-alive",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-}
-DROPPED_REQUEST_HEADERS = DROPPED_HEADERS | {
-    b"host",
-    b"content-length",
-    b"expect",
-    b"cookie",
-    internal_token.HEADER.encode(),
-    web_process.HEADER.encode(),
-}
-
-
-class TooManyBodies(UpstreamError):
-    """The bodies held at once fill the memory that is set aside for them."""
-
-
-class BadTarget(UpstreamError):
-    """The request's address has bytes that no HTTP request line can hold."""
 
 
 def with_inference_proxy(django: ASGIApp) -> ASGIApp:
@@ -86,11 +48,6 @@ def with_inference_proxy(django: ASGIApp) -> ASGIApp:
     return application
 
 
-def is_inference_path(path: str) -> bool:
-    """Whether the models process answers here."""
-    return path in INFERENCE_PATHS or path.startswith("/v1/models/")
-
-
 async def _proxy(scope: Scope, receive: Receive, send: Send) -> None:
     exchange = _Exchange(scope, receive, send, pool_for(settings.MODELS_URL))
     try:
@@ -101,7 +58,7 @@ async def _proxy(scope: Scope, receive: Receive, send: Send) -> None:
         # Half an answer cannot be taken back: raising makes the server close the connection.
         if exchange.has_begun:
             raise
-        await _error_response(error)(scope, receive, send)
+        await error_response(error)(scope, receive, send)
 
 
 _held_bytes = 0
@@ -226,25 +183,3 @@ def _request_bytes(scope: Scope, host: bytes, body: bytes) -> bytes:
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]], dropped: set[bytes]) -> Headers:
     return [(name.lower(), value) for name, value in headers if name.lower() not in dropped]
-
-
-def _error_response(error: UpstreamError) -> JSONResponse:
-    if isinstance(error, BadTarget):
-        status, code, sentence = 400, "invalid_request", "That address is not a valid URL."
-    elif isinstance(error, TooManyConnections | TooManyBodies):
-        status, code = 503, "overloaded"
-        sentence = "Too many requests are being answered at once. Try again in a moment."
-    elif isinstance(error, AnswerTooLate | BadAnswer):
-        status, code = 502, "bad_gateway"
-        sentence = "The models process did not give a whole answer. Try again in a moment."
-    else:
-        status, code = 503, "service_unavailable"
-        sentence = "The models process does not answer at the moment. Try again in a moment."
-    headers = {
-        "x-request-id": f"req_{secrets.token_hex(12)}",
-        "x-content-type-options": "nosniff",
-    }
-    if status >= 500:
-        headers["retry-after"] = "1"
-    content = error_body(sentence, code=code, type_=error_type_for_status(status))
-    return JSONResponse(content, status, headers)

@@ -5,7 +5,7 @@ from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from inference.openai import batches, files, fine_tuning, permissions, together
-from web.api import error_body
+from web.errors import error_body
 
 
 @csrf_exempt

@@ -10,6 +10,7 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from inference.gateway import web_process
+from inference.gateway.client_address import with_client_of_each_request
 from inference.serving.application import ModelsApp
 from web.guard.application import Guard
 from web.guard.limits import Limits
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def with_guard(app: ASGIApp) -> ASGIApp:
     """The same guard as in front of the web process, whose requests it does not count again."""
-    return Guard(
+    guarded = Guard(
         app,
         limits=Limits.from_settings(),
         proxies=TrustedProxies(settings.TRUSTED_PROXIES),
@@ -30,6 +31,7 @@ def with_guard(app: ASGIApp) -> ASGIApp:
         is_admitted=web_process.is_sender,
         has_pages=False,
     )
+    return with_client_of_each_request(guarded)
 
 
 async def serve(host: str, port: int) -> None:

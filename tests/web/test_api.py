@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from accounts.models import Team
-from web.api import BadParameter, cursor_page, error_type_for_status, exception_handler
-from web.errors import NotAllowed, UserError
+from web.api import BadParameter, cursor_page, exception_handler
+from web.errors import NotAllowed, UserError, error_type_for_status
 
 
 def handled(error: Exception) -> tuple[int, dict]:

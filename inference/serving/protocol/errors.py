@@ -3,7 +3,7 @@
 import orjson
 
 from billing.money import plain_dollars
-from web.api import error_body, error_type_for_status
+from web.errors import error_body, error_type_for_status
 
 
 class ApiError(Exception):

@@ -16,7 +16,8 @@ def services(monkeypatch, tmp_path):
         monkeypatch.delenv("LOG_LEVEL", raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        built = build_services({"A": "1"}, tmp_path, host="0.0.0.0", port=8100, models_port=8101)
+        ports = {"port": 8100, "web_port": 8102, "models_port": 8101}
+        built = build_services({"A": "1"}, tmp_path, host="0.0.0.0", **ports)
         return {service.name: service for service in built}
 
     return build
@@ -24,7 +25,7 @@ def services(monkeypatch, tmp_path):
 
 def test_one_of_each_and_one_trainer(services):
     workers = ["clock", "deliveries", "imports", "analyses", "batches", "background"]
-    assert list(services()) == ["web", "models", *workers, "trainer", "beat"]
+    assert list(services()) == ["front", "web", "models", *workers, "trainer", "beat"]
 
 
 def test_as_many_trainers_as_are_wanted_each_with_a_name_and_a_low_priority(services):
@@ -41,12 +42,16 @@ def test_a_number_of_trainers_that_is_none_is_refused(services):
         services(TRAINERS="many")
 
 
-def test_web_and_models_listen_where_they_are_told(services):
-    built = services()
-    web, models = built["web"].command, built["models"].command
-    assert web[web.index("--host") + 1] == "0.0.0.0"
-    assert web[web.index("--port") + 1] == "8100"
-    assert models[models.index("--port") + 1] == "8101"
+def test_only_the_front_proxy_listens_where_others_can_reach_it(services):
+    listening = {name: service.command for name, service in services().items()}
+
+    def option(name, option):
+        return listening[name][listening[name].index(option) + 1]
+
+    assert (option("front", "--host"), option("front", "--port")) == ("0.0.0.0", "8100")
+    assert option("front", "--web-port") == option("web", "--port") == "8102"
+    assert option("web", "--host") == "127.0.0.1"
+    assert option("models", "--port") == "8101"
 
 
 def test_only_those_that_compute_keep_idle_threads_from_spinning(services):

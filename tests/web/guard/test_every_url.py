@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from inference.gateway.reverse_proxy import INFERENCE_PATHS
+from inference.gateway.inference_requests import INFERENCE_PATHS
 from tests.web.guard.served import Served, web_process
 from tests.web.test_outsiders import concrete, routes
 from web.guard.open_files import raise_open_files_limit

@@ -1,0 +1,31 @@
+"""Run the front proxy until SIGTERM; the settings are those of the other processes."""
+
+import argparse
+import asyncio
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings  # noqa: E402
+
+from config.front_proxy.models import ModelsPool  # noqa: E402
+from config.front_proxy.proxy import FrontProxy  # noqa: E402
+from web.guard.open_files import raise_open_files_limit  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--web-port", type=int, required=True, help="where the web process listens")
+    options = parser.parse_args()
+    raise_open_files_limit()
+    asyncio.run(_serve(options.host, options.port, options.web_port))
+
+
+async def _serve(host: str, port: int, web_port: int) -> None:
+    await FrontProxy(ModelsPool(settings.MODELS_URL), web_port).serve(host, port)
+
+
+if __name__ == "__main__":
+    main()

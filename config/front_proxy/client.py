@@ -1,0 +1,292 @@
+"""One client's connection: small inference requests are answered from the models process one after
+another; with anything else the whole connection goes to the web process."""
+
+import asyncio
+from typing import cast
+
+import httptools
+
+from assistants.gateway import CHAT_PATH, MARK
+from config.front_proxy import refusals
+from config.front_proxy.models import ModelsConnection
+from config.front_proxy.state import State
+from config.front_proxy.tunnel import Tunnel, with_client_header
+from inference.gateway import client_address
+from inference.gateway.inference_requests import (
+    DROPPED_REQUEST_HEADERS,
+    TARGET,
+    is_inference_path,
+)
+from inference.gateway.upstream.connection import AnswerTooLate, ConnectionLost, UpstreamError
+
+MAX_BODY_BYTES = 256 * 1024  # What is longer is judged by the web process's guard.
+MAX_HEAD_BYTES = 64 * 1024
+REST_SECONDS = 0.1  # So long a request's rest may take; then the guard watches its sender.
+FIRST_REQUEST_SECONDS, IDLE_SECONDS = 30.0, 75.0
+ANSWER_SECONDS = 120.0  # Without a byte; a stream may last longer.
+METHODS = {b"GET", b"POST", b"DELETE"}
+OWN_FRAMING = {b"transfer-encoding", b"expect", b"upgrade"}
+
+
+class ClientConnection(asyncio.Protocol):
+    """Reads a request, has it answered, reads the next; or is a tunnel's one end for good."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._transport: asyncio.Transport
+        self._address: client_address.Address = ("", 0)
+        self._tunnel: Tunnel | None = None
+        self._connection: ModelsConnection | None = None
+        self._is_asking = self._has_begun = self._is_slow = self._is_last_try = False
+        self._deadline = 0.0
+        self._request = b""  # As it is sent on.
+        self._next = b""  # Came while the request before was being answered.
+        self._parser = httptools.HttpRequestParser(self)
+        self._rest_timer: asyncio.TimerHandle | None = None
+        self._begin_request()
+
+    def _begin_request(self) -> None:
+        self._received = b""  # The request as it came, for the web process.
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._has_head = self._is_whole = self._is_for_web = False
+
+    # Reading a request
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.send(data)
+        elif self._is_asking:
+            self._next += data
+            if len(self._next) > MAX_HEAD_BYTES:
+                self.pause_reading()
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        self._received = self._received + data if self._received else data
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_for_web = True
+        except httptools.HttpParserError:
+            if not self._is_for_web:
+                self.end_with(refusals.malformed())
+                return
+        if self._is_for_web:
+            self._hand_over()
+        elif self._is_whole:
+            self._answer()
+        elif self._has_head:
+            if self._rest_timer is None:
+                loop = asyncio.get_running_loop()
+                self._rest_timer = loop.call_later(REST_SECONDS, self._hand_over)
+        elif len(self._received) > MAX_HEAD_BYTES:
+            self.end_with(refusals.head_too_large())
+
+    def on_message_begin(self) -> None:
+        self._is_for_web |= self._is_whole  # Several requests at once: they keep their order there.
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+        path = self._url.partition(b"?")[0]
+        if (
+            not is_inference_path(path.decode("latin-1"))
+            or b"%" in path
+            or not TARGET.fullmatch(self._url)
+            or self._parser.get_method() not in METHODS
+            or self._parser.get_http_version() != "1.1"
+            or not self._parser.should_keep_alive()
+        ):
+            self._is_for_web = True
+            return
+        for name, value in self._headers:
+            if name in OWN_FRAMING or (name == b"content-length" and int(value) > MAX_BODY_BYTES):
+                self._is_for_web = True
+
+    def on_body(self, data: bytes) -> None:
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        self._is_whole = True
+        if self._url.startswith(CHAT_PATH.encode()) and MARK in b"".join(self._body):
+            self._is_for_web = True
+
+    # Having it answered
+
+    def _answer(self) -> None:
+        self._cancel_rest_timer()
+        request = self._request_bytes()
+        if not self._state.may_hold(len(request)):
+            self._hand_over()
+            return
+        self._state.held_bytes += len(request)
+        self._request, self._is_asking, self._has_begun = request, True, False
+        self._deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        connection = self._state.models.take_idle()
+        if connection is None:
+            self._state.run(self._answer_from_new_connection())
+        else:
+            self._ask(connection, is_new=False)
+
+    def _ask(self, connection: ModelsConnection, *, is_new: bool) -> None:
+        self._connection, self._is_last_try = connection, is_new
+        connection.ask(self, self._request)
+        if self._is_slow:  # It has not read the answer before.
+            connection.pause()
+
+    def _request_bytes(self) -> bytes:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        lines = [
+            b"%s %s HTTP/1.1" % (self._parser.get_method(), self._url),
+            b"host: " + self._state.models.host_header,
+            b"content-length: %d" % len(body),
+            self._client_header,
+            *(
+                name + b": " + value
+                for name, value in self._headers
+                if name not in DROPPED_REQUEST_HEADERS
+            ),
+            b"",
+            body,
+        ]
+        return b"\r\n".join(lines)
+
+    async def _answer_from_new_connection(self) -> None:
+        try:
+            connection = await self._state.models.connect()
+        except UpstreamError as error:
+            self._is_last_try = True
+            if self._is_asking:
+                self.fail_exchange(error)
+            return
+        if not self._is_asking:  # The client has left.
+            self._state.models.keep(connection)
+            return
+        self._ask(connection, is_new=True)
+
+    def pass_on(self, data: bytes) -> None:
+        self._has_begun = True
+        self._deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        self._transport.write(data)
+
+    def end_exchange(self, *, is_reusable: bool) -> None:
+        self._leave_exchange()
+        if not is_reusable:
+            self.close()
+            return
+        self._deadline = asyncio.get_running_loop().time() + IDLE_SECONDS
+        self._begin_request()
+        if self._next:
+            data, self._next = self._next, b""
+            self.resume_reading()
+            self._read(data)
+
+    def fail_exchange(self, error: UpstreamError) -> None:
+        """The server may close a kept connection in the moment it is used: only if no byte of the
+        answer came is it certain that asking again answers once."""
+        self._connection = None
+        if self._has_begun:
+            self.close()  # Half an answer cannot be taken back.
+        elif isinstance(error, ConnectionLost) and not self._is_last_try:
+            self._state.run(self._answer_from_new_connection())
+        else:
+            self.end_with(refusals.upstream_failure(error))
+
+    def _leave_exchange(self) -> None:
+        if self._is_asking:
+            self._state.held_bytes -= len(self._request)
+        self._is_asking, self._connection, self._request = False, None, b""
+
+    def _hand_over(self) -> None:
+        """The connection is the web process's from here on."""
+        self._cancel_rest_timer()
+        self.pause_reading()  # Until that process is reached.
+        received = with_client_header(self._received, self._address)
+        self._tunnel = Tunnel(self, received, refusals.web_unreachable(self._url))
+        self._begin_request()
+        self._state.run(self._tunnel.connect(self._state.web_port))
+
+    def _cancel_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
+
+    # The connection itself
+
+    def check(self, now: float) -> None:
+        """Called every moment: end what lasts too long."""
+        if self._tunnel is not None or self._is_slow or now < self._deadline:
+            return
+        if self._connection is not None:
+            self._connection.abort()
+            self.fail_exchange(AnswerTooLate("no answer in time"))
+        elif not self._is_asking and self._rest_timer is None:
+            self.close()
+
+    def close_if_idle(self) -> None:
+        if self._tunnel is None and not self._is_asking:
+            self.close()
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def end_with(self, data: bytes) -> None:
+        """A last answer."""
+        self._leave_exchange()
+        self._transport.write(data)
+        self._transport.close()
+
+    def close(self) -> None:
+        """After all that was written has gone out."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._state.is_full:
+            self._transport.abort()
+            return
+        self._state.clients.add(self)
+        self._address = (transport.get_extra_info("peername") or ("", 0))[:2]
+        value = client_address.header_value(self._address)
+        self._client_header = client_address.HEADER + b": " + value
+        self._deadline = asyncio.get_running_loop().time() + FIRST_REQUEST_SECONDS
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._state.clients.discard(self)
+        self._cancel_rest_timer()
+        if self._connection is not None:
+            self._connection.abort()
+        self._leave_exchange()
+        if self._tunnel is not None:
+            self._tunnel.close()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: so does this."""
+        self._is_slow = True
+        if (source := self._connection or self._tunnel) is not None:
+            source.pause()
+
+    def resume_writing(self) -> None:
+        self._is_slow = False
+        self._deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        if (source := self._connection or self._tunnel) is not None:
+            source.resume()
