@@ -20,8 +20,10 @@ class Purpose(models.TextChoices):
 
 class ApiFileQuerySet(TeamOwnedQuerySet["ApiFile"]):
     def current(self) -> Self:
-        """Neither deleted nor expired."""
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now()), deleted_at=None)
+        """Neither deleted nor expired, nor purged with its dataset."""
+        lasts = Q(expires_at=None) | Q(expires_at__gt=now())
+        has_data = Q(dataset_version=None) | Q(dataset_version__dataset__purged_at=None)
+        return self.filter(lasts, has_data, deleted_at=None)
 
 
 class ApiFile(models.Model):

@@ -143,11 +143,11 @@ class FileContentView(OpenAiView):
     def get(self, request: Request, file_id: str) -> DetachedResponse:
         """The bytes as they came."""
         file = find_file(request, file_id)
-        return file_download(
-            storage.open_file(file.storage_key),
-            file.filename,
-            content_type="application/octet-stream",
-        )
+        try:
+            opened = storage.open_file(file.storage_key)
+        except FileNotFoundError as error:  # Such as a purge that is under way.
+            raise NoSuchObject(f"The content of {file_id[:100]!r} is gone.", param="id") from error
+        return file_download(opened, file.filename, content_type="application/octet-stream")
 
 
 def upload_object(upload: FileUpload) -> JsonObject:

@@ -1,12 +1,15 @@
 """Files and uploads through the official client."""
 
 import json
+from datetime import timedelta
 
 import openai
 import pytest
+from django.utils.timezone import now
 
 from inference.files import storing
 from inference.models import ApiFile
+from projects import purge, storage
 from projects.models import Dataset, DatasetVersion
 from tests.inference.openai import shapes
 from tests.inference.openai.conftest import chat_rows, jsonl
@@ -77,6 +80,28 @@ def test_a_deleted_file_is_gone_and_its_dataset_hidden(client, training_file):
         with pytest.raises(openai.NotFoundError, match="No such File"):
             ask(training_file.id)
     assert not Dataset.objects.filter(archived_at=None).exists()
+
+
+def test_a_file_that_was_purged_with_its_dataset_is_gone(client, training_file):
+    kept = client.files.create(file=jsonl([{"n": 1}], "kept.jsonl"), purpose="batch")
+    Dataset.objects.update(archived_at=now() - timedelta(days=31))
+    assert purge.purge_datasets() == 1
+    for ask in (client.files.content, client.files.retrieve, client.files.delete):
+        with pytest.raises(openai.NotFoundError, match="No such File object") as refused:
+            ask(training_file.id)
+        assert refused.value.param == "id"
+    assert [file.id for file in client.files.list()] == [kept.id]
+    with pytest.raises(openai.NotFoundError):
+        client.fine_tuning.jobs.create(model="small-language-model", training_file=training_file.id)
+
+
+@pytest.mark.parametrize("purpose", ["batch", "fine-tune"])
+def test_a_file_whose_bytes_are_lost_is_404_in_the_error_shape(client, purpose):
+    file = client.files.create(file=jsonl(chat_rows()), purpose=purpose)
+    storage.delete(ApiFile.objects.get().storage_key)
+    with pytest.raises(openai.NotFoundError, match="is gone") as refused:
+        client.files.content(file.id)
+    assert set(refused.value.body) == {"message", "type", "param", "code"}
 
 
 def test_a_stranger_reaches_no_file(stranger, training_file):
