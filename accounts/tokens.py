@@ -57,6 +57,43 @@ def issue(
 
 
 @transaction.atomic
+def update(
+    token: ApiToken,
+    user: User,
+    *,
+    name: str,
+    scopes: list[str],
+    expires_at: datetime | None,
+    limits: TokenLimits,
+) -> None:
+    """Change what a token may do; its secret stays. What is taken away ends within a second.
+
+    Raises NotAllowed as for a rotation, and TokenIsOver for one that is revoked or expired.
+    """
+    require_control(token, user)
+    locked = ApiToken.objects.usable().select_for_update(of=("self",)).filter(pk=token.pk).first()
+    if locked is None:
+        raise TokenIsOver
+    chosen = {"name": name, "scopes": scopes, "expires_at": expires_at, **asdict(limits)}
+    before = {field: getattr(locked, field) for field in chosen}
+    changed = {field: value for field, value in chosen.items() if value != before[field]}
+    if not changed:
+        return
+    for field_name, value in changed.items():
+        setattr(locked, field_name, value)
+    locked.save(update_fields=list(changed))
+    told = {name: [str(before[name]), str(value)] for name, value in changed.items()}
+    audit.record(token.team, user, "token.changed", str(locked), **told)
+    _forget_copies(locked)
+
+
+def _forget_copies(token: ApiToken) -> None:
+    """The models process reads anew what holds for its secrets."""
+    for digest in filter(None, (token.digest, token.previous_digest)):
+        notify(f"token:{digest}")
+
+
+@transaction.atomic
 def rotate(token: ApiToken, viewer: User | ApiToken, overlap: timedelta) -> str:
     """Give the token another secret; the former one works until the overlap is over.
 
@@ -86,10 +123,7 @@ def revoke(token: ApiToken, viewer: User | ApiToken) -> None:
     require_control(token, viewer)
     if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now()):
         audit.record(token.team, viewer, "token.revoked", str(token))
-        current = ApiToken.objects.get(pk=token.pk)
-        for digest in (current.digest, current.previous_digest):
-            if digest:
-                notify(f"token:{digest}")  # The models process stops accepting it at once.
+        _forget_copies(ApiToken.objects.get(pk=token.pk))
 
 
 def require_control(token: ApiToken, viewer: User | ApiToken) -> None:

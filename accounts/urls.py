@@ -8,6 +8,7 @@ app_name = "accounts"
 urlpatterns = [
     path("teams/<slug:slug>/tokens/", tokens.tokens, name="tokens"),
     path("teams/<slug:slug>/tokens/create/", tokens.create_token, name="create-token"),
+    path("tokens/<uuid:token_id>/", tokens.edit_token, name="edit-token"),
     path("tokens/<uuid:token_id>/rotate/", tokens.rotate_token, name="rotate-token"),
     path("tokens/<uuid:token_id>/revoke/", tokens.revoke_token, name="revoke-token"),
     path("teams/<slug:slug>/audit/", tokens.audit_log, name="audit"),

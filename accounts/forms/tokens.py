@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django import forms
+from django.http import QueryDict
 from django.utils.timezone import now
 
-from accounts.models import TokenScope
+from accounts.models import ApiToken, TokenScope
 from accounts.tokens import TokenLimits
 from web.language.sentences import lazy_choices
 
@@ -74,6 +75,35 @@ class ApiTokenForm(forms.Form):
             budget_micro=None if budget is None else int(budget * MICRO),
             requests_per_minute=self.cleaned_data["requests_per_minute"],
         )
+
+
+class EditTokenForm(ApiTokenForm):
+    """The same of a token there is; its expiry stays unless another is chosen."""
+
+    KEEP = "keep"
+
+    days = forms.ChoiceField(
+        label="Expires after",
+        choices=lazy_choices([(KEEP, "As it is now"), *ApiTokenForm.LIFETIME_CHOICES]),
+        initial=KEEP,
+        help_text="Counted from today.",
+    )
+
+    def __init__(self, token: ApiToken, data: QueryDict | None = None) -> None:
+        budget = token.budget_micro
+        initial = {
+            "name": token.name,
+            "scopes": token.scopes,
+            "allowed_models": "\n".join(token.allowed_models),
+            "budget": None if budget is None else Decimal(budget) / MICRO,
+            "requests_per_minute": token.requests_per_minute,
+        }
+        super().__init__(data, initial=initial)
+        self._token = token
+
+    def expires_at(self) -> datetime | None:
+        keeps = self.cleaned_data["days"] == self.KEEP
+        return self._token.expires_at if keeps else super().expires_at()
 
 
 class RotateTokenForm(forms.Form):

@@ -8,13 +8,13 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.audit_log import AuditFilter, csv_parts, known_actions
-from accounts.forms.tokens import ApiTokenForm, RotateTokenForm
+from accounts.forms.tokens import ApiTokenForm, EditTokenForm, RotateTokenForm
 from accounts.models import ApiToken, AuditEntry, Team
 from accounts.permissions import find_team, has_permission, require_permission
-from accounts.tokens import issue, require_control, revoke, rotate
+from accounts.tokens import issue, require_control, revoke, rotate, update
 from web.requests import AuthenticatedRequest
 from web.streams.detached import DetachedResponse
 from web.streams.downloads import parts_download
@@ -68,6 +68,30 @@ def create_token(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         limits=form.limits(),
     )
     return _render_tokens(request, team, ApiTokenForm(), secret)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit_token(request: AuthenticatedRequest, token_id: UUID) -> HttpResponse:
+    """What a token may do, and until when, after it was created."""
+    tokens_seen = ApiToken.objects.visible_to(request.user).select_related("team", "created_by")
+    token = get_object_or_404(tokens_seen, pk=token_id)
+    require_control(token, request.user)
+    form = EditTokenForm(token, request.POST or None)
+    if not form.is_valid():
+        context = {"team": token.team, "token": token, "form": form}
+        status = 400 if form.is_bound else 200
+        return render(request, "accounts/token.html", context, status=status)
+    update(
+        token,
+        request.user,
+        name=form.cleaned_data["name"],
+        scopes=form.cleaned_data["scopes"],
+        expires_at=form.expires_at(),
+        limits=form.limits(),
+    )
+    messages.success(request, f"{form.cleaned_data['name']} is changed.")
+    return redirect("accounts:tokens", token.team.slug)
 
 
 @login_required

@@ -209,3 +209,76 @@ def test_a_revoked_token_cannot_be_rotated(client_of, alice, token, client):
     address = reverse("accounts:rotate-token", args=[token.pk])
     assert client_of(alice).post(address, {"overlap_hours": "1"}).status_code in (302, 409)
     assert me(client, token.secret) == 401
+
+
+def edit(client, token, **facts):
+    form = {"name": token.name, "scopes": token.scopes, "days": "keep", **facts}
+    return client.post(reverse("accounts:edit-token", args=[token.pk]), form)
+
+
+def test_the_edit_page_shows_what_a_token_may_do(client_of, alice, token):
+    ApiToken.objects.filter(pk=token.pk).update(
+        allowed_models=["a", "b"], budget_micro=1_500_000, requests_per_minute=7
+    )
+    page = client_of(alice).get(reverse("accounts:edit-token", args=[token.pk]))
+    form = page.context["form"]
+    shown = {name: form[name].value() for name in ("allowed_models", "requests_per_minute")}
+    assert shown == {"allowed_models": "a\nb", "requests_per_minute": 7}
+    assert float(form["budget"].value()) == 1.5
+    assert (
+        edit(
+            client_of(alice), token, allowed_models="a\nb", budget="1.5", requests_per_minute="7"
+        ).status_code
+        == 302
+    )  # Nothing has changed.
+    assert not AuditEntry.objects.filter(action="token.changed").exists()
+
+
+def test_limits_of_a_token_are_changed_and_its_secret_is_not(client_of, alice, team, api):
+    token = issue(team, alice, scopes=SCOPES)
+    expiry = now() + timedelta(days=3)
+    ApiToken.objects.filter(pk=token.pk).update(expires_at=expiry)
+    changes = {"name": "Build", "scopes": ["read"], "budget": "2.50", "requests_per_minute": "60"}
+    page = edit(client_of(alice), token, allowed_models="support\n\nsupport", **changes)
+    assert page.status_code == 302
+    token.refresh_from_db()
+    assert (token.name, token.scopes, token.allowed_models) == ("Build", ["read"], ["support"])
+    assert (token.budget_micro, token.requests_per_minute) == (2_500_000, 60)
+    assert token.expires_at == expiry
+    assert api(token).get("/api/v1/me").json()["scopes"] == ["read"]
+    entry = AuditEntry.objects.get(action="token.changed")
+    assert entry.detail["scopes"] == [str(SCOPES), "['read']"]
+    assert "expires_at" not in entry.detail
+    edit(client_of(alice), token, days="never")  # Empty limits are none.
+    token.refresh_from_db()
+    assert (token.expires_at, token.budget_micro, token.requests_per_minute) == (None, None, None)
+    assert token.allowed_models == []
+
+
+@pytest.mark.parametrize(
+    "odd", [{"days": "-5"}, {"name": ""}, {"scopes": []}, {"budget": "-1"}, {"scopes": ["root"]}]
+)
+def test_odd_changes_are_refused(client_of, alice, token, odd):
+    page = edit(client_of(alice), token, **odd)
+    assert page.status_code == 400
+    assert not AuditEntry.objects.filter(action="token.changed").exists()
+
+
+def test_only_its_creator_and_admins_change_a_token(client_of, alice, bob, mallory, vera, team):
+    mine, _ = ApiToken.issue(team=team, created_by=bob, name="Bobs", scopes=["read"])
+    theirs, _ = ApiToken.issue(team=team, created_by=alice, name="Alices", scopes=["read"])
+    statuses = {
+        (client_of(person).get(reverse("accounts:edit-token", args=[token.pk])).status_code,
+         edit(client_of(person), token, name="x").status_code)
+        for person, token in ((bob, theirs), (vera, mine))
+    }  # fmt: skip
+    assert statuses == {(403, 403)}
+    assert edit(client_of(mallory), mine, name="x").status_code == 404
+    assert edit(client_of(bob), mine, name="mine").status_code == 302
+    assert edit(client_of(alice), mine, name="admins").status_code == 302
+
+
+def test_a_revoked_or_expired_token_cannot_be_changed(client_of, alice, token):
+    for over in ({"expires_at": now()}, {"revoked_at": now()}):
+        ApiToken.objects.filter(pk=token.pk).update(**over)
+        assert edit(client_of(alice), token, days="never").status_code == 409
