@@ -31,6 +31,7 @@ urlpatterns = [
     path("teams/<slug:slug>/models/", models.models_page, name="models"),
     path("models/compare/", comparison.compare_page, name="compare"),
     path("models/<uuid:model_id>/", models.model_page, name="model"),
+    path("models/<uuid:model_id>/train-on/", launch.train_on_page, name="train-on"),
     path("models/<uuid:model_id>/archive/", removal.archive_model, name="archive-model"),
     path("models/<uuid:model_id>/restore/", removal.restore_model, name="restore-model"),
     path("models/<uuid:model_id>/rename/", removal.rename_model, name="rename-model"),

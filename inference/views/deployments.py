@@ -24,6 +24,7 @@ from inference.rollout import trials
 from inference.snippets import snippets_for
 from projects.models import Project
 from training.queries.lookups import find_model
+from training.queries.starts import can_train_on
 from web.browser.confirmation import require_typed_name
 from web.browser.refusals import refusals_on, status_of
 from web.browser.trash import TRASH_DAYS, restorable_since
@@ -234,6 +235,7 @@ def _render_deployment(
         "rollout": load_rollout(deployment),
         "snippets": snippets_for(deployment),
         "may_change": has_permission(request.user, deployment.team, "write"),
+        "can_train_on": can_train_on(deployment.model),
         "by_day": request.GET.get("by") == "day",
         **_activity_context(deployment),
         **more,

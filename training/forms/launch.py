@@ -39,6 +39,7 @@ from training.jobs.presets import (
 )
 from training.models import ComputeClass
 from training.queries.job_list import format_task
+from training.queries.starts import find_starts, start_key
 from web.language.sentences import lazy_choices, translated_lazy
 
 
@@ -77,7 +78,17 @@ class LaunchForm(forms.Form):
             "task", [(task, translated_lazy(format_task(task).capitalize())) for task in TASKS]
         )
         self.fields["task"].required = False
-        self._set_choices("base_model", lazy_choices(base_model_choices(self.chosen_task)))
+        starts = find_starts(version.dataset.project.team, data.get("base_model", ""))
+        self.starts = starts if self.chosen_task == CHAT_TASK else {}
+        self._set_choices(
+            "base_model",
+            lazy_choices(
+                [
+                    *base_model_choices(self.chosen_task),
+                    *((key, f"{one.name} · trained on from") for key, one in self.starts.items()),
+                ]
+            ),
+        )
         self._machines = offered_machines()
         self._set_choices("compute", lazy_choices(machine_choices(self._machines)))
         self.fields["time_limit"].help_text = time_limit_help_text(self._machines)
@@ -97,7 +108,8 @@ class LaunchForm(forms.Form):
         for field, columns in request.columns.items():
             data.setlist(field, [columns] if isinstance(columns, str) else columns)
         data["base_model"] = (
-            request.base_model
+            (start_key(request.initial_model) if request.initial_model else None)
+            or request.base_model
             or default_base_model(task, version, request.columns.get("text_columns") or []).id
         )
         data["compute"] = request.compute or (machines[0].code if machines else "")
@@ -208,11 +220,13 @@ class LaunchForm(forms.Form):
 
     def _own_request(self) -> LaunchRequest:
         cleaned = self.cleaned_data
+        start = self.starts.get(cleaned["base_model"])
         return LaunchRequest(
             name=cleaned["name"] or None,
             task=self.chosen_task,
             columns={role.field: cleaned[role.field] for role in self.roles},
-            base_model=cleaned["base_model"],
+            base_model=start.base_model if start else cleaned["base_model"],
+            initial_model=start,
             hyperparameters=self.advanced.cleaned_data,
             search=self.search.to_search_options(),
             split=self.split.to_split_options(),

@@ -9,14 +9,23 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import User
 from accounts.permissions import require_permission
-from projects.models import DatasetVersion
+from projects.models import Dataset, DatasetVersion, ImportStatus
 from projects.queries import preview
 from training.forms.launch import LaunchForm
 from training.jobs.launch import TASKS, launch
-from training.jobs.launch_preview import find_ready_version, initial_request, proposed_request
-from training.models import TrainingJob
+from training.jobs.launch_preview import (
+    find_ready_version,
+    initial_request,
+    proposed_request,
+    request_to_train_on,
+)
+from training.models import TrainedModel, TrainingJob
 from training.queries import chat_preview
+from training.queries.lookups import find_model
+from training.queries.starts import START_PREFIX, can_train_on, find_starts
 from training.views.jobs import signed_in_user
+
+MAX_DATASETS = 100
 
 
 @login_required
@@ -34,6 +43,24 @@ def launch_page(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
             return redirect("training:job", job.pk)
         return _render_page(request, form, user, status=400)
     return _render_page(request, _initial_form(request, version), user)
+
+
+@login_required
+@require_GET
+def train_on_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
+    """Choose the dataset with which training goes on from a finished model."""
+    model = find_model(request.user, model_id)
+    datasets = Dataset.objects.visible_to(request.user).filter(
+        project__team=model.team, archived_at=None, project__archived_at=None
+    )
+    ready = datasets.filter(versions__status=ImportStatus.READY).distinct()
+    context = {
+        "model": model,
+        "team": model.team,
+        "datasets": ready.select_related("project").order_by("-created_at")[:MAX_DATASETS],
+        "can_train_on": can_train_on(model),
+    }
+    return render(request, "training/train_on.html", context)
 
 
 @login_required
@@ -75,6 +102,8 @@ def _initial_form(request: HttpRequest, version: DatasetVersion) -> LaunchForm:
     number = request.GET.get("proposal", "")
     if number.isdecimal() and (proposed := proposed_request(version, int(number[:3]))):
         return LaunchForm.prefilled(version, proposed)
+    if model := _model_to_train_on(request, version):
+        return LaunchForm.prefilled(version, request_to_train_on(version, model))
     if (task := request.GET.get("task")) in TASKS:
         return LaunchForm.prefilled(version, initial_request(version, None, task))
     return LaunchForm.prefilled(version, initial_request(version, _job_to_copy(request, version)))
@@ -88,6 +117,12 @@ def _job_to_copy(request: HttpRequest, version: DatasetVersion) -> TrainingJob |
         return None
     jobs = TrainingJob.objects.visible_to(request.user)
     return jobs.filter(pk=job_id, dataset_version__dataset=version.dataset_id).first()
+
+
+def _model_to_train_on(request: HttpRequest, version: DatasetVersion) -> TrainedModel | None:
+    """The team's model that the URL names as the start of training."""
+    key = f"{START_PREFIX}{request.GET.get('model', '')}"
+    return find_starts(version.dataset.project.team, key).get(key)
 
 
 def _preview_rows(form: LaunchForm) -> dict[str, object]:

@@ -23,6 +23,7 @@ from training.queries.models import (
     versions_of,
     with_results,
 )
+from training.queries.starts import can_train_on
 from web.browser.details import tags_in
 from web.browser.parts import uses_of
 from web.browser.trash import TRASH_DAYS
@@ -73,6 +74,7 @@ def model_page(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
         "may_write": has_permission(request.user, model.team, "write"),
         "uses": uses_of("model", model),
         "trash_days": TRASH_DAYS,
+        "can_train_on": can_train_on(model),
         **report_context(report),
     }
     return render(request, "training/model.html", context)
