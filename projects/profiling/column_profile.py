@@ -19,12 +19,13 @@ HISTOGRAM_STEPS = 12
 TOP_VALUES, MAX_TIED_VALUES = 10, 1_000
 EXAMPLES = 3
 MAX_DISPLAY_CHARS = 200
-MAX_EXACT_COUNT_ROWS = 1_000_000  # Above it distinct values are estimated, about 2% off.
+MAX_EXACT_COUNT_ROWS = 6_000_000  # Above it distinct values are estimated, about 2% off.
+MAX_ALWAYS_COUNTED_ROWS = 1_000_000  # Of a longer column frequent values are not always looked for.
 MAX_CELLS_AT_ONCE = 200_000
 MAX_COLUMNS_AT_ONCE = 250
 MAX_COUNTED_SHARE = 0.5  # Of the cells may be different values before they are not counted.
 MIN_PATTERN_SHARE = 0.9
-MAX_MATCHED_ROWS = 50_000  # About so many, evenly spread, tell what texts look like.
+MAX_MATCHED_ROWS = 10_000  # About so many, evenly spread, tell what texts look like.
 # Scripts without blanks, and how many of their characters count as one word.
 UNSPACED_SCRIPTS = {
     2: r"\p{Han}\p{Hiragana}\p{Katakana}",
@@ -39,6 +40,9 @@ VALUE_PATTERNS = {
 COUNTED_WORDS = "length(trim(value)) - length(replace(trim(value), ' ', '')) + 1" + "".join(
     f" + length(regexp_replace(value, '[^{letters}]', '', 'g')) / {size}"
     for size, letters in UNSPACED_SCRIPTS.items()
+)
+LENGTHS = (
+    "min(length(value)), avg(length(value)), quantile_cont(length(value), 0.95), max(length(value))"
 )
 NUMBERS, TEXTS = ("integer", "number"), ("text", "json")
 
@@ -65,6 +69,7 @@ class _Group:
         rows: int,
     ) -> None:
         self.connection, self.table, self.columns, self.rows = connection, table, columns, rows
+        self.lengths: dict[int, tuple[Any, ...]] = {}  # Of texts by place, once they are known.
 
     def profiles(self) -> list[ColumnProfile]:
         if len(self.columns) == 1:
@@ -119,15 +124,20 @@ class _Group:
         cells = self._on_end("VARCHAR")
         exact = self.rows <= MAX_EXACT_COUNT_ROWS
         distinct = "count(DISTINCT hash(value))" if exact else "approx_count_distinct(value)"
-        row = self.connection.execute(f"SELECT count(*), {distinct} FROM {cells}").fetchone()
+        # With the lengths, so that long texts are read once.
+        lengths = f", {LENGTHS}" if self._has(TEXTS) else ""
+        row = self.connection.execute(
+            f"SELECT count(*), {distinct}{lengths} FROM {cells}"
+        ).fetchone()
         first = self.connection.execute(f"SELECT value FROM {cells} LIMIT {EXAMPLES}").fetchall()
-        filled, unique = cast(tuple[int, int], row)
+        filled, unique, *found = cast(tuple[int, ...], row)
+        self.lengths = {0: tuple(found)} if found else {}
         return filled, unique, [value for (value,) in first]
 
     def _top_values_of_one(self, filled: int, distinct: int) -> list[ValueCount]:
         """The same of a long column; nothing where nearly every value is another and counting them
         all would find little."""
-        share = MAX_COUNTED_SHARE if self.rows > MAX_EXACT_COUNT_ROWS else 1
+        share = MAX_COUNTED_SHARE if self.rows > MAX_ALWAYS_COUNTED_ROWS else 1
         if distinct >= share * filled:
             return []
         cells = self._on_end("VARCHAR")
@@ -159,7 +169,7 @@ class _Group:
         self, column: ColumnInfo, counts: tuple[int, int, list[str]], top: list[ValueCount]
     ) -> ColumnProfile:
         filled, unique, examples = counts
-        return {
+        profile: ColumnProfile = {
             "name": column["name"],
             "type": column["type"],
             "missing": self.rows - filled,
@@ -167,6 +177,9 @@ class _Group:
             "examples": [*map(truncate, examples)],
             "top_values": top,
         }
+        if self.rows > MAX_EXACT_COUNT_ROWS:
+            profile["unique_is_estimate"] = True
+        return profile
 
     def _add_number_stats(self, profiles: list[ColumnProfile]) -> None:
         for profile in profiles:
@@ -214,12 +227,8 @@ class _Group:
         if not self._has(TEXTS):
             return
         cells = self._on_end("VARCHAR", TEXTS)
-        lengths = dict(
-            self._by_place(
-                "SELECT place, min(length(value)), avg(length(value)),"
-                " quantile_cont(length(value), 0.95), max(length(value))"
-                f" FROM {cells} GROUP BY place"
-            )
+        lengths = self.lengths or dict(
+            self._by_place(f"SELECT place, {LENGTHS} FROM {cells} GROUP BY place")
         )
         shapes = ", ".join(
             f"count(*) FILTER (regexp_full_match(trim(value), {quote_literal(shape)}))"

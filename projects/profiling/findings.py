@@ -13,6 +13,7 @@ from projects.profiling.profile import (
     Fix,
     ProfileWarning,
     Suggestion,
+    suggested_targets,
 )
 from projects.reading.columns.sql import batched, quote_identifier
 from projects.reading.results import Edit
@@ -36,7 +37,7 @@ def find_problems(
     if rows < MIN_ROWS:
         return []
     return [
-        *_constant_columns(columns, rows),
+        *_constant_columns(columns, suggested),
         *_id_columns(columns, suggested, rows),
         *_outliers(connection, table, columns),
         *_near_duplicates(connection, table, suggested, rows),
@@ -116,9 +117,15 @@ def drop_columns(names: list[str]) -> Fix:
     }
 
 
-def _constant_columns(columns: list[ColumnProfile], rows: int) -> list[ProfileWarning]:
+def _constant_columns(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:
+    """Not of what a model is to answer, where one instruction or system text may hold for all."""
+    if suggested["task"] == "text-generation":
+        return []
+    used = {*suggested["text_columns"], *suggested_targets(suggested)}
     names = [
-        column["name"] for column in columns if column["unique"] == 1 and not column["missing"]
+        column["name"]
+        for column in columns
+        if column["unique"] == 1 and not column["missing"] and column["name"] not in used
     ]
     if not names or len(names) == len(columns):
         return []

@@ -31,6 +31,7 @@ class ColumnProfile(TypedDict):
     type: str
     missing: int
     unique: int
+    unique_is_estimate: NotRequired[bool]  # Of tables too long to count: about 2% off.
     examples: list[str]
     top_values: list[ValueCount]
     # Of numbers.

@@ -92,10 +92,12 @@ def _head_bars(profile: dict[str, Any], rows: int) -> tuple[list[HeadBar], str]:
         words = f"{format_number(profile.get('min'))} to {format_number(profile.get('max'))}"
         return _bars(steps, [f"{count:,} rows" for count in steps]), words
     top = profile.get("top_values") or []
+    sign = "≈ " if profile.get("unique_is_estimate") else ""
+    unique = f"{sign}{profile.get('unique', 0):,}"
     if len(top) < 2 or sum(one["count"] for one in top) < MIN_SHARE_SHOWN * rows:
-        return [], f"{profile['unique']:,} different" if profile.get("unique") else ""
+        return [], f"{unique} different" if profile.get("unique") else ""
     titles = [f"{one['value']}: {one['count']:,} rows" for one in top]
-    return _bars([one["count"] for one in top], titles), f"{profile.get('unique', 0):,} values"
+    return _bars([one["count"] for one in top], titles), f"{unique} values"
 
 
 def _bars(counts: list[int], titles: list[str]) -> list[HeadBar]:

@@ -8,7 +8,7 @@ nothing is masked which would not be reported: order numbers and timestamps stay
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 import duckdb
 import phonenumbers
@@ -50,6 +50,7 @@ COLUMNS_AT_ONCE = 100
 LONG_TABLE_ROWS = 100_000
 MAX_CANDIDATES = 20_000
 INTEGER_KINDS = ("card", "cn-id", "cn-mobile")
+SHORTEST_INTEGER = 10**10  # Mobile numbers have eleven digits, cards and identities more.
 CONTEXT_CHARS = 16
 _PHONE_CONTEXT = re.compile(
     r"phone|mobile|\bcell\b|\btel\b|call|手机|电话|联系|微信|号码|致电|拨打", re.I
@@ -79,6 +80,7 @@ class PersonalDataFinding(TypedDict):
     kind: str
     count: int
     example: str
+    is_partial: NotRequired[bool]  # Only so many cells were looked at: there may be more.
 
 
 class Match(NamedTuple):
@@ -95,6 +97,7 @@ def find_personal_data(
     """Each kind found in each column of text, JSON or integers, with the number of its cells."""
     findings: list[PersonalDataFinding] = []
     asked = [column for column in columns if column["type"] in ("text", "json", "integer")]
+    asked = [one for one in asked if one["type"] != "integer" or _is_long(connection, table, one)]
     suspects = _find_suspects(connection, table, [column["name"] for column in asked])
     for column in asked:
         if column["name"] not in suspects:
@@ -104,14 +107,15 @@ def find_personal_data(
         for kind in kinds:
             examples = _find_in_cells(texts, column["name"], kind) if texts else []
             if examples:
-                findings.append(
-                    {
-                        "column": column["name"],
-                        "kind": kind,
-                        "count": len(examples),
-                        "example": _hide_middle(examples[0]),
-                    }
-                )
+                finding: PersonalDataFinding = {
+                    "column": column["name"],
+                    "kind": kind,
+                    "count": len(examples),
+                    "example": _hide_middle(examples[0]),
+                }
+                if len(texts) == MAX_CANDIDATES:
+                    finding["is_partial"] = True
+                findings.append(finding)
     return findings
 
 
@@ -153,7 +157,7 @@ def register_masking(connection: duckdb.DuckDBPyConnection) -> None:
 def _find_suspects(connection: duckdb.DuckDBPyConnection, table: str, names: list[str]) -> set[str]:
     """The columns with a cell that may be personal; few queries for many columns, for planning one
     for each would cost more than reading the cells."""
-    suspicious = f"contains(value, '@') OR regexp_matches(value, {quote_literal(MANY_DIGITS)})"
+    suspicious = _suspicious("value")
     row = connection.execute(f"SELECT count(*) > {LONG_TABLE_ROWS} FROM {table}").fetchone()
     if row and row[0]:  # One by one, each until its first such cell.
         return {
@@ -178,6 +182,22 @@ def _find_suspects(connection: duckdb.DuckDBPyConnection, table: str, names: lis
     return found
 
 
+def _is_long(connection: duckdb.DuckDBPyConnection, table: str, column: ColumnInfo) -> bool:
+    """Whether a column of integers has any as long as those that point to a person. Answered by
+    what the file says of each of its parts, mostly without reading cells."""
+    row = connection.execute(f"SELECT max({quote_identifier(column['name'])}) FROM {table}")
+    highest = (row.fetchone() or (None,))[0]
+    return highest is not None and highest >= SHORTEST_INTEGER
+
+
+def _suspicious(value: str) -> str:
+    """SQL for a text with an @ or with many digits. Looking for single digits first costs half of
+    what the pattern does, and many texts have none."""
+    has_digit = " OR ".join(f"contains({value}, '{digit}')" for digit in range(10))
+    has_many = f"regexp_matches({value}, {quote_literal(MANY_DIGITS)})"
+    return f"contains({value}, '@') OR (({has_digit}) AND {has_many})"
+
+
 def _load_candidates(
     connection: duckdb.DuckDBPyConnection, table: str, name: str, kinds: Sequence[str]
 ) -> list[str]:
@@ -189,8 +209,7 @@ def _load_candidates(
     value = f"{quote_identifier(name)}::VARCHAR"
     patterns = "|".join(f"(?:{PATTERNS[kind]})" for kind in kinds)
     rows = connection.execute(
-        f"SELECT {value} FROM {table} WHERE (contains({value}, '@')"
-        f" OR regexp_matches({value}, {quote_literal(MANY_DIGITS)}))"
+        f"SELECT {value} FROM {table} WHERE ({_suspicious(value)})"
         f" AND regexp_matches({value}, {quote_literal(patterns)}) LIMIT {MAX_CANDIDATES}"
     ).fetchall()
     return [text for (text,) in rows]

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -11,7 +11,7 @@ from projects.reading.columns.column import ColumnQuestion
 from web.spreadsheet_cells import escape_formula
 
 if TYPE_CHECKING:
-    import duckdb
+    from projects.reading.csv.vectorized import BulkReader
 
 MAX_ISSUES_PER_CODE = 10
 
@@ -134,8 +134,7 @@ class TableSource:
     issues: Issues
     native_types: dict[int, str] = field(default_factory=dict)
     questions: list[ColumnQuestion] = field(default_factory=list)  # About the table as a whole.
-    # Writes the whole text table at once and returns its rows, or None when `rows` must be read.
-    write_all: "Callable[[duckdb.DuckDBPyConnection, Path], int | None] | None" = None
+    bulk: "BulkReader | None" = None  # Reads the whole file at once, if it is regular.
 
 
 class RejectedRowsWriter:

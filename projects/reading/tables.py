@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from projects.reading.columns.inference import describe_question, infer_columns
 from projects.reading.columns.names import unique_column_names
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.csv.source import open_csv
+from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits
 from projects.reading.excel import open_spreadsheet
 from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
@@ -88,28 +90,86 @@ def import_table(
             return _import_parquet(connection, upload, folder, overrides)
         if kind == "arrow":
             return _import_arrow(connection, upload, folder, overrides)
-        source = _open_source(kind, upload, overrides)
+        source = _open_source(kind, upload, overrides, folder)
         if len(source.names) > MAX_COLUMNS:
             raise UnreadableFile(
                 "too_many_columns",
                 f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
             )
-        text = folder / "text.parquet"
-        rows, rejected = _write_text_table(connection, source, text, folder / "rejects.csv")
-        _require_rows(rows, rejected, source)
-        table = f"read_parquet({quote_literal(str(text))})"
-        if text.stat().st_size < MAX_IN_MEMORY_BYTES:
-            # Every query on a file of many columns begins by reading what it says of each.
-            connection.execute(f"CREATE TABLE text AS FROM {table}")
-            table = "text"
-        inferred = _infer_columns(connection, table, source, overrides)
+        # First by what a sample shows; where a later row is otherwise, by counting every cell.
+        for expects in (True, False) if source.bulk is not None else ():
+            with suppress(IrregularFile, duckdb.Error, UnicodeDecodeError):
+                return _import_in_bulk(connection, source, folder, overrides, expects)
+        return _import_records(connection, source, folder, overrides)
+
+
+def _import_in_bulk(
+    connection: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    folder: Path,
+    overrides: ReadingOptions,
+    expects: bool,
+) -> ImportedTable:
+    """The table out of the file as it stands, without a copy of its text. Raises IrregularFile or
+    duckdb.Error for a file that has to be read record by record."""
+    bulk, text, data = source.bulk, folder / "text.parquet", folder / "data.parquet"
+    assert bulk is not None
+    try:
+        table = bulk.open(connection)
+        inferred = _infer_columns(
+            connection, table, source, overrides, lambda: bulk.keep(connection, text), expects
+        )
+        checks = [bulk.row_check, *(column.check for column in inferred if column.check)]
         columns = _mask_columns(inferred, overrides)
-        _write_typed_table(connection, table, columns, folder / "data.parquet")
-        edits = overrides.get("edits", [])
+        rows = _write_typed_table(connection, table, columns, data, checks)
+        bulk.check_rows(connection, rows)
+        _require_row_limit(rows)
+        RejectedRowsWriter(folder / "rejects.csv").close()
+        return _finish_table(connection, table, source, folder, overrides, inferred, (rows, 0))
+    finally:
+        text.unlink(missing_ok=True)
+
+
+def _import_records(
+    connection: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    folder: Path,
+    overrides: ReadingOptions,
+) -> ImportedTable:
+    """The table by way of a copy of its text, record by record."""
+    text = folder / "text.parquet"
+    rows, rejected = _write_text_table(source, text, folder / "rejects.csv")
+    _require_rows(rows, rejected, source)
+    table = f"read_parquet({quote_literal(str(text))})"
+    if text.stat().st_size < MAX_IN_MEMORY_BYTES:
+        # Every query on a file of many columns begins by reading what it says of each.
+        connection.execute(f"CREATE TABLE text AS FROM {table}")
+        table = "text"
+    inferred = _infer_columns(connection, table, source, overrides)
+    columns = _mask_columns(inferred, overrides)
+    _write_typed_table(connection, table, columns, folder / "data.parquet")
+    done = _finish_table(connection, table, source, folder, overrides, inferred, (rows, rejected))
+    text.unlink()
+    return done
+
+
+def _finish_table(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    folder: Path,
+    overrides: ReadingOptions,
+    inferred: list[Column],
+    counted: tuple[int, int],
+) -> ImportedTable:
+    """Apply the edits to data.parquet, and gather what there is to say. `counted` are the rows kept
+    and the rows rejected."""
+    rows, rejected = counted
+    columns = _mask_columns(inferred, overrides)
+    if edits := overrides.get("edits", []):
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
-        rows = _count_rows(connection, folder / "data.parquet") if edits else rows
-        questions = source.questions + _describe_questions(connection, table, inferred, overrides)
-        text.unlink()
+        rows = _count_rows(connection, folder / "data.parquet")
+    questions = source.questions + _describe_questions(connection, table, inferred, overrides)
     _add_summary_issues(columns, source.issues, rows, rejected)
     imported = _build_table(folder, rows, rejected, columns, source.dialect, source.issues)
     return replace(imported, questions=questions)
@@ -151,7 +211,7 @@ def _describe_questions(
     return [question for question in described if question is not None]
 
 
-def _open_source(kind: str, upload: Path, overrides: ReadingOptions) -> TableSource:
+def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Path) -> TableSource:
     if kind == "excel":
         return open_spreadsheet(upload, overrides)
     if kind in DOCUMENT_FORMATS:
@@ -161,21 +221,12 @@ def _open_source(kind: str, upload: Path, overrides: ReadingOptions) -> TableSou
         return open_document(upload, kind)
     if kind in ("json", "jsonl"):
         return open_json(upload, is_array=kind == "json")
-    return open_csv(upload, overrides)
+    return open_csv(upload, overrides, scratch)
 
 
-def _write_text_table(
-    connection: duckdb.DuckDBPyConnection, source: TableSource, path: Path, rejects_path: Path
-) -> tuple[int, int]:
-    """Every row as text into Parquet, all at once where the file allows it, else a batch at a
-    time; returns rows kept and rows rejected."""
+def _write_text_table(source: TableSource, path: Path, rejects_path: Path) -> tuple[int, int]:
+    """Every row as text into Parquet, a batch at a time; returns rows kept and rows rejected."""
     width, kept = len(source.names), 0
-    if source.write_all is not None:
-        written = source.write_all(connection, path)
-        if written is not None:
-            _require_row_limit(written)
-            RejectedRowsWriter(rejects_path).close()
-            return written, 0
     schema = pa.schema([(f"c{position}", pa.large_string()) for position in range(width)])
     rejects = RejectedRowsWriter(rejects_path)
     try:
@@ -235,7 +286,12 @@ def _require_rows(rows: int, rejected: int, source: TableSource) -> None:
 
 
 def _infer_columns(
-    connection: duckdb.DuckDBPyConnection, table: str, source: TableSource, options: ReadingOptions
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    options: ReadingOptions,
+    keep: Callable[[], None] | None = None,
+    expects: bool = False,
 ) -> list[Column]:
     names = list(zip(unique_column_names(source.names), source.names, strict=True))
     return infer_columns(
@@ -245,6 +301,8 @@ def _infer_columns(
         native_types=source.native_types,
         chosen=options.get("columns", {}),
         separator=source.dialect.get("delimiter", ""),
+        keep=keep,
+        expects=expects,
     )
 
 
@@ -266,18 +324,28 @@ def _mask_column(column: Column) -> Column:
 
 
 def _write_typed_table(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: list[Column], path: Path
-) -> None:
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[Column],
+    path: Path,
+    checks: Sequence[str] = (),
+) -> int:
+    """Write the columns as Parquet; returns the rows. Raises duckdb.Error for a row that does not
+    fulfil one of the checks."""
     chosen = ", ".join(
         f"{column.expression} AS {quote_identifier(column.name)}" for column in columns
     )
+    if checks:
+        failed = " OR ".join(f"NOT {check}" for check in checks)
+        table = f"{table} WHERE CASE WHEN {failed} THEN error('irregular')::BOOLEAN ELSE true END"
     # Nothing to plan in a projection; of thousands of expressions, planning would take minutes.
     connection.execute("PRAGMA disable_optimizer")
-    connection.execute(
+    written = connection.execute(
         f"COPY (SELECT {chosen} FROM {table}) TO {quote_literal(str(path))}"
         f" (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-    )
+    ).fetchone()
     connection.execute("PRAGMA enable_optimizer")
+    return int(written[0]) if written else 0
 
 
 def _import_parquet(

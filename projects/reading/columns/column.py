@@ -93,6 +93,7 @@ class Column:
     reading: str = "text"
     question: Question | None = None
     notes: list[str] = field(default_factory=list)
+    check: str = ""  # SQL that every row must fulfil, where a sample decided.
 
     @property
     def info(self) -> ColumnInfo:

@@ -31,6 +31,8 @@ class DateFormat:
 
     def to_sql(self, cell: str, *, with_time: bool) -> str:
         """SQL that makes DATE or TIMESTAMP of a text expression; NULL where it is no such date."""
+        if self == ISO:
+            return f"try_cast(trim({cell}) AS {'TIMESTAMP' if with_time else 'DATE'})"
         groups = {part: position for position, part in enumerate(self.order, 1)}
         numbers = {"y": "([0-9]{4})", "m": "([0-9]{1,2})", "d": "([0-9]{1,2})"}
         mark = "[.]" if self.mark == "." else self.mark

@@ -6,13 +6,14 @@ two readings are plausible and mean different things, the column stays text and 
 readings goes to a person, whose answer comes back in `overrides["columns"]`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import duckdb
 
 from projects.reading.columns import date_formats, number_formats
 from projects.reading.columns.column import (
+    SQL_TYPES,
     TEXT,
     Column,
     ColumnQuestion,
@@ -44,11 +45,15 @@ def infer_columns(
     native_types: Mapping[int, str],
     chosen: Mapping[str, str],
     separator: str = "",
+    keep: Callable[[], None] | None = None,
+    expects: bool = False,
 ) -> list[Column]:
     """The columns c0, c1, … of the text table. `names` are their final and original names;
-    `native_types` those that the file itself knows; `chosen` what people decided, by name."""
+    `native_types` those that the file itself knows; `chosen` what people decided, by name; `keep`
+    makes single columns of the table quick to read, where many will have to be. With `expects`,
+    some columns are decided by a sample, and their `check` has to be made of every row."""
     asked = [f"c{place}" for place in range(len(names)) if place not in native_types]
-    seen = summarize_columns(connection, table, asked)
+    seen = summarize_columns(connection, table, asked, keep, expects=expects)
     context = FileContext(separator, _certain_marks(seen.values()))
     columns = []
     for position, (name, original) in enumerate(names):
@@ -89,16 +94,21 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
 def _decided_column(cells: ColumnCells, original: str) -> Column:
     reading, question, notes = _decide(cells)
     is_numeric = reading.type in ("integer", "number")
+    expression, check = reading.to_sql(cells.source), cells.seen.check
+    if check and reading != TEXT:
+        # What passes the check is written as SQL writes it. No such day raises an error.
+        expression = f"CAST(nullif({cells.source}, '') AS {SQL_TYPES[reading.type]})"
     return Column(
         name=cells.name,
         type=reading.type,
         original_name=original,
-        expression=reading.to_sql(cells.source),
+        expression=expression,
         missing_markers=tuple(cells.seen.markers) if is_numeric else (),
         missing_marker_count=cells.seen.marker_count if is_numeric else 0,
         reading=reading.name,
         question=question,
         notes=notes,
+        check=check,
     )
 
 
@@ -154,6 +164,8 @@ def _holds_codes(shapes: list[CellShape]) -> bool:
 def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
     kind = "datetime" if date_formats.has_time([s.pattern for s in cells.seen.shapes]) else "date"
     readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
+    if cells.seen.has_valid_dates:
+        return readings[0], None, []
     fitting = [each for each in readings if not cells.count(f"{each.to_sql(cells.source)} IS NULL")]
     if not fitting:
         return _KEEP_TEXT

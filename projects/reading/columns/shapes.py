@@ -1,8 +1,8 @@
 """The cells of a column by their shape: digits become 9, and cells that look alike are counted."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -19,6 +19,15 @@ MIN_NUMERIC_SHARE = 0.45  # Of a sample; below it a column is text and not read 
 MAX_SHAPES = 400
 STARTS_WITH_ZERO, ENDS_WITH_ZERO = "^[^0-9]*0[^a-zA-Z]*[0-9]", "[.,][0-9]*0[^0-9]*$"
 PLAIN_CELL = r"-?(0|[1-9]\d{0,14})([.]\d{1,15})?|[1-9]\d{3}-\d\d-\d\d"
+# The shapes of dates, and how their cells are written.
+PLAIN_DATES = (
+    ("9999-99-99", r"[1-9]\d{3}-\d\d-\d\d"),
+    (
+        r"9999-99-99[ T]99:99(:99([.]9{1,6})?)?",
+        r"[1-9]\d{3}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.]\d{1,6})?)?",
+    ),
+)
+MAX_SINGLE_READS = 4  # Of a table that has to be read whole for each.
 MAX_SHAPE_LENGTH = 40  # No number or date is longer; what is, makes a column text.
 
 
@@ -29,6 +38,8 @@ class ColumnShapes:
     shapes: list[CellShape]
     markers: dict[str, int]  # Missing markers as written, and how often.
     other_count: int  # Cells of shapes beyond MAX_SHAPES, or of a column that is plainly text.
+    has_valid_dates: bool = False  # All cells are ISO dates, and each of them a day that was.
+    check: str = ""  # SQL for what a sample shows and every cell has yet to fulfil.
 
     @property
     def filled(self) -> int:
@@ -76,40 +87,114 @@ class ColumnCells:
 
 
 def summarize_columns(
-    connection: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    sources: Sequence[str],
+    keep: Callable[[], None] | None = None,
+    *,
+    expects: bool = False,
 ) -> dict[str, ColumnShapes]:
     """Group the cells of these columns by shape. One that a sample shows to be text is not read
-    whole, and of a table that is no longer than the sample none is read twice."""
+    whole, and of a table that is no longer than the sample none is read twice. `keep` is called
+    before columns are read one by one. With `expects`, neither is a column read whole in whose
+    sample all cells are written in one plain way: whoever reads it next has to make its `check`."""
     seen: dict[str, ColumnShapes] = {}
     for chunk in batched(sources, COLUMNS_AT_ONCE):
         columns = ", ".join(chunk)
         sample = f"(SELECT {columns} FROM {table} LIMIT {SAMPLE_ROWS})"
         seen |= _count_shapes(connection, sample, chunk)
-    row = connection.execute(f"SELECT count(*) > {SAMPLE_ROWS} FROM {table}").fetchone()
-    assert row is not None
-    for source in sources if row[0] else ():
-        if _numeric_share(seen[source]) >= MIN_NUMERIC_SHARE:
-            plain = _count_plain_shapes(connection, table, source)
-            seen |= {source: plain} if plain else _count_shapes(connection, table, [source])
+    rows = connection.execute(f"SELECT 1 FROM {table} LIMIT {SAMPLE_ROWS + 1}").fetchall()
+    if len(rows) <= SAMPLE_ROWS:
+        return seen
+    numeric = [one for one in sources if _numeric_share(seen[one]) >= MIN_NUMERIC_SHARE]
+    plain = {one: expect_shapes(one, seen[one]) for one in numeric} if expects else {}
+    plain = {one: expected for one, expected in plain.items() if expected.check}
+    for chunk in batched([one for one in numeric if one not in plain], COLUMNS_AT_ONCE):
+        plain |= _count_plain_shapes(connection, table, chunk)
+    others = [one for one in numeric if one not in plain]
+    doubtful = [one for one in plain if may_lose_zeros(plain[one].shapes)]
+    if keep and len(others) + 2 * len(doubtful) > MAX_SINGLE_READS:
+        keep()
+    seen |= plain
+    for source in others:
+        seen |= _count_shapes(connection, table, [source])
     return seen
 
 
-def _count_plain_shapes(
-    connection: duckdb.DuckDBPyConnection, table: str, source: str
-) -> ColumnShapes | None:
-    """The shapes of a column of plain numbers and ISO dates only; None for any other, which is
-    counted cell by cell at four times the cost.
+def expect_shapes(source: str, sample: ColumnShapes) -> ColumnShapes:
+    """The sample with the check that makes it stand for the whole column: whatever else cells hold
+    that pass it, the column is decided alike. Without a check where a sample cannot tell."""
+    shapes = sample.shapes
+    if not shapes or sample.markers or sample.other_count:
+        return sample
+    for pattern, as_written in PLAIN_DATES:
+        if all(re.fullmatch(pattern, shape.pattern) for shape in shapes):
+            return replace(sample, has_valid_dates=True, check=_check(source, as_written))
+    as_written = _expected_numbers(shapes)
+    return replace(sample, check=_check(source, as_written)) if as_written else sample
 
-    Such cells have one shape where length and marks are the same.
+
+def _check(source: str, pattern: str) -> str:
+    return f"coalesce(regexp_full_match(nullif({source}, ''), '{pattern}'), true)"
+
+
+def _expected_numbers(shapes: Sequence[CellShape]) -> str:
+    """The pattern of plain numbers that are decided as these are; "" for others."""
+    found = [re.fullmatch(r"-?(9{1,15})(?:[.](9{1,15}))?", shape.pattern) for shape in shapes]
+    has_codes = any(
+        shape.starts_with_zero and each is not None and len(each[1]) > 1
+        for shape, each in zip(shapes, found, strict=True)
+    )
+    if has_codes or not all(found):
+        return ""
+    lengths = {len(each[2] or "") for each in found if each}
+    whole = r"-?(0|[1-9]\d{0,14})"
+    if lengths == {0}:
+        return whole
+    # 1.234 may be grouped, and 3.10 beside 3.1 a version: those columns are read whole.
+    if lengths == {3} or (0 in lengths and lengths == {0, 3}):
+        return ""
+    if len(lengths) == 1:
+        return rf"{whole}[.]\d{{{lengths.pop()}}}"
+    if any(shape.ends_with_zero for shape in shapes):
+        return ""
+    return rf"{whole}([.]\d{{0,14}}[1-9])?"
+
+
+def may_lose_zeros(shapes: Sequence[CellShape]) -> bool:
+    """Whether 3.1 and 3.10 may both be among the cells."""
+    lengths = {len(shape.pattern.partition(".")[2]) for shape in shapes} - {0}
+    return len(lengths) > 1 and any(shape.ends_with_zero for shape in shapes)
+
+
+def _count_plain_shapes(
+    connection: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str]
+) -> dict[str, ColumnShapes]:
+    """The shapes of those columns that hold plain numbers and ISO dates only; any other is counted
+    cell by cell, at four times the cost.
+
+    Such cells have one shape where length and marks are the same. All columns are read at once.
     """
+    columns = ", ".join(sources)
+    is_plain = (
+        f"CASE WHEN NOT regexp_full_match(raw, '{PLAIN_CELL}') THEN false"
+        " WHEN instr(raw, '-') = 5 THEN try_cast(raw AS DATE) IS NOT NULL ELSE true END"
+    )
     rows = connection.execute(
-        f"SELECT regexp_full_match({source}, '{PLAIN_CELL}') AS fits, strlen({source}),"
-        f" instr({source}, '.'), instr({source}, '-'), {source} SIMILAR TO '-?0.*',"
-        f" right({source}, 1) = '0', count(*), any_value({source})"
-        f" FROM {table} WHERE {source} <> '' GROUP BY ALL"
+        f"SELECT source, {is_plain} AS fits, strlen(raw), instr(raw, '.'), instr(raw, '-'),"
+        " starts_with(raw, '0') OR starts_with(raw, '-0'), right(raw, 1) = '0', count(*),"
+        f" any_value(raw) FROM (UNPIVOT (SELECT {columns} FROM {table}) ON {columns}"
+        f" INTO NAME source VALUE raw) WHERE raw <> '' GROUP BY ALL ORDER BY source"
     ).fetchall()
-    if not rows or len(rows) > MAX_SHAPES or not all(fits for fits, *_ in rows):
-        return None
+    found = {source: [*group] for source, group in groupby(rows, key=lambda row: row[0])}
+    return {
+        source: _describe_plain_shapes(group)
+        for source, group in found.items()
+        if len(group) <= MAX_SHAPES and all(fits for _, fits, *_ in group)
+    }
+
+
+def _describe_plain_shapes(rows: list[tuple[Any, ...]]) -> ColumnShapes:
     shapes = [
         CellShape(
             re.sub(r"\d", "9", example),
@@ -120,7 +205,9 @@ def _count_plain_shapes(
         )
         for *_, times, example in rows
     ]
-    return ColumnShapes(sorted(shapes, key=lambda one: (-one.count, one.pattern)), {}, 0)
+    ordered = sorted(shapes, key=lambda one: (-one.count, one.pattern))
+    has_valid_dates = all(shape.pattern == "9999-99-99" for shape in shapes)
+    return ColumnShapes(ordered, {}, 0, has_valid_dates)
 
 
 def _count_shapes(

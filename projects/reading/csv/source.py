@@ -43,8 +43,9 @@ CP1252_TRANSLATION = {
 }
 
 
-def open_csv(path: Path, overrides: ReadingOptions) -> TableSource:
-    """The file as a table of text. Raises UnreadableFile when there is no table in it."""
+def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None) -> TableSource:
+    """The file as a table of text. Raises UnreadableFile when there is no table in it. `scratch` is
+    a folder for a copy of a large file."""
     encoding = _choose_encoding(path, overrides)
     sample = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
     sizes = itertools.accumulate(map(len, sample))
@@ -63,14 +64,13 @@ def open_csv(path: Path, overrides: ReadingOptions) -> TableSource:
             "missing_words",
             f"{R_MISSING} outside quotation marks was read as missing, as R writes it.",
         )
-    bulk = open_bulk_reader(path, encoding, dialect, issues)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
         dialect=_describe_dialect(encoding, dialect, sample),
         issues=issues,
         questions=header_questions(dialect),
-        write_all=bulk.write if bulk else None,
+        bulk=open_bulk_reader(path, encoding, dialect, issues, scratch),
     )
 
 

@@ -1,11 +1,13 @@
-"""Reads regular delimited files at the speed of DuckDB, into the same text table that the reader of
-single records makes.
+"""Reads regular delimited files at the speed of DuckDB, as the text table that the reader of single
+records makes.
 
-Only files that leave no choice take this way: valid UTF-8, one kind of line end, no blank lines, no
-control codes, and every row as wide as the table under strict rules for quotes. DuckDB stops at the
-first place that is otherwise; the file is then read record by record, which mends or rejects rows.
+The table is a view of the file itself: reading it again costs less than a copy would. Only files
+that leave no choice take this way: one kind of line end, no blank lines, no control codes, and
+every row as wide as the table under strict rules for quotes. DuckDB stops at the first place that
+is otherwise; the file is then read record by record, which mends or rejects rows.
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from projects.reading.results import Issues
 CHUNK_BYTES = 8 * 1024 * 1024
 MIN_BYTES = 4 * 1024 * 1024  # Smaller files are read as quickly record by record.
 CONTROL_CODES = re.compile(rb"\xc2[\x80-\x9f]")
+BLANK_LINE = re.compile(rb"\n\r?\n")
+VIEW = "text_in_bulk"
 PARQUET_OPTIONS = "(FORMAT parquet, COMPRESSION lz4_raw)"
 # What Python's str.isspace takes for blank: rows of nothing else are left to the record reader.
 BLANK = (
@@ -28,102 +32,167 @@ BLANK = (
     r"\x{202f}\x{205f}\x{3000}]*'"
 )
 PASSED_ON = frozenset("\t,;|")  # Separators that DuckDB reads as the record reader does.
-MAX_LINE_BYTES = 2_000_000
+MAX_LINE_BYTES = MAX_CELL_CHARS  # Longer lines are left to the reader of records.
+
+
+class IrregularFile(Exception):
+    """The file holds something that only the reader of records can judge."""
 
 
 @dataclass(frozen=True)
+class LineEnds:
+    """What was counted in a file: its line ends, and line feeds that are none of them."""
+
+    ends: int
+    lone_feeds: int
+    is_last_open: bool  # The last line has no end.
+
+
+@dataclass
 class BulkReader:
     """A file that may be read in bulk. `path` holds UTF-8."""
 
     path: Path
     dialect: CsvDialect
     issues: Issues
+    line_ends: LineEnds
 
-    def write(self, connection: duckdb.DuckDBPyConnection, target: Path) -> int | None:
-        """Write the text table c0, c1, … and return its rows; None when the file is not regular."""
-        names = [f"c{place}" for place in range(self.dialect.width)]
+    @property
+    def names(self) -> list[str]:
+        return [f"c{place}" for place in range(self.dialect.width)]
+
+    def open(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """Make a view of the text table c0, c1, … and return its name. Reading from it raises
+        duckdb.Error or UnicodeDecodeError where the file is not regular."""
         word = quote_literal(self.dialect.missing_word)
-        filled = ", ".join(f"coalesce(nullif({name}, {word}), '') AS {name}" for name in names)
-        try:
-            connection.execute(
-                f"COPY (SELECT {filled} FROM {self._source(names)})"
-                f" TO {quote_literal(str(target))} {PARQUET_OPTIONS}"
+        filled = ", ".join(f"coalesce({name}, '') AS {name}" for name in self.names)
+        if self.dialect.missing_word:
+            filled = ", ".join(
+                f"coalesce(nullif({name}, {word}), '') AS {name}" for name in self.names
             )
-        except (duckdb.Error, UnicodeDecodeError):
-            target.unlink(missing_ok=True)
-            return None
-        return self._check(connection, names, target)
+        connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS SELECT {filled} FROM {self._source}")
+        return VIEW
 
-    def _source(self, names: list[str]) -> str:
-        delimiters, header = self.dialect.delimiters, self.dialect.header
-        skipped = header[-1].line if header else 0
-        columns = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in names)
+    def keep(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+        """Put a copy in columns behind the view, for those who read single columns many times."""
+        connection.execute(f"COPY {VIEW} TO {quote_literal(str(target))} {PARQUET_OPTIONS}")
+        connection.execute(
+            f"CREATE OR REPLACE VIEW {VIEW} AS FROM read_parquet({quote_literal(str(target))})"
+        )
+
+    @property
+    def row_check(self) -> str:
+        """SQL that is true for a regular row: one that is not blank."""
+        blank = " AND ".join(f"regexp_full_match({name}, {BLANK})" for name in self.names)
+        return f"coalesce(ascii(c0) BETWEEN 33 AND 126 OR NOT ({blank}), true)"
+
+    def check_rows(self, connection: duckdb.DuckDBPyConnection, rows: int) -> None:
+        """Compare the rows read with the lines of the file, and say how many hold line breaks.
+        Raises IrregularFile for blank lines, which DuckDB passes over."""
+        skipped = self._skipped_lines
+        lines = self.line_ends.ends - skipped + self.line_ends.is_last_open
+        if not rows:
+            raise IrregularFile
+        if lines == rows and not self.line_ends.lone_feeds:
+            return
+        if _has_blank_line(self.path):
+            raise IrregularFile
+        broken = " OR ".join(
+            f"contains({name}, chr(10)) OR contains({name}, chr(13))" for name in self.names
+        )
+        row = connection.execute(f"SELECT count(*) FILTER ({broken}) FROM {VIEW}").fetchone()
+        broken_rows = row[0] if row else 0
+        if not broken_rows:
+            raise IrregularFile
+        self.issues.add(
+            "line_breaks",
+            f"{broken_rows:,} rows hold line breaks inside quotes and span several lines.",
+        )
+
+    @property
+    def _skipped_lines(self) -> int:
+        return self.dialect.header[-1].line if self.dialect.header else 0
+
+    @property
+    def _source(self) -> str:
+        delimiters = self.dialect.delimiters
+        columns = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in self.names)
         quote = quote_literal(delimiters.quote)
         return (
             f"read_csv({quote_literal(str(self.path))}, auto_detect = false, header = false,"
             f" delim = {quote_literal(delimiters.delimiter)}, quote = {quote}, escape = {quote},"
-            f" skip = {skipped}, columns = {{{columns}}}, strict_mode = true, null_padding = false,"
-            f" ignore_errors = false, max_line_size = {MAX_LINE_BYTES})"
+            f" skip = {self._skipped_lines}, columns = {{{columns}}}, strict_mode = true,"
+            f" null_padding = false, ignore_errors = false, max_line_size = {MAX_LINE_BYTES})"
         )
-
-    def _check(
-        self, connection: duckdb.DuckDBPyConnection, names: list[str], target: Path
-    ) -> int | None:
-        """The rows, after the checks that need all of them. Says how many hold line breaks."""
-        lengths = " + ".join(f"strlen({name})" for name in names)  # Bytes: quick, never fewer.
-        broken = " OR ".join(
-            f"contains({name}, chr(10)) OR contains({name}, chr(13))" for name in names
-        )
-        blank = " AND ".join(f"regexp_full_match({name}, {BLANK})" for name in names)
-        row = connection.execute(
-            f"SELECT count(*), max({lengths}), count(*) FILTER ({broken}),"
-            f" count(*) FILTER ({blank}) FROM read_parquet({quote_literal(str(target))})"
-        ).fetchone()
-        rows, longest, broken_rows, blank_rows = row if row else (0, 0, 0, 0)
-        if blank_rows or not rows or longest > MAX_CELL_CHARS:
-            target.unlink(missing_ok=True)
-            return None
-        if broken_rows:
-            self.issues.add(
-                "line_breaks",
-                f"{broken_rows:,} rows hold line breaks inside quotes and span several lines.",
-            )
-        return int(rows)
 
 
 def open_bulk_reader(
-    path: Path, encoding: Encoding, dialect: CsvDialect, issues: Issues
+    path: Path, encoding: Encoding, dialect: CsvDialect, issues: Issues, scratch: Path | None
 ) -> BulkReader | None:
-    """A reader for the whole file, or None when its bytes already show that it is not regular."""
+    """A reader for the whole file, or None when its bytes already show that it is not regular.
+    A file in another encoding is read from a copy in `scratch`, if there is such a folder."""
     delimiters, header = dialect.delimiters, dialect.header
     is_plain = (
-        encoding.name == "utf-8"
-        and not encoding.invalid_bytes
-        and delimiters.delimiter in PASSED_ON
+        delimiters.delimiter in PASSED_ON
         and delimiters.escape == "doubled"
         and not (dialect.fill_short_rows or dialect.trim_long_rows)
         and dialect.width > 1
         and not dialect.preamble
         and all(record.lines == 1 and not record.problem for record in header)
     )
-    if not is_plain or path.stat().st_size < MIN_BYTES or not _has_regular_lines(path):
+    if not is_plain or path.stat().st_size < MIN_BYTES:
         return None
-    return BulkReader(path, dialect, issues)
+    is_utf8 = not encoding.invalid_bytes and (
+        encoding.name == "utf-8" or (encoding.name == "utf-8-sig" and header)
+    )
+    if not is_utf8:
+        if scratch is None:
+            return None
+        path = _copy_as_utf8(path, encoding, scratch / "utf-8.csv")
+    line_ends = count_line_ends(path)
+    return BulkReader(path, dialect, issues, line_ends) if line_ends else None
 
 
-def _has_regular_lines(path: Path) -> bool:
-    """No NUL, no control code, no blank line, and one kind of line end all through."""
+def count_line_ends(path: Path) -> LineEnds | None:
+    """The line ends of a file without NUL, without control codes and with one kind of line end
+    all through; None for any other. Line feeds inside quotes may be another kind."""
     feeds = returns = pairs = 0
+    last = b""
     with open(path, "rb") as file:
-        last = b""
         while chunk := file.read(CHUNK_BYTES):
-            seen = last + chunk
-            if b"\0" in chunk or b"\n\n" in seen or b"\n\r\n" in seen:
-                return False
-            if b"\xc2" in seen and CONTROL_CODES.search(seen):
-                return False
+            border = last[-1:] + chunk[:1]
+            if b"\0" in chunk:
+                return None
+            if (b"\xc2" in chunk or border[:1] == b"\xc2") and (
+                CONTROL_CODES.search(chunk) or CONTROL_CODES.search(border)
+            ):
+                return None
             feeds += chunk.count(b"\n")
-            returns += chunk.count(b"\r")
-            pairs += seen.count(b"\r\n") - last.count(b"\r\n")
-            last = chunk[-2:]
-    return returns == pairs and pairs in (0, feeds)
+            if b"\r" in chunk or border[:1] == b"\r":
+                returns += chunk.count(b"\r")
+                pairs += chunk.count(b"\r\n") + (border == b"\r\n")
+            last = chunk
+    if returns != pairs:
+        return None
+    ends = pairs or feeds
+    return LineEnds(ends, feeds - ends, not last.endswith(b"\n"))
+
+
+def _has_blank_line(path: Path) -> bool:
+    last = b""
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            if BLANK_LINE.search(chunk) or BLANK_LINE.search(last[-2:] + chunk[:2]):
+                return True
+            last = last[-2:] + chunk[-2:]
+    return False
+
+
+def _copy_as_utf8(path: Path, encoding: Encoding, target: Path) -> Path:
+    """What is no valid text becomes U+FFFD, as in the reader of records."""
+    decoder = codecs.getincrementaldecoder(encoding.name)("replace")
+    with open(path, "rb") as file, open(target, "wb") as copy:
+        while chunk := file.read(CHUNK_BYTES):
+            copy.write(decoder.decode(chunk).encode("utf-8", "replace"))
+        copy.write(decoder.decode(b"", final=True).encode("utf-8", "replace"))
+    return target

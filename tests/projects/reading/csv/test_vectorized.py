@@ -4,11 +4,12 @@ import csv
 import io
 import random
 
-import pyarrow.parquet as pq
+import duckdb
 import pytest
 
 from projects.reading.csv import vectorized
 from projects.reading.csv.source import open_csv
+from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.results import RejectedRow
 from projects.reading.tables import connect_duckdb
 
@@ -30,17 +31,23 @@ def both_ways(tmp_path, content):
     source = open_csv(path, {})
     rows = [row for row in source.rows if not isinstance(row, RejectedRow)]
     codes = sorted({issue["code"] for issue in source.issues.entries})
-    again = open_csv(path, {})
-    if again.write_all is None:
+    again = open_csv(path, {}, tmp_path)
+    if again.bulk is None:
         return rows, None, codes, []
     with connect_duckdb(tmp_path) as connection:
-        count = again.write_all(connection, tmp_path / "t.parquet")
-    if count is None:
-        return rows, None, codes, []
-    table = pq.read_table(tmp_path / "t.parquet")
-    found = [list(row) for row in zip(*(column.to_pylist() for column in table), strict=True)]
-    assert len(found) == count
-    return rows, found, codes, sorted({issue["code"] for issue in again.issues.entries})
+        try:
+            table = again.bulk.open(connection)
+            found = connection.execute(f"FROM {table}").fetchall()
+            odd = f"SELECT 1 FROM {table} WHERE NOT {again.bulk.row_check}"
+            if connection.execute(odd).fetchone():
+                return rows, None, codes, []
+            again.bulk.check_rows(connection, len(found))
+        except (duckdb.Error, UnicodeDecodeError, IrregularFile):
+            return rows, None, codes, []
+        again.bulk.keep(connection, tmp_path / "kept.parquet")
+        assert connection.execute(f"FROM {table}").fetchall() == found
+    codes_of_bulk = sorted({issue["code"] for issue in again.issues.entries})
+    return rows, [list(row) for row in found], codes, codes_of_bulk
 
 
 def written(rows, **dialect):
@@ -71,6 +78,30 @@ def test_a_plain_large_table_is_read_in_bulk(tmp_path):
     rows = [["text", "label"], *([f'some "quoted", text {n}', "ab"[n % 2]] for n in range(500))]
     slow, quick, _, _ = both_ways(tmp_path, written(rows))
     assert quick == slow == rows[1:]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030", "cp1252"])
+def test_other_encodings_are_read_in_bulk_too(tmp_path, encoding):
+    text = "我的订单" if encoding == "gb18030" else "café, “Größe”"
+    rows = [["text", "label"], *([f"{text} {n}", "ab"[n % 2]] for n in range(300))]
+    content = written(rows).decode().encode(encoding)
+    slow, quick, codes, quick_codes = both_ways(tmp_path, content)
+    assert quick == slow == rows[1:]
+    assert quick_codes == codes
+
+
+def test_broken_characters_are_read_in_bulk_with_their_issue(tmp_path):
+    content = b"text,label\n" + "Größe 漢字,a\n".encode() * 300 + b"\xff\xff,b\n"
+    slow, quick, codes, quick_codes = both_ways(tmp_path, content)
+    assert quick == slow
+    assert quick_codes == codes == ["broken_characters"]
+
+
+def test_line_feeds_inside_cells_of_a_windows_file_are_kept(tmp_path):
+    rows = [["text", "label"], *([f"one\ntwo {n}", "ab"[n % 2]] for n in range(300))]
+    slow, quick, codes, quick_codes = both_ways(tmp_path, written(rows))
+    assert quick == slow == rows[1:]
+    assert quick_codes == codes == ["line_breaks"]
 
 
 IRREGULAR = {
