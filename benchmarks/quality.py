@@ -183,9 +183,11 @@ def _few_rows(columns: dict[str, Column], target: str) -> DataSet:
 
 
 def _read_csv(path: Path) -> dict[str, Column]:
-    text = path.read_text(encoding="utf-8-sig")
-    dialect = csv.Sniffer().sniff(text[:2000], delimiters=",;\t")
-    header, *rows = csv.reader(text.splitlines(), dialect)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+        file.seek(0)
+        delimiter = max(",;\t", key=first.count)
+        header, *rows = csv.reader(file, delimiter=delimiter)
     return {name: [_to_cell(row[place]) for row in rows] for place, name in enumerate(header)}
 
 
