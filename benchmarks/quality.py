@@ -165,6 +165,8 @@ def _shared_sets() -> Iterator[DataSet]:
         if task.startswith("text"):
             text = next(one for one in columns if one != target)
             columns = {text: columns[text], target: columns[target]}
+        if task.endswith("classification"):  # A label is a word, also where it is written as 0.
+            columns[target] = [str(cell) for cell in columns[target]]
         yield DataSet(name, task, columns, target)
         if name == "banking77":
             yield _few_rows(columns, target)
@@ -193,7 +195,7 @@ def _read_csv(path: Path) -> dict[str, Column]:
 
 def _to_cell(cell: str) -> str | float:
     try:
-        return float(cell)
+        return int(cell) if cell.lstrip("-").isdigit() else float(cell)
     except ValueError:
         return cell
 
