@@ -52,6 +52,7 @@ class _Use:
     inputs: list[ColumnProfile]
     score: float
     skill: float | None = None
+    is_beside_prose: bool = False  # The same target might be learnt from running text.
 
     @property
     def is_of_texts(self) -> bool:
@@ -96,7 +97,11 @@ def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> li
     proposals = [_describe(use, rows) for use in _rank_uses(columns, texts, targets, rows, probe)]
     marks = [column["name"] for column in columns if _holds_marks(column)]
     inputs = [name for name in texts if name not in marks]
-    if inputs and len(marks) > 1 and not (targets and _is_clear_target(targets[0], marks)):
+    if (
+        inputs
+        and _stand_together(marks, columns)
+        and not (targets and _is_clear_target(targets[0], marks))
+    ):
         proposals.insert(0, _suggest_marked_labels(inputs, marks))
     pair = suggest_prompt_pair(columns)
     if pair is not None:
@@ -135,9 +140,9 @@ def _uses_of_target(
     early = [one for one in inputs if not column_names.is_late_text_name(one["name"])]
     inputs = early or inputs
     features = [one for one in column_roles.find_features(others, rows) if one["name"] not in texts]
+    is_prose = any(column_roles.is_prose(column, rows) for column in inputs)
     uses = []
     if inputs:
-        is_prose = any(column_roles.is_prose(column, rows) for column in inputs)
         bonus = PROSE_BONUS if is_prose or len(features) < FEW_FEATURES else 0.0
         names = [column["name"] for column in inputs]
         if not column_names.target_name_score(target.name):
@@ -145,7 +150,8 @@ def _uses_of_target(
         uses.append(_Use(target, names, inputs, target.score + bonus))
     if features:
         bonus = TABLE_BONUS if len(features) >= FEW_FEATURES else 0.0
-        uses.append(_Use(target, [], features, target.score + bonus))
+        score = target.score + bonus
+        uses.append(_Use(target, [], features, score, is_beside_prose=is_prose))
     elif not inputs and len(others) > 0:
         uses.append(_Use(target, [], others, target.score))
     return uses
@@ -155,9 +161,11 @@ def _measure(use: _Use, probe: Probe) -> _Use:
     skill = probe.skill(use.inputs, use.texts, use.target.column)
     if skill is None:
         return use
-    # What other columns tell without an error is the same fact twice, such as a code and its name.
+    # What other columns tell without an error is the same fact twice, such as a code and its name,
+    # or the votes that a label was counted from.
     is_named = column_names.target_name_score(use.target.name) >= CLEAR_TARGET_SCORE
-    is_copy = skill > ALL_SKILL and not use.texts and not is_named
+    is_meant = is_named and not use.is_beside_prose
+    is_copy = skill > ALL_SKILL and not use.texts and not is_meant
     gain = -1.0 if skill < NO_SKILL or is_copy else SKILL_WEIGHT * skill
     return replace(use, score=use.score + gain, skill=skill)
 
@@ -238,6 +246,12 @@ def _holds_marks(column: ColumnProfile) -> bool:
     if not words or words - PRESENT_WORDS - ABSENT_WORDS or column["unique"] > 2:
         return False
     return column["unique"] == 2 or (column["missing"] > 0 and words <= PRESENT_WORDS)
+
+
+def _stand_together(marks: list[str], columns: list[ColumnProfile]) -> bool:
+    """Whether there are several, side by side: marks here and there are facts of their own."""
+    places = [place for place, column in enumerate(columns) if column["name"] in marks]
+    return len(places) > 1 and places[-1] - places[0] == len(places) - 1
 
 
 def _is_clear_target(target: Target, marks: list[str]) -> bool:

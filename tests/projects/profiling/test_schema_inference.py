@@ -44,7 +44,15 @@ def test_known_datasets_are_understood(shared, read, path, task, texts, target):
 
 
 UPLOADS = {upload.name: upload for upload in list_uploads()}
-QUICK = ("passengers", "tickets", "chinese reviews", "barred labels", "counties")
+QUICK = (
+    "passengers",
+    "tickets",
+    "job adverts",
+    "voted tweets",
+    "chinese reviews",
+    "barred labels",
+    "counties",
+)
 
 
 @pytest.mark.parametrize(

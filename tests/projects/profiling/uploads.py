@@ -133,6 +133,26 @@ def _ticket(n: int, rng: random.Random) -> list[object]:
     ]
 
 
+def _job_advert(n: int, rng: random.Random) -> list[object]:
+    is_false = rng.random() < 0.2
+    offer = "Earn money at home, no skills asked" if is_false else "Join our team and grow with us"
+    return [
+        n,
+        rng.choice(["Engineer", "Nurse", "Data entry clerk"]),
+        f"{offer}. We are {rng.randint(3, 900)} people and look for you since {n} days.",
+        rng.randint(0, 1),
+        rng.choice(["Full-time", "Part-time"]),
+        int(is_false),
+    ]
+
+
+def _voted_tweet(n: int, rng: random.Random) -> list[object]:
+    label = rng.randint(0, 2)
+    words = ["you are all awful people", "what a lovely morning it is", "the train is late again"]
+    votes = [3 if label == one else 0 for one in range(3)]
+    return [n, *votes, label, f"@user{n} {words[label]} in town number {rng.randint(1, 500)}"]
+
+
 def _rated_ticket(n: int, rng: random.Random) -> list[object]:
     kind = rng.choice(list(COMPLAINTS))
     return [
@@ -634,6 +654,20 @@ def list_uploads() -> list[Upload]:
             "tabular-classification",
             [],
             "is_canceled",
+        ),
+        Upload(
+            "job adverts",
+            _table("id,title,description,remote,employment,fraudulent", rows, _job_advert),
+            "text-classification",
+            ["description"],
+            "fraudulent",
+        ),
+        Upload(
+            "voted tweets",
+            _table("id,hate,kind,neutral,class,tweet", rows, _voted_tweet),
+            "text-classification",
+            ["tweet"],
+            "class",
         ),
         Upload(
             "agency news",
