@@ -9,10 +9,10 @@ class AssistantsConfig(AppConfig):
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
         from assistants import checks  # noqa: F401
-        from assistants.lifecycle import named_assistants
+        from assistants.lifecycle import named_assistants, projects_of
         from billing.statements.source_registry import register_source
 
-        register_source("assistant", named_assistants, "assistants:assistant", "Assistant")
+        register_source("assistant", named_assistants, "assistants:assistant", "Assistant", projects_of)
         register_events(
             EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
             EventType(

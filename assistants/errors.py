@@ -93,3 +93,31 @@ class JudgedAlready(UserError):
 class WechatRefused(UserError):
     code, status = "wechat_refused", 403
     sentence = "This did not come from WeChat."
+
+
+class InvalidAudio(UserError):
+    code, status = "invalid_audio", 400
+
+
+class AudioTooLarge(UserError):
+    code, status = "audio_too_large", 413
+    sentence = "A recording may have 5 MB. Send a shorter one, or a compressed one such as ogg."
+
+
+class VoiceOff(UserError):
+    code, status = "voice_off", 409
+
+
+class VoiceBusy(UserError):
+    code, status, retry_after_seconds = "voice_busy", 503, 10
+    sentence = "Too many people are speaking at the moment. Try again, or write your question."
+
+
+class VoiceUnavailable(UserError):
+    code, status, retry_after_seconds = "voice_unavailable", 503, 30
+    sentence = "Speech is not available at the moment. Write your question instead."
+
+
+class UnknownSpeech(UserError):
+    code, status = "unknown_speech", 404
+    sentence = "There is no such spoken answer. It is kept for 24 hours, for who asked for it."

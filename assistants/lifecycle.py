@@ -96,6 +96,11 @@ def named_assistants(assistant_ids: Collection[UUID]) -> QuerySet[Assistant]:
     return Assistant.objects.filter(pk__in=assistant_ids)
 
 
+def projects_of(assistant_ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names of their projects."""
+    return dict(Assistant.objects.filter(pk__in=assistant_ids).values_list("pk", "project__name"))
+
+
 @transaction.atomic
 def add_channel(
     assistant: Assistant,

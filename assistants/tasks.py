@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from assistants.conversations import watchdog
+from assistants.conversations import spoken, watchdog
 from assistants.loop import shadow
 from assistants.versions import building, classifier
 
@@ -26,6 +26,12 @@ def decide_in_shadow(decision_id: str) -> None:
 def watch_conversations() -> None:
     """Hand over what was not answered, close what is quiet."""
     watchdog.watch()
+
+
+@shared_task
+def delete_expired_speech() -> None:
+    """Delete spoken replies after a day."""
+    spoken.delete_expired()
 
 
 @shared_task

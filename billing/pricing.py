@@ -6,16 +6,21 @@ from decimal import Decimal
 from billing.models import Rate
 from billing.money import NANO_PER_DOLLAR
 
-TOKEN_SKU = "inference-tokens"  # The one SKU that is not a second of a device.
+TOKEN_SKU = "inference-tokens"
+VOICE_IN_SKU, VOICE_OUT_SKU = "voice-in-seconds", "voice-out-characters"
+VOICE_SKUS = (VOICE_IN_SKU, VOICE_OUT_SKU)
 # Amounts of money that are not of metered time, in micro-USD: adjustments, and usage that missed
 # its invoice. A meter of its own, because Stripe takes credit off metered lines only.
 ADJUSTMENT_SKU = "adjustments"
 EXAMPLE_MINUTES, EXAMPLE_TOKENS = 5, 50  # What the pricing page reckons with.
-COUNTED_SKUS = (TOKEN_SKU, ADJUSTMENT_SKU)
+EXAMPLE_SECONDS, EXAMPLE_CHARACTERS = 10, 200
+COUNTED_SKUS = (TOKEN_SKU, *VOICE_SKUS, ADJUSTMENT_SKU)  # No second of a device.
 SKU_NAMES = {
     "cpu": "CPU",
     "gpu": "GPU",
     TOKEN_SKU: "Asking a deployed model",
+    VOICE_IN_SKU: "Recognising speech",
+    VOICE_OUT_SKU: "Speaking answers",
     ADJUSTMENT_SKU: "Adjustments and late usage",
 }
 
@@ -34,7 +39,8 @@ class Price:
 def list_prices() -> list[Price]:
     """Today's prices, cheapest compute first, counted units last."""
     rates = Rate.objects.in_force().exclude(sku=ADJUSTMENT_SKU)
-    ordered = sorted(rates, key=lambda rate: (rate.sku == TOKEN_SKU, rate.nano_per_unit))
+    priced = rates.exclude(sku__in=VOICE_SKUS, nano_per_unit=0)  # Free unless somebody prices it.
+    ordered = sorted(priced, key=lambda rate: (rate.sku in COUNTED_SKUS, rate.nano_per_unit))
     return [_build_price(rate) for rate in ordered]
 
 
@@ -45,10 +51,37 @@ def _build_price(rate: Rate) -> Price:
         thousand = format_nano_dollars(rate.nano_per_unit * 1_000 * EXAMPLE_TOKENS)
         example = f"1,000 texts of {EXAMPLE_TOKENS} tokens: {thousand}"
         return Price(rate.sku, name, f"{unit} per token", f"{million} per million tokens", example)
+    if rate.sku in VOICE_SKUS:
+        return _build_voice_price(rate, name, unit)
     hour = format_nano_dollars(rate.nano_per_hour)
     minutes = format_nano_dollars(rate.nano_per_unit * 60 * EXAMPLE_MINUTES)
     example = f"a fine-tune of {EXAMPLE_MINUTES} minutes: {minutes}"
     return Price(rate.sku, name, f"{unit} per second and device", f"{hour} per hour", example)
+
+
+def _build_voice_price(rate: Rate, name: str, unit: str) -> Price:
+    if rate.sku == VOICE_IN_SKU:
+        minute = format_nano_dollars(rate.nano_per_unit * 60)
+        cost = format_nano_dollars(rate.nano_per_unit * EXAMPLE_SECONDS)
+        example = f"a question of {EXAMPLE_SECONDS} seconds: {cost}"
+        return Price(
+            rate.sku, name, f"{unit} per second of speech", f"{minute} per minute", example
+        )
+    thousand = format_nano_dollars(rate.nano_per_unit * 1_000)
+    cost = format_nano_dollars(rate.nano_per_unit * EXAMPLE_CHARACTERS)
+    example = f"an answer of {EXAMPLE_CHARACTERS} characters: {cost}"
+    return Price(
+        rate.sku, name, f"{unit} per character", f"{thousand} per thousand characters", example
+    )
+
+
+def format_quantity(sku: str, units: int) -> str:
+    """Counted units of a SKU, in words."""
+    return {
+        TOKEN_SKU: f"{units:,} tokens",
+        VOICE_IN_SKU: f"{units:,} seconds",
+        VOICE_OUT_SKU: f"{units:,} characters",
+    }.get(sku, f"{units:,} units")
 
 
 def format_nano_dollars(nano: int) -> str:

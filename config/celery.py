@@ -64,6 +64,7 @@ app.conf.update(
             "task": "assistants.tasks.delete_expired_conversations",
             "schedule": 3600.0,
         },
+        "old-speech": {"task": "assistants.tasks.delete_expired_speech", "schedule": 3600.0},
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
         "tidy": {"task": "training.tasks.tidy", "schedule": 3600.0},

@@ -25,6 +25,9 @@ UPLOAD_PATH = re.compile(
     r"/projects/[0-9a-f-]{36}/upload/|/api/v1/datasets|/v1/files|/v1/uploads/[^/]{1,80}/parts"
 )
 PART_PATH = re.compile(r"/projects/[0-9a-f-]{36}/uploads/[0-9a-f-]{36}/")  # Of a resumable one.
+# Where a question may be spoken: a recording of 5 MB grows by a third in base64.
+VOICE_PATH = re.compile(r"/consult|/v1/assistants/[^/]{1,80}/consult|/w/[^/]{1,40}/messages")
+VOICE_BODY_BYTES = 7 * 1024**2
 FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes the last of it.
 
 
@@ -42,6 +45,8 @@ def with_front(django: ASGIApp) -> ASGIApp:
 
 
 def _max_body_bytes(path: str) -> int | None:
+    if VOICE_PATH.fullmatch(path):
+        return VOICE_BODY_BYTES
     return settings.MODELS_MAX_BODY_BYTES if is_inference_path(path) else None
 
 

@@ -13,6 +13,8 @@ from assistants.models import (
     Judgement,
     Rule,
     Source,
+    Speech,
+    SpokenReply,
     TestCase,
     TestRun,
     Version,
@@ -33,6 +35,7 @@ class AssistantAdmin(ReadOnlyAdminMixin, Base):
     list_select_related = ("team",)
     search_fields = ("name", "team__name")
     date_hierarchy = "created_at"
+    exclude = ("writer_key", "voice_key")
 
 
 @admin.register(Version)
@@ -69,6 +72,19 @@ class DecisionAdmin(ReadOnlyAdmin):
 class KnowledgeAdmin(ReadOnlyAdminMixin, Base):
     list_display = ("__str__", "assistant", "created_at")
     list_select_related = ("assistant",)
+
+
+@admin.register(Speech)
+class SpeechAdmin(ReadOnlyAdmin):
+    list_display = ("assistant", "format", "seconds", "made_at")
+    list_select_related = ("assistant",)
+    exclude = ("content",)
+
+
+@admin.register(SpokenReply)
+class SpokenReplyAdmin(ReadOnlyAdmin):
+    list_display = ("id", "format", "language", "is_billed", "created_at")
+    exclude = ("message", "token", "text")
 
 
 @admin.register(TestRun, Judgement, Visitor)

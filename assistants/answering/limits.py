@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 VISITOR_PER_MINUTE, VISITOR_PER_DAY = 10, 100
 ADDRESS_PER_MINUTE = 60
+SPEECH_PER_MINUTE = 5  # Times that one reply may be tried to speak.
 MINUTE, DAY = 60, 86_400
 
 
@@ -29,6 +30,11 @@ def admit(channel: Channel, visitor: str, address: str | None) -> None:
         if address:
             _count(f"address:{address}", ADDRESS_PER_MINUTE, MINUTE)
     _count(f"channel:{channel.pk}", channel.daily_limit, DAY)
+
+
+def admit_speech(token: str) -> None:
+    """Count one try to speak a reply. Raises TooManyQuestions."""
+    _count(f"speech:{token}", SPEECH_PER_MINUTE, MINUTE)
 
 
 def _count(name: str, limit: int, seconds: int) -> None:

@@ -88,7 +88,7 @@ class AssistantEndpoint(APIView):
     def patch(self, request: Request, assistant_id: UUID) -> Response:
         """Promise and share count from the next version on; pausing counts at once."""
         assistant = find_to_change(request, assistant_id)
-        body = AssistantChange(data=request.data)
+        body = AssistantChange(data=request.data, context={"assistant": assistant})
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
         paused = fields.pop("paused", None)

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, views
 from rest_framework.exceptions import AuthenticationFailed
@@ -17,9 +19,11 @@ from rest_framework.response import Response
 
 from accounts.authentication import ApiTokenAuthentication, MissingScope
 from accounts.models import ApiToken, TokenScope
+from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
-from assistants.errors import UnknownAssistant
+from assistants.conversations.spoken import find_spoken, open_speech
+from assistants.errors import UnknownAssistant, UnknownSpeech
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Conversation
 from web.idempotency.api import APIView
@@ -71,15 +75,25 @@ class EventStreamRenderer(BaseRenderer):
 
 
 class ConsultRequest(serializers.Serializer[Any]):
-    """A question. `visitor` is your own name for who asks; only its hash is kept."""
+    """A question, as `text` or as `audio`. `visitor` is your own name for who asks; only its hash
+    is kept. Of a recording only its text is kept."""
 
-    text = serializers.CharField(max_length=100_000, trim_whitespace=False)
+    text = serializers.CharField(max_length=100_000, trim_whitespace=False, required=False)
+    audio = AudioField(required=False)
+    voice = VoiceField(required=False)
     conversation = serializers.UUIDField(required=False, allow_null=True)
     visitor = serializers.CharField(max_length=200, required=False, allow_blank=True)
     language = serializers.CharField(max_length=8, required=False, allow_blank=True)
     message_id = serializers.CharField(max_length=100, required=False, allow_blank=True)
     metadata = serializers.DictField(required=False)
     stream = serializers.BooleanField(required=False, default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "text" in attrs and "audio" in attrs:
+            raise serializers.ValidationError({"audio": "Send either text or audio, not both."})
+        if "text" not in attrs and "audio" not in attrs:
+            raise serializers.ValidationError({"text": "This field is required, or audio."})
+        return attrs
 
 
 class ReplyRating(serializers.Serializer[Any]):
@@ -95,13 +109,19 @@ class ConsultView(APIView):
     permission_classes = [MayConsult]
     renderer_classes = [JSONRenderer, EventStreamRenderer]
 
-    @extend_schema(operation_id="consult", request=ConsultRequest, responses={200: dict})
+    @extend_schema(
+        operation_id="consult",
+        request={"application/json": ConsultRequest, "multipart/form-data": ConsultRequest},
+        responses={200: dict},
+    )
     def post(self, request: Request, name: str | None = None) -> HttpResponseBase:
         body = ConsultRequest(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
         question = Question(
-            text=sent["text"],
+            text=sent.get("text", ""),
+            audio=sent.get("audio"),
+            voice=sent.get("voice"),
             conversation_id=sent.get("conversation"),
             visitor=sent.get("visitor", ""),
             language=sent.get("language", ""),
@@ -157,6 +177,21 @@ class ConversationView(APIView):
         )
 
 
+class SpeechView(APIView):
+    """A reply as audio, for who asked for it: made when it is first fetched, kept for 24 hours."""
+
+    authentication_classes = [ChannelOrTokenAuthentication]
+    permission_classes = [MayConsult]
+    content_negotiation_class = AnyAccepted
+
+    @extend_schema(operation_id="read_speech", responses={(200, "audio/mpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, name: str, token: str) -> HttpResponseBase:
+        reply = find_spoken(token)
+        if reply is None or reply.message.channel_id != find_channel(request.auth, name).pk:
+            raise UnknownSpeech
+        return audio_response(open_speech(reply))
+
+
 def find_channel(auth: object, name: str | None) -> Channel:
     """The channel that a credential asks through. Raises UnknownAssistant."""
     if isinstance(auth, Channel):
@@ -183,7 +218,8 @@ def describe(reply: Reply) -> dict[str, object]:
         "id": str(reply.decision.pk) if reply.decision else None,
         "conversation": str(reply.conversation.pk),
         "response": reply.response,
-        "voice": None,
+        "voice": _describe_voice(reply),
+        "heard": reply.heard or None,
         "sources": [vars(source) for source in reply.sources],
         "suggestions": reply.suggestions,
         "answer": reply.decision.answer_key or None if reply.decision else None,
@@ -192,7 +228,21 @@ def describe(reply: Reply) -> dict[str, object]:
         "handed_over": reply.handed_over,
         "language": reply.language,
         "version": reply.version,
+        "usage": {
+            "tokens": reply.decision.tokens if reply.decision else 0,
+            "voice_seconds": reply.voice_seconds,
+        },
     }
+
+
+def _describe_voice(reply: Reply) -> dict[str, object] | None:
+    """`seconds` is None until the reply is spoken, which is when its address is first fetched."""
+    if reply.spoken is None:
+        return None
+    assistant, spoken = reply.conversation.channel.assistant, reply.spoken
+    path = f"/v1/assistants/{assistant.name}/speech/{spoken.token}"
+    seconds = round(spoken.speech.seconds, 2) if spoken.speech else None
+    return {"url": settings.PUBLIC_URL + path, "format": spoken.format, "seconds": seconds}
 
 
 def _ratings(data: dict[str, Any]) -> dict[str, Any]:

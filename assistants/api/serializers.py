@@ -16,6 +16,9 @@ from assistants.models import (
     Version,
 )
 from assistants.versions.reports import summarise
+from assistants.voice.configuration import FIELDS as VOICE_FIELDS
+from assistants.voice.configuration import voice_problems
+from assistants.voice.upstream import validate_voice_url
 from assistants.writing.upstream import validate_writer_url
 from web.validation.fields import FloatField, IntegerField
 
@@ -52,7 +55,26 @@ class AssistantChange(serializers.Serializer[Any]):
     def validate_writer_key(self, key: str) -> str:
         return secret_encryption.encrypt(key) if key else ""
 
+    voice = serializers.ChoiceField(choices=Assistant.Voice.values, required=False)
+    voice_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    voice_key = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    hearing_model = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    speaking_model = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    voice_name = serializers.CharField(max_length=80, required=False, allow_blank=True)
     paused = serializers.BooleanField(required=False)
+
+    def validate_voice_url(self, text: str) -> str:
+        return validate_voice_url(text) if text else ""
+
+    def validate_voice_key(self, key: str) -> str:
+        return secret_encryption.encrypt(key) if key else ""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.keys() & set(VOICE_FIELDS):
+            before = {name: getattr(self.context["assistant"], name) for name in VOICE_FIELDS}
+            if problems := voice_problems(before | attrs):
+                raise serializers.ValidationError(problems)
+        return attrs
 
 
 class AssistantAnswer(serializers.ModelSerializer[Assistant]):
@@ -64,7 +86,7 @@ class AssistantAnswer(serializers.ModelSerializer[Assistant]):
         fields = (
             "id", "object", "name", "project", "state", "promise", "out_of_scope_share",
             "languages", "retention_days", "daily_budget_micro", "writer_model", "writer_url",
-            "created_at",
+            "voice", "voice_url", "hearing_model", "speaking_model", "voice_name", "created_at",
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ who owns the conversation, so that the assistant never speaks while a person ans
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,8 +21,9 @@ from assistants.answering.masking import mask
 from assistants.answering.rules import Situation
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
-from assistants.conversations import state
+from assistants.conversations import spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
+from assistants.conversations.spoken import Heard
 from assistants.errors import AssistantNotLive, InvalidConsultation
 from assistants.models import (
     Assistant,
@@ -31,6 +32,7 @@ from assistants.models import (
     ConversationState,
     Decision,
     Message,
+    SpokenReply,
     Version,
     VersionStatus,
     Visitor,
@@ -39,14 +41,21 @@ from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
 
 MAX_CHARS = 2_000
+DEFAULT_FORMAT = "mp3"
 REFUSALS_BEFORE_HAND_OVER = 2
 
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked, by whom. `visitor` is any name of the visitor; only its hash is kept."""
+    """What was asked, by whom. `visitor` is any name of the visitor; only its hash is kept.
 
-    text: str
+    `audio` is a recording in place of `text`. `voice` is the format in which the reply is to be
+    heard: "" for none, None for one where the question was spoken, too.
+    """
+
+    text: str = ""
+    audio: bytes | None = None
+    voice: str | None = None
     conversation_id: UUID | None = None
     visitor: str = ""
     language: str = ""
@@ -68,16 +77,38 @@ class Reply:
     version: int | None
     sources: list[SourceQuote] = field(default_factory=list)
     suggestions: list[str] = field(default_factory=list)
+    heard: str = ""  # The question as it was recognised, masked.
+    voice_seconds: float = 0.0  # Of the recording.
+    spoken: SpokenReply | None = None
 
 
 def consult(channel: Channel, question: Question) -> Reply:
-    """Raises InvalidConsultation, TooManyQuestions or AssistantNotLive."""
+    """Raises InvalidConsultation, TooManyQuestions or AssistantNotLive, and for voice VoiceOff,
+    InvalidAudio, AudioTooLarge, VoiceBusy or VoiceUnavailable; then nothing is kept or billed."""
+    reply = _consult(channel, question)
+    format_name = question.voice
+    if format_name is None:
+        format_name = DEFAULT_FORMAT if question.audio is not None else ""
+    if reply.decision is None or not format_name:
+        return reply
+    words = "\n".join([reply.response, *reply.suggestions])
+    return replace(reply, spoken=spoken.prepare_speech(reply.decision, words, format_name))
+
+
+def _consult(channel: Channel, question: Question) -> Reply:
     started = time.perf_counter()
-    text = clean_text(question.text)
+    text = clean_text(question.text) if question.audio is None else ""
     assistant = channel.assistant
     version = find_live_version(assistant)
+    _require_voice(assistant, question)
     visitor_hash = hash_visitor(channel, question.visitor) if question.visitor else ""
     admit(channel, visitor_hash, question.address)
+    heard = None
+    if question.audio is not None:
+        if (stored := _find_stored(channel, question)) is not None:
+            return _repeat(stored.conversation, stored)
+        heard = spoken.hear(assistant, question.audio, question.language)
+        text = clean_text(heard.text)
     masked = mask(text)
     language = question.language or detect_language(masked, assistant.languages)
     conversation, message, is_new = _receive(
@@ -86,7 +117,7 @@ def consult(channel: Channel, question: Question) -> Reply:
     if not is_new:
         return _repeat(conversation, message)
     if conversation.state != ConversationState.BOT:
-        return _stay_silent(conversation, language, version)
+        return _with_heard(_stay_silent(conversation, language, version), message, heard)
     situation = Situation(
         text=masked,
         language=language,
@@ -99,7 +130,22 @@ def consult(channel: Channel, question: Question) -> Reply:
     else:
         outcome = decide(version, situation, asked_back=conversation.asked_back)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
-    return _keep(conversation, message, version, outcome, language)
+    return _keep(conversation, message, version, outcome, language, heard)
+
+
+def _require_voice(assistant: Assistant, question: Question) -> None:
+    """Raises VoiceOff where the question cannot be heard, or the reply not be spoken as asked."""
+    if question.audio is not None:
+        spoken.require_hearing(assistant, question.language)
+    if question.voice:
+        spoken.require_speaking(assistant, question.language)
+
+
+def _find_stored(channel: Channel, question: Question) -> Message | None:
+    """The same message, sent before under its external id."""
+    if not question.external_id:
+        return None
+    return Message.objects.filter(channel=channel, external_id=question.external_id).first()
 
 
 def clean_text(text: str) -> str:
@@ -148,10 +194,8 @@ def _receive(
     question: Question,
 ) -> tuple[Conversation, Message, bool]:
     """Store the visitor's message; False where its external id was stored before."""
-    if question.external_id:
-        stored = Message.objects.filter(channel=channel, external_id=question.external_id).first()
-        if stored is not None:
-            return stored.conversation, stored, False
+    if (stored := _find_stored(channel, question)) is not None:
+        return stored.conversation, stored, False
     conversation = _find_or_open(channel, version, visitor_hash, language, question)
     conversation = state.lock(conversation)
     try:
@@ -204,11 +248,12 @@ def _keep(
     version: Version,
     outcome: Outcome,
     language: str,
+    heard: Heard | None,
 ) -> Reply:
     """Store reply and decision, unless a person has taken over meanwhile."""
     locked = state.lock(conversation)
     if locked.state != ConversationState.BOT:
-        return _stay_silent(locked, language, version)
+        return _with_heard(_stay_silent(locked, language, version), message, heard)
     is_refusal = outcome.route == Decision.Route.REFUSE
     refusals = locked.refusals_running + 1 if is_refusal else 0
     if refusals >= REFUSALS_BEFORE_HAND_OVER:
@@ -223,7 +268,7 @@ def _keep(
     if version.assistant.shadow_left:
         enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
     state.announce(locked)
-    return Reply(
+    said = Reply(
         conversation=locked,
         decision=decision,
         response=outcome.text,
@@ -235,6 +280,15 @@ def _keep(
         sources=outcome.sources,
         suggestions=outcome.suggestions,
     )
+    return _with_heard(said, message, heard)
+
+
+def _with_heard(reply: Reply, message: Message, heard: Heard | None) -> Reply:
+    """The reply to a spoken question, whose seconds are billed if the assistant answered."""
+    if heard is None:
+        return reply
+    spoken.record_heard(message, heard, reply.route)
+    return replace(reply, heard=message.text, voice_seconds=heard.seconds)
 
 
 def _say(locked: Conversation, outcome: Outcome, language: str) -> Message | None:

@@ -6,7 +6,7 @@ from accounts import audit
 from accounts.models import ApiToken, User
 from assistants.conversations.consulting import hash_visitor
 from assistants.errors import InvalidConsultation
-from assistants.models import Assistant, Conversation, Visitor
+from assistants.models import Assistant, Conversation, Speech, Visitor
 
 
 def find_visitors(assistant: Assistant, visitor: str) -> list[Visitor]:
@@ -48,6 +48,7 @@ def erase_visitor(assistant: Assistant, visitor: str, by: User | ApiToken) -> in
     """Delete the visitor with all that was said and decided; returns the conversations deleted."""
     visitors = find_visitors(assistant, visitor)
     count = Conversation.objects.filter(visitor__in=visitors).count()
+    Speech.objects.filter(replies__message__conversation__visitor__in=visitors).delete()
     Visitor.objects.filter(pk__in=[row.pk for row in visitors]).delete()
     audit.record(
         assistant.team, by, "assistant.visitor-erased", assistant.name, conversations=count

@@ -1,5 +1,6 @@
 """The form of an assistant's settings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -7,8 +8,14 @@ from django import forms
 from accounts.errors import InvalidWebhookUrl
 from accounts.webhooks import secret_encryption
 from assistants.models import Assistant
+from assistants.voice.configuration import FIELDS as VOICE_FIELDS
+from assistants.voice.configuration import voice_problems
+from assistants.voice.upstream import validate_voice_url
 from assistants.writing.upstream import validate_writer_url
 from billing.money import MICRO_PER_DOLLAR
+from web.language.sentences import lazy_choices
+
+KEYS = ("writer_key", "voice_key")
 
 ALREADY_SET = "A key is set. Leave this empty to keep it."
 
@@ -59,23 +66,74 @@ class SettingsForm(forms.Form):
         label="Its API key",
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
+    voice = forms.ChoiceField(
+        choices=lazy_choices(Assistant.Voice.choices),
+        label="Who hears and speaks",
+        help_text="The visitor's browser costs nothing; most browsers send the audio to their"
+        " maker, and some have none. Offline, English is recognised and spoken, Chinese is spoken"
+        " only.",
+    )
+    voice_url = forms.CharField(
+        max_length=500,
+        required=False,
+        label="Address of the voice",
+        help_text="OpenAI-compatible, with /audio/transcriptions and /audio/speech below it, for"
+        " example https://api.example.com/v1. It gets every spoken question.",
+    )
+    voice_key = forms.CharField(
+        max_length=500,
+        required=False,
+        label="API key of the voice",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    hearing_model = forms.CharField(
+        max_length=200,
+        required=False,
+        label="Model that recognises speech",
+        help_text="For example whisper-1. Empty: questions cannot be spoken.",
+    )
+    speaking_model = forms.CharField(
+        max_length=200,
+        required=False,
+        label="Model that speaks",
+        help_text="For example tts-1. Empty: answers are not spoken.",
+    )
+    voice_name = forms.CharField(
+        max_length=80, required=False, label="Voice", help_text="For example alloy."
+    )
 
     def __init__(self, assistant: Assistant, data: Any = None) -> None:
         budget = assistant.daily_budget_micro
         initial = {
             name: getattr(assistant, name)
             for name in ("promise", "out_of_scope_share", "retention_days", "writer_model",
-                         "writer_url")
+                         "writer_url", *VOICE_FIELDS)
         }  # fmt: skip
         initial["daily_budget"] = None if budget is None else f"{budget / MICRO_PER_DOLLAR:.2f}"
         super().__init__(data, initial=initial)
-        if assistant.writer_key:
-            self.fields["writer_key"].help_text = ALREADY_SET
+        for name in KEYS:
+            if getattr(assistant, name):
+                self.fields[name].help_text = ALREADY_SET
+
+    @property
+    def groups(self) -> dict[str, list[forms.BoundField]]:
+        """The fields below their headings."""
+        voice = [field for field in self if field.name in (*VOICE_FIELDS, "voice_key")]
+        return {
+            "Answers": [field for field in self if field not in voice],
+            "Voice": voice,
+        }
 
     def clean_writer_url(self) -> str:
-        text = str(self.cleaned_data["writer_url"])
+        return self._clean_url("writer_url", validate_writer_url)
+
+    def clean_voice_url(self) -> str:
+        return self._clean_url("voice_url", validate_voice_url)
+
+    def _clean_url(self, name: str, validate: Callable[[str], str]) -> str:
+        text = str(self.cleaned_data[name])
         try:
-            return validate_writer_url(text) if text else ""
+            return validate(text) if text else ""
         except InvalidWebhookUrl as refusal:
             raise forms.ValidationError(refusal.sentence) from refusal
 
@@ -83,13 +141,15 @@ class SettingsForm(forms.Form):
         fields = super().clean() or {}
         if fields.get("writer_url") and not fields.get("writer_model"):
             self.add_error("writer_model", "Name the model at this address.")
+        for name, sentence in voice_problems(fields).items():
+            if name not in self.errors:
+                self.add_error(name, sentence)
         return fields
 
     def changes(self) -> dict[str, Any]:
         """The fields to change, as the model stores them."""
         fields = dict(self.cleaned_data)
-        budget, key = fields.pop("daily_budget"), fields.pop("writer_key")
+        budget, keys = fields.pop("daily_budget"), {name: fields.pop(name) for name in KEYS}
         fields["daily_budget_micro"] = None if budget is None else int(budget * MICRO_PER_DOLLAR)
-        if key:
-            fields["writer_key"] = secret_encryption.encrypt(key)
+        fields |= {name: secret_encryption.encrypt(key) for name, key in keys.items() if key}
         return fields

@@ -12,6 +12,7 @@ from assistants.models.conversation import (
 )
 from assistants.models.knowledge import Answer, Passage, Phrasing, Source
 from assistants.models.quality import Judgement, Rule, ShadowDecision, TestCase, TestRun
+from assistants.models.speech import Speech, SpokenReply
 from assistants.models.version import (
     IndexEntry,
     LanguageModel,
@@ -42,6 +43,8 @@ __all__ = [
     "Rule",
     "ShadowDecision",
     "Source",
+    "Speech",
+    "SpokenReply",
     "Term",
     "TestCase",
     "TestRun",

@@ -27,6 +27,14 @@ class Assistant(models.Model):
         PAUSED = "paused"
         RETIRED = "retired"
 
+    class Voice(models.TextChoices):
+        """Who hears and speaks; of those on the server, `assistants.voice.engines`."""
+
+        OFF = "off", "Off"
+        BROWSER = "browser", "The visitor's browser"
+        ADDRESS = "address", "An OpenAI-compatible address"
+        OFFLINE = "offline", "This server, offline"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     project = models.ForeignKey(Project, models.PROTECT, related_name="+")
@@ -46,6 +54,14 @@ class Assistant(models.Model):
         max_length=500, blank=True, db_default=""
     )  # Empty: a deployment of the team.
     writer_key = models.TextField(blank=True, db_default="")  # Encrypted.
+    voice = models.CharField(
+        max_length=8, choices=Voice.choices, default=Voice.OFF, db_default=Voice.OFF
+    )
+    voice_url = models.URLField(max_length=500, blank=True, db_default="")
+    voice_key = models.TextField(blank=True, db_default="")  # Encrypted.
+    hearing_model = models.CharField(max_length=200, blank=True, db_default="")  # Empty: deaf.
+    speaking_model = models.CharField(max_length=200, blank=True, db_default="")  # Empty: mute.
+    voice_name = models.CharField(max_length=80, blank=True, db_default="")
     shadow_version = models.ForeignKey(
         "assistants.Version", models.SET_NULL, related_name="+", null=True, blank=True
     )  # Decides beside the live one, for so many more questions:
@@ -71,6 +87,14 @@ class Assistant(models.Model):
             models.CheckConstraint(
                 name="assistants_share_in_range",
                 condition=Q(out_of_scope_share__gte=0.01, out_of_scope_share__lte=0.9),
+            ),
+            models.CheckConstraint(
+                name="assistants_voice_known",
+                condition=Q(voice__in=["off", "browser", "address", "offline"]),
+            ),
+            models.CheckConstraint(
+                name="assistants_voice_address_has_url",
+                condition=~Q(voice="address") | ~Q(voice_url=""),
             ),
             models.CheckConstraint(
                 name="assistants_retired_iff_time",

@@ -6,11 +6,13 @@ signed token in the frame's own storage. Neither cookies nor sessions are used.
 
 import json
 import secrets
+from collections.abc import Mapping
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core import signing
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -19,11 +21,21 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from assistants.answering.texts import text_of
-from assistants.conversations.consulting import Question, consult, hash_visitor
+from assistants.api.voice import audio_response
+from assistants.conversations.consulting import Question, Reply, consult, hash_visitor
 from assistants.conversations.feedback import record_feedback
-from assistants.errors import InvalidConsultation, UnknownAssistant
-from assistants.models import Assistant, Channel, Conversation, Decision, Message
+from assistants.conversations.spoken import find_spoken, open_speech
+from assistants.errors import (
+    AudioTooLarge,
+    InvalidConsultation,
+    UnknownAssistant,
+    UnknownSpeech,
+)
+from assistants.models import Assistant, Channel, Conversation, Decision, Message, SpokenReply
+from assistants.voice.audio import MAX_BYTES
+from assistants.voice.engines import why_deaf, why_mute
 from web.errors import UserError
+from web.language.sentences import translated
 from web.middleware import client_address
 from web.streams.event_stream import visitor_stream_response
 from web.validation.values import require_json
@@ -34,12 +46,16 @@ VISITOR_SALT = "assistants.visitor"
 HISTORY = 100
 RATED = (Decision.Route.ANSWER, Decision.Route.WRITTEN, Decision.Route.QUOTE)
 LOADER_SECONDS = 300
+MICROPHONE_MARK = "LATHE_ALLOW"  # What the loader lets the frame use.
 
 
 @require_safe
 def loader(request: HttpRequest, key: str) -> HttpResponse:
-    """The script of the site's one tag; the same for every key, known or not."""
-    response = HttpResponse(LOADER, content_type="text/javascript; charset=utf-8")
+    """The script of the site's one tag. The frame may use a microphone only where it is heard."""
+    channel = _find_channel(key)
+    may_listen = channel is not None and _hears(channel.assistant)
+    script = LOADER.replace(MICROPHONE_MARK, '"microphone"' if may_listen else '""')
+    response = HttpResponse(script, content_type="text/javascript; charset=utf-8")
     response["Cache-Control"] = f"public, max-age={LOADER_SECONDS}"
     return response
 
@@ -58,10 +74,10 @@ def frame(request: HttpRequest, key: str) -> HttpResponse:
     words = {
         name: text_of(channel.assistant, name, language) for name in ("greeting", "disclosure")
     }
-    context = {"channel": channel, "language": language, **words}
-    return _with_policy(
-        render(request, "assistants/widget.html", context), " ".join([*origins, "'self'"])
-    )
+    voice = _voice_of(channel.assistant, language)
+    context = {"channel": channel, "language": language, "voice": voice, **words}
+    page = render(request, "assistants/widget.html", context)
+    return _with_policy(page, " ".join([*origins, "'self'"]), has_voice=voice is not None)
 
 
 @require_safe
@@ -71,40 +87,80 @@ def sample(request: HttpRequest, key: str) -> HttpResponse:
     return render(request, "assistants/sample.html", {"channel": channel})
 
 
-def _with_policy(response: HttpResponse, ancestors: str) -> HttpResponse:
+def _with_policy(
+    response: HttpResponse, ancestors: str, *, has_voice: bool = False
+) -> HttpResponse:
+    media = " media-src blob:;" if has_voice else ""
     response["Content-Security-Policy"] = (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-        f" img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+        f"{media} img-src 'self'; base-uri 'none'; form-action 'none';"
+        f" frame-ancestors {ancestors}"
     )
     return response
+
+
+def _hears(assistant: Assistant) -> bool:
+    """Whether a visitor of any of its languages may speak."""
+    if assistant.voice == Assistant.Voice.BROWSER:
+        return True
+    return any(not why_deaf(assistant, language) for language in assistant.languages)
+
+
+def _voice_of(assistant: Assistant, language: str) -> dict[str, object] | None:
+    """What the frame's script is told of the voice; None where there is none."""
+    if assistant.voice == Assistant.Voice.BROWSER:
+        return {"kind": "browser"}
+    hears, speaks = not why_deaf(assistant, language), not why_mute(assistant, language)
+    return {"kind": "server", "hears": hears, "speaks": speaks} if hears or speaks else None
 
 
 @csrf_exempt
 @never_cache
 def messages(request: HttpRequest, key: str) -> HttpResponse:
-    """GET: what was said so far. POST {text, id}: a question; answers with what is new."""
+    """GET: what was said so far. POST {text, id}, or a form with audio: a question; answers with
+    what is new."""
     try:
         channel = _require_channel(key)
         token, visitor = _visitor_of(request)
-        suggestions: list[str] = []
+        added: dict[str, object] = {"suggestions": []}
         if request.method == "POST":
-            sent = _read_body(request)
-            question = Question(
-                text=str(sent.get("text", "")),
-                visitor=visitor,
-                external_id=f"{visitor[:40]}:{str(sent.get('id', ''))[:50]}"
-                if sent.get("id")
-                else "",
-                address=client_address.get(),
-            )
-            suggestions = consult(channel, question).suggestions
+            reply = consult(channel, _read_question(request, visitor))
+            added = {"suggestions": reply.suggestions, "voice": _describe_voice(reply)}
         elif request.method not in ("GET", "HEAD"):
             return HttpResponse(status=405, headers={"Allow": "GET, POST"})
-        return JsonResponse(
-            {**_history(channel, visitor), "visitor": token, "suggestions": suggestions}
-        )
+        return JsonResponse({**_history(channel, visitor), "visitor": token, **added})
     except UserError as problem:
-        return JsonResponse({"error": problem.sentence}, status=problem.status)
+        return _refusal(problem)
+
+
+@require_safe
+@never_cache
+def speech(request: HttpRequest, key: str, token: str) -> HttpResponse:
+    """A reply as audio, for the visitor to whom it was said."""
+    try:
+        channel = _require_channel(key)
+        visitor = _read_token(request.headers.get(VISITOR_HEADER, ""))
+        reply = find_spoken(token)
+        if visitor is None or reply is None or not _is_said_to(reply, channel, visitor):
+            raise UnknownSpeech
+        return audio_response(open_speech(reply))
+    except UserError as problem:
+        return _refusal(problem)
+
+
+def _is_said_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
+    asker = reply.message.conversation.visitor
+    return (
+        reply.message.channel_id == channel.pk
+        and asker is not None
+        and asker.external_hash == hash_visitor(channel, visitor)
+    )
+
+
+def _describe_voice(reply: Reply) -> dict[str, object] | None:
+    if reply.spoken is None:
+        return None
+    return {"url": f"speech/{reply.spoken.token}", "format": reply.spoken.format}
 
 
 @csrf_exempt
@@ -122,7 +178,7 @@ def feedback(request: HttpRequest, key: str) -> HttpResponse:
         record_feedback(channel, decision, is_helpful=bool(sent.get("helpful")), csat=None)
         return JsonResponse({"ok": True})
     except UserError as problem:
-        return JsonResponse({"error": problem.sentence}, status=problem.status)
+        return _refusal(problem)
 
 
 @require_safe
@@ -133,7 +189,12 @@ async def stream(request: HttpRequest, key: str) -> HttpResponseBase:
         assert conversation.visitor_id is not None  # Found by it.
         return visitor_stream_response(conversation.visitor_id, f"conversation:{conversation.pk}")
     except UserError as problem:
-        return JsonResponse({"error": problem.sentence}, status=problem.status)
+        return _refusal(problem)
+
+
+def _refusal(problem: UserError) -> JsonResponse:
+    """Its sentence in the visitor's language."""
+    return JsonResponse({"error": translated(problem.sentence)}, status=problem.status)
 
 
 def _open_conversation(key: str, token: str) -> Conversation:
@@ -172,6 +233,32 @@ def _read_token(token: str) -> str | None:
         return str(signing.loads(token, salt=VISITOR_SALT))
     except signing.BadSignature:
         return None
+
+
+def _read_question(request: HttpRequest, visitor: str) -> Question:
+    """Raises InvalidConsultation or AudioTooLarge."""
+    audio = None
+    if request.content_type == "multipart/form-data":
+        file = request.FILES.get("audio")
+        if not isinstance(file, UploadedFile) or file.size is None:
+            raise InvalidConsultation("Send a recording as audio.", param="audio")
+        if file.size > MAX_BYTES:
+            raise AudioTooLarge
+        sent: Mapping[str, object] = request.POST
+        audio = file.read()
+    else:
+        sent = _read_body(request)
+    language = str(sent.get("language", ""))
+    message_id = str(sent.get("id", ""))[:50]
+    return Question(
+        text=str(sent.get("text", "")),
+        audio=audio,
+        voice="mp3" if sent.get("voice") is True else None,
+        language=language if language in ("en", "zh") else "",
+        visitor=visitor,
+        external_id=f"{visitor[:40]}:{message_id}" if message_id else "",
+        address=client_address.get(),
+    )
 
 
 def _read_body(request: HttpRequest) -> dict[str, object]:

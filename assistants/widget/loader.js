@@ -24,6 +24,7 @@
       frame.src = address;
       frame.title = button.textContent;
       frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms allow-popups");
+      if (LATHE_ALLOW) frame.allow = LATHE_ALLOW;
       style(frame, {
         position: "fixed", right: "20px", bottom: "80px", width: "min(380px, calc(100vw - 40px))",
         height: "min(560px, calc(100vh - 110px))", border: "0", "border-radius": "14px",

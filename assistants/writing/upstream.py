@@ -5,16 +5,14 @@ import logging
 from collections.abc import Sequence
 from typing import TypedDict
 
-import httpcore
 import httpx
 from django.conf import settings
 from pydantic import BaseModel, ValidationError
 
-from accounts.webhooks import secret_encryption
-from accounts.webhooks.http_client import ssl_context
-from accounts.webhooks.ssrf_guard import ForbiddenAddress, SsrfGuardBackend, validate_webhook_url
+from assistants import outgoing
 from assistants.errors import WriterUnavailable
 from assistants.models import Assistant
+from assistants.outgoing import OutgoingFailed
 from inference.gateway import internal_token, web_process
 
 logger = logging.getLogger(__name__)
@@ -62,15 +60,11 @@ def write(assistant: Assistant, messages: Sequence[ChatMessage], seconds: float)
         "temperature": 0,
     }
     try:
-        answer = _ask_upstream(assistant, body, seconds) if assistant.writer_url else None
-        answer = answer or _ask_models(assistant, body, seconds)
-        completion = _Completion.model_validate_json(answer)
+        ask = _ask_upstream if assistant.writer_url else _ask_models
+        completion = _Completion.model_validate_json(ask(assistant, body, seconds))
         if not completion.choices:
             raise ValueError("no choice")
-    except (
-        ForbiddenAddress, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException,
-        httpcore.ConnectError, httpx.HTTPError, OSError, ValidationError, ValueError,
-    ) as problem:  # fmt: skip
+    except (OutgoingFailed, httpx.HTTPError, OSError, ValidationError, ValueError) as problem:
         logger.warning("The writer of %s does not answer: %s", assistant.pk, problem)
         raise WriterUnavailable from problem
     return Written(text=completion.choices[0].message.content, tokens=completion.usage.total_tokens)
@@ -78,7 +72,7 @@ def write(assistant: Assistant, messages: Sequence[ChatMessage], seconds: float)
 
 def validate_writer_url(text: str) -> str:
     """The base address, such as https://api.example.com/v1. Raises InvalidWebhookUrl."""
-    return validate_webhook_url(text.strip().rstrip("/").removesuffix(CHAT_PATH))
+    return outgoing.validate_base_url(text, CHAT_PATH)
 
 
 def _ask_models(assistant: Assistant, body: dict[str, object], seconds: float) -> bytes:
@@ -95,23 +89,10 @@ def _ask_models(assistant: Assistant, body: dict[str, object], seconds: float) -
 
 def _ask_upstream(assistant: Assistant, body: dict[str, object], seconds: float) -> bytes:
     """To a public address only, following nothing, bounded in time and size."""
-    headers = [("content-type", "application/json"), ("user-agent", "Lathe-Writer/1")]
-    if assistant.writer_key:
-        headers.append(
-            ("authorization", f"Bearer {secret_encryption.decrypt(assistant.writer_key)}")
-        )
-    backend = SsrfGuardBackend(seconds)
-    url = assistant.writer_url.rstrip("/") + CHAT_PATH
-    content = json.dumps(body).encode()
-    received = b""
-    with (
-        httpcore.ConnectionPool(ssl_context=ssl_context(), network_backend=backend) as pool,
-        pool.stream("POST", url, headers=headers, content=content) as response,
-    ):
-        if response.status != 200:
-            raise ValueError(f"it answered {response.status}")
-        for chunk in response.iter_stream():
-            received += chunk
-            if len(received) > MAX_ANSWER_BYTES:
-                raise ValueError("its answer is too long")
-    return received
+    return outgoing.post(
+        assistant.writer_url.rstrip("/") + CHAT_PATH,
+        outgoing.Body(json.dumps(body).encode(), "application/json"),
+        sealed_key=assistant.writer_key,
+        seconds=seconds,
+        max_bytes=MAX_ANSWER_BYTES,
+    )

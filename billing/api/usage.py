@@ -65,6 +65,18 @@ class TokenUseAnswer(serializers.Serializer[Any]):
     amount_micros = serializers.IntegerField(source="amount_micro")
 
 
+class VoiceUseAnswer(serializers.Serializer[Any]):
+    """Part of what the assistant cost among `deployments`."""
+
+    source = serializers.CharField(source="by.source")  # type: ignore[assignment]
+    kind = serializers.CharField(
+        source="sku", help_text="voice-in-seconds or voice-out-characters."
+    )
+    units = serializers.IntegerField()
+    requests = serializers.IntegerField()
+    amount_micros = serializers.IntegerField(source="amount_micro")
+
+
 class OtherLineAnswer(serializers.Serializer[Any]):
     kind = serializers.CharField()
     note = serializers.CharField()
@@ -98,6 +110,7 @@ class UsageAnswer(serializers.Serializer[Any]):
     jobs = JobUseAnswer(many=True)
     deployments = DeploymentUseAnswer(many=True)
     tokens = TokenUseAnswer(many=True)
+    voice = VoiceUseAnswer(many=True)
     others = OtherLineAnswer(many=True)
 
 

@@ -9,11 +9,15 @@ from django.db import connection
 from accounts.models import Team
 from billing.models import UsageDay
 from billing.months import Month
+from billing.pricing import VOICE_SKUS
 
-# In SQL, because the ORM knows no grouping sets and would read the rows three times.
+# In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
+# requests are of tokens; seconds and characters of speech are no tokens and stand in `voice`.
 _TOTALS_SQL = f"""
 SELECT grouping(source), grouping(day), source, day, token_prefix,
-    sum(amount_micro)::bigint, sum(device_ms)::bigint, sum(units)::bigint, sum(requests)::bigint,
+    sum(amount_micro)::bigint, sum(device_ms)::bigint,
+    coalesce(sum(units) FILTER (WHERE sku <> ALL(%(voice)s)), 0)::bigint,
+    coalesce(sum(requests) FILTER (WHERE sku <> ALL(%(voice)s)), 0)::bigint,
     coalesce(sum(amount_micro) FILTER (WHERE units > 0 OR requests > 0), 0)::bigint
 FROM {UsageDay._meta.db_table}
 WHERE team_id = %(team)s AND day >= %(start)s AND day < %(end)s
@@ -39,8 +43,9 @@ class DailyTotals:
 
 def load_daily_totals(team: Team, month: Month) -> DailyTotals:
     """What was charged, without refunds and adjustments."""
-    params: dict[str, UUID | date] = {
+    params: dict[str, UUID | date | list[str]] = {
         "team": team.pk,
+        "voice": list(VOICE_SKUS),
         "start": month.start.date(),
         "end": month.end.date(),
     }

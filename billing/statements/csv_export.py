@@ -53,6 +53,14 @@ def _by_token(statement: Statement) -> Iterator[list[str]]:
     yield ["total", "", "", plain_dollars(total)]
 
 
+def _by_voice(statement: Statement) -> Iterator[list[str]]:
+    for use in statement.voice:
+        counts = [use.sku, str(use.units), str(use.requests), plain_dollars(use.amount_micro)]
+        yield [escape_formula(use.by.source), *counts, escape_formula(use.by.name)]
+    total = sum(use.amount_micro for use in statement.voice)
+    yield ["total", "", "", "", plain_dollars(total), ""]
+
+
 def _by_attempt(statement: Statement) -> Iterator[list[str]]:
     for source in statement.cost_sources:
         yield from _attempt_rows(source)
@@ -109,4 +117,5 @@ CSV_LAYOUTS: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]
     ),
     "day": (["day", "net_usd"], _by_day),
     "token": (["api_token", "tokens", "requests", "net_usd"], _by_token),
+    "voice": (["source", "kind", "units", "requests", "net_usd", "name"], _by_voice),
 }  # fmt: skip

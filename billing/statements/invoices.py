@@ -17,7 +17,7 @@ from billing.db_snapshot import db_snapshot
 from billing.models import BillingDetails, Invoice, LedgerEntry, Rate, UsageDay
 from billing.money import round_to_cents
 from billing.months import Month, this_month
-from billing.pricing import SKU_NAMES, TOKEN_SKU, format_nano_dollars
+from billing.pricing import SKU_NAMES, format_nano_dollars, format_quantity
 from billing.statements.statement import daily_charges, refunds_and_adjustments
 from billing.stripe import gateway
 from web.advisory_lock import advisory_lock_in_transaction
@@ -172,7 +172,7 @@ def _token_lines(team: Team, month: Month) -> list[InvoiceLine]:
     return [
         InvoiceLine(
             what=SKU_NAMES.get(sku, sku) or "Other usage",
-            quantity=f"{units:,} {'tokens' if sku == TOKEN_SKU else 'units'}",
+            quantity=format_quantity(sku, units),
             nano_per_unit=_single_rate(sku, month.start, month.end),
             amount_micro=micro,
         )

@@ -12,7 +12,7 @@ from django.urls import reverse
 from billing.models import MeteredRun
 from billing.statements.source_registry import find_family
 
-COUNTED_FAMILIES = ("deployment", "base-model")  # Of usage that is counted, not timed.
+COUNTED_FAMILIES = ("deployment", "base-model", "assistant")  # Of usage that is counted, not timed.
 
 
 @dataclass

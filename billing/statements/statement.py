@@ -20,6 +20,7 @@ from billing.ledger.daily_totals import DailyTotals, load_daily_totals
 from billing.models import LedgerEntry, MeteredRun, UsageDay
 from billing.models.ledger import LedgerEntryQuerySet
 from billing.months import Month
+from billing.pricing import SKU_NAMES, VOICE_SKUS, format_quantity
 from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, resolve_names
 
 Kind = LedgerEntry.Kind
@@ -54,6 +55,25 @@ class TokenUsage:
 
 
 @dataclass(frozen=True)
+class VoiceUsage:
+    """Seconds that one assistant heard, or characters that it spoke; part of its cost."""
+
+    by: CostSource
+    sku: str
+    units: int
+    requests: int
+    amount_micro: int
+
+    @property
+    def what(self) -> str:
+        return SKU_NAMES[self.sku]
+
+    @property
+    def quantity(self) -> str:
+        return format_quantity(self.sku, self.units)
+
+
+@dataclass(frozen=True)
 class Statement:
     """One team's month. `total_micro` is what its usage cost: the sum of all rows."""
 
@@ -65,6 +85,7 @@ class Statement:
     days: list[DayTotal]
     charges_by_day: dict[date, int]  # Without what was given back.
     tokens: list[TokenUsage]
+    voice: list[VoiceUsage]
     credit: CreditStatement
 
     @property
@@ -158,6 +179,7 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
             days=_day_totals(month, totals, entries),
             charges_by_day={on: used.amount_micro for on, used in totals.by_day.items()},
             tokens=_token_usage(totals),
+            voice=_voice_usage(team, month, sources),
             credit=build_credit_statement(team, month),
         )
         if with_attempts:
@@ -220,9 +242,18 @@ def _token_usage(totals: DailyTotals) -> list[TokenUsage]:
     uses = [
         TokenUsage(prefix, used.units, used.requests, used.inference_micro)
         for prefix, used in totals.by_token.items()
-        if used.units or used.requests
+        if used.units or used.requests or used.inference_micro
     ]
     return sorted(uses, key=lambda use: (-use.amount_micro, use.prefix))
+
+
+def _voice_usage(team: Team, month: Month, sources: dict[str, CostSource]) -> list[VoiceUsage]:
+    rows = daily_charges(team, month).filter(sku__in=VOICE_SKUS).values_list("source", "sku")
+    sums = rows.annotate(u=Sum("units"), r=Sum("requests"), a=Sum("amount_micro"))
+    return [
+        VoiceUsage(sources[source], sku, units, requests, micro)
+        for source, sku, units, requests, micro in sums.order_by("source", "sku")
+    ]
 
 
 def _day_totals(

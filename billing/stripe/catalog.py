@@ -12,7 +12,14 @@ from django.conf import settings
 
 from billing.models import Meter, Plan, Rate
 from billing.money import NANO_PER_CENT
-from billing.pricing import ADJUSTMENT_SKU, COUNTED_SKUS, SKU_NAMES, TOKEN_SKU
+from billing.pricing import (
+    ADJUSTMENT_SKU,
+    COUNTED_SKUS,
+    SKU_NAMES,
+    TOKEN_SKU,
+    VOICE_IN_SKU,
+    VOICE_OUT_SKU,
+)
 from billing.stripe import gateway
 from billing.stripe.account import adopt_account, current_account
 from billing.stripe.dtos import StripeMeterData, StripeParams, StripePriceData
@@ -144,5 +151,10 @@ def _create_price(entry: CatalogEntry, before: str, generation: int) -> StripePr
 
 
 def _display_name(sku: str) -> str:
-    units = {TOKEN_SKU: "per token", ADJUSTMENT_SKU: "per millionth of a dollar"}
+    units = {
+        TOKEN_SKU: "per token",
+        VOICE_IN_SKU: "per second of speech",
+        VOICE_OUT_SKU: "per character",
+        ADJUSTMENT_SKU: "per millionth of a dollar",
+    }
     return f"{SKU_NAMES.get(sku, sku)}, {units.get(sku, 'per second')}"

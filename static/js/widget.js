@@ -13,6 +13,7 @@ const words = root.lang === "zh"
 let memory = "";
 let shown = 0;
 let source = null;
+const extras = {}; // What the voice adds to each question.
 
 function visitor() {
   try { return localStorage.getItem(storageKey) || memory; } catch { return memory; }
@@ -58,10 +59,13 @@ function rating(id) {
 }
 
 async function ask(path, body) {
+  const isForm = body instanceof FormData;
+  const headers = { "X-Lathe-Visitor": visitor() };
+  if (!isForm) headers["Content-Type"] = "application/json";
   const answer = await fetch(base + path, {
     method: body ? "POST" : "GET",
-    headers: { "Content-Type": "application/json", "X-Lathe-Visitor": visitor() },
-    body: body ? JSON.stringify(body) : undefined,
+    headers,
+    body: body && !isForm ? JSON.stringify(body) : body,
   });
   const data = await answer.json();
   if (!answer.ok) throw new Error(data.error);
@@ -70,8 +74,9 @@ async function ask(path, body) {
 
 function show(data) {
   if (data.visitor) remember(data.visitor);
-  for (const message of data.messages) {
-    if (message.seq <= shown) continue;
+  const isFirst = !shown;
+  const fresh = data.messages.filter((message) => message.seq > shown);
+  for (const message of fresh) {
     shown = message.seq;
     add(message.author, message.text, message.id);
   }
@@ -83,6 +88,7 @@ function show(data) {
     return button;
   }));
   if (data.messages.length && !source) listen();
+  document.dispatchEvent(new CustomEvent("lathe:said", { detail: { ...data, fresh, isFirst } }));
 }
 
 function listen() {
@@ -96,9 +102,13 @@ function messageId() {
 }
 
 async function send(text) {
+  await sendBody({ text, id: messageId(), ...extras });
+}
+
+async function sendBody(body) {
   field.disabled = true;
   try {
-    show(await ask("messages", { text, id: messageId() }));
+    show(await ask("messages", body));
     field.value = "";
   } catch (problem) {
     add("system", problem.message || words.failed);

@@ -103,7 +103,7 @@ def test_settings_are_changed_on_the_page(taught, alice, client_of):
     address = f"/assistants/{taught.pk}/settings/"
     sent = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30",
             "daily_budget": "1.50", "writer_model": "m", "writer_url": "https://api.example.com/v1/",
-            "writer_key": "sk-secret"}  # fmt: skip
+            "writer_key": "sk-secret", "voice": "off"}  # fmt: skip
     assert browser.post(address, sent).status_code == 302
     taught.refresh_from_db()
     assert (taught.retention_days, taught.daily_budget_micro) == (30, 1_500_000)
