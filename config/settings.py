@@ -363,8 +363,7 @@ MODELS_MAX_BODY_BYTES = env.integer("MODELS_MAX_BODY_BYTES", 4 * 1024**2)
 INFERENCE_REQUESTS_PER_SECOND = env.integer("INFERENCE_REQUESTS_PER_SECOND", 2000)  # per API token
 
 # --- Assistants -----------------------------------------------------------------------------
-# The interpreter that has requirements-voice.txt: hears and speaks offline, in child processes.
-VOICE_PYTHON = env.optional("VOICE_PYTHON", sys.executable)
+VOICE_PYTHON = env.optional("VOICE_PYTHON", sys.executable)  # Has requirements-voice.txt.
 WECHAT_API_BASE = env.optional("WECHAT_API_BASE", "https://api.weixin.qq.com").rstrip("/")
 
 # --- Billing --------------------------------------------------------------------------------
