@@ -12,7 +12,9 @@ class AssistantsConfig(AppConfig):
         from assistants.lifecycle import named_assistants, projects_of
         from billing.statements.source_registry import register_source
 
-        register_source("assistant", named_assistants, "assistants:assistant", "Assistant", projects_of)
+        register_source(
+            "assistant", named_assistants, "assistants:assistant", "Assistant", projects_of
+        )
         register_events(
             EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
             EventType(
