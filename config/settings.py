@@ -23,8 +23,7 @@ VAR_DIR = Path(env.optional("LATHE_VAR", str(BASE_DIR / "var"))).resolve()
 # --- Safety ---------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG")
 SECRET_KEY = env.optional("SECRET_KEY") or embedded.load_or_create_secret_key(VAR_DIR)
-# Former keys: what they signed or encrypted can still be read; nothing new uses them.
-SECRET_KEY_FALLBACKS = env.comma_separated("SECRET_KEY_FALLBACKS")
+SECRET_KEY_FALLBACKS = env.comma_separated("SECRET_KEY_FALLBACKS")  # Former keys: only to read.
 PUBLIC_URL = env.optional("PUBLIC_URL", "http://localhost:8000").rstrip("/")
 ALLOWED_HOSTS = env.comma_separated("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # Whose X-Forwarded-For is believed
