@@ -3,10 +3,11 @@
     python -m benchmarks.hardening [--streams 2000] [--half-sent 1500] [--pages 100]
 
 Starts a database of its own below var/hardening (or uses DATABASE_URL and REDIS_URL: their content
-is added to) and a web process as `make up` does. Printed: how fast pages answer while the streams
-are open, how soon a notice reaches all of them, how many connections PostgreSQL, threads and bytes
-the process has before and meanwhile; how fast `/healthz` answers while the requests are half sent;
-and how much of a body of 500 GB is taken before it is refused, with what it left on the disk.
+is added to), a web process and the front proxy as `make up` does. Printed: how fast pages answer
+and with how much processor time while the streams are open, how soon a notice reaches all of them,
+how many connections PostgreSQL, threads and bytes the processes have before and meanwhile; how fast
+`/healthz` answers while the requests are half sent; and how much of a body of 500 GB is taken
+before it is refused, with what it left on the disk.
 """
 
 import argparse
@@ -42,14 +43,18 @@ class Reader:
 
 @dataclass(frozen=True)
 class Web:
-    """The web process."""
+    """The front proxy's port, and the processes that answer there."""
 
     port: int
-    process: psutil.Process
+    processes: list[psutil.Process]
     temporary: Path
 
     def family(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)]
+        children = (child for one in self.processes for child in one.children(recursive=True))
+        return [*self.processes, *children]
+
+    def cpu_seconds(self) -> float:
+        return sum(sum(one.cpu_times()[:2]) for one in self.family())
 
     def facts(self) -> str:
         megabytes = sum(one.memory_info().rss for one in self.family()) / 1e6
@@ -119,24 +124,36 @@ def _make_readers(count: int) -> list[Reader]:
 
 @contextmanager
 def _web_process() -> Iterator[Web]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [
+    """The web process, and the front proxy at the port that is asked."""
+    port, web_port = _free_port(), _free_port()
+    granian = [
         f"{Path(sys.executable).parent}/granian", "--interface", "asginl", "--no-ws",
-        "config.asgi:application", "--port", str(port), "--log-level", "warning",
+        "config.asgi:application", "--port", str(web_port), "--log-level", "warning",
         "--backlog", "2048", "--backpressure", "16384", "--workers-kill-timeout", "3",
     ]  # fmt: skip
+    front = [sys.executable, "-m", "config.front_proxy", "--port", str(port)]
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"TMPDIR": folder}
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment)
-        web = Web(port, psutil.Process(process.pid), Path(folder))
+        started = [
+            subprocess.Popen(command, cwd=PROJECT, env=environment)
+            for command in (granian, [*front, "--web-port", str(web_port)])
+        ]
+        processes = [psutil.Process(one.pid) for one in started]
+        web = Web(port, processes, Path(folder))
         try:
             _wait_until_healthy(web)
             yield web
         finally:
-            process.terminate()
-            process.wait(30)
+            for one in started:
+                one.terminate()
+            for one in started:
+                one.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_until_healthy(web: Web) -> None:
@@ -177,7 +194,7 @@ def _head(method: str, path: str, session: str = "", more: str = "") -> bytes:
 
 def _ask_pages(web: Web, reader: Reader, count: int) -> list[float]:
     """The seconds each page took; two pages in turn."""
-    taken = []
+    taken, before = [], web.cpu_seconds()
     for number in range(count):
         path = f"/teams/{reader.slug}/" if number % 2 else f"/teams/{reader.slug}/notices/"
         started = time.perf_counter()
@@ -185,7 +202,14 @@ def _ask_pages(web: Web, reader: Reader, count: int) -> list[float]:
         taken.append(time.perf_counter() - started)
         if not answer.startswith(b"HTTP/1.1 200"):
             raise SystemExit(f"{path} answered {answer[:60]!r}")
+    milliseconds = (web.cpu_seconds() - before) * 1000 / count
+    print(f"{count} pages: {milliseconds:.0f} ms of processor time each, load {_load()}")
     return taken
+
+
+def _load() -> str:
+    """Of the whole machine: what waits for processors makes pages slower, not dearer."""
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def _percentiles(seconds: list[float]) -> str:

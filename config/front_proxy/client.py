@@ -24,6 +24,8 @@ MAX_HEAD_BYTES = 64 * 1024
 REST_SECONDS = 0.1  # So long a request's rest may take; then the guard watches its sender.
 FIRST_REQUEST_SECONDS, IDLE_SECONDS = 30.0, 75.0
 ANSWER_SECONDS = 120.0  # Without a byte; a stream may last longer.
+# Read on after a last answer, so that it is seen: closing with unread data resets a connection.
+DISCARD_BYTES, DISCARD_SECONDS = 1024**2, 2.0
 METHODS = {b"GET", b"POST", b"DELETE"}
 OWN_FRAMING = {b"transfer-encoding", b"expect", b"upgrade"}
 
@@ -38,6 +40,7 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._connection: ModelsConnection | None = None
         self._is_asking = self._has_begun = self._is_slow = self._is_last_try = False
+        self._is_ending, self._discarded = False, 0
         self._deadline = 0.0
         self._request = b""  # As it is sent on.
         self._next = b""  # Came while the request before was being answered.
@@ -55,7 +58,9 @@ class ClientConnection(asyncio.Protocol):
     # Reading a request
 
     def data_received(self, data: bytes) -> None:
-        if self._tunnel is not None:
+        if self._is_ending:
+            self._discard(data)
+        elif self._tunnel is not None:
             self._tunnel.send(data)
         elif self._is_asking:
             self._next += data
@@ -223,7 +228,9 @@ class ClientConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Called every moment: end what lasts too long."""
-        if self._tunnel is not None or self._is_slow or now < self._deadline:
+        if self._is_ending and now > self._deadline:
+            self.abort()
+        if self._is_ending or self._tunnel is not None or self._is_slow or now < self._deadline:
             return
         if self._connection is not None:
             self._connection.abort()
@@ -242,7 +249,21 @@ class ClientConnection(asyncio.Protocol):
         """A last answer."""
         self._leave_exchange()
         self._transport.write(data)
-        self._transport.close()
+        self.end()
+
+    def end(self) -> None:
+        """Nothing more is written; what still comes is read for a while and dropped."""
+        if self._transport.is_closing() or self._is_ending:
+            return
+        self._is_ending = True
+        self._deadline = asyncio.get_running_loop().time() + DISCARD_SECONDS
+        self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > DISCARD_BYTES:
+            self._transport.close()
 
     def close(self) -> None:
         """After all that was written has gone out."""

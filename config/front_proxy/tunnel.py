@@ -17,8 +17,8 @@ class TunnelClient(Protocol):
     def end_with(self, data: bytes) -> None:
         """A last answer."""
 
-    def close(self) -> None:
-        """End after all that was written has gone out."""
+    def end(self) -> None:
+        """Nothing more is written; what still comes is dropped."""
 
     def pause_reading(self) -> None:
         """Take nothing more from the client for now."""
@@ -92,4 +92,4 @@ class Tunnel(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._is_over:
-            self._client.close()
+            self._client.end()

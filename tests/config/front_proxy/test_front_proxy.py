@@ -67,7 +67,8 @@ def test_the_models_process_is_told_the_client_and_nothing_that_only_we_may_say(
     assert headers[b"x-mine"] == b"yes"
 
 
-def test_head_and_body_may_come_in_parts():
+def test_head_and_body_may_come_in_parts(monkeypatch):
+    monkeypatch.setattr(client, "REST_SECONDS", 10.0)
     models = Server()
 
     async def talk(wire):
@@ -127,11 +128,12 @@ def test_a_body_of_no_known_length_or_of_a_large_one_begins_in_the_web_process()
     assert b"500000000000" in received[0]
 
 
-def test_a_body_whose_rest_does_not_come_is_watched_by_the_web_process():
+def test_a_body_whose_rest_does_not_come_is_watched_by_the_web_process(monkeypatch):
+    monkeypatch.setattr(client, "REST_SECONDS", 0.02)
     web, models = Server(answer=WEB), Server()
 
     async def talk(wire):
-        return await wire.ask(ASK[:-1], ASK[-1:], pause=3 * client.REST_SECONDS)
+        return await wire.ask(ASK[:-1], ASK[-1:], pause=0.2)
 
     assert behind_the_front(talk, models=models, web=web) == WEB
     assert web.requests[0].endswith(ASK[-20:])
@@ -189,6 +191,37 @@ def test_what_the_web_process_ends_is_ended_and_who_leaves_is_left():
         await asyncio.wait_for(left.wait(), 10)
 
     behind_the_front(talk, web=web)
+
+
+@pytest.mark.parametrize("large", [client.DISCARD_BYTES // 2, 64 * client.DISCARD_BYTES])
+def test_a_refusal_reaches_a_client_that_is_still_sending(large):
+    """Who sends without end is cut off after a while."""
+
+    async def web(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def talk(wire):
+        reader, writer = await wire.connect()
+        writer.write(b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % large)
+        await asyncio.sleep(0.2)  # Refused and closed behind the proxy by now.
+        sent, chunk = 0, bytes(64 * 1024)
+        with contextlib.suppress(ConnectionError):
+            while sent < large:
+                writer.write(chunk)
+                await writer.drain()
+                sent += len(chunk)
+        with contextlib.suppress(ConnectionError):
+            return sent, (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413")
+        return sent, None
+
+    sent, is_told = behind_the_front(talk, web=web)
+    if large < client.DISCARD_BYTES:
+        assert is_told
+    else:
+        assert sent < large / 2
 
 
 @pytest.mark.parametrize(
