@@ -276,7 +276,7 @@ def _seconds_of_a_notice(held: list[socket.socket], readers: list[Reader]) -> fl
 
 
 def _measure_half_sent(web: Web, options: argparse.Namespace) -> None:
-    held = []
+    held, before = [], web.cpu_seconds()
     for _ in range(options.half_sent):
         opened = socket.create_connection(("127.0.0.1", web.port), 10)
         opened.sendall(_head("POST", "/v1/classify", more="content-length: 100\r\n") + b"{")
@@ -288,7 +288,10 @@ def _measure_half_sent(web: Web, options: argparse.Namespace) -> None:
             raise SystemExit("/healthz failed")
         seconds.append(time.perf_counter() - started)
         time.sleep(0.1)
-    print(f"{len(held)} half-sent requests, for 15 s: /healthz {_percentiles(seconds)}")
+    print(
+        f"{len(held)} half-sent requests, for 15 s: /healthz {_percentiles(seconds)};"
+        f" {web.cpu_seconds() - before:.1f} s of processor time, load {_load()}"
+    )
     for opened in held:
         opened.close()
 

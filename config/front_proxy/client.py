@@ -21,7 +21,6 @@ from inference.gateway.upstream.connection import AnswerTooLate, ConnectionLost,
 
 MAX_BODY_BYTES = 256 * 1024  # What is longer is judged by the web process's guard.
 MAX_HEAD_BYTES = 64 * 1024
-REST_SECONDS = 0.1  # So long a request's rest may take; then the guard watches its sender.
 FIRST_REQUEST_SECONDS, IDLE_SECONDS = 30.0, 75.0
 ANSWER_SECONDS = 120.0  # Without a byte; a stream may last longer.
 # Read on after a last answer, so that it is seen: closing with unread data resets a connection.
@@ -45,7 +44,8 @@ class ClientConnection(asyncio.Protocol):
         self._request = b""  # As it is sent on.
         self._next = b""  # Came while the request before was being answered.
         self._parser = httptools.HttpRequestParser(self)
-        self._rest_timer: asyncio.TimerHandle | None = None
+        self._request_number = 0
+        self._awaits_rest = False
         self._begin_request()
 
     def _begin_request(self) -> None:
@@ -53,7 +53,8 @@ class ClientConnection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
-        self._has_head = self._is_whole = self._is_for_web = False
+        self._has_head = self._is_whole = self._is_for_web = self._awaits_rest = False
+        self._request_number += 1
 
     # Reading a request
 
@@ -84,9 +85,9 @@ class ClientConnection(asyncio.Protocol):
         elif self._is_whole:
             self._answer()
         elif self._has_head:
-            if self._rest_timer is None:
-                loop = asyncio.get_running_loop()
-                self._rest_timer = loop.call_later(REST_SECONDS, self._hand_over)
+            if not self._awaits_rest:
+                self._awaits_rest = True
+                self._state.await_rest(self, self._request_number)
         elif len(self._received) > MAX_HEAD_BYTES:
             self.end_with(refusals.head_too_large())
 
@@ -127,7 +128,6 @@ class ClientConnection(asyncio.Protocol):
     # Having it answered
 
     def _answer(self) -> None:
-        self._cancel_rest_timer()
         request = self._request_bytes()
         if not self._state.may_hold(len(request)):
             self._hand_over()
@@ -212,17 +212,18 @@ class ClientConnection(asyncio.Protocol):
 
     def _hand_over(self) -> None:
         """The connection is the web process's from here on."""
-        self._cancel_rest_timer()
         self.pause_reading()  # Until that process is reached.
         received = with_client_header(self._received, self._address)
         self._tunnel = Tunnel(self, received, refusals.web_unreachable(self._url))
         self._begin_request()
         self._state.run(self._tunnel.connect(self._state.web_port))
 
-    def _cancel_rest_timer(self) -> None:
-        if self._rest_timer is not None:
-            self._rest_timer.cancel()
-            self._rest_timer = None
+    def hand_over_if_incomplete(self, request: int) -> bool:
+        """Whether it was; the rest of this request did not come in time."""
+        is_due = self._awaits_rest and self._request_number == request
+        if is_due:
+            self._hand_over()
+        return is_due
 
     # The connection itself
 
@@ -235,7 +236,7 @@ class ClientConnection(asyncio.Protocol):
         if self._connection is not None:
             self._connection.abort()
             self.fail_exchange(AnswerTooLate("no answer in time"))
-        elif not self._is_asking and self._rest_timer is None:
+        elif not self._is_asking:
             self.close()
 
     def close_if_idle(self) -> None:
@@ -293,7 +294,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._state.clients.discard(self)
-        self._cancel_rest_timer()
+        self._awaits_rest = False
         if self._connection is not None:
             self._connection.abort()
         self._leave_exchange()

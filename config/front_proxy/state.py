@@ -1,12 +1,16 @@
 """What all connections of the front proxy share."""
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
 from typing import Protocol
 
 from config.front_proxy.models import ModelsPool
 
 MAX_CONNECTIONS = 16_384
+REST_SECONDS = 0.1  # So long a request's rest may take; then the guard watches its sender.
+# A crowd of half-sent requests is handed over little by little, so that others are served between.
+HAND_OVER_INTERVAL_SECONDS, HAND_OVER_AT_ONCE = 0.02, 20
 MAX_HELD_BYTES = 512 * 1024**2  # Of all requests that wait for their answers.
 
 
@@ -22,6 +26,9 @@ class Client(Protocol):
     def abort(self) -> None:
         """End it now."""
 
+    def hand_over_if_incomplete(self, request: int) -> bool:
+        """Give the connection to the web process if the rest of this request has not come."""
+
 
 class State:
     """Used by one event loop only."""
@@ -31,6 +38,7 @@ class State:
         self.clients: set[Client] = set()
         self.held_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._incomplete: deque[tuple[float, Client, int]] = deque()  # In the order of their time.
 
     @property
     def is_full(self) -> bool:
@@ -44,3 +52,19 @@ class State:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def await_rest(self, client: Client, request: int) -> None:
+        """Hand the client over unless the rest of its request comes in time."""
+        loop = asyncio.get_running_loop()
+        if not self._incomplete:
+            loop.call_later(HAND_OVER_INTERVAL_SECONDS, self._hand_over_overdue)
+        self._incomplete.append((loop.time() + REST_SECONDS, client, request))
+
+    def _hand_over_overdue(self) -> None:
+        loop = asyncio.get_running_loop()
+        left = HAND_OVER_AT_ONCE
+        while self._incomplete and left and self._incomplete[0][0] <= loop.time():
+            _, client, request = self._incomplete.popleft()
+            left -= client.hand_over_if_incomplete(request)
+        if self._incomplete:
+            loop.call_later(HAND_OVER_INTERVAL_SECONDS, self._hand_over_overdue)

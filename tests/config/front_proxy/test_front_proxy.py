@@ -68,7 +68,7 @@ def test_the_models_process_is_told_the_client_and_nothing_that_only_we_may_say(
 
 
 def test_head_and_body_may_come_in_parts(monkeypatch):
-    monkeypatch.setattr(client, "REST_SECONDS", 10.0)
+    monkeypatch.setattr(state, "REST_SECONDS", 10.0)
     models = Server()
 
     async def talk(wire):
@@ -129,7 +129,7 @@ def test_a_body_of_no_known_length_or_of_a_large_one_begins_in_the_web_process()
 
 
 def test_a_body_whose_rest_does_not_come_is_watched_by_the_web_process(monkeypatch):
-    monkeypatch.setattr(client, "REST_SECONDS", 0.02)
+    monkeypatch.setattr(state, "REST_SECONDS", 0.02)
     web, models = Server(answer=WEB), Server()
 
     async def talk(wire):
@@ -138,6 +138,45 @@ def test_a_body_whose_rest_does_not_come_is_watched_by_the_web_process(monkeypat
     assert behind_the_front(talk, models=models, web=web) == WEB
     assert web.requests[0].endswith(ASK[-20:])
     assert models.requests == []
+
+
+def test_a_crowd_of_half_sent_requests_is_handed_over_little_by_little(monkeypatch):
+    monkeypatch.setattr(state, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(state, "HAND_OVER_AT_ONCE", 2)
+    monkeypatch.setattr(state, "HAND_OVER_INTERVAL_SECONDS", 0.1)
+    received = []
+
+    async def web(reader, writer):
+        received.append(await reader.read(len(ASK)))
+
+    async def talk(wire):
+        for _ in range(6):
+            _, writer = await wire.connect()
+            writer.write(ASK[:-1])
+        await asyncio.sleep(0.15)
+        early = len(received)
+        while len(received) < 6:
+            await asyncio.sleep(0.02)
+        return early
+
+    assert behind_the_front(talk, models=Server(), web=web) < 6
+
+
+def test_a_request_that_came_whole_is_not_mistaken_for_the_next_one(monkeypatch):
+    monkeypatch.setattr(state, "REST_SECONDS", 0.2)
+    models = Server()
+
+    async def talk(wire):
+        reader, writer = await wire.connect()
+        for _ in range(8):  # Each in two parts, for longer than one may take.
+            writer.write(ASK[:-1])
+            await asyncio.sleep(0.02)
+            writer.write(ASK[-1:])
+            assert await answer_from(reader) == OK
+            await asyncio.sleep(0.02)
+
+    behind_the_front(talk, models=models)
+    assert models.connections == 1
 
 
 def test_a_connection_stays_with_the_web_process_and_passes_both_ways():
