@@ -154,11 +154,13 @@ class TextStudent(TextLearner):
         self._teacher_outputs = torch.from_numpy(teacher_outputs).to(prepared.device.name)
 
     def loss(self, rows: Batch) -> Tensor:
-        train_rows = self._data.train[rows]
+        train_rows = self._train_rows(rows)
+        # The teacher answered the texts as they are, so the student reads them as they are.
         ids, mask = self._rows.padded(train_rows, self._prepared.device.name)
         outputs = self._data.network(ids, mask)
         label_loss = self._data.prediction_head.loss(outputs, train_rows)
-        distance = self._distillation_loss(outputs.float(), self._teacher_outputs[rows])
+        taught = self._teacher_outputs[rows % len(self._data.train)]
+        distance = self._distillation_loss(outputs.float(), taught)
         return (label_loss + distance) / 2
 
     def _distillation_loss(self, outputs: Tensor, teacher_outputs: Tensor) -> Tensor:
