@@ -214,11 +214,16 @@ def _find_numbers(version: DatasetVersion, query: RowQuery, path: Path) -> tuple
         order = f" ORDER BY {quote_identifier(query.sort)} {direction} NULLS LAST, file_row_number"
     with connect() as connection:
         try:
-            matching = _count_matching(connection, version, query, f"{table}{where}", values)
             rows = connection.execute(
                 f"SELECT file_row_number FROM {table}{where}{order} LIMIT ? OFFSET ?",
                 [*values, query.page_size, first],
             ).fetchall()
+            is_last = len(rows) < query.page_size and (rows or not first)
+            matching = (
+                first + len(rows)  # The page says it already: the table is not read again.
+                if is_last
+                else _count_matching(connection, version, query, f"{table}{where}", values)
+            )
         except (duckdb.ConversionException, duckdb.InvalidInputException):
             raise BadRowQuery(
                 "A filter's value does not fit its column.", param="filters"

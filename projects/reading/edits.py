@@ -112,7 +112,8 @@ def _apply_edit(
     source = f"read_parquet({quote_literal(str(data))}, {ROW_NUMBER} = true)"
     connection.execute(
         f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
-        f" TO {quote_literal(str(edited))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+        f" TO {quote_literal(str(edited))}"
+        " (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 20480)"
     )
     if "image" in types.values():
         _write_small_groups(edited, data)

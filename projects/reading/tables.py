@@ -40,6 +40,8 @@ from projects.reading.results import (
 MAX_THREADS = 2  # Of DuckDB: each holds a row group in memory while it writes one.
 BATCH_ROWS = 5_000
 ROW_GROUP_ROWS = 20_480  # Few enough that a page of rows reads little; a multiple of 2,048.
+# Snappy: half as large again as zstd, and read in half the time by every page and search.
+PARQUET_OPTIONS = f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
 BATCH_CHARS = 16_000_000
 DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
 MAX_IN_MEMORY_BYTES = 8 * 1024**2  # Of the text table as a compressed file.
@@ -230,7 +232,7 @@ def _write_text_table(source: TableSource, path: Path, rejects_path: Path) -> tu
     schema = pa.schema([(f"c{position}", pa.large_string()) for position in range(width)])
     rejects = RejectedRowsWriter(rejects_path)
     try:
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="lz4") as writer:
             for batch in _iter_batches(source, rejects):
                 kept += len(batch)
                 _require_row_limit(kept)
@@ -341,8 +343,7 @@ def _write_typed_table(
     # Nothing to plan in a projection; of thousands of expressions, planning would take minutes.
     connection.execute("PRAGMA disable_optimizer")
     written = connection.execute(
-        f"COPY (SELECT {chosen} FROM {table}) TO {quote_literal(str(path))}"
-        f" (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        f"COPY (SELECT {chosen} FROM {table}) TO {quote_literal(str(path))} {PARQUET_OPTIONS}"
     ).fetchone()
     connection.execute("PRAGMA enable_optimizer")
     return int(written[0]) if written else 0
