@@ -25,7 +25,6 @@ MAX_CELLS_AT_ONCE = 200_000
 MAX_COLUMNS_AT_ONCE = 250
 MAX_COUNTED_SHARE = 0.5  # Of the cells may be different values before they are not counted.
 MIN_PATTERN_SHARE = 0.9
-MAX_MATCHED_ROWS = 10_000  # About so many, evenly spread, tell what texts look like.
 # Scripts without blanks, and how many of their characters count as one word.
 UNSPACED_SCRIPTS = {
     2: r"\p{Han}\p{Hiragana}\p{Katakana}",
@@ -48,13 +47,19 @@ NUMBERS, TEXTS = ("integer", "number"), ("text", "json")
 
 
 def profile_columns(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnInfo], rows: int
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[ColumnInfo],
+    rows: int,
+    sample: str = "",
 ) -> list[ColumnProfile]:
-    """The profiles of these columns, none of them images, in their order."""
+    """The profiles of these columns, none of them images, in their order. `sample` is a table of
+    some of the rows, which tells what texts look like; without it all rows do."""
     profiles: list[ColumnProfile] = []
     size = max(1, min(MAX_COLUMNS_AT_ONCE, MAX_CELLS_AT_ONCE // max(1, rows)))
     for start in range(0, len(columns), size):
-        profiles += _Group(connection, table, columns[start : start + size], rows).profiles()
+        group = _Group(connection, table, columns[start : start + size], rows, sample or table)
+        profiles += group.profiles()
     return profiles
 
 
@@ -67,8 +72,10 @@ class _Group:
         table: str,
         columns: Sequence[ColumnInfo],
         rows: int,
+        sample: str,
     ) -> None:
         self.connection, self.table, self.columns, self.rows = connection, table, columns, rows
+        self.sample = sample
         self.lengths: dict[int, tuple[Any, ...]] = {}  # Of texts by place, once they are known.
 
     def profiles(self) -> list[ColumnProfile]:
@@ -82,20 +89,21 @@ class _Group:
         self._add_text_stats(profiles)
         return profiles
 
-    def _on_end(self, cast_to: str, types: tuple[str, ...] = ()) -> str:
+    def _on_end(self, cast_to: str, types: tuple[str, ...] = (), table: str = "") -> str:
         """SQL of the cells that are not missing, as rows of (place, line, value)."""
+        table = table or self.table
         if len(self.columns) == 1:
             name = quote_identifier(self.columns[0]["name"])
             return (
                 f"(SELECT 0 AS place, row_number() OVER () AS line, {name}::{cast_to} AS value"
-                f" FROM {self.table} WHERE {name} IS NOT NULL)"
+                f" FROM {table} WHERE {name} IS NOT NULL)"
             )
         chosen = [
             f"{quote_identifier(column['name'])}::{cast_to} AS {quote_identifier(str(place))}"
             for place, column in enumerate(self.columns)
             if not types or column["type"] in types
         ]
-        source = f"SELECT row_number() OVER () AS line, {', '.join(chosen)} FROM {self.table}"
+        source = f"SELECT row_number() OVER () AS line, {', '.join(chosen)} FROM {table}"
         return f"(UNPIVOT ({source}) ON COLUMNS(* EXCLUDE (line)) INTO NAME place VALUE value)"
 
     def _has(self, types: tuple[str, ...]) -> bool:
@@ -236,8 +244,8 @@ class _Group:
         )
         looks = dict(
             self._by_place(
-                f"SELECT place, avg({COUNTED_WORDS}), count(*), {shapes} FROM {cells}"
-                f" WHERE line % {max(1, self.rows // MAX_MATCHED_ROWS)} = 0 GROUP BY place"
+                f"SELECT place, avg({COUNTED_WORDS}), count(*), {shapes}"
+                f" FROM {self._on_end('VARCHAR', TEXTS, self.sample)} GROUP BY place"
             )
         )
         for place, profile in enumerate(profiles):

@@ -43,6 +43,7 @@ from projects.reading.results import Edit
 MAX_LISTED_CLASSES = 100
 MAX_CONFLICTS = 50
 LANGUAGE_ROWS = 200  # Of each column of texts; the first ones tell its language.
+MIN_SAMPLE_ROWS, MAX_SAMPLE_ROWS, MAX_SAMPLE_CELLS = 1_200, 10_000, 1_000_000
 MAX_COMPARED_CELLS = 50_000_000  # Above it repeated rows are not counted.
 
 
@@ -54,8 +55,9 @@ def profile_table(
     rows = cast(int, fetch_row(connection, f"SELECT count(*) FROM {table}")[0])
     if any(column["type"] == "image" for column in columns):
         return _profile_image_table(connection, data, columns, rows)
-    profiles = _profile_columns(connection, table, columns, rows)
-    probe = LearnabilityProbe(connection, table, rows)
+    sample, sample_rows = _take_sample(connection, table, columns, rows)
+    profiles = _profile_columns(connection, table, columns, rows, sample)
+    probe = LearnabilityProbe(connection, sample, sample_rows)
     suggested, *others = propose_mappings(profiles, rows, probe)
     _add_languages(connection, table, profiles, [suggested, *others])
     inspection = inspect_suggestion(data, suggested)
@@ -64,7 +66,7 @@ def profile_table(
     profile: TableProfile = {
         "rows": rows,
         "columns": profiles,
-        "duplicates": _count_duplicates(connection, table, rows, columns),
+        "duplicates": _count_duplicates(connection, table, rows, profiles),
         "suggested": suggested,
         "proposals": [suggested, *others],
         "class_balance": _class_balance(connection, table, target, inspection),
@@ -89,11 +91,32 @@ def profile_table(
     return profile
 
 
-def _profile_columns(
+def _take_sample(
     connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnInfo], rows: int
+) -> tuple[str, int]:
+    """A table of some thousand rows, evenly spread, and how many they are; the table itself
+    where it is no longer. Tells what texts look like and what can be learnt, counts nothing."""
+    size = max(MIN_SAMPLE_ROWS, min(MAX_SAMPLE_ROWS, MAX_SAMPLE_CELLS // len(columns)))
+    step = -(-rows // size)
+    if step < 2:
+        return table, rows
+    names = ", ".join(quote_identifier(column["name"]) for column in columns)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE sampled_rows AS SELECT {names} FROM {table}"
+        f" QUALIFY row_number() OVER () % {step} = 0"
+    )
+    return "sampled_rows", rows // step
+
+
+def _profile_columns(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: list[ColumnInfo],
+    rows: int,
+    sample: str,
 ) -> list[ColumnProfile]:
     """The columns' profiles, with the counts of the labels in cells that hold several."""
-    profiles = profile_columns(connection, table, columns, rows)
+    profiles = profile_columns(connection, table, columns, rows, sample)
     labels = count_cell_labels(connection, table, profiles)
     for column in profiles:
         if column["name"] in labels:
@@ -150,13 +173,15 @@ def _add_languages(
 
 
 def _count_duplicates(
-    connection: duckdb.DuckDBPyConnection, table: str, rows: int, columns: list[ColumnInfo]
+    connection: duckdb.DuckDBPyConnection, table: str, rows: int, columns: list[ColumnProfile]
 ) -> int | None:
     """Rows that repeat an earlier row entirely; None where the table is too large to compare.
 
     Rows are told apart by hashes of 64 bits, of which a million make two equal ones once in 37
     million times.
     """
+    if any(one["unique"] == rows and not one.get("unique_is_estimate") for one in columns):
+        return 0  # A column that differs in every row, such as an id.
     if rows * len(columns) > MAX_COMPARED_CELLS:
         return None
     names = ", ".join(quote_identifier(column["name"]) for column in columns)

@@ -20,7 +20,6 @@ from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits
-from projects.reading.excel import open_spreadsheet
 from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json import open_json
@@ -44,7 +43,7 @@ ROW_GROUP_ROWS = 20_480  # Few enough that a page of rows reads little; a multip
 PARQUET_OPTIONS = f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
 BATCH_CHARS = 16_000_000
 DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
-MAX_IN_MEMORY_BYTES = 8 * 1024**2  # Of the text table as a compressed file.
+TEXT_TABLE = "text_of_records"
 
 
 @dataclass(frozen=True)
@@ -140,19 +139,33 @@ def _import_records(
 ) -> ImportedTable:
     """The table by way of a copy of its text, record by record."""
     text = folder / "text.parquet"
-    rows, rejected = _write_text_table(source, text, folder / "rejects.csv")
+    rows, rejected = _write_text_table(connection, source, text, folder / "rejects.csv")
     _require_rows(rows, rejected, source)
-    table = f"read_parquet({quote_literal(str(text))})"
-    if text.stat().st_size < MAX_IN_MEMORY_BYTES:
-        # Every query on a file of many columns begins by reading what it says of each.
-        connection.execute(f"CREATE TABLE text AS FROM {table}")
-        table = "text"
-    inferred = _infer_columns(connection, table, source, overrides)
-    columns = _mask_columns(inferred, overrides)
-    _write_typed_table(connection, table, columns, folder / "data.parquet")
+    table = f"read_parquet({quote_literal(str(text))})" if text.exists() else TEXT_TABLE
+    try:
+        inferred = _type_records(connection, table, source, folder, overrides, expects=True)
+    except duckdb.Error:  # A row is otherwise than the sample.
+        inferred = _type_records(connection, table, source, folder, overrides, expects=False)
     done = _finish_table(connection, table, source, folder, overrides, inferred, (rows, rejected))
-    text.unlink()
+    text.unlink(missing_ok=True)
     return done
+
+
+def _type_records(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    source: TableSource,
+    folder: Path,
+    overrides: ReadingOptions,
+    *,
+    expects: bool,
+) -> list[Column]:
+    """Write the typed table; returns its columns, before any is masked."""
+    inferred = _infer_columns(connection, table, source, overrides, expects=expects)
+    checks = [column.check for column in inferred if column.check]
+    columns = _mask_columns(inferred, overrides)
+    _write_typed_table(connection, table, columns, folder / "data.parquet", checks)
+    return inferred
 
 
 def _finish_table(
@@ -214,10 +227,12 @@ def _describe_questions(
 
 
 def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Path) -> TableSource:
+    # The libraries of other formats take long to load, and no other table needs them.
     if kind == "excel":
+        from projects.reading.excel import open_spreadsheet
+
         return open_spreadsheet(upload, overrides)
     if kind in DOCUMENT_FORMATS:
-        # Its libraries take half a second to load, which no table needs.
         from projects.reading.documents import open_document
 
         return open_document(upload, kind)
@@ -226,23 +241,33 @@ def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Pa
     return open_csv(upload, overrides, scratch)
 
 
-def _write_text_table(source: TableSource, path: Path, rejects_path: Path) -> tuple[int, int]:
-    """Every row as text into Parquet, a batch at a time; returns rows kept and rows rejected."""
-    width, kept = len(source.names), 0
-    schema = pa.schema([(f"c{position}", pa.large_string()) for position in range(width)])
+def _write_text_table(
+    connection: duckdb.DuckDBPyConnection, source: TableSource, path: Path, rejects_path: Path
+) -> tuple[int, int]:
+    """Every row as text, a batch at a time into Parquet; of a table of one batch into TEXT_TABLE,
+    as every query on a file of many columns begins by reading what it says of each. Returns rows
+    kept and rows rejected."""
+    names = [f"c{position}" for position in range(len(source.names))]
+    schema = pa.schema([(name, pa.large_string()) for name in names])
     rejects = RejectedRowsWriter(rejects_path)
+    writer, waiting, kept = None, None, 0
     try:
-        with pq.ParquetWriter(path, schema, compression="lz4") as writer:
-            for batch in _iter_batches(source, rejects):
-                kept += len(batch)
-                _require_row_limit(kept)
-                columns = [
-                    pa.array([row[position] for row in batch], pa.large_string())
-                    for position in range(width)
-                ]
-                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+        for batch in _iter_batches(source, rejects):
+            kept += len(batch)
+            _require_row_limit(kept)
+            arrays = [pa.array(cells, pa.large_string()) for cells in zip(*batch, strict=True)]
+            if waiting is not None:
+                writer = writer or pq.ParquetWriter(path, schema, compression="lz4")
+                writer.write_table(waiting)
+            waiting = pa.Table.from_arrays(arrays, schema=schema)
+        if writer is not None:
+            writer.write_table(waiting)
+        elif waiting is not None:
+            connection.from_arrow(waiting).create(TEXT_TABLE)
     finally:
         rejects.close()
+        if writer is not None:
+            writer.close()
     return kept, rejects.count
 
 

@@ -97,7 +97,8 @@ def summarize_columns(
     """Group the cells of these columns by shape. One that a sample shows to be text is not read
     whole, and of a table that is no longer than the sample none is read twice. `keep` is called
     before columns are read one by one. With `expects`, neither is a column read whole in whose
-    sample all cells are written in one plain way: whoever reads it next has to make its `check`."""
+    sample all cells are written in one plain way: whoever writes it has to make its `check`, which
+    also allows for simpler SQL."""
     seen: dict[str, ColumnShapes] = {}
     for chunk in batched(sources, COLUMNS_AT_ONCE):
         columns = ", ".join(chunk)
@@ -105,7 +106,7 @@ def summarize_columns(
         seen |= _count_shapes(connection, sample, chunk)
     rows = connection.execute(f"SELECT 1 FROM {table} LIMIT {SAMPLE_ROWS + 1}").fetchall()
     if len(rows) <= SAMPLE_ROWS:
-        return seen
+        return {one: expect_shapes(one, seen[one]) for one in sources} if expects else seen
     numeric = [one for one in sources if _numeric_share(seen[one]) >= MIN_NUMERIC_SHARE]
     plain = {one: expect_shapes(one, seen[one]) for one in numeric} if expects else {}
     plain = {one: expected for one, expected in plain.items() if expected.check}

@@ -7,6 +7,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from projects.queries import rows as row_queries
 from projects.queries.rows import RowQuery, load_rows, read_rows
 
 pytestmark = pytest.mark.django_db
@@ -156,3 +157,12 @@ def test_exports_hold_every_row_with_its_types(bring_in, api, token):
     assert [row.cells[2] for row in page.rows] == found["n"].to_pylist()
     answer = api(token).get(f"/api/v1/datasets/{version.dataset_id}/export", {"file_format": "exe"})
     assert answer.json()["error"]["param"] == "file_format"
+
+
+def test_a_page_that_shows_all_that_matches_needs_no_count(bring_in, monkeypatch):
+    version = bring_in(b"text,label\n" + b"".join(b"word %d,a\n" % n for n in range(30)))
+    monkeypatch.setattr(row_queries, "_count_matching", lambda *_: 10)
+    found = [
+        load_rows(version, RowQuery(search="word 1", page=page, page_size=10)) for page in (1, 2, 3)
+    ]
+    assert [(len(one.rows), one.matching) for one in found] == [(10, 10), (1, 11), (0, 10)]

@@ -1,5 +1,6 @@
 """Many columns are profiled in few queries, with what each of them alone would get."""
 
+import itertools
 import random
 import resource
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from projects.importing import import_process
-from projects.profiling import column_profile
+from projects.profiling import column_profile, table_profile
 from projects.profiling.column_profile import profile_columns
 from projects.reading.results import UnreadableFile
 from projects.reading.tables import import_table
@@ -109,3 +110,24 @@ def test_a_file_that_is_made_to_grow_is_refused_before_it_does(tmp_path):
 def test_an_ordinary_parquet_file_is_read(tmp_path):
     pq.write_table(pa.table({"a": [1, 2], "b": ["x", None]}), tmp_path / "upload")
     assert import_table(tmp_path / "upload", "x.parquet", tmp_path, {}).rows == 2
+
+
+def test_a_long_table_is_sampled_evenly_and_only_for_what_is_no_count():
+    connection = duckdb.connect()
+    connection.execute(
+        "CREATE TABLE t AS SELECT i AS line, 'see https://a.b' AS text FROM range(25000) r(i)"
+    )
+    columns = [{"name": "line", "type": "integer"}, {"name": "text", "type": "text"}]
+    sample, rows = table_profile._take_sample(connection, "t", columns, 25_000)
+    found = [line for (line,) in connection.execute(f"SELECT line FROM {sample}").fetchall()]
+    assert rows == len(found) == 8_333
+    assert {after - before for before, after in itertools.pairwise(found)} == {3}
+    profiles = profile_columns(connection, "t", columns, 25_000, sample)
+    assert (profiles[0]["unique"], profiles[0]["max"]) == (25_000, 24_999)
+    assert profiles[1]["mean_words"] == 2
+    assert table_profile._take_sample(connection, "t", columns, 9_000) == ("t", 9_000)
+
+
+def test_rows_with_an_id_of_their_own_are_not_compared():
+    unique = [{"name": "id", "type": "integer", "unique": 7}]
+    assert table_profile._count_duplicates(None, "no table", 7, unique) == 0
