@@ -22,7 +22,7 @@ restore: ready ## Make an empty installation the copy of the one saved in FROM
 
 # A worker more than cores, for the journeys mostly wait; more threads would wait for one another.
 # Hundreds of processes start: each would compile everything anew where bytecode may not be kept.
-PYTEST = env -u PYTHONDONTWRITEBYTECODE $(IN_VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(IN_VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 25
 test test-long: export OMP_NUM_THREADS = 1
 test test-long: export OMP_WAIT_POLICY = passive
 
