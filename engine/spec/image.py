@@ -51,6 +51,16 @@ class ImageHyperparameters(LoopHyperparameters):
             " leaves colours alone; none suits pictures where left and right matter."
         ),
     )
+    mixup: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        title="Mixup",
+        description=(
+            "Training pictures are blended with others of their batch, labels likewise; the larger"
+            " the number, the more even the blend. 0.2 is usual with few pictures. 0: off."
+        ),
+    )
     batch_rows: int = Field(
         default=32,
         ge=1,
@@ -108,6 +118,15 @@ class ImageHyperparameters(LoopHyperparameters):
             rows_per_step=self.batch_rows,
             bounds=AUTOMATIC_EPOCHS,
         )
+
+    @model_validator(mode="after")
+    def _validate_mixup(self) -> Self:
+        if self.mixup and self.method == "head":
+            raise ValueError(
+                "Mixup blends pictures in every epoch, and the method head reads each once: use"
+                " auto or full, or no mixup"
+            )
+        return self
 
     @model_validator(mode="after")
     def _validate_image_size(self) -> Self:

@@ -97,7 +97,17 @@ class ImageLearner:
             )
             with torch.autocast(pixels.device.type, enabled=False):
                 pixels = augmentation.augment(pixels, params)
-        return self._prepared.prediction_head.loss(self.network(pixels), train_rows)
+        if not hyperparameters.mixup:
+            return self._prepared.prediction_head.loss(self.network(pixels), train_rows)
+        return self._mixed_loss(pixels, train_rows, epoch)
+
+    def _mixed_loss(self, pixels: Tensor, rows: Rows, epoch: int) -> Tensor:
+        hyperparameters, head = self._prepared.spec.hyperparameters, self._prepared.prediction_head
+        others, kept = augmentation.sample_mixup(
+            rows, seed=hyperparameters.seed, epoch=epoch, alpha=hyperparameters.mixup
+        )
+        outputs = self.network(kept * pixels + (1 - kept) * pixels[others])
+        return kept * head.loss(outputs, rows) + (1 - kept) * head.loss(outputs, rows[others])
 
     def weight(self, rows: Batch) -> float:
         return self._prepared.prediction_head.weight(self._train_rows(rows))

@@ -57,6 +57,16 @@ def _sample_row(
     return np.asarray(matrix, dtype=np.float32), colors.astype(np.float32)
 
 
+def sample_mixup(
+    rows: npt.NDArray[np.int64], *, seed: int, epoch: int, alpha: float
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Which picture of the batch each one is blended with, and the share that it keeps (Zhang et
+    al. 2018, "mixup: Beyond Empirical Risk Minimization"): Beta(alpha, alpha), at least a half."""
+    rng = np.random.default_rng((seed, epoch, *map(int, rows)))
+    kept = float(rng.beta(alpha, alpha))
+    return rng.permutation(len(rows)), max(kept, 1 - kept)
+
+
 def augment(pixels: Tensor, params: AugmentationParams) -> Tensor:
     """(rows, 3, side, side), 0 to 1, in and out."""
     maps = torch.from_numpy(params.affine_matrices).to(pixels.device)

@@ -252,6 +252,39 @@ def test_augmentation_follows_from_seed_epoch_and_row_alone():
     assert np.all(light.color_factors == 1)
 
 
+def test_mixup_follows_from_seed_epoch_and_rows_alone():
+    rows = np.arange(8)
+    others, kept = augmentation.sample_mixup(rows, seed=1, epoch=2, alpha=0.2)
+    again, same = augmentation.sample_mixup(rows, seed=1, epoch=2, alpha=0.2)
+    assert (others.tolist(), kept) == (again.tolist(), same)
+    assert sorted(others.tolist()) == rows.tolist()
+    shares = [
+        augmentation.sample_mixup(rows, seed=1, epoch=epoch, alpha=0.2)[1] for epoch in range(200)
+    ]
+    assert min(shares) >= 0.5
+    assert max(shares) <= 1
+    assert np.mean(np.array(shares) > 0.9) > 0.5  # Beta(0.2, 0.2) mostly keeps one picture.
+
+
+def test_a_mixed_batch_costs_what_its_labels_share(tmp_path):
+    job, _ = prepared(write(tmp_path, hyperparameters=QUICK | {"method": "full", "mixup": 1.0}))
+    learner = fit.ImageLearner(job, job.create_network())
+    learner.network.eval()
+    batch = learner.epoch_batches(0)[0][0]
+    plain = job.spec.hyperparameters.model_copy(update={"mixup": 0.0, "augmentation": "none"})
+    mixed = plain.model_copy(update={"mixup": 1.0})
+    rows = learner._train_rows(batch)
+    others, kept = augmentation.sample_mixup(rows, seed=mixed.seed, epoch=0, alpha=1.0)
+    with torch.no_grad():
+        job.spec = job.spec.model_copy(update={"hyperparameters": mixed})
+        found = float(learner.loss(batch))
+        pixels = torch.from_numpy(to_network_input(job.pixels(rows)))
+        outputs = learner.network(kept * pixels + (1 - kept) * pixels[others])
+    head = job.prediction_head
+    expected = kept * head.loss(outputs, rows) + (1 - kept) * head.loss(outputs, rows[others])
+    assert found == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_outlines_do_not_know_brightness_but_directions():
     describe = HandcraftedFeatures(64).outlines
     across = np.zeros((64, 64, 3), dtype=np.uint8)
