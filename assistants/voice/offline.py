@@ -43,14 +43,16 @@ _checked: tuple[float, Offered] | None = None
 
 
 def offered() -> Offered:
-    """What is installed, looked up at most once a minute."""
+    """What is installed, looked up at most once a minute. A look that fails changes nothing."""
     global _checked
     if _checked is None or time.monotonic() - _checked[0] > CHECKED_FOR_SECONDS:
-        _checked = (time.monotonic(), _check())
+        before = _checked[1] if _checked else Offered()
+        _checked = (time.monotonic(), _check() or before)
     return _checked[1]
 
 
-def _check() -> Offered:
+def _check() -> Offered | None:
+    """None where the interpreter gives no answer."""
     try:
         finished = child_process.run(
             [settings.VOICE_PYTHON, str(CHILD), "check"], seconds=CHECK_SECONDS, every_seconds=1.0
@@ -59,7 +61,7 @@ def _check() -> Offered:
         return Offered(tuple(found["hear"]), tuple(found["speak"]))
     except (OSError, ValueError, KeyError) as problem:  # OSError: no such interpreter.
         logger.warning("The offline voice cannot be looked for: %s", problem)
-        return Offered()
+        return None
 
 
 class OfflineEngine:

@@ -76,7 +76,9 @@ def test_fifty_spoken_questions_get_the_answers_of_the_typed_ones(
             continue
         audio = io.BytesIO(engine.speak(question, "en", "wav"))
         audio.name = "question.wav"
-        spoken = client.post(address, {"audio": audio, "voice": "false"}, format="multipart").json()
+        reply = client.post(address, {"audio": audio, "voice": "false"}, format="multipart")
+        spoken = reply.json()
+        assert reply.status_code == 200, (question, spoken)
         asked += 1
         same += spoken["answer"] == typed["answer"]
         if spoken["answer"] != typed["answer"]:

@@ -200,6 +200,16 @@ def test_offline_says_which_languages_it_has(monkeypatch, language, deaf, mute):
         assert bool(reason) == bool(expected)
 
 
+def test_a_look_for_the_offline_voice_that_fails_changes_nothing(monkeypatch):
+    known = Offered(("en",), ("en",))
+    monkeypatch.setattr(offline, "CHECKED_FOR_SECONDS", -1)
+    monkeypatch.setattr(offline, "_checked", (0.0, known))
+    monkeypatch.setattr(offline, "_check", lambda: None)
+    assert offline.offered() == known
+    monkeypatch.setattr(offline, "_check", Offered)  # It was uninstalled.
+    assert offline.offered() == Offered()
+
+
 def test_offline_without_its_packages_is_no_error(settings, monkeypatch):
     for interpreter in ("/nowhere/python", "/bin/false", "/bin/echo"):
         monkeypatch.setattr(offline, "_checked", None)
