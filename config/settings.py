@@ -206,7 +206,7 @@ STATICFILES_FINDERS = [
 WHITENOISE_USE_FINDERS = TESTING or DEBUG
 # Streams to disk above this, so a large upload never sits in memory.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 7 * 1024 * 1024  # 5 MB in base64; the guard lets in less.
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 2 * 1024**3)
 
 # --- Policy: what strangers may do here -----------------------------------------------------
