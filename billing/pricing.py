@@ -9,18 +9,20 @@ from billing.money import NANO_PER_DOLLAR
 TOKEN_SKU = "inference-tokens"
 VOICE_IN_SKU, VOICE_OUT_SKU = "voice-in-seconds", "voice-out-characters"
 VOICE_SKUS = (VOICE_IN_SKU, VOICE_OUT_SKU)
+UPSTREAM_SKU = "upstream-tokens"  # Of a language model at a team's own address.
 # Amounts of money that are not of metered time, in micro-USD: adjustments, and usage that missed
 # its invoice. A meter of its own, because Stripe takes credit off metered lines only.
 ADJUSTMENT_SKU = "adjustments"
 EXAMPLE_MINUTES, EXAMPLE_TOKENS = 5, 50  # What the pricing page reckons with.
 EXAMPLE_SECONDS, EXAMPLE_CHARACTERS = 10, 200
-COUNTED_SKUS = (TOKEN_SKU, *VOICE_SKUS, ADJUSTMENT_SKU)  # No second of a device.
+COUNTED_SKUS = (TOKEN_SKU, *VOICE_SKUS, UPSTREAM_SKU, ADJUSTMENT_SKU)  # No second of a device.
 SKU_NAMES = {
     "cpu": "CPU",
     "gpu": "GPU",
     TOKEN_SKU: "Asking a deployed model",
     VOICE_IN_SKU: "Recognising speech",
     VOICE_OUT_SKU: "Speaking answers",
+    UPSTREAM_SKU: "Answers written by a model elsewhere",
     ADJUSTMENT_SKU: "Adjustments and late usage",
 }
 
@@ -39,14 +41,15 @@ class Price:
 def list_prices() -> list[Price]:
     """Today's prices, cheapest compute first, counted units last."""
     rates = Rate.objects.in_force().exclude(sku=ADJUSTMENT_SKU)
-    priced = rates.exclude(sku__in=VOICE_SKUS, nano_per_unit=0)  # Free unless somebody prices it.
+    optional = (*VOICE_SKUS, UPSTREAM_SKU)
+    priced = rates.exclude(sku__in=optional, nano_per_unit=0)  # Free unless somebody prices it.
     ordered = sorted(priced, key=lambda rate: (rate.sku in COUNTED_SKUS, rate.nano_per_unit))
     return [_build_price(rate) for rate in ordered]
 
 
 def _build_price(rate: Rate) -> Price:
     name, unit = SKU_NAMES.get(rate.sku, rate.sku), format_nano_dollars(rate.nano_per_unit)
-    if rate.sku == TOKEN_SKU:
+    if rate.sku in (TOKEN_SKU, UPSTREAM_SKU):
         million = format_nano_dollars(rate.nano_per_unit * 1_000_000)
         thousand = format_nano_dollars(rate.nano_per_unit * 1_000 * EXAMPLE_TOKENS)
         example = f"1,000 texts of {EXAMPLE_TOKENS} tokens: {thousand}"
@@ -79,6 +82,7 @@ def format_quantity(sku: str, units: int) -> str:
     """Counted units of a SKU, in words."""
     return {
         TOKEN_SKU: f"{units:,} tokens",
+        UPSTREAM_SKU: f"{units:,} tokens",
         VOICE_IN_SKU: f"{units:,} seconds",
         VOICE_OUT_SKU: f"{units:,} characters",
     }.get(sku, f"{units:,} units")

@@ -55,6 +55,10 @@ class AssistantChange(serializers.Serializer[Any]):
     def validate_writer_key(self, key: str) -> str:
         return secret_encryption.encrypt(key) if key else ""
 
+    writer_price_micro = IntegerField(
+        min_value=0, max_value=10**12, required=False,
+        help_text="Millionths of a US dollar that the writer's address asks for a million tokens.",
+    )  # fmt: skip
     voice = serializers.ChoiceField(choices=Assistant.Voice.values, required=False)
     voice_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
     voice_key = serializers.CharField(max_length=500, required=False, allow_blank=True)
@@ -86,7 +90,8 @@ class AssistantAnswer(serializers.ModelSerializer[Assistant]):
         fields = (
             "id", "object", "name", "project", "state", "promise", "out_of_scope_share",
             "languages", "retention_days", "daily_budget_micro", "writer_model", "writer_url",
-            "voice", "voice_url", "hearing_model", "speaking_model", "voice_name", "created_at",
+            "writer_price_micro", "voice", "voice_url", "hearing_model", "speaking_model",
+            "voice_name", "created_at",
         )  # fmt: skip
 
 

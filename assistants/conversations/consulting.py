@@ -23,6 +23,7 @@ from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
 from assistants.conversations import spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
+from assistants.conversations.metering import record_use
 from assistants.conversations.spoken import Heard
 from assistants.errors import AssistantNotLive, InvalidConsultation
 from assistants.models import (
@@ -37,6 +38,7 @@ from assistants.models import (
     VersionStatus,
     Visitor,
 )
+from billing.pricing import UPSTREAM_SKU
 from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
 
@@ -265,6 +267,8 @@ def _keep(
         version=version,
     )
     decision = _store_decision(message, reply, version, outcome, language)
+    if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
+        record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
         enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
     state.announce(locked)
@@ -315,12 +319,20 @@ def _store_decision(
         thresholds=outcome.thresholds,
         held_back=outcome.held_back,
         tokens=outcome.tokens,
+        cost_micro=_price_of(version.assistant, outcome.tokens),
         rule=outcome.rule,
         answer_key=outcome.answer_key,
         step_ms=outcome.step_ms,
         request_id=request_id.get()[:60],
         for_audit=is_drawn_for_audit(version.assistant),
     )
+
+
+def _price_of(assistant: Assistant, tokens: int) -> int:
+    """What the writer's own provider asks for so many tokens, whether or not they were said."""
+    if not assistant.writer_url:  # A deployment of the team's is billed by its tokens.
+        return 0
+    return -(-tokens * assistant.writer_price_micro // 1_000_000)
 
 
 def _stay_silent(conversation: Conversation, language: str, version: Version) -> Reply:

@@ -15,26 +15,18 @@ from django.utils.timezone import now
 
 from assistants.answering.limits import admit_speech
 from assistants.answering.spending import is_daily_budget_spent
+from assistants.conversations.metering import PAID_ROUTES, record_use
 from assistants.errors import InvalidAudio, VoiceOff, VoiceUnavailable
 from assistants.models import Assistant, Decision, Message, Speech, SpokenReply
 from assistants.voice.audio import MAX_SPOKEN_SECONDS, convert, read_recording
 from assistants.voice.engines import engine_of, why_deaf, why_mute
 from assistants.voice.wording import spoken_words
 from billing.budgets.budget import get_budget
-from billing.metering.usage_events import UsageRecord, record_usage
 from billing.pricing import VOICE_IN_SKU, VOICE_OUT_SKU
 
 KEPT = timedelta(hours=24)
 BUDGET_SPENT = "This assistant's budget for today is spent on voice, too. Write your question."
 NOT_HEARD = "No words were recognised in this recording. Say it again, or write it."
-# The assistant's own answers. What it refuses or hands to a person costs nothing.
-PAID_ROUTES = {
-    Decision.Route.ANSWER,
-    Decision.Route.ASK,
-    Decision.Route.RULE,
-    Decision.Route.QUOTE,
-    Decision.Route.WRITTEN,
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ def record_heard(message: Message, heard: Heard, route: str) -> None:
     """Bill what was heard, in the transaction that keeps the reply."""
     if route in PAID_ROUTES:
         assistant = message.channel.assistant
-        _record(assistant, VOICE_IN_SKU, f"voice-in:{message.pk}", math.ceil(heard.seconds))
+        record_use(assistant, VOICE_IN_SKU, f"voice-in:{message.pk}", math.ceil(heard.seconds))
 
 
 def prepare_speech(decision: Decision, text: str, format_name: str) -> SpokenReply | None:
@@ -148,7 +140,7 @@ def _make_speech(assistant: Assistant, spoken: SpokenReply) -> Speech:
             defaults={"format": spoken.format, "seconds": seconds, "content": content},
         )
         if is_new and spoken.is_billed:
-            _record(assistant, VOICE_OUT_SKU, f"voice-out:{speech.pk}", len(spoken.text))
+            record_use(assistant, VOICE_OUT_SKU, f"voice-out:{speech.pk}", len(spoken.text))
     return speech
 
 
@@ -182,18 +174,3 @@ def _require_money(assistant: Assistant) -> None:
         raise VoiceUnavailable(BUDGET_SPENT)
     if not get_budget(assistant.team).can_spend:
         raise VoiceUnavailable
-
-
-def _record(assistant: Assistant, kind: str, key: str, units: int) -> None:
-    record_usage(
-        [
-            UsageRecord(
-                team_id=assistant.team_id,
-                source=assistant.source,
-                event_key=key,
-                units=units,
-                requests=1,
-                kind=kind,
-            )
-        ]
-    )

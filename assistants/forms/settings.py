@@ -66,6 +66,15 @@ class SettingsForm(forms.Form):
         label="Its API key",
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
+    writer_price = forms.DecimalField(
+        min_value=0,
+        max_digits=9,
+        decimal_places=4,
+        required=False,
+        label="Price of its tokens",
+        help_text="What this address asks for a million tokens, in US dollars. It counts in the"
+        " cost of an answer and in the daily budget, not on the bill.",
+    )
     voice = forms.ChoiceField(
         choices=lazy_choices(Assistant.Voice.choices),
         label="Who hears and speaks",
@@ -109,6 +118,8 @@ class SettingsForm(forms.Form):
             for name in ("promise", "out_of_scope_share", "retention_days", "writer_model",
                          "writer_url", *VOICE_FIELDS)
         }  # fmt: skip
+        price = assistant.writer_price_micro / MICRO_PER_DOLLAR
+        initial["writer_price"] = f"{price:.4f}" if price else None
         initial["daily_budget"] = None if budget is None else f"{budget / MICRO_PER_DOLLAR:.2f}"
         super().__init__(data, initial=initial)
         for name in KEYS:
@@ -150,6 +161,7 @@ class SettingsForm(forms.Form):
         """The fields to change, as the model stores them."""
         fields = dict(self.cleaned_data)
         budget, keys = fields.pop("daily_budget"), {name: fields.pop(name) for name in KEYS}
+        fields["writer_price_micro"] = int((fields.pop("writer_price") or 0) * MICRO_PER_DOLLAR)
         fields["daily_budget_micro"] = None if budget is None else int(budget * MICRO_PER_DOLLAR)
         fields |= {name: secret_encryption.encrypt(key) for name, key in keys.items() if key}
         return fields

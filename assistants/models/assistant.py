@@ -54,6 +54,8 @@ class Assistant(models.Model):
         max_length=500, blank=True, db_default=""
     )  # Empty: a deployment of the team.
     writer_key = models.TextField(blank=True, db_default="")  # Encrypted.
+    # What that address asks for a million tokens, in micro-USD: a cost, but no bill of ours.
+    writer_price_micro = models.BigIntegerField(default=0, db_default=0)
     voice = models.CharField(
         max_length=8, choices=Voice.choices, default=Voice.OFF, db_default=Voice.OFF
     )
@@ -87,6 +89,9 @@ class Assistant(models.Model):
             models.CheckConstraint(
                 name="assistants_share_in_range",
                 condition=Q(out_of_scope_share__gte=0.01, out_of_scope_share__lte=0.9),
+            ),
+            models.CheckConstraint(
+                name="assistants_writer_price_not_negative", condition=Q(writer_price_micro__gte=0)
             ),
             models.CheckConstraint(
                 name="assistants_voice_known",

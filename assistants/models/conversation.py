@@ -225,6 +225,7 @@ class Decision(models.Model):
         default=list, db_default=NOTHING
     )  # [{"text", "problem"}] of a writer's sentences.
     tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer.
+    cost_micro = models.BigIntegerField(default=0, db_default=0)  # What its own provider asks.
     rule = models.CharField(max_length=80, blank=True)
     answer_key = models.CharField(max_length=200, blank=True)
     step_ms = models.JSONField(default=dict)

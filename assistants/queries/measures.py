@@ -22,8 +22,8 @@ DEFINITIONS = {
     "topic": "Answers given, by their key.",
     "seconds_to_answer": "From a consultation's first question to the assistant's first reply.",
     "seconds_to_person": "From the hand-over to the first reply of a person.",
-    "cost": "All that the ledger holds for this assistant's use of models, divided by the questions"
-    " it answered itself.",
+    "cost": "All that the ledger holds for this assistant's use of models, and what its writer's"
+    " provider asks by the price in the settings, divided by the questions it answered itself.",
 }
 
 

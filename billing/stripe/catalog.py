@@ -17,6 +17,7 @@ from billing.pricing import (
     COUNTED_SKUS,
     SKU_NAMES,
     TOKEN_SKU,
+    UPSTREAM_SKU,
     VOICE_IN_SKU,
     VOICE_OUT_SKU,
 )
@@ -153,6 +154,7 @@ def _create_price(entry: CatalogEntry, before: str, generation: int) -> StripePr
 def _display_name(sku: str) -> str:
     units = {
         TOKEN_SKU: "per token",
+        UPSTREAM_SKU: "per token",
         VOICE_IN_SKU: "per second of speech",
         VOICE_OUT_SKU: "per character",
         ADJUSTMENT_SKU: "per millionth of a dollar",

@@ -1,13 +1,21 @@
 """Passages of documents: from the import to a quote, and never in place of an approved answer."""
 
-import pytest
+import json
+from datetime import timedelta
 
+import pytest
+from django.utils.timezone import now
+
+from assistants import outgoing
 from assistants.answering.deciding import decide
 from assistants.answering.rules import Situation
-from assistants.models import Decision, Source, Version
+from assistants.answering.spending import spent_micro
+from assistants.models import Assistant, Decision, Source, Version
 from assistants.versions import building, gate
 from assistants.writing import answering
 from assistants.writing.grounding import CheckedSentence
+from billing.models import UsageEvent
+from billing.rates import supersede
 from tests.assistants.conftest import store_table
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +94,37 @@ def test_a_passage_is_quoted_where_no_answer_fits(
     assert ask(documented, question).route in (Decision.Route.REFUSE, Decision.Route.ASK)
 
 
+def test_what_a_model_elsewhere_wrote_is_counted_and_its_price_is_a_cost(
+    documented, api, token, client_of, alice, monkeypatch
+):
+    client, question = api(token), "to whom do i hand hammocks before the tide turns"
+    address = f"/api/v1/assistants/{documented.assistant_id}"
+    sent = {"writer_model": "m", "writer_url": "https://api.example.com/v1",
+            "writer_price_micro": 150_000}  # fmt: skip
+    assert client.patch(address, sent).json()["writer_price_micro"] == 150_000
+    supersede("upstream-tokens", 20)
+    written = ["Hand hammocks to the harbour master before the tide turns [1].", "Pay $9 [1]."]
+
+    def completes(*_, **__):
+        choices = [{"message": {"content": written[0]}}]
+        return json.dumps({"choices": choices, "usage": {"total_tokens": 1_000}}).encode()
+
+    monkeypatch.setattr(outgoing, "post", completes)
+    reply = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
+    assert (reply["route"], reply["usage"]["tokens"]) == ("written", 1_000), reply
+    del written[0]  # What is not grounded is held back: the provider is paid, the bill is not.
+    held_back = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
+    assert held_back["route"] == "quote"
+    events = UsageEvent.objects.filter(kind="upstream-tokens")
+    assert list(events.values_list("units", "amount_micro")) == [(1_000, 20)]
+    assert set(Decision.objects.values_list("cost_micro", flat=True)) == {150}
+    day = timedelta(days=1)
+    assistant = Assistant.objects.get(pk=documented.assistant_id)
+    assert spent_micro(assistant, now() - day, now() + day) == 20 + 2 * 150
+    page = client_of(alice).get(f"/teams/{assistant.team.slug}/usage/").content.decode()
+    assert "1,000" in page
+
+
 def test_a_document_is_added_on_the_page_and_a_wrong_column_is_named(
     taught, alice, client_of, handbook
 ):
@@ -103,12 +142,13 @@ def test_settings_are_changed_on_the_page(taught, alice, client_of):
     address = f"/assistants/{taught.pk}/settings/"
     sent = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30",
             "daily_budget": "1.50", "writer_model": "m", "writer_url": "https://api.example.com/v1/",
-            "writer_key": "sk-secret", "voice": "off"}  # fmt: skip
+            "writer_key": "sk-secret", "writer_price": "0.15", "voice": "off"}  # fmt: skip
     assert browser.post(address, sent).status_code == 302
     taught.refresh_from_db()
     assert (taught.retention_days, taught.daily_budget_micro) == (30, 1_500_000)
     assert taught.writer_url == "https://api.example.com/v1"
     assert taught.writer_key
+    assert taught.writer_price_micro == 150_000
     assert "sk-secret" not in taught.writer_key + browser.get(address).content.decode()
     private = browser.post(address, sent | {"writer_url": "https://10.0.0.1/v1"})
     assert "private" in private.content.decode()

@@ -1,0 +1,14 @@
+"""Tokens of models at a team's own address are counted; they are free until somebody sets a rate."""
+
+from django.db import migrations
+
+ADD = """
+INSERT INTO billing_rate (sku, nano_per_unit, valid, stripe_price_id, stripe_account)
+SELECT 'upstream-tokens', 0, tstzrange('2020-01-01', NULL), '', ''
+WHERE NOT EXISTS (SELECT FROM billing_rate WHERE sku = 'upstream-tokens');
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0022_voice_rates")]
+    operations = [migrations.RunSQL(ADD, migrations.RunSQL.noop)]
