@@ -95,7 +95,9 @@ def test_a_file_becomes_a_deployed_model(name: str, me: Visitor, tmp_path: Path)
     field = page.locator("#deploy input[name=name]")
     field.fill(name.partition(".")[0])
     page.locator("#deploy").get_by_role("button", name="Deploy", exact=True).click()
-    page.get_by_text(name.partition(".")[0]).first.wait_for()
+    # The page of the deployment itself: the name stands on the page before it, too.
+    page.wait_for_url(re.compile("/deployments/[0-9a-f-]{36}/"))
+    page.get_by_role("heading", name=name.partition(".")[0]).first.wait_for()
     assert me.problems == []
 
 

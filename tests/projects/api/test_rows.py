@@ -166,3 +166,23 @@ def test_a_page_that_shows_all_that_matches_needs_no_count(bring_in, monkeypatch
         load_rows(version, RowQuery(search="word 1", page=page, page_size=10)) for page in (1, 2, 3)
     ]
     assert [(len(one.rows), one.matching) for one in found] == [(10, 10), (1, 11), (0, 10)]
+
+
+def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
+    cells = ["The Zebra", "zEBRA", "ZEBRA crossing", "zeb ra", "Kelvin", "kelvin", "İzmir", "izmir",
+             "Straße 5", "STRASSE", "a-b-c", "Ab", "AB", "Été", "q", "100%", "x_y", "'s"]  # fmt: skip
+    table = "text,n\n" + "".join(f'"{cell}",{n}\n' for n, cell in enumerate(cells))
+    version = bring_in(table.encode())
+    with row_queries.connect() as connection:
+        for wanted in [*cells, "zeb", "EBR", "ss", "b", "z", "%", "_", "ab", "-b-", "ra c", "éT"]:
+            found = load_rows(version, RowQuery(search=wanted)).rows
+            filters = [row_queries.RowFilter(column="text", operator="contains", value=wanted)]
+            filtered = load_rows(version, RowQuery(filters=filters)).rows
+            lowered = "SELECT contains(lower(?), lower(?))"
+            right = [
+                n
+                for n, cell in enumerate(cells)
+                if connection.execute(lowered, [cell, wanted.strip()]).fetchone()[0]
+            ]
+            assert [row.number for row in found] == right
+            assert [row.number for row in filtered] == right
