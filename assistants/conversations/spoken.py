@@ -44,9 +44,12 @@ def require_hearing(assistant: Assistant, language: str) -> None:
 
 
 def require_speaking(assistant: Assistant, language: str) -> None:
-    """Raises VoiceOff with the reason where replies in this language cannot be spoken."""
-    if reason := why_mute(assistant, language or assistant.default_language):
-        raise VoiceOff(reason, param="voice")
+    """Raises VoiceOff with the reason where replies in this language, or where nobody said which
+    in any of the assistant's, cannot be spoken."""
+    languages = [language] if language else assistant.languages or ["en"]
+    reasons = [why_mute(assistant, code) for code in languages]
+    if all(reasons):
+        raise VoiceOff(reasons[0], param="voice")
 
 
 def hear(assistant: Assistant, audio: bytes, language: str) -> Heard:

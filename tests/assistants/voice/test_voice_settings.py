@@ -8,7 +8,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.webhooks import secret_encryption
-from assistants.errors import VoiceUnavailable
+from assistants.conversations.spoken import require_speaking
+from assistants.errors import VoiceOff, VoiceUnavailable
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel
 from assistants.voice import offline
@@ -198,6 +199,17 @@ def test_offline_says_which_languages_it_has(monkeypatch, language, deaf, mute):
     for reason, expected in ((engine.why_deaf(language), deaf), (engine.why_mute(language), mute)):
         assert reason.startswith(expected)
         assert bool(reason) == bool(expected)
+
+
+def test_one_language_that_can_be_spoken_is_enough_to_ask_for_a_spoken_reply(monkeypatch):
+    monkeypatch.setattr(offline, "_checked", None)
+    monkeypatch.setattr(offline, "_check", lambda: Offered(("en",), ("en",)))
+    assistant = Assistant(voice="offline", languages=["de", "en"])
+    require_speaking(assistant, "")
+    with pytest.raises(VoiceOff):
+        require_speaking(assistant, "de")
+    with pytest.raises(VoiceOff):
+        require_speaking(Assistant(voice="offline", languages=["de"]), "")
 
 
 def test_a_look_for_the_offline_voice_that_fails_changes_nothing(monkeypatch):
