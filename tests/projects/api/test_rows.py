@@ -169,8 +169,10 @@ def test_a_page_that_shows_all_that_matches_needs_no_count(bring_in, monkeypatch
 
 
 def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
-    cells = ["The Zebra", "zEBRA", "ZEBRA crossing", "zeb ra", "Kelvin", "kelvin", "İzmir", "izmir",
-             "Straße 5", "STRASSE", "a-b-c", "Ab", "AB", "Été", "q", "100%", "x_y", "'s"]  # fmt: skip
+    cells = [
+        "The Zebra", "zEBRA", "ZEBRA crossing", "zeb ra", "Kelvin", "kelvin", "İzmir", "izmir",
+        "Straße 5", "STRASSE", "a-b-c", "Ab", "AB", "Été", "q", "100%", "x_y", "'s",
+    ]  # fmt: skip
     table = "text,n\n" + "".join(f'"{cell}",{n}\n' for n, cell in enumerate(cells))
     version = bring_in(table.encode())
     with row_queries.connect() as connection:
