@@ -1,6 +1,7 @@
 """The servers that benchmarks.serving measures beside Lathe's: what one would write at first."""
 
 import asyncio
+import importlib
 import json
 import logging
 import sys
@@ -9,8 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from granian.constants import Interfaces
-from granian.server.embed import Server
+try:
+    litserve: Any = importlib.import_module("litserve")
+    LitAPI: Any = litserve.LitAPI
+except ImportError:  # It has an interpreter of its own.
+    LitAPI = object
 
 Classify = Callable[[str], Any]
 
@@ -72,7 +76,11 @@ def application(classify: Classify, threads: int) -> Any:
     return answer
 
 
-def main(name: str, port: str, artifact: str) -> None:
+def serve_alone(name: str, port: str, artifact: str) -> None:
+    """`unbatched` or `pipeline` under the HTTP server that Lathe has."""
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
     rivals = {"unbatched": (unbatched, 2), "pipeline": (pipeline, 1)}
     make, threads = rivals[name]
     target = application(make(Path(artifact)), threads)
@@ -80,6 +88,62 @@ def main(name: str, port: str, artifact: str) -> None:
         target, port=int(port), interface=Interfaces.ASGINL, log_enabled=False, websockets=False
     )
     asyncio.run(server.serve())
+
+
+class LitserveApi(LitAPI):  # type: ignore[misc]
+    """The same ONNX file under LitServe, which sends this class to its processes.
+
+    A batch is padded and computed at once, as one would write it: answers of int8 files then depend
+    on their neighbours. Batches of one have the same answers as Lathe's.
+    """
+
+    def __init__(self, artifact: Path, **options: Any) -> None:
+        super().__init__(api_path="/v1/classify", **options)
+        self.artifact = artifact
+
+    def setup(self, device: str) -> None:
+        from engine.serving.text import TextClassifier
+
+        self.classifier = TextClassifier(self.artifact, threads=1)
+
+    def decode_request(self, request: dict[str, str]) -> str:
+        return request["input"]
+
+    def batch(self, inputs: list[str]) -> list[str]:
+        return inputs
+
+    def predict(self, texts: str | list[str]) -> Any:
+        from engine.serving.answers import softmax
+
+        rows = [texts] if isinstance(texts, str) else texts
+        outputs = softmax(self.classifier._run_padded(self.classifier.encode(rows)))
+        return outputs[0] if isinstance(texts, str) else outputs
+
+    def unbatch(self, outputs: Any) -> list[Any]:
+        return list(outputs)
+
+    def encode_response(self, scores: Any) -> dict[str, Any]:
+        named = zip(self.classifier.labels, scores.tolist(), strict=True)
+        return {"data": [{"scores": [{"label": one, "score": share} for one, share in named]}]}
+
+
+def serve_with_litserve(port: str, artifact: str, batch: str, workers: str, servers: str) -> None:
+    """Of an interpreter that has LitServe."""
+    size = {"max_batch_size": int(batch), "batch_timeout": 0.0002} if int(batch) > 1 else {}
+    server = litserve.LitServer(
+        LitserveApi(Path(artifact), **size), accelerator="cpu", workers_per_device=int(workers)
+    )
+    server.run(
+        host="127.0.0.1", port=int(port), num_api_servers=int(servers), log_level="error",
+        generate_client_file=False,
+    )  # fmt: skip
+
+
+def main(name: str, *options: str) -> None:
+    if name == "litserve":
+        serve_with_litserve(*options)
+    else:
+        serve_alone(name, *options)
 
 
 if __name__ == "__main__":
