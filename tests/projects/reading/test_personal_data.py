@@ -167,3 +167,32 @@ def test_examples_hide_their_middle(read):
     assert finding["example"] == "an" + "•" * 12 + "le"
     (finding,) = profile(read(b"text\nwrite a@b.io\n"))["personal_data"]
     assert finding["example"] == "a@•••io"
+
+
+class CountingConnection:
+    """A connection that counts its queries."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection, self.queries = connection, 0
+
+    def execute(self, *arguments: object) -> object:
+        self.queries += 1
+        return self.connection.execute(*arguments)
+
+
+def test_many_columns_of_integers_cost_few_queries(tmp_path):
+    """And each is still judged by its own largest value, an empty one among them."""
+    names = [f'number "{number}"' for number in range(450)]
+    cards = {names[7], names[449]}
+    values = ", ".join(
+        f"""{"4111111111111111" if name in cards else "NULL" if name == names[8] else "12"}::BIGINT
+        AS {personal_data.quote_identifier(name)}"""
+        for name in names
+    )
+    with connect_duckdb(tmp_path) as connection:
+        connection.execute(f"CREATE TABLE wide AS SELECT {values}")
+        counting = CountingConnection(connection)
+        columns = [{"name": name, "type": "integer", "original_name": name} for name in names]
+        found = personal_data.find_personal_data(counting, "wide", columns)
+    assert {one["column"] for one in found} == cards
+    assert counting.queries < 20
