@@ -269,10 +269,11 @@ def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
     pairs = [pair for pair in pairs if all(letter in LETTERS_RARE_FIRST for letter in pair)]
     if not pairs:
         return exact, [wanted]
-    one, other = min(pairs, key=lambda pair: sum(map(LETTERS_RARE_FIRST.index, pair)))
-    spelled = [one + other, one.upper() + other, (one + other).upper(), one + other.upper()]
+    pair = min(pairs, key=lambda pair: sum(map(LETTERS_RARE_FIRST.index, pair)))
+    spelled = [pair, pair.capitalize(), pair.upper(), pair.capitalize().swapcase()]
     quick = " OR ".join([f"contains({text}, ?)"] * len(spelled))
-    return f"(({quick}) AND {exact})", [*spelled, wanted]
+    # Most that match are written as the wanted text is.
+    return f"(({quick}) AND (contains({text}, ?) OR {exact}))", [*spelled, wanted, wanted]
 
 
 def _count_matching(
