@@ -1,5 +1,6 @@
 """What a token may do less than its scopes say, as the models process holds it."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -31,6 +32,32 @@ def test_a_token_asks_only_the_models_it_names(team, alice, deployment, with_mod
         assert len((await client.get("/v1/models")).json()["data"]) == 1
 
     with_models(talk, limited)
+
+
+def test_what_an_edit_takes_away_ends_at_its_notice(team, alice, deployment, with_models):
+    """And what it gives back works again."""
+    token = issue(team, alice)
+
+    def edit(**changes):
+        kept = {"name": token.name, "scopes": token.scopes, "expires_at": None}
+        limits = tokens.TokenLimits(**changes.pop("limits", {}))
+        tokens.update(token, alice, **(kept | changes), limits=limits)
+
+    async def status_after(client, **changes):
+        await in_thread(edit, **changes)
+        await asyncio.sleep(0.5)
+        return (await client.post("/v1/classify", json=BODY)).status_code
+
+    async def talk(client, app):
+        await asyncio.sleep(0.2)  # Until the process listens.
+        assert (await client.post("/v1/classify", json=BODY)).status_code == 200
+        assert await status_after(client, scopes=["read"]) == 403
+        assert await status_after(client) == 200
+        assert await status_after(client, limits={"allowed_models": ["moods"]}) == 403
+        assert await status_after(client, limits={"budget_micro": 0}) == 402
+        assert await status_after(client) == 200
+
+    with_models(talk, token)
 
 
 def test_a_spent_token_is_told_so_and_the_team_goes_on(team, alice, deployment, with_models):
