@@ -1,5 +1,6 @@
 """Many visitors who want a person, several people who take at once, and a web process that dies."""
 
+import asyncio
 import json
 import signal
 import threading
@@ -7,18 +8,22 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 import httpx
 import psutil
 import pytest
+from django.core import signing
 from django.db import connections
 from django.test import Client
 
 from accounts.models import Membership, Role
-from assistants.models import Assistant, Channel, Conversation, Message, Version
+from assistants.conversations.consulting import hash_visitor
+from assistants.lifecycle import add_channel
+from assistants.models import Assistant, Channel, Conversation, Message, Version, Visitor
+from assistants.views.widget import VISITOR_SALT
 from tests.conftest import _person
-from tests.web.guard.served import web_process
+from tests.web.guard.served import Served, web_process
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 WANTS_PERSON = "I want to talk to a person"
@@ -161,3 +166,45 @@ def test_two_hundred_conversations_survive_the_death_of_the_web_process(channel,
         storm = Storm(channel, token.secret, send, cookies)
         storm.run(200, during=kill_twice)
     storm.check(200)
+
+
+VISITORS, STREAM_BYTES = 500, 300 * 1024**2
+
+
+@pytest.mark.nightly
+@pytest.mark.slow
+def test_five_hundred_visitors_wait_in_little_memory_without_a_database_connection(channel, alice):
+    web = add_channel(channel.assistant, Channel.Kind.WEB, alice, allowed_origins=["https://a.b"])
+    names = [f"visitor{number}" for number in range(VISITORS)]
+    for name in names:
+        visitor = Visitor.objects.create(channel=web, external_hash=hash_visitor(web, name))
+        Conversation.objects.create(channel=web, visitor=visitor)
+    tokens = [signing.dumps(name, salt=VISITOR_SALT) for name in names]
+    with web_process() as served:
+        before = _connections()
+        opened, used, connected = asyncio.run(_open_streams(served, web.public_key, tokens))
+    print(f"{opened} streams, {used / 1e6:.0f} MB, {connected - before} more connections")
+    assert opened == VISITORS
+    assert used <= STREAM_BYTES
+    assert connected - before < 40  # The pool, and one that listens; not one for each visitor.
+
+
+async def _open_streams(served: Served, key: str, tokens: list[str]) -> tuple[int, int, int]:
+    """Streams that are open at once, the memory of all web processes, database connections."""
+    limits = httpx.Limits(max_connections=None)
+    address = f"http://127.0.0.1:{served.port}/w/{key}/stream"
+    async with httpx.AsyncClient(timeout=60, limits=limits) as client, AsyncExitStack() as stack:
+        opened = 0
+        for token in tokens:
+            stream = client.stream("GET", address, params={"visitor": token})
+            opened += (await stack.enter_async_context(stream)).status_code == 200
+        await asyncio.sleep(2)
+        main = psutil.Process(served.pid)
+        used = sum(one.memory_info().rss for one in [main, *main.children(recursive=True)])
+        return opened, used, await asyncio.to_thread(_connections)
+
+
+def _connections() -> int:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
