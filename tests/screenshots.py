@@ -6,6 +6,7 @@ pattern) a few times, so that jobs and models of each task are among them.
 """
 
 import argparse
+import io
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from django.conf import settings  # noqa: E402
 from django.urls import Resolver404, resolve  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+from playwright.sync_api import Error as PlaywrightError  # noqa: E402
 
 from tests.journeys.product import PROJECT, Product  # noqa: E402
 from tests.journeys.test_browser import CHROMIUM, FLAGS  # noqa: E402
@@ -37,7 +39,7 @@ THEMES = ("light", "dark")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TAKEN_PER_PATTERN = 6  # Of jobs, models and the like: one for each task.
 NOT_FOLLOWED = re.compile(
-    r"/(logout|download|export|static|api|events|stream)|\.(csv|zip|html|pdf)"
+    r"/(logout|download|export|static|api|events|stream)|\.(csv|zip|html|pdf|txt|jsonl?|parquet)"
 )
 PUBLIC = ["/", "/pricing/", "/docs/", "/accounts/login/", "/accounts/signup/", "/nowhere/"]
 README_PAGES = {  # Picture: the URL pattern whose first page it shows.
@@ -140,8 +142,7 @@ def _find_pages(browser: Browser, product: Product, state: dict[str, object]) ->
         if kind is None or kinds[kind] >= TAKEN_PER_PATTERN:
             continue
         kinds[kind] += 1
-        answer = page.goto(product.url + path)
-        if answer is None or "text/html" not in answer.headers.get("content-type", ""):
+        if not _is_page(page, product.url + path):
             continue
         found.append(path)
         for link in page.eval_on_selector_all("a[href]", "links => links.map(a => a.href)"):
@@ -150,6 +151,17 @@ def _find_pages(browser: Browser, product: Product, state: dict[str, object]) ->
                 waiting.append(address)
     page.context.close()
     return found
+
+
+def _is_page(page: Page, url: str) -> bool:
+    """Whether it opens and is HTML; what is saved as a file ends the navigation with an error."""
+    try:
+        answer = page.goto(url)
+    except PlaywrightError as error:
+        if "Download is starting" in str(error):
+            return False
+        raise
+    return answer is not None and "text/html" in answer.headers.get("content-type", "")
 
 
 def _local(link: str, product: Product) -> str | None:
@@ -205,7 +217,7 @@ def _open(
 
 
 def _take_readme(browser: Browser, product: Product) -> None:
-    """Small: the first screen of each, in a palette of 128 colours."""
+    """The first screen of each, as WebP."""
     person = _sign_in(browser, product)
     pages = {
         (_kind(path) or "").partition("?")[0]: path
@@ -217,9 +229,8 @@ def _take_readme(browser: Browser, product: Product) -> None:
     for name, pattern in README_PAGES.items():
         page.goto(product.url + pages[pattern])
         page.wait_for_timeout(1_000)  # Charts draw themselves.
-        path = PICTURES / f"{name}.png"
-        page.screenshot(path=path)
-        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+        shot = Image.open(io.BytesIO(page.screenshot()))
+        shot.convert("RGB").save(PICTURES / f"{name}.webp", quality=80, method=6)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def install_assets(project: Path) -> None:
     if stamp.exists() and stamp.read_text() == expected:
         return
     print_now("Installing the web assets.")
-    flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit-lockfile-registry-resolved"]
+    flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
     run_command([str(find_npm(project)), "ci", *flags], "Installing the web assets", folder=project)
     stamp.write_text(expected)
 
