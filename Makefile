@@ -6,7 +6,7 @@ IN_VENV := .venv/bin
 PYTEST_ARGUMENTS ?=
 TEMPLATES = $(shell find templates -name '*.html' -not -path 'templates/django/*' 2>/dev/null)
 
-.PHONY: up stop backup restore test test-all test-long chaos screenshots check format clean ready ready-dev chromium
+.PHONY: up stop backup restore test test-all test-long chaos screenshots lighthouse check format clean ready ready-dev chromium
 
 up: ready ## Start everything here; Ctrl-C ends it
 	@exec $(IN_VENV)/python -m config.local.dev_server
@@ -41,6 +41,11 @@ chaos: ready-dev ## Five minutes of killing everything, then every row and bill 
 
 screenshots: ready-dev chromium ## Pictures of every page and state below var/screenshots
 	@$(IN_VENV)/python -m tests.screenshots
+
+lighthouse: ready-dev chromium ## Lighthouse on the main pages, on a desktop and on a phone
+	@[ -d node_modules/lighthouse ] || { npm ci --no-audit --no-fund --ignore-scripts && \
+	  sha256sum package-lock.json | cut -d ' ' -f 1 | tr -d '\n' >node_modules/.complete; }
+	@$(IN_VENV)/python -m tests.lighthouse
 
 check: ready-dev ## Format, lint, templates, types, contracts, migrations
 	@$(IN_VENV)/ruff format --check --quiet .

@@ -122,6 +122,7 @@ def install_assets(project: Path) -> None:
         return
     print_now("Installing the web assets.")
     flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
+    flags += ["--omit-lockfile-registry-resolved"]
     run_command([str(find_npm(project)), "ci", *flags], "Installing the web assets", folder=project)
     stamp.write_text(expected)
 

@@ -1,0 +1,120 @@
+"""`make lighthouse`: Google's Lighthouse on the four main pages, on a desktop and on a phone.
+
+Starts a product of its own, signs a person up, and gives their team sample data and a finished job,
+model and report. Fails where a page falls below the marks. Performance is of this machine at this
+moment: on a loaded one it says little.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.journeys.product import PROJECT, Product
+from tests.journeys.test_browser import CHROMIUM, FLAGS
+
+COMMAND = PROJECT / "node_modules" / "lighthouse" / "cli" / "index.js"
+MARKS = {"performance": 95, "accessibility": 100, "best-practices": 95}
+MOST_REQUESTS, MOST_BYTES = 15, 150_000
+FORMS = {"desktop": ["--preset=desktop"], "mobile": []}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Lighthouse's marks of one page in one form, and what the page loaded."""
+
+    page: str
+    form: str
+    marks: dict[str, int]
+    requests: int
+    sent_bytes: int
+    problems: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        is_light = self.requests <= MOST_REQUESTS and self.sent_bytes <= MOST_BYTES
+        return is_light and all(self.marks[name] >= mark for name, mark in MARKS.items())
+
+
+def main() -> None:
+    if CHROMIUM is None:
+        sys.exit("Lighthouse needs Chromium: apt install chromium.")
+    with tempfile.TemporaryDirectory(prefix="lathe-lighthouse-") as folder:
+        product = Product(Path(folder))
+        try:
+            product.wait_until_ready()
+            cookie, paths = _prepare(product)
+            results = [
+                _examine(product.url + path, name, form, cookie)
+                for name, path in paths.items()
+                for form in FORMS
+            ]
+        finally:
+            product.stop()
+    for result in results:
+        marks = " ".join(f"{name} {mark}" for name, mark in result.marks.items())
+        weight = f"{result.requests} requests, {result.sent_bytes / 1000:.0f} kB"
+        print(f"{result.page:<9} {result.form:<8} {marks} · {weight} {'; '.join(result.problems)}")
+    if not all(result.is_good for result in results):
+        sys.exit("A page is below the marks.")
+
+
+def _prepare(product: Product) -> tuple[str, dict[str, str]]:
+    """The session's cookie and the pages' addresses."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_context().new_page()
+        page.goto(f"{product.url}/accounts/signup/")
+        page.get_by_label("Email", exact=False).first.fill("light@acme.example")
+        page.get_by_label("Password", exact=False).first.fill("a lathe turns wood 42")
+        page.get_by_role("button", name="Create account").click()
+        page.wait_for_url(re.compile("/teams/"))
+        team = page.url.rstrip("/").rsplit("/", 1)[-1]
+        page.get_by_role("button", name="Use sample data").click()
+        page.wait_for_url(re.compile("/datasets/"))
+        page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=180_000)
+        dataset = page.url.removeprefix(product.url).partition("?")[0]
+        cookies = page.context.cookies()
+        browser.close()
+    code = f"from tests.journeys.states import make_states; make_states('{team}')"
+    states = json.loads(product.manage("shell", "--no-imports", "-c", code))
+    paths = {
+        "overview": f"/teams/{team}/",
+        "dataset": dataset,
+        "job": next(path for path in states if path.endswith("?tab=charts")),
+        "report": next(path for path in states if path.endswith("?tab=summary")),
+    }
+    return "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies), paths
+
+
+def _examine(url: str, page: str, form: str, cookie: str) -> Result:
+    command = [
+        "node", str(COMMAND), url, "--quiet", "--output=json",
+        f"--only-categories={','.join(MARKS)}",
+        f"--chrome-flags=--headless=new {' '.join(FLAGS)}",
+        f"--extra-headers={json.dumps({'Cookie': cookie})}",
+        *FORMS[form],
+    ]  # fmt: skip
+    environment = os.environ | {"CHROME_PATH": str(CHROMIUM)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    requests = report["audits"]["network-requests"]["details"]["items"]
+    marks = {name: round(100 * report["categories"][name]["score"]) for name in MARKS}
+    failed = {
+        reference["id"]
+        for name in ("accessibility", "best-practices")
+        for reference in report["categories"][name]["auditRefs"]
+        if report["audits"][reference["id"]]["score"] == 0
+    }
+    sent = sum(int(request.get("transferSize") or 0) for request in requests)
+    return Result(page, form, marks, len(requests), sent, sorted(failed))
+
+
+if __name__ == "__main__":
+    main()
