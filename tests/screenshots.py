@@ -36,7 +36,7 @@ from tests.journeys.test_browser import CHROMIUM, FLAGS  # noqa: E402
 
 FOLDER, PICTURES = PROJECT / "var" / "screenshots", PROJECT / "docs" / "pictures"
 THEMES = ("light", "dark")
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 TAKEN_PER_PATTERN = 6  # Of jobs, models and the like: one for each task.
 NOT_FOLLOWED = re.compile(
     r"/(logout|download|export|static|api|events|stream)|\.(csv|zip|html|pdf|txt|jsonl?|parquet)"

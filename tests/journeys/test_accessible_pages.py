@@ -74,7 +74,7 @@ def visited(product: Product, browser: "sync_api.Browser") -> dict[str, object]:
 VIEWS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
-    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
 }
 
 
