@@ -25,7 +25,8 @@ from config.local.services import PROJECT_ROOT, PYTHON, build_services, shared_e
 
 DEFAULT_PORT, DEFAULT_MODELS_PORT, MAX_PORTS_TRIED = 8000, 8001, 100
 READY_SECONDS = 120
-FIRST_MODEL_SECONDS = 60
+FIRST_MODEL_SECONDS = 60  # Workers that nobody misses start then at the latest,
+FILLING_SECONDS = 600  # and then the rest of the demo.
 SERVERS_CHECK_SECONDS = 2.0
 DEMO_FILLED_FILE = "demo-filled"  # Written by `manage.py fill_demo` at its end.
 
@@ -166,9 +167,10 @@ def _run_services(
         _announce_when_ready(supervisor, ports, demo)
         fills = demo.endswith("}") and not (var / DEMO_FILLED_FILE).exists()
         if fills:
-            _wait_for_first_model(supervisor, ports, demo)
+            _wait_for_first_model(supervisor, ports, demo, FIRST_MODEL_SECONDS)
         supervisor.others_are_ready.set()
         if fills:
+            _wait_for_first_model(supervisor, ports, demo, FILLING_SECONDS)
             command = [PYTHON, "-m", "config.local.demo_filling"]
             supervisor.run_once(Service("demo", command, environment, niceness=10))
 
@@ -204,13 +206,13 @@ def _announce_when_ready(supervisor: Supervisor, ports: Ports, demo: str) -> Non
             return
 
 
-def _wait_for_first_model(supervisor: Supervisor, ports: Ports, demo: str) -> None:
-    """Until the demo's first model is live, which newcomers look for; a minute at most."""
+def _wait_for_first_model(supervisor: Supervisor, ports: Ports, demo: str, seconds: float) -> None:
+    """Until the demo's first model is live, which newcomers look for; so many seconds at most."""
     token = json.loads(demo.splitlines()[-1])["token"]
     request = urllib.request.Request(
         f"http://127.0.0.1:{ports.web}/v1/models", headers={"Authorization": f"Bearer {token}"}
     )
-    deadline = time.monotonic() + FIRST_MODEL_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not supervisor.stopping.wait(1):
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
