@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from billing.models import MeteredRun
 from billing.statements.source_registry import find_family
+from web.language.sentences import translated
 
 COUNTED_FAMILIES = ("deployment", "base-model", "assistant")  # Of usage that is counted, not timed.
 
@@ -72,8 +73,19 @@ class CostSource(Amount):
         """Its name; of what does not exist any more, the beginning of its id."""
         if self.name or self.subject_id is None:
             return self.name or self.source
+        return f"{self._family_label} {str(self.subject_id)[:8]}"
+
+    @property
+    def shown_label(self) -> str:
+        """On pages: people's own names as they wrote them, our words in the page's language."""
+        if self.name or self.subject_id is None:
+            return self.label
+        return f"{translated(self._family_label)} {str(self.subject_id)[:8]}"
+
+    @property
+    def _family_label(self) -> str:
         registered = find_family(self.family)
-        return f"{registered.label if registered else self.family} {str(self.subject_id)[:8]}"
+        return registered.label if registered else self.family
 
     @property
     def attempts(self) -> list[RunUsage]:

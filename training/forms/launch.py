@@ -8,6 +8,8 @@ import re
 
 from django import forms
 from django.http import QueryDict
+from django.utils.functional import lazy
+from django.utils.text import capfirst
 from django.utils.timezone import now
 
 from accounts.models import User
@@ -40,7 +42,7 @@ from training.jobs.presets import (
 from training.models import ComputeClass
 from training.queries.job_list import format_task
 from training.queries.starts import find_starts, start_key
-from web.language.sentences import lazy_choices, translated_lazy
+from web.language.sentences import lazy_choices, translated, translated_lazy
 
 
 class LaunchForm(forms.Form):
@@ -74,9 +76,7 @@ class LaunchForm(forms.Form):
             self.fields[role.field] = _column_field(
                 role, _eligible_columns(role, version, data.getlist(role.field))
             )
-        self._set_choices(
-            "task", [(task, translated_lazy(format_task(task).capitalize())) for task in TASKS]
-        )
+        self._set_choices("task", [(task, _task_label(task)) for task in TASKS])
         self.fields["task"].required = False
         starts = find_starts(version.dataset.project.team, data.get("base_model", ""))
         self.starts = starts if self.chosen_task == CHAT_TASK else {}
@@ -282,6 +282,13 @@ def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:
         field.required = False
     field.error_messages["required"] = f"Choose {article} {role.title.lower()} column"
     return field
+
+
+def _capitalised_task(task: str) -> str:
+    return capfirst(translated(format_task(task)))
+
+
+_task_label = lazy(_capitalised_task, str)
 
 
 def base_model_choices(task: str) -> list[tuple[str, str]]:

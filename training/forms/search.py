@@ -6,6 +6,7 @@ from django import forms
 
 from engine.spec import SearchSpec, hyperparameters_class
 from training.jobs.recipes import SearchOptions
+from web.language.sentences import translated_lazy
 from web.templatetags.ui import MICRO_PER_DOLLAR
 
 FIELDS = SearchSpec.model_fields
@@ -45,7 +46,7 @@ class SearchForm(forms.Form):
         field = self.fields["parameters"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [
-            (name, hyperparameters.model_fields[name].title)
+            (name, translated_lazy(hyperparameters.model_fields[name].title))
             for name in hyperparameters.search_space
         ]
 

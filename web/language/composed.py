@@ -33,7 +33,7 @@ RIVALS = (
     "{number} for {name_words} and {number_2} for {name_words_2} and {number_3} for {name_words_3}",
 )
 # Kinds of stored bytes, and other names that pages show as words.
-WORDS = ("Datasets", "Models", "Files")
+WORDS = ("Datasets", "Models", "Files", "Versions & fine-tunes", "estimating…")
 # Figures of an assistant, by their names in the API.
 FIGURES = (
     "Consultations",
@@ -53,6 +53,27 @@ FIGURES = (
     "Seconds to person",
     "Cost",
 )
+# What a dataset could teach, and why.
+PROPOSALS = (
+    "{names} is free text; {target_phrase}",
+    "{names} are free text; {target_phrase}",
+    "{name} and {name_2} are free text; {target_phrase}",
+    "{number} other column describes each row; {target_phrase}",
+    "{number} other columns describe each row; {target_phrase}",
+    "{name} is a number to estimate.",
+    "{name} is a number to estimate: {why}.",
+    "{name} holds lists of {number} labels.",
+    "{name} holds lists of {number} labels: {why}.",
+    "{name} repeats {number} values over {number_2} rows.",
+    "{name} repeats {number} values over {number_2} rows: {why}.",
+    "its name says so and it is the last column",
+)
+TASKS = (
+    "text classification", "text regression", "text generation", "image classification",
+    "tabular classification", "tabular regression",
+)  # fmt: skip
+# Beside columns of a dataset: what a filter asks, and kinds of values.
+COLUMNS = ("is", "datetime", "{number} values", "{number} different")
 # What the first plans offer: written by a migration.
 OFFERS = (
     "Every task, evaluation report and export",
@@ -62,4 +83,6 @@ OFFERS = (
     "Credit for the first hours of each month",
     "Room for many fine-tunes side by side",
 )
-TEXTS = (*WORDS, *FIGURES, *OFFERS, *VERDICTS, *MEASURED, *RIVALS)
+TEXTS = (
+    *WORDS, *FIGURES, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED, *RIVALS,
+)  # fmt: skip

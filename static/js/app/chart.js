@@ -15,6 +15,9 @@
     train_loss: latheText("train"),
     validation_loss: latheText("validation"),
     eval_loss: latheText("validation"),
+    cost: latheText("cost"),
+    requests: latheText("requests"),
+    learning_rate: latheText("learning rate"),
     system_cpu_percent: "CPU %",
     system_gpu_percent: "GPU %",
     system_memory_gib: latheText("memory GiB"),
@@ -122,7 +125,7 @@
         { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : withUnit(element, Number(tick.toPrecision(3)).toString()))) },
       ],
       series: [
-        when ? { label: "when", value: (_, seconds) => when(seconds) || "–" } : { label: series.some((one) => one.name.startsWith("system_")) ? "second" : "step" },
+        when ? { label: latheText("when"), value: (_, seconds) => when(seconds) || "–" } : { label: series.some((one) => one.name.startsWith("system_")) ? latheText("second") : latheText("step") },
         ...series.map((one, index) => ({
           label: label(one.name),
           stroke: paint(index),

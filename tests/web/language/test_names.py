@@ -1,0 +1,62 @@
+"""Words of ours are translated wherever they stand; what people named is shown as they named it."""
+
+import re
+
+import pytest
+from django.urls import reverse
+from django.utils.translation import override
+
+from billing.statements.sources import CostSource
+from engine.spec import SPEC_CLASSES
+from projects.models import DatasetVersion
+from tests.web.language.reading import Reader
+from web.language.sentences import translated
+from web.templatetags.ui import plain
+
+CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-CN"}
+LATIN = re.compile("[a-z]")
+
+
+def in_chinese(text: str) -> str:
+    with override("zh-hans"):
+        return translated(text)
+
+
+@pytest.mark.parametrize("task", SPEC_CLASSES)
+def test_every_task_has_a_chinese_name(task):
+    with override("zh-hans"):
+        assert not LATIN.search(plain(task))
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "Text is free text; Label repeats 12 values over 2,000 rows: its name says so and it is the"
+        " last column.",
+        "A and B are free text; C is a number to estimate.",
+        "1 other column describes each row; N holds lists of 3 labels: it is the last column.",
+        "21 other columns describe each row; N repeats 2 values over 100 rows: its name says so."
+        " A quick look says that the other columns tell it (73% better than a guess).",
+    ],
+)
+def test_the_reason_of_a_proposal_is_chinese_but_for_names(why):
+    left = re.sub(r"\b(Text|Label|[ABCN])\b", "", in_chinese(why))
+    assert not LATIN.search(left), left
+
+
+@pytest.mark.parametrize("name", ["channel", "status", "rows", "cost", "queue", "text"])
+def test_columns_keep_their_names_on_the_launch_page(name, dataset_version, alice, client_of):
+    columns = [{"name": name, "type": "text"}, {"name": "target", "type": "text"}]
+    DatasetVersion.objects.filter(pk=dataset_version.pk).update(columns=columns)
+    address = reverse("training:launch", args=[dataset_version.dataset_id])
+    page = client_of(alice).get(address, **CHINESE).content.decode()
+    reader = Reader()
+    reader.feed(page)
+    assert name in reader.texts
+
+
+def test_a_fine_tune_keeps_its_name_on_the_bill():
+    with override("zh-hans"):
+        assert CostSource(source="x", name="tickets · quick").shown_label == "tickets · quick"
+        gone = CostSource(source="training-job:12345678-1234-5678-1234-567812345678")
+        assert "Fine-tune" not in gone.shown_label
