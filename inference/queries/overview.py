@@ -114,12 +114,15 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
 
 
 def _newest_jobs(team: Team) -> list[TrainingJob]:
-    """Unfinished jobs first, then the newest."""
-    is_over = Case(
-        When(status__in=UNFINISHED, then=Value(0)), default=Value(1), output_field=IntegerField()
+    """Those that run, those that wait, then the others; of each the newest first."""
+    order = Case(
+        When(status=Status.RUNNING, then=Value(0)),
+        When(status__in=UNFINISHED, then=Value(1)),
+        default=Value(2),
+        output_field=IntegerField(),
     )
     jobs = with_related(TrainingJob.objects.not_in_trash().filter(team=team))
-    return list(jobs.order_by(is_over, "-created_at")[:NEWEST_JOBS])
+    return list(jobs.order_by(order, "-created_at")[:NEWEST_JOBS])
 
 
 def _steps(

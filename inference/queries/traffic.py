@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from accounts.models import Team
 from billing.models import UsageDay, UsageEvent
 from inference.models import Deployment, RequestLog
+from web.language.sentences import translated
 
 HOURS, DAYS = 24, 30
 LATENCY_SHARES = {"half within": 0.5, "95 of 100 within": 0.95, "99 of 100 within": 0.99}
@@ -79,7 +80,9 @@ def latency_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSeries
         rows = [(int(at), values) for at, values in cursor.fetchall()]
     return [
         TrafficSeries(
-            name=name, points=[(at, values[k]) for at, values in rows], measured=len(rows)
+            name=translated(name),
+            points=[(at, values[k]) for at, values in rows],
+            measured=len(rows),
         )
         for k, name in enumerate(LATENCY_SHARES)
     ]

@@ -33,7 +33,7 @@ RIVALS = (
     "{number} for {name_words} and {number_2} for {name_words_2} and {number_3} for {name_words_3}",
 )
 # Kinds of stored bytes, and other names that pages show as words.
-WORDS = ("Datasets", "Models", "Files", "Versions & fine-tunes", "estimating…")
+WORDS = ("Datasets", "Models", "Files", "estimating…")
 # Figures of an assistant, by their names in the API.
 FIGURES = (
     "Consultations",
@@ -52,6 +52,15 @@ FIGURES = (
     "Seconds to answer",
     "Seconds to person",
     "Cost",
+)
+# The verdict in one line: of this model, of the best baseline, and whether that may be chance.
+COMPARED = (
+    "{number} right.",
+    "{number} right; {rival_words} {number_2}.",
+    "{number} right; {rival_words} {number_2}; with {number_3} test rows the difference may be"
+    " chance.",
+    "{name_words} {number}; {rival_words} {number_2}; with {number_3} test rows the difference may"
+    " be chance.",
 )
 # What a dataset could teach, and why.
 PROPOSALS = (
@@ -84,5 +93,6 @@ OFFERS = (
     "Room for many fine-tunes side by side",
 )
 TEXTS = (
-    *WORDS, *FIGURES, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED, *RIVALS,
+    *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
+    *RIVALS,
 )  # fmt: skip

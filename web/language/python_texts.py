@@ -40,7 +40,7 @@ CODE_LIKE = re.compile(
     r"|NOT IN \("
     r"|^Xx (AS|>) |default-src|no-store"
 )
-PROSE = re.compile(r"[A-Za-z]{2,}[,:]? [(“\"'‘]?[A-Za-z0-9]")
+PROSE = re.compile(r"[A-Za-z]{2,}[,:]? (?:& )?[(“\"'‘]?[A-Za-z0-9]")
 WORD = re.compile(r"[A-Z][a-z]+(-[a-z]+)?")
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
 MAX_VARIANTS = 8

@@ -1,8 +1,10 @@
 """Words of ours are translated wherever they stand; what people named is shown as they named it."""
 
 import re
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.urls import reverse
 from django.utils.translation import override
 
@@ -60,3 +62,34 @@ def test_a_fine_tune_keeps_its_name_on_the_bill():
         assert CostSource(source="x", name="tickets · quick").shown_label == "tickets · quick"
         gone = CostSource(source="training-job:12345678-1234-5678-1234-567812345678")
         assert "Fine-tune" not in gone.shown_label
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "77.1% right; always guessing the most common label 78.1%; with 201 test rows the"
+        " difference may be chance.",
+        "94.7% right; always guessing the most common label 12.9%.",
+        "It is 1.0 points worse than always guessing the most common label. That may well be chance"
+        " (p = 0.62): 201 test rows cannot tell the two apart.",
+        "Drawn, each label in proportion, seed 0; duplicates and near duplicates on one side.",
+        "Cost & attempts",
+        "Test accuracy",
+    ],
+)
+def test_what_a_report_says_is_chinese(sentence):
+    assert not LATIN.search(in_chinese(sentence).replace("p =", "")), in_chinese(sentence)
+
+
+SENTENCES = "sentence|why|advice|reason|headline|sure|next_step|probe_sentence|split|bars_are"
+SHOWN_AS_IT_IS = re.compile(rf"\{{\{{ [a-z_0-9]+\.(?:\w+\.)*(?:{SENTENCES}) \}}\}}")
+
+
+def test_no_template_shows_a_sentence_of_ours_as_it_is():
+    templates = Path(settings.BASE_DIR) / "templates"
+    found = {
+        path.name: hits
+        for path in templates.rglob("*.html")
+        if (hits := SHOWN_AS_IT_IS.findall(path.read_text()))
+    }
+    assert found == {}
