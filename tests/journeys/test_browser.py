@@ -199,3 +199,77 @@ def see_the_bill(me: Visitor) -> None:
     page.get_by_text("Fine-tune").first.wait_for()
     me.picture("usage")
     assert re.search(r"\$0\.\d+", page.locator("main").inner_text())
+
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+SMALL = """() => [...document.querySelectorAll("main .btn, main summary, header .btn")]
+  .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24)
+  .map((one) => one.outerHTML.slice(0, 120))"""
+
+
+def fits(page):
+    """Nothing is wider than the screen, and what is tapped is at least 24 pixels high."""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+    assert page.evaluate(SMALL) == [], page.url
+
+
+@pytest.mark.nightly
+def test_from_sign_up_to_an_answer_by_touch(product, browser, tickets):
+    """On a phone of 360 pixels, by touch alone: every page fits."""
+    page = browser.new_context(**PHONE).new_page()
+    page.set_default_timeout(MINUTE)
+    page.goto(product.url)
+    fits(page)
+    sign_up_by_touch(page)
+    upload_by_touch(page, tickets)
+    launch_by_touch(page)
+    deploy_by_touch(page)
+    ask_by_touch(page)
+
+
+def sign_up_by_touch(page):
+    page.get_by_role("link", name="Train your first model").tap()
+    page.get_by_label("Email", exact=False).first.fill("phone@acme.example")
+    page.get_by_label("Password", exact=False).first.fill("a lathe turns wood 42")
+    fits(page)
+    page.get_by_role("button", name="Create account").tap()
+    page.wait_for_url(re.compile("/teams/"))
+    fits(page)
+
+
+def upload_by_touch(page, tickets):
+    page.get_by_role("link", name="Upload your data").tap()
+    page.set_input_files("input[type=file]", tickets)
+    fits(page)
+    page.get_by_role("button", name="Upload and import").tap()
+    page.wait_for_url(re.compile("/datasets/"))
+    page.get_by_role("link", name="Fine-tune", exact=True).wait_for()
+    fits(page)
+
+
+def launch_by_touch(page):
+    page.get_by_role("link", name="Fine-tune", exact=True).tap()
+    page.locator(".preset", has_text="Quick").tap()
+    fits(page)
+    page.locator("#launch-button").tap()
+    page.wait_for_url(re.compile("/jobs/"))
+    fits(page)
+    page.get_by_role("link", name="Open the report").wait_for(timeout=6 * MINUTE)
+    fits(page)
+
+
+def deploy_by_touch(page):
+    page.get_by_role("link", name="Open the report").tap()
+    page.wait_for_url(re.compile("/models/"))
+    fits(page)
+    page.locator("#deploy input[name=name]").fill("phone-queue")
+    page.locator("#deploy").get_by_role("button", name="Deploy", exact=True).tap()
+    page.wait_for_url(re.compile("/deployments/"))
+    fits(page)
+
+
+def ask_by_touch(page):
+    page.locator("textarea").first.fill("I was charged twice on my invoice this month")
+    page.get_by_role("button", name=re.compile("Ask|Predict")).first.tap()
+    page.locator("#answer strong").first.wait_for()
+    fits(page)
