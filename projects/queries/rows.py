@@ -243,7 +243,7 @@ def _build_condition(version: DatasetVersion, query: RowQuery) -> tuple[str, lis
             for name, kind in types.items()
             if kind in SEARCHED_TYPES
         ]
-        parts.append(f"({' OR '.join(one for one, _ in looked) or 'false'})")
+        parts.append(f"({' OR '.join(f'({one})' for one, _ in looked) or 'false'})")
         values += [value for _, bound in looked for value in bound]
     for one in query.filters:
         if one.operator == "contains":
@@ -273,7 +273,8 @@ def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
     spelled = [pair, pair.capitalize(), pair.upper(), pair.capitalize().swapcase()]
     quick = " OR ".join([f"contains({text}, ?)"] * len(spelled))
     # Most that match are written as the wanted text is.
-    return f"(({quick}) AND (contains({text}, ?) OR {exact}))", [*spelled, wanted, wanted]
+    full = f"contains({text}, ?) OR " + exact
+    return " AND ".join([f"({quick})", f"({full})"]), [*spelled, wanted, wanted]
 
 
 def _count_matching(
