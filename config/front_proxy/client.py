@@ -128,6 +128,7 @@ class ClientConnection(asyncio.Protocol):
     # Having it answered
 
     def _answer(self) -> None:
+        self._awaits_rest = False
         request = self._request_bytes()
         if not self._state.may_hold(len(request)):
             self._hand_over()

@@ -179,6 +179,30 @@ def test_a_request_that_came_whole_is_not_mistaken_for_the_next_one(monkeypatch)
     assert models.connections == 1
 
 
+def test_a_request_in_parts_whose_answer_takes_long_is_answered_once(monkeypatch):
+    monkeypatch.setattr(state, "REST_SECONDS", 0.05)
+    web = Server(answer=WEB)
+
+    async def models(reader, writer):
+        for _ in range(2):
+            await read_request(reader)
+            await asyncio.sleep(0.3)
+            writer.write(OK)
+
+    async def talk(wire):
+        reader, writer = await wire.connect()
+        for _ in range(2):
+            writer.write(ASK[:-1])
+            await asyncio.sleep(0.01)
+            writer.write(ASK[-1:])
+            assert await answer_from(reader) == OK
+        writer.close()
+        return await asyncio.wait_for(reader.read(), 1)
+
+    assert behind_the_front(talk, models=models, web=web) == b""
+    assert web.requests == []
+
+
 def test_a_connection_stays_with_the_web_process_and_passes_both_ways():
     web = Server(answer=WEB)
 
