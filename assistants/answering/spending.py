@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
-from django.db.models import F, Sum
+from django.db.models import BigIntegerField, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
 from assistants.models import Assistant, Decision
@@ -20,11 +21,20 @@ def spent_micro(assistant: Assistant, since: datetime, until: datetime) -> int:
         occurred_at__gte=since,
         occurred_at__lt=until,
     )
-    billed = int(rows.aggregate(sum=Sum(F("amount_micro")))["sum"] or 0)
     written = Decision.objects.filter(
         message__channel__assistant=assistant, cost_micro__gt=0, at__gte=since, at__lt=until
     )
-    return billed + int(written.aggregate(sum=Sum("cost_micro"))["sum"] or 0)
+    sums = (
+        rows.order_by().values("team").annotate(total=Sum("amount_micro")),
+        written.order_by().values("message__channel__assistant").annotate(total=Sum("cost_micro")),
+    )
+    found = Assistant.objects.filter(pk=assistant.pk).values_list(
+        *(
+            Coalesce(Subquery(one.values("total"), output_field=BigIntegerField()), 0)
+            for one in sums
+        )
+    )
+    return sum(found.get())  # In one query: the monitor asks for much.
 
 
 def is_daily_budget_spent(assistant: Assistant) -> bool:

@@ -248,6 +248,9 @@ def _token_usage(totals: DailyTotals) -> list[TokenUsage]:
 
 
 def _voice_usage(team: Team, month: Month, sources: dict[str, CostSource]) -> list[VoiceUsage]:
+    # Voice is counted; a month of fine-tunes alone, or of nothing, need not be searched for it.
+    if not any(source.units or source.requests for source in sources.values()):
+        return []
     rows = daily_charges(team, month).filter(sku__in=VOICE_SKUS).values_list("source", "sku")
     sums = rows.annotate(u=Sum("units"), r=Sum("requests"), a=Sum("amount_micro"))
     return [
