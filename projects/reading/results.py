@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from projects.reading.columns.column import ColumnQuestion
 from web.spreadsheet_cells import escape_formula
 
 if TYPE_CHECKING:
-    from projects.reading.csv.vectorized import BulkReader
+    import duckdb
 
 MAX_ISSUES_PER_CODE = 10
 
@@ -120,6 +120,24 @@ class Issues:
         return self.entries + more
 
 
+class BulkReader(Protocol):
+    """Reads a regular file at once. Its methods raise duckdb.Error, UnicodeDecodeError or
+    csv.vectorized.IrregularFile where the file is not regular."""
+
+    def open(self, connection: "duckdb.DuckDBPyConnection") -> str:
+        """Make a table of text and return its name."""
+
+    def keep(self, connection: "duckdb.DuckDBPyConnection", target: Path) -> None:
+        """Put a copy behind that name, for those who read single columns many times."""
+
+    def check_rows(self, connection: "duckdb.DuckDBPyConnection", rows: int) -> None:
+        """Compare the rows read with the file."""
+
+    @property
+    def row_check(self) -> str:
+        """SQL that is true for a regular row."""
+
+
 @dataclass
 class TableSource:
     """A table about to be read: its columns, then its rows as text, one by one.
@@ -134,7 +152,7 @@ class TableSource:
     issues: Issues
     native_types: dict[int, str] = field(default_factory=dict)
     questions: list[ColumnQuestion] = field(default_factory=list)  # About the table as a whole.
-    bulk: "BulkReader | None" = None  # Reads the whole file at once, if it is regular.
+    bulk: "BulkReader | None" = None  # Where the whole file may be read at once.
 
 
 class RejectedRowsWriter:

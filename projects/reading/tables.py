@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,8 @@ from projects.reading.arrow import convert_to_parquet
 from projects.reading.columns.column import Column, ColumnQuestion
 from projects.reading.columns.inference import describe_question, infer_columns
 from projects.reading.columns.names import unique_column_names
-from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.columns.sql import quote_literal
+from projects.reading.columns.typed_table import mask_columns, write_typed_table
 from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits
@@ -24,7 +25,7 @@ from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json import open_json
 from projects.reading.limits import MAX_COLUMNS, MAX_ROWS
-from projects.reading.parquet_size import require_reasonable_size
+from projects.reading.parquet import read_columns, require_reasonable_size
 from projects.reading.results import (
     Dialect,
     Issue,
@@ -38,9 +39,6 @@ from projects.reading.results import (
 
 MAX_THREADS = 2  # Of DuckDB: each holds a row group in memory while it writes one.
 BATCH_ROWS = 5_000
-ROW_GROUP_ROWS = 20_480  # Few enough that a page of rows reads little; a multiple of 2,048.
-# Snappy: half as large again as zstd, and read in half the time by every page and search.
-PARQUET_OPTIONS = f"(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
 BATCH_CHARS = 16_000_000
 DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
 TEXT_TABLE = "text_of_records"
@@ -121,8 +119,8 @@ def _import_in_bulk(
             connection, table, source, overrides, lambda: bulk.keep(connection, text), expects
         )
         checks = [bulk.row_check, *(column.check for column in inferred if column.check)]
-        columns = _mask_columns(inferred, overrides)
-        rows = _write_typed_table(connection, table, columns, data, checks)
+        columns = mask_columns(inferred, overrides)
+        rows = write_typed_table(connection, table, columns, data, checks)
         bulk.check_rows(connection, rows)
         _require_row_limit(rows)
         RejectedRowsWriter(folder / "rejects.csv").close()
@@ -163,8 +161,8 @@ def _type_records(
     """Write the typed table; returns its columns, before any is masked."""
     inferred = _infer_columns(connection, table, source, overrides, expects=expects)
     checks = [column.check for column in inferred if column.check]
-    columns = _mask_columns(inferred, overrides)
-    _write_typed_table(connection, table, columns, folder / "data.parquet", checks)
+    columns = mask_columns(inferred, overrides)
+    write_typed_table(connection, table, columns, folder / "data.parquet", checks)
     return inferred
 
 
@@ -180,7 +178,7 @@ def _finish_table(
     """Apply the edits to data.parquet, and gather what there is to say. `counted` are the rows kept
     and the rows rejected."""
     rows, rejected = counted
-    columns = _mask_columns(inferred, overrides)
+    columns = mask_columns(inferred, overrides)
     if edits := overrides.get("edits", []):
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
         rows = _count_rows(connection, folder / "data.parquet")
@@ -333,47 +331,6 @@ def _infer_columns(
     )
 
 
-def _mask_columns(columns: list[Column], overrides: ReadingOptions) -> list[Column]:
-    """The columns, those that the customer chose to mask with personal data replaced."""
-    chosen = overrides.get("mask", [])
-    return [_mask_column(column) if column.name in chosen else column for column in columns]
-
-
-def _mask_column(column: Column) -> Column:
-    if column.type == "json":
-        return replace(column, expression=f"mask_personal_json({column.expression})")
-    if column.type in ("text", "integer"):
-        text = f"mask_personal_data(({column.expression})::VARCHAR)"
-        return replace(column, type="text", expression=text)
-    # Nothing is ever found in dates, booleans and fractions. Who masks one by hand wants it gone.
-    hidden = f"CASE WHEN ({column.expression}) IS NULL THEN NULL ELSE '<{column.type}>' END"
-    return replace(column, type="text", expression=hidden)
-
-
-def _write_typed_table(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    columns: list[Column],
-    path: Path,
-    checks: Sequence[str] = (),
-) -> int:
-    """Write the columns as Parquet; returns the rows. Raises duckdb.Error for a row that does not
-    fulfil one of the checks."""
-    chosen = ", ".join(
-        f"{column.expression} AS {quote_identifier(column.name)}" for column in columns
-    )
-    if checks:
-        failed = " OR ".join(f"NOT {check}" for check in checks)
-        table = f"{table} WHERE CASE WHEN {failed} THEN error('irregular')::BOOLEAN ELSE true END"
-    # Nothing to plan in a projection; of thousands of expressions, planning would take minutes.
-    connection.execute("PRAGMA disable_optimizer")
-    written = connection.execute(
-        f"COPY (SELECT {chosen} FROM {table}) TO {quote_literal(str(path))} {PARQUET_OPTIONS}"
-    ).fetchone()
-    connection.execute("PRAGMA enable_optimizer")
-    return int(written[0]) if written else 0
-
-
 def _import_parquet(
     connection: duckdb.DuckDBPyConnection, upload: Path, folder: Path, overrides: ReadingOptions
 ) -> ImportedTable:
@@ -381,8 +338,8 @@ def _import_parquet(
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
         require_reasonable_size(connection, table, described, upload.stat().st_size)
-        columns = _mask_columns(_parquet_columns(described), overrides)
-        _write_typed_table(connection, table, columns, folder / "data.parquet")
+        columns = mask_columns(read_columns(described), overrides)
+        write_typed_table(connection, table, columns, folder / "data.parquet")
         edits = overrides.get("edits", [])
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
         rows = _count_rows(connection, folder / "data.parquet")
@@ -399,34 +356,6 @@ def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
         f"SELECT count(*) FROM read_parquet({quote_literal(str(data))})"
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def _parquet_columns(described: list[tuple[object, ...]]) -> list[Column]:
-    if len(described) > MAX_COLUMNS:
-        raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
-    originals = [str(row[0]) for row in described]
-    columns = []
-    for (original, sql_type, *_), name in zip(
-        described, unique_column_names(originals), strict=True
-    ):
-        kind, expression = _map_sql_type(quote_identifier(str(original)), str(sql_type))
-        columns.append(Column(name, kind, str(original), expression))
-    return columns
-
-
-def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:
-    plain = sql_type.split("(")[0]
-    if plain in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
-        return "integer", f"{source}::BIGINT"
-    if plain in ("FLOAT", "DOUBLE", "DECIMAL") and not sql_type.endswith("]"):
-        return "number", f"{source}::DOUBLE"
-    if plain in ("BOOLEAN", "DATE"):
-        return plain.lower(), source
-    if plain.startswith("TIMESTAMP") and not sql_type.endswith("]"):
-        return "datetime", f"{source}::TIMESTAMP"
-    if plain in ("STRUCT", "MAP", "JSON") or sql_type.endswith("]"):
-        return "json", f"to_json({source})::VARCHAR"
-    return "text", f"nullif(replace({source}::VARCHAR, chr(0), ''), '')"
 
 
 def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:

@@ -49,7 +49,7 @@ class LineEnds:
 
 
 @dataclass
-class BulkReader:
+class RegularCsv:
     """A file that may be read in bulk. `path` holds UTF-8."""
 
     path: Path
@@ -128,7 +128,7 @@ class BulkReader:
 
 def open_bulk_reader(
     path: Path, encoding: Encoding, dialect: CsvDialect, issues: Issues, scratch: Path | None
-) -> BulkReader | None:
+) -> RegularCsv | None:
     """A reader for the whole file, or None when its bytes already show that it is not regular.
     A file in another encoding is read from a copy in `scratch`, if there is such a folder."""
     delimiters, header = dialect.delimiters, dialect.header
@@ -150,7 +150,7 @@ def open_bulk_reader(
             return None
         path = _copy_as_utf8(path, encoding, scratch / "utf-8.csv")
     line_ends = count_line_ends(path)
-    return BulkReader(path, dialect, issues, line_ends) if line_ends else None
+    return RegularCsv(path, dialect, issues, line_ends) if line_ends else None
 
 
 def count_line_ends(path: Path) -> LineEnds | None:
