@@ -20,7 +20,7 @@ from billing.ledger.daily_totals import DailyTotals, load_daily_totals
 from billing.models import LedgerEntry, MeteredRun, UsageDay
 from billing.models.ledger import LedgerEntryQuerySet
 from billing.months import Month
-from billing.pricing import SKU_NAMES, VOICE_SKUS, format_quantity
+from billing.pricing import SKU_NAMES, format_quantity
 from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, resolve_names
 
 Kind = LedgerEntry.Kind
@@ -179,7 +179,7 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
             days=_day_totals(month, totals, entries),
             charges_by_day={on: used.amount_micro for on, used in totals.by_day.items()},
             tokens=_token_usage(totals),
-            voice=_voice_usage(team, month, sources),
+            voice=_voice_usage(totals, sources),
             credit=build_credit_statement(team, month),
         )
         if with_attempts:
@@ -247,15 +247,11 @@ def _token_usage(totals: DailyTotals) -> list[TokenUsage]:
     return sorted(uses, key=lambda use: (-use.amount_micro, use.prefix))
 
 
-def _voice_usage(team: Team, month: Month, sources: dict[str, CostSource]) -> list[VoiceUsage]:
-    # Voice is counted; a month of fine-tunes alone, or of nothing, need not be searched for it.
-    if not any(source.units or source.requests for source in sources.values()):
-        return []
-    rows = daily_charges(team, month).filter(sku__in=VOICE_SKUS).values_list("source", "sku")
-    sums = rows.annotate(u=Sum("units"), r=Sum("requests"), a=Sum("amount_micro"))
+def _voice_usage(totals: DailyTotals, sources: dict[str, CostSource]) -> list[VoiceUsage]:
+    ordered = sorted(totals.voice, key=lambda row: (row.source, row.sku))
     return [
-        VoiceUsage(sources[source], sku, units, requests, micro)
-        for source, sku, units, requests, micro in sums.order_by("source", "sku")
+        VoiceUsage(sources[row.source], row.sku, row.units, row.requests, row.amount_micro)
+        for row in ordered
     ]
 
 
