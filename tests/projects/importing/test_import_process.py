@@ -130,7 +130,7 @@ def test_a_full_disk_while_reading_fails_the_import_and_leaves_nothing(
 
     def fetch_to_full_disk(key, path):
         fetch(key, path)
-        (path.parent / "text.parquet").symlink_to("/dev/full")  # Every write: ENOSPC.
+        (path.parent / "rejects.csv").symlink_to("/dev/full")  # Every write: ENOSPC.
 
     with monkeypatch.context() as full:
         full.setattr(storage, "fetch_file", fetch_to_full_disk)
