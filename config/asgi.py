@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Requests share connections: a thousand at once must not be a thousand connections.
 os.environ.setdefault("DB_POOL_SIZE", "20")
 # Static files are read in one go; Django would say so amid the terminal of `make up`.
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
+warnings.filterwarnings("ignore", message=".* must consume synchronous iterators")
 django_application = get_asgi_application()
 
 # All need Django to be set up.
