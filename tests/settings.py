@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from config.local import embedded
 
@@ -18,11 +19,18 @@ def start() -> None:
         found = embedded.ensure_running(Path(servers), is_durable=False)
         os.environ["DATABASE_URL"] = found.database_url
         os.environ["REDIS_URL"] = found.redis_url
+    os.environ["REDIS_URL"] = _own_redis(os.environ["REDIS_URL"])
     (scratch / "static").mkdir()
     os.environ["LATHE_VAR"] = str(scratch)
     os.environ["STORAGE_URL"] = f"file://{scratch}/storage"
     # Playwright keeps an event loop running in the test's thread; Django would refuse the ORM.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+def _own_redis(url: str) -> str:
+    """A database of this process: one that empties its cache takes nothing from its neighbours."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return urlunsplit(urlsplit(url)._replace(path=f"/{number % 16}"))  # Redis offers 16.
 
 
 start()
