@@ -232,9 +232,11 @@ class ClientConnection(asyncio.Protocol):
         """Called every moment: end what lasts too long."""
         if self._is_ending and now > self._deadline:
             self.abort()
-        if self._is_ending or self._tunnel is not None or self._is_slow or now < self._deadline:
+        if self._is_ending or self._tunnel is not None or now < self._deadline:
             return
-        if self._connection is not None:
+        if self._is_slow:  # It reads nothing: what is held for it would be held for ever.
+            self.abort()
+        elif self._connection is not None:
             self._connection.abort()
             self.fail_exchange(AnswerTooLate("no answer in time"))
         elif not self._is_asking:
@@ -305,6 +307,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: so does this."""
         self._is_slow = True
+        self._deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
         if (source := self._connection or self._tunnel) is not None:
             source.pause()
 

@@ -84,7 +84,7 @@ class ModelsConnection(asyncio.Protocol):
         self._asker: Asker | None = None
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
-        self._is_final = self._is_complete = self._keeps_alive = False
+        self._is_final = self._is_complete = self._keeps_alive = self._has_stray_bytes = False
 
     @property
     def is_closing(self) -> bool:
@@ -126,11 +126,13 @@ class ModelsConnection(asyncio.Protocol):
         if self._is_complete:
             self._asker = None
             self._transport.resume_reading()  # A slow client may have paused it.
-            if self._keeps_alive:
+            # Bytes behind an answer would be read as the answer to whoever asks next.
+            is_reusable = self._keeps_alive and not self._has_stray_bytes
+            if is_reusable:
                 self._pool.keep(self)
             else:
                 self._transport.close()
-            asker.end_exchange(is_reusable=self._keeps_alive)
+            asker.end_exchange(is_reusable=is_reusable)
 
     def connection_lost(self, error: Exception | None) -> None:
         asker, self._asker = self._asker, None
@@ -138,6 +140,9 @@ class ModelsConnection(asyncio.Protocol):
             asker.fail_exchange(ConnectionLost(str(error or "closed")))
 
     # httptools
+
+    def on_message_begin(self) -> None:
+        self._has_stray_bytes |= self._is_complete
 
     def on_headers_complete(self) -> None:
         self._is_final = self._parser.get_status_code() >= 200

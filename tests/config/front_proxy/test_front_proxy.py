@@ -371,6 +371,29 @@ def test_half_an_answer_is_never_passed_off_as_a_whole_one():
     assert behind_the_front(talk, models=models) == half
 
 
+@pytest.mark.parametrize("stray", [OK, b"HTTP/1.1 200 OK\r\n"])
+def test_bytes_after_an_answer_never_become_the_answer_to_another_client(stray):
+    asked = connections = 0
+
+    async def models(reader, writer):
+        nonlocal asked, connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            asked += 1
+            writer.write(mine(asked) + (stray if asked == 1 else b""))
+
+    def mine(number):
+        return b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d" % number
+
+    async def talk(wire):
+        assert await wire.ask(ASK) == mine(1)
+        return await wire.ask(ASK)
+
+    assert behind_the_front(talk, models=models) == mine(2)
+    assert connections == 2
+
+
 def test_what_is_no_http_is_502():
     async def talk(wire):
         return await wire.ask(ASK)
@@ -483,6 +506,31 @@ def test_a_client_that_reads_slowly_slows_whoever_answers(to_web):
 
     before = behind_the_front(talk, models=answering, web=answering)
     assert before < size / 2
+
+
+@pytest.mark.parametrize("megabytes", [20, 60])
+def test_a_client_that_reads_nothing_does_not_keep_its_answer_for_ever(megabytes, monkeypatch):
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(proxy, "CHECK_SECONDS", 0.05)
+    left = asyncio.Event()
+
+    async def models(reader, writer):
+        await read_request(reader)
+        size = megabytes * 1024**2
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
+        writer.write(bytes(size))
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        left.set()
+
+    async def talk(wire):
+        _, writer = await wire.connect()
+        writer.transport.pause_reading()
+        writer.write(ASK)
+        await asyncio.wait_for(left.wait(), 10)
+        return wire.front.state.held_bytes, len(wire.front.state.clients)
+
+    assert behind_the_front(talk, models=models) == (0, 0)
 
 
 @pytest.mark.parametrize(
