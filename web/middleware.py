@@ -3,23 +3,20 @@
 import ipaddress
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import ContextVar
-from typing import ClassVar
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.utils.deprecation import MiddlewareMixin
 
 from web.browser.refusals import page_with_the_button
 from web.errors import UserError, error_body, error_type_for_status
 from web.log_context import request_id
-
-GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
 # Read by the audit log, which has no request at hand.
 client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
@@ -33,16 +30,8 @@ def is_api_request(request: HttpRequest) -> bool:
     return request.path.startswith(API_PATH_PREFIXES) and not request.path.startswith("/api/docs")
 
 
-class RequestIdMiddleware:
+class RequestIdMiddleware(MiddlewareMixin):
     """Names each request in `X-Request-Id` and in logs; a well-formed id of the caller is kept."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         sent_id = request.headers.get("X-Request-Id", "")
@@ -72,17 +61,9 @@ async def _add_request_id_async(response: Awaitable[HttpResponseBase]) -> HttpRe
     return _add_request_id(await response)
 
 
-class PrivatePagesMiddleware:
+class PrivatePagesMiddleware(MiddlewareMixin):
     """What answers a credential is for its owner: no cache on the way, and none of the browser,
     keeps it after signing out. Views that set Cache-Control themselves know better."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         response = self.get_response(request)
@@ -106,19 +87,8 @@ async def _keep_private_async(
     return _keep_private(request, await response)
 
 
-class UserErrorMiddleware:
+class UserErrorMiddleware(MiddlewareMixin):
     """Turns an expected refusal into a page, an htmx fragment or JSON. Views never catch it."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Django's hook; runs for sync and async views alike."""

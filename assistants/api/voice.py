@@ -13,11 +13,10 @@ from rest_framework.negotiation import BaseContentNegotiation
 
 from assistants.errors import AudioTooLarge
 from assistants.models import Speech
-from assistants.voice.audio import KINDS, MAX_BYTES, MAX_SECONDS
+from assistants.voice.audio import DEFAULT_FORMAT, KINDS, MAX_BYTES, MAX_SECONDS
 
 MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 FORMATS = list(MEDIA_TYPES)
-DEFAULT_FORMAT = "mp3"
 AUDIO_HELP = (
     f"A recording of at most {MAX_SECONDS} seconds and 5 MB: {KINDS}. A file of a multipart form,"
     " or base64 in JSON."

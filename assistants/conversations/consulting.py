@@ -38,12 +38,12 @@ from assistants.models import (
     VersionStatus,
     Visitor,
 )
+from assistants.voice.audio import DEFAULT_FORMAT
 from billing.pricing import UPSTREAM_SKU
 from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
 
 MAX_CHARS = 2_000
-DEFAULT_FORMAT = "mp3"
 REFUSALS_BEFORE_HAND_OVER = 2
 
 

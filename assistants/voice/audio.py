@@ -4,13 +4,11 @@ import json
 import logging
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistants.errors import AudioTooLarge, InvalidAudio, VoiceBusy
+from assistants.errors import AudioTooLarge, InvalidAudio
+from assistants.voice.slots import ChildSlots
 from web import child_process
 
 logger = logging.getLogger(__name__)
@@ -23,13 +21,14 @@ MEMORY_BYTES = 1024**3  # Of the child's address space.
 CHILD_SECONDS = 20.0
 CHILDREN_AT_ONCE, WAIT_SECONDS = 2, 10.0  # In each process.
 CHILD = Path(__file__).with_name("audio_child.py")
+DEFAULT_FORMAT = "mp3"  # Of an answer that is spoken.
 KINDS = "webm, ogg, mp3, m4a or wav"
 SENTENCES = {
     "too_long": f"A spoken question may take {MAX_SECONDS} seconds. Say it shorter, or write it.",
     "unreadable": f"This is no audio that can be read. Send {KINDS}.",
     "silent": "There is no sound in this recording. Say it again, or write it.",
 }
-_slots = threading.BoundedSemaphore(CHILDREN_AT_ONCE)
+_slots = ChildSlots(CHILDREN_AT_ONCE, WAIT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def convert(
     container = container_of(content)
     if container is None:
         raise InvalidAudio(SENTENCES["unreadable"], param="audio")
-    with _slot(), tempfile.TemporaryDirectory(prefix="audio-") as name:
+    with _slots.take(), tempfile.TemporaryDirectory(prefix="audio-") as name:
         source, target = Path(name, "source"), Path(name, "target")
         source.write_bytes(content)
         words = [str(source), container, str(target), format_name, str(max_seconds), str(rate)]
@@ -80,16 +79,6 @@ def container_of(content: bytes) -> str | None:
     is_mp3 = start[:3] == b"ID3" or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
     magic = {b"OggS": "ogg", b"\x1aE\xdf\xa3": "matroska"}
     return magic.get(start[:4], "mp3" if is_mp3 else None)
-
-
-@contextmanager
-def _slot() -> Iterator[None]:
-    if not _slots.acquire(timeout=WAIT_SECONDS):
-        raise VoiceBusy
-    try:
-        yield
-    finally:
-        _slots.release()
 
 
 def _read_report(finished: child_process.Finished) -> float:

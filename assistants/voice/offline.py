@@ -3,17 +3,15 @@
 import json
 import logging
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
-from assistants.errors import VoiceBusy, VoiceUnavailable
+from assistants.errors import VoiceUnavailable
 from assistants.voice.audio import Recording
+from assistants.voice.slots import ChildSlots
 from web import child_process
 
 logger = logging.getLogger(__name__)
@@ -28,7 +26,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "HF_HUB_OFF
 NOT_INSTALLED = (
     "The offline voice is not installed here: see requirements-voice.txt and VOICE_PYTHON."
 )
-_slots = threading.BoundedSemaphore(CHILDREN_AT_ONCE)
+_slots = ChildSlots(CHILDREN_AT_ONCE, WAIT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -89,27 +87,17 @@ class OfflineEngine:
         return f"Offline, only {' and '.join(NAMES[code] for code in spoken)} is spoken."
 
     def hear(self, recording: Recording, language: str) -> str:
-        with _slot(), tempfile.TemporaryDirectory(prefix="voice-") as name:
+        with _slots.take(), tempfile.TemporaryDirectory(prefix="voice-") as name:
             source = Path(name, "question.wav")
             source.write_bytes(recording.wav)
             return str(_run("hear", str(source)).get("text", ""))
 
     def speak(self, text: str, language: str, format_name: str) -> bytes:
-        with _slot(), tempfile.TemporaryDirectory(prefix="voice-") as name:
+        with _slots.take(), tempfile.TemporaryDirectory(prefix="voice-") as name:
             words, target = Path(name, "text"), Path(name, "answer.wav")
             words.write_text(text, encoding="utf-8")
             _run("speak", str(words), language, str(target))
             return target.read_bytes()
-
-
-@contextmanager
-def _slot() -> Iterator[None]:
-    if not _slots.acquire(timeout=WAIT_SECONDS):
-        raise VoiceBusy
-    try:
-        yield
-    finally:
-        _slots.release()
 
 
 def _run(*words: str) -> dict[str, str]:

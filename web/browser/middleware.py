@@ -1,39 +1,29 @@
 """Middleware for answers to browsers: sign-in for fragments, wrong methods, compression."""
 
-from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, resolve
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from web.middleware import is_api_request
 
-GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 FRAGMENT_TYPES = ("application/json", "text/event-stream")
 
 
-class PageAnswerMiddleware:
+class PageAnswerMiddleware(MiddlewareMixin):
     """Replaces two answers that a browser cannot show.
 
     A fragment, chart or stream whose session has ended would get the login page, and draw it into
     its small place: it gets 401, and htmx goes to the login page. A page address that only takes
     forms, opened by GET (a reload, a shared link), leads to the page above it.
     """
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         response = self.get_response(request)

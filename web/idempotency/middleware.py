@@ -1,32 +1,25 @@
 """The pages' door: every form carries a hidden key, and acts once under it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
 from web.idempotency import store
 from web.idempotency.fingerprint import fingerprint
 from web.idempotency.store import Answer, Claim, RequestInProgress
-from web.middleware import GetResponse, is_api_request, render_user_error
+from web.middleware import is_api_request, render_user_error
 
 FIELD = "idempotency_key"
 MAX_CHARACTERS = 64
 REPEATED_HEADERS = ("Location", "Content-Type", "HX-Redirect", "HX-Retarget", "HX-Reswap")
 
 
-class IdempotencyMiddleware:
+class IdempotencyMiddleware(MiddlewareMixin):
     """Innermost, so that it sees who signed in. A form of nobody has nothing to spend."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         response = self.get_response(request)

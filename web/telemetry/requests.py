@@ -3,14 +3,12 @@
 import logging
 import time
 from collections.abc import Awaitable
-from typing import ClassVar
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 from prometheus_client import Counter, Histogram
 
-from web.middleware import GetResponse
 from web.telemetry.registry import REGISTRY
 
 logger = logging.getLogger("web.access")
@@ -35,16 +33,8 @@ SECONDS = Histogram(
 )
 
 
-class RequestMetricsMiddleware:
+class RequestMetricsMiddleware(MiddlewareMixin):
     """Behind RequestIdMiddleware, so that its lines carry the request's id."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         began = time.perf_counter()

@@ -2,29 +2,22 @@
 
 import codecs
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
 
-from web.middleware import GetResponse, is_api_request, render_plain_error
+from web.middleware import is_api_request, render_plain_error
 from web.validation.values import UnacceptableValue, require_address, require_form
 
 # Python knows "charsets" such as rot13 and base64, and some that hide what a text says (UTF-7).
 CHARSETS = {codecs.lookup(name).name for name in ("utf-8", "ascii", "latin-1", "cp1252")}
 
 
-class AddressMiddleware:
+class AddressMiddleware(MiddlewareMixin):
     """Path, query, cookies and charset. Stands before the sessions, which look cookies up."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         try:
@@ -47,20 +40,9 @@ def _require_charset(request: HttpRequest) -> None:
         raise UnacceptableValue("Send the body in UTF-8: this charset is not read here.")
 
 
-class FormMiddleware:
+class FormMiddleware(MiddlewareMixin):
     """The fields of posted forms. Stands after the CSRF check, which reads them first. Bodies of
     the API are read by `web.validation.parsers`."""
-
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, options: Any
