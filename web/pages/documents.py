@@ -41,10 +41,12 @@ def list_documents() -> list[tuple[str, list[Document]]]:
 
 
 def find_document(slug: str) -> Document | None:
+    if slug not in SLUGS:  # Also longer than any file's name may be.
+        return None
     language = str(get_language())
     own = DOCS_DIR / language / f"{slug}.md"
     path = own if own.is_file() else DOCS_DIR / f"{slug}.md"
-    if slug not in SLUGS or not path.is_file():
+    if not path.is_file():
         return None
     is_translated = path == own or language.startswith("en")
     return _read_document(slug, path, path.stat().st_mtime, is_translated=is_translated)

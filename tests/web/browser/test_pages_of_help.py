@@ -38,6 +38,7 @@ def test_every_help_page_opens_and_its_links_lead_somewhere(client):
             assert client.get(target).status_code == 200, target
     assert client.get("/docs/no-such-page/").status_code == 404
     assert client.get("/docs/../README/").status_code == 404
+    assert client.get(f"/docs/{'a' * 300}/").status_code == 404  # No file can have such a name.
 
 
 USER_PAGES = [slug for _, slugs in GROUPS[:TRANSLATED_GROUPS] for slug in slugs]
