@@ -116,7 +116,7 @@ def test_an_upload_goes_on_after_its_connection_dropped(project, alice, client_o
         http = httpx.Client(base_url=f"http://127.0.0.1:{served.port}", timeout=60)
         http.cookies.set(settings.SESSION_COOKIE_NAME, session)
         http.get(f"/projects/{project.pk}/upload/").raise_for_status()
-        http.headers |= TUS | {"X-CSRFToken": http.cookies["csrftoken"]}
+        http.headers.update(TUS | {"X-CSRFToken": http.cookies["csrftoken"]})
         begun = http.post(
             f"/projects/{project.pk}/uploads/",
             headers={"Upload-Length": str(len(content)), "Upload-Metadata": metadata("r.bin")},
