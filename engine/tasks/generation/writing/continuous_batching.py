@@ -1,12 +1,14 @@
 """Continuous batching: all answers that a network is writing take each step together.
 
-One thread for each network. A new answer joins as soon as its prompt is read, in pieces between
-the others' steps; a finished one leaves at once. A step reads all weights once for all answers,
+One thread for each network. A short prompt is read between two layers of the others' step, a long
+one in pieces between their steps; its answer joins at the next step, and a finished one leaves at
+once. A step reads all weights once for all answers,
 which is nearly all that a step costs on a processor (Yu et al. 2022, "Orca").
 
 Logits of answers that are computed together differ from those of an answer alone by rounding.
 """
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -20,10 +22,11 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
 from engine.tasks.generation.writing.constraints import Constraint
+from engine.tasks.generation.writing.interruptions import between_layers
 from engine.tasks.generation.writing.token_choice import Step, TokenChooser
 
 MAX_ROWS = 32  # Answers that take their steps together; others wait for a place.
-PROMPT_PIECE = 256  # Tokens of a prompt that are read between two steps.
+PROMPT_PIECE = 256  # Tokens of a prompt that are read at a time.
 IDLE_SECONDS = 5.0  # After which the thread ends; the next answer starts another.
 
 
@@ -94,57 +97,112 @@ class ContinuousBatcher:
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
-        running = _RunningRows(self._network)
-        reading: deque[_Row] = deque()
-        while self._receive(reading, is_idle=not reading and not running.rows, room=running.room):
+        rows = _Rows(self._network)
+
+        def answer_newcomers() -> None:
+            self._take_arrivals(rows)
+            rows.read_short_prompts()
+
+        with between_layers(self._network, answer_newcomers):
+            while self._receive(rows):
+                try:
+                    with torch.inference_mode():
+                        rows.read_piece()
+                        rows.step()
+                except BaseException as error:  # noqa: BLE001  Raised again where each is awaited.
+                    rows.fail(error)
+
+    def _receive(self, rows: "_Rows") -> bool:
+        """Wait for an arrival where nothing else is to be done; False when the thread shall end."""
+        if rows.is_idle:
             try:
-                with torch.inference_mode():
-                    if reading and running.read_piece(reading[0]):
-                        reading.popleft()
-                    running.step()
-            except BaseException as error:  # noqa: BLE001  Raised again where each is awaited.
-                for row in (*reading, *running.rows):
-                    row.steps.put(error)
-                reading.clear()
-                running = _RunningRows(self._network)
+                rows.reading.append(self._arrivals.get(timeout=IDLE_SECONDS))
+            except queue.Empty:
+                with self._lock:
+                    self._is_running = not self._arrivals.empty()
+                    return self._is_running
+        self._take_arrivals(rows)
+        return True
 
-    def _receive(self, reading: "deque[_Row]", *, is_idle: bool, room: int) -> bool:
-        """Take arrivals in, as far as there is room; False when the thread shall end."""
-        try:
-            while len(reading) < room or is_idle:
-                reading.append(self._arrivals.get(timeout=IDLE_SECONDS if is_idle else 0.0))
-                is_idle = False
-        except queue.Empty:
-            pass
-        if not is_idle:
-            return True
-        with self._lock:
-            self._is_running = not self._arrivals.empty()
-            return self._is_running
+    def _take_arrivals(self, rows: "_Rows") -> None:
+        """As far as there is room."""
+        with contextlib.suppress(queue.Empty):
+            while rows.has_room:
+                rows.reading.append(self._arrivals.get_nowait())
 
 
-class _RunningRows:
-    """Answers whose prompts are read, with one cache (rows, heads, tokens, width) in each layer.
+class _Rows:
+    """Answers under way. Those whose prompts are read have one cache (rows, heads, tokens, width)
+    in each layer.
 
     Shorter rows are padded on the left; `lengths` are the real tokens.
     """
 
     def __init__(self, network: PreTrainedModel) -> None:
-        self.rows: list[_Row] = []
         self._network = network
         self._device = next(network.parameters()).device
+        self._clear()
+
+    def _clear(self) -> None:
+        self.reading: deque[_Row] = deque()
+        self._joining: list[_Row] = []  # Read within a step: the next one takes them along.
+        self._rows: list[_Row] = []
         self._cache: Any = None
         self._lengths = torch.zeros(0, dtype=torch.int64, device=self._device)
+        self._interruption_left = 0  # Tokens of prompts that this turn may still be interrupted by.
 
     @property
-    def room(self) -> int:
-        return MAX_ROWS - len(self.rows)
+    def is_idle(self) -> bool:
+        return not (self.reading or self._joining or self._rows)
 
-    def read_piece(self, row: _Row) -> bool:
-        """Read some more of a prompt; whether it is done with. At its end the first token is
-        chosen, and the answer joins."""
+    @property
+    def has_room(self) -> bool:
+        return len(self.reading) + len(self._joining) + len(self._rows) < MAX_ROWS
+
+    def fail(self, error: BaseException) -> None:
+        """End every answer with the error."""
+        for row in (*self.reading, *self._joining, *self._rows):
+            row.steps.put(error)
+        self._clear()
+
+    def read_piece(self) -> None:
+        """Begin a turn: read some more of the prompt that has waited longest."""
+        self._interruption_left = PROMPT_PIECE
+        if self.reading:
+            row = self.reading.popleft()
+            if not self._read(row):
+                self.reading.append(row)
+
+    def read_short_prompts(self) -> None:
+        """Read what fits in a piece, in the midst of the others' turn: their tokens come later by
+        what such a prompt costs anyway, and its first token need not wait for theirs."""
+        left, self._interruption_left = self._interruption_left, 0  # Nothing interrupts this.
+        while left > 0 and (row := self._take_short()) is not None:
+            left -= len(row.prompt)
+            self._read(row)
+        self._interruption_left = left
+
+    def _take_short(self) -> _Row | None:
+        for row in self.reading:
+            if len(row.prompt) <= PROMPT_PIECE:
+                self.reading.remove(row)
+                return row
+        return None
+
+    def _read(self, row: _Row) -> bool:
+        """Read a piece of a prompt; whether it is done with, be it by a failure of its own."""
         if row.is_cancelled:
             return True
+        try:
+            return self._compute_piece(row)
+        except Exception as error:  # noqa: BLE001  Raised again where the answer is awaited.
+            row.steps.put(error)
+            return True
+
+    def _compute_piece(self, row: _Row) -> bool:
+        """Whether the prompt is in the cache: then the first token is chosen, and the answer joins.
+
+        Pieces begin at the same tokens whoever else is there: so do the answers' roundings."""
         if row.cache is None:
             row.cache = DynamicCache(config=self._network.config)
         piece = row.prompt[row.read : row.read + PROMPT_PIECE]
@@ -158,21 +216,24 @@ class _RunningRows:
         if row.read < len(row.prompt):
             return False
         if row.put(row.chooser.choose(outputs.logits[:, -1].float())):
-            self._join(row)
+            self._joining.append(row)
         else:
             row.steps.put(None)
         return True
 
     def step(self) -> None:
-        """One token for every answer."""
-        self._keep([place for place, row in enumerate(self.rows) if not row.is_cancelled])
-        if not self.rows:
+        """One token for every answer whose prompt is read."""
+        joining, self._joining = self._joining, []
+        for row in joining:
+            self._join(row)
+        self._keep([place for place, row in enumerate(self._rows) if not row.is_cancelled])
+        if not self._rows:
             return
         width = self._cache.get_seq_length()
         places = torch.arange(width + 1, device=self._device)
         mask = (places >= width - self._lengths[:, None]).long()
         outputs = self._network(
-            input_ids=torch.tensor([[row.last] for row in self.rows], device=self._device),
+            input_ids=torch.tensor([[row.last] for row in self._rows], device=self._device),
             attention_mask=mask,
             position_ids=self._lengths[:, None],
             past_key_values=self._cache,
@@ -182,7 +243,7 @@ class _RunningRows:
         self._lengths = self._lengths + 1
         logits = outputs.logits[:, -1].float()
         kept = []
-        for place, row in enumerate(self.rows):
+        for place, row in enumerate(self._rows):
             if row.put(row.chooser.choose(logits[place : place + 1])):
                 kept.append(place)
             else:
@@ -191,22 +252,22 @@ class _RunningRows:
 
     def _join(self, row: _Row) -> None:
         length = torch.tensor([len(row.prompt)], device=self._device)
-        if not self.rows:
+        if not self._rows:
             self._cache, self._lengths = row.cache, length
         else:
             for layer, new in zip(self._cache.layers, row.cache.layers, strict=True):
                 layer.keys = _stack(layer.keys, new.keys)
                 layer.values = _stack(layer.values, new.values)
             self._lengths = torch.cat([self._lengths, length])
-        self.rows.append(row)
+        self._rows.append(row)
         row.cache = None
 
     def _keep(self, places: list[int]) -> None:
         """Let the other rows go, and columns that pad all that are left."""
-        if len(places) == len(self.rows):
+        if len(places) == len(self._rows):
             return
-        self.rows = [self.rows[place] for place in places]
-        if not self.rows:
+        self._rows = [self._rows[place] for place in places]
+        if not self._rows:
             self._cache = None
             self._lengths = self._lengths[:0]
             return

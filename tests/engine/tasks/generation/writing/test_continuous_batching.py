@@ -127,6 +127,85 @@ def test_a_long_prompt_holds_nobody_up_for_long(network, tokenizer):
     assert came >= 1900 // continuous_batching.PROMPT_PIECE - 1
 
 
+def greedy(tokenizer):
+    return TokenChooser(tokenizer, Sampling(temperature=0.0), torch.device("cpu"))
+
+
+class Newcomer(threading.Thread):
+    """Asks while a step of others is between its two layers, and holds the second one up until its
+    own first token has come, or for long."""
+
+    def __init__(self, network, ask):
+        super().__init__(daemon=True)
+        self.ask, self.tokens, self.came_first = ask, [], None
+        self.has_token = threading.Event()
+        first, second = network.model.layers
+        self.hooks = [
+            first.register_forward_pre_hook(self.begin),
+            second.register_forward_pre_hook(self.wait),
+        ]
+
+    def run(self):
+        for step in self.ask():
+            self.tokens.append(step.token)
+            self.has_token.set()
+
+    def begin(self, _, inputs):
+        if inputs[0].shape[1] == 1 and self.ident is None:
+            self.start()
+            time.sleep(0.2)
+
+    def wait(self, _, inputs):
+        if inputs[0].shape[1] == 1 and self.ident is not None and self.came_first is None:
+            self.came_first = self.has_token.wait(5)
+
+
+def test_a_newcomer_waits_for_no_step_and_changes_nothing_in_it(network, tokenizer):
+    batcher, prompts = ContinuousBatcher(network, 1), questions(2)
+    steps = batcher.stream(prompts[0], greedy(tokenizer), most=20, stops=STOPS)
+    tokens = [next(steps).token]
+    short = prompts[1][:200]
+    newcomer = Newcomer(
+        network, lambda: batcher.stream(short, greedy(tokenizer), most=12, stops=STOPS)
+    )
+    tokens += [step.token for step in steps]
+    newcomer.join(60)
+    for hook in newcomer.hooks:
+        hook.remove()
+    assert newcomer.came_first
+    sampling = Sampling(temperature=0.0)
+    assert tokens == alone(network, tokenizer, prompts[0], sampling, 20)
+    assert newcomer.tokens == alone(network, tokenizer, short, sampling, 12)
+
+
+def test_a_short_prompt_waits_for_no_long_one(network, tokenizer):
+    batcher, ended = ContinuousBatcher(network, 1), []
+
+    def ask(name, prompt):
+        list(batcher.stream(prompt, greedy(tokenizer), most=1, stops=[]))
+        ended.append(name)
+
+    long = threading.Thread(target=ask, args=("long", [7] * 2000))
+    long.start()
+    while not batcher._is_running:
+        time.sleep(0.001)
+    short = threading.Thread(target=ask, args=("short", [5, 6]))
+    short.start()
+    for thread in (long, short):
+        thread.join(60)
+    assert ended == ["short", "long"]
+
+
+def test_who_cannot_begin_ends_alone(network, tokenizer, monkeypatch):
+    batcher, broken = ContinuousBatcher(network, 1), greedy(tokenizer)
+    steps = batcher.stream([5], greedy(tokenizer), most=300, stops=[])
+    next(steps)
+    monkeypatch.setattr(broken, "choose", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(batcher.stream([6], broken, most=3, stops=[]))
+    assert len(list(steps)) == 299
+
+
 def test_streams_of_a_generator_are_written_together(network, tokenizer):
     generator = TextGenerator(network, tokenizer, 256)
     sampling = Sampling(temperature=0.0, max_tokens=12)
