@@ -1,5 +1,6 @@
 """One POST to a public address that a team entered: followed nowhere, bounded in time and size."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpcore
@@ -16,6 +17,14 @@ class OutgoingFailed(Exception):
     """No usable answer came, for whatever reason; the text is for the log."""
 
 
+class OutgoingRefused(OutgoingFailed):
+    """The address answered with this status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"it answered {status}")
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Body:
     content: bytes
@@ -24,8 +33,16 @@ class Body:
 
 def post(url: str, body: Body, *, sealed_key: str, seconds: float, max_bytes: int) -> bytes:
     """The body of a 200 answer. Raises OutgoingFailed. `sealed_key` is encrypted, or empty."""
+    chunks = stream(url, body, sealed_key=sealed_key, seconds=seconds, max_bytes=max_bytes)
+    return b"".join(chunks)
+
+
+def stream(
+    url: str, body: Body, *, sealed_key: str, seconds: float, max_bytes: int
+) -> Iterator[bytes]:
+    """The same as it comes. Raises OutgoingRefused before the first byte."""
     try:
-        return _post(url, body, sealed_key, seconds, max_bytes)
+        yield from _stream(url, body, sealed_key, seconds, max_bytes)
     except (
         ForbiddenAddress, InvalidToken, httpcore.NetworkError, httpcore.ProtocolError,
         httpcore.TimeoutException, httpcore.UnsupportedProtocol, OSError, ValueError,
@@ -42,20 +59,22 @@ def validate_base_url(text: str, *endings: str) -> str:
     return validate_webhook_url(base)
 
 
-def _post(url: str, body: Body, sealed_key: str, seconds: float, max_bytes: int) -> bytes:
+def _stream(
+    url: str, body: Body, sealed_key: str, seconds: float, max_bytes: int
+) -> Iterator[bytes]:
     headers = [("content-type", body.content_type), ("user-agent", USER_AGENT)]
     if sealed_key:
         headers.append(("authorization", f"Bearer {secret_encryption.decrypt(sealed_key)}"))
     backend = SsrfGuardBackend(seconds)
-    received = b""
+    received = 0
     with (
         httpcore.ConnectionPool(ssl_context=ssl_context(), network_backend=backend) as pool,
         pool.stream("POST", url, headers=headers, content=body.content) as response,
     ):
         if response.status != 200:
-            raise ValueError(f"it answered {response.status}")
+            raise OutgoingRefused(response.status)
         for chunk in response.iter_stream():
-            received += chunk
-            if len(received) > max_bytes:
+            received += len(chunk)
+            if received > max_bytes:
                 raise ValueError("its answer is too long")
-    return received
+            yield chunk

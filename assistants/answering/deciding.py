@@ -19,7 +19,7 @@ from assistants.answering.rules import (
 from assistants.answering.texts import text_of
 from assistants.errors import EncoderUnavailable
 from assistants.models import Answer, Assistant, Decision, Version
-from assistants.writing.answering import write_answer
+from assistants.writing.answering import SECONDS, Listener, write_answer
 
 Route = Decision.Route
 
@@ -53,8 +53,11 @@ class Outcome:
     held_back: list[dict[str, str]] = field(default_factory=list)  # Of what was written.
 
 
-def decide(version: Version, situation: Situation, *, asked_back: bool = False) -> Outcome:
-    """What this version does with a question. Writes nothing, so tests use it as people do."""
+def decide(
+    version: Version, situation: Situation, *, asked_back: bool = False, say: Listener | None = None
+) -> Outcome:
+    """What this version does with a question. Stores nothing, so tests use it as people do.
+    `say` hears what is written for it before the rest is."""
     started = time.perf_counter()
     assistant = version.assistant
     rules = [RuleSpec.model_validate(rule) for rule in version.rules]
@@ -69,7 +72,7 @@ def decide(version: Version, situation: Situation, *, asked_back: bool = False) 
     matched = match(version, situation.language, situation.text, vector)
     outcome = _by_match(version, situation, matched, asked_back=asked_back)
     if outcome.route == Route.REFUSE:
-        outcome = _by_passages(version, situation, vector, outcome)
+        outcome = _by_passages(version, situation, vector, outcome, say)
     ended = time.perf_counter()
     if outcome.route == Route.ANSWER:
         quote = find_nearest_phrasing(version, outcome.answer_key, vector)
@@ -135,13 +138,13 @@ def _by_match(
 
 
 def _by_passages(
-    version: Version, situation: Situation, vector: Vector, refused: Outcome
+    version: Version, situation: Situation, vector: Vector, refused: Outcome, say: Listener | None
 ) -> Outcome:
     """Written from the documents or, where that is not grounded, quoted; else still refused."""
     passages = find_passages(version, situation.language, situation.text, vector)
     if not passages:
         return refused
-    written = write_answer(version.assistant, situation.text, passages)
+    written = write_answer(version.assistant, situation.text, passages, SECONDS, say)
     if written is not None:
         refused.tokens = written.tokens
         refused.held_back = [

@@ -1,11 +1,10 @@
 """An assistant as a model of OpenAI's chat completions: the last user message is the question."""
 
-import json
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -20,7 +19,8 @@ from assistants.api.consult import (
     describe,
     find_channel,
 )
-from assistants.conversations.consulting import Question, consult
+from assistants.api.streams import stream_reply
+from assistants.conversations.consulting import Question, Reply, consult
 from assistants.errors import InvalidConsultation
 from web.idempotency.api import APIView
 from web.middleware import client_address
@@ -52,14 +52,10 @@ class ChatView(APIView):
             visitor=sent["user"],
             address=client_address.get(),
         )
-        reply = describe(consult(find_channel(request.auth, name), question))
-        completion = as_completion(sent["model"], reply)
-        if not sent["stream"]:
-            return Response(completion)
-        events = b"".join(chunks_of(completion))
-        response = HttpResponse(events, content_type="text/event-stream")
-        response["Cache-Control"] = "no-store"
-        return response
+        channel = find_channel(request.auth, name)
+        if sent["stream"]:
+            return stream_reply(channel, question, _ChatStream(sent["model"]))
+        return Response(as_completion(sent["model"], describe(consult(channel, question))))
 
 
 def find_question(messages: list[dict[str, Any]]) -> str:
@@ -87,17 +83,31 @@ def as_completion(model: str, reply: dict[str, object]) -> dict[str, Any]:
     }
 
 
-def chunks_of(completion: dict[str, Any]) -> Iterator[bytes]:
-    """The completion as OpenAI's stream: the role, the text, the end."""
-    text = completion["choices"][0]["message"]["content"]
-    base = {key: completion[key] for key in ("id", "created", "model")}
-    deltas: list[tuple[dict[str, str], str | None]] = [
-        ({"role": "assistant", "content": ""}, None),
-        ({"content": text}, None),
-        ({}, "stop"),
-    ]
-    for delta, reason in deltas:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        chunk = {**base, "object": "chat.completion.chunk", "choices": [choice]}
-        yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
-    yield b"data: [DONE]\n\n"
+class _ChatStream:
+    """OpenAI's chunks: the role with the first text, the text, the end with what is ours."""
+
+    def __init__(self, model: str) -> None:
+        self._base: dict[str, object] = {
+            "id": f"chatcmpl-{uuid.uuid4()}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+        self._role = {"role": "assistant"}
+
+    def describe(self, reply: Reply) -> dict[str, object]:
+        return describe(reply)
+
+    def parts_of(self, described: dict[str, object]) -> list[str]:
+        return [str(described["response"])]
+
+    def delta(self, text: str) -> dict[str, object]:
+        role, self._role = self._role, {}
+        return self._chunk({**role, "content": text})
+
+    def last(self, described: dict[str, object]) -> Iterator[dict[str, object]]:
+        yield {**self._chunk({}, "stop"), "assistant": described}
+
+    def _chunk(self, delta: dict[str, str], reason: str | None = None) -> dict[str, object]:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+        return {**self._base, "choices": [choice]}

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -19,6 +18,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import ApiTokenAuthentication, MissingScope
 from accounts.models import ApiToken, TokenScope
+from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
@@ -128,13 +128,10 @@ class ConsultView(APIView):
             external_id=sent.get("message_id", ""),
             address=client_address.get(),
         )
-        answer = describe(consult(find_channel(request.auth, name), question))
-        wants_stream = "text/event-stream" in request.headers.get("Accept", "")
-        if sent["stream"] or wants_stream:
-            response = HttpResponse(b"".join(_events(answer)), content_type="text/event-stream")
-            response["Cache-Control"] = "no-store"
-            return response
-        return Response(answer)
+        channel = find_channel(request.auth, name)
+        if sent["stream"] or "text/event-stream" in request.headers.get("Accept", ""):
+            return stream_reply(channel, question, _ConsultStream())
+        return Response(describe(consult(channel, question)))
 
 
 class FeedbackView(APIView):
@@ -249,11 +246,17 @@ def _ratings(data: dict[str, Any]) -> dict[str, Any]:
     return {"is_helpful": data.get("helpful"), "csat": data.get("csat")}
 
 
-def _events(answer: dict[str, object]) -> Iterator[bytes]:
-    """The text sentence by sentence, then the whole reply. An approved answer is known at once."""
-    text = str(answer["response"])
-    for part in text.splitlines(keepends=True):
-        delta = json.dumps({"object": "assistant.reply.delta", "delta": part}, ensure_ascii=False)
-        yield f"data: {delta}\n\n".encode()
-    yield f"data: {json.dumps(answer, ensure_ascii=False)}\n\n".encode()
-    yield b"data: [DONE]\n\n"
+class _ConsultStream:
+    """The text in deltas, then the whole reply."""
+
+    def describe(self, reply: Reply) -> dict[str, object]:
+        return describe(reply)
+
+    def parts_of(self, described: dict[str, object]) -> list[str]:
+        return str(described["response"]).splitlines(keepends=True)
+
+    def delta(self, text: str) -> dict[str, object]:
+        return {"object": "assistant.reply.delta", "delta": text}
+
+    def last(self, described: dict[str, object]) -> Iterator[dict[str, object]]:
+        yield described

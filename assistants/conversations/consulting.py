@@ -39,6 +39,7 @@ from assistants.models import (
     Visitor,
 )
 from assistants.voice.audio import DEFAULT_FORMAT
+from assistants.writing.answering import Listener
 from billing.pricing import UPSTREAM_SKU
 from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
@@ -84,10 +85,12 @@ class Reply:
     spoken: SpokenReply | None = None
 
 
-def consult(channel: Channel, question: Question) -> Reply:
-    """Raises InvalidConsultation, TooManyQuestions or AssistantNotLive, and for voice VoiceOff,
+def consult(channel: Channel, question: Question, say: Listener | None = None) -> Reply:
+    """`say` hears each sentence that is written for it, checked, while the rest is being written.
+
+    Raises InvalidConsultation, TooManyQuestions or AssistantNotLive, and for voice VoiceOff,
     InvalidAudio, AudioTooLarge, VoiceBusy or VoiceUnavailable; then nothing is kept or billed."""
-    reply = _consult(channel, question)
+    reply = _consult(channel, question, say)
     format_name = question.voice
     if format_name is None:
         format_name = DEFAULT_FORMAT if question.audio is not None else ""
@@ -97,7 +100,7 @@ def consult(channel: Channel, question: Question) -> Reply:
     return replace(reply, spoken=spoken.prepare_speech(reply.decision, words, format_name))
 
 
-def _consult(channel: Channel, question: Question) -> Reply:
+def _consult(channel: Channel, question: Question, say: Listener | None) -> Reply:
     started = time.perf_counter()
     text = clean_text(question.text) if question.audio is None else ""
     assistant = channel.assistant
@@ -130,9 +133,21 @@ def _consult(channel: Channel, question: Question) -> Reply:
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
-        outcome = decide(version, situation, asked_back=conversation.asked_back)
+        say = _unless_taken_over(conversation, say) if say else None
+        outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
     return _keep(conversation, message, version, outcome, language, heard)
+
+
+def _unless_taken_over(conversation: Conversation, say: Listener) -> Listener:
+    """Says nothing more once a person answers."""
+    spoken_by_bot = Conversation.objects.filter(pk=conversation.pk, state=ConversationState.BOT)
+
+    def say_if_ours(sentence: str) -> None:
+        if spoken_by_bot.exists():
+            say(sentence)
+
+    return say_if_ours
 
 
 def _require_voice(assistant: Assistant, question: Question) -> None:

@@ -6,7 +6,7 @@ signed token in the frame's own storage. Neither cookies nor sessions are used.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -21,6 +21,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from assistants.answering.texts import text_of
+from assistants.api.streams import stream_reply
 from assistants.api.voice import audio_response
 from assistants.conversations.consulting import Question, Reply, consult, hash_visitor
 from assistants.conversations.feedback import record_feedback
@@ -116,21 +117,47 @@ def _voice_of(assistant: Assistant, language: str) -> dict[str, object] | None:
 
 @csrf_exempt
 @never_cache
-def messages(request: HttpRequest, key: str) -> HttpResponse:
+def messages(request: HttpRequest, key: str) -> HttpResponseBase:
     """GET: what was said so far. POST {text, id}, or a form with audio: a question; answers with
-    what is new."""
+    what was said, as events after each sentence of it where the client accepts those."""
     try:
         channel = _require_channel(key)
         token, visitor = _visitor_of(request)
-        added: dict[str, object] = {"suggestions": []}
         if request.method == "POST":
-            reply = consult(channel, _read_question(request, visitor))
-            added = {"suggestions": reply.suggestions, "voice": _describe_voice(reply)}
-        elif request.method not in ("GET", "HEAD"):
+            question, told = _read_question(request, visitor), _Stream(channel, visitor, token)
+            if "text/event-stream" in request.headers.get("Accept", ""):
+                return stream_reply(channel, question, told)
+            return JsonResponse(told.describe(consult(channel, question)))
+        if request.method not in ("GET", "HEAD"):
             return HttpResponse(status=405, headers={"Allow": "GET, POST"})
-        return JsonResponse({**_history(channel, visitor), "visitor": token, **added})
+        said = _history(channel, visitor)
+        return JsonResponse({**said, "visitor": token, "suggestions": []})
     except UserError as problem:
         return _refusal(problem)
+
+
+class _Stream:
+    """The reply's text in deltas, then all that was said."""
+
+    def __init__(self, channel: Channel, visitor: str, token: str) -> None:
+        self._channel, self._visitor, self._token = channel, visitor, token
+
+    def describe(self, reply: Reply) -> dict[str, object]:
+        return {
+            **_history(self._channel, self._visitor),
+            "visitor": self._token,
+            "suggestions": reply.suggestions,
+            "voice": _describe_voice(reply),
+        }
+
+    def parts_of(self, described: dict[str, object]) -> list[str]:
+        return []  # It is among what was said.
+
+    def delta(self, text: str) -> dict[str, object]:
+        return {"delta": text}
+
+    def last(self, described: dict[str, object]) -> Iterator[dict[str, object]]:
+        yield described
 
 
 @require_safe

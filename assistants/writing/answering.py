@@ -1,16 +1,17 @@
 """Writes an answer from passages, sentence by sentence only what they say."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from assistants.errors import WriterUnavailable
 from assistants.models import Assistant
-from assistants.writing.grounding import CheckedSentence, check_sentence, split_sentences
-from assistants.writing.upstream import ChatMessage, write
+from assistants.writing.grounding import CheckedSentence, check_sentence, iter_sentences
+from assistants.writing.upstream import ChatMessage, Writing
 
 SECONDS = 8.0
+Listener = Callable[[str], None]  # Told each sentence that may be said, when it is written.
 INSTRUCTIONS = (
     "You answer a customer's question from numbered passages only. Write at most four short"
     " sentences in the language of the question. End each sentence with the number of the passage"
@@ -48,23 +49,33 @@ class WrittenAnswer:
 
 
 def write_answer(
-    assistant: Assistant, question: str, passages: Sequence[Passage], seconds: float = SECONDS
+    assistant: Assistant,
+    question: str,
+    passages: Sequence[Passage],
+    seconds: float = SECONDS,
+    say: Listener | None = None,
 ) -> WrittenAnswer | None:
-    """None where nobody writes for the assistant, or it does not answer in time."""
+    """None where nobody writes for the assistant, or it does not answer in time. An answer that
+    breaks off is what was said of it until then."""
     if not assistant.writer_model or not passages:
         return None
-    try:
-        written = write(assistant, build_messages(question, passages), seconds)
-    except WriterUnavailable:
-        return None
+    writing = Writing(assistant, build_messages(question, passages), seconds, in_pieces=bool(say))
     texts = [f"{passage.heading} {passage.text}" for passage in passages]
-    checked = [check_sentence(one, texts) for one in split_sentences(written.text)]
     released: list[CheckedSentence] = []
-    for sentence in checked:
-        if sentence.problem:
-            break  # What follows may build on it.
-        released.append(sentence)
-    return WrittenAnswer(released, checked[len(released) :], written.tokens)
+    held_back: list[CheckedSentence] = []
+    try:
+        for sentence in iter_sentences(writing.pieces()):
+            checked = check_sentence(sentence, texts)
+            if checked.problem or held_back:  # What follows may build on it.
+                held_back.append(checked)
+                continue
+            released.append(checked)
+            if say is not None:
+                say(checked.text)
+    except WriterUnavailable:
+        if not released:
+            return None
+    return WrittenAnswer(released, held_back, writing.tokens)
 
 
 def build_messages(question: str, passages: Sequence[Passage]) -> list[ChatMessage]:

@@ -7,7 +7,7 @@ checked is not released.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.answering.terms import CJK, split_terms
@@ -16,6 +16,7 @@ MIN_SHARED = 0.5  # Of a sentence's terms that also stand in the cited passages.
 CITATION = re.compile(r"\[(\d{1,2})\]")
 UNCITED = re.compile(r"\s*\[\d{1,2}\]")
 SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$|\[)|[。！？]|\n|$)(?:\s*\[\d{1,2}\])*", re.DOTALL)
+BEGUN_CITATION = re.compile(r"(?:\[\d{0,2}\]?)?")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 LINK = re.compile(
     r"(?:https?|hxxps?|ftp|mailto|javascript|data|tel)\s*:\S+"
@@ -65,6 +66,19 @@ class CheckedSentence:
 def split_sentences(text: str) -> list[str]:
     """With the citations that follow each."""
     return [part.strip() for part in SENTENCE.findall(text) if part.strip()]
+
+
+def iter_sentences(pieces: Iterable[str]) -> Iterator[str]:
+    """The same of a text that comes in pieces: each sentence as soon as its end is certain."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        certain = list(SENTENCE.finditer(text))[:-1]  # The last may go on.
+        while certain and BEGUN_CITATION.fullmatch(text[certain[-1].end() :].strip()):
+            certain.pop()  # It may yet cite.
+        yield from (part[0].strip() for part in certain if part[0].strip())
+        text = text[certain[-1].end() :] if certain else text
+    yield from split_sentences(text)
 
 
 def check_sentence(sentence: str, passages: Sequence[str]) -> CheckedSentence:

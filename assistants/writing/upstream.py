@@ -2,17 +2,18 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import httpx
 from django.conf import settings
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from assistants import outgoing
 from assistants.errors import WriterUnavailable
 from assistants.models import Assistant
-from assistants.outgoing import OutgoingFailed
+from assistants.outgoing import OutgoingFailed, OutgoingRefused
 from inference.gateway import internal_token, web_process
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_TOKENS = 400
 CHAT_PATH = "/chat/completions"
+STREAMED: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}}
+NOT_UNDERSTOOD = (400, 422)  # Some refuse these options: they are asked for a whole answer then.
 
 
 class ChatMessage(TypedDict):
@@ -27,12 +30,15 @@ class ChatMessage(TypedDict):
     content: str
 
 
-class _Message(BaseModel):
-    content: str
+class _Content(BaseModel):
+    content: str | None = None
 
 
 class _Choice(BaseModel):
-    message: _Message
+    """Of a whole answer, or of a piece of one."""
+
+    message: _Content = _Content()
+    delta: _Content = _Content()
 
 
 class _Usage(BaseModel):
@@ -41,33 +47,72 @@ class _Usage(BaseModel):
 
 class _Completion(BaseModel):
     choices: list[_Choice]
-    usage: _Usage = _Usage()
+    usage: _Usage | None = None
 
 
-class Written(BaseModel):
-    """What the model wrote, and the tokens it took."""
+class Writing:
+    """One completion within so many seconds; `tokens` is known when all of it has come."""
 
-    text: str
-    tokens: int
+    def __init__(
+        self,
+        assistant: Assistant,
+        messages: Sequence[ChatMessage],
+        seconds: float,
+        *,
+        in_pieces: bool,
+    ) -> None:
+        """`in_pieces`: asks for what is written as it is written."""
+        self._assistant, self._seconds = assistant, seconds
+        self._body: dict[str, object] = {
+            "model": assistant.writer_model,
+            "messages": list(messages),
+            "max_tokens": MAX_TOKENS,
+            "temperature": 0,
+        }
+        self._in_pieces = in_pieces
+        self.tokens = 0
+
+    def pieces(self) -> Iterator[str]:
+        """The text as it comes. Raises WriterUnavailable, whatever went wrong."""
+        ask = _ask_upstream if self._assistant.writer_url else _ask_models
+        try:
+            yield from self._read(ask(self._assistant, self._body, self._seconds, self._in_pieces))
+        except (OutgoingFailed, httpx.HTTPError, OSError, ValueError) as problem:
+            logger.warning("The writer of %s does not answer: %s", self._assistant.pk, problem)
+            raise WriterUnavailable from problem
+
+    def _read(self, chunks: Iterator[bytes]) -> Iterator[str]:
+        """Of a stream of events, or of a whole answer: some know no streams. Raises ValueError."""
+        others: list[bytes] = []
+        is_stream = False
+        for line in _split_lines(chunks):
+            if not line.startswith(b"data:"):
+                others.append(line)
+                continue
+            is_stream, data = True, line.removeprefix(b"data:").strip()
+            if data == b"[DONE]":
+                return
+            if data:
+                yield from (choice.delta.content or "" for choice in self._parse(data))
+        if not is_stream:
+            choices = self._parse(b"\n".join(others))
+            if not choices or choices[0].message.content is None:
+                raise ValueError("no answer")
+            yield choices[0].message.content
+
+    def _parse(self, data: bytes) -> list[_Choice]:
+        completion = _Completion.model_validate_json(data)
+        if completion.usage is not None:
+            self.tokens = completion.usage.total_tokens
+        return completion.choices
 
 
-def write(assistant: Assistant, messages: Sequence[ChatMessage], seconds: float) -> Written:
-    """One completion within so many seconds. Raises WriterUnavailable, whatever went wrong."""
-    body = {
-        "model": assistant.writer_model,
-        "messages": list(messages),
-        "max_tokens": MAX_TOKENS,
-        "temperature": 0,
-    }
-    try:
-        ask = _ask_upstream if assistant.writer_url else _ask_models
-        completion = _Completion.model_validate_json(ask(assistant, body, seconds))
-        if not completion.choices:
-            raise ValueError("no choice")
-    except (OutgoingFailed, httpx.HTTPError, OSError, ValidationError, ValueError) as problem:
-        logger.warning("The writer of %s does not answer: %s", assistant.pk, problem)
-        raise WriterUnavailable from problem
-    return Written(text=completion.choices[0].message.content, tokens=completion.usage.total_tokens)
+def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    begun = b""
+    for chunk in chunks:
+        *lines, begun = (begun + chunk).split(b"\n")
+        yield from lines
+    yield begun
 
 
 def validate_writer_url(text: str) -> str:
@@ -75,24 +120,45 @@ def validate_writer_url(text: str) -> str:
     return outgoing.validate_base_url(text, CHAT_PATH)
 
 
-def _ask_models(assistant: Assistant, body: dict[str, object], seconds: float) -> bytes:
+def _ask_models(
+    assistant: Assistant, body: dict[str, object], seconds: float, in_pieces: bool
+) -> Iterator[bytes]:
     token = internal_token.issue_token(assistant.team_id, None, source=assistant.source)
     headers = {
         internal_token.HEADER: token,
         web_process.HEADER: web_process.proof().decode(),
     }
-    url = settings.MODELS_URL + "/v1" + CHAT_PATH
-    answer = httpx.post(url, json=body, headers=headers, timeout=seconds)
-    answer.raise_for_status()
-    return answer.content
+    url, sent = settings.MODELS_URL + "/v1" + CHAT_PATH, body | (STREAMED if in_pieces else {})
+    deadline = time.monotonic() + seconds
+    with httpx.stream("POST", url, json=sent, headers=headers, timeout=seconds) as answer:
+        answer.raise_for_status()
+        for chunk in answer.iter_bytes():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it took longer than {seconds} s")
+            yield chunk
 
 
-def _ask_upstream(assistant: Assistant, body: dict[str, object], seconds: float) -> bytes:
+def _ask_upstream(
+    assistant: Assistant, body: dict[str, object], seconds: float, in_pieces: bool
+) -> Iterator[bytes]:
     """To a public address only, following nothing, bounded in time and size."""
-    return outgoing.post(
-        assistant.writer_url.rstrip("/") + CHAT_PATH,
-        outgoing.Body(json.dumps(body).encode(), "application/json"),
-        sealed_key=assistant.writer_key,
-        seconds=seconds,
-        max_bytes=MAX_ANSWER_BYTES,
-    )
+    deadline = time.monotonic() + seconds
+
+    def send(sent: dict[str, object]) -> Iterator[bytes]:
+        return outgoing.stream(
+            assistant.writer_url.rstrip("/") + CHAT_PATH,
+            outgoing.Body(json.dumps(sent).encode(), "application/json"),
+            sealed_key=assistant.writer_key,
+            seconds=deadline - time.monotonic(),
+            max_bytes=MAX_ANSWER_BYTES,
+        )
+
+    if not in_pieces:
+        yield from send(body)
+        return
+    try:
+        yield from send(body | STREAMED)
+    except OutgoingRefused as refusal:
+        if refusal.status not in NOT_UNDERSTOOD:
+            raise
+        yield from send(body)

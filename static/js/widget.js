@@ -13,6 +13,7 @@ const words = root.lang === "zh"
 let memory = "";
 let shown = 0;
 let source = null;
+const early = {}; // What is shown by its author before it is kept: a question and its answer's start.
 const extras = {}; // What the voice adds to each question.
 
 function visitor() {
@@ -40,6 +41,19 @@ function add(author, text, id) {
   if (id) item.append(rating(id));
   list.append(item);
   item.scrollIntoView({ block: "end" });
+  return item;
+}
+
+function addEarly(question, text) {
+  if (question && !early.visitor) early.visitor = add("visitor", question);
+  if (!early.bot) early.bot = add("bot", "");
+  early.bot.append(text);
+  early.bot.scrollIntoView({ block: "end" });
+}
+
+function removeEarly(author) {
+  if (early[author]) early[author].remove();
+  early[author] = null;
 }
 
 function rating(id) {
@@ -58,17 +72,39 @@ function rating(id) {
   return row;
 }
 
-async function ask(path, body) {
+async function ask(path, body, tell) {
   const isForm = body instanceof FormData;
   const headers = { "X-Lathe-Visitor": visitor() };
+  if (tell) headers.Accept = "text/event-stream, application/json";
   if (!isForm) headers["Content-Type"] = "application/json";
   const answer = await fetch(base + path, {
     method: body ? "POST" : "GET",
     headers,
     body: body && !isForm ? JSON.stringify(body) : body,
   });
+  if (answer.ok && tell) return follow(answer.body.getReader(), tell);
   const data = await answer.json();
   if (!answer.ok) throw new Error(data.error);
+  return data;
+}
+
+async function follow(reader, tell) {
+  const decoder = new TextDecoder();
+  let text = "";
+  let data = null;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    text += decoder.decode(value, { stream: true });
+    const events = text.split("\n\n");
+    text = events.pop();
+    for (const event of events.filter((one) => one !== "data: [DONE]")) {
+      const part = JSON.parse(event.slice("data: ".length));
+      if ("delta" in part) tell(part.delta);
+      else data = part;
+    }
+  }
+  if (!data || data.error) throw new Error(words.failed);
   return data;
 }
 
@@ -78,6 +114,7 @@ function show(data) {
   const fresh = data.messages.filter((message) => message.seq > shown);
   for (const message of fresh) {
     shown = message.seq;
+    removeEarly(message.author === "visitor" ? "visitor" : "bot");
     add(message.author, message.text, message.id);
   }
   choices.replaceChildren(...(data.suggestions || []).map((text) => {
@@ -107,12 +144,16 @@ async function send(text) {
 
 async function sendBody(body) {
   field.disabled = true;
+  const before = shown; // Of a question that was already kept and shown, nothing is added.
+  const tell = (text) => addEarly(shown === before && body.text, text);
   try {
-    show(await ask("messages", body));
+    show(await ask("messages", body, body instanceof FormData ? null : tell));
     field.value = "";
   } catch (problem) {
     add("system", problem.message || words.failed);
   }
+  removeEarly("visitor");
+  removeEarly("bot");
   field.disabled = false;
   field.focus();
 }

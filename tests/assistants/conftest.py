@@ -127,3 +127,35 @@ def live(measured, alice) -> Version:
     gate.publish(measured, alice)
     measured.assistant.refresh_from_db()
     return measured
+
+
+WORDS = (
+    "kayaks tents ropes stoves lamps maps boots axes gloves helmets skis sledges saddles oars"
+    " paddles anchors sails compasses whistles hammocks blankets flasks binoculars backpacks"
+)
+SUBJECTS = WORDS.split()
+RULE = (
+    "The warehouse in Rotterdam stores {0}. Hand {0} to the harbour master before the tide turns."
+)
+
+
+@pytest.fixture
+def handbook(project):
+    rows = [(name.capitalize(), RULE.format(name)) for name in SUBJECTS]
+    return store_table(project, ("heading", "text"), rows)
+
+
+@pytest.fixture
+def documented(taught, alice, api, token, handbook) -> Version:
+    """A live version whose handbook was added over the API."""
+    added = api(token).post(
+        f"/api/v1/assistants/{taught.pk}/sources",
+        {"dataset": str(handbook.pk), "text_column": "text"},
+    )
+    assert (added.status_code, added.json()["passages"]) == (201, len(SUBJECTS)), added.content
+    version = building.create_version(taught, alice)
+    assert building.build_pending() == 1
+    version.refresh_from_db()
+    gate.publish(version, alice)
+    taught.refresh_from_db()
+    return version

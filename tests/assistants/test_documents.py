@@ -11,44 +11,13 @@ from assistants.answering.deciding import decide
 from assistants.answering.rules import Situation
 from assistants.answering.spending import spent_micro
 from assistants.models import Assistant, Decision, Source, Version
-from assistants.versions import building, gate
 from assistants.writing import answering
 from assistants.writing.grounding import CheckedSentence
 from billing.models import UsageEvent
 from billing.rates import supersede
-from tests.assistants.conftest import store_table
+from tests.assistants.conftest import RULE, SUBJECTS
 
 pytestmark = pytest.mark.django_db
-WORDS = (
-    "kayaks tents ropes stoves lamps maps boots axes gloves helmets skis sledges saddles oars"
-    " paddles anchors sails compasses whistles hammocks blankets flasks binoculars backpacks"
-)
-SUBJECTS = WORDS.split()
-RULE = (
-    "The warehouse in Rotterdam stores {0}. Hand {0} to the harbour master before the tide turns."
-)
-
-
-@pytest.fixture
-def handbook(project):
-    rows = [(name.capitalize(), RULE.format(name)) for name in SUBJECTS]
-    return store_table(project, ("heading", "text"), rows)
-
-
-@pytest.fixture
-def documented(taught, alice, api, token, handbook) -> Version:
-    """A live version whose handbook was added over the API."""
-    added = api(token).post(
-        f"/api/v1/assistants/{taught.pk}/sources",
-        {"dataset": str(handbook.pk), "text_column": "text"},
-    )
-    assert (added.status_code, added.json()["passages"]) == (201, len(SUBJECTS)), added.content
-    version = building.create_version(taught, alice)
-    assert building.build_pending() == 1
-    version.refresh_from_db()
-    gate.publish(version, alice)
-    taught.refresh_from_db()
-    return version
 
 
 def ask(version: Version, text: str):
@@ -107,9 +76,9 @@ def test_what_a_model_elsewhere_wrote_is_counted_and_its_price_is_a_cost(
 
     def completes(*_, **__):
         choices = [{"message": {"content": written[0]}}]
-        return json.dumps({"choices": choices, "usage": {"total_tokens": 1_000}}).encode()
+        yield json.dumps({"choices": choices, "usage": {"total_tokens": 1_000}}).encode()
 
-    monkeypatch.setattr(outgoing, "post", completes)
+    monkeypatch.setattr(outgoing, "stream", completes)
     reply = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
     assert (reply["route"], reply["usage"]["tokens"]) == ("written", 1_000), reply
     del written[0]  # What is not grounded is held back: the provider is paid, the bill is not.

@@ -9,8 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from assistants.lifecycle import add_channel
-from assistants.models import Channel
+from assistants.models import Assistant, Channel
 from billing.models import UsageEvent
+from tests.assistants.writing.slow_writer import (
+    FIRST,
+    PRIVATE_WRITER,
+    QUESTION,
+    SECOND,
+    SlowWriter,
+)
 from tests.inference.processes import free_port, models_process
 from tests.web.guard.served import web_process
 
@@ -63,7 +70,7 @@ def product(live) -> Iterator[str]:
     """granian, as in production: under Django's own test server no event stream flows."""
     port = free_port()
     models_url = f"http://127.0.0.1:{port}"
-    with models_process(port), web_process(MODELS_URL=models_url) as served:
+    with models_process(port), web_process(MODELS_URL=models_url, **PRIVATE_WRITER) as served:
         yield f"http://127.0.0.1:{served.port}"
 
 
@@ -102,3 +109,26 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
     page.wait_for_timeout(1500)
     assert page.frame_locator("iframe").locator("textarea").count() == 0
     assert any("frame-ancestors" in text for text in problems)
+
+
+def test_a_written_answer_appears_sentence_by_sentence(documented, alice, product, page):
+    ours, writer = Site(product), SlowWriter()
+    assistant = documented.assistant
+    Assistant.objects.filter(pk=assistant.pk).update(writer_model="w", writer_url=writer.url)
+    channel = add_channel(assistant, Channel.Kind.WEB, alice, allowed_origins=[ours.origin])
+    ours.tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
+    page.goto(ours.origin)
+    page.get_by_role("button", name="Chat").click()
+    chat = page.frame_locator("iframe")
+    chat.locator("textarea").fill(QUESTION)
+    chat.locator("textarea").press("Enter")
+    said = chat.locator("[data-messages] li:not([data-author=system])")
+    begun = chat.get_by_text(FIRST)
+    begun.wait_for()
+    assert said.all_inner_texts() == [QUESTION, FIRST]
+    writer.may_end.set()
+    chat.get_by_text(SECOND).wait_for()
+    chat.get_by_role("button", name="Helpful", exact=True).wait_for()
+    texts = said.evaluate_all("items => items.map((item) => item.firstChild.textContent)")
+    assert texts == [QUESTION, f"{FIRST} {SECOND}"]
+    writer.close()
