@@ -17,14 +17,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--web-port", type=int, required=True, help="where the web process listens")
+    parser.add_argument("--web-host", default="127.0.0.1", help="where the web process listens")
+    parser.add_argument("--web-port", type=int, required=True)
     options = parser.parse_args()
     raise_open_files_limit()
-    asyncio.run(_serve(options.host, options.port, options.web_port))
+    asyncio.run(_serve(options))
 
 
-async def _serve(host: str, port: int, web_port: int) -> None:
-    await FrontProxy(ModelsPool(settings.MODELS_URL), web_port).serve(host, port)
+async def _serve(options: argparse.Namespace) -> None:
+    models = ModelsPool(settings.MODELS_URL)
+    front = FrontProxy(models, options.web_port, options.web_host)
+    await front.serve(options.host, options.port)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ class ClientConnection(asyncio.Protocol):
         received = with_client_header(self._received, self._address)
         self._tunnel = Tunnel(self, received, refusals.web_unreachable(self._url))
         self._begin_request()
-        self._state.run(self._tunnel.connect(self._state.web_port))
+        self._state.run(self._tunnel.connect(*self._state.web))
 
     def hand_over_if_incomplete(self, request: int) -> bool:
         """Whether it was; the rest of this request did not come in time."""

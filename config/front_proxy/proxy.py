@@ -15,8 +15,8 @@ DRAIN_SECONDS = 3.0  # The web process has as long for its requests.
 class FrontProxy:
     """Between all clients and the two processes that answer them."""
 
-    def __init__(self, models: ModelsPool, web_port: int) -> None:
-        self.state = State(models, web_port)
+    def __init__(self, models: ModelsPool, web_port: int, web_host: str = "127.0.0.1") -> None:
+        self.state = State(models, (web_host, web_port))
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self, host: str, port: int) -> None:

@@ -33,8 +33,8 @@ class Client(Protocol):
 class State:
     """Used by one event loop only."""
 
-    def __init__(self, models: ModelsPool, web_port: int) -> None:
-        self.models, self.web_port = models, web_port
+    def __init__(self, models: ModelsPool, web: tuple[str, int]) -> None:
+        self.models, self.web = models, web  # Host and port.
         self.clients: set[Client] = set()
         self.held_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()

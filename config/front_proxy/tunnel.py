@@ -43,10 +43,10 @@ class Tunnel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_over = False
 
-    async def connect(self, port: int) -> None:
+    async def connect(self, host: str, port: int) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
+                await asyncio.get_running_loop().create_connection(lambda: self, host, port)
         except OSError:
             self._client.end_with(self._refusal)
 

@@ -13,6 +13,7 @@ import yaml
 from compose_spec import PyCompose
 
 from config.queues import WORKER_GROUPS
+from inference.gateway.inference_requests import INFERENCE_PATHS
 from tests.architecture.imports import PROJECT
 
 DOCKER, KUBERNETES = PROJECT / "docker", PROJECT / "docker" / "kubernetes"
@@ -153,6 +154,37 @@ def test_manifests_fit_each_other_and_the_code():
             assert labels["app.kubernetes.io/name"] in found
         if document["kind"] == "ConfigMap":
             assert set(document["data"]) <= SETTINGS
+
+
+def served_by(command: list[str]) -> tuple[str, str]:
+    """The host and port that a front proxy sends all but inference to."""
+    return command[command.index("--web-host") + 1], command[command.index("--web-port") + 1]
+
+
+def test_every_inference_path_goes_to_the_front_proxy_and_from_there_to_web_or_models():
+    caddy = (DOCKER / "Caddyfile").read_text()
+    matched = dict(re.findall(r"^\t@(inference|chat) path (.+)$", caddy, re.M))
+    paths = {path for line in matched.values() for path in line.split()}
+    assert paths == {*INFERENCE_PATHS, "/v1/models/*"}
+    assert re.findall(r"reverse_proxy @(\w+) (\S+) ", caddy) == [
+        (name, "front:8002") for name in matched
+    ]
+    rules = next(found for _, found in manifests() if found["kind"] == "Ingress")["spec"]["rules"]
+    backends = {
+        (rule["path"], rule["pathType"]): rule["backend"]["service"]["name"]
+        for rule in rules[0]["http"]["paths"]
+    }
+    kinds = {path: "Prefix" if path == "/v1/models" else "Exact" for path in INFERENCE_PATHS}
+    assert backends == {pair: "front" for pair in kinds.items()} | {("/", "Prefix"): "web"}
+
+    services = compose()["services"]
+    (container,) = deployments()["front"]["template"]["spec"]["containers"]
+    assert container["command"] == services["front"]["command"]
+    assert served_by(container["command"]) == ("web", "8000")
+    assert {"web", "front", "models"} <= {
+        found["metadata"]["name"] for _, found in manifests() if found["kind"] == "Service"
+    }
+    assert services["front"]["environment"]["MODELS_URL"] == "http://models:8001"
 
 
 @pytest.mark.django_db

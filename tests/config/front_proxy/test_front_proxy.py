@@ -7,6 +7,7 @@ import json
 import pytest
 
 from config.front_proxy import client, proxy, state
+from config.front_proxy.models import ModelsPool
 from inference.gateway import client_address, internal_token, web_process
 from tests.config.front_proxy.behind import (
     OK,
@@ -41,6 +42,27 @@ def test_inference_goes_to_the_models_process_on_kept_connections():
     request = models.requests[0]
     assert request.startswith(b"POST /v1/classify HTTP/1.1\r\n")
     assert request.endswith(b'\r\n\r\n{"model": "a", "input": "b"}')
+
+
+def test_the_web_process_may_be_another_machine():
+    web = Server(WEB)
+
+    async def whole():
+        server = await asyncio.start_server(web, "127.0.0.2", 0)
+        port = server.sockets[0].getsockname()[1]
+        front = proxy.FrontProxy(ModelsPool("http://127.0.0.1:1"), port, "127.0.0.2")
+        listening = await front.listen("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        writer.write(post("/v1/files"))
+        try:
+            return await answer_from(reader)
+        finally:
+            writer.close()
+            await front.drain()
+            listening.close()
+            server.close()
+
+    assert asyncio.run(whole()) == WEB
 
 
 def test_the_models_process_is_told_the_client_and_nothing_that_only_we_may_say():
