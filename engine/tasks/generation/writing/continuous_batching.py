@@ -22,6 +22,7 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
 from engine.tasks.generation.writing.constraints import Constraint
+from engine.tasks.generation.writing.growing_cache import growing_cache
 from engine.tasks.generation.writing.interruptions import between_layers
 from engine.tasks.generation.writing.token_choice import Step, TokenChooser
 
@@ -204,7 +205,7 @@ class _Rows:
 
         Pieces begin at the same tokens whoever else is there: so do the answers' roundings."""
         if row.cache is None:
-            row.cache = DynamicCache(config=self._network.config)
+            row.cache = growing_cache(self._network)
         piece = row.prompt[row.read : row.read + PROMPT_PIECE]
         outputs = self._network(
             input_ids=torch.tensor([list(piece)], device=self._device),
@@ -256,8 +257,7 @@ class _Rows:
             self._cache, self._lengths = row.cache, length
         else:
             for layer, new in zip(self._cache.layers, row.cache.layers, strict=True):
-                layer.keys = _stack(layer.keys, new.keys)
-                layer.values = _stack(layer.values, new.values)
+                layer.replace(_stack(layer.keys, new.keys), _stack(layer.values, new.values))
             self._lengths = torch.cat([self._lengths, length])
         self._rows.append(row)
         row.cache = None
@@ -275,8 +275,7 @@ class _Rows:
         self._lengths = self._lengths[chosen]
         longest = int(self._lengths.max())
         for layer in self._cache.layers:
-            layer.keys = layer.keys[chosen][:, :, -longest:]
-            layer.values = layer.values[chosen][:, :, -longest:]
+            layer.replace(*(one[chosen][:, :, -longest:] for one in (layer.keys, layer.values)))
 
 
 def _stack(together: Tensor, new: Tensor) -> Tensor:

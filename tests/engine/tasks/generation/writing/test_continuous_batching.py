@@ -5,13 +5,14 @@ import time
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from engine.tasks.generation.base_models import train_tokenizer
 from engine.tasks.generation.generator import TextGenerator
 from engine.tasks.generation.sampling import Sampling
 from engine.tasks.generation.writing import continuous_batching
 from engine.tasks.generation.writing.continuous_batching import ContinuousBatcher
+from engine.tasks.generation.writing.growing_cache import growing_cache
 from engine.tasks.generation.writing.token_choice import TokenChooser, stream_tokens
 
 STOPS = [1]
@@ -212,3 +213,19 @@ def test_streams_of_a_generator_are_written_together(network, tokenizer):
     whole = generator.generate("Hello there", sampling)
     streamed = "".join(chunk.text for chunk in generator.stream("Hello there", sampling))
     assert streamed == whole.text
+
+
+def test_a_step_copies_none_of_the_tokens_before_it(network):
+    usual, growing = DynamicCache(config=network.config), growing_cache(network)
+    tokens, places = torch.arange(2, 152)[None], set()
+    for begin, end in [(0, 20), *((place, place + 1) for place in range(20, 150))]:
+        logits = []
+        for cache in (usual, growing):
+            with torch.inference_mode():
+                logits.append(network(input_ids=tokens[:, begin:end], past_key_values=cache).logits)
+        assert torch.equal(*logits)
+        places.add(growing.layers[0].keys.data_ptr())
+    assert len(places) <= 3
+    for one, other in zip(usual.layers, growing.layers, strict=True):
+        assert torch.equal(one.keys, other.keys)
+        assert torch.equal(one.values, other.values)
