@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
 from assistants.conversations.consulting import Question, Reply
-from assistants.conversations.telling import Description, Sentence, follow, tell
+from assistants.conversations.sentence_stream import Description, Sentence, follow, tell
 from assistants.models import Channel
 from web.streams.detached import DetachedResponse
 
