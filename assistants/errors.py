@@ -95,6 +95,23 @@ class WechatRefused(UserError):
     sentence = "This did not come from WeChat."
 
 
+class DeliveryNotFailed(UserError):
+    code, status = "delivery_not_failed", 409
+    sentence = "This reply was sent, or is being sent."
+
+
+class MailFailed(UserError):
+    code, status = "mail_failed", 502
+    sentence = "The mail server did not do it."
+
+
+class WaitsForVisitor(WechatRefused):
+    sentence = (
+        "This account may send no messages of its own: the visitor gets this reply with their next"
+        " message."
+    )
+
+
 class InvalidAudio(UserError):
     code, status = "invalid_audio", 400
 

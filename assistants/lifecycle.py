@@ -16,7 +16,7 @@ from accounts import audit
 from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
 from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
-from assistants.models import Assistant, Channel
+from assistants.models import Assistant, Channel, Mailbox
 from engine.answering.encoders import choose_encoder
 from projects.models import Project
 from web.sse import notify
@@ -122,8 +122,42 @@ def add_channel(
         secrets=secrets_sealed,
         settings=settings,
     )
+    if kind == Channel.Kind.EMAIL:
+        Mailbox.objects.create(channel=channel)
     audit.record(assistant.team, by, "assistant.channel-added", assistant.name, kind=kind)
     return channel
+
+
+@transaction.atomic
+def change_channel(channel: Channel, by: User | ApiToken, **fields: Any) -> None:
+    """Change what is set of it. Raises InvalidConsultation for an origin that is none."""
+    if "allowed_origins" in fields:
+        fields["allowed_origins"] = [parse_origin(text) for text in fields["allowed_origins"]]
+    for name, value in fields.items():
+        setattr(channel, name, value)
+    channel.save(update_fields=list(fields))
+    # A mailbox of another account has other numbers: it begins with the next message, at once.
+    if "secrets" in fields:
+        Mailbox.objects.filter(channel=channel).update(
+            uid_validity=None, checked_at=None, problem="", tries=0, next_at=now()
+        )
+    assistant = channel.assistant
+    audit.record(assistant.team, by, "assistant.channel-changed", assistant.name, kind=channel.kind)
+
+
+@transaction.atomic
+def disable_channel(channel: Channel, by: User | ApiToken) -> None:
+    """Nobody gets in by it any more; what was said stays. Raises StaleVersionState."""
+    if not Channel.objects.filter(pk=channel.pk, disabled_at=None).update(disabled_at=now()):
+        raise StaleVersionState("This channel was removed.")
+    assistant = channel.assistant
+    audit.record(assistant.team, by, "assistant.channel-removed", assistant.name, kind=channel.kind)
+
+
+def find_channel(viewer: object, channel_id: UUID) -> Channel:
+    """The channel with its assistant, unless it was removed. Raises Http404 for strangers, too."""
+    visible = Channel.objects.visible_to(viewer).filter(disabled_at=None)
+    return get_object_or_404(visible.select_related("assistant__team"), pk=channel_id)
 
 
 def parse_origin(text: str) -> str:

@@ -5,7 +5,9 @@ from uuid import UUID
 from celery import shared_task
 
 from assistants.conversations import spoken, watchdog
+from assistants.delivery import sending
 from assistants.loop import shadow
+from assistants.mail import receiving
 from assistants.versions import building, classifier
 
 
@@ -26,6 +28,18 @@ def decide_in_shadow(decision_id: str) -> None:
 def watch_conversations() -> None:
     """Hand over what was not answered, close what is quiet."""
     watchdog.watch()
+
+
+@shared_task
+def deliver_replies() -> None:
+    """Send people's replies by e-mail and WeChat."""
+    sending.deliver_due()
+
+
+@shared_task
+def read_mailboxes() -> None:
+    """Take e-mails into the inbox."""
+    receiving.read_due_mailboxes()
 
 
 @shared_task

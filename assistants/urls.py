@@ -4,6 +4,7 @@ from django.urls import path
 
 from assistants.views import (
     assistants,
+    channels,
     inbox,
     knowledge,
     measure,
@@ -31,7 +32,11 @@ urlpatterns = [
     path(f"{ONE}roll-back/", assistants.roll_back, name="roll-back"),
     path(f"{ONE}pause/", assistants.pause, name="pause"),
     path(f"{ONE}try/", assistants.try_it, name="try"),
-    path(f"{ONE}channels/", assistants.channels, name="channels"),
+    path(f"{ONE}channels/", channels.channel_list, name="channels"),
+    path(f"{ONE}channels/new/<slug:kind>/", channels.add, name="add-channel"),
+    path("channels/<uuid:channel_id>/", channels.channel, name="channel"),
+    path("channels/<uuid:channel_id>/check/", channels.check, name="check-channel"),
+    path("channels/<uuid:channel_id>/remove/", channels.remove, name="remove-channel"),
     path(f"{ONE}knowledge/", knowledge.knowledge, name="knowledge"),
     path(f"{ONE}sources/", knowledge.add, name="add-source"),
     path(f"{ONE}answers/", knowledge.write, name="write-answer"),
@@ -51,6 +56,11 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/", inbox.conversation, name="conversation"),
     path("conversations/<uuid:conversation_id>/messages/", inbox.messages_of, name="messages"),
     path("conversations/<uuid:conversation_id>/live/", inbox.conversation_live, name="talk-live"),
+    path(
+        "conversations/<uuid:conversation_id>/send-again/<int:message_id>/",
+        inbox.send_again,
+        name="send-again",
+    ),
     path("conversations/<uuid:conversation_id>/<slug:action>/", inbox.act, name="act"),
     path("decisions/<uuid:decision_id>/judge/", quality.judge_decision, name="judge"),
     path("wechat/<str:key>/", wechat.callback, name="wechat"),

@@ -64,6 +64,16 @@ app.conf.update(
             "task": "assistants.tasks.delete_expired_conversations",
             "schedule": 3600.0,
         },
+        "replies": {
+            "task": "assistants.tasks.deliver_replies",
+            "schedule": 10.0,
+            "options": {"expires": 10},
+        },
+        "mailboxes": {
+            "task": "assistants.tasks.read_mailboxes",
+            "schedule": 30.0,
+            "options": {"expires": 30},
+        },
         "old-speech": {"task": "assistants.tasks.delete_expired_speech", "schedule": 3600.0},
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},

@@ -43,6 +43,7 @@ DELIVERIES = WorkerGroup(
             "accounts.tasks.fan_out",
             "accounts.tasks.send_emails",
             "accounts.tasks.deliver_webhooks",
+            "assistants.tasks.deliver_replies",
         )
     },
 )
@@ -72,6 +73,7 @@ BACKGROUND = WorkerGroup(
             "billing.tasks.reconcile",
             "billing.tasks.issue_invoices",
         ),
+        "mail": ("assistants.tasks.read_mailboxes",),
         "upkeep": (),
     },
 )

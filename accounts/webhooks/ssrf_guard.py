@@ -111,6 +111,17 @@ def resolve_allowed_addresses(host: str, port: int) -> list[str]:
     return allowed[:MAX_CONNECT_ATTEMPTS]
 
 
+def connect_allowed(host: str, port: int, seconds: float) -> socket.socket:
+    """A connection to one of the host's allowed addresses. Raises ForbiddenAddress or OSError."""
+    failure = OSError("No address could be reached.")
+    for address in resolve_allowed_addresses(host, port):
+        try:
+            return socket.create_connection((address, port), seconds)
+        except OSError as problem:
+            failure = problem
+    raise failure
+
+
 class SsrfGuardBackend(httpcore.NetworkBackend):
     """Connects to allowed addresses only, and lets nothing last beyond one deadline."""
 

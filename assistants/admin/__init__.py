@@ -10,7 +10,9 @@ from assistants.models import (
     Channel,
     Conversation,
     Decision,
+    Delivery,
     Judgement,
+    Mailbox,
     Rule,
     Source,
     Speech,
@@ -59,13 +61,14 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_display = ("id", "channel", "state", "assignee", "opened_at", "closed_at", "outcome")
     list_filter = ("state", "outcome")
     list_select_related = ("channel__assistant", "assignee")
+    exclude = ("contact",)
 
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin):
     list_display = ("id", "route", "answer_key", "confidence", "at")
     list_filter = ("route",)
-    exclude = ("message", "reply", "candidates")
+    exclude = ("message", "reply", "candidates", "draft")
 
 
 @admin.register(Source, Answer, Rule, TestCase)
@@ -87,6 +90,6 @@ class SpokenReplyAdmin(ReadOnlyAdmin):
     exclude = ("message", "token", "text")
 
 
-@admin.register(TestRun, Judgement, Visitor)
+@admin.register(TestRun, Judgement, Visitor, Delivery, Mailbox)
 class RowAdmin(ReadOnlyAdmin):
     list_display = ("__str__",)

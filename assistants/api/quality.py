@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, now
 from drf_spectacular.utils import extend_schema
@@ -27,11 +28,10 @@ from assistants.api.serializers import (
 )
 from assistants.conversations import privacy
 from assistants.errors import AssistantNameTaken
-from assistants.lifecycle import add_channel, find_assistant
+from assistants.lifecycle import add_channel, disable_channel, find_assistant
 from assistants.loop.judging import judge
 from assistants.models import Channel, Conversation, Judgement, Rule, TestCase
 from assistants.queries import figures, measures
-from assistants.wechat.replying import Account
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
 
@@ -104,19 +104,23 @@ class ChannelsEndpoint(APIView):
         assistant = find_to_change(request, assistant_id)
         body = ChannelRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        sent = body.validated_data
-        secrets = dict(sent.get("wechat") or {})
-        settings = {"customer_messages": secrets.pop("customer_messages")} if secrets else {}
-        channel = add_channel(
-            assistant,
-            Channel.Kind(sent["kind"]),
-            viewer_of(request),
-            name=sent["name"],
-            allowed_origins=sent.get("allowed_origins"),
-            secrets_sealed=Account(**secrets).sealed() if secrets else "",
-            **settings,
-        )
+        kind = Channel.Kind(body.validated_data["kind"])
+        fields = body.fields_of_channel()
+        channel = add_channel(assistant, kind, viewer_of(request), **fields)
         return Response(ChannelAnswer(channel).data, status=status.HTTP_201_CREATED)
+
+
+class ChannelEndpoint(APIView):
+    """One way in."""
+
+    @extend_schema(operation_id="remove_channel", responses={204: None})
+    def delete(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
+        """Nobody gets in by it any more; what was said stays."""
+        assistant = find_to_change(request, assistant_id)
+        channel = get_object_or_404(assistant.channels, pk=channel_id)
+        channel.assistant = assistant
+        disable_channel(channel, viewer_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ConversationsEndpoint(APIView):

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.webhooks import secret_encryption
+from assistants.mail.account import MailAccount
 from assistants.models import (
     Assistant,
     Channel,
@@ -19,6 +20,7 @@ from assistants.versions.reports import summarise
 from assistants.voice.configuration import FIELDS as VOICE_FIELDS
 from assistants.voice.configuration import voice_problems
 from assistants.voice.upstream import validate_voice_url
+from assistants.wechat.replying import Account
 from assistants.writing.upstream import validate_writer_url
 from web.validation.fields import FloatField, IntegerField
 
@@ -219,22 +221,46 @@ class WechatAccount(serializers.Serializer[Any]):
     customer_messages = serializers.BooleanField(default=False)
 
 
+class MailAccountRequest(serializers.Serializer[Any]):
+    """A mailbox; stored encrypted and never shown. Both servers must offer TLS."""
+
+    address = serializers.EmailField(max_length=254)
+    imap_host = serializers.CharField(max_length=253)
+    imap_port = IntegerField(min_value=1, max_value=65535, default=993)
+    folder = serializers.CharField(max_length=200, default="INBOX")
+    smtp_host = serializers.CharField(max_length=253)
+    smtp_port = IntegerField(min_value=1, max_value=65535, default=465)
+    username = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=500)
+
+
 class ChannelRequest(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(
-        choices=[Channel.Kind.WEB, Channel.Kind.API, Channel.Kind.WECHAT]
-    )
+    kind = serializers.ChoiceField(choices=Channel.Kind.choices)
     wechat = WechatAccount(required=False)
+    email = MailAccountRequest(required=False)
     name = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
     allowed_origins = serializers.ListField(
         child=serializers.CharField(max_length=300), required=False, max_length=20
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if (attrs["kind"] == Channel.Kind.WECHAT) != bool(attrs.get("wechat")):
-            raise serializers.ValidationError(
-                {"wechat": "Send the account's secrets exactly where kind is wechat."}
-            )
+        for kind in (Channel.Kind.WECHAT, Channel.Kind.EMAIL):
+            if (attrs["kind"] == kind) != bool(attrs.get(kind)):
+                raise serializers.ValidationError(
+                    {kind: f"Send the account's secrets exactly where kind is {kind}."}
+                )
         return attrs
+
+    def fields_of_channel(self) -> dict[str, Any]:
+        """What `lifecycle.add_channel` takes beside the kind."""
+        sent = self.validated_data
+        fields = {"name": sent["name"], "allowed_origins": sent.get("allowed_origins")}
+        if wechat := dict(sent.get("wechat") or {}):
+            fields["customer_messages"] = wechat.pop("customer_messages")
+            fields["secrets_sealed"] = Account(**wechat).sealed()
+        elif mail := sent.get("email"):
+            fields["secrets_sealed"] = MailAccount(**mail).sealed()
+        return fields
 
 
 class ChannelAnswer(serializers.ModelSerializer[Channel]):

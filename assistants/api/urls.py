@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"{ONE}/test-cases", quality.TestCasesEndpoint.as_view()),
     path(f"{ONE}/rules", quality.RulesEndpoint.as_view()),
     path(f"{ONE}/channels", quality.ChannelsEndpoint.as_view()),
+    path(f"{ONE}/channels/<uuid:channel_id>", quality.ChannelEndpoint.as_view()),
     path(f"{ONE}/conversations", quality.ConversationsEndpoint.as_view()),
     path(f"{ONE}/visitors", quality.VisitorsEndpoint.as_view()),
     path(f"{ONE}/judgements", quality.JudgementsEndpoint.as_view()),

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError, transaction
 from django.utils.timezone import now
 
+from accounts.webhooks import secret_encryption
 from assistants.answering.deciding import Outcome, SourceQuote, decide
 from assistants.answering.language import detect_language
 from assistants.answering.limits import admit
@@ -64,6 +65,7 @@ class Question:
     language: str = ""
     external_id: str = ""
     address: str | None = None
+    contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,9 @@ def _receive(
     except IntegrityError:  # The same message arrived twice at once.
         stored = Message.objects.get(channel=channel, external_id=question.external_id)
         return stored.conversation, stored, False
+    if question.contact and not conversation.contact:
+        conversation.contact = secret_encryption.encrypt(question.contact)
+        conversation.save(update_fields=["contact"])
     state.announce(conversation)
     return conversation, message, True
 
@@ -281,7 +286,7 @@ def _keep(
         asked_back=outcome.route == Decision.Route.ASK,
         version=version,
     )
-    decision = _store_decision(message, reply, version, outcome, language)
+    decision = store_decision(message, reply, version, outcome, language)
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
@@ -320,9 +325,10 @@ def _say(locked: Conversation, outcome: Outcome, language: str) -> Message | Non
     return state.hand_over(locked, outcome.reason, outcome.text)
 
 
-def _store_decision(
+def store_decision(
     message: Message, reply: Message | None, version: Version, outcome: Outcome, language: str
 ) -> Decision:
+    """Keep why this is said to the message; `reply` is None where nothing is."""
     return Decision.objects.create(
         message=message,
         reply=reply,

@@ -8,7 +8,8 @@ from django.utils.timezone import now
 from accounts.models import User
 from accounts.notifications.publish import publish
 from assistants.errors import ConversationMovedOn
-from assistants.models import Conversation, ConversationState, Message
+from assistants.models import Conversation, ConversationState, Delivery, Message
+from web.enqueue import enqueue_on_commit
 from web.sse import notify
 
 State = ConversationState
@@ -50,13 +51,22 @@ def lock(conversation: Conversation) -> Conversation:
 @transaction.atomic
 def hand_over(conversation: Conversation, reason: str, sentence: str) -> Message | None:
     """Let a person answer. None when a person has it already or it is closed."""
+    if not wait_for_person(conversation, reason):
+        return None
+    message = append_message(lock(conversation), Message.Author.SYSTEM, sentence)
+    conversation.refresh_from_db()
+    return message
+
+
+@transaction.atomic
+def wait_for_person(conversation: Conversation, reason: str) -> bool:
+    """Let a person answer, and tell the visitor nothing. False where one has it or it is closed."""
     changed = Conversation.objects.filter(pk=conversation.pk, state=State.BOT).update(
         state=State.WAITING, handed_over_at=now(), handed_over_reason=reason
     )
     if not changed:
-        return None
+        return False
     locked = lock(conversation)
-    message = append_message(locked, Message.Author.SYSTEM, sentence)
     team = locked.channel.assistant.team
     publish(
         team,
@@ -66,8 +76,7 @@ def hand_over(conversation: Conversation, reason: str, sentence: str) -> Message
         data={"conversation": str(conversation.pk), "reason": reason},
     )
     announce(locked)
-    conversation.refresh_from_db()
-    return message
+    return True
 
 
 @transaction.atomic
@@ -94,11 +103,15 @@ def take_oldest(team_ids: list[UUID], person: User) -> Conversation | None:
 
 @transaction.atomic
 def reply(conversation: Conversation, person: User, text: str) -> Message:
-    """Say something as a person. Only its owner may. Raises ConversationMovedOn."""
+    """Say something as a person, and send it to a visitor whom no page of ours shows it. Only the
+    conversation's owner may. Raises ConversationMovedOn."""
     locked = lock(conversation)
     if locked.state != State.HUMAN or locked.assignee_id != person.pk:
         raise ConversationMovedOn
     message = append_message(locked, Message.Author.PERSON, text, person=person)
+    if locked.contact:
+        Delivery.objects.create(message=message)
+        enqueue_on_commit("assistants.tasks.deliver_replies")
     announce(locked)
     return message
 

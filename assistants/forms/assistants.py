@@ -179,17 +179,6 @@ class RuleForm(forms.Form):
         }
 
 
-class ChannelForm(forms.Form):
-    """A widget for some web sites."""
-
-    name = forms.CharField(max_length=80, required=False)
-    allowed_origins = forms.CharField(
-        max_length=4000,
-        help_text="One site on each line, such as https://www.example.com.",
-        widget=forms.Textarea(attrs={"rows": 3}),
-    )
-
-
 def lines_of(text: str) -> list[str]:
     """The lines that are not blank."""
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -10,6 +10,7 @@ from assistants.models.conversation import (
     Message,
     Visitor,
 )
+from assistants.models.delivery import Delivery, Mailbox
 from assistants.models.knowledge import Answer, Passage, Phrasing, Source
 from assistants.models.quality import Judgement, Rule, ShadowDecision, TestCase, TestRun
 from assistants.models.speech import Speech, SpokenReply
@@ -32,9 +33,11 @@ __all__ = [
     "Conversation",
     "ConversationState",
     "Decision",
+    "Delivery",
     "IndexEntry",
     "Judgement",
     "LanguageModel",
+    "Mailbox",
     "Message",
     "Passage",
     "PassageEntry",

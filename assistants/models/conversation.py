@@ -18,7 +18,7 @@ class ChannelQuerySet(TeamOwnedQuerySet["Channel"]):
 
 
 class Channel(models.Model):
-    """A way in: the widget, the API, a WeChat account."""
+    """A way in: the widget, the API, a WeChat account, a mailbox."""
 
     class Kind(models.TextChoices):
         WEB = "web"
@@ -117,6 +117,8 @@ class Conversation(models.Model):
     csat = models.PositiveSmallIntegerField(null=True, blank=True)
     refusals_running = models.PositiveSmallIntegerField(default=0)
     asked_back = models.BooleanField(default=False)  # The last reply was "did you mean".
+    # Encrypted: where a person's reply goes that no page of ours shows. Else a visitor is a hash.
+    contact = models.TextField(blank=True, db_default="")
     objects = ConversationQuerySet.as_manager()
 
     class Meta:
@@ -211,6 +213,7 @@ class Decision(models.Model):
         QUOTE = "quote"  # A passage of a document, word for word.
         WRITTEN = "written"  # From passages, by a language model.
         SILENT = "silent"
+        DRAFT = "draft"  # For a person to send: nothing was said.
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     message = models.OneToOneField(Message, models.CASCADE, related_name="decision")
@@ -224,6 +227,7 @@ class Decision(models.Model):
     held_back = models.JSONField(
         default=list, db_default=NOTHING
     )  # [{"text", "problem"}] of a writer's sentences.
+    draft = models.TextField(blank=True, db_default="")  # What would have been said.
     tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer.
     cost_micro = models.BigIntegerField(default=0, db_default=0)  # What its own provider asks.
     rule = models.CharField(max_length=80, blank=True)

@@ -68,6 +68,7 @@ class Figure:
 def consultations(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Conversation]:
     """Those opened from `since` to before `until`: the denominator of most figures."""
     asked = Decision.objects.filter(message__conversation=OuterRef("pk"))
+    asked = asked.exclude(route=Decision.Route.DRAFT)  # There the assistant may say nothing.
     return Conversation.objects.filter(
         Exists(asked), channel__assistant=assistant, opened_at__gte=since, opened_at__lt=until
     )
@@ -237,10 +238,11 @@ def hand_over_reasons(
 
 
 def gaps(assistant: Assistant, limit: int = 50) -> QuerySet[Decision]:
-    """The newest questions that were refused and nobody has judged yet."""
+    """The newest questions that found no answer and nobody has judged yet."""
+    is_refusal = Q(route__in=[Decision.Route.REFUSE, Decision.Route.HAND_OVER])
     refused = Decision.objects.filter(
+        is_refusal | Q(route=Decision.Route.DRAFT, draft=""),
         message__channel__assistant=assistant,
-        route__in=[Decision.Route.REFUSE, Decision.Route.HAND_OVER],
         rule="",
         judgement=None,
     )

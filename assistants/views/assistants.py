@@ -1,9 +1,8 @@
-"""Pages of assistants: list, overview, versions, channels, and a chat to try one."""
+"""Pages of assistants: list, overview, versions, and a chat to try one."""
 
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -17,9 +16,9 @@ from assistants.answering.masking import mask
 from assistants.answering.rules import Situation
 from assistants.conversations.consulting import clean_text
 from assistants.errors import AssistantNotLive
-from assistants.forms.assistants import AssistantForm, ChannelForm, lines_of
-from assistants.lifecycle import add_channel, create_assistant, find_assistant, set_paused
-from assistants.models import Answer, Assistant, Channel, Version, VersionStatus
+from assistants.forms.assistants import AssistantForm
+from assistants.lifecycle import create_assistant, find_assistant, set_paused
+from assistants.models import Answer, Assistant, Version, VersionStatus
 from assistants.queries.listings import list_assistants, topics_with_counts
 from assistants.versions import building, gate
 from web.requests import AuthenticatedRequest
@@ -145,27 +144,6 @@ def _try_question(assistant: Assistant, text: str) -> dict[str, object]:
     language = detect_language(asked, assistant.languages)
     outcome = decide(version, Situation(text=asked, language=language))
     return {"question": asked, "outcome": outcome, "version": version, "language": language}
-
-
-@login_required
-def channels(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_assistant(request.user, assistant_id)
-    form = ChannelForm(request.POST or None)
-    if request.method == "POST":
-        require_permission(request.user, assistant.team, "write")
-        if form.is_valid():
-            origins = lines_of(form.cleaned_data["allowed_origins"])
-            name = form.cleaned_data["name"]
-            kind = Channel.Kind.WEB
-            add_channel(assistant, kind, request.user, name=name, allowed_origins=origins)
-            return redirect("assistants:channels", assistant.pk)
-    context = {
-        **page_context(request, assistant),
-        "rows": assistant.channels.filter(disabled_at=None),
-        "form": form,
-        "public_url": settings.PUBLIC_URL,
-    }
-    return render(request, "assistants/channels.html", context)
 
 
 def find_to_change(request: AuthenticatedRequest, assistant_id: UUID) -> Assistant:

@@ -13,6 +13,7 @@ from accounts.models import Team
 from accounts.permissions import find_team, has_permission, require_permission
 from assistants.conversations import state
 from assistants.conversations.consulting import clean_text
+from assistants.delivery import sending
 from assistants.models import Conversation
 from assistants.queries.listings import inbox_conversations
 from web.requests import AuthenticatedRequest
@@ -108,6 +109,18 @@ def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> Ht
     return redirect("assistants:conversation", found.pk)
 
 
+@login_required
+@require_POST
+def send_again(
+    request: AuthenticatedRequest, conversation_id: UUID, message_id: int
+) -> HttpResponse:
+    """A reply that did not reach the visitor."""
+    found = _find(request.user, conversation_id)
+    require_permission(request.user, found.channel.assistant.team, "write")
+    sending.send_again(found, message_id)
+    return redirect("assistants:conversation", found.pk)
+
+
 def _find(user: object, conversation_id: UUID) -> Conversation:
     visible = Conversation.objects.visible_to(user)
     return get_object_or_404(
@@ -128,7 +141,7 @@ def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, objec
 
 def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[str, object]:
     team = found.channel.assistant.team
-    said = found.messages.select_related("decision", "person").order_by("seq")
+    said = found.messages.select_related("decision", "person", "delivery").order_by("seq")
     return {
         "team": team,
         "conversation": found,

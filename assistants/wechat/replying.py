@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import httpx
 from django.conf import settings
 from django.core.cache import cache
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
+from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.errors import WechatRefused
-from assistants.models import Channel
+from assistants.models import Channel, Conversation, Delivery
 from assistants.wechat.messages import Incoming, cut_text
 from web.errors import UserError
 
@@ -67,6 +68,9 @@ def reply_in_time(channel: Channel, message: Incoming) -> str | None:
         return None
     except UserError as problem:
         return problem.sentence
+    if reply.route == "person" and not channel.settings.get("customer_messages"):
+        waiting = take_waiting_replies(reply.conversation)
+        return _first_part(channel, message, waiting, reply.language) if waiting else None
     is_repeat = reply.route == "pending"
     return None if is_repeat or not reply.response else _shown(channel, message, reply)
 
@@ -75,7 +79,12 @@ def _ask(channel: Channel, message: Incoming) -> Reply:
     try:
         return consult(
             channel,
-            Question(text=message.text, visitor=message.sender, external_id=message.key),
+            Question(
+                text=message.text,
+                visitor=message.sender,
+                external_id=message.key,
+                contact=message.sender,
+            ),
         )
     finally:
         close_old_connections()
@@ -113,6 +122,24 @@ def _send_later(channel: Channel, message: Incoming, done: "Future[Reply]") -> N
         logger.exception("An answer to WeChat failed")
 
 
+def take_waiting_replies(conversation: Conversation) -> str:
+    """What people replied and the account may not send of its own: it goes with this answer."""
+    rows = Delivery.objects.filter(message__conversation=conversation, sent_at=None)
+    with transaction.atomic():
+        taken = list(rows.select_for_update(of=("self",)).select_related("message"))
+        rows.filter(pk__in=[row.pk for row in taken]).update(
+            sent_at=now(), next_at=None, problem=""
+        )
+    return "\n\n".join(row.message.text for row in sorted(taken, key=lambda row: row.message.seq))
+
+
+def send_whole(channel: Channel, recipient: str, text: str) -> None:
+    """As many customer-service messages as the text needs. Raises as `send_message`."""
+    while text:
+        part, text = cut_text(text)
+        send_message(channel, recipient, part)
+
+
 def send_message(channel: Channel, recipient: str, text: str) -> None:
     """A customer-service message. Raises httpx.HTTPError, or WechatRefused with WeChat's words."""
     answer = httpx.post(
@@ -134,7 +161,14 @@ def access_token(channel: Channel) -> str:
     key = f"assistants:wechat-token:{channel.pk}"
     if token := cache.get(key):
         return str(token)
-    account = Account.of(channel)
+    token, seconds = fetch_token(Account.of(channel))
+    cache.set(key, token, max(60, seconds - TOKEN_MARGIN_SECONDS))
+    return token
+
+
+def fetch_token(account: Account) -> tuple[str, int]:
+    """WeChat's token and the seconds it holds. Raises httpx.HTTPError, or WechatRefused with
+    WeChat's words."""
     answer = httpx.post(
         f"{settings.WECHAT_API_BASE}/cgi-bin/stable_token",
         json={
@@ -148,5 +182,4 @@ def access_token(channel: Channel) -> str:
     sent = answer.json()
     if "access_token" not in sent:
         raise WechatRefused(f"WeChat gave no token: {sent.get('errmsg', '')}")
-    cache.set(key, sent["access_token"], max(60, sent["expires_in"] - TOKEN_MARGIN_SECONDS))
-    return str(sent["access_token"])
+    return str(sent["access_token"]), int(sent["expires_in"])

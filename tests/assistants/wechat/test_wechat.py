@@ -1,15 +1,18 @@
 """WeChat's published vectors, and the story of its calls: slow answers, retries, forgeries."""
 
+import json
 import threading
 import time
 
 import httpx
 import pytest
+from django.utils.timezone import now
 
-from assistants.conversations import consulting
+from assistants.conversations import consulting, state
+from assistants.delivery import sending
 from assistants.errors import WechatRefused
 from assistants.lifecycle import add_channel
-from assistants.models import Channel, Message
+from assistants.models import Channel, Conversation, Delivery, Message
 from assistants.wechat import crypto, replying
 from assistants.wechat.messages import cut_text, parse_xml, read_message
 from assistants.wechat.replying import Account
@@ -136,3 +139,74 @@ def test_a_slow_answer_comes_once_as_a_message_of_its_own(client, channel, monke
     time.sleep(0.5)
     assert len(sent) == 1
     assert "30 days" in sent[0]
+
+
+@pytest.fixture
+def wechat_calls(monkeypatch):
+    """What WeChat was sent, and an answer of its for each address."""
+    calls, answers = [], {"stable_token": {"access_token": "t", "expires_in": 7200}, "send": {}}
+
+    def post(url, **more):
+        name = url.rpartition("/")[2]
+        calls.append((name, more.get("content", b"").decode()))
+        return httpx.Response(200, json=answers[name], request=httpx.Request("POST", url))
+
+    replying.cache.clear()
+    monkeypatch.setattr(replying.httpx, "post", post)
+    return calls, answers
+
+
+def ask_for_a_person(client, channel, alice) -> Conversation:
+    """A visitor of WeChat whom Alice has taken over."""
+    call(client, channel, "talk to a person", "7")
+    conversation = Conversation.objects.get()
+    state.take(conversation, alice)
+    return conversation
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_persons_reply_reaches_the_visitor_as_a_message(client, channel, alice, wechat_calls):
+    calls, answers = wechat_calls
+    conversation = ask_for_a_person(client, channel, alice)
+    assert "user" not in conversation.contact  # Sealed.
+    answers["send"] = {"errcode": 45015, "errmsg": "response out of time limit"}
+    state.reply(conversation, alice, "您好，我来帮您")
+    assert sending.deliver_due() == 0
+    assert "out of time limit" in Delivery.objects.get().problem
+    answers["send"] = {"errcode": 0}
+    Delivery.objects.update(next_at=now())
+    assert sending.deliver_due() == 1
+    assert sending.deliver_due() == 0
+    assert json.loads(calls[-1][1]) == {
+        "touser": "user", "msgtype": "text", "text": {"content": "您好，我来帮您"},
+    }  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_long_reply_is_sent_in_parts(client, channel, alice, wechat_calls):
+    conversation = ask_for_a_person(client, channel, alice)
+    state.reply(conversation, alice, "汉" * 1_900)
+    assert sending.deliver_due() == 1
+    parts = [
+        json.loads(body)["text"]["content"] for name, body in wechat_calls[0] if name == "send"
+    ]
+    assert "".join(parts) == "汉" * 1_900
+    assert all(len(part.encode()) <= 2_048 for part in parts)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_without_the_right_to_send_a_reply_comes_with_the_next_message(
+    client, channel, alice, wechat_calls
+):
+    Channel.objects.filter(pk=channel.pk).update(settings={"customer_messages": False})
+    conversation = ask_for_a_person(client, channel, alice)
+    for text in ("one moment", "it is on its way"):
+        state.reply(conversation, alice, text)
+    assert sending.deliver_due() == 0
+    assert {row.state for row in Delivery.objects.all()} == {"failed"}
+    assert "next message" in Delivery.objects.first().problem
+    answer = call(client, channel, "and now?", "8").content.decode()
+    assert "one moment\n\nit is on its way" in answer
+    assert {row.state for row in Delivery.objects.all()} == {"sent"}
+    assert call(client, channel, "and now?", "9").content == b"success"
+    assert wechat_calls[0] == []

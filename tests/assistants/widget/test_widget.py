@@ -10,7 +10,7 @@ from assistants.lifecycle import add_channel
 from assistants.models import Channel, Message
 
 pytestmark = pytest.mark.django_db
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 SITE = "https://shop.example"
 
 

@@ -1,0 +1,180 @@
+"""Mail that came: each becomes a message in the inbox, with a draft of the answer beside it."""
+
+import json
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from accounts.webhooks import secret_encryption
+from assistants.answering.deciding import decide
+from assistants.answering.language import detect_language
+from assistants.answering.masking import mask
+from assistants.answering.rules import Situation
+from assistants.answering.spending import is_daily_budget_spent
+from assistants.conversations import consulting, state
+from assistants.errors import AssistantNotLive, MailFailed
+from assistants.mail.account import MailAccount, open_mailbox
+from assistants.mail.reading import Mail, fetch_new, parse_mail
+from assistants.models import (
+    Channel,
+    Conversation,
+    Decision,
+    Mailbox,
+    Message,
+    Version,
+    Visitor,
+)
+from web.row_queue import claim_rows, retry_at, update_claimed
+
+logger = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=60)
+CLAIM = timedelta(minutes=5)
+RETRY_SECONDS = (60, 300, 900, 3600)
+MAILBOXES_AT_ONCE = 10
+SAID_ALONE = {
+    Decision.Route.ANSWER,
+    Decision.Route.QUOTE,
+    Decision.Route.WRITTEN,
+    Decision.Route.RULE,
+}
+
+
+def read_due_mailboxes() -> int:
+    """Read the mailboxes whose minute has passed; returns the e-mails that were stored."""
+    due = Mailbox.objects.filter(
+        next_at__lte=now(), channel__disabled_at=None
+    ).exclude(channel__assistant__state="retired")  # fmt: skip
+    rows = claim_rows(
+        due.select_related("channel__assistant__team").order_by("next_at"),
+        limit=MAILBOXES_AT_ONCE,
+        attempts="tries",
+        next_at=now() + CLAIM,
+    )
+    return sum(_read(row) for row in rows)
+
+
+def _read(row: Mailbox) -> int:
+    try:
+        stored, problem = read_mailbox(row)
+    except MailFailed as failure:
+        update_claimed(
+            row,
+            attempts="tries",
+            problem=failure.sentence[:300],
+            next_at=retry_at(row.tries, RETRY_SECONDS),
+        )
+        return 0
+    outcome = {"problem": problem, "checked_at": now(), "next_at": now() + EVERY}
+    if update_claimed(row, attempts="tries", **outcome):
+        Mailbox.objects.filter(pk=row.pk, tries=row.tries).update(tries=0)
+    return stored
+
+
+def read_mailbox(row: Mailbox) -> tuple[int, str]:
+    """Store what came since the last look: how many, and a sentence about those that could not be
+    read. Raises MailFailed. What is stored twice is stored once: by its Message-ID."""
+    account = MailAccount.of(row.channel)
+    with open_mailbox(account) as mailbox:
+        found = fetch_new(
+            mailbox,
+            account.folder,
+            uid_validity=row.uid_validity,
+            last_uid=row.last_uid,
+            checked_at=row.checked_at,
+        )
+    stored, problem = 0, ""
+    for uid, content in found.messages:
+        try:
+            mail = parse_mail(content)
+        except ValueError as fault:
+            logger.warning("E-mail %d of channel %s: %s", uid, row.channel_id, fault)
+            problem = f"An e-mail could not be read (UID {uid}): open it in the mailbox itself."
+            mail = None
+        if mail is not None and mail.sender != account.address.lower():
+            stored += receive(row.channel, mail)
+        Mailbox.objects.filter(pk=row.pk).update(last_uid=uid)
+    Mailbox.objects.filter(pk=row.pk).update(
+        uid_validity=found.uid_validity, last_uid=found.last_uid
+    )
+    return stored, problem
+
+
+def receive(channel: Channel, mail: Mail) -> bool:
+    """Put it into the inbox, then draft an answer. False where it was stored before.
+
+    A mail waits for a person whether or not the assistant is live: only the draft needs it.
+    """
+    assistant = channel.assistant
+    text = mask(_text_with_subject(mail))
+    language = detect_language(text, assistant.languages)
+    message = _store(channel, mail, text, language)
+    if message is None:
+        return False
+    try:
+        version = consulting.find_live_version(assistant)
+    except AssistantNotLive:
+        return True
+    if not is_daily_budget_spent(assistant):
+        _draft(version, message, text[: consulting.MAX_CHARS], language)
+    return True
+
+
+def _text_with_subject(mail: Mail) -> str:
+    is_reply = mail.subject.lower().startswith(("re:", "aw:", "回复", "答复"))
+    if not mail.subject or is_reply or mail.subject in mail.text:
+        return mail.text or mail.subject or "(empty)"
+    return f"{mail.subject}\n\n{mail.text}".strip()
+
+
+@transaction.atomic
+def _store(channel: Channel, mail: Mail, text: str, language: str) -> Message | None:
+    known = Message.objects.filter(channel=channel, external_id=mail.external_id)
+    if known.exists():
+        return None
+    name = consulting.hash_visitor(channel, mail.sender)
+    visitor, _ = Visitor.objects.get_or_create(channel=channel, external_hash=name)
+    if visitor.blocked_until and visitor.blocked_until > now():
+        return None
+    # One open conversation a visitor: a second e-mail joins the first.
+    current = Conversation.objects.filter(visitor=visitor).exclude(state="closed")
+    found = current.first() or Conversation.objects.create(
+        channel=channel, visitor=visitor, language=language
+    )
+    locked = state.lock(found)
+    locked.contact = secret_encryption.encrypt(json.dumps(_contact(mail)))
+    locked.save(update_fields=["contact"])
+    message = state.append_message(
+        locked, Message.Author.VISITOR, text, external_id=mail.external_id
+    )
+    state.wait_for_person(locked, "email")
+    state.announce(locked)
+    return message
+
+
+def _contact(mail: Mail) -> dict[str, str]:
+    references = f"{mail.references} {mail.message_id}".strip()
+    return {
+        "to": mail.sender,
+        "subject": mail.subject,
+        "message_id": mail.message_id,
+        "references": references,
+    }
+
+
+def _draft(version: Version, message: Message, text: str, language: str) -> None:
+    situation = Situation(
+        text=text,
+        language=language,
+        channel=Channel.Kind.EMAIL,
+        is_open=consulting.is_open(version.assistant, now()),
+        turns=message.seq,
+    )
+    outcome = decide(version, situation, asked_back=True)  # Nobody clicks in an e-mail.
+    draft = outcome.text if outcome.route in SAID_ALONE else ""
+    outcome.route = Decision.Route.DRAFT
+    decision = consulting.store_decision(message, None, version, outcome, language)
+    Decision.objects.filter(pk=decision.pk).update(draft=draft, for_audit=False)
+    Conversation.objects.filter(pk=message.conversation_id).update(version=version)

@@ -1,0 +1,156 @@
+"""Pages of channels: each with its steps, its settings and a test of them."""
+
+from uuid import UUID
+
+import httpx
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.permissions import require_permission
+from assistants.errors import WechatRefused
+from assistants.forms.channels import FORMS, SignatureForm
+from assistants.lifecycle import (
+    add_channel,
+    change_channel,
+    disable_channel,
+    find_assistant,
+    find_channel,
+)
+from assistants.mail.account import MailAccount, open_mailbox, open_outgoing
+from assistants.models import Channel
+from assistants.views.assistants import find_to_change, page_context
+from assistants.wechat import crypto, replying
+from assistants.wechat.replying import Account
+from web.requests import AuthenticatedRequest
+
+TITLES = {
+    Channel.Kind.WEB: "Add a widget",
+    Channel.Kind.WECHAT: "Add a WeChat official account",
+    Channel.Kind.EMAIL: "Add a mailbox",
+}
+
+
+@login_required
+@require_safe
+def channel_list(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_assistant(request.user, assistant_id)
+    context = {
+        **page_context(request, assistant),
+        "rows": assistant.channels.filter(disabled_at=None).select_related("mailbox"),
+        "titles": TITLES,
+        "public_url": settings.PUBLIC_URL,
+    }
+    return render(request, "assistants/channels.html", context)
+
+
+@login_required
+def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpResponse:
+    assistant = find_to_change(request, assistant_id)
+    if kind not in TITLES:
+        raise Http404
+    form = FORMS[kind](request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        fields = form.changes()
+        made = add_channel(
+            assistant,
+            Channel.Kind(kind),
+            request.user,
+            name=fields["name"],
+            allowed_origins=fields.get("allowed_origins"),
+            secrets_sealed=fields.get("secrets", ""),
+            **fields.get("settings", {}),
+        )
+        return redirect("assistants:channel", made.pk)
+    context = {
+        **page_context(request, assistant),
+        "form": form,
+        "title": TITLES[Channel.Kind(kind)],
+    }
+    return render(request, "assistants/channel_new.html", context)
+
+
+@login_required
+def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
+    """Its steps, its settings, and its test."""
+    found = find_channel(request.user, channel_id)
+    if request.method == "POST":
+        require_permission(request.user, found.assistant.team, "write")
+    form = FORMS[found.kind](request.POST or None, channel=found)
+    if request.method == "POST" and form.is_valid():
+        change_channel(found, request.user, **form.changes())
+        messages.success(request, "Saved.")
+        return redirect("assistants:channel", found.pk)
+    context = {
+        **page_context(request, found.assistant),
+        "channel": found,
+        "form": form,
+        "signature_form": SignatureForm(),
+        "public_url": settings.PUBLIC_URL,
+        "callback": settings.PUBLIC_URL + reverse("assistants:wechat", args=[found.public_key]),
+    }
+    return render(request, "assistants/channel.html", context)
+
+
+@login_required
+@require_POST
+def check(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
+    """Whether the other side takes what is set here, in its own words."""
+    found = find_channel(request.user, channel_id)
+    require_permission(request.user, found.assistant.team, "write")
+    if found.kind == Channel.Kind.EMAIL:
+        _check_mail(request, found)
+    elif found.kind == Channel.Kind.WECHAT and "address" in request.POST:
+        _check_signature(request, found)
+    elif found.kind == Channel.Kind.WECHAT:
+        _check_account(request, found)
+    else:
+        raise Http404
+    return redirect("assistants:channel", found.pk)
+
+
+@login_required
+@require_POST
+def remove(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
+    found = find_channel(request.user, channel_id)
+    require_permission(request.user, found.assistant.team, "write")
+    disable_channel(found, request.user)
+    messages.success(request, "Nobody gets in by this channel any more.")
+    return redirect("assistants:channels", found.assistant_id)
+
+
+def _check_mail(request: HttpRequest, found: Channel) -> None:
+    """Raises MailFailed, which the page shows."""
+    account = MailAccount.of(found)
+    with open_mailbox(account) as mailbox:
+        mailbox.noop()
+    with open_outgoing(account) as server:
+        server.noop()
+    messages.success(request, "Both servers let this account in.")
+
+
+def _check_account(request: HttpRequest, found: Channel) -> None:
+    """Raises WechatRefused with WeChat's words, for example of an address it does not know."""
+    try:
+        replying.fetch_token(Account.of(found))
+    except httpx.HTTPError as failure:
+        raise WechatRefused(f"WeChat could not be reached: {type(failure).__name__}.") from failure
+    messages.success(request, "WeChat knows this account.")
+
+
+def _check_signature(request: HttpRequest, found: Channel) -> None:
+    form = SignatureForm(request.POST)
+    parts = form.parts() if form.is_valid() else ("", "", "")
+    if not all(parts):
+        raise WechatRefused("This address lacks signature, timestamp or nonce.")
+    try:
+        crypto.check_signature(parts[0], Account.of(found).token, *parts[1:])
+    except WechatRefused:
+        raise WechatRefused(
+            "The signature is of another token: the token here and at WeChat differ."
+        ) from None
+    messages.success(request, "The signature is right: both sides have the same token.")
