@@ -6,8 +6,8 @@ import pytest
 
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel
-from tests.assistants.widget.test_widget_browser import CHROMIUM, FLAGS, Site
 from tests.assistants.voice.recordings import record
+from tests.assistants.widget.test_widget_browser import CHROMIUM, FLAGS, Site
 from tests.inference.processes import free_port, models_process
 from tests.web.guard.served import web_process
 
