@@ -69,6 +69,7 @@ urlpatterns = [
     path("w/<str:key>/sample/", widget.sample, name="sample"),
     path("w/<str:key>/messages", widget.messages, name="widget-messages"),
     path("w/<str:key>/speech/<str:token>", widget.speech, name="widget-speech"),
+    path("w/<str:key>/contact", widget.contact, name="widget-contact"),
     path("w/<str:key>/feedback", widget.feedback, name="widget-feedback"),
     path("w/<str:key>/stream", widget.stream, name="widget-stream"),
 ]

@@ -214,14 +214,14 @@ MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 2 * 1024**3)
 STRIPE_SECRET_KEY = env.optional("STRIPE_SECRET_KEY")
 EMAIL_BACKEND = env.optional("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")
 EMAIL_FILE_PATH = VAR_DIR / "mail"  # Where the file backend writes; other backends ignore it.
-_can_send_email = not EMAIL_BACKEND.endswith(("console.EmailBackend", "filebased.EmailBackend"))
+CAN_SEND_EMAIL = not EMAIL_BACKEND.endswith(("console.EmailBackend", "filebased.EmailBackend"))
 # Whether people confirm their address before they may sign in or join a team. Then sign-up does
 # not tell, either, which addresses have an account.
 _verification = env.optional("EMAIL_VERIFICATION")  # Its former name: mandatory or optional.
 REQUIRE_VERIFIED_EMAIL = env.boolean(
     "REQUIRE_VERIFIED_EMAIL",
     _verification == "mandatory"
-    or (not _verification and (bool(STRIPE_SECRET_KEY) or _can_send_email)),
+    or (not _verification and (bool(STRIPE_SECRET_KEY) or CAN_SEND_EMAIL)),
 )
 # How many teams one person may own; 0: any number.
 MAX_OWNED_TEAMS = env.integer("MAX_OWNED_TEAMS", 3 if STRIPE_SECRET_KEY else 0)

@@ -12,6 +12,7 @@ DEFAULT_TEXTS: dict[str, dict[str, str]] = {
         "handed_over_closed": "Nobody is here at the moment. Your message waits for our opening"
         " hours.",
         "quote": "I found this in “{title}”:",
+        "person": "Talk to a person",
         "busy": "A person has taken over and will reply here.",
     },
     "zh": {
@@ -22,6 +23,7 @@ DEFAULT_TEXTS: dict[str, dict[str, str]] = {
         "handed_over": "已为您转接人工客服，请稍候，客服会尽快回复。",
         "handed_over_closed": "现在没有客服在线，您的留言将在工作时间得到回复。",
         "quote": "我在《{title}》中找到：",
+        "person": "转人工",
         "busy": "人工客服已接入，将在这里回复您。",
     },
 }

@@ -1,5 +1,6 @@
 """The life of a conversation. Each change is one guarded UPDATE, so of several actors one wins."""
 
+import json
 from uuid import UUID
 
 from django.db import transaction
@@ -7,6 +8,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from accounts.notifications.publish import publish
+from accounts.webhooks import secret_encryption
 from assistants.errors import ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Delivery, Message
 from web.enqueue import enqueue_on_commit
@@ -114,6 +116,14 @@ def reply(conversation: Conversation, person: User, text: str) -> Message:
         enqueue_on_commit("assistants.tasks.deliver_replies")
     announce(locked)
     return message
+
+
+def leave_address(conversation: Conversation, address: str) -> None:
+    """Where a visitor wants the reply who does not wait for it."""
+    first = conversation.messages.filter(author=Message.Author.VISITOR).order_by("seq").first()
+    subject = " ".join(first.text.split())[:80] if first else ""
+    contact = secret_encryption.encrypt(json.dumps({"to": address, "subject": subject}))
+    Conversation.objects.filter(pk=conversation.pk).update(contact=contact)
 
 
 @transaction.atomic

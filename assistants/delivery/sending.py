@@ -76,5 +76,6 @@ def _send_to_wechat(message: Message) -> None:
 
 SENDERS: dict[str, Callable[[Message], None]] = {
     Channel.Kind.EMAIL: send_reply,
+    Channel.Kind.WEB: send_reply,
     Channel.Kind.WECHAT: _send_to_wechat,
 }

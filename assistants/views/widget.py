@@ -12,7 +12,9 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core import signing
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -23,6 +25,7 @@ from django.views.decorators.http import require_POST, require_safe
 from assistants.answering.texts import text_of
 from assistants.api.streams import stream_reply
 from assistants.api.voice import audio_response
+from assistants.conversations import state
 from assistants.conversations.consulting import Question, Reply, consult, hash_visitor
 from assistants.conversations.feedback import record_feedback
 from assistants.conversations.spoken import find_spoken, open_speech
@@ -32,7 +35,16 @@ from assistants.errors import (
     UnknownAssistant,
     UnknownSpeech,
 )
-from assistants.models import Assistant, Channel, Conversation, Decision, Message, SpokenReply
+from assistants.mail.sending import can_write_to_visitors
+from assistants.models import (
+    Assistant,
+    Channel,
+    Conversation,
+    ConversationState,
+    Decision,
+    Message,
+    SpokenReply,
+)
 from assistants.voice.audio import MAX_BYTES
 from assistants.voice.engines import why_deaf, why_mute
 from web.errors import UserError
@@ -146,7 +158,7 @@ class _Stream:
         return {
             **_history(self._channel, self._visitor),
             "visitor": self._token,
-            "suggestions": reply.suggestions,
+            "suggestions": _choices(self._channel, reply),
             "voice": _describe_voice(reply),
         }
 
@@ -158,6 +170,14 @@ class _Stream:
 
     def last(self, described: dict[str, object]) -> Iterator[dict[str, object]]:
         yield described
+
+
+def _choices(channel: Channel, reply: Reply) -> list[str]:
+    """What the visitor may say with a click: a question that was meant, or that a person is wanted,
+    which the built-in rule hears."""
+    if reply.route not in (Decision.Route.ASK, Decision.Route.REFUSE):
+        return reply.suggestions
+    return [*reply.suggestions, text_of(channel.assistant, "person", reply.language)]
 
 
 @require_safe
@@ -188,6 +208,33 @@ def _describe_voice(reply: Reply) -> dict[str, object] | None:
     if reply.spoken is None:
         return None
     return {"url": f"speech/{reply.spoken.token}", "format": reply.spoken.format}
+
+
+@csrf_exempt
+@require_POST
+def contact(request: HttpRequest, key: str) -> HttpResponse:
+    """{email}: where the reply of a person is sent, too."""
+    try:
+        channel = _require_channel(key)
+        _, visitor = _visitor_of(request)
+        conversation = _current(channel, visitor)
+        if conversation is None or not _may_leave_address(conversation):
+            raise InvalidConsultation("No reply of a person is awaited here.")
+        address = str(_read_body(request).get("email", "")).strip()
+        try:
+            validate_email(address)
+        except ValidationError:
+            raise InvalidConsultation("This is no e-mail address.", param="email") from None
+        state.leave_address(conversation, address)
+        return JsonResponse({"ok": True})
+    except UserError as problem:
+        return _refusal(problem)
+
+
+def _may_leave_address(conversation: Conversation) -> bool:
+    is_waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
+    is_known = bool(conversation.contact)
+    return is_waiting and not is_known and can_write_to_visitors(conversation.channel.assistant)
 
 
 @csrf_exempt
@@ -312,8 +359,10 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
         return {"state": "bot", "messages": []}
     said = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
     decided = {decision.reply_id: decision for decision in conversation_decisions(conversation)}
+    conversation.channel = channel
     return {
         "state": conversation.state,
+        "asks_for_address": _may_leave_address(conversation),
         "messages": [
             {
                 "seq": message.seq,

@@ -5,11 +5,12 @@ const base = root.dataset.base;
 const storageKey = `lathe-chat:${base}`;
 const list = document.querySelector("[data-messages]");
 const choices = document.querySelector("[data-choices]");
-const form = document.querySelector("form");
+const form = document.querySelector("[data-question]");
+const contact = document.querySelector("[data-contact]");
 const field = form.querySelector("textarea");
 const words = root.lang === "zh"
-  ? { failed: "发送失败，请重试。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
-  : { failed: "That did not arrive. Please try again.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
+  ? { failed: "发送失败，请重试。", noted: "人工回复也会发到这个邮箱。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
+  : { failed: "That did not arrive. Please try again.", noted: "The reply comes to this address, too.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
 let memory = "";
 let shown = 0;
 let source = null;
@@ -124,6 +125,7 @@ function show(data) {
     button.addEventListener("click", () => send(text));
     return button;
   }));
+  contact.hidden = !data.asks_for_address;
   if (data.messages.length && !source) listen();
   document.dispatchEvent(new CustomEvent("lathe:said", { detail: { ...data, fresh, isFirst } }));
 }
@@ -158,6 +160,16 @@ async function sendBody(body) {
   field.focus();
 }
 
+contact.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    await ask("contact", { email: contact.elements.email.value });
+    contact.hidden = true;
+    add("system", words.noted);
+  } catch (problem) {
+    add("system", problem.message || words.failed);
+  }
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (field.value.trim()) send(field.value);

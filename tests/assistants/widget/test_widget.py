@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from assistants.answering.rules import BUILT_IN, Situation, find_rule
+from assistants.answering.texts import DEFAULT_TEXTS
+from assistants.conversations import state
+from assistants.delivery import sending
 from assistants.lifecycle import add_channel
-from assistants.models import Channel, Message
+from assistants.models import Channel, Conversation, Message
 
 pytestmark = pytest.mark.django_db
 PROJECT = Path(__file__).resolve().parents[3]
@@ -112,3 +116,54 @@ def test_no_cookie_is_set(client, channel):
     client.get(f"/w/{channel.public_key}/")
     post(client, channel, {"text": "hello"})
     assert not client.cookies
+
+
+def leave(client, channel, visitor, address):
+    return client.post(
+        f"/w/{channel.public_key}/contact", json.dumps({"email": address}),
+        content_type="application/json", headers={"X-Lathe-Visitor": visitor},
+    )  # fmt: skip
+
+
+def test_a_person_is_one_click_away_from_a_refusal(client, channel):
+    refused = post(client, channel, {"text": "can i bring my parrot into the opera", "id": "1"})
+    choice = refused.json()["suggestions"][-1]
+    assert choice == "Talk to a person"
+    taken = post(client, channel, {"text": choice, "id": "2"}, refused.json()["visitor"]).json()
+    assert (taken["state"], taken["suggestions"]) == ("waiting", [])
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_offered_words_are_words_that_the_built_in_rule_hears(language):
+    words = DEFAULT_TEXTS[language]["person"]
+    assert find_rule([], Situation(text=words, language=language)) is BUILT_IN
+
+
+def test_who_waits_may_leave_an_address_and_is_written_to(
+    client, channel, alice, settings, mailoutbox
+):
+    settings.CAN_SEND_EMAIL = True
+    asked = post(client, channel, {"text": "where is order 7", "id": "1"}).json()
+    visitor = asked["visitor"]
+    assert asked["asks_for_address"] is False
+    assert leave(client, channel, visitor, "ann@example.com").status_code == 400
+    waits = post(client, channel, {"text": "talk to a person", "id": "2"}, visitor).json()
+    assert waits["asks_for_address"] is True
+    refused = leave(client, channel, visitor, "no address")
+    assert refused.json() == {"error": "This is no e-mail address."}
+    assert leave(client, channel, visitor, "ann@example.com").status_code == 200
+    assert leave(client, channel, visitor, "other@example.com").status_code == 400
+    conversation = Conversation.objects.get()
+    assert "ann@" not in conversation.contact
+    state.take(conversation, alice)
+    state.reply(conversation, alice, "It comes on Monday.")
+    assert sending.deliver_due() == 1
+    (sent,) = mailoutbox
+    assert (sent.to, sent.subject) == (["ann@example.com"], "Re: where is order 7")
+    assert sent.body == "It comes on Monday."
+
+
+def test_no_address_is_asked_for_where_no_mail_can_be_sent(client, channel):
+    waits = post(client, channel, {"text": "talk to a person", "id": "1"}).json()
+    assert waits["asks_for_address"] is False
+    assert leave(client, channel, waits["visitor"], "ann@example.com").status_code == 400
