@@ -128,9 +128,12 @@ def _told_as_sentences(host: str) -> Iterator[None]:
         raise MailFailed(f"{host} gave no answer within {WAIT_SECONDS:.0f} seconds.") from problem
     except (smtplib.SMTPAuthenticationError, smtplib.SMTPResponseException) as problem:
         raise MailFailed(f"{host} said: {_words(problem.smtp_error)}") from problem
-    except (imaplib.IMAP4.error, smtplib.SMTPException, OSError) as problem:
+    except (imaplib.IMAP4.error, smtplib.SMTPException) as problem:
         said = problem.args[0] if problem.args else type(problem).__name__
         raise MailFailed(f"{host} said: {_words(said)}") from problem
+    except OSError as problem:
+        said = problem.strerror or type(problem).__name__
+        raise MailFailed(f"{host} could not be reached: {said}.") from problem
 
 
 def _words(said: object) -> str:

@@ -150,7 +150,7 @@ def test_a_mailbox_that_was_numbered_anew_loses_and_doubles_nothing(opened, box)
         ({"password": "wrong"}, "Invalid credentials"),
         ({"folder": "Nowhere"}, "no folder 'Nowhere'"),
         ({"imap_host": "no-such-host.invalid"}, "cannot be found"),
-        ({"imap_port": 1}, "localhost said"),
+        ({"imap_port": 1}, "could not be reached: Connection refused"),
     ],
 )
 def test_an_account_that_is_refused_says_why_and_is_tried_less_often(
