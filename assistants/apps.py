@@ -25,5 +25,9 @@ class AssistantsConfig(AppConfig):
             EventType(
                 "conversation.handed_over", EventGroup.PROGRESS, "A visitor waits for a person"
             ),
+            EventType("conversation.closed", EventGroup.PROGRESS, "A conversation is closed"),
+            EventType(
+                "answer.corrected", EventGroup.PROGRESS, "A person corrected what was answered"
+            ),
             position=40,
         )

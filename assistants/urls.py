@@ -70,6 +70,7 @@ urlpatterns = [
     path("w/<str:key>/messages", widget.messages, name="widget-messages"),
     path("w/<str:key>/speech/<str:token>", widget.speech, name="widget-speech"),
     path("w/<str:key>/contact", widget.contact, name="widget-contact"),
+    path("w/<str:key>/rating", widget.rating, name="widget-rating"),
     path("w/<str:key>/feedback", widget.feedback, name="widget-feedback"),
     path("w/<str:key>/stream", widget.stream, name="widget-stream"),
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from accounts.models import EventGroup, Notice, Team, User
+from accounts.models import EventGroup, Notice, Team, User, WebhookEndpoint
 from accounts.notifications.events import group_of
 from web.enqueue import enqueue_on_commit
 from web.sse import notify
@@ -43,6 +43,14 @@ def publish(
     Notice.objects.bulk_create([notice], ignore_conflicts=bool(key))
     notify(notices_channel(team), *([refresh_channel] if refresh_channel else []))
     enqueue_on_commit("accounts.tasks.fan_out")
+
+
+def publish_to_programs(
+    team: Team, event: str, sentence: str, *, url: str, data: Mapping[str, object]
+) -> None:
+    """As `publish`, for what happens too often to be news: only where a webhook asks for it."""
+    if WebhookEndpoint.objects.subscribed_to(event).filter(team=team).exists():
+        publish(team, event, sentence, url=url, data=data)
 
 
 def notices_channel(team: Team) -> str:

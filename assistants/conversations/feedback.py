@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistants.answering.texts import text_of
 from assistants.conversations import state
 from assistants.errors import InvalidConsultation
 from assistants.models import Channel, Conversation, Decision, Judgement
@@ -31,7 +30,5 @@ def record_feedback(
             decision=decision, defaults={"verdict": verdict, "by_visitor": True}
         )
     if csat is not None:
-        Conversation.objects.filter(pk=conversation.pk).update(csat=csat)
-        if csat == 1:
-            sentence = text_of(channel.assistant, "handed_over", conversation.language)
-            state.hand_over(conversation, "csat_1", sentence)
+        Conversation.objects.filter(pk=conversation.pk).update(csat=None)  # The last one counts.
+        state.rate(conversation, csat)

@@ -7,8 +7,9 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from accounts.models import User
-from accounts.notifications.publish import publish
+from accounts.notifications.publish import publish, publish_to_programs
 from accounts.webhooks import secret_encryption
+from assistants.answering.texts import text_of
 from assistants.errors import ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Delivery, Message
 from web.enqueue import enqueue_on_commit
@@ -142,8 +143,27 @@ def close(conversation: Conversation, outcome: Conversation.Outcome) -> None:
     is_open = Conversation.objects.filter(pk=conversation.pk).exclude(state=State.CLOSED)
     if not is_open.update(state=State.CLOSED, closed_at=now(), outcome=outcome):
         raise ConversationMovedOn
+    assistant = conversation.channel.assistant
+    publish_to_programs(
+        assistant.team,
+        "conversation.closed",
+        f"A conversation of {assistant.name} is closed.",
+        url=f"/conversations/{conversation.pk}/",
+        data={"conversation": str(conversation.pk), "outcome": str(outcome)},
+    )
     announce(conversation)
     conversation.refresh_from_db()
+
+
+@transaction.atomic
+def rate(conversation: Conversation, csat: int) -> None:
+    """What the visitor thinks of it, from 1 to 5, once. The worst brings a person, while the
+    assistant still answers. Raises ConversationMovedOn."""
+    if not Conversation.objects.filter(pk=conversation.pk, csat=None).update(csat=csat):
+        raise ConversationMovedOn("This conversation was rated.")
+    if csat == 1:
+        sentence = text_of(conversation.channel.assistant, "handed_over", conversation.language)
+        hand_over(conversation, "csat_1", sentence)
 
 
 def announce(conversation: Conversation) -> None:

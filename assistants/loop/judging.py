@@ -8,6 +8,7 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import ApiToken, User
+from accounts.notifications.publish import publish_to_programs
 from accounts.permissions import person_behind
 from assistants.errors import InvalidConsultation, JudgedAlready
 from assistants.knowledge.phrasings import add_phrasing
@@ -56,6 +57,14 @@ def judge(
         judgement.save(update_fields=["taught_at"])
     if is_audit:
         check_promise(assistant)
+    if answer is not None and verdict != Judgement.Verdict.RIGHT:
+        publish_to_programs(
+            assistant.team,
+            "answer.corrected",
+            f"A person corrected what {assistant.name} said: “{answer.key}” is right.",
+            url=f"/conversations/{decision.message.conversation_id}/",
+            data={"decision": str(decision.pk), "answer": answer.key, "verdict": verdict},
+        )
     audit.record(assistant.team, by, "assistant.judged", assistant.name, verdict=verdict)
     return judgement
 

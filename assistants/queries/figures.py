@@ -10,12 +10,10 @@ from django.db.models import (
     BooleanField,
     Case,
     Count,
-    Exists,
     ExpressionWrapper,
     F,
     FloatField,
     Func,
-    OuterRef,
     Q,
     QuerySet,
     TextField,
@@ -67,10 +65,15 @@ class Figure:
 
 def consultations(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Conversation]:
     """Those opened from `since` to before `until`: the denominator of most figures."""
-    asked = Decision.objects.filter(message__conversation=OuterRef("pk"))
-    asked = asked.exclude(route=Decision.Route.DRAFT)  # There the assistant may say nothing.
+    # To a draft's question the assistant may say nothing.
+    asked = Decision.objects.filter(message__channel__assistant=assistant).exclude(
+        route=Decision.Route.DRAFT
+    )
     return Conversation.objects.filter(
-        Exists(asked), channel__assistant=assistant, opened_at__gte=since, opened_at__lt=until
+        pk__in=asked.values("message__conversation"),
+        channel__assistant=assistant,
+        opened_at__gte=since,
+        opened_at__lt=until,
     )
 
 

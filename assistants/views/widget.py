@@ -57,6 +57,7 @@ LOADER = (settings.BASE_DIR / "assistants/widget/loader.js").read_text(encoding=
 VISITOR_HEADER = "X-Lathe-Visitor"
 VISITOR_SALT = "assistants.visitor"
 HISTORY = 100
+RATINGS = (1, 2, 3, 4, 5)
 RATED = (Decision.Route.ANSWER, Decision.Route.WRITTEN, Decision.Route.QUOTE)
 LOADER_SECONDS = 300
 MICROPHONE_MARK = "LATHE_ALLOW"  # What the loader lets the frame use.
@@ -239,6 +240,32 @@ def _may_leave_address(conversation: Conversation) -> bool:
 
 @csrf_exempt
 @require_POST
+def rating(request: HttpRequest, key: str) -> HttpResponse:
+    """{csat}: 1 to 5 for a conversation that is closed."""
+    try:
+        channel = _require_channel(key)
+        _, visitor = _visitor_of(request)
+        conversation = _current(channel, visitor)
+        csat = _read_body(request).get("csat")
+        if (
+            conversation is None
+            or not _may_rate(conversation)
+            or type(csat) is not int
+            or csat not in RATINGS
+        ):
+            raise InvalidConsultation("Rate a conversation that is over, from 1 to 5.")
+        state.rate(conversation, csat)
+        return JsonResponse({"ok": True})
+    except UserError as problem:
+        return _refusal(problem)
+
+
+def _may_rate(conversation: Conversation) -> bool:
+    return conversation.state == ConversationState.CLOSED and conversation.csat is None
+
+
+@csrf_exempt
+@require_POST
 def feedback(request: HttpRequest, key: str) -> HttpResponse:
     """{id, helpful}: whether a reply helped."""
     try:
@@ -362,6 +389,7 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
     conversation.channel = channel
     return {
         "state": conversation.state,
+        "asks_for_rating": _may_rate(conversation),
         "asks_for_address": _may_leave_address(conversation),
         "messages": [
             {

@@ -9,8 +9,8 @@ const form = document.querySelector("[data-question]");
 const contact = document.querySelector("[data-contact]");
 const field = form.querySelector("textarea");
 const words = root.lang === "zh"
-  ? { failed: "发送失败，请重试。", noted: "人工回复也会发到这个邮箱。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
-  : { failed: "That did not arrive. Please try again.", noted: "The reply comes to this address, too.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
+  ? { failed: "发送失败，请重试。", rate: "这次对话怎么样？1 很差，5 很好", noted: "人工回复也会发到这个邮箱。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
+  : { failed: "That did not arrive. Please try again.", rate: "How was this conversation? 1 is bad, 5 is good", noted: "The reply comes to this address, too.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
 let memory = "";
 let shown = 0;
 let source = null;
@@ -73,6 +73,22 @@ function rating(id) {
   return row;
 }
 
+function rates() {
+  const row = document.createElement("span");
+  row.className = "rating";
+  row.append(...[1, 2, 3, 4, 5].map((csat) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = csat;
+    button.addEventListener("click", async () => {
+      await ask("rating", { csat });
+      choices.replaceChildren(words.thanks);
+    });
+    return button;
+  }));
+  return row;
+}
+
 async function ask(path, body, tell) {
   const isForm = body instanceof FormData;
   const headers = { "X-Lathe-Visitor": visitor() };
@@ -126,6 +142,7 @@ function show(data) {
     return button;
   }));
   contact.hidden = !data.asks_for_address;
+  if (data.asks_for_rating) choices.replaceChildren(words.rate, rates());
   if (data.messages.length && !source) listen();
   document.dispatchEvent(new CustomEvent("lathe:said", { detail: { ...data, fresh, isFirst } }));
 }

@@ -22,9 +22,9 @@ def test_every_app_registers_its_events_when_django_starts():
     subjects = [event_type.name.split(".")[0] for event_type in events.event_types()]
     assert list(dict.fromkeys(subjects)) == [
         *("training_job", "dataset", "deployment", "budget", "credit", "payment"),
-        *("assistant", "conversation", "member", "token", "team", "webhook"),
+        *("assistant", "conversation", "answer", "member", "token", "team", "webhook"),
     ]
-    assert len(subjects) == 30
+    assert len(subjects) == 32
 
 
 def test_every_event_that_the_code_publishes_is_registered():
@@ -33,7 +33,7 @@ def test_every_event_that_the_code_publishes_is_registered():
         for path in source_files()
         for node in ast.walk(syntax_tree(path))
         if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") == "publish"
+        and getattr(node.func, "id", "") in {"publish", "publish_to_programs"}
         and len(node.args) > 1
         and isinstance(node.args[1], ast.Constant)
     }

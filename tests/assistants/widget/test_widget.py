@@ -167,3 +167,28 @@ def test_no_address_is_asked_for_where_no_mail_can_be_sent(client, channel):
     waits = post(client, channel, {"text": "talk to a person", "id": "1"}).json()
     assert waits["asks_for_address"] is False
     assert leave(client, channel, waits["visitor"], "ann@example.com").status_code == 400
+
+
+def rate(client, channel, visitor, csat):
+    return client.post(
+        f"/w/{channel.public_key}/rating", json.dumps({"csat": csat}),
+        content_type="application/json", headers={"X-Lathe-Visitor": visitor},
+    )  # fmt: skip
+
+
+def test_a_closed_conversation_may_be_rated_once(client, channel, alice):
+    visitor = post(client, channel, {"text": "talk to a person", "id": "1"}).json()["visitor"]
+    assert rate(client, channel, visitor, 5).status_code == 400
+    conversation = Conversation.objects.get()
+    state.take(conversation, alice)
+    state.close(conversation, Conversation.Outcome.RESOLVED)
+    said = client.get(
+        f"/w/{channel.public_key}/messages", headers={"X-Lathe-Visitor": visitor}
+    ).json()
+    assert said["asks_for_rating"] is True
+    for wrong in (0, 6, "5", None, 1.5, [5], True):
+        assert rate(client, channel, visitor, wrong).status_code == 400, wrong
+    assert rate(client, channel, visitor, 4).status_code == 200
+    assert rate(client, channel, visitor, 1).status_code == 400
+    conversation.refresh_from_db()
+    assert (conversation.csat, conversation.state) == (4, "closed")
