@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,8 +91,12 @@ def import_table(
             )
         # First by what a sample shows; where a later row is otherwise, by counting every cell.
         for expects in (True, False) if source.bulk is not None else ():
-            with suppress(IrregularFile, duckdb.Error, UnicodeDecodeError):
+            try:
                 return _import_in_bulk(connection, source, folder, overrides, expects)
+            except IrregularFile:
+                break  # Its lines are, whatever the columns hold.
+            except (duckdb.Error, UnicodeDecodeError):
+                continue
         return _import_records(connection, source, folder, overrides)
 
 
