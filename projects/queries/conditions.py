@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -69,7 +70,8 @@ def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
     """SQL for a text that holds the wanted one in any case, and its parameters.
 
     Making a text lower case costs many times what looking for two letters does: their rarest pair
-    is looked for first, in each case.
+    is looked for first, in each case. What is left is read by a pattern where the cases of all
+    signs are known.
     """
     exact = f"contains(lower({text}), lower(?))"
     pair = _rarest_pair(wanted.lower())
@@ -78,9 +80,18 @@ def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
     cases = [dict.fromkeys(sign + sign.upper() + OTHER_CASES.get(sign, "")) for sign in pair]
     spelled = ["".join(signs) for signs in itertools.product(*cases)]
     quick = " OR ".join([f"contains({text}, ?)"] * len(spelled))
+    if wanted.isascii():
+        pattern = "".join(map(_spell, wanted))
+        return f"({quick}) AND regexp_matches({text}, ?)", [*spelled, pattern]
     # Most that match are written as the wanted text is.
     full = f"contains({text}, ?) OR " + exact
     return " AND ".join([f"({quick})", f"({full})"]), [*spelled, wanted, wanted]
+
+
+def _spell(sign: str) -> str:
+    """A pattern of the sign in each of its cases."""
+    low = sign.lower()
+    return f"[{low}{low.upper()}{OTHER_CASES.get(low, '')}]" if sign.isalpha() else re.escape(sign)
 
 
 def _rarest_pair(wanted: str) -> str:
