@@ -82,7 +82,8 @@ def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
     quick = " OR ".join([f"contains({text}, ?)"] * len(spelled))
     if wanted.isascii():
         pattern = "".join(map(_spell, wanted))
-        return f"({quick}) AND regexp_matches({text}, ?)", [*spelled, pattern]
+        matches = f"regexp_matches({text}, ?)"
+        return " AND ".join([f"({quick})", matches]), [*spelled, pattern]
     # Most that match are written as the wanted text is.
     full = f"contains({text}, ?) OR " + exact
     return " AND ".join([f"({quick})", f"({full})"]), [*spelled, wanted, wanted]

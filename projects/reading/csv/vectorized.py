@@ -102,7 +102,8 @@ class RegularCsv:
             # A line break inside quotes makes a line more than it makes blank ones.
             if lines - len(blank) != rows or self.line_ends.lone_feeds:
                 raise IrregularFile
-            self.issues.add("blank_rows", f"{len(blank):,} empty rows were left out.", blank[0])
+            count = len(blank)
+            self.issues.add("blank_rows", f"{count:,} empty rows were left out.", blank[0])
             return
         broken = " OR ".join(
             f"contains({name}, chr(10)) OR contains({name}, chr(13))" for name in self.names
