@@ -32,12 +32,12 @@ def make_states(slug: str) -> None:
     owner = team.memberships.first().user
     version = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
     done, other = (_succeeded(version, owner, name) for name in ("Tickets", "Tickets again"))
-    failed = _job(
+    failed = job_of(
         version, owner, "Too large", status=Status.FAILED, finished_at=now(),
         failure_code="out_of_memory", failure_sentence="The machine's memory was not enough.",
     )  # fmt: skip
-    paused = _job(version, owner, "Waits", status=Status.PAUSED, pause_code=PauseCode.USER)
-    _job(version, owner, "Gone", status=Status.CANCELLED, finished_at=now(), archived_at=now())
+    paused = job_of(version, owner, "Waits", status=Status.PAUSED, pause_code=PauseCode.USER)
+    job_of(version, owner, "Gone", status=Status.CANCELLED, finished_at=now(), archived_at=now())
     endpoint = Deployment.objects.create(
         team=team, project=done.project, model=done.model, name="tickets", created_by=owner
     )
@@ -68,7 +68,9 @@ def make_states(slug: str) -> None:
     print(json.dumps(paths))
 
 
-def _job(version: DatasetVersion, owner: object, name: str, **facts: object) -> TrainingJob:
+def job_of(
+    version: DatasetVersion, owner: object, name: str, machine: str = "cpu", **facts: object
+) -> TrainingJob:
     recipe = {
         "task": "text-classification",
         "text_columns": ["message"],
@@ -80,7 +82,7 @@ def _job(version: DatasetVersion, owner: object, name: str, **facts: object) -> 
         team=version.dataset.project.team,
         project=version.dataset.project,
         dataset_version=version,
-        compute_class=ComputeClass.objects.get(code="cpu"),
+        compute_class=ComputeClass.objects.get(code=machine),
         launched_by=owner,
         name=name,
         task=recipe["task"],
@@ -98,7 +100,7 @@ def _job(version: DatasetVersion, owner: object, name: str, **facts: object) -> 
 
 def _succeeded(version: DatasetVersion, owner: object, name: str) -> TrainingJob:
     """With a model, a report, curves and events."""
-    job = _job(version, owner, name, status=Status.SUCCEEDED, finished_at=now(), progress=1)
+    job = job_of(version, owner, name, status=Status.SUCCEEDED, finished_at=now(), progress=1)
     with tempfile.TemporaryDirectory() as folder:
         job.model = make_model(job, Path(folder) / "artifact", LABELS, pull=1.5)
     job.started_at = now() - timedelta(minutes=3)
