@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # Types only: the web process computes no metrics.
     from engine.evaluation.schema import Report
 
 MAX_EVENTS_SHOWN, MAX_NEWEST_EVENTS, MAX_RELATED_JOBS_SHOWN = 200, 5, 5
+MOVING = (Status.QUEUED, Status.RUNNING)
 PHASES = [
     ("queued", "Queued"),
     ("loading", "Loading"),
@@ -303,13 +304,15 @@ def trial_rows(job: TrainingJob) -> list[dict[str, object]]:
 
 def _status_message(job: TrainingJob) -> str:
     """Why the job is paused or cancelled, as the event said."""
+    if job.status in MOVING:
+        return ""
     events = JobEvent.objects.filter(job=job, kind="status").order_by("-id")
     return events.values_list("message", flat=True).first() or ""
 
 
 def _newest_events(job: TrainingJob) -> list[JobEvent]:
-    """What a job that moves has just done; one that ended shows its result there instead."""
-    if job.is_finished:
+    """What a job that moves has just done; others say why they stand, or show their result."""
+    if job.status not in MOVING:
         return []
     return list(job.events.order_by("-id")[:MAX_NEWEST_EVENTS])
 
