@@ -1,7 +1,8 @@
 """Puts a team of the running product into every state that a page can show, without training.
 
 `manage.py shell -c "from tests.journeys.states import make_states; make_states('acme')"` prints the
-addresses of what it made as the last line, in JSON.
+addresses of what it made as the last line, in JSON. `new_job`, `move_job` and `tell` change what
+open pages show, a step at a time, while a browser looks on.
 """
 
 import json
@@ -9,15 +10,18 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+from django.db import transaction
 from django.utils.timezone import now
 
-from accounts.models import Team
+from accounts.models import Notice, Team
+from accounts.notifications.publish import publish
 from accounts.teams import membership
 from accounts.webhooks import endpoints
 from inference.models import Deployment, RequestLog
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from tests.training.made import make_model
 from training.models import ComputeClass, JobEvent, MetricPoint, PauseCode, Status, TrainingJob
+from web.sse import notify
 
 LABELS = ["billing", "refunds & credit", "<b>login</b>"]
 TABS_OF_JOBS = ("charts", "events", "checkpoints", "settings", "log", "cost")
@@ -32,12 +36,12 @@ def make_states(slug: str) -> None:
     owner = team.memberships.first().user
     version = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
     done, other = (_succeeded(version, owner, name) for name in ("Tickets", "Tickets again"))
-    failed = job_of(
+    failed = _job(
         version, owner, "Too large", status=Status.FAILED, finished_at=now(),
         failure_code="out_of_memory", failure_sentence="The machine's memory was not enough.",
     )  # fmt: skip
-    paused = job_of(version, owner, "Waits", status=Status.PAUSED, pause_code=PauseCode.USER)
-    job_of(version, owner, "Gone", status=Status.CANCELLED, finished_at=now(), archived_at=now())
+    paused = _job(version, owner, "Waits", status=Status.PAUSED, pause_code=PauseCode.USER)
+    _job(version, owner, "Gone", status=Status.CANCELLED, finished_at=now(), archived_at=now())
     endpoint = Deployment.objects.create(
         team=team, project=done.project, model=done.model, name="tickets", created_by=owner
     )
@@ -68,7 +72,7 @@ def make_states(slug: str) -> None:
     print(json.dumps(paths))
 
 
-def job_of(
+def _job(
     version: DatasetVersion, owner: object, name: str, machine: str = "cpu", **facts: object
 ) -> TrainingJob:
     recipe = {
@@ -100,7 +104,7 @@ def job_of(
 
 def _succeeded(version: DatasetVersion, owner: object, name: str) -> TrainingJob:
     """With a model, a report, curves and events."""
-    job = job_of(version, owner, name, status=Status.SUCCEEDED, finished_at=now(), progress=1)
+    job = _job(version, owner, name, status=Status.SUCCEEDED, finished_at=now(), progress=1)
     with tempfile.TemporaryDirectory() as folder:
         job.model = make_model(job, Path(folder) / "artifact", LABELS, pull=1.5)
     job.started_at = now() - timedelta(minutes=3)
@@ -131,3 +135,64 @@ def _unreadable(version: DatasetVersion) -> Dataset:
         failure_code="unreadable_file", failure_sentence="This is not a table.",
     )  # fmt: skip
     return dataset
+
+
+def new_job(slug: str) -> None:
+    """A job in the queue of a machine that is not here, so that no worker takes it."""
+    team = Team.objects.get(slug=slug)
+    version = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
+    job = _job(version, team.memberships.first().user, "Watched", machine="gpu")
+    print(job.pk)
+
+
+def move_job(job_id: str, name: str) -> None:
+    """One of the moves below, and the word to the pages that watch."""
+    job = TrainingJob.objects.get(pk=job_id)
+    for field, value in _facts_of(job, name).items():
+        setattr(job, field, value)
+    job.save()
+    if name in ("training", "further"):
+        _measure(job)
+    JobEvent.objects.create(job=job, message=f"Now {name}")
+    notify(job.channel)
+    print(job.status)
+
+
+def _facts_of(job: TrainingJob, name: str) -> dict[str, object]:
+    if name == "succeeded":
+        with tempfile.TemporaryDirectory() as folder:
+            model = make_model(job, Path(folder) / "artifact", LABELS, pull=1.5)
+        return {"status": Status.SUCCEEDED, "finished_at": now(), "progress": 1, "model": model}
+    if name == "failed":
+        return {
+            "status": Status.FAILED, "finished_at": now(), "failure_code": "out_of_memory",
+            "failure_sentence": "The machine's memory was not enough.",
+        }  # fmt: skip
+    if name == "paused":
+        return {"status": Status.PAUSED, "pause_code": PauseCode.USER}
+    progress = {"loading": 0.01, "training": 0.3, "further": 0.6, "evaluating": 0.9}[name]
+    return {
+        "status": Status.RUNNING, "phase": "training" if name == "further" else name,
+        "progress": progress, "started_at": job.started_at or now(), "epochs": 2, "epoch": 1,
+        "step": int(progress * 100), "total_steps": 100, "eta_seconds": 75 * (1 - progress),
+        "rows_per_second": 12.5,
+    }  # fmt: skip
+
+
+def _measure(job: TrainingJob) -> None:
+    """Twenty more steps, with the load of the machine."""
+    start = MetricPoint.objects.filter(job=job, name="train_loss").count()
+    names = ("train_loss", "validation_loss", "validation_accuracy", "system_cpu_percent")
+    MetricPoint.objects.bulk_create(
+        MetricPoint(job=job, attempt_number=1, name=name, step=step, value=1 / step)
+        for name in names
+        for step in range(start + 1, start + 21)
+    )
+
+
+def tell(slug: str) -> None:
+    """A notice, which the bell of every open page counts."""
+    team = Team.objects.get(slug=slug)
+    with transaction.atomic():
+        publish(team, "dataset.ready", "A dataset is ready.", url=f"/teams/{slug}/")
+    print(Notice.objects.filter(team=team).count())

@@ -26,7 +26,7 @@ TEAM_PAGES = [
 DATASET_TABS = ["rows", "columns", "quality", "labels", "import", "versions"]
 CHINESE = "zh-CN"
 LANGUAGES = {"en": "en", CHINESE: "zh-hans"}  # What a browser asks for, what the page says.
-LIVES = [  # Of a job: tests.journeys.moves.
+LIVES = [  # Of a job: tests.journeys.states.
     ("loading", "training", "further", "evaluating", "succeeded"), ("training", "failed"),
     ("training", "paused"),
 ]  # fmt: skip
@@ -182,9 +182,9 @@ def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
 
 
 def change(product, code):
-    """One step of tests.journeys.moves in the running product; the last line it prints."""
+    """One step of tests.journeys.states in the running product; the last line it prints."""
     return product.manage(
-        "shell", "--no-imports", "-c", f"from tests.journeys.moves import *; {code}"
+        "shell", "--no-imports", "-c", f"from tests.journeys.states import *; {code}"
     )
 
 
