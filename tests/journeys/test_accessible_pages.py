@@ -30,7 +30,10 @@ LIVES = [  # Of a job: tests.journeys.states.
     ("loading", "training", "further", "evaluating", "succeeded"), ("training", "failed"),
     ("training", "paused"),
 ]  # fmt: skip
-SIGNS = {"succeeded": ".result", "failed": ".callout[data-tone=bad]"}  # That the page shows it.
+SIGNS = {  # That the page shows the move.
+    "succeeded": ".result", "failed": ".callout[data-tone=bad]",
+    "paused": ".callout[data-tone=wait]",
+}  # fmt: skip
 MOST_REQUESTS, MOST_BYTES, MOST_SHIFT = 15, 150_000, 0.01
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
