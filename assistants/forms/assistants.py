@@ -44,7 +44,10 @@ class AssistantForm(forms.Form):
         super().__init__(data)
         field = self.fields["project"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = Project.objects.filter(team=team, archived_at=None)
+        projects = Project.objects.filter(team=team, archived_at=None)
+        field.queryset = projects
+        if len(projects) == 1:
+            field.initial = projects[0]
 
 
 class SourceForm(forms.Form):

@@ -115,3 +115,12 @@ def test_a_correction_becomes_a_phrasing_and_an_audit_does_not(live, alice, clie
     audited = ask.post(native, {"decision": ids[1], **body, "is_audit": True})
     assert audited.status_code == 201
     assert hours.phrasings.filter(origin="correction").count() == 1
+
+
+def test_the_only_project_is_chosen(client_of, alice, project):
+    address = f"/teams/{project.team.slug}/assistants/new/"
+    page = client_of(alice).get(address).content.decode()
+    assert f'<option value="{project.pk}" selected>' in page
+    type(project).objects.create(team=project.team, name="Another")
+    asked = client_of(alice).get(address).content.decode()
+    assert f'<option value="{project.pk}" selected>' not in asked
