@@ -22,8 +22,6 @@ class AssistantsConfig(AppConfig):
                 EventGroup.RESULTS,
                 "An assistant answers below its promise",
             ),
-            EventType(
-                "conversation.handed_over", EventGroup.PROGRESS, "A visitor waits for a person"
-            ),
+            EventType("conversation.handed_over", EventGroup.INBOX, "A visitor waits for a person"),
             position=40,
         )

@@ -9,6 +9,7 @@ from accounts.models.notification import (
     NoticeEmail,
     NoticePreference,
     NoticeRead,
+    is_shown_to,
 )
 from accounts.models.team import (
     PERMISSIONS,
@@ -45,5 +46,6 @@ __all__ = [
     "Viewer",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "is_shown_to",
     "scopes_within",
 ]

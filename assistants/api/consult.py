@@ -17,7 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import ApiTokenAuthentication, MissingScope
-from accounts.models import ApiToken, TokenScope
+from accounts.models import ApiToken, TokenScope, scopes_within
+from accounts.permissions import TokenNotAllowed
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
 from assistants.conversations.consulting import Question, Reply, consult
@@ -62,6 +63,10 @@ class MayConsult(BasePermission):
             raise MissingScope(
                 "This API token lacks the scope 'inference'. Create one that has it."
             )
+        if TokenScope.INFERENCE not in scopes_within(
+            request.auth.scopes, request.auth.creator_role
+        ):
+            raise TokenNotAllowed
         return True
 
 

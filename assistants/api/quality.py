@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import audit
-from accounts.permissions import viewer_of
+from accounts.permissions import require_permission, viewer_of
 from assistants.answering.rules import check_examples, parse_rule
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import (
@@ -124,7 +124,9 @@ class ConversationsEndpoint(APIView):
 
     @extend_schema(operation_id="list_conversations", responses=ConversationAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID) -> Response:
+        """For a token whose creator may use the inbox."""
         assistant = find_assistant(viewer_of(request), assistant_id)
+        require_permission(viewer_of(request), assistant.team, "inbox")
         rows = Conversation.objects.filter(channel__assistant=assistant)
         return cursor_page(request, rows, ConversationAnswer().to_representation, "-opened_at")
 

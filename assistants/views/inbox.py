@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Team
-from accounts.permissions import find_team, has_permission, require_permission
+from accounts.permissions import find_team
 from assistants.conversations import state
 from assistants.conversations.consulting import clean_text
 from assistants.models import Conversation
@@ -24,7 +24,7 @@ SHOWN = 50
 @login_required
 @require_safe
 def inbox(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    team = find_team(request, slug)
+    team = find_team(request, slug, "inbox")
     return render(request, "assistants/inbox.html", _lists_context(request, team))
 
 
@@ -32,7 +32,7 @@ def inbox(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 @require_safe
 def lists(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """The three lists, as a fragment."""
-    context = _lists_context(request, find_team(request, slug))
+    context = _lists_context(request, find_team(request, slug, "inbox"))
     return render(request, "assistants/_inbox_lists.html", context)
 
 
@@ -42,10 +42,7 @@ async def live(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Says when a conversation of the team changed."""
     user = await request.auser()
 
-    def find() -> Team:  # Which teams the person sees is a query as well.
-        return get_object_or_404(Team.objects.visible_to(user), slug=slug)
-
-    team = await sync_to_async(find)()
+    team = await sync_to_async(find_team)(request, slug, "inbox")
     return event_stream_response(request, user, f"inbox:{team.pk}")
 
 
@@ -53,8 +50,7 @@ async def live(request: HttpRequest, slug: str) -> HttpResponseBase:
 @require_POST
 def take_next(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Take the conversation that waits longest."""
-    team = find_team(request, slug)
-    require_permission(request.user, team, "write")
+    team = find_team(request, slug, "inbox")
     taken = state.take_oldest([team.pk], request.user)
     if taken is None:
         messages.info(request, "Nobody waits.")
@@ -91,7 +87,6 @@ async def conversation_live(request: HttpRequest, conversation_id: UUID) -> Http
 def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> HttpResponse:
     """Take, reply, return to the assistant, or close."""
     found = _find(request.user, conversation_id)
-    require_permission(request.user, found.channel.assistant.team, "write")
     person = request.user
     if action == "take":
         state.take(found, person)
@@ -109,7 +104,7 @@ def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> Ht
 
 
 def _find(user: object, conversation_id: UUID) -> Conversation:
-    visible = Conversation.objects.visible_to(user)
+    visible = Conversation.objects.visible_to(user, "inbox")
     return get_object_or_404(
         visible.select_related("channel__assistant__team", "assignee"), pk=conversation_id
     )
@@ -122,7 +117,6 @@ def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, objec
         "waiting": rows.filter(state="waiting").order_by("handed_over_at")[:SHOWN],
         "mine": rows.filter(state="human", assignee=request.user)[:SHOWN],
         "others": rows.exclude(state="waiting").exclude(assignee=request.user)[:SHOWN],
-        "may_change": has_permission(request.user, team, "write"),
     }
 
 
@@ -135,5 +129,4 @@ def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[st
         "assistant": found.channel.assistant,
         "said": said,
         "is_mine": found.assignee_id == request.user.pk,
-        "may_change": has_permission(request.user, team, "write"),
     }

@@ -79,6 +79,7 @@ def _save_rule(form: RuleForm, position: int, assistant_id: UUID) -> bool:
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """The random audit, and questions that were refused."""
     assistant = find_assistant(request.user, assistant_id)
+    require_permission(request.user, assistant.team, "inbox")
     drawn = Decision.objects.filter(
         message__channel__assistant=assistant, for_audit=True, judgement=None
     ).select_related("message", "reply")

@@ -7,7 +7,7 @@ from assistants.models import Answer, Conversation, Decision, Rule, TestCase
 pytestmark = pytest.mark.django_db
 
 PAGES = (
-    "", "versions/", "knowledge/", "tests/", "rules/", "channels/", "try/", "review/", "monitor/",
+    "", "versions/", "knowledge/", "tests/", "rules/", "channels/", "try/", "monitor/",
     "settings/", "monitor.csv", "measure/1/", "measure/1/promise/?promise=97",
     "measure/1/promise/?promise=x",
 )  # fmt: skip
@@ -18,9 +18,11 @@ def test_every_page_of_a_live_assistant_shows(live, alice, vera, client_of):
     for person in (alice, vera):
         client = client_of(person)
         assert client.get("/teams/acme-labs/assistants/").status_code == 200
-        assert client.get("/teams/acme-labs/inbox/").status_code == 200
         for page in PAGES:
             assert client.get(base + page).status_code == 200, page
+    for page in ("/teams/acme-labs/inbox/", f"{base}review/"):
+        assert client_of(alice).get(page).status_code == 200
+        assert client_of(vera).get(page).status_code == 403  # What visitors wrote.
 
 
 def test_a_person_makes_an_assistant_writes_approves_and_asks(project, alice, client_of, team):
