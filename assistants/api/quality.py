@@ -1,4 +1,4 @@
-"""The native API of test cases, rules, channels, conversations, judgements and figures."""
+"""The native API of test cases, rules, channels, visitors, judgements and figures."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import audit
-from accounts.permissions import require_permission, viewer_of
+from accounts.permissions import viewer_of
+from assistants.answering.masking import mask
 from assistants.answering.rules import check_examples, parse_rule
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import (
     ChannelAnswer,
     ChannelRequest,
-    ConversationAnswer,
     JudgementAnswer,
     JudgementRequest,
     RuleAnswer,
@@ -29,7 +29,7 @@ from assistants.conversations import privacy
 from assistants.errors import AssistantNameTaken
 from assistants.lifecycle import add_channel, find_assistant
 from assistants.loop.judging import judge
-from assistants.models import Channel, Conversation, Judgement, Rule, TestCase
+from assistants.models import Channel, Judgement, Rule, TestCase
 from assistants.queries import figures, measures
 from assistants.wechat.replying import Account
 from web.api import BadParameter, cursor_page
@@ -119,18 +119,6 @@ class ChannelsEndpoint(APIView):
         return Response(ChannelAnswer(channel).data, status=status.HTTP_201_CREATED)
 
 
-class ConversationsEndpoint(APIView):
-    """What visitors and the assistant said, newest first."""
-
-    @extend_schema(operation_id="list_conversations", responses=ConversationAnswer(many=True))
-    def get(self, request: Request, assistant_id: UUID) -> Response:
-        """For a token whose creator may use the inbox."""
-        assistant = find_assistant(viewer_of(request), assistant_id)
-        require_permission(viewer_of(request), assistant.team, "inbox")
-        rows = Conversation.objects.filter(channel__assistant=assistant)
-        return cursor_page(request, rows, ConversationAnswer().to_representation, "-opened_at")
-
-
 class VisitorsEndpoint(APIView):
     """What is kept of one visitor, named as in `consult`: ?visitor=NAME."""
 
@@ -174,6 +162,7 @@ class JudgementsEndpoint(APIView):
             sent["verdict"],
             viewer_of(request),
             answer_key=sent["answer"],
+            text=mask(sent["text"]),
             is_audit=sent["is_audit"],
         )
         return Response(JudgementAnswer(judgement).data, status=status.HTTP_201_CREATED)

@@ -167,7 +167,7 @@ def _find_stored(channel: Channel, question: Question) -> Message | None:
 
 def clean_text(text: str) -> str:
     """The question without control characters. Raises InvalidConsultation."""
-    text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t").strip()
+    text = printable(text)
     if not text:
         raise InvalidConsultation("Send a question as text.", param="text")
     if len(text) > MAX_CHARS:
@@ -175,6 +175,12 @@ def clean_text(text: str) -> str:
             f"A question may have {MAX_CHARS:,} characters; this one has {len(text):,}.",
             param="text",
         )
+    return text
+
+
+def printable(text: str) -> str:
+    """The text without control characters, half characters and space around it."""
+    text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t").strip()
     return text.encode("utf-8", "replace").decode()
 
 

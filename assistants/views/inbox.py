@@ -11,9 +11,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Team
 from accounts.permissions import find_team
+from assistants.answering.suggesting import (
+    find_question,
+    find_usable_answer,
+    search_answers,
+    suggest_answers,
+)
 from assistants.conversations import state
-from assistants.conversations.consulting import clean_text
-from assistants.models import Conversation
+from assistants.loop.replies import send_reply
+from assistants.models import Answer, Conversation, ConversationState
 from assistants.queries.listings import inbox_conversations
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
@@ -68,9 +74,28 @@ def conversation(request: AuthenticatedRequest, conversation_id: UUID) -> HttpRe
 @login_required
 @require_safe
 def messages_of(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
-    """What was said and why, as a fragment."""
+    """What was said and why, and what may be replied, as a fragment."""
     found = _find(request.user, conversation_id)
-    return render(request, "assistants/_messages.html", _talk_context(request, found))
+    return render(request, "assistants/_talk.html", _talk_context(request, found))
+
+
+@login_required
+@require_safe
+def reply_form(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """The form with the answer ?answer=KEY in it, as a fragment."""
+    found = _find(request.user, conversation_id)
+    context = {"conversation": found, "chosen": _chosen_answer(request, found)}
+    return render(request, "assistants/_reply_form.html", context)
+
+
+@login_required
+@require_safe
+def find_answers(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """Approved answers with the words ?q=, as a fragment."""
+    found = _find(request.user, conversation_id)
+    rows = search_answers(found.channel.assistant, request.GET.get("q", ""))
+    context = {"conversation": found, "found_answers": rows}
+    return render(request, "assistants/_found_answers.html", context)
 
 
 @login_required
@@ -91,7 +116,7 @@ def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> Ht
     if action == "take":
         state.take(found, person)
     elif action == "reply":
-        state.reply(found, person, clean_text(request.POST.get("text", "")))
+        _reply(request, found)
     elif action == "return":
         state.return_to_bot(found, person)
     elif action == "close":
@@ -101,6 +126,23 @@ def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> Ht
     else:
         raise Http404
     return redirect("assistants:conversation", found.pk)
+
+
+def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    """Of the form: the text, the answer it was made from, the question that was shown."""
+    seq = request.POST.get("question", "")
+    send_reply(
+        conversation,
+        request.user,
+        request.POST.get("text", ""),
+        answer_key=request.POST.get("answer", "")[:200],
+        question_seq=int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 9 else None,
+    )
+
+
+def _chosen_answer(request: AuthenticatedRequest, conversation: Conversation) -> Answer | None:
+    key = request.GET.get("answer", "")[:200]
+    return find_usable_answer(conversation.channel.assistant, key) if key else None
 
 
 def _find(user: object, conversation_id: UUID) -> Conversation:
@@ -123,10 +165,18 @@ def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, objec
 def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[str, object]:
     team = found.channel.assistant.team
     said = found.messages.select_related("decision", "person").order_by("seq")
+    is_mine = found.assignee_id == request.user.pk and found.state == ConversationState.HUMAN
+    question = find_question(found) if is_mine else None
+    text = request.GET.get("q", "")
     return {
         "team": team,
         "conversation": found,
         "assistant": found.channel.assistant,
         "said": said,
-        "is_mine": found.assignee_id == request.user.pk,
+        "is_mine": is_mine,
+        "question": question,
+        "suggestions": suggest_answers(found.channel.assistant, question) if question else [],
+        "chosen": _chosen_answer(request, found),
+        "text": text,
+        "found_answers": search_answers(found.channel.assistant, text) if is_mine else [],
     }

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -14,12 +14,14 @@ from assistants.errors import InvalidConsultation, InvalidRule
 from assistants.forms.assistants import RuleForm, TestCaseForm
 from assistants.lifecycle import find_assistant
 from assistants.loop.judging import judge
+from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
 from assistants.models import Answer, Decision, Judgement, Rule, TestCase, TestRun
 from assistants.queries.figures import gaps
 from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
 
 AUDITS_SHOWN = 20
+REPLIES_SHOWN = 50
 
 
 @login_required
@@ -77,7 +79,7 @@ def _save_rule(form: RuleForm, position: int, assistant_id: UUID) -> bool:
 @login_required
 @require_safe
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """The random audit, and questions that were refused."""
+    """The random audit, questions that were refused, and what people replied themselves."""
     assistant = find_assistant(request.user, assistant_id)
     require_permission(request.user, assistant.team, "inbox")
     drawn = Decision.objects.filter(
@@ -87,6 +89,7 @@ def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         **page_context(request, assistant),
         "audit": drawn[:AUDITS_SHOWN],
         "gaps": gaps(assistant),
+        "replies": pending_replies(assistant)[:REPLIES_SHOWN],
         "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
         "verdicts": Judgement.Verdict.choices,
     }
@@ -110,4 +113,24 @@ def judge_decision(request: AuthenticatedRequest, decision_id: UUID) -> HttpResp
         answer_key=request.POST.get("answer", "")[:200], is_audit=decision.for_audit,
     )  # fmt: skip
     messages.success(request, "Judged.")
+    return redirect("assistants:review", assistant.pk)
+
+
+@login_required
+@require_POST
+def review_reply(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
+    """Make a draft of what a person replied, or dismiss it."""
+    visible = Judgement.objects.visible_to(request.user, "inbox")
+    rows = visible.select_related("decision__message__channel__assistant__team")
+    judgement = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
+    assistant = judgement.decision.message.channel.assistant
+    require_permission(request.user, assistant.team, "write")
+    if action == "draft":
+        made = draft_answer(assistant, judgement.pk, request.user)
+        messages.success(request, f"{made.key} waits for approval.")
+        return redirect("assistants:answer", made.pk)
+    if action != "dismiss":
+        raise Http404
+    dismiss_reply(assistant, judgement.pk, request.user)
+    messages.success(request, "Dismissed.")
     return redirect("assistants:review", assistant.pk)
