@@ -51,6 +51,7 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>/", inbox.conversation, name="conversation"),
     path("conversations/<uuid:conversation_id>/messages/", inbox.messages_of, name="messages"),
     path("conversations/<uuid:conversation_id>/live/", inbox.conversation_live, name="talk-live"),
+    path("conversations/<uuid:conversation_id>/presence/", inbox.presence, name="presence"),
     path("conversations/<uuid:conversation_id>/form/", inbox.reply_form, name="reply-form"),
     path("conversations/<uuid:conversation_id>/answers/", inbox.find_answers, name="find-answers"),
     path("conversations/<uuid:conversation_id>/<slug:action>/", inbox.act, name="act"),

@@ -20,6 +20,7 @@ from accounts.models.team import (
     Team,
     TeamOwnedQuerySet,
     Viewer,
+    roles_with,
 )
 from accounts.models.user import User, UserManager
 from accounts.models.webhook import WebhookDelivery, WebhookEndpoint
@@ -47,5 +48,6 @@ __all__ = [
     "WebhookDelivery",
     "WebhookEndpoint",
     "is_shown_to",
+    "roles_with",
     "scopes_within",
 ]

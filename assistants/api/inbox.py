@@ -16,10 +16,12 @@ from accounts.permissions import person_behind, require_permission, viewer_of
 from assistants.answering.suggesting import find_question, suggest_answers
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import ConversationAnswer
-from assistants.conversations import state
+from assistants.conversations import state, visitors
+from assistants.conversations.notes import add_note
+from assistants.conversations.presence import others_present
 from assistants.lifecycle import find_assistant
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies, send_reply
-from assistants.models import Assistant, Conversation, Judgement, Message
+from assistants.models import Assistant, Conversation, Judgement, Message, Note
 from web.api import cursor_page
 from web.idempotency.api import APIView
 from web.validation.fields import IntegerField
@@ -40,6 +42,21 @@ class MoveRequest(serializers.Serializer[Any]):
         help_text="`human`: take it; `bot`: return it to the assistant; `closed`: end it.",
     )
     resolved = serializers.BooleanField(default=False, help_text="Of a conversation that ends.")
+
+
+class BlockRequest(serializers.Serializer[Any]):
+    period = serializers.ChoiceField(choices=list(visitors.PERIODS))
+
+
+class NoteAnswer(serializers.ModelSerializer[Note]):
+    object = serializers.ReadOnlyField(default="assistant.note")
+    person = serializers.EmailField(source="person.email", read_only=True)
+    text = serializers.CharField(max_length=4000)
+
+    class Meta:
+        model = Note
+        fields = ("id", "object", "person", "text", "at")
+        read_only_fields = ("at",)
 
 
 class ReviewRequest(serializers.Serializer[Any]):
@@ -78,7 +95,7 @@ def find_conversation(request: Request, assistant_id: UUID, conversation_id: UUI
     assistant = find_readable(request, assistant_id)
     rows = Conversation.objects.filter(channel__assistant=assistant)
     return get_object_or_404(
-        rows.select_related("channel__assistant__team", "assignee"), pk=conversation_id
+        rows.select_related("channel__assistant__team", "assignee", "visitor"), pk=conversation_id
     )
 
 
@@ -105,6 +122,10 @@ class ConversationEndpoint(APIView):
             {
                 **ConversationAnswer(found).data,
                 "assignee": found.assignee.email if found.assignee else None,
+                "present": [
+                    one.email for one in others_present(found, person_behind(viewer_of(request)))
+                ],
+                "blocked_until": found.visitor.blocked_until if found.visitor else None,
                 "messages": MessageAnswer(said, many=True).data,
                 "question": question.seq if question else None,
                 "suggestions": [
@@ -157,6 +178,43 @@ class RepliesEndpoint(APIView):
             question_seq=sent.get("question"),
         )
         return Response(MessageAnswer(said).data, status=status.HTTP_201_CREATED)
+
+
+class NotesEndpoint(APIView):
+    """What people tell one another about a conversation; no visitor and no model is shown it."""
+
+    @extend_schema(operation_id="list_notes", responses=NoteAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        rows = found.notes.select_related("person").order_by()
+        return cursor_page(request, rows, NoteAnswer().to_representation, "at")
+
+    @extend_schema(operation_id="add_note", request=NoteAnswer, responses={201: NoteAnswer})
+    def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        body = NoteAnswer(data=request.data)
+        body.is_valid(raise_exception=True)
+        note = add_note(found, person_behind(viewer_of(request)), body.validated_data["text"])
+        return Response(NoteAnswer(note).data, status=status.HTTP_201_CREATED)
+
+
+class BlockEndpoint(APIView):
+    """Whether the visitor of a conversation may write."""
+
+    @extend_schema(operation_id="block_visitor", request=BlockRequest, responses=dict)
+    def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        """What the visitor writes is refused for a day, a week or always."""
+        found = find_conversation(request, assistant_id, conversation_id)
+        body = BlockRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        until = visitors.block(found, body.validated_data["period"], viewer_of(request))
+        return Response({"object": "assistant.visitor", "blocked_until": until})
+
+    @extend_schema(operation_id="unblock_visitor", responses=dict)
+    def delete(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        visitors.unblock(found, viewer_of(request))
+        return Response({"object": "assistant.visitor", "blocked_until": None})
 
 
 class WrittenRepliesEndpoint(APIView):

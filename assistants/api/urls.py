@@ -22,6 +22,8 @@ urlpatterns = [
     path(f"{ONE}/conversations", inbox.ConversationsEndpoint.as_view()),
     path(f"{TALK}", inbox.ConversationEndpoint.as_view()),
     path(f"{TALK}/replies", inbox.RepliesEndpoint.as_view()),
+    path(f"{TALK}/notes", inbox.NotesEndpoint.as_view()),
+    path(f"{TALK}/block", inbox.BlockEndpoint.as_view()),
     path(f"{ONE}/written-replies", inbox.WrittenRepliesEndpoint.as_view()),
     path(f"{ONE}/written-replies/<int:judgement_id>", inbox.WrittenReplyEndpoint.as_view()),
     path(f"{ONE}/visitors", quality.VisitorsEndpoint.as_view()),

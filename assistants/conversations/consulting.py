@@ -25,6 +25,7 @@ from assistants.conversations import spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
 from assistants.conversations.spoken import Heard
+from assistants.conversations.visitors import refuse_blocked
 from assistants.errors import AssistantNotLive, InvalidConsultation
 from assistants.models import (
     Assistant,
@@ -107,6 +108,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     version = find_live_version(assistant)
     _require_voice(assistant, question)
     visitor_hash = hash_visitor(channel, question.visitor) if question.visitor else ""
+    refuse_blocked(channel, visitor_hash)
     admit(channel, visitor_hash, question.address)
     heard = None
     if question.audio is not None:
@@ -239,8 +241,6 @@ def _find_or_open(
     visitor = None
     if visitor_hash:
         visitor, _ = Visitor.objects.get_or_create(channel=channel, external_hash=visitor_hash)
-        if visitor.blocked_until and visitor.blocked_until > now():
-            raise InvalidConsultation("You cannot write here at the moment.")
     if question.conversation_id is not None:
         found = Conversation.objects.filter(pk=question.conversation_id, channel=channel).first()
         if found is None or (visitor is not None and found.visitor_id != visitor.pk):

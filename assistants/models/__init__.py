@@ -8,6 +8,7 @@ from assistants.models.conversation import (
     ConversationState,
     Decision,
     Message,
+    Note,
     Visitor,
 )
 from assistants.models.knowledge import Answer, Passage, Phrasing, Source
@@ -36,6 +37,7 @@ __all__ = [
     "Judgement",
     "LanguageModel",
     "Message",
+    "Note",
     "Passage",
     "PassageEntry",
     "PassageTerm",

@@ -67,6 +67,10 @@ class Visitor(models.Model):
             )
         ]
 
+    @property
+    def is_blocked(self) -> bool:
+        return self.blocked_until is not None and self.blocked_until > now()
+
     def __str__(self) -> str:
         return self.external_hash[:12]
 
@@ -193,6 +197,24 @@ class Message(models.Model):
                 condition=(Q(author="person") & Q(person__isnull=False))
                 | (~Q(author="person") & Q(person=None)),
             ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Note(models.Model):
+    """What people tell one another about a conversation. No visitor and no model is shown it."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="notes")
+    person = models.ForeignKey(User, models.PROTECT, related_name="+")
+    text = models.TextField()
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [
+            models.CheckConstraint(name="assistants_note_has_text", condition=~Q(text=""))
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """The inbox: who waits, who answers, what was said and why."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -17,7 +18,9 @@ from assistants.answering.suggesting import (
     search_answers,
     suggest_answers,
 )
-from assistants.conversations import state
+from assistants.conversations import state, visitors
+from assistants.conversations.notes import add_note
+from assistants.conversations.presence import others_present, tell_present
 from assistants.loop.replies import send_reply
 from assistants.models import Answer, Conversation, ConversationState
 from assistants.queries.listings import inbox_conversations
@@ -100,6 +103,16 @@ def find_answers(request: AuthenticatedRequest, conversation_id: UUID) -> HttpRe
 
 @login_required
 @require_safe
+def presence(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """Who else has the page open, as a fragment; asking for it says that one has."""
+    found = _find(request.user, conversation_id)
+    tell_present(found, request.user)
+    context = {"others": others_present(found, request.user)}
+    return render(request, "assistants/_presence.html", context)
+
+
+@login_required
+@require_safe
 async def conversation_live(request: HttpRequest, conversation_id: UUID) -> HttpResponseBase:
     """Says when something was said."""
     user = await request.auser()
@@ -110,22 +123,26 @@ async def conversation_live(request: HttpRequest, conversation_id: UUID) -> Http
 @login_required
 @require_POST
 def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> HttpResponse:
-    """Take, reply, return to the assistant, or close."""
+    """Take, reply, return to the assistant, close, note, block or unblock."""
     found = _find(request.user, conversation_id)
-    person = request.user
-    if action == "take":
-        state.take(found, person)
-    elif action == "reply":
-        _reply(request, found)
-    elif action == "return":
-        state.return_to_bot(found, person)
-    elif action == "close":
-        resolved = request.POST.get("resolved") == "yes"
-        outcome = Conversation.Outcome.RESOLVED if resolved else Conversation.Outcome.UNRESOLVED
-        state.close(found, outcome)
-    else:
+    if action not in ACTIONS:
         raise Http404
+    ACTIONS[action](request, found)
     return redirect("assistants:conversation", found.pk)
+
+
+def _close(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    resolved = request.POST.get("resolved") == "yes"
+    outcome = Conversation.Outcome.RESOLVED if resolved else Conversation.Outcome.UNRESOLVED
+    state.close(conversation, outcome)
+
+
+def _block(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    until = visitors.block(conversation, request.POST.get("period", ""), request.user)
+    if until == visitors.FOR_GOOD:
+        messages.success(request, "What this visitor writes is refused from now on.")
+    else:
+        messages.success(request, f"What this visitor writes is refused until {until:%Y-%m-%d}.")
 
 
 def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
@@ -140,6 +157,18 @@ def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
     )
 
 
+Action = Callable[[AuthenticatedRequest, Conversation], object]
+ACTIONS: dict[str, Action] = {
+    "take": lambda request, talk: state.take(talk, request.user),
+    "reply": _reply,
+    "return": lambda request, talk: state.return_to_bot(talk, request.user),
+    "close": _close,
+    "note": lambda request, talk: add_note(talk, request.user, request.POST.get("text", "")),
+    "block": _block,
+    "unblock": lambda request, talk: visitors.unblock(talk, request.user),
+}
+
+
 def _chosen_answer(request: AuthenticatedRequest, conversation: Conversation) -> Answer | None:
     key = request.GET.get("answer", "")[:200]
     return find_usable_answer(conversation.channel.assistant, key) if key else None
@@ -148,7 +177,8 @@ def _chosen_answer(request: AuthenticatedRequest, conversation: Conversation) ->
 def _find(user: object, conversation_id: UUID) -> Conversation:
     visible = Conversation.objects.visible_to(user, "inbox")
     return get_object_or_404(
-        visible.select_related("channel__assistant__team", "assignee"), pk=conversation_id
+        visible.select_related("channel__assistant__team", "assignee", "visitor"),
+        pk=conversation_id,
     )
 
 
@@ -174,6 +204,8 @@ def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[st
         "assistant": found.channel.assistant,
         "said": said,
         "is_mine": is_mine,
+        "notes": found.notes.select_related("person"),
+        "for_good": visitors.FOR_GOOD,
         "question": question,
         "suggestions": suggest_answers(found.channel.assistant, question) if question else [],
         "chosen": _chosen_answer(request, found),

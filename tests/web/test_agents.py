@@ -17,7 +17,7 @@ from tests.web.test_outsiders import PUBLIC, bare, concrete, routes
 OWN = {  # The inbox, the own account, notifications, help, and what needs no team.
     "assistants:inbox", "assistants:inbox-lists", "assistants:inbox-live",
     "assistants:conversation", "assistants:messages", "assistants:talk-live",
-    "assistants:reply-form", "assistants:find-answers",
+    "assistants:reply-form", "assistants:find-answers", "assistants:presence",
     "accounts:settings", "accounts:export-data",
     "accounts:notices", "accounts:notice-rows", "accounts:bell", "accounts:notices-live",
     "accounts:notice-settings",
