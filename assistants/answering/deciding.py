@@ -49,6 +49,7 @@ class Outcome:
     suggestions: list[str] = field(default_factory=list)  # Questions to choose from.
     step_ms: dict[str, float] = field(default_factory=dict)
     reason: str = ""  # Of a hand-over.
+    question: str = ""  # As it was read.
     tokens: int = 0  # Of the writer.
     held_back: list[dict[str, str]] = field(default_factory=list)  # Of what was written.
 

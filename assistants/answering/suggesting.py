@@ -72,12 +72,14 @@ def _match(assistant: Assistant, question: Message) -> dict[str, float]:
     key = f"assistants:suggested:{version.pk}:{question.conversation_id}:{question.seq}"
     if (known := cache.get(key)) is not None:
         return dict(known)
+    decision = getattr(question, "decision", None)
+    asked = decision.question if decision else question.text
     try:
-        vector = embed(assistant, version.encoder, [question.text])[0]
+        vector = embed(assistant, version.encoder, [asked])[0]
     except EncoderUnavailable:
         return {}
-    language = detect_language(question.text, assistant.languages)
-    matched = match(version, language, question.text, vector)
+    language = detect_language(asked, assistant.languages)
+    matched = match(version, language, asked, vector)
     found = {one.key: one.probability for one in matched.candidates} if matched else {}
     cache.set(key, found, MATCH_CACHE_SECONDS)
     return found

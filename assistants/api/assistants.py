@@ -221,7 +221,7 @@ class ShadowEndpoint(APIView):
                 "shadow_answered": compared.shadow_answered,
                 "differences": [
                     {
-                        "question": row.decision.message.text if may_see else None,
+                        "question": row.decision.question if may_see else None,
                         "live": row.decision.answer_key or row.decision.route,
                         "shadow": row.answer_key or row.route,
                         "confidence": round(row.confidence, 4),

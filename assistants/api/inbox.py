@@ -76,7 +76,7 @@ class MessageAnswer(serializers.ModelSerializer[Message]):
 
 class WrittenReplyAnswer(serializers.ModelSerializer[Judgement]):
     object = serializers.ReadOnlyField(default="assistant.written_reply")
-    question = serializers.CharField(source="decision.message.text")
+    question = serializers.CharField(source="decision.question")
     language = serializers.CharField(source="decision.language")
 
     class Meta:

@@ -21,7 +21,7 @@ from assistants.answering.masking import mask
 from assistants.answering.rules import Situation
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
-from assistants.conversations import spoken, state
+from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
 from assistants.conversations.spoken import Heard
@@ -125,6 +125,13 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
         return _repeat(conversation, message)
     if conversation.state != ConversationState.BOT:
         return _with_heard(_stay_silent(conversation, language, version), message, heard)
+    arrived = time.perf_counter()
+    read = bursts.read(conversation, message, is_whole=heard is not None)
+    if read is None:
+        return _with_heard(_repeat(conversation, message), message, heard)
+    started += time.perf_counter() - arrived
+    if read != masked:
+        masked, language = read, question.language or detect_language(read, assistant.languages)
     situation = Situation(
         text=masked,
         language=language,
@@ -138,6 +145,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
         say = _unless_taken_over(conversation, say) if say else None
         outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
+    outcome.question = masked
     return _keep(conversation, message, version, outcome, language, heard)
 
 
@@ -343,6 +351,7 @@ def _store_decision(
         cost_micro=_price_of(version.assistant, outcome.tokens),
         rule=outcome.rule,
         answer_key=outcome.answer_key,
+        burst="" if outcome.question == message.text else outcome.question,
         step_ms=outcome.step_ms,
         request_id=request_id.get()[:60],
         for_audit=is_drawn_for_audit(version.assistant),
@@ -371,7 +380,9 @@ def _stay_silent(conversation: Conversation, language: str, version: Version) ->
 
 def _repeat(conversation: Conversation, message: Message) -> Reply:
     """The reply to a message that came before; empty while it is being written."""
-    decision = Decision.objects.filter(message=message).select_related("reply", "version").first()
+    read_with = message.read_with_id or message.pk
+    decided = Decision.objects.filter(message=read_with).select_related("reply", "version")
+    decision = decided.first()
     is_handed_over = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
     if decision is None:
         return Reply(

@@ -56,7 +56,7 @@ def judge(
         raise JudgedAlready from None
     is_lesson = teaches and verdict != Judgement.Verdict.RIGHT and not is_audit
     if answer is not None and is_lesson:
-        add_phrasing(answer, decision.message.text, Phrasing.Origin.CORRECTION)
+        add_phrasing(answer, decision.question, Phrasing.Origin.CORRECTION)
         judgement.taught_at = now()
         judgement.save(update_fields=["taught_at"])
     if is_audit:

@@ -126,7 +126,7 @@ def draft_answer(assistant: Assistant, judgement_id: int, by: User | ApiToken) -
     A question of the random audit measures, and is no phrasing of it.
     """
     judgement = _lock_pending(assistant, judgement_id)
-    question, language = judgement.decision.message.text, judgement.decision.language
+    question, language = judgement.decision.question, judgement.decision.language
     key = slugify(question)[:KEY_CHARS].strip("-") or f"reply-{judgement.pk}"
     if assistant.answers.filter(key=key).exists():
         key = f"{key}-{judgement.pk}"

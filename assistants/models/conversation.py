@@ -179,6 +179,8 @@ class Message(models.Model):
     person = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
     text = models.TextField()
     external_id = models.CharField(max_length=100, blank=True)
+    # The last message of the burst that this one was read with: itself where it came alone.
+    read_with = models.ForeignKey("self", models.SET_NULL, related_name="+", null=True, blank=True)
     at = models.DateTimeField(default=now)
 
     class Meta:
@@ -250,6 +252,7 @@ class Decision(models.Model):
     cost_micro = models.BigIntegerField(default=0, db_default=0)  # What its own provider asks.
     rule = models.CharField(max_length=80, blank=True)
     answer_key = models.CharField(max_length=200, blank=True)
+    burst = models.TextField(blank=True, db_default="")  # All that was asked, where it was more.
     step_ms = models.JSONField(default=dict)
     request_id = models.CharField(max_length=60, blank=True)
     for_audit = models.BooleanField(default=False)  # Drawn at random for the daily audit.
@@ -267,6 +270,11 @@ class Decision(models.Model):
                 condition=Q(confidence__gte=0, confidence__lte=1),
             ),
         ]
+
+    @property
+    def question(self) -> str:
+        """What was asked: the message, or all messages of a burst."""
+        return self.burst or self.message.text
 
     def __str__(self) -> str:
         return f"{self.route} at {self.at:%Y-%m-%d %H:%M}"
