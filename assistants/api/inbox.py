@@ -7,18 +7,18 @@ from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import person_behind, require_permission, viewer_of
-from assistants.answering.suggesting import find_question, suggest_answers
+from assistants.answering.suggestions import find_question, suggest_answers
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import ConversationAnswer
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
-from assistants.conversations.presence import others_present
+from assistants.conversations.readers import others_present
 from assistants.lifecycle import find_assistant
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from assistants.models import Assistant, Conversation, Judgement, Message, Note
@@ -102,10 +102,16 @@ def find_conversation(request: Request, assistant_id: UUID, conversation_id: UUI
 class ConversationsEndpoint(APIView):
     """What visitors and the assistant said, newest first."""
 
-    @extend_schema(operation_id="list_conversations", responses=ConversationAnswer(many=True))
+    @extend_schema(
+        operation_id="list_conversations",
+        parameters=[OpenApiParameter("tag", str, description="Only those with this tag.")],
+        responses=ConversationAnswer(many=True),
+    )
     def get(self, request: Request, assistant_id: UUID) -> Response:
         assistant = find_readable(request, assistant_id)
         rows = Conversation.objects.filter(channel__assistant=assistant)
+        if tag := request.query_params.get("tag"):
+            rows = rows.filter(tags__contains=[tag.replace("\0", "")])
         return cursor_page(request, rows, ConversationAnswer().to_representation, "-opened_at")
 
 

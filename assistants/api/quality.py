@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, now
 from drf_spectacular.utils import extend_schema
@@ -12,10 +11,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import audit
 from accounts.permissions import viewer_of
 from assistants.answering.masking import mask
-from assistants.answering.rules import check_examples, parse_rule
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import (
     ChannelAnswer,
@@ -26,11 +23,11 @@ from assistants.api.serializers import (
     TestCaseAnswer,
 )
 from assistants.conversations import privacy
-from assistants.errors import AssistantNameTaken
 from assistants.lifecycle import add_channel, find_assistant
 from assistants.loop.judging import judge
-from assistants.models import Channel, Judgement, Rule, TestCase
+from assistants.models import Channel, Judgement, TestCase
 from assistants.queries import figures, measures
+from assistants.versions.ruling import add_rule, find_swallowed
 from assistants.wechat.replying import Account
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
@@ -70,23 +67,17 @@ class RulesEndpoint(APIView):
 
     @extend_schema(operation_id="add_rule", request=RuleAnswer, responses={201: RuleAnswer})
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        """The examples must do what they say. The rule counts from the next version on."""
+        """The examples must do what they say. The rule counts from the next version on. `warnings`
+        tells which examples an earlier rule decides."""
         assistant = find_to_change(request, assistant_id)
         body = RuleAnswer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
-        spec = parse_rule(fields["name"], fields["when"], fields["then"])
-        check_examples(spec, fields["examples_yes"], fields["examples_no"])
-        fields.setdefault("position", assistant.rules.count())
-        try:
-            with transaction.atomic():
-                rule = Rule.objects.create(assistant=assistant, **fields)
-                audit.record(assistant.team, viewer_of(request), "assistant.rule-added", rule.name)
-        except IntegrityError:
-            raise AssistantNameTaken(
-                "A rule of this assistant has this name. Choose another one.", param="name"
-            ) from None
-        return Response(RuleAnswer(rule).data, status=status.HTTP_201_CREATED)
+        rule = add_rule(assistant, viewer_of(request), **fields)
+        swallowed = [one.sentence for one in find_swallowed(assistant)]
+        return Response(
+            {**RuleAnswer(rule).data, "warnings": swallowed}, status=status.HTTP_201_CREATED
+        )
 
 
 class ChannelsEndpoint(APIView):

@@ -255,7 +255,7 @@ class ConversationAnswer(serializers.ModelSerializer[Conversation]):
         model = Conversation
         fields = (
             "id", "object", "state", "language", "opened_at", "last_message_at",
-            "handed_over_at", "handed_over_reason", "closed_at", "outcome", "csat",
+            "handed_over_at", "handed_over_reason", "closed_at", "outcome", "csat", "tags",
         )  # fmt: skip
 
 

@@ -294,6 +294,7 @@ def _keep(
         refusals_running=refusals,
         asked_back=outcome.route == Decision.Route.ASK,
         version=version,
+        tags=sorted({*locked.tags, *outcome.tags}),
     )
     decision = _store_decision(message, reply, version, outcome, language)
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:

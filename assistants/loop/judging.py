@@ -42,15 +42,11 @@ def judge(
     if is_audit and not decision.for_audit:
         raise InvalidConsultation("This decision was not drawn for the audit.", param="is_audit")
     Judgement.objects.filter(decision=decision, by_visitor=True).delete()
+    fields = {"verdict": verdict, "answer": answer, "text": text, "is_audit": is_audit}
     try:
         with transaction.atomic():
             judgement = Judgement.objects.create(
-                decision=decision,
-                person=person_behind(by),
-                verdict=verdict,
-                answer=answer,
-                text=text,
-                is_audit=is_audit,
+                decision=decision, person=person_behind(by), **fields
             )
     except IntegrityError:
         raise JudgedAlready from None

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, User
 from assistants.answering.masking import mask
-from assistants.answering.suggesting import find_question, find_usable_answer
+from assistants.answering.suggestions import find_question, find_usable_answer
 from assistants.conversations import state
 from assistants.conversations.consulting import printable
 from assistants.errors import InvalidConsultation, JudgedAlready

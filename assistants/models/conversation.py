@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
@@ -121,6 +122,7 @@ class Conversation(models.Model):
     csat = models.PositiveSmallIntegerField(null=True, blank=True)
     refusals_running = models.PositiveSmallIntegerField(default=0)
     asked_back = models.BooleanField(default=False)  # The last reply was "did you mean".
+    tags = ArrayField(models.CharField(max_length=40), default=list, db_default=[], blank=True)
     objects = ConversationQuerySet.as_manager()
 
     class Meta:

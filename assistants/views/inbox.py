@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Team
 from accounts.permissions import find_team
-from assistants.answering.suggesting import (
+from assistants.answering.suggestions import (
     find_question,
     find_usable_answer,
     search_answers,
@@ -20,10 +20,11 @@ from assistants.answering.suggesting import (
 )
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
-from assistants.conversations.presence import others_present, tell_present
+from assistants.conversations.readers import others_present, tell_present
 from assistants.loop.replies import send_reply
 from assistants.models import Answer, Conversation, ConversationState
 from assistants.queries.listings import inbox_conversations
+from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
@@ -183,8 +184,12 @@ def _find(user: object, conversation_id: UUID) -> Conversation:
 
 
 def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, object]:
-    rows = inbox_conversations(team)
+    tagged = inbox_conversations(team)
+    tag = request.GET.get("tag", "")[:40].replace("\0", "")
+    rows = tagged.filter(tags__contains=[tag]) if tag else tagged
     return {
+        "tag": tag,
+        "tags": tags_in(tagged),
         "team": team,
         "waiting": rows.filter(state="waiting").order_by("handed_over_at")[:SHOWN],
         "mine": rows.filter(state="human", assignee=request.user)[:SHOWN],

@@ -8,15 +8,16 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.models import User
 from accounts.permissions import require_permission
-from assistants.answering.rules import check_examples, parse_rule
-from assistants.errors import InvalidConsultation, InvalidRule
+from assistants.errors import AssistantNameTaken, InvalidConsultation, InvalidRule
 from assistants.forms.assistants import RuleForm, TestCaseForm
 from assistants.lifecycle import find_assistant
 from assistants.loop.judging import judge
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
-from assistants.models import Answer, Decision, Judgement, Rule, TestCase, TestRun
+from assistants.models import Answer, Assistant, Decision, Judgement, TestCase, TestRun
 from assistants.queries.figures import gaps
+from assistants.versions.ruling import add_rule, find_swallowed
 from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
 
@@ -51,28 +52,27 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
 def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """Rules in their order, and a form for a new one."""
     assistant = find_assistant(request.user, assistant_id)
-    form = RuleForm(request.POST or None)
+    form = RuleForm(assistant, request.POST or None)
     if request.method == "POST":
         require_permission(request.user, assistant.team, "write")
-        if form.is_valid() and _save_rule(form, assistant.rules.count(), assistant.pk):
+        if form.is_valid() and _save_rule(form, assistant, request.user):
             return redirect("assistants:rules", assistant.pk)
-    context = {**page_context(request, assistant), "rows": assistant.rules.all(), "form": form}
+    context = {
+        **page_context(request, assistant),
+        "rows": assistant.rules.all(),
+        "swallowed": find_swallowed(assistant),
+        "form": form,
+    }
     return render(request, "assistants/rules.html", context)
 
 
-def _save_rule(form: RuleForm, position: int, assistant_id: UUID) -> bool:
+def _save_rule(form: RuleForm, assistant: Assistant, by: User) -> bool:
     """False, with the form's error, where the rule or an example is wrong."""
-    spec = form.spec()
     try:
-        parsed = parse_rule(spec["name"], spec["when"], spec["then"])
-        check_examples(parsed, spec["examples_yes"], spec["examples_no"])
-    except InvalidRule as problem:
+        add_rule(assistant, by, **form.spec())
+    except (InvalidRule, AssistantNameTaken) as problem:
         form.add_error(problem.param if problem.param in form.fields else None, problem.sentence)
         return False
-    if Rule.objects.filter(assistant_id=assistant_id, name=spec["name"]).exists():
-        form.add_error("name", "A rule of this assistant has this name.")
-        return False
-    Rule.objects.create(assistant_id=assistant_id, position=position, **spec)
     return True
 
 

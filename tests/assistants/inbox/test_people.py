@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.utils.timezone import now
 
 from accounts.models import AuditEntry, Membership, Role
-from assistants.conversations import presence, state, visitors
+from assistants.conversations import readers, state, visitors
 from assistants.conversations.consulting import Question, consult
 from assistants.conversations.notes import add_note
 from assistants.errors import InvalidConsultation
@@ -125,7 +125,7 @@ def test_blocking_over_the_api_and_what_cannot_be_blocked(talk, live, api, token
 
 def test_each_page_tells_who_else_has_it_open(talk, alice, bob, vera, client_of, api, token):
     path = f"/conversations/{talk.pk}/presence/"
-    cache.delete_many(presence._key(talk, one.pk) for one in (alice, bob, vera))
+    cache.delete_many(readers._key(talk, one.pk) for one in (alice, bob, vera))
     one, two = client_of(alice), client_of(bob)
     assert one.get(path).content.decode().strip() == ""
     assert "Alice" in two.get(path).content.decode()
@@ -135,7 +135,7 @@ def test_each_page_tells_who_else_has_it_open(talk, alice, bob, vera, client_of,
     native = f"/api/v1/assistants/{talk.channel.assistant_id}/conversations/{talk.pk}"
     assert api(token).get(native).json()["present"] == ["bob@acme.test"]
     assert client_of(vera).get(path).status_code == 404
-    cache.delete(presence._key(talk, bob.pk))  # As after SEEN_SECONDS.
+    cache.delete(readers._key(talk, bob.pk))  # As after SEEN_SECONDS.
     assert "Bob" not in one.get(path).content.decode()
     assert f'hx-get="{path}"' in one.get(f"/conversations/{talk.pk}/").content.decode()
 
@@ -143,10 +143,10 @@ def test_each_page_tells_who_else_has_it_open(talk, alice, bob, vera, client_of,
 def test_presence_is_forgotten_soon(talk, alice, bob, monkeypatch):
     kept = {}
     monkeypatch.setattr(
-        presence.cache, "set", lambda key, value, seconds: kept.update({key: seconds})
+        readers.cache, "set", lambda key, value, seconds: kept.update({key: seconds})
     )
-    presence.tell_present(talk, bob)
-    assert kept == {presence._key(talk, bob.pk): presence.SEEN_SECONDS}
+    readers.tell_present(talk, bob)
+    assert kept == {readers._key(talk, bob.pk): readers.SEEN_SECONDS}
 
 
 def test_a_conversation_is_closed_with_notes_and_can_still_be_noted(talk, alice, client_of):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from assistants.answering import suggesting
+from assistants.answering import suggestions
 from assistants.conversations import state
 from assistants.models import Answer, Conversation, Decision, Judgement, Message, Phrasing
 from tests.assistants.test_loop import record
@@ -59,8 +59,8 @@ def test_where_candidates_are_few_the_nearest_approved_answers_are_suggested(
     live, alice, client, monkeypatch
 ):
     asked = []
-    embed = suggesting.embed
-    monkeypatch.setattr(suggesting, "embed", lambda *sent: asked.append(sent[2]) or embed(*sent))
+    embed = suggestions.embed
+    monkeypatch.setattr(suggestions, "embed", lambda *sent: asked.append(sent[2]) or embed(*sent))
     talk, _ = hand_over(live, alice, text="how do i return an order")
     page = client.get(f"/conversations/{talk.pk}/").content.decode()
     keys = shown_answers(page)
