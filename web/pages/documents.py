@@ -14,7 +14,19 @@ from markdown_it.token import Token
 DOCS_DIR = Path(settings.BASE_DIR) / "docs"
 # Who reads what. A file of docs/ that stands here is a page under its name without ".md".
 GROUPS: list[tuple[str, list[str]]] = [
-    ("Use Lathe", ["getting-started", "data", "report", "endpoints", "voice", "costs", "account"]),
+    (
+        "Use Lathe",
+        [
+            "getting-started",
+            "data",
+            "report",
+            "endpoints",
+            "assistants",
+            "voice",
+            "costs",
+            "account",
+        ],
+    ),
     ("Build on it", ["openai-api", "webhooks", "search-and-exports", "limits"]),
     ("Run it yourself", ["operating", "front", "billing", "stripe"]),
     ("Change it", ["architecture", "glossary", "adding-a-task", "languages"]),
