@@ -7,9 +7,7 @@ who owns the conversation, so that the assistant never speaks while a person ans
 import hashlib
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.utils.timezone import now
@@ -18,12 +16,12 @@ from assistants.answering.deciding import Outcome, SourceQuote, decide
 from assistants.answering.language import detect_language
 from assistants.answering.limits import admit
 from assistants.answering.masking import mask
-from assistants.answering.rules import Situation
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
+from assistants.conversations.situations import is_open, situation_of
 from assistants.conversations.spoken import Heard
 from assistants.conversations.visitors import refuse_blocked
 from assistants.errors import AssistantNotLive, InvalidConsultation
@@ -65,6 +63,7 @@ class Question:
     language: str = ""
     external_id: str = ""
     address: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules.
 
 
 @dataclass(frozen=True)
@@ -132,13 +131,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     started += time.perf_counter() - arrived
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
-    situation = Situation(
-        text=masked,
-        language=language,
-        channel=channel.kind,
-        is_open=is_open(assistant, now()),
-        turns=message.seq,
-    )
+    situation = situation_of(version, message, masked, language, question.attributes)
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
@@ -206,15 +199,6 @@ def find_live_version(assistant: Assistant) -> Version:
 
 def hash_visitor(channel: Channel, visitor: str) -> str:
     return hashlib.sha256(f"{channel.pk}\0{visitor}".encode()).hexdigest()
-
-
-def is_open(assistant: Assistant, moment: datetime) -> bool:
-    """Whether people are there; without opening hours they always are."""
-    if not assistant.opening_hours:
-        return True
-    local = moment.astimezone(ZoneInfo(assistant.time_zone))
-    hours = assistant.opening_hours.get(local.strftime("%a").lower())
-    return bool(hours) and hours[0] <= local.strftime("%H:%M") < hours[1]
 
 
 @transaction.atomic

@@ -162,6 +162,17 @@ class RuleForm(forms.Form):
         help_text="From 0 to 1.",
         widget=forms.NumberInput(attrs={"step": "0.01"}),
     )
+    asked_again = forms.BooleanField(
+        required=False, label="When it is asked again in the same conversation"
+    )
+    visitor = forms.CharField(
+        max_length=2000,
+        required=False,
+        label="When the visitor has",
+        help_text="On each line a name, an equals sign and a value. A program sends them as"
+        " metadata, a site in its script tag, where they can be forged.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
     do = forms.ChoiceField(
         label="Then",
         choices=lazy_choices(
@@ -183,6 +194,7 @@ class RuleForm(forms.Form):
     )
     examples_no = forms.CharField(
         max_length=2000,
+        required=False,
         label="Questions it does not apply to",
         help_text="One on each line.",
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -203,6 +215,8 @@ class RuleForm(forms.Form):
             "topic_is": fields["topic_is"] or None,
             "confidence_below": fields["confidence_below"],
             "confidence_above": fields["confidence_above"],
+            "asked_again": fields["asked_again"] or None,
+            "visitor": dict(_pair_of(line) for line in lines_of(fields["visitor"])) or None,
         }
         then: dict[str, Any] = {"do": fields["do"]}
         if named := VALUES.get(fields["do"]):
@@ -214,6 +228,11 @@ class RuleForm(forms.Form):
             "examples_yes": lines_of(fields["examples_yes"]),
             "examples_no": lines_of(fields["examples_no"]),
         }
+
+
+def _pair_of(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    return name.strip(), value.strip()
 
 
 VALUES = {"answer": "key", "say": "text", "tag": "tag"}  # What each action is given.

@@ -37,7 +37,7 @@ def add_rule(assistant: Assistant, by: User | ApiToken, **fields: Any) -> Rule:
     """After the others, unless `position` is given. Raises InvalidRule or AssistantNameTaken."""
     spec = parse_rule(fields["name"], fields["when"], fields["then"])
     _require_topics(assistant, spec)
-    read = newest_reader(assistant) if spec.when.asks_for_match else None
+    read = newest_reader(assistant) if spec.when.needs_topic else None
     check_examples(spec, fields["examples_yes"], fields["examples_no"], read)
     fields.setdefault("position", assistant.rules.count())
     try:

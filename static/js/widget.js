@@ -14,7 +14,12 @@ let memory = "";
 let shown = 0;
 let source = null;
 let early = null; // The start of an answer that is still being written.
-const extras = {}; // What the voice adds to each question.
+const extras = { metadata: about() }; // What goes with each question; the voice adds to it.
+
+// What the page that holds the frame says of the visitor.
+function about() {
+  try { return JSON.parse(decodeURIComponent(location.hash.slice(1))) || {}; } catch { return {}; }
+}
 
 function visitor() {
   try { return localStorage.getItem(storageKey) || memory; } catch { return memory; }

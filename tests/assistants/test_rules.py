@@ -5,7 +5,9 @@ import pytest
 from assistants.answering import reading
 from assistants.answering.deciding import decide
 from assistants.answering.rules import Situation, check_examples, parse_rule
+from assistants.conversations.situations import read_attributes
 from assistants.errors import EncoderUnavailable, InvalidRule, RefusedByGate
+from assistants.lifecycle import add_channel
 from assistants.models import Conversation, Decision, Rule, Version
 from assistants.versions import gate
 from assistants.versions.ruling import add_rule, find_swallowed
@@ -183,3 +185,65 @@ def test_what_is_no_rule_is_refused(when, then):
 def test_examples_of_words_need_no_version():
     spec = parse_rule(TAG["name"], TAG["when"], TAG["then"])
     check_examples(spec, [RETURN], [TRACK], None)
+
+
+def test_a_rule_asks_what_a_program_says_of_the_visitor(live, api, token):
+    gold = rule(
+        "gold", {"visitor": {"plan": "Gold", "trial": "false"}}, {"do": "hand_over"}, "x", "y"
+    )
+    with_rules(live, gold)
+
+    def route(**metadata):
+        sent = {"text": RETURN, "metadata": metadata}
+        return api(token).post(ASK, sent, format="json").json()["route"]
+
+    assert route(plan="gold", trial=False) == "hand_over"
+    assert route(plan="gold", trial=True) == "answer"
+    assert route(plan=["gold"], trial=False) == "answer"
+    assert route() == "answer"
+
+
+def test_a_rule_asks_what_a_site_says_of_the_visitor(live, alice, client):
+    with_rules(live, rule("gold", {"visitor": {"plan": "gold"}}, {"do": "refuse"}, "x", "y"))
+    channel = add_channel(live.assistant, "web", alice, allowed_origins=["https://shop.test"])
+    path = f"/w/{channel.public_key}/messages"
+    for plan, expected in (("silver", ""), ("gold", "gold")):
+        client.post(path, {"text": RETURN, "metadata": {"plan": plan}},
+                    content_type="application/json")  # fmt: skip
+        assert Decision.objects.latest("at").rule == expected
+
+
+@pytest.mark.parametrize("again", [RETURN.upper() + "?", "i want to return my order, how"])
+def test_a_rule_applies_where_a_question_is_asked_again(live, api, token, again):
+    with_rules(live, rule("again", {"asked_again": True}, {"do": "hand_over"}, "x", "y"))
+    first = api(token).post(ASK, {"text": RETURN}).json()
+    talk = {"conversation": first["conversation"]}
+    assert first["route"] == "answer"
+    assert api(token).post(ASK, {"text": TRACK, **talk}).json()["route"] == "answer"
+    assert api(token).post(ASK, {"text": again, **talk}).json()["route"] == "hand_over"
+    assert api(token).post(ASK, {"text": RETURN}).json()["route"] == "answer"  # Another one.
+
+
+def test_a_rule_that_looks_at_no_words_needs_no_question_it_does_not_apply_to(
+    live, alice, client_of
+):
+    client, path = client_of(alice), f"/assistants/{live.assistant_id}/rules/"
+    fields = {"name": "again", "asked_again": "on", "visitor": "plan = gold\ntrial=false",
+              "do": "hand_over", "examples_yes": "why"}  # fmt: skip
+    assert client.post(path, fields).status_code == 302
+    assert Rule.objects.get().when == {
+        "asked_again": True, "visitor": {"plan": "gold", "trial": "false"},
+    }  # fmt: skip
+    words = {"name": "words", "says_any": "order", "do": "refuse", "examples_yes": RETURN}
+    assert b"one that it does not" in client.post(path, words).content
+    wrong = {**fields, "name": "x", "visitor": "Plan Name=gold"}
+    assert client.post(path, wrong).status_code == 200
+    assert Rule.objects.count() == 1
+
+
+def test_what_is_said_of_a_visitor_is_bounded():
+    sent = {"plan": "gold", "n": 3, "ok": True, "A B": "x", "long": "y" * 201, "list": [1], "": "z"}
+    assert read_attributes(sent) == {"plan": "gold", "n": "3", "ok": "true"}
+    assert read_attributes('{"plan": "gold"}') == {"plan": "gold"}
+    assert read_attributes("[" * 100_000) == read_attributes(None) == read_attributes("x") == {}
+    assert len(read_attributes({f"k{n}": "v" for n in range(50)})) == 20
