@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from accounts.models import PERMISSIONS, ApiToken, Team, TokenScope, User
 from web.errors import NotAllowed
 
+TOKEN_PERMISSIONS = {"read", "write", "inbox"}
 LAST_TEAM_SESSION_KEY = "last_team"  # Session key: the slug of the team last looked at.
 
 
@@ -28,8 +29,16 @@ def person_behind(viewer: User | ApiToken) -> User:
     return viewer.created_by if isinstance(viewer, ApiToken) else viewer
 
 
-def find_team(request: HttpRequest | Request, slug: str) -> Team:
-    """The team with this slug, if the viewer belongs to it; anything else is a 404."""
+def find_team(request: HttpRequest | Request, slug: str, permission: str = "read") -> Team:
+    """The team with this slug. A stranger gets a 404; raises NotAllowed where the viewer's role
+    lacks the permission, so that a page which names none is for those who may read all."""
+    team = find_own_team(request, slug)
+    require_permission(viewer_of(request), team, permission)
+    return team
+
+
+def find_own_team(request: HttpRequest | Request, slug: str) -> Team:
+    """The team with this slug, if the viewer belongs to it in any role; else a 404."""
     team = _own_team(viewer_of(request), slug)
     if isinstance(request, HttpRequest) and request.session.get(LAST_TEAM_SESSION_KEY) != slug:
         request.session[LAST_TEAM_SESSION_KEY] = slug
@@ -53,17 +62,15 @@ def role_of(user: User, team: Team) -> str | None:
 
 
 def has_permission(viewer: User | ApiToken, team: Team, permission: str) -> bool:
-    """Whether the viewer has "write", "tokens", "billing" or "team" in this team.
+    """Whether the viewer has "read", "write", "inbox", "tokens", "billing" or "team" in this team.
 
-    A token can at most write, needs the scope for it, and never outlives its creator's role.
+    A token can at most read, write and use the inbox, needs the scope for writing (that for
+    reading is asked by `HasScope`), and never outlives its creator's role.
     """
     if isinstance(viewer, ApiToken):
-        allowed = permission == "write" and viewer.team_id == team.pk
-        return (
-            allowed
-            and TokenScope.WRITE in viewer.scopes
-            and has_permission(viewer.created_by, team, permission)
-        )
+        allowed = permission in TOKEN_PERMISSIONS and viewer.team_id == team.pk
+        may_write = permission != "write" or TokenScope.WRITE in viewer.scopes
+        return allowed and may_write and has_permission(viewer.created_by, team, permission)
     if not isinstance(viewer, User):
         return False
     return permission in PERMISSIONS.get(role_of(viewer, team) or "", set())

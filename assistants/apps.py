@@ -22,9 +22,7 @@ class AssistantsConfig(AppConfig):
                 EventGroup.RESULTS,
                 "An assistant answers below its promise",
             ),
-            EventType(
-                "conversation.handed_over", EventGroup.PROGRESS, "A visitor waits for a person"
-            ),
+            EventType("conversation.handed_over", EventGroup.INBOX, "A visitor waits for a person"),
             EventType("conversation.closed", EventGroup.PROGRESS, "A conversation is closed"),
             EventType(
                 "answer.corrected", EventGroup.PROGRESS, "A person corrected what was answered"

@@ -50,6 +50,7 @@ answer = import_process.carry_out(order, Path(sys.argv[2]).parent)
 assert answer["failure"] is None, answer
 print(json.dumps({"profile": spent[0], "profile_cpu": spent[1]}))
 """
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}  # As the product starts its import.
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def measure(program: str, data: Path, target: Path) -> Cost:
     target.unlink(missing_ok=True)
     started = time.perf_counter()
     child = subprocess.Popen(
-        [sys.executable, "-c", program, str(data), str(target)], stdout=subprocess.PIPE
+        [sys.executable, "-c", program, str(data), str(target)],
+        stdout=subprocess.PIPE,
+        env=os.environ | ENVIRONMENT,
     )
     assert child.stdout is not None
     output = child.stdout.read()

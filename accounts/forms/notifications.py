@@ -1,5 +1,6 @@
 """Forms about e-mails and webhooks."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -12,16 +13,17 @@ from web.language.sentences import lazy_choices
 
 
 class EmailPreferencesForm(forms.Form):
-    """When to write, and one choice per group of events."""
+    """When to write, and one choice for each of these groups of events."""
 
     pace = forms.ChoiceField(label="When", choices=lazy_choices(EmailFrequency.choices))
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, groups: Collection[str], *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         for group, label in EventGroup.choices:
-            self.fields[group] = forms.ChoiceField(
-                label=label, choices=lazy_choices(EmailPreference.choices)
-            )
+            if group in groups:
+                self.fields[group] = forms.ChoiceField(
+                    label=label, choices=lazy_choices(EmailPreference.choices)
+                )
 
 
 class WebhookEndpointForm(forms.Form):

@@ -9,6 +9,7 @@ from accounts.models.notification import (
     NoticeEmail,
     NoticePreference,
     NoticeRead,
+    is_shown_to,
 )
 from accounts.models.team import (
     PERMISSIONS,
@@ -19,6 +20,7 @@ from accounts.models.team import (
     Team,
     TeamOwnedQuerySet,
     Viewer,
+    roles_with,
 )
 from accounts.models.user import User, UserManager
 from accounts.models.webhook import WebhookDelivery, WebhookEndpoint
@@ -45,5 +47,7 @@ __all__ = [
     "Viewer",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "is_shown_to",
+    "roles_with",
     "scopes_within",
 ]

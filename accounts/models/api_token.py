@@ -23,13 +23,17 @@ class TokenScope(models.TextChoices):
 
 
 # What a scope takes: a token has at most the rights that its creator has when it is used.
-SCOPE_PERMISSIONS: dict[str, str] = {TokenScope.WRITE: "write", TokenScope.INFERENCE: "write"}
+SCOPE_PERMISSIONS: dict[str, str] = {
+    TokenScope.READ: "read",
+    TokenScope.WRITE: "write",
+    TokenScope.INFERENCE: "write",
+}
 
 
 def scopes_within(scopes: Iterable[str], role: str) -> set[str]:
-    """Those of a token's scopes that the role of its creator carries. Reading is every member's."""
+    """Those of a token's scopes that the role of its creator carries."""
     allowed = PERMISSIONS.get(role, set())
-    return {scope for scope in scopes if SCOPE_PERMISSIONS.get(scope) in {None, *allowed}}
+    return {scope for scope in scopes if SCOPE_PERMISSIONS.get(scope) in allowed}
 
 
 class ApiTokenQuerySet(TeamOwnedQuerySet["ApiToken"]):
@@ -84,7 +88,7 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
-    creator_role: str  # What `of_members` adds.
+    creator_role = ""  # What `of_members` adds.
     has_former_secret = False  # What `with_secret` adds.
     objects = ApiTokenQuerySet.as_manager()
 
@@ -119,9 +123,14 @@ class ApiToken(models.Model):
         )
         return token, secret
 
-    def team_ids(self) -> list[uuid.UUID]:
-        """A token sees its own team only, whatever else its creator belongs to."""
-        return [self.team_id]
+    def team_ids(self, permission: str = "read") -> list[uuid.UUID]:
+        """A token sees its own team only, whatever else its creator belongs to, and no more of it
+        than its creator does."""
+        if self.creator_role:
+            is_allowed = permission in PERMISSIONS.get(self.creator_role, set())
+        else:
+            is_allowed = self.team_id in self.created_by.team_ids(permission)
+        return [self.team_id] if is_allowed else []
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.timezone import now
 
-from accounts.models.team import Membership, Team, TeamOwnedQuerySet
+from accounts.models.team import PERMISSIONS, Membership, Team, TeamOwnedQuerySet
 from accounts.models.user import User
 
 
@@ -20,6 +20,12 @@ class EventGroup(models.TextChoices):
     BUDGET = "budget", "Spend cap and credit"
     PAYMENT = "payment", "Payments"
     SECURITY = "security", "Members, API tokens and webhooks"
+    INBOX = "inbox", "Visitors who wait for a person"
+
+
+# Shown, but asking for nobody's attention: the job's page and the inbox show the same, live, and a
+# bell that counted it would soon be overlooked.
+QUIET_GROUPS = (EventGroup.PROGRESS, EventGroup.INBOX)
 
 
 class EmailPreference(models.TextChoices):
@@ -28,21 +34,28 @@ class EmailPreference(models.TextChoices):
     NEVER = "never", "No e-mail"
 
 
+def is_shown_to(role: str, group: str) -> bool:
+    """Whether a member in this role is told of this group: an agent of the inbox alone."""
+    permissions = PERMISSIONS.get(role, set())
+    return "read" in permissions or (group == EventGroup.INBOX and "inbox" in permissions)
+
+
 class NoticeQuerySet(TeamOwnedQuerySet["Notice"]):
     def with_read_state(self, member: Membership) -> Self:
         """What happened since the person joined, each row with `is_read`."""
-        quiet = Q(created_at__lte=member.notices_read_until) | Q(group=EventGroup.PROGRESS)
+        quiet = Q(created_at__lte=member.notices_read_until) | Q(group__in=QUIET_GROUPS)
         is_read = quiet | Exists(self._reads_by(member))
-        return self._since_joining(member).annotate(is_read=is_read)
+        return self.shown_to(member).annotate(is_read=is_read)
 
     def unread_by(self, member: Membership) -> Self:
-        """What the person has not read. Progress asks for nobody's attention: the job's page
-        shows it, and a bell that counted it would soon be overlooked."""
-        newer = self._since_joining(member).filter(created_at__gt=member.notices_read_until)
-        return newer.exclude(group=EventGroup.PROGRESS).filter(~Exists(self._reads_by(member)))
+        """What the person has not read of what asks for attention."""
+        newer = self.shown_to(member).filter(created_at__gt=member.notices_read_until)
+        return newer.exclude(group__in=QUIET_GROUPS).filter(~Exists(self._reads_by(member)))
 
-    def _since_joining(self, member: Membership) -> Self:
-        return self.filter(team=member.team_id, created_at__gte=member.joined_at)
+    def shown_to(self, member: Membership) -> Self:
+        """Since the person joined, and of what their role lets them open."""
+        groups = [group for group in EventGroup if is_shown_to(member.role, group)]
+        return self.filter(team=member.team_id, created_at__gte=member.joined_at, group__in=groups)
 
     def _reads_by(self, member: Membership) -> "models.QuerySet[NoticeRead]":
         return NoticeRead.objects.filter(notice=OuterRef("pk"), user=member.user_id)
@@ -53,7 +66,7 @@ class NoticeQuerySet(TeamOwnedQuerySet["Notice"]):
 
 
 class Notice(models.Model):
-    """One sentence about something that happened to a team's things. Shown to every member."""
+    """One sentence about something that happened to a team's things."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, models.CASCADE, related_name="notices")

@@ -16,7 +16,7 @@ Row = TypeVar("Row", bound=models.Model)
 class Viewer(Protocol):
     """A signed-in User or an ApiToken: whatever knows the teams it belongs to."""
 
-    def team_ids(self) -> list[uuid.UUID]: ...
+    def team_ids(self, permission: str = "read") -> list[uuid.UUID]: ...
 
 
 class TeamOwnedQuerySet(models.QuerySet[Row]):
@@ -24,11 +24,12 @@ class TeamOwnedQuerySet(models.QuerySet[Row]):
 
     team_path = "team"
 
-    def visible_to(self, viewer: Viewer | Any) -> Self:
-        """Only rows of the viewer's teams; an anonymous viewer sees nothing."""
+    def visible_to(self, viewer: Viewer | Any, permission: str = "read") -> Self:
+        """Only rows of teams in which the viewer has this permission; an anonymous viewer sees
+        nothing."""
         if not hasattr(viewer, "team_ids"):
             return self.none()
-        return self.filter(**{f"{self.team_path}__in": viewer.team_ids()})
+        return self.filter(**{f"{self.team_path}__in": viewer.team_ids(permission)})
 
 
 class TeamQuerySet(TeamOwnedQuerySet["Team"]):
@@ -60,15 +61,18 @@ class Role(models.TextChoices):
     MEMBER = "member"
     VIEWER = "viewer"
     BILLING = "billing"
+    AGENT = "agent"
 
 
-# What each role may do. A permission not listed for a role is refused.
+# What each role may do. A permission not listed for a role is refused. "read" is every row and page
+# of the team but the conversations of its assistants' visitors, which are "inbox".
 PERMISSIONS: dict[str, set[str]] = {
-    Role.OWNER: {"write", "tokens", "billing", "team"},
-    Role.ADMIN: {"write", "tokens", "billing", "team"},
-    Role.MEMBER: {"write", "tokens"},
-    Role.VIEWER: set(),
-    Role.BILLING: {"billing"},
+    Role.OWNER: {"read", "write", "inbox", "tokens", "billing", "team"},
+    Role.ADMIN: {"read", "write", "inbox", "tokens", "billing", "team"},
+    Role.MEMBER: {"read", "write", "inbox", "tokens"},
+    Role.VIEWER: {"read"},
+    Role.BILLING: {"read", "billing"},
+    Role.AGENT: {"inbox"},
 }
 
 
@@ -121,6 +125,10 @@ class Membership(models.Model):
                 condition=Q(email_pace__in=EmailFrequency.values),
             ),
         ]
+
+    @property
+    def permissions(self) -> set[str]:
+        return PERMISSIONS.get(self.role, set())
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team} ({self.role})"

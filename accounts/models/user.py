@@ -48,9 +48,9 @@ class User(AbstractUser):
         """With their teams, in the order in which the person joined them."""
         return list(self.memberships.select_related("team").order_by("joined_at", "pk"))
 
-    def team_ids(self) -> list[uuid.UUID]:
-        """The teams whose rows this person may see."""
-        return [membership.team_id for membership in self.team_memberships()]
+    def team_ids(self, permission: str = "read") -> list[uuid.UUID]:
+        """The teams in which this person has the permission: by default, whose rows they see."""
+        return [one.team_id for one in self.team_memberships() if permission in one.permissions]
 
     @property
     def has_confirmed_email(self) -> bool:

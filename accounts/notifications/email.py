@@ -19,7 +19,14 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.timezone import now
 
-from accounts.models import EmailFrequency, EventGroup, Membership, Notice, NoticeEmail
+from accounts.models import (
+    EmailFrequency,
+    EventGroup,
+    Membership,
+    Notice,
+    NoticeEmail,
+    is_shown_to,
+)
 from accounts.notifications.preferences import create_unsubscribe_token
 from web.advisory_lock import try_advisory_lock
 from web.language.sentences import translated
@@ -77,7 +84,8 @@ def _send(email: NoticeEmail) -> None:
     if member is None:
         give_up(email, UNREACHABLE)
         return
-    if member.email_pace == EmailFrequency.NEVER:
+    is_shown = is_shown_to(member.role, email.notice.group)
+    if member.email_pace == EmailFrequency.NEVER or not is_shown:
         give_up(email, "No longer wanted.")
         return
     try:

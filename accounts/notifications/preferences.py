@@ -11,6 +11,7 @@ from accounts.models import (
     Membership,
     Notice,
     NoticePreference,
+    is_shown_to,
 )
 
 UNSUBSCRIBE_SALT = "accounts.notice-emails"
@@ -36,6 +37,7 @@ def preferences_of(member: Membership) -> dict[str, str]:
     return {
         group: stored.get(group, default_preference(member.role, group))
         for group in EventGroup.values
+        if is_shown_to(member.role, group)
     }
 
 
@@ -69,7 +71,7 @@ def email_recipients(notice: Notice) -> list[Membership]:
 
 
 def _wants_email(member: Membership, notice: Notice) -> bool:
-    if member.email_pace == EmailFrequency.NEVER:
+    if member.email_pace == EmailFrequency.NEVER or not is_shown_to(member.role, notice.group):
         return False
     preference = preferences_of(member)[notice.group]
     return preference == EmailPreference.ALL or (

@@ -9,7 +9,7 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def may(context: template.Context, permission: str) -> bool:
-    """Whether their role has this permission ("write", "tokens", "billing", "team")."""
+    """Whether their role has this permission ("read", "write", "inbox", "billing", "team", …)."""
     team = context.get("team")
     if not team:
         return False

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -133,8 +134,8 @@ def accept_invitation(request: AuthenticatedRequest, secret: str) -> HttpRespons
     return render(request, "accounts/join.html", context)
 
 
-def _find_member(request: HttpRequest, member_id: int) -> Membership:
-    teams = Team.objects.visible_to(request.user)
-    return get_object_or_404(
-        Membership.objects.filter(team__in=teams).select_related("team", "user"), pk=member_id
-    )
+def _find_member(request: AuthenticatedRequest, member_id: int) -> Membership:
+    """One's own membership, or one of a team that one may read."""
+    seen = Q(team__in=request.user.team_ids()) | Q(user=request.user)
+    rows = Membership.objects.filter(seen).select_related("team", "user")
+    return get_object_or_404(rows, pk=member_id)

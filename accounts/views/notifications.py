@@ -15,10 +15,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.forms.notifications import EmailPreferencesForm
-from accounts.models import EventGroup, Membership, Notice
+from accounts.models import EventGroup, Membership, Notice, is_shown_to
 from accounts.notifications import preferences, read_state
 from accounts.notifications.publish import notices_channel
-from accounts.permissions import find_team
+from accounts.permissions import find_own_team
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
@@ -51,7 +51,7 @@ def _list_context(request: AuthenticatedRequest, slug: str) -> dict[str, object]
     return {
         "team": member.team,
         "page": page,
-        "groups": EventGroup.choices,
+        "groups": [one for one in EventGroup.choices if is_shown_to(member.role, one[0])],
         "group": group,
         "only_unread": only_unread,
         "query": request.GET.urlencode(),
@@ -71,7 +71,7 @@ def bell(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 async def notices_live(request: HttpRequest, slug: str) -> HttpResponseBase:
     """A stream that says "update" whenever a notice appears or is read."""
     user = await request.auser()
-    team = await sync_to_async(find_team)(request, slug)
+    team = await sync_to_async(find_own_team)(request, slug)
     return event_stream_response(request, user, notices_channel(team))
 
 
@@ -79,10 +79,10 @@ async def notices_live(request: HttpRequest, slug: str) -> HttpResponseBase:
 @require_POST
 def open_notice(request: AuthenticatedRequest, notice_id: UUID) -> HttpResponse:
     """Mark it as read and go where it leads."""
-    notice = get_object_or_404(
-        Notice.objects.visible_to(request.user).select_related("team"), pk=notice_id
-    )
-    read_state.mark_read(notice, _find_member(request, notice.team.slug))
+    notice = get_object_or_404(Notice.objects.select_related("team"), pk=notice_id)
+    member = _find_member(request, notice.team.slug)
+    get_object_or_404(Notice.objects.shown_to(member), pk=notice_id)
+    read_state.mark_read(notice, member)
     # Never to another host, whoever wrote the notice.
     if notice.url.startswith("/") and url_has_allowed_host_and_scheme(notice.url, None):
         return redirect(notice.url)
@@ -100,8 +100,9 @@ def mark_notices_read(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def notice_settings(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     member = _find_member(request, slug)
-    stored = preferences.preferences_of(member) | {"pace": member.email_pace}
-    form = EmailPreferencesForm(request.POST or None, initial=stored)
+    chosen = preferences.preferences_of(member)
+    initial = chosen | {"pace": member.email_pace}
+    form = EmailPreferencesForm(chosen, request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         preferences.set_frequency(member, form.cleaned_data.pop("pace"))
         preferences.set_preferences(member, form.cleaned_data)
@@ -127,5 +128,5 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _find_member(request: AuthenticatedRequest, slug: str) -> Membership:
-    team = find_team(request, slug)
+    team = find_own_team(request, slug)
     return Membership.objects.select_related("team").get(team=team, user=request.user)

@@ -4,13 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from assistants.answering.embedder import embed
-from assistants.answering.matching import Match, Vector, find_nearest_phrasing, match
+from assistants.answering.matching import Match, Vector, find_nearest_phrasing
 from assistants.answering.passages import find_passages
+from assistants.answering.reading import Reading
 from assistants.answering.rules import (
+    BUILT_IN,
     GiveAnswer,
     HandOver,
     RuleSpec,
+    Ruling,
     Say,
     Situation,
     fill_text,
@@ -49,7 +51,9 @@ class Outcome:
     suggestions: list[str] = field(default_factory=list)  # Questions to choose from.
     step_ms: dict[str, float] = field(default_factory=dict)
     reason: str = ""  # Of a hand-over.
+    question: str = ""  # As it was read.
     tokens: int = 0  # Of the writer.
+    tags: list[str] = field(default_factory=list)  # Of the conversation, by rules.
     held_back: list[dict[str, str]] = field(default_factory=list)  # Of what was written.
 
 
@@ -58,18 +62,40 @@ def decide(
 ) -> Outcome:
     """What this version does with a question. Stores nothing, so tests use it as people do.
     `say` hears what is written for it before the rest is."""
-    started = time.perf_counter()
-    assistant = version.assistant
-    rules = [RuleSpec.model_validate(rule) for rule in version.rules]
-    rule = find_rule(rules, situation)
-    if rule is not None and (outcome := _by_rule(assistant, rule, situation)) is not None:
-        return outcome
+    reading = Reading(version, situation.text, situation.language)
+    ruling = _find_ruling(version, situation, reading)
+    outcome = _by_rule(version.assistant, ruling.rule, situation) if ruling.rule else None
+    if outcome is None:
+        try:
+            outcome = _by_reading(version, situation, reading, say, asked_back=asked_back)
+        except EncoderUnavailable:
+            outcome = _refuse(version.assistant, situation, reason="encoder_down")
+    outcome.tags = ruling.tags
+    return outcome
+
+
+def _find_ruling(version: Version, situation: Situation, reading: Reading) -> Ruling:
+    """Where the question cannot be read, by the rules that need no reading."""
+    rules = [BUILT_IN, *(RuleSpec.model_validate(rule) for rule in version.rules)]
     try:
-        vector = embed(assistant, version.encoder, [situation.text])[0]
+        return find_rule(rules, situation, reading.complete)
     except EncoderUnavailable:
-        return _refuse(assistant, situation, reason="encoder_down")
+        return find_rule(rules, situation, None)
+
+
+def _by_reading(
+    version: Version,
+    situation: Situation,
+    reading: Reading,
+    say: Listener | None,
+    *,
+    asked_back: bool,
+) -> Outcome:
+    """Raises EncoderUnavailable."""
+    started = time.perf_counter()
+    vector = reading.vector
     embedded = time.perf_counter()
-    matched = match(version, situation.language, situation.text, vector)
+    matched = reading.matched
     outcome = _by_match(version, situation, matched, asked_back=asked_back)
     if outcome.route == Route.REFUSE:
         outcome = _by_passages(version, situation, vector, outcome, say)

@@ -8,7 +8,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.permissions import require_permission, viewer_of
+from accounts.permissions import has_permission, require_permission, viewer_of
 from assistants.api.serializers import (
     AssistantAnswer,
     AssistantChange,
@@ -207,7 +207,10 @@ class ShadowEndpoint(APIView):
 
     @extend_schema(operation_id="read_shadow", responses=dict)
     def get(self, request: Request, assistant_id: UUID, number: int) -> Response:
-        version = find_version(find_assistant(viewer_of(request), assistant_id), number)
+        """`question` is null for a token whose creator may not use the inbox."""
+        assistant = find_assistant(viewer_of(request), assistant_id)
+        version = find_version(assistant, number)
+        may_see = has_permission(viewer_of(request), assistant.team, "inbox")
         compared = shadow.compare(version)
         return Response(
             {
@@ -218,7 +221,7 @@ class ShadowEndpoint(APIView):
                 "shadow_answered": compared.shadow_answered,
                 "differences": [
                     {
-                        "question": row.decision.message.text,
+                        "question": row.decision.question if may_see else None,
                         "live": row.decision.answer_key or row.decision.route,
                         "shadow": row.answer_key or row.route,
                         "confidence": round(row.confidence, 4),

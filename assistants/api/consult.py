@@ -17,11 +17,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import ApiTokenAuthentication, MissingScope
-from accounts.models import ApiToken, TokenScope
+from accounts.models import ApiToken, TokenScope, scopes_within
+from accounts.permissions import TokenNotAllowed
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
+from assistants.conversations.situations import read_attributes
 from assistants.conversations.spoken import find_spoken, open_speech
 from assistants.errors import UnknownAssistant, UnknownSpeech
 from assistants.lifecycle import add_channel
@@ -62,6 +64,10 @@ class MayConsult(BasePermission):
             raise MissingScope(
                 "This API token lacks the scope 'inference'. Create one that has it."
             )
+        if TokenScope.INFERENCE not in scopes_within(
+            request.auth.scopes, request.auth.creator_role
+        ):
+            raise TokenNotAllowed
         return True
 
 
@@ -85,7 +91,11 @@ class ConsultRequest(serializers.Serializer[Any]):
     visitor = serializers.CharField(max_length=200, required=False, allow_blank=True)
     language = serializers.CharField(max_length=8, required=False, allow_blank=True)
     message_id = serializers.CharField(max_length=100, required=False, allow_blank=True)
-    metadata = serializers.DictField(required=False)
+    metadata = serializers.DictField(
+        required=False,
+        help_text="What you know of the visitor, such as {'plan': 'gold'}: rules may ask for it. It"
+        " is not kept.",
+    )
     stream = serializers.BooleanField(required=False, default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -127,6 +137,7 @@ class ConsultView(APIView):
             language=sent.get("language", ""),
             external_id=sent.get("message_id", ""),
             address=client_address.get(),
+            attributes=read_attributes(sent.get("metadata")),
         )
         channel = find_channel(request.auth, name)
         if sent["stream"] or "text/event-stream" in request.headers.get("Accept", ""):

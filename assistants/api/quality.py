@@ -1,10 +1,9 @@
-"""The native API of test cases, rules, channels, conversations, judgements and figures."""
+"""The native API of test cases, rules, channels, visitors, judgements and figures."""
 
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, now
@@ -13,25 +12,23 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import audit
 from accounts.permissions import viewer_of
-from assistants.answering.rules import check_examples, parse_rule
+from assistants.answering.masking import mask
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import (
     ChannelAnswer,
     ChannelRequest,
-    ConversationAnswer,
     JudgementAnswer,
     JudgementRequest,
     RuleAnswer,
     TestCaseAnswer,
 )
 from assistants.conversations import privacy
-from assistants.errors import AssistantNameTaken
 from assistants.lifecycle import add_channel, disable_channel, find_assistant
 from assistants.loop.judging import judge
-from assistants.models import Channel, Conversation, Judgement, Rule, TestCase
+from assistants.models import Channel, Judgement, TestCase
 from assistants.queries import figures, measures
+from assistants.versions.ruling import add_rule, find_swallowed
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
 
@@ -70,23 +67,17 @@ class RulesEndpoint(APIView):
 
     @extend_schema(operation_id="add_rule", request=RuleAnswer, responses={201: RuleAnswer})
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        """The examples must do what they say. The rule counts from the next version on."""
+        """The examples must do what they say. The rule counts from the next version on. `warnings`
+        tells which examples an earlier rule decides."""
         assistant = find_to_change(request, assistant_id)
         body = RuleAnswer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
-        spec = parse_rule(fields["name"], fields["when"], fields["then"])
-        check_examples(spec, fields["examples_yes"], fields["examples_no"])
-        fields.setdefault("position", assistant.rules.count())
-        try:
-            with transaction.atomic():
-                rule = Rule.objects.create(assistant=assistant, **fields)
-                audit.record(assistant.team, viewer_of(request), "assistant.rule-added", rule.name)
-        except IntegrityError:
-            raise AssistantNameTaken(
-                "A rule of this assistant has this name. Choose another one.", param="name"
-            ) from None
-        return Response(RuleAnswer(rule).data, status=status.HTTP_201_CREATED)
+        rule = add_rule(assistant, viewer_of(request), **fields)
+        swallowed = [one.sentence for one in find_swallowed(assistant)]
+        return Response(
+            {**RuleAnswer(rule).data, "warnings": swallowed}, status=status.HTTP_201_CREATED
+        )
 
 
 class ChannelsEndpoint(APIView):
@@ -121,16 +112,6 @@ class ChannelEndpoint(APIView):
         channel.assistant = assistant
         disable_channel(channel, viewer_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class ConversationsEndpoint(APIView):
-    """What visitors and the assistant said, newest first."""
-
-    @extend_schema(operation_id="list_conversations", responses=ConversationAnswer(many=True))
-    def get(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_assistant(viewer_of(request), assistant_id)
-        rows = Conversation.objects.filter(channel__assistant=assistant)
-        return cursor_page(request, rows, ConversationAnswer().to_representation, "-opened_at")
 
 
 class VisitorsEndpoint(APIView):
@@ -176,6 +157,7 @@ class JudgementsEndpoint(APIView):
             sent["verdict"],
             viewer_of(request),
             answer_key=sent["answer"],
+            text=mask(sent["text"]),
             is_audit=sent["is_audit"],
         )
         return Response(JudgementAnswer(judgement).data, status=status.HTTP_201_CREATED)

@@ -281,16 +281,18 @@ class ConversationAnswer(serializers.ModelSerializer[Conversation]):
         model = Conversation
         fields = (
             "id", "object", "state", "language", "opened_at", "last_message_at",
-            "handed_over_at", "handed_over_reason", "closed_at", "outcome", "csat",
+            "handed_over_at", "handed_over_reason", "closed_at", "outcome", "csat", "tags",
         )  # fmt: skip
 
 
 class JudgementRequest(serializers.Serializer[Any]):
-    """`answer`: the key of the answer that is right, where the verdict is not `right`."""
+    """`answer`: the key of the answer that is right, where the verdict is not `right`. `text`: what
+    should have been said where no answer says it; it waits for a review."""
 
     decision = serializers.UUIDField()
     verdict = serializers.ChoiceField(choices=Judgement.Verdict.choices)
     answer = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    text = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
     is_audit = serializers.BooleanField(default=False)
 
 

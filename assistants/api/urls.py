@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from assistants.api import assistants, quality
+from assistants.api import assistants, inbox, quality
 
 ONE = "assistants/<uuid:assistant_id>"
+TALK = f"{ONE}/conversations/<uuid:conversation_id>"
 urlpatterns = [
     path("assistants", assistants.AssistantsEndpoint.as_view()),
     path(ONE, assistants.AssistantEndpoint.as_view()),
@@ -19,7 +20,13 @@ urlpatterns = [
     path(f"{ONE}/rules", quality.RulesEndpoint.as_view()),
     path(f"{ONE}/channels", quality.ChannelsEndpoint.as_view()),
     path(f"{ONE}/channels/<uuid:channel_id>", quality.ChannelEndpoint.as_view()),
-    path(f"{ONE}/conversations", quality.ConversationsEndpoint.as_view()),
+    path(f"{ONE}/conversations", inbox.ConversationsEndpoint.as_view()),
+    path(f"{TALK}", inbox.ConversationEndpoint.as_view()),
+    path(f"{TALK}/replies", inbox.RepliesEndpoint.as_view()),
+    path(f"{TALK}/notes", inbox.NotesEndpoint.as_view()),
+    path(f"{TALK}/block", inbox.BlockEndpoint.as_view()),
+    path(f"{ONE}/written-replies", inbox.WrittenRepliesEndpoint.as_view()),
+    path(f"{ONE}/written-replies/<int:judgement_id>", inbox.WrittenReplyEndpoint.as_view()),
     path(f"{ONE}/visitors", quality.VisitorsEndpoint.as_view()),
     path(f"{ONE}/judgements", quality.JudgementsEndpoint.as_view()),
     path(f"{ONE}/figures", quality.FiguresEndpoint.as_view()),

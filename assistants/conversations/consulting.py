@@ -7,9 +7,7 @@ who owns the conversation, so that the assistant never speaks while a person ans
 import hashlib
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.utils.timezone import now
@@ -19,13 +17,14 @@ from assistants.answering.deciding import Outcome, SourceQuote, decide
 from assistants.answering.language import detect_language
 from assistants.answering.limits import admit
 from assistants.answering.masking import mask
-from assistants.answering.rules import Situation
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
-from assistants.conversations import spoken, state
+from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
+from assistants.conversations.situations import is_open, situation_of
 from assistants.conversations.spoken import Heard
+from assistants.conversations.visitors import refuse_blocked
 from assistants.errors import AssistantNotLive, InvalidConsultation
 from assistants.models import (
     Assistant,
@@ -66,6 +65,7 @@ class Question:
     external_id: str = ""
     address: str | None = None
     contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
+    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules.
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     version = find_live_version(assistant)
     _require_voice(assistant, question)
     visitor_hash = hash_visitor(channel, question.visitor) if question.visitor else ""
+    refuse_blocked(channel, visitor_hash)
     admit(channel, visitor_hash, question.address)
     heard = None
     if question.audio is not None:
@@ -125,19 +126,21 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
         return _repeat(conversation, message)
     if conversation.state != ConversationState.BOT:
         return _with_heard(_stay_silent(conversation, language, version), message, heard)
-    situation = Situation(
-        text=masked,
-        language=language,
-        channel=channel.kind,
-        is_open=is_open(assistant, now()),
-        turns=message.seq,
-    )
+    arrived = time.perf_counter()
+    read = bursts.read(conversation, message, is_whole=heard is not None)
+    if read is None:
+        return _with_heard(_repeat(conversation, message), message, heard)
+    started += time.perf_counter() - arrived
+    if read != masked:
+        masked, language = read, question.language or detect_language(read, assistant.languages)
+    situation = situation_of(version, message, masked, language, question.attributes)
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
         say = _unless_taken_over(conversation, say) if say else None
         outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
+    outcome.question = masked
     return _keep(conversation, message, version, outcome, language, heard)
 
 
@@ -169,7 +172,7 @@ def _find_stored(channel: Channel, question: Question) -> Message | None:
 
 def clean_text(text: str) -> str:
     """The question without control characters. Raises InvalidConsultation."""
-    text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t").strip()
+    text = printable(text)
     if not text:
         raise InvalidConsultation("Send a question as text.", param="text")
     if len(text) > MAX_CHARS:
@@ -177,6 +180,12 @@ def clean_text(text: str) -> str:
             f"A question may have {MAX_CHARS:,} characters; this one has {len(text):,}.",
             param="text",
         )
+    return text
+
+
+def printable(text: str) -> str:
+    """The text without control characters, half characters and space around it."""
+    text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t").strip()
     return text.encode("utf-8", "replace").decode()
 
 
@@ -192,15 +201,6 @@ def find_live_version(assistant: Assistant) -> Version:
 
 def hash_visitor(channel: Channel, visitor: str) -> str:
     return hashlib.sha256(f"{channel.pk}\0{visitor}".encode()).hexdigest()
-
-
-def is_open(assistant: Assistant, moment: datetime) -> bool:
-    """Whether people are there; without opening hours they always are."""
-    if not assistant.opening_hours:
-        return True
-    local = moment.astimezone(ZoneInfo(assistant.time_zone))
-    hours = assistant.opening_hours.get(local.strftime("%a").lower())
-    return bool(hours) and hours[0] <= local.strftime("%H:%M") < hours[1]
 
 
 @transaction.atomic
@@ -238,8 +238,6 @@ def _find_or_open(
     visitor = None
     if visitor_hash:
         visitor, _ = Visitor.objects.get_or_create(channel=channel, external_hash=visitor_hash)
-        if visitor.blocked_until and visitor.blocked_until > now():
-            raise InvalidConsultation("You cannot write here at the moment.")
     if question.conversation_id is not None:
         found = Conversation.objects.filter(pk=question.conversation_id, channel=channel).first()
         if found is None or (visitor is not None and found.visitor_id != visitor.pk):
@@ -285,6 +283,7 @@ def _keep(
         refusals_running=refusals,
         asked_back=outcome.route == Decision.Route.ASK,
         version=version,
+        tags=sorted({*locked.tags, *outcome.tags}),
     )
     decision = store_decision(message, reply, version, outcome, language)
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
@@ -343,6 +342,7 @@ def store_decision(
         cost_micro=_price_of(version.assistant, outcome.tokens),
         rule=outcome.rule,
         answer_key=outcome.answer_key,
+        burst="" if outcome.question == message.text else outcome.question,
         step_ms=outcome.step_ms,
         request_id=request_id.get()[:60],
         for_audit=is_drawn_for_audit(version.assistant),
@@ -371,7 +371,9 @@ def _stay_silent(conversation: Conversation, language: str, version: Version) ->
 
 def _repeat(conversation: Conversation, message: Message) -> Reply:
     """The reply to a message that came before; empty while it is being written."""
-    decision = Decision.objects.filter(message=message).select_related("reply", "version").first()
+    read_with = message.read_with_id or message.pk
+    decided = Decision.objects.filter(message=read_with).select_related("reply", "version")
+    decision = decided.first()
     is_handed_over = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
     if decision is None:
         return Reply(

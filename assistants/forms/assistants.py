@@ -6,7 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from accounts.models import Team
-from assistants.models import Assistant, TestCase
+from assistants.models import Answer, Assistant, TestCase
 from projects.models import Dataset, ImportStatus, Project
 from web.language.sentences import lazy_choices
 
@@ -44,7 +44,10 @@ class AssistantForm(forms.Form):
         super().__init__(data)
         field = self.fields["project"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = Project.objects.filter(team=team, archived_at=None)
+        projects = Project.objects.filter(team=team, archived_at=None)
+        field.queryset = projects
+        if len(projects) == 1:
+            field.initial = projects[0]
 
 
 class SourceForm(forms.Form):
@@ -128,14 +131,47 @@ class TestCaseForm(forms.ModelForm[TestCase]):
 
 
 class RuleForm(forms.Form):
-    """A rule with a phrase condition, as most are; the API offers every condition."""
+    """The conditions that most rules have; the API offers every one."""
 
     name = forms.CharField(max_length=80)
     says_any = forms.CharField(
         max_length=2000,
+        required=False,
         label="When a question says any of",
         help_text="One phrase on each line.",
         widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    topic_is = forms.MultipleChoiceField(
+        required=False,
+        label="When it is most likely about",
+        help_text="Answers by their key. The examples are tried with the newest version.",
+    )
+    confidence_below = forms.FloatField(
+        min_value=0.01,
+        max_value=1,
+        required=False,
+        label="When the assistant is less sure than",
+        help_text="From 0 to 1.",
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )
+    confidence_above = forms.FloatField(
+        min_value=0,
+        max_value=0.99,
+        required=False,
+        label="When the assistant is surer than",
+        help_text="From 0 to 1.",
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )
+    asked_again = forms.BooleanField(
+        required=False, label="When it is asked again in the same conversation"
+    )
+    visitor = forms.CharField(
+        max_length=2000,
+        required=False,
+        label="When the visitor has",
+        help_text="On each line a name, an equals sign and a value. A program sends them as"
+        " metadata, a site in its script tag, where they can be forged.",
+        widget=forms.Textarea(attrs={"rows": 2}),
     )
     do = forms.ChoiceField(
         label="Then",
@@ -145,10 +181,11 @@ class RuleForm(forms.Form):
                 ("say", "say this text"),
                 ("hand_over", "hand over to a person"),
                 ("refuse", "refuse"),
+                ("tag", "tag the conversation and go on"),
             ]
         ),
     )
-    value = forms.CharField(max_length=2000, required=False, label="Key or text")
+    value = forms.CharField(max_length=2000, required=False, label="Key, text or tag")
     examples_yes = forms.CharField(
         max_length=2000,
         label="Questions it applies to",
@@ -157,26 +194,48 @@ class RuleForm(forms.Form):
     )
     examples_no = forms.CharField(
         max_length=2000,
+        required=False,
         label="Questions it does not apply to",
         help_text="One on each line.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
+    def __init__(self, assistant: Assistant, data: Any = None) -> None:
+        super().__init__(data)
+        field = self.fields["topic_is"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        current = assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key")
+        field.choices = [(key, key) for key in current.values_list("key", flat=True)]
+
     def spec(self) -> dict[str, Any]:
         """`name`, `when`, `then` and the examples, as the API takes them."""
         fields = self.cleaned_data
+        when = {
+            "says_any": lines_of(fields["says_any"]) or None,
+            "topic_is": fields["topic_is"] or None,
+            "confidence_below": fields["confidence_below"],
+            "confidence_above": fields["confidence_above"],
+            "asked_again": fields["asked_again"] or None,
+            "visitor": dict(_pair_of(line) for line in lines_of(fields["visitor"])) or None,
+        }
         then: dict[str, Any] = {"do": fields["do"]}
-        if fields["do"] == "answer":
-            then["key"] = fields["value"]
-        elif fields["do"] == "say":
-            then["text"] = fields["value"]
+        if named := VALUES.get(fields["do"]):
+            then[named] = fields["value"]
         return {
             "name": fields["name"],
-            "when": {"says_any": lines_of(fields["says_any"])},
+            "when": {name: value for name, value in when.items() if value is not None},
             "then": then,
             "examples_yes": lines_of(fields["examples_yes"]),
             "examples_no": lines_of(fields["examples_no"]),
         }
+
+
+def _pair_of(line: str) -> tuple[str, str]:
+    name, _, value = line.partition("=")
+    return name.strip(), value.strip()
+
+
+VALUES = {"answer": "key", "say": "text", "tag": "tag"}  # What each action is given.
 
 
 def lines_of(text: str) -> list[str]:

@@ -24,12 +24,15 @@ def judge(
     by: User | ApiToken,
     *,
     answer_key: str = "",
+    text: str = "",
+    teaches: bool = True,
     is_audit: bool = False,
 ) -> Judgement:
     """Say whether a decision was right. A person's judgement replaces the visitor's.
 
-    A question that should have got an answer becomes a phrasing of it, except in the audit, whose
-    questions measure and therefore never teach. Raises JudgedAlready or InvalidConsultation.
+    A question that should have got an answer becomes a phrasing of it if it `teaches`, except in
+    the audit, whose questions measure and therefore never teach. `text` is what a person said
+    instead. Raises JudgedAlready or InvalidConsultation.
     """
     decision = get_object_or_404(
         Decision.objects.select_related("message"),
@@ -40,19 +43,17 @@ def judge(
     if is_audit and not decision.for_audit:
         raise InvalidConsultation("This decision was not drawn for the audit.", param="is_audit")
     Judgement.objects.filter(decision=decision, by_visitor=True).delete()
+    fields = {"verdict": verdict, "answer": answer, "text": text, "is_audit": is_audit}
     try:
         with transaction.atomic():
             judgement = Judgement.objects.create(
-                decision=decision,
-                person=person_behind(by),
-                verdict=verdict,
-                answer=answer,
-                is_audit=is_audit,
+                decision=decision, person=person_behind(by), **fields
             )
     except IntegrityError:
         raise JudgedAlready from None
-    if answer is not None and verdict != Judgement.Verdict.RIGHT and not is_audit:
-        add_phrasing(answer, decision.message.text, Phrasing.Origin.CORRECTION)
+    is_lesson = teaches and verdict != Judgement.Verdict.RIGHT and not is_audit
+    if answer is not None and is_lesson:
+        add_phrasing(answer, decision.question, Phrasing.Origin.CORRECTION)
         judgement.taught_at = now()
         judgement.save(update_fields=["taught_at"])
     if is_audit:

@@ -62,7 +62,7 @@ def decide_beside(decision_id: UUID) -> None:
     outcome = decide(
         version,
         Situation(
-            text=message.text,
+            text=decision.question,
             language=decision.language,
             channel=message.channel.kind,
             turns=message.seq,

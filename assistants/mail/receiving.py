@@ -11,9 +11,9 @@ from accounts.webhooks import secret_encryption
 from assistants.answering.deciding import decide
 from assistants.answering.language import detect_language
 from assistants.answering.masking import mask
-from assistants.answering.rules import Situation
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.conversations import consulting, state
+from assistants.conversations.situations import situation_of
 from assistants.errors import AssistantNotLive, MailFailed
 from assistants.mail.account import MailAccount, open_mailbox
 from assistants.mail.reading import Mail, fetch_new, parse_mail
@@ -136,7 +136,7 @@ def _store(channel: Channel, mail: Mail, text: str, language: str) -> Message | 
         return None
     name = consulting.hash_visitor(channel, mail.sender)
     visitor, _ = Visitor.objects.get_or_create(channel=channel, external_hash=name)
-    if visitor.blocked_until and visitor.blocked_until > now():
+    if visitor.is_blocked:
         return None
     # One open conversation a visitor: a second e-mail joins the first.
     current = Conversation.objects.filter(visitor=visitor).exclude(state="closed")
@@ -165,16 +165,10 @@ def _contact(mail: Mail) -> dict[str, str]:
 
 
 def _draft(version: Version, message: Message, text: str, language: str) -> None:
-    situation = Situation(
-        text=text,
-        language=language,
-        channel=Channel.Kind.EMAIL,
-        is_open=consulting.is_open(version.assistant, now()),
-        turns=message.seq,
-    )
+    situation = situation_of(version, message, text, language, {})
     outcome = decide(version, situation, asked_back=True)  # Nobody clicks in an e-mail.
     draft = outcome.text if outcome.route in SAID_ALONE else ""
-    outcome.route = Decision.Route.DRAFT
+    outcome.route, outcome.question = Decision.Route.DRAFT, text
     decision = consulting.store_decision(message, None, version, outcome, language)
     Decision.objects.filter(pk=decision.pk).update(draft=draft, for_audit=False)
     Conversation.objects.filter(pk=message.conversation_id).update(version=version)

@@ -8,6 +8,7 @@ from assistants.models.conversation import (
     ConversationState,
     Decision,
     Message,
+    Note,
     Visitor,
 )
 from assistants.models.delivery import Delivery, Mailbox
@@ -39,6 +40,7 @@ __all__ = [
     "LanguageModel",
     "Mailbox",
     "Message",
+    "Note",
     "Passage",
     "PassageEntry",
     "PassageTerm",

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
@@ -67,6 +68,10 @@ class Visitor(models.Model):
             )
         ]
 
+    @property
+    def is_blocked(self) -> bool:
+        return self.blocked_until is not None and self.blocked_until > now()
+
     def __str__(self) -> str:
         return self.external_hash[:12]
 
@@ -119,6 +124,7 @@ class Conversation(models.Model):
     asked_back = models.BooleanField(default=False)  # The last reply was "did you mean".
     # Encrypted: where a person's reply goes that no page of ours shows. Else a visitor is a hash.
     contact = models.TextField(blank=True, db_default="")
+    tags = ArrayField(models.CharField(max_length=40), default=list, db_default=[], blank=True)
     objects = ConversationQuerySet.as_manager()
 
     class Meta:
@@ -177,6 +183,8 @@ class Message(models.Model):
     person = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
     text = models.TextField()
     external_id = models.CharField(max_length=100, blank=True)
+    # The last message of the burst that this one was read with: itself where it came alone.
+    read_with = models.ForeignKey("self", models.SET_NULL, related_name="+", null=True, blank=True)
     at = models.DateTimeField(default=now)
 
     class Meta:
@@ -195,6 +203,24 @@ class Message(models.Model):
                 condition=(Q(author="person") & Q(person__isnull=False))
                 | (~Q(author="person") & Q(person=None)),
             ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Note(models.Model):
+    """What people tell one another about a conversation. No visitor and no model is shown it."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="notes")
+    person = models.ForeignKey(User, models.PROTECT, related_name="+")
+    text = models.TextField()
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [
+            models.CheckConstraint(name="assistants_note_has_text", condition=~Q(text=""))
         ]
 
     def __str__(self) -> str:
@@ -232,6 +258,7 @@ class Decision(models.Model):
     cost_micro = models.BigIntegerField(default=0, db_default=0)  # What its own provider asks.
     rule = models.CharField(max_length=80, blank=True)
     answer_key = models.CharField(max_length=200, blank=True)
+    burst = models.TextField(blank=True, db_default="")  # All that was asked, where it was more.
     step_ms = models.JSONField(default=dict)
     request_id = models.CharField(max_length=60, blank=True)
     for_audit = models.BooleanField(default=False)  # Drawn at random for the daily audit.
@@ -249,6 +276,11 @@ class Decision(models.Model):
                 condition=Q(confidence__gte=0, confidence__lte=1),
             ),
         ]
+
+    @property
+    def question(self) -> str:
+        """What was asked: the message, or all messages of a burst."""
+        return self.burst or self.message.text
 
     def __str__(self) -> str:
         return f"{self.route} at {self.at:%Y-%m-%d %H:%M}"

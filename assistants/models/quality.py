@@ -1,5 +1,7 @@
 """What keeps an assistant right: rules, test cases and judgements."""
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
@@ -116,6 +118,10 @@ class ShadowDecision(models.Model):
 class JudgementQuerySet(TeamOwnedQuerySet["Judgement"]):
     team_path = "decision__message__channel__assistant__team"
 
+    def awaiting_review(self) -> Self:
+        """A person's own words of which nobody made an answer yet."""
+        return self.filter(answer=None, reviewed_at=None).exclude(text="")
+
 
 class Judgement(models.Model):
     """Whether a decision was right, as a person or the visitor says."""
@@ -133,9 +139,10 @@ class Judgement(models.Model):
     answer = models.ForeignKey(
         Answer, models.SET_NULL, related_name="+", null=True, blank=True
     )  # The one that is right.
-    text = models.TextField(blank=True)  # A new answer's text.
+    text = models.TextField(blank=True)  # What a person said instead, masked.
     is_audit = models.BooleanField(default=False)
     taught_at = models.DateTimeField(null=True, blank=True)  # When it became a phrasing.
+    reviewed_at = models.DateTimeField(null=True, blank=True)  # When `text` became a draft, or not.
     at = models.DateTimeField(default=now)
     objects = JudgementQuerySet.as_manager()
 
@@ -147,6 +154,10 @@ class Judgement(models.Model):
                 | Q(by_visitor=False, person__isnull=False),
             )
         ]
+
+    @property
+    def awaits_review(self) -> bool:
+        return bool(self.text) and self.answer_id is None and self.reviewed_at is None
 
     def __str__(self) -> str:
         return f"{self.verdict} ({self.decision_id})"

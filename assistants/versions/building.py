@@ -171,9 +171,7 @@ def _judged_questions(assistant: Assistant) -> Iterator[JudgedQuestion]:
             key = row.decision.answer_key or None
         if key is None and row.verdict != Judgement.Verdict.OUT_OF_SCOPE:
             continue  # Wrong, but nobody said what would be right.
-        yield JudgedQuestion(
-            text=row.decision.message.text, answer=key, language=row.decision.language
-        )
+        yield JudgedQuestion(text=row.decision.question, answer=key, language=row.decision.language)
 
 
 def _fail(version: Version, sentence: str) -> None:

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, User
 from accounts.notifications.publish import publish as publish_notice
+from assistants.answering.reading import reader_of
 from assistants.answering.rules import check_examples, parse_rule
 from assistants.errors import InvalidRule, NothingToRollBackTo, RefusedByGate, StaleVersionState
 from assistants.models import Assistant, Rule, Version, VersionStatus
@@ -33,7 +34,7 @@ def judge(version: Version, *, why_worse: str = "") -> Verdict:
     """Run the locked test cases and compare with promise and live version."""
     if version.status not in (VersionStatus.MEASURED, VersionStatus.RETIRED):
         return Verdict([f"Version {version.number} is {version.status}, not measured."])
-    reasons = _check_promise(version) + _check_rules(version.assistant)
+    reasons = _check_promise(version) + _check_rules(version)
     run = run_tests(version)
     broken = [result for result in run.results if result["locked"] and not result["passed"]]
     reasons += [
@@ -76,12 +77,12 @@ def answered_share(version: Version) -> float:
     return max((float(point["answered"]) for point in points), default=0.0)
 
 
-def _check_rules(assistant: Assistant) -> list[str]:
+def _check_rules(version: Version) -> list[str]:
     reasons = []
-    for rule in Rule.objects.filter(assistant=assistant, enabled=True):
+    for rule in Rule.objects.filter(assistant=version.assistant, enabled=True):
         try:
             spec = parse_rule(rule.name, rule.when, rule.then)
-            check_examples(spec, rule.examples_yes, rule.examples_no)
+            check_examples(spec, rule.examples_yes, rule.examples_no, reader_of(version))
         except InvalidRule as problem:
             reasons.append(f"Rule “{rule.name}”: {problem.sentence}")
     return reasons

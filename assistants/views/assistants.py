@@ -159,6 +159,7 @@ def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[st
         "team": assistant.team,
         "assistant": assistant,
         "may_change": has_permission(request.user, assistant.team, "write"),
+        "may_see_texts": has_permission(request.user, assistant.team, "inbox"),
     }
 
 

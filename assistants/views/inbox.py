@@ -1,5 +1,6 @@
 """The inbox: who waits, who answers, what was said and why."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -10,12 +11,21 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Team
-from accounts.permissions import find_team, has_permission, require_permission
-from assistants.conversations import state
-from assistants.conversations.consulting import clean_text
+from accounts.permissions import find_team
+from assistants.answering.suggestions import (
+    find_question,
+    find_usable_answer,
+    search_answers,
+    suggest_answers,
+)
+from assistants.conversations import state, visitors
+from assistants.conversations.notes import add_note
+from assistants.conversations.readers import others_present, tell_present
 from assistants.delivery import sending
-from assistants.models import Conversation
+from assistants.loop.replies import send_reply
+from assistants.models import Answer, Conversation, ConversationState, Message
 from assistants.queries.listings import inbox_conversations
+from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
@@ -25,7 +35,7 @@ SHOWN = 50
 @login_required
 @require_safe
 def inbox(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    team = find_team(request, slug)
+    team = find_team(request, slug, "inbox")
     return render(request, "assistants/inbox.html", _lists_context(request, team))
 
 
@@ -33,7 +43,7 @@ def inbox(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 @require_safe
 def lists(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """The three lists, as a fragment."""
-    context = _lists_context(request, find_team(request, slug))
+    context = _lists_context(request, find_team(request, slug, "inbox"))
     return render(request, "assistants/_inbox_lists.html", context)
 
 
@@ -43,10 +53,7 @@ async def live(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Says when a conversation of the team changed."""
     user = await request.auser()
 
-    def find() -> Team:  # Which teams the person sees is a query as well.
-        return get_object_or_404(Team.objects.visible_to(user), slug=slug)
-
-    team = await sync_to_async(find)()
+    team = await sync_to_async(find_team)(request, slug, "inbox")
     return event_stream_response(request, user, f"inbox:{team.pk}")
 
 
@@ -54,8 +61,7 @@ async def live(request: HttpRequest, slug: str) -> HttpResponseBase:
 @require_POST
 def take_next(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Take the conversation that waits longest."""
-    team = find_team(request, slug)
-    require_permission(request.user, team, "write")
+    team = find_team(request, slug, "inbox")
     taken = state.take_oldest([team.pk], request.user)
     if taken is None:
         messages.info(request, "Nobody waits.")
@@ -73,9 +79,43 @@ def conversation(request: AuthenticatedRequest, conversation_id: UUID) -> HttpRe
 @login_required
 @require_safe
 def messages_of(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
-    """What was said and why, as a fragment."""
+    """What was said and why, and what may be replied, as a fragment."""
     found = _find(request.user, conversation_id)
-    return render(request, "assistants/_messages.html", _talk_context(request, found))
+    return render(request, "assistants/_talk.html", _talk_context(request, found))
+
+
+@login_required
+@require_safe
+def reply_form(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """The form with the answer ?answer=KEY in it, as a fragment."""
+    found = _find(request.user, conversation_id)
+    chosen = _chosen_answer(request, found)
+    context = {
+        "conversation": found,
+        "chosen": chosen,
+        "prefilled": chosen.text if chosen else "",
+    }
+    return render(request, "assistants/_reply_form.html", context)
+
+
+@login_required
+@require_safe
+def find_answers(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """Approved answers with the words ?q=, as a fragment."""
+    found = _find(request.user, conversation_id)
+    rows = search_answers(found.channel.assistant, request.GET.get("q", ""))
+    context = {"conversation": found, "found_answers": rows}
+    return render(request, "assistants/_found_answers.html", context)
+
+
+@login_required
+@require_safe
+def presence(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """Who else has the page open, as a fragment; asking for it says that one has."""
+    found = _find(request.user, conversation_id)
+    tell_present(found, request.user)
+    context = {"others": others_present(found, request.user)}
+    return render(request, "assistants/_presence.html", context)
 
 
 @login_required
@@ -90,22 +130,11 @@ async def conversation_live(request: HttpRequest, conversation_id: UUID) -> Http
 @login_required
 @require_POST
 def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> HttpResponse:
-    """Take, reply, return to the assistant, or close."""
+    """Take, reply, return to the assistant, close, note, block or unblock."""
     found = _find(request.user, conversation_id)
-    require_permission(request.user, found.channel.assistant.team, "write")
-    person = request.user
-    if action == "take":
-        state.take(found, person)
-    elif action == "reply":
-        state.reply(found, person, clean_text(request.POST.get("text", "")))
-    elif action == "return":
-        state.return_to_bot(found, person)
-    elif action == "close":
-        resolved = request.POST.get("resolved") == "yes"
-        outcome = Conversation.Outcome.RESOLVED if resolved else Conversation.Outcome.UNRESOLVED
-        state.close(found, outcome)
-    else:
+    if action not in ACTIONS:
         raise Http404
+    ACTIONS[action](request, found)
     return redirect("assistants:conversation", found.pk)
 
 
@@ -116,37 +145,100 @@ def send_again(
 ) -> HttpResponse:
     """A reply that did not reach the visitor."""
     found = _find(request.user, conversation_id)
-    require_permission(request.user, found.channel.assistant.team, "write")
     sending.send_again(found, message_id)
     return redirect("assistants:conversation", found.pk)
 
 
+def _close(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    resolved = request.POST.get("resolved") == "yes"
+    outcome = Conversation.Outcome.RESOLVED if resolved else Conversation.Outcome.UNRESOLVED
+    state.close(conversation, outcome)
+
+
+def _block(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    until = visitors.block(conversation, request.POST.get("period", ""), request.user)
+    if until == visitors.FOR_GOOD:
+        messages.success(request, "What this visitor writes is refused from now on.")
+    else:
+        messages.success(request, f"What this visitor writes is refused until {until:%Y-%m-%d}.")
+
+
+def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    """Of the form: the text, the answer it was made from, the question that was shown."""
+    seq = request.POST.get("question", "")
+    send_reply(
+        conversation,
+        request.user,
+        request.POST.get("text", ""),
+        answer_key=request.POST.get("answer", "")[:200],
+        question_seq=int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 9 else None,
+    )
+
+
+Action = Callable[[AuthenticatedRequest, Conversation], object]
+ACTIONS: dict[str, Action] = {
+    "take": lambda request, talk: state.take(talk, request.user),
+    "reply": _reply,
+    "return": lambda request, talk: state.return_to_bot(talk, request.user),
+    "close": _close,
+    "note": lambda request, talk: add_note(talk, request.user, request.POST.get("text", "")),
+    "block": _block,
+    "unblock": lambda request, talk: visitors.unblock(talk, request.user),
+}
+
+
+def _chosen_answer(request: AuthenticatedRequest, conversation: Conversation) -> Answer | None:
+    key = request.GET.get("answer", "")[:200]
+    return find_usable_answer(conversation.channel.assistant, key) if key else None
+
+
+def _draft_for(question: Message | None) -> str:
+    """What the assistant would have said, where it may only draft."""
+    decision = getattr(question, "decision", None)
+    return decision.draft if decision else ""
+
+
 def _find(user: object, conversation_id: UUID) -> Conversation:
-    visible = Conversation.objects.visible_to(user)
+    visible = Conversation.objects.visible_to(user, "inbox")
     return get_object_or_404(
-        visible.select_related("channel__assistant__team", "assignee"), pk=conversation_id
+        visible.select_related("channel__assistant__team", "assignee", "visitor"),
+        pk=conversation_id,
     )
 
 
 def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, object]:
-    rows = inbox_conversations(team)
+    tagged = inbox_conversations(team)
+    tag = request.GET.get("tag", "")[:40].replace("\0", "")
+    rows = tagged.filter(tags__contains=[tag]) if tag else tagged
     return {
+        "tag": tag,
+        "tags": tags_in(tagged),
         "team": team,
         "waiting": rows.filter(state="waiting").order_by("handed_over_at")[:SHOWN],
         "mine": rows.filter(state="human", assignee=request.user)[:SHOWN],
         "others": rows.exclude(state="waiting").exclude(assignee=request.user)[:SHOWN],
-        "may_change": has_permission(request.user, team, "write"),
     }
 
 
 def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[str, object]:
     team = found.channel.assistant.team
     said = found.messages.select_related("decision", "person", "delivery").order_by("seq")
+    is_mine = found.assignee_id == request.user.pk and found.state == ConversationState.HUMAN
+    question = find_question(found) if is_mine else None
+    chosen = _chosen_answer(request, found)
+    text = request.GET.get("q", "")
     return {
         "team": team,
         "conversation": found,
         "assistant": found.channel.assistant,
         "said": said,
-        "is_mine": found.assignee_id == request.user.pk,
-        "may_change": has_permission(request.user, team, "write"),
+        "is_mine": is_mine,
+        "notes": found.notes.select_related("person"),
+        "for_good": visitors.FOR_GOOD,
+        "question": question,
+        "suggestions": suggest_answers(found.channel.assistant, question) if question else [],
+        "chosen": chosen,
+        "prefilled": chosen.text if chosen else _draft_for(question),
+        "text": text,
+        "found_answers": search_answers(found.channel.assistant, text) if is_mine else [],
     }

@@ -4,22 +4,25 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.models import User
 from accounts.permissions import require_permission
-from assistants.answering.rules import check_examples, parse_rule
-from assistants.errors import InvalidConsultation, InvalidRule
+from assistants.errors import AssistantNameTaken, InvalidConsultation, InvalidRule
 from assistants.forms.assistants import RuleForm, TestCaseForm
 from assistants.lifecycle import find_assistant
 from assistants.loop.judging import judge
-from assistants.models import Answer, Decision, Judgement, Rule, TestCase, TestRun
+from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
+from assistants.models import Answer, Assistant, Decision, Judgement, TestCase, TestRun
 from assistants.queries.figures import gaps
+from assistants.versions.ruling import add_rule, find_swallowed
 from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
 
 AUDITS_SHOWN = 20
+REPLIES_SHOWN = 50
 
 
 @login_required
@@ -49,36 +52,36 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
 def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """Rules in their order, and a form for a new one."""
     assistant = find_assistant(request.user, assistant_id)
-    form = RuleForm(request.POST or None)
+    form = RuleForm(assistant, request.POST or None)
     if request.method == "POST":
         require_permission(request.user, assistant.team, "write")
-        if form.is_valid() and _save_rule(form, assistant.rules.count(), assistant.pk):
+        if form.is_valid() and _save_rule(form, assistant, request.user):
             return redirect("assistants:rules", assistant.pk)
-    context = {**page_context(request, assistant), "rows": assistant.rules.all(), "form": form}
+    context = {
+        **page_context(request, assistant),
+        "rows": assistant.rules.all(),
+        "swallowed": find_swallowed(assistant),
+        "form": form,
+    }
     return render(request, "assistants/rules.html", context)
 
 
-def _save_rule(form: RuleForm, position: int, assistant_id: UUID) -> bool:
+def _save_rule(form: RuleForm, assistant: Assistant, by: User) -> bool:
     """False, with the form's error, where the rule or an example is wrong."""
-    spec = form.spec()
     try:
-        parsed = parse_rule(spec["name"], spec["when"], spec["then"])
-        check_examples(parsed, spec["examples_yes"], spec["examples_no"])
-    except InvalidRule as problem:
+        add_rule(assistant, by, **form.spec())
+    except (InvalidRule, AssistantNameTaken) as problem:
         form.add_error(problem.param if problem.param in form.fields else None, problem.sentence)
         return False
-    if Rule.objects.filter(assistant_id=assistant_id, name=spec["name"]).exists():
-        form.add_error("name", "A rule of this assistant has this name.")
-        return False
-    Rule.objects.create(assistant_id=assistant_id, position=position, **spec)
     return True
 
 
 @login_required
 @require_safe
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """The random audit, and questions that were refused."""
+    """The random audit, questions that were refused, and what people replied themselves."""
     assistant = find_assistant(request.user, assistant_id)
+    require_permission(request.user, assistant.team, "inbox")
     drawn = Decision.objects.filter(
         message__channel__assistant=assistant, for_audit=True, judgement=None
     ).select_related("message", "reply")
@@ -86,6 +89,7 @@ def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         **page_context(request, assistant),
         "audit": drawn[:AUDITS_SHOWN],
         "gaps": gaps(assistant),
+        "replies": pending_replies(assistant)[:REPLIES_SHOWN],
         "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
         "verdicts": Judgement.Verdict.choices,
     }
@@ -109,4 +113,24 @@ def judge_decision(request: AuthenticatedRequest, decision_id: UUID) -> HttpResp
         answer_key=request.POST.get("answer", "")[:200], is_audit=decision.for_audit,
     )  # fmt: skip
     messages.success(request, "Judged.")
+    return redirect("assistants:review", assistant.pk)
+
+
+@login_required
+@require_POST
+def review_reply(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
+    """Make a draft of what a person replied, or dismiss it."""
+    visible = Judgement.objects.visible_to(request.user, "inbox")
+    rows = visible.select_related("decision__message__channel__assistant__team")
+    judgement = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
+    assistant = judgement.decision.message.channel.assistant
+    require_permission(request.user, assistant.team, "write")
+    if action == "draft":
+        made = draft_answer(assistant, judgement.pk, request.user)
+        messages.success(request, f"{made.key} waits for approval.")
+        return redirect("assistants:answer", made.pk)
+    if action != "dismiss":
+        raise Http404
+    dismiss_reply(assistant, judgement.pk, request.user)
+    messages.success(request, "Dismissed.")
     return redirect("assistants:review", assistant.pk)

@@ -28,6 +28,7 @@ from assistants.api.voice import audio_response
 from assistants.conversations import state
 from assistants.conversations.consulting import Question, Reply, consult, hash_visitor
 from assistants.conversations.feedback import record_feedback
+from assistants.conversations.situations import read_attributes
 from assistants.conversations.spoken import find_spoken, open_speech
 from assistants.errors import (
     AudioTooLarge,
@@ -359,6 +360,7 @@ def _read_question(request: HttpRequest, visitor: str) -> Question:
         visitor=visitor,
         external_id=f"{visitor[:40]}:{message_id}" if message_id else "",
         address=client_address.get(),
+        attributes=read_attributes(sent.get("metadata")),
     )
 
 

@@ -5,6 +5,11 @@
   var address = script.src.replace(/\.js(\?.*)?$/, "/");
   var origin = new URL(address).origin;
   var chinese = /^zh/i.test(navigator.language || "");
+  var about = {}; // <script data-visitor-plan="gold">: what rules may ask for.
+  for (var i = 0; i < script.attributes.length; i += 1) {
+    var attribute = script.attributes[i];
+    if (!attribute.name.indexOf("data-visitor-")) about[attribute.name.slice(13)] = attribute.value;
+  }
   function style(element, rules) {
     for (var name in rules) element.style.setProperty(name, rules[name]);
   }
@@ -21,7 +26,7 @@
   function toggle(open) {
     if (open && !frame) {
       frame = document.createElement("iframe");
-      frame.src = address;
+      frame.src = address + "#" + encodeURIComponent(JSON.stringify(about));
       frame.title = button.textContent;
       frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms allow-popups");
       if (LATHE_ALLOW) frame.allow = LATHE_ALLOW;

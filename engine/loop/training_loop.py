@@ -119,11 +119,13 @@ class TrainingLoop:
         halvings = max(collectives.all_gather(halvings))
         activations = max(rows * row_bytes for rows, row_bytes in bytes_per_row.items())
         needed = fixed + activations * memory_planning.MEMORY_SAFETY_FACTOR
-        text = f"A step needs about {needed / 2**20:,.0f} MiB; {free / 2**20:,.0f} MiB are free"
+        needed_mib, free_mib = needed / memory_planning.MEBIBYTE, free / memory_planning.MEBIBYTE
+        sentence = f"A step needs about {needed_mib:,.0f} MiB; {free_mib:,.0f} MiB are free."
         if halvings > self._settings.microbatch_splits:
-            self._report.warn(f"{text}: batches are computed in {2**halvings} pieces, one by one.")
+            pieces = 2**halvings
+            self._report.warn(f"{sentence} Batches are computed in {pieces} pieces, one by one.")
         else:
-            self._report.info(f"{text}.")
+            self._report.info(sentence)
         return max(halvings, self._settings.microbatch_splits)
 
     def _measure_bytes_per_row(self) -> dict[int, float]:

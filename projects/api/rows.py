@@ -14,8 +14,9 @@ from accounts.permissions import require_permission
 from projects.api.datasets import DatasetAnswer
 from projects.api.versions import find_ready_version, token_of
 from projects.importing.editing import edit_version
+from projects.queries.conditions import parse_filters
 from projects.queries.export import EXPORT_FORMATS, export_table
-from projects.queries.rows import MAX_PAGE_SIZE, RowQuery, load_rows, parse_filters
+from projects.queries.rows import MAX_PAGE_SIZE, RowQuery, load_rows
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT, OPERATIONS
 from projects.reading.results import Edit
 from web.api import BadParameter
@@ -35,12 +36,14 @@ class RowAnswer(serializers.Serializer[Any]):
 
 
 class RowsAnswer(serializers.Serializer[Any]):
-    """`total` counts the rows of all pages that match."""
+    """`total` counts the rows of all pages that match. Where `is_total_exact` is false, more match:
+    a search through a long table is not read to its end only to be counted."""
 
     object = serializers.ReadOnlyField(default="list")
     data = RowAnswer(many=True)  # type: ignore[assignment]
     has_more = serializers.BooleanField()
     total = serializers.IntegerField()
+    is_total_exact = serializers.BooleanField()
 
 
 class RowsEndpoint(APIView):
@@ -73,9 +76,14 @@ class RowsEndpoint(APIView):
             }
             for row in found.rows
         ]
-        has_more = found.page * found.page_size < found.matching
         return Response(
-            {"object": "list", "data": rows, "has_more": has_more, "total": found.matching}
+            {
+                "object": "list",
+                "data": rows,
+                "has_more": found.has_more,
+                "total": found.matching,
+                "is_total_exact": found.is_counted,
+            }
         )
 
 

@@ -18,8 +18,8 @@ from web.models.described import Described
 class DatasetQuerySet(TeamOwnedQuerySet["Dataset"]):
     team_path = "project__team"
 
-    def visible_to(self, viewer: object) -> Self:
-        return super().visible_to(viewer).filter(purged_at=None)
+    def visible_to(self, viewer: object, permission: str = "read") -> Self:
+        return super().visible_to(viewer, permission).filter(purged_at=None)
 
     def purged_of(self, viewer: object) -> Self:
         """What the viewer would see, had it not been deleted for good."""
@@ -68,8 +68,8 @@ ALLOWED_TRANSITIONS = {ImportStatus.IMPORTING: {ImportStatus.READY, ImportStatus
 class DatasetVersionQuerySet(TeamOwnedQuerySet["DatasetVersion"]):
     team_path = "dataset__project__team"
 
-    def visible_to(self, viewer: object) -> Self:
-        return super().visible_to(viewer).filter(dataset__purged_at=None)
+    def visible_to(self, viewer: object, permission: str = "read") -> Self:
+        return super().visible_to(viewer, permission).filter(dataset__purged_at=None)
 
     def ready(self) -> Self:
         return self.filter(status=ImportStatus.READY)

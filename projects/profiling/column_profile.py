@@ -128,16 +128,19 @@ class _Group:
         return [cast(Any, found.get(place, nothing)) for place in range(len(self.columns))]
 
     def _counts_of_one(self) -> tuple[int, int, list[str]]:
-        """The same of a long column, whose values are told apart by hashes of 64 bits."""
-        cells = self._on_end("VARCHAR")
+        """The same of a long column, whose texts are told apart by hashes of 64 bits."""
+        cells = self._cells_of_one()
         exact = self.rows <= MAX_EXACT_COUNT_ROWS
-        distinct = "count(DISTINCT hash(value))" if exact else "approx_count_distinct(value)"
+        key = "hash(value)" if self._has(TEXTS) else "value"
+        distinct = f"count(DISTINCT {key})" if exact else "approx_count_distinct(value)"
         # With the lengths, so that long texts are read once.
         lengths = f", {LENGTHS}" if self._has(TEXTS) else ""
         row = self.connection.execute(
             f"SELECT count(*), {distinct}{lengths} FROM {cells}"
         ).fetchone()
-        first = self.connection.execute(f"SELECT value FROM {cells} LIMIT {EXAMPLES}").fetchall()
+        first = self.connection.execute(
+            f"SELECT value::VARCHAR FROM {cells} LIMIT {EXAMPLES}"
+        ).fetchall()
         filled, unique, *found = cast(tuple[int, ...], row)
         self.lengths = {0: tuple(found)} if found else {}
         return filled, unique, [value for (value,) in first]
@@ -148,17 +151,28 @@ class _Group:
         share = MAX_COUNTED_SHARE if self.rows > MAX_ALWAYS_COUNTED_ROWS else 1
         if distinct >= share * filled:
             return []
-        cells = self._on_end("VARCHAR")
-        hashes = self.connection.execute(
-            f"SELECT hash(value), count(*) AS times FROM {cells} GROUP BY 1 HAVING count(*) > 1"
-            f" QUALIFY rank() OVER (ORDER BY times DESC) <= {TOP_VALUES} LIMIT {MAX_TIED_VALUES}"
-        ).fetchall()
-        listed = ", ".join(str(number) for number, _ in hashes) or "NULL"
+        cells = self._cells_of_one()
+        chosen = ""
+        if self._has(TEXTS):  # By their hashes first: a table of long texts takes memory.
+            hashes = self.connection.execute(
+                f"SELECT hash(value), count(*) AS times FROM {cells} GROUP BY 1 HAVING count(*) > 1"
+                f" QUALIFY rank() OVER (ORDER BY times DESC) <= {TOP_VALUES}"
+                f" LIMIT {MAX_TIED_VALUES}"
+            ).fetchall()
+            listed = ", ".join(str(number) for number, _ in hashes) or "NULL"
+            chosen = f"WHERE hash(value) IN ({listed})"
         found = self.connection.execute(
-            f"SELECT value, count(*) FROM {cells} WHERE hash(value) IN ({listed})"
-            " GROUP BY 1 ORDER BY 2 DESC, 1"
+            f"SELECT value::VARCHAR AS shown, count(*) AS times FROM {cells} {chosen}"
+            f" GROUP BY value HAVING count(*) > 1 ORDER BY times DESC, shown LIMIT {TOP_VALUES}"
         ).fetchall()
-        return [{"value": truncate(value), "count": times} for value, times in found[:TOP_VALUES]]
+        return [{"value": truncate(value), "count": times} for value, times in found]
+
+    def _cells_of_one(self) -> str:
+        """SQL of the cells of a long column that are not missing: numbers and days as they are,
+        for writing them as text costs more than counting them."""
+        name = quote_identifier(self.columns[0]["name"])
+        value = f"{name}::VARCHAR" if self._has(TEXTS) else name
+        return f"(SELECT {value} AS value FROM {self.table} WHERE {name} IS NOT NULL)"
 
     def _top_values(self) -> list[list[ValueCount]]:
         """The values that occur more than once, the most frequent first."""

@@ -238,11 +238,21 @@ def _near_duplicates(
     joined = ", ".join(f"{quote_identifier(name)}::VARCHAR" for name in texts)
     text = f"concat_ws(' ', {joined})"
     plain = f"trim(regexp_replace(lower({text}), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g'))"
+    compared = f"(FROM {table} LIMIT {MAX_COMPARED_ROWS})"
+    # Hashes first: whole texts are only grouped where two of them look the same.
+    suspects = connection.execute(
+        f"SELECT plain FROM (SELECT hash({plain}) AS plain, hash({text}) AS text FROM {compared})"
+        " GROUP BY 1 HAVING min(text) <> max(text)"
+    ).fetchall()
+    if not suspects:
+        return []
     row = connection.execute(
         "SELECT coalesce(sum(different - 1), 0), any_value(example) FILTER (different > 1) FROM"
         f" (SELECT {plain} AS plain, count(DISTINCT hash({text})) AS different,"
-        f" min({text}) AS example FROM (FROM {table} LIMIT {MAX_COMPARED_ROWS}) GROUP BY 1)"
-        " WHERE different > 1 AND plain <> ''"
+        f" min({text}) AS example FROM {compared}"
+        f" WHERE hash({plain}) IN (SELECT unnest(?::UBIGINT[])) GROUP BY 1)"
+        " WHERE different > 1 AND plain <> ''",
+        [[suspect for (suspect,) in suspects]],
     ).fetchone()
     count, example = cast(tuple[int, str | None], row)
     if not count or example is None:

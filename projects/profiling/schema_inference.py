@@ -4,6 +4,7 @@ Evidence are names, places, types and values of the columns; where these do not 
 model of two seconds learns each target from what would be given to it.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -139,6 +140,9 @@ def _uses_of_target(
     inputs = [column for column in others if column["name"] in texts]
     early = [one for one in inputs if not column_names.is_late_text_name(one["name"])]
     inputs = early or inputs
+    different = math.prod(column["unique"] for column in inputs)
+    if different <= target.column["unique"] and not target.is_quantity(of_texts=True):
+        texts, inputs = [], []  # A text for each label is a category: no other is left for a test.
     features = [one for one in column_roles.find_features(others, rows) if one["name"] not in texts]
     is_prose = any(column_roles.is_prose(column, rows) for column in inputs)
     uses = []

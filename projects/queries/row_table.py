@@ -42,6 +42,7 @@ class RowTable:
     heads: list[ColumnHead]
     rows: list[tuple[int, list[Cell]]]  # The number in the file, from 1, and the cells.
     matching: int
+    is_counted: bool  # Else more rows match than `matching`.
     page: int
     pages: int
     newer: str  # Query of the page before; "" on the first.
@@ -59,10 +60,11 @@ def build_row_table(
             for row in found.rows
         ],
         matching=found.matching,
+        is_counted=found.is_counted,
         page=found.page,
         pages=found.pages,
         newer=_with(sent, page=str(found.page - 1)) if found.page > 1 else "",
-        older=_with(sent, page=str(found.page + 1)) if found.page < found.pages else "",
+        older=_with(sent, page=str(found.page + 1)) if found.has_more else "",
     )
 
 

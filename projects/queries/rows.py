@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import duckdb
 import pyarrow.parquet as pq
@@ -22,40 +22,17 @@ from django.core.cache import cache
 from projects import storage
 from projects.errors import BadRowQuery
 from projects.models import DatasetVersion
+from projects.queries.conditions import OPERATORS, SQL_TYPES, RowFilter, build_condition
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.tables import connect_duckdb
 
-Operator = Literal["is", "is_not", "contains", "less", "more", "missing", "filled"]
-OPERATORS: dict[Operator, str] = {
-    "is": "{column}::VARCHAR = ?",
-    "is_not": "{column}::VARCHAR IS DISTINCT FROM ?",
-    "contains": "",  # See _build_contains.
-    "less": "{column} < CAST(? AS {type})",
-    "more": "{column} > CAST(? AS {type})",
-    "missing": "{column} IS NULL",
-    "filled": "{column} IS NOT NULL",
-}
-SQL_TYPES = {
-    "integer": "DOUBLE", "number": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP",
-    "boolean": "BOOLEAN",
-}  # fmt: skip
-# Of English. Without i and k, into which letters of other alphabets turn in lower case.
-LETTERS_RARE_FIRST = "qzxjvbpygfwmucldrhsnoate"
-SEARCHED_TYPES = ("text", "json")
 MAX_PAGE_SIZE = 200
 MAX_FILTERS = 20
 CACHE_SECONDS = 24 * 3600
 THREADS = min(4, os.cpu_count() or 1)
+# Of a search through a longer table, rows beyond so many are not counted: that means reading all.
+LONG_TABLE_ROWS, COUNTED_ROWS = 500_000, 10_000
 Cell = str | int | float | bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowFilter:
-    """What a row's cell must be. `missing` and `filled` take no value."""
-
-    column: str
-    operator: Operator
-    value: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +58,32 @@ class Row:
 
 @dataclass(frozen=True)
 class RowsPage:
-    """One page. `matching` counts the rows of all pages; pictures have None for their cell."""
+    """One page. `matching` counts the rows of all pages; where not `is_counted`, more match than
+    that. Pictures have None for their cell."""
 
     columns: Sequence[str]
     rows: Sequence[Row]
     page: int
     page_size: int
     matching: int
+    is_counted: bool = True
 
     @property
     def pages(self) -> int:
         return max(1, -(-self.matching // self.page_size))
+
+    @property
+    def has_more(self) -> bool:
+        return self.page < self.pages or not self.is_counted
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The numbers of a page's rows, and how many rows match as far as they were counted."""
+
+    numbers: list[int]
+    matching: int
+    is_counted: bool = True
 
 
 def load_rows(version: DatasetVersion, query: RowQuery) -> RowsPage:
@@ -99,9 +91,11 @@ def load_rows(version: DatasetVersion, query: RowQuery) -> RowsPage:
     _validate(version, query)
     columns = [column["name"] for column in version.columns]
     with storage.local_file(version.parquet_key) as path:
-        numbers, matching = _find_numbers(version, query, path)
-        rows = read_rows(path, numbers, columns, _image_columns(version))
-    return RowsPage(columns, rows, query.page, query.page_size, matching)
+        found = _find_numbers(version, query, path)
+        rows = read_rows(path, found.numbers, columns, _image_columns(version))
+    return RowsPage(
+        columns, rows, query.page, query.page_size, found.matching, is_counted=found.is_counted
+    )
 
 
 def matching_numbers(version: DatasetVersion, query: RowQuery, limit: int) -> list[int]:
@@ -109,12 +103,17 @@ def matching_numbers(version: DatasetVersion, query: RowQuery, limit: int) -> li
     everything = replace(query, page=1, page_size=MAX_PAGE_SIZE, sort="")
     _validate(version, everything)
     with storage.local_file(version.parquet_key) as path:
-        numbers, matching = _find_numbers(version, replace(everything, page_size=limit), path)
-    if matching > limit:
+        found = _find_numbers(version, replace(everything, page_size=limit), path)
+    if not found.is_counted:
         raise BadRowQuery(
-            f"{matching:,} rows match; at most {limit:,} are changed at once. Filter further."
+            f"Over {found.matching:,} rows match; at most {limit:,} are changed at once."
+            " Filter further."
         )
-    return numbers
+    if found.matching > limit:
+        raise BadRowQuery(
+            f"{found.matching:,} rows match; at most {limit:,} are changed at once. Filter further."
+        )
+    return found.numbers
 
 
 def count_by_value(
@@ -202,79 +201,99 @@ def _image_columns(version: DatasetVersion) -> list[str]:
     return [column["name"] for column in version.columns if column["type"] == "image"]
 
 
-def _find_numbers(version: DatasetVersion, query: RowQuery, path: Path) -> tuple[list[int], int]:
-    """The numbers of the page's rows, and how many rows match in all."""
+def _find_numbers(version: DatasetVersion, query: RowQuery, path: Path) -> _Found:
     first, total = (query.page - 1) * query.page_size, version.rows or 0
-    condition, values = _build_condition(version, query)
+    types = {column["name"]: str(column["type"]) for column in version.columns}
+    condition, values = build_condition(types, query.search, query.filters)
     if not condition and not query.sort:
-        return list(range(first, min(first + query.page_size, total))), total
+        return _Found(list(range(first, min(first + query.page_size, total))), total)
     where = f" WHERE {condition}" if condition else ""
-    table = f"read_parquet({quote_literal(str(path))}, file_row_number = true)"
-    order = ""
-    if query.sort:
-        direction = "DESC" if query.is_descending else "ASC"
-        order = f" ORDER BY {quote_identifier(query.sort)} {direction} NULLS LAST, file_row_number"
+    table = f"read_parquet({quote_literal(str(path))}, file_row_number = true){where}"
     with connect() as connection:
         try:
-            rows = connection.execute(
-                f"SELECT file_row_number FROM {table}{where}{order} LIMIT ? OFFSET ?",
-                [*values, query.page_size, first],
-            ).fetchall()
-            is_last = len(rows) < query.page_size and (rows or not first)
-            matching = (
-                first + len(rows)  # The page says it already: the table is not read again.
-                if is_last
-                else _count_matching(connection, version, query, f"{table}{where}", values)
-            )
+            if query.sort:
+                return _find_sorted(connection, version, query, table, values)
+            if total > LONG_TABLE_ROWS and _reads_texts(query):
+                return _find_first(connection, version, query, table, values)
+            return _find_and_count(connection, version, query, table, values)
         except (duckdb.ConversionException, duckdb.InvalidInputException):
             raise BadRowQuery(
                 "A filter's value does not fit its column.", param="filters"
             ) from None
-    return [number for (number,) in rows], matching
 
 
-def _build_condition(version: DatasetVersion, query: RowQuery) -> tuple[str, list[str]]:
-    """SQL that holds for the rows wanted, and the values of its parameters."""
-    types = {column["name"]: column["type"] for column in version.columns}
-    parts, values = [], []
-    if search := query.search.strip():
-        looked = [
-            _build_contains(quote_identifier(name), search)
-            for name, kind in types.items()
-            if kind in SEARCHED_TYPES
-        ]
-        parts.append(f"({' OR '.join(f'({one})' for one, _ in looked) or 'false'})")
-        values += [value for _, bound in looked for value in bound]
-    for one in query.filters:
-        if one.operator == "contains":
-            part, bound = _build_contains(f"{quote_identifier(one.column)}::VARCHAR", one.value)
-            parts.append(part)
-            values += bound
-            continue
-        template = OPERATORS[one.operator]
-        kind = SQL_TYPES.get(types[one.column], "VARCHAR")
-        parts.append(template.format(column=quote_identifier(one.column), type=kind))
-        values += [one.value] * template.count("?")
-    return " AND ".join(parts), values
+def _reads_texts(query: RowQuery) -> bool:
+    """Whether whole texts have to be read, and not only compared."""
+    return bool(query.search.strip()) or any(one.operator == "contains" for one in query.filters)
 
 
-def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
-    """SQL for a text that holds the wanted one in any case, and its parameters.
+def _find_and_count(
+    connection: duckdb.DuckDBPyConnection,
+    version: DatasetVersion,
+    query: RowQuery,
+    source: str,
+    values: Sequence[str],
+    order: str = "",
+) -> _Found:
+    first = (query.page - 1) * query.page_size
+    rows = connection.execute(
+        f"SELECT file_row_number FROM {source}{order} LIMIT ? OFFSET ?",
+        [*values, query.page_size, first],
+    ).fetchall()
+    is_last = len(rows) < query.page_size and (rows or not first)
+    matching = (
+        first + len(rows)  # The page says it already: the table is not read again.
+        if is_last
+        else _count_matching(connection, version, query, source, values)
+    )
+    return _Found([number for (number,) in rows], matching)
 
-    Making a text lower case costs many times what looking for two letters does: their rarest pair
-    is looked for first, in each case.
-    """
-    exact = f"contains(lower({text}), lower(?))"
-    pairs = [wanted[place : place + 2].lower() for place in range(len(wanted) - 1)]
-    pairs = [pair for pair in pairs if all(letter in LETTERS_RARE_FIRST for letter in pair)]
-    if not pairs:
-        return exact, [wanted]
-    pair = min(pairs, key=lambda pair: sum(map(LETTERS_RARE_FIRST.index, pair)))
-    spelled = [pair, pair.capitalize(), pair.upper(), pair.capitalize().swapcase()]
-    quick = " OR ".join([f"contains({text}, ?)"] * len(spelled))
-    # Most that match are written as the wanted text is.
-    full = f"contains({text}, ?) OR " + exact
-    return " AND ".join([f"({quick})", f"({full})"]), [*spelled, wanted, wanted]
+
+def _find_first(
+    connection: duckdb.DuckDBPyConnection,
+    version: DatasetVersion,
+    query: RowQuery,
+    source: str,
+    values: Sequence[str],
+) -> _Found:
+    """A page in the order of the file, read no further than it takes to count COUNTED_ROWS."""
+    first = (query.page - 1) * query.page_size
+    last = max(first + query.page_size, COUNTED_ROWS)
+    passed = first if first >= COUNTED_ROWS else 0
+    rows = connection.execute(
+        f"SELECT file_row_number FROM {source} LIMIT ? OFFSET ?",
+        [*values, last - passed + 1, passed],
+    ).fetchall()
+    if passed and not rows:
+        return _Found([], _count_matching(connection, version, query, source, values))
+    numbers = [number for (number,) in rows[first - passed : first - passed + query.page_size]]
+    seen = passed + len(rows)
+    return _Found(numbers, min(seen, last), is_counted=seen <= last)
+
+
+def _find_sorted(
+    connection: duckdb.DuckDBPyConnection,
+    version: DatasetVersion,
+    query: RowQuery,
+    source: str,
+    values: Sequence[str],
+) -> _Found:
+    """A sorted page, with all that match counted in the same reading: both need every row."""
+    direction = "DESC" if query.is_descending else "ASC"
+    name = quote_identifier(query.sort)
+    if not values or _require_column(version, query.sort) not in SQL_TYPES:
+        order = f" ORDER BY {name} {direction} NULLS LAST, file_row_number"
+        return _find_and_count(connection, version, query, source, values, order)
+    first = (query.page - 1) * query.page_size
+    rows = connection.execute(
+        f"WITH found AS MATERIALIZED (SELECT file_row_number, {name} AS cell FROM {source})"
+        " SELECT file_row_number, (SELECT count(*) FROM found) FROM found"
+        f" ORDER BY cell {direction} NULLS LAST, file_row_number LIMIT ? OFFSET ?",
+        [*values, query.page_size, first],
+    ).fetchall()
+    if not rows:
+        return _Found([], _count_matching(connection, version, query, source, values))
+    return _Found([number for number, _ in rows], rows[0][1])
 
 
 def _count_matching(
@@ -306,30 +325,3 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
     ):
         connection.execute(f"SET threads = {THREADS}")
         yield connection
-
-
-def parse_filters(sent: object) -> list[RowFilter]:
-    """Filters out of JSON: [{"column": …, "operator": …, "value": …}]. Raises BadRowQuery."""
-    wrong = BadRowQuery(
-        'filters must be a JSON list such as [{"column": "a", "operator": "is", "value": "b"}].',
-        param="filters",
-    )
-    if not isinstance(sent, list):
-        raise wrong
-    filters = []
-    for one in sent:
-        if not isinstance(one, Mapping) or not set(one) <= {"column", "operator", "value"}:
-            raise wrong
-        operator = str(one.get("operator", "is"))
-        filters.append(
-            RowFilter(
-                column=str(one.get("column", "")),
-                operator=cast(Operator, operator),
-                value=_value_text(one.get("value", "")),
-            )
-        )
-    return filters
-
-
-def _value_text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)

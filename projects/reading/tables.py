@@ -2,14 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from projects.reading import personal_data
 from projects.reading.arrow import convert_to_parquet
@@ -17,6 +14,7 @@ from projects.reading.columns.column import Column, ColumnQuestion
 from projects.reading.columns.inference import describe_question, infer_columns
 from projects.reading.columns.names import unique_column_names
 from projects.reading.columns.sql import quote_literal
+from projects.reading.columns.text_table import TEXT_TABLE, require_row_limit, write_text_table
 from projects.reading.columns.typed_table import mask_columns, write_typed_table
 from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
@@ -24,24 +22,20 @@ from projects.reading.edits import apply_edits
 from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json import open_json
-from projects.reading.limits import MAX_COLUMNS, MAX_ROWS
+from projects.reading.limits import MAX_COLUMNS
 from projects.reading.parquet import read_columns, require_reasonable_size
 from projects.reading.results import (
     Dialect,
     Issue,
     Issues,
     ReadingOptions,
-    RejectedRow,
     RejectedRowsWriter,
     TableSource,
     UnreadableFile,
 )
 
 MAX_THREADS = 2  # Of DuckDB: each holds a row group in memory while it writes one.
-BATCH_ROWS = 5_000
-BATCH_CHARS = 16_000_000
 DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
-TEXT_TABLE = "text_of_records"
 
 
 @dataclass(frozen=True)
@@ -97,8 +91,12 @@ def import_table(
             )
         # First by what a sample shows; where a later row is otherwise, by counting every cell.
         for expects in (True, False) if source.bulk is not None else ():
-            with suppress(IrregularFile, duckdb.Error, UnicodeDecodeError):
+            try:
                 return _import_in_bulk(connection, source, folder, overrides, expects)
+            except IrregularFile:
+                break  # Its lines are, whatever the columns hold.
+            except (duckdb.Error, UnicodeDecodeError):
+                continue
         return _import_records(connection, source, folder, overrides)
 
 
@@ -122,7 +120,7 @@ def _import_in_bulk(
         columns = mask_columns(inferred, overrides)
         rows = write_typed_table(connection, table, columns, data, checks)
         bulk.check_rows(connection, rows)
-        _require_row_limit(rows)
+        require_row_limit(rows)
         RejectedRowsWriter(folder / "rejects.csv").close()
         return _finish_table(connection, table, source, folder, overrides, inferred, (rows, 0))
     finally:
@@ -137,7 +135,7 @@ def _import_records(
 ) -> ImportedTable:
     """The table by way of a copy of its text, record by record."""
     text = folder / "text.parquet"
-    rows, rejected = _write_text_table(connection, source, text, folder / "rejects.csv")
+    rows, rejected = write_text_table(connection, source, text, folder / "rejects.csv")
     _require_rows(rows, rejected, source)
     table = f"read_parquet({quote_literal(str(text))})" if text.exists() else TEXT_TABLE
     try:
@@ -237,60 +235,6 @@ def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Pa
     if kind in ("json", "jsonl"):
         return open_json(upload, is_array=kind == "json")
     return open_csv(upload, overrides, scratch)
-
-
-def _write_text_table(
-    connection: duckdb.DuckDBPyConnection, source: TableSource, path: Path, rejects_path: Path
-) -> tuple[int, int]:
-    """Every row as text, a batch at a time into Parquet; of a table of one batch into TEXT_TABLE,
-    as every query on a file of many columns begins by reading what it says of each. Returns rows
-    kept and rows rejected."""
-    names = [f"c{position}" for position in range(len(source.names))]
-    schema = pa.schema([(name, pa.large_string()) for name in names])
-    rejects = RejectedRowsWriter(rejects_path)
-    writer, waiting, kept = None, None, 0
-    try:
-        for batch in _iter_batches(source, rejects):
-            kept += len(batch)
-            _require_row_limit(kept)
-            arrays = [pa.array(cells, pa.large_string()) for cells in zip(*batch, strict=True)]
-            if waiting is not None:
-                writer = writer or pq.ParquetWriter(path, schema, compression="lz4")
-                writer.write_table(waiting)
-            waiting = pa.Table.from_arrays(arrays, schema=schema)
-        if writer is not None:
-            writer.write_table(waiting)
-        elif waiting is not None:
-            connection.from_arrow(waiting).create(TEXT_TABLE)
-    finally:
-        rejects.close()
-        if writer is not None:
-            writer.close()
-    return kept, rejects.count
-
-
-def _require_row_limit(rows: int) -> None:
-    if rows > MAX_ROWS:
-        raise UnreadableFile("too_many_rows", f"This table has more than {MAX_ROWS:,} rows.")
-
-
-def _iter_batches(
-    source: TableSource, rejects: RejectedRowsWriter
-) -> Iterator[list[list[str | None]]]:
-    batch: list[list[str | None]] = []
-    chars = 0
-    for row in source.rows:
-        if isinstance(row, RejectedRow):
-            rejects.write(row)
-            source.issues.add("rejected_row", row.reason, row.line, row.column)
-            continue
-        batch.append(row)
-        chars += sum(len(cell) for cell in row if cell)
-        if len(batch) == BATCH_ROWS or chars > BATCH_CHARS:
-            yield batch
-            batch, chars = [], 0
-    if batch:
-        yield batch
 
 
 def _require_rows(rows: int, rejected: int, source: TableSource) -> None:

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.context import current_team
-from accounts.permissions import find_team, has_permission, require_permission
+from accounts.permissions import find_own_team, find_team, has_permission, require_permission
 from projects.forms.datasets import ProjectForm
 from projects.lifecycle import archive_project, create_project, restore_project
 from projects.models import Dataset, Project
@@ -33,7 +33,9 @@ def home(request: AuthenticatedRequest) -> HttpResponse:
 @login_required
 @require_GET
 def overview(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    team = find_team(request, slug)
+    team = find_own_team(request, slug)
+    if not has_permission(request.user, team, "read"):
+        return redirect("assistants:inbox", team.slug)  # All that an agent may open.
     unarchived = Count("datasets", filter=Q(datasets__archived_at=None))
     projects = Project.objects.active().filter(team=team).annotate(dataset_count=unarchived)
     context = {

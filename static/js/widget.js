@@ -14,8 +14,13 @@ const words = root.lang === "zh"
 let memory = "";
 let shown = 0;
 let source = null;
-const early = {}; // What is shown by its author before it is kept: a question and its answer's start.
-const extras = {}; // What the voice adds to each question.
+let early = null; // The start of an answer that is still being written.
+const extras = { metadata: about() }; // What goes with each question; the voice adds to it.
+
+// What the page that holds the frame says of the visitor.
+function about() {
+  try { return JSON.parse(decodeURIComponent(location.hash.slice(1))) || {}; } catch { return {}; }
+}
 
 function visitor() {
   try { return localStorage.getItem(storageKey) || memory; } catch { return memory; }
@@ -45,16 +50,16 @@ function add(author, text, id) {
   return item;
 }
 
-function addEarly(question, text) {
-  if (question && !early.visitor) early.visitor = add("visitor", question);
-  if (!early.bot) early.bot = add("bot", "");
-  early.bot.append(text);
-  early.bot.scrollIntoView({ block: "end" });
+// What a language model writes, sentence by sentence, until the whole is told.
+function addEarly(text) {
+  if (!early) early = add("bot", "");
+  early.append(text);
+  early.scrollIntoView({ block: "end" });
 }
 
-function removeEarly(author) {
-  if (early[author]) early[author].remove();
-  early[author] = null;
+function removeEarly() {
+  if (early) early.remove();
+  early = null;
 }
 
 function rating(id) {
@@ -131,10 +136,12 @@ function show(data) {
   const fresh = data.messages.filter((message) => message.seq > shown);
   for (const message of fresh) {
     shown = message.seq;
-    removeEarly(message.author === "visitor" ? "visitor" : "bot");
+    if (message.author === "visitor") list.querySelector("[data-waiting]")?.remove();
+    else removeEarly();
     add(message.author, message.text, message.id);
   }
-  choices.replaceChildren(...(data.suggestions || []).map((text) => {
+  // What only repeats what is shown takes no choice away.
+  if (fresh.length || data.suggestions.length) choices.replaceChildren(...data.suggestions.map((text) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = text;
@@ -161,20 +168,20 @@ async function send(text) {
   await sendBody({ text, id: messageId(), ...extras });
 }
 
+// The field stays free meanwhile: what is sent within a moment is read as one question.
 async function sendBody(body) {
-  field.disabled = true;
-  const before = shown; // Of a question that was already kept and shown, nothing is added.
-  const tell = (text) => addEarly(shown === before && body.text, text);
-  try {
-    show(await ask("messages", body, body instanceof FormData ? null : tell));
-    field.value = "";
-  } catch (problem) {
-    add("system", problem.message || words.failed);
-  }
-  removeEarly("visitor");
-  removeEarly("bot");
-  field.disabled = false;
+  const waiting = body.text ? add("visitor", body.text) : null;
+  if (waiting) waiting.dataset.waiting = "";
+  field.value = "";
   field.focus();
+  try {
+    show(await ask("messages", body, body instanceof FormData ? null : addEarly));
+  } catch (problem) {
+    waiting?.remove();
+    add("system", problem.message || words.failed);
+    if (body.text && !field.value) field.value = body.text;
+  }
+  removeEarly();
 }
 
 contact.addEventListener("submit", async (event) => {

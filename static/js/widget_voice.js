@@ -112,6 +112,7 @@
       body.append("audio", new Blob(parts, { type: recorder.mimeType }), "question");
       body.append("id", messageId());
       body.append("language", root.lang);
+      body.append("metadata", JSON.stringify(extras.metadata));
       asked = true;
       await sendBody(body);
       tell("");

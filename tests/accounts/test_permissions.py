@@ -16,7 +16,7 @@ from web.errors import NotAllowed
 
 
 @pytest.mark.parametrize("role", Role.values)
-@pytest.mark.parametrize("permission", ["write", "tokens", "billing", "team"])
+@pytest.mark.parametrize("permission", ["read", "write", "inbox", "tokens", "billing", "team"])
 def test_a_role_may_do_exactly_what_is_listed_for_it(alice, team, role, permission):
     Membership.objects.filter(user=alice).update(role=role)
     assert has_permission(alice, team, permission) is (permission in PERMISSIONS[role])

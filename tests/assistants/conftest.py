@@ -18,6 +18,7 @@ from django.core.files.storage import default_storage
 from django.utils.timezone import now
 
 from assistants.answering import embedder
+from assistants.conversations import bursts
 from assistants.demo_data import COLUMNS, generate_faq
 from assistants.knowledge.importing import Mapping, add_source
 from assistants.lifecycle import create_assistant
@@ -51,6 +52,12 @@ def measure_once(monkeypatch, tmp_path_factory):
         return child_process.Finished(0, "", "")
 
     monkeypatch.setattr(building, "child_process", SimpleNamespace(run=run_once))
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Nobody waits for a visitor to write more, but in the tests of bursts."""
+    monkeypatch.setattr(bursts, "BURST_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from assistants.models import Answer, Conversation, Decision, Rule, TestCase
 pytestmark = pytest.mark.django_db
 
 PAGES = (
-    "", "versions/", "knowledge/", "tests/", "rules/", "channels/", "try/", "review/", "monitor/",
+    "", "versions/", "knowledge/", "tests/", "rules/", "channels/", "try/", "monitor/",
     "settings/", "monitor.csv", "measure/1/", "measure/1/promise/?promise=97",
     "measure/1/promise/?promise=x",
 )  # fmt: skip
@@ -18,9 +18,11 @@ def test_every_page_of_a_live_assistant_shows(live, alice, vera, client_of):
     for person in (alice, vera):
         client = client_of(person)
         assert client.get("/teams/acme-labs/assistants/").status_code == 200
-        assert client.get("/teams/acme-labs/inbox/").status_code == 200
         for page in PAGES:
             assert client.get(base + page).status_code == 200, page
+    for page in ("/teams/acme-labs/inbox/", f"{base}review/"):
+        assert client_of(alice).get(page).status_code == 200
+        assert client_of(vera).get(page).status_code == 403  # What visitors wrote.
 
 
 def test_a_person_makes_an_assistant_writes_approves_and_asks(project, alice, client_of, team):
@@ -115,3 +117,12 @@ def test_a_correction_becomes_a_phrasing_and_an_audit_does_not(live, alice, clie
     audited = ask.post(native, {"decision": ids[1], **body, "is_audit": True})
     assert audited.status_code == 201
     assert hours.phrasings.filter(origin="correction").count() == 1
+
+
+def test_the_only_project_is_chosen(client_of, alice, project):
+    address = f"/teams/{project.team.slug}/assistants/new/"
+    page = client_of(alice).get(address).content.decode()
+    assert f'<option value="{project.pk}" selected>' in page
+    type(project).objects.create(team=project.team, name="Another")
+    asked = client_of(alice).get(address).content.decode()
+    assert f'<option value="{project.pk}" selected>' not in asked

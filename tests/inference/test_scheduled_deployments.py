@@ -74,7 +74,8 @@ def test_a_fine_tune_starts_by_itself_when_its_import_is_ready(dataset_version, 
     plan.refresh_from_db()
     quick = TrainingJob.objects.get()  # Alone, until it is live.
     assert (plan.job, quick.status) == (quick, Status.QUEUED)
-    assert quick.recipe["hyperparameters"]["method"] == "probe"
+    chosen = quick.recipe["hyperparameters"]
+    assert (chosen["method"], chosen["contenders"]) == ("probe", False)  # Nothing beside it.
 
 
 @pytest.fixture

@@ -26,6 +26,14 @@ TEAM_PAGES = [
 DATASET_TABS = ["rows", "columns", "quality", "labels", "import", "versions"]
 CHINESE = "zh-CN"
 LANGUAGES = {"en": "en", CHINESE: "zh-hans"}  # What a browser asks for, what the page says.
+LIVES = [  # Of a job: tests.journeys.states.
+    ("loading", "training", "further", "evaluating", "succeeded"), ("training", "failed"),
+    ("training", "paused"),
+]  # fmt: skip
+SIGNS = {  # That the page shows the move.
+    "succeeded": ".result", "failed": ".callout[data-tone=bad]",
+    "paused": ".callout[data-tone=wait]",
+}  # fmt: skip
 MOST_REQUESTS, MOST_BYTES, MOST_SHIFT = 15, 150_000, 0.01
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
@@ -133,13 +141,12 @@ def walk_by_axe(product, browser, visited, view, paths, language="en"):
     assert consoles == []
 
 
-def test_pages_are_light_and_stand_still(product, browser, visited):
+def test_pages_are_light_and_stand_still(product, browser, visited, states):
     context = browser.new_context(storage_state=visited["state"])
-    for path in (
-        f"/teams/{visited['team']}/",
-        visited["dataset"],
-        f"/teams/{visited['team']}/jobs/",
-    ):
+    job = next(path for path in states if "tab=charts" in path)
+    report = next(path for path in states if "tab=summary" in path)
+    team = f"/teams/{visited['team']}/"
+    for path in (team, f"{team}jobs/", visited["dataset"], job, report):
         page, sizes = context.new_page(), []
         page.on("requestfinished", lambda request, sizes=sizes: sizes.append(request.sizes()))
         page.goto(product.url + path)
@@ -150,6 +157,38 @@ def test_pages_are_light_and_stand_still(product, browser, visited):
         assert page.evaluate(SHIFT) < MOST_SHIFT, path
         page.close()
     context.close()
+
+
+@pytest.mark.parametrize("moves", LIVES, ids=lambda moves: moves[-1])
+def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
+    """From the queue to its end, beside an overview whose bell counts one more notice."""
+    job = change(product, f"new_job('{visited['team']}')")
+    paths = (f"/teams/{visited['team']}/", f"/jobs/{job}/")
+    pages = [
+        (view, path, browser.new_page(**VIEWS[view], storage_state=visited["state"]))
+        for view in ("light", "phone")
+        for path in paths
+    ]
+    for _, path, page in pages:
+        page.goto(product.url + path)
+    change(product, f"tell('{visited['team']}')")
+    for move in moves:
+        change(product, f"move_job('{job}', '{move}')")
+        for _, path, page in pages:
+            if path == paths[1]:
+                page.locator(SIGNS.get(move, f"text=Now {move}")).first.wait_for()
+    for view, path, page in pages:
+        page.locator(".bell .unread").wait_for()
+        shift = page.evaluate(SHIFT)
+        assert shift < MOST_SHIFT, f"{path} in {view}: {shift}"
+        page.close()
+
+
+def change(product, code):
+    """One step of tests.journeys.states in the running product; the last line it prints."""
+    return product.manage(
+        "shell", "--no-imports", "-c", f"from tests.journeys.states import *; {code}"
+    )
 
 
 def test_the_search_opens_moves_and_leads_by_keyboard_alone(product, browser, visited):

@@ -14,8 +14,8 @@ from web.models.described import Described
 
 
 class TrainedModelQuerySet(TeamOwnedQuerySet["TrainedModel"]):
-    def visible_to(self, viewer: object) -> Self:
-        return super().visible_to(viewer).filter(purged_at=None)
+    def visible_to(self, viewer: object, permission: str = "read") -> Self:
+        return super().visible_to(viewer, permission).filter(purged_at=None)
 
     def purged_of(self, viewer: object) -> Self:
         """What the viewer would see, had it not been deleted for good."""

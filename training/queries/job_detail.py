@@ -40,7 +40,8 @@ from web.templatetags.ui import money
 if TYPE_CHECKING:  # Types only: the web process computes no metrics.
     from engine.evaluation.schema import Report
 
-MAX_EVENTS_SHOWN, MAX_RELATED_JOBS_SHOWN = 200, 5
+MAX_EVENTS_SHOWN, MAX_NEWEST_EVENTS, MAX_RELATED_JOBS_SHOWN = 200, 5, 5
+MOVING = (Status.QUEUED, Status.RUNNING)
 PHASES = [
     ("queued", "Queued"),
     ("loading", "Loading"),
@@ -96,6 +97,7 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
         "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
         "relatives": related_jobs(job),
         "last_word": _status_message(job),
+        "newest_events": _newest_events(job),
         "label_count": len(job.data_facts.get("labels", [])),
         "task_words": format_task(job.task),
         "progress_percent": percent_of(job),
@@ -302,8 +304,17 @@ def trial_rows(job: TrainingJob) -> list[dict[str, object]]:
 
 def _status_message(job: TrainingJob) -> str:
     """Why the job is paused or cancelled, as the event said."""
+    if job.status in MOVING:
+        return ""
     events = JobEvent.objects.filter(job=job, kind="status").order_by("-id")
     return events.values_list("message", flat=True).first() or ""
+
+
+def _newest_events(job: TrainingJob) -> list[JobEvent]:
+    """What a job that moves has just done; others say why they stand, or show their result."""
+    if job.status not in MOVING:
+        return []
+    return list(job.events.order_by("-id")[:MAX_NEWEST_EVENTS])
 
 
 def _resume_step(job: TrainingJob) -> int | None:

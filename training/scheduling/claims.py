@@ -82,8 +82,10 @@ def _start_attempt(job: TrainingJob, worker: str) -> Attempt | None:
         resumed_from_step=checkpoint.step if checkpoint else None,
         halved_batches=out_of_memory,
     )
-    resumed = f", resuming from step {checkpoint.step:,}" if checkpoint else ""
-    job.start(f"Started on {worker}, attempt {attempt.number}{resumed}")
+    sentence = f"Started on {worker}, attempt {attempt.number}"
+    if checkpoint:
+        sentence = f"{sentence}, resuming from step {checkpoint.step:,}"
+    job.start(sentence)
     return attempt
 
 

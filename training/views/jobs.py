@@ -43,6 +43,7 @@ from web.browser.trash import TRASH_DAYS
 from web.streams.event_stream import event_stream_response
 
 PAGE_SIZE, MAX_RECENT_JOBS = 25, 6
+ALL_CHARTS = "all"
 JOB_TABS = [
     ("charts", "Charts"),
     ("events", "Events"),
@@ -187,11 +188,16 @@ async def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 @login_required
 @require_GET
 def job_metrics(request: HttpRequest, job_id: UUID) -> JsonResponse:
-    """One chart's curves, as static/js/app/chart.js draws them; `?chart=` names it."""
-    chart = request.GET.get("chart", "loss")
+    """The curves of the chart that `?chart=` names, as static/js/app/chart.js draws them.
+
+    `?chart=all` answers every chart under its name: a page with five of them asks once.
+    """
+    chart, found = request.GET.get("chart", "loss"), find_job(request.user, job_id)
+    if chart == ALL_CHARTS:
+        return JsonResponse({name: chart_of(found, name) for name in CHARTS})
     if chart not in CHARTS:
         raise Http404
-    return JsonResponse(chart_of(find_job(request.user, job_id), chart))
+    return JsonResponse(chart_of(found, chart))
 
 
 @login_required

@@ -25,7 +25,7 @@ NOT_ON_PAGES = re.compile(
     r"|^assistants/(prometheus|outgoing|voice/\w+_child|writing/(answering|upstream))\.py$"
     r"|^engine/(export/attention_heads|tasks/\w+/(onnx\w*|efficientnet))\.py$|^web/language/"
 )
-SILENT_CALLS = ("log", "logger", "logging", "re.", "parser.", "cursor.", "warnings.")
+SILENT_CALLS = ("log", "logger", "logging", "re.", "parser.", "cursor.", "warnings.warn")
 SILENT_ENDS = (".add_argument", ".add_parser", "ArgumentParser")
 SILENT_ERRORS = {
     *("RuntimeError", "AssertionError", "NotImplementedError", "TypeError", "KeyError"),

@@ -18,6 +18,7 @@ from engine.loop.interface import ValidationMetric
 from engine.loop.training_loop import run_training_loop
 from engine.progress import ProgressTracker
 from engine.stop_signal import StopSignal
+from engine.tasks.image.augmented_quality import measure_augmented_quality
 from engine.tasks.image.data import augmentation
 from engine.tasks.image.data.preprocessing import to_network_input
 from engine.tasks.image.ensemble import (
@@ -48,6 +49,8 @@ class FittedImages:
     head_test_outputs: Outputs | None  # The frozen features' answers on the test rows.
     reason: str = ""
     mirrored: bool = False
+    # Accuracy on augmented validation rows: of the quick layer, and of the network.
+    augmented_quality: list[float] = field(default_factory=list)
 
     @property
     def method(self) -> str:
@@ -207,9 +210,11 @@ def fit(
     head = ensemble.fit_head(split.train)
     head_test_outputs = ensemble.outputs({"head": head}, split.test)
     stop.raise_if_requested()
-    state = TrainingState(finished=True)
+    state, augmented_quality = TrainingState(finished=True), []
     if method in ("auto", "full"):
-        ensemble.members["network"], state = _train_network(prepared, head, progress, report, stop)
+        network, state = _train_network(prepared, head, progress, report, stop)
+        ensemble.members["network"] = network
+        augmented_quality = measure_augmented_quality(prepared, [head, network])
     if method in ("auto", "head"):
         ensemble.members["head"] = head
     reason = ensemble.select_members()
@@ -226,6 +231,7 @@ def fit(
         head_test_outputs if list(ensemble.members) != ["head"] else None,
         reason,
         prepared.is_mirrored,
+        augmented_quality,
     )
 
 

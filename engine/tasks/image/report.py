@@ -13,6 +13,7 @@ from engine.serving.images import ImageClassifier
 from engine.tasks import ExtraSections
 from engine.tasks.image.attacks import evaluate_attacks
 from engine.tasks.image.attributions import IMAGE_ATTRIBUTION_METHOD, make_pixel_explainer
+from engine.tasks.image.augmented_quality import describe_gain
 from engine.tasks.image.data.decoding import decode_image
 from engine.tasks.image.data.parquet_images import read_image_bytes
 from engine.tasks.image.fit import FittedImages
@@ -51,6 +52,8 @@ def build_extra_sections(
     section = dict(robustness.evaluate_image_robustness(before, images, predict))
     if prepared.base.is_scratch:
         section["adversarial"] = evaluate_attacks(trained.ensemble, pixels, head.truth[rows])
+    if sentence := describe_gain(trained.augmented_quality):
+        section["augmentation"] = sentence
     _explain_examples(report, prepared, trained)
     return {"robustness": section, "explanations": {"method": IMAGE_ATTRIBUTION_METHOD}}
 

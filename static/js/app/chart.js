@@ -1,7 +1,8 @@
 // Line charts: <div data-chart="Loss" data-url="….json" data-live="#job-live"></div>
 // The URL answers {"series": [{"name": "train_loss", "points": [[step, value], …], "measured": n}, …],
 // "lines": [{"name": "TF-IDF", "value": 0.8}]}; lines are drawn level and dashed. data-tools adds
-// smoothing and a logarithmic scale, data-optional keeps the card hidden while there are no points,
+// smoothing and a logarithmic scale, data-part="loss" takes that part of an answer that holds several
+// charts (those of one address share one request), data-optional keeps the card hidden while there are no points,
 // data-finished says that no more will come.
 // Training series are drawn smoothed, validation series as points joined by lines; a series whose
 // points stand for more measured ones (the lowest and highest of each stretch) is drawn as it is. With
@@ -25,6 +26,7 @@
   };
   const PALETTE = ["--chart-train", "--chart-validation", "--chart-third", "--chart-fourth", "--good", "--wait", "--bad"];
   const uplotUrl = document.currentScript.dataset.uplot;
+  const asked = new Map();
   let uplotReady = null;
 
   function loadUplot() {
@@ -216,6 +218,19 @@
     canvas?.setAttribute("aria-label", `${element.dataset.chart}: ${last.join(", ")}`);
   }
 
+  // Charts that ask for the same address at the same time share the answer.
+  function ask(url) {
+    if (!asked.has(url)) {
+      const answer = fetch(url, { headers: { Accept: "application/json" } }).then(async (response) => {
+        if (response.status === 401) location.reload();
+        if (!response.ok) throw new Error(latheText("The measurements did not load ({status}).", response));
+        return response.json();
+      });
+      asked.set(url, answer.finally(() => asked.delete(url)));
+    }
+    return asked.get(url);
+  }
+
   async function refresh(element) {
     if (!element.isConnected || element.latheBusy) {
       element.latheAgain = element.latheBusy;
@@ -223,13 +238,9 @@
     }
     element.latheBusy = true;
     try {
-      const [answer] = await Promise.all([
-        element.dataset.inline ?? fetch(element.dataset.url, { headers: { Accept: "application/json" } }),
-        loadUplot(),
-      ]);
-      if (answer.status === 401) return location.reload();
-      if (answer.ok === false) throw new Error(latheText("The measurements did not load ({status}).", answer));
-      const { series, lines } = typeof answer === "string" ? JSON.parse(answer) : await answer.json();
+      const { inline, url, part } = element.dataset;
+      const [answer] = await Promise.all([inline ? JSON.parse(inline) : ask(url), loadUplot()]);
+      const { series, lines } = part ? answer[part] : answer;
       element.latheSeries = series;
       element.latheLines = lines;
       draw(element, series, lines);

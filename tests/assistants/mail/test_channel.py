@@ -241,3 +241,24 @@ def test_erasing_a_visitor_takes_their_address_along(opened, box, alice):
     assert secret_encryption.decrypt(Conversation.objects.get().contact)
     assert privacy.erase_visitor(opened.assistant, "ann@example.com", alice) == 1
     assert not Conversation.objects.exists()
+
+
+def test_the_draft_stands_in_the_reply_and_sending_it_teaches(opened, box, alice, client_of):
+    ask(box)
+    read(opened)
+    conversation = Conversation.objects.get()
+    browser = client_of(alice)
+    browser.post(f"/conversations/{conversation.pk}/take/")
+    page = browser.get(f"/conversations/{conversation.pk}/").content.decode()
+    draft = Decision.objects.get().draft
+    assert f"required>{draft}</textarea>" in page
+    key = Decision.objects.get().answer_key
+    browser.post(
+        f"/conversations/{conversation.pk}/reply/", {"text": draft, "answer": key, "question": "1"}
+    )
+    judgement = Decision.objects.get().judgement
+    assert (judgement.verdict, judgement.answer.key) == ("should_have_answered", key)
+    assert sending.deliver_due() == 1
+    assert draft in box.sent[0].decode()
+    page = browser.get(f"/conversations/{conversation.pk}/").content.decode()
+    assert "Sent to the visitor" in page

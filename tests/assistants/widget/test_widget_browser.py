@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from assistants.lifecycle import add_channel
-from assistants.models import Assistant, Channel
+from assistants.models import Assistant, Channel, Conversation, Decision
 from billing.models import UsageEvent
 from tests.assistants.writing.slow_writer import (
     FIRST,
@@ -132,3 +132,44 @@ def test_a_written_answer_appears_sentence_by_sentence(documented, alice, produc
     texts = said.evaluate_all("items => items.map((item) => item.firstChild.textContent)")
     assert texts == [QUESTION, f"{FIRST} {SECOND}"]
     writer.close()
+
+
+def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
+    live, alice, client_of, product, page
+):
+    site = Site(product)
+    channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[site.origin])
+    site.tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
+    page.goto(site.origin)
+    page.get_by_role("button", name="Chat").click()
+    chat = page.frame_locator("iframe")
+    for words in ("how do i return", "an order"):
+        chat.locator("textarea").fill(words)
+        chat.locator("textarea").press("Enter")
+    chat.locator("li[data-author=bot]").wait_for()
+    assert Decision.objects.get().question == "how do i return\nan order"
+    assert chat.locator("li[data-author=visitor]").all_inner_texts() == [
+        "how do i return", "an order",
+    ]  # fmt: skip
+    chat.locator("textarea").fill("talk to a human please")
+    chat.locator("textarea").press("Enter")
+    chat.locator("li[data-author=system]").wait_for()
+
+    desk = page.context.browser.new_page()
+    session = client_of(alice).cookies["sessionid"].value
+    desk.context.add_cookies([{"name": "sessionid", "value": session, "url": product}])
+    desk.goto(f"{product}/conversations/{Conversation.objects.get().pk}/")
+    desk.get_by_role("button", name="Take this conversation").click()
+    desk.get_by_role("link", name="Edit").first.click()
+    field = desk.locator("#reply textarea")
+    desk.wait_for_function("document.querySelector('#reply textarea').value.includes('30 days')")
+    assert "answer=" not in desk.url  # Filled in place, without leaving the page.
+    desk.get_by_role("searchbox", name="Insert an approved answer").fill("store-hours")
+    desk.locator("#found-answers").get_by_role("link", name="Insert").click()
+    desk.wait_for_function("!document.querySelector('#reply textarea').value.includes('30 days')")
+    field.fill(field.input_value() + " Bring a goat.")
+    desk.locator("#reply").get_by_role("button", name="Send").click()
+    chat.locator("li[data-author=person]").wait_for()
+    assert "Bring a goat." in chat.locator("li[data-author=person]").inner_text()
+    judged = Decision.objects.exclude(judgement=None).get().judgement
+    assert (judged.verdict, judged.answer.key) == ("wrong", "store-hours")

@@ -7,8 +7,10 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from projects.errors import BadRowQuery
 from projects.queries import rows as row_queries
-from projects.queries.rows import RowQuery, load_rows, read_rows
+from projects.queries.conditions import RowFilter
+from projects.queries.rows import RowQuery, load_rows, matching_numbers, read_rows
 
 pytestmark = pytest.mark.django_db
 ROWS = 60
@@ -168,17 +170,35 @@ def test_a_page_that_shows_all_that_matches_needs_no_count(bring_in, monkeypatch
     assert [(len(one.rows), one.matching) for one in found] == [(10, 10), (1, 11), (0, 10)]
 
 
+LIKE_PATTERNS = ["DEAR K", "r kI", "mass", "a.B (c)", "^E$ GO", "e$ gone", "[D] ^e", "ar k"]
+
+
 def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
     cells = [
         "The Zebra", "zEBRA", "ZEBRA crossing", "zeb ra", "Kelvin", "kelvin", "İzmir", "izmir",
         "Straße 5", "STRASSE", "a-b-c", "Ab", "AB", "Été", "q", "100%", "x_y", "'s",
+        "Dear Kim", "DEAR Kıd", "Maſs", "MASS", "a.b (c) [d] ^e$ go", "axb (c) [d] ^e$ gone",
     ]  # fmt: skip
     table = "text,n\n" + "".join(f'"{cell}",{n}\n' for n, cell in enumerate(cells))
     version = bring_in(table.encode())
     with row_queries.connect() as connection:
-        for wanted in [*cells, "zeb", "EBR", "ss", "b", "z", "%", "_", "ab", "-b-", "ra c", "éT"]:
+        for wanted in [
+            *cells,
+            "zeb",
+            "EBR",
+            "ss",
+            "b",
+            "z",
+            "%",
+            "_",
+            "ab",
+            "-b-",
+            "ra c",
+            "éT",
+            *LIKE_PATTERNS,
+        ]:
             found = load_rows(version, RowQuery(search=wanted)).rows
-            filters = [row_queries.RowFilter(column="text", operator="contains", value=wanted)]
+            filters = [RowFilter(column="text", operator="contains", value=wanted)]
             filtered = load_rows(version, RowQuery(filters=filters)).rows
             lowered = "SELECT contains(lower(?), lower(?))"
             right = [
@@ -188,3 +208,60 @@ def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
             ]
             assert [row.number for row in found] == right
             assert [row.number for row in filtered] == right
+
+
+@pytest.fixture
+def long_table(bring_in, monkeypatch):
+    monkeypatch.setattr(row_queries, "LONG_TABLE_ROWS", 20)
+    monkeypatch.setattr(row_queries, "COUNTED_ROWS", 15)
+    return bring_in(TABLE.encode())
+
+
+@pytest.mark.parametrize(
+    ("page", "shown", "matching", "is_counted", "has_more"),
+    [
+        (1, range(10), 15, False, True),
+        (2, range(10, 20), 20, False, True),
+        (5, range(40, 50), 50, False, True),
+        (6, range(50, 60), 60, True, False),
+        (7, [], 60, True, False),
+    ],
+)
+def test_a_search_through_a_long_table_counts_no_further_than_its_page_needs(
+    long_table, page, shown, matching, is_counted, has_more
+):
+    found = load_rows(long_table, RowQuery(search="FOX", page=page, page_size=10))
+    assert [row.number for row in found.rows] == [*shown]
+    assert (found.matching, found.is_counted, found.has_more) == (matching, is_counted, has_more)
+
+
+def test_a_rare_word_in_a_long_table_is_counted(long_table):
+    found = load_rows(long_table, RowQuery(search="line 7 ", page_size=10))
+    assert ([row.number for row in found.rows], found.matching) == ([7], 1)
+    assert found.is_counted
+    assert not found.has_more
+
+
+@pytest.mark.parametrize("sort", ["n", "label"])
+def test_a_sorted_search_counts_in_the_same_reading(long_table, monkeypatch, sort):
+    query = RowQuery(search="quick", sort=sort, is_descending=True, page=2, page_size=7)
+    everything = load_rows(long_table, RowQuery(page_size=ROWS)).rows
+    quick = [row for row in everything if "Quick" in row.cells[0]]
+    place = {"n": 2, "label": 1}[sort]
+    filled = [row for row in quick if row.cells[place] is not None]
+    ordered = sorted(filled, key=lambda row: row.cells[place], reverse=True)
+    found = load_rows(long_table, query)
+    assert [row.number for row in found.rows] == [row.number for row in ordered[7:14]]
+    assert (found.matching, found.is_counted) == (len(quick), True)
+    beyond = load_rows(long_table, RowQuery(search="quick", sort=sort, page=90, page_size=7))
+    assert (len(beyond.rows), beyond.matching) == (0, len(quick))
+
+
+def test_what_was_not_counted_is_said_and_not_changed_at_once(long_table, api, token):
+    answer = api(token).get(
+        f"/api/v1/datasets/{long_table.dataset_id}/rows", {"search": "fox", "limit": 10}
+    )
+    said = answer.json()
+    assert (said["total"], said["is_total_exact"], said["has_more"]) == (15, False, True)
+    with pytest.raises(BadRowQuery, match="Over 15 rows match; at most 12 are changed at once"):
+        matching_numbers(long_table, RowQuery(search="fox"), 12)

@@ -1,6 +1,8 @@
 """The child that reads a stranger's file: what it knows, what it may use, what is left of it."""
 
+import json
 import os
+import subprocess
 import sys
 import textwrap
 
@@ -201,3 +203,17 @@ def test_the_child_bounds_its_own_processor_time(monkeypatch, tmp_path):
     import_process.main(str(tmp_path / "order.json"))
     soft, hard = limits[import_process.resource.RLIMIT_CPU]
     assert soft < hard <= 3600
+
+
+def test_a_small_table_is_read_without_pandas_which_takes_longer_to_load(tmp_path):
+    (tmp_path / "upload").write_text("note,price\nloud bell,4.25\nsoft bell,3.75\n")
+    code = (
+        "import json, sys; from pathlib import Path; from projects.importing import import_process;"
+        " folder = Path(sys.argv[1]); order = {'upload': sys.argv[1] + '/upload', 'filename':"
+        " 'x.csv', 'overrides': {}}; answer = import_process.carry_out(order, folder);"
+        " print(json.dumps([answer['table']['rows'], 'pandas' in sys.modules]))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True, text=True
+    )
+    assert json.loads(finished.stdout) == [2, False]

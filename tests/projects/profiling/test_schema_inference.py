@@ -88,6 +88,37 @@ def test_what_cannot_be_learnt_comes_after_what_can(read):
     assert [one["target_column"] for one in found["proposals"]][1] == "t"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "task", "texts"),
+    [
+        (["boat trip", "train ride", "bus fare"], "tabular-classification", []),
+        ([f"{way} {n}" for n in range(9) for way in ("boat trip", "train ride", "bus fare")],
+         "text-classification", ["description"]),
+    ],
+)  # fmt: skip
+def test_one_text_for_each_label_is_a_category_and_not_free_text(read, kinds, task, texts):
+    """No other text of the label would be left for a test, so that texts alone are refused."""
+    rng = random.Random(3)
+    lines = ["price,description,weekday,category"]
+    for n in range(81):
+        kind = kinds[n % len(kinds)]
+        label = {"boat": 7, "train": 12, "bus": 31}[kind.split()[0]]
+        lines.append(f"{rng.randint(1, 400)},{kind},{rng.randint(1, 7)},{label}")
+    found = profile(read("\n".join(lines).encode()))
+    answer = found["suggested"]
+    assert (answer["task"], answer["text_columns"], answer["target_column"]) == (
+        task, texts, "category"
+    )  # fmt: skip
+    assert found["inspection"]["result"]["refusal"] is None
+
+
+def test_texts_as_many_as_their_scores_are_still_texts(read):
+    lines = ["review,score"]
+    lines += [f"This is what I think of visit number {n} to your shop,{n}.5" for n in range(60)]
+    answer = suggested(read("\n".join(lines).encode()))
+    assert (answer["task"], answer["text_columns"]) == ("text-regression", ["review"])
+
+
 def test_a_support_export_joins_subject_and_message_and_aims_at_the_queue(read):
     lines = ["ticket_id,created_at,channel,subject,message,queue"]
     queues = ["cards", "billing", "access"]

@@ -58,3 +58,14 @@ def test_a_question_that_makes_no_sense_is_refused_beside_its_form(show, asked):
 
 def test_what_nothing_matches_says_so(show):
     assert "No row matches" in show(q="zebra crossing")
+
+
+def test_matches_that_were_not_counted_are_said_to_be_more(show, monkeypatch):
+    monkeypatch.setattr("projects.queries.rows.LONG_TABLE_ROWS", 100)
+    monkeypatch.setattr("projects.queries.rows.COUNTED_ROWS", 60)
+    first, last = show(q="card"), show(q="card", page=2)
+    assert "Over 60 rows · page 1" in first
+    assert ">Next</a>" in first
+    assert '<option value="matching">' not in first
+    assert "100 rows · page 2 of 2" in last
+    assert '<option value="matching">' in last

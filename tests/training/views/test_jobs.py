@@ -1,6 +1,7 @@
 """The pages of jobs: what they say in every state, to whom, and which verbs they offer."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -152,6 +153,26 @@ def test_the_chart_leaves_out_what_a_lost_attempt_measured_in_vain(running, alic
     series = json.loads(client_of(alice).get(url(running, "metrics.json")).content)["series"]
     points = [[1, 3.0], [2, 2.0], [3, 1.0], [4, 0.9]]
     assert series == [{"name": "train_loss", "points": points, "measured": 4}]
+
+
+def test_one_answer_holds_every_chart_of_the_page(running, alice, client_of):
+    measure(running, "train_loss", {1: 3.0, 2: 2.0})
+    measure(running, "learning_rate", {1: 0.1, 2: 0.05})
+    client = client_of(alice)
+    page = client.get(url(running, "")).content.decode()
+    charts = json.loads(client.get(url(running, "metrics.json?chart=all")).content)
+    assert set(re.findall('data-part="([a-z]+)"', page)) == set(charts)
+    assert charts["loss"]["series"][0]["points"] == [[1, 3.0], [2, 2.0]]
+    assert charts["rate"]["series"][0]["points"] == [[1, 0.1], [2, 0.05]]
+    assert charts["load"] == {"series": [], "lines": []}
+    assert client.get(url(running, "metrics.json?chart=none")).status_code == 404
+
+
+def test_a_job_that_moves_shows_its_newest_events_above_its_charts(job, alice, client_of):
+    for number in range(7):
+        job.add_event(f"Event {number}")
+    page = client_of(alice).get(url(job, "status/")).content.decode()
+    assert [f"Event {number}" in page for number in range(7)] == [False, False, *[True] * 5]
 
 
 @pytest.mark.parametrize("tail", ["", "status/", "events/", "metrics.json", "live/", "cancel/"])

@@ -53,9 +53,12 @@ def test_an_f_string_is_a_message_with_names(tmp_path):
         "def say(token, rows):\n"
         '    """A docstring is no text."""\n'
         '    logger.info("Not for people to read")\n'
+        "    warnings.append('Only a few rows: look closer.')\n"
+        "    warnings.warn('Not for people either')\n"
         "    return f\"{token.name} holds {len(rows)} row{'s' if len(rows) > 1 else ''}.\"\n"
     )
     assert [text for text, _ in python_texts.texts_of(file)] == [
+        "Only a few rows: look closer.",
         "{name} holds {rows} rows.",
         "{name} holds {rows} row.",
     ]

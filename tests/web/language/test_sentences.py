@@ -21,6 +21,20 @@ def chinese():
         ("Welcome to Acme & Söhne.", "欢迎加入 Acme & Söhne。"),
         ("Nothing was changed. Nobody waits.", "未做任何更改。没有人在等待。"),
         ("A line\nbreak no longer works.", "A line\nbreak 已失效。"),
+        (
+            "Only 23 test rows: the reported numbers are rough.",
+            "只有 23 个测试行：报告的数值较粗略。",
+        ),
+        ("Started on node-7, attempt 3", "已在 node-7 上开始，第 3 次尝试"),
+        (
+            "Started on node-7, attempt 3, resuming from step 1,200",
+            "已在 node-7 上开始，第 3 次尝试，从第 1,200 步继续",
+        ),
+        (
+            "A step needs about 910 MiB; 1,400 MiB are free. Batches are computed in 4 pieces,"
+            " one by one.",
+            "一步约需 910 MiB；可用 1,400 MiB。批次分成 4 份逐一计算。",
+        ),
     ],
 )
 def test_a_sentence_is_known_by_its_fixed_words(chinese, english, shown):

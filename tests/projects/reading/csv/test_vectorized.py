@@ -104,6 +104,40 @@ def test_line_feeds_inside_cells_of_a_windows_file_are_kept(tmp_path):
     assert quick_codes == codes == ["line_breaks"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_are_counted_and_left_out(tmp_path, end):
+    lines = ["text,label", "", *(f"some text {n},{'ab'[n % 2]}" for n in range(300)), "", ""]
+    lines[40:40] = ["", "", ""]
+    content = end.join([*lines, ""]).encode()
+    slow, quick, codes, quick_codes = both_ways(tmp_path, content)
+    assert quick == slow
+    assert len(quick) == 300
+    assert quick_codes == codes == ["blank_rows"]
+    said = [
+        next(one for one in each.issues.entries if one["code"] == "blank_rows")
+        for each in all_read(tmp_path)
+    ]
+    assert said[0] == said[1]
+    assert (said[0]["line"], said[0]["sentence"]) == (2, "6 empty rows were left out.")
+
+
+def all_read(tmp_path):
+    """The file read record by record, and in bulk."""
+    slow, quick = open_csv(tmp_path / "t.csv", {}), open_csv(tmp_path / "t.csv", {}, tmp_path)
+    assert sum(1 for _ in slow.rows)
+    with connect_duckdb(tmp_path) as connection:
+        found = connection.execute(f"FROM {quick.bulk.open(connection)}").fetchall()
+        quick.bulk.check_rows(connection, len(found))
+    return slow, quick
+
+
+def test_blank_lines_inside_and_between_cells_are_left_to_the_reader_of_records(tmp_path):
+    lines = ["text,label", *(f'"one{chr(10) * 3}two {n}",a' for n in range(50)), "", "x,b"]
+    slow, quick, codes, _ = both_ways(tmp_path, "\n".join(lines).encode())
+    assert (len(slow), quick) == (51, None)
+    assert codes == ["blank_rows", "line_breaks"]
+
+
 IRREGULAR = {
     "a short row": b"a,b\n1,2\n3\n4,5\n",
     "a long row": b"a,b\n1,2\n3,4,5\n6,7\n",

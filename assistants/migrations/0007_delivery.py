@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assistants', '0005_writer_price'),
+        ('assistants', '0006_inbox'),
     ]
 
     operations = [

@@ -1,0 +1,248 @@
+"""The native API of the inbox: conversations, what people reply, and what replies may teach.
+
+All of it is for tokens whose creator may use the inbox; they act in that person's name.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.permissions import person_behind, require_permission, viewer_of
+from assistants.answering.suggestions import find_question, suggest_answers
+from assistants.api.assistants import find_to_change
+from assistants.api.serializers import ConversationAnswer
+from assistants.conversations import state, visitors
+from assistants.conversations.notes import add_note
+from assistants.conversations.readers import others_present
+from assistants.lifecycle import find_assistant
+from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies, send_reply
+from assistants.models import Assistant, Conversation, Judgement, Message, Note
+from web.api import cursor_page
+from web.idempotency.api import APIView
+from web.validation.fields import IntegerField
+
+
+class ReplyRequest(serializers.Serializer[Any]):
+    """`answer`: the key of the approved answer that the text is, or was made from. `question`: the
+    `seq` of the message that is answered; without it the newest one."""
+
+    text = serializers.CharField(max_length=4000, trim_whitespace=False)
+    answer = serializers.CharField(max_length=200, required=False, default="")
+    question = IntegerField(min_value=1, max_value=2**31 - 1, required=False)
+
+
+class MoveRequest(serializers.Serializer[Any]):
+    to = serializers.ChoiceField(
+        choices=["human", "bot", "closed"],
+        help_text="`human`: take it; `bot`: return it to the assistant; `closed`: end it.",
+    )
+    resolved = serializers.BooleanField(default=False, help_text="Of a conversation that ends.")
+
+
+class BlockRequest(serializers.Serializer[Any]):
+    period = serializers.ChoiceField(choices=list(visitors.PERIODS))
+
+
+class NoteAnswer(serializers.ModelSerializer[Note]):
+    object = serializers.ReadOnlyField(default="assistant.note")
+    person = serializers.EmailField(source="person.email", read_only=True)
+    text = serializers.CharField(max_length=4000)
+
+    class Meta:
+        model = Note
+        fields = ("id", "object", "person", "text", "at")
+        read_only_fields = ("at",)
+
+
+class ReviewRequest(serializers.Serializer[Any]):
+    action = serializers.ChoiceField(choices=["draft", "dismiss"])
+
+
+class MessageAnswer(serializers.ModelSerializer[Message]):
+    object = serializers.ReadOnlyField(default="assistant.message")
+    person = serializers.EmailField(source="person.email", default=None)
+    decision = serializers.UUIDField(source="decision.pk", default=None)
+    route = serializers.CharField(source="decision.route", default=None)
+
+    class Meta:
+        model = Message
+        fields = ("object", "seq", "author", "person", "text", "at", "decision", "route")
+
+
+class WrittenReplyAnswer(serializers.ModelSerializer[Judgement]):
+    object = serializers.ReadOnlyField(default="assistant.written_reply")
+    question = serializers.CharField(source="decision.question")
+    language = serializers.CharField(source="decision.language")
+
+    class Meta:
+        model = Judgement
+        fields = ("id", "object", "question", "text", "language", "at")
+
+
+def find_readable(request: Request, assistant_id: UUID) -> Assistant:
+    """The assistant, if this caller may read what its visitors write."""
+    assistant = find_assistant(viewer_of(request), assistant_id)
+    require_permission(viewer_of(request), assistant.team, "inbox")
+    return assistant
+
+
+def find_conversation(request: Request, assistant_id: UUID, conversation_id: UUID) -> Conversation:
+    assistant = find_readable(request, assistant_id)
+    rows = Conversation.objects.filter(channel__assistant=assistant)
+    return get_object_or_404(
+        rows.select_related("channel__assistant__team", "assignee", "visitor"), pk=conversation_id
+    )
+
+
+class ConversationsEndpoint(APIView):
+    """What visitors and the assistant said, newest first."""
+
+    @extend_schema(
+        operation_id="list_conversations",
+        parameters=[OpenApiParameter("tag", str, description="Only those with this tag.")],
+        responses=ConversationAnswer(many=True),
+    )
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        assistant = find_readable(request, assistant_id)
+        rows = Conversation.objects.filter(channel__assistant=assistant)
+        if tag := request.query_params.get("tag"):
+            rows = rows.filter(tags__contains=[tag.replace("\0", "")])
+        return cursor_page(request, rows, ConversationAnswer().to_representation, "-opened_at")
+
+
+class ConversationEndpoint(APIView):
+    """One conversation: what was said, and which approved answers may be meant."""
+
+    @extend_schema(operation_id="read_conversation", responses=dict)
+    def get(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        said = found.messages.select_related("decision", "person").order_by("seq")
+        question = find_question(found)
+        suggested = suggest_answers(found.channel.assistant, question) if question else []
+        return Response(
+            {
+                **ConversationAnswer(found).data,
+                "assignee": found.assignee.email if found.assignee else None,
+                "present": [
+                    one.email for one in others_present(found, person_behind(viewer_of(request)))
+                ],
+                "blocked_until": found.visitor.blocked_until if found.visitor else None,
+                "messages": MessageAnswer(said, many=True).data,
+                "question": question.seq if question else None,
+                "suggestions": [
+                    {
+                        "answer": one.answer.key,
+                        "text": one.answer.text,
+                        "probability": round(one.probability, 4),
+                    }
+                    for one in suggested
+                ],
+            }
+        )
+
+    @extend_schema(
+        operation_id="move_conversation", request=MoveRequest, responses=ConversationAnswer
+    )
+    def patch(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        """Take, return or close it. 409 where somebody else was faster."""
+        found = find_conversation(request, assistant_id, conversation_id)
+        body = MoveRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        person, to = person_behind(viewer_of(request)), body.validated_data["to"]
+        if to == "human":
+            state.take(found, person)
+        elif to == "bot":
+            state.return_to_bot(found, person)
+        else:
+            outcomes = Conversation.Outcome
+            is_resolved = body.validated_data["resolved"]
+            state.close(found, outcomes.RESOLVED if is_resolved else outcomes.UNRESOLVED)
+        return Response(ConversationAnswer(found).data)
+
+
+class RepliesEndpoint(APIView):
+    """What the person who took a conversation says."""
+
+    @extend_schema(operation_id="reply", request=ReplyRequest, responses={201: MessageAnswer})
+    def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        """An approved answer sent as it is becomes an answer to the question from the next version
+        on; words of one's own wait for a review. 409 for who has not taken the conversation."""
+        found = find_conversation(request, assistant_id, conversation_id)
+        body = ReplyRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        said = send_reply(
+            found,
+            person_behind(viewer_of(request)),
+            sent["text"],
+            answer_key=sent["answer"],
+            question_seq=sent.get("question"),
+        )
+        return Response(MessageAnswer(said).data, status=status.HTTP_201_CREATED)
+
+
+class NotesEndpoint(APIView):
+    """What people tell one another about a conversation; no visitor and no model is shown it."""
+
+    @extend_schema(operation_id="list_notes", responses=NoteAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        rows = found.notes.select_related("person").order_by()
+        return cursor_page(request, rows, NoteAnswer().to_representation, "at")
+
+    @extend_schema(operation_id="add_note", request=NoteAnswer, responses={201: NoteAnswer})
+    def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        body = NoteAnswer(data=request.data)
+        body.is_valid(raise_exception=True)
+        note = add_note(found, person_behind(viewer_of(request)), body.validated_data["text"])
+        return Response(NoteAnswer(note).data, status=status.HTTP_201_CREATED)
+
+
+class BlockEndpoint(APIView):
+    """Whether the visitor of a conversation may write."""
+
+    @extend_schema(operation_id="block_visitor", request=BlockRequest, responses=dict)
+    def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        """What the visitor writes is refused for a day, a week or always."""
+        found = find_conversation(request, assistant_id, conversation_id)
+        body = BlockRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        until = visitors.block(found, body.validated_data["period"], viewer_of(request))
+        return Response({"object": "assistant.visitor", "blocked_until": until})
+
+    @extend_schema(operation_id="unblock_visitor", responses=dict)
+    def delete(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
+        found = find_conversation(request, assistant_id, conversation_id)
+        visitors.unblock(found, viewer_of(request))
+        return Response({"object": "assistant.visitor", "blocked_until": None})
+
+
+class WrittenRepliesEndpoint(APIView):
+    """What people replied in words of their own, and nobody has made an answer of yet."""
+
+    @extend_schema(operation_id="list_written_replies", responses=WrittenReplyAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID) -> Response:
+        rows = pending_replies(find_readable(request, assistant_id)).order_by()
+        return cursor_page(request, rows, WrittenReplyAnswer().to_representation, "-at")
+
+
+class WrittenReplyEndpoint(APIView):
+    """One of them."""
+
+    @extend_schema(operation_id="review_written_reply", request=ReviewRequest, responses=dict)
+    def post(self, request: Request, assistant_id: UUID, judgement_id: int) -> Response:
+        """`draft`: make an answer of it, which waits for approval; `dismiss`: nothing."""
+        assistant = find_to_change(request, assistant_id)
+        body = ReviewRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        if body.validated_data["action"] == "dismiss":
+            dismiss_reply(assistant, judgement_id, viewer_of(request))
+            return Response({"object": "assistant.written_reply", "answer": None})
+        answer = draft_answer(assistant, judgement_id, viewer_of(request))
+        return Response({"object": "assistant.written_reply", "answer": answer.key})

@@ -1,0 +1,68 @@
+"""What a rule may look at besides the words of a question."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django.utils.timezone import now
+
+from assistants.answering.rules import Situation
+from assistants.models import Assistant, Decision, Message, Version
+from engine.answering.terms import normalise
+
+LOOKED_BACK = 20  # Earlier questions of the conversation.
+MAX_ATTRIBUTES, MAX_VALUE = 20, 200
+ATTRIBUTE = re.compile(r"[a-z0-9_-]{1,40}")
+
+
+def situation_of(
+    version: Version, message: Message, text: str, language: str, visitor: Mapping[str, str]
+) -> Situation:
+    """Of a question, which is read as `text`."""
+    asks = any(rule["when"].get("asked_again") for rule in version.rules)
+    earlier = _earlier(message) if asks else []
+    return Situation(
+        text=text,
+        language=language,
+        channel=message.channel.kind,
+        is_open=is_open(version.assistant, now()),
+        turns=message.seq,
+        visitor=visitor,
+        asked_again=normalise(text) in {normalise(one.question) for one in earlier},
+        earlier_topics=frozenset(one.candidates[0]["key"] for one in earlier if one.candidates),
+    )
+
+
+def _earlier(message: Message) -> list[Decision]:
+    rows = Decision.objects.filter(message__conversation=message.conversation_id)
+    return list(rows.select_related("message").order_by("-at")[:LOOKED_BACK])
+
+
+def is_open(assistant: Assistant, moment: datetime) -> bool:
+    """Whether people are there; without opening hours they always are."""
+    if not assistant.opening_hours:
+        return True
+    local = moment.astimezone(ZoneInfo(assistant.time_zone))
+    hours = assistant.opening_hours.get(local.strftime("%a").lower())
+    return bool(hours) and hours[0] <= local.strftime("%H:%M") < hours[1]
+
+
+def read_attributes(sent: object) -> dict[str, str]:
+    """What a program or a site says of the visitor: names with a text, number or truth each. All
+    else is no rule's business and passed over. A form sends them as JSON."""
+    if isinstance(sent, str):
+        try:
+            sent = json.loads(sent)
+        except (ValueError, RecursionError):
+            return {}
+    if not isinstance(sent, dict):
+        return {}
+    known = {
+        str(name): str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in sent.items()
+        if ATTRIBUTE.fullmatch(str(name)) and isinstance(value, str | int | float)
+    }
+    kept = [(name, value) for name, value in known.items() if len(value) <= MAX_VALUE]
+    return dict(kept[:MAX_ATTRIBUTES])

@@ -1,0 +1,85 @@
+"""Writes rows of text as Arrow or Parquet, before any column has a type."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.lib import StringBuilder
+
+from projects.reading.limits import MAX_ROWS
+from projects.reading.results import (
+    RejectedRow,
+    RejectedRowsWriter,
+    TableSource,
+    UnreadableFile,
+)
+
+BATCH_ROWS = 5_000
+BATCH_CHARS = 16_000_000
+TEXT_TABLE = "text_of_records"
+
+
+def write_text_table(
+    connection: duckdb.DuckDBPyConnection, source: TableSource, path: Path, rejects_path: Path
+) -> tuple[int, int]:
+    """Every row as text, a batch at a time into Parquet; of a table of one batch into TEXT_TABLE,
+    as every query on a file of many columns begins by reading what it says of each. Returns rows
+    kept and rows rejected."""
+    names = [f"c{position}" for position in range(len(source.names))]
+    schema = pa.schema([(name, pa.string()) for name in names])
+    rejects = RejectedRowsWriter(rejects_path)
+    writer, waiting, kept = None, None, 0
+    try:
+        for batch in _iter_batches(source, rejects):
+            kept += len(batch)
+            require_row_limit(kept)
+            arrays = [_text_array(cells) for cells in zip(*batch, strict=True)]
+            if waiting is not None:
+                writer = writer or pq.ParquetWriter(path, schema, compression="lz4")
+                writer.write_table(waiting)
+            waiting = pa.Table.from_arrays(arrays, schema=schema)
+        if writer is not None:
+            writer.write_table(waiting)
+        elif waiting is not None:
+            connection.from_arrow(waiting).create(TEXT_TABLE)
+    finally:
+        rejects.close()
+        if writer is not None:
+            writer.close()
+    return kept, rejects.count
+
+
+def require_row_limit(rows: int) -> None:
+    if rows > MAX_ROWS:
+        raise UnreadableFile("too_many_rows", f"This table has more than {MAX_ROWS:,} rows.")
+
+
+def _text_array(cells: Sequence[str | None]) -> pa.Array:
+    """The cells as Arrow has them. pa.array loads pandas, which takes longer than all else that a
+    table of a few rows needs; of many cells it is the quicker one."""
+    if len(cells) == BATCH_ROWS:
+        return pa.array(cells, pa.string())
+    builder = StringBuilder()
+    builder.append_values(cells)
+    return builder.finish()
+
+
+def _iter_batches(
+    source: TableSource, rejects: RejectedRowsWriter
+) -> Iterator[list[list[str | None]]]:
+    batch: list[list[str | None]] = []
+    chars = 0
+    for row in source.rows:
+        if isinstance(row, RejectedRow):
+            rejects.write(row)
+            source.issues.add("rejected_row", row.reason, row.line, row.column)
+            continue
+        batch.append(row)
+        chars += sum(len(cell) for cell in row if cell)
+        if len(batch) == BATCH_ROWS or chars > BATCH_CHARS:
+            yield batch
+            batch, chars = [], 0
+    if batch:
+        yield batch
