@@ -259,6 +259,7 @@ def test_the_draft_stands_in_the_reply_and_sending_it_teaches(opened, box, alice
     judgement = Decision.objects.get().judgement
     assert (judgement.verdict, judgement.answer.key) == ("should_have_answered", key)
     assert sending.deliver_due() == 1
-    assert draft in box.sent[0].decode()
+    mail = email.message_from_bytes(box.sent[0], policy=policy.default)
+    assert mail.get_content().strip() == draft
     page = browser.get(f"/conversations/{conversation.pk}/").content.decode()
     assert "Sent to the visitor" in page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assistants.answering.rules import BUILT_IN, Situation, find_rule
+from assistants.answering.rules import BUILT_IN, Situation, applies
 from assistants.answering.texts import DEFAULT_TEXTS
 from assistants.conversations import state
 from assistants.delivery import sending
@@ -136,7 +136,7 @@ def test_a_person_is_one_click_away_from_a_refusal(client, channel):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_offered_words_are_words_that_the_built_in_rule_hears(language):
     words = DEFAULT_TEXTS[language]["person"]
-    assert find_rule([], Situation(text=words, language=language)) is BUILT_IN
+    assert applies(BUILT_IN.when, Situation(text=words, language=language))
 
 
 def test_who_waits_may_leave_an_address_and_is_written_to(

@@ -1,5 +1,6 @@
 """The widget in Chromium, on a page that forbids everything but our two origins."""
 
+import re
 import shutil
 import threading
 import time
@@ -143,14 +144,18 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     page.goto(site.origin)
     page.get_by_role("button", name="Chat").click()
     chat = page.frame_locator("iframe")
-    for words in ("how do i return", "an order"):
-        chat.locator("textarea").fill(words)
-        chat.locator("textarea").press("Enter")
+    texts = ["how do i return", "an order"]
+    chat.locator("form[data-question]").evaluate(  # At once, however slow this machine is.
+        """(form, texts) => texts.forEach((text) => {
+            form.elements.text.value = text;
+            form.requestSubmit();
+        })""",
+        texts,
+    )
     chat.locator("li[data-author=bot]").wait_for()
-    assert Decision.objects.get().question == "how do i return\nan order"
-    assert chat.locator("li[data-author=visitor]").all_inner_texts() == [
-        "how do i return", "an order",
-    ]  # fmt: skip
+    # Two requests of one moment may overtake one another.
+    assert set(Decision.objects.get().question.split("\n")) == set(texts)
+    assert sorted(chat.locator("li[data-author=visitor]").all_inner_texts()) == sorted(texts)
     chat.locator("textarea").fill("talk to a human please")
     chat.locator("textarea").press("Enter")
     chat.locator("li[data-author=system]").wait_for()
@@ -162,11 +167,11 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     desk.get_by_role("button", name="Take this conversation").click()
     desk.get_by_role("link", name="Edit").first.click()
     field = desk.locator("#reply textarea")
-    desk.wait_for_function("document.querySelector('#reply textarea').value.includes('30 days')")
+    sync_api.expect(field).to_have_value(re.compile("30 days"))
     assert "answer=" not in desk.url  # Filled in place, without leaving the page.
     desk.get_by_role("searchbox", name="Insert an approved answer").fill("store-hours")
     desk.locator("#found-answers").get_by_role("link", name="Insert").click()
-    desk.wait_for_function("!document.querySelector('#reply textarea').value.includes('30 days')")
+    sync_api.expect(field).not_to_have_value(re.compile("30 days"))
     field.fill(field.input_value() + " Bring a goat.")
     desk.locator("#reply").get_by_role("button", name="Send").click()
     chat.locator("li[data-author=person]").wait_for()
