@@ -1,7 +1,7 @@
 """Messages that a visitor sends in quick succession are one question, and are answered once.
 
 Each is stored as it comes. Its request then waits for BURST_SECONDS: if another one came meanwhile,
-that one answers for both; else it reads all that nobody has read yet. See decision 0022.
+that one answers for both; else it reads all that nobody has read yet. See decision 0023.
 """
 
 import time
