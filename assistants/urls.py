@@ -13,6 +13,7 @@ from assistants.views import (
     settings,
     wechat,
     widget,
+    widget_feedback,
 )
 
 app_name = "assistants"
@@ -73,8 +74,8 @@ urlpatterns = [
     path("w/<str:key>/sample/", widget.sample, name="sample"),
     path("w/<str:key>/messages", widget.messages, name="widget-messages"),
     path("w/<str:key>/speech/<str:token>", widget.speech, name="widget-speech"),
-    path("w/<str:key>/contact", widget.contact, name="widget-contact"),
-    path("w/<str:key>/rating", widget.rating, name="widget-rating"),
-    path("w/<str:key>/feedback", widget.feedback, name="widget-feedback"),
+    path("w/<str:key>/contact", widget_feedback.contact, name="widget-contact"),
+    path("w/<str:key>/rating", widget_feedback.rating, name="widget-rating"),
+    path("w/<str:key>/feedback", widget_feedback.feedback, name="widget-feedback"),
     path("w/<str:key>/stream", widget.stream, name="widget-stream"),
 ]

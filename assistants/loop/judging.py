@@ -59,15 +59,20 @@ def judge(
     if is_audit:
         check_promise(assistant)
     if answer is not None and verdict != Judgement.Verdict.RIGHT:
-        publish_to_programs(
-            assistant.team,
-            "answer.corrected",
-            f"A person corrected what {assistant.name} said: “{answer.key}” is right.",
-            url=f"/conversations/{decision.message.conversation_id}/",
-            data={"decision": str(decision.pk), "answer": answer.key, "verdict": verdict},
-        )
+        _tell_programs(assistant, judgement, answer)
     audit.record(assistant.team, by, "assistant.judged", assistant.name, verdict=verdict)
     return judgement
+
+
+def _tell_programs(assistant: Assistant, judgement: Judgement, answer: Answer) -> None:
+    decision = judgement.decision
+    publish_to_programs(
+        assistant.team,
+        "answer.corrected",
+        f"A person corrected what {assistant.name} said: “{answer.key}” is right.",
+        url=f"/conversations/{decision.message.conversation_id}/",
+        data={"decision": str(decision.pk), "answer": answer.key, "verdict": judgement.verdict},
+    )
 
 
 def find_answer(assistant: Assistant, key: str) -> Answer:

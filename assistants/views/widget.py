@@ -4,30 +4,22 @@ Whoever embeds the frame is decided by its `frame-ancestors`; who writes is a vi
 signed token in the frame's own storage. Neither cookies nor sessions are used.
 """
 
-import json
-import secrets
 from collections.abc import Iterator, Mapping
-from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core import signing
-from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from assistants.answering.texts import text_of
 from assistants.api.streams import stream_reply
 from assistants.api.voice import audio_response
-from assistants.conversations import state
 from assistants.conversations.consulting import Question, Reply, consult, hash_visitor
-from assistants.conversations.feedback import record_feedback
 from assistants.conversations.situations import read_attributes
 from assistants.conversations.spoken import find_spoken, open_speech
 from assistants.errors import (
@@ -36,29 +28,33 @@ from assistants.errors import (
     UnknownAssistant,
     UnknownSpeech,
 )
-from assistants.mail.sending import can_write_to_visitors
 from assistants.models import (
     Assistant,
     Channel,
     Conversation,
-    ConversationState,
     Decision,
     Message,
     SpokenReply,
 )
+from assistants.views.visitors import (
+    VISITOR_HEADER,
+    current_conversation,
+    find_channel,
+    read_body,
+    read_token,
+    refuse,
+    require_channel,
+    visitor_of,
+)
+from assistants.views.widget_feedback import may_leave_address, may_rate
 from assistants.voice.audio import MAX_BYTES
 from assistants.voice.engines import why_deaf, why_mute
 from web.errors import UserError
-from web.language.sentences import translated
 from web.middleware import client_address
 from web.streams.event_stream import visitor_stream_response
-from web.validation.values import require_json
 
 LOADER = (settings.BASE_DIR / "assistants/widget/loader.js").read_text(encoding="utf-8")
-VISITOR_HEADER = "X-Lathe-Visitor"
-VISITOR_SALT = "assistants.visitor"
 HISTORY = 100
-RATINGS = (1, 2, 3, 4, 5)
 RATED = (Decision.Route.ANSWER, Decision.Route.WRITTEN, Decision.Route.QUOTE)
 LOADER_SECONDS = 300
 MICROPHONE_MARK = "LATHE_ALLOW"  # What the loader lets the frame use.
@@ -67,7 +63,7 @@ MICROPHONE_MARK = "LATHE_ALLOW"  # What the loader lets the frame use.
 @require_safe
 def loader(request: HttpRequest, key: str) -> HttpResponse:
     """The script of the site's one tag. The frame may use a microphone only where it is heard."""
-    channel = _find_channel(key)
+    channel = find_channel(key)
     may_listen = channel is not None and _hears(channel.assistant)
     script = LOADER.replace(MICROPHONE_MARK, '"microphone"' if may_listen else '""')
     response = HttpResponse(script, content_type="text/javascript; charset=utf-8")
@@ -80,7 +76,7 @@ def loader(request: HttpRequest, key: str) -> HttpResponse:
 @never_cache
 def frame(request: HttpRequest, key: str) -> HttpResponse:
     """The chat. Unknown, paused or without origins: an empty page that nobody may embed."""
-    channel = _find_channel(key)
+    channel = find_channel(key)
     origins = channel.allowed_origins if channel else []
     if channel is None or not origins or channel.assistant.state != Assistant.State.LIVE:
         response = HttpResponse("<!doctype html><title>Chat</title>")
@@ -98,7 +94,7 @@ def frame(request: HttpRequest, key: str) -> HttpResponse:
 @require_safe
 def sample(request: HttpRequest, key: str) -> HttpResponse:
     """A page as a customer's site would be, with the one script tag."""
-    channel = _require_channel(key)
+    channel = require_channel(key)
     return render(request, "assistants/sample.html", {"channel": channel})
 
 
@@ -135,8 +131,8 @@ def messages(request: HttpRequest, key: str) -> HttpResponseBase:
     """GET: what was said so far. POST {text, id}, or a form with audio: a question; answers with
     what was said, as events after each sentence of it where the client accepts those."""
     try:
-        channel = _require_channel(key)
-        token, visitor = _visitor_of(request)
+        channel = require_channel(key)
+        token, visitor = visitor_of(request)
         if request.method == "POST":
             question, told = _read_question(request, visitor), _Stream(channel, visitor, token)
             if "text/event-stream" in request.headers.get("Accept", ""):
@@ -147,7 +143,7 @@ def messages(request: HttpRequest, key: str) -> HttpResponseBase:
         said = _history(channel, visitor)
         return JsonResponse({**said, "visitor": token, "suggestions": []})
     except UserError as problem:
-        return _refusal(problem)
+        return refuse(problem)
 
 
 class _Stream:
@@ -187,14 +183,14 @@ def _choices(channel: Channel, reply: Reply) -> list[str]:
 def speech(request: HttpRequest, key: str, token: str) -> HttpResponse:
     """A reply as audio, for the visitor to whom it was said."""
     try:
-        channel = _require_channel(key)
-        visitor = _read_token(request.headers.get(VISITOR_HEADER, ""))
+        channel = require_channel(key)
+        visitor = read_token(request.headers.get(VISITOR_HEADER, ""))
         reply = find_spoken(token)
         if visitor is None or reply is None or not _is_said_to(reply, channel, visitor):
             raise UnknownSpeech
         return audio_response(open_speech(reply))
     except UserError as problem:
-        return _refusal(problem)
+        return refuse(problem)
 
 
 def _is_said_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
@@ -212,77 +208,6 @@ def _describe_voice(reply: Reply) -> dict[str, object] | None:
     return {"url": f"speech/{reply.spoken.token}", "format": reply.spoken.format}
 
 
-@csrf_exempt
-@require_POST
-def contact(request: HttpRequest, key: str) -> HttpResponse:
-    """{email}: where the reply of a person is sent, too."""
-    try:
-        channel = _require_channel(key)
-        _, visitor = _visitor_of(request)
-        conversation = _current(channel, visitor)
-        if conversation is None or not _may_leave_address(conversation):
-            raise InvalidConsultation("No reply of a person is awaited here.")
-        address = str(_read_body(request).get("email", "")).strip()
-        try:
-            validate_email(address)
-        except ValidationError:
-            raise InvalidConsultation("This is no e-mail address.", param="email") from None
-        state.leave_address(conversation, address)
-        return JsonResponse({"ok": True})
-    except UserError as problem:
-        return _refusal(problem)
-
-
-def _may_leave_address(conversation: Conversation) -> bool:
-    is_waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
-    is_known = bool(conversation.contact)
-    return is_waiting and not is_known and can_write_to_visitors(conversation.channel.assistant)
-
-
-@csrf_exempt
-@require_POST
-def rating(request: HttpRequest, key: str) -> HttpResponse:
-    """{csat}: 1 to 5 for a conversation that is closed."""
-    try:
-        channel = _require_channel(key)
-        _, visitor = _visitor_of(request)
-        conversation = _current(channel, visitor)
-        csat = _read_body(request).get("csat")
-        if (
-            conversation is None
-            or not _may_rate(conversation)
-            or type(csat) is not int
-            or csat not in RATINGS
-        ):
-            raise InvalidConsultation("Rate a conversation that is over, from 1 to 5.")
-        state.rate(conversation, csat)
-        return JsonResponse({"ok": True})
-    except UserError as problem:
-        return _refusal(problem)
-
-
-def _may_rate(conversation: Conversation) -> bool:
-    return conversation.state == ConversationState.CLOSED and conversation.csat is None
-
-
-@csrf_exempt
-@require_POST
-def feedback(request: HttpRequest, key: str) -> HttpResponse:
-    """{id, helpful}: whether a reply helped."""
-    try:
-        channel = _require_channel(key)
-        _visitor_of(request)
-        sent = _read_body(request)
-        try:
-            decision = UUID(str(sent.get("id")))
-        except ValueError:
-            raise InvalidConsultation("Say which reply.", param="id") from None
-        record_feedback(channel, decision, is_helpful=bool(sent.get("helpful")), csat=None)
-        return JsonResponse({"ok": True})
-    except UserError as problem:
-        return _refusal(problem)
-
-
 @require_safe
 async def stream(request: HttpRequest, key: str) -> HttpResponseBase:
     """Says when something new was said in the visitor's conversation."""
@@ -291,50 +216,16 @@ async def stream(request: HttpRequest, key: str) -> HttpResponseBase:
         assert conversation.visitor_id is not None  # Found by it.
         return visitor_stream_response(conversation.visitor_id, f"conversation:{conversation.pk}")
     except UserError as problem:
-        return _refusal(problem)
-
-
-def _refusal(problem: UserError) -> JsonResponse:
-    """Its sentence in the visitor's language."""
-    return JsonResponse({"error": translated(problem.sentence)}, status=problem.status)
+        return refuse(problem)
 
 
 def _open_conversation(key: str, token: str) -> Conversation:
-    channel = _require_channel(key)
-    visitor = _read_token(token)
-    found = _current(channel, visitor) if visitor else None
+    channel = require_channel(key)
+    visitor = read_token(token)
+    found = current_conversation(channel, visitor) if visitor else None
     if found is None:
         raise UnknownAssistant("There is no open conversation.")
     return found
-
-
-def _find_channel(key: str) -> Channel | None:
-    channels = Channel.objects.filter(kind=Channel.Kind.WEB, disabled_at=None)
-    return channels.filter(public_key=key[:40]).select_related("assistant__team").first()
-
-
-def _require_channel(key: str) -> Channel:
-    channel = _find_channel(key)
-    if channel is None:
-        raise UnknownAssistant
-    return channel
-
-
-def _visitor_of(request: HttpRequest) -> tuple[str, str]:
-    """The visitor's token and name; new ones for who has none."""
-    token = request.headers.get(VISITOR_HEADER, "")
-    visitor = _read_token(token)
-    if visitor is None:
-        visitor = secrets.token_urlsafe(18)
-        token = signing.dumps(visitor, salt=VISITOR_SALT)
-    return token, visitor
-
-
-def _read_token(token: str) -> str | None:
-    try:
-        return str(signing.loads(token, salt=VISITOR_SALT))
-    except signing.BadSignature:
-        return None
 
 
 def _read_question(request: HttpRequest, visitor: str) -> Question:
@@ -349,7 +240,7 @@ def _read_question(request: HttpRequest, visitor: str) -> Question:
         sent: Mapping[str, object] = request.POST
         audio = file.read()
     else:
-        sent = _read_body(request)
+        sent = read_body(request)
     language = str(sent.get("language", ""))
     message_id = str(sent.get("id", ""))[:50]
     return Question(
@@ -364,26 +255,8 @@ def _read_question(request: HttpRequest, visitor: str) -> Question:
     )
 
 
-def _read_body(request: HttpRequest) -> dict[str, object]:
-    try:
-        sent = json.loads(request.body)
-    except (ValueError, RecursionError):
-        sent = None
-    if not isinstance(sent, dict):
-        raise InvalidConsultation("Send a JSON object.")
-    require_json(sent)
-    return sent
-
-
-def _current(channel: Channel, visitor: str) -> Conversation | None:
-    rows = Conversation.objects.filter(
-        channel=channel, visitor__external_hash=hash_visitor(channel, visitor)
-    )
-    return rows.order_by("-opened_at").first()
-
-
 def _history(channel: Channel, visitor: str) -> dict[str, object]:
-    conversation = _current(channel, visitor)
+    conversation = current_conversation(channel, visitor)
     if conversation is None:
         return {"state": "bot", "messages": []}
     said = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
@@ -391,8 +264,8 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
     conversation.channel = channel
     return {
         "state": conversation.state,
-        "asks_for_rating": _may_rate(conversation),
-        "asks_for_address": _may_leave_address(conversation),
+        "asks_for_rating": may_rate(conversation),
+        "asks_for_address": may_leave_address(conversation),
         "messages": [
             {
                 "seq": message.seq,

@@ -23,7 +23,7 @@ from assistants.conversations import watchdog
 from assistants.conversations.consulting import hash_visitor
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Conversation, Message, Version, Visitor
-from assistants.views.widget import VISITOR_SALT
+from assistants.views.visitors import VISITOR_SALT
 from tests.conftest import _person
 from tests.web.guard.served import Served, web_process
 

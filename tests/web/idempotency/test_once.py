@@ -49,6 +49,8 @@ BODIES = {
         "edits": [{"op": "drop_duplicates"}]},
     "/api/v1/assistants": lambda things: {"project": things["project"], "name": "second"},
     "/api/v1/assistants/{assistant_id}/channels": lambda things: {"kind": "api"},
+    "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/notes": lambda things: {
+        "text": "Call back."},
     "/api/v1/assistants/{assistant_id}/test-cases": lambda things: {
         "question": "Where is my order?", "expects": "refuse"},
 }  # fmt: skip
@@ -58,7 +60,10 @@ REFUSED_HERE = {  # They need a job or model in a state that this walk does not 
     "/api/v1/training-jobs/{job_id}/restart",
     "/api/v1/models/{model_id}/exports",
     "/api/v1/deployments/{deployment_id}/rollback",
+    "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/block",
+    "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/replies",
     "/api/v1/assistants/{assistant_id}/judgements",
+    "/api/v1/assistants/{assistant_id}/written-replies/{judgement_id}",
     "/api/v1/assistants/{assistant_id}/rollback",
     "/api/v1/assistants/{assistant_id}/rules",
     "/api/v1/assistants/{assistant_id}/sources",

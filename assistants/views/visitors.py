@@ -1,0 +1,69 @@
+"""Who asks in the widget's frame: the channel of its key, the visitor of a signed token."""
+
+import json
+import secrets
+
+from django.core import signing
+from django.http import HttpRequest, JsonResponse
+
+from assistants.conversations.consulting import hash_visitor
+from assistants.errors import InvalidConsultation, UnknownAssistant
+from assistants.models import Channel, Conversation
+from web.errors import UserError
+from web.language.sentences import translated
+from web.validation.values import require_json
+
+VISITOR_HEADER = "X-Lathe-Visitor"
+VISITOR_SALT = "assistants.visitor"
+
+
+def find_channel(key: str) -> Channel | None:
+    channels = Channel.objects.filter(kind=Channel.Kind.WEB, disabled_at=None)
+    return channels.filter(public_key=key[:40]).select_related("assistant__team").first()
+
+
+def require_channel(key: str) -> Channel:
+    channel = find_channel(key)
+    if channel is None:
+        raise UnknownAssistant
+    return channel
+
+
+def visitor_of(request: HttpRequest) -> tuple[str, str]:
+    """The visitor's token and name; new ones for who has none."""
+    token = request.headers.get(VISITOR_HEADER, "")
+    visitor = read_token(token)
+    if visitor is None:
+        visitor = secrets.token_urlsafe(18)
+        token = signing.dumps(visitor, salt=VISITOR_SALT)
+    return token, visitor
+
+
+def read_token(token: str) -> str | None:
+    try:
+        return str(signing.loads(token, salt=VISITOR_SALT))
+    except signing.BadSignature:
+        return None
+
+
+def read_body(request: HttpRequest) -> dict[str, object]:
+    try:
+        sent = json.loads(request.body)
+    except (ValueError, RecursionError):
+        sent = None
+    if not isinstance(sent, dict):
+        raise InvalidConsultation("Send a JSON object.")
+    require_json(sent)
+    return sent
+
+
+def current_conversation(channel: Channel, visitor: str) -> Conversation | None:
+    rows = Conversation.objects.filter(
+        channel=channel, visitor__external_hash=hash_visitor(channel, visitor)
+    )
+    return rows.order_by("-opened_at").first()
+
+
+def refuse(problem: UserError) -> JsonResponse:
+    """Its sentence in the visitor's language."""
+    return JsonResponse({"error": translated(problem.sentence)}, status=problem.status)

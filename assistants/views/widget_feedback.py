@@ -1,0 +1,97 @@
+"""What a visitor of the widget says besides questions: an address, a rating, whether a reply
+helped."""
+
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from assistants.conversations import state
+from assistants.conversations.feedback import record_feedback
+from assistants.errors import InvalidConsultation
+from assistants.mail.sending import can_write_to_visitors
+from assistants.models import Conversation, ConversationState
+from assistants.views.visitors import (
+    current_conversation,
+    read_body,
+    refuse,
+    require_channel,
+    visitor_of,
+)
+from web.errors import UserError
+
+RATINGS = (1, 2, 3, 4, 5)
+
+
+@csrf_exempt
+@require_POST
+def contact(request: HttpRequest, key: str) -> HttpResponse:
+    """{email}: where the reply of a person is sent, too."""
+    try:
+        channel = require_channel(key)
+        _, visitor = visitor_of(request)
+        conversation = current_conversation(channel, visitor)
+        if conversation is None or not may_leave_address(conversation):
+            raise InvalidConsultation("No reply of a person is awaited here.")
+        address = str(read_body(request).get("email", "")).strip()
+        try:
+            validate_email(address)
+        except ValidationError:
+            raise InvalidConsultation("This is no e-mail address.", param="email") from None
+        state.leave_address(conversation, address)
+        return JsonResponse({"ok": True})
+    except UserError as problem:
+        return refuse(problem)
+
+
+def may_leave_address(conversation: Conversation) -> bool:
+    is_waiting = conversation.state in (ConversationState.WAITING, ConversationState.HUMAN)
+    is_known = bool(conversation.contact)
+    return is_waiting and not is_known and can_write_to_visitors(conversation.channel.assistant)
+
+
+@csrf_exempt
+@require_POST
+def rating(request: HttpRequest, key: str) -> HttpResponse:
+    """{csat}: 1 to 5 for a conversation that is closed."""
+    try:
+        channel = require_channel(key)
+        _, visitor = visitor_of(request)
+        conversation = current_conversation(channel, visitor)
+        csat = read_body(request).get("csat")
+        if (
+            conversation is None
+            or not may_rate(conversation)
+            or type(csat) is not int
+            or csat not in RATINGS
+        ):
+            raise InvalidConsultation("Rate a conversation that is over, from 1 to 5.")
+        state.rate(conversation, csat)
+        return JsonResponse({"ok": True})
+    except UserError as problem:
+        return refuse(problem)
+
+
+def may_rate(conversation: Conversation) -> bool:
+    return conversation.state == ConversationState.CLOSED and conversation.csat is None
+
+
+@csrf_exempt
+@require_POST
+def feedback(request: HttpRequest, key: str) -> HttpResponse:
+    """{id, helpful}: whether a reply helped."""
+    try:
+        channel = require_channel(key)
+        visitor_of(request)
+        sent = read_body(request)
+        try:
+            decision = UUID(str(sent.get("id")))
+        except ValueError:
+            raise InvalidConsultation("Say which reply.", param="id") from None
+        record_feedback(channel, decision, is_helpful=bool(sent.get("helpful")), csat=None)
+        return JsonResponse({"ok": True})
+    except UserError as problem:
+        return refuse(problem)
