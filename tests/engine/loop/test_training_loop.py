@@ -194,7 +194,7 @@ def test_too_little_memory_is_said_and_batches_are_halved(make_loop, monkeypatch
     )
     assert loop.run(None).halvings == 1
     warned = [event.text for event in events if isinstance(event, Message)]
-    assert any("batches are computed in 2 pieces" in text for text in warned)
+    assert any("Batches are computed in 2 pieces" in text for text in warned)
 
 
 def test_measuring_memory_draws_no_random_numbers(make_loop):
