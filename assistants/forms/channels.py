@@ -10,6 +10,7 @@ from assistants.forms.assistants import lines_of
 from assistants.mail.account import TLS_FROM_THE_START, MailAccount
 from assistants.models import Channel
 from assistants.wechat.replying import Account
+from web.language.sentences import lazy_choices
 
 KEPT = "One is set. Leave this empty to keep it."
 
@@ -24,8 +25,9 @@ class ChannelForm(forms.Form):
     def __init__(self, data: Any = None, *, channel: Channel | None = None) -> None:
         self.channel = channel
         super().__init__(data, initial=self._known() if channel else None)
-        if channel is not None:
-            for name in self.secret_fields:
+        known = _account_of(channel) if channel and self.secret_fields else {}
+        for name in self.secret_fields:
+            if known.get(name):
                 self.fields[name].required = False
                 self.fields[name].help_text = KEPT
 
@@ -74,11 +76,16 @@ class WechatForm(ChannelForm):
         label="Token",
         help_text="3 to 32 letters and digits of your own, the same here and at WeChat.",
     )
+    mode = forms.ChoiceField(
+        choices=lazy_choices([("plain", "Plain"), ("encrypted", "Encrypted")]),
+        label="Mode of messages",
+        help_text="As chosen at WeChat.",
+    )
     encoding_key = forms.RegexField(
         r"^[A-Za-z0-9+/]{43}$",
         required=False,
         label="EncodingAESKey",
-        help_text="43 characters, for the encrypted mode. Empty: the plain mode.",
+        help_text="43 characters, for the encrypted mode.",
         widget=forms.PasswordInput,
     )
     customer_messages = forms.BooleanField(
@@ -93,8 +100,17 @@ class WechatForm(ChannelForm):
         account = _account_of(self.channel)
         return super()._known() | {
             "app_id": account.get("app_id", ""),
+            "mode": "encrypted" if account.get("encoding_key") else "plain",
             "customer_messages": self.channel.settings.get("customer_messages", False),
         }
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or {}
+        known = _account_of(self.channel) if self.channel else {}
+        key = fields.get("encoding_key") or known.get("encoding_key")
+        if fields.get("mode") == "encrypted" and not key and "encoding_key" not in self.errors:
+            self.add_error("encoding_key", "The encrypted mode needs this key.")
+        return fields
 
     def changes(self) -> dict[str, Any]:
         fields = {
@@ -102,7 +118,10 @@ class WechatForm(ChannelForm):
             for name in ("app_id", "app_secret", "token", "encoding_key")
         }
         known = _account_of(self.channel) if self.channel else {}
-        account = Account(**self._with_kept(fields, known))
+        kept = self._with_kept(fields, known)
+        if self.cleaned_data["mode"] == "plain":
+            kept["encoding_key"] = ""
+        account = Account(**kept)
         settings = {"customer_messages": self.cleaned_data["customer_messages"]}
         return super().changes() | {"secrets": account.sealed(), "settings": settings}
 

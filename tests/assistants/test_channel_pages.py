@@ -10,8 +10,10 @@ from assistants.wechat import crypto, replying
 from assistants.wechat.replying import Account
 from tests.assistants.mail.conftest import account, box  # noqa: F401
 
+KEY = "kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR"
 pytestmark = pytest.mark.django_db
-WECHAT = {"name": "Shop", "app_id": "wx49f0ab532d5d035a", "app_secret": "s3cret", "token": "tok123"}
+WECHAT = {"name": "Shop", "app_id": "wx49f0ab532d5d035a", "app_secret": "s3cret", "token": "tok123",
+          "mode": "plain"}  # fmt: skip
 
 
 @pytest.fixture
@@ -55,6 +57,22 @@ def test_a_wechat_account_keeps_its_secrets_to_itself(page, assistant):
     kept = Account.of(channel)
     assert (kept.app_secret, kept.token) == ("s3cret", "tok123")
     assert channel.settings == {"customer_messages": True}
+
+
+def test_the_mode_decides_whether_there_is_a_key(page, assistant):
+    address = f"/assistants/{assistant.pk}/channels/new/wechat/"
+    refused = page.post(address, {**WECHAT, "mode": "encrypted"})
+    assert "The encrypted mode needs this key." in refused.content.decode()
+    channel = add(page, assistant, "wechat", {**WECHAT, "mode": "encrypted", "encoding_key": KEY})
+    assert Account.of(channel).encoding_key == KEY
+    html = page.get(f"/channels/{channel.pk}/").content.decode()
+    assert html.count("One is set.") == 3
+    page.post(f"/channels/{channel.pk}/", {**WECHAT, "mode": "encrypted"})
+    channel.refresh_from_db()
+    assert Account.of(channel).encoding_key == KEY
+    page.post(f"/channels/{channel.pk}/", WECHAT)
+    channel.refresh_from_db()
+    assert Account.of(channel).encoding_key == ""
 
 
 def test_wechats_own_words_are_shown(page, assistant, monkeypatch):
