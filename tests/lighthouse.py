@@ -127,7 +127,9 @@ def _examine(url: str, page: str, form: str, port: int) -> Result:
         f"--only-categories={','.join(MARKS)}", f"--max-wait-for-load={MOST_WAIT_MS}", *FORMS[form],
     ]  # fmt: skip
     environment = os.environ | {"CHROME_PATH": str(CHROMIUM)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"Lighthouse failed on {url}:\n{done.stderr[-2_000:]}")
     report = json.loads(done.stdout)
     if report["finalDisplayedUrl"] != url:
         sys.exit(f"{url} led to {report['finalDisplayedUrl']}: nothing was measured.")

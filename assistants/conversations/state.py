@@ -31,7 +31,7 @@ def append_message(
     moment = now()
     message = Message.objects.create(
         conversation=conversation,
-        channel_id=conversation.channel_id,
+        channel=conversation.channel,  # With it, not its key alone: rules look at it.
         seq=last + 1,
         author=author,
         person=person,
