@@ -27,13 +27,18 @@ AT_ONCE = 20
 
 def deliver_due() -> int:
     """Send what is due; returns how many were taken."""
-    due = Delivery.objects.filter(next_at__lte=now()).order_by("next_at")
-    rows = claim_rows(
-        due.select_related("message__conversation", "message__channel__assistant__team"),
-        limit=AT_ONCE,
-        next_at=now() + CLAIM,
-    )
-    return sum(_deliver(row) for row in rows)
+    sent = 0
+    for _ in range(AT_ONCE):
+        due = Delivery.objects.filter(next_at__lte=now()).order_by("next_at")
+        rows = claim_rows(  # One by one: a claim must not end while others are being sent.
+            due.select_related("message__conversation", "message__channel__assistant__team"),
+            limit=1,
+            next_at=now() + CLAIM,
+        )
+        if not rows:
+            break
+        sent += _deliver(rows[0])
+    return sent
 
 
 def _deliver(row: Delivery) -> bool:
@@ -45,6 +50,9 @@ def _deliver(row: Delivery) -> bool:
         gives_up |= isinstance(refusal, WaitsForVisitor)
     except httpx.HTTPError as failure:
         problem = f"WeChat could not be reached: {type(failure).__name__}."
+    except Exception:  # Whatever is wrong with one reply, the next ones are sent.
+        logger.exception("A reply could not be sent")
+        problem = "This reply could not be sent: the operator's log says why."
     else:
         problem = ""
     if problem:

@@ -46,9 +46,9 @@ class Mail:
     @property
     def external_id(self) -> str:
         """The same for each time this e-mail is read."""
-        if len(self.message_id) <= MAX_ID:
+        if len(self.message_id) <= MAX_ID and self.message_id.isprintable():
             return self.message_id
-        return hashlib.sha256(self.message_id.encode()).hexdigest()
+        return hashlib.sha256(self.message_id.encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,10 @@ class _HtmlText(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._unseen:
             self._words.append(" ".join(data.split("\n")))
+
+
+def is_reply(subject: str) -> bool:
+    return subject.lower().startswith(("re:", "aw:", "回复", "答复"))
 
 
 def without_quotes(text: str) -> str:

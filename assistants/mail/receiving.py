@@ -16,7 +16,7 @@ from assistants.conversations import consulting, state
 from assistants.conversations.situations import situation_of
 from assistants.errors import AssistantNotLive, MailFailed
 from assistants.mail.account import MailAccount, open_mailbox
-from assistants.mail.reading import Mail, fetch_new, parse_mail
+from assistants.mail.reading import Mail, fetch_new, is_reply, parse_mail
 from assistants.models import (
     Channel,
     Conversation,
@@ -44,33 +44,41 @@ SAID_ALONE = {
 
 def read_due_mailboxes() -> int:
     """Read the mailboxes whose minute has passed; returns the e-mails that were stored."""
-    due = Mailbox.objects.filter(
-        next_at__lte=now(), channel__disabled_at=None
-    ).exclude(channel__assistant__state="retired")  # fmt: skip
-    rows = claim_rows(
-        due.select_related("channel__assistant__team").order_by("next_at"),
-        limit=MAILBOXES_AT_ONCE,
-        attempts="tries",
-        next_at=now() + CLAIM,
-    )
-    return sum(_read(row) for row in rows)
+    stored = 0
+    for _ in range(MAILBOXES_AT_ONCE):
+        due = Mailbox.objects.filter(
+            next_at__lte=now(), channel__disabled_at=None
+        ).exclude(channel__assistant__state="retired")  # fmt: skip
+        rows = claim_rows(  # One by one: a claim must not end while others are being read.
+            due.select_related("channel__assistant__team").order_by("next_at"),
+            limit=1,
+            attempts="tries",
+            next_at=now() + CLAIM,
+        )
+        if not rows:
+            break
+        stored += _read(rows[0])
+    return stored
 
 
 def _read(row: Mailbox) -> int:
     try:
         stored, problem = read_mailbox(row)
     except MailFailed as failure:
-        update_claimed(
-            row,
-            attempts="tries",
-            problem=failure.sentence[:300],
-            next_at=retry_at(row.tries, RETRY_SECONDS),
-        )
-        return 0
+        return _keep_problem(row, failure.sentence)
+    except Exception:  # Whatever is wrong with one mailbox, the next ones are read.
+        logger.exception("A mailbox could not be read")
+        return _keep_problem(row, "It could not be read: the operator's log says why.")
     outcome = {"problem": problem, "checked_at": now(), "next_at": now() + EVERY}
     if update_claimed(row, attempts="tries", **outcome):
         Mailbox.objects.filter(pk=row.pk, tries=row.tries).update(tries=0)
     return stored
+
+
+def _keep_problem(row: Mailbox, sentence: str) -> int:
+    next_at = retry_at(row.tries, RETRY_SECONDS)
+    update_claimed(row, attempts="tries", problem=sentence[:300], next_at=next_at)
+    return 0
 
 
 def read_mailbox(row: Mailbox) -> tuple[int, str]:
@@ -108,7 +116,7 @@ def receive(channel: Channel, mail: Mail) -> bool:
     A mail waits for a person whether or not the assistant is live: only the draft needs it.
     """
     assistant = channel.assistant
-    text = mask(_text_with_subject(mail))
+    text = mask(consulting.printable(_text_with_subject(mail)))
     language = detect_language(text, assistant.languages)
     message = _store(channel, mail, text, language)
     if message is None:
@@ -123,8 +131,7 @@ def receive(channel: Channel, mail: Mail) -> bool:
 
 
 def _text_with_subject(mail: Mail) -> str:
-    is_reply = mail.subject.lower().startswith(("re:", "aw:", "回复", "答复"))
-    if not mail.subject or is_reply or mail.subject in mail.text:
+    if not mail.subject or is_reply(mail.subject) or mail.subject in mail.text:
         return mail.text or mail.subject or "(empty)"
     return f"{mail.subject}\n\n{mail.text}".strip()
 

@@ -12,6 +12,7 @@ from django.core.mail import send_mail
 from accounts.webhooks import secret_encryption
 from assistants.errors import MailFailed
 from assistants.mail.account import MailAccount, open_outgoing
+from assistants.mail.reading import is_reply
 from assistants.models import Assistant, Channel, Message
 
 
@@ -46,8 +47,7 @@ def write_reply(account: MailAccount, contact: dict[str, str], message: Message)
     """The same each time it is tried, Message-ID included: a receiver may drop the second."""
     reply = EmailMessage()
     subject = contact["subject"] or message.channel.assistant.name
-    is_reply = subject.lower().startswith(("re:", "aw:", "回复", "答复"))
-    reply["Subject"] = subject if is_reply else f"Re: {subject}"
+    reply["Subject"] = subject if is_reply(subject) else f"Re: {subject}"
     reply["From"] = account.address
     reply["To"] = contact["to"]
     reply["Date"] = formatdate(message.at.timestamp())

@@ -263,3 +263,23 @@ def test_the_draft_stands_in_the_reply_and_sending_it_teaches(opened, box, alice
     assert mail.get_content().strip() == draft
     page = browser.get(f"/conversations/{conversation.pk}/").content.decode()
     assert "Sent to the visitor" in page
+
+
+@pytest.mark.parametrize("hostile", ["a\0b", "\x1b[31m red", "x" * 60_000])
+def test_no_e_mail_stops_the_mailbox(opened, box, hostile):
+    ask(box, hostile, subject=hostile[:50])
+    box.put(f"From: a@b.c\nMessage-ID: <{hostile[:90]}>\nSubject: x\n\nwords {hostile}\n")
+    ask(box, "where is my parcel", number=3)
+    assert read(opened) == 3
+    assert Mailbox.objects.get().problem == ""
+
+
+def test_one_reply_that_cannot_be_sent_holds_up_no_other(opened, box, alice):
+    ask(box)
+    read(opened)
+    conversation = Conversation.objects.get()
+    state.take(conversation, alice)
+    lost = state.reply(conversation, alice, "first")
+    Conversation.objects.update(contact="sealed under a key that is gone")
+    assert sending.deliver_due() == 0
+    assert "log says why" in Delivery.objects.get(message=lost).problem
