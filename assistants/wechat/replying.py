@@ -26,6 +26,7 @@ from web.errors import UserError
 logger = logging.getLogger(__name__)
 
 REPLY_SECONDS = 4.0
+SAID_SECONDS = 60  # WeChat tries three times within fifteen.
 REST_SECONDS = 3600  # How long the rest of a long answer can be asked for.
 TOKEN_MARGIN_SECONDS = 300
 HTTP_TIMEOUT_SECONDS = 10.0
@@ -70,9 +71,13 @@ def reply_in_time(channel: Channel, message: Incoming) -> str | None:
         return problem.sentence
     if reply.route == "person" and not channel.settings.get("customer_messages"):
         waiting = take_waiting_replies(reply.conversation)
-        return _first_part(channel, message, waiting, reply.language) if waiting else None
-    is_repeat = reply.route == "pending"
-    return None if is_repeat or not reply.response else _shown(channel, message, reply)
+        said = _first_part(channel, message, waiting, reply.language) if waiting else None
+        cache.set(_said_key(channel, message), said, SAID_SECONDS)
+        return said
+    if reply.route == "pending":  # WeChat tries again where it did not get what was said.
+        again: str | None = cache.get(_said_key(channel, message))
+        return again
+    return _shown(channel, message, reply) if reply.response else None
 
 
 def _ask(channel: Channel, message: Incoming) -> Reply:
@@ -105,6 +110,10 @@ def _first_part(channel: Channel, message: Incoming, text: str, language: str) -
     part, rest = cut_text(text, 2_048 - len(more.encode()) - 1)
     cache.set(key, rest, REST_SECONDS)
     return f"{part}\n{more}"
+
+
+def _said_key(channel: Channel, message: Incoming) -> str:
+    return f"assistants:wechat-said:{channel.pk}:{message.key}"
 
 
 def _rest_key(channel: Channel, message: Incoming) -> str:

@@ -208,5 +208,8 @@ def test_without_the_right_to_send_a_reply_comes_with_the_next_message(
     answer = call(client, channel, "and now?", "8").content.decode()
     assert "one moment\n\nit is on its way" in answer
     assert {row.state for row in Delivery.objects.all()} == {"sent"}
+    # It did not arrive: WeChat asks again under the same id.
+    again = call(client, channel, "and now?", "8").content.decode()
+    assert "one moment\n\nit is on its way" in again
     assert call(client, channel, "and now?", "9").content == b"success"
     assert wechat_calls[0] == []
