@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
-from projects.reading.western_encodings import is_mac_roman
+from projects.reading.single_byte_encodings import detect_single_byte
 
 CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
@@ -23,12 +21,28 @@ ENCODING_CHOICES = {
     "gb18030": "Chinese (GB18030, GBK)",
     "cp932": "Japanese (Shift-JIS)",
     "euc_jp": "Japanese (EUC-JP)",
+    "iso2022_jp": "Japanese (ISO-2022-JP)",
     "big5": "Chinese (Big5)",
     "euc_kr": "Korean (EUC-KR)",
     "cp1251": "Cyrillic (Windows-1251)",
     "koi8_r": "Cyrillic (KOI8-R)",
+    "koi8_u": "Cyrillic (KOI8-U)",
+    "cp866": "Cyrillic (DOS, 866)",
+    "mac_cyrillic": "Cyrillic (Mac)",
+    "iso8859_5": "Cyrillic (ISO 8859-5)",
     "cp1250": "Central European (Windows-1250)",
+    "iso8859_2": "Central European (ISO 8859-2)",
+    "cp852": "Central European (DOS, 852)",
+    "iso8859_15": "Western with euro sign (ISO 8859-15)",
+    "cp850": "Western (DOS, 850)",
     "mac_roman": "Mac Roman",
+    "cp1254": "Turkish (Windows-1254)",
+    "cp1257": "Baltic (Windows-1257)",
+    "cp1253": "Greek (Windows-1253)",
+    "iso8859_7": "Greek (ISO 8859-7)",
+    "cp1255": "Hebrew (Windows-1255)",
+    "cp1256": "Arabic (Windows-1256)",
+    "cp874": "Thai (Windows-874)",
 }
 BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -37,6 +51,7 @@ BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
+ISO_2022_JP_MARKS = (b"\x1b$B", b"\x1b$@")
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,8 @@ def detect_encoding(path: Path) -> Encoding:
     wide = _detect_utf16_without_bom(start)
     if wide:
         return Encoding(wide, "every other byte is zero")
+    if start.isascii() and any(mark in start for mark in ISO_2022_JP_MARKS):
+        return Encoding("iso2022_jp", "it holds the escape sequences of ISO-2022-JP")
     good, broken = _count_utf8_characters(path)
     if not broken:
         return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
@@ -134,6 +151,7 @@ def _detect_legacy_encoding(sample: bytes) -> Encoding:
     scores = {
         "gb18030": _language_score(sample, "gb18030", _gb2312_likelihood),
         "cp932": _language_score(sample, "cp932", _japanese_likelihood),
+        "euc_jp": _language_score(sample, "euc_jp", _japanese_likelihood),
         "euc_kr": _language_score(sample, "euc_kr", _korean_likelihood),
         "big5": _language_score(sample, "big5", _big5_likelihood),
     }
@@ -144,30 +162,17 @@ def _detect_legacy_encoding(sample: bytes) -> Encoding:
 
 
 def _detect_single_byte_encoding(sample: bytes) -> Encoding:
-    best = from_bytes(sample, cp_isolation=["cp1252", "cp1251", "koi8_r", "cp1250"]).best()
-    if best is not None and best.encoding in ("cp1251", "koi8_r") and _is_cyrillic(str(best)):
-        return Encoding(best.encoding, f"its letters read as {ENCODING_CHOICES[best.encoding]}")
-    if is_mac_roman(sample):
-        return Encoding("mac_roman", "not UTF-8; its accents and quotes read as Mac Roman")
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        reason = "a guess: not UTF-8, and some bytes mean nothing in Windows-1252"
-        return Encoding("latin-1", reason, is_guess=True)
-    return Encoding("cp1252", "not UTF-8; its accents read as Windows-1252")
+    found = detect_single_byte(sample)
+    if found.is_guess:
+        reason = "a guess: not UTF-8, and its letters could be those of several encodings"
+        return Encoding(found.encoding, reason, is_guess=True)
+    return Encoding(found.encoding, f"its letters read as {ENCODING_CHOICES[found.encoding]}")
 
 
 def _looks_western(sample: bytes) -> bool:
     """Accented letters stand alone between ASCII letters; double-byte text comes in runs."""
     runs = re.findall(rb"[\x80-\xff]+", sample)
     return sum(len(run) == 1 for run in runs) > 0.5 * len(runs)
-
-
-def _is_cyrillic(text: str) -> bool:
-    letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
-    return bool(letters) and sum("\u0400" <= letter <= "\u04ff" for letter in letters) > 0.9 * len(
-        letters
-    )
 
 
 def _language_score(sample: bytes, codec: str, likeness: Callable[[str, str], float]) -> float:
@@ -206,7 +211,8 @@ def _japanese_likelihood(letter: str, codec: str) -> float:
     if _is_cjk_punctuation(letter):
         return 0.9
     code = letter.encode(codec)
-    return 0.8 if len(code) == 2 and 0x88 <= code[0] <= 0x97 else 0.2  # Level-1 kanji.
+    low, high = (0xB0, 0xCF) if codec == "euc_jp" else (0x88, 0x97)
+    return 0.8 if len(code) == 2 and low <= code[0] <= high else 0.2  # Level-1 kanji.
 
 
 def _korean_likelihood(letter: str, codec: str) -> float:
