@@ -1,15 +1,20 @@
 """Finds out how a file's bytes spell text. The guess is always shown and can be overruled."""
 
 import codecs
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from projects.reading.results import Issues
 from projects.reading.single_byte_encodings import detect_single_byte
 
 CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
+MIN_LANGUAGE_SCORE = 0.75
+MIN_CHARACTERS = 40  # Different ones, without which languages are hard to tell apart.
 MAX_INVALID_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
 
 # What a person may choose by hand, with the names people know.
@@ -51,6 +56,7 @@ BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
+WIDE_ENCODINGS = frozenset({"utf-8", "gb18030", "cp932", "euc_jp", "big5", "euc_kr"})
 ISO_2022_JP_MARKS = (b"\x1b$B", b"\x1b$@")
 
 
@@ -69,10 +75,39 @@ class Encoding:
         return "utf-8" if self.name == "utf-8-sig" else self.name
 
 
+def report_doubts(encoding: Encoding, issues: Issues) -> None:
+    """Say what of the text may be wrong."""
+    if encoding.invalid_bytes:
+        issues.add(
+            "broken_characters",
+            f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
+        )
+    if encoding.is_guess:
+        issues.add(
+            "encoding_guess",
+            "The encoding of this file is a guess: look whether accents and quotation marks are"
+            " right, and choose another encoding below if they are not.",
+        )
+
+
 def detect_encoding(path: Path) -> Encoding:
     """The encoding of a text file, from its marks, its validity and what its letters look like."""
     with open(path, "rb") as file:
-        start = file.read(SAMPLE_BYTES)
+        return _detect_encoding(file)
+
+
+def decode_text(content: bytes, *, otherwise: str = "") -> str:
+    """The text of a small file, without its byte order mark; `otherwise` is the encoding to take
+    in place of one with a byte for each letter."""
+    encoding = _detect_encoding(io.BytesIO(content))
+    if otherwise and encoding.base_name not in WIDE_ENCODINGS:
+        return content.decode(otherwise, "replace")
+    name = "utf-8-sig" if encoding.name == "utf-8" else encoding.name
+    return content.decode(name, "replace")
+
+
+def _detect_encoding(file: BinaryIO) -> Encoding:
+    start = file.read(SAMPLE_BYTES)
     for mark, name in BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return Encoding(name, "the file starts with a byte order mark")
@@ -81,12 +116,12 @@ def detect_encoding(path: Path) -> Encoding:
         return Encoding(wide, "every other byte is zero")
     if start.isascii() and any(mark in start for mark in ISO_2022_JP_MARKS):
         return Encoding("iso2022_jp", "it holds the escape sequences of ISO-2022-JP")
-    good, broken = _count_utf8_characters(path)
+    good, broken = _count_utf8_characters(file)
     if not broken:
         return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
     if good and broken / (good + broken) <= MAX_INVALID_SHARE:
         return Encoding("utf-8", "nearly every character is valid UTF-8", broken)
-    return _detect_legacy_encoding(_read_non_ascii_lines(path))
+    return _detect_legacy_encoding(_read_non_ascii_lines(file))
 
 
 def _detect_utf16_without_bom(start: bytes) -> str:
@@ -101,49 +136,49 @@ def _detect_utf16_without_bom(start: bytes) -> str:
     return ""
 
 
-def _count_utf8_characters(path: Path) -> tuple[int, int]:
+def _count_utf8_characters(file: BinaryIO) -> tuple[int, int]:
     """How many non-ASCII characters are valid UTF-8 and how many places are not."""
-    strict = _count_valid_utf8_characters(path)
+    strict = _count_valid_utf8_characters(file)
     if strict is not None:
         return strict, 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     good = broken = genuine_replacements = 0
-    with open(path, "rb") as file:
-        while True:
-            chunk = file.read(CHUNK_BYTES)
-            text = decoder.decode(chunk, final=not chunk)
-            if not text.isascii():
-                good += sum(1 for letter in text if letter > "\x7f" and letter != "\ufffd")
-                broken += text.count("\ufffd")
-            genuine_replacements += chunk.count(b"\xef\xbf\xbd")
-            if not chunk:
-                return good + genuine_replacements, max(0, broken - genuine_replacements)
+    file.seek(0)
+    while True:
+        chunk = file.read(CHUNK_BYTES)
+        text = decoder.decode(chunk, final=not chunk)
+        if not text.isascii():
+            good += sum(1 for letter in text if letter > "\x7f" and letter != "\ufffd")
+            broken += text.count("\ufffd")
+        genuine_replacements += chunk.count(b"\xef\xbf\xbd")
+        if not chunk:
+            return good + genuine_replacements, max(0, broken - genuine_replacements)
 
 
-def _count_valid_utf8_characters(path: Path) -> int | None:
+def _count_valid_utf8_characters(file: BinaryIO) -> int | None:
     """Roughly how many non-ASCII characters a valid UTF-8 file holds; None for another file."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     characters = size = 0
-    with open(path, "rb") as file:
-        try:
-            while chunk := file.read(CHUNK_BYTES):
-                size += len(chunk)
-                characters += len(decoder.decode(chunk))
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return None
+    file.seek(0)
+    try:
+        while chunk := file.read(CHUNK_BYTES):
+            size += len(chunk)
+            characters += len(decoder.decode(chunk))
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return None
     return size - characters
 
 
-def _read_non_ascii_lines(path: Path) -> bytes:
+def _read_non_ascii_lines(file: BinaryIO) -> bytes:
     """The first lines that hold anything but ASCII: all that tells encodings apart."""
     wanted: list[bytes] = []
     size = 0
-    with open(path, "rb") as file:
-        while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
-            if not line.isascii():
-                wanted.append(line)
-                size += len(line)
+    file.seek(0)
+    while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
+        if not line.isascii():
+            wanted.append(line)
+            size += len(line)
     return b"".join(wanted)
 
 
@@ -156,8 +191,11 @@ def _detect_legacy_encoding(sample: bytes) -> Encoding:
         "big5": _language_score(sample, "big5", _big5_likelihood),
     }
     name = max(scores, key=lambda codec: scores[codec])
-    if scores[name] > 0.75 and not _looks_western(sample):
-        return Encoding(name, f"its bytes read as {ENCODING_CHOICES[name]} text")
+    is_kana = name in ("cp932", "euc_jp") and scores[name] > 1.0
+    if is_kana or (scores[name] > MIN_LANGUAGE_SCORE and not _looks_western(sample)):
+        fitting = sum(score > MIN_LANGUAGE_SCORE for score in scores.values())
+        is_guess = fitting > 1 and len(set(_decode_truncated(sample, name))) < MIN_CHARACTERS
+        return Encoding(name, f"its bytes read as {ENCODING_CHOICES[name]} text", is_guess=is_guess)
     return _detect_single_byte_encoding(sample)
 
 
@@ -179,6 +217,8 @@ def _language_score(sample: bytes, codec: str, likeness: Callable[[str, str], fl
     """Share of the non-ASCII characters that are common in that language; 0 if undecodable."""
     text = _decode_truncated(sample, codec)
     foreign = [letter for letter in text if letter > "\x7f"]
+    if codec == "euc_kr":  # Few Chinese words that recur may all be Hangul by chance.
+        foreign = sorted(set(foreign))
     if not foreign:
         return 0.0
     return sum(likeness(letter, codec) for letter in foreign) / len(foreign)

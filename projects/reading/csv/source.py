@@ -250,17 +250,7 @@ def _choose_encoding(path: Path, overrides: ReadingOptions) -> encodings.Encodin
 
 
 def _add_dialect_issues(encoding: encodings.Encoding, dialect: CsvDialect, issues: Issues) -> None:
-    if encoding.invalid_bytes:
-        issues.add(
-            "broken_characters",
-            f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
-        )
-    if encoding.is_guess:
-        issues.add(
-            "encoding_guess",
-            "The encoding of this file is a guess: look whether accents and quotation marks are"
-            " right, and choose another encoding below if they are not.",
-        )
+    encodings.report_doubts(encoding, issues)
     for record in dialect.preamble:
         shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
         sentence = f"Line {record.line} above the header was left out: {shown}"
