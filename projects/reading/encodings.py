@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from projects.reading.results import Issues
+from projects.reading.results import Issues, ReadingOptions
 from projects.reading.single_byte_encodings import detect_single_byte
 
 CHUNK_BYTES = 1024 * 1024
@@ -73,6 +73,15 @@ class Encoding:
     def base_name(self) -> str:
         """The codec without its byte order mark variants."""
         return "utf-8" if self.name == "utf-8-sig" else self.name
+
+
+def choose_encoding(path: Path, overrides: ReadingOptions) -> Encoding:
+    """The encoding that a person chose, else the one that is found."""
+    detected, chosen = detect_encoding(path), overrides.get("encoding")
+    if chosen not in ENCODING_CHOICES:
+        return detected
+    name = detected.name if detected.base_name == chosen else chosen
+    return Encoding(name, "chosen by hand", detected.invalid_bytes)
 
 
 def report_doubts(encoding: Encoding, issues: Issues) -> None:

@@ -18,7 +18,8 @@ MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
 SAMPLE_BYTES = 64 * 1024
 SIGNATURE_CHARS = 20
 MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
-CONTROL_CODES = (*range(9), *range(14, 27), *range(28, 32))  # None that text is written with.
+# None that text is written with, nor that separates cells (as Hive's 1, and ASCII's 31 for units).
+CONTROL_CODES = (0, *range(2, 9), *range(14, 27), *range(28, 31))
 SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
 # What is refused by its first bytes, and as what it is named in the refusal.
 UNSUPPORTED_SIGNATURES = [

@@ -233,7 +233,7 @@ def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Pa
 
         return open_document(upload, kind)
     if kind in ("json", "jsonl"):
-        return open_json(upload, is_array=kind == "json")
+        return open_json(upload, overrides, is_array=kind == "json")
     return open_csv(upload, overrides, scratch)
 
 

@@ -6,6 +6,7 @@ two readings are plausible and mean different things, the column stays text and 
 readings goes to a person, whose answer comes back in `overrides["columns"]`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -35,6 +36,8 @@ from projects.reading.columns.sql import trimmed
 CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 QUESTION_SAMPLES = 5
+MIN_CODE_DIGITS = 9
+ADDRESS_GROUPS = 4  # Of digits in an address of the internet.
 
 
 def infer_columns(
@@ -166,7 +169,10 @@ def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
     readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
     if cells.seen.has_valid_dates:
         return readings[0], None, []
-    fitting = [each for each in readings if not cells.count(f"{each.to_sql(cells.source)} IS NULL")]
+    others = cells.seen.marker_count  # Words for missing, which are no dates.
+    fitting = [
+        each for each in readings if cells.count(f"{each.to_sql(cells.source)} IS NULL") == others
+    ]
     if not fitting:
         return _KEEP_TEXT
     if cells.seen.markers:
@@ -209,6 +215,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     reading = _number_reading(number_format, shapes)
     doubt = (
         _ask_about_units(cells, reading)
+        or _ask_about_codes(cells, reading)
         or _ask_about_comma_pairs(cells, reading, meaning)
         or _ask_about_zeros(cells, reading)
         or _ask_about_markers(cells, reading)
@@ -242,11 +249,23 @@ def _weigh(
     bare = [shape for shape in cells.seen.shapes if mark not in shape.pattern]
     has_long_bare = any(shape.digits > 3 for shape in bare)
     if mark == ",":
-        # Whoever separates cells by commas seldom writes decimals with them.
-        is_plainly_grouped = bool(bare) and not has_long_bare
+        # Whoever separates cells by commas seldom writes decimals with them, by semicolons often.
+        is_plainly_grouped = bool(bare) and separator != ";"
         return grouped if (separator == "," or is_plainly_grouped) and not has_long_bare else None
     # Programs write decimals with a point; a file of semicolons may come from elsewhere.
-    return None if separator == ";" and not has_long_bare else decimal
+    if has_long_bare:
+        return decimal
+    return None if separator == ";" or _may_be_rounded(cells, bool(bare)) else decimal
+
+
+def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
+    """Whether 1.250 may be a rounded thousand: programs write all decimals of a column, or none
+    that are zero. Beside commas, which separate decimal points, only where 950 is written too."""
+    dotted = [shape for shape in cells.seen.shapes if "." in shape.pattern]
+    rounded = sum(shape.count for shape in dotted if shape.ends_with_zero)
+    if has_bare or not rounded:
+        return rounded > 0
+    return cells.context.separator != "," and rounded >= sum(shape.count for shape in dotted) / 2
 
 
 def _ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
@@ -257,6 +276,27 @@ def _ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
     listed = ", ".join(sorted(unit or "none" for unit in units))
     sentence = f"{cells.name!r} mixes units ({listed}). As numbers they would lose them."
     return Question("units", sentence, [reading, TEXT])
+
+
+def _ask_about_codes(cells: ColumnCells, reading: Reading) -> Question | None:
+    """600 123 456 may be a telephone number, and 192.168.100.200 an address: amounts differ in
+    length, and hardly all of them are beyond a hundred million."""
+    number_format = reading.number_format
+    shapes = cells.seen.shapes
+    has_code_length = all(
+        shape.digits >= MIN_CODE_DIGITS and not shape.unit and number_format.is_grouped(shape)
+        for shape in shapes
+    )
+    if reading.type != "integer" or number_format.group == "," or not has_code_length:
+        return None
+    groups = {len(re.split(r"\D", shape.pattern.strip("+-"))) for shape in shapes}
+    if len({shape.pattern for shape in shapes}) > 1 and groups != {ADDRESS_GROUPS}:
+        return None
+    sentence = (
+        f"Are cells of {cells.name!r} such as {shapes[0].example!r} amounts, or codes, as telephone"
+        " numbers are?"
+    )
+    return Question("codes", sentence, [TEXT, reading])
 
 
 def _ask_about_comma_pairs(

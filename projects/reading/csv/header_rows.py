@@ -143,8 +143,9 @@ def _counting_places(names: Sequence[str], rows: Sequence[Sequence[str]]) -> fro
         return frozenset()
     if places != list(range(places[0], places[0] + len(places))):
         return frozenset()
-    is_years = int(names[places[0]]) in YEARS
-    if not is_years and (names[places[0]] not in ("0", "1") or len(names) < 3):
+    first = int(names[places[0]])
+    is_years = first in YEARS
+    if not is_years and (first not in (0, 1) or len(names) < 3):
         return frozenset()
     counting = [
         _counts_up([row[place].strip() for place in places if place < len(row)]) for row in rows
@@ -157,5 +158,8 @@ def _counts_up(cells: Sequence[str]) -> bool:
     if len(cells) < 2 or not all(cell.isascii() and cell.isdigit() for cell in cells):
         return False
     numbers = [int(cell) for cell in cells]
-    is_plain = all(str(number) == cell for number, cell in zip(numbers, cells, strict=True))
+    is_padded = len({len(cell) for cell in cells}) == 1  # 01 to 12.
+    is_plain = is_padded or all(
+        str(number) == cell for number, cell in zip(numbers, cells, strict=True)
+    )
     return is_plain and all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False))

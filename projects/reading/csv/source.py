@@ -3,13 +3,14 @@
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
 from projects.reading import encodings
 from projects.reading.columns.column import ColumnQuestion, ReadingSamples
 from projects.reading.csv.dialect import CsvDialect, detect_dialect
+from projects.reading.csv.fasttext import is_fasttext, read_fasttext
 from projects.reading.csv.header_rows import NUMBER
 from projects.reading.csv.records import Record, split_records
 from projects.reading.csv.vectorized import open_bulk_reader
@@ -31,6 +32,11 @@ from projects.reading.results import (
 MAX_SHOWN_CELLS = 5
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
+RULER = re.compile(r"\s*:?-{3,}:?\s*|\s*={3,}\s*")
+UNUSED_SEPARATORS = (":", "#", r"\s+")
+WIDE_SEPARATORS = ("::", "||", ";;", "~~", "^^")
+WIDE_SEPARATOR_STAND_IN = "\x1f"
+TEXT_FORMULA = re.compile(r'="([^"]*)"')  # Excel's way to keep 007 in a CSV.
 STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
 # Text converted twice keeps Windows-1252 dashes and quotes as control codes U+0080 to U+009F.
 # A line that also holds codes which Windows-1252 leaves undefined means them as they are.
@@ -46,17 +52,27 @@ CP1252_TRANSLATION = {
 def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None) -> TableSource:
     """The file as a table of text. Raises UnreadableFile when there is no table in it. `scratch` is
     a folder for a copy of a large file."""
-    encoding = _choose_encoding(path, overrides)
+    encoding = encodings.choose_encoding(path, overrides)
     sample = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
     sizes = itertools.accumulate(map(len, sample))
     fitting = sum(size <= SAMPLE_CHARS for size in sizes)
     sample = sample[: max(1, fitting)]
     if not any(line.strip() for line in sample):
         raise UnreadableFile("empty_file", "This file is empty: there is no row in it.")
+    if is_fasttext(sample):
+        lines = _read_lines(path, encoding, fasttext_issues := Issues())
+        about: Dialect = {"format": "fasttext", "encoding": encoding.base_name}
+        return read_fasttext(lines, about, fasttext_issues)
+    wide = "" if overrides.get("delimiter") else _find_wide_separator(sample)
+    if wide:
+        overrides = {**overrides, "delimiter": WIDE_SEPARATOR_STAND_IN}
+        sample = [line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in sample]
     dialect = detect_dialect(sample, overrides)
     issues = Issues()
-    _add_dialect_issues(encoding, dialect, issues)
+    _add_dialect_issues(encoding, dialect, sample, issues)
     lines = _read_lines(path, encoding, issues)
+    if wide:
+        lines = (line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in lines)
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     if _writes_missing_as_r(sample, dialect):
         dialect = replace(dialect, missing_word=R_MISSING)
@@ -67,10 +83,12 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
-        dialect=_describe_dialect(encoding, dialect, sample),
+        dialect=_describe_dialect(encoding, dialect, sample, wide),
         issues=issues,
         questions=header_questions(dialect),
-        bulk=open_bulk_reader(path, encoding, dialect, issues, scratch),
+        bulk=None
+        if _has_text_formulas(sample, dialect)
+        else open_bulk_reader(path, encoding, dialect, issues, scratch),
     )
 
 
@@ -96,6 +114,23 @@ def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
             "readings": [as_names, as_data],
         }
     ]
+
+
+def _find_wide_separator(sample: list[str]) -> str:
+    """Two marks that together separate cells, as in MovieLens' 1::122::5, alike in every line."""
+    lines = [line for line in sample if line.strip()]
+    for wide in WIDE_SEPARATORS:
+        counts = {line.count(wide) for line in lines}
+        is_regular = len(lines) > 1 and len(counts) == 1 and counts != {0}
+        # An empty column is another matter, as in a;;b;c.
+        if is_regular and not any(wide[0] in line.replace(wide, "") for line in lines):
+            return wide
+    return ""
+
+
+def _has_text_formulas(sample: list[str], dialect: CsvDialect) -> bool:
+    before = rf"(?:^|{re.escape(dialect.delimiters.delimiter)})"
+    return re.search(rf'{before}="', "".join(sample), re.MULTILINE) is not None
 
 
 def _writes_missing_as_r(sample: list[str], dialect: CsvDialect) -> bool:
@@ -136,28 +171,32 @@ def normalize_rows(
 ) -> "Iterator[list[str | None] | RejectedRow]":
     """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
     above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
-    blank, broken_lines = LineCounter(), LineCounter()
+    met = _MetInRows()
     for record in records:
         if record.line <= above:
             continue
         if record.problem:
             yield RejectedRow(record.line, "", record.problem, record.cells)
         elif not any(cell and not cell.isspace() for cell in record.cells):
-            blank.add(record.line)
+            met.blank.add(record.line)
+        elif reason := _reason_to_leave_out(record, dialect):
+            yield RejectedRow(record.line, "", reason, record.cells)
         else:
-            if record.lines > 1:
-                broken_lines.add(record.line)
+            met.note(record)
             if record.repaired:
                 issues.add("stray_quote", STRAY_QUOTE, record.line)
             yield _normalize_row(record, dialect)
-    if broken_lines.count:
-        issues.add(
-            "line_breaks",
-            f"{broken_lines.count:,} rows hold line breaks inside quotes and span several lines.",
-            broken_lines.first_line,
-        )
-    if blank.count:
-        issues.add("blank_rows", f"{blank.count:,} empty rows were left out.", blank.first_line)
+    met.report(issues)
+
+
+def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
+    """Why a row is none of the table's: it names the columns again, where files were joined, or
+    rules a line below them, as Markdown does."""
+    if len(record.cells) > 1 and dialect.header and record.cells == dialect.header[-1].cells:
+        return "The row repeats the header."
+    if all(RULER.fullmatch(cell) for cell in record.cells if cell) and len(record.cells) > 1:
+        return "The row is a line of dashes."
+    return ""
 
 
 @dataclass
@@ -172,8 +211,41 @@ class LineCounter:
         self.first_line = self.first_line or line
 
 
+@dataclass
+class _MetInRows:
+    """What rows hold that is mended in silence and told at the end."""
+
+    blank: LineCounter = field(default_factory=LineCounter)
+    broken: LineCounter = field(default_factory=LineCounter)
+    formulas: LineCounter = field(default_factory=LineCounter)
+
+    def note(self, record: Record) -> None:
+        if record.lines > 1:
+            self.broken.add(record.line)
+        if any(cell.startswith('="') for cell in record.cells):
+            self.formulas.add(record.line)
+
+    def report(self, issues: Issues) -> None:
+        for code, seen, sentence in (
+            (
+                "line_breaks",
+                self.broken,
+                "{:,} rows hold line breaks inside quotes and span several lines.",
+            ),
+            ("text_formulas", self.formulas, '{:,} rows hold cells such as ="007", read as 007.'),
+            ("blank_rows", self.blank, "{:,} empty rows were left out."),
+        ):
+            if seen.count:
+                issues.add(code, sentence.format(seen.count), seen.first_line)
+
+
+def _without_formula(cell: str) -> str:
+    found = TEXT_FORMULA.fullmatch(cell) if cell.startswith('="') else None
+    return found[1] if found else cell
+
+
 def _normalize_row(record: Record, dialect: CsvDialect) -> "list[str | None] | RejectedRow":
-    cells, width = record.cells, dialect.width
+    cells, width = [_without_formula(cell) for cell in record.cells], dialect.width
     if dialect.missing_word:
         cells = ["" if cell == dialect.missing_word else cell for cell in cells]
     if len(cells) == width:
@@ -208,7 +280,7 @@ def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Ite
             if _has_stray_cp1252(line):
                 strays.add(number)
                 line = line.translate(CP1252_TRANSLATION)
-            yield line
+            yield line.removeprefix("\ufeff")  # Within a file that was joined of several.
     if strays.count:
         issues.add(
             "stray_western",
@@ -240,35 +312,50 @@ def _read_bounded_lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _choose_encoding(path: Path, overrides: ReadingOptions) -> encodings.Encoding:
-    chosen = overrides.get("encoding")
-    if chosen in encodings.ENCODING_CHOICES:
-        detected = encodings.detect_encoding(path)
-        name = detected.name if detected.base_name == chosen else chosen
-        return encodings.Encoding(name, "chosen by hand", detected.invalid_bytes)
-    return encodings.detect_encoding(path)
+def _unused_separator(sample: list[str]) -> str:
+    """A mark that stands in every line equally often; "" when there is none."""
+    lines = [line.strip() for line in sample if line.strip()]
+    for separator in UNUSED_SEPARATORS:
+        counts = {len(re.split(separator, line)) for line in lines}
+        if len(lines) > 1 and len(counts) == 1 and counts != {1}:
+            return {r"\s+": "a blank"}.get(separator, separator)
+    return ""
 
 
-def _add_dialect_issues(encoding: encodings.Encoding, dialect: CsvDialect, issues: Issues) -> None:
+def _add_dialect_issues(
+    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], issues: Issues
+) -> None:
     encodings.report_doubts(encoding, issues)
     for record in dialect.preamble:
         shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
         sentence = f"Line {record.line} above the header was left out: {shown}"
         issues.add("preamble", sentence, record.line)
+    if (separator := _unused_separator(sample)) and dialect.width == 1:
+        issues.add(
+            "one_column",
+            f"Only one column was found, though every line holds {separator!r} equally often. Does"
+            " it separate columns? Save the file as CSV, or choose the separator below.",
+        )
+    if dialect.names_rows:
+        issues.add(
+            "row_names",
+            "The header has one name less than the rows have values: the first value of each row"
+            " was read as the row's name, as R writes it.",
+        )
     if dialect.fill_short_rows:
         sentence = "Rows with too few values were filled with missing values at the end."
         issues.add("short_rows", sentence)
 
 
 def _describe_dialect(
-    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str]
+    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], wide: str
 ) -> Dialect:
     ends = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
     return {
         "format": "delimited",
         "encoding": encoding.base_name,
         "encoding_why": encoding.reason,
-        "delimiter": dialect.delimiters.delimiter,
+        "delimiter": wide or dialect.delimiters.delimiter,
         "quote": dialect.delimiters.quote,
         "escape": dialect.delimiters.escape,
         "line_ends": next((ends[end] for end in ends if sample[0].endswith(end)), "none"),

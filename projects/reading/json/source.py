@@ -17,20 +17,26 @@ from projects.reading.limits import (
     MAX_JSON_DOCUMENT_BYTES,
     MAX_LINE_CHARS,
 )
-from projects.reading.results import Issues, RejectedRow, TableSource, UnreadableFile
+from projects.reading.results import (
+    Issues,
+    ReadingOptions,
+    RejectedRow,
+    TableSource,
+    UnreadableFile,
+)
 
 SAMPLE_CHARACTERS = 64 * 1024
 PLAIN_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 EXACT_INTEGERS = 2**53  # Above it a float64 no longer tells neighbours apart.
 
 
-def open_json(path: Path, *, is_array: bool) -> TableSource:
+def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> TableSource:
     """Rows of objects, whatever stands around them; nested fields become columns "outer.inner".
 
     The columns are all fields in order of first appearance. Raises UnreadableFile.
     """
     issues = Issues()
-    encoding = encodings.detect_encoding(path)
+    encoding = encodings.choose_encoding(path, overrides)
     encodings.report_doubts(encoding, issues)
     document = _read_document(path, encoding.name, is_array, issues)
     if document is not None:
