@@ -342,7 +342,7 @@ def _fold_case(label: str) -> str:
 def _fold(label: str) -> str:
     """A label without what hardly anyone sees: case, blanks, characters without width, and how
     letters are put together (é as one character or two, full-width Ａ)."""
-    seen = "".join(one for one in label if unicodedata.category(one) != "Cf")
+    seen = "".join(one for one in label if one.isprintable() or one.isspace())
     return _fold_case(unicodedata.normalize("NFKC", seen))
 
 

@@ -19,11 +19,11 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 from projects.reading.csv.dialect import CsvDialect, locate_header
 from projects.reading.csv.header_rows import value_type
 from projects.reading.csv.records import Delimiters, Record
+from projects.reading.csv.rows import normalize_rows
 from projects.reading.csv.source import (
     column_names,
     describe_header,
     header_questions,
-    normalize_rows,
 )
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -12,10 +12,10 @@ from projects.reading.columns.column import ColumnQuestion, ReadingSamples
 from projects.reading.csv.dialect import CsvDialect, detect_dialect
 from projects.reading.csv.fasttext import is_fasttext, read_fasttext
 from projects.reading.csv.header_rows import NUMBER
-from projects.reading.csv.records import Record, split_records
+from projects.reading.csv.records import split_records
+from projects.reading.csv.rows import LineCounter, normalize_rows
 from projects.reading.csv.vectorized import open_bulk_reader
 from projects.reading.limits import (
-    MAX_CELL_CHARS,
     MAX_LINE_CHARS,
     SAMPLE_CHARS,
     SAMPLE_LINES,
@@ -24,7 +24,6 @@ from projects.reading.results import (
     Dialect,
     Issues,
     ReadingOptions,
-    RejectedRow,
     TableSource,
     UnreadableFile,
 )
@@ -32,12 +31,9 @@ from projects.reading.results import (
 MAX_SHOWN_CELLS = 5
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
-RULER = re.compile(r"\s*:?-{3,}:?\s*|\s*={3,}\s*")
 UNUSED_SEPARATORS = (":", "#", r"\s+")
 WIDE_SEPARATORS = ("::", "||", ";;", "~~", "^^")
 WIDE_SEPARATOR_STAND_IN = "\x1f"
-TEXT_FORMULA = re.compile(r'="([^"]*)"')  # Excel's way to keep 007 in a CSV.
-STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
 # Text converted twice keeps Windows-1252 dashes and quotes as control codes U+0080 to U+009F.
 # A line that also holds codes which Windows-1252 leaves undefined means them as they are.
 STRAY_CP1252 = re.compile("[\x80\x82-\x84\x86-\x8c\x8e\x91-\x9c\x9e\x9f]")
@@ -164,110 +160,6 @@ def column_names(dialect: CsvDialect) -> list[str]:
         parts = dict.fromkeys(cell.strip() for cell in cells if cell.strip())
         names.append(" ".join(parts))
     return names
-
-
-def normalize_rows(
-    records: Iterator[Record], dialect: CsvDialect, issues: Issues
-) -> "Iterator[list[str | None] | RejectedRow]":
-    """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
-    above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
-    met = _MetInRows()
-    for record in records:
-        if record.line <= above:
-            continue
-        if record.problem:
-            yield RejectedRow(record.line, "", record.problem, record.cells)
-        elif not any(cell and not cell.isspace() for cell in record.cells):
-            met.blank.add(record.line)
-        elif reason := _reason_to_leave_out(record, dialect):
-            yield RejectedRow(record.line, "", reason, record.cells)
-        else:
-            met.note(record)
-            if record.repaired:
-                issues.add("stray_quote", STRAY_QUOTE, record.line)
-            yield _normalize_row(record, dialect)
-    met.report(issues)
-
-
-def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
-    """Why a row is none of the table's: it names the columns again, where files were joined, or
-    rules a line below them, as Markdown does."""
-    if len(record.cells) > 1 and dialect.header and record.cells == dialect.header[-1].cells:
-        return "The row repeats the header."
-    if all(RULER.fullmatch(cell) for cell in record.cells if cell) and len(record.cells) > 1:
-        return "The row is a line of dashes."
-    return ""
-
-
-@dataclass
-class LineCounter:
-    """How often something was met, and where first."""
-
-    count: int = 0
-    first_line: int | None = None
-
-    def add(self, line: int) -> None:
-        self.count += 1
-        self.first_line = self.first_line or line
-
-
-@dataclass
-class _MetInRows:
-    """What rows hold that is mended in silence and told at the end."""
-
-    blank: LineCounter = field(default_factory=LineCounter)
-    broken: LineCounter = field(default_factory=LineCounter)
-    formulas: LineCounter = field(default_factory=LineCounter)
-
-    def note(self, record: Record) -> None:
-        if record.lines > 1:
-            self.broken.add(record.line)
-        if any(cell.startswith('="') for cell in record.cells):
-            self.formulas.add(record.line)
-
-    def report(self, issues: Issues) -> None:
-        for code, seen, sentence in (
-            (
-                "line_breaks",
-                self.broken,
-                "{:,} rows hold line breaks inside quotes and span several lines.",
-            ),
-            ("text_formulas", self.formulas, '{:,} rows hold cells such as ="007", read as 007.'),
-            ("blank_rows", self.blank, "{:,} empty rows were left out."),
-        ):
-            if seen.count:
-                issues.add(code, sentence.format(seen.count), seen.first_line)
-
-
-def _without_formula(cell: str) -> str:
-    found = TEXT_FORMULA.fullmatch(cell) if cell.startswith('="') else None
-    return found[1] if found else cell
-
-
-def _normalize_row(record: Record, dialect: CsvDialect) -> "list[str | None] | RejectedRow":
-    cells, width = [_without_formula(cell) for cell in record.cells], dialect.width
-    if dialect.missing_word:
-        cells = ["" if cell == dialect.missing_word else cell for cell in cells]
-    if len(cells) == width:
-        return _check_row_length(record, cells)
-    has_empty_tail = not any(cell.strip() for cell in cells[width:])
-    if len(cells) > width and dialect.trim_long_rows and has_empty_tail:
-        return _check_row_length(record, cells[:width])
-    if len(cells) < width and dialect.fill_short_rows:
-        return [*cells, *([None] * (width - len(cells)))]
-    values = "1 value" if len(cells) == 1 else f"{len(cells)} values"
-    columns = "1 column" if width == 1 else f"{width} columns"
-    return RejectedRow(
-        record.line, "", f"The row has {values} where the table has {columns}.", cells
-    )
-
-
-def _check_row_length(record: Record, cells: list[str]) -> "list[str | None] | RejectedRow":
-    if sum(map(len, cells)) <= MAX_CELL_CHARS:
-        return list(cells)
-    return RejectedRow(
-        record.line, "", f"The row is longer than {MAX_CELL_CHARS:,} characters.", cells
-    )
 
 
 def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Iterator[str]:

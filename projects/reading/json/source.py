@@ -187,7 +187,7 @@ def _value_type(value: object) -> str:
     if isinstance(value, int):
         if abs(value) >= 2**63:
             return "text"
-        return "integer" if abs(value) <= EXACT_INTEGERS else "large integer"
+        return "integer" if abs(value) <= EXACT_INTEGERS else "large_integer"
     if isinstance(value, float):
         return "number"
     return "text" if isinstance(value, str) else "json"
@@ -196,7 +196,7 @@ def _value_type(value: object) -> str:
 def _column_type(kinds: set[str]) -> str:
     """The one type that holds all values; JSON when nested ones are mixed with others."""
     seen = kinds - {"missing"}
-    if "large integer" in seen and seen <= {"integer", "large integer"}:
+    if "large_integer" in seen and seen <= {"integer", "large_integer"}:
         return "integer"
     if len(seen) == 1:
         return seen.pop()

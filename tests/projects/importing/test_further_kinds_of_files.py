@@ -117,7 +117,7 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "narrow blanks": (rows("ville;prix;type", lambda n: f"{n + 10}\u202f500,50 €", ";"), "t.csv", Expected(types={"prix": "number"})),
     "telephone numbers in groups": (rows("imię,telefon,grupa", lambda n: f"60{n % 10} {100 + n} {200 + n}"), "t.csv", Expected(asked=("telefon",))),
     "addresses of the internet": (rows("x;ip;kind", lambda n: f"192.168.{100 + n}.{200 + n}", ";"), "t.csv", Expected(asked=("ip",))),
-    "codes as formulas": (rows("x,zip,kind", lambda n: f'="{n:05}"'), "t.csv", Expected(types={"zip": "text"}, said="read as 007")),
+    "codes as formulas": (rows("x,zip,kind", lambda n: f'="{n:05}"'), "t.csv", Expected(types={"zip": "text"}, said="were read as 007")),
     "dates and a word": (rows("x,day,kind", lambda n: "none" if n == 7 else f"2024-03-{n % 28 + 1:02}"), "t.csv", Expected(asked=("day",))),
     "a total below": (rows("Monat;Umsatz;Art", str, ";") + "\nGesamt;780;", "t.csv", Expected(said="sums up")),
     "a Chinese total below": (rows("月份,销售额,类", str) + "\n合计,780,", "t.csv", Expected(said="sums up")),
