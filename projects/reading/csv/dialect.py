@@ -35,6 +35,7 @@ class CsvDialect:
     names_rows: bool = False  # The first column names the rows and has no name of its own, as in R.
     doubtful_header: list[str] = field(default_factory=list)  # A first row that may be either.
     missing_word: str = ""  # A whole cell of it is missing.
+    has_text_formulas: bool = False  # Codes are written as ="007", as Excel keeps them.
     fill_short_rows: bool = False
     trim_long_rows: bool = False  # Extra empty cells at the end are this file's habit.
 

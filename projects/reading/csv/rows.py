@@ -11,7 +11,7 @@ from projects.reading.results import Issues, RejectedRow
 
 STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
 RULER = re.compile(r"\s*:?-{3,}:?\s*|\s*={3,}\s*")
-TEXT_FORMULA = re.compile(r'="([^"]*)"')  # Excel's way to keep 007 in a CSV.
+TEXT_FORMULA = re.compile(r'^="([^"]*)"$')  # Excel's way to keep 007 in a CSV.
 
 
 def normalize_rows(
@@ -30,7 +30,7 @@ def normalize_rows(
         elif reason := _reason_to_leave_out(record, dialect):
             yield RejectedRow(record.line, "", reason, record.cells)
         else:
-            met.note(record)
+            met.note(record, dialect)
             if record.repaired:
                 issues.add("stray_quote", STRAY_QUOTE, record.line)
             yield _normalize_row(record, dialect)
@@ -67,10 +67,10 @@ class _MetInRows:
     broken: LineCounter = field(default_factory=LineCounter)
     formulas: LineCounter = field(default_factory=LineCounter)
 
-    def note(self, record: Record) -> None:
+    def note(self, record: Record, dialect: CsvDialect) -> None:
         if record.lines > 1:
             self.broken.add(record.line)
-        if any(cell.startswith('="') for cell in record.cells):
+        if dialect.has_text_formulas and any(map(TEXT_FORMULA.fullmatch, record.cells)):
             self.formulas.add(record.line)
 
     def report(self, issues: Issues) -> None:
@@ -95,13 +95,10 @@ class _MetInRows:
             )
 
 
-def _without_formula(cell: str) -> str:
-    found = TEXT_FORMULA.fullmatch(cell) if cell.startswith('="') else None
-    return found[1] if found else cell
-
-
 def _normalize_row(record: Record, dialect: CsvDialect) -> "list[str | None] | RejectedRow":
-    cells, width = [_without_formula(cell) for cell in record.cells], dialect.width
+    cells, width = record.cells, dialect.width
+    if dialect.has_text_formulas:
+        cells = [TEXT_FORMULA.sub(r"\1", cell) for cell in cells]
     if dialect.missing_word:
         cells = ["" if cell == dialect.missing_word else cell for cell in cells]
     if len(cells) == width:

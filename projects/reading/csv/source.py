@@ -70,6 +70,8 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     if wide:
         lines = (line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in lines)
     records = split_records(lines, dialect.delimiters, width=dialect.width)
+    if _has_text_formulas(sample, dialect):
+        dialect = replace(dialect, has_text_formulas=True)
     if _writes_missing_as_r(sample, dialect):
         dialect = replace(dialect, missing_word=R_MISSING)
         issues.add(
@@ -82,9 +84,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         dialect=_describe_dialect(encoding, dialect, sample, wide),
         issues=issues,
         questions=header_questions(dialect),
-        bulk=None
-        if _has_text_formulas(sample, dialect)
-        else open_bulk_reader(path, encoding, dialect, issues, scratch),
+        bulk=open_bulk_reader(path, encoding, dialect, issues, scratch),
     )
 
 

@@ -157,7 +157,7 @@ def open_bulk_reader(
     is_plain = (
         delimiters.delimiter in PASSED_ON
         and delimiters.escape == "doubled"
-        and not (dialect.fill_short_rows or dialect.trim_long_rows)
+        and not (dialect.fill_short_rows or dialect.trim_long_rows or dialect.has_text_formulas)
         and dialect.width > 1
         and not dialect.preamble
         and all(record.lines == 1 and not record.problem for record in header)
