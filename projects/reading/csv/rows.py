@@ -11,6 +11,7 @@ from projects.reading.results import Issues, RejectedRow
 
 STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
 RULER = re.compile(r"\s*:?-{3,}:?\s*|\s*={3,}\s*")
+RULER_STARTS = ("", " ", "-", ":", "=")
 TEXT_FORMULA = re.compile(r'^="([^"]*)"$')  # Excel's way to keep 007 in a CSV.
 
 
@@ -40,9 +41,13 @@ def normalize_rows(
 def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
     """Why a row is none of the table's: it names the columns again, where files were joined, or
     rules a line below them, as Markdown does."""
-    if len(record.cells) > 1 and dialect.header and record.cells == dialect.header[-1].cells:
+    cells = record.cells
+    if len(cells) < 2:
+        return ""
+    if dialect.header and cells == dialect.header[-1].cells:
         return "The row repeats the header."
-    if all(RULER.fullmatch(cell) for cell in record.cells if cell) and len(record.cells) > 1:
+    # Every row is asked, so the first cell is looked at before all are.
+    if cells[0][:1] in RULER_STARTS and all(RULER.fullmatch(cell) for cell in cells if cell):
         return "The row is a line of dashes."
     return ""
 
