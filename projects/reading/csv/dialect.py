@@ -83,7 +83,9 @@ def locate_header(
 
 
 def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimiters:
-    characters = [*DELIMITERS, *RARE_DELIMITERS]
+    first_line = next((line for line in sample if line.strip()), "")
+    # Chinese prose is full of marks that separate columns now and then; then names, too.
+    characters = [*DELIMITERS, *(one for one in RARE_DELIMITERS if one in first_line)]
     if overrides.get("delimiter"):
         characters = [overrides["delimiter"]]
     candidates = []
@@ -96,7 +98,6 @@ def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimite
         candidates.append(delimiters)
         if "quote" not in overrides and _are_quotes_literal(sample, delimiters):
             candidates.append(replace(delimiters, quote=""))
-    first_line = next((line for line in sample if line.strip()), "")
     split_header = any(one.delimiter in first_line for one in candidates)
 
     def score(delimiters: Delimiters) -> float:

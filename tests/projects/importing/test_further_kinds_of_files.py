@@ -125,6 +125,7 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "carets": (table(separator="^", header="text^label", quote=""), "t.csv", PLAIN),
     "Hive": (table(separator="\x01", header="text\x01label", quote=""), "t.csv", PLAIN),
     "full-width commas": (table(separator="，", header="text，label", quote=""), "t.csv", PLAIN),
+    "prose with full-width commas": ("文本\n" + "\n".join(f"第{n}条，投诉说明，请处理" for n in range(36)), "t.csv", Expected(rows=36, types={"文本": "text"})),
     "MovieLens": (table(separator="::", header="text::label", quote=""), "t.dat", PLAIN),
     "double bars": (table(separator="||", header="text||label", quote=""), "t.txt", PLAIN),
     "colons": (table(separator=":", header="text:label", quote=""), "t.txt", Expected(said="Only one column")),
