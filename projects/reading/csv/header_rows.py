@@ -46,6 +46,7 @@ class _Signs:
     recurring: int  # First cells that are classes below.
     certain_recurring: int
     sentences: int
+    words_above_sentences: int
     first_value: str
     first_recurring: str
 
@@ -58,7 +59,8 @@ def judge_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> HeaderV
     signs = _read_signs(names, below, sequence)
     if signs.certain_recurring:
         reason = f"the value {signs.first_recurring[:40]!r} of the first line comes again below"
-        return HeaderVerdict(False, reason, is_doubtful=signs.words_above_values > 0)
+        has_names = signs.words_above_values + signs.words_above_sentences > 0
+        return HeaderVerdict(False, reason, is_doubtful=has_names)
     if signs.values_above_values:
         return _weigh_values(signs, names)
     if signs.recurring and not signs.words_above_values:
@@ -87,7 +89,7 @@ def _weigh_values(signs: _Signs, names: Sequence[str]) -> HeaderVerdict:
 def _read_signs(
     names: Sequence[str], rows: Sequence[Sequence[str]], sequence: frozenset[int]
 ) -> _Signs:
-    words = values = recurring = certain = sentences = 0
+    words = values = recurring = certain = sentences = above_sentences = 0
     first_value = first_recurring = ""
     for place, name in enumerate(names):
         cells = [row[place].strip() for row in rows if place < len(row)]
@@ -109,9 +111,12 @@ def _read_signs(
             recurring += 1
         if again:
             first_recurring = first_recurring or name
-        if _is_sentence(name) and cells and mean(map(_is_sentence, cells)) > 0.5:
-            sentences += 1
-    return _Signs(words, values, recurring, certain, sentences, first_value, first_recurring)
+        has_sentences = bool(cells) and mean(map(_is_sentence, cells)) > 0.5
+        sentences += has_sentences and _is_sentence(name)
+        above_sentences += has_sentences and " " not in name
+    return _Signs(
+        words, values, recurring, certain, sentences, above_sentences, first_value, first_recurring
+    )
 
 
 def value_type(text: str) -> str:
