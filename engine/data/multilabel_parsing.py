@@ -23,6 +23,7 @@ DOUBTFUL_SEPARATORS = (" > ", " ")
 MAX_LABEL_LENGTH = 60
 MIN_SEPARATOR_SHARE = 0.1  # Of the cells must hold a separator before it is taken for one.
 MAX_LABELS_TO_CELLS = 0.5  # Different labels to different cells: combinations repeat their parts.
+MIN_WHOLE_SHARE = 0.9  # Of the cells have whole brackets in each label; a few may be damaged.
 MIN_FREE_SHARE = 0.6  # Of the labels must recur alone, in other places or with other counts.
 LABEL_STUDIO_KEYS = ("choices", "labels", "taxonomy")
 
@@ -131,11 +132,13 @@ def _is_whole(part: str) -> bool:
 
 def _are_labels(counts: Counter[str], separator: str) -> bool:
     """Whether the parts are few and short enough to be labels."""
-    parts = {part for cell in counts for part in split_labels(cell, separator)}
+    labels = {cell: split_labels(cell, separator) for cell in counts}
+    parts = {part for found in labels.values() for part in found}
+    whole = sum(counts[cell] for cell, found in labels.items() if all(map(_is_whole, found)))
     return (
         len(parts) <= MAX_LABELS_TO_CELLS * max(len(counts), counts.total() / 2)
         and max(map(len, parts), default=0) <= MAX_LABEL_LENGTH
-        and all(map(_is_whole, parts))
+        and whole >= MIN_WHOLE_SHARE * counts.total()
     )
 
 
