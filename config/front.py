@@ -22,7 +22,8 @@ from web.streams.detached import DetachedStreams
 
 # Where a file may come: the form of a project, its twin in the API, and where OpenAI has files.
 UPLOAD_PATH = re.compile(
-    r"/projects/[0-9a-f-]{36}/upload/|/api/v1/datasets|/v1/files|/v1/uploads/[^/]{1,80}/parts"
+    r"/projects/[0-9a-f-]{36}/upload/|/deployments/[0-9a-f-]{36}/tables/|/api/v1/datasets|/v1/files"
+    r"|/v1/uploads/[^/]{1,80}/parts"
 )
 PART_PATH = re.compile(r"/projects/[0-9a-f-]{36}/uploads/[0-9a-f-]{36}/")  # Of a resumable one.
 # Where a question may be spoken: a recording of 5 MB grows by a third in base64.
