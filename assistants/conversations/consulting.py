@@ -122,6 +122,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
             return _repeat(stored.conversation, stored)
         heard = spoken.hear(assistant, question.audio, question.language)
         text = clean_text(heard.text)
+        visitor = find_visitor(channel, visitor_hash)  # Seconds later: blocked or erased meanwhile?
     masked = mask(text)
     language = question.language or detect_language(masked, assistant.languages)
     _receive_before(channel, version, visitor, language, question)
@@ -242,17 +243,13 @@ def _keep(
         outcome.route, outcome.reason = Decision.Route.HAND_OVER, "two_refusals"
     reply = _say(locked, outcome, language)
     decision = decision_of(message, version, outcome, language)
-    storing.keep_reply(
-        locked,
-        reply,
-        decision,
-        {
-            "refusals_running": refusals,
-            "asked_back": outcome.route == Decision.Route.ASK,
-            "version_id": version.pk,
-            "tags": sorted({*locked.tags, *outcome.tags}),
-        },
-    )
+    changes = {
+        "refusals_running": refusals,
+        "asked_back": outcome.route == Decision.Route.ASK,
+        "version_id": version.pk,
+        "tags": sorted({*locked.tags, *outcome.tags}),
+    }
+    storing.keep_reply(locked, reply, decision, changes)
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
