@@ -20,7 +20,7 @@ from web.waiting_line import LineIsFull, WaitingLine
 
 # Those under way keep two processors busy; more would only wait for one another. Who waits is
 # answered within SECONDS or told to come again.
-AT_ONCE, LONGEST, SECONDS = 4, 60, 2.0
+AT_ONCE, LONGEST, SECONDS = 4, 60, 5.0
 # Those who wait for a writer, or for a visitor to write more; and those whose asker has left.
 ELSEWHERE, SPARE_THREADS = 64, 10
 API_PATH = re.compile(r"/consult|/v1/assistants/[^/]{1,80}/(?:consult|chat)")
