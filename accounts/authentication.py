@@ -17,8 +17,8 @@ from rest_framework.request import Request
 
 from accounts.models import ApiToken, Membership, Team, TokenScope, User, scopes_within
 from accounts.permissions import TokenNotAllowed
+from web.database.rows import Columns, fetch
 from web.errors import UserError
-from web.rows import Columns, fetch
 
 if TYPE_CHECKING:  # DRF imports this module while its own views are still loading.
     from rest_framework.views import APIView

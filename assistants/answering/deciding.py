@@ -27,7 +27,7 @@ from assistants.answering.texts import text_of
 from assistants.errors import EncoderUnavailable
 from assistants.models import Answer, Assistant, Decision, Version
 from assistants.writing.answering import SECONDS, Listener, write_answer
-from web.rows import Columns, fetch
+from web.database.rows import Columns, fetch
 
 Route = Decision.Route
 ANSWER = Columns(Answer, "answer")

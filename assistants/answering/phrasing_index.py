@@ -14,7 +14,7 @@ from django.db import connection
 
 from assistants.models import Answer, IndexEntry, Term
 from assistants.models.knowledge import DIMENSIONS
-from web.rows import fetch
+from web.database.rows import fetch
 
 Vector = npt.NDArray[np.float64]
 ROWS_IN_MEMORY = 30_000  # 46 MB of 384 numbers each.

@@ -21,7 +21,7 @@ from accounts.models import ApiToken, TokenScope, scopes_within
 from accounts.permissions import TokenNotAllowed
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
-from assistants.consultations.live import find_api_channel
+from assistants.consultations.lookups import find_api_channel
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
 from assistants.conversations.situations import read_attributes

@@ -9,14 +9,13 @@ import re
 import secrets
 
 from django.utils.translation import override
-from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistants.prometheus import REFUSED_QUESTIONS
 from web.errors import error_body, error_type_for_status
+from web.front.threaded_handler import ThreadedHandler
+from web.front.waiting_line import LineIsFull, WaitingLine
 from web.language.sentences import translated
-from web.telemetry.registry import REGISTRY
-from web.threaded_handler import ThreadedHandler
-from web.waiting_line import LineIsFull, WaitingLine
 
 # Those under way keep two processors busy; more would only wait for one another. Who waits is
 # answered within SECONDS or told to come again.
@@ -25,11 +24,6 @@ AT_ONCE, LONGEST, SECONDS = 4, 60, 5.0
 ELSEWHERE, SPARE_THREADS = 64, 10
 API_PATH = re.compile(r"/consult|/v1/assistants/[^/]{1,80}/(?:consult|chat)")
 WIDGET_PATH = re.compile(r"/w/[^/]{1,40}/messages")
-REFUSED = Counter(
-    "lathe_web_questions_refused",
-    "Questions to assistants that were answered 429 because too many waited.",
-    registry=REGISTRY,
-)
 
 
 def with_waiting_line(django: ASGIApp, questions: ASGIApp | None = None) -> ASGIApp:
@@ -82,7 +76,7 @@ def _replay(messages: list[Message], receive: Receive) -> Receive:
 
 async def _refuse(refusal: LineIsFull, scope: Scope, send: Send) -> None:
     """In the shape of the door: the API's, or the widget's."""
-    REFUSED.inc()
+    REFUSED_QUESTIONS.inc()
     if API_PATH.fullmatch(scope["path"]):
         type_ = error_type_for_status(refusal.status)
         body: object = error_body(refusal.sentence, code=refusal.code, type_=type_)

@@ -6,7 +6,7 @@ from django.db import connection
 from django.db.models import Field, Model
 from django.db.models.expressions import DatabaseDefault
 
-from web.rows import fetch
+from web.database.rows import fetch
 from web.sse import POSTGRES_CHANNEL
 
 NOTICES = "(SELECT count(pg_notify(%s, channel)) FROM unnest(%s::text[]) channel)"

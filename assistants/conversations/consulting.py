@@ -20,7 +20,7 @@ from assistants.answering.masking import mask
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
 from assistants.consultations import storing
-from assistants.consultations.live import find_live_version
+from assistants.consultations.lookups import find_live_version
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use

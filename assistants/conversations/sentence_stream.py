@@ -14,7 +14,7 @@ from django.db import close_old_connections
 
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.models import Channel
-from web.db_pool import lend_connection
+from web.database.pool import lend_connection
 
 Description = dict[str, object]  # Of a reply, as a door sends it.
 _threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="consult")

@@ -23,7 +23,7 @@ from assistants.voice.engines import engine_of, why_deaf, why_mute
 from assistants.voice.wording import spoken_words
 from billing.budgets.budget import get_budget
 from billing.pricing import VOICE_IN_SKU, VOICE_OUT_SKU
-from web.db_pool import lend_connection
+from web.database.pool import lend_connection
 
 KEPT = timedelta(hours=24)
 BUDGET_SPENT = "This assistant's budget for today is spent on voice, too. Write your question."

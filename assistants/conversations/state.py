@@ -12,8 +12,8 @@ from accounts.webhooks import secret_encryption
 from assistants.answering.texts import text_of
 from assistants.errors import ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Delivery, Message
+from web.database.rows import Columns, fetch
 from web.enqueue import enqueue_on_commit
-from web.rows import Columns, fetch
 from web.sse import notify
 
 State = ConversationState

@@ -12,7 +12,7 @@ from assistants.answering.deciding import decide
 from assistants.answering.language import detect_language
 from assistants.answering.masking import mask
 from assistants.answering.spending import is_daily_budget_spent
-from assistants.consultations.live import find_live_version
+from assistants.consultations.lookups import find_live_version
 from assistants.conversations import consulting, state
 from assistants.conversations.situations import situation_of
 from assistants.errors import AssistantNotLive, MailFailed

@@ -21,7 +21,7 @@ from assistants.conversations.consulting import Question, Reply, consult
 from assistants.errors import WechatRefused
 from assistants.models import Channel, Conversation, Delivery
 from assistants.wechat.messages import Incoming, cut_text
-from web.db_pool import lend_connection
+from web.database.pool import lend_connection
 from web.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from assistants.errors import WriterUnavailable
 from assistants.models import Assistant
 from assistants.writing.grounding import CheckedSentence, check_sentence, iter_sentences
 from assistants.writing.upstream import ChatMessage, Writing
-from web.waiting_line import elsewhere
+from web.front.waiting_line import elsewhere
 
 SECONDS = 8.0
 Listener = Callable[[str], None]  # Told each sentence that may be said, when it is written.

@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.utils.html import escape
 from starlette.types import Message, Scope
 
-from web.db_pool import DatabaseBusy
+from web.database.pool import DatabaseBusy
 from web.errors import error_body, error_type_for_status
 
 API_PATH_PREFIXES = ("/api/", "/v1/", "/consult")

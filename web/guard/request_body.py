@@ -5,7 +5,7 @@ import logging
 
 from starlette.types import Message, Receive, Scope
 
-from web.db_pool import is_exhausted
+from web.database.pool import is_exhausted
 from web.guard import rejections
 from web.guard.deadlines import Deadlines
 from web.guard.limits import (

@@ -10,7 +10,7 @@ from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from web.db_pool import DatabaseBusy, is_exhausted
+from web.database.pool import DatabaseBusy, is_exhausted
 from web.errors import error_body, error_type_for_status
 from web.log_context import request_id
 from web.middleware import is_api_request

@@ -6,7 +6,7 @@ from django.apps import apps
 from django.db import Error, connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from web.db_pool import is_exhausted
+from web.database.pool import is_exhausted
 
 _migrated: set[str] = set()  # Aliases whose migrations were found applied: they stay so.
 

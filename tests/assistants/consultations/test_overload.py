@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 from assistants.consultations import door
 from assistants.lifecycle import add_channel
 from assistants.models import Channel
-from web import db_pool
+from web.database import pool
 
 DOORS = [
     "/consult",
@@ -100,8 +100,8 @@ def exhausted(monkeypatch):
         raise OperationalError("couldn't get a connection after 5.00 sec") from PoolTimeout("late")
 
     def begin(*, reachable=True):
-        monkeypatch.setattr(db_pool._probe, "_asked_at", float("-inf"))
-        monkeypatch.setattr(db_pool._probe, "_ask", lambda: reachable)
+        monkeypatch.setattr(pool._probe, "_asked_at", float("-inf"))
+        monkeypatch.setattr(pool._probe, "_ask", lambda: reachable)
         monkeypatch.setattr(connection, "cursor", refuse)
 
     return begin

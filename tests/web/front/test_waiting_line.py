@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from web.waiting_line import LineIsFull, WaitingLine, elsewhere
+from web.front.waiting_line import LineIsFull, WaitingLine, elsewhere
 
 
 def hold(line, begun, may_end):

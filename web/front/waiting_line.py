@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
-from web.db_pool import DatabaseBusy, lend_connection
+from web.database.pool import DatabaseBusy, lend_connection
 
 
 class LineIsFull(DatabaseBusy):

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from assistants.errors import AssistantNotLive
 from assistants.models import Assistant, Channel, Version, VersionStatus
-from web.rows import Columns, fetch
+from web.database.rows import Columns, fetch
 
 CHANNEL, ASSISTANT = Columns(Channel, "channel"), Columns(Assistant, "assistant")
 CHANNEL_SQL = f"""
