@@ -1,5 +1,5 @@
 """What stands in front of Django in the web process, outermost first: the guard, then
-assistants asked as models, then inference."""
+assistants asked as models, then inference, last the line in which questions to assistants wait."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ from django.db import close_old_connections
 from starlette.types import ASGIApp, Scope
 
 from accounts.authentication import find_uploader
+from assistants.consultations.door import with_waiting_line
 from assistants.gateway import with_assistant_models
 from inference.gateway.client_address import with_client_of_each_connection
 from inference.gateway.inference_requests import is_inference_path
@@ -34,7 +35,7 @@ FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes
 
 def with_front(django: ASGIApp) -> ASGIApp:
     """The whole web process as one ASGI application."""
-    served = DetachedStreams(django)
+    served = DetachedStreams(with_waiting_line(django))
     guarded = Guard(
         with_assistant_models(with_inference_proxy(served), served),
         limits=Limits.from_settings(),
