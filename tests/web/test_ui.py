@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.paginator import Paginator
@@ -199,3 +200,13 @@ def test_links_between_pages_keep_what_was_chosen_and_escape_it():
 def test_spread_links_leave_a_gap_where_there_is_no_page():
     html = render("{% page_links page spread=True %}", page=page_of(1))
     assert html.startswith('<nav class="row between" aria-label="Pages"><span></span> <span')
+
+
+def test_grids_above_the_fold_do_not_count_their_children():
+    """A page painted before its end would move what `auto-fit` has placed as the rest arrives.
+
+    Within a report, below its verdict and tabs, a lone picture may take the whole width.
+    """
+    sheets = [path for path in Path("static/css").glob("*.css") if path.name != "report.css"]
+    counting = [path.name for path in sheets if "repeat(auto-fit" in path.read_text()]
+    assert counting == ["operators.css"]  # The admin's home stands in one piece.
