@@ -35,11 +35,13 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         **page_context(request, assistant),
         "figures": figures.compute_figures(*period),
         "reasons": figures.hand_over_reasons(*period),
-        "shown": shown,
+        "shown": figures.TITLES[shown],
         "linked": set(figures.SHARES),
         "conversations": figures.counted_consultations(*period, shown)[:ROWS_SHOWN],
         "volumes": measures.volumes(*period),
-        "definitions": measures.DEFINITIONS,
+        "definitions": [
+            (measures.TITLES[name], words) for name, words in measures.DEFINITIONS.items()
+        ],
         "seconds": measures.seconds_to_answer(*period),
         "person_seconds": measures.seconds_to_person(*period),
         "cost": measures.cost_of_answers(*period),

@@ -84,9 +84,14 @@ def report_context(report: "Report") -> Row:
     stored: Mapping[str, Any] = report  # With what the job adds: data and parity.
     bins = (report.get("calibration") or {}).get("bins", [])
     metrics = [format_metric(metric) for metric in report.get("metrics", [])]
+    data = dict.fromkeys(DATA_FIELDS) | (stored.get("data") or {})
     return {
         "report": report,
-        "data": dict.fromkeys(DATA_FIELDS) | (stored.get("data") or {}),
+        "data": data,
+        "label_issues": [
+            {**issue, "cells_of_row": cells_in(issue["text"])}
+            for issue in data.get("label_issues") or []
+        ],
         "verdict": judge_model(report),
         "headline_title": _headline_title(report),
         "labels_by_f1": sorted(report.get("per_class") or [], key=lambda one: one["f1"]),
@@ -331,11 +336,11 @@ def _format_example(row: Row) -> Row:
         for key, value in row.items()
     }
     explanation = {"text": row.get("text"), **cast(Row, row.get("explanation") or {})}
-    cells = {"cells_of_row": _cells_in(str(row.get("text") or ""))}
+    cells = {"cells_of_row": cells_in(str(row.get("text") or ""))}
     return shown | cells | explanation_context(cast(Explanation, explanation))
 
 
-def _cells_in(text: str) -> list[tuple[str, str]]:
+def cells_in(text: str) -> list[tuple[str, str]]:
     """The cells of a table's row, which the engine writes as "name=value, name=value"; none of
     a text that only looks a little like that."""
     parts = [part.partition("=") for part in text.split(", ")]
