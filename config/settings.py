@@ -286,6 +286,9 @@ SOCIALACCOUNT_QUERY_EMAIL = True
 ACCOUNT_FORMS = {
     "login": "accounts.forms.entrance.LoginForm",
     "signup": "accounts.forms.entrance.SignupForm",
+    "change_password": "accounts.forms.entrance.ChangePasswordForm",
+    "set_password": "accounts.forms.entrance.SetPasswordForm",
+    "reset_password_from_key": "accounts.forms.entrance.ResetPasswordKeyForm",
 }
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

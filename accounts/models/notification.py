@@ -23,6 +23,15 @@ class EventGroup(models.TextChoices):
     INBOX = "inbox", "Visitors who wait for a person"
 
 
+ICONS = {
+    EventGroup.FAILURES: "alert",
+    EventGroup.RESULTS: "check",
+    EventGroup.PROGRESS: "clock",
+    EventGroup.BUDGET: "chart",
+    EventGroup.PAYMENT: "money",
+    EventGroup.SECURITY: "shield",
+    EventGroup.INBOX: "inbox",
+}
 # Shown, but asking for nobody's attention: the job's page and the inbox show the same, live, and a
 # bell that counted it would soon be overlooked.
 QUIET_GROUPS = (EventGroup.PROGRESS, EventGroup.INBOX)
@@ -99,6 +108,11 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def icon(self) -> str:
+        """The name of the picture beside it (web.templatetags.icons)."""
+        return ICONS[EventGroup(self.group)]
 
 
 class NoticeRead(models.Model):

@@ -1,6 +1,7 @@
 """The playground's form: a text, a table's features or a picture, as the deployed model reads."""
 
 import base64
+import math
 from datetime import date
 from typing import Any, cast
 
@@ -126,7 +127,12 @@ def _known_value(feature: dict[str, Any], cell: str) -> Any:
     if kind == "boolean":
         return {"true": "1", "1": "1", "false": "0", "0": "0"}.get(cell.lower())
     try:
-        return date.fromisoformat(cell[:10]) if kind == "date" else float(cell)
+        if kind == "date":
+            return date.fromisoformat(cell[:10])
+        number = float(cell)
+        if not math.isfinite(number):
+            return None
+        return int(number) if number.is_integer() else number
     except ValueError:
         return None
 
@@ -134,12 +140,9 @@ def _known_value(feature: dict[str, Any], cell: str) -> Any:
 def _example_value(feature: dict[str, Any], cell: str) -> Any:
     """The cell of a test row as the API takes it; something typical where it says nothing."""
     known = _known_value(feature, cell)
-    if known not in (None, ""):
-        return (
-            {"1": True, "0": False}[known]
-            if feature["kind"] == "boolean"
-            else (known.isoformat() if isinstance(known, date) else known)
-        )
+    if known is not None:
+        as_sent = {"1": True, "0": False} if feature["kind"] == "boolean" else {}
+        return known.isoformat() if isinstance(known, date) else as_sent.get(known, known)
     if feature["kind"] == "category":
         return next((name for name in feature["categories"] if name), "")
     if feature["kind"] == "boolean":

@@ -11,6 +11,7 @@ from django.urls import NoReverseMatch
 from django.utils.timezone import now
 
 from web.templatetags import times, ui
+from web.templatetags.language import sentence_case
 
 
 @pytest.mark.parametrize(
@@ -210,3 +211,17 @@ def test_grids_above_the_fold_do_not_count_their_children():
     sheets = [path for path in Path("static/css").glob("*.css") if path.name != "report.css"]
     counting = [path.name for path in sheets if "repeat(auto-fit" in path.read_text()]
     assert counting == ["operators.css"]  # The admin's home stands in one piece.
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Change Password", "Change password"),
+        ("Two-Factor Authentication", "Two-factor authentication"),
+        ("Sign In Via Google", "Sign in via Google"),
+        ("Connect GitHub", "Connect GitHub"),
+        ("更改密码", "更改密码"),
+    ],
+)
+def test_titles_of_libraries_are_written_as_ours(title, shown):
+    assert sentence_case(title) == shown

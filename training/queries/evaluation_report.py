@@ -1,5 +1,6 @@
 """An evaluation report as the model page shows it. The numbers are the engine's, never redone."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -39,6 +40,8 @@ if TYPE_CHECKING:  # Types only: the web process computes no metrics.
 
 Row = dict[str, object]  # One thing as a template draws it.
 MAX_MATRIX_LABELS = 30
+FEW_ROWS = re.compile("read the intervals")  # Both say that test rows are few.
+ROUGH = re.compile("the reported numbers are rough")
 DATA_FIELDS = (
     "train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "picture_size",
     "split", "warnings",
@@ -88,6 +91,7 @@ def report_context(report: "Report") -> Row:
     return {
         "report": report,
         "data": data,
+        "cautions": list_cautions(report, data),
         "label_issues": [
             {**issue, "cells_of_row": cells_in(issue["text"])}
             for issue in data.get("label_issues") or []
@@ -115,6 +119,13 @@ def report_context(report: "Report") -> Row:
         "exports": _parity_rows(stored.get("parity") or {}),
         "example_groups": _example_groups(stored.get("examples") or {}),
     }
+
+
+def list_cautions(report: "Report", data: Mapping[str, Any]) -> list[str]:
+    """What to know before trusting the numbers; of few test rows once, by the report itself."""
+    notes, warnings = report.get("notes") or [], data.get("warnings") or []
+    is_told = any(FEW_ROWS.search(note) for note in notes)
+    return [*notes, *(one for one in warnings if not (is_told and ROUGH.search(one)))]
 
 
 def report_tabs(report: "Report", model: TrainedModel) -> list[tuple[str, str]]:

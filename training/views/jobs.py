@@ -119,9 +119,8 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found, user = find_job(request.user, job_id), signed_in_user(request)
     wanted = request.GET.get("tab", "")
     tab = wanted if wanted in dict(JOB_TABS) else "charts"
-    status = status_context(found, user)
     context = {
-        **status,
+        **status_context(found, user),
         "tabs": JOB_TABS,
         "tab": tab,
         "trash_days": TRASH_DAYS,
@@ -131,7 +130,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     elif tab in HISTORY_TABS:
         context |= history_context(found, user)
     else:
-        metric = validation_metric_of(found, status["values"])
+        metric = validation_metric_of(found, latest_values(found))
         context |= {
             "configuration": configuration_rows(found, load_run_facts([found])[found.pk]),
             "measured_title": f"Validation {validation_words(metric)}",
