@@ -172,6 +172,44 @@ def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
     """From the queue to its end, beside an overview whose bell counts one more notice."""
     job = change(product, f"new_job('{visited['team']}')")
     paths = (f"/teams/{visited['team']}/", f"/jobs/{job}/")
+    pages = open_pages(product, browser, visited, paths)
+    change(product, f"tell('{visited['team']}')")
+    for move in moves:
+        change(product, f"move_job('{job}', '{move}')")
+        for _, path, page in pages:
+            if path == paths[1]:
+                page.locator(SIGNS.get(move, f"text=Now {move}")).first.wait_for()
+    for _, _, page in pages:
+        page.locator(".bell .unread").wait_for()
+    stand_still(pages)
+
+
+@pytest.mark.parametrize("outcome", ["ready", "failed"])
+def test_nothing_moves_while_an_import_ends(product, browser, visited, outcome):
+    dataset = change(product, f"new_import('{visited['team']}')")
+    pages = open_pages(product, browser, visited, [f"/datasets/{dataset}/"])
+    for _, _, page in pages:
+        page.get_by_role("progressbar").wait_for()
+    change(product, f"end_import('{dataset}', '{outcome}')")
+    for _, _, page in pages:
+        page.get_by_role("progressbar").wait_for(state="detached")
+    stand_still(pages)
+
+
+def test_nothing_moves_while_an_endpoint_goes_live(product, browser, visited, states):
+    team = f"/teams/{visited['team']}/"
+    pages = open_pages(product, browser, visited, [team, f"{team}deployments/"])
+    endpoint = change(product, f"new_endpoint('{visited['team']}')")
+    pages += open_pages(product, browser, visited, [f"/deployments/{endpoint}/"])
+    change(product, f"answer('{endpoint}')")
+    for _, path, page in pages:
+        if path.startswith("/deployments/"):
+            page.locator("#activity tbody tr").first.wait_for()
+    stand_still(pages)
+
+
+def open_pages(product, browser, visited, paths):
+    """(view, path, page) of each path, on a desktop and on a phone."""
     pages = [
         (view, path, browser.new_page(**VIEWS[view], storage_state=visited["state"]))
         for view in ("light", "phone")
@@ -179,14 +217,12 @@ def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
     ]
     for _, path, page in pages:
         page.goto(product.url + path)
-    change(product, f"tell('{visited['team']}')")
-    for move in moves:
-        change(product, f"move_job('{job}', '{move}')")
-        for _, path, page in pages:
-            if path == paths[1]:
-                page.locator(SIGNS.get(move, f"text=Now {move}")).first.wait_for()
+    return pages
+
+
+def stand_still(pages):
+    """Nothing in them has moved since they were opened; closes them."""
     for view, path, page in pages:
-        page.locator(".bell .unread").wait_for()
         shift = page.evaluate(SHIFT)
         assert shift["sum"] < MOST_SHIFT, f"{path} in {view}: {shift}"
         page.close()

@@ -25,8 +25,8 @@
     learning_rate: latheText("learning rate"),
     system_cpu_percent: "CPU %",
     system_gpu_percent: "GPU %",
-    system_memory_gib: latheText("memory GiB"),
-    system_gpu_memory_gib: latheText("GPU memory GiB"),
+    system_memory_gib: latheText("memory GB"),
+    system_gpu_memory_gib: latheText("GPU memory GB"),
   };
   const PALETTE = ["--chart-train", "--chart-validation", "--chart-third", "--chart-fourth", "--good", "--wait", "--bad"];
   const uplotUrl = document.currentScript.dataset.uplot;
