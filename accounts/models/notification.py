@@ -9,6 +9,7 @@ from django.utils.timezone import now
 
 from accounts.models.team import PERMISSIONS, Membership, Team, TeamOwnedQuerySet
 from accounts.models.user import User
+from web.language.sentences import translated
 
 
 class EventGroup(models.TextChoices):
@@ -108,6 +109,14 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def shown_sentence(self) -> str:
+        """In the reader's language. "Tickets: Finished" begins with somebody's own word."""
+        name, told = f"{self.data.get('name') or ''}: ", self.sentence
+        if len(name) > 2 and told.startswith(name):
+            return name + translated(told.removeprefix(name))
+        return translated(told)
 
     @property
     def icon(self) -> str:
