@@ -29,7 +29,7 @@ class SetPasswordForm(OneRuleMixin, allauth_forms.SetPasswordForm):  # type: ign
     pass
 
 
-class ResetPasswordKeyForm(OneRuleMixin, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+class ResetPasswordFromKeyForm(OneRuleMixin, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
     pass
 
 

@@ -1,5 +1,6 @@
 """The pages of jobs: lists, one job's live page and the verbs on it."""
 
+from typing import cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -119,8 +120,9 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found, user = find_job(request.user, job_id), signed_in_user(request)
     wanted = request.GET.get("tab", "")
     tab = wanted if wanted in dict(JOB_TABS) else "charts"
+    status = status_context(found, user)
     context = {
-        **status_context(found, user),
+        **status,
         "tabs": JOB_TABS,
         "tab": tab,
         "trash_days": TRASH_DAYS,
@@ -130,7 +132,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     elif tab in HISTORY_TABS:
         context |= history_context(found, user)
     else:
-        metric = validation_metric_of(found, latest_values(found))
+        metric = validation_metric_of(found, cast("dict[str, float]", status["values"]))
         context |= {
             "configuration": configuration_rows(found, load_run_facts([found])[found.pk]),
             "measured_title": f"Validation {validation_words(metric)}",
