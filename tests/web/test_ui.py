@@ -225,3 +225,16 @@ def test_grids_above_the_fold_do_not_count_their_children():
 )
 def test_titles_of_libraries_are_written_as_ours(title, shown):
     assert sentence_case(title) == shown
+
+
+def test_pages_number_rows_from_one():
+    """The engine and the API count from 0; a row shown so would be its neighbour on other pages."""
+    shown = re.compile(r"\b\w+\.row(\|count)?\s*(%\}|\}\})|=\w+\.row\|count")
+    sent = re.compile(r"thumb|picture|for |include")  # Addresses of pictures, not what is read.
+    found = [
+        f"{path}: {line.strip()}"
+        for path in Path("templates/training").glob("*.html")
+        for line in path.read_text().splitlines()
+        if shown.search(line) and not sent.search(line)
+    ]
+    assert found == []
