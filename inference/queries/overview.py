@@ -19,6 +19,8 @@ from projects.models import DatasetVersion, ImportStatus
 from training.models import Evaluation, Status, TrainingJob
 from training.queries.job_detail import format_time_left
 from training.queries.job_list import JobRow, job_rows, with_related
+from training.queries.metric_series import newest_values
+from training.queries.models import VALIDATION_METRICS, latest_validation_result
 from training.queries.report.verdict import ModelVerdict, judge_model
 
 DAYS = 14  # Of the spending sparkline.
@@ -76,7 +78,7 @@ class Overview:
     running: int
     queued: int
     launches: str
-    now: list[tuple[JobRow, str]]
+    now: list[tuple[JobRow, str, tuple[str, str] | None]]  # Row, time left, metric and value.
     results: list[ResultRow]
     needs: list[Need]
     endpoints: list[EndpointCard]
@@ -87,7 +89,8 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     unfinished = [job for job in jobs if job.status in UNFINISHED]
     succeeded = [job for job in jobs if job.status == Status.SUCCEEDED]
     current, done = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
-    rows = {row.job: row for row in job_rows([*current, *done])}
+    rows = {row.job: row for row in job_rows([*current, *done], with_sparklines=False)}
+    measured = _measured(current)
     endpoints = list(Deployment.objects.serving().filter(team=team).select_related("model"))
     traffic, budget = load_traffic(team), get_budget(team)
     p95_ms, slowness = _p95_ms(team) if sum(traffic.by_hour) else (None, [0] * HOURS)
@@ -108,7 +111,7 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
         running=sum(job.status == Status.RUNNING for job in unfinished),
         queued=sum(job.status == Status.QUEUED for job in unfinished),
         launches=sparkline(_daily_launches(jobs)),
-        now=[(rows[job], format_time_left(job)) for job in current],
+        now=[(rows[job], format_time_left(job), measured.get(job)) for job in current],
         results=_results([rows[job] for job in done]),
         needs=_needs(team, jobs, versions, budget),
         endpoints=[
@@ -117,6 +120,14 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
             for hours in [traffic.by_source[one.source]]
         ],
     )
+
+
+def _measured(jobs: Sequence[TrainingJob]) -> dict[TrainingJob, tuple[str, str]]:
+    """Name and value of what each has measured on validation rows, if anything."""
+    values = newest_values(jobs, [f"validation_{name}" for name in VALIDATION_METRICS])
+    return {
+        job: latest_validation_result(values[job.pk], job.task) for job in jobs if job.pk in values
+    }
 
 
 def _newest_jobs(team: Team) -> list[TrainingJob]:

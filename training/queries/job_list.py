@@ -71,9 +71,9 @@ def sorted_job_ids(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJ
     return ordered.values_list("pk", flat=True)
 
 
-def job_rows(jobs: Iterable[TrainingJob]) -> list[JobRow]:
+def job_rows(jobs: Iterable[TrainingJob], *, with_sparklines: bool = True) -> list[JobRow]:
     listed = list(jobs)
-    lines = sparklines(listed)
+    lines = sparklines(listed) if with_sparklines else {}
     return [
         JobRow(
             job=job,
