@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, cast
 
 from django import forms
+from django.utils.html import escape
 
 from inference.models import Deployment
 from inference.playground import MAX_CHARACTERS
@@ -101,7 +102,8 @@ def example_row(deployment: Deployment, text: str) -> str | dict[str, Any]:
 
 
 def _build_field(feature: dict[str, Any]) -> forms.Field:
-    options: dict[str, Any] = {"label": feature["name"], "required": False}
+    # Somebody's own word: as markup it is shown as it is, where a text of ours is translated.
+    options: dict[str, Any] = {"label": escape(feature["name"]), "required": False}
     kind = feature["kind"]
     if kind == "category":
         choices = [UNKNOWN_CHOICE, *((name, name) for name in feature["categories"] if name)]

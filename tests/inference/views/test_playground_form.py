@@ -3,6 +3,8 @@
 from datetime import date
 
 import pytest
+from django.template.loader import render_to_string
+from django.utils.translation import override
 
 from inference.forms.playground import FeaturesForm
 
@@ -30,3 +32,14 @@ def test_each_field_begins_with_what_its_cell_says_if_it_can(example, initial):
     form = FeaturesForm(FEATURES, example=example)
     assert [form.initial[name] for name in form.fields] == initial
     assert form.as_div()
+
+
+def test_columns_keep_their_names_in_every_language():
+    """A column may be called as one of our words is, or as markup."""
+    names = ["plan", "<b>x</b>"]
+    form = FeaturesForm([{"name": name, "kind": "number"} for name in names])
+    with override("zh-hans"):
+        shown = "".join(render_to_string("_field.html", {"field": field}) for field in form)
+    assert ">\n    plan " in shown
+    assert "&lt;b&gt;x&lt;/b&gt;" in shown
+    assert "<b>" not in shown
