@@ -73,7 +73,8 @@ def playground(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespon
 def activity(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Today's usage and the latest requests, as a fragment."""
     deployment = find_deployment(request.user, deployment_id)
-    return render(request, "inference/_activity.html", _activity_context(deployment))
+    context = {"is_fragment": True, **_activity_context(deployment)}
+    return render(request, "inference/_activity.html", context)
 
 
 @login_required

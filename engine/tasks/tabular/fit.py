@@ -132,6 +132,7 @@ class TabularLearner:
             metrics["validation_accuracy"] = float(is_right.mean())
         else:
             errors = np.abs(outputs[:, 0] - self._validation.targets) * self._prepared.deviation
+            metrics["validation_rmse"] = float(np.sqrt((errors**2).mean()))
             metrics["validation_mae"] = float(errors.mean())
         return metrics
 
