@@ -46,6 +46,7 @@ DEEDS = {
     "adjusted": "was adjusted",
     "approved": "was approved",
     "archived": "was moved to the trash",
+    "asked": "was given to an endpoint",
     "cancelled": "was cancelled",
     "canary": "got a canary",
     "canary_ended": "ended its canary",

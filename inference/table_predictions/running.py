@@ -59,7 +59,7 @@ def begin(deployment: Deployment, version: DatasetVersion, by: User) -> TablePre
         team=deployment.team, deployment=deployment, dataset_version=version, created_by=by
     )
     name = version.dataset.name
-    audit.record(deployment.team, by, "table.asked", name, deployment=str(deployment.pk))
+    audit.record(deployment.team, by, "dataset.asked", name, deployment=str(deployment.pk))
     enqueue_on_commit(lifecycle.TASK)
     return row
 
