@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from django.utils.text import get_valid_filename
 
 from inference.models import ApiFile, TablePrediction
-from inference.table_predictions.running import ROWS_PER_REQUEST
+from inference.table_predictions.running import ROWS_PER_REQUEST, as_text, find_text_column
 from projects import storage
 from projects.queries.export import BATCH_ROWS, EXPORT_FORMATS, TextLines, csv_cell
 from web.spreadsheet_cells import escape_formula
@@ -20,6 +20,7 @@ from web.streams.detached import DetachedResponse
 from web.streams.downloads import file_download
 
 ADDED = ("prediction", "score", "error")
+NO_TEXT = {"error": {"message": "This row has no text."}}
 NOT_ANSWERED = {"error": {"message": "This row was not asked."}}
 
 
@@ -40,10 +41,12 @@ def _write_table(row: TablePrediction, sink: IO[bytes]) -> None:
     writer = csv.writer(TextLines(sink))
     sink.write(b"\xef\xbb\xbf")  # Spreadsheets take it for UTF-8 then.
     writer.writerow([escape_formula(name) for name in [*names, *_free_names(names)]])
-    items = _iterate_items(row)
+    items, text = _iterate_items(row), find_text_column(row.deployment)
     with storage.local_file(version.parquet_key) as path:
         for part in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=names):
             for values, item in zip(part.to_pylist(), items, strict=False):
+                if text in values and not as_text(values[text]):
+                    item = NO_TEXT
                 cells = [csv_cell(values[name]) for name in names]
                 writer.writerow([*cells, *map(csv_cell, _answer_cells(item))])
 

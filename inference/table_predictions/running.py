@@ -134,8 +134,7 @@ def _write_requests(row: TablePrediction) -> ApiFile:
 
 def _iterate_inputs(row: TablePrediction) -> Iterator[tuple[int, list[Any]]]:
     """Numbers from 0 of first rows, and the inputs of up to ROWS_PER_REQUEST rows from there."""
-    columns = read_columns(row.deployment)
-    is_text = len(columns) == 1 and row.deployment.model.task.startswith("text")
+    columns, text = read_columns(row.deployment), find_text_column(row.deployment)
     first = 0
     with storage.local_file(row.dataset_version.parquet_key) as path:
         for part in pq.ParquetFile(path).iter_batches(ROWS_PER_REQUEST, columns=columns):
@@ -143,9 +142,16 @@ def _iterate_inputs(row: TablePrediction) -> Iterator[tuple[int, list[Any]]]:
                 {name: to_cell(value) for name, value in values.items()}
                 for values in part.to_pylist()
             ]
-            yield first, [_as_text(one[columns[0]]) for one in cells] if is_text else cells
+            yield first, [as_text(one[text]) or None for one in cells] if text else cells
             first += len(cells)
 
 
-def _as_text(value: object) -> str:
-    return "" if value is None else str(value)
+def find_text_column(deployment: Deployment) -> str | None:
+    """The column of a model that reads one text; None where rows are objects of columns."""
+    columns = read_columns(deployment)
+    return columns[0] if len(columns) == 1 and deployment.model.task.startswith("text") else None
+
+
+def as_text(value: object) -> str:
+    """A cell as a text, blank where there is none: such a row is refused and costs nothing."""
+    return "" if value is None else str(value).strip()

@@ -88,6 +88,6 @@ def download(request: AuthenticatedRequest, prediction_id: UUID) -> HttpResponse
 
 def _find(person: User, prediction_id: UUID) -> TablePrediction:
     rows = TablePrediction.objects.visible_to(person)
-    rows = rows.select_related("team", "deployment", "dataset_version__dataset")
+    rows = rows.select_related("team", "deployment__model", "dataset_version__dataset")
     rows = rows.select_related("batch__output_file", "batch__error_file", "batch__team")
     return get_object_or_404(rows, pk=prediction_id)

@@ -35,7 +35,7 @@ def asked(monkeypatch):
 
     def item(text):
         if not text:
-            return {"error": {"message": "This text is empty."}}
+            return {"error": {"message": "input[1] must be a text."}}
         label = "card" if "card" in text else "transfer"
         return {"label": label, "scores": [{"label": label, "score": 0.9}]}
 
@@ -125,7 +125,8 @@ def test_a_new_file_is_imported_first_and_a_wrong_row_fails_alone(
     assert [(one["text"], one["model prediction"]) for one in rows] == [
         ("'=my card", "card"), ("", ""), ("a transfer", "transfer")]  # fmt: skip
     assert [one["prediction"] for one in rows] == ["x", "y", "z"]
-    assert rows[1]["error"] == "This text is empty."
+    assert rows[1]["error"] == "This row has no text."
+    assert asked == [["=my card", None, "a transfer"]]
 
 
 def test_a_table_without_the_models_column_is_refused_by_name(
