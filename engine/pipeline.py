@@ -18,7 +18,15 @@ from engine import tasks
 from engine.analysis.fairness import assess_fairness
 from engine.artifact import Manifest, create_build_folder, publish, write_json
 from engine.distributed import collectives
-from engine.evaluation import PREDICTIONS_FILE, Report, build_report, predictions_table
+from engine.evaluation import (
+    PREDICTIONS_FILE,
+    CrossValidated,
+    Report,
+    build_report,
+    cross_validate,
+    predictions_table,
+)
+from engine.evaluation.cross_validation import explain_few_rows
 from engine.events import Reporter, Result
 from engine.metrics import GenerationPredictions
 from engine.progress import ProgressTracker
@@ -70,7 +78,10 @@ def run_job(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
     progress.start_phase("evaluating")
     with _record_duration(timings, "evaluating"):
         evaluated = task.evaluate(prepared, trained, folder, manifest)
-        evaluation_report = _make_evaluation_report(spec, evaluated)
+    with _record_duration(timings, "cross-validating"):
+        crossed = _cross_validate(evaluated, progress, stop)
+    with _record_duration(timings, "reporting"):
+        evaluation_report = _make_evaluation_report(spec, evaluated, crossed)
     stop.raise_if_requested()
     progress.start_phase("saving")
     predictions = predictions_table(evaluated.predictions, evaluated.rows)
@@ -103,10 +114,26 @@ def _run_search(
     return (prepared, result.report, result.summary) if result else (prepared, report, None)
 
 
-def _make_evaluation_report(spec: JobSpec, evaluated: EvaluationResult) -> Report:
+def _cross_validate(
+    evaluated: EvaluationResult, progress: ProgressTracker, stop: StopSignal
+) -> CrossValidated | None:
+    """One process does it: the others of several ended with the training."""
+    if evaluated.refit is None or collectives.world_size() > 1:
+        return None
+    progress.start_phase("cross-validating")
+    return cross_validate(
+        evaluated.refit, evaluated.predictions, evaluated.contenders, progress.advance, stop
+    )
+
+
+def _make_evaluation_report(
+    spec: JobSpec, evaluated: EvaluationResult, crossed: CrossValidated | None
+) -> Report:
     """All that follows from the answers, and the sections that only this task has."""
     predictions, rows = evaluated.predictions, evaluated.rows
-    report = build_report(predictions, rows, evaluated.contenders)
+    report = build_report(predictions, rows, evaluated.contenders, crossed)
+    few = explain_few_rows(evaluated.refit, len(rows.source_rows)) if crossed is None else ""
+    report["notes"] += [few] if few else []
     if spec.fairness_columns and not isinstance(predictions, GenerationPredictions):
         report["fairness"] = [
             assess_fairness(predictions, name, rows.columns[name], rows.label_names)

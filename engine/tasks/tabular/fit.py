@@ -58,6 +58,15 @@ Member = TabularNetwork | BoostedTrees | ExtraTrees | Linear
 
 
 @dataclass
+class MemberSettings:
+    """What validation rows chose, for fitting the same members to other rows."""
+
+    penalty: float = 0.0  # Of the linear model.
+    rounds: dict[str, int] = field(default_factory=dict)  # Of each kind of boosted trees.
+    leaf_size: int = 0  # Of random trees.
+
+
+@dataclass
 class FittedTable:
     """The members kept, by name, and how they were chosen."""
 
@@ -66,6 +75,7 @@ class FittedTable:
     ensemble_weights: dict[str, float]  # Of each member in the mean; they sum to 1.
     state: TrainingState
     seconds: float
+    settings: "MemberSettings"
     reason: str = ""
     examination: LabelExamination | None = None  # Of the labels of `examined_rows`.
     examined_rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -179,9 +189,7 @@ class _EnsembleFit:
     validation: EncodedRows
     members: dict[str, Member] = field(default_factory=dict)
     ensemble_weights: dict[str, float] = field(default_factory=dict)
-    penalty: float = 0.0
-    rounds: dict[str, int] = field(default_factory=dict)  # Of each kind of boosted trees.
-    leaf_size: int = 0
+    settings: MemberSettings = field(default_factory=MemberSettings)
     losses: dict[str, float] = field(default_factory=dict)
 
     def fit_members(self) -> None:
@@ -193,33 +201,36 @@ class _EnsembleFit:
         )
         if method in ("auto", "trees"):
             self.report.info("Fitting boosted trees")
-            for name, kind in self._boosting_losses().items():
-                self.members[name], self.rounds[name] = fit_boosted(
+            for name in self._boosting_kinds():
+                kind = self._boosting_loss(name)
+                self.members[name], self.settings.rounds[name] = fit_boosted(
                     train, validation, outputs, seed=seed, kind=kind
                 )
                 self.stop.raise_if_requested()
         if method in ("auto", "random_trees"):
             self.report.info("Fitting extremely randomised trees")
-            self.members["random_trees"], self.leaf_size = fit_extra_trees(
+            self.members["random_trees"], self.settings.leaf_size = fit_extra_trees(
                 train, validation, outputs, seed=seed
             )
             self.stop.raise_if_requested()
         if method in ("auto", "linear"):
-            self.members["linear"], self.penalty = fit_linear(train, validation, outputs)
+            self.members["linear"], self.settings.penalty = fit_linear(train, validation, outputs)
 
-    def _boosting_losses(self) -> dict[str, BoostingLoss]:
-        """What boosted trees may minimise, by the name of the member. Numbers of large tables have
+    def _boosting_kinds(self) -> list[str]:
+        """The members that are boosted trees, by what they minimise. Numbers of large tables have
         one, for rows make up there for what a loss can gain."""
-        prepared, losses = self.prepared, {"trees": SQUARED}
+        prepared = self.prepared
         if prepared.is_label or len(self.train.matrix) > MAX_ROWS_OF_LOSSES:
-            return losses
-        losses["absolute_trees"] = ABSOLUTE
+            return ["trees"]
         numbers = self.train.targets * prepared.deviation + prepared.mean
-        if is_long_tailed(numbers):
-            losses["log_trees"] = BoostingLoss(
-                log_target=LogTarget(prepared.mean, prepared.deviation)
-            )
-        return losses
+        return ["trees", "absolute_trees", *(["log_trees"] if is_long_tailed(numbers) else [])]
+
+    def _boosting_loss(self, name: str) -> BoostingLoss:
+        prepared = self.prepared
+        log_target = LogTarget(prepared.mean, prepared.deviation)
+        return {"absolute_trees": ABSOLUTE, "log_trees": BoostingLoss(log_target=log_target)}.get(
+            name, SQUARED
+        )
 
     def select_members(self) -> str:
         """Weigh the members by their outputs on validation rows; returns the reason in words."""
@@ -242,21 +253,20 @@ class _EnsembleFit:
         self.report.info(reason)
         return reason
 
-    def refit(self) -> None:
-        """Fit again with the hyperparameters chosen, on the validation rows too. The network
-        stays: it needs them to stop early."""
+    def refit(self, names: Iterable[str]) -> None:
+        """Fit these members again with the hyperparameters chosen, on the validation rows too. The
+        network stays: it needs them to stop early."""
         rows, outputs = self.train + self.validation, self.prepared.outputs
-        seed = self.prepared.spec.hyperparameters.seed
-        if "linear" in self.members:
-            self.members["linear"] = fit_linear_with(rows, outputs, self.penalty)
-        for name, kind in self._boosting_losses().items():
-            if name in self.members:
-                self.members[name] = fit_boosted_with(
-                    rows, outputs, self.rounds[name], seed=seed, kind=kind
-                )
-        if "random_trees" in self.members:
+        settings, seed = self.settings, self.prepared.spec.hyperparameters.seed
+        if "linear" in names:
+            self.members["linear"] = fit_linear_with(rows, outputs, settings.penalty)
+        for name, rounds in settings.rounds.items():
+            if name in names:
+                kind = self._boosting_loss(name)
+                self.members[name] = fit_boosted_with(rows, outputs, rounds, seed=seed, kind=kind)
+        if "random_trees" in names:
             self.members["random_trees"] = fit_extra_trees_with(
-                rows, outputs, self.leaf_size, seed=seed
+                rows, outputs, settings.leaf_size, seed=seed
             )
 
 
@@ -271,7 +281,10 @@ def _selection_reason(weights: dict[str, float]) -> str:
 
 
 def fit(
-    prepared: PreparedTable, progress: ProgressTracker, report: Reporter, stop: StopSignal
+    prepared: PreparedTable,
+    progress: ProgressTracker,
+    report: Reporter,
+    stop: StopSignal,
 ) -> FittedTable:
     """Fit what the method asks for; the network first, for only it can be resumed."""
     started_at = time.monotonic()
@@ -293,17 +306,43 @@ def fit(
     stop.raise_if_requested()
     ensemble.fit_members()
     reason = ensemble.select_members()
-    ensemble.refit()
+    ensemble.refit(list(ensemble.members))
     return FittedTable(
         ensemble.members,
         ensemble.losses,
         ensemble.ensemble_weights,
         state,
         max(state.seconds, time.monotonic() - started_at),
+        ensemble.settings,
         reason,
         examination,
         examined,
     )
+
+
+def fit_again(prepared: PreparedTable, trained: FittedTable, fold: int) -> FittedTable:
+    """The members of a fitted model, with its settings and weights, on the rows of this fold. Its
+    suspected labels are left out again where they were."""
+    split, examination = prepared.split, trained.examination
+    if examination is not None and examination.is_better_without:
+        suspects = trained.examined_rows[examination.suspects]
+        prepared = replace(
+            prepared, split=replace(split, train=np.setdiff1d(split.train, suspects))
+        )
+    silent, stop = Reporter(lambda _line: None), StopSignal()
+    ensemble = _EnsembleFit(
+        prepared,
+        silent,
+        stop,
+        prepared.rows(prepared.split.train),
+        prepared.rows(prepared.split.validation),
+        settings=trained.settings,
+    )
+    if "network" in trained.members:
+        progress = ProgressTracker(silent, {"training": 1.0})
+        ensemble.members["network"], _ = _train_network(prepared, progress, silent, stop, fold=fold)
+    ensemble.refit(trained.members)
+    return replace(trained, members=ensemble.members)
 
 
 def _examine_labels(prepared: PreparedTable) -> LabelExamination | None:
@@ -322,7 +361,12 @@ def _examine_labels(prepared: PreparedTable) -> LabelExamination | None:
 
 
 def _train_network(
-    prepared: PreparedTable, progress: ProgressTracker, report: Reporter, stop: StopSignal
+    prepared: PreparedTable,
+    progress: ProgressTracker,
+    report: Reporter,
+    stop: StopSignal,
+    *,
+    fold: int | None = None,
 ) -> tuple[TabularNetwork, TrainingState]:
     """By the loop, from the checkpoint in the spec if it fits this job."""
     spec = prepared.spec
@@ -347,5 +391,6 @@ def _train_network(
         clock=progress,
         report=report,
         stop=stop,
+        fold=fold,
     )
     return learner.network.to("cpu").eval(), state
