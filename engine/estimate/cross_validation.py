@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.spec import JobSpec
+
 MIN_TEST_ROWS = 400  # Fewer say little: of 30 rows, 95% intervals are 30 points wide.
 ENOUGH_ROWS = 800  # More would take longer and say little more.
 MAX_SECONDS = 30.0  # Of all fits, on the reference machine.
@@ -28,8 +30,11 @@ def is_worth_repeating(tested_rows: int, fits: int, seconds: float) -> bool:
     return tested_rows < ENOUGH_ROWS and fits * seconds <= MAX_SECONDS_TO_REPEAT
 
 
-def seconds_to_cross_validate(rows: int, test_fraction: float, seconds: float) -> float:
-    """Of a table with so many usable rows."""
+def seconds_to_cross_validate(rows: int, spec: JobSpec, seconds: float) -> float:
+    """Of data with so many usable rows; `seconds` are those of one fit."""
+    if spec.export is not None or spec.part_column is not None:
+        return 0.0
+    test_fraction = spec.effective_split.test_fraction
     test_rows = round(rows * test_fraction)
     folds = min(MAX_FOLDS, round(1 / test_fraction)) - 1
     fits = count_folds(test_rows, [test_rows] * folds, seconds)

@@ -21,6 +21,7 @@ from engine.estimate.image import (
     IMAGES_DECODED_PER_SECOND,
     IMAGES_PREDICTED_PER_SECOND,
     seconds_to_fit,
+    seconds_to_fit_again,
 )
 from engine.evaluation import (
     Contender,
@@ -54,7 +55,6 @@ from engine.tasks.shared import Rows
 WEIGHTS_FILE = "network.safetensors"
 MIN_PARITY_ROWS, PARITY_ROWS = 100, 500
 CALIBRATION_ROWS = 200
-SECONDS_OF_A_FIT, SECONDS_PER_PICTURE_FITTED = 0.5, 0.004  # Of the layer and the contender.
 BASELINE_SIDE, BASELINE_ROWS = 32, 5000
 
 
@@ -150,7 +150,7 @@ class ImageTask:
     def _refit(self, prepared: PreparedImages, trained: FittedImages) -> Refit:
         """Only the layer on frozen features is soon fitted again."""
         rows = len(prepared.split.train)
-        seconds = SECONDS_OF_A_FIT + SECONDS_PER_PICTURE_FITTED * rows
+        seconds = seconds_to_fit_again(rows)
         if list(trained.members) != ["head"]:
             seconds = self.estimate_phase_seconds(prepared)["training"]
             seconds = max(seconds, 2 * MAX_SECONDS)  # A network from its pixels takes minutes.

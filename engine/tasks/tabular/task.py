@@ -16,7 +16,7 @@ from engine.artifact import Inputs, Manifest, Serving, Target
 from engine.data import baselines
 from engine.data.label_issues import describe_examination, list_label_issues
 from engine.data.splitting import Split
-from engine.estimate.tabular import seconds_to_fit, seconds_to_test
+from engine.estimate.tabular import seconds_to_fit, seconds_to_fit_again, seconds_to_test
 from engine.evaluation import (
     Contender,
     ModelPredictions,
@@ -51,7 +51,6 @@ from engine.tasks.tabular.report import build_extra_sections
 
 MODEL_FILE, NETWORK_FILE = "model.onnx", "network.safetensors"
 PARITY_ROWS = 1000
-REFIT_SHARE = 0.5  # Of the time of a fit, without the choice of settings.
 MAX_LOGIT_DIFFERENCE = 1e-3
 MAX_DISPLAY_CHARACTERS = 400
 
@@ -144,7 +143,7 @@ class TabularTask:
             replace(prepared.split, train=trained.examined_rows),
             prepared.spec.part_column,
             prepared.spec.split.seed,
-            REFIT_SHARE * seconds["training"] + seconds_to_test(rows, width),
+            seconds_to_fit_again(seconds["training"], rows, width),
             partial(_answer_fold, prepared, trained),
             partial(_describe_rows, prepared),
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.data import baselines
 from engine.data.splitting import Split
+from engine.estimate.text import seconds_to_fit_again
 from engine.evaluation import Contender, ModelPredictions, Refit, TestRows, read_slice_columns
 from engine.events import Reporter
 from engine.prediction_heads.interface import Outputs
@@ -21,14 +22,11 @@ from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.learner import FitData
 from engine.tasks.text.prepare import PreparedTexts, build_prediction_head
 
-SECONDS_OF_A_FIT = 0.5  # Of the cheap contenders, however few rows there are,
-SECONDS_PER_OUTPUT = 4e-5  # and for each row and output.
-
 
 def plan_refit(prepared: PreparedTexts, trained: FittedTexts, training_seconds: float) -> Refit:
     """`training_seconds` are those of the network's steps."""
     train = np.union1d(prepared.split.train, trained.examined_rows)
-    seconds = SECONDS_OF_A_FIT + len(train) * prepared.prediction_head.outputs * SECONDS_PER_OUTPUT
+    seconds = seconds_to_fit_again(len(train), prepared.prediction_head.outputs)
     return Refit(
         replace(prepared.split, train=train),
         prepared.spec.part_column,

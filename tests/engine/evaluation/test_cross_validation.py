@@ -16,8 +16,16 @@ from engine.metrics import (
     make_regression_predictions,
 )
 from engine.metrics.resampling import bootstrap_weights, stratified_bootstrap_weights
-from engine.spec import SplitSpec
+from engine.spec import SplitSpec, parse_spec
 from engine.stop_signal import StopSignal
+
+SPEC = {
+    "task": "tabular-regression",
+    "target_column": "y",
+    "data": "d",
+    "output": "o",
+    "work": "w",
+}
 
 
 class Job:
@@ -170,7 +178,8 @@ def test_how_often_is_fitted_follows_from_rows_and_seconds(changes, fits, why):
         assert why in reason
         assert bool(reason) == bool(why)
     rows, seconds = changes.get("rows", 120), changes.get("seconds", 0.01)
-    if "column" not in changes:
-        assert planning.seconds_to_cross_validate(rows, 0.1, seconds) == pytest.approx(
-            fits * seconds, abs=seconds
-        )
+    split = {"method": "column", "column": "part"} if "column" in changes else {}
+    spec = parse_spec(SPEC | {"split": split})
+    assert planning.seconds_to_cross_validate(rows, spec, seconds) == pytest.approx(
+        fits * seconds, abs=seconds
+    )
