@@ -12,8 +12,9 @@ from accounts.webhooks import secret_encryption
 from assistants.conversations import state
 from assistants.errors import DeliveryNotFailed, MailFailed, WaitsForVisitor, WechatRefused
 from assistants.mail.sending import send_reply
-from assistants.models import Channel, Conversation, Delivery, Message
+from assistants.models import Channel, Conversation, Delivery
 from assistants.wechat import replying
+from assistants.wechat.messages import cut_text
 from web.enqueue import enqueue_on_commit
 from web.row_queue import claim_rows, retry_at, update_claimed
 
@@ -44,7 +45,7 @@ def deliver_due() -> int:
 def _deliver(row: Delivery) -> bool:
     message, gives_up = row.message, row.attempts >= MOST_ATTEMPTS
     try:
-        SENDERS[message.channel.kind](message)
+        SENDERS[message.channel.kind](row)
     except (MailFailed, WechatRefused) as refusal:
         problem = refusal.sentence
         gives_up |= isinstance(refusal, WaitsForVisitor)
@@ -75,15 +76,25 @@ def send_again(conversation: Conversation, message_id: int) -> None:
     state.announce(conversation)
 
 
-def _send_to_wechat(message: Message) -> None:
+def _send_to_wechat(row: Delivery) -> None:
+    """As many messages as the text needs; a part that was taken is not sent again."""
+    message = row.message
     if not message.channel.settings.get("customer_messages"):
         raise WaitsForVisitor
     recipient = secret_encryption.decrypt(message.conversation.contact)
-    replying.send_whole(message.channel, recipient, message.text)
+    while rest := message.text[row.sent_characters :]:
+        part, _ = cut_text(rest)
+        replying.send_message(message.channel, recipient, part)
+        row.sent_characters += len(part)
+        row.save(update_fields=["sent_characters"])
 
 
-SENDERS: dict[str, Callable[[Message], None]] = {
-    Channel.Kind.EMAIL: send_reply,
-    Channel.Kind.WEB: send_reply,
+def _send_by_mail(row: Delivery) -> None:
+    send_reply(row.message)
+
+
+SENDERS: dict[str, Callable[[Delivery], None]] = {
+    Channel.Kind.EMAIL: _send_by_mail,
+    Channel.Kind.WEB: _send_by_mail,
     Channel.Kind.WECHAT: _send_to_wechat,
 }

@@ -17,6 +17,8 @@ class Delivery(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(null=True, default=now)
     sent_at = models.DateTimeField(null=True)
+    # Of the text, where a channel takes it in several messages: the rest is sent next.
+    sent_characters = models.PositiveIntegerField(default=0, db_default=0)
     problem = models.CharField(max_length=300, blank=True)
 
     class Meta:

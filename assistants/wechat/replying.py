@@ -139,14 +139,8 @@ def take_waiting_replies(conversation: Conversation) -> str:
         rows.filter(pk__in=[row.pk for row in taken]).update(
             sent_at=now(), next_at=None, problem=""
         )
-    return "\n\n".join(row.message.text for row in sorted(taken, key=lambda row: row.message.seq))
-
-
-def send_whole(channel: Channel, recipient: str, text: str) -> None:
-    """As many customer-service messages as the text needs. Raises as `send_message`."""
-    while text:
-        part, text = cut_text(text)
-        send_message(channel, recipient, part)
+    taken.sort(key=lambda row: row.message.seq)
+    return "\n\n".join(row.message.text[row.sent_characters :] for row in taken)
 
 
 def send_message(channel: Channel, recipient: str, text: str) -> None:

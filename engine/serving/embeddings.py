@@ -30,30 +30,20 @@ class TextEmbedder:
         self._session, self._output, self._inputs = session, output, inputs
         self._tokenizer, self.max_length = tokenizer, max_length
 
-    def encode(self, rows: Sequence[str | list[int]], *, cut: bool = False) -> list[list[int]]:
-        """Token ids of each text; rows that are ids already are checked.
+    def encode(self, texts: Sequence[str], *, cut: bool = False) -> list[list[int]]:
+        """Token ids of each text.
 
-        Raises BadTrainingData, numbering rows from 0, for what cannot be read whole; texts are cut
-        instead if `cut` says so.
+        Raises BadTrainingData, numbering rows from 0, for one that cannot be read whole; texts are
+        cut instead if `cut` says so.
         """
-        texts = [row.strip() if isinstance(row, str) else "" for row in rows]
         tokenizer = self._cutting_tokenizer if cut else self._tokenizer
-        encoded = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-        vocabulary = self._tokenizer.get_vocab_size()
-        for number, row in enumerate(rows):
-            if not isinstance(row, str):
-                if not all(0 <= token < vocabulary for token in row):
-                    raise BadTrainingData(
-                        "bad_tokens",
-                        f"Row {number} has token ids that this model does not know (0 to"
-                        f" {vocabulary - 1:,}). Token ids are of the model's own tokenizer: send"
-                        " the text instead.",
-                    )
-                encoded[number] = list(row)
-            if len(encoded[number]) > self.max_length:
+        stripped = [text.strip() for text in texts]
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch(stripped)]
+        for number, ids in enumerate(encoded):
+            if len(ids) > self.max_length:
                 raise BadTrainingData(
                     "too_long",
-                    f"Row {number} has {len(encoded[number]):,} tokens; this model reads at most"
+                    f"Row {number} has {len(ids):,} tokens; this model reads at most"
                     f" {self.max_length:,}. Split the text.",
                 )
         return encoded

@@ -51,12 +51,17 @@ def ask_with_langchain(base: str, key: str, model: str) -> None:
     whole = chat.invoke(QUESTION)
     assert "".join(part.content for part in chat.stream(QUESTION)) == whole.content
     assert whole.usage_metadata["output_tokens"] > 0
-    # Token ids of another model's tokenizer are refused, so texts must be sent.
-    encoder = OpenAIEmbeddings(
+    # By default it sends token ids of OpenAI's encoding (litellm brings the table that it reads).
+    counting = OpenAIEmbeddings(model=ENCODER, base_url=base, api_key=key)
+    plain = OpenAIEmbeddings(
         model=ENCODER, base_url=base, api_key=key, check_embedding_ctx_length=False
     )
-    assert len(encoder.embed_query("snow")) == 384
-    assert len(encoder.embed_documents(["snow", "ice"])) == 2
+    texts = ["Fresh snow, 3 cm", "Glace et neige: ❄ 雪"]
+    for mine, theirs in zip(
+        counting.embed_documents(texts), plain.embed_documents(texts), strict=True
+    ):
+        assert sum(a * b for a, b in zip(mine, theirs, strict=True)) > 0.9999
+    assert len(counting.embed_query("snow")) == 384
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inference.serving.protocol.body import JsonObject, check_text, parse_json_object, validate
 from inference.serving.protocol.errors import bad_request
+from inference.serving.protocol.openai_tokens import NotOpenAITokens, decode_tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 2048
 MAX_CHARACTERS = 100_000
-EmbeddingRow = str | list[int]
 
 
 class EmbeddingsBody(BaseModel):
@@ -42,15 +42,10 @@ class EmbeddingsRequest:
     """A valid request."""
 
     model: str
-    rows: list[EmbeddingRow]
+    texts: list[str]
     is_base64: bool
     dimensions: int | None
     cuts: bool = False  # Texts longer than the model reads, instead of refusing them.
-
-    @property
-    def texts(self) -> list[str]:
-        """The rows as the request log keeps them."""
-        return [row if isinstance(row, str) else f"{len(row)} token ids" for row in self.rows]
 
 
 def parse_embeddings_request(body: bytes) -> EmbeddingsRequest:
@@ -60,15 +55,15 @@ def parse_embeddings_request(body: bytes) -> EmbeddingsRequest:
     fields = validate(EmbeddingsBody, known, MESSAGES)
     return EmbeddingsRequest(
         model=fields.model,
-        rows=_parse_input(content.get("input")),
+        texts=_parse_input(content.get("input")),
         is_base64=fields.encoding_format == "base64",
         dimensions=fields.dimensions,
         cuts=bool(fields.truncate),
     )
 
 
-def _parse_input(value: object) -> list[EmbeddingRow]:
-    """A text, texts, token ids, or lists of token ids."""
+def _parse_input(value: object) -> list[str]:
+    """Of a text, texts, OpenAI's token ids, or lists of them."""
     if isinstance(value, str):
         return [_check_row(value, "input")]
     if not isinstance(value, list) or not value:
@@ -76,7 +71,7 @@ def _parse_input(value: object) -> list[EmbeddingRow]:
             "input must be a text, a list of texts, or token ids; and not empty.", "input"
         )
     if all(_is_token(one) for one in value):
-        return [value]
+        return [_check_row(value, "input")]
     if len(value) > MAX_ROWS:
         raise bad_request(f"input holds {len(value):,} rows; at most {MAX_ROWS:,}.", "input")
     if len({type(one) for one in value}) > 1:
@@ -84,15 +79,18 @@ def _parse_input(value: object) -> list[EmbeddingRow]:
     return [_check_row(one, f"input[{place}]") for place, one in enumerate(value)]
 
 
-def _check_row(row: object, param: str) -> EmbeddingRow:
-    if isinstance(row, str):
-        check_text(row, param, MAX_CHARACTERS)
-        if not row.strip():
-            raise bad_request(f"{param} is empty: there is nothing to embed.", param)
-        return row
+def _check_row(row: object, param: str) -> str:
     if isinstance(row, list) and row and all(_is_token(one) for one in row):
-        return row
-    raise bad_request(f"{param} must be a text or a list of token ids that is not empty.", param)
+        try:
+            row = decode_tokens(row)
+        except NotOpenAITokens as problem:
+            raise bad_request(f"{param} {problem}", param) from problem
+    if not isinstance(row, str):
+        raise bad_request(f"{param} must be a text or token ids, and not empty.", param)
+    check_text(row, param, MAX_CHARACTERS)
+    if not row.strip():
+        raise bad_request(f"{param} is empty: there is nothing to embed.", param)
+    return row
 
 
 def _is_token(value: object) -> bool:

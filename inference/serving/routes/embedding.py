@@ -79,7 +79,7 @@ class EmbeddingRoutes:
                 deployment.model_id, deployment.artifact_key
             )
         try:
-            encoded = await asyncio.to_thread(model.served.encode, payload.rows, cut=payload.cuts)
+            encoded = await asyncio.to_thread(model.served.encode, payload.texts, cut=payload.cuts)
         except EngineError as error:
             raise bad_request(error.sentence, "input") from error
         lengths = model.served.token_counts(encoded)

@@ -183,14 +183,29 @@ def test_a_persons_reply_reaches_the_visitor_as_a_message(client, channel, alice
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_a_long_reply_is_sent_in_parts(client, channel, alice, wechat_calls):
+def test_a_long_reply_is_sent_in_parts_and_goes_on_where_it_failed(
+    client, channel, alice, wechat_calls, monkeypatch
+):
     conversation = ask_for_a_person(client, channel, alice)
-    state.reply(conversation, alice, "汉" * 1_900)
+    text = "".join(chr(0x4E00 + number) for number in range(1_900))
+    state.reply(conversation, alice, text)
+    taken, send = [], replying.send_message
+
+    def send_two(channel, recipient, part):
+        if len(taken) == 2:
+            raise httpx.ConnectTimeout("gone")
+        send(channel, recipient, part)
+        taken.append(part)
+
+    monkeypatch.setattr(replying, "send_message", send_two)
+    assert sending.deliver_due() == 0
+    monkeypatch.setattr(replying, "send_message", send)
+    Delivery.objects.update(next_at=now())
     assert sending.deliver_due() == 1
     parts = [
         json.loads(body)["text"]["content"] for name, body in wechat_calls[0] if name == "send"
     ]
-    assert "".join(parts) == "汉" * 1_900
+    assert "".join(parts) == text
     assert all(len(part.encode()) <= 2_048 for part in parts)
 
 

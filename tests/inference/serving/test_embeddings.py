@@ -13,6 +13,8 @@ from tests.inference.openai import shapes
 from tests.inference.tiny_encoder import LABELS, write_encoder
 from training.models import TrainedModel
 
+CL100K = [86, 16, 289, 17]  # "w1 w2" in the encoding of OpenAI's embedding models.
+
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
@@ -48,7 +50,7 @@ def test_texts_and_token_ids_as_floats_or_base64(token, with_models):
             np.testing.assert_allclose(
                 np.frombuffer(base64.b64decode(row["embedding"]), "<f4"), expected, atol=1e-6
             )
-        for same in ([1, 2], [[1, 2]], "w1 w2", ["w1 w2"]):
+        for same in (CL100K, [CL100K], "w1 w2", ["w1 w2"]):
             (one,) = (await embed(client, input=same))["data"]
             np.testing.assert_allclose(one["embedding"], floats[0], atol=1e-6)
         short = (await embed(client, input="w1 w2", dimensions=8))["data"][0]["embedding"]
@@ -76,7 +78,10 @@ def test_texts_and_token_ids_as_floats_or_base64(token, with_models):
         ({"input": {"a": 1}}, 400, "input"),
         ({"input": ["w1"] * 2049}, 400, "input"),
         ({"input": [-1]}, 400, "input"),
-        ({"input": [100_000]}, 400, "input"),
+        ({"input": [100_300]}, 400, "input"),
+        ({"input": [[86], [10**9]]}, 400, "input[1]"),
+        ({"input": [[220]]}, 400, "input[0]"),  # A blank.
+        ({"input": [[160, 121]]}, 400, "input[0]"),  # Bytes that are no text.
         ({"input": "w1 " * 65}, 400, "input"),
         ({"input": "w1", "dimensions": 33}, 400, "dimensions"),
         ({"input": "w1", "dimensions": 0}, 400, "dimensions"),
