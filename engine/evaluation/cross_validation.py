@@ -181,8 +181,11 @@ def _join(
 
 def _summarize(refit: Refit, rows: int, *, repeats: int, fits: int) -> CrossValidatedRows:
     test_rows = len(refit.split.test)
-    order = ", and only on earlier ones" if refit.split.moments is not None else ""
-    again = f", {repeats} times over with other parts" if repeats > 1 else ""
+    words = "on other rows than it was tested on"
+    if refit.split.moments is not None:
+        words = "on earlier rows than it was tested on"
+    elif repeats > 1:
+        words = f"on other rows than it was tested on, {repeats} times over with other parts"
     return {
         "rows": rows,
         "test_rows": test_rows,
@@ -190,7 +193,7 @@ def _summarize(refit: Refit, rows: int, *, repeats: int, fits: int) -> CrossVali
         "repeats": repeats,
         "sentence": (
             f"The figures rest on {rows:,} rows, since {test_rows:,} test rows alone say little."
-            f" {fits:,} further models were made in the same way, each on other rows than it was"
-            f" tested on{order}{again} (cross-validation); the model itself answered the test rows."
+            f" {fits:,} further models were made in the same way, each {words} (cross-validation);"
+            " the model itself answered the test rows."
         ),
     }

@@ -85,10 +85,10 @@ OUTCOME_VALUES = frozenset({
     "successful", "success", "failed", "failure", "fail", "pass", "passed", "approved", "rejected",
     "denied", "accepted", "declined", "won", "lost", "win", "loss", "spam", "ham", "positive",
     "negative", "neutral", "pos", "neg", "fraud", "legit", "legitimate", "churned", "retained",
-    "stayed", "left", "joined", "paid", "fully paid", "charged off", "default", "good", "bad",
+    "stayed", "left", "joined", "paid", "charged", "default", "good", "bad",
     "benign", "malignant", "normal", "abnormal", "anomaly", "alive", "dead", "canceled",
-    "cancelled", "completed", "no show", "real", "fake", "up", "down", "satisfied", "dissatisfied",
-    "unsatisfied", "neutral or dissatisfied", "正面", "负面", "中性", "好评", "差评", "中评",
+    "cancelled", "completed", "show", "real", "fake", "up", "down", "satisfied", "dissatisfied",
+    "unsatisfied", "正面", "负面", "中性", "好评", "差评", "中评",
     "合格", "不合格", "通过", "未通过", "正常", "异常", "故障", "违约", "流失", "成功", "失败",
     "积极", "消极", "良性", "恶性", "满意", "不满意",
 })  # fmt: skip

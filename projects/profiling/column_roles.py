@@ -22,7 +22,7 @@ MIN_TELLING_NAME = 3
 LAST_COLUMN = 3.0
 MAX_UNMARKED = 8  # Each takes a moment to measure.
 SERIES_PENALTY = 4.0
-OUTCOME_SCORE, MAX_OUTCOMES = 3.0, 5
+OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,13 @@ def _judge_target(
 
 def _holds_outcomes(column: ColumnProfile) -> bool:
     """Whether its few values all say how something ended or was judged."""
-    words = {entry["value"].strip().casefold() for entry in column["top_values"]}
-    is_few = 2 <= column["unique"] <= len(words) <= MAX_OUTCOMES
-    return column["type"] == "text" and is_few and words <= column_names.OUTCOME_VALUES
+    values = [entry["value"].casefold().split() for entry in column["top_values"]]
+    if column["type"] != "text" or not 2 <= column["unique"] <= len(values) <= MAX_OUTCOMES:
+        return False
+    return all(
+        len(words) <= MAX_OUTCOME_WORDS and column_names.OUTCOME_VALUES & set(words)
+        for words in values
+    )
 
 
 def _can_be_target(column: ColumnProfile, texts: list[str], rows: int) -> bool:
