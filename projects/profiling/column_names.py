@@ -175,7 +175,7 @@ CLASS_WORDS = frozenset({
     "label", "labels", "class", "category", "target", "intent", "sentiment", "species", "topic",
     "type", "emotion", "polarity", "group", "cluster", "digit",
 })  # fmt: skip
-MIN_SERIES, MIN_SERIES_SHARE = 3, 0.5
+MIN_SERIES, MIN_SERIES_SHARE = 3, 0.6
 BREAKS = re.compile(r"[^a-z0-9\u0e00-\uffff]+")
 CASE_CHANGES = re.compile(
     r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"

@@ -71,7 +71,7 @@ def fit(
         sample = leave_out_suspects(prepared, examination, sample)
         data = FitData(network, prepared.prediction_head, prepared.split.train, split.validation)
     probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
-    probe = add_label_names(prepared, network, features, sample, probe)
+    probe = add_label_names(prepared, lambda: network, features, sample, probe)
     _report_probe(prepared, probe, features, report)
     if prepared.method == "probe":
         init_head_from_probe(network, probe)

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from engine.data import baselines
+from engine.data.baselines import Probe
 from engine.data.splitting import Split
 from engine.estimate.text import seconds_to_fit_again
 from engine.evaluation import Contender, ModelPredictions, Refit, TestRows, read_slice_columns
@@ -20,6 +21,7 @@ from engine.tasks.text.embeddings import embed, predict
 from engine.tasks.text.fit import FittedTexts, init_head_from_probe, train_network
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.learner import FitData
+from engine.tasks.text.network import TextNetwork
 from engine.tasks.text.prepare import PreparedTexts, build_prediction_head
 
 
@@ -66,22 +68,33 @@ def fit_again(prepared: PreparedTexts, trained: FittedTexts, method: str, fold: 
         sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
         probe = head.fit_probe(features.select_rows(sample), sample)
         if method == PROBE:
-            frozen = prepared.create_network().to(prepared.device.name)
-            probe = add_label_names(prepared, frozen, features, sample, probe)
+            probe = add_label_names(
+                prepared, partial(_load_network, prepared), features, sample, probe
+            )
             outputs = probe.outputs(features.select_rows(rows))
         else:
-            network = prepared.create_network().to(prepared.device.name)
-            if prepared.base_folder is not None:
-                init_head_from_probe(network, probe)
-            data = FitData(network, head, split.train, split.validation)
-            silent = Reporter(lambda _line: None)
-            progress = ProgressTracker(silent, {"training": 1.0})
-            train_network(prepared, data, features, progress, silent, StopSignal(), fold=fold)
-            network.to(prepared.device.name)
+            network = _train_again(prepared, features, probe, fold)
             outputs = predict(prepared, network, rows)
     if len(split.validation):
         head.fit_thresholds(outputs[: len(split.validation)], split.validation)
     return np.asarray(outputs[len(split.validation) :])
+
+
+def _train_again(
+    prepared: PreparedTexts, features: Features, probe: Probe, fold: int
+) -> TextNetwork:
+    network, split = _load_network(prepared), prepared.split
+    if prepared.base_folder is not None:
+        init_head_from_probe(network, probe)
+    data = FitData(network, prepared.prediction_head, split.train, split.validation)
+    silent = Reporter(lambda _line: None)
+    progress = ProgressTracker(silent, {"training": 1.0})
+    train_network(prepared, data, features, progress, silent, StopSignal(), fold=fold)
+    return network.to(prepared.device.name)
+
+
+def _load_network(prepared: PreparedTexts) -> TextNetwork:
+    return prepared.create_network().to(prepared.device.name)
 
 
 def of_fold(prepared: PreparedTexts, trained: FittedTexts, fold: Split) -> PreparedTexts:
@@ -123,4 +136,4 @@ def _embed_all(prepared: PreparedTexts, trained: FittedTexts) -> Features:
     cached = next((one for one in prepared.embedding_cache if one.contains_rows(rows)), None)
     if cached is not None:
         return cached
-    return embed(prepared, prepared.create_network().to(prepared.device.name), rows, lambda _: None)
+    return embed(prepared, _load_network(prepared), rows, lambda _: None)

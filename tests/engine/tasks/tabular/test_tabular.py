@@ -17,6 +17,7 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from engine import artifact, serving
 from engine.errors import BadTrainingData, BrokenExport, StopRequested
+from engine.estimate import cross_validation
 from engine.events import CheckpointSaved, DatasetLoaded, Reporter, parse_event
 from engine.pipeline import run_job
 from engine.spec import parse_spec
@@ -87,8 +88,9 @@ def run(spec, stop=None, seen=None):
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_trees():
-    """What they compute does not depend on how many there are."""
+    """What they compute does not depend on how many there are. Figures are of the served file."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_validation, "MIN_TEST_ROWS", 0)
         patch.setattr(ensemble_members, "MAX_ROUNDS", 40)
         patch.setattr(extra_trees, "TREE_COUNT", 20)
         yield
@@ -312,3 +314,25 @@ def test_only_training_rows_shape_the_features():
     assert "secret" not in features[1].categories
     matrix = TableEncoder(features).encode({"size": [None], "kind": ["secret"]})
     assert np.isfinite(matrix).all()
+
+
+@pytest.mark.parametrize("target", ["returned", "spent"])
+def test_the_figures_of_few_rows_rest_on_nearly_all_of_them(tmp_path, target, monkeypatch):
+    monkeypatch.setattr(cross_validation, "MIN_TEST_ROWS", 400)
+    monkeypatch.setattr(cross_validation, "MAX_SECONDS", 1000)
+    spec = write(tmp_path, table(160), target=target)
+    run(spec)
+    report = json.loads((spec.output / "report.json").read_text())
+    crossed, data = report["cross_validation"], report["data"]
+    assert crossed["rows"] == report["test_rows"] == data["train_rows"] + data["test_rows"]
+    assert crossed["sentence"].startswith(f"The figures rest on {crossed['rows']} rows")
+    assert len({one["id"] for one in report["baselines"]}) == 3
+    if target == "returned":
+        assert np.sum(report["confusion"]["matrix"]) == crossed["rows"]
+        own = next(one for one in report["metrics"] if one["name"] == "accuracy")
+        assert own["value"] == pytest.approx(
+            np.trace(report["confusion"]["matrix"]) / crossed["rows"]
+        )
+    # What people read and what programs get stay the served model's answers.
+    rows = pq.read_table(spec.output / "predictions.parquet").to_pylist()
+    assert len(rows) == data["test_rows"]
