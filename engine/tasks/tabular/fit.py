@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,19 +39,17 @@ from engine.tasks.tabular.ensemble_members import (
     fit_linear_with,
     loss,
 )
-from engine.tasks.tabular.ensemble_weights import fit_ensemble_weights, weighted_mean
+from engine.tasks.tabular.ensemble_weights import (
+    cross_validate_weights,
+    describe_choice,
+    fit_ensemble_weights,
+    is_few,
+    weighted_mean,
+)
 from engine.tasks.tabular.extra_trees import ExtraTrees, fit_extra_trees, fit_extra_trees_with
 from engine.tasks.tabular.network import TabularNetwork
 from engine.tasks.tabular.prepare import PreparedTable
 
-MEMBER_NAMES = {
-    "network": "the network",
-    "trees": "boosted trees",
-    "absolute_trees": "boosted trees of absolute errors",
-    "log_trees": "boosted trees of the logarithm",
-    "random_trees": "extremely randomised trees",
-    "linear": "the linear model",
-}
 BATCH_ROWS = 8192
 EXAMINATION_ROUNDS = 60
 MAX_ROWS_OF_LOSSES = 20_000
@@ -195,10 +194,8 @@ class _EnsembleFit:
     def fit_members(self) -> None:
         """All that the method asks for but the network, on the training rows."""
         train, validation, outputs = self.train, self.validation, self.prepared.outputs
-        method, seed = (
-            self.prepared.spec.hyperparameters.method,
-            self.prepared.spec.hyperparameters.seed,
-        )
+        hyperparameters = self.prepared.spec.hyperparameters
+        method, seed = hyperparameters.method, hyperparameters.seed
         if method in ("auto", "trees"):
             self.report.info("Fitting boosted trees")
             for name in self._boosting_kinds():
@@ -227,10 +224,9 @@ class _EnsembleFit:
 
     def _boosting_loss(self, name: str) -> BoostingLoss:
         prepared = self.prepared
-        log_target = LogTarget(prepared.mean, prepared.deviation)
-        return {"absolute_trees": ABSOLUTE, "log_trees": BoostingLoss(log_target=log_target)}.get(
-            name, SQUARED
-        )
+        if name == "log_trees":
+            return BoostingLoss(log_target=LogTarget(prepared.mean, prepared.deviation))
+        return ABSOLUTE if name == "absolute_trees" else SQUARED
 
     def select_members(self) -> str:
         """Weigh the members by their outputs on validation rows; returns the reason in words."""
@@ -241,7 +237,7 @@ class _EnsembleFit:
             name: compute_outputs(member, self.validation.matrix)
             for name, member in self.members.items()
         }
-        self.ensemble_weights = fit_ensemble_weights(outputs, self.validation)
+        self.ensemble_weights = fit_ensemble_weights(outputs, self.validation, self._weigh())
         self.members = {name: self.members[name] for name in self.ensemble_weights}
         if not len(self.validation.matrix):
             return ""
@@ -249,35 +245,43 @@ class _EnsembleFit:
         self.losses[" + ".join(self.ensemble_weights)] = loss(
             weighted_mean(outputs, self.ensemble_weights), self.validation
         )
-        reason = _selection_reason(self.ensemble_weights)
+        reason = describe_choice(self.ensemble_weights)
         self.report.info(reason)
         return reason
+
+    def _weigh(self) -> dict[str, float] | None:
+        """Of few validation rows: the weights of all members but the network, which takes too long
+        to fit again, among each other."""
+        if not is_few(self.validation):
+            return None
+        seed, rows = self.prepared.spec.hyperparameters.seed, self.train + self.validation
+        names = [name for name in self.members if name != "network"]
+        fitters = {name: partial(self._fit_member, name, models=1) for name in names}
+        weights = cross_validate_weights(fitters, rows, seed)
+        if weights is None:
+            return None
+        return {name: weights.get(name, 0.0) for name in names}
+
+    def _fit_member(
+        self, name: str, rows: EncodedRows, *, models: int = 0
+    ) -> BoostedTrees | ExtraTrees | Linear:
+        """With the hyperparameters that validation rows chose; `models` as boosted trees count."""
+        settings, seed = self.settings, self.prepared.spec.hyperparameters.seed
+        outputs = self.prepared.outputs
+        if name == "linear":
+            return fit_linear_with(rows, outputs, settings.penalty)
+        if name == "random_trees":
+            return fit_extra_trees_with(rows, outputs, settings.leaf_size, seed=seed)
+        kind, rounds = self._boosting_loss(name), settings.rounds[name]
+        return fit_boosted_with(rows, outputs, rounds, seed=seed, kind=kind, models=models)
 
     def refit(self, names: Iterable[str]) -> None:
         """Fit these members again with the hyperparameters chosen, on the validation rows too. The
         network stays: it needs them to stop early."""
-        rows, outputs = self.train + self.validation, self.prepared.outputs
-        settings, seed = self.settings, self.prepared.spec.hyperparameters.seed
-        if "linear" in names:
-            self.members["linear"] = fit_linear_with(rows, outputs, settings.penalty)
-        for name, rounds in settings.rounds.items():
-            if name in names:
-                kind = self._boosting_loss(name)
-                self.members[name] = fit_boosted_with(rows, outputs, rounds, seed=seed, kind=kind)
-        if "random_trees" in names:
-            self.members["random_trees"] = fit_extra_trees_with(
-                rows, outputs, settings.leaf_size, seed=seed
-            )
-
-
-def _selection_reason(weights: dict[str, float]) -> str:
-    if len(weights) == 1:
-        name = MEMBER_NAMES[next(iter(weights))]
-        return f"On validation rows {name} did best alone and was kept."
-    ordered = sorted(weights, key=lambda name: -weights[name])
-    parts = [f"{MEMBER_NAMES[name]} ({weights[name]:.0%})" for name in ordered]
-    members = f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"On validation rows {members} did best together: their weighted mean answers."
+        rows = self.train + self.validation
+        for name in names:
+            if name != "network":
+                self.members[name] = self._fit_member(name, rows)
 
 
 def fit(

@@ -22,7 +22,7 @@ from engine.events import CheckpointSaved, DatasetLoaded, Reporter, parse_event
 from engine.pipeline import run_job
 from engine.spec import parse_spec
 from engine.stop_signal import StopSignal
-from engine.tasks.tabular import ensemble_members, extra_trees, onnx_trees
+from engine.tasks.tabular import ensemble_members, ensemble_weights, extra_trees, onnx_trees
 from engine.tasks.tabular.encoder import TableEncoder
 from engine.tasks.tabular.ensemble_members import BoostedTrees, EncodedRows, Linear, loss
 from engine.tasks.tabular.ensemble_weights import fit_ensemble_weights, weighted_mean
@@ -269,6 +269,34 @@ def test_few_validation_rows_leave_members_nearly_even():
     assert fit_ensemble_weights(outputs, rows)["one"] < 0.7
     nothing = EncodedRows(np.zeros((0, 1), "f4"), truth[:0], None)
     assert fit_ensemble_weights(outputs, nothing) == {"one": 0.5, "other": 0.5}
+
+
+@pytest.mark.parametrize("is_label", [True, False])
+def test_few_validation_rows_weigh_members_by_all_rows_answered_unseen(is_label):
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(200, 5)).astype(np.float32)
+    score = matrix @ np.array([2.0, -1.0, 0.5, 0, 0]) + rng.normal(0, 0.5, 200)
+    targets = (score > 0).astype(np.int64) if is_label else score
+    outputs = 2 if is_label else 1
+    rows = EncodedRows(matrix, targets, None)
+    fitters = {
+        "linear": lambda some: ensemble_members.fit_linear_with(some, outputs, 1.0),
+        "trees": lambda some: ensemble_members.fit_boosted_with(
+            some, outputs, 10, seed=0, models=1
+        ),
+    }
+    known = ensemble_weights.cross_validate_weights(fitters, rows, seed=0)
+    assert known["linear"] > 0.8  # Which is the truth here.
+    few = EncodedRows(matrix[:20], targets[:20], None)
+    alike = dict.fromkeys([*fitters, "network"], np.zeros((20, outputs)))
+    even, led = fit_ensemble_weights(alike, few), fit_ensemble_weights(alike, few, known)
+    assert led["linear"] > even["linear"]
+    assert sum(led.values()) == pytest.approx(1)
+
+
+def test_labels_with_too_few_rows_for_every_fold_leave_weights_even():
+    rows = EncodedRows(np.zeros((60, 1), np.float32), np.array([0] * 57 + [1] * 3), None)
+    assert ensemble_weights.cross_validate_weights({"a": None, "b": None}, rows, 0) is None
 
 
 def test_thresholds_are_rounded_so_that_no_float32_changes_sides():
