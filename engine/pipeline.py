@@ -78,20 +78,16 @@ def run_job(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
     progress.start_phase("evaluating")
     with _record_duration(timings, "evaluating"):
         evaluated = task.evaluate(prepared, trained, folder, manifest)
-    with _record_duration(timings, "cross-validating"):
         crossed = _cross_validate(evaluated, progress, stop)
-    with _record_duration(timings, "reporting"):
         evaluation_report = _make_evaluation_report(spec, evaluated, crossed)
     stop.raise_if_requested()
     progress.start_phase("saving")
-    predictions = predictions_table(evaluated.predictions, evaluated.rows)
-    pq.write_table(predictions, folder / PREDICTIONS_FILE)
-    _write_report(folder / "report.json", evaluation_report, evaluated, manifest, timings)
+    _write_results(folder, evaluation_report, evaluated, manifest, timings)
     publish(folder, spec.output, manifest)
     progress.finish()
     report.info(evaluation_report["headline"])
-    values = {metric["name"]: metric["value"] for metric in evaluation_report["metrics"]}
-    known = {name: value for name, value in values.items() if value is not None}
+    measured = ((one["name"], one["value"]) for one in evaluation_report["metrics"])
+    known = {name: value for name, value in measured if value is not None}
     return Result(artifact=str(spec.output), metrics=known)
 
 
@@ -144,14 +140,17 @@ def _make_evaluation_report(
     return report
 
 
-def _write_report(
-    path: Path,
+def _write_results(
+    folder: Path,
     evaluation_report: Report,
     evaluated: EvaluationResult,
     manifest: Manifest,
     timings: dict[str, float],
 ) -> None:
-    """The job's report: the evaluation, and how the model came about."""
+    """The answers to the test rows, and the job's report: the evaluation, and how the model came
+    about."""
+    predictions = predictions_table(evaluated.predictions, evaluated.rows)
+    pq.write_table(predictions, folder / PREDICTIONS_FILE)
     about_the_job = {
         "data": evaluated.data,
         "task": manifest.task,
@@ -161,7 +160,7 @@ def _write_report(
         "timings": timings,
         "versions": manifest.versions,
     }
-    write_json(path, {**evaluation_report, **about_the_job})
+    write_json(folder / "report.json", {**evaluation_report, **about_the_job})
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.data.folds import draw_folds
 from engine.data.splitting import Split
 from engine.estimate.cross_validation import (
     MAX_REPEATS,
@@ -22,6 +21,7 @@ from engine.estimate.cross_validation import (
     is_worth_repeating,
 )
 from engine.evaluation.answer_types import get_answer_type
+from engine.evaluation.folds import draw_folds
 from engine.evaluation.rows import Contender, ModelPredictions, TestRows
 from engine.evaluation.schema import CrossValidatedRows
 from engine.metrics.shapes import Ints, MultilabelPredictions, RegressionPredictions

@@ -10,7 +10,6 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from engine.data.splitting import Indices, Split
 from engine.estimate.cross_validation import MAX_FOLDS
@@ -21,6 +20,8 @@ MIN_EARLIER_SHARE = 0.5  # Of the job's training rows, that a model of an earlie
 def draw_folds(split: Split, seed: int, repetition: int = 0) -> list[Split]:
     """The first repetition leaves the job's own test rows out, since its model has answered them;
     later ones test all rows but the validation's. None where a fold would be empty."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     if split.moments is not None:
         return _list_earlier_blocks(split) if not repetition else []
     known = np.concatenate([split.train, split.test])

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from engine.data.folds import draw_folds
 from engine.data.splitting import split_rows
+from engine.evaluation.folds import draw_folds
 from engine.spec import SplitSpec
 
 ROWS = 120
