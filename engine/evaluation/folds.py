@@ -28,7 +28,8 @@ def draw_folds(split: Split, seed: int, repetition: int = 0) -> list[Split]:
     pool = np.sort(split.train if not repetition else known)
     groups = split.groups[pool]
     count = round(len(pool) / max(1, len(split.test)))
-    count = min(count, MAX_FOLDS - (not repetition), len(np.unique(groups)))
+    most = int(np.bincount(split.strata[pool]).max(initial=0))
+    count = min(count, MAX_FOLDS - (not repetition), len(np.unique(groups)), most)
     if count < 2:
         return []
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=(seed + repetition) % 2**32)

@@ -79,6 +79,10 @@ def test_a_label_of_one_row_is_learnt_from_and_never_tested():
         assert 99 not in fold.test
 
 
-def test_too_few_rows_make_no_folds():
-    split = split_rows(list("abcdef"), [0, 1] * 3, SplitSpec(test_fraction=0.5))
-    assert all(len(fold.test) for fold in draw_folds(split, 0))
+@pytest.mark.parametrize("labels", [[0, 1] * 3, [0, 1, 2] * 4, [0] * 6, list(range(12))])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_few_rows_of_every_label_make_few_folds_or_none(labels, share):
+    keys = [f"key {number}" for number in range(len(labels))]
+    split = split_rows(keys, labels, SplitSpec(test_fraction=share))
+    for repetition in range(3):
+        assert all(len(fold.test) for fold in draw_folds(split, 0, repetition))
