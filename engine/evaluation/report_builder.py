@@ -27,8 +27,8 @@ def build_report(
 ) -> Report:
     """Everything in the report that follows from the predictions alone.
 
-    With a cross-validation the figures are of its rows; the example rows, which people read beside
-    the model's own explanations, and contenders that it left out, stay those of the test.
+    With a cross-validation the figures are of its rows. What opens rows of the stored answers, the
+    example rows and the confused labels, and contenders that it left out, stay those of the test.
     """
     if crossed is None:
         return _build_figures(predictions, predictions, rows, contenders)
@@ -42,7 +42,10 @@ def build_report(
         for one in contenders
         if one.id not in known
     ]
-    report["examples"] = _build_answer_type_parts(predictions, rows, contenders)["examples"]
+    own = _build_answer_type_parts(predictions, rows, contenders)
+    report["examples"] = own["examples"]
+    if "confusion" in own:
+        report["confusion"] = own["confusion"]
     report["cross_validation"] = crossed.summary
     return report
 
