@@ -66,7 +66,7 @@ class InvalidConsultation(UserError):
 
 
 class TooManyQuestions(UserError):
-    code, status = "too_many_questions", 429
+    code, status, retry_after_seconds = "too_many_questions", 429, 60
     sentence = "Too many questions in a short time. Wait a minute and ask again."
 
 

@@ -108,6 +108,6 @@ def pool_options(size: int) -> dict[str, int]:
     return {
         "min_size": min(2, size),
         "max_size": size,
-        "timeout": 5,  # Seconds a request waits for one; then it is answered 503.
+        "timeout": 5,  # Seconds a request waits for one; then it is answered 429.
         "reconnect_timeout": 1,  # Else a pool that saw an outage would try again ever more rarely.
     }

@@ -1,5 +1,5 @@
 """What stands in front of Django in the web process, outermost first: the guard, then
-assistants asked as models, then inference."""
+assistants asked as models, then inference, last the line in which questions to assistants wait."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ from django.db import close_old_connections
 from starlette.types import ASGIApp, Scope
 
 from accounts.authentication import find_uploader
+from assistants.consultations.door import with_waiting_line
 from assistants.gateway import with_assistant_models
 from inference.gateway.client_address import with_client_of_each_connection
 from inference.gateway.inference_requests import is_inference_path
@@ -22,7 +23,8 @@ from web.streams.detached import DetachedStreams
 
 # Where a file may come: the form of a project, its twin in the API, and where OpenAI has files.
 UPLOAD_PATH = re.compile(
-    r"/projects/[0-9a-f-]{36}/upload/|/api/v1/datasets|/v1/files|/v1/uploads/[^/]{1,80}/parts"
+    r"/projects/[0-9a-f-]{36}/upload/|/deployments/[0-9a-f-]{36}/tables/|/api/v1/datasets|/v1/files"
+    r"|/v1/uploads/[^/]{1,80}/parts"
 )
 PART_PATH = re.compile(r"/projects/[0-9a-f-]{36}/uploads/[0-9a-f-]{36}/")  # Of a resumable one.
 # Where a question may be spoken: a recording of 5 MB grows by a third in base64.
@@ -33,7 +35,7 @@ FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes
 
 def with_front(django: ASGIApp) -> ASGIApp:
     """The whole web process as one ASGI application."""
-    served = DetachedStreams(django)
+    served = DetachedStreams(with_waiting_line(django))
     guarded = Guard(
         with_assistant_models(with_inference_proxy(served), served),
         limits=Limits.from_settings(),

@@ -283,9 +283,9 @@ ACCOUNT_ADAPTER = "accounts.allauth_adapter.AccountAdapter"
 SOCIALACCOUNT_ADAPTER = "accounts.allauth_adapter.SocialAccountAdapter"
 SOCIALACCOUNT_PROVIDERS = SOCIAL_LOGIN.providers
 SOCIALACCOUNT_QUERY_EMAIL = True
-ACCOUNT_FORMS = {
-    "login": "accounts.forms.entrance.LoginForm",
-    "signup": "accounts.forms.entrance.SignupForm",
+ACCOUNT_FORMS = {  # "set_password" is SetPasswordForm.
+    name: f"accounts.forms.entrance.{name.title().replace('_', '')}Form"
+    for name in ("login", "signup", "change_password", "set_password", "reset_password_from_key")
 }
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

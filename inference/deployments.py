@@ -204,6 +204,7 @@ def record_change(deployment: Deployment, viewer: User | ApiToken, action: str) 
         deployment.name,
         deployment=str(deployment.pk),
         model=str(deployment.model_id),
+        answers_with=deployment.model.name,
     )
     notify(f"deployments:{deployment.team_id}")
 

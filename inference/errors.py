@@ -38,6 +38,11 @@ class PredictionRejected(UserError):
     sentence = "That text could not be classified."
 
 
+class CannotPredictTable(UserError):
+    code, status = "cannot_predict_table", 400
+    sentence = "This table cannot be answered by this endpoint."
+
+
 class JobAlreadyFinished(UserError):
     code, status = "plan_settled", 409
     sentence = "This job is finished. Deploy its model on the model's page."

@@ -6,6 +6,7 @@ from inference import request_log, scheduled_deployments
 from inference.batches import work
 from inference.files import storing, uploads
 from inference.fine_tuning import jobs
+from inference.table_predictions import running
 
 
 @shared_task
@@ -35,5 +36,6 @@ def delete_expired_files() -> None:
 
 @shared_task
 def work_on_batches() -> None:
-    """Take the batch that has waited longest further."""
+    """Take the batch that has waited longest further, after making batches of tables."""
+    running.prepare_due()
     work.work_on_next()

@@ -8,6 +8,7 @@ from inference.views import (
     sample_data,
     scheduled_deployments,
     search,
+    tables,
     trash,
 )
 
@@ -18,6 +19,10 @@ urlpatterns = [
     path("deployments/<uuid:deployment_id>/ask/", deployments.playground, name="ask"),
     path("deployments/<uuid:deployment_id>/activity/", deployments.activity, name="activity"),
     path("deployments/<uuid:deployment_id>/traffic.json", deployments.traffic_json, name="traffic"),
+    path("deployments/<uuid:deployment_id>/tables/", tables.begin, name="ask-table"),
+    path("deployments/<uuid:deployment_id>/tables/progress/", tables.progress, name="tables"),
+    path("tables/<uuid:prediction_id>/cancel/", tables.cancel, name="cancel-table"),
+    path("tables/<uuid:prediction_id>/answers.csv", tables.download, name="table-answers"),
     path("deployments/<uuid:deployment_id>/move/", deployments.move, name="move"),
     path("deployments/<uuid:deployment_id>/try/", deployments.try_model, name="try"),
     path(

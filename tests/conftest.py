@@ -20,7 +20,7 @@ from accounts.notifications.publish import publish
 from accounts.webhooks import endpoints
 from assistants.lifecycle import create_assistant
 from assistants.models import Conversation
-from inference.models import Deployment
+from inference.models import Deployment, TablePrediction
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from tests.databases import RESTORE_FIRST_ROWS, ensure_migrated_database, keep_first_rows
 from training.models import ComputeClass, Evaluation, TrainedModel, TrainingJob
@@ -288,6 +288,9 @@ def things(team, project, dataset, dataset_version, job, alice, bob, token):
     )  # fmt: skip
     Evaluation.objects.create(model=model, report={})
     deployment = Deployment.objects.create(team=team, project=project, model=model, name="intents")
+    prediction = TablePrediction.objects.create(
+        team=team, deployment=deployment, dataset_version=dataset_version
+    )
     publish(team, "training_job.failed", "It failed.")
     assistant = create_assistant(project, "shop-help", alice)
     conversation = Conversation.objects.create(channel=assistant.channels.get())
@@ -296,7 +299,8 @@ def things(team, project, dataset, dataset_version, job, alice, bob, token):
     return {
         "slug": team.slug, "project": str(project.pk), "dataset": str(dataset.pk),
         "version": str(dataset_version.pk), "job": str(job.pk), "model": str(model.pk),
-        "deployment": str(deployment.pk), "assistant": str(assistant.pk),
+        "deployment": str(deployment.pk), "prediction": str(prediction.pk),
+        "assistant": str(assistant.pk),
         "channel": str(conversation.channel_id), "conversation": str(conversation.pk),
         "token": str(token.pk), "user": str(bob.pk),
         "notice": str(team.notices.get(event="training_job.failed").pk),

@@ -168,7 +168,8 @@ def _local(link: str, product: Product) -> str | None:
     parts = urlsplit(link)
     if f"{parts.scheme}://{parts.netloc}" != product.url or NOT_FOLLOWED.search(parts.path):
         return None
-    return parts.path + (f"?{parts.query}" if parts.query.startswith("tab=") else "")
+    tab = re.match(r"tab=\w+$", parts.query)  # Not its pages and orders, which look the same.
+    return parts.path + (f"?{parts.query}" if tab else "")
 
 
 def _kind(path: str) -> str | None:

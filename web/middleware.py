@@ -22,7 +22,7 @@ from web.log_context import request_id
 client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
 
 REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{8,64}")
-API_PATH_PREFIXES = ("/api/", "/v1/")
+API_PATH_PREFIXES = ("/api/", "/v1/", "/consult")
 
 
 def is_api_request(request: HttpRequest) -> bool:

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 
 from accounts.models.team import PERMISSIONS, Membership, Team, TeamOwnedQuerySet
 from accounts.models.user import User
+from web.language.sentences import translated
 
 
 class EventGroup(models.TextChoices):
@@ -23,6 +24,15 @@ class EventGroup(models.TextChoices):
     INBOX = "inbox", "Visitors who wait for a person"
 
 
+ICONS = {
+    EventGroup.FAILURES: "alert",
+    EventGroup.RESULTS: "check",
+    EventGroup.PROGRESS: "clock",
+    EventGroup.BUDGET: "chart",
+    EventGroup.PAYMENT: "money",
+    EventGroup.SECURITY: "shield",
+    EventGroup.INBOX: "inbox",
+}
 # Shown, but asking for nobody's attention: the job's page and the inbox show the same, live, and a
 # bell that counted it would soon be overlooked.
 QUIET_GROUPS = (EventGroup.PROGRESS, EventGroup.INBOX)
@@ -99,6 +109,19 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def shown_sentence(self) -> str:
+        """In the reader's language. "Tickets: Finished" begins with somebody's own word."""
+        name, told = f"{self.data.get('name') or ''}: ", self.sentence
+        if len(name) > 2 and told.startswith(name):
+            return name + translated(told.removeprefix(name))
+        return translated(told)
+
+    @property
+    def icon(self) -> str:
+        """The name of the picture beside it (web.templatetags.icons)."""
+        return ICONS[EventGroup(self.group)]
 
 
 class NoticeRead(models.Model):

@@ -29,7 +29,6 @@ from accounts.models import (
 )
 from accounts.notifications.preferences import create_unsubscribe_token
 from web.advisory_lock import try_advisory_lock
-from web.language.sentences import translated
 from web.row_queue import claim_rows, fair_order, retry_at, update_claimed
 
 MINUTE = 60
@@ -118,7 +117,7 @@ def schedule_retry(email: NoticeEmail, error: str) -> None:
 def build_notice_email(notice: Notice, member: Membership) -> EmailMultiAlternatives:
     """The message: plain text, simple HTML, and headers that let mail programs unsubscribe."""
     with translation.override(member.user.language or settings.LANGUAGE_CODE):
-        subject = f"[{notice.team.name}] {translated(notice.sentence)}"
+        subject = f"[{notice.team.name}] {notice.shown_sentence}"
     template = EmailTemplate(
         name=f"notice-{notice.pk}",
         subject=subject,

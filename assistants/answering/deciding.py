@@ -1,11 +1,16 @@
 """From a question to what is said: rules first, then the match and its thresholds."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from assistants.answering.matching import Match, Vector, find_nearest_phrasing
+from django.utils.timezone import now
+
+from assistants.answering.matching import Match, find_first_phrasing, find_nearest_phrasing
 from assistants.answering.passages import find_passages
+from assistants.answering.phrasing_index import Vector
 from assistants.answering.reading import Reading
 from assistants.answering.rules import (
     BUILT_IN,
@@ -22,8 +27,15 @@ from assistants.answering.texts import text_of
 from assistants.errors import EncoderUnavailable
 from assistants.models import Answer, Assistant, Decision, Version
 from assistants.writing.answering import SECONDS, Listener, write_answer
+from web.database.rows import Columns, fetch
 
 Route = Decision.Route
+ANSWER = Columns(Answer, "answer")
+USABLE_SQL = f"""
+SELECT {ANSWER.sql} FROM {Answer._meta.db_table} answer
+WHERE assistant_id = %s AND key = ANY(%s) AND state = 'approved'
+  AND (valid_from IS NULL OR valid_from <= %s) AND (valid_until IS NULL OR valid_until > %s)
+"""
 
 
 @dataclass(frozen=True)
@@ -74,9 +86,15 @@ def decide(
     return outcome
 
 
+@lru_cache(maxsize=256)
+def _parse_rules(frozen: str) -> tuple[RuleSpec, ...]:
+    """A version's rules, as JSON, behind the one that every assistant has."""
+    return (BUILT_IN, *(RuleSpec.model_validate(rule) for rule in json.loads(frozen)))
+
+
 def _find_ruling(version: Version, situation: Situation, reading: Reading) -> Ruling:
     """Where the question cannot be read, by the rules that need no reading."""
-    rules = [BUILT_IN, *(RuleSpec.model_validate(rule) for rule in version.rules)]
+    rules = _parse_rules(json.dumps(version.rules))
     try:
         return find_rule(rules, situation, reading.complete)
     except EncoderUnavailable:
@@ -101,7 +119,7 @@ def _by_reading(
         outcome = _by_passages(version, situation, vector, outcome, say)
     ended = time.perf_counter()
     if outcome.route == Route.ANSWER:
-        quote = find_nearest_phrasing(version, outcome.answer_key, vector)
+        quote = find_nearest_phrasing(version, situation.language, outcome.answer_key, vector)
         outcome.sources[0] = SourceQuote(
             outcome.sources[0].title, outcome.sources[0].link, quote, outcome.sources[0].score
         )
@@ -138,10 +156,7 @@ def _by_match(
     if matched is None:
         return _refuse(assistant, situation)
     keys = [candidate.key for candidate in matched.candidates]
-    usable = {
-        answer.key: answer
-        for answer in Answer.objects.usable().filter(assistant=assistant, key__in=keys)
-    }
+    usable = {answer.key: answer for answer in _find_usable(assistant, keys)}
     first = keys[0]
     threshold = None if version.promise_broken_at else matched.answer_threshold
     if threshold is not None and matched.confidence >= threshold and first in usable:
@@ -161,6 +176,12 @@ def _by_match(
         for candidate in matched.candidates
     ]
     return outcome
+
+
+def _find_usable(assistant: Assistant, keys: list[str]) -> list[Answer]:
+    """Of these answers those that may be said now: as `Answer.objects.usable()` says."""
+    moment = now()
+    return [ANSWER.read(row) for row in fetch(USABLE_SQL, [assistant.pk, keys, moment, moment])]
 
 
 def _by_passages(
@@ -203,11 +224,9 @@ def _answer(answer: Answer, confidence: float, quote: str) -> Outcome:
 
 def _ask_back(version: Version, situation: Situation, answers: Sequence[Answer]) -> Outcome:
     """Offers a known question for each answer that may be meant."""
-    suggestions = []
-    for answer in answers:
-        entry = version.index.filter(answer=answer).order_by("pk").first()
-        if entry is not None:
-            suggestions.append(entry.text)
+    language = situation.language
+    known = [find_first_phrasing(version, language, answer.key) for answer in answers]
+    suggestions = [question for question in known if question]
     text = text_of(version.assistant, "ask", situation.language)
     return Outcome(Route.ASK, text, suggestions=suggestions)
 

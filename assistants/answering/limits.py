@@ -1,15 +1,10 @@
 """How much one visitor, one address and one channel may ask."""
 
-import logging
 import time
-
-from django.core.cache import cache
-from redis.exceptions import RedisError
 
 from assistants.errors import TooManyQuestions
 from assistants.models import Channel
-
-logger = logging.getLogger(__name__)
+from web.rate_limits.counter import increment
 
 VISITOR_PER_MINUTE, VISITOR_PER_DAY = 10, 100
 ADDRESS_PER_MINUTE = 60
@@ -39,9 +34,5 @@ def admit_speech(token: str) -> None:
 
 def _count(name: str, limit: int, seconds: int) -> None:
     key = f"assistants:{name}:{seconds}:{int(time.time() // seconds)}"
-    try:
-        cache.add(key, 0, timeout=2 * seconds)
-        if cache.incr(key) > limit:
-            raise TooManyQuestions
-    except (RedisError, ValueError) as problem:  # ValueError: the key was evicted.
-        logger.warning("Questions are not counted: %s", problem)
+    if increment(key, 2 * seconds) > limit:
+        raise TooManyQuestions

@@ -6,7 +6,8 @@ from functools import cached_property
 
 from assistants.answering.embedder import embed
 from assistants.answering.language import detect_language
-from assistants.answering.matching import Match, Vector, match
+from assistants.answering.matching import Match, match
+from assistants.answering.phrasing_index import Vector
 from assistants.answering.rules import Situation
 from assistants.models import Assistant, Version, VersionStatus
 

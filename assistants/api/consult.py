@@ -21,6 +21,7 @@ from accounts.models import ApiToken, TokenScope, scopes_within
 from accounts.permissions import TokenNotAllowed
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
+from assistants.consultations.lookups import find_api_channel
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
 from assistants.conversations.situations import read_attributes
@@ -209,14 +210,13 @@ def find_channel(auth: object, name: str | None) -> Channel:
     assert isinstance(auth, ApiToken)
     if name is None:
         raise UnknownAssistant("With an API token, ask at /v1/assistants/{name}/consult.")
-    assistants = Assistant.objects.current().filter(team=auth.team, name=name)
+    if (channel := find_api_channel(auth.team_id, name)) is not None:
+        return channel
+    assistants = Assistant.objects.current().filter(team=auth.team_id, name=name)
     assistant = assistants.select_related("team").first()
     if assistant is None:
         raise UnknownAssistant
-    channel = assistant.channels.filter(kind=Channel.Kind.API, disabled_at=None).first()
-    channel = channel or add_channel(assistant, Channel.Kind.API, auth, name="API")
-    channel.assistant = assistant
-    return channel
+    return add_channel(assistant, Channel.Kind.API, auth, name="API")
 
 
 def describe(reply: Reply) -> dict[str, object]:

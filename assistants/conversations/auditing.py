@@ -1,7 +1,10 @@
 """Which decisions people are asked to judge: a random sample, so that its share is the truth's."""
 
 import random
+import time
 from datetime import timedelta
+from functools import lru_cache
+from uuid import UUID
 
 from django.core.cache import cache
 from django.utils.timezone import now
@@ -15,16 +18,23 @@ SHARE_CACHE_SECONDS = 3600
 
 def is_drawn_for_audit(assistant: Assistant) -> bool:
     """At random, so that about AUDITED_PER_DAY decisions are drawn; all where there are fewer."""
+    hour = int(time.time() // SHARE_CACHE_SECONDS)
+    return random.random() < _share_of_hour(assistant.pk, hour)
+
+
+@lru_cache(maxsize=1024)
+def _share_of_hour(assistant_id: UUID, hour: int) -> float:
+    """From this process's memory, else from what all processes share."""
     share = cache.get_or_set(
-        f"assistants:audit-share:{assistant.pk}",
-        lambda: _audit_share(assistant),
-        SHARE_CACHE_SECONDS,
+        f"assistants:audit-share:{assistant_id}:{hour}",
+        lambda: _audit_share(assistant_id),
+        2 * SHARE_CACHE_SECONDS,
     )
-    return random.random() < float(share or 1.0)
+    return float(share or 1.0)
 
 
-def _audit_share(assistant: Assistant) -> float:
+def _audit_share(assistant_id: UUID) -> float:
     """From the traffic of the last days, which does not depend on what is asked today."""
     since = now() - timedelta(days=TRAFFIC_DAYS)
-    recent = Decision.objects.filter(message__channel__assistant=assistant, at__gte=since)
+    recent = Decision.objects.filter(message__channel__assistant=assistant_id, at__gte=since)
     return min(1.0, AUDITED_PER_DAY * TRAFFIC_DAYS / max(1, recent.count()))

@@ -6,11 +6,12 @@ that one answers for both; else it reads all that nobody has read yet. See decis
 
 import time
 
-from django.db import close_old_connections, connection, transaction
+from django.db import transaction
 from django.db.models import Max
 
 from assistants.conversations import state
 from assistants.models import Channel, Conversation, Message
+from web.front.waiting_line import elsewhere
 
 BURST_SECONDS = 0.8
 KINDS = (Channel.Kind.WEB, Channel.Kind.WECHAT)
@@ -25,15 +26,9 @@ def read(conversation: Conversation, message: Message, *, is_whole: bool) -> str
     if conversation.visitor_id is None or conversation.channel.kind not in KINDS:
         return message.text
     if not is_whole:
-        _wait()
+        with elsewhere():
+            time.sleep(BURST_SECONDS)
     return _read_burst(conversation, message)
-
-
-def _wait() -> None:
-    """Without a database connection, which others may have meanwhile."""
-    if not connection.in_atomic_block:  # As in tests, which roll back.
-        close_old_connections()
-    time.sleep(BURST_SECONDS)
 
 
 @transaction.atomic

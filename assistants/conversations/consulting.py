@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
@@ -19,13 +19,15 @@ from assistants.answering.limits import admit
 from assistants.answering.masking import mask
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.answering.texts import text_of
+from assistants.consultations import storing
+from assistants.consultations.lookups import find_live_version
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
 from assistants.conversations.situations import is_open, situation_of
 from assistants.conversations.spoken import Heard
-from assistants.conversations.visitors import refuse_blocked
-from assistants.errors import AssistantNotLive, InvalidConsultation
+from assistants.conversations.visitors import find_visitor
+from assistants.errors import InvalidConsultation
 from assistants.models import (
     Assistant,
     Channel,
@@ -35,7 +37,6 @@ from assistants.models import (
     Message,
     SpokenReply,
     Version,
-    VersionStatus,
     Visitor,
 )
 from assistants.voice.audio import DEFAULT_FORMAT
@@ -45,6 +46,7 @@ from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
 
 MAX_CHARS = 2_000
+MAX_BEFORE = 3
 REFUSALS_BEFORE_HAND_OVER = 2
 
 
@@ -66,6 +68,9 @@ class Question:
     address: str | None = None
     contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
     attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules.
+    # {external id: text} of what was sent just before and may not have come yet: a browser sends
+    # on several connections at once, and what was written first is to stand first.
+    before: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,19 +114,19 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     version = find_live_version(assistant)
     _require_voice(assistant, question)
     visitor_hash = hash_visitor(channel, question.visitor) if question.visitor else ""
-    refuse_blocked(channel, visitor_hash)
+    visitor = find_visitor(channel, visitor_hash)
     admit(channel, visitor_hash, question.address)
     heard = None
     if question.audio is not None:
-        if (stored := _find_stored(channel, question)) is not None:
+        if (stored := storing.find_stored(channel, question.external_id)) is not None:
             return _repeat(stored.conversation, stored)
         heard = spoken.hear(assistant, question.audio, question.language)
         text = clean_text(heard.text)
+        visitor = find_visitor(channel, visitor_hash)  # Seconds later: blocked or erased meanwhile?
     masked = mask(text)
     language = question.language or detect_language(masked, assistant.languages)
-    conversation, message, is_new = _receive(
-        channel, version, visitor_hash, masked, language, question
-    )
+    _receive_before(channel, version, visitor, language, question)
+    conversation, message, is_new = _receive(channel, version, visitor, masked, language, question)
     if not is_new:
         return _repeat(conversation, message)
     if conversation.state != ConversationState.BOT:
@@ -163,13 +168,6 @@ def _require_voice(assistant: Assistant, question: Question) -> None:
         spoken.require_speaking(assistant, question.language)
 
 
-def _find_stored(channel: Channel, question: Question) -> Message | None:
-    """The same message, sent before under its external id."""
-    if not question.external_id:
-        return None
-    return Message.objects.filter(channel=channel, external_id=question.external_id).first()
-
-
 def clean_text(text: str) -> str:
     """The question without control characters. Raises InvalidConsultation."""
     text = printable(text)
@@ -189,76 +187,41 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def find_live_version(assistant: Assistant) -> Version:
-    if assistant.state != Assistant.State.LIVE:
-        raise AssistantNotLive
-    version = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE).first()
-    if version is None:
-        raise AssistantNotLive
-    version.assistant = assistant
-    return version
-
-
 def hash_visitor(channel: Channel, visitor: str) -> str:
     return hashlib.sha256(f"{channel.pk}\0{visitor}".encode()).hexdigest()
 
 
-@transaction.atomic
+def _receive_before(
+    channel: Channel, version: Version, visitor: Visitor | None, language: str, question: Question
+) -> None:
+    """Store what was written before and has not come yet; its own request then finds it stored.
+    That request counts it, and refuses what may not be said at all."""
+    for external_id, sent in list(question.before.items())[-MAX_BEFORE:]:
+        text = printable(sent)
+        if 0 < len(text) <= MAX_CHARS:
+            earlier = Question(visitor=question.visitor, external_id=external_id)
+            _receive(channel, version, visitor, mask(text), language, earlier)
+
+
 def _receive(
     channel: Channel,
     version: Version,
-    visitor_hash: str,
+    visitor: Visitor | None,
     text: str,
     language: str,
     question: Question,
 ) -> tuple[Conversation, Message, bool]:
-    """Store the visitor's message; False where its external id was stored before."""
-    if (stored := _find_stored(channel, question)) is not None:
-        return stored.conversation, stored, False
-    conversation = _find_or_open(channel, version, visitor_hash, language, question)
-    conversation = state.lock(conversation)
-    try:
-        with transaction.atomic():
-            message = state.append_message(
-                conversation, Message.Author.VISITOR, text, external_id=question.external_id
-            )
-    except IntegrityError:  # The same message arrived twice at once.
-        stored = Message.objects.get(channel=channel, external_id=question.external_id)
-        return stored.conversation, stored, False
-    if question.contact and not conversation.contact:
-        conversation.contact = secret_encryption.encrypt(question.contact)
-        conversation.save(update_fields=["contact"])
-    state.announce(conversation)
-    return conversation, message, True
-
-
-def _find_or_open(
-    channel: Channel, version: Version, visitor_hash: str, language: str, question: Question
-) -> Conversation:
-    visitor = None
-    if visitor_hash:
-        visitor, _ = Visitor.objects.get_or_create(channel=channel, external_hash=visitor_hash)
-    if question.conversation_id is not None:
-        found = Conversation.objects.filter(pk=question.conversation_id, channel=channel).first()
-        if found is None or (visitor is not None and found.visitor_id != visitor.pk):
-            raise InvalidConsultation(
-                "There is no such conversation of this channel.", param="conversation"
-            )
-        if found.state != ConversationState.CLOSED:
-            return found
-        visitor = found.visitor
-    if visitor is None:
-        return Conversation.objects.create(channel=channel, version=version, language=language)
-    current = Conversation.objects.filter(visitor=visitor).exclude(state="closed")
-    if (found := current.first()) is not None:
-        return found
-    try:
-        with transaction.atomic():
-            return Conversation.objects.create(
-                channel=channel, visitor=visitor, version=version, language=language
-            )
-    except IntegrityError:  # Another message of the same visitor opened it an instant ago.
-        return current.get()
+    arrival = storing.Arrival(
+        channel,
+        version,
+        text,
+        language,
+        visitor_hash=hash_visitor(channel, question.visitor) if question.visitor else "",
+        conversation_id=question.conversation_id,
+        external_id=question.external_id,
+        contact=secret_encryption.encrypt(question.contact) if question.contact else "",
+    )
+    return storing.receive(arrival, visitor)
 
 
 @transaction.atomic
@@ -279,18 +242,18 @@ def _keep(
     if refusals >= REFUSALS_BEFORE_HAND_OVER:
         outcome.route, outcome.reason = Decision.Route.HAND_OVER, "two_refusals"
     reply = _say(locked, outcome, language)
-    Conversation.objects.filter(pk=locked.pk).update(
-        refusals_running=refusals,
-        asked_back=outcome.route == Decision.Route.ASK,
-        version=version,
-        tags=sorted({*locked.tags, *outcome.tags}),
-    )
-    decision = store_decision(message, reply, version, outcome, language)
+    decision = decision_of(message, version, outcome, language)
+    changes = {
+        "refusals_running": refusals,
+        "asked_back": outcome.route == Decision.Route.ASK,
+        "version_id": version.pk,
+        "tags": sorted({*locked.tags, *outcome.tags}),
+    }
+    storing.keep_reply(locked, reply, decision, changes)
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
         enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
-    state.announce(locked)
     said = Reply(
         conversation=locked,
         decision=decision,
@@ -314,23 +277,22 @@ def _with_heard(reply: Reply, message: Message, heard: Heard | None) -> Reply:
     return replace(reply, heard=message.text, voice_seconds=heard.seconds)
 
 
-def _say(locked: Conversation, outcome: Outcome, language: str) -> Message | None:
-    """Append what is said; a hand-over says honestly whether somebody is there."""
+def _say(locked: Conversation, outcome: Outcome, language: str) -> Message:
+    """What is said; a hand-over says honestly whether somebody is there, and is stored at once."""
+    channel = locked.channel
     if outcome.route != Decision.Route.HAND_OVER:
-        return state.append_message(locked, Message.Author.BOT, outcome.text)
-    assistant = locked.channel.assistant
-    name = "handed_over" if is_open(assistant, now()) else "handed_over_closed"
-    outcome.text = text_of(assistant, name, language)
-    return state.hand_over(locked, outcome.reason, outcome.text)
+        return Message(channel=channel, author=Message.Author.BOT, text=outcome.text)
+    name = "handed_over" if is_open(channel.assistant, now()) else "handed_over_closed"
+    outcome.text = text_of(channel.assistant, name, language)
+    message = state.hand_over(locked, outcome.reason, outcome.text)
+    assert message is not None  # The row is locked, and the assistant's.
+    return message
 
 
-def store_decision(
-    message: Message, reply: Message | None, version: Version, outcome: Outcome, language: str
-) -> Decision:
-    """Keep why this is said to the message; `reply` is None where nothing is."""
-    return Decision.objects.create(
+def decision_of(message: Message, version: Version, outcome: Outcome, language: str) -> Decision:
+    """Why this is said to the message, unsaved."""
+    return Decision(
         message=message,
-        reply=reply,
         version=version,
         route=outcome.route,
         language=language,

@@ -14,6 +14,7 @@ from django.db import close_old_connections
 
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.models import Channel
+from web.database.pool import lend_connection
 
 Description = dict[str, object]  # Of a reply, as a door sends it.
 _threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="consult")
@@ -38,6 +39,7 @@ def tell(
     first = _future()
     context = contextvars.copy_context()
     _threads.submit(context.run, _consult_in_thread, channel, question, describe, first)
+    lend_connection()
     return first.result()
 
 

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import close_old_connections, connection, transaction
+from django.db import transaction
 from django.utils.timezone import now
 
 from assistants.answering.limits import admit_speech
@@ -23,6 +23,7 @@ from assistants.voice.engines import engine_of, why_deaf, why_mute
 from assistants.voice.wording import spoken_words
 from billing.budgets.budget import get_budget
 from billing.pricing import VOICE_IN_SKU, VOICE_OUT_SKU
+from web.database.pool import lend_connection
 
 KEPT = timedelta(hours=24)
 BUDGET_SPENT = "This assistant's budget for today is spent on voice, too. Write your question."
@@ -58,7 +59,7 @@ def hear(assistant: Assistant, audio: bytes, language: str) -> Heard:
     if engine is None:
         raise VoiceOff("This assistant has no voice on the server. Send text.", param="audio")
     _require_money(assistant)
-    _lend_connection()
+    lend_connection()  # For the seconds that this takes.
     recording = read_recording(audio)
     text = engine.hear(recording, _language_said(assistant, language)).strip()
     if not any(letter.isalnum() for letter in text):
@@ -126,7 +127,7 @@ def _make_speech(assistant: Assistant, spoken: SpokenReply) -> Speech:
     engine = engine_of(assistant)
     if engine is None:
         raise VoiceOff("This assistant speaks no more.")
-    _lend_connection()
+    lend_connection()  # For the seconds that this takes.
     audio = engine.speak(spoken.text, spoken.language, spoken.format)
     try:
         content, seconds = convert(audio, spoken.format, MAX_SPOKEN_SECONDS)
@@ -164,12 +165,6 @@ def _digest(assistant: Assistant, spoken: SpokenReply) -> str:
 def _language_said(assistant: Assistant, language: str) -> str:
     """The language of a recording; "" where the assistant has several and nobody said which."""
     return language or (assistant.default_language if len(assistant.languages) == 1 else "")
-
-
-def _lend_connection() -> None:
-    """Others may have the database connection for the seconds that hearing or speaking takes."""
-    if not connection.in_atomic_block:  # As in tests, which roll back.
-        close_old_connections()
 
 
 def _require_money(assistant: Assistant) -> None:

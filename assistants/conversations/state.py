@@ -12,10 +12,16 @@ from accounts.webhooks import secret_encryption
 from assistants.answering.texts import text_of
 from assistants.errors import ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Delivery, Message
+from web.database.rows import Columns, fetch
 from web.enqueue import enqueue_on_commit
 from web.sse import notify
 
 State = ConversationState
+CONVERSATION = Columns(Conversation, "conversation")
+LOCK_SQL = (
+    f"SELECT {CONVERSATION.sql} FROM {Conversation._meta.db_table} conversation"
+    " WHERE id = %s FOR UPDATE"
+)
 
 
 def append_message(
@@ -44,11 +50,14 @@ def append_message(
 
 
 def lock(conversation: Conversation) -> Conversation:
-    """The row as it is now, locked until the transaction ends."""
-    rows = Conversation.objects.select_for_update(of=("self",)).select_related(
-        "channel__assistant__team"
-    )
-    return rows.get(pk=conversation.pk)
+    """The row as it is now, locked until the transaction ends; with the channel that is known."""
+    if not Conversation.channel.is_cached(conversation):
+        rows = Conversation.objects.select_for_update(of=("self",))
+        return rows.select_related("channel__assistant__team").get(pk=conversation.pk)
+    ((*values,),) = fetch(LOCK_SQL, [conversation.pk])
+    locked = CONVERSATION.read(values)
+    locked.channel = conversation.channel
+    return locked
 
 
 @transaction.atomic
@@ -168,5 +177,10 @@ def rate(conversation: Conversation, csat: int) -> None:
 
 def announce(conversation: Conversation) -> None:
     """Refresh the inbox and the visitor's widget."""
+    notify(*listeners(conversation))
+
+
+def listeners(conversation: Conversation) -> list[str]:
+    """Who hears that something changed: the team's inbox, and the conversation's own pages."""
     team_id = conversation.channel.assistant.team_id
-    notify(f"inbox:{team_id}", f"conversation:{conversation.pk}")
+    return [f"inbox:{team_id}", f"conversation:{conversation.pk}"]

@@ -15,11 +15,15 @@ FOR_GOOD = datetime(9000, 1, 1, tzinfo=UTC)  # Far off, and still a date in ever
 PERIODS = {"day": timedelta(days=1), "week": timedelta(days=7), "always": None}
 
 
-def refuse_blocked(channel: Channel, visitor_hash: str) -> None:
-    """Raises InvalidConsultation, before anything is heard, stored or billed."""
-    blocked = Visitor.objects.filter(channel=channel, external_hash=visitor_hash)
-    if visitor_hash and blocked.filter(blocked_until__gt=now()).exists():
+def find_visitor(channel: Channel, visitor_hash: str) -> Visitor | None:
+    """Who wrote before. Raises InvalidConsultation for who is blocked, before anything is heard,
+    stored or billed."""
+    if not visitor_hash:
+        return None
+    visitor = Visitor.objects.filter(channel=channel, external_hash=visitor_hash).first()
+    if visitor is not None and visitor.is_blocked:
         raise InvalidConsultation("You cannot write here at the moment.")
+    return visitor
 
 
 @transaction.atomic

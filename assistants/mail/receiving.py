@@ -12,6 +12,7 @@ from assistants.answering.deciding import decide
 from assistants.answering.language import detect_language
 from assistants.answering.masking import mask
 from assistants.answering.spending import is_daily_budget_spent
+from assistants.consultations.lookups import find_live_version
 from assistants.conversations import consulting, state
 from assistants.conversations.situations import situation_of
 from assistants.errors import AssistantNotLive, MailFailed
@@ -122,7 +123,7 @@ def receive(channel: Channel, mail: Mail) -> bool:
     if message is None:
         return False
     try:
-        version = consulting.find_live_version(assistant)
+        version = find_live_version(assistant)
     except AssistantNotLive:
         return True
     if not is_daily_budget_spent(assistant):
@@ -176,6 +177,7 @@ def _draft(version: Version, message: Message, text: str, language: str) -> None
     outcome = decide(version, situation, asked_back=True)  # Nobody clicks in an e-mail.
     draft = outcome.text if outcome.route in SAID_ALONE else ""
     outcome.route, outcome.question = Decision.Route.DRAFT, text
-    decision = consulting.store_decision(message, None, version, outcome, language)
-    Decision.objects.filter(pk=decision.pk).update(draft=draft, for_audit=False)
+    decision = consulting.decision_of(message, version, outcome, language)
+    decision.draft, decision.for_audit = draft, False
+    decision.save(force_insert=True)
     Conversation.objects.filter(pk=message.conversation_id).update(version=version)

@@ -1,6 +1,7 @@
 """An assistant: what a team asks to answer its customers' questions, and the promise it keeps."""
 
 import uuid
+from datetime import datetime
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -74,6 +75,8 @@ class Assistant(models.Model):
     created_at = models.DateTimeField(default=now, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)
     objects = AssistantQuerySet.as_manager()
+    # What a request has read with the row: [(key of the live version, when its promise broke)].
+    known_live: "list[tuple[int, datetime | None]] | None" = None
 
     class Meta:
         ordering = ["-created_at"]

@@ -95,6 +95,16 @@ class ConversationQuerySet(TeamOwnedQuerySet["Conversation"]):
     team_path = "channel__assistant__team"
 
 
+HAND_OVER_WORDS = {
+    "rule": "A rule says so",
+    "two_refusals": "Refused twice",
+    "budget": "The daily budget is spent",
+    "encoder_down": "The assistant could not read",
+    "not_answered": "Not answered in time",
+    "csat_1": "Rated 1 of 5",
+}
+
+
 class Conversation(models.Model):
     """What one visitor and the assistant, or a person, say to each other until it is closed."""
 
@@ -165,6 +175,10 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}, {self.opened_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def handed_over_words(self) -> str:
+        return HAND_OVER_WORDS.get(self.handed_over_reason, self.handed_over_reason)
 
 
 class Message(models.Model):

@@ -49,6 +49,21 @@ DEFINITIONS = {
     " questions, of all answers that were matched.",
 }
 
+TITLES = {  # As the page calls them; programs know them by their names.
+    "consultations": "Consultations",
+    "answer_rate": "Answered by the assistant",
+    "containment": "Solved without a person",
+    "hand_over_rate": "Handed over",
+    "confirmed_resolution": "Confirmed as solved",
+    "unconfirmed": "Closed without a word",
+    "return_rate": "Asked again within three days",
+    "csat": "Rated 4 or 5",
+    "csat_response_rate": "Rated at all",
+    "precision_live": "Right in the audit",
+    "out_of_scope_share": "Nobody could have answered",
+    "drift": "Far from what is known",
+}
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -61,6 +76,10 @@ class Figure:
     value: float | None
     low: float | None = None
     high: float | None = None
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
 
 
 def consultations(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Conversation]:

@@ -26,6 +26,15 @@ DEFINITIONS = {
     " provider asks by the price in the settings, divided by the questions it answered itself.",
 }
 
+TITLES = {
+    "channel": "Volume by channel",
+    "language": "Volume by language",
+    "topic": "Volume by topic",
+    "seconds_to_answer": "First answer",
+    "seconds_to_person": "First reply of a person",
+    "cost": "An answered question costs",
+}
+
 
 @dataclass(frozen=True)
 class Seconds:

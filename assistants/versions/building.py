@@ -32,7 +32,7 @@ from assistants.models import (
 )
 from assistants.versions import gate
 from assistants.versions.passages import as_order, current_passages
-from assistants.versions.storing import read_measured, store
+from assistants.versions.storing import read_measured, refresh_statistics, store
 from engine.answering.order import (
     JudgedQuestion,
     MeasuringOrder,
@@ -136,6 +136,7 @@ def build(version: Version) -> None:
             return
         measured = read_measured(folder)
     store(version, phrasings, passages, measured)
+    refresh_statistics()
     if version.publish_when_measured and version.status == VersionStatus.MEASURED:
         assert version.created_by is not None
         with suppress(RefusedByGate):  # It stays measured, and its page says why.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.timezone import now
 
 from assistants.errors import StaleVersionState
@@ -14,6 +14,8 @@ from assistants.models import (
     IndexEntry,
     LanguageModel,
     Passage,
+    PassageEntry,
+    PassageTerm,
     Phrasing,
     Term,
     Version,
@@ -74,6 +76,13 @@ def store(
         transaction.set_rollback(True)  # Another worker ended it first.
         return
     notify(f"assistant:{version.assistant_id}")
+
+
+def refresh_statistics() -> None:
+    """Let PostgreSQL plan for the rows that were just stored: autovacuum looks a minute later."""
+    tables = (IndexEntry, Term, PassageEntry, PassageTerm)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {', '.join(table._meta.db_table for table in tables)}")
 
 
 def _store_index(version: Version, phrasings: list[Phrasing], measured: Measured) -> None:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from assistants.lifecycle import find_assistant
 from assistants.models import Assistant
+from assistants.models.conversation import HAND_OVER_WORDS
 from assistants.queries import figures, measures
 from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
@@ -34,12 +35,17 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     context = {
         **page_context(request, assistant),
         "figures": figures.compute_figures(*period),
-        "reasons": figures.hand_over_reasons(*period),
-        "shown": shown,
+        "reasons": [
+            (HAND_OVER_WORDS.get(reason, reason), n)
+            for reason, n in figures.hand_over_reasons(*period)
+        ],
+        "shown": figures.TITLES[shown],
         "linked": set(figures.SHARES),
         "conversations": figures.counted_consultations(*period, shown)[:ROWS_SHOWN],
         "volumes": measures.volumes(*period),
-        "definitions": measures.DEFINITIONS,
+        "definitions": [
+            (measures.TITLES[name], words) for name, words in measures.DEFINITIONS.items()
+        ],
         "seconds": measures.seconds_to_answer(*period),
         "person_seconds": measures.seconds_to_person(*period),
         "cost": measures.cost_of_answers(*period),

@@ -33,10 +33,13 @@ def visitor_of(request: HttpRequest) -> tuple[str, str]:
     """The visitor's token and name; new ones for who has none."""
     token = request.headers.get(VISITOR_HEADER, "")
     visitor = read_token(token)
-    if visitor is None:
-        visitor = secrets.token_urlsafe(18)
-        token = signing.dumps(visitor, salt=VISITOR_SALT)
-    return token, visitor
+    return (token, visitor) if visitor is not None else issue_visitor()
+
+
+def issue_visitor() -> tuple[str, str]:
+    """A token and the name in it, of somebody new."""
+    visitor = secrets.token_urlsafe(18)
+    return signing.dumps(visitor, salt=VISITOR_SALT), visitor
 
 
 def read_token(token: str) -> str | None:
@@ -66,4 +69,5 @@ def current_conversation(channel: Channel, visitor: str) -> Conversation | None:
 
 def refuse(problem: UserError) -> JsonResponse:
     """Its sentence in the visitor's language."""
-    return JsonResponse({"error": translated(problem.sentence)}, status=problem.status)
+    body = {"error": translated(problem.sentence)}
+    return JsonResponse(body, status=problem.status, headers=problem.headers)

@@ -40,6 +40,7 @@ from assistants.views.visitors import (
     VISITOR_HEADER,
     current_conversation,
     find_channel,
+    issue_visitor,
     read_body,
     read_token,
     refuse,
@@ -86,7 +87,9 @@ def frame(request: HttpRequest, key: str) -> HttpResponse:
         name: text_of(channel.assistant, name, language) for name in ("greeting", "disclosure")
     }
     voice = _voice_of(channel.assistant, language)
-    context = {"channel": channel, "language": language, "voice": voice, **words}
+    # Known before the first request, so that several of one moment are of one visitor.
+    token, _ = issue_visitor()
+    context = {"channel": channel, "language": language, "voice": voice, "visitor": token, **words}
     page = render(request, "assistants/widget.html", context)
     return _with_policy(page, " ".join([*origins, "'self'"]), has_voice=voice is not None)
 
@@ -242,27 +245,38 @@ def _read_question(request: HttpRequest, visitor: str) -> Question:
     else:
         sent = read_body(request)
     language = str(sent.get("language", ""))
-    message_id = str(sent.get("id", ""))[:50]
+    before = sent.get("before")
     return Question(
         text=str(sent.get("text", "")),
         audio=audio,
         voice="mp3" if sent.get("voice") is True else None,
         language=language if language in ("en", "zh") else "",
         visitor=visitor,
-        external_id=f"{visitor[:40]}:{message_id}" if message_id else "",
+        external_id=_external_id(visitor, sent),
         address=client_address.get(),
         attributes=read_attributes(sent.get("metadata")),
+        before={
+            external_id: str(one.get("text", ""))
+            for one in (before if isinstance(before, list) else [])
+            if isinstance(one, dict) and (external_id := _external_id(visitor, one))
+        },
     )
+
+
+def _external_id(visitor: str, sent: Mapping[str, object]) -> str:
+    message_id = str(sent.get("id", ""))[:50]
+    return f"{visitor[:40]}:{message_id}" if message_id else ""
 
 
 def _history(channel: Channel, visitor: str) -> dict[str, object]:
     conversation = current_conversation(channel, visitor)
     if conversation is None:
-        return {"state": "bot", "messages": []}
+        return {"conversation": None, "state": "bot", "messages": []}
     said = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
     decided = {decision.reply_id: decision for decision in conversation_decisions(conversation)}
     conversation.channel = channel
     return {
+        "conversation": str(conversation.pk),
         "state": conversation.state,
         "asks_for_rating": may_rate(conversation),
         "asks_for_address": may_leave_address(conversation),

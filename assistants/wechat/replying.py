@@ -21,6 +21,7 @@ from assistants.conversations.consulting import Question, Reply, consult
 from assistants.errors import WechatRefused
 from assistants.models import Channel, Conversation, Delivery
 from assistants.wechat.messages import Incoming, cut_text
+from web.database.pool import lend_connection
 from web.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def reply_in_time(channel: Channel, message: Incoming) -> str | None:
     if message.text.strip() == "1" and (rest := cache.get(_rest_key(channel, message))):
         return _first_part(channel, message, str(rest), "zh")
     future = _threads.submit(_ask, channel, message)
+    lend_connection()
     try:
         reply = future.result(REPLY_SECONDS)
     except WaitTimeout:

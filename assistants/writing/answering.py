@@ -1,7 +1,7 @@
 """Writes an answer from passages, sentence by sentence only what they say."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from assistants.errors import WriterUnavailable
 from assistants.models import Assistant
 from assistants.writing.grounding import CheckedSentence, check_sentence, iter_sentences
 from assistants.writing.upstream import ChatMessage, Writing
+from web.front.waiting_line import elsewhere
 
 SECONDS = 8.0
 Listener = Callable[[str], None]  # Told each sentence that may be said, when it is written.
@@ -64,7 +65,7 @@ def write_answer(
     released: list[CheckedSentence] = []
     held_back: list[CheckedSentence] = []
     try:
-        for sentence in iter_sentences(writing.pieces()):
+        for sentence in _waiting(iter_sentences(writing.pieces())):
             checked = check_sentence(sentence, texts)
             if checked.problem or held_back:  # What follows may build on it.
                 held_back.append(checked)
@@ -76,6 +77,16 @@ def write_answer(
         if not released:
             return None
     return WrittenAnswer(released, held_back, writing.tokens)
+
+
+def _waiting(sentences: Iterator[str]) -> Iterator[str]:
+    """Each takes seconds to be written, in which others may work."""
+    while True:
+        with elsewhere():
+            sentence = next(sentences, None)
+        if sentence is None:
+            return
+        yield sentence
 
 
 def build_messages(question: str, passages: Sequence[Passage]) -> list[ChatMessage]:

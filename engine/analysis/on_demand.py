@@ -153,7 +153,7 @@ def _read_row(request: AnalysisRequest, columns: list[str]) -> JsonObject:
     assert request.row is not None
     table = pq.read_table(request.data, columns=columns).slice(request.row, 1)
     if not len(table):
-        raise BadTrainingData("no_such_row", f"The data has no row {request.row:,}.")
+        raise BadTrainingData("no_such_row", "The data ends before this row.")
     plain = (str, int, float, bool, type(None))
     cells = table.to_pylist()[0]
     return {
@@ -210,7 +210,7 @@ def _read_image(request: AnalysisRequest, column: str) -> bytes:
         raise _cannot_explain_error("a picture of its data: give the row's number as row")
     content = read_image_bytes(request.data, column, request.row)
     if content is None:
-        raise BadTrainingData("no_such_row", f"The data has no picture in row {request.row:,}.")
+        raise BadTrainingData("no_such_row", "This row has no picture, or the data ends before it.")
     return content
 
 

@@ -31,6 +31,11 @@ def get_base_model(model_id: str) -> BaseModelEntry:
     return CATALOG[model_id]
 
 
+def name_of(model_id: str) -> str:
+    """What people call this base model; the id itself where the catalog has none of it."""
+    return CATALOG[model_id].name if model_id in CATALOG else model_id
+
+
 def base_models_for_task(task: str) -> list[BaseModelEntry]:
     """What this task can start from; the first is its default."""
     return [entry for entry in CATALOG.values() if task in entry.tasks]
@@ -59,4 +64,5 @@ __all__ = [
     "base_models_for_task",
     "get_base_model",
     "get_base_model_for_task",
+    "name_of",
 ]

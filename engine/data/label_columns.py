@@ -7,8 +7,14 @@ import numpy.typing as npt
 
 from engine.errors import BadTrainingData
 
-PRESENT_WORDS = frozenset({"1", "1.0", "true", "t", "yes", "y", "x", "✓", "✔"})
-ABSENT_WORDS = frozenset({"0", "0.0", "false", "f", "no", "n"})
+PRESENT_WORDS = frozenset({
+    "1", "1.0", "true", "t", "yes", "y", "x", "✓", "✔", "√", "☑", "ja", "oui", "sí", "si", "sim",
+    "да", "tak", "是", "有", "はい", "예",
+})  # fmt: skip
+ABSENT_WORDS = frozenset({
+    "0", "0.0", "false", "f", "no", "n", "☐", "nein", "nee", "nej", "non", "não", "нет", "nie",
+    "否", "无", "無", "いいえ", "아니요",
+})  # fmt: skip
 Cells = Sequence[str | None]
 
 

@@ -14,10 +14,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-SEPARATORS = ("|", ";", ",", "\n", "/", "\t")
+SEPARATORS = (
+    "<br>", "<br/>", "<br />", "|", ";", ",", "\n", "、", "，", "；", "｜", "／", "/", "\t", " + ",
+    " & ", "·",
+)  # fmt: skip
+# What separates labels now and then, but levels of one label more often.
+DOUBTFUL_SEPARATORS = (" > ", " ")
 MAX_LABEL_LENGTH = 60
 MIN_SEPARATOR_SHARE = 0.1  # Of the cells must hold a separator before it is taken for one.
 MAX_LABELS_TO_CELLS = 0.5  # Different labels to different cells: combinations repeat their parts.
+MIN_WHOLE_SHARE = 0.9  # Of the cells have whole brackets in each label; a few may be damaged.
 MIN_FREE_SHARE = 0.6  # Of the labels must recur alone, in other places or with other counts.
 LABEL_STUDIO_KEYS = ("choices", "labels", "taxonomy")
 
@@ -26,7 +32,10 @@ _NUMPY = re.compile(r"(?:array\()?\[\s*(.*?)\s*\](?:,\s*dtype=[\w'<>.]+)?\)?", r
 _ADJACENT_QUOTES = re.compile(r"""['"]\s+['"]""")
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _VECTOR = re.compile(r"[\[(]?\s*[01](?:\.0*)?(?:[\s,;]+[01](?:\.0*)?)+\s*[\])]?")
-_OPENING = ("[", "(", "{", "#", "array(", "set(", "frozenset(")
+_FRAMED = re.compile(r"(?:#[^#\s]+#\s*)+|(?:【[^【】]+】\s*)+")  # As on Weibo: #a##b#, 【a】【b】.
+_POSTGRES = re.compile(r"\{([^{}:]*)\}")
+_R_VECTOR = re.compile(r"c\((.*)\)", re.DOTALL)
+_OPENING = ("[", "(", "{", "#", "【", "array(", "set(", "frozenset(", "c(")
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def possible_separator(cells: Sequence[str]) -> str:
     counts = Counter(cells)
     if _parse_structured(counts) is not None or _find_separator(counts):
         return ""
-    for separator in (*SEPARATORS, " "):
+    for separator in (*SEPARATORS, *DOUBTFUL_SEPARATORS):
         is_common = _count_holders(counts, separator) >= len(cells) / 2
         if is_common and _are_labels(counts, separator):
             return separator
@@ -106,16 +115,30 @@ def _count_holders(counts: Counter[str], separator: str) -> int:
 
 
 def split_labels(cell: str, separator: str) -> list[str]:
-    """The different labels between separators, without blanks around them."""
-    return list(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip()))
+    """The different labels between separators, without blanks and quotation marks around them."""
+    parts = (_without_quotes(part.strip()) for part in cell.split(separator))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def _without_quotes(text: str) -> str:
+    found = _QUOTED.fullmatch(text)
+    return (found[1] or found[2] or "").strip() if found else text
+
+
+def _is_whole(part: str) -> bool:
+    """Whether no bracket of a part opens or closes in another one, as in <b>one</b>."""
+    return all(part.count(a) == part.count(b) for a, b in ("<>", "()", "[]", "{}"))
 
 
 def _are_labels(counts: Counter[str], separator: str) -> bool:
     """Whether the parts are few and short enough to be labels."""
-    parts = {part for cell in counts for part in split_labels(cell, separator)}
+    labels = {cell: split_labels(cell, separator) for cell in counts}
+    parts = {part for found in labels.values() for part in found}
+    whole = sum(counts[cell] for cell, found in labels.items() if all(map(_is_whole, found)))
     return (
         len(parts) <= MAX_LABELS_TO_CELLS * max(len(counts), counts.total() / 2)
         and max(map(len, parts), default=0) <= MAX_LABEL_LENGTH
+        and whole >= MIN_WHOLE_SHARE * counts.total()
     )
 
 
@@ -157,6 +180,8 @@ def _parse_cell(cell: str) -> tuple[list[str], str] | None:
     """The labels of one cell and the name of its notation; None when it is damaged."""
     if not cell.startswith(_OPENING):
         return [cell], ""
+    if cell.startswith(("#", "【")) and _FRAMED.fullmatch(cell):
+        return [one for one in re.split(r"[#【】\s]+", cell) if one], "framed words"
     if cell.startswith("#"):
         is_tagged = _HASHTAGS.fullmatch(cell) is not None
         return ([tag.strip("#, ") for tag in cell.split("#")], "hashtags") if is_tagged else None
@@ -164,6 +189,8 @@ def _parse_cell(cell: str) -> tuple[list[str], str] | None:
         (_read_json, "a JSON list"),
         (_read_python, "a Python list"),
         (_read_numpy, "a numpy array"),
+        (_read_postgres, "an array of PostgreSQL"),
+        (_read_r, "a vector of R"),
     ):
         found = read(cell)
         if found is not None:
@@ -204,12 +231,24 @@ def _read_numpy(cell: str) -> list[str] | None:
     return [part for part in inner.split(",") if part.strip()]
 
 
+def _read_postgres(cell: str) -> list[str] | None:
+    found = _POSTGRES.fullmatch(cell)
+    return split_labels(found[1], ",") if found else None
+
+
+def _read_r(cell: str) -> list[str] | None:
+    found = _R_VECTOR.fullmatch(cell)
+    return split_labels(found[1], ",") if found else None
+
+
 def _flatten(content: object) -> list[str] | None:
     """Labels of a parsed list; of Label Studio's objects, their choices. None for anything else."""
     if isinstance(content, dict):
         for key in LABEL_STUDIO_KEYS:
             if key in content:
                 return _flatten(content[key])
+        if content and all(isinstance(value, bool) for value in content.values()):
+            return [str(name) for name, value in content.items() if value]  # {"late": true}
         return None
     if isinstance(content, bool):
         return ["true" if content else "false"]

@@ -178,10 +178,21 @@ def _separator_warnings(cells: list[str], spec: TextSpec) -> list[str]:
         return []
     separator = possible_separator(cells)
     if not separator:
-        return []
+        return _notation_warnings(cells, spec)
     return [
         f"Most cells of {spec.target_name} hold {separator!r}; each cell is learnt as one label."
         " Set labels per row to several if it separates labels."
+    ]
+
+
+def _notation_warnings(cells: list[str], spec: TextSpec) -> list[str]:
+    """Cells that look like lists in a notation that is not read."""
+    marked = sum(cell[:1] in "[({<【" and not cell[-1:].isalnum() for cell in cells)
+    if marked < len(cells) / 2:
+        return []
+    return [
+        f"Cells of {spec.target_name} such as {cells[0][:60]!r} look like lists in a notation that"
+        " is not read; each cell is learnt as one label."
     ]
 
 

@@ -199,7 +199,7 @@ class LoopHyperparameters(FrozenModel):
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto",
-        title="Precision",
+        title="Numeric precision",
         description=(
             "auto takes bf16 where the device computes it natively, else fp32. fp16 scales the"
             " loss, and skips a step that overflows."

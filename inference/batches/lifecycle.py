@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from accounts import audit
-from accounts.models import ApiToken
+from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
 from inference.errors import BatchIsOver, NoSuchObject
 from inference.models import ApiFile, Batch, BatchStatus, Purpose
@@ -40,7 +40,7 @@ def begin(
     return batch
 
 
-def cancel(batch: Batch, token: ApiToken) -> Batch:
+def cancel(batch: Batch, by: User | ApiToken) -> Batch:
     """Ask for no more lines; what was answered is kept. Raises BatchIsOver."""
     stoppable = [BatchStatus.VALIDATING, BatchStatus.IN_PROGRESS]
     with transaction.atomic():
@@ -49,7 +49,7 @@ def cancel(batch: Batch, token: ApiToken) -> Batch:
         )
         if not changed:
             raise BatchIsOver
-        audit.record(batch.team, token, "batch.cancelled", str(batch.pk), batch=str(batch.pk))
+        audit.record(batch.team, by, "batch.cancelled", str(batch.pk), batch=str(batch.pk))
         enqueue_on_commit(TASK)
     batch.refresh_from_db()
     return batch

@@ -1,14 +1,16 @@
 """The playground's form: a text, a table's features or a picture, as the deployed model reads."""
 
 import base64
+import math
 from datetime import date
 from typing import Any, cast
 
 from django import forms
+from django.utils.html import escape
 
 from inference.models import Deployment
 from inference.playground import MAX_CHARACTERS
-from training.queries.report.example_inputs import example_text
+from training.queries.report.example_inputs import example_cells, example_text
 from web.language.sentences import translated_lazy
 
 MAX_IMAGE_BYTES = 5 * 1024**2
@@ -43,9 +45,17 @@ class ImageForm(forms.Form):
 
 
 class FeaturesForm(forms.Form):
-    """One field for each feature. Left empty, it is a missing value to the model."""
+    """One field for each feature. Left empty, it is a missing value to the model.
 
-    def __init__(self, features: list[dict[str, Any]], data: Any = None) -> None:
+    `example` is a row to begin with, cells by feature; a cell that does not fit is left out.
+    """
+
+    def __init__(
+        self,
+        features: list[dict[str, Any]],
+        data: Any = None,
+        example: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(data)
         # By position: a feature may be called anything, a field of a form may not.
         self._names = {
@@ -53,6 +63,7 @@ class FeaturesForm(forms.Form):
         }
         for field, feature in zip(self._names, features, strict=True):
             self.fields[field] = _build_field(feature)
+            self.initial[field] = _known_value(feature, (example or {}).get(feature["name"], ""))
 
     @property
     def row(self) -> dict[str, Any]:
@@ -70,24 +81,29 @@ PlaygroundForm = TextForm | ImageForm | FeaturesForm
 def playground_form(deployment: Deployment, data: Any = None, files: Any = None) -> PlaygroundForm:
     inputs = (deployment.model.manifest or {}).get("inputs") or {}
     if inputs.get("kind") == "features":
-        return FeaturesForm(inputs.get("features") or [], data)
+        return FeaturesForm(inputs.get("features") or [], data, example_cells(deployment.model))
     if inputs.get("kind") == "image":
         return ImageForm(data, files)
     return TextForm(data, initial={"text": example_text(deployment.model)})
 
 
 def example_row(deployment: Deployment, text: str) -> str | dict[str, Any]:
-    """The row in snippets: the text, typical features of the table, or a place for a picture."""
+    """The row in snippets: the text, the features of a test row, or a place for a picture."""
     inputs = (deployment.model.manifest or {}).get("inputs") or {}
     if inputs.get("kind") == "image":
         return "<the picture as base64>"
     if inputs.get("kind") != "features":
         return text
-    return {feature["name"]: _example_value(feature) for feature in (inputs.get("features") or [])}
+    cells = example_cells(deployment.model)
+    return {
+        feature["name"]: _example_value(feature, cells.get(feature["name"], ""))
+        for feature in (inputs.get("features") or [])
+    }
 
 
 def _build_field(feature: dict[str, Any]) -> forms.Field:
-    options: dict[str, Any] = {"label": feature["name"], "required": False}
+    # Somebody's own word: as markup it is shown as it is, where a text of ours is translated.
+    options: dict[str, Any] = {"label": escape(feature["name"]), "required": False}
     kind = feature["kind"]
     if kind == "category":
         choices = [UNKNOWN_CHOICE, *((name, name) for name in feature["categories"] if name)]
@@ -105,7 +121,30 @@ def _build_field(feature: dict[str, Any]) -> forms.Field:
     return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **options)
 
 
-def _example_value(feature: dict[str, Any]) -> Any:
+def _known_value(feature: dict[str, Any], cell: str) -> Any:
+    """What the cell of a test row says of this feature, as its field shows it; else None."""
+    kind = feature["kind"]
+    if kind == "category":
+        return cell if cell in feature["categories"] else None
+    if kind == "boolean":
+        return {"true": "1", "1": "1", "false": "0", "0": "0"}.get(cell.lower())
+    try:
+        if kind == "date":
+            return date.fromisoformat(cell[:10])
+        number = float(cell)
+        if not math.isfinite(number):
+            return None
+        return int(number) if number.is_integer() else number
+    except ValueError:
+        return None
+
+
+def _example_value(feature: dict[str, Any], cell: str) -> Any:
+    """The cell of a test row as the API takes it; something typical where it says nothing."""
+    known = _known_value(feature, cell)
+    if known is not None:
+        as_sent = {"1": True, "0": False} if feature["kind"] == "boolean" else {}
+        return known.isoformat() if isinstance(known, date) else as_sent.get(known, known)
     if feature["kind"] == "category":
         return next((name for name in feature["categories"] if name), "")
     if feature["kind"] == "boolean":

@@ -9,6 +9,7 @@ from inference.models.fine_tuning_job import FineTuningJob
 from inference.models.promotion import PromotionRule, PromotionVerdict
 from inference.models.request_log import RequestLog
 from inference.models.scheduled_deployment import ScheduledDeployment
+from inference.models.table_prediction import TablePrediction
 
 __all__ = [
     "ApiFile",
@@ -26,4 +27,5 @@ __all__ = [
     "Purpose",
     "RequestLog",
     "ScheduledDeployment",
+    "TablePrediction",
 ]

@@ -1,5 +1,6 @@
 """What a team's overview shows: the next step, the month, what runs now, what needs somebody."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,8 @@ from projects.models import DatasetVersion, ImportStatus
 from training.models import Evaluation, Status, TrainingJob
 from training.queries.job_detail import format_time_left
 from training.queries.job_list import JobRow, job_rows, with_related
+from training.queries.metric_series import newest_values
+from training.queries.models import VALIDATION_METRICS, latest_validation_result
 from training.queries.report.verdict import ModelVerdict, judge_model
 
 DAYS = 14  # Of the spending sparkline.
@@ -71,9 +74,11 @@ class Overview:
     requests: int
     traffic: str
     p95_ms: float | None
+    latency: str
     running: int
     queued: int
-    now: list[tuple[JobRow, str]]
+    launches: str
+    now: list[tuple[JobRow, str, tuple[str, str] | None]]  # Row, time left, metric and value.
     results: list[ResultRow]
     needs: list[Need]
     endpoints: list[EndpointCard]
@@ -84,9 +89,11 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     unfinished = [job for job in jobs if job.status in UNFINISHED]
     succeeded = [job for job in jobs if job.status == Status.SUCCEEDED]
     current, done = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
-    rows = {row.job: row for row in job_rows([*current, *done])}
+    rows = {row.job: row for row in job_rows([*current, *done], with_sparklines=False)}
+    measured = _measured(current)
     endpoints = list(Deployment.objects.serving().filter(team=team).select_related("model"))
     traffic, budget = load_traffic(team), get_budget(team)
+    p95_ms, slowness = _p95_ms(team) if sum(traffic.by_hour) else (None, [0] * HOURS)
     newest = DatasetVersion.objects.filter(
         dataset__project__team=team, dataset__archived_at=None
     ).select_related("dataset")
@@ -99,10 +106,12 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
         spending=sparkline(_daily_spending(team)),
         requests=sum(traffic.by_hour),
         traffic=sparkline(traffic.by_hour),
-        p95_ms=_p95_ms(team) if sum(traffic.by_hour) else None,
+        p95_ms=p95_ms,
+        latency=sparkline(slowness),
         running=sum(job.status == Status.RUNNING for job in unfinished),
         queued=sum(job.status == Status.QUEUED for job in unfinished),
-        now=[(rows[job], format_time_left(job)) for job in current],
+        launches=sparkline(_daily_launches(jobs)),
+        now=[(rows[job], format_time_left(job), measured.get(job)) for job in current],
         results=_results([rows[job] for job in done]),
         needs=_needs(team, jobs, versions, budget),
         endpoints=[
@@ -111,6 +120,14 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
             for hours in [traffic.by_source[one.source]]
         ],
     )
+
+
+def _measured(jobs: Sequence[TrainingJob]) -> dict[TrainingJob, tuple[str, str]]:
+    """Name and value of what each has measured on validation rows, if anything."""
+    values = newest_values(jobs, [f"validation_{name}" for name in VALIDATION_METRICS])
+    return {
+        job: latest_validation_result(values[job.pk], job.task) for job in jobs if job.pk in values
+    }
 
 
 def _newest_jobs(team: Team) -> list[TrainingJob]:
@@ -163,18 +180,28 @@ def _daily_spending(team: Team) -> list[int]:
     return [by_day.get(first + timedelta(days=place), 0) for place in range(DAYS)]
 
 
-def _p95_ms(team: Team) -> float | None:
-    """Of the sampled requests of the last day."""
+def _daily_launches(jobs: Sequence[TrainingJob]) -> list[int]:
+    """Of the newest jobs, how many were launched on each of the last days."""
+    first = now().date() - timedelta(days=DAYS - 1)
+    by_day = Counter(job.created_at.date() for job in jobs)
+    return [by_day[first + timedelta(days=place)] for place in range(DAYS)]
+
+
+def _p95_ms(team: Team) -> tuple[float | None, list[int]]:
+    """Of the sampled requests of the last day, and of each of its hours, 0 where there was none."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY log.latency_ms)"
+            "SELECT floor(extract(epoch FROM now() - log.at) / 3600)::int AS hours_ago,"
+            " percentile_cont(0.95) WITHIN GROUP (ORDER BY log.latency_ms)"
             f" FROM {RequestLog._meta.db_table} log"
             f" JOIN {Deployment._meta.db_table} deployment ON deployment.id = log.deployment_id"
-            " WHERE deployment.team_id = %s AND log.at >= %s AND log.status = 200",
+            " WHERE deployment.team_id = %s AND log.at >= %s AND log.status = 200"
+            " GROUP BY GROUPING SETS ((), (hours_ago))",
             [team.pk, now() - timedelta(hours=HOURS)],
         )
-        found = cursor.fetchone()
-    return found[0] if found else None
+        found: dict[int | None, float | None] = dict(cursor.fetchall())
+    by_hour = [round(found.get(ago) or 0) for ago in range(HOURS - 1, -1, -1)]
+    return found.get(None), by_hour
 
 
 def _results(listed: Sequence[JobRow]) -> list[ResultRow]:

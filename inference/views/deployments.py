@@ -16,12 +16,15 @@ from inference import deployments, request_log
 from inference.deployments import find_deployment
 from inference.forms.deployments import MoveForm, NameForm, TrialForm
 from inference.forms.playground import PlaygroundForm, playground_form
+from inference.forms.tables import TableForm
 from inference.models import Deployment
 from inference.playground import Prediction, predict
 from inference.queries.rollout import load_rollout
+from inference.queries.tables import tables_context
 from inference.queries.traffic import latency_chart, requests_chart
 from inference.rollout import trials
 from inference.snippets import snippets_for
+from inference.table_predictions.running import read_columns
 from projects.models import Project
 from training.queries.lookups import find_model
 from training.queries.starts import can_train_on
@@ -70,7 +73,8 @@ def playground(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespon
 def activity(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Today's usage and the latest requests, as a fragment."""
     deployment = find_deployment(request.user, deployment_id)
-    return render(request, "inference/_activity.html", _activity_context(deployment))
+    context = {"is_fragment": True, **_activity_context(deployment)}
+    return render(request, "inference/_activity.html", context)
 
 
 @login_required
@@ -236,6 +240,9 @@ def _render_deployment(
         "snippets": snippets_for(deployment),
         "may_change": has_permission(request.user, deployment.team, "write"),
         "can_train_on": can_train_on(deployment.model),
+        "table_columns": read_columns(deployment),
+        "table_form": TableForm(deployment),
+        **tables_context(deployment),
         "by_day": request.GET.get("by") == "day",
         **_activity_context(deployment),
         **more,

@@ -61,6 +61,10 @@ class DialectForm(forms.Form):
                 (";", "Semicolon ;"),
                 ("tab", "Tab"),
                 ("|", "Pipe |"),
+                (":", "Colon :"),
+                ("#", "Hash #"),
+                ("^", "Caret ^"),
+                ("~", "Tilde ~"),
             ]
         ),
         required=False,

@@ -1,11 +1,13 @@
 """What is worth mending in a table beyond its labels: constant and id-like columns, outliers, texts
 that are nearly the same. Each finding says why it matters and, where edits mend it, offers them."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
 import duckdb
 
+from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
 from projects.profiling.profile import (
     ColumnProfile,
@@ -24,6 +26,21 @@ MIN_ROWS = 20
 MAX_SHOWN_CHARS = 200
 MAX_LISTED_COLUMNS = 5
 COLUMNS_AT_ONCE = 50
+MAX_SUMMARY_ROWS = 3
+SPEAKER_COLUMNS = frozenset({
+    "role", "speaker", "sender", "from", "author", "角色", "发送者", "说话人",
+})  # fmt: skip
+SPEAKERS = frozenset({
+    *ROLE_ALIASES, "customer", "agent", "client", "support", "visitor", "客服", "客户", "机器人",
+    "顾客", "坐席",
+})  # fmt: skip
+# What reports call the row of totals, in the languages of most of them.
+SUMMARY = re.compile(
+    r"(?:grand |sub-?)?totals?(?: general)?:?|sum:?|summe:?|gesamt(?:summe|ergebnis)?:?|insgesamt:?"
+    r"|totaux:?|total général:?|suma:?|razem:?|totale:?|totaal:?|toplam:?|celkem:?|összesen:?"
+    r"|итого:?|всего:?|[合总總小]\s?[计計]:?|합계:?|المجموع",
+    re.IGNORECASE,
+)
 
 
 def find_problems(
@@ -34,9 +51,11 @@ def find_problems(
     rows: int,
 ) -> list[ProfileWarning]:
     """The findings about a table whose columns were profiled."""
+    certain = [*_summary_rows(connection, table, columns, rows), *_turns_of_chats(columns)]
     if rows < MIN_ROWS:
-        return []
+        return certain
     return [
+        *certain,
         *_constant_columns(columns, suggested),
         *_id_columns(columns, suggested, rows),
         *_outliers(connection, table, columns),
@@ -115,6 +134,57 @@ def drop_columns(names: list[str]) -> Fix:
         "title": f"Drop {shown}",
         "edits": [{"op": "drop_column", "column": name} for name in names],
     }
+
+
+def _summary_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnProfile], rows: int
+) -> list[ProfileWarning]:
+    """Totals below the rows, as reports have them: a model would learn them as one row more."""
+    texts = [column["name"] for column in columns if column["type"] == "text"]
+    if not texts:
+        return []
+    cells = ", ".join(map(quote_identifier, texts))
+    last = connection.execute(
+        f"SELECT {cells} FROM {table} OFFSET {max(0, rows - MAX_SUMMARY_ROWS)}"
+    ).fetchall()
+    found = {
+        rows - len(last) + place: label
+        for place, row in enumerate(last)
+        if (label := next((cell for cell in row if cell), "")) and SUMMARY.fullmatch(label.strip())
+    }
+    if not found:
+        return []
+    what = "The last row sums up" if len(found) == 1 else f"{len(found)} of the last rows sum up"
+    shown = ", ".join(repr(label) for label in found.values())
+    return [
+        {
+            "code": "summary_rows",
+            "sentence": f"{what} those above it, as {shown} says.",
+            "advice": "A total is no example like the others. Leave it out.",
+            "fix": {
+                "title": "Leave it out" if len(found) == 1 else "Leave them out",
+                "edits": [{"op": "drop_rows", "rows": list(found)}],
+            },
+        }
+    ]
+
+
+def _turns_of_chats(columns: list[ColumnProfile]) -> list[ProfileWarning]:
+    """Tables with a row for each turn of a chat: no row by itself can teach an answer."""
+    for column in columns:
+        said = {entry["value"].strip().casefold() for entry in column["top_values"]}
+        is_speaker = column["name"].strip().casefold() in SPEAKER_COLUMNS
+        if is_speaker and len(said) > 1 and said <= SPEAKERS:
+            return [
+                {
+                    "code": "turns_of_chats",
+                    "sentence": f"{column['name']} says who speaks, so each row is one turn of a"
+                    " chat.",
+                    "advice": "To teach a model to answer, put all turns of a chat into one row: a"
+                    " column messages, as in OpenAI's files.",
+                }
+            ]
+    return []
 
 
 def _constant_columns(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:

@@ -1,5 +1,7 @@
 """Suggestions for language models: chats in one column, or questions and answers in two."""
 
+import re
+
 from engine.tasks.generation.messages import has_marked_turns
 from projects.profiling.profile import ColumnProfile, Suggestion, build_suggestion
 
@@ -15,6 +17,18 @@ CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables of other uses hardly have 
 # The worse of two answers, by the name of the better one.
 REJECTED_NAMES = {"chosen": "rejected", "preferred_output": "non_preferred_output"}
 CHAT_COLUMNS = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
+# Beside a prompt, what belongs to it.
+PROMPT_PARTS = {
+    "instruction": ("input", "context"), "prompt": ("query", "input", "context"),
+    "question": ("context",), "指令": ("输入",), "问题": ("背景", "上下文"),
+}  # fmt: skip
+CONTEXT_NAMES = {
+    "system_column": ("system", "system_prompt", "systemprompt", "system_message", "系统提示",
+                      "系统提示词", "系统"),
+    "history_column": ("history", "历史", "对话历史", "历史对话"),
+}  # fmt: skip
+NO_CHATS = frozenset({"history", "rejected", "non_preferred_output", "input", "历史"})
+_LIST_OF_TURNS = re.compile(r'\[\{"(?:role|from)": ?"')
 
 
 def holds_chats(column: ColumnProfile) -> bool:
@@ -24,7 +38,12 @@ def holds_chats(column: ColumnProfile) -> bool:
         is_pair_of_better = name in REJECTED_NAMES and all(
             "role" in example or "from" in example for example in column["examples"]
         )
-        return name in CHAT_COLUMNS or is_pair_of_better
+        is_list_of_turns = (
+            name not in (*REJECTED_NAMES, *NO_CHATS)
+            and bool(column["examples"])
+            and all(map(_LIST_OF_TURNS.match, column["examples"]))
+        )
+        return name in CHAT_COLUMNS or is_pair_of_better or is_list_of_turns
     if column["type"] != "text" or not column["examples"]:
         return False
     is_named = name in CHAT_COLUMNS and all(
@@ -39,7 +58,7 @@ def suggest_chats(chats: str, columns: list[ColumnProfile]) -> Suggestion:
     why = "The column holds chat messages, so a model can learn to give the answers."
     suggestion = build_suggestion("text-generation", [chats], None, why)
     _add_preference(suggestion, chats, columns)
-    _add_context_columns(suggestion, columns, ("system",))
+    _add_context_columns(suggestion, columns, takes_history=False)
     return suggestion
 
 
@@ -48,12 +67,15 @@ def suggest_prompt_pair(columns: list[ColumnProfile]) -> Suggestion | None:
     for prompt, completion in PROMPT_PAIRS:
         if prompt in names and completion in names:
             prompts = [names[prompt]]
-            if prompt == "instruction" and "input" in names:
-                prompts.append(names["input"])
+            prompts += [
+                names[part]
+                for part in PROMPT_PARTS.get(prompt, ())
+                if part in names and part != completion
+            ]
             why = f"{names[completion]} reads as the answer to {' and '.join(prompts)}."
             suggestion = build_suggestion("text-generation", prompts, names[completion], why)
             _add_preference(suggestion, names[completion], columns)
-            _add_context_columns(suggestion, columns, ("system", "history"))
+            _add_context_columns(suggestion, columns, takes_history=True)
             return suggestion
     return None
 
@@ -81,11 +103,12 @@ def _add_preference(suggestion: Suggestion, answer: str, columns: list[ColumnPro
 
 
 def _add_context_columns(
-    suggestion: Suggestion, columns: list[ColumnProfile], wanted: tuple[str, ...]
+    suggestion: Suggestion, columns: list[ColumnProfile], *, takes_history: bool
 ) -> None:
     for column in columns:
         name = column["name"].lower()
-        if name in wanted and name == "system" and column["type"] == "text":
+        if name in CONTEXT_NAMES["system_column"] and column["type"] == "text":
             suggestion["system_column"] = column["name"]
-        if name in wanted and name == "history" and column["type"] in ("json", "text"):
+        is_history = takes_history and name in CONTEXT_NAMES["history_column"]
+        if is_history and column["type"] in ("json", "text"):
             suggestion["history_column"] = column["name"]

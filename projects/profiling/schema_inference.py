@@ -22,6 +22,7 @@ from projects.profiling.profile import ColumnProfile, Suggestion, build_suggesti
 
 SPLIT_COLUMNS = frozenset({
     "split", "set", "subset", "partition", "fold", "dataset_split", "data_split", "usage", "phase",
+    "sheet",  # What an import of several sheets calls the column of their names.
 })  # fmt: skip
 MAX_SPLIT_VALUES = 4
 CLEAR_TARGET_SCORE = 5  # Of a name that goes before marks in several columns.

@@ -3,6 +3,7 @@
 Plain DuckDB over the Parquet file: no Django, no database.
 """
 
+import unicodedata
 from pathlib import Path
 from typing import cast
 
@@ -318,15 +319,31 @@ def _class_warnings(balance: list[ClassShare], target: str | None) -> list[Profi
         warnings.append(_warning(sentence, advice))
     folded: dict[str, str] = {}
     for entry in balance:
-        twin = folded.setdefault(" ".join(entry["label"].casefold().split()), entry["label"])
+        twin = folded.setdefault(_fold(entry["label"]), entry["label"])
         if twin != entry["label"]:
             place = f" in {target}" if target else ""
-            sentence = f"{twin!r} and {entry['label']!r}{place} differ only in case or blanks."
+            sentence = (
+                f"{ascii(twin)} and {ascii(entry['label'])}{place} look alike, but differ in"
+                " characters that are not seen."
+            )
+            if _fold_case(twin) == _fold_case(entry["label"]):
+                sentence = f"{twin!r} and {entry['label']!r}{place} differ only in case or blanks."
             warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
             if target:
                 warning["fix"] = _merge_labels(target, entry["label"], twin)
             warnings.append(warning)
     return warnings
+
+
+def _fold_case(label: str) -> str:
+    return " ".join(label.casefold().split())
+
+
+def _fold(label: str) -> str:
+    """A label without what hardly anyone sees: case, blanks, characters without width, and how
+    letters are put together (é as one character or two, full-width Ａ)."""
+    seen = "".join(one for one in label if one.isprintable() or one.isspace())
+    return _fold_case(unicodedata.normalize("NFKC", seen))
 
 
 def _merge_labels(column: str, label: str, into: str) -> Fix:

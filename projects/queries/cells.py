@@ -24,6 +24,8 @@ class Cell:
 def display_cell(raw: str | float | bool | None) -> Cell:
     """A JSON list of messages becomes turns; whatever else is in a cell is shown as text."""
     value = None if raw is None else str(raw)
+    if isinstance(raw, bool):
+        value = "true" if raw else "false"  # As JSON and the labels write it.
     if value is None or not value.startswith("[{"):
         return Cell(value)
     try:

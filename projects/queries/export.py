@@ -46,7 +46,7 @@ def export_table(version: DatasetVersion, file_format: str) -> DetachedResponse:
 def _write_rows(version: DatasetVersion, sink: IO[bytes], file_format: str) -> None:
     kinds = {column["name"]: column["type"] for column in version.columns}
     names = [name for name, kind in kinds.items() if kind != "image"]
-    lines = _TextLines(sink)
+    lines = TextLines(sink)
     writer = csv.writer(lines)
     if file_format == "csv":
         sink.write(b"\xef\xbb\xbf")  # Spreadsheets take it for UTF-8 then.
@@ -55,13 +55,13 @@ def _write_rows(version: DatasetVersion, sink: IO[bytes], file_format: str) -> N
         for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=names):
             for row in batch.to_pylist():
                 if file_format == "csv":
-                    writer.writerow([_csv_cell(row[name]) for name in names])
+                    writer.writerow([csv_cell(row[name]) for name in names])
                 else:
                     values = {name: _json_cell(row[name], kinds[name]) for name in names}
                     lines.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
-class _TextLines:
+class TextLines:
     """A text file for csv.writer, on top of a binary one."""
 
     def __init__(self, sink: IO[bytes]) -> None:
@@ -71,7 +71,7 @@ class _TextLines:
         self._sink.write(text.encode("utf-8", "replace"))
 
 
-def _csv_cell(value: object) -> object:
+def csv_cell(value: object) -> object:
     """Text that a spreadsheet would run as a formula gets an apostrophe; numbers never do."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -91,7 +91,7 @@ def _head(version: DatasetVersion, name: str, query: RowQuery, sent: QueryDict) 
 def _head_bars(profile: dict[str, Any], rows: int) -> tuple[list[HeadBar], str]:
     """Steps of a number's histogram, or a column's most frequent values."""
     if steps := profile.get("histogram"):
-        words = f"{format_number(profile.get('min'))} to {format_number(profile.get('max'))}"
+        words = f"{format_number(profile.get('min'))} – {format_number(profile.get('max'))}"
         return _bars(steps, [f"{count:,} rows" for count in steps]), words
     top = profile.get("top_values") or []
     sign = "≈ " if profile.get("unique_is_estimate") else ""

@@ -1,17 +1,20 @@
 """Finds out how a file's bytes spell text. The guess is always shown and can be overruled."""
 
 import codecs
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from charset_normalizer import from_bytes
-
-from projects.reading.western_encodings import is_mac_roman
+from projects.reading.results import Issues, ReadingOptions
+from projects.reading.single_byte_encodings import detect_single_byte
 
 CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
+MIN_LANGUAGE_SCORE = 0.75
+MIN_CHARACTERS = 40  # Different ones, without which languages are hard to tell apart.
 MAX_INVALID_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
 
 # What a person may choose by hand, with the names people know.
@@ -23,12 +26,28 @@ ENCODING_CHOICES = {
     "gb18030": "Chinese (GB18030, GBK)",
     "cp932": "Japanese (Shift-JIS)",
     "euc_jp": "Japanese (EUC-JP)",
+    "iso2022_jp": "Japanese (ISO-2022-JP)",
     "big5": "Chinese (Big5)",
     "euc_kr": "Korean (EUC-KR)",
     "cp1251": "Cyrillic (Windows-1251)",
     "koi8_r": "Cyrillic (KOI8-R)",
+    "koi8_u": "Cyrillic (KOI8-U)",
+    "cp866": "Cyrillic (DOS, 866)",
+    "mac_cyrillic": "Cyrillic (Mac)",
+    "iso8859_5": "Cyrillic (ISO 8859-5)",
     "cp1250": "Central European (Windows-1250)",
+    "iso8859_2": "Central European (ISO 8859-2)",
+    "cp852": "Central European (DOS, 852)",
+    "iso8859_15": "Western with euro sign (ISO 8859-15)",
+    "cp850": "Western (DOS, 850)",
     "mac_roman": "Mac Roman",
+    "cp1254": "Turkish (Windows-1254)",
+    "cp1257": "Baltic (Windows-1257)",
+    "cp1253": "Greek (Windows-1253)",
+    "iso8859_7": "Greek (ISO 8859-7)",
+    "cp1255": "Hebrew (Windows-1255)",
+    "cp1256": "Arabic (Windows-1256)",
+    "cp874": "Thai (Windows-874)",
 }
 BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -37,6 +56,8 @@ BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
+WIDE_ENCODINGS = frozenset({"utf-8", "gb18030", "cp932", "euc_jp", "big5", "euc_kr"})
+ISO_2022_JP_MARKS = (b"\x1b$B", b"\x1b$@")
 
 
 @dataclass(frozen=True)
@@ -54,22 +75,62 @@ class Encoding:
         return "utf-8" if self.name == "utf-8-sig" else self.name
 
 
+def choose_encoding(path: Path, overrides: ReadingOptions) -> Encoding:
+    """The encoding that a person chose, else the one that is found."""
+    detected, chosen = detect_encoding(path), overrides.get("encoding")
+    if chosen not in ENCODING_CHOICES:
+        return detected
+    name = detected.name if detected.base_name == chosen else chosen
+    return Encoding(name, "chosen by hand", detected.invalid_bytes)
+
+
+def report_doubts(encoding: Encoding, issues: Issues) -> None:
+    """Say what of the text may be wrong."""
+    if encoding.invalid_bytes:
+        issues.add(
+            "broken_characters",
+            f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
+        )
+    if encoding.is_guess:
+        issues.add(
+            "encoding_guess",
+            "The encoding of this file is a guess: look whether accents and quotation marks are"
+            " right, and choose another encoding below if they are not.",
+        )
+
+
 def detect_encoding(path: Path) -> Encoding:
     """The encoding of a text file, from its marks, its validity and what its letters look like."""
     with open(path, "rb") as file:
-        start = file.read(SAMPLE_BYTES)
+        return _detect_encoding(file)
+
+
+def decode_text(content: bytes, *, otherwise: str = "") -> str:
+    """The text of a small file, without its byte order mark; `otherwise` is the encoding to take
+    in place of one with a byte for each letter."""
+    encoding = _detect_encoding(io.BytesIO(content))
+    if otherwise and encoding.base_name not in WIDE_ENCODINGS:
+        return content.decode(otherwise, "replace")
+    name = "utf-8-sig" if encoding.name == "utf-8" else encoding.name
+    return content.decode(name, "replace")
+
+
+def _detect_encoding(file: BinaryIO) -> Encoding:
+    start = file.read(SAMPLE_BYTES)
     for mark, name in BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return Encoding(name, "the file starts with a byte order mark")
     wide = _detect_utf16_without_bom(start)
     if wide:
         return Encoding(wide, "every other byte is zero")
-    good, broken = _count_utf8_characters(path)
+    if start.isascii() and any(mark in start for mark in ISO_2022_JP_MARKS):
+        return Encoding("iso2022_jp", "it holds the escape sequences of ISO-2022-JP")
+    good, broken = _count_utf8_characters(file)
     if not broken:
         return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
     if good and broken / (good + broken) <= MAX_INVALID_SHARE:
         return Encoding("utf-8", "nearly every character is valid UTF-8", broken)
-    return _detect_legacy_encoding(_read_non_ascii_lines(path))
+    return _detect_legacy_encoding(_read_non_ascii_lines(file))
 
 
 def _detect_utf16_without_bom(start: bytes) -> str:
@@ -84,49 +145,49 @@ def _detect_utf16_without_bom(start: bytes) -> str:
     return ""
 
 
-def _count_utf8_characters(path: Path) -> tuple[int, int]:
+def _count_utf8_characters(file: BinaryIO) -> tuple[int, int]:
     """How many non-ASCII characters are valid UTF-8 and how many places are not."""
-    strict = _count_valid_utf8_characters(path)
+    strict = _count_valid_utf8_characters(file)
     if strict is not None:
         return strict, 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     good = broken = genuine_replacements = 0
-    with open(path, "rb") as file:
-        while True:
-            chunk = file.read(CHUNK_BYTES)
-            text = decoder.decode(chunk, final=not chunk)
-            if not text.isascii():
-                good += sum(1 for letter in text if letter > "\x7f" and letter != "\ufffd")
-                broken += text.count("\ufffd")
-            genuine_replacements += chunk.count(b"\xef\xbf\xbd")
-            if not chunk:
-                return good + genuine_replacements, max(0, broken - genuine_replacements)
+    file.seek(0)
+    while True:
+        chunk = file.read(CHUNK_BYTES)
+        text = decoder.decode(chunk, final=not chunk)
+        if not text.isascii():
+            good += sum(1 for letter in text if letter > "\x7f" and letter != "\ufffd")
+            broken += text.count("\ufffd")
+        genuine_replacements += chunk.count(b"\xef\xbf\xbd")
+        if not chunk:
+            return good + genuine_replacements, max(0, broken - genuine_replacements)
 
 
-def _count_valid_utf8_characters(path: Path) -> int | None:
+def _count_valid_utf8_characters(file: BinaryIO) -> int | None:
     """Roughly how many non-ASCII characters a valid UTF-8 file holds; None for another file."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     characters = size = 0
-    with open(path, "rb") as file:
-        try:
-            while chunk := file.read(CHUNK_BYTES):
-                size += len(chunk)
-                characters += len(decoder.decode(chunk))
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return None
+    file.seek(0)
+    try:
+        while chunk := file.read(CHUNK_BYTES):
+            size += len(chunk)
+            characters += len(decoder.decode(chunk))
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return None
     return size - characters
 
 
-def _read_non_ascii_lines(path: Path) -> bytes:
+def _read_non_ascii_lines(file: BinaryIO) -> bytes:
     """The first lines that hold anything but ASCII: all that tells encodings apart."""
     wanted: list[bytes] = []
     size = 0
-    with open(path, "rb") as file:
-        while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
-            if not line.isascii():
-                wanted.append(line)
-                size += len(line)
+    file.seek(0)
+    while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
+        if not line.isascii():
+            wanted.append(line)
+            size += len(line)
     return b"".join(wanted)
 
 
@@ -134,27 +195,25 @@ def _detect_legacy_encoding(sample: bytes) -> Encoding:
     scores = {
         "gb18030": _language_score(sample, "gb18030", _gb2312_likelihood),
         "cp932": _language_score(sample, "cp932", _japanese_likelihood),
+        "euc_jp": _language_score(sample, "euc_jp", _japanese_likelihood),
         "euc_kr": _language_score(sample, "euc_kr", _korean_likelihood),
         "big5": _language_score(sample, "big5", _big5_likelihood),
     }
     name = max(scores, key=lambda codec: scores[codec])
-    if scores[name] > 0.75 and not _looks_western(sample):
-        return Encoding(name, f"its bytes read as {ENCODING_CHOICES[name]} text")
+    is_kana = name in ("cp932", "euc_jp") and scores[name] > 1.0
+    if is_kana or (scores[name] > MIN_LANGUAGE_SCORE and not _looks_western(sample)):
+        fitting = sum(score > MIN_LANGUAGE_SCORE for score in scores.values())
+        is_guess = fitting > 1 and len(set(_decode_truncated(sample, name))) < MIN_CHARACTERS
+        return Encoding(name, f"its bytes read as {ENCODING_CHOICES[name]} text", is_guess=is_guess)
     return _detect_single_byte_encoding(sample)
 
 
 def _detect_single_byte_encoding(sample: bytes) -> Encoding:
-    best = from_bytes(sample, cp_isolation=["cp1252", "cp1251", "koi8_r", "cp1250"]).best()
-    if best is not None and best.encoding in ("cp1251", "koi8_r") and _is_cyrillic(str(best)):
-        return Encoding(best.encoding, f"its letters read as {ENCODING_CHOICES[best.encoding]}")
-    if is_mac_roman(sample):
-        return Encoding("mac_roman", "not UTF-8; its accents and quotes read as Mac Roman")
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        reason = "a guess: not UTF-8, and some bytes mean nothing in Windows-1252"
-        return Encoding("latin-1", reason, is_guess=True)
-    return Encoding("cp1252", "not UTF-8; its accents read as Windows-1252")
+    found = detect_single_byte(sample)
+    if found.is_guess:
+        reason = "a guess: not UTF-8, and its letters could be those of several encodings"
+        return Encoding(found.encoding, reason, is_guess=True)
+    return Encoding(found.encoding, f"its letters read as {ENCODING_CHOICES[found.encoding]}")
 
 
 def _looks_western(sample: bytes) -> bool:
@@ -163,17 +222,12 @@ def _looks_western(sample: bytes) -> bool:
     return sum(len(run) == 1 for run in runs) > 0.5 * len(runs)
 
 
-def _is_cyrillic(text: str) -> bool:
-    letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
-    return bool(letters) and sum("\u0400" <= letter <= "\u04ff" for letter in letters) > 0.9 * len(
-        letters
-    )
-
-
 def _language_score(sample: bytes, codec: str, likeness: Callable[[str, str], float]) -> float:
     """Share of the non-ASCII characters that are common in that language; 0 if undecodable."""
     text = _decode_truncated(sample, codec)
     foreign = [letter for letter in text if letter > "\x7f"]
+    if codec == "euc_kr":  # Few Chinese words that recur may all be Hangul by chance.
+        foreign = sorted(set(foreign))
     if not foreign:
         return 0.0
     return sum(likeness(letter, codec) for letter in foreign) / len(foreign)
@@ -206,7 +260,8 @@ def _japanese_likelihood(letter: str, codec: str) -> float:
     if _is_cjk_punctuation(letter):
         return 0.9
     code = letter.encode(codec)
-    return 0.8 if len(code) == 2 and 0x88 <= code[0] <= 0x97 else 0.2  # Level-1 kanji.
+    low, high = (0xB0, 0xCF) if codec == "euc_jp" else (0x88, 0x97)
+    return 0.8 if len(code) == 2 and low <= code[0] <= high else 0.2  # Level-1 kanji.
 
 
 def _korean_likelihood(letter: str, codec: str) -> float:

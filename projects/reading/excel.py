@@ -17,12 +17,13 @@ import openpyxl
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from projects.reading.csv.dialect import CsvDialect, locate_header
+from projects.reading.csv.header_rows import value_type
 from projects.reading.csv.records import Delimiters, Record
+from projects.reading.csv.rows import normalize_rows
 from projects.reading.csv.source import (
     column_names,
     describe_header,
     header_questions,
-    normalize_rows,
 )
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
@@ -33,6 +34,7 @@ DAMAGED_WORKBOOK = (
 PROTECTED_WORKBOOK = "This workbook is protected by a password. Save it without one."
 WORKBOOK_TOO_LARGE = "This workbook unpacks to more than 1 GB. Save it as CSV."
 SHEET_COLUMN = "sheet"
+HEADER_SAMPLE_ROWS = 100
 FORMULA_ROWS = 50  # Enough to see that a column holds formulas.
 
 Cells = list[Any]
@@ -45,7 +47,11 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     """
     _reject_zip_bomb(path)
     sheets = _read_sheets(path)
-    filled = {name: rows for name, rows in sheets.items() if any(any(row) for row in rows)}
+    filled = {
+        name: rows
+        for name, rows in sheets.items()
+        if any(any(map(_is_filled, row)) for row in rows)
+    }
     if not filled:
         raise UnreadableFile("empty_file", "This workbook is empty: no sheet has a filled cell.")
     issues = Issues()
@@ -65,6 +71,7 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     source = _build_source(filled, names, overrides, issues)
     source.dialect["sheets"] = list(sheets)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
+    _report_error_cells(path, issues)
     return source
 
 
@@ -98,20 +105,33 @@ def _read_cells(sheet: CalamineSheet) -> list[Cells]:
             continue  # A title above the table stays one cell.
         for row in rows[top : bottom + 1]:
             row[left : right + 1] = [value] * (min(right, len(row) - 1) - left + 1)
-    return rows
+    # A table that begins further right has no columns on its left.
+    first = min(
+        (next((place for place, cell in enumerate(row) if _is_filled(cell)), MAX_COLUMNS))
+        for row in rows or [[]]
+    )
+    return [row[first:] for row in rows] if 0 < first < MAX_COLUMNS else rows
 
 
 def _choose_sheets(filled: dict[str, list[Cells]]) -> list[str]:
-    """The largest sheet, with those whose first row is the same."""
-    largest = max(filled, key=lambda name: sum(sum(map(bool, row)) for row in filled[name]))
-    header = _first_row(filled[largest])
-    same = [name for name, rows in filled.items() if _first_row(rows) == header]
-    return same if len(header) > 1 else [largest]
+    """The largest sheet, with those that have the same header, in the same row."""
+    largest = max(filled, key=lambda name: sum(sum(map(_is_filled, row)) for row in filled[name]))
+    header = _header_of(filled[largest])
+    same = [name for name, rows in filled.items() if _header_of(rows) == header]
+    return same if header is not None and len(header[1]) > 1 else [largest]
 
 
-def _first_row(rows: list[Cells]) -> list[str]:
-    first = next((row for row in rows if any(row)), [])
-    return [_to_cell(value).strip() for value in first]
+def _header_of(rows: list[Cells]) -> tuple[int, list[str]] | None:
+    """Where the header of a sheet is, and the names in it."""
+    sample = list(itertools.islice(_iter_records(rows), HEADER_SAMPLE_ROWS))
+    found = locate_header(sample, Delimiters(), {"short_rows": "fill"}).header
+    if not found:
+        return None
+    return found[-1].line, [cell.strip() for cell in found[-1].cells]
+
+
+def _is_filled(value: Any) -> bool:
+    return value is not None and value != ""
 
 
 def _build_source(
@@ -151,8 +171,15 @@ def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
     below = next((record for record in sample if record.line > groups.line), None)
     if below is None or len(set(groups.cells)) == len(groups.cells):
         return False
-    is_named = len(set(below.cells)) == len(groups.cells)
-    return is_named and not any(cell.isdigit() for cell in below.cells)
+    pairs = set(zip(groups.cells, below.cells, strict=False))
+    is_named = all(cell.strip() for cell in below.cells) and len(pairs) == len(groups.cells)
+    is_named = is_named and not any(map(value_type, below.cells))
+    if len(set(below.cells)) == len(groups.cells):
+        return is_named
+    # Names that come again below each group: the rows further down must be otherwise.
+    data = [record.cells for record in sample if record.line > below.line][:HEADER_SAMPLE_ROWS]
+    values = sum(bool(value_type(cell)) for cells in data for cell in cells)
+    return is_named and values > sum(map(len, data)) / 2
 
 
 def _with_sheet_name(rows: Iterator[Any], name: str) -> Iterator[Any]:
@@ -195,7 +222,7 @@ def _report_unsaved_formulas(
         for position, name in enumerate(source.names)
         if name
         and len(head) > 1
-        and not any(row[position] for row in head[1:] if len(row) > position)
+        and not any(_is_filled(row[position]) for row in head[1:] if len(row) > position)
     ]
     if not empty or not zipfile.is_zipfile(path):
         return
@@ -213,6 +240,22 @@ def _report_unsaved_formulas(
                 " Excel, save it and upload it again.",
                 column=source.names[position],
             )
+
+
+def _report_error_cells(path: Path, issues: Issues) -> None:
+    """calamine leaves cells such as #DIV/0! empty."""
+    count = 0
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                    count += archive.read(name).count(b' t="e"')
+    if count:
+        issues.add(
+            "error_cells",
+            f"{count:,} cells of this workbook hold errors such as #N/A or #DIV/0!; they were read"
+            " as missing.",
+        )
 
 
 def _reject_zip_bomb(path: Path) -> None:

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from projects.reading.arrow import is_arrow
+from projects.reading.encodings import decode_text
 from projects.reading.results import UnreadableFile
 
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # Old Office files, .xls among them.
@@ -15,8 +16,10 @@ ACCEPTED_FORMATS = (
 DOCUMENT_FORMATS = ("pdf", "docx", "markdown")
 MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
 SAMPLE_BYTES = 64 * 1024
+SIGNATURE_CHARS = 20
 MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
-CONTROL_CODES = (*range(9), *range(14, 27), *range(28, 32))  # None that text is written with.
+# None that text is written with, nor that separates cells (as Hive's 1, and ASCII's 31 for units).
+CONTROL_CODES = (0, *range(2, 9), *range(14, 27), *range(28, 31))
 SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
 # What is refused by its first bytes, and as what it is named in the refusal.
 UNSUPPORTED_SIGNATURES = [
@@ -33,6 +36,22 @@ UNSUPPORTED_SIGNATURES = [
     (b"GIF8", SINGLE_IMAGE),
     (b"\x7fELF", "a program"),
     (b"MZ\x90", "a program"),
+]
+# Of text files, the same. People save web pages and reports under the names of tables.
+SAVE_AS_CSV = "Open it in a spreadsheet program and save it as CSV or .xlsx"
+UNSUPPORTED_BEGINNINGS = [
+    (("<!doctype html", "<html", "<head", "<table"), f"a web page (HTML). {SAVE_AS_CSV}"),
+    (("<?xml", "<svg", "<rss"), f"an XML document. {SAVE_AS_CSV}"),
+    (("{\\rtf",), "a document of the kind RTF. Save its table as CSV"),
+]
+# And of zip archives, by a file that they hold.
+UNSUPPORTED_CONTENTS = [
+    ("ppt/", "a PowerPoint presentation"),
+    ("META-INF/container.xml", "an e-book (EPUB)"),
+    (
+        "Index/Document.iwa",
+        "a document of Apple's Numbers, Pages or Keynote. Export it as CSV",
+    ),
 ]
 
 
@@ -55,10 +74,12 @@ def detect_format(path: Path, filename: str) -> str:
         return _detect_zip_format(path)
     for mark, what in UNSUPPORTED_SIGNATURES:
         if start.startswith(mark):
-            raise UnreadableFile(
-                "unsupported_format", f"This is {what}. Lathe reads {ACCEPTED_FORMATS}."
-            )
+            raise _unsupported(what)
     return _detect_text_format(start, filename)
+
+
+def _unsupported(what: str) -> UnreadableFile:
+    return UnreadableFile("unsupported_format", f"This is {what}. Lathe reads {ACCEPTED_FORMATS}.")
 
 
 def _detect_zip_format(path: Path) -> str:
@@ -69,13 +90,19 @@ def _detect_zip_format(path: Path) -> str:
         names = set()
     if "word/document.xml" in names:
         return "docx"
+    for content, what in UNSUPPORTED_CONTENTS:
+        if any(name.startswith(content) for name in names):
+            raise _unsupported(what)
     is_open_document = {"mimetype", "content.xml"} <= names
     return "excel" if is_open_document or any(n.startswith("xl/") for n in names) else "images"
 
 
 def _detect_text_format(start: bytes, filename: str) -> str:
-    text = start.decode("utf-8-sig", "replace").lstrip()
+    text = decode_text(start).lstrip("\ufeff \t\r\n")
     suffix = Path(filename).suffix.lower()
+    for beginnings, what in UNSUPPORTED_BEGINNINGS:
+        if text[:SIGNATURE_CHARS].lower().startswith(beginnings):
+            raise _unsupported(what)
     if text.startswith("[") and (suffix == ".json" or text[1:].lstrip().startswith("{")):
         return "json"
     if suffix in (".jsonl", ".ndjson") or (text.startswith("{") and _is_json_line(text)):
@@ -89,9 +116,7 @@ def _detect_text_format(start: bytes, filename: str) -> str:
             ' [{"text": "…", "label": "…"}], or one object a line.',
         )
     if _is_binary(start):
-        raise UnreadableFile(
-            "unsupported_format", f"This is not a text table. Lathe reads {ACCEPTED_FORMATS}."
-        )
+        raise _unsupported("not a text table")
     if suffix in MARKDOWN_SUFFIXES:
         return "markdown"
     return "delimited"

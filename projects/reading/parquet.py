@@ -1,6 +1,8 @@
 """What a Parquet file unpacks to, and its columns. A dictionary of one long text can stand for
 gigabytes."""
 
+import re
+
 import duckdb
 
 from projects.reading.columns.column import Column
@@ -9,6 +11,8 @@ from projects.reading.columns.sql import quote_identifier
 from projects.reading.limits import MAX_COLUMNS, MAX_COMPRESSION_RATIO, MAX_ROWS, MAX_UNPACKED_BYTES
 from projects.reading.results import UnreadableFile
 
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # Row numbers, no column of the table.
+INTEGER_DIGITS, EXACT_DIGITS = 18, 15  # Of BIGINT and of DOUBLE.
 FIXED_CELL_BYTES = 8  # Of numbers, dates and booleans.
 
 
@@ -45,6 +49,14 @@ def require_reasonable_size(
 def read_columns(described: list[tuple[object, ...]]) -> list[Column]:
     if len(described) > MAX_COLUMNS:
         raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
+    described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described
+    for name, sql_type, *_ in described:
+        if "BLOB" in str(sql_type) and str(sql_type) != "BLOB":
+            raise UnreadableFile(
+                "pictures_in_parquet",
+                f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
+                " pictures as a zip, one folder for each label, or drop the column.",
+            )
     originals = [str(row[0]) for row in described]
     columns = []
     for (original, sql_type, *_), name in zip(
@@ -59,12 +71,29 @@ def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:
     plain = sql_type.split("(")[0]
     if plain in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
         return "integer", f"{source}::BIGINT"
-    if plain in ("FLOAT", "DOUBLE", "DECIMAL") and not sql_type.endswith("]"):
-        return "number", f"{source}::DOUBLE"
+    if plain == "DECIMAL" and not sql_type.endswith("]"):
+        return _map_decimal(source, sql_type)
+    if plain in ("FLOAT", "DOUBLE") and not sql_type.endswith("]"):
+        return "number", f"CASE WHEN isfinite({source}) THEN {source}::DOUBLE END"
     if plain in ("BOOLEAN", "DATE"):
         return plain.lower(), source
     if plain.startswith("TIMESTAMP") and not sql_type.endswith("]"):
         return "datetime", f"{source}::TIMESTAMP"
+    if plain == "BLOB" and sql_type == "BLOB":  # Text, where a program did not say that it is.
+        return (
+            "text",
+            f"nullif(replace(coalesce(try(decode({source})), {source}::VARCHAR), chr(0), ''), '')",
+        )
     if plain in ("STRUCT", "MAP", "JSON") or sql_type.endswith("]"):
         return "json", f"to_json({source})::VARCHAR"
     return "text", f"nullif(replace({source}::VARCHAR, chr(0), ''), '')"
+
+
+def _map_decimal(source: str, sql_type: str) -> tuple[str, str]:
+    """Exact as whole numbers or in a DOUBLE where every value fits; ids beyond that are text."""
+    digits, scale = (int(part) for part in re.findall(r"\d+", sql_type))
+    if not scale and digits <= INTEGER_DIGITS:
+        return "integer", f"{source}::BIGINT"
+    if not scale:
+        return "text", f"{source}::VARCHAR"
+    return "number", f"{source}::DOUBLE"

@@ -21,7 +21,7 @@ from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits
 from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
 from projects.reading.images.image_table import read_image_archive
-from projects.reading.json import open_json
+from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
 from projects.reading.parquet import read_columns, require_reasonable_size
 from projects.reading.results import (
@@ -233,7 +233,7 @@ def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Pa
 
         return open_document(upload, kind)
     if kind in ("json", "jsonl"):
-        return open_json(upload, is_array=kind == "json")
+        return open_json(upload, overrides, is_array=kind == "json")
     return open_csv(upload, overrides, scratch)
 
 

@@ -6,22 +6,15 @@ capitals do not follow small letters, signs do not stand within words, and no te
 codes.
 """
 
-import re
 import unicodedata
 
-QUOTES_AND_DASHES = frozenset("‘’“”„‚«»‹›–—…•€£©®™°§½¼¾²³¡¿ ")
+QUOTES_AND_DASHES = frozenset("‘’“”„‚«»‹›–—…•€£©®™°§½¼¾²³¡¿ ±×÷·µ")
 OPENING, CLOSING = frozenset("“‘„‚«‹¡¿"), frozenset("”’»›…")
-CLEAR_LEAD = 0.2  # Points for each foreign character by which a reading must be better.
 
 
-def is_mac_roman(sample: bytes) -> bool:
-    """Whether the sample reads clearly better as Mac Roman than as Windows-1252 or Latin-1."""
-    count = len(re.findall(rb"[\x80-\xff]", sample))
-    if not count:
-        return False
-    mac = score_reading(sample.decode("mac_roman"))
-    western = score_reading(sample.decode("cp1252", errors="replace"))
-    return mac > 0 and mac - western > CLEAR_LEAD * count
+def letter_fits(before: str, letter: str, behind: str) -> bool:
+    """Whether a character beyond ASCII may stand between these neighbours."""
+    return _score_place(before, letter, behind) > 0
 
 
 def score_reading(text: str) -> float:
@@ -51,6 +44,8 @@ def _score_small(before: str, behind: str) -> float:
 
 
 def _score_capital(before: str, letter: str, behind: str) -> float:
+    if not (before + behind).strip():
+        return 0.5  # A word of one letter, as Greek Η and Russian Я.
     if before.islower() or (behind.isupper() and not before.isupper() and behind != letter):
         return -1.0
     if before.isupper() and behind.islower():

@@ -236,6 +236,7 @@ def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[st
         "targets": suggested_targets(suggested),
         "tabs": DATASET_TABS,
         "tab": tab,
+        "tab_counts": {"quality": len(version.profile.get("warnings", [])) + len(version.issues)},
         **(_rows_context(request, version) if is_ready and tab == "rows" else {}),
         "uses": uses_of("dataset", dataset),
         "questions": list_questions(version),

@@ -12,8 +12,9 @@ const words = root.lang === "zh"
   ? { failed: "发送失败，请重试。", rate: "这次对话怎么样？1 很差，5 很好", noted: "人工回复也会发到这个邮箱。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
   : { failed: "That did not arrive. Please try again.", rate: "How was this conversation? 1 is bad, 5 is good", noted: "The reply comes to this address, too.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
 let memory = "";
-let shown = 0;
+const shown = new Map(); // The last message of each conversation; who writes after one was closed opens another.
 let source = null;
+let followed = null; // The conversation whose news come.
 let early = null; // The start of an answer that is still being written.
 const extras = { metadata: about() }; // What goes with each question; the voice adds to it.
 
@@ -25,6 +26,9 @@ function about() {
 function visitor() {
   try { return localStorage.getItem(storageKey) || memory; } catch { return memory; }
 }
+
+// Who is new here is who the page says, from the first request on: two of one moment are of one visitor.
+if (!visitor()) remember(root.dataset.visitor);
 
 function remember(token) {
   memory = token;
@@ -105,8 +109,8 @@ async function ask(path, body, tell) {
     body: body && !isForm ? JSON.stringify(body) : body,
   });
   if (answer.ok && tell) return follow(answer.body.getReader(), tell);
-  const data = await answer.json();
-  if (!answer.ok) throw new Error(data.error);
+  const data = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(data.error?.message || data.error || words.failed);
   return data;
 }
 
@@ -132,10 +136,11 @@ async function follow(reader, tell) {
 
 function show(data) {
   if (data.visitor) remember(data.visitor);
-  const isFirst = !shown;
-  const fresh = data.messages.filter((message) => message.seq > shown);
+  const isFirst = !shown.size;
+  const last = shown.get(data.conversation) || 0;
+  const fresh = data.messages.filter((message) => message.seq > last);
   for (const message of fresh) {
-    shown = message.seq;
+    shown.set(data.conversation, message.seq);
     if (message.author === "visitor") list.querySelector("[data-waiting]")?.remove();
     else removeEarly();
     add(message.author, message.text, message.id);
@@ -150,11 +155,13 @@ function show(data) {
   }));
   contact.hidden = !data.asks_for_address;
   if (data.asks_for_rating) choices.replaceChildren(words.rate, rates());
-  if (data.messages.length && !source) listen();
+  if (data.messages.length && followed !== data.conversation) listen(data.conversation);
   document.dispatchEvent(new CustomEvent("lathe:said", { detail: { ...data, fresh, isFirst } }));
 }
 
-function listen() {
+function listen(conversation) {
+  if (source) source.close();
+  followed = conversation;
   source = new EventSource(`${base}stream?visitor=${encodeURIComponent(visitor())}`);
   source.addEventListener("update", () => ask("messages").then(show, () => {}));
 }
@@ -164,8 +171,14 @@ function messageId() {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
 }
 
+const underWay = new Map(); // What was sent and is not answered, by its id: it may come after what is sent next.
+
 async function send(text) {
-  await sendBody({ text, id: messageId(), ...extras });
+  const id = messageId();
+  const before = Array.from(underWay, ([earlier, said]) => ({ id: earlier, text: said }));
+  underWay.set(id, text);
+  await sendBody({ text, id, before, ...extras });
+  underWay.delete(id);
 }
 
 // The field stays free meanwhile: what is sent within a moment is read as one question.
@@ -208,4 +221,6 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") parent.postMessage({ lathe: 1, type: "close" }, "*");
 });
 ask("messages").then(show, (problem) => add("system", problem.message || words.failed));
+// Not before somebody listens: what was sent earlier would be lost without a word.
+for (const control of form.elements) control.disabled = false;
 field.focus();

@@ -222,6 +222,6 @@ def test_each_figure_has_its_definition_on_the_page_and_in_the_export(assistant,
     page = client.get(f"/assistants/{assistant.pk}/monitor/").content.decode()
     export = client.get(f"/assistants/{assistant.pk}/monitor.csv").content.decode()
     for name, definition in figures.DEFINITIONS.items():
-        assert name in page
+        assert figures.TITLES[name] in page
         assert definition[:30] in page
         assert name in export

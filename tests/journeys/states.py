@@ -1,8 +1,9 @@
 """Puts a team of the running product into every state that a page can show, without training.
 
 `manage.py shell -c "from tests.journeys.states import make_states; make_states('acme')"` prints the
-addresses of what it made as the last line, in JSON. `new_job`, `move_job` and `tell` change what
-open pages show, a step at a time, while a browser looks on.
+addresses of what it made as the last line, in JSON. `new_job` and `move_job`, `new_import` and
+`end_import`, `new_endpoint` and `answer`, and `tell` change what open pages show, a step at a time,
+while a browser looks on.
 """
 
 import json
@@ -18,9 +19,18 @@ from accounts.notifications.publish import publish
 from accounts.teams import membership
 from accounts.webhooks import endpoints
 from inference.models import Deployment, RequestLog
+from projects.importing.imports import import_channel
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from tests.training.made import make_model
-from training.models import ComputeClass, JobEvent, MetricPoint, PauseCode, Status, TrainingJob
+from training.models import (
+    ComputeClass,
+    JobEvent,
+    MetricPoint,
+    PauseCode,
+    Status,
+    TrainedModel,
+    TrainingJob,
+)
 from web.sse import notify
 
 LABELS = ["billing", "refunds & credit", "<b>login</b>"]
@@ -188,6 +198,58 @@ def _measure(job: TrainingJob) -> None:
         for name in names
         for step in range(start + 1, start + 21)
     )
+
+
+def new_import(slug: str) -> None:
+    """A dataset whose import somebody holds, so that no worker takes it."""
+    ready = DatasetVersion.objects.filter(dataset__project__team__slug=slug).ready().first()
+    dataset = Dataset.objects.create(project=ready.dataset.project, name="arriving.csv")
+    DatasetVersion.objects.create(
+        dataset=dataset, number=1, filename="arriving.csv", upload_key=ready.upload_key,
+        upload_bytes=ready.upload_bytes, upload_sha256=ready.upload_sha256,
+        claimed_until=now() + timedelta(hours=1),
+    )  # fmt: skip
+    print(dataset.pk)
+
+
+def end_import(dataset_id: str, name: str) -> None:
+    """ "ready" with the rows of another version, or "failed"; and the word to the open page."""
+    version = DatasetVersion.objects.get(dataset=dataset_id)
+    facts: dict[str, object] = {"status": name, "claimed_until": None, "finished_at": now()}
+    if name == "failed":
+        facts |= {"failure_code": "unreadable_file", "failure_sentence": "This is not a table."}
+    else:
+        team = version.dataset.project.team
+        ready = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
+        taken = ("rows", "columns", "profile", "issues", "parquet_key")
+        facts |= {field: getattr(ready, field) for field in taken}
+    DatasetVersion.objects.filter(pk=version.pk).update(**facts)
+    notify(import_channel(version))
+    print(name)
+
+
+def new_endpoint(slug: str) -> None:
+    """One that goes live while its team's overview and list of endpoints are open."""
+    team = Team.objects.get(slug=slug)
+    model = TrainedModel.objects.filter(team=team, archived_at=None).first()
+    endpoint = Deployment.objects.create(
+        team=team, project=model.project, model=model, name=f"live-{now():%H%M%S}",
+        created_by=team.memberships.first().user,
+    )  # fmt: skip
+    notify(f"deployments:{team.pk}")
+    print(endpoint.pk)
+
+
+def answer(endpoint_id: str) -> None:
+    """A few requests in its log."""
+    RequestLog.objects.bulk_create(
+        RequestLog(
+            request_id=f"{endpoint_id[:8]}-{number}", deployment_id=endpoint_id, rows=1, tokens=9,
+            latency_ms=4.2, status=200, inputs=["Where is it?"], answers=["billing"],
+        )
+        for number in range(3)
+    )  # fmt: skip
+    print(endpoint_id)
 
 
 def tell(slug: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.paginator import Paginator
@@ -10,6 +11,7 @@ from django.urls import NoReverseMatch
 from django.utils.timezone import now
 
 from web.templatetags import times, ui
+from web.templatetags.language import sentence_case
 
 
 @pytest.mark.parametrize(
@@ -199,3 +201,40 @@ def test_links_between_pages_keep_what_was_chosen_and_escape_it():
 def test_spread_links_leave_a_gap_where_there_is_no_page():
     html = render("{% page_links page spread=True %}", page=page_of(1))
     assert html.startswith('<nav class="row between" aria-label="Pages"><span></span> <span')
+
+
+def test_grids_above_the_fold_do_not_count_their_children():
+    """A page painted before its end would move what `auto-fit` has placed as the rest arrives.
+
+    Within a report, below its verdict and tabs, a lone picture may take the whole width.
+    """
+    sheets = [path for path in Path("static/css").glob("*.css") if path.name != "report.css"]
+    counting = [path.name for path in sheets if "repeat(auto-fit" in path.read_text()]
+    assert counting == ["operators.css"]  # The admin's home stands in one piece.
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Change Password", "Change password"),
+        ("Two-Factor Authentication", "Two-factor authentication"),
+        ("Sign In Via Google", "Sign in via Google"),
+        ("Connect GitHub", "Connect GitHub"),
+        ("更改密码", "更改密码"),
+    ],
+)
+def test_titles_of_libraries_are_written_as_ours(title, shown):
+    assert sentence_case(title) == shown
+
+
+def test_pages_number_rows_from_one():
+    """The engine and the API count from 0; a row shown so would be its neighbour on other pages."""
+    shown = re.compile(r"\b\w+\.row(\|count)?\s*(%\}|\}\})|=\w+\.row\|count")
+    sent = re.compile(r"thumb|picture|for |include")  # Addresses of pictures, not what is read.
+    found = [
+        f"{path}: {line.strip()}"
+        for path in Path("templates/training").glob("*.html")
+        for line in path.read_text().splitlines()
+        if shown.search(line) and not sent.search(line)
+    ]
+    assert found == []

@@ -59,9 +59,13 @@ class TextForm(forms.Form):
 
 
 class RowForm(forms.Form):
-    """A row of the model's data, counted from 0."""
+    """A row of the model's data: counted from 1 as on every page, cleaned to count from 0."""
 
-    row = forms.IntegerField(label="Row of the data", min_value=0, max_value=2**31)
+    row = forms.IntegerField(label="Row of the data", min_value=1, max_value=2**31, initial=1)
+
+    def clean_row(self) -> int:
+        number: int = self.cleaned_data["row"]
+        return number - 1
 
 
 class ImageForm(forms.Form):
@@ -69,8 +73,12 @@ class ImageForm(forms.Form):
 
     picture = forms.FileField(label="Picture", required=False)
     row = forms.IntegerField(
-        label="or row of the data", min_value=0, max_value=2**31, required=False
+        label="or row of the data", min_value=1, max_value=2**31, required=False
     )
+
+    def clean_row(self) -> int | None:
+        number: int | None = self.cleaned_data["row"]
+        return None if number is None else number - 1
 
     def clean_picture(self) -> str:
         upload = self.cleaned_data["picture"]

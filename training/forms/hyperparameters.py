@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from engine.spec import LoopHyperparameters, hyperparameters_class
 from training.jobs.recipes import HyperparameterValues
+from training.queries.option_words import option_words
 from web.language.sentences import translated_lazy
 
 
@@ -54,7 +55,10 @@ def build_form_field(info: FieldInfo) -> forms.Field:
     )
     if get_origin(info.annotation) is Literal:
         return forms.ChoiceField(
-            choices=[(value, value) for value in get_args(info.annotation)], **facts
+            choices=[
+                (value, translated_lazy(option_words(value))) for value in get_args(info.annotation)
+            ],
+            **facts,
         )
     if info.annotation is bool:
         # A checkbox left empty sends nothing, which would read as "keep the default".

@@ -21,6 +21,7 @@ from training.models import (
     TrainedModel,
     TrainingJob,
 )
+from training.queries.models import headline_results
 from web.templatetags.ui import money
 
 MAX_LOST_ATTEMPTS = 3
@@ -34,7 +35,8 @@ def finish(attempt: Attempt, model: TrainedModel, evaluation: Evaluation) -> Non
     model.save(force_insert=True)
     evaluation.save(force_insert=True)
     try:
-        job.succeed(model)
+        result_words = next(iter(headline_results(model)), "")
+        job.succeed(model, f"Finished: {result_words}" if result_words else "Finished")
     except StaleJobState as moved_on:
         raise AttemptEnded from moved_on
     close(attempt, EndReason.FINISHED, RunEndReason.FINISHED)

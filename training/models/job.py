@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from accounts.models import EventGroup, Team, TeamOwnedQuerySet, User
 from accounts.notifications.publish import publish
+from engine import catalog
 from projects.models import DatasetVersion, Project
 from training.errors import StaleJobState
 from training.models.compute_class import ComputeClass
@@ -210,6 +211,10 @@ class TrainingJob(Described):
         return self.name
 
     @property
+    def base_model_name(self) -> str:
+        return catalog.name_of(self.base_model)
+
+    @property
     def source(self) -> str:
         """How billing names this job."""
         return f"training-job:{self.pk}"
@@ -228,10 +233,10 @@ class TrainingJob(Described):
         started_at = self.started_at or now()
         self._transition(Status.RUNNING, sentence, is_fresh=True, started_at=started_at)
 
-    def succeed(self, model: "TrainedModel") -> None:
+    def succeed(self, model: "TrainedModel", sentence: str = "Finished") -> None:
         self._transition(
             Status.SUCCEEDED,
-            "Finished",
+            sentence,
             finished_at=now(),
             model=model,
             progress=1,

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
+from engine import catalog
 from projects.models import DatasetVersion, Project
 from web.models.described import Described
 
@@ -54,6 +55,10 @@ class TrainedModel(Described):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def base_model_name(self) -> str:
+        return catalog.name_of(self.base_model)
 
 
 class Evaluation(models.Model):

@@ -1,5 +1,6 @@
 """An evaluation report as the model page shows it. The numbers are the engine's, never redone."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -39,6 +40,8 @@ if TYPE_CHECKING:  # Types only: the web process computes no metrics.
 
 Row = dict[str, object]  # One thing as a template draws it.
 MAX_MATRIX_LABELS = 30
+FEW_ROWS = re.compile("read the intervals")  # Both say that test rows are few.
+ROUGH = re.compile("the reported numbers are rough")
 DATA_FIELDS = (
     "train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "picture_size",
     "split", "warnings",
@@ -84,9 +87,15 @@ def report_context(report: "Report") -> Row:
     stored: Mapping[str, Any] = report  # With what the job adds: data and parity.
     bins = (report.get("calibration") or {}).get("bins", [])
     metrics = [format_metric(metric) for metric in report.get("metrics", [])]
+    data = dict.fromkeys(DATA_FIELDS) | (stored.get("data") or {})
     return {
         "report": report,
-        "data": dict.fromkeys(DATA_FIELDS) | (stored.get("data") or {}),
+        "data": data,
+        "cautions": list_cautions(report, data),
+        "label_issues": [
+            {**issue, "cells_of_row": cells_in(issue["text"])}
+            for issue in data.get("label_issues") or []
+        ],
         "verdict": judge_model(report),
         "headline_title": _headline_title(report),
         "labels_by_f1": sorted(report.get("per_class") or [], key=lambda one: one["f1"]),
@@ -110,6 +119,13 @@ def report_context(report: "Report") -> Row:
         "exports": _parity_rows(stored.get("parity") or {}),
         "example_groups": _example_groups(stored.get("examples") or {}),
     }
+
+
+def list_cautions(report: "Report", data: Mapping[str, Any]) -> list[str]:
+    """What to know before trusting the numbers; of few test rows once, by the report itself."""
+    notes, warnings = report.get("notes") or [], data.get("warnings") or []
+    is_told = any(FEW_ROWS.search(note) for note in notes)
+    return [*notes, *(one for one in warnings if not (is_told and ROUGH.search(one)))]
 
 
 def report_tabs(report: "Report", model: TrainedModel) -> list[tuple[str, str]]:
@@ -331,11 +347,11 @@ def _format_example(row: Row) -> Row:
         for key, value in row.items()
     }
     explanation = {"text": row.get("text"), **cast(Row, row.get("explanation") or {})}
-    cells = {"cells_of_row": _cells_in(str(row.get("text") or ""))}
+    cells = {"cells_of_row": cells_in(str(row.get("text") or ""))}
     return shown | cells | explanation_context(cast(Explanation, explanation))
 
 
-def _cells_in(text: str) -> list[tuple[str, str]]:
+def cells_in(text: str) -> list[tuple[str, str]]:
     """The cells of a table's row, which the engine writes as "name=value, name=value"; none of
     a text that only looks a little like that."""
     parts = [part.partition("=") for part in text.split(", ")]

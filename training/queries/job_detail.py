@@ -31,6 +31,7 @@ from training.queries.job_costs import cost_of, with_charged_amounts
 from training.queries.job_list import format_task, percent_of
 from training.queries.metric_series import latest_values
 from training.queries.models import headline_test_result, latest_validation_result
+from training.queries.option_words import option_words
 from training.queries.report.verdict import judge_model, quality_bars
 from training.scheduling.claims import latest_checkpoint
 from training.scheduling.wait_reason import wait_reason
@@ -206,7 +207,7 @@ def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]
     facts = job.data_facts
     rows = [facts.get(f"{part}_rows") for part in ("train", "validation", "test")]
     listed = [
-        ("Base model", job.base_model),
+        ("Base model", job.base_model_name),
         ("Device", " · ".join(filter(None, [str(job.compute_class), run.worker]))),
     ]
     for role in SPEC_CLASSES[job.task].roles:
@@ -247,13 +248,16 @@ def hyperparameter_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]
         value = chosen.get(name, field.default)
         extra = field.json_schema_extra
         is_automatic = isinstance(extra, dict) and extra.get("automatic") == value
-        words = {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+        words = (
+            {True: "yes", False: "no"}[value] if isinstance(value, bool) else option_words(value)
+        )
         if is_automatic and name in resolved:
-            words = f"{resolved[name]} (automatic)"
+            resolved_words = option_words(resolved[name])
+            words = f"{resolved_words} (automatic)"
         elif is_automatic and job.status == Status.SUCCEEDED:
             continue
         elif is_automatic:
-            words = "automatic"
+            words = "Automatic"
         listed.append((field.title or name, words))
     return sorted(listed, key=lambda row: row[0] != "Method")
 

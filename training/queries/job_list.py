@@ -14,10 +14,10 @@ from training.queries.metric_series import sparklines
 from training.queries.models import headline_results
 
 SORTS: dict[str, tuple[str, list[Any]]] = {
-    "new": ("newest", ["-created_at"]),
-    "metric": ("accuracy", [F("model__metrics__accuracy").desc(nulls_last=True), "-created_at"]),
-    "cost": ("cost", ["-charged_micro", "-created_at"]),
-    "name": ("name", ["name", "-created_at"]),
+    "new": ("By newest", ["-created_at"]),
+    "metric": ("By accuracy", [F("model__metrics__accuracy").desc(nulls_last=True), "-created_at"]),
+    "cost": ("By cost", ["-charged_micro", "-created_at"]),
+    "name": ("By name", ["name", "-created_at"]),
 }
 
 
@@ -71,9 +71,9 @@ def sorted_job_ids(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJ
     return ordered.values_list("pk", flat=True)
 
 
-def job_rows(jobs: Iterable[TrainingJob]) -> list[JobRow]:
+def job_rows(jobs: Iterable[TrainingJob], *, with_sparklines: bool = True) -> list[JobRow]:
     listed = list(jobs)
-    lines = sparklines(listed)
+    lines = sparklines(listed) if with_sparklines else {}
     return [
         JobRow(
             job=job,

@@ -18,6 +18,15 @@ HEADLINE_METRICS = {
     "loss": ("Loss of a token", False),
     "rougeL": ("ROUGE-L", True),
 }
+RESULT_WORDS = {
+    "accuracy": "Accuracy {value}",
+    "micro_f1": "Micro F1 {value}",
+    "macro_f1": "Macro F1 {value}",
+    "rmse": "RMSE {value}",
+    "r2": "R² {value}",
+    "loss": "Loss of a token {value}",
+    "rougeL": "ROUGE-L {value}",
+}
 MAX_RESULTS_SHOWN = 2
 
 
@@ -25,8 +34,9 @@ def headline_results(model: TrainedModel) -> list[str]:
     """The results that count, in words that fit a cell."""
     known = [name for name in HEADLINE_METRICS if model.metrics.get(name) is not None]
     return [
-        f"{HEADLINE_METRICS[name][0]} "
-        + format_value(model.metrics[name], is_share=HEADLINE_METRICS[name][1])
+        RESULT_WORDS[name].format(
+            value=format_value(model.metrics[name], is_share=HEADLINE_METRICS[name][1])
+        )
         for name in known[:MAX_RESULTS_SHOWN]
     ]
 
@@ -92,11 +102,15 @@ def headline_test_result(metrics: dict[str, float]) -> tuple[str, str] | None:
     return None
 
 
+def validation_words(name: str) -> str:
+    words = {"rmse": "RMSE", "mae": "mean error", "micro_f1": "micro F1"}
+    return words.get(name, name.replace("_", " "))
+
+
 def latest_validation_result(values: dict[str, float], task: str) -> tuple[str, str]:
     """Name and value of the newest validation metric that counts."""
     for name, share in VALIDATION_METRICS.items():
         value = values.get(f"validation_{name}")
         if value is not None:
-            words = {"rmse": "RMSE", "mae": "mean error"}.get(name, name.replace("_", " "))
-            return f"Validation {words}", format_value(value, is_share=share)
+            return f"Validation {validation_words(name)}", format_value(value, is_share=share)
     return f"Validation {DEFAULT_METRIC_NAMES.get(task.split('-')[-1], 'accuracy')}", "—"

@@ -17,6 +17,7 @@ from training.queries.attributions import Explanation, explanation_context
 from training.queries.evaluation_report import fairness_context, report_of
 from training.queries.lookups import find_model
 from training.queries.models import explanation_kind
+from training.queries.report.example_inputs import example_text
 from training.queries.svg_plots import interval_rows
 from web.requests import AuthenticatedRequest
 
@@ -39,6 +40,8 @@ def explain(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
         raise Http404
     sent = (request.POST, request.FILES) if request.method == "POST" else ()
     form = EXPLAIN_FORMS[kind](*sent)
+    if kind == "text":
+        form.initial["input"] = example_text(model)
     return _render_analysis(request, model, form, "explain")
 
 

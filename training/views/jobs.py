@@ -1,5 +1,6 @@
 """The pages of jobs: lists, one job's live page and the verbs on it."""
 
+from typing import cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -37,7 +38,8 @@ from training.queries.job_page.charts import CHARTS, chart_of, has_curves, valid
 from training.queries.job_page.code import as_curl, as_python
 from training.queries.job_page.comparison import find_jobs, overlay, parameter_rows
 from training.queries.lookups import find_job
-from training.queries.metric_series import as_csv
+from training.queries.metric_series import as_csv, latest_values
+from training.queries.models import validation_words
 from web.browser.details import tags_in
 from web.browser.trash import TRASH_DAYS
 from web.streams.event_stream import event_stream_response
@@ -118,8 +120,9 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     found, user = find_job(request.user, job_id), signed_in_user(request)
     wanted = request.GET.get("tab", "")
     tab = wanted if wanted in dict(JOB_TABS) else "charts"
+    status = status_context(found, user)
     context = {
-        **status_context(found, user),
+        **status,
         "tabs": JOB_TABS,
         "tab": tab,
         "trash_days": TRASH_DAYS,
@@ -129,9 +132,10 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     elif tab in HISTORY_TABS:
         context |= history_context(found, user)
     else:
+        metric = validation_metric_of(found, cast("dict[str, float]", status["values"]))
         context |= {
             "configuration": configuration_rows(found, load_run_facts([found])[found.pk]),
-            "measured_title": f"Validation {validation_metric_of(found).replace('_', ' ')}",
+            "measured_title": f"Validation {validation_words(metric)}",
             "has_curves": has_curves(found),
             "curl": as_curl(found),
             "python": as_python(found),
@@ -207,6 +211,7 @@ def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
     team = find_team(request, slug)
     chosen = find_jobs(request.user, request.GET.getlist("job"))
     ids = urlencode([("job", str(job.pk)) for job in chosen])
+    metric = validation_metric_of(chosen[0], latest_values(chosen[0])) if chosen else ""
     context = {
         "team": team,
         "jobs": chosen,
@@ -214,7 +219,8 @@ def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
         "ids": ids,
         "omitted": max(0, len(set(request.GET.getlist("job"))) - len(chosen)),
         "parameters": parameter_rows(chosen),
-        "metric": validation_metric_of(chosen[0]) if chosen else "",
+        "metric": metric,
+        "measured_title": f"Validation {validation_words(metric)}",
     }
     return render(request, "training/compare_jobs.html", context)
 

@@ -9,9 +9,10 @@ from django.template.loader import render_to_string
 from django.utils.html import escape
 from starlette.types import Message, Scope
 
+from web.database.pool import DatabaseBusy
 from web.errors import error_body, error_type_for_status
 
-API_PATH_PREFIXES = ("/api/", "/v1/")
+API_PATH_PREFIXES = ("/api/", "/v1/", "/consult")
 _PAGE_POLICY = b"default-src 'self'; frame-ancestors 'none'"
 
 
@@ -81,6 +82,12 @@ NO_ROOM = Rejection(
 )
 
 
+BUSY = Rejection(
+    DatabaseBusy.status,
+    DatabaseBusy.code,
+    DatabaseBusy.sentence,
+    retry_after_seconds=DatabaseBusy.retry_after_seconds,
+)
 CHECK_FAILED = Rejection(
     503,
     "service_unavailable",

@@ -5,6 +5,7 @@ import logging
 
 from starlette.types import Message, Receive, Scope
 
+from web.database.pool import is_exhausted
 from web.guard import rejections
 from web.guard.deadlines import Deadlines
 from web.guard.limits import (
@@ -143,7 +144,10 @@ class RequestBody:
             return
         try:
             caller = await uploads.find_caller(self.scope)
-        except Exception:  # Such as a database that is away: asked again, it may well say yes.
+        except Exception as error:  # Such as a database that is away: asked again, it may say yes.
+            if await asyncio.to_thread(is_exhausted, error):
+                self.rejection = rejections.BUSY
+                return
             logger.exception("Who uploads could not be found out")
             self.rejection = rejections.CHECK_FAILED
             return

@@ -10,13 +10,20 @@ from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from web.database.pool import DatabaseBusy, is_exhausted
 from web.errors import error_body, error_type_for_status
 from web.log_context import request_id
 from web.middleware import is_api_request
 from web.pages.documents import find_document, list_documents
 from web.telemetry.readiness import check_readiness, is_ready
 
-ERROR_CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 503: "unavailable"}
+ERROR_CODES = {
+    400: "bad_request",
+    403: "permission_denied",
+    404: "not_found",
+    429: DatabaseBusy.code,
+    503: "unavailable",
+}
 RETRY_AFTER_SECONDS = 5  # An embedded server that crashed is back about then.
 
 
@@ -77,8 +84,14 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """An unexpected error: 500; 503 while the database is away, so that callers retry."""
-    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+    """An unexpected error: 500; so that callers retry, 503 while the database is away, and 429
+    where requests wait for one another."""
+    error = sys.exc_info()[1]
+    if is_exhausted(error):
+        page = _render_error(request, DatabaseBusy.status, DatabaseBusy.sentence)
+        page["Retry-After"] = str(DatabaseBusy.retry_after_seconds)
+        return page
+    if isinstance(error, (OperationalError, InterfaceError)):
         page = _render_error(request, 503, "The database does not answer. Try again in a moment.")
         page["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return page

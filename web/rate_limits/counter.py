@@ -57,12 +57,20 @@ def count(name: str, limit: int, window_seconds: int) -> RateUsage:
     key = f"rate:{name}:{int(moment // window_seconds)}"
     used = 0
     if limit:
-        try:
-            cache.add(key, 0, timeout=2 * window_seconds)
-            used = cache.incr(key)
-        except (RedisError, ValueError) as problem:  # ValueError: the key was evicted.
-            logger.warning("Requests are not counted: %s", problem)
+        used = increment(key, 2 * window_seconds)
     usage = RateUsage(limit, used, reset_seconds)
     if limit:
         current_usage.set(usage)
     return usage
+
+
+def increment(key: str, timeout_seconds: int) -> int:
+    """Count one more under this key of the cache; 0 where the cache is away."""
+    try:
+        try:
+            return cache.incr(key)
+        except ValueError:  # The first one, or the key was evicted.
+            return 1 if cache.add(key, 1, timeout_seconds) else cache.incr(key)
+    except (RedisError, ValueError) as problem:
+        logger.warning("Requests are not counted: %s", problem)
+        return 0

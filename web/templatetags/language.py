@@ -3,6 +3,8 @@
 Texts of templates use Django's own `translate` and `blocktranslate`.
 """
 
+import re
+
 from django import template
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
@@ -13,6 +15,16 @@ from web.language.sentences import translated
 
 register = template.Library()
 register.filter("translated", translated)
+TITLE_WORD = re.compile(r"(?<!^)(?<![Vv]ia )(?<![Ww]ith )\b[A-Z][a-z]+\b")
+
+
+@register.filter
+def sentence_case(text: str) -> str:
+    """As our own titles are written: "Change Password" becomes "Change password".
+
+    Names with capitals inside stay (GitHub), and what follows "via" or "with".
+    """
+    return TITLE_WORD.sub(lambda word: word[0].lower(), text.strip())
 
 
 @register.simple_tag

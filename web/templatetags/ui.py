@@ -4,6 +4,7 @@ A builtin: no template loads it. Filters come first, then tags: crumbs, page hea
 stat tiles, empty states, and links between the pages of a list.
 """
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -265,21 +266,28 @@ def stat(label: str, value: object, note: str = "") -> SafeString:
 
 
 @register.simple_tag
-def tab_bar(tabs: list[tuple[str, str]], current: str, prefix: str = "") -> SafeString:
-    """Tabs as links to this page with `?tab=`; `prefix` stays before it, "version=2&"."""
+def tab_bar(
+    tabs: list[tuple[str, str]],
+    current: str,
+    prefix: str = "",
+    counts: Mapping[str, int] | None = None,
+) -> SafeString:
+    """Tabs as links to this page with `?tab=`; `prefix` stays before it, "version=2&". `counts`
+    says of how many things a tab tells."""
     links = (
         (
             prefix,
             key,
             SafeString(' aria-current="page"') if key == current else "",
             translated(words),
+            _span(f" {counts[key]}", "muted") if counts and counts.get(key) else "",
         )
         for key, words in tabs
     )
     return format_html(
         '<nav class="tabbar no-print" aria-label="{}">{}</nav>',
         gettext("Sections"),
-        format_html_join("", '<a href="?{}tab={}"{}>{}</a>', links),
+        format_html_join("", '<a href="?{}tab={}"{}>{}{}</a>', links),
     )
 
 

@@ -20,6 +20,7 @@ from engine.tasks.generation.messages import (
     InvalidWeight,
     Message,
     UnlearnableChat,
+    find_unread_fields,
     format_chat,
     parse_chat,
     parse_pairs,
@@ -36,6 +37,12 @@ UNLEARNABLE_COLUMNS = {
     "videos": "videos", "audios": "sound", "audio": "sound",
 }  # fmt: skip
 UNUSED_COLUMNS = ("system", "history")  # Of instructions; left out only with a word.
+VERDICT_COLUMNS = ("label", "kto_tag", "is_good", "accepted", "desirable")  # Of KTO's examples.
+SILENT_COLUMNS = frozenset({
+    "id", "ids", "idx", "index", "uuid", "guid", "url", "source", "split", "language", "lang",
+    "category", "dataset", "created_at", "timestamp", "parallel_tool_calls",
+})  # fmt: skip
+MAX_LISTED_COLUMNS = 8
 EMPTY_CELLS = (None, "", "[]", "{}", "null")
 
 
@@ -148,7 +155,11 @@ class _ChatReader:
             warnings.append(
                 f"{self.trimmed_count:,} chats go on after their last answer: that end is left out."
             )
-        return [*warnings, *self.columns.unused_column_warnings()]
+        return [
+            *warnings,
+            *self.columns.unread_field_warnings(),
+            *self.columns.unused_column_warnings(),
+        ]
 
 
 class _ChatColumns:
@@ -217,12 +228,42 @@ class _ChatColumns:
         return parse_chat(value) if not isinstance(value[0], list) else parse_pairs(value)
 
     def unused_column_warnings(self) -> list[str]:
-        """Columns that change what the rows mean, by their names, and were not chosen."""
-        chosen = {self.spec.system_column, self.spec.history_column, *self.spec.prompt_columns}
-        return [
+        """Columns that change what the rows mean, by their names, and were not chosen; then all
+        others that were not."""
+        chosen = {*self.table.column_names}
+        unused = [name for name in self.present if name not in chosen]
+        warnings = [
             f"Column {name} is left out. Choose it as {name.casefold()} if it is part of the chats."
-            for name in self.present
-            if name.casefold() in UNUSED_COLUMNS and name not in chosen
+            for name in unused
+            if name.casefold() in UNUSED_COLUMNS
+        ]
+        warnings += [
+            f"Column {name} may say which answers are good; all are learnt, whatever it says. Drop"
+            " the rows of the bad ones first."
+            for name in unused
+            if name.casefold() in VERDICT_COLUMNS
+        ]
+        told = (*UNUSED_COLUMNS, *VERDICT_COLUMNS)
+        others = [
+            name
+            for name in unused
+            if name.casefold() not in (*told, *SILENT_COLUMNS)
+            and not name.casefold().endswith("_id")
+        ]
+        if others:
+            shown = ", ".join(others[:MAX_LISTED_COLUMNS])
+            more = " …" if len(others) > MAX_LISTED_COLUMNS else ""
+            warnings.append(f"Not part of what is learnt: the columns {shown}{more}.")
+        return warnings
+
+    def unread_field_warnings(self) -> list[str]:
+        """Fields of messages that say something and are not learnt."""
+        fields: Counter[str] = Counter()
+        for value in self.values.get(self.spec.messages_column or "", []):
+            fields.update(find_unread_fields(value))
+        return [
+            f"The field {name!r} of messages is not learnt; {count:,} chats have it."
+            for name, count in fields.most_common(MAX_LISTED_COLUMNS)
         ]
 
 

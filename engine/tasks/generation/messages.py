@@ -25,6 +25,7 @@ ROLES = ("system", "user", "assistant")
 ROLE_ALIASES = {
     "developer": "system", "human": "user", "prompter": "user", "gpt": "assistant",
     "chatgpt": "assistant", "bot": "assistant", "ai": "assistant", "model": "assistant",
+    "chatbot": "assistant", "用户": "user", "助手": "assistant", "系统": "system",
     **{role: role for role in ROLES},
 }  # fmt: skip
 TOOL_ROLES = frozenset(
@@ -32,6 +33,14 @@ TOOL_ROLES = frozenset(
 )
 CHAT_KEYS = ("messages", "conversations", "conversation")
 TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
+# Of messages: what is read, and what says nothing that could be learnt.
+CONTENT_FIELDS = ("content", "value", "parts", "text")
+WEIGHT_FIELDS = ("weight", "train", "loss")  # Axolotl and others write false for weight 0.
+READ_FIELDS = frozenset({
+    "role", "from", "name", "id", "timestamp", "cache_control", "tool_calls", "function_call",
+    *CONTENT_FIELDS, *WEIGHT_FIELDS,
+})  # fmt: skip
+_CHATML = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 MAX_DISPLAY_CHARACTERS = 60
 _TURN = re.compile(
     r"^[ \t]*(?:#{2,3}\s*|<\|?)?(human|user|prompter|assistant|gpt|bot|ai|system)\|?>?\s*:[ \t]*",
@@ -85,7 +94,9 @@ def parse_pairs(pairs: list[Any]) -> Chat:
 
 
 def has_marked_turns(text: str) -> bool:
-    """Whether a text is a chat with turns such as "### Human:" and "Assistant:"."""
+    """Whether a text is a chat with turns such as "### Human:" and "Assistant:", or ChatML's."""
+    if text.lstrip().startswith("<|im_start|>"):
+        return {"user", "assistant"} <= {found[1] for found in _CHATML.finditer(text)}
     roles = [ROLE_ALIASES[found[1].casefold()] for found in _TURN.finditer(text)]
     return "user" in roles and "assistant" in roles and not text[: _first_turn(text)].strip()
 
@@ -101,6 +112,8 @@ def _parse_text(text: str) -> Any:
     except (ValueError, RecursionError):
         if not has_marked_turns(text):
             raise InvalidChat("is not valid JSON") from None
+    if text.lstrip().startswith("<|im_start|>"):
+        return [{"role": one[1], "content": one[2]} for one in _CHATML.finditer(text)]
     turns = list(_TURN.finditer(text))
     ends = [turn.start() for turn in turns[1:]] + [len(text)]
     return [
@@ -133,15 +146,34 @@ def _parse_message(number: int, value: dict[str, Any]) -> Message:
         _refuse_role(number, str(name))
     if value.get("tool_calls") or value.get("function_call"):
         raise InvalidChat(f"calls a tool in message {number}, which cannot be learnt here")
-    content = _parse_content(number, value.get("content") or value.get("value"))
+    content = _parse_content(number, next(filter(None, map(value.get, CONTENT_FIELDS)), None))
     if not content:
         whose = "answer" if role == "assistant" else f"{role} message"
         raise InvalidChat(f"has an empty {whose} (message {number})")
     message: Message = {"role": role, "content": content}
-    weight = _parse_weight(number, value.get("weight"))
+    weight = _parse_weight(number, value)
     if weight is not None and role == "assistant":
         message["weight"] = weight
     return message
+
+
+def find_unread_fields(value: Any) -> set[str]:
+    """Names of fields in a chat's messages that hold something and are not learnt."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return set()
+    if isinstance(value, dict):
+        value = next((value[key] for key in CHAT_KEYS if value.get(key)), None)
+    turns = [turn for turn in value if isinstance(turn, dict)] if isinstance(value, list) else []
+    return {
+        str(name)
+        for turn in turns
+        if "role" in turn or "from" in turn
+        for name, content in turn.items()
+        if name not in READ_FIELDS and content not in (None, "", [], {}, False)
+    }
 
 
 def _refuse_role(number: int, name: str) -> None:
@@ -166,13 +198,22 @@ def _parse_content(number: int, value: Any) -> str:
                 f" {number}; only text can be learnt here"
             )
         text = part.get("text") if isinstance(part, dict) else part
-        if isinstance(text, str):
-            texts.append(text)
+        if not isinstance(text, str):
+            shown = ", ".join(part) if isinstance(part, dict) else str(part)
+            raise InvalidChat(
+                f"has a part without text in message {number}: {shown[:MAX_DISPLAY_CHARACTERS]}"
+            )
+        texts.append(text)
     return "\n".join(texts).strip()
 
 
-def _parse_weight(number: int, value: Any) -> int | None:
-    """OpenAI's weight: 1 teaches an answer, 0 does not."""
+def _parse_weight(number: int, message: dict[str, Any]) -> int | None:
+    """OpenAI's weight: 1 teaches an answer, 0 does not; or a field that says so with true or
+    false."""
+    for name in WEIGHT_FIELDS[1:]:
+        if isinstance(message.get(name), bool):
+            return int(message[name])
+    value = message.get("weight")
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value not in (0, 1):

@@ -141,6 +141,7 @@ class TabularLearner:
             metrics["validation_accuracy"] = float(is_right.mean())
         else:
             errors = np.abs(outputs[:, 0] - self._validation.targets) * self._prepared.deviation
+            metrics["validation_rmse"] = float(np.sqrt((errors**2).mean()))
             metrics["validation_mae"] = float(errors.mean())
         return metrics
 
@@ -258,9 +259,7 @@ class _EnsembleFit:
         names = [name for name in self.members if name != "network"]
         fitters = {name: partial(self._fit_member, name, models=1) for name in names}
         weights = cross_validate_weights(fitters, rows, seed)
-        if weights is None:
-            return None
-        return {name: weights.get(name, 0.0) for name in names}
+        return weights and {name: weights.get(name, 0.0) for name in names}
 
     def _fit_member(
         self, name: str, rows: EncodedRows, *, models: int = 0

@@ -105,8 +105,8 @@ def parse_reading(name: str) -> Reading | None:
     kind, _, detail = name.removesuffix("+missing").partition(":")
     if kind == "text":
         return TEXT
-    if kind == "number" and detail in number_formats.BY_NAME:
-        return Reading(name, "number", number_formats.BY_NAME[detail])
+    if kind == "number" and (number_format := number_formats.format_named(detail)):
+        return Reading(name, "number", number_format)
     if kind in ("date", "datetime") and detail in date_formats.BY_NAME:
         return Reading(name, kind, date_format=date_formats.BY_NAME[detail])
     return None

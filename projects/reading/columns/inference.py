@@ -24,6 +24,16 @@ from projects.reading.columns.column import (
 )
 from projects.reading.columns.date_formats import DateFormat
 from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
+from projects.reading.columns.number_questions import (
+    ask_about_codes,
+    ask_about_comma_pairs,
+    ask_about_markers,
+    ask_about_unit_behind,
+    ask_about_units,
+    ask_about_zeros,
+    marks_of,
+    number_reading,
+)
 from projects.reading.columns.shapes import (
     ColumnCells,
     ColumnShapes,
@@ -32,7 +42,6 @@ from projects.reading.columns.shapes import (
 )
 from projects.reading.columns.sql import trimmed
 
-CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 QUESTION_SAMPLES = 5
 
@@ -117,22 +126,10 @@ def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]
     marks: set[tuple[str, str]] = set()
     for seen in columns:
         formats = [] if seen.other_count else number_formats.fitting_formats(seen.shapes)
-        meanings = {_meaning(each, seen.shapes) for each in formats}
+        meanings = {marks_of(each, seen.shapes) for each in formats}
         if len(meanings) == 1:
             marks |= meanings.pop()
     return frozenset(marks)
-
-
-def _meaning(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[tuple[str, str]]:
-    """What the marks in these cells are under a format: {("decimal", ","), ("group", ".")}."""
-    roles = set()
-    for shape in shapes:
-        found = number_format.match(shape)
-        if found is not None and (found["fraction"] or "").strip("9"):
-            roles.add(("decimal", number_format.decimal))
-        if number_format.is_grouped(shape):
-            roles.add(("group", number_format.group))
-    return frozenset(roles)
 
 
 Decision = tuple[Reading, Question | None, list[str]]
@@ -152,6 +149,8 @@ def _decide(cells: ColumnCells) -> Decision:
         formats = number_formats.fitting_formats(seen.shapes)
         if formats:
             return _decide_number(cells, formats)
+        if not seen.markers and (question := ask_about_unit_behind(cells)):
+            return TEXT, question, []
     return _ask_about_strays(cells)
 
 
@@ -166,7 +165,10 @@ def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
     readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
     if cells.seen.has_valid_dates:
         return readings[0], None, []
-    fitting = [each for each in readings if not cells.count(f"{each.to_sql(cells.source)} IS NULL")]
+    others = cells.seen.marker_count  # Words for missing, which are no dates.
+    fitting = [
+        each for each in readings if cells.count(f"{each.to_sql(cells.source)} IS NULL") == others
+    ]
     if not fitting:
         return _KEEP_TEXT
     if cells.seen.markers:
@@ -195,33 +197,28 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     shapes = cells.seen.shapes
     by_meaning: dict[frozenset[tuple[str, str]], NumberFormat] = {}
     for each in formats:
-        by_meaning.setdefault(_meaning(each, shapes), each)
+        by_meaning.setdefault(marks_of(each, shapes), each)
     meanings = list(by_meaning)
     meaning = meanings[0] if len(meanings) == 1 else _weigh(cells, meanings)
     if meaning is None:
-        readings = [_number_reading(by_meaning[each], shapes) for each in meanings]
+        readings = [number_reading(by_meaning[each], shapes) for each in meanings]
         sentence = (
             f"Is the mark in {cells.name!r} a decimal mark, or does it group thousands? Cells such"
             f" as {_marked_example(shapes)!r} can be read both ways."
         )
         return TEXT, Question("number_format", sentence, [*readings, TEXT]), []
     number_format = by_meaning[meaning]
-    reading = _number_reading(number_format, shapes)
+    reading = number_reading(number_format, shapes)
     doubt = (
-        _ask_about_units(cells, reading)
-        or _ask_about_comma_pairs(cells, reading, meaning)
-        or _ask_about_zeros(cells, reading)
-        or _ask_about_markers(cells, reading)
+        ask_about_units(cells, reading)
+        or ask_about_codes(cells, reading)
+        or ask_about_comma_pairs(cells, reading, meaning)
+        or ask_about_zeros(cells, reading)
+        or ask_about_markers(cells, reading)
     )
     if doubt is not None:
         return TEXT, doubt, []
     return reading, None, _describe(reading, cells)
-
-
-def _number_reading(number_format: NumberFormat, shapes: list[CellShape]) -> Reading:
-    is_whole = all(number_format.is_integer(shape) for shape in shapes)
-    kind = "integer" if is_whole else "number"
-    return Reading(f"number:{number_format.name}", kind, number_format)
 
 
 def _weigh(
@@ -242,63 +239,23 @@ def _weigh(
     bare = [shape for shape in cells.seen.shapes if mark not in shape.pattern]
     has_long_bare = any(shape.digits > 3 for shape in bare)
     if mark == ",":
-        # Whoever separates cells by commas seldom writes decimals with them.
-        is_plainly_grouped = bool(bare) and not has_long_bare
+        # Whoever separates cells by commas seldom writes decimals with them, by semicolons often.
+        is_plainly_grouped = bool(bare) and separator != ";"
         return grouped if (separator == "," or is_plainly_grouped) and not has_long_bare else None
     # Programs write decimals with a point; a file of semicolons may come from elsewhere.
-    return None if separator == ";" and not has_long_bare else decimal
+    if has_long_bare:
+        return decimal
+    return None if separator == ";" or _may_be_rounded(cells, bool(bare)) else decimal
 
 
-def _ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
-    """Amounts in several currencies, or percent beside plain numbers, are not one quantity."""
-    units = {shape.unit for shape in cells.seen.shapes}
-    if len(units - {""}) <= 1 and not ("%" in units and "" in units):
-        return None
-    listed = ", ".join(sorted(unit or "none" for unit in units))
-    sentence = f"{cells.name!r} mixes units ({listed}). As numbers they would lose them."
-    return Question("units", sentence, [reading, TEXT])
-
-
-def _ask_about_comma_pairs(
-    cells: ColumnCells, reading: Reading, meaning: frozenset[tuple[str, str]]
-) -> Question | None:
-    """In a file separated by commas, "12,7" may be two labels as well as a decimal number."""
-    is_alone = (
-        meaning == {("decimal", ",")} and ("decimal", ",") not in cells.context.marks - meaning
-    )
-    if not is_alone or cells.context.separator != ",":
-        return None
-    sentence = f"Does a comma in {cells.name!r} separate several values, or decimals?"
-    return Question("comma_pairs", sentence, [reading, TEXT])
-
-
-def _ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
-    """3.1 and 3.10 are one number but two versions: text when the text carries more."""
-    found = [reading.number_format.match(shape) for shape in cells.seen.shapes]
-    lengths = {len(each["fraction"]) for each in found if each and each["fraction"]}
-    if len(lengths) < 2 or not any(shape.ends_with_zero for shape in cells.seen.shapes):
-        return None
-    texts = cells.count_distinct(trimmed(cells.source))
-    if texts == cells.count_distinct(reading.to_sql(cells.source)):
-        return None
-    sentence = (
-        f"{cells.name!r} holds cells that are one number but different texts, such as 3.1 and 3.10."
-        " As numbers they would become the same."
-    )
-    return Question("trailing_zeros", sentence, [TEXT, reading])
-
-
-def _ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
-    """Beside a few whole numbers, "none" may be a class of its own."""
-    markers = cells.seen.markers
-    if not markers or reading.type != "integer":
-        return None
-    if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:
-        return None
-    listed = ", ".join(f"{word!r} ({count:,} times)" for word, count in markers.items())
-    sentence = f"In {cells.name!r}, is {listed} a value of its own, or does it mean missing?"
-    missing = Reading(f"{reading.name}+missing", reading.type, reading.number_format)
-    return Question("missing_markers", sentence, [TEXT, missing])
+def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
+    """Whether 1.250 may be a rounded thousand: programs write all decimals of a column, or none
+    that are zero. Beside commas, which separate decimal points, only where 950 is written too."""
+    dotted = [shape for shape in cells.seen.shapes if "." in shape.pattern]
+    rounded = sum(shape.count for shape in dotted if shape.ends_with_zero)
+    if has_bare or not rounded:
+        return rounded > 0
+    return cells.context.separator != "," and rounded >= sum(shape.count for shape in dotted) / 2
 
 
 def _ask_about_strays(cells: ColumnCells) -> Decision:
@@ -312,7 +269,7 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
     others = seen.filled - count
     if not shapes or not others or count < MOSTLY_NUMBERS * seen.filled:
         return _KEEP_TEXT
-    reading = _number_reading(number_format, shapes)
+    reading = number_reading(number_format, shapes)
     missing = Reading(f"{reading.name}+missing", "number", number_format)
     example = next((s.example for s in seen.shapes if s not in shapes), "a long text")
     sentence = (
@@ -329,7 +286,7 @@ def _marked_example(shapes: list[CellShape]) -> str:
 def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
     """What was decided and is not plain to see."""
     notes = []
-    if reading.number_format != PLAIN and _meaning(reading.number_format, cells.seen.shapes):
+    if reading.number_format != PLAIN and marks_of(reading.number_format, cells.seen.shapes):
         example = _marked_example(cells.seen.shapes)
         notes.append(f"Numbers are read as in {reading.number_format.name}, such as {example!r}.")
     units = sorted({shape.unit for shape in cells.seen.shapes} - {""})

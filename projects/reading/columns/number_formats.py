@@ -10,7 +10,8 @@ rest of the file or asks.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 SPACES = " \u00a0\u202f\u2009\u2007"
@@ -73,19 +74,25 @@ class CellShape:
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """A decimal mark and a mark between groups of digits; "" when digits are not grouped."""
+    """A decimal mark and a mark between groups of digits, "" when digits are not grouped; and the
+    unit that stands behind every number, such as kg."""
 
     decimal: str = "."
     group: str = ""
+    unit: str = ""
 
     @property
     def name(self) -> str:
         """An example that shows the format, as in "1.234,5"."""
-        return f"1{self.group}234{self.decimal}5"
+        return f"1{self.group}234{self.decimal}5{f' {self.unit}' if self.unit else ''}"
 
     def match(self, shape: CellShape) -> re.Match[str] | None:
         """The parts of the number, if cells of this shape are numbers in this format."""
-        found = _grammar(self).fullmatch(shape.pattern)
+        pattern = shape.pattern
+        if self.unit:
+            bare = pattern.removesuffix(self.unit)
+            pattern = bare if bare != pattern else ""
+        found = _grammar(replace(self, unit="")).fullmatch(pattern)
         if found is None or not shape.starts_with_zero:
             return found
         # No number begins with a group of zero (0,950) or with a zero before digits (01.5).
@@ -103,6 +110,10 @@ class NumberFormat:
 
     def to_sql(self, cell: str) -> str:
         """SQL that makes DOUBLE of a text expression; NULL where the format does not apply."""
+        if self.unit:
+            # A unit behind the number only: what has none does not fit.
+            unit, length = _quoted(self.unit), len(self.unit)
+            cell = f"CASE WHEN ends_with({cell}, '{unit}') THEN left({cell}, -{length}) END"
         digits = f"regexp_replace({cell}, '{_quoted(UNIT)}|[{SPACES}]', '', 'g')"
         if self.group.strip():
             marks = _quoted(_group_marks(self.group))
@@ -128,11 +139,34 @@ FORMATS = (
     NumberFormat(",", "'"),
 )
 BY_NAME = {number_format.name: number_format for number_format in FORMATS}
+UNIT_BEHIND = re.compile(r"9[ \u00a0\u202f]?([^\W\d_]{1,10}[²³]?|[°℃℉]\s?[CF]?|[㎡㎏㎝㎞])")
 
 
-def fitting_formats(shapes: list[CellShape]) -> list[NumberFormat]:
+def format_named(name: str) -> NumberFormat | None:
+    """The format whose name this is, with its unit; None when there is none."""
+    example, _, unit = name.partition(" ") if name not in BY_NAME else (name, "", "")
+    if example not in BY_NAME:  # "1 234,5 kg": the first blank groups digits.
+        example, _, unit = name.rpartition(" ")
+    found = BY_NAME.get(example)
+    return replace(found, unit=unit) if found and unit else found
+
+
+def unit_behind(shapes: list[CellShape]) -> str:
+    """The letters that stand behind the last digit of every cell, the same in all; else ""."""
+    units = set()
+    for shape in shapes:
+        last = shape.pattern.rfind("9")
+        found = UNIT_BEHIND.fullmatch(shape.pattern[last:]) if last >= 0 else None
+        units.add(found[1] if found else "")
+    unit = units.pop() if len(units) == 1 else ""
+    return "" if not unit or re.fullmatch(UNIT, unit) else unit
+
+
+def fitting_formats(
+    shapes: list[CellShape], candidates: Sequence[NumberFormat] = FORMATS
+) -> list[NumberFormat]:
     """The formats in which every one of these cells is a number."""
-    return [candidate for candidate in FORMATS if all(candidate.match(shape) for shape in shapes)]
+    return [candidate for candidate in candidates if all(map(candidate.match, shapes))]
 
 
 @lru_cache

@@ -18,6 +18,7 @@ from projects.reading.csv.records import Delimiters, Record, split_records
 from projects.reading.results import ReadingOptions
 
 DELIMITERS = [",", "\t", ";", "|"]
+RARE_DELIMITERS = ["^", "~", "\x01", "\x1f", "，", "；", "§"]  # Hive writes \x01.
 MIN_MULTI_COLUMN_SCORE = 0.55  # What a table of several columns must beat.
 FOREIGN_SHARE = 0.6  # Of the score of a delimiter that the first line lacks.
 
@@ -31,8 +32,10 @@ class CsvDialect:
     preamble: list[Record] = field(default_factory=list)
     header: list[Record] = field(default_factory=list)
     header_reason: str = ""
+    names_rows: bool = False  # The first column names the rows and has no name of its own, as in R.
     doubtful_header: list[str] = field(default_factory=list)  # A first row that may be either.
     missing_word: str = ""  # A whole cell of it is missing.
+    has_text_formulas: bool = False  # Codes are written as ="007", as Excel keeps them.
     fill_short_rows: bool = False
     trim_long_rows: bool = False  # Extra empty cells at the end are this file's habit.
 
@@ -57,6 +60,9 @@ def locate_header(
     header_rows, verdict = _count_header_rows(body, overrides)
     table = body[header_rows:] or body
     width = _modal_width(table)
+    names_rows = header_rows == 1 and _lacks_name_of_rows(body[0], table, width)
+    if names_rows:
+        body[0] = replace(body[0], cells=["", *body[0].cells])
     if header_rows:
         width = max(width, len(_strip_empty_tail(body[header_rows - 1].cells)))
         if len(body[header_rows - 1].cells) > width and _has_wide_rows(body, header_rows, width):
@@ -67,6 +73,7 @@ def locate_header(
         preamble=preamble,
         header=body[:header_rows],
         header_reason=verdict.reason,
+        names_rows=names_rows,
         doubtful_header=body[0].cells if verdict.is_doubtful else [],
         fill_short_rows=_should_fill_short_rows(table, width, overrides),
         trim_long_rows=_is_recurring(
@@ -76,7 +83,11 @@ def locate_header(
 
 
 def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimiters:
-    characters = [overrides["delimiter"]] if overrides.get("delimiter") else DELIMITERS
+    first_line = next((line for line in sample if line.strip()), "")
+    # Chinese prose is full of marks that separate columns now and then; then names, too.
+    characters = [*DELIMITERS, *(one for one in RARE_DELIMITERS if one in first_line)]
+    if overrides.get("delimiter"):
+        characters = [overrides["delimiter"]]
     candidates = []
     for delimiter in characters:
         delimiters = Delimiters(delimiter, *_detect_quoting(sample, delimiter))
@@ -87,7 +98,6 @@ def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimite
         candidates.append(delimiters)
         if "quote" not in overrides and _are_quotes_literal(sample, delimiters):
             candidates.append(replace(delimiters, quote=""))
-    first_line = next((line for line in sample if line.strip()), "")
     split_header = any(one.delimiter in first_line for one in candidates)
 
     def score(delimiters: Delimiters) -> float:
@@ -201,6 +211,16 @@ def _has_wide_rows(body: list[Record], header_rows: int, width: int) -> bool:
     """Whether the rows themselves carry the header's empty last columns."""
     table = body[header_rows:]
     return not table or mean(len(record.cells) > width for record in table) > 0.5
+
+
+def _lacks_name_of_rows(header: Record, table: list[Record], width: int) -> bool:
+    """Whether the header has one name less than the rows have values, the first of which tell the
+    rows apart. Rows that end with a separator are as long too, but their last value is empty."""
+    if len(header.cells) != width - 1 or width < 3 - (len(table) > 1):
+        return False
+    rows = [record.cells for record in table if len(record.cells) == width]
+    first = [cells[0].strip() for cells in rows]
+    return len(set(first)) == len(first) and any(cells[-1].strip() for cells in rows)
 
 
 def _should_fill_short_rows(table: list[Record], width: int, overrides: ReadingOptions) -> bool:

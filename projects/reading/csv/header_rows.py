@@ -46,6 +46,7 @@ class _Signs:
     recurring: int  # First cells that are classes below.
     certain_recurring: int
     sentences: int
+    words_above_sentences: int
     first_value: str
     first_recurring: str
 
@@ -58,7 +59,8 @@ def judge_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> HeaderV
     signs = _read_signs(names, below, sequence)
     if signs.certain_recurring:
         reason = f"the value {signs.first_recurring[:40]!r} of the first line comes again below"
-        return HeaderVerdict(False, reason, is_doubtful=signs.words_above_values > 0)
+        has_names = signs.words_above_values + signs.words_above_sentences > 0
+        return HeaderVerdict(False, reason, is_doubtful=has_names)
     if signs.values_above_values:
         return _weigh_values(signs, names)
     if signs.recurring and not signs.words_above_values:
@@ -87,7 +89,7 @@ def _weigh_values(signs: _Signs, names: Sequence[str]) -> HeaderVerdict:
 def _read_signs(
     names: Sequence[str], rows: Sequence[Sequence[str]], sequence: frozenset[int]
 ) -> _Signs:
-    words = values = recurring = certain = sentences = 0
+    words = values = recurring = certain = sentences = above_sentences = 0
     first_value = first_recurring = ""
     for place, name in enumerate(names):
         cells = [row[place].strip() for row in rows if place < len(row)]
@@ -109,9 +111,12 @@ def _read_signs(
             recurring += 1
         if again:
             first_recurring = first_recurring or name
-        if _is_sentence(name) and cells and mean(map(_is_sentence, cells)) > 0.5:
-            sentences += 1
-    return _Signs(words, values, recurring, certain, sentences, first_value, first_recurring)
+        has_sentences = bool(cells) and mean(map(_is_sentence, cells)) > 0.5
+        sentences += has_sentences and _is_sentence(name)
+        above_sentences += has_sentences and " " not in name
+    return _Signs(
+        words, values, recurring, certain, sentences, above_sentences, first_value, first_recurring
+    )
 
 
 def value_type(text: str) -> str:
@@ -143,8 +148,9 @@ def _counting_places(names: Sequence[str], rows: Sequence[Sequence[str]]) -> fro
         return frozenset()
     if places != list(range(places[0], places[0] + len(places))):
         return frozenset()
-    is_years = int(names[places[0]]) in YEARS
-    if not is_years and (names[places[0]] not in ("0", "1") or len(names) < 3):
+    first = int(names[places[0]])
+    is_years = first in YEARS
+    if not is_years and (first not in (0, 1) or len(names) < 3):
         return frozenset()
     counting = [
         _counts_up([row[place].strip() for place in places if place < len(row)]) for row in rows
@@ -157,5 +163,8 @@ def _counts_up(cells: Sequence[str]) -> bool:
     if len(cells) < 2 or not all(cell.isascii() and cell.isdigit() for cell in cells):
         return False
     numbers = [int(cell) for cell in cells]
-    is_plain = all(str(number) == cell for number, cell in zip(numbers, cells, strict=True))
+    is_padded = len({len(cell) for cell in cells}) == 1  # 01 to 12.
+    is_plain = is_padded or all(
+        str(number) == cell for number, cell in zip(numbers, cells, strict=True)
+    )
     return is_plain and all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False))

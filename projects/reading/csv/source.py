@@ -3,18 +3,19 @@
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from projects.reading import encodings
 from projects.reading.columns.column import ColumnQuestion, ReadingSamples
 from projects.reading.csv.dialect import CsvDialect, detect_dialect
+from projects.reading.csv.fasttext import is_fasttext, read_fasttext
 from projects.reading.csv.header_rows import NUMBER
-from projects.reading.csv.records import Record, split_records
+from projects.reading.csv.records import split_records
+from projects.reading.csv.rows import LineCounter, normalize_rows
 from projects.reading.csv.vectorized import open_bulk_reader
 from projects.reading.limits import (
-    MAX_CELL_CHARS,
     MAX_LINE_CHARS,
     SAMPLE_CHARS,
     SAMPLE_LINES,
@@ -23,7 +24,6 @@ from projects.reading.results import (
     Dialect,
     Issues,
     ReadingOptions,
-    RejectedRow,
     TableSource,
     UnreadableFile,
 )
@@ -31,7 +31,9 @@ from projects.reading.results import (
 MAX_SHOWN_CELLS = 5
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
-STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
+UNUSED_SEPARATORS = (":", "#", r"\s+")
+WIDE_SEPARATORS = ("::", "||", ";;", "~~", "^^")
+WIDE_SEPARATOR_STAND_IN = "\x1f"
 # Text converted twice keeps Windows-1252 dashes and quotes as control codes U+0080 to U+009F.
 # A line that also holds codes which Windows-1252 leaves undefined means them as they are.
 STRAY_CP1252 = re.compile("[\x80\x82-\x84\x86-\x8c\x8e\x91-\x9c\x9e\x9f]")
@@ -46,18 +48,30 @@ CP1252_TRANSLATION = {
 def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None) -> TableSource:
     """The file as a table of text. Raises UnreadableFile when there is no table in it. `scratch` is
     a folder for a copy of a large file."""
-    encoding = _choose_encoding(path, overrides)
+    encoding = encodings.choose_encoding(path, overrides)
     sample = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
     sizes = itertools.accumulate(map(len, sample))
     fitting = sum(size <= SAMPLE_CHARS for size in sizes)
     sample = sample[: max(1, fitting)]
     if not any(line.strip() for line in sample):
         raise UnreadableFile("empty_file", "This file is empty: there is no row in it.")
+    if is_fasttext(sample):
+        lines = _read_lines(path, encoding, fasttext_issues := Issues())
+        about: Dialect = {"format": "fasttext", "encoding": encoding.base_name}
+        return read_fasttext(lines, about, fasttext_issues)
+    wide = "" if overrides.get("delimiter") else _find_wide_separator(sample)
+    if wide:
+        overrides = {**overrides, "delimiter": WIDE_SEPARATOR_STAND_IN}
+        sample = [line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in sample]
     dialect = detect_dialect(sample, overrides)
     issues = Issues()
-    _add_dialect_issues(encoding, dialect, issues)
+    _add_dialect_issues(encoding, dialect, sample, issues)
     lines = _read_lines(path, encoding, issues)
+    if wide:
+        lines = (line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in lines)
     records = split_records(lines, dialect.delimiters, width=dialect.width)
+    if _has_text_formulas(sample, dialect):
+        dialect = replace(dialect, has_text_formulas=True)
     if _writes_missing_as_r(sample, dialect):
         dialect = replace(dialect, missing_word=R_MISSING)
         issues.add(
@@ -67,7 +81,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
-        dialect=_describe_dialect(encoding, dialect, sample),
+        dialect=_describe_dialect(encoding, dialect, sample, wide),
         issues=issues,
         questions=header_questions(dialect),
         bulk=open_bulk_reader(path, encoding, dialect, issues, scratch),
@@ -96,6 +110,23 @@ def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
             "readings": [as_names, as_data],
         }
     ]
+
+
+def _find_wide_separator(sample: list[str]) -> str:
+    """Two marks that together separate cells, as in MovieLens' 1::122::5, alike in every line."""
+    lines = [line for line in sample if line.strip()]
+    for wide in WIDE_SEPARATORS:
+        counts = {line.count(wide) for line in lines}
+        is_regular = len(lines) > 1 and len(counts) == 1 and counts != {0}
+        # An empty column is another matter, as in a;;b;c.
+        if is_regular and not any(wide[0] in line.replace(wide, "") for line in lines):
+            return wide
+    return ""
+
+
+def _has_text_formulas(sample: list[str], dialect: CsvDialect) -> bool:
+    before = rf"(?:^|{re.escape(dialect.delimiters.delimiter)})"
+    return re.search(rf'{before}="', "".join(sample), re.MULTILINE) is not None
 
 
 def _writes_missing_as_r(sample: list[str], dialect: CsvDialect) -> bool:
@@ -131,73 +162,6 @@ def column_names(dialect: CsvDialect) -> list[str]:
     return names
 
 
-def normalize_rows(
-    records: Iterator[Record], dialect: CsvDialect, issues: Issues
-) -> "Iterator[list[str | None] | RejectedRow]":
-    """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
-    above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
-    blank, broken_lines = LineCounter(), LineCounter()
-    for record in records:
-        if record.line <= above:
-            continue
-        if record.problem:
-            yield RejectedRow(record.line, "", record.problem, record.cells)
-        elif not any(cell and not cell.isspace() for cell in record.cells):
-            blank.add(record.line)
-        else:
-            if record.lines > 1:
-                broken_lines.add(record.line)
-            if record.repaired:
-                issues.add("stray_quote", STRAY_QUOTE, record.line)
-            yield _normalize_row(record, dialect)
-    if broken_lines.count:
-        issues.add(
-            "line_breaks",
-            f"{broken_lines.count:,} rows hold line breaks inside quotes and span several lines.",
-            broken_lines.first_line,
-        )
-    if blank.count:
-        issues.add("blank_rows", f"{blank.count:,} empty rows were left out.", blank.first_line)
-
-
-@dataclass
-class LineCounter:
-    """How often something was met, and where first."""
-
-    count: int = 0
-    first_line: int | None = None
-
-    def add(self, line: int) -> None:
-        self.count += 1
-        self.first_line = self.first_line or line
-
-
-def _normalize_row(record: Record, dialect: CsvDialect) -> "list[str | None] | RejectedRow":
-    cells, width = record.cells, dialect.width
-    if dialect.missing_word:
-        cells = ["" if cell == dialect.missing_word else cell for cell in cells]
-    if len(cells) == width:
-        return _check_row_length(record, cells)
-    has_empty_tail = not any(cell.strip() for cell in cells[width:])
-    if len(cells) > width and dialect.trim_long_rows and has_empty_tail:
-        return _check_row_length(record, cells[:width])
-    if len(cells) < width and dialect.fill_short_rows:
-        return [*cells, *([None] * (width - len(cells)))]
-    values = "1 value" if len(cells) == 1 else f"{len(cells)} values"
-    columns = "1 column" if width == 1 else f"{width} columns"
-    return RejectedRow(
-        record.line, "", f"The row has {values} where the table has {columns}.", cells
-    )
-
-
-def _check_row_length(record: Record, cells: list[str]) -> "list[str | None] | RejectedRow":
-    if sum(map(len, cells)) <= MAX_CELL_CHARS:
-        return list(cells)
-    return RejectedRow(
-        record.line, "", f"The row is longer than {MAX_CELL_CHARS:,} characters.", cells
-    )
-
-
 def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Iterator[str]:
     zeros, strays = LineCounter(), LineCounter()
     with open(path, encoding=encoding.name, errors="replace", newline="") as file:
@@ -208,7 +172,7 @@ def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Ite
             if _has_stray_cp1252(line):
                 strays.add(number)
                 line = line.translate(CP1252_TRANSLATION)
-            yield line
+            yield line.removeprefix("\ufeff")  # Within a file that was joined of several.
     if strays.count:
         issues.add(
             "stray_western",
@@ -240,45 +204,50 @@ def _read_bounded_lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _choose_encoding(path: Path, overrides: ReadingOptions) -> encodings.Encoding:
-    chosen = overrides.get("encoding")
-    if chosen in encodings.ENCODING_CHOICES:
-        detected = encodings.detect_encoding(path)
-        name = detected.name if detected.base_name == chosen else chosen
-        return encodings.Encoding(name, "chosen by hand", detected.invalid_bytes)
-    return encodings.detect_encoding(path)
+def _unused_separator(sample: list[str]) -> str:
+    """A mark that stands in every line equally often; "" when there is none."""
+    lines = [line.strip() for line in sample if line.strip()]
+    for separator in UNUSED_SEPARATORS:
+        counts = {len(re.split(separator, line)) for line in lines}
+        if len(lines) > 1 and len(counts) == 1 and counts != {1}:
+            return {r"\s+": "a blank"}.get(separator, separator)
+    return ""
 
 
-def _add_dialect_issues(encoding: encodings.Encoding, dialect: CsvDialect, issues: Issues) -> None:
-    if encoding.invalid_bytes:
-        issues.add(
-            "broken_characters",
-            f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
-        )
-    if encoding.is_guess:
-        issues.add(
-            "encoding_guess",
-            "The encoding of this file is a guess: look whether accents and quotation marks are"
-            " right, and choose another encoding below if they are not.",
-        )
+def _add_dialect_issues(
+    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], issues: Issues
+) -> None:
+    encodings.report_doubts(encoding, issues)
     for record in dialect.preamble:
         shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
         sentence = f"Line {record.line} above the header was left out: {shown}"
         issues.add("preamble", sentence, record.line)
+    if (separator := _unused_separator(sample)) and dialect.width == 1:
+        issues.add(
+            "one_column",
+            f"Only one column was found, though every line holds {separator!r} equally often. Does"
+            " it separate columns? Save the file as CSV, or choose the separator below.",
+        )
+    if dialect.names_rows:
+        issues.add(
+            "row_names",
+            "The header has one name less than the rows have values: the first value of each row"
+            " was read as the row's name, as R writes it.",
+        )
     if dialect.fill_short_rows:
         sentence = "Rows with too few values were filled with missing values at the end."
         issues.add("short_rows", sentence)
 
 
 def _describe_dialect(
-    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str]
+    encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], wide: str
 ) -> Dialect:
     ends = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
     return {
         "format": "delimited",
         "encoding": encoding.base_name,
         "encoding_why": encoding.reason,
-        "delimiter": dialect.delimiters.delimiter,
+        "delimiter": wide or dialect.delimiters.delimiter,
         "quote": dialect.delimiters.quote,
         "escape": dialect.delimiters.escape,
         "line_ends": next((ends[end] for end in ends if sample[0].endswith(end)), "none"),

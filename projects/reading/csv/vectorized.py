@@ -83,10 +83,18 @@ class RegularCsv:
 
     @property
     def row_check(self) -> str:
-        """SQL that is true for a regular row: one that is not blank."""
+        """SQL that is true for a regular row: one that is neither blank nor the header again."""
         blank = " AND ".join(f"regexp_full_match({name}, {BLANK})" for name in self.names)
         # CASE, as OR would match every cell of every row.
-        return f"CASE WHEN ascii(c0) BETWEEN 33 AND 126 THEN true ELSE NOT ({blank}) END"
+        regular = f"CASE WHEN ascii(c0) BETWEEN 33 AND 126 THEN true ELSE NOT ({blank}) END"
+        if not self.dialect.header:
+            return regular
+        names = [name.removeprefix("\ufeff") for name in self.dialect.header[-1].cells]
+        again = " AND ".join(
+            f"{column} = {quote_literal(name)}"
+            for column, name in zip(self.names, names, strict=False)
+        )
+        return f"CASE WHEN {again} THEN false ELSE {regular} END"
 
     def check_rows(self, connection: duckdb.DuckDBPyConnection, rows: int) -> None:
         """Compare the rows read with the lines of the file, and say how many hold line breaks or
@@ -149,7 +157,7 @@ def open_bulk_reader(
     is_plain = (
         delimiters.delimiter in PASSED_ON
         and delimiters.escape == "doubled"
-        and not (dialect.fill_short_rows or dialect.trim_long_rows)
+        and not (dialect.fill_short_rows or dialect.trim_long_rows or dialect.has_text_formulas)
         and dialect.width > 1
         and not dialect.preamble
         and all(record.lines == 1 and not record.problem for record in header)

@@ -59,7 +59,9 @@ def index_archive(archive: ZipArchive) -> ImageArchiveIndex:
         _index_by_tables(index, found.tables, pictures, images)
     else:
         _index_by_folders(index, [entry for entry in entries if not entry.is_table])
-        _explain_only_folder(index)
+        others = [one for one in entries if not (one.is_table or one.is_image)]
+        others = others if len(others) >= len(images) / 2 else []  # A few are read-me files.
+        _explain_only_folder(index, others)
     if not index.images:
         first = index.rejects[0].reason if index.rejects else "no file has a label."
         raise UnreadableFile("no_labels", f"No picture in this archive has a label: {first}")
@@ -94,10 +96,10 @@ def _index_by_tables(
     index.label_source = "labels from " + "; ".join(table.source for table in tables)
 
 
-def _explain_only_folder(index: ImageArchiveIndex) -> None:
-    """Refuses the name of the only folder as a label where a table was there but not understood;
-    says so where there was none."""
-    labels = {image.label for image in index.images}
+def _explain_only_folder(index: ImageArchiveIndex, others: Sequence[ZipEntry]) -> None:
+    """Refuses the name of the only folder as a label where a table or files of another kind, such
+    as annotations of YOLO or Pascal VOC, were there but not understood; says so where none was."""
+    labels = {image.label for image in index.images if image.entry.is_image}
     if len(labels) != 1:
         return
     (label,) = labels
@@ -106,6 +108,14 @@ def _explain_only_folder(index: ImageArchiveIndex) -> None:
             "no_labels",
             f"All pictures lie in one folder, {label!r}, and no table labels them."
             f" {' '.join(index.notes[:3])}",
+        )
+    if others:
+        listed = ", ".join("/".join(entry.parts)[-80:] for entry in others[:3])
+        raise UnreadableFile(
+            "no_labels",
+            f"All pictures lie in one folder, {label!r}, and the other {len(others):,} files, such"
+            f" as {listed}, are no tables. Give each label a folder, or add a table with the"
+            " columns file and label.",
         )
     index.notes.append(
         f"All pictures lie in one folder, so all have its name as their label: {label!r}. Make one"

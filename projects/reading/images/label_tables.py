@@ -9,6 +9,7 @@ from projects.reading.images.picture_names import PictureNames
 from projects.reading.images.table_files import (
     JSON_SUFFIXES,
     TABLE_SUFFIXES,
+    WORKBOOK_SUFFIXES,
     Cells,
     FileTable,
     NoLabelTable,
@@ -70,7 +71,7 @@ def find_label_tables(
     """Raises UnreadableFile when a table names the pictures but not clearly their labels."""
     found = FoundTables()
     for entry in sorted(entries, key=lambda entry: len(entry.parts)):
-        if not entry.name.lower().endswith(TABLE_SUFFIXES + JSON_SUFFIXES):
+        if not entry.name.lower().endswith(TABLE_SUFFIXES + JSON_SUFFIXES + WORKBOOK_SUFFIXES):
             continue
         try:
             table = _read_label_table(archive, entry, pictures)

@@ -5,18 +5,22 @@ import itertools
 import json
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from projects.reading.csv.source import open_csv
+from projects.reading.encodings import decode_text
 from projects.reading.images.zip_archive import MAX_TABLE_BYTES, ZipArchive, ZipEntry
-from projects.reading.json_rows import NoRows, find_rows, flatten_rows
+from projects.reading.json.rows import NoRows, find_rows
+from projects.reading.json.shapes import flatten_rows
 from projects.reading.limits import MAX_IMAGES
-from projects.reading.results import ReadingOptions, RejectedRow, UnreadableFile
+from projects.reading.results import ReadingOptions, RejectedRow, TableSource, UnreadableFile
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+WORKBOOK_SUFFIXES = (".xlsx", ".xls", ".ods")
 Cells = dict[str, str]
 JsonObject = dict[str, object]
 
@@ -39,6 +43,8 @@ def read_file_table(
 ) -> FileTable:
     """Raises NoLabelTable, UnreadableEntry, or UnreadableFile for what cannot be used at all."""
     content = archive.read(entry, MAX_TABLE_BYTES)
+    if entry.name.lower().endswith(WORKBOOK_SUFFIXES):
+        return _read_workbook(content)
     if entry.name.lower().endswith(JSON_SUFFIXES):
         return _read_json(content, is_lines=not entry.name.lower().endswith(".json"))
     return _read_csv(content, header_rows)
@@ -46,11 +52,22 @@ def read_file_table(
 
 def _read_csv(content: bytes, header_rows: int | None) -> FileTable:
     options: ReadingOptions = {} if header_rows is None else {"header_rows": header_rows}
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+    return _read_source(content, lambda path: open_csv(path, options))
+
+
+def _read_workbook(content: bytes) -> FileTable:
+    # Its libraries take long to load, and hardly an archive needs them.
+    from projects.reading.excel import open_spreadsheet
+
+    return _read_source(content, lambda path: open_spreadsheet(path, {}))
+
+
+def _read_source(content: bytes, open_table: Callable[[Path], TableSource]) -> FileTable:
+    with tempfile.NamedTemporaryFile() as file:
         file.write(content)
         file.flush()
         try:
-            source = open_csv(Path(file.name), options)
+            source = open_table(Path(file.name))
             rows = list(itertools.islice(source.rows, MAX_IMAGES))
         except UnreadableFile as refusal:
             raise NoLabelTable(refusal.sentence) from None
@@ -69,7 +86,7 @@ def _read_csv(content: bytes, header_rows: int | None) -> FileTable:
 
 
 def _read_json(content: bytes, *, is_lines: bool) -> FileTable:
-    text = content.decode("utf-8-sig", "replace")
+    text = decode_text(content)
     try:
         if is_lines:
             rows: list[object] = [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from projects.reading.encodings import decode_text
 from projects.reading.limits import (
     MAX_ARCHIVE_BYTES,
     MAX_COMPRESSION_RATIO,
@@ -15,9 +16,12 @@ from projects.reading.limits import (
 from projects.reading.results import UnreadableFile
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (
+    ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods",
+)  # fmt: skip
 SYSTEM_FILE_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 MIN_RATIO_CHECK_BYTES = 1024**2  # Below this even a flat image's ratio harms nobody.
+UTF_8_NAME = 0x800  # Flag of an entry.
 MAX_TABLE_BYTES = 64 * 1024**2
 DAMAGED_ARCHIVE = "This zip archive is damaged or cut short. Make it again and upload it again."
 
@@ -49,6 +53,20 @@ class ZipEntry:
         return any(hidden) or any(part in SYSTEM_FILE_NAMES for part in self.parts)
 
 
+def _file_names(infos: list[zipfile.ZipInfo]) -> list[str]:
+    """The names of all entries. Those without the mark of UTF-8 are in whatever encoding the
+    system that packed them has, which zipfile takes for CP437 of DOS."""
+    unmarked = [info.orig_filename for info in infos if not info.flag_bits & UTF_8_NAME]
+    written = b"\n".join(name.encode("cp437") for name in unmarked)
+    if written.isascii():
+        return [info.filename for info in infos]
+    names = dict(zip(unmarked, decode_text(written, otherwise="cp437").split("\n"), strict=True))
+    return [
+        info.filename if info.flag_bits & UTF_8_NAME else names[info.orig_filename]
+        for info in infos
+    ]
+
+
 class ZipArchive:
     """An open zip file with a budget of bytes to unpack."""
 
@@ -78,9 +96,10 @@ class ZipArchive:
                 f"Unpacked, this archive would take {promised / 1024**3:,.1f} GB; at most"
                 f" {MAX_ARCHIVE_BYTES // 1024**3} GB are read. Split it, or shrink the pictures.",
             )
-        for number, info in enumerate(infos, 1):
+        names = _file_names(infos)
+        for number, (info, name) in enumerate(zip(infos, names, strict=True), 1):
             if not info.is_dir():
-                name = info.filename.replace("\\", "/")
+                name = name.replace("\\", "/")
                 parts = tuple(part for part in name.split("/") if part not in ("", "."))
                 yield ZipEntry(number, name, parts or (name,), info)
 

@@ -16,13 +16,17 @@
     train_loss: latheText("train"),
     validation_loss: latheText("validation"),
     eval_loss: latheText("validation"),
+    validation_accuracy: latheText("validation accuracy"),
+    validation_micro_f1: latheText("validation micro F1"),
+    validation_rmse: latheText("validation RMSE"),
+    validation_mae: latheText("validation mean error"),
     cost: latheText("cost"),
     requests: latheText("requests"),
     learning_rate: latheText("learning rate"),
     system_cpu_percent: "CPU %",
     system_gpu_percent: "GPU %",
-    system_memory_gib: latheText("memory GiB"),
-    system_gpu_memory_gib: latheText("GPU memory GiB"),
+    system_memory_gib: latheText("memory GB"),
+    system_gpu_memory_gib: latheText("GPU memory GB"),
   };
   const PALETTE = ["--chart-train", "--chart-validation", "--chart-third", "--chart-fourth", "--good", "--wait", "--bad"];
   const uplotUrl = document.currentScript.dataset.uplot;

@@ -146,3 +146,35 @@ def test_a_burst_is_taught_as_the_whole_question(live, channel, alice):
     judge(live.assistant, decision.pk, "should_have_answered", alice, answer_key="store-hours")
     taught = Answer.objects.get(key="store-hours").phrasings.get(origin="correction")
     assert taught.text == "may my\ngoat in"
+
+
+@pytest.mark.django_db
+def test_what_was_written_first_stands_first_though_its_request_comes_later(channel, live):
+    """A browser sends two messages of one moment on two connections."""
+    client, address = Client(), f"/w/{channel.public_key}/messages"
+    visitor = client.get(address).json()["visitor"]
+
+    def post(**sent):
+        answer = client.post(
+            address, sent, "application/json", headers={"X-Lathe-Visitor": visitor}
+        )
+        assert answer.status_code == 200, answer.content
+        return [(one["author"], one["text"]) for one in answer.json()["messages"]]
+
+    first, second = {"id": "1", "text": "how do i return"}, {"id": "2", "text": "an order"}
+    said = post(**second, before=[first])
+    assert said[:2] == [("visitor", first["text"]), ("visitor", second["text"])]
+    assert Decision.objects.get().question == "how do i return\nan order"
+    assert post(**first) == said  # Its own request: stored, read and answered already.
+    assert post(**second, before=[first]) == said
+    third = {"id": "3", "text": "thank you"}
+    broken = [{"id": "4", "text": "x" * 2001}, {"id": "5", "text": " "}, {"text": "no id"}, 7, None]
+    assert post(**third, before=broken)[len(said)] == ("visitor", "thank you")
+
+
+@pytest.mark.django_db
+def test_a_message_brings_few_others_and_masks_them(channel, waits):
+    before = {f"m{n}": f"question {n} of ann@example.com" for n in range(9)}
+    consult(channel, Question("hi", visitor="v", before=before, external_id="q"))
+    said = Message.objects.filter(author="visitor").order_by("seq")
+    assert [one.text for one in said] == [f"question {n} of <e-mail>" for n in (6, 7, 8)] + ["hi"]

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from assistants.conversations.state import close, hand_over
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Conversation, Decision
 from billing.models import UsageEvent
@@ -89,9 +90,17 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
     button.wait_for()
     ours_only = [url for url in requests if url.startswith(product)]
     assert len(ours_only) == 1  # No request before the click but the loader.
+    scripts: list[sync_api.Route] = []
+    page.route("**/js/widget.js", lambda route: scripts.append(route))  # Slow to come.
     button.click()
     chat = page.frame_locator("iframe")
-    chat.locator("textarea").fill("how do i return an order")
+    field = chat.locator("textarea")
+    sync_api.expect(field).to_be_disabled()  # What nobody would hear cannot be said.
+    while not scripts:
+        page.wait_for_timeout(50)
+    scripts[0].continue_()
+    page.unroute("**/js/widget.js")
+    field.fill("how do i return an order")
     chat.locator("textarea").press("Enter")
     answer = chat.locator("li[data-author=bot]")
     answer.wait_for()
@@ -141,9 +150,15 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     site = Site(product)
     channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[site.origin])
     site.tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
+    held: list[sync_api.Route] = []  # The first look at what was said, while somebody writes.
+    page.route(
+        "**/messages",
+        lambda route: route.continue_() if held or route.request.post_data else held.append(route),
+    )
     page.goto(site.origin)
     page.get_by_role("button", name="Chat").click()
     chat = page.frame_locator("iframe")
+    sync_api.expect(chat.locator("textarea")).to_be_enabled()
     texts = ["how do i return", "an order"]
     chat.locator("form[data-question]").evaluate(  # At once, however slow this machine is.
         """(form, texts) => texts.forEach((text) => {
@@ -153,9 +168,10 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
         texts,
     )
     chat.locator("li[data-author=bot]").wait_for()
-    # Two requests of one moment may overtake one another.
-    assert set(Decision.objects.get().question.split("\n")) == set(texts)
-    assert sorted(chat.locator("li[data-author=visitor]").all_inner_texts()) == sorted(texts)
+    held[0].continue_()
+    # In the order in which they were written, whichever request came first.
+    assert Decision.objects.get().question.split("\n") == texts
+    assert chat.locator("li[data-author=visitor]").all_inner_texts() == texts
     chat.locator("textarea").fill("talk to a human please")
     chat.locator("textarea").press("Enter")
     chat.locator("li[data-author=system]").wait_for()
@@ -178,3 +194,12 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     assert "Bring a goat." in chat.locator("li[data-author=person]").inner_text()
     judged = Decision.objects.exclude(judgement=None).get().judgement
     assert (judged.verdict, judged.answer.key) == ("wrong", "store-hours")
+
+    first = Conversation.objects.get()
+    close(first, Conversation.Outcome.RESOLVED)
+    chat.locator("textarea").fill("how do i return an order")  # In a new conversation.
+    chat.locator("textarea").press("Enter")
+    sync_api.expect(chat.locator("li[data-author=bot]")).to_have_count(2)
+    second = Conversation.objects.exclude(pk=first.pk).get()
+    hand_over(second, "rule", "Please wait.")
+    sync_api.expect(chat.get_by_text("Please wait.")).to_be_visible()  # By its own stream.

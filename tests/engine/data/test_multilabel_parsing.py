@@ -119,6 +119,44 @@ def test_a_declared_separator_is_obeyed_even_a_blank():
     assert parse_label_cells(["[a] b", "b"], "auto", " ").labels == [["[a]", "b"], ["b"]]
 
 
+@pytest.mark.parametrize("mark", ["、", "，", "；", "｜", "／", "<br>", " + ", " & ", "·"])
+def test_marks_of_other_languages_separate_labels_that_combine_freely(mark):
+    cells = [mark.join(labels) for labels in random_label_sets(topics=["物流", "退款", "账号"])]
+    assert {label for one in parse_label_cells(cells, "auto", "").labels for label in one} == {
+        "物流", "退款", "账号",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "notation",
+    [
+        lambda labels: "{" + ",".join(labels) + "}",
+        lambda labels: "c(" + ", ".join(f'"{one}"' for one in labels) + ")",
+        lambda labels: "".join(f"#{one}#" for one in labels),
+        lambda labels: "".join(f"【{one}】" for one in labels),
+        lambda labels: ", ".join(f'"{one}"' for one in labels),
+        lambda labels: json.dumps({one: one in labels for one in TOPICS}),
+    ],
+)
+def test_notations_of_other_tools_are_read(notation):
+    sets = random_label_sets(topics=TOPICS[:2] + TOPICS[3:4])
+    parsed = parse_label_cells([notation(labels) for labels in sets], "auto", "")
+    assert [sorted(labels) for labels in parsed.labels] == [sorted(labels) for labels in sets]
+
+
+def test_a_damaged_cell_does_not_change_how_the_others_are_read():
+    cells = [", ".join(labels) for labels in random_label_sets()] + ["refund)"]
+    assert detect_separator(cells) == ","
+    assert parse_label_cells(["<l>a</l><l>b</l>", "<l>a</l>", "<l>b</l>"] * 9, "auto", "") is None
+
+
+@pytest.mark.parametrize(
+    "labels", [["R & D", "H & M"], ["Basic + Extra", "Pro + Max"], ["约翰·李", "玛丽·史密斯"]]
+)
+def test_names_that_hold_such_a_mark_stay_one_label(labels):
+    assert parse_label_cells(labels * 20, "auto", "") is None
+
+
 def test_one_label_a_row_is_obeyed():
     assert parse_label_cells(['["a", "b"]', '["a"]'], "one", "") is None
 

@@ -38,6 +38,7 @@ class Expected:
     refused: str = ""  # Of the import as a whole.
     untrainable: str = ""  # Of a training with the suggested columns.
     encoding: str = ""
+    said: str = ""  # By an issue, a finding or what training would warn of.
 
 
 def table(texts=TEXTS, labels=LABELS, header="text,label", separator=",", quote='"'):
@@ -198,13 +199,17 @@ QUICK = (
     [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.nightly) for kind in KINDS],
 )
 def test_a_file_comes_out_right_or_asked_or_refused(kind, api, token, project):
-    content, name, expected = KINDS[kind]
+    import_and_check(*KINDS[kind], api(token), project)
+
+
+def import_and_check(content, name, expected, client, project):
+    """Upload, import with the real child process, and compare what the API then says."""
     content = content.encode() if isinstance(content, str) else content
     body = {"project": str(project.pk), "file": SimpleUploadedFile(name, content)}
-    accepted = api(token).post("/api/v1/datasets", body, format="multipart")
+    accepted = client.post("/api/v1/datasets", body, format="multipart")
     assert accepted.status_code == 202
     imports.import_version(accepted.json()["version_id"])  # With its real child process.
-    found = api(token).get(f"/api/v1/datasets/{accepted.json()['id']}").json()
+    found = client.get(f"/api/v1/datasets/{accepted.json()['id']}").json()
     if expected.refused:
         assert found["status"] == "failed"
         assert expected.refused in found["failure"]["sentence"]
@@ -216,6 +221,8 @@ def test_a_file_comes_out_right_or_asked_or_refused(kind, api, token, project):
 
 
 def check_table(found, expected):
+    said = " ".join(issue["sentence"] for issue in found["issues"])
+    assert expected.said in said + str(found["profile"])
     if expected.rows is not None:
         assert found["rows"] == expected.rows
     types = {column["name"]: column["type"] for column in found["columns"]}

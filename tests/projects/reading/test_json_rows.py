@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from projects.reading.json_rows import NoRows, find_rows, flatten_rows, parse_documents
+from projects.reading.json.rows import NoRows, find_rows, parse_documents
+from projects.reading.json.shapes import flatten_rows
 
 ROWS = [{"text": f"question {number}", "label": f"topic {number % 3}"} for number in range(12)]
 TEXTS = [row["text"] for row in ROWS]
@@ -81,7 +82,7 @@ def test_one_object_without_lists_is_one_row():
 @pytest.mark.parametrize("between", ["\n", "\n\n", " ", ",\n"])
 def test_documents_after_one_another_are_read_with_their_lines(indent, between):
     text = between.join(json.dumps(row, indent=indent) for row in ROWS)
-    found = list(parse_documents(text))
+    found = list(parse_documents(text, json.JSONDecoder()))
     assert [value for _, value in found] == ROWS
     if between.strip(",") == "\n":
         height = text.count("\n") // len(ROWS) + 1
@@ -89,7 +90,7 @@ def test_documents_after_one_another_are_read_with_their_lines(indent, between):
 
 
 def test_text_that_is_no_json_raises_where_it_stands():
-    documents = parse_documents('{"a": 1}\n{"b": ')
+    documents = parse_documents('{"a": 1}\n{"b": ', json.JSONDecoder())
     assert next(documents) == (1, {"a": 1})
     with pytest.raises(json.JSONDecodeError):
         next(documents)

@@ -120,7 +120,7 @@ def test_a_picture_of_ones_own_or_a_row_is_asked_about(
     browser, path = client_of(alice), f"/models/{picture_model.pk}/explain/"
     big = encoded(coloured("red", 0, side=900))
     browser.post(path, {"picture": SimpleUploadedFile("me.png", big)})
-    browser.post(path, {"row": "0"})
+    browser.post(path, {"row": "1"})  # As pages count.
     requests.run_pending_analyses()
     assert len(asked[0]["picture"]) < 60_000
     assert asked[1] == {"row": 0}
@@ -135,7 +135,7 @@ def test_what_is_no_picture_is_refused_in_words(picture_model, alice, client_of)
     for sent, said in [
         ({"picture": SimpleUploadedFile("x.png", b"GIF8 not")}, "cannot be looked at"),
         ({}, "Choose a picture"),
-        ({"row": "-1"}, "greater than or equal to 0"),
+        ({"row": "0"}, "greater than or equal to 1"),
     ]:
         assert said in browser.post(path, sent, headers={"hx-request": "true"}).content.decode()
     assert not Analysis.objects.exists()

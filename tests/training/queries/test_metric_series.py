@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from billing.metering import runs
 from billing.models import RunEndReason
 from training.models import Attempt, MetricPoint
-from training.queries.metric_series import MAX_POINTS, curves_of, sparklines
+from training.queries.metric_series import MAX_POINTS, curves_of, newest_values, sparklines
 
 
 def measured(job, name, values, attempt=1):
@@ -108,3 +108,14 @@ def test_a_sparkline_has_few_points_and_needs_two(long_job):
     assert line.startswith("0.0,")
     MetricPoint.objects.exclude(step=1).delete()
     assert sparklines([long_job]) == {long_job: ""}
+
+
+def test_the_newest_values_of_jobs_come_from_one_query(long_job, django_assert_num_queries):
+    measured(long_job, "validation_accuracy", [(10, 0.9), (20, 0.95)])
+    measured(long_job, "validation_accuracy", [(15, 0.7)], attempt=2)
+    names = ["validation_accuracy", "validation_loss", "validation_rmse"]
+    with django_assert_num_queries(1):
+        found = newest_values([long_job], names)
+    # Of the newest attempt, whatever its step.
+    assert found == {long_job.pk: {"validation_accuracy": 0.7, "validation_loss": 1.0}}
+    assert newest_values([], names) == {}

@@ -1,9 +1,10 @@
 """The charts of a job's page: which curves belong together, and the lines to compare them with."""
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 from training.models import Evaluation, TrainingJob
-from training.queries.metric_series import Series, curves_of
+from training.queries.metric_series import Series, curves_of, latest_values
 from training.queries.models import VALIDATION_METRICS
 
 LOSSES = ("train_loss", "validation_loss")
@@ -29,14 +30,17 @@ class Chart(TypedDict):
 def chart_of(job: TrainingJob, name: str) -> Chart:
     """One of CHARTS; a curve without points is left out."""
     if name == "metric":
-        metric = validation_metric_of(job)
+        metric = validation_metric_of(job, latest_values(job))
         return Chart(series=_series(job, [f"validation_{metric}"]), lines=_baselines(job, metric))
     wanted = {"loss": LOSSES, "rate": RATE, "load": SYSTEM_PERCENT, "memory": SYSTEM_MEMORY}
     return Chart(series=_series(job, wanted[name]), lines=[])
 
 
-def validation_metric_of(job: TrainingJob) -> str:
-    """What the second chart shows: the first metric that counts for the job's task."""
+def validation_metric_of(job: TrainingJob, values: Mapping[str, float]) -> str:
+    """What the second chart shows: the first of those measured; before that, its task's."""
+    measured = (name for name in VALIDATION_METRICS if f"validation_{name}" in values)
+    if name := next(measured, ""):
+        return name
     kind = job.task.split("-")[-1]
     if kind == "classification":
         return "accuracy"

@@ -93,7 +93,7 @@ def test_datasets_of_too_few_chats_are_refused_naming_the_first_bad_row(tmp_path
         (json.dumps({"conversations": turns("a", "b")}), turns("a", "b")),
         ([{"from": "human", "value": " a "}, {"from": "gpt", "value": "b"}], turns("a", "b")),
         (
-            [{"role": "user", "content": [{"type": "text", "text": "x"}, {"text": "y"}, 3]}],
+            [{"role": "user", "content": [{"type": "text", "text": "x"}, {"text": "y"}]}],
             turns("x\ny"),
         ),
         ([["a", "b"], ["c", "d"]], turns("a", "b", "c", "d")),
@@ -102,6 +102,18 @@ def test_datasets_of_too_few_chats_are_refused_naming_the_first_bad_row(tmp_path
         ("### Human: a\n### Assistant: b\nc", turns("a", "b\nc")),
         ("\n\nHuman: a\n\nAssistant: b", turns("a", "b")),
         ("<|user|>: a\n<|assistant|>: b", turns("a", "b")),
+        (
+            "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb\nc<|im_end|>\n",
+            turns("a", "b\nc"),
+        ),
+        (
+            [
+                {"role": "user", "parts": [{"text": "a"}]},
+                {"role": "model", "parts": [{"text": "b"}]},
+            ],
+            turns("a", "b"),
+        ),
+        ([{"role": "用户", "content": "a"}, {"role": "助手", "content": "b"}], turns("a", "b")),
     ],
 )
 def test_other_forms_of_the_same_chat_are_read_alike(value, chat):

@@ -228,3 +228,29 @@ def test_random_columns_of_five_locales_come_back_equal_or_with_a_question(local
 def test_a_long_text_column_is_not_grouped_by_shape():
     cells = [f"ticket {number} about {'x' * (number % 50)}" for number in range(3000)]
     assert one(cells).column.type == "text"
+
+
+@pytest.mark.parametrize(
+    ("reading", "cells", "values"),
+    [
+        ("number:1234.5 kg", ["1 kg", "2.5 kg", "30kg"], [1.0, 2.5, 30.0]),
+        ("number:1234,5 m²", ["20,5 m²", "7 m²", "8 m²"], [20.5, 7.0, 8.0]),
+        ("number:1 234,5 km", ["1 200 km", "900 km", "35 km"], [1200, 900, 35]),
+        ("number:1234.5 万元", ["60.5万元", "61.5万元", "62万元"], [60.5, 61.5, 62.0]),
+    ],
+)
+def test_numbers_with_a_unit_behind_them_are_asked_about_and_read_as_chosen(reading, cells, values):
+    asked = one(cells).column
+    assert asked.type == "text"
+    assert asked.question.code == "unit"
+    assert reading in [each.name for each in asked.question.readings]
+    assert one(cells, chosen={"column 0": reading}).values == values
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["1 kg", "2 g", "3 kg"], ["12a", "12b", "13a"], ["A1", "A2", "A3"], ["5 kg", "x", "y"]],
+)
+def test_other_words_with_digits_stay_text_without_a_question(cells):
+    found = one(cells).column
+    assert (found.type, found.question) == ("text", None)

@@ -4,42 +4,46 @@ Nested values stay JSON text, so that chat `messages` survive exactly as they we
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from projects.reading.json_rows import (
-    NoRows,
-    collect_nested_keys,
-    find_rows,
-    flatten_row,
-    flatten_rows,
-    map_fields,
-    parse_documents,
-)
+from projects.reading import encodings
+from projects.reading.json.rows import NoRows, find_rows, parse_documents
+from projects.reading.json.shapes import CountingDecoder, Shape, ShapeFinder, flatten_rows
 from projects.reading.limits import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
     MAX_JSON_DOCUMENT_BYTES,
     MAX_LINE_CHARS,
 )
-from projects.reading.results import Issues, RejectedRow, TableSource, UnreadableFile
+from projects.reading.results import (
+    Issues,
+    ReadingOptions,
+    RejectedRow,
+    TableSource,
+    UnreadableFile,
+)
 
 SAMPLE_CHARACTERS = 64 * 1024
+PLAIN_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
+EXACT_INTEGERS = 2**53  # Above it a float64 no longer tells neighbours apart.
 
 
-def open_json(path: Path, *, is_array: bool) -> TableSource:
+def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> TableSource:
     """Rows of objects, whatever stands around them; nested fields become columns "outer.inner".
 
     The columns are all fields in order of first appearance. Raises UnreadableFile.
     """
     issues = Issues()
-    document = _read_document(path, is_array, issues)
+    encoding = encodings.choose_encoding(path, overrides)
+    encodings.report_doubts(encoding, issues)
+    document = _read_document(path, encoding.name, is_array, issues)
     if document is not None:
         values: Callable[[], Iterator[tuple[int, object]]] = lambda: enumerate(document, 1)  # noqa: E731
-        maps: set[str] = set()
     else:
-        maps = _find_map_fields(path)
-        values = lambda: _iter_flat_lines(path, maps)  # noqa: E731
+        shape = _find_shape(path, encoding.name, issues)
+        values = lambda: _iter_flat_lines(path, encoding.name, shape)  # noqa: E731
     kinds: dict[str, set[str]] = {}
     for _, value in values():
         if isinstance(value, dict):
@@ -57,15 +61,20 @@ def open_json(path: Path, *, is_array: bool) -> TableSource:
     return TableSource(
         names=[_storable_text(key) for key in keys],
         rows=_iter_rows(values(), keys),
-        dialect={"format": "json" if document is not None else "jsonl", "encoding": "utf-8"},
+        dialect={
+            "format": "json" if document is not None else "jsonl",
+            "encoding": encoding.base_name,
+        },
         issues=issues,
         native_types={index: _column_type(kinds[key]) for index, key in enumerate(keys)},
     )
 
 
-def _read_document(path: Path, is_array: bool, issues: Issues) -> list[object] | None:
+def _read_document(
+    path: Path, encoding: str, is_array: bool, issues: Issues
+) -> list[object] | None:
     """The flat rows of a file that is one document; None when it is one object a line."""
-    if not is_array and not _is_one_document(path):
+    if not is_array and not _is_one_document(path, encoding):
         return None
     if path.stat().st_size > MAX_JSON_DOCUMENT_BYTES:
         raise UnreadableFile(
@@ -73,9 +82,10 @@ def _read_document(path: Path, is_array: bool, issues: Issues) -> list[object] |
             "This JSON array is too large to read at once. Save it as JSON Lines, one object a"
             " line.",
         )
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    text = path.read_text(encoding=_without_mark(encoding), errors="replace")
+    decoder = CountingDecoder()
     try:
-        documents = [document for _, document in parse_documents(text)]
+        documents = [document for _, document in parse_documents(text, decoder)]
         found = find_rows(documents[0] if len(documents) == 1 else documents)
     except NoRows as refusal:
         raise UnreadableFile("no_rows", str(refusal)) from refusal
@@ -85,12 +95,13 @@ def _read_document(path: Path, is_array: bool, issues: Issues) -> list[object] |
         raise UnreadableFile("bad_json", f"This file is not valid JSON: {error}.") from error
     for note in found.notes:
         issues.add("json_shape", note)
-    return flatten_rows(found.rows)
+    decoder.report(issues)
+    return flatten_rows(found.rows, issues)
 
 
-def _is_one_document(path: Path) -> bool:
+def _is_one_document(path: Path, encoding: str) -> bool:
     """Whether the first line is not a row by itself: the whole file, or the start of an object."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with open(path, encoding=_without_mark(encoding), errors="replace") as file:
         first = file.readline(MAX_LINE_CHARS)
         while first and not first.strip():
             first = file.readline(MAX_LINE_CHARS)
@@ -104,17 +115,25 @@ def _is_one_document(path: Path) -> bool:
     )
 
 
-def _find_map_fields(path: Path) -> set[str]:
-    keys: dict[str, set[str]] = {}
-    for _, value in _iter_json_lines(path):
+def _without_mark(encoding: str) -> str:
+    """The codec that also takes away a byte order mark."""
+    return "utf-8-sig" if encoding == "utf-8" else encoding
+
+
+def _find_shape(path: Path, encoding: str, issues: Issues) -> Shape:
+    """How the objects of a file of lines become rows, from all of them."""
+    finder, decoder = ShapeFinder(), CountingDecoder()
+    for _, value in _iter_json_lines(path, encoding, decoder):
         if isinstance(value, dict):
-            collect_nested_keys(value, keys)
-    return map_fields(keys)
+            finder.add(value)
+    finder.report(issues)
+    decoder.report(issues)
+    return finder.shape
 
 
-def _iter_flat_lines(path: Path, maps: set[str]) -> Iterator[tuple[int, object]]:
-    for line, value in _iter_json_lines(path):
-        yield line, flatten_row(value, maps) if isinstance(value, dict) else value
+def _iter_flat_lines(path: Path, encoding: str, shape: Shape) -> Iterator[tuple[int, object]]:
+    for line, value in _iter_json_lines(path, encoding):
+        yield line, shape.flatten(value) if isinstance(value, dict) else value
 
 
 def _iter_rows(
@@ -136,21 +155,23 @@ def _iter_rows(
                 yield cells
 
 
-def _iter_json_lines(path: Path) -> Iterator[tuple[int, object]]:
+def _iter_json_lines(
+    path: Path, encoding: str, decoder: json.JSONDecoder = PLAIN_DECODER
+) -> Iterator[tuple[int, object]]:
     """Line numbers with the value found there, or a RejectedRow in its place."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with open(path, encoding=_without_mark(encoding), errors="replace") as file:
         number = 0
         while line := file.readline(MAX_LINE_CHARS):
             number += 1
             if len(line) == MAX_LINE_CHARS:
                 raise UnreadableFile("line_too_long", f"Line {number} is far too long for one row.")
             if line.strip():
-                yield number, _parse_line(line, number)
+                yield number, _parse_line(line, number, decoder)
 
 
-def _parse_line(line: str, number: int) -> object:
+def _parse_line(line: str, number: int, decoder: json.JSONDecoder = PLAIN_DECODER) -> object:
     try:
-        return json.loads(line)
+        return decoder.decode(line.lstrip("\ufeff"))  # Of files that were joined.
     except json.JSONDecodeError as error:
         reason = f"Not valid JSON: {error.msg} at character {error.colno}."
     except (RecursionError, ValueError):
@@ -164,7 +185,9 @@ def _value_type(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int):
-        return "integer" if abs(value) < 2**63 else "text"
+        if abs(value) >= 2**63:
+            return "text"
+        return "integer" if abs(value) <= EXACT_INTEGERS else "large_integer"
     if isinstance(value, float):
         return "number"
     return "text" if isinstance(value, str) else "json"
@@ -173,6 +196,8 @@ def _value_type(value: object) -> str:
 def _column_type(kinds: set[str]) -> str:
     """The one type that holds all values; JSON when nested ones are mixed with others."""
     seen = kinds - {"missing"}
+    if "large_integer" in seen and seen <= {"integer", "large_integer"}:
+        return "integer"
     if len(seen) == 1:
         return seen.pop()
     if seen == {"integer", "number"}:
@@ -188,7 +213,7 @@ def _to_cell(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return repr(value)
+        return repr(value) if math.isfinite(value) else None
     return _storable_text(json.dumps(value, ensure_ascii=False))
 
 

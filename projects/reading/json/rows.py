@@ -10,14 +10,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-Row = dict[str, object]
+from projects.reading.csv.header_rows import judge_header
+from projects.reading.json.shapes import WHOLE_FIELDS, Row
+
 MAX_WRAPPER_DEPTH = 4
-MAX_FIELD_DEPTH = 6
-MAX_NESTED_FIELDS = 60  # An object with more different keys is a map, not a record.
 SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "eval", "holdout"}
 SPLIT_COLUMN = "split"
-# Fields whose content means something as a whole, to chats and annotations.
-WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", "rejected"}
 
 
 class NoRows(Exception):
@@ -32,12 +30,12 @@ class FoundRows:
     notes: list[str] = field(default_factory=list)
 
 
-def parse_documents(text: str) -> Iterator[tuple[int, object]]:
+def parse_documents(text: str, decoder: json.JSONDecoder) -> Iterator[tuple[int, object]]:
     """Line numbers and values of JSON documents that follow one another, indented or not.
 
     Raises ValueError at the first text that is no JSON.
     """
-    decoder, position, line = json.JSONDecoder(), 0, 1
+    position, line = 0, 1
     while True:
         start = position
         while position < len(text) and text[position] in " \t\r\n,\ufeff":
@@ -71,67 +69,6 @@ def find_rows(document: object) -> FoundRows:
     return FoundRows([document])
 
 
-def flatten_rows(rows: list[object]) -> list[object]:
-    """Rows whose nested objects became fields "outer.inner"; other values are left alone."""
-    if is_label_studio(rows):
-        rows = [label_studio_row(row) for row in rows if isinstance(row, dict)]
-    keys: dict[str, set[str]] = {}
-    for row in rows:
-        if isinstance(row, dict):
-            collect_nested_keys(row, keys)
-    maps = map_fields(keys)
-    return [flatten_row(row, maps) if isinstance(row, dict) else row for row in rows]
-
-
-def flatten_row(row: Row, maps: set[str]) -> Row:
-    """The row with the fields of nested objects beside its own; `maps` stay objects."""
-    return _flatten(row, maps)
-
-
-def is_label_studio(rows: list[object]) -> bool:
-    """Whether these are tasks of a Label Studio export (JSON, not JSON-MIN)."""
-    tasks = [row for row in rows if isinstance(row, dict)]
-    return bool(tasks) and all(
-        isinstance(task.get("data"), dict)
-        and isinstance(task.get("annotations", task.get("completions")), list)
-        for task in tasks
-    )
-
-
-def label_studio_row(task: Row) -> Row:
-    """A task's data and, for each control of the labelling page, what was chosen there.
-
-    Of several annotations the first that was not cancelled counts; a task without one has no
-    label.
-    """
-    data = task.get("data")
-    row: Row = dict(data) if isinstance(data, dict) else {}
-    annotations = task.get("annotations", task.get("completions")) or []
-    for annotation in annotations if isinstance(annotations, list) else []:
-        if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
-            continue
-        for result in annotation.get("result") or []:
-            name, value = _label_studio_result(result)
-            if name:
-                row[name if name not in row else f"{name}_label"] = value
-        break
-    return row
-
-
-def _label_studio_result(result: object) -> tuple[str, object]:
-    if not isinstance(result, dict) or not isinstance(result.get("value"), dict):
-        return "", None
-    value, kind = result["value"], str(result.get("type", ""))
-    content = value.get(kind, value.get("choices", value))
-    if (
-        isinstance(content, list)
-        and len(content) == 1
-        and isinstance(content[0], str | int | float)
-    ):
-        content = content[0]
-    return str(result.get("from_name") or kind), content
-
-
 def _rows_of_list(items: list[object]) -> FoundRows:
     lists = [item for item in items if isinstance(item, list)]
     if lists and len(lists) == len(items):
@@ -152,9 +89,20 @@ def _rows_of_list(items: list[object]) -> FoundRows:
                 "This JSON file is a list of lists. Give each row its field names, for example"
                 ' {"messages": [...]} for a chat.'
             )
-        rows: list[object] = [dict(zip(header, row, strict=True)) for row in rest]
-        return FoundRows(rows, ["The first inner list was read as the names of the columns."])
+        return _rows_of_table(header, rest)
     return FoundRows(items)
+
+
+def _rows_of_table(first: list[object], rest: list[list[object]]) -> FoundRows:
+    """Lists of cells, the first of which names the columns where it reads as names."""
+    names = [str(name) for name in first]
+    body = [["" if cell is None else str(cell) for cell in row] for row in rest]
+    if judge_header(names, body).is_header:
+        note = "The first inner list was read as the names of the columns."
+        return FoundRows([dict(zip(names, row, strict=True)) for row in rest], [note])
+    names = [f"column_{place}" for place in range(1, len(first) + 1)]
+    note = "The first inner list was read as a row, not as the names of the columns."
+    return FoundRows([dict(zip(names, row, strict=True)) for row in [first, *rest]], [note])
 
 
 def _is_chat(row: list[object]) -> bool:
@@ -258,44 +206,6 @@ def _is_scalar_list(value: object) -> bool:
         and len(value) > 0
         and not any(isinstance(item, dict) for item in value)
     )
-
-
-def map_fields(keys: dict[str, set[str]]) -> set[str]:
-    """Paths of objects whose keys differ from row to row so much that they are no columns."""
-    return {path for path, names in keys.items() if len(names) > MAX_NESTED_FIELDS}
-
-
-def collect_nested_keys(row: Row, keys: dict[str, set[str]]) -> None:
-    """Add the keys of every nested object to those seen under its path."""
-    _collect_keys(row, "", keys, 0)
-
-
-def _collect_keys(value: Row, path: str, keys: dict[str, set[str]], depth: int) -> None:
-    for name, item in value.items():
-        if isinstance(item, dict) and name not in WHOLE_FIELDS and depth < MAX_FIELD_DEPTH:
-            inner = f"{path}{name}."
-            if len(names := keys.setdefault(inner, set())) <= MAX_NESTED_FIELDS:
-                names |= set(item)
-            _collect_keys(item, inner, keys, depth + 1)
-
-
-def _flatten(row: Row, maps: set[str], path: str = "", depth: int = 0) -> Row:
-    flat: Row = {}
-    for name, value in row.items():
-        inner = f"{path}{name}."
-        if isinstance(value, dict) and set(value) == {"choices"}:  # Label Studio's JSON-MIN.
-            flat[f"{path}{name}"] = value["choices"]
-        elif (
-            isinstance(value, dict)
-            and value
-            and name not in WHOLE_FIELDS
-            and inner not in maps
-            and depth < MAX_FIELD_DEPTH
-        ):
-            flat |= _flatten(value, maps, inner, depth + 1)
-        else:
-            flat[f"{path}{name}"] = value
-    return flat
 
 
 def _listed(document: Row) -> str:

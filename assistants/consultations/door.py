@@ -1,0 +1,101 @@
+"""Where questions enter the web process: one line for all doors, and 429 where it is full.
+
+It stands inside the guard, which has limited size and time of a body, and before Django, so that a
+refusal costs neither a thread nor a database connection.
+"""
+
+import json
+import re
+import secrets
+
+from django.utils.translation import override
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assistants.prometheus import REFUSED_QUESTIONS
+from web.errors import error_body, error_type_for_status
+from web.front.threaded_handler import ThreadedHandler
+from web.front.waiting_line import LineIsFull, WaitingLine
+from web.language.sentences import translated
+
+# Those under way keep two processors busy; more would only wait for one another. Who waits is
+# answered within SECONDS or told to come again.
+AT_ONCE, LONGEST, SECONDS = 4, 60, 5.0
+# Those who wait for a writer, or for a visitor to write more; and those whose asker has left.
+ELSEWHERE, SPARE_THREADS = 64, 10
+API_PATH = re.compile(r"/consult|/v1/assistants/[^/]{1,80}/(?:consult|chat)")
+WIDGET_PATH = re.compile(r"/w/[^/]{1,40}/messages")
+
+
+def with_waiting_line(django: ASGIApp, questions: ASGIApp | None = None) -> ASGIApp:
+    """The application that lets questions wait for their turn at `questions`, and passes on to
+    `django` what is none."""
+    line = WaitingLine(at_once=AT_ONCE, longest=LONGEST, seconds=SECONDS, elsewhere=ELSEWHERE)
+    questions = questions or ThreadedHandler(AT_ONCE + ELSEWHERE + SPARE_THREADS)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_question(scope):
+            await django(scope, receive, send)
+            return
+        body = await _read_whole(receive)  # First: who sends slowly takes no place meanwhile.
+        has_place = False
+        try:
+            async with line.place():
+                has_place = True
+                await questions(scope, _replay(body, receive), send)
+        except LineIsFull as refusal:
+            if has_place:
+                raise
+            await _refuse(refusal, scope, send)
+
+    return application
+
+
+def is_question(scope: Scope) -> bool:
+    """Whether the request asks an assistant."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return False
+    path = scope["path"]
+    return bool(API_PATH.fullmatch(path) or WIDGET_PATH.fullmatch(path))
+
+
+async def _read_whole(receive: Receive) -> list[Message]:
+    messages: list[Message] = []
+    while not messages or messages[-1].get("more_body", False):
+        messages.append(await receive())
+    return messages
+
+
+def _replay(messages: list[Message], receive: Receive) -> Receive:
+    waiting = list(messages)
+
+    async def replay() -> Message:
+        return waiting.pop(0) if waiting else await receive()
+
+    return replay
+
+
+async def _refuse(refusal: LineIsFull, scope: Scope, send: Send) -> None:
+    """In the shape of the door: the API's, or the widget's."""
+    REFUSED_QUESTIONS.inc()
+    if API_PATH.fullmatch(scope["path"]):
+        type_ = error_type_for_status(refusal.status)
+        body: object = error_body(refusal.sentence, code=refusal.code, type_=type_)
+    else:
+        with override(_language_of(scope)):
+            body = {"error": translated(refusal.sentence)}
+    content = json.dumps(body, ensure_ascii=False).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", f"req_{secrets.token_hex(12)}".encode()),
+        *((name.lower().encode(), value.encode()) for name, value in refusal.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _language_of(scope: Scope) -> str:
+    accepted = dict(scope["headers"]).get(b"accept-language", b"").lower()
+    return "zh-hans" if accepted.startswith(b"zh") else "en"

@@ -1,0 +1,73 @@
+"""The tables that an endpoint answered or is answering, for its page."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+
+from inference.models import BatchStatus, Deployment, TablePrediction
+from inference.models.batch import OPEN_STATUSES
+from inference.table_predictions.running import ROWS_PER_REQUEST
+
+SHOWN = 5
+STATES = {  # Of a batch that has ended, as people read it.
+    BatchStatus.COMPLETED: "ready",
+    BatchStatus.CANCELLED: "cancelled",
+    BatchStatus.EXPIRED: "expired",
+    BatchStatus.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True)
+class TableProgress:
+    """One table: its state as a word, how many of its rows were asked, and what is wrong."""
+
+    row: TablePrediction
+    state: str
+    rows: int
+    asked: int
+    problem: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("importing", "running")
+
+    @property
+    def has_file(self) -> bool:
+        batch = self.row.batch
+        return batch is not None and bool(batch.output_file_id or batch.error_file_id)
+
+
+def list_tables(deployment: Deployment) -> list[TableProgress]:
+    """The latest ones, newest first."""
+    # A finished batch has no answers left: its counts are its own.
+    answers = Count("batch__answers", filter=Q(batch__status__in=OPEN_STATUSES))
+    rows = (
+        TablePrediction.objects.filter(deployment=deployment)
+        .select_related("batch", "dataset_version__dataset")
+        .annotate(answers=answers)
+        .order_by("-created_at")
+    )
+    return [_progress(row, row.answers) for row in rows[:SHOWN]]
+
+
+def tables_context(deployment: Deployment) -> dict[str, object]:
+    """What the list of tables shows, and whether it looks again."""
+    tables = list_tables(deployment)
+    return {"tables": tables, "tables_open": any(one.is_open for one in tables)}
+
+
+def _progress(row: TablePrediction, answers: int) -> TableProgress:
+    rows, batch = row.dataset_version.rows or 0, row.batch
+    if batch is None:
+        state = "failed" if row.next_at is None else "importing"
+        return TableProgress(row, state, rows, 0, row.problem)
+    is_open = batch.status in OPEN_STATUSES
+    requests = answers if is_open else batch.completed + batch.failed
+    problem = batch.problems[0]["message"] if batch.problems else ""
+    return TableProgress(
+        row,
+        "running" if is_open else STATES[BatchStatus(batch.status)],
+        rows,
+        min(rows, requests * ROWS_PER_REQUEST),
+        problem,
+    )

@@ -1,0 +1,122 @@
+"""Questions about columns whose numbers could as well be something else."""
+
+import re
+from dataclasses import replace
+
+from projects.reading.columns import number_formats
+from projects.reading.columns.column import TEXT, Question, Reading
+from projects.reading.columns.number_formats import CellShape, NumberFormat
+from projects.reading.columns.shapes import ColumnCells
+from projects.reading.columns.sql import trimmed
+
+CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
+MIN_CODE_DIGITS = 9
+ADDRESS_GROUPS = 4  # Of digits in an address of the internet.
+
+
+def marks_of(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[tuple[str, str]]:
+    """What the marks in these cells are under a format: {("decimal", ","), ("group", ".")}."""
+    roles = set()
+    for shape in shapes:
+        found = number_format.match(shape)
+        if found is not None and (found["fraction"] or "").strip("9"):
+            roles.add(("decimal", number_format.decimal))
+        if number_format.is_grouped(shape):
+            roles.add(("group", number_format.group))
+    return frozenset(roles)
+
+
+def number_reading(number_format: NumberFormat, shapes: list[CellShape]) -> Reading:
+    is_whole = all(number_format.is_integer(shape) for shape in shapes)
+    kind = "integer" if is_whole else "number"
+    return Reading(f"number:{number_format.name}", kind, number_format)
+
+
+def ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
+    """Amounts in several currencies, or percent beside plain numbers, are not one quantity."""
+    units = {shape.unit for shape in cells.seen.shapes}
+    if len(units - {""}) <= 1 and not ("%" in units and "" in units):
+        return None
+    listed = ", ".join(sorted(unit or "none" for unit in units))
+    sentence = f"{cells.name!r} mixes units ({listed}). As numbers they would lose them."
+    return Question("units", sentence, [reading, TEXT])
+
+
+def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
+    """Every cell is a number with the same word behind it: a quantity, or a name such as 3a."""
+    shapes = cells.seen.shapes
+    unit = number_formats.unit_behind(shapes)
+    candidates = [replace(each, unit=unit) for each in number_formats.FORMATS] if unit else []
+    formats = number_formats.fitting_formats(shapes, candidates)
+    if not formats:
+        return None
+    by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
+    readings = [number_reading(each, shapes) for each in reversed(by_meaning.values())]
+    sentence = (
+        f"Every cell of {cells.name!r} is a number with {unit!r} behind it, such as"
+        f" {shapes[0].example!r}. Read the numbers, or keep the text?"
+    )
+    return Question("unit", sentence, [*readings, TEXT])
+
+
+def ask_about_codes(cells: ColumnCells, reading: Reading) -> Question | None:
+    """600 123 456 may be a telephone number, and 192.168.100.200 an address: amounts differ in
+    length, and hardly all of them are beyond a hundred million."""
+    number_format = reading.number_format
+    shapes = cells.seen.shapes
+    has_code_length = all(
+        shape.digits >= MIN_CODE_DIGITS and not shape.unit and number_format.is_grouped(shape)
+        for shape in shapes
+    )
+    if reading.type != "integer" or number_format.group == "," or not has_code_length:
+        return None
+    groups = {len(re.split(r"\D", shape.pattern.strip("+-"))) for shape in shapes}
+    if len({shape.pattern for shape in shapes}) > 1 and groups != {ADDRESS_GROUPS}:
+        return None
+    sentence = (
+        f"Are cells of {cells.name!r} such as {shapes[0].example!r} amounts, or codes, as telephone"
+        " numbers are?"
+    )
+    return Question("codes", sentence, [TEXT, reading])
+
+
+def ask_about_comma_pairs(
+    cells: ColumnCells, reading: Reading, meaning: frozenset[tuple[str, str]]
+) -> Question | None:
+    """In a file separated by commas, "12,7" may be two labels as well as a decimal number."""
+    is_alone = (
+        meaning == {("decimal", ",")} and ("decimal", ",") not in cells.context.marks - meaning
+    )
+    if not is_alone or cells.context.separator != ",":
+        return None
+    sentence = f"Does a comma in {cells.name!r} separate several values, or decimals?"
+    return Question("comma_pairs", sentence, [reading, TEXT])
+
+
+def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
+    """3.1 and 3.10 are one number but two versions: text when the text carries more."""
+    found = [reading.number_format.match(shape) for shape in cells.seen.shapes]
+    lengths = {len(each["fraction"]) for each in found if each and each["fraction"]}
+    if len(lengths) < 2 or not any(shape.ends_with_zero for shape in cells.seen.shapes):
+        return None
+    texts = cells.count_distinct(trimmed(cells.source))
+    if texts == cells.count_distinct(reading.to_sql(cells.source)):
+        return None
+    sentence = (
+        f"{cells.name!r} holds cells that are one number but different texts, such as 3.1 and 3.10."
+        " As numbers they would become the same."
+    )
+    return Question("trailing_zeros", sentence, [TEXT, reading])
+
+
+def ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
+    """Beside a few whole numbers, "none" may be a class of its own."""
+    markers = cells.seen.markers
+    if not markers or reading.type != "integer":
+        return None
+    if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:
+        return None
+    listed = ", ".join(f"{word!r} ({count:,} times)" for word, count in markers.items())
+    sentence = f"In {cells.name!r}, is {listed} a value of its own, or does it mean missing?"
+    missing = Reading(f"{reading.name}+missing", reading.type, reading.number_format)
+    return Question("missing_markers", sentence, [TEXT, missing])

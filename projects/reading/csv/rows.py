@@ -1,0 +1,128 @@
+"""Records below a header as rows of one width: what is blank or no row is left out with a word."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from projects.reading.csv.dialect import CsvDialect
+from projects.reading.csv.records import Record
+from projects.reading.limits import MAX_CELL_CHARS
+from projects.reading.results import Issues, RejectedRow
+
+STRAY_QUOTE = "A quotation mark inside a cell was not doubled; it was kept as part of the cell."
+RULER = re.compile(r"\s*:?-{3,}:?\s*|\s*={3,}\s*")
+RULER_STARTS = ("", " ", "-", ":", "=")
+TEXT_FORMULA = re.compile(r'^="([^"]*)"$')  # Excel's way to keep 007 in a CSV.
+
+
+def normalize_rows(
+    records: Iterator[Record], dialect: CsvDialect, issues: Issues
+) -> "Iterator[list[str | None] | RejectedRow]":
+    """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
+    above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
+    met = _MetInRows()
+    for record in records:
+        if record.line <= above:
+            continue
+        if record.problem:
+            yield RejectedRow(record.line, "", record.problem, record.cells)
+        elif not any(cell and not cell.isspace() for cell in record.cells):
+            met.blank.add(record.line)
+        elif reason := _reason_to_leave_out(record, dialect):
+            yield RejectedRow(record.line, "", reason, record.cells)
+        else:
+            met.note(record, dialect)
+            if record.repaired:
+                issues.add("stray_quote", STRAY_QUOTE, record.line)
+            yield _normalize_row(record, dialect)
+    met.report(issues)
+
+
+def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
+    """Why a row is none of the table's: it names the columns again, where files were joined, or
+    rules a line below them, as Markdown does."""
+    cells = record.cells
+    if len(cells) < 2:
+        return ""
+    if dialect.header and cells == dialect.header[-1].cells:
+        return "The row repeats the header."
+    # Every row is asked, so the first cell is looked at before all are.
+    if cells[0][:1] in RULER_STARTS and all(RULER.fullmatch(cell) for cell in cells if cell):
+        return "The row is a line of dashes."
+    return ""
+
+
+@dataclass
+class LineCounter:
+    """How often something was met, and where first."""
+
+    count: int = 0
+    first_line: int | None = None
+
+    def add(self, line: int) -> None:
+        self.count += 1
+        self.first_line = self.first_line or line
+
+
+@dataclass
+class _MetInRows:
+    """What rows hold that is mended in silence and told at the end."""
+
+    blank: LineCounter = field(default_factory=LineCounter)
+    broken: LineCounter = field(default_factory=LineCounter)
+    formulas: LineCounter = field(default_factory=LineCounter)
+
+    def note(self, record: Record, dialect: CsvDialect) -> None:
+        if record.lines > 1:
+            self.broken.add(record.line)
+        if dialect.has_text_formulas and any(map(TEXT_FORMULA.fullmatch, record.cells)):
+            self.formulas.add(record.line)
+
+    def report(self, issues: Issues) -> None:
+        if self.broken.count:
+            issues.add(
+                "line_breaks",
+                f"{self.broken.count:,} rows hold line breaks inside quotes and span several"
+                " lines.",
+                self.broken.first_line,
+            )
+        if self.formulas.count:
+            issues.add(
+                "text_formulas",
+                f'{self.formulas.count:,} rows hold cells such as ="007", which were read as 007.',
+                self.formulas.first_line,
+            )
+        if self.blank.count:
+            issues.add(
+                "blank_rows",
+                f"{self.blank.count:,} empty rows were left out.",
+                self.blank.first_line,
+            )
+
+
+def _normalize_row(record: Record, dialect: CsvDialect) -> "list[str | None] | RejectedRow":
+    cells, width = record.cells, dialect.width
+    if dialect.has_text_formulas:
+        cells = [TEXT_FORMULA.sub(r"\1", cell) for cell in cells]
+    if dialect.missing_word:
+        cells = ["" if cell == dialect.missing_word else cell for cell in cells]
+    if len(cells) == width:
+        return _check_row_length(record, cells)
+    has_empty_tail = not any(cell.strip() for cell in cells[width:])
+    if len(cells) > width and dialect.trim_long_rows and has_empty_tail:
+        return _check_row_length(record, cells[:width])
+    if len(cells) < width and dialect.fill_short_rows:
+        return [*cells, *([None] * (width - len(cells)))]
+    values = "1 value" if len(cells) == 1 else f"{len(cells)} values"
+    columns = "1 column" if width == 1 else f"{width} columns"
+    return RejectedRow(
+        record.line, "", f"The row has {values} where the table has {columns}.", cells
+    )
+
+
+def _check_row_length(record: Record, cells: list[str]) -> "list[str | None] | RejectedRow":
+    if sum(map(len, cells)) <= MAX_CELL_CHARS:
+        return list(cells)
+    return RejectedRow(
+        record.line, "", f"The row is longer than {MAX_CELL_CHARS:,} characters.", cells
+    )
