@@ -18,7 +18,15 @@ from engine import tasks
 from engine.analysis.fairness import assess_fairness
 from engine.artifact import Manifest, create_build_folder, publish, write_json
 from engine.distributed import collectives
-from engine.evaluation import PREDICTIONS_FILE, Report, build_report, predictions_table
+from engine.evaluation import (
+    PREDICTIONS_FILE,
+    CrossValidated,
+    Report,
+    build_report,
+    cross_validate,
+    predictions_table,
+)
+from engine.evaluation.cross_validation import explain_few_rows
 from engine.events import Reporter, Result
 from engine.metrics import GenerationPredictions
 from engine.progress import ProgressTracker
@@ -70,17 +78,16 @@ def run_job(spec: JobSpec, report: Reporter, stop: StopSignal) -> Result | None:
     progress.start_phase("evaluating")
     with _record_duration(timings, "evaluating"):
         evaluated = task.evaluate(prepared, trained, folder, manifest)
-        evaluation_report = _make_evaluation_report(spec, evaluated)
+        crossed = _cross_validate(evaluated, progress, stop)
+        evaluation_report = _make_evaluation_report(spec, evaluated, crossed)
     stop.raise_if_requested()
     progress.start_phase("saving")
-    predictions = predictions_table(evaluated.predictions, evaluated.rows)
-    pq.write_table(predictions, folder / PREDICTIONS_FILE)
-    _write_report(folder / "report.json", evaluation_report, evaluated, manifest, timings)
+    _write_results(folder, evaluation_report, evaluated, manifest, timings)
     publish(folder, spec.output, manifest)
     progress.finish()
     report.info(evaluation_report["headline"])
-    values = {metric["name"]: metric["value"] for metric in evaluation_report["metrics"]}
-    known = {name: value for name, value in values.items() if value is not None}
+    measured = ((one["name"], one["value"]) for one in evaluation_report["metrics"])
+    known = {name: value for name, value in measured if value is not None}
     return Result(artifact=str(spec.output), metrics=known)
 
 
@@ -103,10 +110,26 @@ def _run_search(
     return (prepared, result.report, result.summary) if result else (prepared, report, None)
 
 
-def _make_evaluation_report(spec: JobSpec, evaluated: EvaluationResult) -> Report:
+def _cross_validate(
+    evaluated: EvaluationResult, progress: ProgressTracker, stop: StopSignal
+) -> CrossValidated | None:
+    """One process does it: the others of several ended with the training."""
+    if evaluated.refit is None or collectives.world_size() > 1:
+        return None
+    progress.start_phase("cross-validating")
+    return cross_validate(
+        evaluated.refit, evaluated.predictions, evaluated.contenders, progress.advance, stop
+    )
+
+
+def _make_evaluation_report(
+    spec: JobSpec, evaluated: EvaluationResult, crossed: CrossValidated | None
+) -> Report:
     """All that follows from the answers, and the sections that only this task has."""
     predictions, rows = evaluated.predictions, evaluated.rows
-    report = build_report(predictions, rows, evaluated.contenders)
+    report = build_report(predictions, rows, evaluated.contenders, crossed)
+    few = explain_few_rows(evaluated.refit, len(rows.source_rows)) if crossed is None else ""
+    report["notes"] += [few] if few else []
     if spec.fairness_columns and not isinstance(predictions, GenerationPredictions):
         report["fairness"] = [
             assess_fairness(predictions, name, rows.columns[name], rows.label_names)
@@ -117,14 +140,17 @@ def _make_evaluation_report(spec: JobSpec, evaluated: EvaluationResult) -> Repor
     return report
 
 
-def _write_report(
-    path: Path,
+def _write_results(
+    folder: Path,
     evaluation_report: Report,
     evaluated: EvaluationResult,
     manifest: Manifest,
     timings: dict[str, float],
 ) -> None:
-    """The job's report: the evaluation, and how the model came about."""
+    """The answers to the test rows, and the job's report: the evaluation, and how the model came
+    about."""
+    predictions = predictions_table(evaluated.predictions, evaluated.rows)
+    pq.write_table(predictions, folder / PREDICTIONS_FILE)
     about_the_job = {
         "data": evaluated.data,
         "task": manifest.task,
@@ -134,7 +160,7 @@ def _write_report(
         "timings": timings,
         "versions": manifest.versions,
     }
-    write_json(path, {**evaluation_report, **about_the_job})
+    write_json(folder / "report.json", {**evaluation_report, **about_the_job})
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -31,12 +31,17 @@ Values = Sequence[str | None]
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted row positions of each part, disjoint."""
+    """Sorted row positions of each part, disjoint; and of all rows (rows,) what further splits of
+    the same kind are drawn by: the number of the group that stays together, the stratum, and the
+    place in time where the split is by time."""
 
     train: Indices
     validation: Indices
     test: Indices
     warnings: list[str]
+    groups: Indices = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    strata: Indices = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    moments: npt.NDArray[np.float64] | None = None  # NaN where unknown.
 
 
 def split_rows(
@@ -65,7 +70,15 @@ def split_rows(
         strata = [0] * len(labels) if spec.method == "random" else labels
         validation, test = _draw_held_out(groups, strata, spec, rows=len(keys))
         split = _make_split(len(keys), validation, test, [])
-    return Split(split.train, split.validation, split.test, [*warnings, *split.warnings])
+    group_of = np.zeros(len(keys), dtype=np.int64)
+    for number, rows in enumerate(groups):
+        group_of[rows] = number
+    return replace(
+        split,
+        warnings=[*warnings, *split.warnings],
+        groups=group_of,
+        strata=np.asarray(labels, dtype=np.int64),
+    )
 
 
 def find_untrained_label(split: Split, labels: Indices, label_names: Sequence[str]) -> str | None:
@@ -174,7 +187,8 @@ def _split_by_time(groups: list[list[int]], spec: SplitSpec, column: Values) -> 
             f"A split by {spec.column!r} leaves no earlier rows to train on: too many rows are of"
             " one moment. Split another way.",
         )
-    return _make_split(None, parts["validation"], parts["test"], warnings, train=parts["train"])
+    split = _make_split(None, parts["validation"], parts["test"], warnings, train=parts["train"])
+    return replace(split, moments=np.array(moments, dtype=np.float64))
 
 
 def _read_moments(spec: SplitSpec, column: Values) -> list[float | None]:

@@ -6,6 +6,7 @@ logarithms, so that honest long tails (incomes, prices, counts) are no outliers.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def leave_out_outliers(
         f" ({named}{' …' if len(outliers) > MAX_NAMED else ''}; nine of ten are between"
         f" {low:,.6g} and {high:,.6g}). Nothing was learnt from them: check them in the data."
     )
-    return Split(train, validation, split.test, split.warnings), [warning]
+    return replace(split, train=train, validation=validation), [warning]
 
 
 def describe_test_outliers(true: npt.NDArray[np.float64], predicted: Floats) -> str:

@@ -6,6 +6,7 @@ From whole jobs on an otherwise idle machine: 240 phone photos of clothes at def
 """
 
 from engine import catalog
+from engine.estimate.cross_validation import seconds_to_cross_validate
 from engine.estimate.types import ComputeDevice, DatasetStats, Workload
 from engine.spec import ImageHyperparameters, ImageSpec
 
@@ -14,6 +15,7 @@ DEFAULT_SCRATCH_SIDE, DEFAULT_PRETRAINED_SIDE = 96, 224
 IMAGES_DECODED_PER_SECOND = 250.0  # Phone photos of half a megapixel.
 IMAGES_TRAINED_PER_SECOND = 260.0  # small-resnet at the usual side, augmentation included.
 IMAGES_PREDICTED_PER_SECOND = 900.0
+SECONDS_OF_A_FIT, SECONDS_PER_PICTURE_FITTED = 0.5, 0.004
 PROCESS_BYTES = 1100 * 2**20
 BYTES_PER_PARAMETER = 20  # Weights, gradient, two Adam moments, one copy of the best weights.
 ACTIVATION_BYTES_PER_PIXEL = 900.0  # small-resnet, for each pixel of an image in the batch.
@@ -32,6 +34,9 @@ def estimate_workload(spec: ImageSpec, stats: DatasetStats, device: ComputeDevic
         hyperparameters, int(0.7 * stats.rows), entry.speed, is_scratch=is_scratch
     )
     seconds = START_SECONDS + stats.rows / IMAGES_DECODED_PER_SECOND
+    if hyperparameters.method == "head":
+        again = seconds_to_fit_again(int(0.85 * stats.rows))
+        seconds += seconds_to_cross_validate(stats.rows, spec, again)
     if spec.export is None:
         seconds += fitting / (GPU_SPEEDUP if device == "cuda" else 1)
     pixels = hyperparameters.batch_rows * image_side(hyperparameters, is_scratch=is_scratch) ** 2
@@ -45,6 +50,11 @@ def estimate_workload(spec: ImageSpec, stats: DatasetStats, device: ComputeDevic
         memory_bytes=int(memory),
         advice="Lower the pictures per batch or the picture size.",
     )
+
+
+def seconds_to_fit_again(rows: int) -> float:
+    """The layer on frozen features, which are known, and the contender on small pictures."""
+    return SECONDS_OF_A_FIT + SECONDS_PER_PICTURE_FITTED * rows
 
 
 def image_side(hyperparameters: ImageHyperparameters, *, is_scratch: bool) -> int:

@@ -8,6 +8,7 @@ a row once encoded), white wines 14 s (4,898 rows, 11), adult census 34 s (6,000
 from math import log2
 
 from engine import catalog
+from engine.estimate.cross_validation import seconds_to_cross_validate
 from engine.estimate.types import ColumnStats, ComputeDevice, DatasetStats, Workload
 from engine.spec import TabularHyperparameters, TabularSpec
 
@@ -17,6 +18,7 @@ TREE_CELLS_PER_SECOND = 3e7  # Rows times numbers of a row times trees.
 TREE_SECONDS = 0.0028  # However small the table.
 BOOSTED_TREE_FITS = 5 * 150  # A search and four models, of the rounds usually chosen.
 EXTRA_TREES = 100
+REFIT_SHARE = 0.5  # Of the time of a fit, without the choice of settings.
 SECONDS_PER_CELL_SORTED = 1e-8  # Of a random tree: rows times their log2 times columns looked at.
 PROCESS_BYTES = 900 * 2**20
 BYTES_PER_CELL = 60  # The column as Python objects, the encoded matrix, and the trees' bins.
@@ -34,8 +36,10 @@ def estimate_workload(spec: TabularSpec, stats: DatasetStats, device: ComputeDev
     fitting = seconds_to_fit(
         spec.hyperparameters, int(0.9 * stats.rows), width, labels, entry.speed
     )
+    again = seconds_to_fit_again(fitting, int(0.75 * stats.rows), width)
+    crossing = seconds_to_cross_validate(stats.rows, spec, again)
     return Workload(
-        seconds=START_SECONDS + seconds_to_test(stats.rows, width) + fitting,
+        seconds=START_SECONDS + seconds_to_test(stats.rows, width) + fitting + crossing,
         memory_bytes=int(PROCESS_BYTES + stats.rows * width * BYTES_PER_CELL),
         advice="Choose fewer columns or draw a sample of the rows.",
     )
@@ -51,6 +55,11 @@ def _encoded_width(column: ColumnStats) -> int:
 def seconds_to_test(rows: int, width: int) -> float:
     """Contenders, intervals, robustness and importance; `rows` of the whole table."""
     return 0.6 + 1.1e-5 * rows * width
+
+
+def seconds_to_fit_again(fitting: float, rows: int, width: int) -> float:
+    """The members kept and the contenders, on other rows, after `fitting` chose their settings."""
+    return REFIT_SHARE * fitting + seconds_to_test(rows, width)
 
 
 def seconds_to_fit(

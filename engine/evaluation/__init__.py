@@ -6,6 +6,7 @@
 """
 
 from engine.evaluation.columns import read_slice_columns
+from engine.evaluation.cross_validation import CrossValidated, Refit, cross_validate
 from engine.evaluation.predictions import (
     PREDICTIONS_FILE,
     StoredPredictions,
@@ -21,6 +22,9 @@ __all__ = [
     "PREDICTIONS_FILE",
     "REPORT_FORMAT",
     "Contender",
+    "CrossValidated",
+    "Refit",
+    "cross_validate",
     "ModelPredictions",
     "StoredPredictions",
     "Report",

@@ -1,7 +1,7 @@
 """How the four types of predictions differ: metrics, the main one, the paired test."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,17 +66,23 @@ def _filter_measures(measured: list[Measure], names: Collection[str] | None) -> 
 
 
 def _select_multiclass(predictions: MulticlassPredictions, rows: Ints) -> MulticlassPredictions:
-    return MulticlassPredictions(predictions.true[rows], predictions.probabilities[rows])
+    return replace(
+        predictions, true=predictions.true[rows], probabilities=predictions.probabilities[rows]
+    )
 
 
 def _select_multilabel(predictions: MultilabelPredictions, rows: Ints) -> MultilabelPredictions:
-    return MultilabelPredictions(
-        predictions.true[rows], predictions.probabilities[rows], predictions.thresholds
+    thresholds = predictions.thresholds
+    return replace(
+        predictions,
+        true=predictions.true[rows],
+        probabilities=predictions.probabilities[rows],
+        thresholds=thresholds[rows] if thresholds.ndim > 1 else thresholds,
     )
 
 
 def _select_regression(predictions: RegressionPredictions, rows: Ints) -> RegressionPredictions:
-    return RegressionPredictions(predictions.true[rows], predictions.predicted[rows])
+    return replace(predictions, true=predictions.true[rows], predicted=predictions.predicted[rows])
 
 
 def _select_generation(predictions: GenerationPredictions, rows: Ints) -> GenerationPredictions:
@@ -91,11 +97,16 @@ def _select_generation(predictions: GenerationPredictions, rows: Ints) -> Genera
 def _compare_multiclass(one: MulticlassPredictions, other: MulticlassPredictions) -> Significance:
     if is_dominated(one):
         return bootstrap_row_scores(
-            classification.row_losses(one), classification.row_losses(other), "log_loss"
+            classification.row_losses(one),
+            classification.row_losses(other),
+            "log_loss",
+            one.repeats,
         )
-    return mcnemar_test_of_correctness(
-        one.predicted == one.true, other.predicted == other.true, "accuracy"
-    )
+    right, other_right = one.predicted == one.true, other.predicted == other.true
+    if one.repeats:
+        scores = right.astype(np.float64), other_right.astype(np.float64)
+        return bootstrap_row_scores(*scores, "accuracy", one.repeats)
+    return mcnemar_test_of_correctness(right, other_right, "accuracy")
 
 
 def _compare_multilabel(one: MultilabelPredictions, other: MultilabelPredictions) -> Significance:
@@ -108,7 +119,10 @@ def _compare_multilabel(one: MultilabelPredictions, other: MultilabelPredictions
         return safe_divide(weights @ (2 * hits), weights @ total)
 
     return bootstrap_difference(
-        "micro_f1", len(one.true), lambda weights: micro_f1(one, weights) - micro_f1(other, weights)
+        "micro_f1",
+        len(one.true),
+        lambda weights: micro_f1(one, weights) - micro_f1(other, weights),
+        one.repeats,
     )
 
 
@@ -120,7 +134,7 @@ def _compare_regression(one: RegressionPredictions, other: RegressionPredictions
         gap: Floats = np.sqrt(weights @ own / rows) - np.sqrt(weights @ theirs / rows)
         return gap
 
-    return bootstrap_difference("rmse", rows, difference)
+    return bootstrap_difference("rmse", rows, difference, one.repeats)
 
 
 def _compare_generation(one: GenerationPredictions, other: GenerationPredictions) -> Significance:

@@ -160,7 +160,8 @@ def _select_multilabel_examples(
 def _format_multilabel_example(
     predictions: MultilabelPredictions, rows: TestRows, row: int
 ) -> LabelExample:
-    nearest = int(np.abs(predictions.probabilities[row] - predictions.thresholds).argmin())
+    thresholds = np.broadcast_to(predictions.thresholds, predictions.true.shape)[row]
+    nearest = int(np.abs(predictions.probabilities[row] - thresholds).argmin())
     decided = np.where(
         predictions.predicted[row],
         predictions.probabilities[row],

@@ -25,6 +25,16 @@ class BaselineResult(TypedDict):
     significance: Significance
 
 
+class CrossValidatedRows(TypedDict):
+    """On how many rows the figures rest where the test rows are few, and how that came about."""
+
+    rows: int  # Different ones, with the test rows.
+    test_rows: int
+    fits: int  # Further models.
+    repeats: int  # How often each row was tested, by other models each time.
+    sentence: str
+
+
 class ConfusedPair(TypedDict):
     true: str
     predicted: str
@@ -222,10 +232,11 @@ class Report(AnswerTypeParts):
     probe_sentence: str
     notes: list[str]
     headline_metric: str
-    test_rows: int
+    test_rows: int  # On which the figures rest: of a cross-validation all of its rows.
     metrics: list[Measure]
     baselines: list[BaselineResult]
     breakdowns: list[Breakdown]
+    cross_validation: NotRequired[CrossValidatedRows]
     fairness: NotRequired[list[FairnessReport]]
     robustness: NotRequired[RobustnessReport]
     explanations: NotRequired[dict[str, Any]]

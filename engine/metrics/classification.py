@@ -27,10 +27,11 @@ from engine.metrics.proportions import (
 )
 from engine.metrics.ranking import macro_areas_under_curves
 from engine.metrics.resampling import (
-    BOOTSTRAP_METHOD,
     RESAMPLES,
     bootstrap_intervals,
     bootstrap_weights,
+    describe_bootstrap,
+    effective_rows,
     stratified_bootstrap_weights,
 )
 from engine.metrics.shapes import Bools, Floats, MulticlassPredictions
@@ -67,12 +68,11 @@ def measure(
         f"95% percentile bootstrap stratified by label, {_ranking_resamples(predictions)} resamples"
     )
     shares = [name for name in points if METRICS[name].share and name not in RESAMPLED_ONLY]
-    methods = describe_methods(shares, BOOTSTRAP_METHOD)
+    bootstrap = describe_bootstrap(predictions.repeats)
+    methods = describe_methods(shares, bootstrap)
     methods |= dict.fromkeys(RANKING_METRICS, ranking_method)
     return [
-        make_measure(
-            name, point, ranges.get(name, NO_INTERVAL), methods.get(name, BOOTSTRAP_METHOD)
-        )
+        make_measure(name, point, ranges.get(name, NO_INTERVAL), methods.get(name, bootstrap))
         for name, point in points.items()
     ]
 
@@ -195,14 +195,15 @@ def compute_ranking_points(
 def _compute_intervals(
     predictions: MulticlassPredictions, seed: int, points: Mapping[str, PointEstimate]
 ) -> dict[str, Interval]:
+    rows, repeats = len(predictions.true), predictions.repeats
     ranges = bootstrap_intervals(
-        bootstrap_weights(len(predictions.true), seed), partial(_resampled_metrics, predictions)
+        bootstrap_weights(rows, seed, repeats=repeats), partial(_resampled_metrics, predictions)
     )
     positives, scores = _one_vs_rest(predictions)
     is_defined = (positives.any(axis=0) & ~positives.all(axis=0)).any()
     if is_defined and set(RANKING_METRICS) & set(points):
         weights = stratified_bootstrap_weights(
-            predictions.true, seed, _ranking_resamples(predictions)
+            predictions.true, seed, _ranking_resamples(predictions), repeats
         )
         ranges |= bootstrap_intervals(weights, partial(macro_areas_under_curves, positives, scores))
     return join_intervals(ranges, _count_intervals(predictions, points))
@@ -211,15 +212,16 @@ def _compute_intervals(
 def _count_intervals(
     predictions: MulticlassPredictions, points: Mapping[str, PointEstimate]
 ) -> dict[str, Interval]:
-    rows, labels = predictions.probabilities.shape
-    once = np.ones((1, rows))
+    labels, repeats = predictions.probabilities.shape[1], predictions.repeats
+    rows = effective_rows(len(predictions.true), repeats)
+    once = np.full((1, len(predictions.true)), rows / len(predictions.true))
     counts = count_labels(predictions.true, predictions.predicted, labels, once)
     shares = [name for name in points if name == "accuracy" or name.startswith("top_")]
     values = {name: points[name].value for name in RANKING_METRICS if name in points}
     return {
         **count_intervals(counts),
         **{name: wilson_interval((points[name].value or 0) * rows, rows) for name in shares},
-        **ranking_intervals(_one_vs_rest(predictions)[0], values),
+        **ranking_intervals(_one_vs_rest(predictions)[0], values, repeats),
     }
 
 

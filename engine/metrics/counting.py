@@ -81,7 +81,7 @@ def _matthews_correlation(counts: LabelCounts) -> Floats:
     ).sum(axis=1)
     predicted = rows**2 - (counts.predicted_positives**2).sum(axis=1)
     true = rows**2 - (counts.support**2).sum(axis=1)
-    return safe_divide(covariance, np.sqrt(predicted * true))
+    return safe_divide(covariance, np.sqrt((predicted * true).clip(0)))  # Rounding errors.
 
 
 def multiclass_scores(true: Ints, predicted: Ints, labels: int) -> dict[str, float]:

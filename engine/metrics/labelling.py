@@ -35,10 +35,11 @@ from engine.metrics.proportions import (
 )
 from engine.metrics.ranking import macro_areas_under_curves
 from engine.metrics.resampling import (
-    BOOTSTRAP_METHOD,
     RESAMPLES,
     bootstrap_intervals,
     bootstrap_weights,
+    describe_bootstrap,
+    effective_rows,
     safe_divide,
 )
 from engine.metrics.shapes import Bools, Floats, MultilabelPredictions
@@ -49,8 +50,9 @@ NO_VARYING_LABEL_NOTE = "not defined: no label is both present and absent among 
 def measure(predictions: MultilabelPredictions, seed: int = 0) -> list[Measure]:
     """All metrics, each with its interval, method and library."""
     points = _compute_points(predictions)
+    rows, repeats = len(predictions.true), predictions.repeats
     ranges = bootstrap_intervals(
-        bootstrap_weights(len(predictions.true), seed), partial(_resampled_metrics, predictions)
+        bootstrap_weights(rows, seed, repeats=repeats), partial(_resampled_metrics, predictions)
     )
     ranges |= _ranking_intervals(predictions, seed)
     ranges = join_intervals(ranges, _count_intervals(predictions, points))
@@ -58,12 +60,11 @@ def measure(predictions: MultilabelPredictions, seed: int = 0) -> list[Measure]:
         f"95% percentile bootstrap over rows, {_ranking_resamples(predictions)} resamples"
     )
     shares = [name for name in points if METRICS[name].share and name not in RESAMPLED_ONLY]
-    methods = describe_methods(shares, BOOTSTRAP_METHOD)
+    bootstrap = describe_bootstrap(repeats)
+    methods = describe_methods(shares, bootstrap)
     methods |= dict.fromkeys(RANKING_METRICS, ranking_method)
     return [
-        make_measure(
-            name, point, ranges.get(name, NO_INTERVAL), methods.get(name, BOOTSTRAP_METHOD)
-        )
+        make_measure(name, point, ranges.get(name, NO_INTERVAL), methods.get(name, bootstrap))
         for name, point in points.items()
     ]
 
@@ -72,18 +73,17 @@ def _count_intervals(
     predictions: MultilabelPredictions, points: Mapping[str, PointEstimate]
 ) -> dict[str, Interval]:
     true, predicted = predictions.true, predictions.predicted
-    rows = len(true)
+    rows = effective_rows(len(true), predictions.repeats)
     hits, chosen, support = (
-        each.sum(0, keepdims=True).astype(np.float64)
-        for each in (true & predicted, predicted, true)
+        each.mean(0, keepdims=True) * rows for each in (true & predicted, predicted, true)
     )
-    counts = LabelCounts(hits, chosen, support, float(rows))
+    counts = LabelCounts(hits, chosen, support, rows)
     values = {name: points[name].value for name in RANKING_METRICS}
     return {
         **{name: ends for name, ends in count_intervals(counts).items() if name in points},
         **micro_intervals(counts),
         "subset_accuracy": wilson_interval((points["subset_accuracy"].value or 0) * rows, rows),
-        **ranking_intervals(true, values),
+        **ranking_intervals(true, values, predictions.repeats),
     }
 
 
@@ -176,7 +176,9 @@ def _ranking_intervals(predictions: MultilabelPredictions, seed: int) -> dict[st
     is_defined = predictions.true.any(axis=0) & ~predictions.true.all(axis=0)
     if not is_defined.any():
         return {}
-    weights = bootstrap_weights(len(predictions.true), seed, _ranking_resamples(predictions))
+    weights = bootstrap_weights(
+        len(predictions.true), seed, _ranking_resamples(predictions), predictions.repeats
+    )
     return bootstrap_intervals(
         weights, partial(macro_areas_under_curves, predictions.true, predictions.probabilities)
     )

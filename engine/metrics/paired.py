@@ -7,11 +7,20 @@ from typing import NotRequired
 import numpy as np
 from typing_extensions import TypedDict
 
-from engine.metrics.resampling import RESAMPLES, bootstrap_weights, percentile_interval
+from engine.metrics.resampling import (
+    CROSS_VALIDATED_VARIANCE,
+    RESAMPLES,
+    bootstrap_weights,
+    percentile_interval,
+)
 from engine.metrics.shapes import Floats, Ints
 
 MCNEMAR_METHOD = "exact McNemar test (two-sided binomial over discordant rows)"
 PAIRED_BOOTSTRAP_METHOD = f"paired bootstrap over rows, {RESAMPLES} resamples, two-sided"
+CROSS_VALIDATED_METHOD = (
+    f"{PAIRED_BOOTSTRAP_METHOD}, of {1 / CROSS_VALIDATED_VARIANCE:.2f} of the rows, for the models"
+    " of a cross-validation share rows"
+)
 
 
 class Significance(TypedDict):
@@ -66,32 +75,29 @@ def binomial_p_value(fewer: int, trials: int) -> float:
     return min(1.0, 2 * math.exp(tail - trials * math.log(2)))
 
 
-def bootstrap_row_scores(tuned: Floats, other: Floats, metric: str) -> Significance:
+def bootstrap_row_scores(
+    tuned: Floats, other: Floats, metric: str, repeats: int = 0
+) -> Significance:
     """Paired bootstrap of the mean of a row score."""
     gaps = tuned - other
-    return _run_paired_bootstrap(
-        metric, len(gaps), lambda weights: weights @ gaps / len(gaps), float(gaps.mean())
-    )
+    rows = len(gaps)
+    return bootstrap_difference(metric, rows, lambda weights: weights @ gaps / rows, repeats)
 
 
 def bootstrap_difference(
-    metric: str, rows: int, difference: Callable[[Floats], Floats]
+    metric: str, rows: int, difference: Callable[[Floats], Floats], repeats: int = 0
 ) -> Significance:
-    """Paired bootstrap of any difference that row weights (samples, rows) give."""
+    """Paired bootstrap of any difference that row weights (samples, rows) give; `repeats` as the
+    predictions have them."""
     actual = float(difference(np.ones((1, rows)))[0])
-    return _run_paired_bootstrap(metric, rows, difference, actual)
-
-
-def _run_paired_bootstrap(
-    metric: str, rows: int, difference: Callable[[Floats], Floats], actual: float
-) -> Significance:
-    drawn = np.concatenate([difference(weights) for weights in bootstrap_weights(rows, seed=0)])
+    batches = bootstrap_weights(rows, seed=0, repeats=repeats)
+    drawn = np.concatenate([difference(weights) for weights in batches])
     low, high = percentile_interval(drawn)
     # Twice the share of resamples on the other side of no difference (Efron & Tibshirani).
     below = (1 + int((drawn <= 0).sum())) / (1 + len(drawn))
     above = (1 + int((drawn >= 0).sum())) / (1 + len(drawn))
     return {
-        "method": PAIRED_BOOTSTRAP_METHOD,
+        "method": CROSS_VALIDATED_METHOD if repeats else PAIRED_BOOTSTRAP_METHOD,
         "metric": metric,
         "difference": actual,
         "low": low,

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.metrics.counting import LabelCounts
 from engine.metrics.measures import Interval
-from engine.metrics.resampling import safe_divide
+from engine.metrics.resampling import effective_rows, safe_divide
 from engine.metrics.shapes import Bools, Floats
 
 CONFIDENCE = 0.95
@@ -93,10 +93,13 @@ def micro_intervals(counts: LabelCounts) -> dict[str, Interval]:
     }
 
 
-def ranking_intervals(positives: Bools, points: Mapping[str, float | None]) -> dict[str, Interval]:
+def ranking_intervals(
+    positives: Bools, points: Mapping[str, float | None], repeats: int = 0
+) -> dict[str, Interval]:
     """For rankings without an error: as if each of the rarer kind of rows had been one trial, by
     the label with the fewest."""
     fewest = np.minimum(positives.sum(0), (~positives).sum(0))
+    fewest = np.ceil(effective_rows(1, repeats) * fewest)
     defined = fewest[fewest > 0]
     if not len(defined):
         return {}

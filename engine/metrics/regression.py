@@ -6,9 +6,9 @@ import numpy as np
 
 from engine.metrics.measures import NO_INTERVAL, Measure, PointEstimate, make_measure
 from engine.metrics.resampling import (
-    BOOTSTRAP_METHOD,
     bootstrap_intervals,
     bootstrap_weights,
+    describe_bootstrap,
     safe_divide,
 )
 from engine.metrics.shapes import Floats, RegressionPredictions
@@ -20,9 +20,10 @@ CONSTANT_VALUES_NOTE = "not defined: the target or the predictions never vary on
 def measure(predictions: RegressionPredictions, seed: int = 0) -> list[Measure]:
     """All metrics, each with its interval, method and library."""
     formulas = partial(_resampled_metrics, predictions)
-    ranges = bootstrap_intervals(bootstrap_weights(len(predictions.true), seed), formulas)
+    rows, repeats = len(predictions.true), predictions.repeats
+    ranges = bootstrap_intervals(bootstrap_weights(rows, seed, repeats=repeats), formulas)
     return [
-        make_measure(name, point, ranges.get(name, NO_INTERVAL), BOOTSTRAP_METHOD)
+        make_measure(name, point, ranges.get(name, NO_INTERVAL), describe_bootstrap(repeats))
         for name, point in _compute_points(predictions).items()
     ]
 

@@ -1,4 +1,8 @@
-"""The four types of predictions on test rows: one label, several labels, a number, a text."""
+"""The four types of predictions on test rows: one label, several labels, a number, a text.
+
+Predictions of a cross-validation have `repeats` from 1 on: the rows then stand in so many blocks,
+each of the same rows in the same order, answered by models fitted to other parts of the data.
+"""
 
 from dataclasses import dataclass
 
@@ -16,6 +20,7 @@ class MulticlassPredictions:
 
     true: Ints
     probabilities: Floats
+    repeats: int = 0
 
     @property
     def predicted(self) -> Ints:
@@ -30,11 +35,13 @@ class MulticlassPredictions:
 
 @dataclass(frozen=True)
 class MultilabelPredictions:
-    """Any number of labels. `true` and `probabilities` (rows, labels), `thresholds` (labels,)."""
+    """Any number of labels. `true` and `probabilities` (rows, labels), `thresholds` (labels,), or
+    (rows, labels) where models with thresholds of their own answered."""
 
     true: Bools
     probabilities: Floats
     thresholds: Floats
+    repeats: int = 0
 
     @property
     def predicted(self) -> Bools:
@@ -47,6 +54,7 @@ class RegressionPredictions:
 
     true: Floats
     predicted: Floats
+    repeats: int = 0
 
     @property
     def errors(self) -> Floats:

@@ -18,7 +18,7 @@ from engine.stop_signal import StopSignal
 if TYPE_CHECKING:
     from engine.data.label_issues import LabelIssue
     from engine.data.learning_curve import LearningCurve
-    from engine.evaluation import Contender, ModelPredictions, Report, TestRows
+    from engine.evaluation import Contender, ModelPredictions, Refit, Report, TestRows
 
 TASK_MODULES: dict[str, str] = {
     "text-classification": "engine.tasks.text.task",
@@ -89,6 +89,7 @@ class EvaluationResult(NamedTuple):
     contenders: "list[Contender]"  # Their answers in the same shape.
     data: DataSummary
     build_extra_sections: "Callable[[Report], ExtraSections] | None" = None
+    refit: "Refit | None" = None  # None: only the test rows can be answered.
 
 
 Prepared = TypeVar("Prepared")

@@ -6,6 +6,7 @@ Japanese names are not split; a word counts wherever it stands.
 """
 
 import re
+from collections.abc import Sequence
 
 # How surely a column of this name is what a model should learn.
 TARGET_WORDS = {
@@ -23,6 +24,11 @@ TARGET_WORDS = {
     "wages": 4, "sales": 5, "demand": 4, "cnt": 3, "medv": 6, "value": 3, "toxic": 5, "toxicity": 5,
     "language": 3, "lang": 3, "answer": 1, "result": 3, "grade": 3, "yield": 4, "consumption": 3,
     "strength": 3, "rings": 3, "won": 3, "win": 3, "winner": 3, "hired": 5, "delayed": 4,
+    "left": 5, "quit": 5, "resigned": 6, "turnover": 5, "retained": 5, "returned": 4, "clicked": 6,
+    "bought": 5, "repaid": 5, "accepted": 5, "admitted": 5, "passed": 4, "success": 5, "failed": 5,
+    "readmitted": 6, "relapse": 5, "responded": 5, "upgraded": 5, "renewed": 5, "anomaly": 6,
+    "defect": 5, "defective": 6, "malignant": 6, "mortality": 6, "infected": 6, "satisfaction": 5,
+    "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4,
 }  # fmt: skip
 CJK_TARGET_WORDS = {
     "标签": 6, "標籤": 6, "类别": 6, "類別": 6, "分类": 6, "分類": 6, "意图": 6, "意圖": 6,
@@ -31,7 +37,9 @@ CJK_TARGET_WORDS = {
     "流失": 6, "欺诈": 6, "违约": 6, "逾期": 6, "离职": 6, "垃圾": 5, "好评": 4, "存活": 6,
     "生存": 6, "诊断": 6, "购买": 4, "成交价": 6, "总价": 5, "价格": 5, "售价": 5, "房价": 5,
     "单价": 4, "薪资": 5, "工资": 5, "薪水": 5, "销量": 5, "销售额": 5, "価格": 5, "部门": 4,
-    "状态": 2, "状況": 2, "等级": 3, "优先级": 3, "队列": 5, "极性": 6, "カテゴリ": 6, "ラベル": 6,
+    "状态": 2, "状況": 2, "频道": 4, "栏目": 4, "故障": 5, "合格": 5, "异常": 4, "复购": 6,
+    "续费": 6, "转化": 5, "录取": 6, "通过": 3, "租金": 5, "月租": 5, "等级": 3,
+    "优先级": 3, "队列": 5, "极性": 6, "满意": 4, "カテゴリ": 6, "ラベル": 6,
     "ประเภท": 5, "ความรู้สึก": 6,
 }  # fmt: skip
 TEXT_WORDS = {
@@ -40,13 +48,17 @@ TEXT_WORDS = {
     "description": 5, "utterance": 6, "query": 5, "ticket": 3, "email": 3, "mail": 3, "tweet": 6,
     "post": 4, "headline": 5, "summary": 4, "document": 5, "abstract": 5, "feedback": 6,
     "request": 4, "input": 3, "sms": 6, "complaint": 5, "narrative": 6, "note": 4, "notes": 4,
-    "transcript": 6, "article": 5, "question1": 5, "question2": 5, "statement": 4, "problem": 4,
-    "issue": 4,
+    "transcript": 6, "article": 5, "statement": 4, "problem": 4,
+    "issue": 4, "premise": 5, "hypothesis": 5, "passage": 6, "paragraph": 6, "story": 5, "essay": 6,
+    "lyrics": 6, "caption": 5, "prompt": 5, "plot": 4, "bio": 4, "symptoms": 5, "instruction": 5,
+    "remark": 5, "remarks": 5,
 }  # fmt: skip
 CJK_TEXT_WORDS = {
     "文本": 6, "评论": 6, "評論": 6, "内容": 6, "內容": 6, "正文": 6, "标题": 4, "標題": 4,
     "消息": 6, "问题": 5, "問題": 5, "描述": 5, "留言": 6, "反馈": 6, "句子": 6, "摘要": 4,
-    "投诉": 5, "工单": 3, "弹幕": 6, "微博": 6, "新闻": 5, "咨询": 5, "提问": 5, "本文": 6,
+    "投诉": 5, "主诉": 5, "症状": 5, "病史": 5, "问句": 6, "语句": 6, "原文": 6, "建议": 5,
+    "意见": 5, "诉求": 5, "备注": 4, "简介": 5, "来信": 5,
+    "工单": 3, "弹幕": 6, "微博": 6, "新闻": 5, "咨询": 5, "提问": 5, "本文": 6,
     "レビュー": 6, "コメント": 6, "感想": 6, "質問": 5, "ข้อความ": 6, "รีวิว": 6,
 }  # fmt: skip
 # Words after which a name means something about the thing, not the thing itself.
@@ -59,6 +71,30 @@ QUALIFIERS = frozenset({
 GENERIC_NOUNS = frozenset({
     "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
     "team", "result", "condition", "cost", "rating",
+})  # fmt: skip
+# Of these a status, a result or an outcome is how the case ended.
+CASES = frozenset({
+    "loan", "claim", "application", "subscription", "account", "customer", "patient", "admission",
+    "inspection", "test", "exam", "treatment", "campaign", "machine", "payment", "appointment",
+})  # fmt: skip
+ENDINGS = frozenset({"status", "result", "outcome", "condition"})
+CASE_ENDING_SCORE = 5.0
+# In words such as low and high, these are facts about a row; what is estimated is their number.
+# What cells say of how something ended or was judged, whatever the column is called.
+OUTCOME_VALUES = frozenset({
+    "successful", "success", "failed", "failure", "fail", "pass", "passed", "approved", "rejected",
+    "denied", "accepted", "declined", "won", "lost", "win", "loss", "spam", "ham", "positive",
+    "negative", "neutral", "pos", "neg", "fraud", "legit", "legitimate", "churned", "retained",
+    "stayed", "left", "joined", "paid", "charged", "default", "good", "bad",
+    "benign", "malignant", "normal", "abnormal", "anomaly", "alive", "dead", "canceled",
+    "cancelled", "completed", "show", "real", "fake", "up", "down", "satisfied", "dissatisfied",
+    "unsatisfied", "正面", "负面", "中性", "好评", "差评", "中评",
+    "合格", "不合格", "通过", "未通过", "正常", "异常", "故障", "违约", "流失", "成功", "失败",
+    "积极", "消极", "良性", "恶性", "满意", "不满意",
+})  # fmt: skip
+QUANTITIES = frozenset({
+    "price", "prices", "cost", "charges", "salary", "income", "wage", "wages", "sales", "revenue",
+    "demand", "value", "consumption",
 })  # fmt: skip
 VALUED_THINGS = frozenset({"house", "home", "property", "market", "sale"})
 # Before a generic noun these words keep it a target.
@@ -95,7 +131,7 @@ CJK_PERSON_NAMES = (
 # What is written after the fact: a model that sorts new messages never has it.
 LATE_TEXTS = frozenset({
     "resolution", "reply", "answer", "response", "solution", "completion", "rejected", "chosen",
-    "closing",
+    "closing", "close", "closed", "closure", "fix", "resolved", "followup", "outcome",
 })  # fmt: skip
 CJK_LATE_TEXTS = (
     "回复",
@@ -106,6 +142,11 @@ CJK_LATE_TEXTS = (
     "处理结果",
     "处理意见",
     "答复",
+    "结案",
+    "结单",
+    "关闭",
+    "处理方案",
+    "处理过程",
     "対応",
     "返信",
 )
@@ -132,8 +173,9 @@ CJK_IDENTIFIERS = (
 CLASS_NUMBERS = frozenset({"id", "ids", "index", "key", "idx", "code", "number"})
 CLASS_WORDS = frozenset({
     "label", "labels", "class", "category", "target", "intent", "sentiment", "species", "topic",
-    "type", "emotion", "polarity", "group", "cluster",
+    "type", "emotion", "polarity", "group", "cluster", "digit",
 })  # fmt: skip
+MIN_SERIES, MIN_SERIES_SHARE = 3, 0.6
 BREAKS = re.compile(r"[^a-z0-9\u0e00-\uffff]+")
 CASE_CHANGES = re.compile(
     r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
@@ -163,16 +205,38 @@ def target_name_score(name: str) -> float:
     share = 0.3 if last in QUALIFIERS else 0.6
     if last == "value" and before and before[-1] in VALUED_THINGS:
         score = 6.0
+    if before and last in ENDINGS and before[-1] in CASES:
+        score = CASE_ENDING_SCORE
     if words[0] in ("is", "has") and before and last not in PLACES_AND_PEOPLE:
         score, share = max(score, 3.0), 1.0
     others = max((TARGET_WORDS.get(word, 0) for word in before), default=0)
     return max(found, score, others * share)
 
 
+def names_quantity(name: str) -> bool:
+    """Whether what it says is a number by its nature."""
+    words = split_name(name)
+    return bool(words) and words[-1] in QUANTITIES
+
+
+def find_series(names: Sequence[str]) -> set[str]:
+    """Names that are counted through, such as `x1`, `x2`, `x3`: they describe a row together. None
+    where all are, as in a table without a header, or few."""
+    if not names:
+        return set()
+    by_stem: dict[str, set[str]] = {}
+    for name in names:
+        stem = name.rstrip("0123456789")
+        if stem != name:
+            by_stem.setdefault(stem.casefold(), set()).add(name)
+    found = {name for same in by_stem.values() if len(same) >= MIN_SERIES for name in same}
+    return found if MIN_SERIES_SHARE * len(names) <= len(found) < len(names) else set()
+
+
 def text_name_score(name: str) -> float:
     """From 0, no text by its name, to 6."""
     words = split_name(name)
-    score = max((TEXT_WORDS.get(word, 0) for word in words), default=0)
+    score = max((TEXT_WORDS.get(word.rstrip("0123456789"), 0) for word in words), default=0)
     return max(float(score), _cjk_score(name, CJK_TEXT_WORDS))
 
 
@@ -194,6 +258,8 @@ def is_numbered_class_name(name: str) -> bool:
 def is_person_or_thing_name(name: str) -> bool:
     """Whether cells call somebody or something by name: short, different and no prose."""
     words = split_name(name)
+    if _cjk_score(name, CJK_TEXT_WORDS):  # What a customer wrote is no customer.
+        return False
     return bool(words and words[-1] in PERSON_NAMES) or _has_cjk(name, CJK_PERSON_NAMES)
 
 

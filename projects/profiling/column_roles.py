@@ -20,6 +20,9 @@ MAX_NAME_WORDS = 8.0
 CODE_WORDS = 2.5
 MIN_TELLING_NAME = 3
 LAST_COLUMN = 3.0
+MAX_UNMARKED = 8  # Each takes a moment to measure.
+SERIES_PENALTY = 4.0
+OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,46 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
         for column in columns
     )
     found = []
+    series = column_names.find_series([column["name"] for column in columns])
     for position, column in enumerate(columns, 1):
         target = _judge_target(column, position, len(columns), texts, rows)
         if target is None:
             continue
+        if series:
+            target = _compare_with_series(target, series, columns, rows)
         if has_late_texts and column_names.is_late_outcome_name(column["name"]):
             target = Target(column, target.score - 3, target.evidence)
         if target.score > 0:
             found.append(target)
     return sorted(found, key=lambda target: -target.score)
+
+
+def list_unmarked_numbers(columns: list[ColumnProfile], ranked: list[Target]) -> list[Target]:
+    """Quantities that neither name nor place speaks for, none of them ranked."""
+    known = {target.name for target in ranked}
+    numbers = [
+        column
+        for column in columns
+        if column["type"] in ("number", "integer")
+        and column["unique"] > MAX_CODED_CLASSES
+        and column["name"] not in known
+        and not column_names.describes_where_or_who(column["name"])
+        and not column_names.is_identifier_name(column["name"])
+    ]
+    return [Target(column, 0.0, []) for column in numbers[:MAX_UNMARKED]]
+
+
+def _compare_with_series(
+    target: Target, series: set[str], columns: list[ColumnProfile], rows: int
+) -> Target:
+    """Columns that are counted through are inputs; a single other one is what they tell."""
+    if target.name in series:
+        return Target(target.column, target.score - SERIES_PENALTY, target.evidence)
+    others = [one for one in columns if one["name"] not in series and not is_identifier(one, rows)]
+    if len(others) > 1:
+        return target
+    evidence = [*target.evidence, "all other columns are counted through"]
+    return Target(target.column, target.score + SERIES_PENALTY, evidence)
 
 
 def _judge_target(
@@ -132,19 +166,35 @@ def _judge_target(
     if not _can_be_target(column, texts, rows):
         return None
     named, evidence = column_names.target_name_score(column["name"]), []
+    if column["type"] == "text" and column_names.names_quantity(column["name"]):
+        named /= 2
     unique = column.get("cell_labels", column["unique"])
     score = named + _type_score(column, unique)
     if named >= MIN_TELLING_NAME:
         evidence.append("its name says so")
+    if is_outcome := _holds_outcomes(column):
+        score += OUTCOME_SCORE
+        evidence.append("its values are outcomes")
     if position == columns:
         score += LAST_COLUMN
         evidence.append("it is the last column")
     elif position == 1 and unique <= FEW_CLASSES:
         score += 0.75
-    if named < 4 and column_names.describes_where_or_who(column["name"]):
+    if named < 4 and not is_outcome and column_names.describes_where_or_who(column["name"]):
         score -= 3.0
     score -= 4.0 * column["missing"] / max(1, rows)
     return Target(column, score, evidence)
+
+
+def _holds_outcomes(column: ColumnProfile) -> bool:
+    """Whether its few values all say how something ended or was judged."""
+    values = [entry["value"].casefold().split() for entry in column["top_values"]]
+    if column["type"] != "text" or not 2 <= column["unique"] <= len(values) <= MAX_OUTCOMES:
+        return False
+    return all(
+        len(words) <= MAX_OUTCOME_WORDS and column_names.OUTCOME_VALUES & set(words)
+        for words in values
+    )
 
 
 def _can_be_target(column: ColumnProfile, texts: list[str], rows: int) -> bool:

@@ -130,6 +130,11 @@ def _rank_uses(
     if probe is not None and is_close:
         uses = [_measure(use, probe) for use in uses]
         uses.sort(key=lambda use: -use.score)
+        if _tells_nothing(uses[0]):
+            others = column_roles.list_unmarked_numbers(columns, targets)
+            more = [use for one in others for use in _uses_of_target(columns, texts, one, rows)]
+            uses += [_measure(use, probe) for use in more]
+            uses.sort(key=lambda use: -use.score)
     return uses
 
 
@@ -173,6 +178,12 @@ def _measure(use: _Use, probe: Probe) -> _Use:
     is_copy = skill > ALL_SKILL and not use.texts and not is_meant
     gain = -1.0 if skill < NO_SKILL or is_copy else SKILL_WEIGHT * skill
     return replace(use, score=use.score + gain, skill=skill)
+
+
+def _tells_nothing(use: _Use) -> bool:
+    """Whether neither its name nor its values speak for the likeliest target."""
+    named = column_names.target_name_score(use.target.name)
+    return not named and use.skill is not None and use.skill < NO_SKILL
 
 
 def _describe(use: _Use, rows: int) -> Suggestion:

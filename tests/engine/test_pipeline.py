@@ -169,7 +169,7 @@ def test_a_dozen_rows_are_enough_for_a_model_with_warnings(write_spec, labels):
     spec = write_spec(columns={"text": texts, "label": [n % labels for n in range(12)]})
     events = run_here(spec)
     assert isinstance(events[-1], Result)
-    assert "numbers are rough" in only(events, DatasetLoaded)[0].warnings[-1]
+    assert "fitted again to other rows" in only(events, DatasetLoaded)[0].warnings[-1]
 
 
 def test_bad_data_ends_with_code_3_and_a_sentence_for_the_customer(write_spec):

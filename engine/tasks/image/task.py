@@ -1,23 +1,35 @@
 """Image classification: from labelled images to an exported, tested classifier."""
 
 import os
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
 
 from engine.artifact import Inputs, Manifest, Serving
 from engine.data import baselines
+from engine.data.splitting import Split
+from engine.estimate.cross_validation import MAX_SECONDS
 from engine.estimate.image import (
     IMAGES_DECODED_PER_SECOND,
     IMAGES_PREDICTED_PER_SECOND,
     seconds_to_fit,
+    seconds_to_fit_again,
 )
-from engine.evaluation import Contender, TestRows, read_slice_columns
+from engine.evaluation import (
+    Contender,
+    ModelPredictions,
+    Refit,
+    TestRows,
+    read_slice_columns,
+)
 from engine.events import PhaseName, Reporter
 from engine.export.parity import HeldOutRows
 from engine.metrics import make_multiclass_predictions
@@ -27,11 +39,18 @@ from engine.spec import ImageSpec
 from engine.stop_signal import StopSignal
 from engine.tasks import EvaluationResult, Task
 from engine.tasks.image.data.preprocessing import Pixels
-from engine.tasks.image.ensemble import limit_blas_threads
-from engine.tasks.image.fit import FittedImages, fit
+from engine.tasks.image.ensemble import (
+    FeatureExtractor,
+    Outputs,
+    compute_outputs,
+    fit_head,
+    limit_blas_threads,
+)
+from engine.tasks.image.fit import MAX_MIRRORED_ROWS, FittedImages, fit
 from engine.tasks.image.onnx import INPUT, OUTPUT, export_onnx
 from engine.tasks.image.prepare import PreparedImages, prepare
 from engine.tasks.image.report import build_extra_sections
+from engine.tasks.shared import Rows
 
 WEIGHTS_FILE = "network.safetensors"
 MIN_PARITY_ROWS, PARITY_ROWS = 100, 500
@@ -112,39 +131,106 @@ class ImageTask:
     def evaluate(
         self, prepared: PreparedImages, trained: FittedImages, folder: Path, manifest: Manifest
     ) -> EvaluationResult:
-        spec, test, images = prepared.spec, prepared.split.test, prepared.images
+        test = prepared.split.test
         model = ImageClassifier(folder, threads=os.cpu_count() or 1, manifest=manifest)
         outputs = model.outputs(prepared.pixels(test))
         predictions = prepared.prediction_head.build_predictions(outputs, test)
-        source_rows = images.rows[test].tolist()
-        used = [spec.image_column, spec.target_column, spec.effective_split.column]
-        rows = TestRows(
-            texts=[images.names[row] for row in test],
-            lengths=[],
-            source_rows=source_rows,
-            label_names=images.label_names,
-            columns=read_slice_columns(
-                spec.data, source_rows, [name for name in used if name], spec.fairness_columns
-            ),
-        )
         data, side = prepared.data_summary(), prepared.base.image_transform.side
         data["labels"] = prepared.prediction_head.outputs
         data["picture_size"] = f"{side} × {side} pixels"
         return EvaluationResult(
             predictions,
-            rows,
+            _describe_rows(prepared, test),
             _fit_contenders(prepared, trained),
             data,
             partial(build_extra_sections, prepared, trained, model, predictions),
+            None if prepared.spec.export else self._refit(prepared, trained),
+        )
+
+    def _refit(self, prepared: PreparedImages, trained: FittedImages) -> Refit:
+        """Only the layer on frozen features is soon fitted again."""
+        rows = len(prepared.split.train)
+        seconds = seconds_to_fit_again(rows)
+        if list(trained.members) != ["head"]:
+            seconds = self.estimate_phase_seconds(prepared)["training"]
+            seconds = max(seconds, 2 * MAX_SECONDS)  # A network from its pixels takes minutes.
+        return Refit(
+            prepared.split,
+            prepared.spec.part_column,
+            prepared.spec.split.seed,
+            seconds,
+            HeadRefit(prepared).answer,
+            partial(_describe_rows, prepared),
         )
 
 
 TASK: Task[PreparedImages, FittedImages] = ImageTask()
 
 
+def _describe_rows(prepared: PreparedImages, rows: Rows) -> TestRows:
+    spec, images = prepared.spec, prepared.images
+    source_rows = images.rows[rows].tolist()
+    used = [spec.image_column, spec.target_column, spec.effective_split.column]
+    return TestRows(
+        texts=[images.names[row] for row in rows],
+        lengths=[],
+        source_rows=source_rows,
+        label_names=images.label_names,
+        columns=read_slice_columns(
+            spec.data, source_rows, [name for name in used if name], spec.fairness_columns
+        ),
+    )
+
+
+class HeadRefit:
+    """The layer on frozen features, fitted to other pictures; features are computed once."""
+
+    def __init__(self, prepared: PreparedImages) -> None:
+        self._prepared = prepared
+
+    @cached_property
+    def _views(self) -> list[Outputs]:
+        """Features (pictures, features) of every picture and, where they answer, mirror images."""
+        prepared = self._prepared
+        extractor = FeatureExtractor(prepared.create_frozen_network())
+        pixels = prepared.pixels(np.arange(len(prepared.images.rows)))
+        mirrors = (False, True) if prepared.is_mirrored else (False,)
+        return [compute_outputs(extractor, pixels, mirror=mirror) for mirror in mirrors]
+
+    def answer(self, fold: Split, _number: int) -> tuple[ModelPredictions, list[Contender]]:
+        prepared, network = self._prepared, self._prepared.create_frozen_network()
+        labels, views = prepared.images.labels, self._views
+        known = np.union1d(fold.train, fold.validation)  # As the job's layer learns both.
+        taught = views if len(known) < MAX_MIRRORED_ROWS else views[:1]
+        balanced = prepared.spec.hyperparameters.class_weights == "balanced"
+        fit_head(network, [view[known] for view in taught], labels[known], balanced=balanced)
+        with torch.inference_mode():
+            logs = [
+                functional.log_softmax(network.head(torch.from_numpy(view[fold.test])), dim=1)
+                for view in views
+            ]
+        outputs = torch.stack(logs).mean(0).numpy()
+        predictions = prepared.prediction_head.build_predictions(outputs, fold.test)
+        return predictions, _fit_simple(replace(prepared, split=fold))
+
+
 def _fit_contenders(prepared: PreparedImages, trained: FittedImages) -> list[Contender]:
-    """Guessing, logistic regression on small images, and the frozen features where they were
-    not kept."""
+    """The simple ones, and the frozen features where they were not kept."""
+    contenders, split = _fit_simple(prepared), prepared.split
+    if trained.head_test_outputs is not None:
+        contenders.append(
+            Contender(
+                "probe",
+                f"{prepared.base.frozen_backbone_name} + linear layer",
+                prepared.prediction_head.build_predictions(trained.head_test_outputs, split.test),
+                f"fitted on {len(split.train):,} pictures",
+            )
+        )
+    return contenders
+
+
+def _fit_simple(prepared: PreparedImages) -> list[Contender]:
+    """Guessing, and logistic regression on small images."""
     labels, split, head = prepared.images.labels, prepared.split, prepared.prediction_head
     truth = labels[split.test]
     guesses = baselines.majority_probabilities(labels[split.train], len(truth), head.outputs)
@@ -155,7 +241,7 @@ def _fit_contenders(prepared: PreparedImages, trained: FittedImages) -> list[Con
     probabilities = np.zeros((len(truth), head.outputs))
     test_pixels = _downscale(prepared.pixels(split.test))
     probabilities[:, model.classes_] = model.predict_proba(test_pixels)
-    contenders = [
+    return [
         Contender(
             "majority",
             "always guessing the most common label",
@@ -168,16 +254,6 @@ def _fit_contenders(prepared: PreparedImages, trained: FittedImages) -> list[Con
             f"fitted on {len(sample):,} training pictures",
         ),
     ]
-    if trained.head_test_outputs is not None:
-        contenders.append(
-            Contender(
-                "probe",
-                f"{prepared.base.frozen_backbone_name} + linear layer",
-                head.build_predictions(trained.head_test_outputs, split.test),
-                f"fitted on {len(split.train):,} pictures",
-            )
-        )
-    return contenders
 
 
 def _downscale(pixels: Pixels) -> Any:

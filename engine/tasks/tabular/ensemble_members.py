@@ -32,6 +32,10 @@ class EncodedRows:
     targets: Any
     weights: Any  # Of rows, or None.
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "EncodedRows":
+        weights = None if self.weights is None else self.weights[rows]
+        return EncodedRows(self.matrix[rows], self.targets[rows], weights)
+
     def __add__(self, other: "EncodedRows") -> "EncodedRows":
         weights = None
         if self.weights is not None:

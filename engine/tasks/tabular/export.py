@@ -22,7 +22,7 @@ from engine.spec import TabularSpec
 from engine.stop_signal import StopSignal
 from engine.tasks import EvaluationResult, Task
 from engine.tasks.shared import compare_with_original
-from engine.tasks.tabular.fit import FittedTable, TabularLearner
+from engine.tasks.tabular.fit import FittedTable, MemberSettings, TabularLearner
 from engine.tasks.tabular.prepare import PreparedTable, prepare
 from engine.tasks.tabular.task import TabularTask
 
@@ -69,7 +69,9 @@ class TabularExport(TabularTask):
             stop=stop,
         )
         network = student.network.to("cpu").eval()
-        return FittedTable({"network": network}, {}, {"network": 1.0}, state, state.seconds)
+        return FittedTable(
+            {"network": network}, {}, {"network": 1.0}, state, state.seconds, MemberSettings()
+        )
 
     def export(self, prepared: PreparedTable, trained: FittedTable, folder: Path) -> Manifest:
         manifest = super().export(prepared, trained, folder)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,23 +39,30 @@ from engine.tasks.tabular.ensemble_members import (
     fit_linear_with,
     loss,
 )
-from engine.tasks.tabular.ensemble_weights import fit_ensemble_weights, weighted_mean
+from engine.tasks.tabular.ensemble_weights import (
+    cross_validate_weights,
+    describe_choice,
+    fit_ensemble_weights,
+    is_few,
+    weighted_mean,
+)
 from engine.tasks.tabular.extra_trees import ExtraTrees, fit_extra_trees, fit_extra_trees_with
 from engine.tasks.tabular.network import TabularNetwork
 from engine.tasks.tabular.prepare import PreparedTable
 
-MEMBER_NAMES = {
-    "network": "the network",
-    "trees": "boosted trees",
-    "absolute_trees": "boosted trees of absolute errors",
-    "log_trees": "boosted trees of the logarithm",
-    "random_trees": "extremely randomised trees",
-    "linear": "the linear model",
-}
 BATCH_ROWS = 8192
 EXAMINATION_ROUNDS = 60
 MAX_ROWS_OF_LOSSES = 20_000
 Member = TabularNetwork | BoostedTrees | ExtraTrees | Linear
+
+
+@dataclass
+class MemberSettings:
+    """What validation rows chose, for fitting the same members to other rows."""
+
+    penalty: float = 0.0  # Of the linear model.
+    rounds: dict[str, int] = field(default_factory=dict)  # Of each kind of boosted trees.
+    leaf_size: int = 0  # Of random trees.
 
 
 @dataclass
@@ -66,6 +74,7 @@ class FittedTable:
     ensemble_weights: dict[str, float]  # Of each member in the mean; they sum to 1.
     state: TrainingState
     seconds: float
+    settings: "MemberSettings"
     reason: str = ""
     examination: LabelExamination | None = None  # Of the labels of `examined_rows`.
     examined_rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -180,47 +189,45 @@ class _EnsembleFit:
     validation: EncodedRows
     members: dict[str, Member] = field(default_factory=dict)
     ensemble_weights: dict[str, float] = field(default_factory=dict)
-    penalty: float = 0.0
-    rounds: dict[str, int] = field(default_factory=dict)  # Of each kind of boosted trees.
-    leaf_size: int = 0
+    settings: MemberSettings = field(default_factory=MemberSettings)
     losses: dict[str, float] = field(default_factory=dict)
 
     def fit_members(self) -> None:
         """All that the method asks for but the network, on the training rows."""
         train, validation, outputs = self.train, self.validation, self.prepared.outputs
-        method, seed = (
-            self.prepared.spec.hyperparameters.method,
-            self.prepared.spec.hyperparameters.seed,
-        )
+        hyperparameters = self.prepared.spec.hyperparameters
+        method, seed = hyperparameters.method, hyperparameters.seed
         if method in ("auto", "trees"):
             self.report.info("Fitting boosted trees")
-            for name, kind in self._boosting_losses().items():
-                self.members[name], self.rounds[name] = fit_boosted(
+            for name in self._boosting_kinds():
+                kind = self._boosting_loss(name)
+                self.members[name], self.settings.rounds[name] = fit_boosted(
                     train, validation, outputs, seed=seed, kind=kind
                 )
                 self.stop.raise_if_requested()
         if method in ("auto", "random_trees"):
             self.report.info("Fitting extremely randomised trees")
-            self.members["random_trees"], self.leaf_size = fit_extra_trees(
+            self.members["random_trees"], self.settings.leaf_size = fit_extra_trees(
                 train, validation, outputs, seed=seed
             )
             self.stop.raise_if_requested()
         if method in ("auto", "linear"):
-            self.members["linear"], self.penalty = fit_linear(train, validation, outputs)
+            self.members["linear"], self.settings.penalty = fit_linear(train, validation, outputs)
 
-    def _boosting_losses(self) -> dict[str, BoostingLoss]:
-        """What boosted trees may minimise, by the name of the member. Numbers of large tables have
+    def _boosting_kinds(self) -> list[str]:
+        """The members that are boosted trees, by what they minimise. Numbers of large tables have
         one, for rows make up there for what a loss can gain."""
-        prepared, losses = self.prepared, {"trees": SQUARED}
+        prepared = self.prepared
         if prepared.is_label or len(self.train.matrix) > MAX_ROWS_OF_LOSSES:
-            return losses
-        losses["absolute_trees"] = ABSOLUTE
+            return ["trees"]
         numbers = self.train.targets * prepared.deviation + prepared.mean
-        if is_long_tailed(numbers):
-            losses["log_trees"] = BoostingLoss(
-                log_target=LogTarget(prepared.mean, prepared.deviation)
-            )
-        return losses
+        return ["trees", "absolute_trees", *(["log_trees"] if is_long_tailed(numbers) else [])]
+
+    def _boosting_loss(self, name: str) -> BoostingLoss:
+        prepared = self.prepared
+        if name == "log_trees":
+            return BoostingLoss(log_target=LogTarget(prepared.mean, prepared.deviation))
+        return ABSOLUTE if name == "absolute_trees" else SQUARED
 
     def select_members(self) -> str:
         """Weigh the members by their outputs on validation rows; returns the reason in words."""
@@ -231,7 +238,7 @@ class _EnsembleFit:
             name: compute_outputs(member, self.validation.matrix)
             for name, member in self.members.items()
         }
-        self.ensemble_weights = fit_ensemble_weights(outputs, self.validation)
+        self.ensemble_weights = fit_ensemble_weights(outputs, self.validation, self._weigh())
         self.members = {name: self.members[name] for name in self.ensemble_weights}
         if not len(self.validation.matrix):
             return ""
@@ -239,40 +246,48 @@ class _EnsembleFit:
         self.losses[" + ".join(self.ensemble_weights)] = loss(
             weighted_mean(outputs, self.ensemble_weights), self.validation
         )
-        reason = _selection_reason(self.ensemble_weights)
+        reason = describe_choice(self.ensemble_weights)
         self.report.info(reason)
         return reason
 
-    def refit(self) -> None:
-        """Fit again with the hyperparameters chosen, on the validation rows too. The network
-        stays: it needs them to stop early."""
-        rows, outputs = self.train + self.validation, self.prepared.outputs
-        seed = self.prepared.spec.hyperparameters.seed
-        if "linear" in self.members:
-            self.members["linear"] = fit_linear_with(rows, outputs, self.penalty)
-        for name, kind in self._boosting_losses().items():
-            if name in self.members:
-                self.members[name] = fit_boosted_with(
-                    rows, outputs, self.rounds[name], seed=seed, kind=kind
-                )
-        if "random_trees" in self.members:
-            self.members["random_trees"] = fit_extra_trees_with(
-                rows, outputs, self.leaf_size, seed=seed
-            )
+    def _weigh(self) -> dict[str, float] | None:
+        """Of few validation rows: the weights of all members but the network, which takes too long
+        to fit again, among each other."""
+        if not is_few(self.validation):
+            return None
+        seed, rows = self.prepared.spec.hyperparameters.seed, self.train + self.validation
+        names = [name for name in self.members if name != "network"]
+        fitters = {name: partial(self._fit_member, name, models=1) for name in names}
+        weights = cross_validate_weights(fitters, rows, seed)
+        return weights and {name: weights.get(name, 0.0) for name in names}
 
+    def _fit_member(
+        self, name: str, rows: EncodedRows, *, models: int = 0
+    ) -> BoostedTrees | ExtraTrees | Linear:
+        """With the hyperparameters that validation rows chose; `models` as boosted trees count."""
+        settings, seed = self.settings, self.prepared.spec.hyperparameters.seed
+        outputs = self.prepared.outputs
+        if name == "linear":
+            return fit_linear_with(rows, outputs, settings.penalty)
+        if name == "random_trees":
+            return fit_extra_trees_with(rows, outputs, settings.leaf_size, seed=seed)
+        kind, rounds = self._boosting_loss(name), settings.rounds[name]
+        return fit_boosted_with(rows, outputs, rounds, seed=seed, kind=kind, models=models)
 
-def _selection_reason(weights: dict[str, float]) -> str:
-    if len(weights) == 1:
-        name = MEMBER_NAMES[next(iter(weights))]
-        return f"On validation rows {name} did best alone and was kept."
-    ordered = sorted(weights, key=lambda name: -weights[name])
-    parts = [f"{MEMBER_NAMES[name]} ({weights[name]:.0%})" for name in ordered]
-    members = f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"On validation rows {members} did best together: their weighted mean answers."
+    def refit(self, names: Iterable[str]) -> None:
+        """Fit these members again with the hyperparameters chosen, on the validation rows too. The
+        network stays: it needs them to stop early."""
+        rows = self.train + self.validation
+        for name in names:
+            if name != "network":
+                self.members[name] = self._fit_member(name, rows)
 
 
 def fit(
-    prepared: PreparedTable, progress: ProgressTracker, report: Reporter, stop: StopSignal
+    prepared: PreparedTable,
+    progress: ProgressTracker,
+    report: Reporter,
+    stop: StopSignal,
 ) -> FittedTable:
     """Fit what the method asks for; the network first, for only it can be resumed."""
     started_at = time.monotonic()
@@ -294,17 +309,43 @@ def fit(
     stop.raise_if_requested()
     ensemble.fit_members()
     reason = ensemble.select_members()
-    ensemble.refit()
+    ensemble.refit(list(ensemble.members))
     return FittedTable(
         ensemble.members,
         ensemble.losses,
         ensemble.ensemble_weights,
         state,
         max(state.seconds, time.monotonic() - started_at),
+        ensemble.settings,
         reason,
         examination,
         examined,
     )
+
+
+def fit_again(prepared: PreparedTable, trained: FittedTable, fold: int) -> FittedTable:
+    """The members of a fitted model, with its settings and weights, on the rows of this fold. Its
+    suspected labels are left out again where they were."""
+    split, examination = prepared.split, trained.examination
+    if examination is not None and examination.is_better_without:
+        suspects = trained.examined_rows[examination.suspects]
+        prepared = replace(
+            prepared, split=replace(split, train=np.setdiff1d(split.train, suspects))
+        )
+    silent, stop = Reporter(lambda _line: None), StopSignal()
+    ensemble = _EnsembleFit(
+        prepared,
+        silent,
+        stop,
+        prepared.rows(prepared.split.train),
+        prepared.rows(prepared.split.validation),
+        settings=trained.settings,
+    )
+    if "network" in trained.members:
+        progress = ProgressTracker(silent, {"training": 1.0})
+        ensemble.members["network"], _ = _train_network(prepared, progress, silent, stop, fold=fold)
+    ensemble.refit(trained.members)
+    return replace(trained, members=ensemble.members)
 
 
 def _examine_labels(prepared: PreparedTable) -> LabelExamination | None:
@@ -323,7 +364,12 @@ def _examine_labels(prepared: PreparedTable) -> LabelExamination | None:
 
 
 def _train_network(
-    prepared: PreparedTable, progress: ProgressTracker, report: Reporter, stop: StopSignal
+    prepared: PreparedTable,
+    progress: ProgressTracker,
+    report: Reporter,
+    stop: StopSignal,
+    *,
+    fold: int | None = None,
 ) -> tuple[TabularNetwork, TrainingState]:
     """By the loop, from the checkpoint in the spec if it fits this job."""
     spec = prepared.spec
@@ -348,5 +394,6 @@ def _train_network(
         clock=progress,
         report=report,
         stop=stop,
+        fold=fold,
     )
     return learner.network.to("cpu").eval(), state

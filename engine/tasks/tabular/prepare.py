@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from engine.data.splitting import Split
 from engine.evaluation import ModelPredictions
 from engine.events import Reporter
-from engine.loop.device import prepare_device
+from engine.loop.device import Device, prepare_device
 from engine.metrics import make_multiclass_predictions
 from engine.metrics.shapes import make_regression_predictions
 from engine.progress import ProgressTracker
@@ -84,14 +85,22 @@ def prepare(spec: TabularSpec, progress: ProgressTracker, report: Reporter) -> P
     device = prepare_device(spec)
     table = read_table(spec)
     progress.start_phase("preparing")
-    split = split_table(table, spec)
+    prepared = encode_table(spec, table, split_table(table, spec), device)
+    prepared.report_dataset(report, table.label_names)
+    return prepared
+
+
+def encode_table(
+    spec: TabularSpec, table: TabularDataset, split: Split, device: Device
+) -> PreparedTable:
+    """The table as its training rows say that it is read."""
     features, left_out = infer_features(table.columns, table.names, split.train.tolist())
     encoder = TableEncoder(features)
     mean, deviation = 0.0, 1.0
     if table.numbers is not None:
         numbers = table.numbers[split.train]
         mean, deviation = float(numbers.mean()), float(numbers.std()) or 1.0
-    prepared = PreparedTable(
+    return PreparedTable(
         spec=spec,
         split=split,
         device=device,
@@ -103,5 +112,3 @@ def prepare(spec: TabularSpec, progress: ProgressTracker, report: Reporter) -> P
         mean=mean,
         deviation=deviation,
     )
-    prepared.report_dataset(report, table.label_names)
-    return prepared

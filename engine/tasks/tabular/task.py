@@ -1,6 +1,7 @@
 """Tabular classification and regression: from a table to an exported, tested model."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,15 @@ from engine.analysis.row_order import describe_row_order
 from engine.artifact import Inputs, Manifest, Serving, Target
 from engine.data import baselines
 from engine.data.label_issues import describe_examination, list_label_issues
-from engine.estimate.tabular import seconds_to_fit, seconds_to_test
-from engine.evaluation import Contender, TestRows, read_slice_columns
+from engine.data.splitting import Split
+from engine.estimate.tabular import seconds_to_fit, seconds_to_fit_again, seconds_to_test
+from engine.evaluation import (
+    Contender,
+    ModelPredictions,
+    Refit,
+    TestRows,
+    read_slice_columns,
+)
 from engine.events import PhaseName, Reporter
 from engine.export.onnx import write_traced
 from engine.loop.device import full_matmul_precision
@@ -25,7 +33,7 @@ from engine.serving.tabular import TabularModel
 from engine.spec import TabularSpec
 from engine.stop_signal import StopSignal
 from engine.tasks import DataSummary, EvaluationResult, Task
-from engine.tasks.shared import ExactParity, require_exact_parity
+from engine.tasks.shared import ExactParity, Rows, require_exact_parity
 from engine.tasks.tabular.ensemble_members import (
     BoostedTrees,
     EncodedRows,
@@ -35,10 +43,10 @@ from engine.tasks.tabular.ensemble_members import (
     limit_openmp_threads,
 )
 from engine.tasks.tabular.extra_trees import ExtraTrees
-from engine.tasks.tabular.fit import FittedTable, compute_ensemble_outputs, fit
+from engine.tasks.tabular.fit import FittedTable, compute_ensemble_outputs, fit, fit_again
 from engine.tasks.tabular.network import TabularNetwork
 from engine.tasks.tabular.onnx_graph import INPUT, OUTPUT, OnnxGraphBuilder
-from engine.tasks.tabular.prepare import PreparedTable, prepare
+from engine.tasks.tabular.prepare import PreparedTable, encode_table, prepare
 from engine.tasks.tabular.report import build_extra_sections
 
 MODEL_FILE, NETWORK_FILE = "model.onnx", "network.safetensors"
@@ -110,18 +118,8 @@ class TabularTask:
     def evaluate(
         self, prepared: PreparedTable, trained: FittedTable, folder: Path, manifest: Manifest
     ) -> EvaluationResult:
-        test, spec = prepared.split.test, prepared.spec
+        test = prepared.split.test
         model = TabularModel(folder, threads=os.cpu_count() or 1, manifest=manifest)
-        source_rows = prepared.table.rows[test].tolist()
-        rows = TestRows(
-            texts=[prepared.texts[row][:MAX_DISPLAY_CHARACTERS] for row in test],
-            lengths=[],
-            source_rows=source_rows,
-            label_names=prepared.table.label_names,
-            columns=read_slice_columns(
-                spec.data, source_rows, [spec.target_column], spec.fairness_columns
-            ),
-        )
         data = prepared.data_summary()
         data["labels"] = len(prepared.table.label_names)
         _add_label_issues(prepared, trained, data)
@@ -131,14 +129,50 @@ class TabularTask:
         predictions = prepared.build_predictions(test, model.predict(prepared.matrix[test]))
         return EvaluationResult(
             predictions,
-            rows,
+            _describe_rows(prepared, test),
             _fit_contenders(prepared),
             data,
             partial(build_extra_sections, prepared, model, predictions),
+            None if prepared.spec.export else self._refit(prepared, trained),
+        )
+
+    def _refit(self, prepared: PreparedTable, trained: FittedTable) -> Refit:
+        seconds = self.estimate_phase_seconds(prepared)
+        rows, width = len(prepared.split.train), prepared.encoder.width
+        return Refit(
+            replace(prepared.split, train=trained.examined_rows),
+            prepared.spec.part_column,
+            prepared.spec.split.seed,
+            seconds_to_fit_again(seconds["training"], rows, width),
+            partial(_answer_fold, prepared, trained),
+            partial(_describe_rows, prepared),
         )
 
 
 TASK: Task[PreparedTable, FittedTable] = TabularTask()
+
+
+def _describe_rows(prepared: PreparedTable, rows: Rows) -> TestRows:
+    spec, source_rows = prepared.spec, prepared.table.rows[rows].tolist()
+    return TestRows(
+        texts=[prepared.texts[row][:MAX_DISPLAY_CHARACTERS] for row in rows],
+        lengths=[],
+        source_rows=source_rows,
+        label_names=prepared.table.label_names,
+        columns=read_slice_columns(
+            spec.data, source_rows, [spec.target_column], spec.fairness_columns
+        ),
+    )
+
+
+def _answer_fold(
+    prepared: PreparedTable, trained: FittedTable, fold: Split, number: int
+) -> tuple[ModelPredictions, list[Contender]]:
+    """The job again on the rows of this fold, from what its columns mean."""
+    again = encode_table(prepared.spec, prepared.table, fold, prepared.device)
+    outputs = compute_ensemble_outputs(fit_again(again, trained, number), again.matrix[fold.test])
+    answers = softmax(outputs) if again.is_label else outputs[:, 0] * again.deviation + again.mean
+    return again.build_predictions(fold.test, answers), _fit_contenders(again)
 
 
 def _write_onnx_graph(prepared: PreparedTable, trained: FittedTable, folder: Path) -> None:

@@ -1,19 +1,19 @@
 """Cross-validation of a text job: as many more models, each tested on rows it never saw."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from engine.data import baselines
 from engine.data.near_duplicates import group_texts
 from engine.events import Reporter
 from engine.progress import ProgressTracker
 from engine.stop_signal import StopSignal
 from engine.tasks import CrossValidation, FoldMetric
 from engine.tasks.shared import Rows
-from engine.tasks.text.embeddings import predict
-from engine.tasks.text.fit import FittedTexts, init_head_from_probe, train_network
-from engine.tasks.text.learner import FitData
-from engine.tasks.text.prepare import PreparedTexts, build_prediction_head
+from engine.tasks.text.fit import FittedTexts
+from engine.tasks.text.prepare import PreparedTexts
+from engine.tasks.text.refit import fit_again, of_fold
 
 
 def cross_validate(
@@ -34,7 +34,7 @@ def cross_validate(
     folds = []
     for number, (train, held_out) in enumerate(_split_folds(prepared, count)):
         stop.raise_if_requested()
-        folds.append(_evaluate_fold(prepared, trained, train, held_out, number, stop))
+        folds.append(_evaluate_fold(prepared, trained, train, held_out, number))
         progress.advance((number + 1) / count)
     name = prepared.prediction_head.score.name.removeprefix("validation_")
     values = [fold[name] for fold in folds]
@@ -81,30 +81,9 @@ def _evaluate_fold(
     train: Rows,
     held_out: Rows,
     number: int,
-    stop: StopSignal,
 ) -> dict[str, float]:
-    hyperparameters, seed = prepared.spec.hyperparameters, prepared.spec.split.seed
-    head = build_prediction_head(prepared.examples.truth, train, hyperparameters)
-    if trained.ngrams is not None:
-        outputs = trained.ngrams.refit(head, train).outputs(held_out)
-        return _strip_names(head.validation(outputs, held_out))
-    features = trained.features
-    sample = baselines.sample_training_rows(train, seed)
-    probe = head.fit_probe(features.select_rows(sample), sample)
-    if prepared.method == "probe":
-        outputs = probe.outputs(features.select_rows(held_out))
-    else:
-        network = prepared.create_network().to(prepared.device.name)
-        if prepared.base_folder is not None:
-            init_head_from_probe(network, probe)
-        data = FitData(network, head, train, held_out[:0])
-        silent = Reporter(lambda _line: None)
-        progress = ProgressTracker(silent, {"training": 1.0})
-        train_network(prepared, data, features, progress, silent, stop, fold=number)
-        network.to(prepared.device.name)
-        outputs = predict(prepared, network, held_out)
-    return _strip_names(head.validation(outputs, held_out))
-
-
-def _strip_names(metrics: dict[str, float]) -> dict[str, float]:
+    parts = replace(prepared.split, train=train, validation=held_out[:0], test=held_out)
+    again = of_fold(prepared, trained, parts)
+    outputs = fit_again(again, trained, trained.method, number)
+    metrics = again.prediction_head.validation(outputs, held_out)
     return {name.removeprefix("validation_"): value for name, value in metrics.items()}

@@ -45,6 +45,7 @@ class FittedTexts:
     seconds: float
     features: Features
     ngrams: NgramContender | None = None  # Where they were kept.
+    ngram_contender: NgramContender | None = None  # Kept or not.
     rivals: list[Contender] = field(default_factory=list)  # What was not kept.
     folds: list[dict[str, float]] = field(default_factory=list)
     examination: LabelExamination | None = None  # Of the labels of `examined_rows`.
@@ -70,7 +71,7 @@ def fit(
         sample = leave_out_suspects(prepared, examination, sample)
         data = FitData(network, prepared.prediction_head, prepared.split.train, split.validation)
     probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
-    probe = add_label_names(prepared, network, features, sample, probe)
+    probe = add_label_names(prepared, lambda: network, features, sample, probe)
     _report_probe(prepared, probe, features, report)
     if prepared.method == "probe":
         init_head_from_probe(network, probe)
@@ -103,7 +104,7 @@ def fit(
 def _keep_best(
     prepared: PreparedTexts, trained: FittedTexts, probe: Probe, report: Reporter
 ) -> None:
-    ngrams = fit_ngram_contender(prepared)
+    ngrams = trained.ngram_contender = fit_ngram_contender(prepared)
     selection = select_model(prepared, trained.network, trained.features, probe, ngrams, report)
     trained.reason, trained.rivals = selection.reason, selection.rivals
     if selection.kept == NGRAMS:

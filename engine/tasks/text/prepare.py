@@ -167,6 +167,7 @@ def _data_warnings(rows: TokenizedRows, split: Split) -> list[str]:
         )
     if len(split.test) < 100:
         warnings.append(
-            f"Only {len(split.test)} test rows: the reported numbers are rough. More data helps."
+            f"Only {len(split.test)} test rows: where it is quick, the model is fitted again to"
+            " other rows, so that figures rest on more. More data helps."
         )
     return warnings

@@ -11,7 +11,7 @@ from engine.artifact import Inputs, Manifest, Serving
 from engine.data import baselines
 from engine.data.label_issues import describe_examination, list_label_issues
 from engine.data.text_examples import TEXT_SEPARATOR
-from engine.evaluation import Contender, TestRows, read_slice_columns
+from engine.evaluation import Contender
 from engine.events import PhaseName, Reporter
 from engine.export.parity import HeldOutRows, export_ngrams, export_onnx
 from engine.progress import ProgressTracker
@@ -24,6 +24,7 @@ from engine.tasks.text.cross_validation import cross_validate, summarize_folds
 from engine.tasks.text.fit import FittedTexts, fit
 from engine.tasks.text.network import save_network
 from engine.tasks.text.prepare import PreparedTexts, prepare
+from engine.tasks.text.refit import describe_rows, plan_refit
 from engine.tasks.text.report import build_extra_sections
 
 MIN_PARITY_ROWS, QUICK_PARITY_ROWS, PARITY_ROWS = 200, 300, 1000
@@ -102,31 +103,20 @@ class TextTask:
     def evaluate(
         self, prepared: PreparedTexts, trained: FittedTexts, folder: Path, manifest: Manifest
     ) -> EvaluationResult:
-        spec, examples, test = prepared.spec, prepared.examples, prepared.split.test
-        encoding = trained.ngrams or prepared
+        test, encoding = prepared.split.test, trained.ngrams or prepared
         encoded = [encoding.rows.ids[row].tolist() for row in test]
         model = open_model(folder, threads=os.cpu_count() or 1, manifest=manifest)
         outputs = compute_all_outputs(model, encoded)
         predictions = prepared.prediction_head.build_predictions(outputs, test)
-        source_rows = [examples.rows[row] for row in test]
-        rows = TestRows(
-            texts=[examples.texts[row] for row in test],
-            lengths=[len(ids) for ids in encoded],
-            source_rows=source_rows,
-            label_names=examples.label_names,
-            columns=read_slice_columns(
-                spec.data,
-                source_rows,
-                [*spec.text_columns, *spec.targets],
-                spec.fairness_columns,
-            ),
-        )
+        rows = describe_rows(prepared, trained, test)
+        seconds = self.estimate_phase_seconds(prepared)["training"]
         return EvaluationResult(
             predictions,
             rows,
             _fit_contenders(prepared, trained, rows.texts),
             _data_summary(prepared, trained),
             partial(build_extra_sections, prepared, trained, model, predictions),
+            None if prepared.spec.export else plan_refit(prepared, trained, seconds),
         )
 
 

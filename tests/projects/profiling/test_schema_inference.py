@@ -6,6 +6,7 @@ import pytest
 
 from projects.profiling.table_profile import profile_table
 from projects.reading.tables import connect_duckdb
+from tests.projects.profiling.kinds_of_targets import KINDS
 from tests.projects.profiling.uploads import list_uploads
 
 
@@ -72,6 +73,17 @@ def test_the_right_use_of_a_hard_upload_comes_first(read, name):
     assert proposals[0] == answer
     assert len({(one["task"], one["target_column"]) for one in proposals}) == len(proposals) <= 3
     assert all(one["why"].endswith(".") for one in proposals)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_values_and_what_can_be_learnt_speak_for_a_target(read, kind):
+    wanted = KINDS[kind]
+    answer = suggested(read(wanted.content))
+    assert (answer["task"], answer["text_columns"], answer["target_column"]) == (
+        wanted.task,
+        wanted.texts,
+        wanted.target,
+    ), answer["why"]
 
 
 def test_what_cannot_be_learnt_comes_after_what_can(read):

@@ -38,6 +38,22 @@ def test_the_report_leads_with_its_verdict_and_shows_the_engines_numbers(model, 
     assert "served and tested" in page
 
 
+def test_figures_of_few_test_rows_say_what_they_rest_on(model, alice, client_of):
+    evaluation = Evaluation.objects.get()
+    sentence = (
+        "The figures rest on 127 rows, since 15 test rows alone say little. 7 further models were"
+        " made in the same way, each on other rows than it was tested on (cross-validation); the"
+        " model itself answered the test rows."
+    )
+    crossed = {"rows": 127, "test_rows": 15, "fits": 7, "repeats": 1, "sentence": sentence}
+    evaluation.report["cross_validation"] = crossed
+    evaluation.save()
+    page = client_of(alice).get(f"/models/{model.pk}/?tab=all").content.decode()
+    assert page.count(sentence) >= 2
+    assert "On 127 rows, each answered by a model that never saw it." in page
+    assert "that nobody looked at before" not in page
+
+
 def test_labels_are_text_wherever_they_appear(model, alice, client_of):
     page = client_of(alice).get(f"/models/{model.pk}/?tab=all").content.decode()
     assert "<b>card</b>" not in page

@@ -6,6 +6,7 @@ cross-validation; with nothing to gain it counts nothing.
 """
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -26,9 +27,14 @@ FOLDS = 3
 
 
 def add_label_names(
-    prepared: PreparedTexts, network: TextNetwork, features: Features, sample: Rows, probe: Probe
+    prepared: PreparedTexts,
+    load: Callable[[], TextNetwork],
+    features: Features,
+    sample: Rows,
+    probe: Probe,
 ) -> Probe:
-    """The probe, with the names of the labels where cross-validation is better for them."""
+    """The probe, with the names of the labels where cross-validation is better for them; `load`
+    gives a network that is not trained yet."""
     truth = prepared.examples.truth
     if truth.kind != "label" or prepared.base_folder is None:
         return probe
@@ -37,7 +43,7 @@ def add_label_names(
     is_few = len(sample) <= MAX_ROWS_PER_LABEL * len(counts) and len(counts) <= MAX_LABELS
     if not is_few or counts.min() < FOLDS:
         return probe
-    names = embed_names(prepared, network, truth.label_names)
+    names = embed_names(prepared, load(), truth.label_names)
     embeddings = features.select_rows(sample)
     strength = _choose_strength(embeddings, labels, names)
     if not strength:

@@ -41,9 +41,9 @@ class NgramContender:
     def outputs(self, rows: Rows) -> Outputs:
         return self.model.outputs([self.rows.ids[row] for row in rows])
 
-    def refit(self, head: PredictionHead, train: Rows) -> "NgramContender":
+    def refit(self, head: PredictionHead, train: Rows, validation: Rows) -> "NgramContender":
         """The same kind of model, fitted on other training rows."""
-        model = _fit_model(self.tokenizer, self.rows, self.unit, head, train, train[:0])
+        model = _fit_model(self.tokenizer, self.rows, self.unit, head, train, validation)
         return replace(self, model=model or self.model)
 
 

@@ -234,7 +234,7 @@ def test_rows_are_drawn_where_no_split_is_given(tmp_path):
     job, loaded = prepared(write(tmp_path, splits=False, hyperparameters=HEAD))
     assert loaded.test_rows >= 4
     assert loaded.train_rows + loaded.validation_rows + loaded.test_rows == 36
-    assert any("the reported numbers are rough" in text for text in job.warnings)
+    assert any("where it is quick, the model is fitted again" in text for text in job.warnings)
 
 
 def test_augmentation_follows_from_seed_epoch_and_row_alone():

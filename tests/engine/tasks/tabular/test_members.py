@@ -14,8 +14,8 @@ from engine.tasks.tabular.ensemble_members import (
     fit_linear_with,
     loss,
 )
+from engine.tasks.tabular.ensemble_weights import describe_choice
 from engine.tasks.tabular.extra_trees import candidate_leaf_sizes, fit_extra_trees
-from engine.tasks.tabular.fit import _selection_reason
 from engine.tasks.tabular.network import TabularNetwork
 
 
@@ -127,9 +127,9 @@ def test_no_label_is_impossible_to_random_trees():
 
 
 def test_the_reason_names_the_members_by_their_weight():
-    assert _selection_reason({"trees": 1.0}).endswith("boosted trees did best alone and was kept.")
+    assert describe_choice({"trees": 1.0}).endswith("boosted trees did best alone and was kept.")
     assert "the network (60%), boosted trees (30%) and the linear model (10%)" in (
-        _selection_reason({"linear": 0.1, "network": 0.6, "trees": 0.3})
+        describe_choice({"linear": 0.1, "network": 0.6, "trees": 0.3})
     )
 
 

@@ -17,11 +17,12 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from engine import artifact, serving
 from engine.errors import BadTrainingData, BrokenExport, StopRequested
+from engine.estimate import cross_validation
 from engine.events import CheckpointSaved, DatasetLoaded, Reporter, parse_event
 from engine.pipeline import run_job
 from engine.spec import parse_spec
 from engine.stop_signal import StopSignal
-from engine.tasks.tabular import ensemble_members, extra_trees, onnx_trees
+from engine.tasks.tabular import ensemble_members, ensemble_weights, extra_trees, onnx_trees
 from engine.tasks.tabular.encoder import TableEncoder
 from engine.tasks.tabular.ensemble_members import BoostedTrees, EncodedRows, Linear, loss
 from engine.tasks.tabular.ensemble_weights import fit_ensemble_weights, weighted_mean
@@ -87,8 +88,9 @@ def run(spec, stop=None, seen=None):
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_trees():
-    """What they compute does not depend on how many there are."""
+    """What they compute does not depend on how many there are. Figures are of the served file."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_validation, "MIN_TEST_ROWS", 0)
         patch.setattr(ensemble_members, "MAX_ROUNDS", 40)
         patch.setattr(extra_trees, "TREE_COUNT", 20)
         yield
@@ -269,6 +271,34 @@ def test_few_validation_rows_leave_members_nearly_even():
     assert fit_ensemble_weights(outputs, nothing) == {"one": 0.5, "other": 0.5}
 
 
+@pytest.mark.parametrize("is_label", [True, False])
+def test_few_validation_rows_weigh_members_by_all_rows_answered_unseen(is_label):
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(200, 5)).astype(np.float32)
+    score = matrix @ np.array([2.0, -1.0, 0.5, 0, 0]) + rng.normal(0, 0.5, 200)
+    targets = (score > 0).astype(np.int64) if is_label else score
+    outputs = 2 if is_label else 1
+    rows = EncodedRows(matrix, targets, None)
+    fitters = {
+        "linear": lambda some: ensemble_members.fit_linear_with(some, outputs, 1.0),
+        "trees": lambda some: ensemble_members.fit_boosted_with(
+            some, outputs, 10, seed=0, models=1
+        ),
+    }
+    known = ensemble_weights.cross_validate_weights(fitters, rows, seed=0)
+    assert known["linear"] > 0.8  # Which is the truth here.
+    few = EncodedRows(matrix[:20], targets[:20], None)
+    alike = dict.fromkeys([*fitters, "network"], np.zeros((20, outputs)))
+    even, led = fit_ensemble_weights(alike, few), fit_ensemble_weights(alike, few, known)
+    assert led["linear"] > even["linear"]
+    assert sum(led.values()) == pytest.approx(1)
+
+
+def test_labels_with_too_few_rows_for_every_fold_leave_weights_even():
+    rows = EncodedRows(np.zeros((60, 1), np.float32), np.array([0] * 57 + [1] * 3), None)
+    assert ensemble_weights.cross_validate_weights({"a": None, "b": None}, rows, 0) is None
+
+
 def test_thresholds_are_rounded_so_that_no_float32_changes_sides():
     exact = np.asarray([0.1, 1 / 3, -0.7, 2.5])
     rounded = round_down_to_float32(exact)
@@ -312,3 +342,22 @@ def test_only_training_rows_shape_the_features():
     assert "secret" not in features[1].categories
     matrix = TableEncoder(features).encode({"size": [None], "kind": ["secret"]})
     assert np.isfinite(matrix).all()
+
+
+@pytest.mark.parametrize("target", ["returned", "spent"])
+def test_the_figures_of_few_rows_rest_on_nearly_all_of_them(tmp_path, target, monkeypatch):
+    monkeypatch.setattr(cross_validation, "MIN_TEST_ROWS", 400)
+    monkeypatch.setattr(cross_validation, "MAX_SECONDS", 1000)
+    spec = write(tmp_path, table(160), target=target)
+    run(spec)
+    report = json.loads((spec.output / "report.json").read_text())
+    crossed, data = report["cross_validation"], report["data"]
+    assert crossed["rows"] == report["test_rows"] == data["train_rows"] + data["test_rows"]
+    assert crossed["sentence"].startswith(f"The figures rest on {crossed['rows']} rows")
+    assert len({one["id"] for one in report["baselines"]}) == 3
+    if target == "returned":
+        assert sum(one["support"] for one in report["per_class"]) == crossed["rows"]
+        assert np.sum(report["confusion"]["matrix"]) == data["test_rows"]
+    # What people read and what programs get stay the served model's answers.
+    rows = pq.read_table(spec.output / "predictions.parquet").to_pylist()
+    assert len(rows) == data["test_rows"]

@@ -1,0 +1,150 @@
+"""Small uploads whose target neither the last column nor a usual name gives away."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+ROWS = 240
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`make` gives the cells of a row; the rest is the right proposal."""
+
+    header: str
+    make: Callable[[int, random.Random], list[object]]
+    task: str
+    texts: list[str]
+    target: str
+
+    @property
+    def content(self) -> bytes:
+        rng = random.Random(1)
+        lines = [self.header]
+        lines += [",".join(map(str, self.make(number, rng))) for number in range(ROWS)]
+        return "\n".join(lines).encode()
+
+
+def _song(_n: int, rng: random.Random) -> list[object]:
+    year = rng.randint(1960, 2020)
+    return [year, *(round(rng.gauss((year - 1990) / 20 * (k < 3), 1), 4) for k in range(8))]
+
+
+def _student(_n: int, rng: random.Random) -> list[object]:
+    first = rng.randint(0, 20)
+    second = max(0, min(20, first + rng.randint(-2, 2)))
+    last = max(0, min(20, second + rng.randint(-1, 2)))
+    return [rng.choice(["GP", "MS"]), rng.randint(15, 20), rng.randint(0, 30), first, second, last]
+
+
+def _loan(n: int, rng: random.Random) -> list[object]:
+    grade = rng.choice("ABCDEFG")
+    place = "ABCDEFG".index(grade)
+    is_lost = rng.random() < 0.05 + 0.05 * place
+    rate = round(5 + 2 * place + rng.random(), 2)
+    status = "Charged Off" if is_lost else "Fully Paid"
+    return [1000 + 3 * n, rng.randint(20, 90), grade, rate, rng.choice(["RENT", "OWN"]), status]
+
+
+def _staff(_n: int, rng: random.Random) -> list[object]:
+    content = rng.random()
+    left = int(rng.random() < (0.6 if content < 0.4 else 0.08))
+    salary = rng.choice(["low", "medium", "high"])
+    return [round(content, 2), rng.randint(120, 300), left, rng.choice(["sales", "IT"]), salary]
+
+
+def _campaign(n: int, rng: random.Random) -> list[object]:
+    goal = rng.randint(500, 50000)
+    state = "successful" if rng.random() < (0.8 if goal < 8000 else 0.2) else "failed"
+    kind = rng.choice(["Games", "Music", "Art"])
+    return [n, kind, goal, rng.randint(10, 60), state, rng.choice(["US", "GB"])]
+
+
+def _flight(_n: int, rng: random.Random) -> list[object]:
+    boarding = rng.randint(1, 5)
+    answer = "satisfied" if rng.random() < boarding / 6 else "neutral or dissatisfied"
+    return [rng.choice(["Business", "Eco"]), rng.randint(100, 4000), boarding, answer]
+
+
+def _incident(n: int, rng: random.Random) -> list[object]:
+    says = {
+        "Hardware": "my laptop screen flickers and the fan is loud",
+        "Network": "the vpn drops every ten minutes from home",
+        "Access": "please grant me permission to the finance folder",
+    }
+    group = rng.choice(list(says))
+    return [
+        f"INC{n}",
+        f"Hello {says[group]} since last week ref {n}",
+        rng.choice(["P1", "P2", "P3"]),
+        group,
+        f"Solved by {rng.choice(['restart', 'replacing'])} on {n % 28} May as the user wished",
+    ]
+
+
+def _rent(_n: int, rng: random.Random) -> list[object]:
+    area = rng.uniform(20, 120)
+    rent = round(area * 14 * rng.gauss(1, 0.1), 2)
+    return [round(area, 1), rng.choice(["Mitte", "Pankow"]), rent, rng.choice(["yes", "no"])]
+
+
+def _unnamed_number(_n: int, rng: random.Random) -> list[object]:
+    width, height = rng.randint(40, 400), int(rng.gauss(2000, 200))
+    reach = round((width - 220) ** 2 / 9 + rng.gauss(0, 100), 1)  # Two widths have one reach.
+    return [width, height, reach, int(rng.gauss(180, 20))]
+
+
+def _customer_asks(n: int, rng: random.Random) -> list[object]:
+    says = {"查余额": "帮我看看卡里还有多少钱", "转账": "我想给朋友转点钱"}
+    intent = rng.choice(list(says))
+    return [f"{says[intent]}{rng.choice(['呢', '啊'])}{n}", intent]
+
+
+def _hotline(n: int, rng: random.Random) -> list[object]:
+    says = {
+        "教育": "小区附近没有小学孩子上学要坐很久的车",
+        "交通": "路口红绿灯坏了三天早晚高峰很堵",
+    }
+    kind = rng.choice(list(says))
+    return [f"市民反映{says[kind]}编号{n}希望解决", rng.choice(["东区", "西区"]), kind, "已办结"]
+
+
+def _quality(n: int, rng: random.Random) -> list[object]:
+    heat, pressure = rng.gauss(80, 5), rng.gauss(3, 0.5)
+    answer = "不合格" if heat * pressure > 265 else "合格"
+    return [f"SN{n}", round(heat, 1), answer, round(pressure, 2), rng.choice(["A线", "B线"])]
+
+
+LABELS, NUMBERS = "tabular-classification", "tabular-regression"
+TEXTS = "text-classification"
+KINDS = {
+    "one beside a series": Kind(
+        "year," + ",".join(f"timbre_{k}" for k in range(8)), _song, NUMBERS, [], "year"
+    ),
+    "the last of few counted": Kind(
+        "school,age,absences,G1,G2,G3", _student, NUMBERS, [], "G3"
+    ),
+    "how a case ended": Kind(
+        "member_ref,income,grade,int_rate,home,loan_status", _loan, LABELS, [], "loan_status"
+    ),
+    "a quantity in words is a fact": Kind(
+        "satisfied_share,hours,left,department,salary", _staff, LABELS, [], "left"
+    ),
+    "outcomes under a place's name": Kind(
+        "ID,kind,goal,days_open,state,country", _campaign, LABELS, [], "state"
+    ),
+    "outcomes of several words": Kind(
+        "Class,Distance,Boarding,Answered", _flight, LABELS, [], "Answered"
+    ),
+    "notes of the closing": Kind(
+        "number,description,priority,assignment_group,close_notes", _incident, TEXTS,
+        ["description"], "assignment_group",
+    ),
+    "a rent inside": Kind("size_sqm,district,rent,pets_allowed", _rent, NUMBERS, [], "rent"),
+    "a number nothing speaks for": Kind(
+        "width,height,reach,top", _unnamed_number, NUMBERS, [], "reach"
+    ),
+    "what a customer asked": Kind("用户问句,意图", _customer_asks, TEXTS, ["用户问句"], "意图"),
+    "a plea": Kind("诉求内容,区域,诉求类别,办理状态", _hotline, TEXTS, ["诉求内容"], "诉求类别"),
+    "outcomes in Chinese": Kind("序列号,温度,检验,压力,产线", _quality, LABELS, [], "检验"),
+}  # fmt: skip
