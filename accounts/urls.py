@@ -31,6 +31,7 @@ urlpatterns = [
     path("teams/<slug:slug>/notices/", notifications.notices, name="notices"),
     path("teams/<slug:slug>/notices/rows/", notifications.notice_rows, name="notice-rows"),
     path("teams/<slug:slug>/notices/bell/", notifications.bell, name="bell"),
+    path("teams/<slug:slug>/notices/latest/", notifications.latest_notices, name="latest-notices"),
     path("teams/<slug:slug>/notices/live/", notifications.notices_live, name="notices-live"),
     path("teams/<slug:slug>/notices/read/", notifications.mark_notices_read, name="read-notices"),
     path(

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from accounts.views.email import EmailView
 from config import monitoring
+from config.status_page import status_page
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Lathe"
@@ -38,6 +39,7 @@ urlpatterns = [
     # The variant without an inline script, which the Content-Security-Policy forbids.
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path("v1/", include("inference.openai.urls")),
+    path("status/", status_page, name="status"),
     path("metrics", monitoring.metrics, name="metrics"),
     path("admin/queues/", monitoring.queues_page, name="admin-queues"),
     path("admin/", admin.site.urls),

@@ -23,6 +23,7 @@ from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
 NOTICES_PER_PAGE = 30
+NOTICES_OF_BELL = 5
 
 
 @login_required
@@ -65,6 +66,17 @@ def bell(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     member = _find_member(request, slug)
     context = {"unread": read_state.count_unread(member), "most": read_state.MAX_UNREAD_COUNT}
     return render(request, "accounts/_bell.html", context)
+
+
+@login_required
+@require_safe
+@never_cache
+def latest_notices(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """What opens below the bell."""
+    member = _find_member(request, slug)
+    rows = Notice.objects.with_read_state(member).order_by("-created_at", "-pk")
+    context = {"team": member.team, "notices": rows[:NOTICES_OF_BELL]}
+    return render(request, "accounts/_latest_notices.html", context)
 
 
 @login_required

@@ -12,7 +12,8 @@ from accounts.models import ApiToken, Invitation
 from inference.models import Deployment
 
 PUBLIC = {
-    "landing", "pricing", "docs", "doc", "favicon", "healthz", "readyz", "api-schema", "api-docs",
+    "landing", "pricing", "docs", "doc", "favicon", "healthz", "readyz", "status", "api-schema",
+    "api-docs",
     "account_login", "account_signup", "account_logout", "account_reset_password",
     "account_reset_password_done", "account_inactive", "account_email_verification_sent",
     "account_confirm_email", "account_reset_password_from_key",

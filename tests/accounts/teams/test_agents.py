@@ -19,7 +19,8 @@ OWN = {  # The inbox, the own account, notifications, help, and what needs no te
     "assistants:conversation", "assistants:messages", "assistants:talk-live",
     "assistants:reply-form", "assistants:find-answers", "assistants:presence",
     "accounts:settings", "accounts:export-data",
-    "accounts:notices", "accounts:notice-rows", "accounts:bell", "accounts:notices-live",
+    "accounts:notices", "accounts:notice-rows", "accounts:bell", "accounts:latest-notices",
+    "accounts:notices-live",
     "accounts:notice-settings",
 }  # fmt: skip
 NOT_THEIRS = ("accounts/", "api/", "v1/", "consult", "stripe/", "join/")  # Of other callers.

@@ -273,3 +273,12 @@ def test_tokens_of_members_read_notices_but_no_webhooks(told, bob, api):
     assert client.get("/api/v1/notices?group=x").status_code == 400
     assert client.get("/api/v1/webhook-endpoints").status_code == 403
     assert client.post("/api/v1/webhook-endpoints", WANTED).status_code == 403
+
+
+def test_the_bell_opens_the_latest_notices_of_its_own_team(client_of, alice, mallory, team):
+    for number in range(7):
+        publish(team, "training_job.failed", f"Job {number} failed.")
+    page = client_of(alice).get(f"/teams/{team.slug}/notices/latest/").content.decode()
+    assert [f"Job {number} failed." in page for number in range(7)] == [False] * 2 + [True] * 5
+    assert f"/teams/{team.slug}/notices/" in page
+    assert client_of(mallory).get(f"/teams/{team.slug}/notices/latest/").status_code == 404

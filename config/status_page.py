@@ -1,0 +1,57 @@
+"""The page /status/: which parts of this installation work, for everybody."""
+
+import httpx
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.timezone import now
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from config.monitoring import read_duties
+from training.models import Status, TrainingJob, Worker
+
+CACHE_KEY, CACHE_SECONDS = "status-page", 10  # However many look, each part is asked this often.
+LATE_SECONDS = 60
+PROBE_SECONDS = 2.0
+
+
+@require_safe
+@never_cache
+def status_page(request: HttpRequest) -> HttpResponse:
+    """503 with the same page while something fails, so that a program can watch it."""
+    found = cache.get(CACHE_KEY)
+    if found is None:
+        found = {"checked_at": now(), "working": _read_parts()}
+        cache.set(CACHE_KEY, found, CACHE_SECONDS)
+    all_work = all(found["working"].values())
+    context = {**found, "all_work": all_work}
+    return render(request, "web/status.html", context, status=200 if all_work else 503)
+
+
+def _read_parts() -> dict[str, bool]:
+    """Whether each part works. Whoever reads the page has been answered by web and database."""
+    return {
+        "background": _clock_goes(),
+        "training": _has_trainer(),
+        "models": _models_answer(),
+    }
+
+
+def _clock_goes() -> bool:
+    ages = [duty.since.total_seconds() for duty in read_duties() if duty.since is not None]
+    return bool(ages) and min(ages) < LATE_SECONDS
+
+
+def _has_trainer() -> bool:
+    """Machines may be switched off while nothing waits for them."""
+    waiting = TrainingJob.objects.filter(status=Status.QUEUED, compute_class__is_offered=True)
+    return Worker.objects.accepting_jobs().exists() or not waiting.exists()
+
+
+def _models_answer() -> bool:
+    try:
+        return httpx.get(f"{settings.MODELS_URL}/healthz", timeout=PROBE_SECONDS).is_success
+    except httpx.HTTPError:
+        return False
