@@ -3,9 +3,9 @@
 It follows from the job alone, not from the clock, so that the same job gives the same figures.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-
-import numpy as np
+from itertools import accumulate
 
 from engine.spec import JobSpec
 
@@ -20,8 +20,8 @@ def count_folds(test_rows: int, fold_rows: Sequence[int], seconds: float) -> int
     """Of folds with so many rows, how many are tested beside the test rows; a fit takes so long."""
     if not 0 < test_rows < MIN_TEST_ROWS or not fold_rows:
         return 0
-    tested = test_rows + np.cumsum(fold_rows)
-    wanted = int(np.searchsorted(tested, ENOUGH_ROWS)) + 1
+    tested = [test_rows + rows for rows in accumulate(fold_rows)]
+    wanted = bisect_left(tested, ENOUGH_ROWS) + 1
     return min(wanted, len(fold_rows), int(MAX_SECONDS // max(seconds, 1e-6)))
 
 

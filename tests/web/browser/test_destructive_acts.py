@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.urls import Resolver404, resolve
+from django.utils.timezone import now
 
 from accounts.models import Membership, Role
 from accounts.teams import membership
 from assistants.models import Source
-from inference.models import Deployment
+from inference.models import ApiFile, Batch, Deployment, Purpose, TablePrediction
 from tests.web.test_outsiders import concrete, is_acmes, routes
 from training.models import Status, TrainingJob
 
@@ -54,6 +55,26 @@ def ending_views() -> set[str]:
     return {name for name in found if ENDS_SOMETHING.search(name)} - ASKED_ELSEWHERE
 
 
+def _answer_a_table(things) -> None:
+    """Let the endpoint be answering a table."""
+    prediction = TablePrediction.objects.select_related("deployment__model").get()
+    model = prediction.deployment.model
+    model.manifest = {"inputs": {"kind": "text", "columns": ["text"]}}
+    model.save()
+    file = ApiFile.objects.create(
+        team=prediction.team, purpose=Purpose.BATCH, filename="t.jsonl", bytes=1, storage_key="t"
+    )
+    batch = Batch.objects.create(
+        team=prediction.team,
+        endpoint="/v1/classify",
+        completion_window="24h",
+        input_file=file,
+        status="in_progress",
+        expires_at=now(),
+    )
+    TablePrediction.objects.update(batch=batch, next_at=None)
+
+
 @pytest.fixture
 def forms(things, team, alice, job, client_of):
     """Every form of every page of Acme's, by the view it posts to."""
@@ -64,6 +85,7 @@ def forms(things, team, alice, job, client_of):
         mapping={},
         passages=1,
     )
+    _answer_a_table(things)
     client, seen = client_of(alice), {}
     paths = {concrete(route, things) for route, _ in routes() if is_acmes(route, things)}
     paths.add("/settings/")
