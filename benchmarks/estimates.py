@@ -21,7 +21,7 @@ import httpx
 import pandas as pd
 from sklearn import datasets
 
-from benchmarks.product import checked, settled, upload
+from benchmarks.product.api import checked, settled, upload
 
 TOPICS = {
     "billing": ("invoice", "refund", "charge", "card"),

@@ -35,8 +35,10 @@ import psutil
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from benchmarks.product import PROJECT, checked, settled, upload
+from benchmarks.product.api import checked, settled, upload
 from engine.openmp_env import OPENMP_WAIT_ENV
+
+PROJECT = Path(__file__).resolve().parent.parent
 
 RELOAD_SECONDS = 20.0  # In which the trainer makes its next engine ready, beside no measurement.
 Seconds = tuple[float, float]  # Of the whole run and of training.

@@ -185,12 +185,17 @@ class _EnsembleFit:
     prepared: PreparedTable
     report: Reporter
     stop: StopSignal
-    train: EncodedRows
-    validation: EncodedRows
+    train: EncodedRows = field(init=False)
+    validation: EncodedRows = field(init=False)
     members: dict[str, Member] = field(default_factory=dict)
     ensemble_weights: dict[str, float] = field(default_factory=dict)
     settings: MemberSettings = field(default_factory=MemberSettings)
     losses: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        split = self.prepared.split
+        self.train = self.prepared.rows(split.train)
+        self.validation = self.prepared.rows(split.validation)
 
     def fit_members(self) -> None:
         """All that the method asks for but the network, on the training rows."""
@@ -295,13 +300,7 @@ def fit(
     if examination is not None and examination.is_better_without:
         kept = np.delete(examined, examination.suspects)
         prepared.split = replace(prepared.split, train=kept)
-    ensemble = _EnsembleFit(
-        prepared,
-        report,
-        stop,
-        prepared.rows(prepared.split.train),
-        prepared.rows(prepared.split.validation),
-    )
+    ensemble = _EnsembleFit(prepared, report, stop)
     state = TrainingState(finished=True)
     progress.start_phase("training")
     if prepared.spec.hyperparameters.method in ("auto", "network"):
@@ -333,14 +332,7 @@ def fit_again(prepared: PreparedTable, trained: FittedTable, fold: int) -> Fitte
             prepared, split=replace(split, train=np.setdiff1d(split.train, suspects))
         )
     silent, stop = Reporter(lambda _line: None), StopSignal()
-    ensemble = _EnsembleFit(
-        prepared,
-        silent,
-        stop,
-        prepared.rows(prepared.split.train),
-        prepared.rows(prepared.split.validation),
-        settings=trained.settings,
-    )
+    ensemble = _EnsembleFit(prepared, silent, stop, settings=trained.settings)
     if "network" in trained.members:
         progress = ProgressTracker(silent, {"training": 1.0})
         ensemble.members["network"], _ = _train_network(prepared, progress, silent, stop, fold=fold)

@@ -20,11 +20,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks.product_rows import TASKS, Rows, baseline_answers, rows_of, scores
+from benchmarks.product.api import checked, settled, upload
+from benchmarks.product.rows import TASKS, Rows, baseline_answers, rows_of, scores
 
-PROJECT = Path(__file__).resolve().parent.parent
 ROWS_PER_REQUEST = 64
-PATIENCE_SECONDS = 3600
 
 
 def main() -> None:
@@ -50,17 +49,6 @@ def main() -> None:
     _print_scores(name, scores(rows, theirs))
 
 
-def upload(api: httpx.Client, path: Path) -> dict[str, Any]:
-    project = checked(api.post("/api/v1/projects", json={"name": f"Benchmark {path.stem}"}))
-    with path.open("rb") as file:
-        answer = api.post(
-            "/api/v1/datasets",
-            files={"file": (path.name, file)},
-            data={"project": project["id"], "name": path.stem},
-        )
-    return settled(api, f"/api/v1/datasets/{checked(answer)['id']}", "ready")
-
-
 def _train(api: httpx.Client, dataset: dict[str, Any], options: argparse.Namespace) -> Any:
     body: dict[str, Any] = {"project": dataset["project"], "dataset": dataset["id"]}
     body["task"] = options.task
@@ -84,25 +72,6 @@ def _ask(api: httpx.Client, model: str, rows: Rows) -> tuple[list[dict[str, Any]
 
 def _print_scores(name: str, found: dict[str, float]) -> None:
     print(f"{name}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in found.items()))
-
-
-def settled(api: httpx.Client, path: str, wanted: str) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        body = checked(api.get(path))
-        if body["status"] == wanted:
-            return body
-        if body["status"] in {"failed", "cancelled"}:
-            raise SystemExit(f"{path} ended {body['status']}: {body.get('failure')}")
-        time.sleep(1)
-    raise SystemExit(f"{path} took longer than {PATIENCE_SECONDS} s")
-
-
-def checked(answer: httpx.Response) -> dict[str, Any]:
-    if answer.is_error:
-        raise SystemExit(f"{answer.request.method} {answer.url}: {answer.text}")
-    body: dict[str, Any] = answer.json()
-    return body
 
 
 def _options() -> argparse.Namespace:
