@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.front.bodies import read_messages, replay
+
 CHAT_PATH = "/v1/chat/completions"
 MARK = b'"assistant:'
 MAX_BYTES = 1024**2  # A longer body is no question to an assistant.
@@ -21,39 +23,17 @@ def with_assistant_models(inference: ASGIApp, django: ASGIApp) -> ASGIApp:
         if scope["type"] != "http" or scope["path"] != CHAT_PATH or scope["method"] != "POST":
             await inference(scope, receive, send)
             return
-        messages = await _read_start(receive)
-        replay = _replay(messages, receive)
+        messages = await read_messages(receive, MAX_BYTES)
+        again = replay(messages, receive)
         name = _assistant_named(messages)
         if name is None:
-            await inference(scope, replay, send)
+            await inference(scope, again, send)
             return
         path = f"/v1/assistants/{name}/chat"
         inner = {**scope, "path": path, "raw_path": quote(path).encode()}
-        await django(inner, replay, send)
+        await django(inner, again, send)
 
     return application
-
-
-async def _read_start(receive: Receive) -> list[Message]:
-    """Messages until the body is whole or longer than MAX_BYTES."""
-    messages: list[Message] = []
-    size = 0
-    while True:
-        message = await receive()
-        messages.append(message)
-        size += len(message.get("body", b""))
-        is_whole = message["type"] != "http.request" or not message.get("more_body", False)
-        if is_whole or size > MAX_BYTES:
-            return messages
-
-
-def _replay(messages: list[Message], receive: Receive) -> Receive:
-    waiting = list(messages)
-
-    async def replay() -> Message:
-        return waiting.pop(0) if waiting else await receive()
-
-    return replay
 
 
 def _assistant_named(messages: list[Message]) -> str | None:

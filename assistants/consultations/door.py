@@ -9,10 +9,11 @@ import re
 import secrets
 
 from django.utils.translation import override
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assistants.prometheus import REFUSED_QUESTIONS
 from web.errors import error_body, error_type_for_status
+from web.front.bodies import read_messages, replay
 from web.front.threaded_handler import ThreadedHandler
 from web.front.waiting_line import LineIsFull, WaitingLine
 from web.language.sentences import translated
@@ -36,12 +37,12 @@ def with_waiting_line(django: ASGIApp, questions: ASGIApp | None = None) -> ASGI
         if not is_question(scope):
             await django(scope, receive, send)
             return
-        body = await _read_whole(receive)  # First: who sends slowly takes no place meanwhile.
+        body = await read_messages(receive)  # First: who sends slowly takes no place meanwhile.
         has_place = False
         try:
             async with line.place():
                 has_place = True
-                await questions(scope, _replay(body, receive), send)
+                await questions(scope, replay(body, receive), send)
         except LineIsFull as refusal:
             if has_place:
                 raise
@@ -56,22 +57,6 @@ def is_question(scope: Scope) -> bool:
         return False
     path = scope["path"]
     return bool(API_PATH.fullmatch(path) or WIDGET_PATH.fullmatch(path))
-
-
-async def _read_whole(receive: Receive) -> list[Message]:
-    messages: list[Message] = []
-    while not messages or messages[-1].get("more_body", False):
-        messages.append(await receive())
-    return messages
-
-
-def _replay(messages: list[Message], receive: Receive) -> Receive:
-    waiting = list(messages)
-
-    async def replay() -> Message:
-        return waiting.pop(0) if waiting else await receive()
-
-    return replay
 
 
 async def _refuse(refusal: LineIsFull, scope: Scope, send: Send) -> None:
