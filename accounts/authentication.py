@@ -15,7 +15,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from accounts.models import ApiToken, Membership, Team, TokenScope, User, scopes_within
+from accounts.models import ApiToken, Team, TokenScope, User, scopes_within
+from accounts.models.api_token import WITH_DIGEST_SQL, WORKING_TOKENS_SQL
 from accounts.permissions import TokenNotAllowed
 from web.database.rows import Columns, fetch
 from web.errors import UserError
@@ -27,13 +28,7 @@ LAST_USED_RESOLUTION = timedelta(minutes=1)  # How exact last_used_at is; saves 
 TOKEN, USER, TEAM = Columns(ApiToken, "token"), Columns(User, "person"), Columns(Team, "team")
 TOKEN_SQL = f"""
 SELECT membership.role, token.digest <> %s, {TOKEN.sql}, {USER.sql}, {TEAM.sql}
-FROM {ApiToken._meta.db_table} token
-JOIN {Team._meta.db_table} team ON team.id = token.team_id
-JOIN {User._meta.db_table} person ON person.id = token.created_by_id AND person.is_active
-JOIN {Membership._meta.db_table} membership
-  ON membership.team_id = token.team_id AND membership.user_id = token.created_by_id
-WHERE token.revoked_at IS NULL AND (token.expires_at IS NULL OR token.expires_at > %s)
-  AND (token.digest = %s OR (token.previous_digest = %s AND token.previous_until > %s))
+{WORKING_TOKENS_SQL} {WITH_DIGEST_SQL}
 """
 
 
@@ -61,10 +56,9 @@ class ApiTokenAuthentication(BaseAuthentication):
 
 
 def find_token(secret: str) -> ApiToken | None:
-    """As `ApiToken.objects.with_secret` finds it, with its creator and team, in one statement that
-    is not put together anew for each request."""
-    digest, moment = ApiToken.digest_of(secret), now()
-    rows = fetch(TOKEN_SQL, [digest, moment, digest, digest, moment])
+    """The working token with this secret, or with this as its former one while that still works;
+    with its creator, their role of now, and its team."""
+    rows = fetch(TOKEN_SQL, [ApiToken.digest_of(secret)] * 3)
     if not rows:
         return None
     role, has_former_secret, *values = rows[0]
@@ -85,9 +79,7 @@ def find_uploader(authorization: str, cookies: str) -> str | None:
     if authorization:
         if scheme.lower() != "bearer":
             return None
-        token = (
-            ApiToken.objects.with_secret(secret.strip()).filter(created_by__is_active=True).first()
-        )
+        token = find_token(secret.strip())
         may_write = token is not None and TokenScope.WRITE in token.scopes
         return f"person:{token.created_by_id}" if token is not None and may_write else None
     request = HttpRequest()

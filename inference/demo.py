@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import tokens
-from accounts.models import ApiToken, Team, TokenScope, User
+from accounts.authentication import find_token
+from accounts.models import Team, TokenScope, User
 from accounts.signup import create_account
 from inference import scheduled_deployments
 from inference.demo_data import write_demo_csv
@@ -64,7 +65,8 @@ def _ensure_user(stored: Credentials | None) -> tuple[User, Team, str]:
 
 
 def _ensure_token(stored: Credentials | None, user: User, team: Team) -> str:
-    if stored and ApiToken.objects.with_secret(stored.token).filter(team=team).exists():
+    known = find_token(stored.token) if stored else None
+    if stored and known and known.team_id == team.pk:
         return stored.token
     _, secret = tokens.issue(team, user, name="Demo", scopes=list(TokenScope.values))
     return secret

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Q
 from django.utils.timezone import now
 
 from accounts.models.team import PERMISSIONS, Membership, Team, TeamOwnedQuerySet
@@ -41,23 +41,6 @@ class ApiTokenQuerySet(TeamOwnedQuerySet["ApiToken"]):
         """Neither revoked nor expired."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=now()), revoked_at=None)
 
-    def with_secret(self, secret: str) -> Self:
-        """The usable token with this secret, or with this as its former one while that still works,
-        and its creator's role of now."""
-        digest = ApiToken.digest_of(secret)
-        former = Q(previous_digest=digest, previous_until__gt=now())
-        found = self.usable().filter(Q(digest=digest) | former).of_members()
-        return found.annotate(has_former_secret=~Q(digest=digest))
-
-    def of_members(self) -> Self:
-        """Those whose creator is active and in the team, with the creator's `creator_role`."""
-        membership = Membership.objects.filter(
-            team=OuterRef("team"), user=OuterRef("created_by"), user__is_active=True
-        )
-        return self.annotate(creator_role=Subquery(membership.values("role"))).exclude(
-            creator_role=None
-        )
-
 
 class ApiToken(models.Model):
     """A credential that acts for a team. Only a digest is stored; the secret is shown once.
@@ -88,8 +71,8 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
-    creator_role = ""  # What `of_members` adds.
-    has_former_secret = False  # What `with_secret` adds.
+    creator_role = ""  # What `find_token` adds, as the next.
+    has_former_secret = False
     objects = ApiTokenQuerySet.as_manager()
 
     def renew_secret(self, overlap: timedelta) -> str:
@@ -134,3 +117,24 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+_TOKEN, _TEAM, _USER, _MEMBERSHIP = (
+    model._meta.db_table for model in (ApiToken, Team, User, Membership)
+)
+# Which tokens work, for the statements that every request makes: neither revoked nor expired, of
+# an active person who is still in the team.
+WORKING_TOKENS_SQL = f"""
+FROM {_TOKEN} token
+JOIN {_TEAM} team ON team.id = token.team_id
+JOIN {_USER} person ON person.id = token.created_by_id AND person.is_active
+JOIN {_MEMBERSHIP} membership
+  ON membership.team_id = token.team_id AND membership.user_id = token.created_by_id
+WHERE token.revoked_at IS NULL
+  AND (token.expires_at IS NULL OR token.expires_at > clock_timestamp())
+"""
+# The secret's digest twice: a former secret works until its overlap ends.
+WITH_DIGEST_SQL = """
+  AND (token.digest = %s
+       OR (token.previous_digest = %s AND token.previous_until > clock_timestamp()))
+"""

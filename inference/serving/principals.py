@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts.models import ApiToken, Membership, Team, User, scopes_within
+from accounts.models import Team, scopes_within
+from accounts.models.api_token import WITH_DIGEST_SQL, WORKING_TOKENS_SQL
 from billing.models import UsageDay
 from inference.models import Deployment
 from inference.serving.model_cache import CheckpointKeys
@@ -16,31 +17,18 @@ from training.models import Checkpoint, TrainedModel, TrainingJob
 GENERATION_TASK = "text-generation"
 PLAYGROUND_PREFIX = "playground"  # Stands where an API token's prefix would, in usage and logs.
 
-_TOKEN, _TEAM, _USER, _MEMBERSHIP = (
-    model._meta.db_table for model in (ApiToken, Team, User, Membership)
-)
-_TOKEN_COLUMNS = f"""
-       team.frozen_at IS NOT NULL, membership.role, token.allowed_models, token.budget_micro,
-       token.requests_per_minute
-FROM {_TOKEN} token
-JOIN {_TEAM} team ON team.id = token.team_id
-JOIN {_USER} person ON person.id = token.created_by_id AND person.is_active
-JOIN {_MEMBERSHIP} membership
-  ON membership.team_id = token.team_id AND membership.user_id = token.created_by_id
-WHERE token.revoked_at IS NULL AND (token.expires_at IS NULL OR token.expires_at > now())
-"""
+_LIMITS = """team.frozen_at IS NOT NULL, membership.role, token.allowed_models,
+       token.budget_micro, token.requests_per_minute"""
 # A former secret ends with its overlap, or with the token if that is sooner.
 TOKEN_SQL = f"""
 SELECT token.id, token.team_id, token.prefix, token.scopes,
        CASE WHEN token.digest = %s THEN token.expires_at
-            ELSE LEAST(token.expires_at, token.previous_until) END,
-{_TOKEN_COLUMNS}
-  AND (token.digest = %s OR (token.previous_digest = %s AND token.previous_until > now()))
+            ELSE LEAST(token.expires_at, token.previous_until) END, {_LIMITS}
+{WORKING_TOKENS_SQL} {WITH_DIGEST_SQL}
 """
 TOKEN_BY_ID_SQL = f"""
-SELECT token.id, token.team_id, token.prefix, token.scopes, token.expires_at,
-{_TOKEN_COLUMNS}
-  AND token.id = %s
+SELECT token.id, token.team_id, token.prefix, token.scopes, token.expires_at, {_LIMITS}
+{WORKING_TOKENS_SQL} AND token.id = %s
 """
 TOKEN_SPENT_SQL = f"""
 SELECT COALESCE(SUM(total.amount_micro), 0) FROM {UsageDay._meta.db_table} total
@@ -60,7 +48,7 @@ LEFT JOIN {TrainedModel._meta.db_table} shadow ON shadow.id = deployment.shadow_
 WHERE deployment.team_id = %s AND deployment.retired_at IS NULL
 ORDER BY deployment.created_at DESC
 """
-SUSPENDED_SQL = f"SELECT frozen_at IS NOT NULL FROM {_TEAM} WHERE id = %s"
+SUSPENDED_SQL = f"SELECT frozen_at IS NOT NULL FROM {Team._meta.db_table} WHERE id = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +66,7 @@ class Principal:
     requests_per_minute: int | None = None
     is_batch: bool = False  # Its pace is the worker's, not a client's.
     source: str | None = None  # What is billed instead of the deployment: an assistant.
+    usage_key: str | None = None  # What is asked under the same key again is not billed again.
 
     @property
     def has_expired(self) -> bool:
