@@ -85,8 +85,8 @@ def _send_to_wechat(row: Delivery) -> None:
     while rest := message.text[row.sent_characters :]:
         part, _ = cut_text(rest)
         replying.send_message(message.channel, recipient, part)
-        row.sent_characters += len(part)
-        row.save(update_fields=["sent_characters"])
+        if not update_claimed(row, sent_characters=row.sent_characters + len(part)):
+            return  # Another worker goes on with it.
 
 
 def _send_by_mail(row: Delivery) -> None:
