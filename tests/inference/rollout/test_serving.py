@@ -65,11 +65,8 @@ def test_a_shadow_is_compared_and_costs_nothing(deployment, other, alice, token,
     assert shown.shadow.p50_ms is not None
 
 
-def test_a_move_and_its_rollback_drop_no_request(
-    deployment, other, alice, token, with_models, settings
-):
-    settings.INFERENCE_REQUESTS_PER_SECOND = 1_000_000  # A quick machine would pass the usual one.
-
+@pytest.mark.usefixtures("full_speed")
+def test_a_move_and_its_rollback_drop_no_request(deployment, other, alice, token, with_models):
     async def talk(client, app):
         async def ask_all_the_time():
             seen = Counter()

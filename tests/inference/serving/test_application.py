@@ -374,6 +374,7 @@ def test_the_request_log_is_a_sample_of_bounded_size(deployment, token, with_mod
     assert UsageEvent.objects.aggregate(total=Sum("requests"))["total"] == 200
 
 
+@pytest.mark.usefixtures("full_speed")
 def test_a_name_that_moves_answers_with_the_new_model_and_drops_no_request(
     deployment, make_model, alice, token, with_models
 ):
@@ -383,6 +384,7 @@ def test_a_name_that_moves_answers_with_the_new_model_and_drops_no_request(
     async def keep_asking(client, until):
         while not until.is_set():
             answer = await client.post("/v1/classify", json={"model": "intents", "input": "card"})
+            assert answer.status_code == 200, answer.text
             statuses.append(answer.status_code)
             labels.append(answer.json()["data"][0]["label"])
             await asyncio.sleep(0)
