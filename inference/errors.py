@@ -43,6 +43,11 @@ class CannotPredictTable(UserError):
     sentence = "This table cannot be answered by this endpoint."
 
 
+class NoAnswers(UserError):
+    code, status = "no_answers", 410
+    sentence = "The answers of this table are not there yet, or their files were deleted."
+
+
 class JobAlreadyFinished(UserError):
     code, status = "plan_settled", 409
     sentence = "This job is finished. Deploy its model on the model's page."

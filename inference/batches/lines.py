@@ -12,6 +12,7 @@ from projects.errors import BadUpload
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/classify")
 MAX_LINES = 50_000
 MAX_PROBLEMS = 50
+STOPPED_AT = "The batch stopped at line {line}; lines after it were refused. "
 JsonObject = dict[str, object]
 
 

@@ -1,8 +1,8 @@
 """Answers batches: a worker claims one, asks the models process for a while, and lets it go.
 
 Every answer is a row at once, so that another worker goes on where this one stopped. A line whose
-answer was lost between the models process and its row is asked, and metered, once more. Once money
-or the token's rights have ended, no further line can be answered: the rest is refused unasked.
+answer was lost between the models process and its row is asked once more, and metered once. Once
+money or rights have ended, no further line can be answered: the rest is refused unasked.
 """
 
 import logging
@@ -21,7 +21,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import now
 
-from inference.batches.lines import RequestLine, check_requests, read_requests
+from accounts.models import User
+from accounts.permissions import has_permission
+from inference.batches.lines import STOPPED_AT, RequestLine, check_requests, read_requests
 from inference.files.storing import store_made
 from inference.gateway import internal_token
 from inference.models import ApiFile, Batch, BatchAnswer, BatchStatus, Purpose
@@ -41,6 +43,7 @@ RETRIED_STATUSES = (429, 502, 503, 504)
 FINAL_STATUSES = (401, 402)
 FINAL_CODES = ("missing_scope", "team_frozen")
 ROWS_AT_ONCE = 500
+RIGHTS_ENDED = "Whoever began this may not spend the team's money any more."
 
 logger = logging.getLogger(__name__)
 
@@ -176,18 +179,31 @@ def _refuse_rest(batch: Batch, lines: Iterator[RequestLine], refusal: BatchAnswe
             (_answer(batch, line, response, is_error=True) for line in chunk),
             ignore_conflicts=True,
         )
-    message = f"The batch stopped at line {refusal.line}; lines after it were refused. "
     problem = {
         "code": error["code"],
         "line": refusal.line,
-        "message": message + error["message"],
+        "message": STOPPED_AT.format(line=refusal.line) + error["message"],
         "param": error["param"],
     }
     Batch.objects.filter(pk=batch.pk).update(problems=[problem])
 
 
 def _is_cancelling(batch: Batch) -> bool:
+    """Somebody has cancelled it, or whoever began it may not spend any more."""
+    if not _may_spend(batch):
+        problem = {"code": "rights_ended", "line": None, "message": RIGHTS_ENDED, "param": None}
+        Batch.objects.filter(pk=batch.pk, status=BatchStatus.IN_PROGRESS).update(
+            status=BatchStatus.CANCELLING, cancelling_at=now(), problems=[problem]
+        )
     return Batch.objects.filter(pk=batch.pk, status=BatchStatus.CANCELLING).exists()
+
+
+def _may_spend(batch: Batch) -> bool:
+    """Asked of a person; an API token's rights are asked by the models process with each line."""
+    if batch.token_id is not None or batch.created_by_id is None:
+        return True
+    person = User.objects.filter(pk=batch.created_by_id, is_active=True).first()
+    return person is not None and has_permission(person, batch.team, "write")
 
 
 def _ask(client: httpx.Client, batch: Batch, line: RequestLine) -> BatchAnswer:
@@ -195,7 +211,12 @@ def _ask(client: httpx.Client, batch: Batch, line: RequestLine) -> BatchAnswer:
 
     Raises ModelsAway.
     """
-    token = internal_token.issue_token(batch.team_id, batch.created_by_id or 0, batch.token_id)
+    token = internal_token.issue_token(
+        batch.team_id,
+        batch.created_by_id or 0,
+        batch.token_id,
+        usage_key=f"batch:{batch.pk}:{line.line}",
+    )
     try:
         response = client.post(
             batch.endpoint, json=line.body, headers={internal_token.HEADER: token}
@@ -273,5 +294,10 @@ def _write_file(batch: Batch, *, is_error: bool) -> ApiFile | None:
             for content in answers.values_list("content", flat=True).iterator():
                 sink.write(content + "\n")
         return store_made(
-            batch.team, batch.created_by, purpose=Purpose.BATCH_OUTPUT, filename=name, path=path
+            batch.team,
+            batch.created_by,
+            purpose=Purpose.BATCH_OUTPUT,
+            filename=name,
+            path=path,
+            expires_at=batch.input_file.expires_at,
         )

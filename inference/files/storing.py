@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -113,7 +113,13 @@ def _store_training_file(file: ApiFile, path: Path, project: Project, by: User |
 
 
 def store_made(
-    team: Team, created_by: User | None, *, purpose: Purpose, filename: str, path: Path
+    team: Team,
+    created_by: User | None,
+    *,
+    purpose: Purpose,
+    filename: str,
+    path: Path,
+    expires_at: datetime | None = None,
 ) -> ApiFile:
     """Keep a file that a job or batch made."""
     file = ApiFile(
@@ -122,11 +128,18 @@ def store_made(
         purpose=purpose,
         filename=filename,
         bytes=path.stat().st_size,
+        expires_at=expires_at,
     )
     file.storage_key = f"files/{file.pk}"
     storage.put_file(file.storage_key, path)
     file.save(force_insert=True)
     return file
+
+
+def drop_made(file: ApiFile) -> None:
+    """Take away a file of our own that nothing refers to."""
+    storage.delete(file.storage_key)
+    file.delete()
 
 
 def delete_file(file: ApiFile, by: User | ApiToken) -> None:

@@ -4,7 +4,8 @@ or an assistant.
 A browser holds no API token, so the web process, having checked that the person belongs to the
 team, sends `x-lathe-pass`: the team and person, signed with SECRET_KEY and valid for seconds. It
 never reaches the browser, and the reverse proxy drops the header from requests from outside. A
-batch names the API token that began it, so that its rights, limits and place on the bill hold.
+batch names the API token that began it, so that its rights, limits and place on the bill hold, and
+the line that it asks, so that a line which is asked again is billed once.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class InternalCaller:
     team_id: UUID
     api_token_id: UUID | None = None  # Of a batch: the token that began it.
     source: str | None = None  # What is billed instead of what answers: an assistant.
+    usage_key: str | None = None  # Of a batch's line: its use is billed once under this key.
 
 
 def issue_token(
@@ -32,6 +34,7 @@ def issue_token(
     api_token_id: UUID | None = None,
     *,
     source: str | None = None,
+    usage_key: str | None = None,
 ) -> str:
     """A token for the team's deployments, valid for MAX_AGE_SECONDS."""
     facts = {"team": str(team_id), "person": person_id}
@@ -39,6 +42,8 @@ def issue_token(
         facts["token"] = str(api_token_id)
     if source is not None:
         facts["source"] = source
+    if usage_key is not None:
+        facts["usage_key"] = usage_key
     return signing.dumps(facts, salt=_SALT)
 
 
@@ -48,6 +53,6 @@ def verify_token(text: str) -> InternalCaller | None:
         facts = signing.loads(text, salt=_SALT, max_age=MAX_AGE_SECONDS)
         token = facts.get("token")
         team_id, token_id = UUID(facts["team"]), UUID(token) if token else None
-        return InternalCaller(team_id, token_id, facts.get("source"))
+        return InternalCaller(team_id, token_id, facts.get("source"), facts.get("usage_key"))
     except (signing.BadSignature, KeyError, ValueError):
         return None

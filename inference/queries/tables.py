@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
-from inference.models import BatchStatus, Deployment, TablePrediction
+from inference.batches.lines import STOPPED_AT
+from inference.models import ApiFile, Batch, BatchStatus, Deployment, TablePrediction
 from inference.models.batch import OPEN_STATUSES
 from inference.table_predictions.running import ROWS_PER_REQUEST
 
@@ -32,9 +33,20 @@ class TableProgress:
         return self.state in ("importing", "running")
 
     @property
-    def has_file(self) -> bool:
-        batch = self.row.batch
-        return batch is not None and bool(batch.output_file_id or batch.error_file_id)
+    def has_answers(self) -> bool:
+        return is_complete(self.row) and bool(_made_files(self.row))
+
+
+def is_complete(row: TablePrediction) -> bool:
+    """Whether it has ended and every file that it made is still there: people may delete them."""
+    has_ended = row.batch is not None and row.batch.status not in OPEN_STATUSES
+    return has_ended and all(file.deleted_at is None for file in _made_files(row))
+
+
+def _made_files(row: TablePrediction) -> list[ApiFile]:
+    """None of a batch that was given up before its first answer."""
+    batch = row.batch
+    return [file for file in (batch.output_file, batch.error_file) if file] if batch else []
 
 
 def list_tables(deployment: Deployment) -> list[TableProgress]:
@@ -43,7 +55,7 @@ def list_tables(deployment: Deployment) -> list[TableProgress]:
     answers = Count("batch__answers", filter=Q(batch__status__in=OPEN_STATUSES))
     rows = (
         TablePrediction.objects.filter(deployment=deployment)
-        .select_related("batch", "dataset_version__dataset")
+        .select_related("batch__output_file", "batch__error_file", "dataset_version__dataset")
         .annotate(answers=answers)
         .order_by("-created_at")
     )
@@ -63,11 +75,21 @@ def _progress(row: TablePrediction, answers: int) -> TableProgress:
         return TableProgress(row, state, rows, 0, row.problem)
     is_open = batch.status in OPEN_STATUSES
     requests = answers if is_open else batch.completed + batch.failed
-    problem = batch.problems[0]["message"] if batch.problems else ""
     return TableProgress(
         row,
         "running" if is_open else STATES[BatchStatus(batch.status)],
         rows,
         min(rows, requests * ROWS_PER_REQUEST),
-        problem,
+        _problem_of(batch),
     )
+
+
+def _problem_of(batch: Batch) -> str:
+    """In rows of the table: a line of the batch asks for several."""
+    if not batch.problems:
+        return ""
+    line, message = batch.problems[0]["line"], str(batch.problems[0]["message"])
+    if line is None:
+        return message
+    reason = message.removeprefix(STOPPED_AT.format(line=line))
+    return f"Rows from {(line - 1) * ROWS_PER_REQUEST + 1:,} on were refused: {reason}"

@@ -117,12 +117,19 @@ class CachedLookups:
         if caller.api_token_id is None:
             is_suspended = await self._suspended.get(caller.team_id)
             scopes, source = frozenset({"inference"}), caller.source
-            prefix = "" if source else PLAYGROUND_PREFIX
-            return Principal(caller.team_id, prefix, scopes, is_suspended, source=source)
+            return Principal(
+                caller.team_id,
+                "" if source else PLAYGROUND_PREFIX,
+                scopes,
+                is_suspended,
+                is_batch=caller.usage_key is not None,
+                source=source,
+                usage_key=caller.usage_key,
+            )
         principal = await self._tokens_by_id.get(caller.api_token_id)
         if principal is None or principal.has_expired:
             raise unauthenticated("The API token that began this batch is expired or revoked.")
-        return replace(principal, is_batch=True)
+        return replace(principal, is_batch=True, usage_key=caller.usage_key)
 
     async def list_deployments(self, principal: Principal) -> list[ServedDeployment]:
         """What a team serves and the token may ask, newest first."""

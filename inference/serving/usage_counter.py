@@ -98,6 +98,7 @@ class UsageCounter:
         self._db_executor = db_executor
         self._flushes = 0
         self._counts: dict[tuple[UUID, str, str], UsageCount] = {}
+        self._keyed: dict[tuple[UUID, str, str], UsageRecord] = {}  # By team, source and key.
         self._token_ids: set[UUID] = set()
         self._unsent_batches: deque[UsageBatch] = deque()
         self._logs: deque[RequestLog] = deque()
@@ -106,16 +107,28 @@ class UsageCounter:
     @property
     def unflushed_tokens(self) -> int:
         waiting = sum(record.units for batch in self._unsent_batches for record in batch.records)
-        return waiting + sum(count.units for count in self._counts.values())
+        keyed = sum(record.units for record in self._keyed.values())
+        return waiting + keyed + sum(count.units for count in self._counts.values())
 
     def add_request(self, principal: Principal, deployment: ServedDeployment, tokens: int) -> None:
-        """Count one answered request."""
-        key = (principal.team_id, principal.source or deployment.source, principal.prefix)
-        count = self._counts.setdefault(key, UsageCount())
-        count.units += tokens
-        count.requests += 1
+        """Count one answered request; one with a key once, however often it is asked."""
         if principal.token_id is not None:
             self._token_ids.add(principal.token_id)
+        team_id, source = principal.team_id, principal.source or deployment.source
+        if principal.usage_key is not None:
+            record = UsageRecord(
+                team_id=team_id,
+                source=source,
+                event_key=principal.usage_key,
+                token_prefix=principal.prefix,
+                units=tokens,
+                requests=1,
+            )
+            self._keyed.setdefault((team_id, source, principal.usage_key), record)
+            return
+        count = self._counts.setdefault((team_id, source, principal.prefix), UsageCount())
+        count.units += tokens
+        count.requests += 1
 
     def should_log(self, deployment: ServedDeployment) -> bool:
         """False once MAX_LOGS_PER_FLUSH requests of this deployment wait for the next flush, and
@@ -145,7 +158,7 @@ class UsageCounter:
             logger.warning("Usage could not be written and waits: %s", error)
 
     def _close_batch(self) -> None:
-        if not self._counts and not self._token_ids:
+        if not self._counts and not self._keyed and not self._token_ids:
             self._logged_counts.clear()
             return
         self._flushes += 1
@@ -160,8 +173,9 @@ class UsageCounter:
             )
             for (team_id, source, prefix), count in self._counts.items()
         ]
+        records += self._keyed.values()
         self._unsent_batches.append(UsageBatch(records, self._token_ids))
-        self._counts, self._token_ids = {}, set()
+        self._counts, self._keyed, self._token_ids = {}, {}, set()
         self._logged_counts.clear()
 
     async def _flush_logs(self) -> None:

@@ -83,7 +83,7 @@ def _iterate_items(row: TablePrediction) -> Iterator[dict[str, Any]]:
 
 def _iterate_lines(file: ApiFile | None) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Each request's first row, and an item for each of its rows."""
-    if file is None or file.deleted_at is not None:
+    if file is None:
         return
     with storage.open_file(file.storage_key) as source:
         for line in source:

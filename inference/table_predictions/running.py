@@ -1,6 +1,7 @@
 """Answers for every row of a table: a batch whose requests hold a dataset version's rows."""
 
 import json
+import logging
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from django.db import transaction
+from django.db import Error, transaction
 from django.utils.timezone import now
 
 from accounts import audit
@@ -16,9 +17,10 @@ from accounts.models import User
 from accounts.permissions import require_permission
 from inference.batches import lifecycle
 from inference.errors import AlreadyRetired, CannotPredictTable
-from inference.files.storing import store_made
+from inference.files.storing import drop_made, store_made
 from inference.models import ApiFile, Batch, Deployment, Purpose, TablePrediction
 from projects import storage
+from projects.errors import DatasetPurged
 from projects.models import DatasetVersion, ImportStatus
 from projects.queries.rows import to_cell
 from web.enqueue import enqueue_on_commit
@@ -31,6 +33,10 @@ MAX_ROWS = 500_000
 AT_ONCE = 5
 CLAIM = timedelta(minutes=10)
 IMPORT_WAIT = timedelta(seconds=3)
+KEPT = timedelta(days=30)  # The requests and their answers: nobody deletes them by hand.
+NOT_PREPARED = "This table could not be read: the operator's log says why. Try it again."
+
+logger = logging.getLogger(__name__)
 
 
 def read_columns(deployment: Deployment) -> list[str]:
@@ -41,20 +47,24 @@ def read_columns(deployment: Deployment) -> list[str]:
     return list(inputs.get("columns") or []) if inputs.get("kind") == "text" else []
 
 
-@transaction.atomic
-def begin(deployment: Deployment, version: DatasetVersion, by: User) -> TablePrediction:
-    """Queue the table, whose import may still be under way.
+def require_table_reader(deployment: Deployment, by: User) -> None:
+    """What is known before there is a table.
 
-    Raises AlreadyRetired, CannotPredictTable, NotAllowed or a refusal of the rate.
+    Raises NotAllowed, AlreadyRetired, CannotPredictTable or a refusal of the rate.
     """
     require_permission(by, deployment.team, "write")
     if deployment.retired_at is not None:
         raise AlreadyRetired
     if not read_columns(deployment):
         raise CannotPredictTable("This model reads no rows of tables.")
+    require_rate("analyses", deployment.team_id)
+
+
+@transaction.atomic
+def begin(deployment: Deployment, version: DatasetVersion, by: User) -> TablePrediction:
+    """Queue the table, whose import may still be under way. Raises CannotPredictTable."""
     if version.status == ImportStatus.READY:
         _check_table(deployment, version)
-    require_rate("analyses", deployment.team_id)
     row = TablePrediction.objects.create(
         team=deployment.team, deployment=deployment, dataset_version=version, created_by=by
     )
@@ -66,13 +76,25 @@ def begin(deployment: Deployment, version: DatasetVersion, by: User) -> TablePre
 
 def prepare_due() -> None:
     """Turn tables whose import has ended into batches."""
-    due = TablePrediction.objects.filter(next_at__lte=now()).order_by("next_at")
-    due = due.select_related("deployment__model", "dataset_version__dataset", "created_by")
-    for row in claim_rows(due, limit=AT_ONCE, next_at=now() + CLAIM):
-        try:
-            _prepare(row)
-        except CannotPredictTable as refusal:
-            update_claimed(row, problem=refusal.sentence[:500], next_at=None)
+    for _ in range(AT_ONCE):  # One by one: a claim must not end while another one is prepared.
+        due = TablePrediction.objects.filter(next_at__lte=now()).order_by("next_at")
+        due = due.select_related("deployment__model", "dataset_version__dataset", "created_by")
+        rows = claim_rows(due, limit=1, next_at=now() + CLAIM)
+        if not rows:
+            return
+        _prepare_or_give_up(rows[0])
+
+
+def _prepare_or_give_up(row: TablePrediction) -> None:
+    try:
+        _prepare(row)
+    except CannotPredictTable as refusal:
+        update_claimed(row, problem=refusal.sentence[:500], next_at=None)
+    except Error:
+        raise  # The database is away: the row is due again.
+    except Exception:  # Whatever is wrong with one table, other tables and batches go on.
+        logger.exception("The table %s could not be prepared", row.pk)
+        update_claimed(row, problem=NOT_PREPARED, next_at=None)
 
 
 def _prepare(row: TablePrediction) -> None:
@@ -82,6 +104,8 @@ def _prepare(row: TablePrediction) -> None:
         return
     if version.status == ImportStatus.FAILED:
         raise CannotPredictTable(version.failure_sentence)
+    if version.dataset.purged_at is not None:
+        raise CannotPredictTable(DatasetPurged.sentence)
     _check_table(row.deployment, version)
     file = _write_requests(row)
     with transaction.atomic():
@@ -93,8 +117,10 @@ def _prepare(row: TablePrediction) -> None:
             input_file=file,
             expires_at=now() + lifecycle.WINDOW,
         )
-        if not update_claimed(row, batch=batch, next_at=None):
-            transaction.set_rollback(True)  # Another worker took this one's time for death.
+        is_ours = update_claimed(row, batch=batch, next_at=None)
+        transaction.set_rollback(not is_ours)
+    if not is_ours:  # Another worker took this one's time for death.
+        drop_made(file)
 
 
 def _check_table(deployment: Deployment, version: DatasetVersion) -> None:
@@ -128,7 +154,12 @@ def _write_requests(row: TablePrediction) -> ApiFile:
                 body = {"model": row.deployment.name, "input": inputs}
                 sink.write(json.dumps({"custom_id": str(first), "body": body}) + "\n")
         return store_made(
-            row.deployment.team, row.created_by, purpose=Purpose.BATCH, filename=name, path=path
+            row.deployment.team,
+            row.created_by,
+            purpose=Purpose.BATCH,
+            filename=name,
+            path=path,
+            expires_at=now() + KEPT,
         )
 
 

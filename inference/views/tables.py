@@ -12,9 +12,10 @@ from accounts.models import User
 from accounts.permissions import has_permission, require_permission
 from inference.batches import lifecycle
 from inference.deployments import find_deployment
+from inference.errors import NoAnswers
 from inference.forms.tables import TableForm
 from inference.models import Deployment, TablePrediction
-from inference.queries.tables import tables_context
+from inference.queries.tables import is_complete, tables_context
 from inference.table_predictions import running
 from inference.table_predictions.results import download_answers
 from projects.errors import DatasetPurged
@@ -32,6 +33,7 @@ def begin(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     form = TableForm(deployment, request.POST, request.FILES)
     if form.is_valid():
         with refusals_on(form):
+            running.require_table_reader(deployment, request.user)
             version = _chosen_version(deployment, form, request.user)
             running.begin(deployment, version, request.user)
             messages.success(request, f"{version.dataset.name} is being answered.")
@@ -83,6 +85,8 @@ def download(request: AuthenticatedRequest, prediction_id: UUID) -> HttpResponse
     row = _find(request.user, prediction_id)
     if row.dataset_version.dataset.purged_at is not None:
         raise DatasetPurged
+    if not is_complete(row):
+        raise NoAnswers
     return download_answers(row)
 
 

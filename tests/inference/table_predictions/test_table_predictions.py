@@ -12,7 +12,11 @@ from django.utils.timezone import now
 
 from inference import tasks
 from inference.batches import work
-from inference.models import Batch, Deployment, TablePrediction
+from inference.batches.lines import STOPPED_AT
+from inference.files import storing
+from inference.gateway import internal_token
+from inference.models import ApiFile, Batch, Deployment, TablePrediction
+from inference.queries.tables import list_tables
 from inference.table_predictions import running
 from inference.table_predictions.results import _answer_cells
 from projects.importing import imports
@@ -115,6 +119,7 @@ def test_a_new_file_is_imported_first_and_a_wrong_row_fails_alone(
     assert row.batch is None
     assert row.next_at > now()
     page = client.get(reverse("inference:tables", args=[endpoint.pk])).content.decode()
+    assert client.get(reverse("inference:table-answers", args=[row.pk])).status_code == 410
     assert "Importing" in page
     assert "every 3s" in page
     imports.import_next()
@@ -225,3 +230,118 @@ def test_viewers_and_strangers_ask_nothing(
 )  # fmt: skip
 def test_numbers_and_several_labels_have_their_own_cells(item, cells):
     assert _answer_cells(item) == cells
+
+
+def test_a_table_that_cannot_be_read_holds_up_no_other(
+    client_of, alice, endpoint, dataset, dataset_version, asked, monkeypatch
+):
+    for _ in range(2):
+        ask(client_of(alice), endpoint, dataset=dataset.pk)
+    broken = TablePrediction.objects.order_by("next_at").first()
+    write = running._write_requests
+
+    def break_one(row):
+        if row.pk == broken.pk:
+            raise OSError("the disk is gone")
+        return write(row)
+
+    monkeypatch.setattr(running, "_write_requests", break_one)
+    tasks.work_on_batches()
+    broken.refresh_from_db()
+    assert (broken.batch, broken.next_at) == (None, None)
+    assert "could not be read" in broken.problem
+    assert Batch.objects.get().status == "completed"
+
+
+def test_the_loser_of_a_double_claim_leaves_no_file(
+    client_of, alice, endpoint, dataset, dataset_version, asked, monkeypatch
+):
+    ask(client_of(alice), endpoint, dataset=dataset.pk)
+    write = running._write_requests
+
+    def write_slowly(row):
+        TablePrediction.objects.filter(pk=row.pk).update(attempts=row.attempts + 1)
+        return write(row)
+
+    monkeypatch.setattr(running, "_write_requests", write_slowly)
+    running.prepare_due()
+    assert not ApiFile.objects.exists()
+
+
+def test_a_person_who_left_the_team_has_no_further_row_asked(
+    client_of, bob, endpoint, dataset, dataset_version, asked
+):
+    ask(client_of(bob), endpoint, dataset=dataset.pk)
+    running.prepare_due()
+    bob.memberships.all().delete()
+    work.work_on_next()
+    batch = Batch.objects.get()
+    assert (batch.status, asked) == ("cancelled", [])
+    assert batch.problems[0]["message"] == work.RIGHTS_ENDED
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "viewer"}])
+def test_nor_one_who_was_deactivated_or_demoted(
+    client_of, bob, endpoint, dataset, dataset_version, asked, change
+):
+    ask(client_of(bob), endpoint, dataset=dataset.pk)
+    running.prepare_due()
+    if "role" in change:
+        bob.memberships.update(**change)
+    else:
+        type(bob).objects.filter(pk=bob.pk).update(**change)
+    work.work_on_next()
+    assert (Batch.objects.get().status, asked) == ("cancelled", [])
+
+
+def test_a_line_that_is_asked_again_comes_under_the_same_key(
+    client_of, alice, endpoint, dataset, dataset_version, monkeypatch
+):
+    ask(client_of(alice), endpoint, dataset=dataset.pk)
+    running.prepare_due()
+    keys = []
+
+    def lose(_client, _url, *, json, headers):
+        keys.append(internal_token.verify_token(headers[internal_token.HEADER]).usage_key)
+        raise httpx.ReadError("the worker was killed, or the answer lost")
+
+    monkeypatch.setattr(work.httpx.Client, "post", lose)
+    for _ in range(2):
+        Batch.objects.update(next_at=now())
+        work.work_on_next()
+    batch = Batch.objects.get()
+    lines = [f"batch:{batch.pk}:{line}" for line in range(1, 5)]
+    assert sorted(keys) == sorted(lines * 2)
+
+
+def test_deleted_answers_are_said_to_be_gone(
+    client_of, alice, endpoint, dataset, dataset_version, asked
+):
+    ask(client_of(alice), endpoint, dataset=dataset.pk)
+    tasks.work_on_batches()
+    row = TablePrediction.objects.get()
+    assert row.batch.output_file.expires_at == row.batch.input_file.expires_at > now()
+    ApiFile.objects.update(expires_at=now())
+    storing.delete_expired()
+    client = client_of(alice)
+    gone = client.get(reverse("inference:table-answers", args=[row.pk]))
+    assert gone.status_code == 410
+    page = client.get(reverse("inference:deployment", args=[endpoint.pk])).content.decode()
+    assert reverse("inference:table-answers", args=[row.pk]) not in page
+
+
+@pytest.mark.parametrize(("line", "first"), [(1, "1"), (3, "129")])
+def test_where_it_stopped_is_told_in_rows(endpoint, dataset_version, line, first):
+    file = ApiFile.objects.create(
+        team=endpoint.team, purpose="batch", filename="t.jsonl", bytes=1, storage_key="t"
+    )
+    message = STOPPED_AT.format(line=line) + "The budget is spent."
+    batch = Batch.objects.create(
+        team=endpoint.team, endpoint="/v1/classify", completion_window="24h", input_file=file,
+        expires_at=now(), status="completed", problems=[{"line": line, "message": message}],
+    )  # fmt: skip
+    TablePrediction.objects.create(
+        team=endpoint.team, deployment=endpoint, dataset_version=dataset_version, batch=batch
+    )
+    (shown,) = list_tables(endpoint)
+    assert shown.problem == f"Rows from {first} on were refused: The budget is spent."
