@@ -88,8 +88,7 @@ def _prepare(product: Product) -> tuple[list[dict[str, Any]], dict[str, str]]:
         dataset = page.url.removeprefix(product.url).partition("?")[0]
         cookies = page.context.cookies()
         browser.close()
-    code = f"from tests.journeys.states import make_states; make_states('{team}')"
-    states = json.loads(product.manage("shell", "--no-imports", "-c", code))
+    states = product.change("make_states", team)
     paths = {
         "overview": f"/teams/{team}/",
         "dataset": dataset,

@@ -1,5 +1,6 @@
 """The whole product as `make up` starts it, for journeys that use it from outside."""
 
+import json
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -32,6 +34,7 @@ class Product:
             "HEARTBEAT_SECONDS": "2",
         }
         self.environment |= environment
+        self._states: subprocess.Popen[str] | None = None
         self.log = var / "up.log"
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
@@ -65,6 +68,21 @@ class Product:
         )
         return done.stdout.strip().splitlines()[-1]
 
+    def change(self, step: str, *arguments: str) -> Any:
+        """Carry out one function of tests.journeys.states; what it returns."""
+        if self._states is None:
+            self._states = subprocess.Popen(
+                [sys.executable, "-m", "tests.journeys.states_process"],
+                env=self.environment | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+                cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        self._states.stdin.write(json.dumps([step, *arguments]) + "\n")
+        self._states.stdin.flush()
+        return json.loads(self._states.stdout.readline())
+
     def api(self, token: str) -> httpx.Client:
         return httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60
@@ -72,6 +90,8 @@ class Product:
 
     def stop(self) -> None:
         """Ctrl-C, as a person would."""
+        if self._states:
+            self._states.communicate()
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGINT)
             self.process.wait(60)

@@ -1,12 +1,10 @@
 """Puts a team of the running product into every state that a page can show, without training.
 
-`manage.py shell -c "from tests.journeys.states import make_states; make_states('acme')"` prints the
-addresses of what it made as the last line, in JSON. `new_job` and `move_job`, `new_import` and
-`end_import`, `new_endpoint` and `answer`, and `tell` change what open pages show, a step at a time,
-while a browser looks on.
+`make_states("acme")` returns the addresses of what it made. `new_job` and `move_job`, `new_import`
+and `end_import`, `new_endpoint` and `answer`, and `tell` change what open pages show, a step at a
+time, while a browser looks on. `Product.change` carries them out in the running product.
 """
 
-import json
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +39,7 @@ TABS_OF_MODELS = (
 )  # fmt: skip
 
 
-def make_states(slug: str) -> None:
+def make_states(slug: str) -> list[str]:
     team = Team.objects.get(slug=slug)
     owner = team.memberships.first().user
     version = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
@@ -79,7 +77,7 @@ def make_states(slug: str) -> None:
         f"/webhooks/{hook.pk}/",
         f"/webhook-deliveries/{delivery.pk}/",
     ]
-    print(json.dumps(paths))
+    return paths
 
 
 def _job(
@@ -147,15 +145,15 @@ def _unreadable(version: DatasetVersion) -> Dataset:
     return dataset
 
 
-def new_job(slug: str) -> None:
+def new_job(slug: str) -> str:
     """A job in the queue of a machine that is not here, so that no worker takes it."""
     team = Team.objects.get(slug=slug)
     version = DatasetVersion.objects.filter(dataset__project__team=team).ready().first()
     job = _job(version, team.memberships.first().user, "Watched", machine="gpu")
-    print(job.pk)
+    return str(job.pk)
 
 
-def move_job(job_id: str, name: str) -> None:
+def move_job(job_id: str, name: str) -> str:
     """One of the moves below, and the word to the pages that watch."""
     job = TrainingJob.objects.get(pk=job_id)
     for field, value in _facts_of(job, name).items():
@@ -165,7 +163,7 @@ def move_job(job_id: str, name: str) -> None:
         _measure(job)
     JobEvent.objects.create(job=job, message=f"Now {name}")
     notify(job.channel)
-    print(job.status)
+    return str(job.status)
 
 
 def _facts_of(job: TrainingJob, name: str) -> dict[str, object]:
@@ -200,7 +198,7 @@ def _measure(job: TrainingJob) -> None:
     )
 
 
-def new_import(slug: str) -> None:
+def new_import(slug: str) -> str:
     """A dataset whose import somebody holds, so that no worker takes it."""
     ready = DatasetVersion.objects.filter(dataset__project__team__slug=slug).ready().first()
     dataset = Dataset.objects.create(project=ready.dataset.project, name="arriving.csv")
@@ -209,10 +207,10 @@ def new_import(slug: str) -> None:
         upload_bytes=ready.upload_bytes, upload_sha256=ready.upload_sha256,
         claimed_until=now() + timedelta(hours=1),
     )  # fmt: skip
-    print(dataset.pk)
+    return str(dataset.pk)
 
 
-def end_import(dataset_id: str, name: str) -> None:
+def end_import(dataset_id: str, name: str) -> str:
     """ "ready" with the rows of another version, or "failed"; and the word to the open page."""
     version = DatasetVersion.objects.get(dataset=dataset_id)
     facts: dict[str, object] = {"status": name, "claimed_until": None, "finished_at": now()}
@@ -225,10 +223,10 @@ def end_import(dataset_id: str, name: str) -> None:
         facts |= {field: getattr(ready, field) for field in taken}
     DatasetVersion.objects.filter(pk=version.pk).update(**facts)
     notify(import_channel(version))
-    print(name)
+    return name
 
 
-def new_endpoint(slug: str) -> None:
+def new_endpoint(slug: str) -> str:
     """One that goes live while its team's overview and list of endpoints are open."""
     team = Team.objects.get(slug=slug)
     model = TrainedModel.objects.filter(team=team, archived_at=None).first()
@@ -237,10 +235,10 @@ def new_endpoint(slug: str) -> None:
         created_by=team.memberships.first().user,
     )  # fmt: skip
     notify(f"deployments:{team.pk}")
-    print(endpoint.pk)
+    return str(endpoint.pk)
 
 
-def answer(endpoint_id: str) -> None:
+def answer(endpoint_id: str) -> str:
     """A few requests in its log."""
     RequestLog.objects.bulk_create(
         RequestLog(
@@ -249,12 +247,12 @@ def answer(endpoint_id: str) -> None:
         )
         for number in range(3)
     )  # fmt: skip
-    print(endpoint_id)
+    return endpoint_id
 
 
-def tell(slug: str) -> None:
+def tell(slug: str) -> int:
     """A notice, which the bell of every open page counts."""
     team = Team.objects.get(slug=slug)
     with transaction.atomic():
         publish(team, "dataset.ready", "A dataset is ready.", url=f"/teams/{slug}/")
-    print(Notice.objects.filter(team=team).count())
+    return Notice.objects.filter(team=team).count()

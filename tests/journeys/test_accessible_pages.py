@@ -1,6 +1,5 @@
 """Every page for every reader: axe in both themes and on a phone, the keyboard, no JavaScript."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -96,8 +95,7 @@ VIEWS = {
 @pytest.fixture(scope="module")
 def states(product: Product, visited) -> list[str]:
     """The addresses of finished, failed, paused and refused things of the same team."""
-    code = f"from tests.journeys.states import make_states; make_states('{visited['team']}')"
-    return json.loads(product.manage("shell", "--no-imports", "-c", code))
+    return product.change("make_states", visited["team"])
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -170,12 +168,12 @@ def test_pages_are_light_and_stand_still(product, browser, visited, states):
 @pytest.mark.parametrize("moves", LIVES, ids=lambda moves: moves[-1])
 def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
     """From the queue to its end, beside an overview whose bell counts one more notice."""
-    job = change(product, f"new_job('{visited['team']}')")
+    job = product.change("new_job", visited["team"])
     paths = (f"/teams/{visited['team']}/", f"/jobs/{job}/")
     pages = open_pages(product, browser, visited, paths)
-    change(product, f"tell('{visited['team']}')")
+    product.change("tell", visited["team"])
     for move in moves:
-        change(product, f"move_job('{job}', '{move}')")
+        product.change("move_job", job, move)
         for _, path, page in pages:
             if path == paths[1]:
                 page.locator(SIGNS.get(move, f"text=Now {move}")).first.wait_for()
@@ -186,11 +184,11 @@ def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
 
 @pytest.mark.parametrize("outcome", ["ready", "failed"])
 def test_nothing_moves_while_an_import_ends(product, browser, visited, outcome):
-    dataset = change(product, f"new_import('{visited['team']}')")
+    dataset = product.change("new_import", visited["team"])
     pages = open_pages(product, browser, visited, [f"/datasets/{dataset}/"])
     for _, _, page in pages:
         page.get_by_role("progressbar").wait_for()
-    change(product, f"end_import('{dataset}', '{outcome}')")
+    product.change("end_import", dataset, outcome)
     for _, _, page in pages:
         page.get_by_role("progressbar").wait_for(state="detached")
     stand_still(pages)
@@ -199,9 +197,9 @@ def test_nothing_moves_while_an_import_ends(product, browser, visited, outcome):
 def test_nothing_moves_while_an_endpoint_goes_live(product, browser, visited, states):
     team = f"/teams/{visited['team']}/"
     pages = open_pages(product, browser, visited, [team, f"{team}deployments/"])
-    endpoint = change(product, f"new_endpoint('{visited['team']}')")
+    endpoint = product.change("new_endpoint", visited["team"])
     pages += open_pages(product, browser, visited, [f"/deployments/{endpoint}/"])
-    change(product, f"answer('{endpoint}')")
+    product.change("answer", endpoint)
     for _, path, page in pages:
         if path.startswith("/deployments/"):
             page.locator("#activity tbody tr").first.wait_for()
@@ -226,13 +224,6 @@ def stand_still(pages):
         shift = page.evaluate(SHIFT)
         assert shift["sum"] < MOST_SHIFT, f"{path} in {view}: {shift}"
         page.close()
-
-
-def change(product, code):
-    """One step of tests.journeys.states in the running product; the last line it prints."""
-    return product.manage(
-        "shell", "--no-imports", "-c", f"from tests.journeys.states import *; {code}"
-    )
 
 
 def test_the_search_opens_moves_and_leads_by_keyboard_alone(product, browser, visited):
