@@ -36,7 +36,7 @@ def run_checks() -> Iterator[Check]:
 
 
 def _check_key() -> Check:
-    account_id = gateway.retrieve_account_id()
+    account_id = gateway.retrieve_account().id
     mode = "live: real money moves" if gateway.is_live_mode() else "test mode: no real money moves"
     return Check(
         True, f"The key opens {account_id}, {mode}, with API version {gateway.api_version()}."
