@@ -22,11 +22,14 @@ from billing.models import (
     StripeOutbox,
     Subscription,
 )
+from billing.rates import supersede
 from billing.stripe import credit, gateway, reconciliation
 from billing.stripe.account import adopt_account, count_foreign_rows
 from billing.stripe.catalog import sync_catalog
+from billing.stripe.doctor import keep_catalog
 from billing.stripe.subscriptions import change_plan, get_or_create_customer_id
 from tests.billing.stripe.fake.server import LIVE_KEY
+from tests.billing.stripe.usage_outbox.outbox_facts import run_of
 
 pytestmark = pytest.mark.django_db
 DOLLAR = 1_000_000
@@ -246,6 +249,43 @@ def test_a_cheaper_plan_chosen_before_the_first_payment_was_heard_of_brings_its_
     today.subscribe("scale", times=1)
     granted = CreditGrant.objects.get(source__startswith="plan:")
     assert granted.granted_micro == 250 * DOLLAR
+
+
+@pytest.mark.parametrize("nano", [30_000, 10_000])
+def test_a_rate_that_changes_within_the_period_is_charged_as_it_was_used(tale, nano):
+    """A subscription keeps its prices until its period ends; our ledger changes at once."""
+    tale.subscribe(PLAN_FREE)
+    give(tale, 3)
+    tale.use(10)
+    before = run_of(tale.team)
+    supersede("cpu", nano)
+    tale.use(10)
+    keep_catalog()
+    tale.use(2, of=before)  # A run that began before goes on at its own rate.
+    due = 10 + 10 * nano // 20_000 + 2 - 3
+    tale.assert_sides_agree(due)
+    tale.close()
+    tale.assert_sides_agree(due)
+    tale.use(4)
+    tale.use(5, of=before)
+    due += 4 * nano // 20_000 + 5
+    tale.assert_sides_agree(due)
+    tale.close()
+    tale.assert_sides_agree(due)
+    assert not Reconciliation.objects.open().exists()
+
+
+def test_a_compute_class_newer_than_the_subscription_is_charged(tale):
+    tale.subscribe(PLAN_FREE)
+    supersede("gpu-new", 20_000)
+    new = run_of(tale.team, "gpu-new")
+    tale.use(7, of=new)
+    tale.assert_sides_agree(7)
+    assert keep_catalog()
+    tale.use(5, of=new)
+    tale.assert_sides_agree(12)
+    tale.close()
+    tale.assert_sides_agree(12)
 
 
 def test_expired_credit_leaves_stripe_as_well(tale):
