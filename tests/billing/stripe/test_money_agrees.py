@@ -217,6 +217,39 @@ def test_a_debt_from_before_is_charged_with_the_first_invoice(tale):
     tale.assert_sides_agree(6)
 
 
+@pytest.mark.parametrize("end", ["at once", "unpaid", "customer deleted"])
+@pytest.mark.parametrize("has_credit", [True, False])
+def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, end, has_credit):
+    tale.subscribe(PLAN_FREE)
+    tale.use(3)
+    tale.close(is_paid=end != "unpaid")
+    if has_credit:
+        give(tale, 4)
+    tale.use(9)
+    tale.adjust(2)
+    tale.report()
+    tale.use(1)
+    {
+        "at once": lambda: tale.world.end_subscription(Subscription.objects.get().stripe_id),
+        "unpaid": lambda: tale.world.give_up(Subscription.objects.get().stripe_id),
+        "customer deleted": lambda: gateway_delete(tale),
+    }[end]()
+    tale.deliver(times=2)
+    tale.report()
+    tale.pass_time(days=2)
+    tale.subscribe(PLAN_FREE, times=2)
+    tale.pass_time(minutes=10)  # Each row of a meter has a minute of its own.
+    due = 3 + 9 + 2 + 1 - 4 * has_credit
+    tale.server.refusals.clear()
+    tale.assert_sides_agree(due)
+    tale.use(5)
+    tale.assert_sides_agree(due + 5)
+    tale.close()
+    tale.assert_sides_agree(due + 5)
+    assert not Reconciliation.objects.open().exists()
+    assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
+
+
 @pytest.fixture
 def today(tale):
     """The period that is open now, so that its included credit is valid."""
