@@ -44,6 +44,7 @@ FROM (
         WHERE team_id = %(team)s AND amount_micro > 0
           AND (occurred_at >= %(since)s OR source = ANY(%(late)s))
           AND kind IN ('compute', 'inference', 'adjustment')
+          AND NOT starts_with(source, %(given_back)s)  -- No charge: it undoes what is negative.
     ) AS charges WHERE uncovered > 0
 ) AS running WHERE before < %(micro)s
 """
@@ -148,6 +149,7 @@ def settle_open_usage(budget: Budget, grant: CreditGrant) -> None:
                 "month": budget.period_start,
                 "since": period.since,
                 "late": list(period.late),
+                "given_back": GIVEN_BACK,
             },
         )
     grant.left_micro = grant.granted_micro - grant.burns.all().total_micro()

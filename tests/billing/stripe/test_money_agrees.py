@@ -174,6 +174,42 @@ def test_credit_covers_late_usage_and_adjustments(tale):
     assert tale.credit_at_stripe() == 200
 
 
+def close_unreported(tale) -> None:
+    """The invoice becomes final before anybody takes in what was used last."""
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.pass_time(hours=2)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+
+
+def test_credit_settles_charges_and_not_what_was_given_back(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(10)
+    tale.close()
+    tale.adjust(-2)
+    tale.adjust(3)
+    give(tale, 5)
+    close_unreported(tale)
+    tale.deliver()
+    tale.assert_sides_agree(10)
+    give(tale, 6)
+    tale.assert_sides_agree(10)
+
+
+def test_what_is_given_back_while_an_invoice_becomes_final_is_credit(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.pass_time(minutes=3)
+    tale.adjust(5)
+    tale.report()
+    close_unreported(tale)
+    tale.adjust(-2)  # Stripe has collected the 5 already: the message is on its way.
+    tale.deliver(times=2)
+    tale.assert_sides_agree(5)
+    assert grants.credit_balance_micro(tale.team) == 2 * DOLLAR
+    tale.use(3)
+    tale.assert_sides_agree(6)
+
+
 def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(5)
