@@ -16,6 +16,7 @@ from training.jobs.launch import TASKS, launch
 from training.jobs.launch_preview import (
     find_ready_version,
     initial_request,
+    preview_launch,
     proposed_request,
     request_to_train_on,
 )
@@ -79,6 +80,15 @@ def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
         "is_refresh": True,
     }
     return render(request, "training/_estimate.html", context)
+
+
+@login_required
+@require_GET
+def offer_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+    """How long the suggested fine-tune takes and what it costs, in a line."""
+    version = _requested_version(request, dataset_id)
+    offer = preview_launch(version, initial_request(version, None), signed_in_user(request))
+    return render(request, "training/_offer.html", {"offer": offer})
 
 
 @login_required
