@@ -66,7 +66,7 @@ def _glance_at(version: Any) -> DatasetGlance:
         spread = {0, version.rows // 2, version.rows - 1}
         pictures, sample = sorted(spread), ""
     else:
-        pictures, sample = [], _sample_of(version.text or target)
+        pictures, sample = [], _sample_of(version.text or {})
     balance = version.class_balance or []
     if target.get("histogram") and not suggested.get("task", "").endswith("classification"):
         bars, span = column_bars(target, version.rows or 0)

@@ -16,7 +16,6 @@ from training.jobs.launch import TASKS, launch
 from training.jobs.launch_preview import (
     find_ready_version,
     initial_request,
-    preview_launch,
     proposed_request,
     request_to_train_on,
 )
@@ -87,7 +86,8 @@ def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 def offer_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     """How long the suggested fine-tune takes and what it costs, in a line."""
     version = _requested_version(request, dataset_id)
-    offer = preview_launch(version, initial_request(version, None), signed_in_user(request))
+    form = LaunchForm.prefilled(version, initial_request(version, None))
+    offer = form.preview(signed_in_user(request))
     return render(request, "training/_offer.html", {"offer": offer})
 
 
