@@ -5,6 +5,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils.timezone import now
 
 from billing.models import Rate
+from web.enqueue import enqueue_on_commit
 from web.errors import UserError
 
 
@@ -22,6 +23,7 @@ def supersede(sku: str, nano_per_unit: int) -> Rate:
         Rate.objects.filter(pk=current.pk).update(
             valid=DateTimeTZRange(current.valid.lower, moment)
         )
+    enqueue_on_commit("billing.tasks.keep_catalog")
     return Rate.objects.create(
         sku=sku, nano_per_unit=nano_per_unit, valid=DateTimeTZRange(moment, None)
     )

@@ -5,7 +5,7 @@ from celery import shared_task
 from billing.budgets import anomaly_detection
 from billing.credit import grants, plan_allowance
 from billing.statements import invoices
-from billing.stripe import credit, reconciliation, usage_outbox
+from billing.stripe import credit, doctor, reconciliation, usage_outbox
 from billing.stripe.webhooks import dispatcher, inbox
 
 
@@ -49,6 +49,12 @@ def mirror_credit() -> None:
 def reconcile() -> None:
     """Compare every team's credit, and what was passed over, with Stripe."""
     reconciliation.reconcile_all()
+
+
+@shared_task
+def keep_catalog() -> None:
+    """Write new and changed plans and rates to Stripe's catalog."""
+    doctor.keep_catalog()
 
 
 @shared_task

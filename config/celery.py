@@ -142,6 +142,7 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "stripe-catalog": {"task": "billing.tasks.keep_catalog", "schedule": 900.0},
         "stripe-events": {
             "task": "billing.tasks.process_webhooks",
             "schedule": 5.0,

@@ -71,6 +71,7 @@ BACKGROUND = WorkerGroup(
             "billing.tasks.process_webhooks",
             "billing.tasks.sweep_webhooks",
             "billing.tasks.reconcile",
+            "billing.tasks.keep_catalog",
             "billing.tasks.issue_invoices",
         ),
         "mail": ("assistants.tasks.read_mailboxes",),

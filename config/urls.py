@@ -8,10 +8,12 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from accounts.views.email import EmailView
 from config import monitoring
 from config.status_page import status_page
+from web.language.operators import translate_site
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Lathe"
 admin.site.index_title = "Operators"
+translate_site(admin.site)
 # Administrators sign in like everybody else: with the same rate limits and the same second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 

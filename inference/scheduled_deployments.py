@@ -31,9 +31,7 @@ from web.sse import notify
 
 logger = logging.getLogger(__name__)
 
-# Alone: comparing it with other small models and examining the labels takes most of the quick
-# method's time, and the better fine-tune that follows does both.
-QUICK_METHOD = {"method": "probe", "contenders": False}
+QUICK_METHOD = {"method": "probe"}
 QUICK_TASKS = ("text-classification", "text-regression")  # They have it.
 
 

@@ -27,6 +27,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/log.txt", jobs.download_log, name="download-log"),
     path("datasets/<uuid:dataset_id>/launch/", launch.launch_page, name="launch"),
     path("datasets/<uuid:dataset_id>/estimate/", launch.estimate_fragment, name="estimate"),
+    path("datasets/<uuid:dataset_id>/offer/", launch.offer_fragment, name="offer"),
     path("datasets/<uuid:dataset_id>/rows/", launch.rows_fragment, name="launch-rows"),
     path("teams/<slug:slug>/models/", models.models_page, name="models"),
     path("models/compare/", comparison.compare_page, name="compare"),

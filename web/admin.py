@@ -6,11 +6,20 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import lazy
 
+from web.language.operators import in_words, name
 from web.pagination import LargeTablePaginator
 from web.templatetags.ui import cents, exact_money
 
 MICRO_SUFFIX, CENTS_SUFFIX = "_micro", "_cents"
+
+
+def _name_in_dollars(title: str) -> str:
+    return f"{name(title)}, $"
+
+
+_title_in_dollars: Any = lazy(_name_in_dollars, str)
 
 
 @lru_cache
@@ -21,7 +30,7 @@ def in_dollars(column: Any) -> Any:
     show = exact_money if column.endswith(MICRO_SUFFIX) else cents
     title = column.removesuffix(MICRO_SUFFIX).removesuffix(CENTS_SUFFIX).replace("_", " ")
 
-    @admin.display(description=f"{title}, $", ordering=column)
+    @admin.display(description=_title_in_dollars(title), ordering=column)
     def dollars(row: Any) -> str:
         return show(getattr(row, column))
 
@@ -29,7 +38,7 @@ def in_dollars(column: Any) -> Any:
 
 
 class DollarsMixin:
-    """Shows money in dollars: in lists, and wherever it cannot be edited."""
+    """Shows money in dollars and choices in words: in lists, and wherever they are not edited."""
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         columns = super().get_list_display(request)  # type: ignore[misc]
@@ -52,7 +61,9 @@ class DollarsMixin:
 
     def _show_in_dollars(self, column: Any) -> Any:
         """A method of the class that has the column's name decides itself how it is shown."""
-        return column if isinstance(column, str) and hasattr(self, column) else in_dollars(column)
+        if isinstance(column, str) and hasattr(self, column):
+            return column
+        return in_words(self.model, in_dollars(column))  # type: ignore[attr-defined]
 
 
 class AppendOnlyAdminMixin(DollarsMixin):

@@ -21,9 +21,9 @@ from accounts import audit
 from accounts.models import User
 from billing.budgets import holds, spend_cap
 from billing.credit import grants
+from billing.forms.cap import CapForm, DollarsField
 from billing.ledger.refunds import refund_part
 from billing.models import Budget, MeteredRun
-from billing.money import dollars_to_micro
 from billing.months import month_of
 from web.errors import UserError
 from web.templatetags.ui import exact_money, money
@@ -35,20 +35,14 @@ class OperatorForm(forms.Form):
     reason = forms.CharField(max_length=255, help_text="Kept in the audit log.")
     request_id = forms.UUIDField(widget=forms.HiddenInput)
 
-    def amount_micro(self) -> int | None:
-        """What was typed in dollars; None where nothing was."""
-        dollars: Decimal | None = self.cleaned_data["dollars"]
-        return None if dollars is None else dollars_to_micro(dollars)
-
 
 class RefundForm(OperatorForm):
     reason = forms.CharField(max_length=255, help_text="The customer reads this.")
     scope = forms.ChoiceField(
         choices=[("run", "this run only"), ("job", "every run of the same job")]
     )
-    dollars = forms.DecimalField(
+    dollars = DollarsField(
         min_value=Decimal("0.000001"),
-        max_value=Decimal(1_000_000),
         decimal_places=6,
         required=False,
         label="US dollars",
@@ -58,12 +52,7 @@ class RefundForm(OperatorForm):
 
 class CreditForm(OperatorForm):
     reason = forms.CharField(max_length=255, help_text="The customer reads this.")
-    dollars = forms.DecimalField(
-        min_value=Decimal("0.01"),
-        max_value=Decimal(1_000_000),
-        decimal_places=2,
-        label="US dollars",
-    )
+    dollars = DollarsField(min_value=Decimal("0.01"), label="US dollars")
     kind = forms.ChoiceField(choices=[("promo", "given"), ("paid", "bought")])
     expires_on = forms.DateField(
         required=False,
@@ -79,15 +68,8 @@ class CreditForm(OperatorForm):
         return month_of(datetime.combine(on, time(), tzinfo=UTC)).end if on else None
 
 
-class CapForm(OperatorForm):
-    dollars = forms.DecimalField(
-        min_value=Decimal(0),
-        max_value=Decimal(1_000_000),
-        decimal_places=2,
-        required=False,
-        label="US dollars a month",
-        help_text="Leave empty for no cap.",
-    )
+class OperatorCapForm(CapForm, OperatorForm):
+    pass
 
 
 @dataclass(frozen=True)
@@ -106,7 +88,7 @@ def refund_run(run: MeteredRun, by: User, form: RefundForm) -> str:
         run.source,
         data["reason"],
         request_id=data["request_id"],
-        amount_micro=form.amount_micro(),
+        amount_micro=data["dollars"],
         fence=run.fence if data["scope"] == "run" else None,
     )
     if not amount:
@@ -119,7 +101,7 @@ def grant_credit(budget: Budget, by: User, form: CreditForm) -> str:
     data = form.cleaned_data
     given = grants.grant(
         budget.team,
-        dollars_to_micro(data["dollars"]),
+        data["dollars"],
         kind=data["kind"],
         source=f"admin:{data['request_id']}",
         note=data["reason"],
@@ -130,9 +112,9 @@ def grant_credit(budget: Budget, by: User, form: CreditForm) -> str:
     return f"{money(given.granted_micro)} of credit granted to {budget.team}."
 
 
-def set_cap(budget: Budget, by: User, form: CapForm) -> str:
+def set_cap(budget: Budget, by: User, form: OperatorCapForm) -> str:
     data = form.cleaned_data
-    spend_cap.change_cap(budget.team, form.amount_micro(), by=by, reason=data["reason"])
+    spend_cap.change_cap(budget.team, data["dollars"], by=by, reason=data["reason"])
     return f"The cap of {budget.team} is changed."
 
 
@@ -203,7 +185,7 @@ RUN_FORM_ACTIONS = {
 }
 TEAM_FORM_ACTIONS = {
     "credit": FormAction("Grant credit", "billing.add_creditgrant", CreditForm, grant_credit),
-    "cap": FormAction("Set the cap", "billing.change_budget", CapForm, set_cap),
+    "cap": FormAction("Set the cap", "billing.change_budget", OperatorCapForm, set_cap),
     "hold": FormAction("Put on hold", "billing.change_budget", OperatorForm, place_hold),
     "release": FormAction("Release the hold", "billing.change_budget", OperatorForm, release_hold),
 }

@@ -29,15 +29,20 @@ from billing.models import (
 from billing.pricing import format_nano_dollars
 from billing.rates import supersede
 from web.admin import AppendOnlyAdmin, DollarsMixin, ReadOnlyAdmin
+from web.enqueue import enqueue_on_commit
 
 
 @admin.register(Plan)
 class PlanAdmin(DollarsMixin, admin.ModelAdmin[Plan]):
-    """A changed fee reaches Stripe with the next run of sync_stripe_catalog."""
+    """A changed fee reaches Stripe's catalog at once, and running subscriptions not at all."""
 
     list_display = (
         "code", "name", "monthly_cents", "concurrency", "storage_bytes", "is_offered", "order",
     )  # fmt: skip
+
+    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        enqueue_on_commit("billing.tasks.keep_catalog")
 
 
 @admin.register(Rate)

@@ -1,6 +1,5 @@
 """Admin pages about the usage outbox, and where our figures and Stripe's differ."""
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -17,13 +16,32 @@ from billing.stripe import reconciliation
 from billing.stripe.errors import StripeFailure
 from billing.stripe.usage_outbox.resend import CannotResend, resend
 from web.admin import ReadOnlyAdmin
-from web.templatetags.ui import exact_money
+
+
+class ResendingAdmin(ReadOnlyAdmin):
+    """Rows behind which there are outbox rows that may be sent again."""
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        """Looking is for all staff; resending needs Django's change permission on rows."""
+        return request.user.has_perm("billing.change_stripeoutbox")
+
+    def resend_all(self, request: HttpRequest, rows: QuerySet[StripeOutbox]) -> None:
+        """Resend each row by itself, and report why a row cannot be resent."""
+        assert isinstance(request.user, User)
+        done = 0
+        for pk in rows.values_list("pk", flat=True):
+            try:
+                resend(pk, by=request.user)
+                done += 1
+            except CannotResend as problem:
+                self.message_user(request, str(problem), messages.WARNING)
+        self.message_user(request, f"{done} to be sent again within a minute or two.")
 
 
 @admin.register(StripeOutbox)
-class StripeOutboxAdmin(ReadOnlyAdmin):
+class StripeOutboxAdmin(ResendingAdmin):
     list_display = (
-        "status", "team", "meter", "value", "dollars", "stamped", "tries", "trouble",
+        "status", "team", "meter", "value", "amount_micro", "happened_at", "tries", "last_error",
         "sent_at", "identifier",
     )  # fmt: skip
     list_filter = ("status", "meter")
@@ -33,33 +51,17 @@ class StripeOutboxAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-pk")
     actions = ("resend_rows",)
 
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        """Looking is for all staff; resending needs Django's change permission on rows."""
-        return request.user.has_perm("billing.change_stripeoutbox")
-
-    @admin.display(description="Amount", ordering="amount_micro")
-    def dollars(self, row: StripeOutbox) -> str:
-        return exact_money(row.amount_micro)
-
-    @admin.display(description="Stamped", ordering="minute")
-    def stamped(self, row: StripeOutbox) -> datetime:
-        return row.happened_at
-
-    @admin.display(description="Last error", ordering="last_error")
-    def trouble(self, row: StripeOutbox) -> str:
-        return row.last_error
-
     @admin.action(
         description="Resend (asks Stripe first where it may have arrived)", permissions=["resend"]
     )
     def resend_rows(self, request: HttpRequest, rows: QuerySet[StripeOutbox]) -> None:
-        _resend_all(self, request, rows)
+        self.resend_all(request, rows)
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(ReadOnlyAdmin):
+class ReconciliationAdmin(ResendingAdmin):
     list_display = (
-        "state", "team", "meter", "scope", "starts_at", "ours", "stripes", "difference", "behind",
+        "state", "team", "meter", "scope", "starts_at", "ours", "theirs", "drift", "behind",
         "invoice", "checked_at",
     )  # fmt: skip
     list_filter = ("state", "scope", "meter")
@@ -67,17 +69,6 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     search_fields = ("team__name", "team__slug", "invoice")
     ordering = ("-found_at",)
     actions = ("check_again", "resend_rows", "repair")
-
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("billing.change_stripeoutbox")
-
-    @admin.display(description="Stripe's", ordering="theirs")
-    def stripes(self, row: Reconciliation) -> int:
-        return row.theirs
-
-    @admin.display(description="Difference")
-    def difference(self, row: Reconciliation) -> str:
-        return f"{row.drift:+}"
 
     @admin.display(description="Outbox rows")
     def behind(self, row: Reconciliation) -> SafeString:
@@ -110,7 +101,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     )
     def resend_rows(self, request: HttpRequest, rows: QuerySet[Reconciliation]) -> None:
         for row in rows.select_related("team"):
-            _resend_all(self, request, reconciliation.source_rows(row))
+            self.resend_all(request, reconciliation.source_rows(row))
 
     @admin.action(description="Repair a difference in credit", permissions=["resend"])
     def repair(self, request: HttpRequest, rows: QuerySet[Reconciliation]) -> None:
@@ -120,16 +111,3 @@ class ReconciliationAdmin(ReadOnlyAdmin):
                 self.message_user(request, reconciliation.repair(row, by=request.user))
             except (reconciliation.CannotRepair, StripeFailure) as problem:
                 self.message_user(request, str(problem), messages.WARNING)
-
-
-def _resend_all(page: ReadOnlyAdmin, request: HttpRequest, rows: QuerySet[StripeOutbox]) -> None:
-    """Resend each row by itself, and report why a row cannot be resent."""
-    assert isinstance(request.user, User)
-    done = 0
-    for pk in rows.values_list("pk", flat=True):
-        try:
-            resend(pk, by=request.user)
-            done += 1
-        except CannotResend as problem:
-            page.message_user(request, str(problem), messages.WARNING)
-    page.message_user(request, f"{done} to be sent again within a minute or two.")

@@ -15,8 +15,15 @@ from billing.stripe.webhooks.inbox import replay
 from web.admin import ReadOnlyAdmin
 
 
+class SuperuserActionsAdmin(ReadOnlyAdmin):
+    """Read-only rows have no change permission, so actions are for superusers."""
+
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+
 @admin.register(StripeCustomer)
-class StripeCustomerAdmin(ReadOnlyAdmin):
+class StripeCustomerAdmin(SuperuserActionsAdmin):
     """The way to a team at Stripe: its subscription, invoices and payments are looked at there."""
 
     list_display = ("team", "customer_id", "at_stripe", "account")
@@ -33,12 +40,10 @@ class StripeCustomerAdmin(ReadOnlyAdmin):
         return format_html('<a href="{}" rel="noopener">Dashboard</a>', url)
 
     @admin.action(
-        description="Forget the customer: Stripe does not know it any more", permissions=["view"]
+        description="Forget the customer: Stripe does not know it any more",
+        permissions=["superuser"],
     )
     def forget(self, request: HttpRequest, rows: QuerySet[StripeCustomer]) -> None:
-        if not _is_superuser(request):
-            messages.error(request, "Only superusers may forget customers.")
-            return
         assert isinstance(request.user, User)
         for row in rows.select_related("team"):
             forget_customer(row, by=request.user, reason="by hand")
@@ -46,18 +51,15 @@ class StripeCustomerAdmin(ReadOnlyAdmin):
 
 
 @admin.register(WebhookEvent)
-class WebhookEventAdmin(ReadOnlyAdmin):
+class WebhookEventAdmin(SuperuserActionsAdmin):
     list_display = ("received_at", "type", "id", "status", "attempts", "processed_at", "error")
     list_filter = ("status", "endpoint", "type")
     search_fields = ("id", "type", "error")
     date_hierarchy = "received_at"
     actions = ("replay",)
 
-    @admin.action(description="Replay: carry out again", permissions=["view"])
+    @admin.action(description="Replay: carry out again", permissions=["superuser"])
     def replay(self, request: HttpRequest, events: QuerySet[WebhookEvent]) -> None:
-        if not _is_superuser(request):
-            messages.error(request, "Only superusers may replay Stripe's messages.")
-            return
         assert isinstance(request.user, User)
         for event in events:
             replay(event, by=request.user)
@@ -65,22 +67,15 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
 
 @admin.register(OperatorAlert)
-class OperatorAlertAdmin(ReadOnlyAdmin):
+class OperatorAlertAdmin(SuperuserActionsAdmin):
     list_display = ("last_at", "sentence", "times", "raised_at", "settled_at")
     list_filter = (("settled_at", admin.EmptyFieldListFilter),)
     search_fields = ("key", "sentence")
     actions = ("settle",)
 
-    @admin.action(description="Settled: nothing is left to do", permissions=["view"])
+    @admin.action(description="Settled: nothing is left to do", permissions=["superuser"])
     def settle(self, request: HttpRequest, alerts: QuerySet[OperatorAlert]) -> None:
-        if not _is_superuser(request):
-            messages.error(request, "Only superusers may settle alerts.")
-            return
+        assert isinstance(request.user, User)
         for alert in alerts.filter(settled_at=None):
             OperatorAlert.objects.filter(pk=alert.pk).update(settled_at=now())
-            audit.record(None, request.user, "alert.settled", alert.key)  # type: ignore[arg-type]
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    """Instead of a change permission, which read-only rows do not have."""
-    return bool(request.user.is_superuser)
+            audit.record(None, request.user, "alert.settled", alert.key)

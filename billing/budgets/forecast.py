@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from django.db.models import Sum
 from django.utils.timezone import now
 
 from billing.models import Budget, UsageDay
@@ -26,6 +25,6 @@ def forecast_micro(budget: Budget, charges_by_day: Mapping[date, int] | None = N
         recent = sum(micro for day, micro in charges_by_day.items() if day >= first)
     else:
         days = UsageDay.objects.filter(team=budget.pk, day__gte=first)
-        recent = days.aggregate(total=Sum("amount_micro"))["total"] or 0
+        recent = days.total_micro()
     second = timedelta(seconds=1)
     return max(0, budget.spent_micro) + recent * (left // second) // (watched // second)

@@ -21,7 +21,15 @@ def set_cap(team: Team, user: User, cap_micro: int | None) -> None:
     Raises CapNeedsPaymentMethod for more than the operator's policy trusts a team without one.
     """
     require_permission(user, team, "billing")
-    _require_payment_method_for(team, cap_micro)
+    most = settings.MAX_CAP_WITHOUT_CARD_MICRO
+    is_trusted = not most or (cap_micro is not None and cap_micro <= most)
+    # What is used beyond credit must be collected from somebody: a subscription has a card.
+    if not is_trusted and not Subscription.objects.in_force().filter(team=team).exists():
+        raise CapNeedsPaymentMethod(
+            f"Without a card the spend cap is {money(most)} a month at most. Choose a plan on the"
+            " page Plan & payment first.",
+            param="dollars",
+        )
     change_cap(team, cap_micro, by=user)
 
 
@@ -36,16 +44,3 @@ def change_cap(team: Team, cap_micro: int | None, *, by: User, reason: str = "")
     notify(f"team:{team.pk}")  # The models process reads the new cap at once.
     change = {"old_micro": before, "new_micro": cap_micro} | ({"reason": reason} if reason else {})
     audit.record(team, by, "cap.changed", team.name, **change)
-
-
-def _require_payment_method_for(team: Team, cap_micro: int | None) -> None:
-    """What is used beyond credit must be collected from somebody: a subscription has a card."""
-    most = settings.MAX_CAP_WITHOUT_CARD_MICRO
-    if not most or (cap_micro is not None and cap_micro <= most):
-        return
-    if not Subscription.objects.in_force().filter(team=team).exists():
-        raise CapNeedsPaymentMethod(
-            f"Without a card the spend cap is {money(most)} a month at most. Choose a plan on the"
-            " page Plan & payment first.",
-            param="dollars",
-        )

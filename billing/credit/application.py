@@ -12,7 +12,7 @@ from django.utils.timezone import now
 
 from billing.credit.open_usage import settle_open_usage
 from billing.models import Budget, CreditBurn, CreditGrant, LedgerEntry, StripeCustomer
-from billing.models.credit import CreditBurnQuerySet
+from billing.models.ledger import AmountQuerySet
 from web.enqueue import enqueue_on_commit
 
 Kind = LedgerEntry.Kind
@@ -129,7 +129,7 @@ def _post_credit_entry(
 
 def _related_charges_and_burns(
     budget: Budget, entry: LedgerEntry
-) -> tuple[int, CreditBurnQuerySet]:
+) -> tuple[int, AmountQuerySet[CreditBurn]]:
     """What the charges behind a negative entry still owe without it, and their burns."""
     mine = Q(team=budget.pk)
     if entry.run_id is not None:

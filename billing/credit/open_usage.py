@@ -44,6 +44,7 @@ FROM (
         WHERE team_id = %(team)s AND amount_micro > 0
           AND (occurred_at >= %(since)s OR source = ANY(%(late)s))
           AND kind IN ('compute', 'inference', 'adjustment')
+          AND NOT starts_with(source, %(given_back)s)  -- No charge: it undoes what is negative.
     ) AS charges WHERE uncovered > 0
 ) AS running WHERE before < %(micro)s
 """
@@ -84,14 +85,21 @@ def find_open_period(team_id: UUID) -> OpenPeriod | None:
 def _late_sources(team_id: UUID, since: datetime) -> tuple[str, ...]:
     """What an outbox row holds that missed its invoice and waits for, or is in, the open one."""
     rows = StripeOutbox.objects.filter(team=team_id)
-    amounts = rows.filter(
-        meter=ADJUSTMENT_SKU, entry=None, minute__gte=int(since.timestamp()) // 60
-    )
-    moved = rows.filter(reference__in=amounts.values("identifier"), status="moved")
     waiting = rows.undelivered().filter(period_end__lte=since)
-    segments = StripeOutboxItem.objects.filter(outbox__in=moved | waiting).values_list("pk")
-    events = StripeOutboxEvent.objects.filter(outbox__in=moved | waiting).values_list("pk")
-    return tuple(f"segment:{pk}" for (pk,) in segments) + tuple(f"event:{pk}" for (pk,) in events)
+    in_open = rows.filter(meter=ADJUSTMENT_SKU, minute__gte=int(since.timestamp()) // 60)
+    late, targets = list(waiting), [*waiting, *in_open]
+    while targets:  # What was moved may miss the next invoice, too.
+        names = [row.identifier for row in targets if row.meter == ADJUSTMENT_SKU]
+        targets = list(rows.filter(reference__in=names, status="moved"))
+        late += targets
+    segments = StripeOutboxItem.objects.filter(outbox__in=late).values_list("pk", flat=True)
+    events = StripeOutboxEvent.objects.filter(outbox__in=late).values_list("pk", flat=True)
+    entries = LedgerEntry.objects.filter(pk__in=[row.entry_id for row in late if row.entry_id])
+    return (
+        *(f"segment:{pk}" for pk in segments),
+        *(f"event:{pk}" for pk in events),
+        *entries.values_list("source", flat=True),
+    )
 
 
 def open_due_micro(budget: Budget) -> int:
@@ -141,6 +149,7 @@ def settle_open_usage(budget: Budget, grant: CreditGrant) -> None:
                 "month": budget.period_start,
                 "since": period.since,
                 "late": list(period.late),
+                "given_back": GIVEN_BACK,
             },
         )
     grant.left_micro = grant.granted_micro - grant.burns.all().total_micro()

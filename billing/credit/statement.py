@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Q, Sum
 
 from accounts.models import Team
-from billing.models import CreditDay, CreditGrant, LedgerEntry
+from billing.models import CreditDay, LedgerEntry
 from billing.months import Month
 
 Kind = LedgerEntry.Kind
@@ -67,8 +67,3 @@ def build_credit_statement(team: Team, month: Month) -> CreditStatement:
         if during:
             lines.append(CreditLine("Covered usage", note, -during))
     return CreditStatement(opening, lines, used)
-
-
-def list_usable_grants(team: Team, moment: datetime) -> list[CreditGrant]:
-    """What a team can use now, in the order in which it will be used."""
-    return list(CreditGrant.objects.filter(team=team).usable(moment).in_burn_order())

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
+from django.db import transaction
 from django.utils.timezone import now
 
-from billing.budgets.budget import roll_over
+from billing.budgets.budget import lock_budget, roll_over
 from billing.credit import application
 from billing.credit.application import GrantTerms
 from billing.credit.open_usage import GIVEN_BACK, open_due_micro
@@ -58,24 +60,45 @@ def post_entry(
 
 
 def _give_back(budget: Budget, entry: LedgerEntry) -> None:
-    """Undo what the charges owe, return the credit they used, and make credit of what was paid.
-
-    What an invoice has collected already is not owed any more: giving it back leaves a negative
-    amount due, which becomes a grant.
-    """
+    """Undo what the charges owe, return the credit they used, and make credit of what was paid."""
     returned = application.restore(budget, entry)
-    paid = min(-entry.amount_micro - returned, -open_due_micro(budget))
     application.queue_mirror(budget)
+    note = entry.note or "Given back"
+    _credit_overpaid(
+        budget, str(entry.pk), note, entry.occurred_at, most=-entry.amount_micro - returned
+    )
+
+
+@transaction.atomic
+def credit_overpaid(team_id: UUID, key: str, note: str) -> None:
+    """Make credit of what is given back beyond what is due. The same key counts once.
+
+    To be called when an invoice has become final: it may have collected what was given back while
+    we had not heard of it.
+    """
+    budget = lock_budget(team_id)
+    if not LedgerEntry.objects.filter(source=f"{GIVEN_BACK}{key}").exists():
+        _credit_overpaid(budget, key, note, max(now(), budget.period_start))
+        budget.save(update_fields=["spent_micro"])
+
+
+def _credit_overpaid(
+    budget: Budget, key: str, note: str, at: datetime, *, most: int | None = None
+) -> None:
+    """What an invoice has collected already is not owed any more: giving it back leaves a negative
+    amount due, which becomes a grant."""
+    paid = -open_due_micro(budget)
+    paid = paid if most is None else min(paid, most)
     if paid <= 0:
         return
     LedgerEntry.objects.create(
         team_id=budget.pk,
         kind=LedgerEntry.Kind.ADJUSTMENT,
         amount_micro=paid,
-        source=f"{GIVEN_BACK}{entry.pk}",
+        source=f"{GIVEN_BACK}{key}",
         note="Given back as credit",
-        occurred_at=entry.occurred_at,
+        occurred_at=at,
     )
     budget.spent_micro += paid
-    terms = GrantTerms(kind="promo", source=f"refund:{entry.pk}", note=entry.note or "Given back")
+    terms = GrantTerms(kind="promo", source=f"refund:{key}", note=note)
     application.create_grant(budget, paid, terms, now())

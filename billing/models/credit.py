@@ -8,7 +8,7 @@ from django.db.models import F, Q, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
-from billing.models.ledger import LedgerEntry
+from billing.models.ledger import AmountQuerySet, LedgerEntry
 
 
 class CreditGrantQuerySet(TeamOwnedQuerySet["CreditGrant"]):
@@ -78,11 +78,6 @@ class CreditGrant(models.Model):
         return f"credit:{self.pk}"
 
 
-class CreditBurnQuerySet(TeamOwnedQuerySet["CreditBurn"]):
-    def total_micro(self) -> int:
-        return self.aggregate(total=Sum("amount_micro"))["total"] or 0
-
-
 class CreditBurn(models.Model):
     """A part of a grant that settled an entry; negative when a refund put it back. Append-only."""
 
@@ -91,7 +86,7 @@ class CreditBurn(models.Model):
     entry = models.ForeignKey(LedgerEntry, models.PROTECT, related_name="burns")
     amount_micro = models.BigIntegerField()
     occurred_at = models.DateTimeField(default=now)
-    objects = CreditBurnQuerySet.as_manager()
+    objects = AmountQuerySet["CreditBurn"].as_manager()
 
     class Meta:
         constraints = [

@@ -8,6 +8,7 @@ from django.db import models
 
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.credit import CreditGrant
+from billing.models.ledger import AmountQuerySet
 from billing.models.metered_run import MeteredRun
 
 
@@ -24,7 +25,7 @@ class UsageDay(models.Model):
     units = models.BigIntegerField(default=0)
     requests = models.BigIntegerField(default=0)
     amount_micro = models.BigIntegerField(default=0)  # Charges only: refunds are entries.
-    objects = TeamOwnedQuerySet["UsageDay"].as_manager()
+    objects = AmountQuerySet["UsageDay"].as_manager()
 
     class Meta:
         constraints = [

@@ -1,6 +1,6 @@
 """The append-only ledger."""
 
-from typing import Self
+from typing import Self, TypeVar
 
 from django.db import models
 from django.db.models import Q, Sum
@@ -9,12 +9,18 @@ from django.utils.timezone import now
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.metered_run import MeteredRun
 
+Row = TypeVar("Row", bound=models.Model)
 
-class LedgerEntryQuerySet(TeamOwnedQuerySet["LedgerEntry"]):
+
+class AmountQuerySet(TeamOwnedQuerySet[Row]):
+    """Rows with an amount each."""
+
     def total_micro(self) -> int:
-        """The signed sum: what is owed (positive) over these entries."""
+        """The signed sum; of ledger entries, what is owed (positive)."""
         return self.aggregate(total=Sum("amount_micro"))["total"] or 0
 
+
+class LedgerEntryQuerySet(AmountQuerySet["LedgerEntry"]):
     def of_usage(self) -> Self:
         """What work cost and what of it was given back, without movements of credit."""
         return self.exclude(kind__in=CREDIT_KINDS)

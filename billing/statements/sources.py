@@ -12,6 +12,7 @@ from django.urls import reverse
 from billing.models import MeteredRun
 from billing.statements.source_registry import find_family
 from web.language.sentences import translated
+from web.validation.values import parse_uuid
 
 COUNTED_FAMILIES = ("deployment", "base-model", "assistant")  # Of usage that is counted, not timed.
 
@@ -55,10 +56,7 @@ class CostSource(Amount):
 
     @cached_property
     def subject_id(self) -> UUID | None:
-        try:
-            return UUID(self.source.partition(":")[2])
-        except ValueError:
-            return None
+        return parse_uuid(self.source.partition(":")[2])
 
     @cached_property
     def url(self) -> str:

@@ -5,22 +5,21 @@ its entries, all in one snapshot: rows, days and total add up to the micro-dolla
 heartbeats are being posted.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, Q, Subquery, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team
 from billing.credit.statement import CreditStatement, build_credit_statement
 from billing.db_snapshot import db_snapshot
-from billing.ledger.daily_totals import DailyTotals, load_daily_totals
 from billing.models import LedgerEntry, MeteredRun, UsageDay
-from billing.models.ledger import LedgerEntryQuerySet
+from billing.models.ledger import AmountQuerySet, LedgerEntryQuerySet
 from billing.months import Month
-from billing.pricing import SKU_NAMES, format_quantity
+from billing.statements.daily_totals import TokenUsage, VoiceUsage, load_daily_totals
 from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, resolve_names
 
 Kind = LedgerEntry.Kind
@@ -42,35 +41,6 @@ class OtherEntry:
 class DayTotal:
     on: date
     amount_micro: int
-
-
-@dataclass(frozen=True)
-class TokenUsage:
-    """What one API token asked of deployments; the prefix is "" for the playground."""
-
-    prefix: str
-    units: int
-    requests: int
-    amount_micro: int
-
-
-@dataclass(frozen=True)
-class VoiceUsage:
-    """Seconds that one assistant heard, or characters that it spoke; part of its cost."""
-
-    by: CostSource
-    sku: str
-    units: int
-    requests: int
-    amount_micro: int
-
-    @property
-    def what(self) -> str:
-        return SKU_NAMES[self.sku]
-
-    @property
-    def quantity(self) -> str:
-        return format_quantity(self.sku, self.units)
 
 
 @dataclass(frozen=True)
@@ -146,8 +116,8 @@ def top_rows(sources: list[CostSource]) -> TopRows:
 
 def month_total(team: Team, month: Month) -> int:
     """Micro-USD that the month's usage cost so far."""
-    charged: int = daily_charges(team, month).aggregate(total=Sum("amount_micro"))["total"] or 0
-    return charged + refunds_and_adjustments(team, month).total_micro()
+    charges = daily_charges(team, month)
+    return charges.total_micro() + refunds_and_adjustments(team, month).total_micro()
 
 
 def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> Statement:
@@ -155,16 +125,7 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
     with db_snapshot():
         entries = list(refunds_and_adjustments(team, month))
         totals = load_daily_totals(team, month)
-        sources = {
-            name: CostSource(
-                used.amount_micro,
-                source=name,
-                device_ms=used.device_ms,
-                units=used.units,
-                requests=used.requests,
-            )
-            for name, used in totals.by_source.items()
-        }
+        sources = totals.sources
         others = [
             OtherEntry(entry.kind, entry.note or entry.about, entry.amount_micro, entry.occurred_at)
             for entry in entries
@@ -176,10 +137,10 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
             as_of=now(),
             cost_sources=sorted(sources.values(), key=lambda row: (-row.net_micro, row.source)),
             others=others,
-            days=_day_totals(month, totals, entries),
-            charges_by_day={on: used.amount_micro for on, used in totals.by_day.items()},
-            tokens=_token_usage(totals),
-            voice=_voice_usage(totals, sources),
+            days=_day_totals(month, totals.by_day, entries),
+            charges_by_day=totals.by_day,
+            tokens=totals.tokens,
+            voice=totals.voice,
             credit=build_credit_statement(team, month),
         )
         if with_attempts:
@@ -212,7 +173,7 @@ def add_attempts(statement: Statement, sources: list[CostSource]) -> None:
         use.charged_micro = sums["month_micro"] or 0
 
 
-def daily_charges(team: Team, month: Month) -> QuerySet[UsageDay]:
+def daily_charges(team: Team, month: Month) -> AmountQuerySet[UsageDay]:
     """The daily sums of a month."""
     return UsageDay.objects.filter(team=team, day__gte=month.start.date(), day__lt=month.end.date())
 
@@ -238,32 +199,13 @@ def _attach_refund(entry: LedgerEntry, sources: dict[str, CostSource]) -> bool:
     return True
 
 
-def _token_usage(totals: DailyTotals) -> list[TokenUsage]:
-    uses = [
-        TokenUsage(prefix, used.units, used.requests, used.inference_micro)
-        for prefix, used in totals.by_token.items()
-        if used.units or used.requests or used.inference_micro
-    ]
-    return sorted(uses, key=lambda use: (-use.amount_micro, use.prefix))
-
-
-def _voice_usage(totals: DailyTotals, sources: dict[str, CostSource]) -> list[VoiceUsage]:
-    ordered = sorted(totals.voice, key=lambda row: (row.source, row.sku))
-    return [
-        VoiceUsage(sources[row.source], row.sku, row.units, row.requests, row.amount_micro)
-        for row in ordered
-    ]
-
-
 def _day_totals(
-    month: Month, totals: DailyTotals, entries: Iterable[LedgerEntry]
+    month: Month, charges_by_day: dict[date, int], entries: Iterable[LedgerEntry]
 ) -> list[DayTotal]:
     """Every day of the month, also those without usage."""
-    by_day: dict[date, int] = defaultdict(int)
-    for on, used in totals.by_day.items():
-        by_day[on] += used.amount_micro
+    by_day = Counter(charges_by_day)
     for entry in entries:
         by_day[entry.occurred_at.astimezone(UTC).date()] += entry.amount_micro
-    first, length = month.start.date(), (month.end - month.start).days
-    days = (first + timedelta(days=number) for number in range(length))
+    length = (month.end - month.start).days
+    days = (month.start.date() + timedelta(days=number) for number in range(length))
     return [DayTotal(on, by_day[on]) for on in days]

@@ -37,7 +37,7 @@ def current_account() -> str:
 @lru_cache(maxsize=4)
 def _account_of(key: str, api_base: str) -> str:
     try:
-        account_id = gateway.retrieve_account_id()
+        account_id = gateway.retrieve_account().id
     except StripeKeyRejected:
         return ""
     return f"{account_id}:{'live' if gateway.is_live_mode() else 'test'}"

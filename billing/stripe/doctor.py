@@ -1,16 +1,21 @@
-"""Whether this installation and its Stripe account fit together, in plain sentences."""
+"""Whether this installation and its Stripe account fit together, and keeping it so."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
 
-from billing.models import Meter, OperatorAlert, Plan, Rate, WebhookEvent
+from billing.models import Meter, OperatorAlert, Plan, Rate, Subscription, WebhookEvent
 from billing.stripe import gateway
 from billing.stripe.account import count_foreign_rows, current_account
+from billing.stripe.catalog import sync_catalog
 from billing.stripe.dtos import StripeWebhookEndpointData
 from billing.stripe.errors import StripeFailure
+from billing.stripe.operator_alerts import raise_alert, settle_alert
+from billing.stripe.subscriptions import add_missing_meters
 from billing.stripe.webhooks.handlers import SNAPSHOT_HANDLERS
+
+ACCOUNT_ALERT, CATALOG_ALERT = "stripe-account", "stripe-catalog"
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,35 @@ def run_checks() -> Iterator[Check]:
     yield from _check_local_state()
 
 
+def keep_catalog() -> int:
+    """Bring Stripe's catalog and running subscriptions up to date; returns how much was made.
+
+    Rates and plans change in the admin and with an upgrade. Another account's ids are put aside
+    by hand only (sync_stripe_catalog), as that ends the plans that were paid there.
+    """
+    if not gateway.is_enabled():
+        return 0
+    try:
+        if not (account := _check_account()).is_ok:
+            raise_alert(ACCOUNT_ALERT, account.sentence)
+            return 0
+        made = len(sync_catalog())
+        for row in Subscription.objects.in_force() if made else ():
+            add_missing_meters(row)
+    except StripeFailure as failure:
+        raise_alert(
+            CATALOG_ALERT,
+            f"Plans and rates could not be written to Stripe's catalog: {failure} It is tried again"
+            " every 15 minutes; what has no price there is billed by its amount.",
+        )
+        return 0
+    settle_alert(ACCOUNT_ALERT)
+    settle_alert(CATALOG_ALERT)
+    return made
+
+
 def _check_key() -> Check:
-    account_id = gateway.retrieve_account_id()
+    account_id = gateway.retrieve_account().id
     mode = "live: real money moves" if gateway.is_live_mode() else "test mode: no real money moves"
     return Check(
         True, f"The key opens {account_id}, {mode}, with API version {gateway.api_version()}."

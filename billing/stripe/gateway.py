@@ -6,13 +6,14 @@ POST carries an idempotency key that the caller derives from a row of ours; its 
 that key, and so must ours, except after StripeServerError (a 5xx answer is saved and replayed).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 
@@ -54,7 +55,6 @@ PAGE = {"limit": 100}
 MAX_ROWS = 100_000  # Of one list: more would be a loop that Stripe never ends.
 MAX_LOOKUP_KEYS = 10  # That one call takes.
 Data = TypeVar("Data", bound=StripeData)
-DataOut = TypeVar("DataOut", bound=StripeData, covariant=True)
 
 
 def is_enabled() -> bool:
@@ -104,15 +104,34 @@ def _client_for(key: str, bases: tuple[tuple[str, str], ...], timeout_seconds: i
     )
 
 
-def _call(model: type[Data], method: str, *arguments: object) -> Data:
-    """What a method of Stripe's client, such as "v1.refunds.retrieve", answers. Raises a
-    StripeFailure."""
-    client = _client()
-    try:
-        answer = attrgetter(method)(client)(*arguments).to_dict(for_json=True)
-    except _stripe_module().StripeError as error:
-        raise _to_failure(error) from error
-    return model.model_validate(answer)
+@dataclass(frozen=True)
+class Method(Generic[Data]):
+    """One method of Stripe's client, such as "v1.refunds.retrieve", and what it answers.
+
+    Called with an object's id, parameters or both. Raises a StripeFailure.
+    """
+
+    model: type[Data]
+    name: str
+
+    def __call__(self, *arguments: str | StripeParams) -> Data:
+        client = _client()
+        try:
+            answer = attrgetter(self.name)(client)(*arguments).to_dict(for_json=True)
+        except _stripe_module().StripeError as error:
+            raise _to_failure(error) from error
+        return self.model.model_validate(answer)
+
+
+@dataclass(frozen=True)
+class Post(Generic[Data]):
+    """Likewise, under an idempotency key."""
+
+    model: type[Data]
+    name: str
+
+    def __call__(self, *arguments: str | StripeParams, key: str) -> Data:
+        return Method(self.model, self.name)(*arguments, {"idempotency_key": key})
 
 
 def _list_all(model: type[Data], method: str, params: StripeParams, *path: str) -> Iterator[Data]:
@@ -124,36 +143,6 @@ def _list_all(model: type[Data], method: str, params: StripeParams, *path: str) 
             yield model.model_validate(row.to_dict(for_json=True))
     except _stripe_module().StripeError as error:
         raise _to_failure(error) from error
-
-
-class Create(Protocol[DataOut]):
-    """A POST under an idempotency key."""
-
-    def __call__(self, params: StripeParams, *, key: str) -> DataOut: ...
-
-
-class Change(Protocol[DataOut]):
-    """Likewise, of the object with this id."""
-
-    def __call__(self, object_id: str, params: StripeParams, *, key: str) -> DataOut: ...
-
-
-def _create(model: type[Data], method: str) -> Create[Data]:
-    def create(params: StripeParams, *, key: str) -> Data:
-        return _call(model, method, params, {"idempotency_key": key})
-
-    return create
-
-
-def _change(model: type[Data], method: str) -> Change[Data]:
-    def change(object_id: str, params: StripeParams, *, key: str) -> Data:
-        return _call(model, method, object_id, params, {"idempotency_key": key})
-
-    return change
-
-
-def _by_id(model: type[Data], method: str) -> Callable[[str], Data]:
-    return lambda object_id: _call(model, method, object_id)
 
 
 def _to_failure(error: Any) -> StripeFailure:
@@ -217,56 +206,47 @@ def list_thin_events_since(moment: datetime, types: list[str]) -> Iterator[Strip
     return _list_all(StripeEventData, "v2.core.events.list", params)
 
 
-# --- What takes an id, or parameters and a key --------------------------------------------------
+# --- What takes an id, parameters or both -------------------------------------------------------
 
-create_customer = _create(StripeCustomerData, "v1.customers.create")
-retrieve_customer = _by_id(StripeCustomerData, "v1.customers.retrieve")
+# Of the account behind the key; the cheapest way to see that the key works.
+retrieve_account = Method(StripeObjectData, "v1.accounts.retrieve_current")
+create_customer = Post(StripeCustomerData, "v1.customers.create")
+retrieve_customer = Method(StripeCustomerData, "v1.customers.retrieve")
 
-create_product = _create(StripeObjectData, "v1.products.create")
-create_price = _create(StripePriceData, "v1.prices.create")
-create_meter = _create(StripeMeterData, "v1.billing.meters.create")
+create_product = Post(StripeObjectData, "v1.products.create")
+create_price = Post(StripePriceData, "v1.prices.create")
+create_meter = Post(StripeMeterData, "v1.billing.meters.create")
 
-create_checkout_session = _create(StripeCheckoutSessionData, "v1.checkout.sessions.create")
-retrieve_checkout_session = _by_id(StripeCheckoutSessionData, "v1.checkout.sessions.retrieve")
+create_checkout_session = Post(StripeCheckoutSessionData, "v1.checkout.sessions.create")
+retrieve_checkout_session = Method(StripeCheckoutSessionData, "v1.checkout.sessions.retrieve")
 # Refused when it is not open any more.
-expire_checkout_session = _by_id(StripeCheckoutSessionData, "v1.checkout.sessions.expire")
-retrieve_payment = _by_id(StripeObjectData, "v1.payment_intents.retrieve")
-retrieve_refund = _by_id(StripeRefundData, "v1.refunds.retrieve")
-retrieve_dispute = _by_id(StripeDisputeData, "v1.disputes.retrieve")
+expire_checkout_session = Method(StripeCheckoutSessionData, "v1.checkout.sessions.expire")
+retrieve_payment = Method(StripeObjectData, "v1.payment_intents.retrieve")
+retrieve_refund = Method(StripeRefundData, "v1.refunds.retrieve")
+retrieve_dispute = Method(StripeDisputeData, "v1.disputes.retrieve")
 
-retrieve_subscription = _by_id(StripeSubscriptionData, "v1.subscriptions.retrieve")
-update_subscription = _change(StripeSubscriptionData, "v1.subscriptions.update")
+retrieve_subscription = Method(StripeSubscriptionData, "v1.subscriptions.retrieve")
+update_subscription = Post(StripeSubscriptionData, "v1.subscriptions.update")
 # Ends it now. What remains of its period is credited when the parameters say `prorate`.
-cancel_subscription = _change(StripeSubscriptionData, "v1.subscriptions.cancel")
-retrieve_invoice = _by_id(StripeInvoiceData, "v1.invoices.retrieve")
+cancel_subscription = Post(StripeSubscriptionData, "v1.subscriptions.cancel")
+retrieve_invoice = Method(StripeInvoiceData, "v1.invoices.retrieve")
+# The next invoice as Stripe would make it now; recent usage may not be in it yet.
+preview_invoice = Method(StripeInvoiceData, "v1.invoices.create_preview")
+# Its `url` is a short-lived address of Stripe's customer portal.
+create_portal_session = Method(StripeObjectData, "v1.billing_portal.sessions.create")
 
-create_credit_grant = _create(StripeCreditGrantData, "v1.billing.credit_grants.create")
+create_credit_grant = Post(StripeCreditGrantData, "v1.billing.credit_grants.create")
 # Takes back the whole grant; refused when it was used or voided before. Without a key of ours, as
 # `expire_credit_grant`: to do it twice is no harm, and a failure would stay under the key.
-void_credit_grant = _by_id(StripeCreditGrantData, "v1.billing.credit_grants.void_grant")
-expire_credit_grant = _by_id(StripeCreditGrantData, "v1.billing.credit_grants.expire")
+void_credit_grant = Method(StripeCreditGrantData, "v1.billing.credit_grants.void_grant")
+expire_credit_grant = Method(StripeCreditGrantData, "v1.billing.credit_grants.expire")
 # "Already exists" arrives as StripeRequestRejected: the event was delivered before.
-create_meter_event = _create(StripeObjectData, "v1.billing.meter_events.create")
+create_meter_event = Post(StripeObjectData, "v1.billing.meter_events.create")
 # The whole of a thin event about a meter, with the data that its notification leaves out.
-retrieve_meter_errors = _by_id(StripeMeterErrorsData, "v2.core.events.retrieve")
+retrieve_meter_errors = Method(StripeMeterErrorsData, "v2.core.events.retrieve")
 
 
 # --- Everything else ----------------------------------------------------------------------------
-
-
-def retrieve_account_id() -> str:
-    """Of the account behind the key; the cheapest way to see that the key works."""
-    return _call(StripeObjectData, "v1.accounts.retrieve_current").id
-
-
-def create_portal_url(params: StripeParams) -> str:
-    """A short-lived address of Stripe's customer portal."""
-    return _call(StripeObjectData, "v1.billing_portal.sessions.create", params).url
-
-
-def preview_invoice(params: StripeParams) -> StripeInvoiceData:
-    """The next invoice as Stripe would make it now; recent usage may not be in it yet."""
-    return _call(StripeInvoiceData, "v1.invoices.create_preview", params)
 
 
 def list_webhook_endpoints() -> list[StripeWebhookEndpointData]:
@@ -318,8 +298,8 @@ def retrieve_credit_balance_cents(customer_id: str, grant_id: str = "") -> int:
     metered = {"type": "applicability_scope", "applicability_scope": {"price_type": "metered"}}
     one_grant = {"type": "credit_grant", "credit_grant": grant_id}
     params = {"customer": customer_id, "filter": one_grant if grant_id else metered}
-    method = "v1.billing.credit_balance_summary.retrieve"
-    return _call(StripeCreditBalanceData, method, params).total_cents
+    retrieve = Method(StripeCreditBalanceData, "v1.billing.credit_balance_summary.retrieve")
+    return retrieve(params).total_cents
 
 
 def list_meter_event_summaries(meter_id: str, params: StripeParams) -> list[StripeMeterSummaryData]:

@@ -156,7 +156,17 @@ def _open_checkout(
 ) -> str:
     if url := _reuse_or_expire_checkout(team, plan):
         return url
-    params = _session_params(team, plan, customer, lines)
+    metadata = {"team": str(team.pk), "plan": plan.code}
+    params: StripeParams = {
+        "mode": "subscription",
+        "customer": customer,
+        "client_reference_id": str(team.pk),
+        "line_items": lines,
+        "metadata": metadata,
+        "subscription_data": {"metadata": metadata},
+        **return_urls(team),
+        **tax_params(),
+    }
     key = f"checkout:{team.pk}:{plan.code}:{request_id}"
     session = create_page(
         StripeCustomer.objects.get(pk=team.pk),
@@ -176,22 +186,6 @@ def end_dead_subscription(team: Team, user: User) -> None:
         gateway.cancel_subscription(row.stripe_id, {}, key=f"end-dead:{row.stripe_id}")
     refresh_subscription(row.stripe_id)
     audit.record(team, user, "plan.ended", row.plan.name, was=row.status)
-
-
-def _session_params(
-    team: Team, plan: Plan, customer: str, lines: list[StripeParams]
-) -> StripeParams:
-    metadata = {"team": str(team.pk), "plan": plan.code}
-    return {
-        "mode": "subscription",
-        "customer": customer,
-        "client_reference_id": str(team.pk),
-        "line_items": lines,
-        "metadata": metadata,
-        "subscription_data": {"metadata": metadata},
-        **return_urls(team),
-        **tax_params(),
-    }
 
 
 def _fee_line_items(plan: Plan) -> list[StripeParams]:
@@ -385,5 +379,7 @@ def open_portal(team: Team, user: User) -> str:
     page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
     return with_customer(
         team,
-        lambda customer: gateway.create_portal_url({"customer": customer, "return_url": page}),
+        lambda customer: (
+            gateway.create_portal_session({"customer": customer, "return_url": page}).url
+        ),
     )

@@ -5,6 +5,7 @@ later has seen everything that an earlier one has; therefore the begin of the fe
 of two copies stays.
 """
 
+from contextlib import suppress
 from datetime import datetime
 
 from django.db import transaction
@@ -19,7 +20,9 @@ from billing.stripe import gateway
 from billing.stripe.account import current_account
 from billing.stripe.catalog import plan_code_of
 from billing.stripe.dtos import StripeInvoiceData, StripeSubscriptionData
+from billing.stripe.errors import StripeNotFound
 from billing.stripe.operator_alerts import raise_alert
+from billing.stripe.usage_outbox.resend import bill_with, find_unbilled
 from web.sse import notify
 
 
@@ -38,6 +41,9 @@ def refresh_subscription(subscription_id: str) -> Subscription | None:
         return None
     if _resolve_duplicate(team, data):
         return None
+    for earlier in set(find_unbilled(team, data.created, data.id).values_list("subscription")):
+        with suppress(StripeNotFound):  # Read first, so that what they hold is not billed again.
+            store_latest_invoices(team, *earlier)
     return store_subscription(team, data, began)
 
 
@@ -82,6 +88,7 @@ def store_subscription(team: Team, data: StripeSubscriptionData, began: datetime
     if stored and is_same and (stored.plan_id != row.plan_id or not row.is_in_force):
         take_back_unused(budget, stored, row)
     if row.is_in_force and not (is_same and was_in_force):
+        bill_with(row)
         grants.charge_debt(budget)
         application.queue_mirror(budget)
     notify(f"team:{team.pk}")

@@ -22,6 +22,7 @@ from billing.stripe.dtos import StripeCheckoutSessionData, StripeParams
 from billing.stripe.idempotency import create_page
 from billing.stripe.subscriptions import return_urls, tax_params, with_customer
 from web.errors import UserError
+from web.validation.values import parse_uuid
 
 
 class TopUpMismatch(UserError):
@@ -50,9 +51,7 @@ def start_top_up_checkout(team: Team, user: User, amount_cents: int, request_id:
         raise TopUpMismatch
     if is_new:
         audit.record(team, user, "credit.checkout_opened", str(row.pk), cents=amount_cents)
-    return _find_open_page(row) or with_customer(
-        team, lambda customer: _open_page(row, team, customer)
-    )
+    return _find_open_page(row) or with_customer(team, lambda customer: _open_page(row, customer))
 
 
 def _find_open_page(row: TopUp) -> str:
@@ -65,8 +64,21 @@ def _find_open_page(row: TopUp) -> str:
     return session.url if session.status == "open" else ""
 
 
-def _open_page(row: TopUp, team: Team, customer: str) -> str:
-    params = _session_params(row, team, customer)
+def _open_page(row: TopUp, customer: str) -> str:
+    metadata = {"topup": str(row.pk), "team": str(row.team_id)}
+    product = {"name": "Prepaid credit"}
+    price = {"currency": "usd", "unit_amount": row.amount_cents, "product_data": product}
+    params: StripeParams = {
+        "mode": "payment",
+        "customer": customer,
+        "client_reference_id": str(row.team_id),
+        "line_items": [{"price_data": price, "quantity": 1}],
+        "metadata": metadata,
+        "payment_intent_data": {"metadata": metadata},
+        "invoice_creation": {"enabled": True},
+        **return_urls(row.team),
+        **tax_params(),
+    }
     return create_page(
         row,
         "session_id",
@@ -75,39 +87,14 @@ def _open_page(row: TopUp, team: Team, customer: str) -> str:
     ).url
 
 
-def _session_params(row: TopUp, team: Team, customer: str) -> StripeParams:
-    metadata = {"topup": str(row.pk), "team": str(team.pk)}
-    product = {"name": "Prepaid credit"}
-    price = {"currency": "usd", "unit_amount": row.amount_cents, "product_data": product}
-    return {
-        "mode": "payment",
-        "customer": customer,
-        "client_reference_id": str(team.pk),
-        "line_items": [{"price_data": price, "quantity": 1}],
-        "metadata": metadata,
-        "payment_intent_data": {"metadata": metadata},
-        "invoice_creation": {"enabled": True},
-        **return_urls(team),
-        **tax_params(),
-    }
-
-
 def find_top_up(session: StripeCheckoutSessionData) -> TopUp | None:
     """The top-up that a session pays for; None for a session that is none of ours."""
     rows = TopUp.objects.select_related("team", "created_by")
-    topup_id = session.metadata.get("topup", "")
-    row = rows.filter(session_id=session.id).first()
-    if row is None and _is_uuid(topup_id):  # Stripe was quicker than our own note of its answer.
-        row = rows.filter(pk=topup_id, session_id=None).first()
-    return row
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+    if row := rows.filter(session_id=session.id).first():
+        return row
+    # Stripe was quicker than our own note of its answer.
+    topup_id = parse_uuid(session.metadata.get("topup", ""))
+    return rows.filter(pk=topup_id, session_id=None).first() if topup_id else None
 
 
 def sync_top_up(session: StripeCheckoutSessionData) -> None:

@@ -17,9 +17,8 @@ from billing.budgets import holds
 from billing.budgets.budget import get_budget
 from billing.budgets.forecast import forecast_micro
 from billing.budgets.spend_cap import set_cap
-from billing.credit.statement import list_usable_grants
-from billing.forms.cap import CapForm, cap_form
-from billing.models import Plan
+from billing.forms.cap import CapForm
+from billing.models import CreditGrant, Plan
 from billing.months import parse_month, this_month
 from billing.pricing import list_prices
 from billing.statements.by_project import cost_by_project
@@ -57,7 +56,7 @@ def usage(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     deployments = top_rows(statement.deployments)
     add_attempts(statement, jobs.rows)
     resolve_names([*jobs.rows, *deployments.rows])
-    grants = list_usable_grants(team, now())
+    grants = CreditGrant.objects.filter(team=team).usable(now()).in_burn_order()
     context = {
         "team": team,
         "statement": statement,
@@ -72,7 +71,7 @@ def usage(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "highest_day": max([day.amount_micro for day in statement.days] + [1]),
         "budget": budget,
         "storage": storage_usage(team),
-        "form": cap_form(budget.cap_micro)
+        "form": CapForm(initial={"dollars": budget.cap_micro})
         if has_permission(request.user, team, "billing")
         else None,
     }
@@ -145,7 +144,7 @@ def cap(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     form = CapForm(request.POST)
     if not form.is_valid():
         raise UserError("A cap is an amount in dollars such as 25 or 12.50.", param="dollars")
-    set_cap(team, request.user, form.cap_micro())
+    set_cap(team, request.user, form.cleaned_data["dollars"])
     messages.success(request, "The spend cap is changed.")
     return redirect("billing:usage", team.slug)
 

@@ -107,7 +107,7 @@ def compare_predictions(
 def _validate_same_answer_type(one: StoredPredictions, other: StoredPredictions) -> None:
     if type(one.predictions) is not type(other.predictions):
         raise ModelsNotComparable(
-            "One answers with labels, the other with something else: no comparison."
+            "The two give different kinds of answers, such as a label and a number."
         )
     names = set(one.rows.label_names) ^ set(other.rows.label_names)
     if names:

@@ -182,8 +182,8 @@ def _format_probe_sentence(compared: list[BaselineResult], own: Measure) -> str:
     if probe is None or value is None:
         return ""
     outcome = {
-        "helped": "fine-tuning is better",
-        "hurt": "fine-tuning is worse",
+        "helped": "this model is better",
+        "hurt": "this model is worse",
         "no_difference": "the difference may be chance",
     }[decide_verdict(probe["significance"], own["better"])]
     p_value = probe["significance"]["p_value"]

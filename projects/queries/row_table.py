@@ -1,29 +1,16 @@
 """Rows as the dataset's page draws them: heads that sort, cells that read, links to more."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import QueryDict
 
 from projects.models import DatasetVersion
 from projects.queries.cells import Cell, display_cell
+from projects.queries.column_bars import Bar, column_bars
 from projects.queries.rows import RowQuery, RowsPage
 
 LONG_TEXT = 40  # Letters on average, from which a column is shown wider.
 MAX_COLUMNS = 50
-BOX_WIDTH, BOX_HEIGHT = 60, 16
-MIN_SHARE_SHOWN = 0.3  # Of the rows that the most frequent values hold, for a picture of them.
-
-
-@dataclass(frozen=True)
-class HeadBar:
-    """One bar of the small histogram above a column, in a box of 60 by 16."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    title: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +20,7 @@ class ColumnHead:
     is_long: bool
     sort_query: str  # Of the address that sorts by it, the other way round when it does already.
     sorted: str  # "ascending", "descending" or "".
-    bars: list["HeadBar"]  # How its values are spread; empty where nearly all differ.
+    bars: list[Bar]  # How its values are spread; empty where nearly all differ.
     bars_are: str  # In words, for those who do not see them.
 
 
@@ -73,7 +60,7 @@ def _head(version: DatasetVersion, name: str, query: RowQuery, sent: QueryDict) 
     profile = {column["name"]: column for column in version.profile.get("columns", [])}
     own = profile.get(name, {})
     lengths = own.get("lengths") or {}
-    bars, words = _head_bars(own, version.rows or 0)
+    bars, words = column_bars(own, version.rows or 0)
     is_sorted = query.sort == name
     turned = is_sorted and not query.is_descending
     direction = "descending" if query.is_descending else "ascending"
@@ -86,38 +73,6 @@ def _head(version: DatasetVersion, name: str, query: RowQuery, sent: QueryDict) 
         bars=bars,
         bars_are=words,
     )
-
-
-def _head_bars(profile: dict[str, Any], rows: int) -> tuple[list[HeadBar], str]:
-    """Steps of a number's histogram, or a column's most frequent values."""
-    if steps := profile.get("histogram"):
-        words = f"{format_number(profile.get('min'))} – {format_number(profile.get('max'))}"
-        return _bars(steps, [f"{count:,} rows" for count in steps]), words
-    top = profile.get("top_values") or []
-    sign = "≈ " if profile.get("unique_is_estimate") else ""
-    unique = f"{sign}{profile.get('unique', 0):,}"
-    if len(top) < 2 or sum(one["count"] for one in top) < MIN_SHARE_SHOWN * rows:
-        return [], f"{unique} different" if profile.get("unique") else ""
-    titles = [f"{one['value']}: {one['count']:,} rows" for one in top]
-    return _bars([one["count"] for one in top], titles), f"{unique} values"
-
-
-def _bars(counts: list[int], titles: list[str]) -> list[HeadBar]:
-    width, highest = BOX_WIDTH / len(counts), max(counts) or 1
-    return [
-        HeadBar(
-            x=round(place * width, 2),
-            y=round(BOX_HEIGHT - BOX_HEIGHT * count / highest, 2),
-            width=round(width - 1, 2),
-            height=round(BOX_HEIGHT * count / highest, 2),
-            title=title,
-        )
-        for place, (count, title) in enumerate(zip(counts, titles, strict=True))
-    ]
-
-
-def format_number(value: object) -> str:
-    return f"{value:,.4g}" if isinstance(value, int | float) else "?"
 
 
 def _with(sent: QueryDict, **changes: str) -> str:

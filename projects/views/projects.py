@@ -1,5 +1,7 @@
 """Pages of teams' projects: home, overview, a project, a new one."""
 
+from typing import cast
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -13,6 +15,7 @@ from accounts.permissions import find_own_team, find_team, has_permission, requi
 from projects.forms.datasets import ProjectForm
 from projects.lifecycle import archive_project, create_project, restore_project
 from projects.models import Dataset, Project
+from projects.queries.dataset_list import list_with_glances
 from web.browser.confirmation import require_typed_name
 from web.browser.details import tags_in
 from web.browser.parts import uses_of
@@ -53,7 +56,7 @@ def project_detail(request: AuthenticatedRequest, project_id: str) -> HttpRespon
     context = {
         "team": project.team,
         "project": project,
-        "datasets": _visible_datasets(request).filter(project=project),
+        "datasets": list_with_glances(_visible_datasets(request).filter(project=project)),
         "may_write": has_permission(request.user, project.team, "write"),
         "archive_title": f"Move “{project.name}” to the trash?",
         "uses": uses_of("project", project),
@@ -107,7 +110,7 @@ def dataset_list(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     context = {
         "team": team,
         "page": page,
-        "datasets": page.object_list,
+        "datasets": list_with_glances(cast("QuerySet[Dataset]", page.object_list)),
         "text": text,
         "tag": tag,
         "tags": tags_in(every),
@@ -119,4 +122,4 @@ def dataset_list(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 def _visible_datasets(request: AuthenticatedRequest) -> "QuerySet[Dataset]":
     visible = Dataset.objects.visible_to(request.user).filter(archived_at=None)
-    return visible.select_related("project").prefetch_related("versions")
+    return visible.select_related("project")

@@ -24,6 +24,7 @@ from training.models import Attempt, ComputeClass, DesiredState, TrainingJob, Wo
 from training.queries import compute
 from training.scheduling.workers import set_desired_state
 from web.admin import ReadOnlyAdminMixin
+from web.language.sentences import translated
 from web.templatetags.times import ago
 
 GIB = 2**30
@@ -132,7 +133,7 @@ class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
     @admin.display(description="$ per device-hour")
     def price(self, machine: ComputeClass) -> str:
         rate = Rate.objects.filter(sku=machine.pk, valid__contains=now()).first()
-        return _format_hourly_price(rate) if rate else "no price"
+        return _format_hourly_price(rate) if rate else translated("no price")
 
     @admin.display(description="prices so far")
     def price_history(self, machine: ComputeClass) -> SafeString | str:
@@ -213,7 +214,7 @@ class WorkerAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[Worker]):
     def state(self, worker: Worker) -> str:
         state = worker.state
         is_still_busy = state == WorkerState.DRAINING and worker.__dict__.get("is_busy")
-        return "draining, still busy" if is_still_busy else str(state.label)
+        return translated("draining, still busy" if is_still_busy else str(state.label))
 
     @admin.display(description="job")
     def job(self, worker: Worker) -> str:
@@ -222,7 +223,7 @@ class WorkerAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[Worker]):
     @admin.display(description="devices found there")
     def device_summary(self, worker: Worker) -> str:
         sizes = (f"{one['name']} {one['memory_bytes'] / GIB:.0f} GiB" for one in worker.devices)
-        return "; ".join(sizes) or "not known"
+        return "; ".join(sizes) or translated("not known")
 
     @admin.display(description="idle since", ordering="idle_since")
     def idle(self, worker: Worker) -> SafeString | str:

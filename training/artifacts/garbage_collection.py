@@ -2,13 +2,13 @@
 
 import logging
 from datetime import timedelta
-from uuid import UUID
 
 from django.utils.timezone import now
 
 from projects import storage
 from training.artifacts.storage import ARTIFACTS_FOLDER, artifact_key
 from training.models import TrainedModel
+from web.validation.values import parse_uuid
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ def delete_orphans() -> int:
     """Delete what nobody names and nobody has written to for a day. Returns how many."""
     known = {str(pk) for pk in TrainedModel.objects.values_list("pk", flat=True)}
     unknown = [name for name in storage.list_folders(ARTIFACTS_FOLDER) if name not in known]
-    return sum(_delete_if_orphaned(name) for name in unknown if _is_uuid(name))
+    return sum(_delete_if_orphaned(name) for name in unknown if str(parse_uuid(name)) == name)
 
 
 def _delete_if_orphaned(name: str) -> bool:
@@ -31,10 +31,3 @@ def _delete_if_orphaned(name: str) -> bool:
     storage.delete(artifact_key(name))
     logger.warning("Deleted the stored model %s, which no row names", name)
     return True
-
-
-def _is_uuid(name: str) -> bool:
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False

@@ -7,12 +7,11 @@ from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from accounts.permissions import has_permission
-from billing.money import MICRO_PER_CENT
 from engine.spec import SPEC_CLASSES
 from projects.errors import DatasetNotReady
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from training.errors import CannotLaunch, TeamSuspended
-from training.estimates.estimate import Estimate
+from training.estimates.estimate import Estimate, format_cost_range
 from training.jobs.launch import Columns, LaunchRequest, estimate, suggested_task
 from training.models import TrainedModel, TrainingJob
 from web.browser.trash import InTrash
@@ -28,12 +27,10 @@ class LaunchPreview:
 
     @property
     def formatted_cost(self) -> str:
-        """The cost in whole cents, rounded outwards: finer would claim more than is known."""
+        """What the estimate says of it; empty where there is none."""
         if self.estimate is None:
             return ""
-        low = self.estimate.cost_low_micro // MICRO_PER_CENT
-        high = self.estimate.announced_micro // MICRO_PER_CENT
-        return f"${low / 100:.2f} – ${high / 100:.2f}" if high > 1 else "up to $0.01"
+        return format_cost_range(self.estimate.cost_low_micro, self.estimate.announced_micro)
 
     @property
     def can_launch(self) -> bool:

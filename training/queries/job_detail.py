@@ -14,6 +14,7 @@ from accounts.permissions import has_permission
 from billing.metering.cost_summary import CostSummary
 from billing.models import Rate
 from engine.spec import SPEC_CLASSES, SplitSpec, hyperparameters_class
+from training.estimates.estimate import format_cost_range
 from training.jobs import actions, limits
 from training.jobs.failures import FAILURE_REASONS
 from training.jobs.recipes import SearchOptions
@@ -106,6 +107,9 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
         "verdict": judge_model(report) if report else None,
         "bars": quality_bars(report) if report else [],
         "is_over_estimate": _is_over_estimate(job, cost),
+        "cost_estimate": format_cost_range(
+            job.estimate.get("cost_low_micro"), job.estimate.get("cost_high_micro")
+        ),
         "resume_step": _resume_step(job),
     }
 

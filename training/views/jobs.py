@@ -209,7 +209,7 @@ def job_metrics(request: HttpRequest, job_id: UUID) -> JsonResponse:
 def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
     """Curves of several jobs in one picture, and where their parameters differ."""
     team = find_team(request, slug)
-    chosen = find_jobs(request.user, request.GET.getlist("job"))
+    chosen = find_jobs(request.user, team, request.GET.getlist("job"))
     ids = urlencode([("job", str(job.pk)) for job in chosen])
     metric = validation_metric_of(chosen[0], latest_values(chosen[0])) if chosen else ""
     context = {
@@ -218,6 +218,7 @@ def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
         "rows": job_rows(chosen),
         "ids": ids,
         "omitted": max(0, len(set(request.GET.getlist("job"))) - len(chosen)),
+        "is_mixed": len({job.task for job in chosen}) > 1,
         "parameters": parameter_rows(chosen),
         "metric": metric,
         "measured_title": f"Validation {validation_words(metric)}",
@@ -229,8 +230,8 @@ def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def overlay_json(request: HttpRequest, slug: str) -> JsonResponse:
     """The curves of `?metric=` of every `?job=`, as the chart draws them."""
-    find_team(request, slug)
-    jobs = find_jobs(request.user, request.GET.getlist("job"))
+    team = find_team(request, slug)
+    jobs = find_jobs(request.user, team, request.GET.getlist("job"))
     metric = request.GET.get("metric", "train_loss")
     return JsonResponse({"series": overlay(jobs, metric), "lines": []})
 

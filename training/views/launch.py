@@ -83,6 +83,16 @@ def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
+def offer_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+    """How long the suggested fine-tune takes and what it costs, in a line."""
+    version = _requested_version(request, dataset_id)
+    form = LaunchForm.prefilled(version, initial_request(version, None))
+    offer = form.preview(signed_in_user(request))
+    return render(request, "training/_offer.html", {"offer": offer})
+
+
+@login_required
+@require_GET
 def rows_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     """Five final training rows under the columns chosen."""
     version = _requested_version(request, dataset_id)

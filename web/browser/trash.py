@@ -32,7 +32,7 @@ def require_present(*things: Model) -> None:
     """
     for thing in things:
         if getattr(thing, "archived_at") is not None:  # noqa: B009 - models share no base class.
-            kind = thing._meta.verbose_name
+            kind = thing._meta.verbose_name_raw
             raise InTrash(f"The {kind} “{thing}” is in the trash. Restore it first.")
 
 

@@ -15,7 +15,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from web.language import composed, python_texts, script_texts, template_texts
+from web.language import composed, model_texts, python_texts, script_texts, template_texts
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "locale"
@@ -42,10 +42,11 @@ def collected(root: Path = ROOT) -> dict[MessageId, list[tuple[str, int]]]:
 
 def _texts(root: Path) -> Iterator[tuple[MessageId, str, int]]:
     for path in sorted((root / "templates").rglob("*")):
-        if path.suffix in {".html", ".txt"} and "admin" not in path.parts:
+        if path.suffix in {".html", ".txt"}:
             for (text, plural), line in template_texts.texts_of(path):
                 yield (text, plural) if plural else text, str(path.relative_to(root)), line
     yield from _texts_of_code(root)
+    yield from model_texts.texts_of(root)
     yield from ((text, "web/language/composed.py", 0) for text in composed.TEXTS)
     for path in script_texts.files(root):
         for text in script_texts.texts_of(path):

@@ -33,7 +33,7 @@ RIVALS = (
     "{number} for {name_words} and {number_2} for {name_words_2} and {number_3} for {name_words_3}",
 )
 # Kinds of stored bytes, and other names that pages show as words.
-WORDS = ("Datasets", "Models", "Files", "estimating…")
+WORDS = ("Queues", "Datasets", "Models", "Files", "estimating…")
 # Figures of an assistant, by their names in the API.
 FIGURES = (
     "Consultations",

@@ -14,9 +14,9 @@ from pathlib import Path
 
 # Where texts reach only programs, operators or developers: these stay English.
 NOT_ON_PAGES = re.compile(
-    r"(^|/)(tests|benchmarks|migrations|management|config|admin|guard|gateway|serving|openai|"
+    r"(^|/)(tests|benchmarks|migrations|management|config|guard|gateway|serving|openai|"
     r"api|wechat|idempotency)/"
-    r"|(^|/)(admin|authentication|throttling|permissions|payloads|checks|demo\w*|parsers|icons)\.py$"
+    r"|(^|/)(authentication|throttling|permissions|payloads|checks|demo\w*|parsers|icons)\.py$"
     r"|^inference/(batches|files|fine_tuning)/|^inference/models/(api_file|batch|__init__)\.py$"
     r"|^billing/stripe/(reconciliation|catalog|doctor|account|credit|operator_alerts|sync)\.py$"
     r"|^billing/stripe/usage_outbox/|^billing/stripe/webhooks/(dispatcher|handlers|views|inbox)\.py$"
@@ -55,7 +55,7 @@ def texts_of(path: Path) -> Iterator[tuple[str | tuple[str, str], int]]:
         node = waiting.pop()
         if isinstance(node, ast.Constant | ast.JoinedStr):
             for text in _variants(node):
-                if _is_shown(text):
+                if is_shown(text):
                     yield text, node.lineno
         elif marked := _marked(node):
             yield marked, getattr(node, "lineno", 0)
@@ -78,7 +78,8 @@ def _marked(node: ast.AST) -> str | tuple[str, str] | None:
     return texts[0] if texts else None
 
 
-def _is_shown(text: str) -> bool:
+def is_shown(text: str) -> bool:
+    """Whether this is words for people, as far as its letters tell."""
     if WORD.fullmatch(text):
         return True
     if " " not in text or len(text) > MAX_LENGTH:

@@ -67,6 +67,12 @@ def translated(text: object) -> str:
     return _translated(text, language)
 
 
+def whole_message(text: str) -> str | None:
+    """This text where it is one message as it stands, in the active language; None in English."""
+    language = get_language() or "en"
+    return None if language.startswith("en") else _load(language).whole.get(text)
+
+
 translated_lazy = lazy(translated, str)
 
 

@@ -9,6 +9,7 @@ API (`parsers`), addresses, cookies and forms of pages (`middleware`), and bodie
 import re
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.http import QueryDict
 
@@ -23,6 +24,14 @@ ROOT = "The body"
 
 class UnacceptableValue(UserError):
     code, status = "invalid_parameter", 400
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """None for what is no UUID."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def require_text(text: str, param: str | None = None) -> None:

@@ -34,6 +34,7 @@ class MeteredSubscription:
     period_end: datetime
     ended_at: datetime | None
     event_names: dict[str, str]  # The meters of its items: SKU → event name at Stripe.
+    prices: frozenset[str] | None = None  # Of its metered items; None: any price is billed.
     is_payment_decided: bool = True  # False until the first payment came or is given up.
 
     def window(self, moment: datetime) -> BillingWindow | None:
@@ -46,6 +47,10 @@ class MeteredSubscription:
             ends = [self.period_end, self.ended_at or self.period_end]
             return BillingWindow(self.period_start, min(ends))
         return BillingWindow(self.period_end, self.ended_at)  # Renewed, but not heard of yet.
+
+    def has_price(self, meter: str, price: str) -> bool:
+        """Whether its invoices bill this meter at this price."""
+        return meter in self.event_names and (self.prices is None or price in self.prices)
 
 
 def find_metered_subscription(team_id: UUID) -> MeteredSubscription | None:
@@ -63,5 +68,6 @@ def find_metered_subscription(team_id: UUID) -> MeteredSubscription | None:
         period_end=row.period_end,
         ended_at=row.ended_at,
         event_names=dict(meters.values_list("sku", "event_name")),
+        prices=frozenset(row.metered_items),
         is_payment_decided=row.status != "incomplete",
     )

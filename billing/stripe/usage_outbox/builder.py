@@ -6,6 +6,7 @@ our ledger alone bills it, and a subscription begun later never does.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
@@ -15,7 +16,8 @@ from django.utils.timezone import now
 
 from billing.budgets.budget import lock_budget
 from billing.models import MeterProgress, StripeOutbox, StripeOutboxEvent, StripeOutboxItem
-from billing.stripe.usage_outbox.amounts import append_adjustments
+from billing.pricing import ADJUSTMENT_SKU
+from billing.stripe.usage_outbox.amounts import MICRO_PER_UNIT, append_adjustments
 from billing.stripe.usage_outbox.billing_period import (
     MeteredSubscription,
     find_metered_subscription,
@@ -59,7 +61,7 @@ def _build_batch(team_id: UUID) -> tuple[int, bool]:
         return 0, True
     if service:
         _fill_in_period_end(service)
-    items = load_pending_usage(team_id)
+    items = [_with_line(item, service) for item in load_pending_usage(team_id)]
     for stream, group in _hourly_groups(team_id, items, service):
         _append(stream, group, moment)
     if len(items) >= BATCH_SIZE:
@@ -76,6 +78,19 @@ def _fill_in_period_end(service: MeteredSubscription) -> None:
         window = service.window(row.happened_at)
         if window and window.end:
             StripeOutbox.objects.filter(pk=row.pk).update(period_end=window.end)
+
+
+def _with_line(item: UsageItem, service: MeteredSubscription | None) -> UsageItem:
+    """Usage as a line of the subscription bills it: in units, or by its amount where no line has
+    its price, because the rate changed within the period or is newer than the subscription."""
+    if (
+        service is None
+        or service.window(item.at) is None
+        or ADJUSTMENT_SKU not in service.event_names
+        or service.has_price(item.meter, item.price)
+    ):
+        return item
+    return replace(item, meter=ADJUSTMENT_SKU, units=item.amount_micro, unit=MICRO_PER_UNIT)
 
 
 def _hourly_groups(

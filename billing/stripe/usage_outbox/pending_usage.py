@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, Max, Min, OuterRef
+from django.db.models import Exists, Max, Min, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
 from billing.models import (
     Budget,
     LedgerEntry,
     MeterProgress,
+    Rate,
     StripeOutboxEntry,
     StripeOutboxEvent,
     StripeOutboxItem,
@@ -31,15 +33,13 @@ class UsageItem:
     """One metered row, in base units of its meter."""
 
     pk: int
+    is_segment: bool  # Of compute; else a usage event.
     meter: str
+    price: str  # At Stripe, of the rate at which it was used; "" where it is not there.
     units: int
     unit: int
     amount_micro: int
     at: datetime
-
-    @property
-    def is_segment(self) -> bool:
-        return self.unit == MS_PER_UNIT
 
 
 def load_pending_usage(team_id: UUID) -> list[UsageItem]:
@@ -61,17 +61,22 @@ def load_pending_usage(team_id: UUID) -> list[UsageItem]:
 def _pending_segments(team_id: UUID, after: int) -> Iterator[UsageItem]:
     carried = StripeOutboxItem.objects.filter(segment=OuterRef("pk"))
     rows = UsageSegment.objects.filter(~Exists(carried), team_id=team_id, pk__gt=after)
-    columns = ("pk", "run__rate__sku", "device_ms", "amount_micro", "recorded_at")
-    for pk, meter, device_ms, amount, at in rows.order_by("pk").values_list(*columns)[:BATCH_SIZE]:
-        yield UsageItem(pk, meter, device_ms, MS_PER_UNIT, amount, at)
+    rate = ("run__rate__sku", "run__rate__stripe_price_id")
+    columns = ("pk", *rate, "device_ms", "amount_micro", "recorded_at")
+    for row in rows.order_by("pk").values_list(*columns)[:BATCH_SIZE]:
+        pk, meter, price, device_ms, amount, at = row
+        yield UsageItem(pk, True, meter, price, device_ms, MS_PER_UNIT, amount, at)
 
 
 def _pending_events(team_id: UUID, after: int) -> Iterator[UsageItem]:
     carried = StripeOutboxEvent.objects.filter(event=OuterRef("pk"))
     rows = UsageEvent.objects.filter(~Exists(carried), team_id=team_id, pk__gt=after)
-    columns = ("pk", "kind", "units", "amount_micro", "occurred_at")
-    for pk, meter, units, amount, at in rows.order_by("pk").values_list(*columns)[:BATCH_SIZE]:
-        yield UsageItem(pk, meter, units, TOKENS_PER_UNIT, amount, at)
+    rates = Rate.objects.filter(sku=OuterRef("kind"), valid__contains=OuterRef("occurred_at"))
+    price = Coalesce(Subquery(rates.values("stripe_price_id")), Value(""))
+    columns = ("pk", "kind", "price", "units", "amount_micro", "occurred_at")
+    priced = rows.order_by("pk").annotate(price=price).values_list(*columns)
+    for pk, meter, price_id, units, amount, at in priced[:BATCH_SIZE]:
+        yield UsageItem(pk, False, meter, price_id, units, TOKENS_PER_UNIT, amount, at)
 
 
 _PENDING_TEAMS_SQL = f"""

@@ -1,16 +1,20 @@
-"""Resending rows by hand, and marking rows that Stripe reports as lost."""
+"""Sending rows again: by hand, after Stripe lost them, and on the team's next subscription."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from django.db import transaction
+from django.db.models import Max, Q, QuerySet
 from django.utils.timezone import now
 
 from accounts import audit
-from accounts.models import User
-from billing.models import StripeOutbox
+from accounts.models import Team, User
+from billing.credit.open_usage import FINAL_INVOICE_WITHIN
+from billing.models import StripeCustomer, StripeInvoice, StripeOutbox, Subscription
 from web.errors import UserError
 
 Status = StripeOutbox.Status
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class CannotResend(UserError):
@@ -58,3 +62,39 @@ def mark_lost(identifiers: Iterable[str], reason: str) -> int:
                 row.save()
                 lost += 1
     return lost
+
+
+def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[StripeOutbox]:
+    """Usage from before this subscription began that no invoice of an earlier one holds.
+
+    A subscription that is ended at once, or whose customer is deleted, has no last invoice. Those
+    of an unpaid one stay drafts.
+    """
+    abandoned = Q(status="draft", created_at__lt=now() - FINAL_INVOICE_WITHIN)
+    invoices = StripeInvoice.objects.filter(~abandoned, team=team)
+    invoices = invoices.filter(billing_reason="subscription_cycle")
+    closed = invoices.aggregate(end=Max("period_end", default=EPOCH))["end"]
+    kept = (
+        StripeCustomer.objects.filter(team=team).values_list("elsewhere", flat=True).first() or {}
+    )
+    first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
+    return (
+        StripeOutbox.objects.filter(team=team, minute__gte=first, minute__lt=last)
+        .exclude(subscription__in=["", stripe_id])
+        .exclude(customer__in=[each["customer"] for each in kept.values()])
+        .exclude(status=Status.MOVED)
+        .exclude(claimed_until__gt=now())
+    )
+
+
+def bill_with(row: Subscription) -> int:
+    """Have what no invoice of an earlier subscription holds moved to this one's first invoice."""
+    unbilled = find_unbilled(row.team, row.created_at, row.stripe_id)
+    return unbilled.update(
+        status=Status.PENDING,
+        period_end=EPOCH,  # The sender moves what comes too late for its period.
+        first_try_at=None,
+        sent_at=None,
+        verify_before_send=False,
+        next_at=now(),
+    )

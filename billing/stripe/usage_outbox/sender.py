@@ -23,15 +23,17 @@ from billing.stripe.errors import (
     StripeServerError,
     StripeUnreachable,
 )
-from billing.stripe.operator_alerts import raise_alert
+from billing.stripe.operator_alerts import raise_alert, settle_alert
 from billing.stripe.usage_outbox import claims
 from billing.stripe.usage_outbox.amounts import MeterMissing, NoSubscription, move_to_adjustments
 from billing.stripe.usage_outbox.billing_period import REPORTING_GRACE
 from billing.stripe.usage_outbox.claims import Claim
+from billing.stripe.usage_outbox.rows import NoFreeMinute
 from web.templatetags.ui import exact_money
 
 logger = logging.getLogger(__name__)
 IDENTIFIER_VALID_FOR = timedelta(hours=20)  # Stripe remembers identifiers for at least 24 hours.
+MINUTE = timedelta(minutes=1)
 METER_LAG = timedelta(hours=1)  # Stripe's counts may lag; younger silence proves nothing.
 MAX_EVENT_AGE = timedelta(days=34)  # Stripe takes events of the last 35 days.
 DUPLICATE_EVENT_TEXT = "event already exists with identifier"
@@ -71,14 +73,18 @@ def _move(claim: Claim) -> bool:
     """Its amount goes into the open period; without one, somebody has to invoice it by hand."""
     try:
         move_to_adjustments(claim, now())
+        settle_alert(f"outbox:{claim.row.identifier}")
     except MeterMissing:
         claims.reschedule(claim, "waits for the meter of adjustments", at=now() + METER_LAG)
+    except NoFreeMinute:  # The period has only begun.
+        claims.reschedule(claim, "waits for a minute of its own", at=now() + MINUTE)
     except NoSubscription:
         claims.mark_rejected(claim, "too late for its invoice, and no other is to come")
         raise_alert(
             f"outbox:{claim.row.identifier}",
             f"{claim.row.team} used {exact_money(claim.row.amount_micro)} that came too late for "
-            f"its last invoice (outbox row {claim.row}). Resend the row when they subscribe again.",
+            f"its last invoice (outbox row {claim.row}). It goes on the first invoice of their next "
+            "subscription.",
         )
     return False
 

@@ -9,6 +9,7 @@ from accounts.notifications.publish import publish
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
 from billing.credit.plan_allowance import ALLOWANCE_PRIORITY
+from billing.ledger.posting import credit_overpaid
 from billing.models import Plan, Subscription, WebhookEvent
 from billing.stripe.credit import mirror_credit
 from billing.stripe.dtos import StripeInvoiceData
@@ -54,6 +55,8 @@ def handle_finalized(event: WebhookEvent) -> None:
     refreshed = refresh_invoice(event.object_id)
     if refreshed is not None:
         team, invoice = refreshed
+        note = "Given back when the invoice was final already"
+        credit_overpaid(team.pk, invoice.id, note)
         reconcile(team, invoice.id)
 
 

@@ -46,16 +46,36 @@ def embed(
     for features in prepared.embedding_cache:
         if features.contains_rows(rows):
             return features
-    frozen = _load_frozen_encoder(prepared, network, rows)
+    features = _embed(
+        prepared, network, rows, _load_frozen_encoder(prepared, network, rows), advance
+    )
+    prepared.embedding_cache[:] = [features]
+    return features
+
+
+def embed_missing(
+    prepared: PreparedTexts, network: TextNetwork, known: Features, rows: Rows
+) -> Features:
+    """`known` with those of these rows that it lacks, computed in the same way."""
+    missing = known.missing_of(rows)
+    features = known.joined(_embed(prepared, network, missing, known.frozen, lambda _: None))
+    prepared.embedding_cache[:] = [features]
+    return features
+
+
+def _embed(
+    prepared: PreparedTexts,
+    network: TextNetwork,
+    rows: Rows,
+    frozen: FrozenEncoder | None,
+    advance: Callable[[float], None],
+) -> Features:
     embedder = _build_embedder(prepared, network, frozen)
     lengths = [len(prepared.rows.ids[row]) for row in rows]
     limits = ONNX_BATCH_SHAPE if frozen else FORWARD_BATCH_LIMITS
     batches = length_sorted_batches(lengths, *limits)
     ticks = _report_progress(advance, len(batches))
-    values = _run_in_batches(prepared, rows, batches, embedder, ticks)
-    features = Features(rows, values, frozen)
-    prepared.embedding_cache[:] = [features]
-    return features
+    return Features(rows, _run_in_batches(prepared, rows, batches, embedder, ticks), frozen)
 
 
 def _load_frozen_encoder(

@@ -66,7 +66,15 @@ class Features:
         self._rows, self._values = rows[self._order], values
 
     def contains_rows(self, rows: Rows) -> bool:
-        return bool(np.isin(rows, self._rows).all())
+        return not len(self.missing_of(rows))
+
+    def missing_of(self, rows: Rows) -> Rows:
+        return np.setdiff1d(rows, self._rows)
+
+    def joined(self, more: "Features") -> "Features":
+        """With those of further rows."""
+        values = np.concatenate([self._values[self._order], more._values[more._order]])
+        return Features(np.concatenate([self._rows, more._rows]), values, self.frozen)
 
     def select_rows(self, rows: Rows) -> Outputs:
         return np.asarray(self._values[self._order[np.searchsorted(self._rows, rows)]])

@@ -17,7 +17,7 @@ from engine.stop_signal import StopSignal
 from engine.tasks.shared import Rows
 from engine.tasks.text.contenders.label_names import add_label_names
 from engine.tasks.text.contenders.selection import NGRAMS, PROBE
-from engine.tasks.text.embeddings import embed, predict
+from engine.tasks.text.embeddings import embed_missing, predict
 from engine.tasks.text.fit import FittedTexts, init_head_from_probe, train_network
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.learner import FitData
@@ -136,4 +136,4 @@ def _embed_all(prepared: PreparedTexts, trained: FittedTexts) -> Features:
     cached = next((one for one in prepared.embedding_cache if one.contains_rows(rows)), None)
     if cached is not None:
         return cached
-    return embed(prepared, _load_network(prepared), rows, lambda _: None)
+    return embed_missing(prepared, _load_network(prepared), trained.features, rows)

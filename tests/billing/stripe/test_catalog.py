@@ -1,11 +1,14 @@
 """Our plans and rates as Stripe's catalog."""
 
 import pytest
+from celery import current_app
 from django.core.management import CommandError, call_command
 
-from billing.models import Meter, Plan, Rate
+from billing.models import Meter, OperatorAlert, Plan, Rate, Subscription
 from billing.rates import supersede
 from billing.stripe.catalog import sync_catalog
+from billing.stripe.doctor import keep_catalog
+from tests.billing.stripe.fake.server import LIVE_KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +61,51 @@ def test_a_failure_on_the_way_makes_nothing_twice(stripe_server, fault, path):
     assert len(world.kind("billing.meter")) == rates
     assert len(world.kind("product")) == len(world.kind("price")) == rates + fees
     assert sync_catalog() == []
+
+
+# --- Without anybody's doing ---------------------------------------------------------------------
+
+
+def test_a_new_rate_and_a_changed_fee_reach_stripe_and_running_subscriptions(story):
+    story.subscribe("team")
+    supersede("gpu-new", 900_000)
+    Plan.objects.filter(pk="scale").update(monthly_cents=51_100)
+    assert keep_catalog() == 4  # A meter, product and price of the rate; the fee's price.
+    price = Rate.objects.current("gpu-new").stripe_price_id
+    assert price in Subscription.objects.get().metered_items
+    fee = Plan.objects.get(pk="scale").stripe_price_id
+    assert story.world.get("price", fee)["unit_amount"] == 51_100
+    assert keep_catalog() == 0
+
+
+def test_the_clock_and_a_new_rate_ask_for_it(monkeypatch):
+    sent: list[str] = []
+    monkeypatch.setattr("billing.rates.enqueue_on_commit", sent.append)
+    supersede("cpu", 30_000)
+    entries = current_app.conf.beat_schedule.values()
+    assert sent == ["billing.tasks.keep_catalog"]
+    assert sent[0] in {entry["task"] for entry in entries}
+
+
+def test_another_account_is_told_and_nothing_is_put_aside_unasked(story, settings):
+    story.subscribe("team")
+    settings.STRIPE_SECRET_KEY = LIVE_KEY
+    assert keep_catalog() == 0
+    assert Subscription.objects.exists()
+    alert = OperatorAlert.objects.get(settled_at=None)
+    assert "another account" in alert.sentence
+    assert "sync_stripe_catalog" in alert.sentence
+    sync_catalog()
+    keep_catalog()
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
+
+
+def test_a_catalog_that_cannot_be_written_is_an_alert_until_it_can(stripe_server):
+    stripe_server.break_next("POST", "/v1/prices$", "refuse")
+    assert keep_catalog() == 0
+    assert "catalog" in OperatorAlert.objects.get(settled_at=None).sentence
+    assert keep_catalog()
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
 
 
 def test_the_command_says_what_it_did(stripe_server, capsys):

@@ -22,11 +22,14 @@ from billing.models import (
     StripeOutbox,
     Subscription,
 )
+from billing.rates import supersede
 from billing.stripe import credit, gateway, reconciliation
 from billing.stripe.account import adopt_account, count_foreign_rows
 from billing.stripe.catalog import sync_catalog
+from billing.stripe.doctor import keep_catalog
 from billing.stripe.subscriptions import change_plan, get_or_create_customer_id
 from tests.billing.stripe.fake.server import LIVE_KEY
+from tests.billing.stripe.usage_outbox.outbox_facts import run_of
 
 pytestmark = pytest.mark.django_db
 DOLLAR = 1_000_000
@@ -171,6 +174,42 @@ def test_credit_covers_late_usage_and_adjustments(tale):
     assert tale.credit_at_stripe() == 200
 
 
+def close_unreported(tale) -> None:
+    """The invoice becomes final before anybody takes in what was used last."""
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.pass_time(hours=2)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+
+
+def test_credit_settles_charges_and_not_what_was_given_back(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(10)
+    tale.close()
+    tale.adjust(-2)
+    tale.adjust(3)
+    give(tale, 5)
+    close_unreported(tale)
+    tale.deliver()
+    tale.assert_sides_agree(10)
+    give(tale, 6)
+    tale.assert_sides_agree(10)
+
+
+def test_what_is_given_back_while_an_invoice_becomes_final_is_credit(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.pass_time(minutes=3)
+    tale.adjust(5)
+    tale.report()
+    close_unreported(tale)
+    tale.adjust(-2)  # Stripe has collected the 5 already: the message is on its way.
+    tale.deliver(times=2)
+    tale.assert_sides_agree(5)
+    assert grants.credit_balance_micro(tale.team) == 2 * DOLLAR
+    tale.use(3)
+    tale.assert_sides_agree(6)
+
+
 def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(5)
@@ -214,6 +253,39 @@ def test_a_debt_from_before_is_charged_with_the_first_invoice(tale):
     tale.assert_sides_agree(6)
 
 
+@pytest.mark.parametrize("end", ["at once", "unpaid", "customer deleted"])
+@pytest.mark.parametrize("has_credit", [True, False])
+def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, end, has_credit):
+    tale.subscribe(PLAN_FREE)
+    tale.use(3)
+    tale.close(is_paid=end != "unpaid")
+    if has_credit:
+        give(tale, 4)
+    tale.use(9)
+    tale.adjust(2)
+    tale.report()
+    tale.use(1)
+    {
+        "at once": lambda: tale.world.end_subscription(Subscription.objects.get().stripe_id),
+        "unpaid": lambda: tale.world.give_up(Subscription.objects.get().stripe_id),
+        "customer deleted": lambda: gateway_delete(tale),
+    }[end]()
+    tale.deliver(times=2)
+    tale.report()
+    tale.pass_time(days=2)
+    tale.subscribe(PLAN_FREE, times=2)
+    tale.pass_time(minutes=10)  # Each row of a meter has a minute of its own.
+    due = 3 + 9 + 2 + 1 - 4 * has_credit
+    tale.server.refusals.clear()
+    tale.assert_sides_agree(due)
+    tale.use(5)
+    tale.assert_sides_agree(due + 5)
+    tale.close()
+    tale.assert_sides_agree(due + 5)
+    assert not Reconciliation.objects.open().exists()
+    assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
+
+
 @pytest.fixture
 def today(tale):
     """The period that is open now, so that its included credit is valid."""
@@ -246,6 +318,43 @@ def test_a_cheaper_plan_chosen_before_the_first_payment_was_heard_of_brings_its_
     today.subscribe("scale", times=1)
     granted = CreditGrant.objects.get(source__startswith="plan:")
     assert granted.granted_micro == 250 * DOLLAR
+
+
+@pytest.mark.parametrize("nano", [30_000, 10_000])
+def test_a_rate_that_changes_within_the_period_is_charged_as_it_was_used(tale, nano):
+    """A subscription keeps its prices until its period ends; our ledger changes at once."""
+    tale.subscribe(PLAN_FREE)
+    give(tale, 3)
+    tale.use(10)
+    before = run_of(tale.team)
+    supersede("cpu", nano)
+    tale.use(10)
+    keep_catalog()
+    tale.use(2, of=before)  # A run that began before goes on at its own rate.
+    due = 10 + 10 * nano // 20_000 + 2 - 3
+    tale.assert_sides_agree(due)
+    tale.close()
+    tale.assert_sides_agree(due)
+    tale.use(4)
+    tale.use(5, of=before)
+    due += 4 * nano // 20_000 + 5
+    tale.assert_sides_agree(due)
+    tale.close()
+    tale.assert_sides_agree(due)
+    assert not Reconciliation.objects.open().exists()
+
+
+def test_a_compute_class_newer_than_the_subscription_is_charged(tale):
+    tale.subscribe(PLAN_FREE)
+    supersede("gpu-new", 20_000)
+    new = run_of(tale.team, "gpu-new")
+    tale.use(7, of=new)
+    tale.assert_sides_agree(7)
+    assert keep_catalog()
+    tale.use(5, of=new)
+    tale.assert_sides_agree(12)
+    tale.close()
+    tale.assert_sides_agree(12)
 
 
 def test_expired_credit_leaves_stripe_as_well(tale):

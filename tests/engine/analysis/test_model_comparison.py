@@ -80,7 +80,7 @@ def test_across_versions_rows_are_matched_by_content_even_when_texts_repeat():
         (predictions(answers_right(0.9), names=["card", "transfer", "else"]), "same labels"),
         (
             predictions(metrics.make_regression_predictions([1, 2], [1, 2])),
-            "labels, the other with something else",
+            "different kinds of answers",
         ),
     ],
 )

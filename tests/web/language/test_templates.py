@@ -6,8 +6,8 @@ from pathlib import Path
 from django.conf import settings
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
-# The admin is Django's, the widget speaks the customer's languages, these show one name.
-ELSEWHERE = ("admin/", "assistants/widget.html", "assistants/_widget_voice.html")
+# The widget speaks the customer's languages, these show one name.
+ELSEWHERE = ("assistants/widget.html", "assistants/_widget_voice.html")
 NAMES = {"Lathe", "lathe", "CSV", "JSON", "API", "UTC", "curl", "Python", "GiB", "MiB", "ROUGE"}
 OPAQUE = re.compile(
     r"\{#.*?#\}|\{%\s*comment.*?endcomment\s*%\}|\{%\s*blocktranslate.*?endblocktranslate\s*%\}"

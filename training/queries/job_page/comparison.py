@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from accounts.models import Team
 from training.models import TrainedModel, TrainingJob
 from training.queries.job_detail import configuration_rows, load_run_facts
 from training.queries.job_list import with_related
@@ -22,15 +23,16 @@ class ParameterRow:
     differs: bool
 
 
-def find_jobs(viewer: object, ids: Sequence[str]) -> list[TrainingJob]:
-    """The viewer's jobs with these ids, in this order; what is no id or not theirs is left out."""
+def find_jobs(viewer: object, team: Team, ids: Sequence[str]) -> list[TrainingJob]:
+    """The team's jobs with these ids, in this order; what is no id or not theirs is left out."""
     wanted = []
     for text in ids[:MAX_JOBS]:
         try:
             wanted.append(UUID(text))
         except ValueError:
             continue
-    visible = with_related(TrainingJob.objects.visible_to(viewer)).filter(pk__in=wanted)
+    of_team = TrainingJob.objects.visible_to(viewer).filter(team=team, pk__in=wanted)
+    visible = with_related(of_team)
     visible = visible.prefetch_related("attempts")  # Curves leave out what lost ones measured.
     found = {job.pk: job for job in visible}
     return [found[pk] for pk in dict.fromkeys(wanted) if pk in found]

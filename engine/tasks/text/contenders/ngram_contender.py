@@ -48,7 +48,9 @@ class NgramContender:
 
 
 def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
-    """The better of both units by the validation rows; None where it would cost too much."""
+    """The better of both units by the validation rows; None where it would cost too much. Beside
+    the quick method words alone, where the base model knows them: characters take many times as
+    long."""
     split, head = prepared.split, prepared.prediction_head
     train = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
     cost = len(train) * head.outputs
@@ -58,7 +60,8 @@ def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
     contenders = []
     if unknown_share <= MAX_UNKNOWN_SHARE:
         contenders.append(_fit(prepared, prepared.tokenizer, prepared.rows, train, "words"))
-    if cost <= MAX_CHARACTER_COST or not contenders:
+    is_quick = prepared.method == "probe"
+    if not contenders or (cost <= MAX_CHARACTER_COST and not is_quick):
         texts = [text[:MAX_TEXT_CHARACTERS] for text in prepared.examples.texts]
         tokenizer = train_character_tokenizer([texts[row] for row in train])
         rows = tokenize_texts(tokenizer, texts, MAX_TEXT_CHARACTERS)

@@ -12,7 +12,7 @@ from billing.budgets.budget import lock_budget
 from billing.credit import application
 from billing.ledger import posting
 from billing.ledger.adjustments import post_adjustment
-from billing.models import LedgerEntry, StripeOutbox, Subscription
+from billing.models import LedgerEntry, MeteredRun, StripeOutbox, Subscription
 from billing.money import round_to_cents
 from billing.months import Month, month_of
 from billing.statements.statement import build_statement
@@ -42,13 +42,13 @@ class Tale(Story):
     def pass_time(self, **span: float) -> None:
         self.world.advance(int(timedelta(**span).total_seconds()))
 
-    def use(self, dollars: int) -> LedgerEntry:
-        """Metered work that credit covers as far as it reaches."""
+    def use(self, dollars: int, *, of: MeteredRun | None = None) -> LedgerEntry:
+        """Metered work that credit covers as far as it reaches: so many dollars at first rates."""
         ms = dollars * DOLLAR // CPU_MICRO_PER_SECOND * 1_000
         self.pass_time(minutes=2)
         with transaction.atomic():
             budget = lock_budget(self.team.pk)
-            segment = use(run_of(self.team), ms, self.now())
+            segment = use(of or run_of(self.team), ms, self.now())
             entry = LedgerEntry.objects.get(source=f"segment:{segment.pk}")
             application.apply_credit(budget, entry)
             budget.spent_micro += entry.amount_micro

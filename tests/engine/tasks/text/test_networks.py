@@ -171,3 +171,17 @@ def test_features_are_found_by_row_whatever_their_order():
     assert features.contains_rows(np.array([9, 1]))
     assert not features.contains_rows(np.array([9, 2]))
     assert features.select_rows(np.array([9, 1, 9])).tolist() == values[[2, 1, 2]].tolist()
+
+
+@pytest.mark.parametrize("more", [[2], [5, 3], [8, 0, 12]])
+def test_features_that_were_lacking_join_those_known(more):
+    known = Features(np.array([7, 1, 9, 4]), np.arange(8, dtype=np.float32).reshape(4, 2))
+    wanted = np.array([4, *more, 7])
+    assert known.missing_of(wanted).tolist() == sorted(more)
+    late = np.sort(more)
+    added = Features(late, np.stack([late, -late], axis=1).astype(np.float32))
+    joined = known.joined(added)
+    assert joined.contains_rows(wanted)
+    assert joined.select_rows(np.array([9, 1])).tolist() == [[4, 5], [2, 3]]
+    assert joined.select_rows(np.array(more)).tolist() == [[row, -row] for row in more]
+    assert joined.frozen is known.frozen

@@ -13,6 +13,7 @@ from engine import artifact, serving
 from engine.analysis.on_demand import AnalysisRequest, analyse
 from engine.prediction import evaluate_artifact, reexport_onnx
 from engine.prediction_heads import MultiClass, MultiLabel, Regression
+from engine.tasks.text.contenders import ngram_contender
 from engine.tasks.text.contenders.ngram_contender import train_character_tokenizer
 from engine.tasks.text.contenders.ngrams import fit_ngrams, load_ngrams
 from tests.engine.test_pipeline import folder_of, run_here
@@ -159,3 +160,24 @@ def test_whoever_wants_no_contenders_gets_the_method(write_spec):
     )
     run_here(spec)
     assert artifact.verify(folder_of(spec)).training["method"] == "probe"
+
+
+@pytest.mark.parametrize(
+    ("method", "units"), [("probe", ["words"]), ("head", ["words", "characters"])]
+)
+def test_the_quick_method_takes_words_alone(method, units, write_spec, monkeypatch):
+    tried = []
+
+    def fit(prepared, tokenizer, rows, train, unit):
+        tried.append(unit)
+        return
+
+    monkeypatch.setattr(ngram_contender, "_fit", fit)
+    run_here(write_spec(method, hyperparameters={"method": method}))
+    assert tried == units
+
+
+def test_the_quick_method_takes_characters_where_words_are_not_known(write_spec):
+    spec = write_spec("han", columns=chinese_reviews(), hyperparameters={"method": "probe"})
+    run_here(spec)
+    assert artifact.verify(folder_of(spec)).training["method"] == "ngrams"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -9,7 +10,8 @@ from django.db import connection
 from accounts.models import Team
 from billing.models import UsageDay
 from billing.months import Month
-from billing.pricing import VOICE_SKUS
+from billing.pricing import SKU_NAMES, VOICE_SKUS, format_quantity
+from billing.statements.sources import CostSource
 
 # In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
 # requests are of tokens; seconds and characters of speech are no tokens and stand in `voice`.
@@ -28,52 +30,67 @@ HAVING grouping(sku) = 1 OR sku = ANY(%(voice)s)
 
 
 @dataclass(frozen=True)
-class UsageTotals:
-    amount_micro: int
-    device_ms: int
+class TokenUsage:
+    """What one API token asked of deployments; the prefix is "" for the playground."""
+
+    prefix: str
     units: int
     requests: int
-    inference_micro: int  # The part of the amount that is for asking models.
+    amount_micro: int
 
 
 @dataclass(frozen=True)
-class VoiceTotals:
-    """Of one assistant: seconds heard or characters spoken, by the SKU."""
+class VoiceUsage:
+    """Seconds that one assistant heard, or characters that it spoke; part of its cost."""
 
-    source: str
+    by: CostSource
     sku: str
     units: int
     requests: int
     amount_micro: int
 
+    @property
+    def what(self) -> str:
+        return SKU_NAMES[self.sku]
+
+    @property
+    def quantity(self) -> str:
+        return format_quantity(self.sku, self.units)
+
 
 @dataclass(frozen=True)
 class DailyTotals:
-    by_source: dict[str, UsageTotals] = field(default_factory=dict)
-    by_day: dict[date, UsageTotals] = field(default_factory=dict)
-    by_token: dict[str, UsageTotals] = field(default_factory=dict)
-    voice: list[VoiceTotals] = field(default_factory=list)
+    """What was charged, without refunds and adjustments."""
+
+    sources: dict[str, CostSource] = field(default_factory=dict)
+    by_day: dict[date, int] = field(default_factory=dict)  # Micro-USD.
+    tokens: list[TokenUsage] = field(default_factory=list)
+    voice: list[VoiceUsage] = field(default_factory=list)
 
 
 def load_daily_totals(team: Team, month: Month) -> DailyTotals:
-    """What was charged, without refunds and adjustments."""
     params: dict[str, UUID | date | list[str]] = {
         "team": team.pk,
         "voice": list(VOICE_SKUS),
         "start": month.start.date(),
         "end": month.end.date(),
     }
-    totals = DailyTotals()
+    totals, voice = DailyTotals(), list[tuple[Any, ...]]()
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS_SQL, params)
         for row in cursor.fetchall():
-            all_skus, not_source, not_day, source, day, token, sku, units, requests, *sums = row
+            all_skus, not_source, not_day, source, day, prefix, *of_voice = row[:9]
+            micro, device_ms, units, requests, asked_micro = row[9:]
             if not all_skus:
-                totals.voice.append(VoiceTotals(source, sku, units, requests, sums[0]))
+                voice.append((source, *of_voice, micro))
             elif not not_source:
-                totals.by_source[source] = UsageTotals(*sums)
+                totals.sources[source] = CostSource(
+                    micro, source=source, device_ms=device_ms, units=units, requests=requests
+                )
             elif not not_day:
-                totals.by_day[day] = UsageTotals(*sums)
-            else:
-                totals.by_token[token] = UsageTotals(*sums)
+                totals.by_day[day] = micro
+            elif units or requests or asked_micro:
+                totals.tokens.append(TokenUsage(prefix, units, requests, asked_micro))
+    totals.voice.extend(VoiceUsage(totals.sources[name], *rest) for name, *rest in sorted(voice))
+    totals.tokens.sort(key=lambda use: (-use.amount_micro, use.prefix))
     return totals

@@ -1,0 +1,50 @@
+"""Small histograms of columns, drawn from their profiles: above a column, and in lists."""
+
+from dataclasses import dataclass
+from typing import Any
+
+BOX_WIDTH, BOX_HEIGHT = 60, 16
+MIN_SHARE_SHOWN = 0.3  # Of the rows that the most frequent values hold, for a picture of them.
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a small histogram, in a box of 60 by 16."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+def column_bars(profile: dict[str, Any], rows: int) -> tuple[list[Bar], str]:
+    """Steps of a number's histogram, or a column's most frequent values."""
+    if steps := profile.get("histogram"):
+        words = f"{format_number(profile.get('min'))} – {format_number(profile.get('max'))}"
+        return draw_bars(steps, [f"{count:,} rows" for count in steps]), words
+    top = profile.get("top_values") or []
+    sign = "≈ " if profile.get("unique_is_estimate") else ""
+    unique = f"{sign}{profile.get('unique', 0):,}"
+    if len(top) < 2 or sum(one["count"] for one in top) < MIN_SHARE_SHOWN * rows:
+        return [], f"{unique} different" if profile.get("unique") else ""
+    titles = [f"{one['value']}: {one['count']:,} rows" for one in top]
+    return draw_bars([one["count"] for one in top], titles), f"{unique} values"
+
+
+def draw_bars(counts: list[int], titles: list[str]) -> list[Bar]:
+    width, highest = BOX_WIDTH / len(counts), max(counts) or 1
+    return [
+        Bar(
+            x=round(place * width, 2),
+            y=round(BOX_HEIGHT - BOX_HEIGHT * count / highest, 2),
+            width=round(width - 1, 2),
+            height=round(BOX_HEIGHT * count / highest, 2),
+            title=title,
+        )
+        for place, (count, title) in enumerate(zip(counts, titles, strict=True))
+    ]
+
+
+def format_number(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, int | float) else "?"
