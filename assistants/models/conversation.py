@@ -102,6 +102,8 @@ HAND_OVER_WORDS = {
     "encoder_down": "The assistant could not read",
     "not_answered": "Not answered in time",
     "csat_1": "Rated 1 of 5",
+    "not_given": "What was asked for was not given",
+    "email": "An e-mail",
 }
 
 
@@ -127,11 +129,18 @@ class Conversation(models.Model):
     last_message_at = models.DateTimeField(default=now)
     handed_over_at = models.DateTimeField(null=True, blank=True)
     handed_over_reason = models.CharField(max_length=40, blank=True)
+    handed_over_group = models.CharField(  # Of people.
+        max_length=40, blank=True, default="", db_default=""
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     csat = models.PositiveSmallIntegerField(null=True, blank=True)
     refusals_running = models.PositiveSmallIntegerField(default=0)
     asked_back = models.BooleanField(default=False)  # The last reply was "did you mean".
+    awaiting = models.JSONField(null=True, blank=True)  # assistants.rules.matching.Awaited
+    captured = models.TextField(
+        blank=True, default="", db_default=""
+    )  # Encrypted: {shape: what was given}.
     # Encrypted: where a person's reply goes that no page of ours shows. Else a visitor is a hash.
     contact = models.TextField(blank=True, db_default="")
     tags = ArrayField(models.CharField(max_length=40), default=list, db_default=[], blank=True)
@@ -268,7 +277,8 @@ class Decision(models.Model):
         default=list, db_default=NOTHING
     )  # [{"text", "problem"}] of a writer's sentences.
     draft = models.TextField(blank=True, db_default="")  # What would have been said.
-    tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer.
+    tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer, all.
+    tokens_written = models.PositiveIntegerField(default=0, db_default=0)
     cost_micro = models.BigIntegerField(default=0, db_default=0)  # What its own provider asks.
     rule = models.CharField(max_length=80, blank=True)
     answer_key = models.CharField(max_length=200, blank=True)

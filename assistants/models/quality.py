@@ -14,7 +14,7 @@ from assistants.models.version import Version
 
 
 class Rule(models.Model):
-    """What is decided before any question is read; see assistants.answering.rules."""
+    """What is decided before any question is read; see assistants.rules."""
 
     assistant = models.ForeignKey(Assistant, models.CASCADE, related_name="rules")
     position = models.PositiveIntegerField()

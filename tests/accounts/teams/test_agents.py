@@ -45,7 +45,7 @@ def everything(things, alice):
     )
     talk = Conversation.objects.get(pk=things["conversation"])
     state.append_message(talk, Message.Author.VISITOR, "is there a person")
-    state.hand_over(talk, "rule", "A person comes.")
+    state.hand_over(talk, "rule")
     return {**things, "pk": str(answer.pk), "number": "1", "member": "0", "token": "0"}
 
 
