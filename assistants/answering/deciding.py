@@ -93,7 +93,7 @@ def _go_on(
         )  # fmt: skip
         reading = Reading(version, earlier.text, earlier.language)
         outcome = _by_rule(rules, rule, earlier, reading, manner)
-        outcome.language = awaited.language
+        outcome.language, outcome.question = awaited.language, awaited.question
         return outcome
     outcome = _decide(version, rules, situation, manner)
     if outcome.route in NOTHING_SAID and not outcome.rule:

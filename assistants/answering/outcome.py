@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from assistants.answering.texts import text_of
 from assistants.models import Assistant, Decision
+from assistants.models.conversation import ROUTE_WORDS
 from assistants.rules.matching import Awaited
 
 
@@ -41,6 +42,10 @@ class Outcome:
     captured: dict[str, str] = field(default_factory=dict)  # What the visitor gave, by shape.
     awaited: Awaited | None = None  # What the visitor is asked for now.
     held_back: list[dict[str, str]] = field(default_factory=list)  # Of what was written.
+
+    @property
+    def route_words(self) -> str:
+        return ROUTE_WORDS.get(self.route, self.route)
 
 
 def refusal(assistant: Assistant, language: str, reason: str = "") -> Outcome:

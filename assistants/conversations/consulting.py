@@ -144,7 +144,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
         say = _unless_taken_over(conversation, say) if say else None
         outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
-    outcome.question = masked
+    outcome.question = outcome.question or masked
     return _keep(conversation, message, version, outcome, outcome.language or language, heard)
 
 
@@ -243,7 +243,7 @@ def _keep(
     reply = _say(locked, outcome, language)
     decision = decision_of(message, version, outcome, language)
     changes = {"refusals_running": refusals, "version_id": version.pk}
-    storing.keep_reply(locked, reply, decision, changes | _remembered(locked, outcome))
+    storing.keep_reply(locked, reply, decision, changes | remembered(locked, outcome))
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
@@ -263,7 +263,7 @@ def _keep(
     return _with_heard(said, message, heard)
 
 
-def _remembered(locked: Conversation, outcome: Outcome) -> dict[str, object]:
+def remembered(locked: Conversation, outcome: Outcome) -> dict[str, object]:
     """What the conversation knows from now on."""
     goes_on = outcome.awaited is not None and outcome.route != Decision.Route.HAND_OVER
     known: dict[str, object] = {

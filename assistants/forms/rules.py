@@ -6,7 +6,8 @@ from django import forms
 
 from assistants.forms.assistants import lines_of
 from assistants.models import Answer, Assistant, Channel, Rule
-from assistants.rules.shapes import EMAIL, NAMED, ORDER_NUMBER, PHONE
+from assistants.rules.shapes import NAMED
+from assistants.rules.wording import SHAPE_NAMES
 from web.language.sentences import lazy_choices
 
 VALUES = {"answer": "key", "say": "text", "tag": "tag", "hand_over": "group", "ask_for": "text"}
@@ -18,7 +19,6 @@ ACTIONS = [
     ("tag", "tag the conversation and go on"),
 ]
 DRAWN = "drawn"
-SHAPE_NAMES = {ORDER_NUMBER: "an order number", EMAIL: "an e-mail address", PHONE: "a phone number"}
 SHAPES = [("", "nothing"), *SHAPE_NAMES.items(), (DRAWN, "something I draw")]
 DRAWN_HELP = "# is a digit, ? a letter, all else itself: AB-###### or ORD ????##."
 PLACEHOLDER_HELP = (
@@ -173,17 +173,26 @@ class RuleForm(forms.Form):
         rare = ("language", "channel", "hours", "turns_at_least", "confidence_below",
                 "confidence_above", "asked_again", "visitor")  # fmt: skip
         names = {
-            "When": when,
+            "Conditions": when,
             "More conditions": rare,
-            "Then": ("do", "value", "shape", "shape_drawn", "then_do", "then_value"),
+            "What it does": ("do", "value"),
+            "Where it asks for something": ("shape", "shape_drawn", "then_do", "then_value"),
             "Examples": ("examples_yes", "examples_no"),
         }
         return {heading: [self[name] for name in fields] for heading, fields in names.items()}
 
     @property
-    def opens_more(self) -> bool:
-        """Whether one of the rarer conditions is given, or wrong."""
-        return any(field.errors or field.value() for field in self.groups["More conditions"])
+    def folded(self) -> dict[str, bool]:
+        """Groups that few rules need, and whether they are open: something in them is given, or
+        wrong."""
+        groups = self.groups
+        asks = self["do"].value() == "ask_for"
+        return {
+            "More conditions": any(
+                field.errors or field.value() for field in groups["More conditions"]
+            ),
+            "Where it asks for something": asks,
+        }
 
     def spec(self) -> dict[str, Any]:
         """`name`, `when`, `then` and the examples, as the API takes them."""

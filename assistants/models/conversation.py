@@ -95,6 +95,16 @@ class ConversationQuerySet(TeamOwnedQuerySet["Conversation"]):
     team_path = "channel__assistant__team"
 
 
+ROUTE_WORDS = {
+    "answer": "answered",
+    "ask": "asked back",
+    "refuse": "refused",
+    "rule": "said by a rule",
+    "hand_over": "handed over",
+    "quote": "quoted a passage",
+    "written": "written from passages",
+    "draft": "drafted",
+}
 HAND_OVER_WORDS = {
     "rule": "A rule says so",
     "two_refusals": "Refused twice",
@@ -305,6 +315,10 @@ class Decision(models.Model):
     def question(self) -> str:
         """What was asked: the message, or all messages of a burst."""
         return self.burst or self.message.text
+
+    @property
+    def route_words(self) -> str:
+        return ROUTE_WORDS.get(self.route, self.route)
 
     def __str__(self) -> str:
         return f"{self.route} at {self.at:%Y-%m-%d %H:%M}"

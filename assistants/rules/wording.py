@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from assistants.rules.shapes import EMAIL, ORDER_NUMBER, PHONE
 from web.language.sentences import translated
 
 CONDITIONS = {
@@ -28,7 +29,8 @@ ACTIONS = {
     "tag": "tags the conversation {value} and goes on",
 }
 GROUP = "hands over to the group {value}"
-ASKS = "asks “{value}” until something like {shape} is given, and then {what}"
+ASKS = "asks “{value}” and, once {shape} is given, {what}"
+SHAPE_NAMES = {ORDER_NUMBER: "an order number", EMAIL: "an e-mail address", PHONE: "a phone number"}
 SHOWN = {"answer": "key", "say": "text", "tag": "tag", "hand_over": "group"}
 
 
@@ -36,7 +38,7 @@ def conditions_in_words(when: Mapping[str, Any]) -> list[str]:
     return [
         translated(HOURS[value])
         if name == "hours"
-        else translated(CONDITIONS[name]).replace("{value}", _value(value))
+        else translated(CONDITIONS[name]).replace("{value}", _value(value, name))
         for name, value in when.items()
     ]
 
@@ -44,14 +46,20 @@ def conditions_in_words(when: Mapping[str, Any]) -> list[str]:
 def action_in_words(then: Mapping[str, Any]) -> str:
     if then["do"] == "ask_for":
         asks = translated(ASKS).replace("{value}", then["text"])
-        return asks.replace("{shape}", then["shape"]).replace(
+        return asks.replace("{shape}", shape_in_words(then["shape"])).replace(
             "{what}", action_in_words(then["then"])
         )
     phrase = GROUP if then.get("group") else ACTIONS[then["do"]]
     return translated(phrase).replace("{value}", then.get(SHOWN.get(then["do"], ""), ""))
 
 
-def _value(value: Any) -> str:
+def shape_in_words(shape: str) -> str:
+    return translated(SHAPE_NAMES.get(shape, shape))
+
+
+def _value(value: Any, name: str) -> str:
+    if name == "looks_like":
+        return shape_in_words(value)
     if isinstance(value, list):
         return ", ".join(f"“{one}”" for one in value)
     if isinstance(value, dict):

@@ -208,7 +208,7 @@ def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[st
 
 
 def _versions_context(assistant: Assistant) -> dict[str, object]:
-    rows = list(assistant.versions.all()[:20])
+    rows = list(assistant.versions.select_related("job")[:20])
     return {
         "versions": rows,
         "live_version": next((row for row in rows if row.status == VersionStatus.LIVE), None),

@@ -34,9 +34,9 @@ RATINGS = (1, 2, 3, 4, 5)
 def identity(request: HttpRequest, key: str) -> HttpResponse:
     """{id, hash}: who the visitor is, as the site's server says; answers with their token."""
     try:
-        sent = read_body(request)
+        channel, sent = require_channel(key), read_body(request)
         customer, signature = str(sent.get("id", ""))[:200], str(sent.get("hash", ""))[:64]
-        return JsonResponse({"visitor": identify(require_channel(key), customer, signature)})
+        return JsonResponse({"visitor": identify(channel, customer, signature)})
     except UserError as problem:
         return refuse(problem)
 

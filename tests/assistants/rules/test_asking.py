@@ -53,6 +53,7 @@ def test_it_asks_keeps_what_is_given_and_goes_on(live, talk):
     found = talk("it is ab-120045, thanks")
     assert found["response"] == "shop-help looks for ab-120045. People are here at any time."
     conversation = Conversation.objects.get()
+    assert Decision.objects.latest("at").question == "where is my order"  # Not the number.
     assert conversation.awaiting is None
     assert "120045" not in conversation.captured  # Encrypted.
     assert read_captured(conversation) == {"order_number": "ab-120045"}
