@@ -10,7 +10,7 @@ from accounts.models import User
 from accounts.notifications.publish import publish, publish_to_programs
 from accounts.webhooks import secret_encryption
 from assistants.errors import ConversationMovedOn
-from assistants.models import Conversation, ConversationState, Delivery, Message
+from assistants.models import Conversation, ConversationState, Delivery, Message, Move
 from assistants.people.waiting import waiting_words
 from web.database.rows import Columns, fetch
 from web.enqueue import enqueue_on_commit
@@ -85,6 +85,7 @@ def wait_for_person(conversation: Conversation, reason: str, *, group: str = "")
     )
     if not changed:
         return False
+    _note_move(conversation, State.WAITING, reason=reason)
     locked = lock(conversation)
     team = locked.channel.assistant.team
     publish(
@@ -110,6 +111,7 @@ def take(conversation: Conversation, person: User) -> None:
     waiting = Conversation.objects.filter(pk=conversation.pk, state=State.WAITING)
     if not waiting.update(state=State.HUMAN, assignee=person):
         raise ConversationMovedOn
+    _note_move(conversation, State.HUMAN, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
@@ -160,16 +162,21 @@ def return_to_bot(conversation: Conversation, person: User) -> None:
         state=State.BOT, assignee=None, refusals_running=0, asked_back=False, awaiting=None
     ):
         raise ConversationMovedOn
+    _note_move(conversation, State.BOT, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
 
 @transaction.atomic
-def close(conversation: Conversation, outcome: Conversation.Outcome) -> None:
-    """End it; who writes again opens a new one. Raises ConversationMovedOn when it is closed."""
+def close(
+    conversation: Conversation, outcome: Conversation.Outcome, person: User | None = None
+) -> None:
+    """End it, as this person or by itself; who writes again opens a new one. Raises
+    ConversationMovedOn when it is closed."""
     is_open = Conversation.objects.filter(pk=conversation.pk).exclude(state=State.CLOSED)
     if not is_open.update(state=State.CLOSED, closed_at=now(), outcome=outcome):
         raise ConversationMovedOn
+    _note_move(conversation, State.CLOSED, person=person, reason=outcome)
     assistant = conversation.channel.assistant
     publish_to_programs(
         assistant.team,
@@ -190,6 +197,13 @@ def rate(conversation: Conversation, csat: int) -> None:
         raise ConversationMovedOn("This conversation was rated.")
     if csat == 1:
         hand_over(conversation, "csat_1")
+
+
+def _note_move(
+    conversation: Conversation, to: State, *, person: User | None = None, reason: str = ""
+) -> None:
+    """In the transaction of the change."""
+    Move.objects.create(conversation_id=conversation.pk, to=to, person=person, reason=reason)
 
 
 def announce(conversation: Conversation) -> None:

@@ -200,6 +200,32 @@ class Conversation(models.Model):
         return HAND_OVER_WORDS.get(self.handed_over_reason, self.handed_over_reason)
 
 
+class Move(models.Model):
+    """One change of a conversation's state: what its own columns forget when it changes again."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="moves")
+    to = models.CharField(max_length=8, choices=ConversationState.choices)
+    person = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
+    reason = models.CharField(max_length=40, blank=True)  # Of a hand-over, or the outcome.
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="assistants_move_human_has_person",
+                condition=~Q(to="human") | Q(person__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.to} at {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def reason_words(self) -> str:
+        return HAND_OVER_WORDS.get(self.reason, self.reason)
+
+
 class Message(models.Model):
     """One thing that was said. `text` is masked before it is stored."""
 

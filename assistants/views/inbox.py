@@ -154,7 +154,7 @@ def send_again(
 def _close(request: AuthenticatedRequest, conversation: Conversation) -> None:
     resolved = request.POST.get("resolved") == "yes"
     outcome = Conversation.Outcome.RESOLVED if resolved else Conversation.Outcome.UNRESOLVED
-    state.close(conversation, outcome)
+    state.close(conversation, outcome, request.user)
 
 
 def _block(request: AuthenticatedRequest, conversation: Conversation) -> None:
@@ -239,6 +239,7 @@ def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[st
         "said": said,
         "is_mine": is_mine,
         "captured": read_captured(found),
+        "moves": found.moves.select_related("person"),
         "notes": found.notes.select_related("person"),
         "for_good": visitors.FOR_GOOD,
         "question": question,

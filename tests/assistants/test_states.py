@@ -280,3 +280,26 @@ def test_a_retired_name_is_free_again(assistant, project, alice):
 
     retire_assistant(assistant, alice)
     assert create_assistant(project, assistant.name, alice).pk != assistant.pk
+
+
+def test_each_change_of_a_conversation_is_noted_with_who_made_it(live, alice, api, token):
+    channel = live.assistant.channels.get(kind="api")
+    talk = Conversation.objects.create(channel=channel)
+    state.hand_over(talk, "rule")
+    state.take(talk, alice)
+    state.return_to_bot(talk, alice)
+    state.hand_over(talk, "csat_1")
+    state.take(talk, alice)
+    with pytest.raises(ConversationMovedOn):
+        state.take(talk, alice)
+    state.close(talk, Conversation.Outcome.RESOLVED, alice)
+    expected = [
+        ("waiting", None, "rule"),
+        ("human", alice.email, None),
+        ("bot", alice.email, None),
+        ("waiting", None, "csat_1"),
+        ("human", alice.email, None),
+        ("closed", alice.email, "resolved"),
+    ]
+    shown = api(token).get(f"/api/v1/assistants/{live.assistant_id}/conversations/{talk.pk}").json()
+    assert [(one["to"], one["by"], one["reason"]) for one in shown["history"]] == expected
