@@ -22,6 +22,11 @@ class AssistantsConfig(AppConfig):
                 EventGroup.RESULTS,
                 "An assistant answers below its promise",
             ),
+            EventType(
+                "assistant.version_refused",
+                EventGroup.RESULTS,
+                "A version of an assistant is built and does not go live",
+            ),
             EventType("conversation.handed_over", EventGroup.INBOX, "A visitor waits for a person"),
             EventType("conversation.closed", EventGroup.PROGRESS, "A conversation is closed"),
             EventType(

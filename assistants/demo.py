@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from accounts.models import Membership, Team, User
-from assistants.answering.texts import text_of
 from assistants.conversations import state
 from assistants.demo_data import generate_faq
 from assistants.knowledge.phrasings import hash_text
@@ -82,5 +81,4 @@ def _let_somebody_wait(channel: Channel) -> None:
     visitor = Visitor.objects.create(channel=channel, external_hash=hash_text("demo visitor"))
     conversation = Conversation.objects.create(channel=channel, visitor=visitor)
     state.append_message(conversation, Message.Author.VISITOR, QUESTION)
-    sentence = text_of(channel.assistant, "handed_over", conversation.language)
-    state.hand_over(conversation, "rule", sentence)
+    state.hand_over(conversation, "rule")

@@ -57,6 +57,8 @@ def create_assistant(
 @transaction.atomic
 def change_assistant(assistant: Assistant, by: User | ApiToken, **fields: Any) -> None:
     """Change settings; those that a version froze count from the next version on."""
+    if "languages" in fields:
+        fields["encoder"] = choose_encoder(fields["languages"])
     for name, value in fields.items():
         setattr(assistant, name, value)
     assistant.save(update_fields=list(fields))

@@ -8,7 +8,7 @@ from assistants.conversations import spoken, watchdog
 from assistants.delivery import sending
 from assistants.loop import shadow
 from assistants.mail import receiving
-from assistants.versions import building, classifier
+from assistants.versions import building, classifier, scheduling
 
 
 @shared_task
@@ -16,6 +16,12 @@ def build_versions() -> None:
     """Train the classifiers of versions, and measure those that have theirs."""
     classifier.advance_classifiers()
     building.build_pending()
+
+
+@shared_task
+def build_scheduled() -> None:
+    """Begin the versions that assistants build every so many days."""
+    scheduling.build_due()
 
 
 @shared_task

@@ -55,6 +55,7 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "scheduled-versions": {"task": "assistants.tasks.build_scheduled", "schedule": 3600.0},
         "conversations": {
             "task": "assistants.tasks.watch_conversations",
             "schedule": 5.0,

@@ -21,6 +21,7 @@ ALL_BY_DEFAULT_PERMISSIONS = {
     EventGroup.BUDGET: {"write", "billing"},
     EventGroup.PAYMENT: {"billing"},
     EventGroup.SECURITY: {"team"},
+    EventGroup.INBOX: {"inbox"},  # A visitor waits, and nobody may have the inbox open.
 }
 
 

@@ -13,6 +13,7 @@ from assistants.models import (
     Delivery,
     Judgement,
     Mailbox,
+    Move,
     Rule,
     Source,
     Speech,
@@ -61,14 +62,14 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_display = ("id", "channel", "state", "assignee", "opened_at", "closed_at", "outcome")
     list_filter = ("state", "outcome")
     list_select_related = ("channel__assistant", "assignee")
-    exclude = ("contact",)
+    exclude = ("contact", "captured", "awaiting")
 
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin):
     list_display = ("id", "route", "answer_key", "confidence", "at")
     list_filter = ("route",)
-    exclude = ("message", "reply", "candidates", "draft")
+    exclude = ("message", "reply", "candidates", "draft", "burst", "held_back")
 
 
 @admin.register(Source, Answer, Rule, TestCase)
@@ -90,6 +91,6 @@ class SpokenReplyAdmin(ReadOnlyAdmin):
     exclude = ("message", "token", "text")
 
 
-@admin.register(TestRun, Judgement, Visitor, Delivery, Mailbox)
+@admin.register(TestRun, Judgement, Visitor, Delivery, Mailbox, Move)
 class RowAdmin(ReadOnlyAdmin):
     list_display = ("__str__",)

@@ -3,33 +3,34 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from django.utils.timezone import now
 
-from assistants.answering.matching import Match, find_first_phrasing, find_nearest_phrasing
+from assistants.answering.matching import (
+    Match,
+    find_by_terms,
+    find_first_phrasing,
+    find_nearest_phrasing,
+)
+from assistants.answering.outcome import Outcome, SourceQuote, refusal
 from assistants.answering.passages import find_passages
 from assistants.answering.phrasing_index import Vector
 from assistants.answering.reading import Reading
-from assistants.answering.rules import (
-    BUILT_IN,
-    GiveAnswer,
-    HandOver,
-    RuleSpec,
-    Ruling,
-    Say,
-    Situation,
-    fill_text,
-    find_rule,
-)
 from assistants.answering.texts import text_of
 from assistants.errors import EncoderUnavailable
 from assistants.models import Answer, Assistant, Decision, Version
-from assistants.writing.answering import SECONDS, Listener, write_answer
+from assistants.rules import acting
+from assistants.rules.matching import Ruling, Situation, applies, find_rule
+from assistants.rules.shapes import find_shape
+from assistants.rules.specs import BUILT_IN, AddTag, AskFor, RuleSpec
+from assistants.writing.answering import SECONDS, WECHAT_SECONDS, Listener, write_answer
 from web.database.rows import Columns, fetch
 
 Route = Decision.Route
+ASKED_AT_MOST = 2  # Times for the same thing; then a person is asked.
+NOTHING_SAID = (Route.REFUSE, Route.ASK)
 ANSWER = Columns(Answer, "answer")
 USABLE_SQL = f"""
 SELECT {ANSWER.sql} FROM {Answer._meta.db_table} answer
@@ -39,34 +40,11 @@ WHERE assistant_id = %s AND key = ANY(%s) AND state = 'approved'
 
 
 @dataclass(frozen=True)
-class SourceQuote:
-    """What an answer rests on: the known question nearest to the one asked."""
+class Manner:
+    """How the match may answer: not asking back twice running, and telling what is written."""
 
-    title: str
-    link: str
-    quote: str
-    score: float
-
-
-@dataclass
-class Outcome:
-    """What is said, and why."""
-
-    route: str
-    text: str
-    confidence: float = 0.0
-    answer_key: str = ""
-    rule: str = ""
-    candidates: list[dict[str, object]] = field(default_factory=list)
-    thresholds: dict[str, float | None] = field(default_factory=dict)
-    sources: list[SourceQuote] = field(default_factory=list)
-    suggestions: list[str] = field(default_factory=list)  # Questions to choose from.
-    step_ms: dict[str, float] = field(default_factory=dict)
-    reason: str = ""  # Of a hand-over.
-    question: str = ""  # As it was read.
-    tokens: int = 0  # Of the writer.
-    tags: list[str] = field(default_factory=list)  # Of the conversation, by rules.
-    held_back: list[dict[str, str]] = field(default_factory=list)  # Of what was written.
+    asked_back: bool
+    say: Listener | None
 
 
 def decide(
@@ -74,16 +52,12 @@ def decide(
 ) -> Outcome:
     """What this version does with a question. Stores nothing, so tests use it as people do.
     `say` hears what is written for it before the rest is."""
-    reading = Reading(version, situation.text, situation.language)
-    ruling = _find_ruling(version, situation, reading)
-    outcome = _by_rule(version.assistant, ruling.rule, situation) if ruling.rule else None
-    if outcome is None:
-        try:
-            outcome = _by_reading(version, situation, reading, say, asked_back=asked_back)
-        except EncoderUnavailable:
-            outcome = _refuse(version.assistant, situation, reason="encoder_down")
-    outcome.tags = ruling.tags
-    return outcome
+    rules = _parse_rules(json.dumps(version.rules))
+    manner = Manner(asked_back, say)
+    asking = _find_asking(rules, situation)
+    if asking is None:
+        return _decide(version, rules, situation, manner)
+    return _go_on(version, rules, asking, situation, manner)
 
 
 @lru_cache(maxsize=256)
@@ -92,31 +66,125 @@ def _parse_rules(frozen: str) -> tuple[RuleSpec, ...]:
     return (BUILT_IN, *(RuleSpec.model_validate(rule) for rule in json.loads(frozen)))
 
 
-def _find_ruling(version: Version, situation: Situation, reading: Reading) -> Ruling:
+def _find_asking(rules: Sequence[RuleSpec], situation: Situation) -> RuleSpec | None:
+    """The rule that asked the visitor for something, unless they ask for a person instead."""
+    if situation.awaited is None or applies(BUILT_IN.when, situation):
+        return None
+    name = situation.awaited.rule
+    return next((r for r in rules if r.name == name and isinstance(r.then, AskFor)), None)
+
+
+def _go_on(
+    version: Version,
+    rules: Sequence[RuleSpec],
+    rule: RuleSpec,
+    situation: Situation,
+    manner: Manner,
+) -> Outcome:
+    """With what was asked for, about the question asked before; without it, as with any question,
+    and where nothing can be said to that, ask once more and then a person."""
+    awaited, then = situation.awaited, rule.then
+    assert awaited is not None
+    assert isinstance(then, AskFor)
+    if value := find_shape(then.shape, situation.unmasked):
+        earlier = replace(
+            situation, text=awaited.question, language=awaited.language, original="",
+            captured={**situation.captured, then.shape: value}, awaited=None, confidence=None,
+        )  # fmt: skip
+        reading = Reading(version, earlier.text, earlier.language)
+        outcome = _by_rule(rules, rule, earlier, reading, manner)
+        outcome.language, outcome.question = awaited.language, awaited.question
+        return outcome
+    outcome = _decide(version, rules, situation, manner)
+    if outcome.route in NOTHING_SAID and not outcome.rule:
+        if awaited.times < ASKED_AT_MOST:
+            asked = acting.ask_for(version.assistant, rule, situation, awaited.times + 1)
+        else:
+            asked = Outcome(Route.HAND_OVER, "", rule=rule.name, reason="not_given")
+        asked.language, asked.tags = awaited.language, outcome.tags
+        return asked
+    if outcome.route != Route.HAND_OVER and outcome.awaited is None:
+        outcome.awaited = awaited
+    return outcome
+
+
+def _decide(
+    version: Version,
+    rules: Sequence[RuleSpec],
+    situation: Situation,
+    manner: Manner,
+    reading: Reading | None = None,
+) -> Outcome:
+    reading = reading or Reading(version, situation.text, situation.language)
+    ruling = _find_ruling(rules, situation, reading)
+    if ruling.rule is not None:
+        outcome = _by_rule(rules, ruling.rule, situation, reading, manner)
+    else:
+        outcome = _by_match_or_terms(situation, reading, manner)
+    outcome.tags = [*ruling.tags, *outcome.tags]
+    return outcome
+
+
+def _by_rule(
+    rules: Sequence[RuleSpec],
+    rule: RuleSpec,
+    situation: Situation,
+    reading: Reading,
+    manner: Manner,
+) -> Outcome:
+    """What the rule does or asks for; the rules behind it, and the match, where it only tags."""
+    assistant = reading.version.assistant
+    captured, then = acting.capture(rule, situation), rule.then
+    value = next(iter(captured.values()), "")
+    if isinstance(then, AskFor):
+        if then.shape not in captured:
+            return acting.ask_for(assistant, rule, situation)
+        value, then = captured[then.shape], then.then
+    outcome: Outcome | None
+    if isinstance(then, AddTag):
+        behind = rules[[one.name for one in rules].index(rule.name) + 1 :]
+        outcome = _decide(reading.version, behind, situation, manner, reading)
+        outcome.tags = [then.tag, *outcome.tags]
+    else:
+        outcome = acting.act(assistant, rule, then, situation, value)
+    if outcome is None:
+        outcome = _by_match_or_terms(situation, reading, manner)
+    outcome.captured = {**captured, **outcome.captured}
+    return outcome
+
+
+def _find_ruling(rules: Sequence[RuleSpec], situation: Situation, reading: Reading) -> Ruling:
     """Where the question cannot be read, by the rules that need no reading."""
-    rules = _parse_rules(json.dumps(version.rules))
     try:
         return find_rule(rules, situation, reading.complete)
     except EncoderUnavailable:
         return find_rule(rules, situation, None)
 
 
-def _by_reading(
-    version: Version,
-    situation: Situation,
-    reading: Reading,
-    say: Listener | None,
-    *,
-    asked_back: bool,
-) -> Outcome:
+def _by_match_or_terms(situation: Situation, reading: Reading, manner: Manner) -> Outcome:
+    """Where the question cannot be read, its words find what may be meant: nothing is answered,
+    and where they find nothing, or were asked about just before, a person is."""
+    try:
+        return _by_reading(situation, reading, manner)
+    except EncoderUnavailable:
+        version = reading.version
+        found = find_by_terms(version, situation.language, situation.text)
+        usable = {answer.key: answer for answer in _find_usable(version.assistant, found)}
+        if manner.asked_back or not usable:
+            return Outcome(Route.HAND_OVER, "", reason="encoder_down")
+        return _ask_back(version, situation, [usable[key] for key in found if key in usable])
+
+
+def _by_reading(situation: Situation, reading: Reading, manner: Manner) -> Outcome:
     """Raises EncoderUnavailable."""
+    version = reading.version
     started = time.perf_counter()
     vector = reading.vector
     embedded = time.perf_counter()
     matched = reading.matched
-    outcome = _by_match(version, situation, matched, asked_back=asked_back)
+    outcome = _by_match(version, situation, matched, asked_back=manner.asked_back)
     if outcome.route == Route.REFUSE:
-        outcome = _by_passages(version, situation, vector, outcome, say)
+        outcome = _by_passages(version, situation, vector, outcome, manner.say)
     ended = time.perf_counter()
     if outcome.route == Route.ANSWER:
         quote = find_nearest_phrasing(version, situation.language, outcome.answer_key, vector)
@@ -130,41 +198,22 @@ def _by_reading(
     return outcome
 
 
-def _by_rule(assistant: Assistant, rule: RuleSpec, situation: Situation) -> Outcome | None:
-    """None where the rule gives an answer that may not be shown now: the match decides then."""
-    then = rule.then
-    if isinstance(then, HandOver):
-        return Outcome(Route.HAND_OVER, "", rule=rule.name, reason="rule", confidence=1.0)
-    if isinstance(then, Say):
-        return Outcome(Route.RULE, fill_text(rule, situation), rule=rule.name, confidence=1.0)
-    if isinstance(then, GiveAnswer):
-        answer = Answer.objects.usable().filter(assistant=assistant, key=then.key).first()
-        if answer is None:
-            return None
-        outcome = _answer(answer, 1.0, "")
-        outcome.rule = rule.name
-        return outcome
-    outcome = _refuse(assistant, situation)
-    outcome.rule = rule.name
-    return outcome
-
-
 def _by_match(
     version: Version, situation: Situation, matched: Match | None, *, asked_back: bool
 ) -> Outcome:
     assistant = version.assistant
     if matched is None:
-        return _refuse(assistant, situation)
+        return refusal(assistant, situation.language)
     keys = [candidate.key for candidate in matched.candidates]
     usable = {answer.key: answer for answer in _find_usable(assistant, keys)}
     first = keys[0]
     threshold = None if version.promise_broken_at else matched.answer_threshold
     if threshold is not None and matched.confidence >= threshold and first in usable:
-        outcome = _answer(usable[first], matched.confidence, "")
+        outcome = acting.give(usable[first], matched.confidence)
     elif matched.confidence >= matched.ask_threshold and not asked_back and usable:
         outcome = _ask_back(version, situation, [usable[key] for key in keys if key in usable])
     else:
-        outcome = _refuse(assistant, situation)
+        outcome = refusal(assistant, situation.language)
     outcome.confidence = matched.confidence
     outcome.thresholds = {"answer": threshold, "ask": matched.ask_threshold}
     outcome.candidates = [
@@ -191,9 +240,10 @@ def _by_passages(
     passages = find_passages(version, situation.language, situation.text, vector)
     if not passages:
         return refused
-    written = write_answer(version.assistant, situation.text, passages, SECONDS, say)
+    seconds = WECHAT_SECONDS if situation.channel == "wechat" else SECONDS
+    written = write_answer(version.assistant, situation.text, passages, seconds, say)
     if written is not None:
-        refused.tokens = written.tokens
+        refused.tokens, refused.tokens_written = written.tokens, written.tokens_written
         refused.held_back = [
             {"text": sentence.text, "problem": sentence.problem} for sentence in written.held_back
         ]
@@ -211,17 +261,6 @@ def _by_passages(
     return refused
 
 
-def _answer(answer: Answer, confidence: float, quote: str) -> Outcome:
-    source = SourceQuote(answer.key, answer.link, quote, round(confidence, 4))
-    return Outcome(
-        Route.ANSWER,
-        answer.text,
-        confidence=confidence,
-        answer_key=answer.key,
-        sources=[source],
-    )
-
-
 def _ask_back(version: Version, situation: Situation, answers: Sequence[Answer]) -> Outcome:
     """Offers a known question for each answer that may be meant."""
     language = situation.language
@@ -229,8 +268,3 @@ def _ask_back(version: Version, situation: Situation, answers: Sequence[Answer])
     suggestions = [question for question in known if question]
     text = text_of(version.assistant, "ask", situation.language)
     return Outcome(Route.ASK, text, suggestions=suggestions)
-
-
-def _refuse(assistant: Assistant, situation: Situation, reason: str = "") -> Outcome:
-    text = text_of(assistant, "refusal", situation.language)
-    return Outcome(Route.REFUSE, text, reason=reason)

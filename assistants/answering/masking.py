@@ -2,6 +2,7 @@
 mobile numbers and identity numbers, which are written without separators."""
 
 import re
+from collections.abc import Iterator
 
 from projects.reading import personal_data
 
@@ -17,6 +18,14 @@ def mask(text: str) -> str:
     text = CHINESE_ID.sub(lambda match: "<id>" if is_chinese_id(match[0]) else match[0], text)
     text = CHINESE_MOBILE.sub("<phone>", text)
     return personal_data.mask(text)
+
+
+def find_personal(text: str) -> Iterator[tuple[str, str]]:
+    """(kind, part) of what would be masked, but for identity numbers; in no order."""
+    for found in CHINESE_MOBILE.finditer(text):
+        yield "phone", found[0]
+    for match in personal_data.find_matches(text):
+        yield match.kind, text[match.start : match.end]
 
 
 def is_chinese_id(text: str) -> bool:

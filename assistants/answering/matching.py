@@ -11,6 +11,7 @@ from assistants.models import LanguageModel, Version
 from engine.answering.scoring import Calibrator, Scores, probe_scores, rank, term_shares
 from engine.answering.terms import split_terms
 
+MEANT = 3  # Answers that a visitor is asked to choose from.
 CACHED_BYTES = 96 * 1024**2  # Of all models of a process; the one in use is always kept.
 
 
@@ -101,6 +102,17 @@ def match(version: Version, language: str, question: str, vector: Vector) -> Mat
         for place, number in enumerate(order)
     ]
     return Match(candidates, confidence, calibrator.answer, calibrator.ask)
+
+
+def find_by_terms(version: Version, language: str, question: str) -> list[str]:
+    """Keys of the MEANT answers whose words are most like the question's, the likeliest first; for
+    questions that cannot be read. Empty where the question has none of their words."""
+    model = load_model(version, language)
+    if model is None:
+        return []
+    scores = model.index.term_scores(list(set(split_terms(question))))[0]
+    best = sorted(range(len(scores)), key=lambda number: -scores[number])[:MEANT]
+    return [model.answers[number] for number in best if scores[number] > 0]
 
 
 def find_nearest_phrasing(version: Version, language: str, key: str, vector: Vector) -> str:

@@ -1,6 +1,5 @@
 """What a version makes of a question: read once, and only if somebody asks."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -8,10 +7,8 @@ from assistants.answering.embedder import embed
 from assistants.answering.language import detect_language
 from assistants.answering.matching import Match, match
 from assistants.answering.phrasing_index import Vector
-from assistants.answering.rules import Situation
 from assistants.models import Assistant, Version, VersionStatus
-
-Reader = Callable[[Situation], Situation]
+from assistants.rules.matching import Reader, Situation
 
 
 class Reading:

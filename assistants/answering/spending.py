@@ -14,7 +14,12 @@ SPENT_CACHE_SECONDS = 10
 
 
 def spent_micro(assistant: Assistant, since: datetime, until: datetime) -> int:
-    """The ledger's sum for this assistant, and what its writer's own provider asks."""
+    """What the ledger holds for this assistant, and what its writer's own provider asks."""
+    return sum(spent_parts_micro(assistant, since, until))
+
+
+def spent_parts_micro(assistant: Assistant, since: datetime, until: datetime) -> tuple[int, int]:
+    """(the ledger's sum for this assistant, what its writer's own provider asks)."""
     rows = LedgerEntry.objects.filter(
         team=assistant.team_id,
         about=assistant.source,
@@ -34,7 +39,8 @@ def spent_micro(assistant: Assistant, since: datetime, until: datetime) -> int:
             for one in sums
         )
     )
-    return sum(found.get())  # In one query: the monitor asks for much.
+    ledger, provider = found.get()  # In one query: the monitor asks for much.
+    return int(ledger), int(provider)
 
 
 def is_daily_budget_spent(assistant: Assistant) -> bool:

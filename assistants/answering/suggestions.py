@@ -8,9 +8,10 @@ from django.db.models import Q, QuerySet
 from assistants.answering.embedder import embed
 from assistants.answering.language import detect_language
 from assistants.answering.matching import match
-from assistants.answering.rules import BUILT_IN, Situation, applies
 from assistants.errors import EncoderUnavailable
 from assistants.models import Answer, Assistant, Conversation, Message, Version, VersionStatus
+from assistants.rules.matching import Situation, applies
+from assistants.rules.specs import BUILT_IN
 
 SHOWN = 3
 FOUND = 8

@@ -9,8 +9,8 @@ DEFAULT_TEXTS: dict[str, dict[str, str]] = {
         "refusal": "I do not have a reliable answer to that. Would you like to talk to a person?",
         "ask": "Did you mean one of these?",
         "handed_over": "A person will take over. Your message is waiting for the next free one.",
-        "handed_over_closed": "Nobody is here at the moment. Your message waits for our opening"
-        " hours.",
+        "handed_over_closed": "Nobody is here at the moment. Your message waits until somebody is:"
+        " {hours}.",
         "quote": "I found this in “{title}”:",
         "person": "Talk to a person",
         "busy": "A person has taken over and will reply here.",
@@ -21,7 +21,7 @@ DEFAULT_TEXTS: dict[str, dict[str, str]] = {
         "refusal": "这个问题我没有可靠的答案。需要为您转接人工客服吗？",
         "ask": "您想问的是下面哪一个？",
         "handed_over": "已为您转接人工客服，请稍候，客服会尽快回复。",
-        "handed_over_closed": "现在没有客服在线，您的留言将在工作时间得到回复。",
+        "handed_over_closed": "现在没有客服在线，您的留言将在工作时间得到回复：{hours}。",
         "quote": "我在《{title}》中找到：",
         "person": "转人工",
         "busy": "人工客服已接入，将在这里回复您。",

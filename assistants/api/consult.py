@@ -239,6 +239,7 @@ def describe(reply: Reply) -> dict[str, object]:
         "usage": {
             "tokens": reply.decision.tokens if reply.decision else 0,
             "voice_seconds": reply.voice_seconds,
+            "cost_micros": reply.decision.cost_micro if reply.decision else 0,
         },
     }
 

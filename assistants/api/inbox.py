@@ -19,6 +19,7 @@ from assistants.api.serializers import ConversationAnswer
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present
+from assistants.conversations.situations import read_captured
 from assistants.lifecycle import find_assistant
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from assistants.models import Assistant, Conversation, Judgement, Message, Note
@@ -132,6 +133,16 @@ class ConversationEndpoint(APIView):
                     one.email for one in others_present(found, person_behind(viewer_of(request)))
                 ],
                 "blocked_until": found.visitor.blocked_until if found.visitor else None,
+                "captured": read_captured(found),
+                "history": [
+                    {
+                        "to": one.to,
+                        "by": one.person.email if one.person else None,
+                        "reason": one.reason or None,
+                        "at": one.at,
+                    }
+                    for one in found.moves.select_related("person")
+                ],
                 "messages": MessageAnswer(said, many=True).data,
                 "question": question.seq if question else None,
                 "suggestions": [
@@ -161,7 +172,8 @@ class ConversationEndpoint(APIView):
         else:
             outcomes = Conversation.Outcome
             is_resolved = body.validated_data["resolved"]
-            state.close(found, outcomes.RESOLVED if is_resolved else outcomes.UNRESOLVED)
+            outcome = outcomes.RESOLVED if is_resolved else outcomes.UNRESOLVED
+            state.close(found, outcome, person)
         return Response(ConversationAnswer(found).data)
 
 

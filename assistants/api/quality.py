@@ -26,9 +26,9 @@ from assistants.api.serializers import (
 from assistants.conversations import privacy
 from assistants.lifecycle import add_channel, disable_channel, find_assistant
 from assistants.loop.judging import judge
-from assistants.models import Channel, Judgement, TestCase
+from assistants.models import Channel, Judgement, Rule, TestCase
 from assistants.queries import figures, measures
-from assistants.versions.ruling import add_rule, find_swallowed
+from assistants.versions.ruling import add_rule, change_rule, delete_rule, find_swallowed
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
 
@@ -78,6 +78,33 @@ class RulesEndpoint(APIView):
         return Response(
             {**RuleAnswer(rule).data, "warnings": swallowed}, status=status.HTTP_201_CREATED
         )
+
+
+class RuleEndpoint(APIView):
+    """One rule."""
+
+    @extend_schema(operation_id="change_rule", request=RuleAnswer, responses=RuleAnswer)
+    def patch(self, request: Request, assistant_id: UUID, rule_id: int) -> Response:
+        """All of it must still hold; it counts from the next version on. `position` orders rules:
+        the lowest is tried first."""
+        rule = self._find(request, assistant_id, rule_id)
+        body = RuleAnswer(rule, data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        change_rule(rule, viewer_of(request), **body.validated_data)
+        swallowed = [one.sentence for one in find_swallowed(rule.assistant)]
+        return Response({**RuleAnswer(rule).data, "warnings": swallowed})
+
+    @extend_schema(operation_id="delete_rule", responses={204: None})
+    def delete(self, request: Request, assistant_id: UUID, rule_id: int) -> Response:
+        """Versions that were built with it keep it."""
+        delete_rule(self._find(request, assistant_id, rule_id), viewer_of(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _find(self, request: Request, assistant_id: UUID, rule_id: int) -> Rule:
+        assistant = find_to_change(request, assistant_id)
+        rule: Rule = get_object_or_404(assistant.rules, pk=min(rule_id, 2**63 - 1))
+        rule.assistant = assistant
+        return rule
 
 
 class ChannelsEndpoint(APIView):

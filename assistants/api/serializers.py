@@ -1,10 +1,12 @@
 """How assistants and what belongs to them look over the API."""
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from rest_framework import serializers
 
 from accounts.webhooks import secret_encryption
+from assistants.answering.texts import DEFAULT_TEXTS
 from assistants.mail.account import MailAccount
 from assistants.models import (
     Assistant,
@@ -16,6 +18,7 @@ from assistants.models import (
     TestCase,
     Version,
 )
+from assistants.people.opening_hours import parse_hours
 from assistants.versions.reports import summarise
 from assistants.voice.configuration import FIELDS as VOICE_FIELDS
 from assistants.voice.configuration import voice_problems
@@ -39,10 +42,50 @@ class AssistantRequest(serializers.Serializer[Any]):
     )
 
 
+class OpeningHoursField(serializers.Field[Any, Any, Any, Any]):
+    """{day: [opens, closes]}."""
+
+    def to_internal_value(self, sent: Any) -> dict[str, list[str]]:
+        try:
+            return parse_hours(
+                "\n".join(f"{day} {opens}-{closes}" for day, (opens, closes) in sent.items())
+            )
+        except (AttributeError, TypeError, ValueError) as problem:
+            raise serializers.ValidationError(
+                'Send days with two times each: {"mon": ["09:00", "17:00"]}.'
+            ) from problem
+
+    def to_representation(self, hours: Any) -> Any:
+        return hours
+
+
+class OwnTextsField(serializers.Field[Any, Any, Any, Any]):
+    """{language: {name: sentence}}; what is left out is said in our words."""
+
+    def to_internal_value(self, sent: Any) -> dict[str, dict[str, str]]:
+        texts: dict[str, dict[str, str]] = sent if isinstance(sent, dict) else {"": {}}
+        for language, own in texts.items():
+            if language not in DEFAULT_TEXTS or not isinstance(own, dict):
+                raise serializers.ValidationError("Send texts by language: en or zh.")
+            for name, text in own.items():
+                if name not in DEFAULT_TEXTS["en"] or not isinstance(text, str) or len(text) > 500:
+                    raise serializers.ValidationError(
+                        f"A text is one of {', '.join(DEFAULT_TEXTS['en'])}, of 500 characters."
+                    )
+        return texts
+
+    def to_representation(self, texts: Any) -> Any:
+        return texts
+
+
 class AssistantChange(serializers.Serializer[Any]):
     promise = FloatField(min_value=0.8, max_value=0.99, required=False)
     out_of_scope_share = FloatField(min_value=0.01, max_value=0.9, required=False)
     retention_days = IntegerField(min_value=1, max_value=3650, required=False)
+    rebuild_days = IntegerField(
+        min_value=1, max_value=365, required=False, allow_null=True,
+        help_text="A version is built every so many days if something was taught since.",
+    )  # fmt: skip
     daily_budget_micro = IntegerField(
         min_value=0, max_value=10**12, required=False, allow_null=True,
         help_text="Millionths of a US dollar for each UTC day; then people are asked to answer.",
@@ -57,10 +100,23 @@ class AssistantChange(serializers.Serializer[Any]):
     def validate_writer_key(self, key: str) -> str:
         return secret_encryption.encrypt(key) if key else ""
 
-    writer_price_micro = IntegerField(
+    writer_input_price_micro = IntegerField(
         min_value=0, max_value=10**12, required=False,
-        help_text="Millionths of a US dollar that the writer's address asks for a million tokens.",
+        help_text="Millionths of a US dollar that the writer's address asks for a million tokens"
+        " that it reads.",
     )  # fmt: skip
+    writer_output_price_micro = IntegerField(
+        min_value=0, max_value=10**12, required=False, help_text="The same of those it writes.",
+    )  # fmt: skip
+    writing_style = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    languages = serializers.ListField(
+        child=serializers.ChoiceField(choices=LANGUAGES), min_length=1, required=False
+    )
+    opening_hours = OpeningHoursField(
+        required=False, help_text='Such as {"mon": ["09:00", "17:00"]}; {}: always.'
+    )
+    time_zone = serializers.ChoiceField(choices=sorted(available_timezones()), required=False)
+    texts = OwnTextsField(required=False, help_text='Such as {"en": {"greeting": "Hello!"}}.')
     voice = serializers.ChoiceField(choices=Assistant.Voice.values, required=False)
     voice_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
     voice_key = serializers.CharField(max_length=500, required=False, allow_blank=True)
@@ -91,8 +147,11 @@ class AssistantAnswer(serializers.ModelSerializer[Assistant]):
         model = Assistant
         fields = (
             "id", "object", "name", "project", "state", "promise", "out_of_scope_share",
-            "languages", "retention_days", "daily_budget_micro", "writer_model", "writer_url",
-            "writer_price_micro", "voice", "voice_url", "hearing_model", "speaking_model",
+            "languages", "retention_days", "rebuild_days", "daily_budget_micro", "writer_model",
+            "writer_url",
+            "writer_input_price_micro", "writer_output_price_micro", "writing_style",
+            "opening_hours",
+            "time_zone", "texts", "voice", "voice_url", "hearing_model", "speaking_model",
             "voice_name", "created_at",
         )  # fmt: skip
 
@@ -281,7 +340,8 @@ class ConversationAnswer(serializers.ModelSerializer[Conversation]):
         model = Conversation
         fields = (
             "id", "object", "state", "language", "opened_at", "last_message_at",
-            "handed_over_at", "handed_over_reason", "closed_at", "outcome", "csat", "tags",
+            "handed_over_at", "handed_over_reason", "handed_over_group",
+            "closed_at", "outcome", "csat", "tags",
         )  # fmt: skip
 
 

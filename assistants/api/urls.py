@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"{ONE}/rollback", assistants.RollbackEndpoint.as_view()),
     path(f"{ONE}/test-cases", quality.TestCasesEndpoint.as_view()),
     path(f"{ONE}/rules", quality.RulesEndpoint.as_view()),
+    path(f"{ONE}/rules/<int:rule_id>", quality.RuleEndpoint.as_view()),
     path(f"{ONE}/channels", quality.ChannelsEndpoint.as_view()),
     path(f"{ONE}/channels/<uuid:channel_id>", quality.ChannelEndpoint.as_view()),
     path(f"{ONE}/conversations", inbox.ConversationsEndpoint.as_view()),

@@ -10,21 +10,20 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
-from assistants.answering.deciding import Outcome, SourceQuote, decide
+from assistants.answering.deciding import decide
 from assistants.answering.language import detect_language
 from assistants.answering.limits import admit
 from assistants.answering.masking import mask
+from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
-from assistants.answering.texts import text_of
 from assistants.consultations import storing
 from assistants.consultations.lookups import find_live_version
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
-from assistants.conversations.situations import is_open, situation_of
+from assistants.conversations.situations import read_captured, seal_captured, situation_of
 from assistants.conversations.spoken import Heard
 from assistants.conversations.visitors import find_visitor
 from assistants.errors import InvalidConsultation
@@ -138,15 +137,15 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     started += time.perf_counter() - arrived
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
-    situation = situation_of(version, message, masked, language, question.attributes)
+    situation = situation_of(version, message, masked, language, question.attributes, original=text)
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
         say = _unless_taken_over(conversation, say) if say else None
         outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
-    outcome.question = masked
-    return _keep(conversation, message, version, outcome, language, heard)
+    outcome.question = outcome.question or masked
+    return _keep(conversation, message, version, outcome, outcome.language or language, heard)
 
 
 def _unless_taken_over(conversation: Conversation, say: Listener) -> Listener:
@@ -243,13 +242,8 @@ def _keep(
         outcome.route, outcome.reason = Decision.Route.HAND_OVER, "two_refusals"
     reply = _say(locked, outcome, language)
     decision = decision_of(message, version, outcome, language)
-    changes = {
-        "refusals_running": refusals,
-        "asked_back": outcome.route == Decision.Route.ASK,
-        "version_id": version.pk,
-        "tags": sorted({*locked.tags, *outcome.tags}),
-    }
-    storing.keep_reply(locked, reply, decision, changes)
+    changes = {"refusals_running": refusals, "version_id": version.pk}
+    storing.keep_reply(locked, reply, decision, changes | remembered(locked, outcome))
     if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
@@ -269,6 +263,19 @@ def _keep(
     return _with_heard(said, message, heard)
 
 
+def remembered(locked: Conversation, outcome: Outcome) -> dict[str, object]:
+    """What the conversation knows from now on."""
+    goes_on = outcome.awaited is not None and outcome.route != Decision.Route.HAND_OVER
+    known: dict[str, object] = {
+        "asked_back": outcome.route == Decision.Route.ASK,
+        "tags": sorted({*locked.tags, *outcome.tags}),
+        "awaiting": vars(outcome.awaited) if goes_on else None,
+    }
+    if outcome.captured:
+        known["captured"] = seal_captured({**read_captured(locked), **outcome.captured})
+    return known
+
+
 def _with_heard(reply: Reply, message: Message, heard: Heard | None) -> Reply:
     """The reply to a spoken question, whose seconds are billed if the assistant answered."""
     if heard is None:
@@ -282,10 +289,9 @@ def _say(locked: Conversation, outcome: Outcome, language: str) -> Message:
     channel = locked.channel
     if outcome.route != Decision.Route.HAND_OVER:
         return Message(channel=channel, author=Message.Author.BOT, text=outcome.text)
-    name = "handed_over" if is_open(channel.assistant, now()) else "handed_over_closed"
-    outcome.text = text_of(channel.assistant, name, language)
-    message = state.hand_over(locked, outcome.reason, outcome.text)
+    message = state.hand_over(locked, outcome.reason, language=language, group=outcome.group)
     assert message is not None  # The row is locked, and the assistant's.
+    outcome.text = message.text
     return message
 
 
@@ -301,7 +307,8 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         thresholds=outcome.thresholds,
         held_back=outcome.held_back,
         tokens=outcome.tokens,
-        cost_micro=_price_of(version.assistant, outcome.tokens),
+        tokens_written=outcome.tokens_written,
+        cost_micro=_price_of(version.assistant, outcome),
         rule=outcome.rule,
         answer_key=outcome.answer_key,
         burst="" if outcome.question == message.text else outcome.question,
@@ -311,11 +318,16 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
     )
 
 
-def _price_of(assistant: Assistant, tokens: int) -> int:
-    """What the writer's own provider asks for so many tokens, whether or not they were said."""
+def _price_of(assistant: Assistant, outcome: Outcome) -> int:
+    """What the writer's own provider asks for its tokens, whether or not they were said."""
     if not assistant.writer_url:  # A deployment of the team's is billed by its tokens.
         return 0
-    return -(-tokens * assistant.writer_price_micro // 1_000_000)
+    written = outcome.tokens_written
+    read = outcome.tokens - written
+    asked = (
+        read * assistant.writer_input_price_micro + written * assistant.writer_output_price_micro
+    )
+    return -(-asked // 1_000_000)
 
 
 def _stay_silent(conversation: Conversation, language: str, version: Version) -> Reply:

@@ -5,6 +5,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import ApiToken, User
 from assistants.conversations.consulting import hash_visitor
+from assistants.conversations.situations import read_captured
 from assistants.errors import InvalidConsultation
 from assistants.models import Assistant, Conversation, Speech, Visitor
 
@@ -34,6 +35,7 @@ def export_visitor(assistant: Assistant, visitor: str) -> list[dict[str, object]
             "opened_at": conversation.opened_at.isoformat(),
             "state": conversation.state,
             "csat": conversation.csat,
+            "captured": read_captured(conversation),
             "messages": [
                 {"at": message.at.isoformat(), "author": message.author, "text": message.text}
                 for message in conversation.messages.all()

@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from django.utils.timezone import now
 
-from assistants.answering.rules import Situation
-from assistants.models import Assistant, Decision, Message, Version
+from accounts.webhooks import secret_encryption
+from assistants.models import Conversation, Decision, Message, Version
+from assistants.people.opening_hours import is_open
+from assistants.rules.matching import Awaited, Situation
 from engine.answering.terms import normalise
 
 LOOKED_BACK = 20  # Earlier questions of the conversation.
@@ -18,9 +18,16 @@ ATTRIBUTE = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 def situation_of(
-    version: Version, message: Message, text: str, language: str, visitor: Mapping[str, str]
+    version: Version,
+    message: Message,
+    text: str,
+    language: str,
+    visitor: Mapping[str, str],
+    *,
+    original: str = "",
 ) -> Situation:
-    """Of a question, which is read as `text`."""
+    """Of a question, which is read as `text`; `original`: as it was before it was masked."""
+    conversation = message.conversation
     asks = any(rule["when"].get("asked_again") for rule in version.rules)
     earlier = _earlier(message) if asks else []
     return Situation(
@@ -32,21 +39,26 @@ def situation_of(
         visitor=visitor,
         asked_again=normalise(text) in {normalise(one.question) for one in earlier},
         earlier_topics=frozenset(one.candidates[0]["key"] for one in earlier if one.candidates),
+        original=original,
+        captured=read_captured(conversation),
+        awaited=Awaited(**conversation.awaiting) if conversation.awaiting else None,
     )
+
+
+def read_captured(conversation: Conversation) -> dict[str, str]:
+    """What the visitor gave where a rule asked for it, by its shape; kept encrypted."""
+    if not conversation.captured:
+        return {}
+    return dict(json.loads(secret_encryption.decrypt(conversation.captured)))
+
+
+def seal_captured(captured: Mapping[str, str]) -> str:
+    return secret_encryption.encrypt(json.dumps(captured)) if captured else ""
 
 
 def _earlier(message: Message) -> list[Decision]:
     rows = Decision.objects.filter(message__conversation=message.conversation_id)
     return list(rows.select_related("message").order_by("-at")[:LOOKED_BACK])
-
-
-def is_open(assistant: Assistant, moment: datetime) -> bool:
-    """Whether people are there; without opening hours they always are."""
-    if not assistant.opening_hours:
-        return True
-    local = moment.astimezone(ZoneInfo(assistant.time_zone))
-    hours = assistant.opening_hours.get(local.strftime("%a").lower())
-    return bool(hours) and hours[0] <= local.strftime("%H:%M") < hours[1]
 
 
 def read_attributes(sent: object) -> dict[str, str]:

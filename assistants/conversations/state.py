@@ -9,9 +9,9 @@ from django.utils.timezone import now
 from accounts.models import User
 from accounts.notifications.publish import publish, publish_to_programs
 from accounts.webhooks import secret_encryption
-from assistants.answering.texts import text_of
 from assistants.errors import ConversationMovedOn
-from assistants.models import Conversation, ConversationState, Delivery, Message
+from assistants.models import Conversation, ConversationState, Delivery, Message, Move
+from assistants.people.waiting import waiting_words
 from web.database.rows import Columns, fetch
 from web.enqueue import enqueue_on_commit
 from web.sse import notify
@@ -61,9 +61,13 @@ def lock(conversation: Conversation) -> Conversation:
 
 
 @transaction.atomic
-def hand_over(conversation: Conversation, reason: str, sentence: str) -> Message | None:
-    """Let a person answer. None when a person has it already or it is closed."""
-    if not wait_for_person(conversation, reason):
+def hand_over(
+    conversation: Conversation, reason: str, *, language: str = "", group: str = ""
+) -> Message | None:
+    """Let a person answer, and tell the visitor how long that may take, in the conversation's
+    language unless another is named. None when a person has it already or it is closed."""
+    sentence = waiting_words(conversation, language or conversation.language)
+    if not wait_for_person(conversation, reason, group=group):
         return None
     message = append_message(lock(conversation), Message.Author.SYSTEM, sentence)
     conversation.refresh_from_db()
@@ -71,24 +75,34 @@ def hand_over(conversation: Conversation, reason: str, sentence: str) -> Message
 
 
 @transaction.atomic
-def wait_for_person(conversation: Conversation, reason: str) -> bool:
+def wait_for_person(conversation: Conversation, reason: str, *, group: str = "") -> bool:
     """Let a person answer, and tell the visitor nothing. False where one has it or it is closed."""
     changed = Conversation.objects.filter(pk=conversation.pk, state=State.BOT).update(
-        state=State.WAITING, handed_over_at=now(), handed_over_reason=reason
+        state=State.WAITING,
+        handed_over_at=now(),
+        handed_over_reason=reason,
+        handed_over_group=group,
     )
     if not changed:
         return False
+    _note_move(conversation, State.WAITING, reason=reason)
     locked = lock(conversation)
     team = locked.channel.assistant.team
     publish(
         team,
         "conversation.handed_over",
-        f"A visitor of {locked.channel.assistant.name} waits for a person.",
-        url=f"/teams/{team.slug}/inbox/",
-        data={"conversation": str(conversation.pk), "reason": reason},
+        _waits_sentence(locked.channel.assistant.name, group),
+        url=f"/conversations/{conversation.pk}/",
+        data={"conversation": str(conversation.pk), "reason": reason, "group": group},
     )
     announce(locked)
     return True
+
+
+def _waits_sentence(name: str, group: str) -> str:
+    if group:
+        return f"A visitor of {name} waits for a person of the group {group}."
+    return f"A visitor of {name} waits for a person."
 
 
 @transaction.atomic
@@ -97,16 +111,20 @@ def take(conversation: Conversation, person: User) -> None:
     waiting = Conversation.objects.filter(pk=conversation.pk, state=State.WAITING)
     if not waiting.update(state=State.HUMAN, assignee=person):
         raise ConversationMovedOn
+    _note_move(conversation, State.HUMAN, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
 
 @transaction.atomic
-def take_oldest(team_ids: list[UUID], person: User) -> Conversation | None:
-    """Take the conversation that waits longest; two people at once get two different ones."""
+def take_oldest(team_ids: list[UUID], person: User, *, group: str = "") -> Conversation | None:
+    """Take the conversation that waits longest, of a group where one is named; two people at once
+    get two different ones."""
     waiting = Conversation.objects.filter(
         state=State.WAITING, channel__assistant__team__in=team_ids
     ).order_by("handed_over_at")
+    if group:
+        waiting = waiting.filter(handed_over_group=group)
     oldest = waiting.select_for_update(skip_locked=True, of=("self",)).first()
     if oldest is not None:
         take(oldest, person)
@@ -140,18 +158,25 @@ def leave_address(conversation: Conversation, address: str) -> None:
 def return_to_bot(conversation: Conversation, person: User) -> None:
     """Let the assistant answer again. Only its owner may. Raises ConversationMovedOn."""
     owned = Conversation.objects.filter(pk=conversation.pk, state=State.HUMAN, assignee=person)
-    if not owned.update(state=State.BOT, assignee=None, refusals_running=0, asked_back=False):
+    if not owned.update(
+        state=State.BOT, assignee=None, refusals_running=0, asked_back=False, awaiting=None
+    ):
         raise ConversationMovedOn
+    _note_move(conversation, State.BOT, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
 
 @transaction.atomic
-def close(conversation: Conversation, outcome: Conversation.Outcome) -> None:
-    """End it; who writes again opens a new one. Raises ConversationMovedOn when it is closed."""
+def close(
+    conversation: Conversation, outcome: Conversation.Outcome, person: User | None = None
+) -> None:
+    """End it, as this person or by itself; who writes again opens a new one. Raises
+    ConversationMovedOn when it is closed."""
     is_open = Conversation.objects.filter(pk=conversation.pk).exclude(state=State.CLOSED)
     if not is_open.update(state=State.CLOSED, closed_at=now(), outcome=outcome):
         raise ConversationMovedOn
+    _note_move(conversation, State.CLOSED, person=person, reason=outcome)
     assistant = conversation.channel.assistant
     publish_to_programs(
         assistant.team,
@@ -171,8 +196,14 @@ def rate(conversation: Conversation, csat: int) -> None:
     if not Conversation.objects.filter(pk=conversation.pk, csat=None).update(csat=csat):
         raise ConversationMovedOn("This conversation was rated.")
     if csat == 1:
-        sentence = text_of(conversation.channel.assistant, "handed_over", conversation.language)
-        hand_over(conversation, "csat_1", sentence)
+        hand_over(conversation, "csat_1")
+
+
+def _note_move(
+    conversation: Conversation, to: State, *, person: User | None = None, reason: str = ""
+) -> None:
+    """In the transaction of the change."""
+    Move.objects.create(conversation_id=conversation.pk, to=to, person=person, reason=reason)
 
 
 def announce(conversation: Conversation) -> None:

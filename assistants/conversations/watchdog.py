@@ -5,7 +5,6 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
-from assistants.answering.texts import text_of
 from assistants.conversations import state
 from assistants.errors import ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Message
@@ -35,9 +34,7 @@ def hand_over_unanswered() -> int:
     )
     count = 0
     for conversation in stuck.select_related("channel__assistant")[:BATCH]:
-        assistant = conversation.channel.assistant
-        sentence = text_of(assistant, "handed_over", conversation.language)
-        if state.hand_over(conversation, "not_answered", sentence) is not None:
+        if state.hand_over(conversation, "not_answered") is not None:
             count += 1
     return count
 

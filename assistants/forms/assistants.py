@@ -7,8 +7,12 @@ from django.db.models import QuerySet
 
 from accounts.models import Team
 from assistants.models import Answer, Assistant, TestCase
-from projects.models import Dataset, ImportStatus, Project
+from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from web.language.sentences import lazy_choices
+
+
+def _moment_input() -> forms.DateTimeInput:
+    return forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 
 
 class AssistantForm(forms.Form):
@@ -18,7 +22,12 @@ class AssistantForm(forms.Form):
         max_length=80,
         help_text="Letters, digits, hyphens and underscores. Programs ask it by this name.",
     )
-    project = forms.ModelChoiceField(Project.objects.none())
+    project = forms.ModelChoiceField(
+        Project.objects.none(),
+        required=False,
+        empty_label="",
+        help_text="Where its data and jobs are kept. Empty: a new project of its name.",
+    )
     promise = forms.FloatField(
         min_value=0.8,
         max_value=0.99,
@@ -50,6 +59,10 @@ class AssistantForm(forms.Form):
             field.initial = projects[0]
 
 
+COLUMNS = ("question_column", "answer_key_column", "answer_column")
+COLUMNS_OF = 20  # Dataset versions.
+
+
 class SourceForm(forms.Form):
     """A dataset whose rows become phrasings."""
 
@@ -70,6 +83,18 @@ class SourceForm(forms.Form):
         field = self.fields["dataset"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = ready_datasets(assistant)
+        for name in COLUMNS:
+            self.fields[name].widget.attrs["list"] = "columns"
+
+    @property
+    def known_columns(self) -> list[str]:
+        """Of the newest versions of these datasets, to choose from."""
+        rows = DatasetVersion.objects.filter(
+            dataset__in=self.fields["dataset"].queryset,  # type: ignore[attr-defined]
+            status=ImportStatus.READY,
+        )
+        newest = rows.order_by("-created_at").values_list("columns", flat=True)[:COLUMNS_OF]
+        return sorted({column["name"] for columns in newest for column in columns or []})
 
 
 class DocumentForm(forms.Form):
@@ -100,6 +125,9 @@ class AnswerForm(forms.Form):
 
     key = forms.CharField(max_length=200, help_text="A short name, for example “return-an-order”.")
     text = forms.CharField(max_length=4000, widget=forms.Textarea(attrs={"rows": 4}))
+    language = forms.ChoiceField(
+        required=False, help_text="Of the text, and of those who are shown it."
+    )
     link = forms.URLField(max_length=500, required=False, assume_scheme="https")
     questions = forms.CharField(
         required=False,
@@ -107,6 +135,57 @@ class AnswerForm(forms.Form):
         help_text="One way to ask on each line. Three or more make the answer findable.",
         widget=forms.Textarea(attrs={"rows": 6}),
     )
+    valid_from = forms.DateTimeField(
+        required=False,
+        help_text="UTC. It is said to nobody before.",
+        widget=_moment_input(),
+    )
+    valid_until = forms.DateTimeField(
+        required=False,
+        help_text="UTC. It is said to nobody from then on.",
+        widget=_moment_input(),
+    )
+    gap = forms.CharField(required=False, max_length=36, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        data: Any = None,
+        *,
+        answer: Answer | None = None,
+        initial: dict[str, str] | None = None,
+    ) -> None:
+        shown = ("key", "text", "language", "link", "valid_from", "valid_until")
+        known = {name: getattr(answer, name) for name in shown} if answer else {}
+        super().__init__(data, initial={**known, **(initial or {})})
+        language = self.fields["language"]
+        assert isinstance(language, forms.ChoiceField)
+        codes = [*assistant.languages, *([answer.language] if answer else [])]
+        names = {"en": "English", "zh": "Chinese"}
+        language.choices = lazy_choices(
+            [(code, names.get(code, code)) for code in dict.fromkeys(codes)]
+        )
+        if len(language.choices) == 1:
+            language.widget = forms.HiddenInput()
+        self._default_language = codes[0] if codes else "en"
+        if answer is not None:
+            self.fields["key"].disabled = self.fields["language"].disabled = True
+            self.fields["questions"].label = "More ways to ask"
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or {}
+        begins, ends = fields.get("valid_from"), fields.get("valid_until")
+        if begins and ends and ends <= begins:
+            self.add_error("valid_until", "It must end after it begins.")
+        return fields
+
+    def clean_language(self) -> str:
+        return self.cleaned_data["language"] or self._default_language
+
+    def changes(self) -> dict[str, Any]:
+        """What `answers.edit` takes."""
+        names = ("text", "link", "valid_from", "valid_until")
+        return {name: self.cleaned_data[name] for name in names}
 
 
 class TestCaseForm(forms.ModelForm[TestCase]):
@@ -128,114 +207,6 @@ class TestCaseForm(forms.ModelForm[TestCase]):
         if names != bool(fields.get("value")):
             self.add_error("value", "Name an answer or words exactly where one is expected.")
         return fields
-
-
-class RuleForm(forms.Form):
-    """The conditions that most rules have; the API offers every one."""
-
-    name = forms.CharField(max_length=80)
-    says_any = forms.CharField(
-        max_length=2000,
-        required=False,
-        label="When a question says any of",
-        help_text="One phrase on each line.",
-        widget=forms.Textarea(attrs={"rows": 3}),
-    )
-    topic_is = forms.MultipleChoiceField(
-        required=False,
-        label="When it is most likely about",
-        help_text="Answers by their key. The examples are tried with the newest version.",
-    )
-    confidence_below = forms.FloatField(
-        min_value=0.01,
-        max_value=1,
-        required=False,
-        label="When the assistant is less sure than",
-        help_text="From 0 to 1.",
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
-    )
-    confidence_above = forms.FloatField(
-        min_value=0,
-        max_value=0.99,
-        required=False,
-        label="When the assistant is surer than",
-        help_text="From 0 to 1.",
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
-    )
-    asked_again = forms.BooleanField(
-        required=False, label="When it is asked again in the same conversation"
-    )
-    visitor = forms.CharField(
-        max_length=2000,
-        required=False,
-        label="When the visitor has",
-        help_text="On each line a name, an equals sign and a value. A program sends them as"
-        " metadata, a site in its script tag, where they can be forged.",
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
-    do = forms.ChoiceField(
-        label="Then",
-        choices=lazy_choices(
-            [
-                ("answer", "give the answer with this key"),
-                ("say", "say this text"),
-                ("hand_over", "hand over to a person"),
-                ("refuse", "refuse"),
-                ("tag", "tag the conversation and go on"),
-            ]
-        ),
-    )
-    value = forms.CharField(max_length=2000, required=False, label="Key, text or tag")
-    examples_yes = forms.CharField(
-        max_length=2000,
-        label="Questions it applies to",
-        help_text="One on each line.",
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
-    examples_no = forms.CharField(
-        max_length=2000,
-        required=False,
-        label="Questions it does not apply to",
-        help_text="One on each line.",
-        widget=forms.Textarea(attrs={"rows": 2}),
-    )
-
-    def __init__(self, assistant: Assistant, data: Any = None) -> None:
-        super().__init__(data)
-        field = self.fields["topic_is"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        current = assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key")
-        field.choices = [(key, key) for key in current.values_list("key", flat=True)]
-
-    def spec(self) -> dict[str, Any]:
-        """`name`, `when`, `then` and the examples, as the API takes them."""
-        fields = self.cleaned_data
-        when = {
-            "says_any": lines_of(fields["says_any"]) or None,
-            "topic_is": fields["topic_is"] or None,
-            "confidence_below": fields["confidence_below"],
-            "confidence_above": fields["confidence_above"],
-            "asked_again": fields["asked_again"] or None,
-            "visitor": dict(_pair_of(line) for line in lines_of(fields["visitor"])) or None,
-        }
-        then: dict[str, Any] = {"do": fields["do"]}
-        if named := VALUES.get(fields["do"]):
-            then[named] = fields["value"]
-        return {
-            "name": fields["name"],
-            "when": {name: value for name, value in when.items() if value is not None},
-            "then": then,
-            "examples_yes": lines_of(fields["examples_yes"]),
-            "examples_no": lines_of(fields["examples_no"]),
-        }
-
-
-def _pair_of(line: str) -> tuple[str, str]:
-    name, _, value = line.partition("=")
-    return name.strip(), value.strip()
-
-
-VALUES = {"answer": "key", "say": "text", "tag": "tag"}  # What each action is given.
 
 
 def lines_of(text: str) -> list[str]:

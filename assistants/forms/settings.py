@@ -17,6 +17,7 @@ from web.language.sentences import lazy_choices
 
 KEYS = ("writer_key", "voice_key")
 
+PRICES = ("writer_input_price", "writer_output_price")
 ALREADY_SET = "A key is set. Leave this empty to keep it."
 
 
@@ -34,6 +35,14 @@ class SettingsForm(forms.Form):
         max_value=0.9,
         label="Questions nobody could answer",
         widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )
+    rebuild_days = forms.IntegerField(
+        min_value=1,
+        max_value=365,
+        required=False,
+        label="Build a version every so many days",
+        help_text="If something was taught since. It goes live only if the gate lets it. Empty:"
+        " when somebody asks.",
     )
     retention_days = forms.IntegerField(
         min_value=1,
@@ -66,14 +75,28 @@ class SettingsForm(forms.Form):
         label="Its API key",
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
-    writer_price = forms.DecimalField(
+    writer_input_price = forms.DecimalField(
         min_value=0,
         max_digits=9,
         decimal_places=4,
         required=False,
-        label="Price of its tokens",
+        label="Price of the tokens it reads",
         help_text="What this address asks for a million tokens, in US dollars. It counts in the"
         " cost of an answer and in the daily budget, not on the bill.",
+    )
+    writer_output_price = forms.DecimalField(
+        min_value=0,
+        max_digits=9,
+        decimal_places=4,
+        required=False,
+        label="Price of the tokens it writes",
+        help_text="For a million of them, in US dollars.",
+    )
+    writing_style = forms.CharField(
+        max_length=300,
+        required=False,
+        label="How it writes",
+        help_text="For example: friendly and informal. Approved answers are never changed.",
     )
     voice = forms.ChoiceField(
         choices=lazy_choices(Assistant.Voice.choices),
@@ -115,11 +138,12 @@ class SettingsForm(forms.Form):
         budget = assistant.daily_budget_micro
         initial = {
             name: getattr(assistant, name)
-            for name in ("promise", "out_of_scope_share", "retention_days", "writer_model",
-                         "writer_url", *VOICE_FIELDS)
+            for name in ("promise", "out_of_scope_share", "rebuild_days", "retention_days",
+                         "writer_model", "writer_url", "writing_style", *VOICE_FIELDS)
         }  # fmt: skip
-        price = assistant.writer_price_micro / MICRO_PER_DOLLAR
-        initial["writer_price"] = f"{price:.4f}" if price else None
+        for name in PRICES:
+            price = getattr(assistant, f"{name}_micro") / MICRO_PER_DOLLAR
+            initial[name] = f"{price:.4f}" if price else None
         initial["daily_budget"] = None if budget is None else f"{budget / MICRO_PER_DOLLAR:.2f}"
         super().__init__(data, initial=initial)
         for name in KEYS:
@@ -161,7 +185,8 @@ class SettingsForm(forms.Form):
         """The fields to change, as the model stores them."""
         fields = dict(self.cleaned_data)
         budget, keys = fields.pop("daily_budget"), {name: fields.pop(name) for name in KEYS}
-        fields["writer_price_micro"] = int((fields.pop("writer_price") or 0) * MICRO_PER_DOLLAR)
+        for name in PRICES:
+            fields[f"{name}_micro"] = int((fields.pop(name) or 0) * MICRO_PER_DOLLAR)
         fields["daily_budget_micro"] = None if budget is None else int(budget * MICRO_PER_DOLLAR)
         fields |= {name: secret_encryption.encrypt(key) for name, key in keys.items() if key}
         return fields

@@ -46,11 +46,13 @@ def edit(
     *,
     text: str,
     link: str = "",
+    valid_from: datetime | None = None,
     valid_until: datetime | None = None,
 ) -> None:
     """Change what is said from now on. Who edits an approved answer approves the new text."""
     locked = Answer.objects.select_for_update().get(pk=answer.pk)
-    locked.text, locked.link, locked.valid_until = text, link, valid_until
+    locked.text, locked.link = text, link
+    locked.valid_from, locked.valid_until = valid_from, valid_until
     if locked.state == Answer.State.APPROVED:
         locked.approved_by, locked.approved_at = person_behind(by), now()
     locked.save()

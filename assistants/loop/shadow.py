@@ -10,9 +10,9 @@ from django.db.models import F
 from accounts import audit
 from accounts.models import ApiToken, User
 from assistants.answering.deciding import decide
-from assistants.answering.rules import Situation
 from assistants.errors import StaleVersionState
 from assistants.models import Assistant, Decision, ShadowDecision, Version, VersionStatus
+from assistants.rules.matching import Situation
 
 MAX_QUESTIONS = 10_000
 

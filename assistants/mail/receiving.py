@@ -117,7 +117,8 @@ def receive(channel: Channel, mail: Mail) -> bool:
     A mail waits for a person whether or not the assistant is live: only the draft needs it.
     """
     assistant = channel.assistant
-    text = mask(consulting.printable(_text_with_subject(mail)))
+    original = consulting.printable(_text_with_subject(mail))
+    text = mask(original)
     language = detect_language(text, assistant.languages)
     message = _store(channel, mail, text, language)
     if message is None:
@@ -127,7 +128,7 @@ def receive(channel: Channel, mail: Mail) -> bool:
     except AssistantNotLive:
         return True
     if not is_daily_budget_spent(assistant):
-        _draft(version, message, text[: consulting.MAX_CHARS], language)
+        _draft(version, message, text[: consulting.MAX_CHARS], language, original)
     return True
 
 
@@ -172,12 +173,13 @@ def _contact(mail: Mail) -> dict[str, str]:
     }
 
 
-def _draft(version: Version, message: Message, text: str, language: str) -> None:
-    situation = situation_of(version, message, text, language, {})
+def _draft(version: Version, message: Message, text: str, language: str, original: str) -> None:
+    situation = situation_of(version, message, text, language, {}, original=original)
     outcome = decide(version, situation, asked_back=True)  # Nobody clicks in an e-mail.
     draft = outcome.text if outcome.route in SAID_ALONE else ""
-    outcome.route, outcome.question = Decision.Route.DRAFT, text
+    known = consulting.remembered(message.conversation, outcome)
+    outcome.route, outcome.question = Decision.Route.DRAFT, outcome.question or text
     decision = consulting.decision_of(message, version, outcome, language)
     decision.draft, decision.for_audit = draft, False
     decision.save(force_insert=True)
-    Conversation.objects.filter(pk=message.conversation_id).update(version=version)
+    Conversation.objects.filter(pk=message.conversation_id).update(version=version, **known)

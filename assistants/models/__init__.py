@@ -8,6 +8,7 @@ from assistants.models.conversation import (
     ConversationState,
     Decision,
     Message,
+    Move,
     Note,
     Visitor,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "LanguageModel",
     "Mailbox",
     "Message",
+    "Move",
     "Note",
     "Passage",
     "PassageEntry",

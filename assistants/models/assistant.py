@@ -56,7 +56,11 @@ class Assistant(models.Model):
     )  # Empty: a deployment of the team.
     writer_key = models.TextField(blank=True, db_default="")  # Encrypted.
     # What that address asks for a million tokens, in micro-USD: a cost, but no bill of ours.
-    writer_price_micro = models.BigIntegerField(default=0, db_default=0)
+    writer_input_price_micro = models.BigIntegerField(default=0, db_default=0)  # Of those it reads,
+    writer_output_price_micro = models.BigIntegerField(default=0, db_default=0)  # and it writes.
+    writing_style = models.CharField(  # How it writes.
+        max_length=300, blank=True, default="", db_default=""
+    )
     voice = models.CharField(
         max_length=8, choices=Voice.choices, default=Voice.OFF, db_default=Voice.OFF
     )
@@ -70,6 +74,8 @@ class Assistant(models.Model):
     )  # Decides beside the live one, for so many more questions:
     shadow_left = models.PositiveIntegerField(default=0, db_default=0)
     daily_budget_micro = models.BigIntegerField(null=True, blank=True)  # USD, per UTC day.
+    # A version is built every so many days if something was taught; None: when somebody asks.
+    rebuild_days = models.PositiveSmallIntegerField(null=True, blank=True)
     retention_days = models.PositiveIntegerField(default=365)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=now, editable=False)
@@ -94,7 +100,8 @@ class Assistant(models.Model):
                 condition=Q(out_of_scope_share__gte=0.01, out_of_scope_share__lte=0.9),
             ),
             models.CheckConstraint(
-                name="assistants_writer_price_not_negative", condition=Q(writer_price_micro__gte=0)
+                name="assistants_writer_prices_not_negative",
+                condition=Q(writer_input_price_micro__gte=0, writer_output_price_micro__gte=0),
             ),
             models.CheckConstraint(
                 name="assistants_voice_known",

@@ -95,6 +95,16 @@ class ConversationQuerySet(TeamOwnedQuerySet["Conversation"]):
     team_path = "channel__assistant__team"
 
 
+ROUTE_WORDS = {
+    "answer": "answered",
+    "ask": "asked back",
+    "refuse": "refused",
+    "rule": "said by a rule",
+    "hand_over": "handed over",
+    "quote": "quoted a passage",
+    "written": "written from passages",
+    "draft": "drafted",
+}
 HAND_OVER_WORDS = {
     "rule": "A rule says so",
     "two_refusals": "Refused twice",
@@ -102,6 +112,8 @@ HAND_OVER_WORDS = {
     "encoder_down": "The assistant could not read",
     "not_answered": "Not answered in time",
     "csat_1": "Rated 1 of 5",
+    "not_given": "What was asked for was not given",
+    "email": "An e-mail",
 }
 
 
@@ -127,11 +139,18 @@ class Conversation(models.Model):
     last_message_at = models.DateTimeField(default=now)
     handed_over_at = models.DateTimeField(null=True, blank=True)
     handed_over_reason = models.CharField(max_length=40, blank=True)
+    handed_over_group = models.CharField(  # Of people.
+        max_length=40, blank=True, default="", db_default=""
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     csat = models.PositiveSmallIntegerField(null=True, blank=True)
     refusals_running = models.PositiveSmallIntegerField(default=0)
     asked_back = models.BooleanField(default=False)  # The last reply was "did you mean".
+    awaiting = models.JSONField(null=True, blank=True)  # assistants.rules.matching.Awaited
+    captured = models.TextField(
+        blank=True, default="", db_default=""
+    )  # Encrypted: {shape: what was given}.
     # Encrypted: where a person's reply goes that no page of ours shows. Else a visitor is a hash.
     contact = models.TextField(blank=True, db_default="")
     tags = ArrayField(models.CharField(max_length=40), default=list, db_default=[], blank=True)
@@ -179,6 +198,32 @@ class Conversation(models.Model):
     @property
     def handed_over_words(self) -> str:
         return HAND_OVER_WORDS.get(self.handed_over_reason, self.handed_over_reason)
+
+
+class Move(models.Model):
+    """One change of a conversation's state: what its own columns forget when it changes again."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="moves")
+    to = models.CharField(max_length=8, choices=ConversationState.choices)
+    person = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
+    reason = models.CharField(max_length=40, blank=True)  # Of a hand-over, or the outcome.
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="assistants_move_human_has_person",
+                condition=~Q(to="human") | Q(person__isnull=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.to} at {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def reason_words(self) -> str:
+        return HAND_OVER_WORDS.get(self.reason, self.reason)
 
 
 class Message(models.Model):
@@ -268,7 +313,8 @@ class Decision(models.Model):
         default=list, db_default=NOTHING
     )  # [{"text", "problem"}] of a writer's sentences.
     draft = models.TextField(blank=True, db_default="")  # What would have been said.
-    tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer.
+    tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer, all.
+    tokens_written = models.PositiveIntegerField(default=0, db_default=0)
     cost_micro = models.BigIntegerField(default=0, db_default=0)  # What its own provider asks.
     rule = models.CharField(max_length=80, blank=True)
     answer_key = models.CharField(max_length=200, blank=True)
@@ -295,6 +341,10 @@ class Decision(models.Model):
     def question(self) -> str:
         """What was asked: the message, or all messages of a burst."""
         return self.burst or self.message.text
+
+    @property
+    def route_words(self) -> str:
+        return ROUTE_WORDS.get(self.route, self.route)
 
     def __str__(self) -> str:
         return f"{self.route} at {self.at:%Y-%m-%d %H:%M}"

@@ -8,13 +8,13 @@ from django.utils.timezone import now
 
 from accounts.models import TeamOwnedQuerySet, User
 from assistants.models.assistant import Assistant
-from assistants.models.conversation import Decision
+from assistants.models.conversation import ROUTE_WORDS, Decision
 from assistants.models.knowledge import Answer
 from assistants.models.version import Version
 
 
 class Rule(models.Model):
-    """What is decided before any question is read; see assistants.answering.rules."""
+    """What is decided before any question is read; see assistants.rules."""
 
     assistant = models.ForeignKey(Assistant, models.CASCADE, related_name="rules")
     position = models.PositiveIntegerField()
@@ -108,6 +108,10 @@ class ShadowDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} by {self.version}"
+
+    @property
+    def route_words(self) -> str:
+        return ROUTE_WORDS.get(self.route, self.route)
 
     @property
     def differs(self) -> bool:

@@ -164,6 +164,25 @@ def counted_consultations(
     return rows.order_by("-opened_at")
 
 
+# Of each volume, and of the reasons of hand-overs: which consultations it counts.
+PARTS = {
+    "channel": "channel__kind",
+    "language": "language",
+    "topic": "messages__decision__answer_key",
+    "reason": "handed_over_reason",
+}
+
+
+def part_of_consultations(
+    assistant: Assistant, since: datetime, until: datetime, kind: str, value: str
+) -> QuerySet[Conversation]:
+    """The rows behind one volume, newest first."""
+    rows = consultations(assistant, since, until).filter(**{PARTS[kind]: value})
+    if kind == "reason":
+        rows = rows.filter(handed_over_at__isnull=False)
+    return rows.distinct().order_by("-opened_at")
+
+
 def compute_figures(assistant: Assistant, since: datetime, until: datetime) -> list[Figure]:
     """Every figure of DEFINITIONS, in their order."""
     counts = described_consultations(assistant, since, until).aggregate(

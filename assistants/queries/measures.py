@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Min, Q
 
-from assistants.answering.spending import spent_micro
+from assistants.answering.spending import spent_parts_micro
 from assistants.models import Assistant, Decision, Message
 from assistants.queries.figures import consultations, count_consultations, most_frequent
 from web.browser.page_memo import once_per_page
@@ -22,8 +22,10 @@ DEFINITIONS = {
     "topic": "Answers given, by their key.",
     "seconds_to_answer": "From a consultation's first question to the assistant's first reply.",
     "seconds_to_person": "From the hand-over to the first reply of a person.",
-    "cost": "All that the ledger holds for this assistant's use of models, and what its writer's"
-    " provider asks by the price in the settings, divided by the questions it answered itself.",
+    "cost": "All that the ledger holds for this assistant (reading questions, models of the team"
+    " that write, voice), and what the provider of a writer elsewhere asks for the tokens it read"
+    " and wrote, by the two prices in the settings; divided by the questions that got an approved"
+    " or a written answer. Refused questions cost as well, and are in the sum.",
 }
 
 TITLES = {
@@ -50,6 +52,8 @@ class Cost:
     """Millionths of a US dollar; `per_answer` is None where nothing was answered."""
 
     spent_micro: int
+    ledger_micro: int  # Of it, what the ledger holds,
+    provider_micro: int  # and what the writer's own provider asks.
     answered: int
     per_answer_micro: float | None
 
@@ -127,6 +131,7 @@ def percentiles(seconds: Sequence[float]) -> Seconds:
 
 def cost_of_answers(assistant: Assistant, since: datetime, until: datetime) -> Cost:
     """What the assistant's answers cost, from the ledger."""
-    spent = spent_micro(assistant, since, until)
+    ledger, provider = spent_parts_micro(assistant, since, until)
     answered = sum(row["n"] for row in _count_decisions(assistant, since, until))
-    return Cost(spent, answered, spent / answered if answered else None)
+    spent = ledger + provider
+    return Cost(spent, ledger, provider, answered, spent / answered if answered else None)

@@ -4,7 +4,6 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import ApiToken, User
+from accounts.notifications.publish import publish as publish_notice
 from accounts.permissions import person_behind
 from assistants.errors import (
     BuildingAlready,
@@ -139,8 +139,22 @@ def build(version: Version) -> None:
     refresh_statistics()
     if version.publish_when_measured and version.status == VersionStatus.MEASURED:
         assert version.created_by is not None
-        with suppress(RefusedByGate):  # It stays measured, and its page says why.
+        try:
             gate.publish(version, version.created_by)
+        except RefusedByGate as refusal:
+            _tell_refused(version, refusal.sentence)
+
+
+def _tell_refused(version: Version, sentence: str) -> None:
+    """It stays measured; somebody must look."""
+    with transaction.atomic():
+        publish_notice(
+            version.assistant.team,
+            "assistant.version_refused",
+            f"{version} is built and does not go live: {sentence}",
+            url=f"/assistants/{version.assistant_id}/",
+            data={"assistant": str(version.assistant_id), "version": version.number},
+        )
 
 
 def _write_order(version: Version, phrasings: list[Phrasing]) -> MeasuringOrder:

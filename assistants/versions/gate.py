@@ -10,9 +10,10 @@ from accounts import audit
 from accounts.models import ApiToken, User
 from accounts.notifications.publish import publish as publish_notice
 from assistants.answering.reading import reader_of
-from assistants.answering.rules import check_examples, parse_rule
 from assistants.errors import InvalidRule, NothingToRollBackTo, RefusedByGate, StaleVersionState
 from assistants.models import Assistant, Rule, Version, VersionStatus
+from assistants.rules.examples import check_examples
+from assistants.rules.specs import parse_rule
 from assistants.versions.testing import run_tests
 from web.sse import notify
 

@@ -2,10 +2,11 @@
 
 from typing import TypedDict
 
-from assistants.answering.deciding import Outcome, decide
+from assistants.answering.deciding import decide
 from assistants.answering.masking import mask
-from assistants.answering.rules import Situation
+from assistants.answering.outcome import Outcome
 from assistants.models import Decision, TestCase, TestRun, Version
+from assistants.rules.matching import Situation
 
 
 class CaseResult(TypedDict):

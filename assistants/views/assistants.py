@@ -1,28 +1,36 @@
 """Pages of assistants: list, overview, versions, and a chat to try one."""
 
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core import signing
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.timezone import now
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.permissions import find_team, has_permission, require_permission
 from assistants.answering.deciding import decide
 from assistants.answering.language import detect_language
 from assistants.answering.masking import mask
-from assistants.answering.rules import Situation
 from assistants.conversations.consulting import clean_text
 from assistants.errors import AssistantNotLive
 from assistants.forms.assistants import AssistantForm
 from assistants.lifecycle import create_assistant, find_assistant, set_paused
-from assistants.models import Answer, Assistant, Version, VersionStatus
+from assistants.models import Answer, Assistant, Decision, Version, VersionStatus
+from assistants.people.opening_hours import is_open
 from assistants.queries.listings import list_assistants, topics_with_counts
+from assistants.rules.matching import Awaited, Situation
 from assistants.versions import building, gate
+from projects.lifecycle import create_project
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
+
+SO_FAR, SO_FAR_SECONDS = "assistants.try", 3600
 
 
 @login_required
@@ -44,7 +52,10 @@ def create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     form = AssistantForm(team, request.POST or None)
     if request.method == "POST" and form.is_valid():
         fields = dict(form.cleaned_data)
-        made = create_assistant(fields.pop("project"), fields.pop("name"), request.user, **fields)
+        name, project = fields.pop("name"), fields.pop("project")
+        with transaction.atomic():
+            project = project or create_project(team, name, request.user)
+            made = create_assistant(project, name, request.user, **fields)
         return redirect("assistants:knowledge", made.pk)
     return render(request, "assistants/create.html", {"team": team, "form": form})
 
@@ -129,21 +140,54 @@ def try_it(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     context: dict[str, object] = page_context(request, assistant)
     if request.method == "POST":
         require_permission(request.user, assistant.team, "write")
-        context |= _try_question(assistant, request.POST.get("text", ""))
+        so_far = _read_so_far(request.POST.get("so_far", ""))
+        context |= _try_question(assistant, request.POST.get("text", ""), so_far)
     template = "assistants/_trace.html" if request.htmx else "assistants/try.html"
     return render(request, template, context)
 
 
-def _try_question(assistant: Assistant, text: str) -> dict[str, object]:
-    """By the live version, else the newest that was measured."""
+def _try_question(assistant: Assistant, text: str, so_far: dict[str, Any]) -> dict[str, object]:
+    """By the live version, else the newest that was measured. `so_far`: what the page remembers,
+    as nothing is stored."""
     measured = assistant.versions.filter(status__in=["live", "measured"])
     version = measured.order_by("status", "-number").select_related("assistant").first()
     if version is None:
         raise AssistantNotLive("Build a version first; then questions can be tried.")
-    asked = mask(clean_text(text))
+    original = clean_text(text)
+    asked = mask(original)
     language = detect_language(asked, assistant.languages)
-    outcome = decide(version, Situation(text=asked, language=language))
-    return {"question": asked, "outcome": outcome, "version": version, "language": language}
+    awaited, captured = so_far.get("awaited"), so_far.get("captured", {})
+    situation = Situation(
+        text=asked,
+        language=language,
+        is_open=is_open(assistant, now()),
+        original=original,
+        captured=captured,
+        awaited=Awaited(**awaited) if awaited else None,
+    )
+    outcome = decide(version, situation, asked_back=bool(so_far.get("asked_back")))
+    captured = {**captured, **outcome.captured}
+    remembered = {
+        "awaited": vars(outcome.awaited) if outcome.awaited else None,
+        "captured": captured,
+        "asked_back": outcome.route == Decision.Route.ASK,
+    }
+    return {
+        "question": asked,
+        "outcome": outcome,
+        "version": version,
+        "language": outcome.language or language,
+        "captured": captured,
+        "so_far": signing.dumps(remembered, salt=SO_FAR),
+    }
+
+
+def _read_so_far(sealed: str) -> dict[str, Any]:
+    """Nothing where the page's memory is too old, or not ours."""
+    try:
+        return dict(signing.loads(sealed, salt=SO_FAR, max_age=SO_FAR_SECONDS))
+    except signing.BadSignature:
+        return {}
 
 
 def find_to_change(request: AuthenticatedRequest, assistant_id: UUID) -> Assistant:
@@ -164,7 +208,7 @@ def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[st
 
 
 def _versions_context(assistant: Assistant) -> dict[str, object]:
-    rows = list(assistant.versions.all()[:20])
+    rows = list(assistant.versions.select_related("job")[:20])
     return {
         "versions": rows,
         "live_version": next((row for row in rows if row.status == VersionStatus.LIVE), None),

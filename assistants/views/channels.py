@@ -24,6 +24,7 @@ from assistants.lifecycle import (
 from assistants.mail.account import MailAccount, open_mailbox, open_outgoing
 from assistants.models import Channel
 from assistants.views.assistants import find_to_change, page_context
+from assistants.views.visitors import identity_secret
 from assistants.wechat import crypto, replying
 from assistants.wechat.replying import Account
 from web.requests import AuthenticatedRequest
@@ -85,12 +86,15 @@ def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
         change_channel(found, request.user, **form.changes())
         messages.success(request, "Saved.")
         return redirect("assistants:channel", found.pk)
+    page = page_context(request, found.assistant)
+    may_sign = found.kind == Channel.Kind.WEB and page["may_change"]
     context = {
-        **page_context(request, found.assistant),
+        **page,
         "channel": found,
         "form": form,
         "signature_form": SignatureForm(),
         "public_url": settings.PUBLIC_URL,
+        "identity_secret": identity_secret(found) if may_sign else "",
         "callback": settings.PUBLIC_URL + reverse("assistants:wechat", args=[found.public_key]),
     }
     return render(request, "assistants/channel.html", context)

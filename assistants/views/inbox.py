@@ -21,10 +21,11 @@ from assistants.answering.suggestions import (
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present, tell_present
+from assistants.conversations.situations import read_captured
 from assistants.delivery import sending
 from assistants.loop.replies import send_reply
 from assistants.models import Answer, Conversation, ConversationState, Message
-from assistants.queries.listings import inbox_conversations
+from assistants.queries.listings import groups_of, inbox_conversations
 from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
@@ -62,7 +63,8 @@ async def live(request: HttpRequest, slug: str) -> HttpResponseBase:
 def take_next(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Take the conversation that waits longest."""
     team = find_team(request, slug, "inbox")
-    taken = state.take_oldest([team.pk], request.user)
+    group = request.POST.get("group", "")[:40].replace("\0", "")
+    taken = state.take_oldest([team.pk], request.user, group=group)
     if taken is None:
         messages.info(request, "Nobody waits.")
         return redirect("assistants:inbox", slug)
@@ -152,7 +154,7 @@ def send_again(
 def _close(request: AuthenticatedRequest, conversation: Conversation) -> None:
     resolved = request.POST.get("resolved") == "yes"
     outcome = Conversation.Outcome.RESOLVED if resolved else Conversation.Outcome.UNRESOLVED
-    state.close(conversation, outcome)
+    state.close(conversation, outcome, request.user)
 
 
 def _block(request: AuthenticatedRequest, conversation: Conversation) -> None:
@@ -208,9 +210,12 @@ def _find(user: object, conversation_id: UUID) -> Conversation:
 
 def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, object]:
     tagged = inbox_conversations(team)
-    tag = request.GET.get("tag", "")[:40].replace("\0", "")
+    tag, group = (request.GET.get(name, "")[:40].replace("\0", "") for name in ("tag", "group"))
     rows = tagged.filter(tags__contains=[tag]) if tag else tagged
+    rows = rows.filter(handed_over_group=group) if group else rows
     return {
+        "group": group,
+        "groups": groups_of(team),
         "tag": tag,
         "tags": tags_in(tagged),
         "team": team,
@@ -233,6 +238,8 @@ def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[st
         "assistant": found.channel.assistant,
         "said": said,
         "is_mine": is_mine,
+        "captured": read_captured(found),
+        "moves": found.moves.select_related("person"),
         "notes": found.notes.select_related("person"),
         "for_good": visitors.FOR_GOOD,
         "question": question,

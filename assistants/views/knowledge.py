@@ -15,6 +15,7 @@ from assistants.knowledge import answers, documents
 from assistants.knowledge.importing import Mapping, add_source
 from assistants.knowledge.phrasings import add_phrasing
 from assistants.lifecycle import find_assistant
+from assistants.loop.gaps import Gap, close_gap, find_gap
 from assistants.models import Answer, Assistant, Source
 from assistants.queries.listings import topics_with_counts
 from assistants.views.assistants import find_to_change, page_context
@@ -28,7 +29,17 @@ PAGE_ROWS = 50
 def knowledge(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """Answers with their phrasings, and the datasets they came from."""
     assistant = find_assistant(request.user, assistant_id)
-    return _render(request, assistant, SourceForm(assistant), AnswerForm())
+    gap = _find_gap(assistant, request.GET.get("gap", ""))
+    initial = {"gap": str(gap.first.pk), "questions": "\n".join(gap.questions)} if gap else {}
+    form = AnswerForm(assistant, initial=initial)
+    return _render(request, assistant, SourceForm(assistant), form)
+
+
+def _find_gap(assistant: Assistant, decision: str) -> Gap | None:
+    try:
+        return find_gap(assistant, UUID(decision))
+    except ValueError:
+        return None
 
 
 @login_required
@@ -37,7 +48,7 @@ def add(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     assistant = find_to_change(request, assistant_id)
     form = SourceForm(assistant, request.POST)
     if not form.is_valid():
-        return _render(request, assistant, form, AnswerForm())
+        return _render(request, assistant, form, AnswerForm(assistant))
     fields = form.cleaned_data
     mapping = Mapping(
         fields["question_column"], fields["answer_key_column"], fields["answer_column"]
@@ -55,7 +66,7 @@ def add_document(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespo
     assistant = find_to_change(request, assistant_id)
     form = DocumentForm(assistant, request.POST)
     if not form.is_valid():
-        return _render(request, assistant, SourceForm(assistant), AnswerForm(), form)
+        return _render(request, assistant, SourceForm(assistant), AnswerForm(assistant), form)
     fields = form.cleaned_data
     source = documents.add_document(
         assistant, fields["document"], request.user, text_column=fields["text_column"]
@@ -80,13 +91,16 @@ def retire_source(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     assistant = find_to_change(request, assistant_id)
-    form = AnswerForm(request.POST)
+    form = AnswerForm(assistant, request.POST)
     if not form.is_valid():
         return _render(request, assistant, SourceForm(assistant), form)
     fields = form.cleaned_data
-    language = assistant.default_language
-    made = answers.write_answer(assistant, fields["key"], fields["text"], language, request.user)
-    answers.edit(made, request.user, text=fields["text"], link=fields["link"])
+    made = answers.write_answer(
+        assistant, fields["key"], fields["text"], fields["language"], request.user
+    )
+    answers.edit(made, request.user, **form.changes())
+    if gap := _find_gap(assistant, fields["gap"]):
+        close_gap(assistant, gap, made, request.user)
     for line in lines_of(fields["questions"]):
         add_phrasing(made, line[:2000])
     messages.success(request, f"{made.key} waits for approval.")
@@ -97,18 +111,12 @@ def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """One answer: its text, and ways to ask for it."""
     found = _find_answer(request, pk)
-    initial = {"key": found.key, "text": found.text, "link": found.link}
-    form = AnswerForm(request.POST or None, initial=initial)
-    form.fields["key"].disabled = True
-    form.fields["questions"].label = "More ways to ask"
+    form = AnswerForm(found.assistant, request.POST or None, answer=found)
     if request.method == "POST":
         require_permission(request.user, found.assistant.team, "write")
         if form.is_valid():
             fields = form.cleaned_data
-            answers.edit(
-                found, request.user, text=fields["text"], link=fields["link"],
-                valid_until=found.valid_until,
-            )  # fmt: skip
+            answers.edit(found, request.user, **form.changes())
             for line in lines_of(fields["questions"]):
                 add_phrasing(found, line[:2000])
             return redirect("assistants:answer", found.pk)

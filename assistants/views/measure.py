@@ -1,6 +1,5 @@
 """The measure page: what a promise costs, on questions nobody fitted."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -9,14 +8,17 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from assistants.forms.words import LANGUAGES
 from assistants.lifecycle import find_assistant
 from assistants.loop import shadow
 from assistants.models import Assistant, Version, VersionStatus
+from assistants.queries.promise_curves import best_point, draw, reweigh, rounded
 from assistants.views.assistants import find_to_change, page_context
 from web.requests import AuthenticatedRequest
 
 SHADOW_QUESTIONS = 100
-LOWEST, HIGHEST = 80, 99  # Percent.
+LOWEST, HIGHEST = 80, 99  # Percent of answers that are right,
+FEWEST, MOST = 1, 60  # and of questions that nobody could answer.
 
 
 @login_required
@@ -30,10 +32,14 @@ def measure(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
         "reports": version.report,
         "lowest": LOWEST,
         "highest": HIGHEST,
+        "fewest": FEWEST,
+        "most": MOST,
         "comparison": shadow.compare(version),
         "may_shadow": version.status in (VersionStatus.MEASURED, VersionStatus.RETIRED),
         "is_shadow": assistant.shadow_version_id == version.pk and assistant.shadow_left > 0,
-        **_promise_context(version, round(version.promise * 100)),
+        **_promise_context(
+            version, round(version.promise * 100), round(version.out_of_scope_share * 100)
+        ),
     }
     return render(request, "assistants/measure.html", context)
 
@@ -53,33 +59,45 @@ def start_shadow(request: AuthenticatedRequest, assistant_id: UUID, number: int)
 def promise(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> HttpResponse:
     """What another promise would give, as a fragment."""
     version = _find_version(find_assistant(request.user, assistant_id), number)
-    text = request.GET.get("promise", "")
-    percent = int(text) if text.isascii() and text.isdigit() else round(version.promise * 100)
-    context = _promise_context(version, max(LOWEST, min(HIGHEST, percent)))
+    percent = _percent(request, "promise", version.promise)
+    share = _percent(request, "share", version.out_of_scope_share)
+    context = _promise_context(
+        version, max(LOWEST, min(HIGHEST, percent)), max(FEWEST, min(MOST, share))
+    )
     return render(request, "assistants/_promise.html", {"version": version, **context})
+
+
+def _percent(request: AuthenticatedRequest, name: str, otherwise: float) -> int:
+    text = request.GET.get(name, "")[:4]
+    return int(text) if text.isascii() and text.isdigit() else round(otherwise * 100)
 
 
 def _find_version(assistant: Assistant, number: int) -> Version:
     return get_object_or_404(Version, assistant=assistant, number=min(number, 2**31 - 1))
 
 
-def _promise_context(version: Version, percent: int) -> dict[str, object]:
-    """The lowest threshold of each language's curve whose bound reaches the promise."""
+def _promise_context(version: Version, percent: int, share: int) -> dict[str, object]:
+    """What each language's questions say of this promise, were `share` percent out of scope."""
+    live = Version.objects.filter(
+        assistant=version.assistant_id, status=VersionStatus.LIVE
+    ).exclude(pk=version.pk).first()  # fmt: skip
     lines = []
     for language, report in version.report.items():
-        kept = [point for point in report["curve"] if point["bound"] * 100 >= percent]
-        point = max(kept, key=lambda point: point["answered"]) if kept else None
-        lines.append({"language": language, "report": report, **_of_a_hundred(point)})
-    return {"percent": percent, "lines": lines}
-
-
-def _of_a_hundred(point: dict[str, Any] | None) -> dict[str, object]:
-    if point is None:
-        return {"point": None}
-    answered = round(point["answered"] * 100)
+        curve = [
+            reweigh(point, version.out_of_scope_share, share / 100) for point in report["curve"]
+        ]
+        before = live.report.get(language, {}).get("curve", []) if live else []
+        lines.append(
+            {
+                "language": language,
+                "language_name": LANGUAGES.get(language, language),
+                "report": report,
+                "chart": draw(curve, before, percent / 100),
+                **rounded(best_point(curve, percent / 100)),
+            }
+        )
+    is_estimated = share != round(version.out_of_scope_share * 100)
     return {
-        "point": point,
-        "answered": answered,
-        "wrong": max(1, round(answered * (1 - point["precision"]))) if answered else 0,
-        "others": 100 - answered,
-    }
+        "percent": percent, "share": share, "lines": lines, "is_estimated": is_estimated,
+        "live": live,
+    }  # fmt: skip

@@ -32,16 +32,21 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     shown = request.GET.get("show", "")
     if shown not in figures.SHARES:
         shown = "consultations"
+    kind, _, part = request.GET.get("part", "")[:250].replace("\0", "").partition(":")
+    if kind in figures.PARTS and part:
+        title, rows = part, figures.part_of_consultations(*period, kind, part)
+    else:
+        title, rows = figures.TITLES[shown], figures.counted_consultations(*period, shown)
     context = {
         **page_context(request, assistant),
         "figures": figures.compute_figures(*period),
         "reasons": [
-            (HAND_OVER_WORDS.get(reason, reason), n)
+            (reason, HAND_OVER_WORDS.get(reason, reason), n)
             for reason, n in figures.hand_over_reasons(*period)
         ],
-        "shown": figures.TITLES[shown],
+        "shown": title,
         "linked": set(figures.SHARES),
-        "conversations": figures.counted_consultations(*period, shown)[:ROWS_SHOWN],
+        "conversations": rows[:ROWS_SHOWN],
         "volumes": measures.volumes(*period),
         "definitions": [
             (measures.TITLES[name], words) for name, words in measures.DEFINITIONS.items()

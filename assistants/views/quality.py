@@ -1,5 +1,6 @@
-"""Pages of test cases, rules and the review of decisions."""
+"""Pages of test cases and the review of decisions."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from django.contrib import messages
@@ -8,21 +9,23 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.models import User
+from accounts import audit
 from accounts.permissions import require_permission
-from assistants.errors import AssistantNameTaken, InvalidConsultation, InvalidRule
-from assistants.forms.assistants import RuleForm, TestCaseForm
+from assistants.errors import InvalidConsultation
+from assistants.forms.assistants import TestCaseForm
 from assistants.lifecycle import find_assistant
+from assistants.loop.gaps import LOOKED_BACK, find_gaps
 from assistants.loop.judging import judge
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
-from assistants.models import Answer, Assistant, Decision, Judgement, TestCase, TestRun
-from assistants.queries.figures import gaps
-from assistants.versions.ruling import add_rule, find_swallowed
-from assistants.views.assistants import page_context
+from assistants.models import Answer, Assistant, Decision, Judgement, TestCase
+from assistants.queries.test_runs import compare_runs, versions_to_test
+from assistants.versions.testing import run_tests
+from assistants.views.assistants import find_to_change, page_context
 from web.requests import AuthenticatedRequest
 
 AUDITS_SHOWN = 20
 REPLIES_SHOWN = 50
+GAPS_SHOWN = 50
 
 
 @login_required
@@ -41,39 +44,33 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
             return redirect("assistants:tests", assistant.pk)
     context = {
         **page_context(request, assistant),
-        "rows": assistant.test_cases.all()[:500],
-        "run": TestRun.objects.filter(version__assistant=assistant).first(),
+        **compare_runs(assistant),
+        "can_run": versions_to_test(assistant),
         "form": form,
     }
     return render(request, "assistants/tests.html", context)
 
 
 @login_required
-def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """Rules in their order, and a form for a new one."""
-    assistant = find_assistant(request.user, assistant_id)
-    form = RuleForm(assistant, request.POST or None)
-    if request.method == "POST":
-        require_permission(request.user, assistant.team, "write")
-        if form.is_valid() and _save_rule(form, assistant, request.user):
-            return redirect("assistants:rules", assistant.pk)
-    context = {
-        **page_context(request, assistant),
-        "rows": assistant.rules.all(),
-        "swallowed": find_swallowed(assistant),
-        "form": form,
-    }
-    return render(request, "assistants/rules.html", context)
+@require_POST
+def run_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """By the version that is live and the newest one, which the page compares."""
+    assistant = find_to_change(request, assistant_id)
+    for version in versions_to_test(assistant):
+        run_tests(version)
+    return redirect("assistants:tests", assistant.pk)
 
 
-def _save_rule(form: RuleForm, assistant: Assistant, by: User) -> bool:
-    """False, with the form's error, where the rule or an example is wrong."""
-    try:
-        add_rule(assistant, by, **form.spec())
-    except (InvalidRule, AssistantNameTaken) as problem:
-        form.add_error(problem.param if problem.param in form.fields else None, problem.sentence)
-        return False
-    return True
+@login_required
+@require_POST
+def delete_case(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    visible = Assistant.objects.visible_to(request.user)
+    rows = TestCase.objects.filter(assistant__in=visible).select_related("assistant__team")
+    case = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
+    require_permission(request.user, case.assistant.team, "write")
+    audit.record(case.assistant.team, request.user, "assistant.test-deleted", case.question[:80])
+    case.delete()
+    return redirect("assistants:tests", case.assistant_id)
 
 
 @login_required
@@ -88,7 +85,7 @@ def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     context = {
         **page_context(request, assistant),
         "audit": drawn[:AUDITS_SHOWN],
-        "gaps": gaps(assistant),
+        "gaps": find_gaps(assistant)[:GAPS_SHOWN],
         "replies": pending_replies(assistant)[:REPLIES_SHOWN],
         "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
         "verdicts": Judgement.Verdict.choices,
@@ -108,12 +105,25 @@ def judge_decision(request: AuthenticatedRequest, decision_id: UUID) -> HttpResp
     verdict = request.POST.get("verdict", "")
     if verdict not in Judgement.Verdict.values:
         raise InvalidConsultation("Choose a verdict.", param="verdict")
-    judge(
-        assistant, decision.pk, verdict, request.user,
-        answer_key=request.POST.get("answer", "")[:200], is_audit=decision.for_audit,
-    )  # fmt: skip
+    alike = visible.filter(
+        pk__in=_uuids(request.POST.getlist("also")), message__channel__assistant=assistant
+    )
+    for one in [decision, *alike]:
+        judge(
+            assistant, one.pk, verdict, request.user,
+            answer_key=request.POST.get("answer", "")[:200], is_audit=one.for_audit,
+        )  # fmt: skip
     messages.success(request, "Judged.")
     return redirect("assistants:review", assistant.pk)
+
+
+def _uuids(texts: list[str]) -> list[UUID]:
+    """Those that are some, of the first few."""
+    found = []
+    for text in texts[:LOOKED_BACK]:
+        with suppress(ValueError):
+            found.append(UUID(text))
+    return found
 
 
 @login_required

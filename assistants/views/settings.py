@@ -6,11 +6,15 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
 
 from accounts.permissions import require_permission
 from assistants.forms.settings import SettingsForm
-from assistants.lifecycle import change_assistant, find_assistant
-from assistants.views.assistants import page_context
+from assistants.forms.words import WordsForm
+from assistants.lifecycle import change_assistant, find_assistant, retire_assistant
+from assistants.models import Assistant
+from assistants.views.assistants import find_to_change, page_context
+from web.browser.confirmation import require_typed_name
 from web.requests import AuthenticatedRequest
 
 
@@ -25,5 +29,42 @@ def settings(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         change_assistant(assistant, request.user, **form.changes())
         messages.success(request, "Saved. The promise counts from the next version on.")
         return redirect("assistants:settings", assistant.pk)
-    context = {**page_context(request, assistant), "form": form}
+    return _render(request, assistant, form=form)
+
+
+@login_required
+@require_POST
+def words(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """Languages, opening hours, and the assistant's own words."""
+    assistant = find_to_change(request, assistant_id)
+    form = WordsForm(assistant, request.POST)
+    if not form.is_valid():
+        return _render(request, assistant, words_form=form)
+    change_assistant(assistant, request.user, **form.changes())
+    messages.success(request, "Saved.")
+    return redirect("assistants:settings", assistant.pk)
+
+
+@login_required
+@require_POST
+def retire(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """It answers nobody any more."""
+    assistant = find_to_change(request, assistant_id)
+    require_typed_name(request, assistant.name)
+    retire_assistant(assistant, request.user)
+    messages.success(request, f"{assistant.name} is retired: it answers nobody any more.")
+    return redirect("assistants:assistants", assistant.team.slug)
+
+
+def _render(
+    request: AuthenticatedRequest,
+    assistant: Assistant,
+    form: SettingsForm | None = None,
+    words_form: WordsForm | None = None,
+) -> HttpResponse:
+    context = {
+        **page_context(request, assistant),
+        "form": form or SettingsForm(assistant),
+        "words_form": words_form or WordsForm(assistant),
+    }
     return render(request, "assistants/settings.html", context)

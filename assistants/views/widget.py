@@ -40,6 +40,7 @@ from assistants.views.visitors import (
     VISITOR_HEADER,
     current_conversation,
     find_channel,
+    is_verified,
     issue_visitor,
     read_body,
     read_token,
@@ -254,13 +255,20 @@ def _read_question(request: HttpRequest, visitor: str) -> Question:
         visitor=visitor,
         external_id=_external_id(visitor, sent),
         address=client_address.get(),
-        attributes=read_attributes(sent.get("metadata")),
+        attributes=_attributes_of(sent.get("metadata"), visitor),
         before={
             external_id: str(one.get("text", ""))
             for one in (before if isinstance(before, list) else [])
             if isinstance(one, dict) and (external_id := _external_id(visitor, one))
         },
     )
+
+
+def _attributes_of(sent: object, visitor: str) -> dict[str, str]:
+    """What the page says, and whether the site's server vouched for who asks, which no page may."""
+    told = read_attributes(sent)
+    told.pop("verified", None)
+    return {**told, "verified": "true"} if is_verified(visitor) else told
 
 
 def _external_id(visitor: str, sent: Mapping[str, object]) -> str:

@@ -1,11 +1,12 @@
-"""What a visitor of the widget says besides questions: an address, a rating, whether a reply
-helped."""
+"""What a visitor of the widget says besides questions: who they are, an address, a rating, whether
+a reply helped."""
 
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -16,6 +17,7 @@ from assistants.mail.sending import can_write_to_visitors
 from assistants.models import Conversation, ConversationState
 from assistants.views.visitors import (
     current_conversation,
+    identify,
     read_body,
     refuse,
     require_channel,
@@ -24,6 +26,19 @@ from assistants.views.visitors import (
 from web.errors import UserError
 
 RATINGS = (1, 2, 3, 4, 5)
+
+
+@csrf_exempt
+@never_cache
+@require_POST
+def identity(request: HttpRequest, key: str) -> HttpResponse:
+    """{id, hash}: who the visitor is, as the site's server says; answers with their token."""
+    try:
+        channel, sent = require_channel(key), read_body(request)
+        customer, signature = str(sent.get("id", ""))[:200], str(sent.get("hash", ""))[:64]
+        return JsonResponse({"visitor": identify(channel, customer, signature)})
+    except UserError as problem:
+        return refuse(problem)
 
 
 @csrf_exempt

@@ -12,6 +12,7 @@ from assistants.writing.upstream import ChatMessage, Writing
 from web.front.waiting_line import elsewhere
 
 SECONDS = 8.0
+WECHAT_SECONDS = 3.5  # WeChat waits for five, with all that comes before and behind.
 Listener = Callable[[str], None]  # Told each sentence that may be said, when it is written.
 INSTRUCTIONS = (
     "You answer a customer's question from numbered passages only. Write at most four short"
@@ -38,7 +39,8 @@ class WrittenAnswer:
 
     sentences: list[CheckedSentence]
     held_back: list[CheckedSentence]
-    tokens: int
+    tokens: int  # Read and written.
+    tokens_written: int
 
     @property
     def text(self) -> str:
@@ -56,11 +58,12 @@ def write_answer(
     seconds: float = SECONDS,
     say: Listener | None = None,
 ) -> WrittenAnswer | None:
-    """None where nobody writes for the assistant, or it does not answer in time. An answer that
+    """None where nobody writes for the assistant, or it does not begin to in time. An answer that
     breaks off is what was said of it until then."""
     if not assistant.writer_model or not passages:
         return None
-    writing = Writing(assistant, build_messages(question, passages), seconds, in_pieces=bool(say))
+    messages = build_messages(question, passages, assistant.writing_style)
+    writing = Writing(assistant, messages, seconds, in_pieces=bool(say))
     texts = [f"{passage.heading} {passage.text}" for passage in passages]
     released: list[CheckedSentence] = []
     held_back: list[CheckedSentence] = []
@@ -74,9 +77,9 @@ def write_answer(
             if say is not None:
                 say(checked.text)
     except WriterUnavailable:
-        if not released:
+        if not writing.tokens_written:
             return None
-    return WrittenAnswer(released, held_back, writing.tokens)
+    return WrittenAnswer(released, held_back, writing.tokens, writing.tokens_written)
 
 
 def _waiting(sentences: Iterator[str]) -> Iterator[str]:
@@ -89,15 +92,18 @@ def _waiting(sentences: Iterator[str]) -> Iterator[str]:
         yield sentence
 
 
-def build_messages(question: str, passages: Sequence[Passage]) -> list[ChatMessage]:
+def build_messages(
+    question: str, passages: Sequence[Passage], style: str = ""
+) -> list[ChatMessage]:
     """The passages and the question between marks that nobody can guess."""
     mark = f"<<{secrets.token_hex(8)}>>"
     parts = [
         f"[{number}] {mark}\n{passage.heading}\n{passage.text}\n{mark}"
         for number, passage in enumerate(passages, 1)
     ]
+    styled = f" Write in this style: {style}." if style else ""
     asked = f"Question: {mark}\n{question}\n{mark}"
     return [
-        {"role": "system", "content": INSTRUCTIONS.format(mark=mark)},
+        {"role": "system", "content": INSTRUCTIONS.format(mark=mark) + styled},
         {"role": "user", "content": "\n\n".join([*parts, asked])},
     ]

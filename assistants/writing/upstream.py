@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_TOKENS = 400
+BYTES_PER_TOKEN = 4
 CHAT_PATH = "/chat/completions"
 STREAMED: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}}
 NOT_UNDERSTOOD = (400, 422)  # Some refuse these options: they are asked for a whole answer then.
@@ -42,6 +43,10 @@ class _Choice(BaseModel):
 
 
 class _Usage(BaseModel):
+    """Some servers tell the sum only."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     total_tokens: int = 0
 
 
@@ -51,7 +56,11 @@ class _Completion(BaseModel):
 
 
 class Writing:
-    """One completion within so many seconds; `tokens` is known when all of it has come."""
+    """One completion within so many seconds.
+
+    Its tokens are what the writer counted. One that counts none, or breaks off before it does, is
+    paid all the same: then they are taken to be BYTES_PER_TOKEN long.
+    """
 
     def __init__(
         self,
@@ -70,13 +79,34 @@ class Writing:
             "temperature": 0,
         }
         self._in_pieces = in_pieces
-        self.tokens = 0
+        self._usage: _Usage | None = None
+        self._bytes_read = sum(len(message["content"].encode()) for message in messages)
+        self._bytes_written = 0
+
+    @property
+    def tokens(self) -> int:
+        """Read and written; 0 where nothing was written."""
+        if self._usage is not None:
+            parts = self._usage.prompt_tokens + self._usage.completion_tokens
+            return max(parts, self._usage.total_tokens)
+        read = -(-self._bytes_read // BYTES_PER_TOKEN) if self._bytes_written else 0
+        return read + self.tokens_written
+
+    @property
+    def tokens_written(self) -> int:
+        estimated = -(-self._bytes_written // BYTES_PER_TOKEN)
+        if self._usage is None:
+            return estimated
+        return self._usage.completion_tokens or min(estimated, self._usage.total_tokens)
 
     def pieces(self) -> Iterator[str]:
         """The text as it comes. Raises WriterUnavailable, whatever went wrong."""
         ask = _ask_upstream if self._assistant.writer_url else _ask_models
         try:
-            yield from self._read(ask(self._assistant, self._body, self._seconds, self._in_pieces))
+            chunks = ask(self._assistant, self._body, self._seconds, self._in_pieces)
+            for piece in self._read(chunks):
+                self._bytes_written += len(piece.encode())
+                yield piece
         except (OutgoingFailed, httpx.HTTPError, OSError, ValueError) as problem:
             logger.warning("The writer of %s does not answer: %s", self._assistant.pk, problem)
             raise WriterUnavailable from problem
@@ -103,7 +133,7 @@ class Writing:
     def _parse(self, data: bytes) -> list[_Choice]:
         completion = _Completion.model_validate_json(data)
         if completion.usage is not None:
-            self.tokens = completion.usage.total_tokens
+            self._usage = completion.usage
         return completion.choices
 
 

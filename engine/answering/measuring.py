@@ -30,6 +30,7 @@ from engine.answering.order import (
     LanguageReport,
     MeasuringOrder,
     MeasuringResult,
+    TopicReport,
     WorstQuestion,
 )
 from engine.answering.passages import fit_fusion
@@ -198,7 +199,6 @@ def _describe(
     asks = (measured.probability >= measured.calibrator.ask) & (
         measured.probability < (2.0 if threshold is None else threshold)
     )
-    sizes = np.bincount(known.answers, minlength=len(answers))
     return LanguageReport(
         status="measured",
         reason=""
@@ -213,7 +213,8 @@ def _describe(
         asked_back=float(measured.weights[asks].sum() / measured.weights.sum()),
         curve=_draw_curve(measured, held_out),
         worst=_worst_questions(measured, held_out, answers),
-        thin_answers=[answers[n] for n in np.flatnonzero(sizes < 3)],
+        thin_answers=_thin_answers(known, answers),
+        topics=_describe_topics(measured, held_out, answers),
     )
 
 
@@ -230,6 +231,30 @@ def _curve_point(point: Point) -> CurvePoint:
 def _draw_curve(measured: Measured, held_out: HeldOut) -> list[CurvePoint]:
     thresholds = np.unique(np.quantile(measured.probability, np.linspace(0, 1, CURVE_POINTS)))
     return [_curve_point(point_at(measured, held_out, float(t))) for t in thresholds]
+
+
+def _thin_answers(known: Phrasings, answers: list[str]) -> list[str]:
+    sizes = np.bincount(known.answers, minlength=len(answers))
+    return [answers[number] for number in np.flatnonzero(sizes < 3)]
+
+
+def _describe_topics(
+    measured: Measured, held_out: HeldOut, answers: list[str]
+) -> list[TopicReport]:
+    threshold = measured.calibrator.answer
+    alone = measured.probability >= (2.0 if threshold is None else threshold)
+    topics = []
+    for number, answer in enumerate(answers):
+        rows = (held_out.kinds == IN_SCOPE) & (held_out.answers == number)
+        topics.append(
+            TopicReport(
+                answer=answer,
+                questions=int(rows.sum()),
+                answered=int((rows & alone).sum()),
+                right=int((rows & alone & measured.right).sum()),
+            )
+        )
+    return sorted(topics, key=lambda topic: topic.answered / max(1, topic.questions))
 
 
 def _worst_questions(

@@ -69,6 +69,15 @@ class WorstQuestion(BaseModel):
     probability: float
 
 
+class TopicReport(BaseModel):
+    """Held-out questions of one answer: how many, answered alone, and right among those."""
+
+    answer: str
+    questions: int
+    answered: int
+    right: int
+
+
 class LanguageReport(BaseModel):
     """What held-out questions say of one language."""
 
@@ -83,6 +92,7 @@ class LanguageReport(BaseModel):
     curve: list[CurvePoint] = []
     worst: list[WorstQuestion] = []
     thin_answers: list[str] = []  # Of fewer than three phrasings.
+    topics: list[TopicReport] = []  # The least answered first.
 
 
 class LanguageModel(BaseModel):

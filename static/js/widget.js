@@ -16,7 +16,9 @@ const shown = new Map(); // The last message of each conversation; who writes af
 let source = null;
 let followed = null; // The conversation whose news come.
 let early = null; // The start of an answer that is still being written.
-const extras = { metadata: about() }; // What goes with each question; the voice adds to it.
+let identity = ""; // The token of who the site's server vouches for; kept by no browser.
+const { id: customer, hash: signature, ...told } = about();
+const extras = { metadata: told }; // What goes with each question; the voice adds to it.
 
 // What the page that holds the frame says of the visitor.
 function about() {
@@ -24,6 +26,7 @@ function about() {
 }
 
 function visitor() {
+  if (identity) return identity;
   try { return localStorage.getItem(storageKey) || memory; } catch { return memory; }
 }
 
@@ -31,6 +34,7 @@ function visitor() {
 if (!visitor()) remember(root.dataset.visitor);
 
 function remember(token) {
+  if (identity) return;
   memory = token;
   try { localStorage.setItem(storageKey, token); } catch { /* This browser keeps nothing here. */ }
 }
@@ -220,7 +224,14 @@ field.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") parent.postMessage({ lathe: 1, type: "close" }, "*");
 });
-ask("messages").then(show, (problem) => add("system", problem.message || words.failed));
-// Not before somebody listens: what was sent earlier would be lost without a word.
-for (const control of form.elements) control.disabled = false;
-field.focus();
+async function start() {
+  if (customer && signature) {
+    // A wrong signature: they are a visitor like any other.
+    await ask("identity", { id: customer, hash: signature }).then((data) => { identity = data.visitor; }, () => {});
+  }
+  // Not before somebody listens: what was sent earlier would be lost without a word.
+  for (const control of form.elements) control.disabled = false;
+  field.focus();
+  await ask("messages").then(show, (problem) => add("system", problem.message || words.failed));
+}
+start();

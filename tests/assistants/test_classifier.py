@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from assistants.answering.deciding import decide
-from assistants.answering.rules import Situation
 from assistants.knowledge.phrasings import taught_phrasings
+from assistants.rules.matching import Situation
 from assistants.tasks import build_versions
 from assistants.versions import building, classifier
 from engine.answering.probe import fit_probe

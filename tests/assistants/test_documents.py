@@ -8,9 +8,9 @@ from django.utils.timezone import now
 
 from assistants import outgoing
 from assistants.answering.deciding import decide
-from assistants.answering.rules import Situation
 from assistants.answering.spending import spent_micro
 from assistants.models import Assistant, Decision, Source, Version
+from assistants.rules.matching import Situation
 from assistants.writing import answering
 from assistants.writing.grounding import CheckedSentence
 from billing.models import UsageEvent
@@ -43,7 +43,7 @@ def test_a_passage_is_quoted_where_no_answer_fits(
 
     def writes(*_):
         grounded = [CheckedSentence("Hand hammocks to the harbour master.", (0,))]
-        return answering.WrittenAnswer(grounded, [CheckedSentence("Pay $9.", (0,), "price")], 12)
+        return answering.WrittenAnswer(grounded, [CheckedSentence("Pay $9.", (0,), "price")], 12, 5)
 
     with monkeypatch.context() as patched:
         patched.setattr("assistants.answering.deciding.write_answer", writes)
@@ -69,27 +69,37 @@ def test_what_a_model_elsewhere_wrote_is_counted_and_its_price_is_a_cost(
     client, question = api(token), "to whom do i hand hammocks before the tide turns"
     address = f"/api/v1/assistants/{documented.assistant_id}"
     sent = {"writer_model": "m", "writer_url": "https://api.example.com/v1",
-            "writer_price_micro": 150_000}  # fmt: skip
-    assert client.patch(address, sent).json()["writer_price_micro"] == 150_000
+            "writer_input_price_micro": 150_000,
+            "writer_output_price_micro": 600_000}  # fmt: skip
+    assert client.patch(address, sent).json()["writer_output_price_micro"] == 600_000
     supersede("upstream-tokens", 20)
     written = ["Hand hammocks to the harbour master before the tide turns [1].", "Pay $9 [1]."]
 
     def completes(*_, **__):
         choices = [{"message": {"content": written[0]}}]
-        yield json.dumps({"choices": choices, "usage": {"total_tokens": 1_000}}).encode()
+        usage = {"prompt_tokens": 900, "completion_tokens": 100, "total_tokens": 1_000}
+        yield json.dumps({"choices": choices, "usage": usage}).encode()
 
     monkeypatch.setattr(outgoing, "stream", completes)
     reply = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
     assert (reply["route"], reply["usage"]["tokens"]) == ("written", 1_000), reply
+    assert reply["usage"]["cost_micros"] == 195
     del written[0]  # What is not grounded is held back: the provider is paid, the bill is not.
     held_back = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
     assert held_back["route"] == "quote"
     events = UsageEvent.objects.filter(kind="upstream-tokens")
     assert list(events.values_list("units", "amount_micro")) == [(1_000, 20)]
-    assert set(Decision.objects.values_list("cost_micro", flat=True)) == {150}
+    kept = set(Decision.objects.values_list("cost_micro", "tokens", "tokens_written"))
+    assert kept == {(900 * 150_000 // 10**6 + 100 * 600_000 // 10**6, 1_000, 100)}
     day = timedelta(days=1)
     assistant = Assistant.objects.get(pk=documented.assistant_id)
-    assert spent_micro(assistant, now() - day, now() + day) == 20 + 2 * 150
+    assert spent_micro(assistant, now() - day, now() + day) == 20 + 2 * 195
+    figures = client.get(f"{address}/figures").json()["cost"]
+    assert figures == {"spent_micro": 410, "ledger_micro": 20, "provider_micro": 390,
+                       "answered": 1, "per_answer_micro": 410.0}  # fmt: skip
+    monitor = client_of(alice).get(f"/assistants/{assistant.pk}/monitor/").content.decode()
+    assert "$0.00041" in monitor
+    assert "$0.00002 from the ledger and $0.00039 asked by the writer" in " ".join(monitor.split())
     page = client_of(alice).get(f"/teams/{assistant.team.slug}/usage/").content.decode()
     assert "1,000" in page
 
@@ -111,13 +121,15 @@ def test_settings_are_changed_on_the_page(taught, alice, client_of):
     address = f"/assistants/{taught.pk}/settings/"
     sent = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30",
             "daily_budget": "1.50", "writer_model": "m", "writer_url": "https://api.example.com/v1/",
-            "writer_key": "sk-secret", "writer_price": "0.15", "voice": "off"}  # fmt: skip
+            "writer_key": "sk-secret", "writer_input_price": "0.15",
+            "writer_output_price": "0.6", "writing_style": "warm", "voice": "off"}  # fmt: skip
     assert browser.post(address, sent).status_code == 302
     taught.refresh_from_db()
     assert (taught.retention_days, taught.daily_budget_micro) == (30, 1_500_000)
     assert taught.writer_url == "https://api.example.com/v1"
     assert taught.writer_key
-    assert taught.writer_price_micro == 150_000
+    prices = (taught.writer_input_price_micro, taught.writer_output_price_micro)
+    assert (prices, taught.writing_style) == ((150_000, 600_000), "warm")
     assert "sk-secret" not in taught.writer_key + browser.get(address).content.decode()
     private = browser.post(address, sent | {"writer_url": "https://10.0.0.1/v1"})
     assert "private" in private.content.decode()

@@ -225,3 +225,23 @@ def test_each_figure_has_its_definition_on_the_page_and_in_the_export(assistant,
         assert figures.TITLES[name] in page
         assert definition[:30] in page
         assert name in export
+
+
+def test_volumes_and_reasons_of_the_monitor_lead_to_their_rows(live, api, token, alice, client_of):
+    asked = {}
+    for text in ("how do i return an order", "talk to a person"):
+        reply = api(token).post("/v1/assistants/shop-help/consult", {"text": text}).json()
+        asked[reply["route"]] = reply["conversation"]
+    client, path = client_of(alice), f"/assistants/{live.assistant_id}/monitor/"
+    page = client.get(path).content.decode()
+    for part, routes in (
+        ("channel:api", ["answer", "hand_over"]),
+        ("language:en", ["answer", "hand_over"]),
+        ("topic:return-an-order", ["answer"]),
+        ("reason:rule", ["hand_over"]),
+    ):
+        assert f"part={part}#rows" in page
+        shown = client.get(f"{path}?part={part}").content.decode()
+        assert {route for route, talk in asked.items() if talk in shown} == set(routes)
+    assert client.get(f"{path}?part=channel:wechat").context["conversations"].count() == 0
+    assert client.get(f"{path}?part=nothing:x").status_code == 200

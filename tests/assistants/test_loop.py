@@ -5,13 +5,13 @@ import random
 import pytest
 
 from assistants.answering.deciding import decide
-from assistants.answering.rules import Situation
 from assistants.demo_data import generate_faq
 from assistants.errors import RefusedByGate
 from assistants.knowledge.importing import add_source
 from assistants.loop import shadow
 from assistants.loop.judging import judge
 from assistants.models import Conversation, Decision, Judgement, Message, Phrasing, Version
+from assistants.rules.matching import Situation
 from assistants.versions import building, gate
 from engine.answering.bounds import wilson_interval
 from tests.assistants.conftest import MAPPING, store_table

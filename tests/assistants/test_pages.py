@@ -126,3 +126,25 @@ def test_the_only_project_is_chosen(client_of, alice, project):
     type(project).objects.create(team=project.team, name="Another")
     asked = client_of(alice).get(address).content.decode()
     assert f'<option value="{project.pk}" selected>' not in asked
+
+
+def test_operators_read_nothing_that_visitors_wrote(live, api, token, alice, client_of):
+    alice.is_staff = alice.is_superuser = True
+    alice.save()
+    operator = client_of(alice)
+    action = {"do": "ask_for", "shape": "order_number", "text": "?", "then": {"do": "refuse"}}
+    live.rules = [{"name": "which", "when": {"says_any": ["zebra"]}, "then": action}]
+    live.save(update_fields=["rules"])
+    ask = "/v1/assistants/shop-help/consult"
+    first = api(token).post(ask, {"text": "zebra in my parcel"}).json()
+    talk = Conversation.objects.get(pk=first["conversation"])
+    shown = operator.get(f"/admin/assistants/conversation/{talk.pk}/change/")
+    assert shown.status_code == 200
+    assert "zebra" not in shown.content.decode()
+    api(token).post(ask, {"text": "AB-120045", "conversation": first["conversation"]})
+    decision = Decision.objects.latest("at")
+    assert decision.burst == "zebra in my parcel"
+    for path in (f"conversation/{talk.pk}", f"decision/{decision.pk}"):
+        page = operator.get(f"/admin/assistants/{path}/change/").content.decode()
+        assert "zebra" not in page
+        assert "120045" not in page

@@ -146,7 +146,7 @@ def _in_state(talk, wanted, alice):
 def test_conversations_move_only_as_allowed(talk, alice, before, after):
     _in_state(talk, before, alice)
     moves = {
-        "waiting": lambda: state.hand_over(talk, "rule", "A person comes."),
+        "waiting": lambda: state.hand_over(talk, "rule"),
         "human": lambda: state.take(talk, alice),
         "bot": lambda: state.return_to_bot(talk, alice),
         "closed": lambda: state.close(talk, Conversation.Outcome.RESOLVED),
@@ -188,7 +188,7 @@ def test_a_stale_version_object_changes_nothing(assistant):
 
 
 def test_only_its_owner_replies_and_returns_a_conversation(talk, alice, bob):
-    state.hand_over(talk, "rule", "A person comes.")
+    state.hand_over(talk, "rule")
     state.take(talk, alice)
     for forbidden in (state.take, lambda t, p: state.reply(t, p, "x"), state.return_to_bot):
         with pytest.raises(ConversationMovedOn):
@@ -202,7 +202,7 @@ def test_ten_people_take_ten_conversations_and_nobody_shares_one(assistant, alic
     for n in range(10):
         visitor = Visitor.objects.create(channel=channel, external_hash=f"{n:064}")
         talk = Conversation.objects.create(channel=channel, visitor=visitor)
-        state.hand_over(talk, "rule", "A person comes.")
+        state.hand_over(talk, "rule")
     taken, lock = [], threading.Lock()
 
     def work(person):
@@ -258,7 +258,7 @@ def test_the_assistant_is_silent_when_a_person_took_over_while_it_was_thinking(l
     channel = live.assistant.channels.get()
 
     def slow(version, situation, **more):
-        state.hand_over(Conversation.objects.get(), "rule", "A person comes.")
+        state.hand_over(Conversation.objects.get(), "rule")
         return decide(version, situation, **more)
 
     monkeypatch.setattr(consulting, "decide", slow)
@@ -280,3 +280,26 @@ def test_a_retired_name_is_free_again(assistant, project, alice):
 
     retire_assistant(assistant, alice)
     assert create_assistant(project, assistant.name, alice).pk != assistant.pk
+
+
+def test_each_change_of_a_conversation_is_noted_with_who_made_it(live, alice, api, token):
+    channel = live.assistant.channels.get(kind="api")
+    talk = Conversation.objects.create(channel=channel)
+    state.hand_over(talk, "rule")
+    state.take(talk, alice)
+    state.return_to_bot(talk, alice)
+    state.hand_over(talk, "csat_1")
+    state.take(talk, alice)
+    with pytest.raises(ConversationMovedOn):
+        state.take(talk, alice)
+    state.close(talk, Conversation.Outcome.RESOLVED, alice)
+    expected = [
+        ("waiting", None, "rule"),
+        ("human", alice.email, None),
+        ("bot", alice.email, None),
+        ("waiting", None, "csat_1"),
+        ("human", alice.email, None),
+        ("closed", alice.email, "resolved"),
+    ]
+    shown = api(token).get(f"/api/v1/assistants/{live.assistant_id}/conversations/{talk.pk}").json()
+    assert [(one["to"], one["by"], one["reason"]) for one in shown["history"]] == expected

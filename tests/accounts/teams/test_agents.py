@@ -45,7 +45,7 @@ def everything(things, alice):
     )
     talk = Conversation.objects.get(pk=things["conversation"])
     state.append_message(talk, Message.Author.VISITOR, "is there a person")
-    state.hand_over(talk, "rule", "A person comes.")
+    state.hand_over(talk, "rule")
     return {**things, "pk": str(answer.pk), "number": "1", "member": "0", "token": "0"}
 
 
@@ -159,7 +159,7 @@ def test_an_agent_is_told_of_waiting_visitors_alone(team, ada, client_of):
     assert client.post(f"/notices/{hidden.pk}/open/").status_code == 404
     member = ada.memberships.get()
     assert list(preferences.preferences_of(member)) == ["inbox"]
-    preferences.set_preferences(member, {"inbox": "all", "failures": "all"})
+    preferences.set_preferences(member, {"failures": "all"})  # They are mailed of the inbox anyway.
     fan_out_pending()
     mailed = NoticeEmail.objects.filter(user=ada).values_list("notice__event", flat=True)
     assert list(mailed) == ["conversation.handed_over"]

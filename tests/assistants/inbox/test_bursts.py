@@ -107,7 +107,7 @@ def test_a_single_message_waits_once_and_a_programs_never(live, channel, waits):
 def test_nobody_waits_while_a_person_answers(channel, alice, waits):
     talk = consult(channel, Question("how do i return an order", visitor="v")).conversation
     waits.clear()
-    state.hand_over(talk, "rule", "A person comes.")
+    state.hand_over(talk, "rule")
     state.take(talk, alice)
     consult(channel, Question("hello?", visitor="v"))
     assert waits == []

@@ -19,7 +19,7 @@ def hand_over(live, alice, route="refuse", key="", text=QUESTION, *, candidates=
     shown = [{"key": name, "probability": share, "cosine": 0.5} for name, share in candidates]
     Decision.objects.filter(pk=decision.pk).update(for_audit=False, candidates=shown, **facts)
     talk = decision.message.conversation
-    state.hand_over(talk, "two_refusals", "A person comes.")
+    state.hand_over(talk, "two_refusals")
     state.take(talk, alice)
     return talk, Decision.objects.get(pk=decision.pk)
 
@@ -222,7 +222,7 @@ def test_programs_do_the_same(live, alice, api, token):
     decision = record(live.assistant, live, QUESTION, "refuse")
     Decision.objects.update(for_audit=False)
     talk = decision.message.conversation
-    state.hand_over(talk, "two_refusals", "A person comes.")
+    state.hand_over(talk, "two_refusals")
     ask, base = api(token), f"/api/v1/assistants/{live.assistant_id}"
     path = f"{base}/conversations/{talk.pk}"
     assert ask.post(f"{path}/replies", {"text": "Hello"}).status_code == 409

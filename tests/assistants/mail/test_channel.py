@@ -8,6 +8,7 @@ from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
 from assistants.conversations import state
+from assistants.conversations.situations import read_captured
 from assistants.delivery import sending
 from assistants.errors import DeliveryNotFailed
 from assistants.lifecycle import change_channel, disable_channel
@@ -283,3 +284,21 @@ def test_one_reply_that_cannot_be_sent_holds_up_no_other(opened, box, alice):
     Conversation.objects.update(contact="sealed under a key that is gone")
     assert sending.deliver_due() == 0
     assert "log says why" in Delivery.objects.get(message=lost).problem
+
+
+def test_what_a_rule_asks_for_is_drafted_and_what_is_given_is_kept(opened, box, live):
+    action = {"do": "ask_for", "shape": "order_number", "text": "Which order is it?",
+              "then": {"do": "say", "text": "We look for {captured}."}}  # fmt: skip
+    tag = {"name": "tag", "when": {"says_any": ["order"]}, "then": {"do": "tag", "tag": "order"}}
+    asks = {"name": "which", "when": {"says_any": ["where is my order"]}, "then": action}
+    live.rules = [tag, asks]
+    live.save(update_fields=["rules"])
+    drafts = []
+    for number, text in enumerate(("where is my order", "it is AB-120045, call 13812345678"), 1):
+        ask(box, text, number=number)
+        read(opened)
+        drafts.append(Decision.objects.latest("at").draft)
+    assert drafts == ["Which order is it?", "We look for AB-120045."]
+    conversation = Conversation.objects.get()
+    assert read_captured(conversation) == {"order_number": "AB-120045"}
+    assert conversation.tags == ["order"]

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from assistants.answering.rules import BUILT_IN, Situation, applies
 from assistants.answering.texts import DEFAULT_TEXTS
 from assistants.conversations import state
 from assistants.delivery import sending
 from assistants.lifecycle import add_channel
 from assistants.models import Channel, Conversation, Message
+from assistants.rules.matching import Situation, applies
+from assistants.rules.specs import BUILT_IN
 
 pytestmark = pytest.mark.django_db
 PROJECT = Path(__file__).resolve().parents[3]

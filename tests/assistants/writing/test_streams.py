@@ -132,7 +132,7 @@ def a_person_is_not_spoken_over(client, alice, writer):
     with asked(client, writer, "/v1/assistants/shop-help/consult", body) as events:
         next(events)
         conversation = Conversation.objects.order_by("-opened_at").first()
-        state.hand_over(conversation, "rule", "A person comes.")
+        state.hand_over(conversation, "rule")
         state.take(conversation, alice)
         writer.may_end.set()
         (last,) = events

@@ -10,7 +10,7 @@ from django.utils.timezone import now
 
 from accounts.models import Membership, Role
 from accounts.teams import membership
-from assistants.models import Source
+from assistants.models import Source, TestCase
 from inference.models import ApiFile, Batch, Deployment, Purpose, TablePrediction
 from tests.web.test_outsiders import concrete, is_acmes, routes
 from training.models import Status, TrainingJob
@@ -85,6 +85,7 @@ def forms(things, team, alice, job, client_of):
         mapping={},
         passages=1,
     )
+    TestCase.objects.create(assistant_id=things["assistant"], question="x", expects="refuse")
     _answer_a_table(things)
     client, seen = client_of(alice), {}
     paths = {concrete(route, things) for route, _ in routes() if is_acmes(route, things)}

@@ -4,11 +4,14 @@ import pytest
 
 from assistants.answering import reading
 from assistants.answering.deciding import decide
-from assistants.answering.rules import Situation, check_examples, parse_rule
+from assistants.answering.matching import find_by_terms
 from assistants.conversations.situations import read_attributes
 from assistants.errors import EncoderUnavailable, InvalidRule, RefusedByGate
 from assistants.lifecycle import add_channel
 from assistants.models import Conversation, Decision, Rule, Version
+from assistants.rules.examples import check_examples
+from assistants.rules.matching import Situation
+from assistants.rules.specs import parse_rule
 from assistants.versions import gate
 from assistants.versions.ruling import add_rule, find_swallowed
 
@@ -73,8 +76,14 @@ def test_without_an_encoder_only_rules_that_read_nothing_apply(live, monkeypatch
     last = rule("last", {"says_any": ["order"]}, {"do": "say", "text": "Later."}, "x", "y")
     version = with_rules(live, TOPIC, last)
     assert decide(version, Situation(text=RETURN)).rule == "last"
-    refused = decide(version, Situation(text=TRACK))
-    assert (refused.route, refused.reason) == ("refuse", "encoder_down")
+    asked = decide(version, Situation(text=TRACK))
+    assert (asked.route, asked.rule) == ("ask", "")
+    assert find_by_terms(version, "en", TRACK)[0] == "track-a-parcel"  # By its words.
+    assert len(asked.suggestions) == 3
+    again = decide(version, Situation(text=TRACK), asked_back=True)
+    unknown = decide(version, Situation(text="zzyzx qwfp"))
+    for handed in (again, unknown):
+        assert (handed.route, handed.reason) == ("hand_over", "encoder_down")
 
 
 def test_a_tag_marks_the_conversation_and_decides_nothing(live, api, token, alice, client_of):

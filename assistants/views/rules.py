@@ -1,0 +1,123 @@
+"""Pages of rules: their order, one of them, and a question to try them with."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.models import User
+from accounts.permissions import require_permission
+from assistants.answering.masking import mask
+from assistants.conversations.consulting import clean_text
+from assistants.errors import AssistantNameTaken, InvalidRule
+from assistants.forms.rules import RuleForm
+from assistants.lifecycle import find_assistant
+from assistants.models import Assistant, Rule
+from assistants.rules.wording import action_in_words, conditions_in_words
+from assistants.versions.ruling import (
+    add_rule,
+    change_rule,
+    delete_rule,
+    find_swallowed,
+    move_rule,
+    try_question,
+)
+from assistants.views.assistants import find_to_change, page_context
+from web.requests import AuthenticatedRequest
+
+
+@login_required
+def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """Rules in their order, and a form for a new one."""
+    assistant = find_assistant(request.user, assistant_id)
+    form = RuleForm(assistant, request.POST or None)
+    if request.method == "POST":
+        require_permission(request.user, assistant.team, "write")
+        if form.is_valid() and _save(form, assistant, request.user):
+            messages.success(request, "Added. It counts from the next version on.")
+            return redirect("assistants:rules", assistant.pk)
+    return _render(request, assistant, form)
+
+
+@login_required
+def rule(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """One rule, to change it."""
+    found = _find(request, pk)
+    form = RuleForm(found.assistant, request.POST or None, rule=found)
+    if request.method == "POST":
+        require_permission(request.user, found.assistant.team, "write")
+        if form.is_valid() and _save(form, found.assistant, request.user, found):
+            messages.success(request, "Saved. It counts from the next version on.")
+            return redirect("assistants:rules", found.assistant_id)
+    context = {**page_context(request, found.assistant), "rule": found, "form": form}
+    return render(request, "assistants/rule.html", context)
+
+
+@login_required
+@require_POST
+def act(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
+    """Move it up or down, turn it on or off, or delete it."""
+    found = _find(request, pk)
+    require_permission(request.user, found.assistant.team, "write")
+    if action not in ACTIONS:
+        raise Http404
+    ACTIONS[action](found, request.user)
+    return redirect("assistants:rules", found.assistant_id)
+
+
+@login_required
+@require_POST
+def try_rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    """Which rule decides a question, of those on this page; nothing is stored."""
+    assistant = find_to_change(request, assistant_id)
+    text = clean_text(request.POST.get("text", ""))
+    context = {"question": mask(text), "ruling": try_question(assistant, text)}
+    if request.htmx:
+        return render(request, "assistants/_ruling.html", context)
+    return _render(request, assistant, RuleForm(assistant), **context)
+
+
+ACTIONS: dict[str, Callable[[Rule, User], None]] = {
+    "up": lambda rule, by: move_rule(rule, by, up=True),
+    "down": lambda rule, by: move_rule(rule, by, up=False),
+    "on": lambda rule, by: change_rule(rule, by, enabled=True),
+    "off": lambda rule, by: change_rule(rule, by, enabled=False),
+    "delete": delete_rule,
+}
+
+
+def _find(request: AuthenticatedRequest, pk: int) -> Rule:
+    visible = Assistant.objects.visible_to(request.user)
+    rows = Rule.objects.filter(assistant__in=visible).select_related("assistant__team")
+    return get_object_or_404(rows, pk=min(pk, 2**63 - 1))
+
+
+def _save(form: RuleForm, assistant: Assistant, by: User, found: Rule | None = None) -> bool:
+    """False, with the form's error, where the rule or an example is wrong."""
+    try:
+        if found is None:
+            add_rule(assistant, by, **form.spec())
+        else:
+            change_rule(found, by, **form.spec())
+    except (InvalidRule, AssistantNameTaken) as problem:
+        form.show_problem(problem.param, problem.sentence)
+        return False
+    return True
+
+
+def _render(
+    request: AuthenticatedRequest, assistant: Assistant, form: RuleForm, **more: object
+) -> HttpResponse:
+    rows = list(assistant.rules.all())
+    context = {
+        **page_context(request, assistant),
+        "rows": [(row, conditions_in_words(row.when), action_in_words(row.then)) for row in rows],
+        "swallowed": find_swallowed(assistant),
+        "form": form,
+        **more,
+    }
+    return render(request, "assistants/rules.html", context)

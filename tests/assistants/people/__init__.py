@@ -1,0 +1,1 @@
+"""When people are there, and what who waits for them is told."""

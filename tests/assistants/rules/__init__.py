@@ -1,0 +1,1 @@
+"""Rules: what they look at, what they ask for, and who changes them."""
