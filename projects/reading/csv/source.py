@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from projects.reading import encodings
 from projects.reading.columns.column import ColumnQuestion, ReadingSamples
 from projects.reading.csv.dialect import CsvDialect, detect_dialect
 from projects.reading.csv.fasttext import is_fasttext, read_fasttext
@@ -15,6 +14,7 @@ from projects.reading.csv.header_rows import NUMBER
 from projects.reading.csv.records import split_records
 from projects.reading.csv.rows import LineCounter, normalize_rows
 from projects.reading.csv.vectorized import open_bulk_reader
+from projects.reading.encodings import detection as encodings
 from projects.reading.limits import (
     MAX_LINE_CHARS,
     SAMPLE_CHARS,

@@ -17,7 +17,7 @@ import duckdb
 
 from projects.reading.columns.sql import quote_literal
 from projects.reading.csv.dialect import CsvDialect
-from projects.reading.encodings import Encoding
+from projects.reading.encodings.detection import Encoding
 from projects.reading.limits import MAX_CELL_CHARS
 from projects.reading.results import Issues
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from projects.reading.csv.source import open_csv
-from projects.reading.encodings import decode_text
+from projects.reading.encodings.detection import decode_text
 from projects.reading.images.zip_archive import MAX_TABLE_BYTES, ZipArchive, ZipEntry
 from projects.reading.json.rows import NoRows, find_rows
 from projects.reading.json.shapes import flatten_rows

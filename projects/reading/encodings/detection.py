@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from projects.reading.encodings.single_byte import detect_single_byte
+from projects.reading.encodings.wide import detect_wide
 from projects.reading.results import Issues, ReadingOptions
-from projects.reading.single_byte_encodings import detect_single_byte
 
 CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
@@ -21,6 +22,9 @@ MAX_INVALID_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it i
 ENCODING_CHOICES = {
     "utf-8": "UTF-8",
     "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16 without a mark (little-endian)",
+    "utf-16-be": "UTF-16 without a mark (big-endian)",
+    "utf-32": "UTF-32",
     "cp1252": "Western (Windows-1252)",
     "latin-1": "Western (Latin-1)",
     "gb18030": "Chinese (GB18030, GBK)",
@@ -123,6 +127,9 @@ def _detect_encoding(file: BinaryIO) -> Encoding:
     wide = _detect_utf16_without_bom(start)
     if wide:
         return Encoding(wide, "every other byte is zero")
+    wide, is_guess = detect_wide(start)
+    if wide:
+        return Encoding(wide, "zeros stand as in UTF-16 or UTF-32", is_guess=is_guess)
     if start.isascii() and any(mark in start for mark in ISO_2022_JP_MARKS):
         return Encoding("iso2022_jp", "it holds the escape sequences of ISO-2022-JP")
     good, broken = _count_utf8_characters(file)
@@ -130,7 +137,7 @@ def _detect_encoding(file: BinaryIO) -> Encoding:
         return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
     if good and broken / (good + broken) <= MAX_INVALID_SHARE:
         return Encoding("utf-8", "nearly every character is valid UTF-8", broken)
-    return _detect_legacy_encoding(_read_non_ascii_lines(file))
+    return _detect_legacy_encoding(_read_non_ascii_lines(file).replace(b"\0", b""))
 
 
 def _detect_utf16_without_bom(start: bytes) -> str:
