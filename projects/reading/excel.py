@@ -7,9 +7,11 @@ with the same columns are one table.
 
 import datetime
 import itertools
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from projects.reading.csv.source import (
 )
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
+from projects.reading.workbook_numbers import Places, find_long_numbers
 
 DAMAGED_WORKBOOK = (
     "This workbook is damaged and cannot be opened. Open it in Excel and save it again."
@@ -35,6 +38,7 @@ PROTECTED_WORKBOOK = "This workbook is protected by a password. Save it without 
 WORKBOOK_TOO_LARGE = "This workbook unpacks to more than 1 GB. Save it as CSV."
 SHEET_COLUMN = "sheet"
 HEADER_SAMPLE_ROWS = 100
+EXACT_NUMBERS = 1e15
 FORMULA_ROWS = 50  # Enough to see that a column holds formulas.
 
 Cells = list[Any]
@@ -72,14 +76,19 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     source.dialect["sheets"] = list(sheets)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
     _report_error_cells(path, issues)
+    _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
     return source
 
 
 def _read_sheets(path: Path) -> dict[str, list[Cells]]:
     """All cells of all visible sheets. calamine holds a sheet in memory whole."""
+    long_numbers = find_long_numbers(path)
     with open(path, "rb") as file, _workbook_errors():
         book = CalamineWorkbook.from_filelike(file)
-        return {name: _read_cells(book.get_sheet_by_name(name)) for name in book.sheet_names}
+        return {
+            name: _read_cells(book.get_sheet_by_name(name), long_numbers.get(name, {}))
+            for name in book.sheet_names
+        }
 
 
 @contextmanager
@@ -94,8 +103,11 @@ def _workbook_errors() -> Iterator[None]:
         raise UnreadableFile("bad_workbook", DAMAGED_WORKBOOK) from error
 
 
-def _read_cells(sheet: CalamineSheet) -> list[Cells]:
+def _read_cells(sheet: CalamineSheet, long_numbers: Places) -> list[Cells]:
     rows = [row[:MAX_COLUMNS] for row in sheet.to_python(skip_empty_area=False)]
+    for (row_number, place), text in long_numbers.items():
+        if row_number < len(rows) and place < len(rows[row_number]):
+            rows[row_number][place] = text
     for (top, left), (bottom, right) in sheet.merged_cell_ranges or []:
         if top >= len(rows) or left >= len(rows[top]):
             continue
@@ -207,8 +219,8 @@ def _to_cell(value: Any) -> str:
         return value.isoformat(sep=" ")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
     return str(value).replace("\0", "")
 
 
@@ -255,6 +267,23 @@ def _report_error_cells(path: Path, issues: Issues) -> None:
             "error_cells",
             f"{count:,} cells of this workbook hold errors such as #N/A or #DIV/0!; they were read"
             " as missing.",
+        )
+
+
+def _report_shortened(rows: Iterator[Cells], issues: Issues) -> None:
+    """Excel keeps 15 digits of a number, libraries 16, and zeros stand for the others."""
+    whole = [
+        int(Decimal(repr(cell)))
+        for row in rows
+        for cell in row
+        if isinstance(cell, float) and EXACT_NUMBERS <= abs(cell) < math.inf and cell.is_integer()
+    ]
+    if len(whole) > 2 and all(number % 10 == 0 for number in whole):
+        issues.add(
+            "shortened_numbers",
+            f"{len(whole):,} numbers of 16 digits or more end in 0, as Excel keeps only 15. If"
+            " they are ids or card numbers, their last digits were lost before the upload: format"
+            " their column as text before they are entered.",
         )
 
 

@@ -27,6 +27,7 @@ from projects.reading.columns.number_formats import PLAIN, CellShape, NumberForm
 from projects.reading.columns.number_questions import (
     ask_about_codes,
     ask_about_comma_pairs,
+    ask_about_long_numbers,
     ask_about_markers,
     ask_about_unit_behind,
     ask_about_units,
@@ -34,6 +35,7 @@ from projects.reading.columns.number_questions import (
     marks_of,
     number_reading,
 )
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.shapes import (
     ColumnCells,
     ColumnShapes,
@@ -92,12 +94,22 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
         notes.append(f"Cells that do not fit the chosen reading: {count:,}. The column stays text.")
         reading = TEXT
     elif reading.type == "number":
-        whole = not cells.count(f"{reading.to_sql(cells.source)} % 1 <> 0")
-        reading = replace(reading, type="integer") if whole else reading
+        reading, notes = _settle_number(cells, reading)
     return Column(
         cells.name, reading.type, original, reading.to_sql(cells.source), reading=reading.name,
         notes=notes,
     )  # fmt: skip
+
+
+def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[str]]:
+    """Whole numbers as such, and a word about digits that were rounded because a person said so."""
+    value, text = reading.to_sql(cells.source), trimmed(cells.source)
+    is_short = not any(shape.digits > MAX_DIGITS for shape in cells.seen.shapes)
+    is_short = is_short and not cells.seen.other_count
+    if is_short and not cells.count(f"{value} % 1 <> 0"):
+        return replace(reading, type="integer"), []
+    rounded = 0 if is_short else cells.count(f"NOT coalesce({keeps_digits_sql(text, value)}, true)")
+    return reading, [f"Numbers rounded to about 16 digits: {rounded:,}."] if rounded else []
 
 
 def _decided_column(cells: ColumnCells, original: str) -> Column:
@@ -213,6 +225,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
         ask_about_units(cells, reading)
         or ask_about_codes(cells, reading)
         or ask_about_comma_pairs(cells, reading, meaning)
+        or ask_about_long_numbers(cells, reading)
         or ask_about_zeros(cells, reading)
         or ask_about_markers(cells, reading)
     )
