@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum
 
 from projects.reading.csv.dialect import CsvDialect, locate_header
 from projects.reading.csv.header_rows import value_type
@@ -29,6 +29,7 @@ from projects.reading.csv.source import (
 )
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
+from projects.reading.stacked_tables import mark_notes, report_further_tables
 from projects.reading.workbook_numbers import Places, find_long_numbers
 
 DAMAGED_WORKBOOK = (
@@ -50,17 +51,18 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     Raises UnreadableFile.
     """
     _reject_zip_bomb(path)
-    sheets = _read_sheets(path)
+    sheets, hidden = _read_sheets(path)
     filled = {
         name: rows
         for name, rows in sheets.items()
         if any(any(map(_is_filled, row)) for row in rows)
     }
+    shown = {name: rows for name, rows in filled.items() if name not in hidden} or filled
     if not filled:
         raise UnreadableFile("empty_file", "This workbook is empty: no sheet has a filled cell.")
     issues = Issues()
     chosen = overrides.get("sheet")
-    names = [chosen] if chosen in filled else _choose_sheets(filled)
+    names = [chosen] if chosen in filled else _choose_sheets(shown)
     others = ", ".join(repr(name) for name in sheets if name not in names)[:200]
     if len(names) > 1:
         joined = ", ".join(repr(name) for name in names)[:200]
@@ -80,15 +82,20 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     return source
 
 
-def _read_sheets(path: Path) -> dict[str, list[Cells]]:
-    """All cells of all visible sheets. calamine holds a sheet in memory whole."""
+def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str]]:
+    """All cells of all sheets, and the names of those that are hidden: lists for choosing, as a
+    rule. calamine holds a sheet in memory whole."""
     long_numbers = find_long_numbers(path)
     with open(path, "rb") as file, _workbook_errors():
         book = CalamineWorkbook.from_filelike(file)
-        return {
+        sheets = {
             name: _read_cells(book.get_sheet_by_name(name), long_numbers.get(name, {}))
             for name in book.sheet_names
         }
+        hidden = {
+            one.name for one in book.sheets_metadata if one.visible != SheetVisibleEnum.Visible
+        }
+        return sheets, hidden
 
 
 @contextmanager
@@ -149,12 +156,13 @@ def _is_filled(value: Any) -> bool:
 def _build_source(
     filled: dict[str, list[Cells]], names: list[str], overrides: ReadingOptions, issues: Issues
 ) -> TableSource:
-    records = list(_iter_records(filled[names[0]]))
+    records = list(mark_notes(_iter_records(filled[names[0]])))
     sample = list(itertools.islice(records, SAMPLE_LINES))
     header = locate_header(sample, Delimiters(), {"short_rows": "fill", **overrides})
     if "header_rows" not in overrides and _has_group_names(header, sample):
         options: ReadingOptions = {"short_rows": "fill", **overrides, "header_rows": 2}
         header = locate_header(sample, Delimiters(), options)
+    report_further_tables(records, header, issues)
     for record in header.preamble:
         issues.add("preamble", f"Row {record.line} above the header was left out.", record.line)
     columns = column_names(header)
@@ -162,7 +170,9 @@ def _build_source(
     if len(names) > 1:
         columns = [*columns, SHEET_COLUMN]
         parts = [
-            _with_sheet_name(normalize_rows(_iter_records(filled[name]), header, issues), name)
+            _with_sheet_name(
+                normalize_rows(mark_notes(_iter_records(filled[name])), header, issues), name
+            )
             for name in names[1:]
         ]
         rows = itertools.chain(_with_sheet_name(rows, names[0]), *parts)
@@ -176,10 +186,14 @@ def _build_source(
 
 
 def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
-    """Whether the header names groups of columns (merged cells) and the next row the columns."""
-    if len(header.header) != 1:
+    """Whether the header names groups of columns (merged cells) and the next row the columns. Years
+    over groups read as data at first."""
+    if len(header.header) > 1:
         return False
-    groups = header.header[0]
+    first = next((record for record in sample if any(record.cells)), None)
+    groups = header.header[0] if header.header else first
+    if groups is None:
+        return False
     below = next((record for record in sample if record.line > groups.line), None)
     if below is None or len(set(groups.cells)) == len(groups.cells):
         return False

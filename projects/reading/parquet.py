@@ -2,7 +2,7 @@
 gigabytes."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -10,7 +10,8 @@ from projects.reading.columns.column import TEXT, Column, Question, Reading
 from projects.reading.columns.names import unique_column_names
 from projects.reading.columns.precision import MAX_DIGITS as EXACT_DIGITS
 from projects.reading.columns.precision import keeps_digits_sql
-from projects.reading.columns.sql import quote_identifier
+from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.json.shapes import MAX_FIELD_DEPTH, MAX_NESTED_FIELDS, WHOLE_FIELDS
 from projects.reading.limits import MAX_COLUMNS, MAX_COMPRESSION_RATIO, MAX_ROWS, MAX_UNPACKED_BYTES
 from projects.reading.results import Issues, ReadingOptions, UnreadableFile
 
@@ -68,29 +69,64 @@ def read_columns(
                 f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
                 " pictures as a zip, one folder for each label, or drop the column.",
             )
-    originals = [str(row[0]) for row in described]
-    stored = {name: str(row[1]) for name, row in zip(originals, described, strict=True)}
-    lossy = _count_losses(connection, table, stored, issues)
+    stored = [
+        field
+        for name, sql_type, *_ in described
+        for field in _fields_of(
+            connection, table, _Stored(str(name), quote_identifier(str(name)), str(sql_type))
+        )
+    ]
+    names = unique_column_names([one.name for one in stored])
+    lossy = _count_losses(connection, table, dict(zip(names, stored, strict=True)), issues)
     columns = []
-    for original, name in zip(originals, unique_column_names(originals), strict=True):
-        source, sql_type = quote_identifier(original), stored[original]
-        kind, expression = _map_sql_type(source, sql_type)
-        column = Column(name, kind, original, expression)
-        if original in lossy:
+    for name, one in zip(names, stored, strict=True):
+        kind, expression = _map_sql_type(one.source, one.sql_type)
+        column = Column(name, kind, one.name, expression)
+        if name in lossy:
             choice = overrides.get("columns", {}).get(name)
-            column = _lossy_column(column, source, sql_type, lossy[original], choice)
+            column = _lossy_column(column, one, lossy[name], choice)
         columns.append(column)
     return columns
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """A column of the file, or a field in one: its name, SQL for it, and DuckDB's type."""
+
+    name: str
+    source: str
+    sql_type: str
+
+
+def _fields_of(
+    connection: duckdb.DuckDBPyConnection, table: str, column: _Stored, depth: int = 0
+) -> list[_Stored]:
+    """The fields of a structure as columns "outer.inner", as of objects in JSON; else itself."""
+    is_structure = column.sql_type.startswith("STRUCT(") and column.sql_type.endswith(")")
+    if not is_structure or depth == MAX_FIELD_DEPTH or column.name in WHOLE_FIELDS:
+        return [column]
+    inner = connection.execute(f"DESCRIBE SELECT unnest({column.source}) FROM {table}").fetchall()
+    if len(inner) > MAX_NESTED_FIELDS:
+        return [column]
+    fields = [
+        _Stored(
+            f"{column.name}.{name}",
+            f"struct_extract({column.source}, {quote_literal(name)})",
+            str(sql_type),
+        )
+        for name, sql_type, *_ in inner
+    ]
+    return [one for each in fields for one in _fields_of(connection, table, each, depth + 1)]
+
+
 def _count_losses(
-    connection: duckdb.DuckDBPyConnection, table: str, stored: dict[str, str], issues: Issues
+    connection: duckdb.DuckDBPyConnection, table: str, stored: dict[str, _Stored], issues: Issues
 ) -> dict[str, int]:
     """How many cells of each column its type of ours would change, where any. All columns are read
     at once. What is infinite becomes missing, which is told."""
-    losses = {name: _loss(quote_identifier(name), kind) for name, kind in stored.items()}
-    floats = [name for name, kind in stored.items() if kind in ("FLOAT", "DOUBLE")]
-    losses |= {name: f"isinf({quote_identifier(name)})" for name in floats}
+    losses = {name: _loss(one.source, one.sql_type) for name, one in stored.items()}
+    floats = [name for name, one in stored.items() if one.sql_type in ("FLOAT", "DOUBLE")]
+    losses |= {name: f"isinf({stored[name].source})" for name in floats}
     asked = {name: condition for name, condition in losses.items() if condition}
     if not asked:
         return {}
@@ -123,12 +159,10 @@ def _loss(source: str, sql_type: str) -> str:
     return ""
 
 
-def _lossy_column(
-    column: Column, source: str, sql_type: str, count: int, choice: str | None
-) -> Column:
+def _lossy_column(column: Column, stored: _Stored, count: int, choice: str | None) -> Column:
     """A column whose values are kept as text until a person says that they may be rounded."""
-    as_text = f"{source}::VARCHAR"
-    if "DECIMAL" in sql_type and ",0)" not in sql_type:
+    as_text = f"{stored.source}::VARCHAR"
+    if "DECIMAL" in stored.sql_type and ",0)" not in stored.sql_type:
         as_text = f"regexp_replace({as_text}, '[.]?0+$', '')"
     text = replace(column, type="text", expression=as_text)
     if column.type == "datetime":
@@ -164,6 +198,8 @@ def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:
             if is_whole
             else ("number", f"{source}::VARCHAR::DOUBLE")
         )
+    if sql_type == "FLOAT":  # 0.1 is 0.1, not the 0.10000000149 that a DOUBLE makes of it.
+        return "number", f"CASE WHEN isfinite({source}) THEN {source}::VARCHAR::DOUBLE END"
     if plain in ("FLOAT", "DOUBLE") and not sql_type.endswith("]"):
         return "number", f"CASE WHEN isfinite({source}) THEN {source}::DOUBLE END"
     if plain in ("BOOLEAN", "DATE"):

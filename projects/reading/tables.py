@@ -59,7 +59,7 @@ class ImportedTable:
 
 def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConnection:
     """DuckDB that stays small, spills to `scratch` and loads nothing from the network."""
-    return duckdb.connect(
+    connection = duckdb.connect(
         config={
             "memory_limit": memory,
             "threads": min(MAX_THREADS, os.cpu_count() or 1),
@@ -68,6 +68,8 @@ def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConne
             "autoload_known_extensions": False,
         }
     )
+    connection.execute("SET TimeZone = 'UTC'")  # Whatever the machine's is.
+    return connection
 
 
 def import_table(

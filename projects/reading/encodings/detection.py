@@ -3,7 +3,7 @@
 import codecs
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
 MIN_LANGUAGE_SCORE = 0.75
 MIN_CHARACTERS = 40  # Different ones, without which languages are hard to tell apart.
+MIN_TWICE_SHARE = 0.8  # Of lines with other letters than ASCII's.
 MAX_INVALID_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
 
 # What a person may choose by hand, with the names people know.
@@ -101,6 +102,25 @@ def report_doubts(encoding: Encoding, issues: Issues) -> None:
             "The encoding of this file is a guess: look whether accents and quotation marks are"
             " right, and choose another encoding below if they are not.",
         )
+
+
+def report_double_encoding(sample: Sequence[str], issues: Issues) -> None:
+    """Say that UTF-8 was once read as Windows-1252 and saved: KÃ¶ln is no word."""
+    lines = [line for line in sample if not line.isascii()]
+    twice = sum(map(_is_encoded_twice, lines))
+    if twice > 2 and twice >= MIN_TWICE_SHARE * len(lines):
+        issues.add(
+            "encoded_twice",
+            "Letters beyond ASCII seem converted twice, such as Ã¼ for ü. They are kept so: save"
+            " the file again from its source, as UTF-8.",
+        )
+
+
+def _is_encoded_twice(line: str) -> bool:
+    try:
+        return line.encode("cp1252").decode("utf-8") != line
+    except UnicodeError:
+        return False
 
 
 def detect_encoding(path: Path) -> Encoding:

@@ -113,12 +113,10 @@ def _is_one_document(path: Path, encoding: str) -> bool:
             first = file.readline(MAX_LINE_CHARS)
         if not file.read(SAMPLE_CHARACTERS).strip():
             return True
-    return isinstance(_parse_line(first, 1), RejectedRow) and first.strip() in (
-        "{",
-        "[",
-        "{}",
-        "[]",
-    )
+    parsed = _parse_line(first, 1)
+    if isinstance(parsed, list) and parsed:
+        return True  # A row a line, as a list of cells or of messages.
+    return isinstance(parsed, RejectedRow) and first.strip() in ("{", "[", "{}", "[]")
 
 
 def _without_mark(encoding: str) -> str:
