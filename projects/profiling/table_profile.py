@@ -312,7 +312,8 @@ def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
         advice = f"Decide on one label for each; the {what} are listed below."
         sentence = f"{count} {what} come with more than one label."
         if count == 1:
-            sentence = f"1 {what.removesuffix('s')} comes with more than one label."
+            one = what.removesuffix("s")
+            sentence = f"1 {one} comes with more than one label."
         warnings.append(_warning(sentence, advice))
     return warnings
 

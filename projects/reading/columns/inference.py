@@ -111,7 +111,7 @@ def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[
     is_short = is_short and not cells.seen.other_count
     if is_short and not cells.count(f"{value} % 1 <> 0"):
         return replace(reading, type="integer"), []
-    rounded = 0 if is_short else cells.count(f"NOT coalesce({keeps_digits_sql(text, value)}, true)")
+    rounded = 0 if is_short else cells.count(f"NOT ({keeps_digits_sql(text, value)})")
     return reading, [f"Numbers rounded to about 16 digits: {rounded:,}."] if rounded else []
 
 

@@ -148,7 +148,7 @@ def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | N
     if not long and not any("e" in shape.pattern.casefold() for shape in cells.seen.shapes):
         return None
     text, value = trimmed(cells.source), reading.number_format.to_sql(trimmed(cells.source))
-    count = cells.count(f"NOT coalesce({keeps_digits_sql(text, value)}, true)")
+    count = cells.count(f"NOT ({keeps_digits_sql(text, value)})")
     if not count:
         return None
     example = max(cells.seen.shapes, key=lambda shape: shape.digits).example
