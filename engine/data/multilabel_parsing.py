@@ -25,6 +25,7 @@ MIN_SEPARATOR_SHARE = 0.1  # Of the cells must hold a separator before it is tak
 MAX_LABELS_TO_CELLS = 0.5  # Different labels to different cells: combinations repeat their parts.
 MIN_WHOLE_SHARE = 0.9  # Of the cells have whole brackets in each label; a few may be damaged.
 MIN_FREE_SHARE = 0.6  # Of the labels must recur alone, in other places or with other counts.
+LOOKED_AT = 200  # Cells, of which one that marks places is enough.
 LABEL_STUDIO_KEYS = ("choices", "labels", "taxonomy")
 
 _HASHTAGS = re.compile(r"#[^\s#]+(?:\s*,?\s+#[^\s#]+)*")
@@ -241,15 +242,40 @@ def _read_r(cell: str) -> list[str] | None:
     return split_labels(found[1], ",") if found else None
 
 
+def marks_places(cells: Sequence[str]) -> bool:
+    """Whether cells say where in a text something is, as [[0, 5, "PER"]] and Label Studio's spans
+    do, and not what the whole text is."""
+    for cell in cells[:LOOKED_AT]:
+        text = cell.strip()
+        if not text.startswith(("[", "(", "{")):
+            continue
+        try:
+            content = ast.literal_eval(text) if "'" in text else json.loads(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            continue
+        if _is_place(content) or (isinstance(content, list) and any(map(_is_place, content))):
+            return True
+    return False
+
+
+def _is_place(content: object) -> bool:
+    if isinstance(content, dict):
+        return {"start", "end"} <= content.keys() or {
+            "start_offset",
+            "end_offset",
+        } <= content.keys()
+    if not isinstance(content, list | tuple) or len(content) != 3:
+        return False
+    start, end, label = content
+    return type(start) is int and type(end) is int and isinstance(label, str)
+
+
 def _flatten(content: object) -> list[str] | None:
     """Labels of a parsed list; of Label Studio's objects, their choices. None for anything else."""
-    if isinstance(content, dict):
-        for key in LABEL_STUDIO_KEYS:
-            if key in content:
-                return _flatten(content[key])
-        if content and all(isinstance(value, bool) for value in content.values()):
-            return [str(name) for name, value in content.items() if value]  # {"late": true}
+    if _is_place(content):
         return None
+    if isinstance(content, dict):
+        return _flatten_object(content)
     if isinstance(content, bool):
         return ["true" if content else "false"]
     if isinstance(content, str | int | float):
@@ -264,6 +290,15 @@ def _flatten(content: object) -> list[str] | None:
             return None
         labels += inner
     return labels
+
+
+def _flatten_object(content: dict[str, object]) -> list[str] | None:
+    for key in LABEL_STUDIO_KEYS:
+        if key in content:
+            return _flatten(content[key])
+    if content and all(isinstance(value, bool) for value in content.values()):
+        return [str(name) for name, value in content.items() if value]  # {"late": true}
+    return None
 
 
 def _parse_vectors(cells: Counter[str]) -> ParsedLabels | None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from engine.data.multilabel_parsing import (
     ParsedLabels,
+    marks_places,
     parse_label_cells,
     possible_separator,
 )
@@ -62,6 +63,12 @@ def read_targets(cells: list[str], spec: TextSpec) -> GroundTruth:
     column = spec.target_name
     if spec.task == "text-regression":
         return _read_numbers(cells, column)
+    if marks_places(cells):
+        raise BadTrainingData(
+            "marked_places",
+            f"Cells of {column!r} such as {cells[0][:60]!r} mark places in a text. Labels of places"
+            " cannot be learnt here: give each text a label as a whole.",
+        )
     hyperparameters = spec.hyperparameters
     parsed = parse_label_cells(
         cells, hyperparameters.labels_per_row, hyperparameters.label_separator

@@ -196,4 +196,6 @@ def _contradictory_label_warnings(texts: list[str], truth: GroundTruth) -> list[
     contradictory = sum(len(answers) > 1 for answers in answers_to.values())
     if not contradictory:
         return []
+    if contradictory == 1:
+        return ["1 text appears with different labels: one of them must be wrong."]
     return [f"{contradictory:,} texts appear with different labels: one of them must be wrong."]

@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 
-from projects.reading.encodings import ENCODING_CHOICES as ENCODINGS
+from projects.reading.encodings.detection import ENCODING_CHOICES as ENCODINGS
 from projects.reading.format_detection import ACCEPTED_FORMATS
 from projects.reading.results import ReadingOptions
 from web.language.sentences import lazy_choices

@@ -234,7 +234,7 @@ def _suggest_nothing(
 
 def _is_clearly_named(column: ColumnProfile, texts: list[str]) -> bool:
     named = column_names.target_name_score(column["name"])
-    is_possible = column["type"] in ("text", "integer", "boolean") and column["unique"] > 0
+    is_possible = column["type"] in ("text", "integer", "boolean", "json") and column["unique"] > 0
     return named >= CLEAR_TARGET_SCORE and is_possible and column["name"] not in texts
 
 

@@ -263,13 +263,24 @@ def _warnings(profile: TableProfile) -> list[ProfileWarning]:
                 warning["fix"] = drop_columns([column["name"]])
             warnings.append(warning)
         elif share > 0.2:
-            sentence = f"{share:.0%} of column {column['name']} is missing."
-            warnings.append(_warning(sentence, "Check the export, or leave the column out."))
+            warnings.append(_missing_warning(profile, column["name"], share))
     if profile["personal_data"]:
         kinds = ", ".join(sorted({finding["kind"] for finding in profile["personal_data"]}))
         advice = "A model can repeat what it has seen. Mask these columns before training."
         warnings.append(_warning(f"There is personal data: {kinds}.", advice))
     return warnings
+
+
+def _missing_warning(profile: TableProfile, name: str, share: float) -> ProfileWarning:
+    sentence = f"{share:.0%} of column {name} is missing."
+    warning = _warning(sentence, "Check the export, or leave the column out.")
+    if name == profile["suggested"]["target_column"]:
+        edits: list[Edit] = [{"op": "drop_missing", "column": name}]
+        warning["advice"] = "Check the export: rows without it are not learnt."
+        warning["fix"] = {"title": f"Drop rows without {name}", "edits": edits}
+    elif len(profile["columns"]) > 1:
+        warning["fix"] = drop_columns([name])
+    return warning
 
 
 def _inspection_warnings(inspection: Inspection | None) -> list[ProfileWarning]:
@@ -299,7 +310,11 @@ def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
         count = len(profile["label_noise_candidates"])
         what = "pictures" if "pictures" in profile else "texts"
         advice = f"Decide on one label for each; the {what} are listed below."
-        warnings.append(_warning(f"{count} {what} come with more than one label.", advice))
+        sentence = f"{count} {what} come with more than one label."
+        if count == 1:
+            one = what.removesuffix("s")
+            sentence = f"1 {one} comes with more than one label."
+        warnings.append(_warning(sentence, advice))
     return warnings
 
 

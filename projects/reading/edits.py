@@ -6,6 +6,7 @@ same bytes with the same edits always give the same table. Row numbers count fro
 it stands before the edit.
 """
 
+import re
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,12 +14,17 @@ import duckdb
 import pyarrow.parquet as pq
 
 from projects.reading.columns.column import SQL_TYPES, Column
+from projects.reading.columns.precision import keeps_digits
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
 from projects.reading.results import Edit, UnreadableFile
 
 ROW_NUMBER = "file_row_number"
 MAX_ROWS_IN_AN_EDIT = 10_000
+NUMBERS = {
+    "integer": re.compile(r"[-+]?[0-9]+"),
+    "number": re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]{1,4})?"),
+}
 IMAGE_GROUP_ROWS = 256  # As the import writes them: a page of pictures reads few groups.
 COLUMN_OPERATIONS = ("set_cells", "merge_values", "drop_missing", "drop_column")
 
@@ -193,12 +199,18 @@ OPERATIONS = {
 
 def _check_value(edit: Edit, kind: str) -> None:
     value = edit.get("value") if edit["op"] == "set_cells" else edit.get("to")
-    if value is None or kind not in SQL_TYPES:
+    if value is None or not value.strip() or kind not in SQL_TYPES:
         return
+    problem = EditProblem(f"{value!r} is no {kind}, which column {edit['column']!r} holds.")
+    # SQL would round 1.5 to a whole number, and numbers that are too long.
+    if kind in NUMBERS and not NUMBERS[kind].fullmatch(value.strip()):
+        raise problem
+    if kind == "number" and not keeps_digits(value.strip()):
+        raise EditProblem(f"{value!r} has more digits than column {edit['column']!r} keeps.")
     with duckdb.connect() as connection:
         row = connection.execute(f"SELECT {_value_sql(value, kind)}").fetchone()
     if row is None or row[0] is None:
-        raise EditProblem(f"{value!r} is no {kind}, which column {edit['column']!r} holds.")
+        raise problem
 
 
 def _value_sql(value: str | None, kind: str) -> str:

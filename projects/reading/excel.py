@@ -7,14 +7,16 @@ with the same columns are one table.
 
 import datetime
 import itertools
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import openpyxl
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum
 
 from projects.reading.csv.dialect import CsvDialect, locate_header
 from projects.reading.csv.header_rows import value_type
@@ -27,6 +29,8 @@ from projects.reading.csv.source import (
 )
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
+from projects.reading.stacked_tables import mark_notes, report_further_tables
+from projects.reading.workbook_numbers import Places, find_long_numbers
 
 DAMAGED_WORKBOOK = (
     "This workbook is damaged and cannot be opened. Open it in Excel and save it again."
@@ -35,6 +39,7 @@ PROTECTED_WORKBOOK = "This workbook is protected by a password. Save it without 
 WORKBOOK_TOO_LARGE = "This workbook unpacks to more than 1 GB. Save it as CSV."
 SHEET_COLUMN = "sheet"
 HEADER_SAMPLE_ROWS = 100
+EXACT_NUMBERS = 1e15
 FORMULA_ROWS = 50  # Enough to see that a column holds formulas.
 
 Cells = list[Any]
@@ -46,17 +51,18 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     Raises UnreadableFile.
     """
     _reject_zip_bomb(path)
-    sheets = _read_sheets(path)
+    sheets, hidden = _read_sheets(path)
     filled = {
         name: rows
         for name, rows in sheets.items()
         if any(any(map(_is_filled, row)) for row in rows)
     }
+    shown = {name: rows for name, rows in filled.items() if name not in hidden} or filled
     if not filled:
         raise UnreadableFile("empty_file", "This workbook is empty: no sheet has a filled cell.")
     issues = Issues()
     chosen = overrides.get("sheet")
-    names = [chosen] if chosen in filled else _choose_sheets(filled)
+    names = [chosen] if chosen in filled else _choose_sheets(shown)
     others = ", ".join(repr(name) for name in sheets if name not in names)[:200]
     if len(names) > 1:
         joined = ", ".join(repr(name) for name in names)[:200]
@@ -72,14 +78,24 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     source.dialect["sheets"] = list(sheets)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
     _report_error_cells(path, issues)
+    _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
     return source
 
 
-def _read_sheets(path: Path) -> dict[str, list[Cells]]:
-    """All cells of all visible sheets. calamine holds a sheet in memory whole."""
+def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str]]:
+    """All cells of all sheets, and the names of those that are hidden: lists for choosing, as a
+    rule. calamine holds a sheet in memory whole."""
+    long_numbers = find_long_numbers(path)
     with open(path, "rb") as file, _workbook_errors():
         book = CalamineWorkbook.from_filelike(file)
-        return {name: _read_cells(book.get_sheet_by_name(name)) for name in book.sheet_names}
+        sheets = {
+            name: _read_cells(book.get_sheet_by_name(name), long_numbers.get(name, {}))
+            for name in book.sheet_names
+        }
+        hidden = {
+            one.name for one in book.sheets_metadata if one.visible != SheetVisibleEnum.Visible
+        }
+        return sheets, hidden
 
 
 @contextmanager
@@ -94,8 +110,11 @@ def _workbook_errors() -> Iterator[None]:
         raise UnreadableFile("bad_workbook", DAMAGED_WORKBOOK) from error
 
 
-def _read_cells(sheet: CalamineSheet) -> list[Cells]:
+def _read_cells(sheet: CalamineSheet, long_numbers: Places) -> list[Cells]:
     rows = [row[:MAX_COLUMNS] for row in sheet.to_python(skip_empty_area=False)]
+    for (row_number, place), text in long_numbers.items():
+        if row_number < len(rows) and place < len(rows[row_number]):
+            rows[row_number][place] = text
     for (top, left), (bottom, right) in sheet.merged_cell_ranges or []:
         if top >= len(rows) or left >= len(rows[top]):
             continue
@@ -137,12 +156,13 @@ def _is_filled(value: Any) -> bool:
 def _build_source(
     filled: dict[str, list[Cells]], names: list[str], overrides: ReadingOptions, issues: Issues
 ) -> TableSource:
-    records = list(_iter_records(filled[names[0]]))
+    records = list(mark_notes(_iter_records(filled[names[0]])))
     sample = list(itertools.islice(records, SAMPLE_LINES))
     header = locate_header(sample, Delimiters(), {"short_rows": "fill", **overrides})
     if "header_rows" not in overrides and _has_group_names(header, sample):
         options: ReadingOptions = {"short_rows": "fill", **overrides, "header_rows": 2}
         header = locate_header(sample, Delimiters(), options)
+    report_further_tables(records, header, issues)
     for record in header.preamble:
         issues.add("preamble", f"Row {record.line} above the header was left out.", record.line)
     columns = column_names(header)
@@ -150,7 +170,9 @@ def _build_source(
     if len(names) > 1:
         columns = [*columns, SHEET_COLUMN]
         parts = [
-            _with_sheet_name(normalize_rows(_iter_records(filled[name]), header, issues), name)
+            _with_sheet_name(
+                normalize_rows(mark_notes(_iter_records(filled[name])), header, issues), name
+            )
             for name in names[1:]
         ]
         rows = itertools.chain(_with_sheet_name(rows, names[0]), *parts)
@@ -164,10 +186,14 @@ def _build_source(
 
 
 def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
-    """Whether the header names groups of columns (merged cells) and the next row the columns."""
-    if len(header.header) != 1:
+    """Whether the header names groups of columns (merged cells) and the next row the columns. Years
+    over groups read as data at first."""
+    if len(header.header) > 1:
         return False
-    groups = header.header[0]
+    first = next((record for record in sample if any(record.cells)), None)
+    groups = header.header[0] if header.header else first
+    if groups is None:
+        return False
     below = next((record for record in sample if record.line > groups.line), None)
     if below is None or len(set(groups.cells)) == len(groups.cells):
         return False
@@ -207,8 +233,8 @@ def _to_cell(value: Any) -> str:
         return value.isoformat(sep=" ")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
     return str(value).replace("\0", "")
 
 
@@ -255,6 +281,23 @@ def _report_error_cells(path: Path, issues: Issues) -> None:
             "error_cells",
             f"{count:,} cells of this workbook hold errors such as #N/A or #DIV/0!; they were read"
             " as missing.",
+        )
+
+
+def _report_shortened(rows: Iterator[Cells], issues: Issues) -> None:
+    """Excel keeps 15 digits of a number, libraries 16, and zeros stand for the others."""
+    whole = [
+        int(Decimal(repr(cell)))
+        for row in rows
+        for cell in row
+        if isinstance(cell, float) and EXACT_NUMBERS <= abs(cell) < math.inf and cell.is_integer()
+    ]
+    if len(whole) > 2 and all(number % 10 == 0 for number in whole):
+        issues.add(
+            "shortened_numbers",
+            f"{len(whole):,} numbers of 16 digits or more end in 0, as Excel keeps only 15. If"
+            " they are ids or card numbers, their last digits were lost before the upload: format"
+            " their column as text before they are entered.",
         )
 
 

@@ -5,7 +5,9 @@ import zipfile
 from pathlib import Path
 
 from projects.reading.arrow import is_arrow
-from projects.reading.encodings import decode_text
+from projects.reading.encodings.detection import decode_text
+from projects.reading.encodings.wide import detect_wide
+from projects.reading.refused_formats import find_refused_binary, find_refused_text
 from projects.reading.results import UnreadableFile
 
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # Old Office files, .xls among them.
@@ -16,34 +18,9 @@ ACCEPTED_FORMATS = (
 DOCUMENT_FORMATS = ("pdf", "docx", "markdown")
 MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
 SAMPLE_BYTES = 64 * 1024
-SIGNATURE_CHARS = 20
 MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
 # None that text is written with, nor that separates cells (as Hive's 1, and ASCII's 31 for units).
 CONTROL_CODES = (0, *range(2, 9), *range(14, 27), *range(28, 31))
-SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
-# What is refused by its first bytes, and as what it is named in the refusal.
-UNSUPPORTED_SIGNATURES = [
-    (b"\x1f\x8b", "a gzip archive. Unpack it and upload the file inside"),
-    (b"BZh", "a bzip2 archive. Unpack it and upload the file inside"),
-    (b"\xfd7zXZ", "an xz archive. Unpack it and upload the file inside"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive. Unpack it and upload the file inside"),
-    (b"7z\xbc\xaf", "a 7-Zip archive. Unpack it and upload the file inside"),
-    (b"Rar!", "a RAR archive. Unpack it and upload the file inside"),
-    (b"FEA1", "a Feather file of version 1. Save it as version 2"),
-    (b"SQLite format 3", "a SQLite database. Export the table as CSV"),
-    (b"\x89PNG", SINGLE_IMAGE),
-    (b"\xff\xd8\xff", SINGLE_IMAGE),
-    (b"GIF8", SINGLE_IMAGE),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90", "a program"),
-]
-# Of text files, the same. People save web pages and reports under the names of tables.
-SAVE_AS_CSV = "Open it in a spreadsheet program and save it as CSV or .xlsx"
-UNSUPPORTED_BEGINNINGS = [
-    (("<!doctype html", "<html", "<head", "<table"), f"a web page (HTML). {SAVE_AS_CSV}"),
-    (("<?xml", "<svg", "<rss"), f"an XML document. {SAVE_AS_CSV}"),
-    (("{\\rtf",), "a document of the kind RTF. Save its table as CSV"),
-]
 # And of zip archives, by a file that they hold.
 UNSUPPORTED_CONTENTS = [
     ("ppt/", "a PowerPoint presentation"),
@@ -72,9 +49,8 @@ def detect_format(path: Path, filename: str) -> str:
         return "arrow"
     if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
         return _detect_zip_format(path)
-    for mark, what in UNSUPPORTED_SIGNATURES:
-        if start.startswith(mark):
-            raise _unsupported(what)
+    if what := find_refused_binary(start):
+        raise _unsupported(what)
     return _detect_text_format(start, filename)
 
 
@@ -100,9 +76,8 @@ def _detect_zip_format(path: Path) -> str:
 def _detect_text_format(start: bytes, filename: str) -> str:
     text = decode_text(start).lstrip("\ufeff \t\r\n")
     suffix = Path(filename).suffix.lower()
-    for beginnings, what in UNSUPPORTED_BEGINNINGS:
-        if text[:SIGNATURE_CHARS].lower().startswith(beginnings):
-            raise _unsupported(what)
+    if what := find_refused_text(text, suffix):
+        raise _unsupported(what)
     if text.startswith("[") and (suffix == ".json" or text[1:].lstrip().startswith("{")):
         return "json"
     if suffix in (".jsonl", ".ndjson") or (text.startswith("{") and _is_json_line(text)):
@@ -116,7 +91,12 @@ def _detect_text_format(start: bytes, filename: str) -> str:
             ' [{"text": "…", "label": "…"}], or one object a line.',
         )
     if _is_binary(start):
-        raise _unsupported("not a text table")
+        raise _unsupported(
+            "not a text table, or one in UTF-16 whose order of bytes cannot be told; save that as"
+            " UTF-8"
+            if b"\0" in start
+            else "not a text table"
+        )
     if suffix in MARKDOWN_SUFFIXES:
         return "markdown"
     return "delimited"
@@ -139,7 +119,7 @@ def _is_single_value(text: str) -> bool:
 
 def _is_binary(start: bytes) -> bool:
     """Control characters do not come in text, except in UTF-16, whose zeros stand in order."""
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or detect_wide(start)[0]:
         return False
     even, odd = start[0::2], start[1::2]
     if min(even.count(0), odd.count(0)) < 0.05 * len(even) and start.count(0) > 0.2 * len(start):

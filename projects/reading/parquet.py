@@ -2,17 +2,22 @@
 gigabytes."""
 
 import re
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from projects.reading.columns.column import Column
+from projects.reading.columns.column import TEXT, Column, Question, Reading
 from projects.reading.columns.names import unique_column_names
-from projects.reading.columns.sql import quote_identifier
+from projects.reading.columns.precision import MAX_DIGITS as EXACT_DIGITS
+from projects.reading.columns.precision import keeps_digits_sql
+from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.json.shapes import MAX_FIELD_DEPTH, MAX_NESTED_FIELDS, WHOLE_FIELDS
 from projects.reading.limits import MAX_COLUMNS, MAX_COMPRESSION_RATIO, MAX_ROWS, MAX_UNPACKED_BYTES
-from projects.reading.results import UnreadableFile
+from projects.reading.results import Issues, ReadingOptions, UnreadableFile
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # Row numbers, no column of the table.
-INTEGER_DIGITS, EXACT_DIGITS = 18, 15  # Of BIGINT and of DOUBLE.
+INTEGER_DIGITS = 18  # Of BIGINT.
+ROUNDED = Reading("number:1234.5", "number")
 FIXED_CELL_BYTES = 8  # Of numbers, dates and booleans.
 
 
@@ -46,7 +51,14 @@ def require_reasonable_size(
         )
 
 
-def read_columns(described: list[tuple[object, ...]]) -> list[Column]:
+def read_columns(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    described: list[tuple[object, ...]],
+    overrides: ReadingOptions,
+    issues: Issues,
+) -> list[Column]:
+    """The columns as their types say; a number that no type of ours keeps is a question."""
     if len(described) > MAX_COLUMNS:
         raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
     described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described
@@ -57,22 +69,137 @@ def read_columns(described: list[tuple[object, ...]]) -> list[Column]:
                 f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
                 " pictures as a zip, one folder for each label, or drop the column.",
             )
-    originals = [str(row[0]) for row in described]
+    stored = [
+        field
+        for name, sql_type, *_ in described
+        for field in _fields_of(
+            connection, table, _Stored(str(name), quote_identifier(str(name)), str(sql_type))
+        )
+    ]
+    names = unique_column_names([one.name for one in stored])
+    lossy = _count_losses(connection, table, dict(zip(names, stored, strict=True)), issues)
     columns = []
-    for (original, sql_type, *_), name in zip(
-        described, unique_column_names(originals), strict=True
-    ):
-        kind, expression = _map_sql_type(quote_identifier(str(original)), str(sql_type))
-        columns.append(Column(name, kind, str(original), expression))
+    for name, one in zip(names, stored, strict=True):
+        kind, expression = _map_sql_type(one.source, one.sql_type)
+        column = Column(name, kind, one.name, expression)
+        if name in lossy:
+            choice = overrides.get("columns", {}).get(name)
+            column = _lossy_column(column, one, lossy[name], choice)
+        columns.append(column)
     return columns
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A column of the file, or a field in one: its name, SQL for it, and DuckDB's type."""
+
+    name: str
+    source: str
+    sql_type: str
+
+
+def _fields_of(
+    connection: duckdb.DuckDBPyConnection, table: str, column: _Stored, depth: int = 0
+) -> list[_Stored]:
+    """The fields of a structure as columns "outer.inner", as of objects in JSON; else itself."""
+    is_structure = column.sql_type.startswith("STRUCT(") and column.sql_type.endswith(")")
+    if not is_structure or depth == MAX_FIELD_DEPTH or column.name in WHOLE_FIELDS:
+        return [column]
+    inner = connection.execute(f"DESCRIBE SELECT unnest({column.source}) FROM {table}").fetchall()
+    if len(inner) > MAX_NESTED_FIELDS:
+        return [column]
+    fields = [
+        _Stored(
+            f"{column.name}.{name}",
+            f"struct_extract({column.source}, {quote_literal(name)})",
+            str(sql_type),
+        )
+        for name, sql_type, *_ in inner
+    ]
+    return [one for each in fields for one in _fields_of(connection, table, each, depth + 1)]
+
+
+def _count_losses(
+    connection: duckdb.DuckDBPyConnection, table: str, stored: dict[str, _Stored], issues: Issues
+) -> dict[str, int]:
+    """How many cells of each column its type of ours would change, where any. All columns are read
+    at once. What is infinite becomes missing, which is told."""
+    losses = {name: _loss(one.source, one.sql_type) for name, one in stored.items()}
+    floats = [name for name, one in stored.items() if one.sql_type in ("FLOAT", "DOUBLE")]
+    losses |= {name: f"isinf({stored[name].source})" for name in floats}
+    asked = {name: condition for name, condition in losses.items() if condition}
+    if not asked:
+        return {}
+    counts = ", ".join(f"count(*) FILTER ({condition})" for condition in asked.values())
+    row = connection.execute(f"SELECT {counts} FROM {table}").fetchone()
+    found = {name: int(count) for name, count in zip(asked, row or (), strict=True) if count}
+    for name in floats:
+        if count := found.pop(name, 0):
+            issues.add(
+                "infinite_numbers",
+                f"{count:,} cells of this column are infinite and were read as missing.",
+                column=name,
+            )
+    return found
+
+
+def _loss(source: str, sql_type: str) -> str:
+    """SQL that is true for a value that its type of ours changes; "" where none is."""
+    if found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", sql_type):
+        digits, scale = int(found[1]), int(found[2])
+        if not scale:
+            return "" if digits <= INTEGER_DIGITS else f"try_cast({source} AS BIGINT) IS NULL"
+        text = f"{source}::VARCHAR"
+        is_kept = keeps_digits_sql(text, f"try_cast({text} AS DOUBLE)")
+        return "" if digits <= EXACT_DIGITS else f"NOT {is_kept}"
+    if sql_type in ("UBIGINT", "HUGEINT", "UHUGEINT"):
+        return f"try_cast({source} AS BIGINT) IS NULL"
+    if sql_type == "TIMESTAMP_NS":
+        return f"{source}::TIMESTAMP::TIMESTAMP_NS <> {source}"
+    return ""
+
+
+def _lossy_column(column: Column, stored: _Stored, count: int, choice: str | None) -> Column:
+    """A column whose values are kept as text until a person says that they may be rounded."""
+    as_text = f"{stored.source}::VARCHAR"
+    if "DECIMAL" in stored.sql_type and ",0)" not in stored.sql_type:
+        as_text = f"regexp_replace({as_text}, '[.]?0+$', '')"
+    text = replace(column, type="text", expression=as_text)
+    if column.type == "datetime":
+        sentence = (
+            f"{count:,} cells of {column.name!r} are finer than a millionth of a second. They were"
+            " kept as text."
+        )
+        return replace(text, notes=[sentence])
+    if choice == ROUNDED.name:
+        notes = [f"Numbers rounded to about 16 digits: {count:,}."]
+        return replace(
+            text, type="number", expression=f"{as_text}::DOUBLE", notes=notes, reading=ROUNDED.name
+        )
+    if choice == TEXT.name:
+        return text
+    sentence = (
+        f"{count:,} cells of {column.name!r} have more digits than a number keeps. Keep them as"
+        " text, or round them to about 16 digits?"
+    )
+    return replace(text, question=Question("long_numbers", sentence, [TEXT, ROUNDED]))
 
 
 def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:
     plain = sql_type.split("(")[0]
     if plain in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"):
         return "integer", f"{source}::BIGINT"
+    if plain in ("UBIGINT", "HUGEINT", "UHUGEINT") and not sql_type.endswith("]"):
+        return "integer", f"{source}::BIGINT"
     if plain == "DECIMAL" and not sql_type.endswith("]"):
-        return _map_decimal(source, sql_type)
+        is_whole = sql_type.endswith(",0)")
+        return (
+            ("integer", f"{source}::BIGINT")
+            if is_whole
+            else ("number", f"{source}::VARCHAR::DOUBLE")
+        )
+    if sql_type == "FLOAT":  # 0.1 is 0.1, not the 0.10000000149 that a DOUBLE makes of it.
+        return "number", f"CASE WHEN isfinite({source}) THEN {source}::VARCHAR::DOUBLE END"
     if plain in ("FLOAT", "DOUBLE") and not sql_type.endswith("]"):
         return "number", f"CASE WHEN isfinite({source}) THEN {source}::DOUBLE END"
     if plain in ("BOOLEAN", "DATE"):
@@ -87,13 +214,3 @@ def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:
     if plain in ("STRUCT", "MAP", "JSON") or sql_type.endswith("]"):
         return "json", f"to_json({source})::VARCHAR"
     return "text", f"nullif(replace({source}::VARCHAR, chr(0), ''), '')"
-
-
-def _map_decimal(source: str, sql_type: str) -> tuple[str, str]:
-    """Exact as whole numbers or in a DOUBLE where every value fits; ids beyond that are text."""
-    digits, scale = (int(part) for part in re.findall(r"\d+", sql_type))
-    if not scale and digits <= INTEGER_DIGITS:
-        return "integer", f"{source}::BIGINT"
-    if not scale:
-        return "text", f"{source}::VARCHAR"
-    return "number", f"{source}::DOUBLE"

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class ImportedTable:
 
 def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConnection:
     """DuckDB that stays small, spills to `scratch` and loads nothing from the network."""
-    return duckdb.connect(
+    connection = duckdb.connect(
         config={
             "memory_limit": memory,
             "threads": min(MAX_THREADS, os.cpu_count() or 1),
@@ -68,6 +68,8 @@ def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConne
             "autoload_known_extensions": False,
         }
     )
+    connection.execute("SET TimeZone = 'UTC'")  # Whatever the machine's is.
+    return connection
 
 
 def import_table(
@@ -212,11 +214,14 @@ def _describe_questions(
     table: str,
     columns: list[Column],
     overrides: ReadingOptions,
+    sources: Sequence[str] = (),
 ) -> list[ColumnQuestion]:
-    """The open questions. A masked column has none: its cells must not be shown."""
+    """The open questions. A masked column has none: its cells must not be shown. `sources` are the
+    texts of the columns, where they are not c0, c1, …"""
+    named = sources or [f"c{position}" for position in range(len(columns))]
     described = [
-        describe_question(connection, table, f"c{position}", column)
-        for position, column in enumerate(columns)
+        describe_question(connection, table, source, column)
+        for source, column in zip(named, columns, strict=True)
         if column.question is not None and column.name not in overrides.get("mask", [])
     ]
     return [question for question in described if question is not None]
@@ -278,21 +283,26 @@ def _infer_columns(
 def _import_parquet(
     connection: duckdb.DuckDBPyConnection, upload: Path, folder: Path, overrides: ReadingOptions
 ) -> ImportedTable:
-    table = f"read_parquet({quote_literal(str(upload))})"
+    table, issues = f"read_parquet({quote_literal(str(upload))})", Issues()
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
         require_reasonable_size(connection, table, described, upload.stat().st_size)
-        columns = mask_columns(read_columns(described), overrides)
+        read = read_columns(connection, table, described, overrides, issues)
+        columns = mask_columns(read, overrides)
         write_typed_table(connection, table, columns, folder / "data.parquet")
         edits = overrides.get("edits", [])
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
         rows = _count_rows(connection, folder / "data.parquet")
+        sources = [column.expression for column in read]
+        questions = _describe_questions(connection, table, read, overrides, sources)
     except duckdb.Error as error:
         raise UnreadableFile("bad_parquet", DAMAGED_PARQUET) from error
     if not rows:
         raise UnreadableFile("no_rows", f"This file has {len(columns)} columns but no rows.")
     RejectedRowsWriter(folder / "rejects.csv").close()
-    return _build_table(folder, rows, 0, columns, {"format": "parquet"}, Issues())
+    _add_summary_issues(columns, issues, rows, 0)
+    imported = _build_table(folder, rows, 0, columns, {"format": "parquet"}, issues)
+    return replace(imported, questions=questions)
 
 
 def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:

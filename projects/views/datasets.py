@@ -24,6 +24,7 @@ from projects.importing.imports import import_channel
 from projects.importing.uploads import choose_readings, receive_upload, reimport
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project, ResumableUpload
 from projects.profiling.profile import Suggestion, suggested_targets
+from projects.queries.changes import list_versions
 from projects.queries.preview import load_training_rows
 from projects.queries.questions import list_questions
 from projects.queries.row_table import build_row_table
@@ -226,7 +227,7 @@ def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[st
         "dataset": dataset,
         "version": version,
         "version_query": f"version={version.number}&" if "version" in request.GET else "",
-        "versions": dataset.versions.all(),
+        "versions": list_versions([*dataset.versions.all()]),
         "is_newest": version.number == dataset.versions.first().number,  # type: ignore[union-attr]
         "may_write": has_permission(request.user, dataset.project.team, "write"),
         "trash_days": TRASH_DAYS,

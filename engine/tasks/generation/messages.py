@@ -4,6 +4,7 @@ OpenAI's messages (role, content, parts, weight), ShareGPT's conversations (from
 names that tools give the roles, pairs of question and answer, and plain text with marked turns.
 """
 
+import ast
 import json
 import re
 from typing import Any, NotRequired, TypedDict
@@ -110,6 +111,8 @@ def _parse_text(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
+        if (written := _parse_python(text)) is not None:
+            return written
         if not has_marked_turns(text):
             raise InvalidChat("is not valid JSON") from None
     if text.lstrip().startswith("<|im_start|>"):
@@ -120,6 +123,16 @@ def _parse_text(text: str) -> Any:
         {"role": turn[1], "content": text[turn.end() : end]}
         for turn, end in zip(turns, ends, strict=True)
     ]
+
+
+def _parse_python(text: str) -> Any:
+    """A list of dictionaries as Python prints it, and pandas writes it to a CSV; else None."""
+    if not text.lstrip().startswith(("[{", "{")):
+        return None
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
 
 
 def _is_pair(value: Any) -> bool:

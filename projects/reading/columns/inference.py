@@ -6,6 +6,7 @@ two readings are plausible and mean different things, the column stays text and 
 readings goes to a person, whose answer comes back in `overrides["columns"]`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ from projects.reading.columns.number_formats import PLAIN, CellShape, NumberForm
 from projects.reading.columns.number_questions import (
     ask_about_codes,
     ask_about_comma_pairs,
+    ask_about_long_numbers,
     ask_about_markers,
     ask_about_unit_behind,
     ask_about_units,
@@ -34,6 +36,7 @@ from projects.reading.columns.number_questions import (
     marks_of,
     number_reading,
 )
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.shapes import (
     ColumnCells,
     ColumnShapes,
@@ -42,8 +45,10 @@ from projects.reading.columns.shapes import (
 )
 from projects.reading.columns.sql import trimmed
 
+SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
-QUESTION_SAMPLES = 5
+MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
+QUESTION_SAMPLES, MAX_DROPPED = 5, 3
 
 
 def infer_columns(
@@ -92,12 +97,22 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
         notes.append(f"Cells that do not fit the chosen reading: {count:,}. The column stays text.")
         reading = TEXT
     elif reading.type == "number":
-        whole = not cells.count(f"{reading.to_sql(cells.source)} % 1 <> 0")
-        reading = replace(reading, type="integer") if whole else reading
+        reading, notes = _settle_number(cells, reading)
     return Column(
         cells.name, reading.type, original, reading.to_sql(cells.source), reading=reading.name,
         notes=notes,
     )  # fmt: skip
+
+
+def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[str]]:
+    """Whole numbers as such, and a word about digits that were rounded because a person said so."""
+    value, text = reading.to_sql(cells.source), trimmed(cells.source)
+    is_short = not any(shape.digits > MAX_DIGITS for shape in cells.seen.shapes)
+    is_short = is_short and not cells.seen.other_count
+    if is_short and not cells.count(f"{value} % 1 <> 0"):
+        return replace(reading, type="integer"), []
+    rounded = 0 if is_short else cells.count(f"NOT ({keeps_digits_sql(text, value)})")
+    return reading, [f"Numbers rounded to about 16 digits: {rounded:,}."] if rounded else []
 
 
 def _decided_column(cells: ColumnCells, original: str) -> Column:
@@ -161,10 +176,16 @@ def _holds_codes(shapes: list[CellShape]) -> bool:
 
 
 def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
-    kind = "datetime" if date_formats.has_time([s.pattern for s in cells.seen.shapes]) else "date"
+    patterns, notes = [shape.pattern for shape in cells.seen.shapes], []
+    kind = "datetime" if date_formats.has_time(patterns) else "date"
+    if date_formats.has_offset(patterns):
+        offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
+        if cells.count_distinct(f"nullif({offset}, '')") > 1:
+            dates = [replace(each, in_utc=True) for each in dates]
+            notes = ["Times with different offsets from UTC are given in UTC."]
     readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
     if cells.seen.has_valid_dates:
-        return readings[0], None, []
+        return readings[0], None, notes
     others = cells.seen.marker_count  # Words for missing, which are no dates.
     fitting = [
         each for each in readings if cells.count(f"{each.to_sql(cells.source)} IS NULL") == others
@@ -174,7 +195,7 @@ def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
     if cells.seen.markers:
         return _ask_about_missing_dates(cells, fitting)
     if len(fitting) == 1:
-        return fitting[0], None, []
+        return fitting[0], None, notes
     sentence = (
         f"Is the day or the month first in {cells.name!r}? No cell tells: no day is above 12."
     )
@@ -213,6 +234,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
         ask_about_units(cells, reading)
         or ask_about_codes(cells, reading)
         or ask_about_comma_pairs(cells, reading, meaning)
+        or ask_about_long_numbers(cells, reading)
         or ask_about_zeros(cells, reading)
         or ask_about_markers(cells, reading)
     )
@@ -267,7 +289,12 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
         scored.append((sum(shape.count for shape in shapes), each, shapes))
     count, number_format, shapes = max(scored, key=lambda entry: entry[0])
     others = seen.filled - count
-    if not shapes or not others or count < MOSTLY_NUMBERS * seen.filled:
+    words = [shape for shape in seen.shapes if shape not in shapes]
+    # Many cells of few words, such as "—" and "k.A.", are a way to say that a number is missing.
+    are_few_words = len(words) <= MAX_STRAY_WORDS and not any(word.digits for word in words)
+    are_few_words = are_few_words and seen.filled >= MIN_CELLS
+    least = MOSTLY_NUMBERS if seen.other_count or not are_few_words else MIN_NUMBERS
+    if not shapes or not others or count < least * seen.filled:
         return _KEEP_TEXT
     reading = number_reading(number_format, shapes)
     missing = Reading(f"{reading.name}+missing", "number", number_format)
@@ -289,6 +316,12 @@ def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
     if reading.number_format != PLAIN and marks_of(reading.number_format, cells.seen.shapes):
         example = _marked_example(cells.seen.shapes)
         notes.append(f"Numbers are read as in {reading.number_format.name}, such as {example!r}.")
+    if all(SHORTENED.fullmatch(shape.pattern) for shape in cells.seen.shapes):
+        notes.append(
+            f"Cells such as {cells.seen.shapes[0].example!r} are how spreadsheets show numbers of"
+            " more than 11 digits. If they are ids, their last digits are lost: format the column"
+            " as text before it is saved as CSV."
+        )
     units = sorted({shape.unit for shape in cells.seen.shapes} - {""})
     if units:
         notes.append(f"{units[0]} beside the numbers was left out.")
@@ -302,10 +335,18 @@ def describe_question(
     if column.question is None:
         return None
     readings = column.question.readings
-    values = ", ".join(f"({reading.to_sql('cell')})::VARCHAR" for reading in readings)
+    values = [f"({reading.to_sql('cell')})::VARCHAR" for reading in readings]
+    # Cells that one reading drops or changes come first: the question is about them. Few are equal.
+    dropped = " OR ".join(f"{value} IS NULL" for value in values)
+    changed = " OR ".join(f"{value} <> cell" for value in values)
+    ranked = (
+        f"SELECT cell, ({dropped}) AS is_dropped, ({changed}) AS is_changed FROM"
+        f" (SELECT DISTINCT {source} AS cell FROM {table} WHERE {trimmed(source)} <> '')"
+    )
     rows = connection.execute(
-        f"SELECT cell, {values} FROM (SELECT DISTINCT {source} AS cell FROM {table}"
-        f" WHERE {trimmed(source)} <> '') ORDER BY length(cell) DESC, cell"
+        f"SELECT cell, {', '.join(values)} FROM ({ranked}) QUALIFY NOT is_dropped OR"
+        f" row_number() OVER (PARTITION BY is_dropped ORDER BY length(cell), cell) <= {MAX_DROPPED}"
+        f" ORDER BY is_dropped DESC, is_changed DESC, length(cell) DESC, cell"
         f" LIMIT {QUESTION_SAMPLES}"
     ).fetchall()
     return {

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from projects.reading.columns.precision import MAX_DIGITS
+
 SPACES = " \u00a0\u202f\u2009\u2007"
 APOSTROPHES = "'\u2019\u02bc"
 MINUS_SIGNS = "-\u2212\u2013"
-MAX_DIGITS = 15  # Above 2**53 a float64 no longer tells neighbours apart.
 PHONE_DIGITS = 8  # "+" and this many digits without a mark is a telephone number.
 
 _CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"

@@ -6,12 +6,19 @@ from dataclasses import replace
 from projects.reading.columns import number_formats
 from projects.reading.columns.column import TEXT, Question, Reading
 from projects.reading.columns.number_formats import CellShape, NumberFormat
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.shapes import ColumnCells
 from projects.reading.columns.sql import trimmed
 
 CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
 MIN_CODE_DIGITS = 9
 ADDRESS_GROUPS = 4  # Of digits in an address of the internet.
+VERSION_SHAPE = re.compile(r"9{1,2}([.]9{1,2})?")
+# Words of a column's name whose 3.10 is no 3.1.
+VERSION_NAME = re.compile(
+    r"(^|[^a-z])(version|ver|release|build|firmware|revision|section|clause|chapter|paragraph)"
+    r"($|[^a-z])|版本|章节|条款",
+)
 
 
 def marks_of(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[tuple[str, str]]:
@@ -95,18 +102,61 @@ def ask_about_comma_pairs(
 
 def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
     """3.1 and 3.10 are one number but two versions: text when the text carries more."""
-    found = [reading.number_format.match(shape) for shape in cells.seen.shapes]
+    shapes = cells.seen.shapes
+    found = [reading.number_format.match(shape) for shape in shapes]
     lengths = {len(each["fraction"]) for each in found if each and each["fraction"]}
-    if len(lengths) < 2 or not any(shape.ends_with_zero for shape in cells.seen.shapes):
-        return None
-    texts = cells.count_distinct(trimmed(cells.source))
-    if texts == cells.count_distinct(reading.to_sql(cells.source)):
-        return None
-    sentence = (
-        f"{cells.name!r} holds cells that are one number but different texts, such as 3.1 and 3.10."
-        " As numbers they would become the same."
+    ends_with_zero = any(shape.ends_with_zero for shape in shapes)
+    if len(lengths) > 1 and ends_with_zero:
+        texts = cells.count_distinct(trimmed(cells.source))
+        if texts != cells.count_distinct(reading.to_sql(cells.source)):
+            sentence = (
+                f"{cells.name!r} holds cells that are one number but different texts, such as 3.1"
+                " and 3.10. As numbers they would become the same."
+            )
+            return Question("trailing_zeros", sentence, [TEXT, reading])
+    if lengths and _may_be_versions(cells):
+        example = next((each.example for each in shapes if each.ends_with_zero), shapes[0].example)
+        sentence = (
+            f"Are cells of {cells.name!r} such as {example!r} versions or sections, or amounts? As"
+            " numbers, zeros at the end are lost."
+        )
+        return Question("versions", sentence, [TEXT, reading])
+    return None
+
+
+def _may_be_versions(cells: ColumnCells) -> bool:
+    """Short pairs of numbers of which one ends in zero though others are shorter, as 3.9 and 3.10;
+    or a column whose name says so. Programs write all decimals of a column, or no zero but 5.0."""
+    shapes = cells.seen.shapes
+    if not all(VERSION_SHAPE.fullmatch(shape.pattern) for shape in shapes):
+        return False
+    if VERSION_NAME.search(cells.name.casefold()):
+        return True
+    lengths = {len(shape.pattern.partition(".")[2]) for shape in shapes}
+    is_kept = any(
+        shape.ends_with_zero and len(shape.pattern.partition(".")[2]) > 1 for shape in shapes
     )
-    return Question("trailing_zeros", sentence, [TEXT, reading])
+    return is_kept and 1 in lengths
+
+
+def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | None:
+    """Numbers of so many digits that the last ones would be rounded. Where a sample decides, its
+    check looks at them."""
+    if cells.seen.check:
+        return None
+    long = [shape for shape in cells.seen.shapes if shape.digits > MAX_DIGITS]
+    if not long and not any("e" in shape.pattern.casefold() for shape in cells.seen.shapes):
+        return None
+    text, value = trimmed(cells.source), reading.number_format.to_sql(trimmed(cells.source))
+    count = cells.count(f"NOT ({keeps_digits_sql(text, value)})")
+    if not count:
+        return None
+    example = max(cells.seen.shapes, key=lambda shape: shape.digits).example
+    sentence = (
+        f"{count:,} cells of {cells.name!r} have more digits than a number keeps, such as"
+        f" {example!r}. Keep them as text, or round them to about 16 digits?"
+    )
+    return Question("long_numbers", sentence, [TEXT, reading])
 
 
 def ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:

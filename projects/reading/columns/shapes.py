@@ -11,6 +11,7 @@ import duckdb
 from engine.data.cell_text import MISSING_MARKERS
 from projects.reading.columns.date_formats import fitting_dates
 from projects.reading.columns.number_formats import FORMATS, CellShape
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.sql import batched, trimmed
 
 SAMPLE_ROWS = 2_000
@@ -132,7 +133,12 @@ def expect_shapes(source: str, sample: ColumnShapes) -> ColumnShapes:
         if all(re.fullmatch(pattern, shape.pattern) for shape in shapes):
             return replace(sample, has_valid_dates=True, check=_check(source, as_written))
     as_written = _expected_numbers(shapes)
-    return replace(sample, check=_check(source, as_written)) if as_written else sample
+    if not as_written:
+        return sample
+    # A later cell may have more digits than those of the sample.
+    keeps = keeps_digits_sql(source, f"try_cast({source} AS DOUBLE)")
+    is_kept = f"CASE WHEN strlen({source}) > {MAX_DIGITS} THEN {keeps} ELSE true END"
+    return replace(sample, check=f"({_check(source, as_written)} AND {is_kept})")
 
 
 def _check(source: str, pattern: str) -> str:

@@ -77,7 +77,7 @@ def _iter_batches(
             source.issues.add("rejected_row", row.reason, row.line, row.column)
             continue
         batch.append(row)
-        chars += sum(len(cell) for cell in row if cell)
+        chars += sum(map(len, filter(None, row)))
         if len(batch) == BATCH_ROWS or chars > BATCH_CHARS:
             yield batch
             batch, chars = [], 0

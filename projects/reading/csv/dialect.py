@@ -20,6 +20,7 @@ from projects.reading.results import ReadingOptions
 DELIMITERS = [",", "\t", ";", "|"]
 RARE_DELIMITERS = ["^", "~", "\x01", "\x1f", "，", "；", "§"]  # Hive writes \x01.
 MIN_MULTI_COLUMN_SCORE = 0.55  # What a table of several columns must beat.
+COMMENT = re.compile(r"\s*#(\s|#|!)")
 FOREIGN_SHARE = 0.6  # Of the score of a delimiter that the first line lacks.
 
 
@@ -132,9 +133,24 @@ def _detect_quoting(sample: list[str], delimiter: str) -> tuple[str, str]:
 
     single, double = enclosed("'"), enclosed('"')
     quote = "'" if single > 2 * double else '"'
+    if _escapes_separators(sample, delimiter):
+        return quote, "backslash"
     escaped = len(re.findall(rf"\\{quote}(?!{mark}|[\r\n])", text))
     doubled = len(re.findall(rf"[^{mark}\r\n{quote}]{quote}{quote}(?!{quote})", text))
     return quote, "backslash" if escaped > doubled else "doubled"
+
+
+def _escapes_separators(sample: list[str], delimiter: str) -> bool:
+    """Whether a backslash before a separator makes it part of the cell, as MySQL writes it: only so
+    are those lines as wide as the first one."""
+    lines = [line for line in sample if line.strip() and '"' not in line]
+    held = [line for line in lines if f"\\{delimiter}" in line]
+    if not held or len(held) == len(lines) == 1:
+        return False
+    width = lines[0].count(delimiter) - lines[0].count(f"\\{delimiter}")
+    return width > 0 and all(
+        line.count(delimiter) - line.count(f"\\{delimiter}") == width for line in held
+    )
 
 
 def _consistency_score(sample: list[str], delimiters: Delimiters) -> float:
@@ -171,6 +187,8 @@ def _count_preamble_records(records: list[Record], overrides: ReadingOptions) ->
     if overrides.get("skip_lines") is not None:
         skip_lines = int(overrides["skip_lines"])
         return sum(record.line <= skip_lines for record in records)
+    if comments := _count_comments(records):
+        return comments
     width = _modal_width(records)
     if width == 1:
         return next(
@@ -180,6 +198,24 @@ def _count_preamble_records(records: list[Record], overrides: ReadingOptions) ->
         if not _is_title(record, records[index + 1 :], width):
             return index
     return 0
+
+
+def _count_comments(records: list[Record]) -> int:
+    """Records above the header that begin with "# ". numpy writes the names so, too: then the last
+    one is the header."""
+    places = itertools.takewhile(
+        lambda record: COMMENT.match(record.cells[0]) if record.cells else True, records
+    )
+    count = sum(1 for _ in places)
+    while count and not records[count - 1].cells:
+        count -= 1
+    below = [record.cells for record in records[count:] if any(record.cells)]
+    if not count or not below:
+        return 0
+    verdict = judge_header(below[0], below[1:])
+    names = records[count - 1].cells
+    is_name = not verdict.is_header and len(names) == len(below[0])
+    return count - is_name
 
 
 def _is_title(record: Record, below: list[Record], width: int) -> bool:
@@ -227,9 +263,18 @@ def _should_fill_short_rows(table: list[Record], width: int, overrides: ReadingO
     """Short rows are filled where leaving out empty last cells is this file's habit."""
     if overrides.get("short_rows"):
         return bool(overrides["short_rows"] == "fill")
+    short = [record for record in table if len(record.cells) < width and any(record.cells)]
+    if sum(_has_other_separator(record, width) for record in short) > len(short) / 2:
+        return False  # Those rows are whole, and separated otherwise: two files were joined.
     return _is_recurring(
         [len(record.cells) < width for record in table if _count_filled_cells(record)]
     )
+
+
+def _has_other_separator(record: Record, width: int) -> bool:
+    """Whether the row would be whole if another mark separated its cells."""
+    text = record.cells[0]
+    return len(record.cells) == 1 and any(text.count(mark) == width - 1 for mark in DELIMITERS)
 
 
 def _is_recurring(odd: list[bool]) -> bool:

@@ -12,6 +12,7 @@ csv.field_size_limit(MAX_CELL_CHARS)
 # Each rescue reads up to a cell's worth again; a file made of stray quotes must still end.
 MAX_LONG_REPAIRS = 50
 LONG_REPAIR_LINES = 20
+HELD_SEPARATOR = "\ue0a7"  # Stands in for a separator behind a backslash, which separates nothing.
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ def split_records(
     reader = _csv_reader(feed, delimiters)
     while True:
         feed.begin_record()
+        if (text := feed.next_plain()) is not None:
+            yield Record(feed.line, text.split(delimiters.delimiter) if text else [])
+            continue
         try:
             cells = next(reader)
         except StopIteration:
@@ -55,6 +59,8 @@ def split_records(
                 line, _split_unquoted(text, delimiters), feed.error_message
             )
         else:
+            if delimiters.escape == "backslash":
+                cells = [cell.replace(HELD_SEPARATOR, delimiters.delimiter) for cell in cells]
             yield Record(feed.line, cells, lines=len(feed.record_lines))
 
 
@@ -77,6 +83,7 @@ class _RewindableLines:
     def __init__(self, lines: Iterator[str], delimiters: Delimiters, first_line: int) -> None:
         self._lines = lines
         self._delimiters = delimiters
+        self._escapes = delimiters.escape == "backslash"
         self._waiting: deque[str] = deque()
         self._next_line = first_line
         self._long_repairs = 0
@@ -89,6 +96,20 @@ class _RewindableLines:
         self.line = self._next_line
         self.record_lines = []
         self.is_unclosed = self.is_over_repair_limit = False
+
+    def next_plain(self) -> str | None:
+        """The next line without its end, where it is a record as it stands: no quotes, no escapes.
+        That is read in half the time. None leaves the line to the reader."""
+        text = self._waiting.popleft() if self._waiting else next(self._lines, None)
+        if text is None:
+            return None
+        quote = self._delimiters.quote
+        has_marks = (quote and quote in text) or (self._escapes and "\\" in text)
+        if has_marks or len(text) > MAX_CELL_CHARS:
+            self._waiting.appendleft(text)
+            return None
+        self._next_line += 1
+        return text.rstrip("\r\n")
 
     def __iter__(self) -> "_RewindableLines":
         return self
@@ -103,11 +124,10 @@ class _RewindableLines:
             raise StopIteration
         self._next_line += 1
         self.record_lines.append(text)
-        return (
-            _to_doubled_quotes(text, self._delimiters)
-            if self._delimiters.escape == "backslash"
-            else text
-        )
+        if self._delimiters.escape != "backslash":
+            return text
+        held = text.replace(f"\\{self._delimiters.delimiter}", HELD_SEPARATOR)
+        return _to_doubled_quotes(held, self._delimiters)
 
     def rewind(self) -> tuple[int, str]:
         """Give back all lines of this record but its first, which is returned with its number."""

@@ -24,14 +24,17 @@ def normalize_rows(
     for record in records:
         if record.line <= above:
             continue
+        cells = record.cells
         if record.problem:
-            yield RejectedRow(record.line, "", record.problem, record.cells)
-        elif not any(cell and not cell.isspace() for cell in record.cells):
+            yield RejectedRow(record.line, "", record.problem, cells)
+        # The first cell alone tells it of most rows, and every row is asked.
+        elif not (cells and cells[0] and not cells[0].isspace()) and _is_blank(cells):
             met.blank.add(record.line)
         elif reason := _reason_to_leave_out(record, dialect):
             yield RejectedRow(record.line, "", reason, record.cells)
         else:
-            met.note(record, dialect)
+            if record.lines > 1 or dialect.has_text_formulas:
+                met.note(record, dialect)
             if record.repaired:
                 issues.add("stray_quote", STRAY_QUOTE, record.line)
             yield _normalize_row(record, dialect)
@@ -44,12 +47,21 @@ def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
     cells = record.cells
     if len(cells) < 2:
         return ""
-    if dialect.header and cells == dialect.header[-1].cells:
+    names = dialect.header[-1].cells if dialect.header else [""]
+    if cells[0].strip(" ") == names[0].strip(" ") and _are_alike(cells, names):
         return "The row repeats the header."
     # Every row is asked, so the first cell is looked at before all are.
     if cells[0][:1] in RULER_STARTS and all(RULER.fullmatch(cell) for cell in cells if cell):
         return "The row is a line of dashes."
     return ""
+
+
+def _is_blank(cells: list[str]) -> bool:
+    return not any(cell and not cell.isspace() for cell in cells)
+
+
+def _are_alike(cells: list[str], names: list[str]) -> bool:
+    return [cell.strip(" ") for cell in cells] == [name.strip(" ") for name in names]
 
 
 @dataclass

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from projects.reading import encodings
 from projects.reading.columns.column import ColumnQuestion, ReadingSamples
 from projects.reading.csv.dialect import CsvDialect, detect_dialect
 from projects.reading.csv.fasttext import is_fasttext, read_fasttext
@@ -15,6 +14,7 @@ from projects.reading.csv.header_rows import NUMBER
 from projects.reading.csv.records import split_records
 from projects.reading.csv.rows import LineCounter, normalize_rows
 from projects.reading.csv.vectorized import open_bulk_reader
+from projects.reading.encodings import detection as encodings
 from projects.reading.limits import (
     MAX_LINE_CHARS,
     SAMPLE_CHARS,
@@ -27,8 +27,12 @@ from projects.reading.results import (
     TableSource,
     UnreadableFile,
 )
+from projects.reading.stacked_tables import report_further_tables
 
 MAX_SHOWN_CELLS = 5
+MYSQL_MISSING = r"\N"
+CURLY_QUOTES = str.maketrans("“”", '""')
+MIN_FRAMED_SHARE = 0.9
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
 UNUSED_SEPARATORS = (":", "#", r"\s+")
@@ -63,16 +67,28 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     if wide:
         overrides = {**overrides, "delimiter": WIDE_SEPARATOR_STAND_IN}
         sample = [line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in sample]
+    is_curly = not wide and _has_curly_quotes(sample)
+    if is_curly:
+        sample = [line.translate(CURLY_QUOTES) for line in sample]
     dialect = detect_dialect(sample, overrides)
     issues = Issues()
     _add_dialect_issues(encoding, dialect, sample, issues)
     lines = _read_lines(path, encoding, issues)
     if wide:
         lines = (line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in lines)
+    if is_curly:
+        lines = (line.translate(CURLY_QUOTES) for line in lines)
+        issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     if _has_text_formulas(sample, dialect):
         dialect = replace(dialect, has_text_formulas=True)
-    if _writes_missing_as_r(sample, dialect):
+    if _writes_missing_as_mysql(sample, dialect):
+        dialect = replace(dialect, missing_word=MYSQL_MISSING)
+        issues.add(
+            "missing_words",
+            f"{MYSQL_MISSING} was read as missing, as MySQL and PostgreSQL write it.",
+        )
+    elif _writes_missing_as_r(sample, dialect):
         dialect = replace(dialect, missing_word=R_MISSING)
         issues.add(
             "missing_words",
@@ -84,7 +100,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         dialect=_describe_dialect(encoding, dialect, sample, wide),
         issues=issues,
         questions=header_questions(dialect),
-        bulk=open_bulk_reader(path, encoding, dialect, issues, scratch),
+        bulk=None if is_curly else open_bulk_reader(path, encoding, dialect, issues, scratch),
     )
 
 
@@ -143,6 +159,19 @@ def _writes_missing_as_r(sample: list[str], dialect: CsvDialect) -> bool:
         and dialect.delimiters.quote in cells
         and all(word in BARE_WORDS or NUMBER.fullmatch(word) for word in words)
     )
+
+
+def _writes_missing_as_mysql(sample: list[str], dialect: CsvDialect) -> bool:
+    mark = re.escape(dialect.delimiters.delimiter)
+    cell = rf"(?:^|{mark}){re.escape(MYSQL_MISSING)}(?={mark}|[\r\n]|$)"
+    return re.search(cell, "".join(sample), re.MULTILINE) is not None
+
+
+def _has_curly_quotes(sample: list[str]) -> bool:
+    """Whether a word processor curled the quotation marks around cells."""
+    lines = [line.strip() for line in sample if line.strip()]
+    framed = sum(line[0] == "“" and line[-1] == "”" for line in lines)
+    return framed > MIN_FRAMED_SHARE * len(lines) and not any('"' in line for line in lines)
 
 
 def column_names(dialect: CsvDialect) -> list[str]:
@@ -218,6 +247,11 @@ def _add_dialect_issues(
     encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], issues: Issues
 ) -> None:
     encodings.report_doubts(encoding, issues)
+    encodings.report_double_encoding(sample, issues)
+    if any(not line.strip() for line in sample):
+        report_further_tables(
+            list(split_records(iter(sample), dialect.delimiters)), dialect, issues
+        )
     for record in dialect.preamble:
         shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
         sentence = f"Line {record.line} above the header was left out: {shown}"

@@ -17,7 +17,7 @@ import duckdb
 
 from projects.reading.columns.sql import quote_literal
 from projects.reading.csv.dialect import CsvDialect
-from projects.reading.encodings import Encoding
+from projects.reading.encodings.detection import Encoding
 from projects.reading.limits import MAX_CELL_CHARS
 from projects.reading.results import Issues
 
@@ -89,9 +89,9 @@ class RegularCsv:
         regular = f"CASE WHEN ascii(c0) BETWEEN 33 AND 126 THEN true ELSE NOT ({blank}) END"
         if not self.dialect.header:
             return regular
-        names = [name.removeprefix("\ufeff") for name in self.dialect.header[-1].cells]
+        names = [name.removeprefix("\ufeff").strip(" ") for name in self.dialect.header[-1].cells]
         again = " AND ".join(
-            f"{column} = {quote_literal(name)}"
+            f"trim({column}) = {quote_literal(name)}"
             for column, name in zip(self.names, names, strict=False)
         )
         return f"CASE WHEN {again} THEN false ELSE {regular} END"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from projects.reading.images.picture_names import PictureNames
 from projects.reading.images.table_files import (
+    CVAT_SUFFIX,
     JSON_SUFFIXES,
     TABLE_SUFFIXES,
     WORKBOOK_SUFFIXES,
@@ -41,6 +42,7 @@ LABEL_COLUMNS = (
     "label", "class", "category", "target", "labels", "y", "class_name", "label_name",
     "category_name", "breed", "species", "type", "kind", "tag", "diagnosis", "answer",
 )  # fmt: skip
+NAMING_SUFFIXES = (*TABLE_SUFFIXES, *JSON_SUFFIXES, *WORKBOOK_SUFFIXES, CVAT_SUFFIX)
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "fold")
 MIN_NAMED_SHARE = 0.5  # Of the rows must name a picture before a column is taken for the files.
 SAMPLED_ROWS = 500
@@ -71,7 +73,7 @@ def find_label_tables(
     """Raises UnreadableFile when a table names the pictures but not clearly their labels."""
     found = FoundTables()
     for entry in sorted(entries, key=lambda entry: len(entry.parts)):
-        if not entry.name.lower().endswith(TABLE_SUFFIXES + JSON_SUFFIXES + WORKBOOK_SUFFIXES):
+        if not entry.name.lower().endswith(NAMING_SUFFIXES):
             continue
         try:
             table = _read_label_table(archive, entry, pictures)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from xml.etree import ElementTree
 
 from projects.reading.csv.source import open_csv
-from projects.reading.encodings import decode_text
+from projects.reading.encodings.detection import decode_text
 from projects.reading.images.zip_archive import MAX_TABLE_BYTES, ZipArchive, ZipEntry
 from projects.reading.json.rows import NoRows, find_rows
 from projects.reading.json.shapes import flatten_rows
@@ -21,6 +22,7 @@ from projects.reading.results import ReadingOptions, RejectedRow, TableSource, U
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 WORKBOOK_SUFFIXES = (".xlsx", ".xls", ".ods")
+CVAT_SUFFIX, CVAT_SPLITS = "annotations.xml", ("train", "validation", "test")
 Cells = dict[str, str]
 JsonObject = dict[str, object]
 
@@ -45,6 +47,8 @@ def read_file_table(
     content = archive.read(entry, MAX_TABLE_BYTES)
     if entry.name.lower().endswith(WORKBOOK_SUFFIXES):
         return _read_workbook(content)
+    if entry.name.lower().endswith(CVAT_SUFFIX):
+        return _read_cvat(content)
     if entry.name.lower().endswith(JSON_SUFFIXES):
         return _read_json(content, is_lines=not entry.name.lower().endswith(".json"))
     return _read_csv(content, header_rows)
@@ -99,6 +103,26 @@ def _read_json(content: bytes, *, is_lines: bool) -> FileTable:
     if not found:
         raise NoLabelTable("it holds no list of pictures")
     return FileTable(names, found)
+
+
+def _read_cvat(content: bytes) -> FileTable:
+    """CVAT's XML for images: tags say what a whole picture is, other marks what is in it."""
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError):
+        raise NoLabelTable("it is no XML that names pictures") from None
+    rows: list[tuple[int, Cells]] = []
+    for line, image in enumerate(root.iter("image"), 1):
+        tags = [one.get("label", "") for one in image.iter("tag")]
+        labels = list(dict.fromkeys(tags or [one.get("label", "") for one in image]))
+        label = labels[0] if len(labels) == 1 else json.dumps(labels) if labels else ""
+        row = {"file_name": image.get("name", ""), "label": label}
+        split = image.get("subset", "").lower()
+        rows.append((line, {**row, "split": split} if split in CVAT_SPLITS else row))
+    if not rows or not any(cells["file_name"] for _, cells in rows):
+        raise NoLabelTable("it is no XML of CVAT that names pictures")
+    names = list(dict.fromkeys(name for _, cells in rows for name in cells))
+    return FileTable(names, rows)
 
 
 def _as_text(row: JsonObject) -> Cells:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from projects.reading.encodings import decode_text
+from projects.reading.encodings.detection import decode_text
 from projects.reading.limits import (
     MAX_ARCHIVE_BYTES,
     MAX_COMPRESSION_RATIO,

@@ -7,6 +7,7 @@ objects become columns such as "ticket.body"; lists and chats stay JSON.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from projects.reading.csv.header_rows import judge_header
 from projects.reading.json.shapes import WHOLE_FIELDS, Row
 
 MAX_WRAPPER_DEPTH = 4
+MIN_KEYED_RECORDS, MAX_KEYED_FIELDS, MIN_SHARED = 5, 60, 0.6
 SPLIT_NAMES = {"train", "training", "validation", "valid", "val", "dev", "test", "eval", "holdout"}
 SPLIT_COLUMN = "split"
 
@@ -57,7 +59,9 @@ def find_rows(document: object) -> FoundRows:
         raise NoRows("This JSON file holds a single value, not rows.")
     if WHOLE_FIELDS & set(document):
         return FoundRows([document])  # One chat, whose messages are no rows.
-    for find in (_rows_of_pandas, _rows_of_splits, _rows_of_columns, _rows_of_wrapper):
+    for find in (
+        _rows_of_pandas, _rows_of_splits, _rows_of_columns, _rows_of_wrapper, _rows_by_key,
+    ):  # fmt: skip
         found = find(document)
         if found is not None:
             return found
@@ -194,6 +198,22 @@ def _rows_of_wrapper(document: Row, depth: int = 0, path: str = "") -> FoundRows
         if len(found) == 1:
             return found[0]
     return None
+
+
+def _rows_by_key(document: Row) -> FoundRows | None:
+    """{"id1": {"text": ...}, "id2": {"text": ...}}: records by their names, as Firebase keeps them.
+    They share most fields."""
+    records = {name: value for name, value in document.items() if isinstance(value, dict)}
+    if len(records) < MIN_KEYED_RECORDS or len(records) < len(document):
+        return None
+    counts = Counter(field for record in records.values() for field in record)
+    if not counts or len(counts) > MAX_KEYED_FIELDS:
+        return None
+    if counts.total() < MIN_SHARED * len(counts) * len(records):
+        return None
+    name = "key" if "key" not in counts else "key_of_record"
+    note = f"The records were found by their names, which are in the column {name!r}."
+    return FoundRows([{name: key, **record} for key, record in records.items()], [note])
 
 
 def _is_row_list(value: object) -> bool:

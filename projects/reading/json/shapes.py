@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits
 from projects.reading.results import Issues
 
 Row = dict[str, object]
@@ -15,14 +16,29 @@ MAX_NESTED_FIELDS = 60  # An object with more different keys is a map, not a rec
 WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", "rejected"}
 
 
+class LongNumber(str):
+    """A number as it was written, since a float would round it."""
+
+    __slots__ = ()
+
+
+def parse_float(text: str) -> float | LongNumber:
+    """A number of JSON, as the text where it has more digits than a float keeps."""
+    is_short = len(text) <= MAX_DIGITS and "e" not in text and "E" not in text
+    return float(text) if is_short or keeps_digits(text) else LongNumber(text)
+
+
 class CountingDecoder(json.JSONDecoder):
-    """JSON as people write it: NaN and Infinity become missing, and of fields that an object names
-    twice the last one is kept. Counts both."""
+    """JSON as people write it: NaN and Infinity become missing, of fields that an object names
+    twice the last one is kept, and numbers too long for a float are kept as text. Counts all."""
 
     def __init__(self) -> None:
-        super().__init__(object_pairs_hook=self._build, parse_constant=self._drop)
+        super().__init__(
+            object_pairs_hook=self._build, parse_constant=self._drop, parse_float=self._parse
+        )
         self.repeated: Counter[str] = Counter()
         self.no_numbers = 0
+        self.long_numbers = 0
 
     def _build(self, pairs: list[tuple[str, object]]) -> Row:
         row = dict(pairs)
@@ -34,7 +50,18 @@ class CountingDecoder(json.JSONDecoder):
     def _drop(self, _: str) -> None:
         self.no_numbers += 1
 
+    def _parse(self, text: str) -> float | LongNumber:
+        value = parse_float(text)
+        self.long_numbers += isinstance(value, LongNumber)
+        return value
+
     def report(self, issues: Issues) -> None:
+        if self.long_numbers:
+            issues.add(
+                "long_numbers",
+                f"{self.long_numbers:,} numbers have more digits than a number keeps, so that they"
+                " were kept as text.",
+            )
         for name, count in self.repeated.most_common():
             issues.add(
                 "repeated_field",

@@ -8,9 +8,15 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from projects.reading import encodings
+from projects.reading.encodings import detection as encodings
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
-from projects.reading.json.shapes import CountingDecoder, Shape, ShapeFinder, flatten_rows
+from projects.reading.json.shapes import (
+    CountingDecoder,
+    Shape,
+    ShapeFinder,
+    flatten_rows,
+    parse_float,
+)
 from projects.reading.limits import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
@@ -26,7 +32,7 @@ from projects.reading.results import (
 )
 
 SAMPLE_CHARACTERS = 64 * 1024
-PLAIN_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
+PLAIN_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=parse_float)
 EXACT_INTEGERS = 2**53  # Above it a float64 no longer tells neighbours apart.
 
 
@@ -107,12 +113,10 @@ def _is_one_document(path: Path, encoding: str) -> bool:
             first = file.readline(MAX_LINE_CHARS)
         if not file.read(SAMPLE_CHARACTERS).strip():
             return True
-    return isinstance(_parse_line(first, 1), RejectedRow) and first.strip() in (
-        "{",
-        "[",
-        "{}",
-        "[]",
-    )
+    parsed = _parse_line(first, 1)
+    if isinstance(parsed, list) and parsed:
+        return True  # A row a line, as a list of cells or of messages.
+    return isinstance(parsed, RejectedRow) and first.strip() in ("{", "[", "{}", "[]")
 
 
 def _without_mark(encoding: str) -> str:

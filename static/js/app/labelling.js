@@ -13,9 +13,11 @@
   const given = [];
   let rows = [];
   let asking = null;
+  let last = null; // What the last batch said, and how many labels were given before it.
 
   const part = (name) => place.querySelector(`[data-${name}]`);
-  const say = (sentence) => (part("say").textContent = sentence);
+  const say = (name, values = {}) =>
+    (part("say").textContent = place.dataset[name].replace(/\{(\w+)\}/g, (_, key) => values[key]));
   const keep = () => localStorage.setItem(memory, JSON.stringify({ labels, names }));
 
   const post = async (address) => {
@@ -47,22 +49,26 @@
     part("keep").disabled = Object.keys(labels).length === 0;
   };
 
-  const show = (remaining, isByMargin) => {
+  const show = () => {
     part("text").textContent = rows[0]?.text ?? "";
     showLabels();
-    if (remaining === undefined) return;
-    const order = isByMargin ? "least sure first" : "in the order of the file";
+    if (last === null) return;
     const count = Object.keys(labels).length;
-    say(rows.length ? `${count} labelled, ${remaining} to go, ${order}.` : "No row is left to label.");
+    const remaining = last.remaining - (count - last.count);
+    if (rows.length) say(last.isByMargin ? "sayMargin" : "sayFile", { count, remaining });
+    else say(asking || last.isPast ? "sayWaiting" : "sayNone");
   };
 
   const ask = () => {
     asking ??= post(place.dataset.next)
       .then((batch) => {
         rows = batch.rows.filter((one) => !(one.row in labels) && !passed.has(one.row));
-        show(batch.remaining, batch.is_by_margin);
+        const { remaining, is_by_margin: isByMargin } = batch;
+        last = { remaining, isByMargin, count: Object.keys(labels).length, isPast: false };
+        asking = null;
+        show();
       })
-      .catch(() => say("The next rows did not come. What you labelled is kept; press a key again."))
+      .catch(() => say("sayFailed"))
       .finally(() => (asking = null));
     return asking;
   };
@@ -70,6 +76,7 @@
   const forward = () => {
     rows.shift();
     keep();
+    if (rows.length === 0) last.isPast = true;
     show();
     if (rows.length === 0) ask();
   };
@@ -88,9 +95,9 @@
   };
 
   const takeBack = () => {
-    const last = given.pop();
-    if (last === undefined) return;
-    delete labels[last];
+    const row = given.pop();
+    if (row === undefined) return;
+    delete labels[row];
     keep();
     ask();
   };
@@ -122,7 +129,7 @@
       localStorage.removeItem(memory);
       location.assign(url);
     } catch {
-      say("The labels were not saved. Try again in a moment.");
+      say("sayUnsaved");
       part("keep").disabled = false;
     }
   });

@@ -38,6 +38,8 @@ class Expected:
     refused: str = ""  # Of the import as a whole.
     untrainable: str = ""  # Of a training with the suggested columns.
     encoding: str = ""
+    cells: dict[str, list[object]] = field(default_factory=dict)  # Of the first rows.
+    rejected: int | None = None
     said: str = ""  # By an issue, a finding or what training would warn of.
 
 
@@ -216,6 +218,7 @@ def import_and_check(content, name, expected, client, project):
         return
     assert found["status"] == "ready", found["failure"]
     check_table(found, expected)
+    check_cells(client, found["id"], expected)
     check_profile(found["profile"], expected)
     assert DatasetVersion.objects.get().rows == found["rows"]
 
@@ -225,10 +228,20 @@ def check_table(found, expected):
     assert expected.said in said + str(found["profile"])
     if expected.rows is not None:
         assert found["rows"] == expected.rows
+    if expected.rejected is not None:
+        assert found["rejected_rows"] == expected.rejected
     types = {column["name"]: column["type"] for column in found["columns"]}
     assert {name: types[name] for name in expected.types} == expected.types
     if expected.encoding:
         assert found["dialect"]["encoding"] == expected.encoding
+
+
+def check_cells(client, dataset_id, expected):
+    if not expected.cells:
+        return
+    rows = client.get(f"/api/v1/datasets/{dataset_id}/rows").json()["data"]
+    for column, cells in expected.cells.items():
+        assert [row["values"][column] for row in rows[: len(cells)]] == cells
 
 
 def check_profile(profile, expected):

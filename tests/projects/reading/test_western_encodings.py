@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.reading.encodings import detect_encoding
+from projects.reading.encodings.detection import detect_encoding
 
 TEXTS = [
     "“Courier left the box,” she said – café, naïve, déjà vu…",

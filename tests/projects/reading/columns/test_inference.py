@@ -65,6 +65,10 @@ def one(cells: list[str], **options) -> Inferred:
         (["0.125", "12.500", "3.250"], ",", [0.125, 12.5, 3.25]),
         ([".5", "0.25", "-.75"], ",", [0.5, 0.25, -0.75]),
         (["3.50", "2.75", "1.00"], ",", [3.5, 2.75, 1]),
+        (["5.0", "5.25", "10.0"], ",", [5, 5.25, 10]),
+        (["12.50", "120.5", "3"], ",", [12.5, 120.5, 3]),
+        (["0.30000000000000004", "1e-05", "2.5"], ",", [0.1 + 0.2, 1e-05, 2.5]),
+        (["3.000000000000000444e-01", "5.000000000000000000e-01"], ",", [0.1 + 0.2, 0.5]),
         (["1.0", "2.0", "5.0"], ",", [1, 2, 5]),
         (["0", "-17", "+4"], ",", [0, -17, 4]),
     ],
@@ -112,6 +116,11 @@ def test_what_is_no_quantity_stays_text_letter_by_letter(cells):
         (["1.150", "2.300"], ";", "number_format", ["number:1234.5", "number:1.234,5", "text"]),
         (["7", "12,7", "18"], ",", "comma_pairs", ["number:1234,5", "text"]),
         (["3.9", "3.10", "3.1"], ",", "trailing_zeros", ["text", "number:1234.5"]),
+        (["3.8", "3.9", "3.10"], ",", "versions", ["text", "number:1234.5"]),
+        (["1.1", "1.20", "2"], ";", "versions", ["text", "number:1234.5"]),
+        (["1234567890123456.78", "5.5"], ",", "long_numbers", ["text", "number:1234.5"]),
+        (["12,345,678,901,234,567", "1,000"], ",", "long_numbers", ["text", "number:1,234.5"]),
+        (["0,12345678901234567891", "5,5"], ";", "long_numbers", ["text", "number:1234,5"]),
         (["1", "2", "3", "none"], ",", "missing_markers", ["text", "number:1234.5+missing"]),
         (["1", "2", "-", "1"], ",", "missing_markers", ["text", "number:1234.5+missing"]),
         (["<1.0", *["16.5"] * 20], ",", "stray_cells", ["text", "number:1234.5+missing"]),
@@ -162,6 +171,14 @@ def test_a_choice_that_does_not_fit_every_cell_loses_none_without_a_word():
 def test_whole_numbers_stay_whole_when_chosen():
     assert one(["1,150", "2,300"], chosen={"column 0": "number:1,234.5"}).column.type == "integer"
     assert one(["1,150", "2,300"], chosen={"column 0": "number:1234,5"}).column.type == "number"
+
+
+@pytest.mark.parametrize("name", ["version", "python_version", "Release", "版本", "section no"])
+def test_a_name_says_that_cells_are_versions(name):
+    connection = duckdb.connect()
+    connection.register("cells", pa.table({"c0": ["3.10", "3.11", "3.12"]}))
+    (column,) = infer_columns(connection, "cells", [(name, name)], native_types={}, chosen={})
+    assert (column.type, column.question.code) == ("text", "versions")
 
 
 def test_every_reading_of_a_question_can_be_chosen():

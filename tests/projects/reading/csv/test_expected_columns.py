@@ -24,9 +24,12 @@ COLUMNS = {
     "texts": [f"word {n}" for n in range(ROWS)],
     "codes": [f"{n:04}" for n in range(ROWS)],
     "long": [str(10**17 + n) for n in range(ROWS)],
+    "printed": [repr(0.1 * n + 0.2) for n in range(ROWS)],
+    "tenths": [f"{n % 90}.{n % 9 + 1}" for n in range(ROWS)],
 }
 LATE = ["N/A", "", " ", "007", "3.10", "1,200", "2024-02-31", "1e5", "-", "12345678901234567",
-        "2024-01-01", "0.5", "+5", "5.", ".5", "NaN", "inf", "5 ", "1_000", "x"]  # fmt: skip
+        "2024-01-01", "0.5", "+5", "5.", ".5", "NaN", "inf", "5 ", "1_000", "x",
+        "0.12345678901234567891", "1234567890123456.5", "9.90", "1.5e400"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

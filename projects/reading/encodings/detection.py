@@ -3,24 +3,29 @@
 import codecs
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from projects.reading.encodings.single_byte import detect_single_byte
+from projects.reading.encodings.wide import detect_wide
 from projects.reading.results import Issues, ReadingOptions
-from projects.reading.single_byte_encodings import detect_single_byte
 
 CHUNK_BYTES = 1024 * 1024
 SAMPLE_BYTES = 64 * 1024
 MIN_LANGUAGE_SCORE = 0.75
 MIN_CHARACTERS = 40  # Different ones, without which languages are hard to tell apart.
+MIN_TWICE_SHARE = 0.8  # Of lines with other letters than ASCII's.
 MAX_INVALID_SHARE = 0.05  # Of a UTF-8 file's non-ASCII characters; beyond, it is something else.
 
 # What a person may choose by hand, with the names people know.
 ENCODING_CHOICES = {
     "utf-8": "UTF-8",
     "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16 without a mark (little-endian)",
+    "utf-16-be": "UTF-16 without a mark (big-endian)",
+    "utf-32": "UTF-32",
     "cp1252": "Western (Windows-1252)",
     "latin-1": "Western (Latin-1)",
     "gb18030": "Chinese (GB18030, GBK)",
@@ -99,6 +104,25 @@ def report_doubts(encoding: Encoding, issues: Issues) -> None:
         )
 
 
+def report_double_encoding(sample: Sequence[str], issues: Issues) -> None:
+    """Say that UTF-8 was once read as Windows-1252 and saved: KÃ¶ln is no word."""
+    lines = [line for line in sample if not line.isascii()]
+    twice = sum(map(_is_encoded_twice, lines))
+    if twice > 2 and twice >= MIN_TWICE_SHARE * len(lines):
+        issues.add(
+            "encoded_twice",
+            "Letters beyond ASCII seem converted twice, such as Ã¼ for ü. They are kept so: save"
+            " the file again from its source, as UTF-8.",
+        )
+
+
+def _is_encoded_twice(line: str) -> bool:
+    try:
+        return line.encode("cp1252").decode("utf-8") != line
+    except UnicodeError:
+        return False
+
+
 def detect_encoding(path: Path) -> Encoding:
     """The encoding of a text file, from its marks, its validity and what its letters look like."""
     with open(path, "rb") as file:
@@ -123,6 +147,9 @@ def _detect_encoding(file: BinaryIO) -> Encoding:
     wide = _detect_utf16_without_bom(start)
     if wide:
         return Encoding(wide, "every other byte is zero")
+    wide, is_guess = detect_wide(start)
+    if wide:
+        return Encoding(wide, "zeros stand as in UTF-16 or UTF-32", is_guess=is_guess)
     if start.isascii() and any(mark in start for mark in ISO_2022_JP_MARKS):
         return Encoding("iso2022_jp", "it holds the escape sequences of ISO-2022-JP")
     good, broken = _count_utf8_characters(file)
@@ -130,7 +157,7 @@ def _detect_encoding(file: BinaryIO) -> Encoding:
         return Encoding("utf-8", "every byte is valid UTF-8" if good else "plain ASCII")
     if good and broken / (good + broken) <= MAX_INVALID_SHARE:
         return Encoding("utf-8", "nearly every character is valid UTF-8", broken)
-    return _detect_legacy_encoding(_read_non_ascii_lines(file))
+    return _detect_legacy_encoding(_read_non_ascii_lines(file).replace(b"\0", b""))
 
 
 def _detect_utf16_without_bom(start: bytes) -> str:

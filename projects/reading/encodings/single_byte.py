@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from charset_normalizer import CharsetMatch, from_bytes
 
-from projects.reading.western_encodings import letter_fits, score_reading
+from projects.reading.encodings.western import letter_fits, score_reading
 
 # With what a reading must be better by: encodings of other systems than Windows are rarer.
 SCRIPT_ENCODINGS = {

@@ -1,0 +1,70 @@
+"""What each version of a dataset changed, in words for its list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from projects.models import DatasetVersion
+from projects.queries.questions import reading_title
+from projects.reading.results import Edit, ReadingOptions
+
+MAX_NAMED = 3
+READ_ANOTHER_WAY = "read another way"
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """A version, what it changed in the one before it, and how many more changes it made."""
+
+    version: DatasetVersion
+    change: str
+    further: int = 0
+
+
+def list_versions(versions: Sequence[DatasetVersion]) -> list[VersionLine]:
+    """The versions with what is new in each. Edits are kept from version to version, so that those
+    of the version it was made from are no change."""
+    by_number = {one.number: one for one in versions}
+    lines = []
+    for one in versions:
+        options = cast(ReadingOptions, one.overrides)
+        before = by_number.get(options.get("based_on", one.number - 1))
+        changes = _changes(options, cast(ReadingOptions, before.overrides if before else {}))
+        if one.overrides and not changes:
+            changes = [READ_ANOTHER_WAY]
+        lines.append(VersionLine(one, changes[0] if changes else "", len(changes[1:])))
+    return lines
+
+
+def _changes(options: ReadingOptions, before: ReadingOptions) -> list[str]:
+    edits, known = options.get("edits", []), before.get("edits", [])
+    found = (
+        [_describe(edit) for edit in edits[len(known) :]] if edits[: len(known)] == known else []
+    )
+    decided = before.get("columns", {})
+    for column, reading in options.get("columns", {}).items():
+        if decided.get(column) != reading:
+            found.append(f"{column} read as: {reading_title(reading)}")
+    masked = [name for name in options.get("mask", []) if name not in before.get("mask", [])]
+    if masked:
+        found.append(f"personal data masked in {_listed(masked)}")
+    return found
+
+
+def _describe(edit: Edit) -> str:
+    operation, column, rows = edit["op"], edit.get("column", ""), len(edit.get("rows", []))
+    if operation == "merge_values":
+        return f"{_listed(edit['values'])} became {edit['to']} in {column}"
+    if operation == "drop_duplicates":
+        return "repeated rows deleted"
+    if operation == "drop_rows":
+        return "1 row deleted" if rows == 1 else f"{rows:,} rows deleted"
+    if operation == "set_cells":
+        return f"1 cell of {column} set" if rows == 1 else f"{rows:,} cells of {column} set"
+    if operation == "drop_missing":
+        return f"rows without {column} deleted"
+    return f"{column} left out" if operation == "drop_column" else f"{column} added"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (" …" if len(names) > MAX_NAMED else "")

@@ -1,0 +1,1 @@
+"""How the bytes of a text file spell letters: by marks, zeros, validity, scripts and alphabets."""

@@ -1,0 +1,100 @@
+"""Numbers of a workbook that are written with more digits than the reader of workbooks keeps.
+
+Excel itself writes what a float prints. Programs also write ids of 17 digits and decimals of 20 as
+numbers, which are read here as they stand in the file.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from openpyxl.utils import coordinate_to_tuple
+
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits
+
+Places = dict[tuple[int, int], str]  # Row and column from 0, and the number as written.
+RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_EXCEL_CELL = re.compile(
+    rb"<(?:\w+:)?c\b([^>]*)>(?:<(?:\w+:)?f\b[^>]*/>|<(?:\w+:)?f\b[^>]*>[^<]*</(?:\w+:)?f>)?"
+    rb"<(?:\w+:)?v>([-+0-9.eE]{%d,64})</" % (MAX_DIGITS + 1)
+)
+_PLACE, _TYPE = re.compile(rb'\br="([A-Z]{1,3}[0-9]{1,7})"'), re.compile(rb'\bt="(\w+)"')
+_NUMBER = re.compile(r"[-+]?(\d+([.]\d*)?|[.]\d+)([eE][-+]?\d{1,4})?")
+
+
+def find_long_numbers(path: Path) -> dict[str, Places]:
+    """For each sheet the cells whose numbers a float would round."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if "content.xml" in names:
+                return _read_open_document(archive)
+            if "xl/workbook.xml" not in names:
+                return {}
+            parts = _sheet_parts(archive)
+            return {
+                name: places
+                for name, part in parts.items()
+                if part in names and (places := _read_sheet(archive.read(part)))
+            }
+    except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError, ValueError):
+        return {}  # Whoever reads the workbook itself says what is wrong with it.
+
+
+def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The names of the sheets, and the parts of the archive that hold them."""
+    relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
+    targets = {one.get("Id"): one.get("Target", "") for one in relations}
+    parts = {}
+    for sheet in ElementTree.fromstring(archive.read("xl/workbook.xml")).iter():
+        if sheet.tag.endswith("}sheet") and (target := targets.get(sheet.get(RELATION))):
+            is_absolute = target.startswith("/")
+            parts[sheet.get("name", "")] = target[1:] if is_absolute else f"xl/{target}"
+    return parts
+
+
+def _read_sheet(content: bytes) -> Places:
+    places: Places = {}
+    for found in _EXCEL_CELL.finditer(content):
+        kind, place = _TYPE.search(found[1]), _PLACE.search(found[1])
+        text = found[2].decode()
+        if place and (kind is None or kind[1] == b"n") and _is_rounded(text):
+            row, column = coordinate_to_tuple(place[1].decode())
+            places[row - 1, column - 1] = text
+    return places
+
+
+def _is_rounded(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None and not keeps_digits(text)
+
+
+def _read_open_document(archive: zipfile.ZipFile) -> dict[str, Places]:
+    found: dict[str, Places] = {}
+    with archive.open("content.xml") as file:
+        for _, element in ElementTree.iterparse(file):
+            if element.tag == f"{TABLE}table":
+                if places := dict(_iter_open_document(element)):
+                    found[element.get(f"{TABLE}name", "")] = places
+                element.clear()
+    return found
+
+
+def _iter_open_document(table: ElementTree.Element) -> Iterator[tuple[tuple[int, int], str]]:
+    """Rows and cells that repeat are written once, with their number."""
+    row = 0
+    for line in table.iter(f"{TABLE}table-row"):
+        column = 0
+        repeated_rows = int(line.get(f"{TABLE}number-rows-repeated", "1"))
+        for cell in line:
+            repeated = int(cell.get(f"{TABLE}number-columns-repeated", "1"))
+            text = cell.get(f"{OFFICE}value", "")
+            if len(text) > MAX_DIGITS and _is_rounded(text):
+                for place in range(min(repeated, 1_000)):
+                    for below in range(min(repeated_rows, 1_000)):
+                        yield (row + below, column + place), text
+            column += repeated
+        row += repeated_rows
