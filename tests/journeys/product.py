@@ -15,6 +15,12 @@ import pytest
 
 same_worker = pytest.mark.xdist_group("product")  # Where the one they share was started.
 PROJECT = Path(__file__).resolve().parents[2]
+STEPS = """
+import django
+django.setup()
+from tests.journeys.states import carry_out_steps
+carry_out_steps()
+"""
 OWN = {"DATABASE_URL", "REDIS_URL", "STORAGE_URL", "DJANGO_SETTINGS_MODULE", "LATHE_VAR"}
 
 
@@ -72,7 +78,7 @@ class Product:
         """Carry out one function of tests.journeys.states; what it returns."""
         if self._states is None:
             self._states = subprocess.Popen(
-                [sys.executable, "-m", "tests.journeys.states_process"],
+                [sys.executable, "-c", STEPS],
                 env=self.environment | {"DJANGO_SETTINGS_MODULE": "config.settings"},
                 cwd=PROJECT,
                 stdin=subprocess.PIPE,

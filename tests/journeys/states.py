@@ -5,6 +5,8 @@ and `end_import`, `new_endpoint` and `answer`, and `tell` change what open pages
 time, while a browser looks on. `Product.change` carries them out in the running product.
 """
 
+import json
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -256,3 +258,11 @@ def tell(slug: str) -> int:
     with transaction.atomic():
         publish(team, "dataset.ready", "A dataset is ready.", url=f"/teams/{slug}/")
     return Notice.objects.filter(team=team).count()
+
+
+def carry_out_steps() -> None:
+    """Each line of the input is a JSON list, a function's name and its arguments; each line of the
+    output is what the function returned, in JSON. One process for all, for Django starts slowly."""
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print(json.dumps(globals()[name](*arguments)), flush=True)
