@@ -53,10 +53,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     """The file as a table of text. Raises UnreadableFile when there is no table in it. `scratch` is
     a folder for a copy of a large file."""
     encoding = encodings.choose_encoding(path, overrides)
-    sample = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
-    sizes = itertools.accumulate(map(len, sample))
-    fitting = sum(size <= SAMPLE_CHARS for size in sizes)
-    sample = sample[: max(1, fitting)]
+    sample = _read_sample(path, encoding)
     if not any(line.strip() for line in sample):
         raise UnreadableFile("empty_file", "This file is empty: there is no row in it.")
     if is_fasttext(sample):
@@ -82,18 +79,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     if _has_text_formulas(sample, dialect):
         dialect = replace(dialect, has_text_formulas=True)
-    if _writes_missing_as_mysql(sample, dialect):
-        dialect = replace(dialect, missing_word=MYSQL_MISSING)
-        issues.add(
-            "missing_words",
-            f"{MYSQL_MISSING} was read as missing, as MySQL and PostgreSQL write it.",
-        )
-    elif _writes_missing_as_r(sample, dialect):
-        dialect = replace(dialect, missing_word=R_MISSING)
-        issues.add(
-            "missing_words",
-            f"{R_MISSING} outside quotation marks was read as missing, as R writes it.",
-        )
+    dialect = _with_missing_word(sample, dialect, issues)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
@@ -102,6 +88,28 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         questions=header_questions(dialect),
         bulk=None if is_curly else open_bulk_reader(path, encoding, dialect, issues, scratch),
     )
+
+
+def _read_sample(path: Path, encoding: encodings.Encoding) -> list[str]:
+    """The first lines, at most SAMPLE_LINES and, but for one, SAMPLE_CHARS characters."""
+    lines = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
+    fitting = sum(size <= SAMPLE_CHARS for size in itertools.accumulate(map(len, lines)))
+    return lines[: max(1, fitting)]
+
+
+def _with_missing_word(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
+    """With the word that the program which wrote the file has for a missing value, if it has one
+    of its own."""
+    if _writes_missing_as_mysql(sample, dialect):
+        word = MYSQL_MISSING
+        sentence = f"{word} was read as missing, as MySQL and PostgreSQL write it."
+    elif _writes_missing_as_r(sample, dialect):
+        word = R_MISSING
+        sentence = f"{word} outside quotation marks was read as missing, as R writes it."
+    else:
+        return dialect
+    issues.add("missing_words", sentence)
+    return replace(dialect, missing_word=word)
 
 
 def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
