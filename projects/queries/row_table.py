@@ -1,6 +1,7 @@
 """Rows as the dataset's page draws them: heads that sort, cells that read, links to more."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import QueryDict
 
@@ -40,10 +41,11 @@ def build_row_table(
     version: DatasetVersion, found: RowsPage, query: RowQuery, sent: QueryDict
 ) -> RowTable:
     """The page in the words of a template; links keep what was sent."""
+    moments = {column["name"] for column in version.columns if column["type"] == "datetime"}
     return RowTable(
         heads=[_head(version, name, query, sent) for name in list(found.columns)[:MAX_COLUMNS]],
         rows=[
-            (row.number + 1, [display_cell(value) for value in list(row.cells)[:MAX_COLUMNS]])
+            (row.number + 1, _cells(list(found.columns), list(row.cells), moments))
             for row in found.rows
         ],
         matching=found.matching,
@@ -53,6 +55,16 @@ def build_row_table(
         newer=_with(sent, page=str(found.page - 1)) if found.page > 1 else "",
         older=_with(sent, page=str(found.page + 1)) if found.has_more else "",
     )
+
+
+def _cells(names: list[str], values: list[Any], moments: set[str]) -> list[Cell]:
+    """Moments with a blank between day and time, where a narrow column may break."""
+    return [
+        display_cell(
+            value.replace("T", " ", 1) if name in moments and isinstance(value, str) else value
+        )
+        for name, value in list(zip(names, values, strict=True))[:MAX_COLUMNS]
+    ]
 
 
 def _head(version: DatasetVersion, name: str, query: RowQuery, sent: QueryDict) -> ColumnHead:

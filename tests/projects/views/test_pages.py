@@ -227,3 +227,18 @@ def test_a_dataset_without_a_version_is_listed_too(client_of, alice, dataset):
         f"/projects/{dataset.project_id}/",
     ):
         assert "tickets.csv" in client_of(alice).get(url).content.decode()
+
+
+def test_a_dataset_of_several_versions_offers_each_on_its_page(client_of, alice, bring_in):
+    first = bring_in(TABLE)
+    address = f"/datasets/{first.dataset_id}/"
+    client = client_of(alice)
+    assert 'href="?version=1"' not in client.get(address).content.decode()
+    second = DatasetVersion.objects.get(pk=first.pk)
+    second.pk, second.number, second._state.adding = None, 2, True
+    second.save()
+    page = client.get(address).content.decode()
+    assert 'href="?version=1"' in page
+    assert "Version 2 ·" in page
+    older = client.get(f"{address}?version=1").content.decode()
+    assert older.count('aria-current="true"') == 1

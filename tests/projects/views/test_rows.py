@@ -69,3 +69,15 @@ def test_matches_that_were_not_counted_are_said_to_be_more(show, monkeypatch):
     assert '<option value="matching">' not in first
     assert "100 rows · page 2 of 2" in last
     assert '<option value="matching">' in last
+
+
+def test_moments_may_break_between_day_and_time(bring_in, alice, client_of):
+    lines = [
+        f"2026-01-{day:02}T08:44:00,Text number T{day},{'ab'[day % 2]}" for day in range(1, 29)
+    ]
+    version = bring_in("\n".join(["sent_at,message,topic", *lines, ",T0 T1,a"]).encode())
+    page = client_of(alice).get(f"/datasets/{version.dataset_id}/").content.decode()
+    assert "2026-01-05 08:44:00" in page
+    assert "2026-01-05T" not in page
+    assert "Text number T5" in page
+    assert "T0 T1" in page

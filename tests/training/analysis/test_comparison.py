@@ -1,9 +1,15 @@
 """Any two models of a team, compared on the page and over the API."""
 
+import uuid
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
 
 from projects import storage
 from tests.training.made import make_model
+from training.models import MetricPoint, Status, TrainingJob
 
 LABELS = ["card", "transfer"]
 
@@ -46,3 +52,23 @@ def test_the_api_gives_the_same_and_refuses_in_words(pair, api, token, mallory_t
 def test_strangers_and_nonsense_find_nothing(pair, mallory, alice, client_of):
     assert client_of(mallory).get(path_of(pair, "/models/")).status_code == 404
     assert client_of(alice).get("/models/compare/?a=x&b=").status_code == 404
+
+
+def test_the_curves_and_parameters_of_both_jobs_stand_below(pair, job, alice, client_of):
+    """In no more queries than any page may ask."""
+    for place, model in enumerate(pair):
+        made = TrainingJob.objects.get(pk=job.pk)
+        made.pk, made._state.adding = uuid.uuid4(), True
+        made.model, made.status, made.finished_at = model, Status.SUCCEEDED, now()
+        made.recipe = {**job.recipe, "hyperparameters": {"epochs": 2 + place}}
+        made.save()
+        MetricPoint.objects.create(
+            job=made, attempt_number=1, name="train_loss", step=1, value=0.5 + place
+        )
+    client = client_of(alice)
+    assert client.get(path_of(pair, "/models/")).status_code == 200
+    with CaptureQueriesContext(connection) as captured:
+        page = client.get(path_of(pair, "/models/")).content.decode()
+    assert "metric=train_loss" in page
+    assert 'class="differs"' in page
+    assert len(captured.captured_queries) <= 12

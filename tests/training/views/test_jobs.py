@@ -251,3 +251,21 @@ def test_every_kind_of_string_shows_as_text(job, alice, client_of, shared):
         page = client_of(alice).get(url(job)).content.decode()
         assert text[:120] not in page
     assert "<script>alert" not in page
+
+
+def test_a_finished_job_without_steps_shows_no_empty_figures(job, alice, client_of, tmp_path):
+    """Neither a loss nor a speed, and what it may have cost as the launch page said it."""
+    estimate = {"seconds_low": 14, "seconds_high": 52, "cost_low_micro": 286}
+    TrainingJob.objects.filter(pk=job.pk).update(estimate={**estimate, "cost_high_micro": 10_000})
+    page = client_of(alice).get(url(job)).content.decode()
+    assert "Training loss" in page
+    assert "estimated up to $0.01" in page
+    assert "data-job-finished" not in page
+    TrainingJob.objects.filter(pk=job.pk).update(
+        status=Status.CANCELLED, finished_at=now(), progress=0.5
+    )
+    page = client_of(alice).get(url(job)).content.decode()
+    assert "Training loss</span>" not in page
+    assert "data-job-finished" in page
+    measure(job, "train_loss", {10: 0.5})
+    assert "Training loss</span>" in client_of(alice).get(url(job)).content.decode()
