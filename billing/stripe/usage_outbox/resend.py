@@ -74,14 +74,13 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
     invoices = StripeInvoice.objects.filter(~abandoned, team=team)
     invoices = invoices.filter(billing_reason="subscription_cycle")
     closed = invoices.aggregate(end=Max("period_end", default=EPOCH))["end"]
-    kept = (
-        StripeCustomer.objects.filter(team=team).values_list("elsewhere", flat=True).first() or {}
-    )
+    customer = StripeCustomer.objects.get(team=team)
+    earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
     first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
     return (
         StripeOutbox.objects.filter(team=team, minute__gte=first, minute__lt=last)
         .exclude(subscription__in=["", stripe_id])
-        .exclude(customer__in=[each["customer"] for each in kept.values()])
+        .filter(customer__in=[customer.customer_id, *earlier])  # Not a sandbox's.
         .exclude(status=Status.MOVED)
         .exclude(claimed_until__gt=now())
     )
