@@ -210,6 +210,20 @@ def test_what_is_given_back_while_an_invoice_becomes_final_is_credit(tale):
     tale.assert_sides_agree(6)
 
 
+def test_credit_bought_while_an_invoice_becomes_final_is_for_what_follows(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(8)
+    tale.report()
+    top_up = tale.open_top_up(1_000)
+    close_unreported(tale)
+    tale.world.pay(top_up.session_id)
+    tale.deliver(backwards=True)
+    tale.assert_sides_agree(8)
+    assert grants.credit_balance_micro(tale.team) == 10 * DOLLAR
+    tale.use(12)
+    tale.assert_sides_agree(10)
+
+
 def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(5)
