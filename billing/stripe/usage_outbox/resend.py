@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from accounts import audit
@@ -15,6 +15,7 @@ from web.errors import UserError
 
 Status = StripeOutbox.Status
 EPOCH = datetime.fromtimestamp(0, UTC)
+INVOICED_AT_ONCE = ("subscription_update", "subscription_threshold", "subscription")
 
 
 class CannotResend(UserError):
@@ -72,8 +73,10 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
     """
     abandoned = Q(status="draft", created_at__lt=now() - FINAL_INVOICE_WITHIN)
     invoices = StripeInvoice.objects.filter(~abandoned, team=team)
-    invoices = invoices.filter(billing_reason="subscription_cycle")
-    closed = invoices.aggregate(end=Max("period_end", default=EPOCH))["end"]
+    cycles = invoices.filter(billing_reason="subscription_cycle").values_list("period_end")
+    # Whoever ends a subscription in Stripe's dashboard may have it invoiced at once.
+    at_once = invoices.filter(billing_reason__in=INVOICED_AT_ONCE).values_list("created_at")
+    closed = max((end for (end,) in cycles.union(at_once)), default=EPOCH)
     customer = StripeCustomer.objects.get(team=team)
     earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
     first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60

@@ -300,6 +300,24 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, e
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
 
 
+def test_what_was_invoiced_when_a_subscription_ended_is_not_charged_again(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(9)
+    tale.report()
+    stripe_id = Subscription.objects.get().stripe_id
+    held = tale.world.get("subscription", stripe_id)
+    start = held["items"]["data"][0]["current_period_start"]
+    invoice = tale.world.make_invoice(held, "subscription_update", start, tale.world.now())
+    tale.world.finalize(invoice["id"])
+    invoice["status"] = "paid"
+    tale.world.end_subscription(stripe_id)  # By hand, in the dashboard.
+    tale.deliver(backwards=True)
+    tale.pass_time(hours=1)
+    tale.subscribe(PLAN_FREE)
+    tale.assert_sides_agree(9)
+    assert not StripeOutbox.objects.filter(status="moved").exists()
+
+
 @pytest.fixture
 def today(tale):
     """The period that is open now, so that its included credit is valid."""
