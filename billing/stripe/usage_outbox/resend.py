@@ -1,7 +1,7 @@
 """Sending rows again: by hand, after Stripe lost them, and on the team's next subscription."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -9,12 +9,11 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
-from billing.credit.open_usage import FINAL_INVOICE_WITHIN
+from billing.credit.open_usage import EPOCH, FINAL_INVOICE_WITHIN
 from billing.models import StripeCustomer, StripeInvoice, StripeOutbox, Subscription
 from web.errors import UserError
 
 Status = StripeOutbox.Status
-EPOCH = datetime.fromtimestamp(0, UTC)
 INVOICED_AT_ONCE = ("subscription_update", "subscription_threshold", "subscription")
 
 

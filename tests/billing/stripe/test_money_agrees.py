@@ -269,16 +269,22 @@ def test_a_debt_from_before_is_charged_with_the_first_invoice(tale):
 
 @pytest.mark.parametrize("end", ["at once", "unpaid", "customer deleted"])
 @pytest.mark.parametrize("has_credit", [True, False])
-def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, end, has_credit):
+@pytest.mark.parametrize("is_given_back", [True, False])
+def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
+    tale, end, has_credit, is_given_back
+):
     tale.subscribe(PLAN_FREE)
     tale.use(3)
     tale.close(is_paid=end != "unpaid")
     if has_credit:
         give(tale, 4)
-    tale.use(9)
+    entry = tale.use(9)
     tale.adjust(2)
     tale.report()
     tale.use(1)
+    if is_given_back:
+        refund(entry, 6)
+        tale.adjust(-1)
     {
         "at once": lambda: tale.world.end_subscription(Subscription.objects.get().stripe_id),
         "unpaid": lambda: tale.world.give_up(Subscription.objects.get().stripe_id),
@@ -289,7 +295,7 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, e
     tale.pass_time(days=2)
     tale.subscribe(PLAN_FREE, times=2)
     tale.pass_time(minutes=10)  # Each row of a meter has a minute of its own.
-    due = 3 + 9 + 2 + 1 - 4 * has_credit
+    due = 3 + 9 + 2 + 1 - 4 * has_credit - 7 * is_given_back
     tale.server.refusals.clear()
     tale.assert_sides_agree(due)
     tale.use(5)

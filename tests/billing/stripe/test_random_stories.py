@@ -126,6 +126,8 @@ class RandomTale(Tale):
             return PASS
 
     def step_adjust(self) -> object:
+        if not self.in_force():
+            return PASS  # Without a subscription a charge by hand is on our ledger alone.
         dollars = self.draw.choice([-7, -2, 3, 5])
         self.adjust(dollars)
         return dollars
