@@ -5,6 +5,7 @@ A form sent twice acts once. Every action is one function of billing, which audi
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -25,6 +26,8 @@ from billing.forms.cap import CapForm, DollarsField
 from billing.ledger.refunds import refund_part
 from billing.models import Budget, MeteredRun
 from billing.months import month_of
+from billing.stripe.errors import StripeFailure
+from billing.stripe.sync import refresh_open_period
 from web.errors import UserError
 from web.templatetags.ui import exact_money, money
 
@@ -99,6 +102,8 @@ def refund_run(run: MeteredRun, by: User, form: RefundForm) -> str:
 
 def grant_credit(budget: Budget, by: User, form: CreditForm) -> str:
     data = form.cleaned_data
+    with suppress(StripeFailure):  # The comparison with its invoices tells a difference.
+        refresh_open_period(budget.team)
     given = grants.grant(
         budget.team,
         data["dollars"],

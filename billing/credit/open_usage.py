@@ -6,11 +6,12 @@ what was used in the open period before it. Without Stripe the open period is th
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Max, Q
+from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
 from billing.models import (
@@ -28,6 +29,10 @@ from billing.models import (
 from billing.pricing import ADJUSTMENT_SKU
 
 GIVEN_BACK = "given-back:"  # Begins the source of an entry that Stripe never bills.
+NEVER_BILLED = (
+    Q(kind="refund") | Q(kind="adjustment", amount_micro__lt=0) | Q(source__startswith=GIVEN_BACK)
+)
+EPOCH = datetime.fromtimestamp(0, UTC)  # The period's end of what no last invoice held.
 FINAL_INVOICE_WITHIN = timedelta(days=3)  # Of a subscription's end.
 # Oldest first, each up to what is left of its amount.
 _SETTLE_SQL = f"""
@@ -94,11 +99,17 @@ def _late_sources(team_id: UUID, since: datetime) -> tuple[str, ...]:
         late += targets
     segments = StripeOutboxItem.objects.filter(outbox__in=late).values_list("pk", flat=True)
     events = StripeOutboxEvent.objects.filter(outbox__in=late).values_list("pk", flat=True)
-    entries = LedgerEntry.objects.filter(pk__in=[row.entry_id for row in late if row.entry_id])
+    entries = Q(pk__in=[row.entry_id for row in late if row.entry_id])
+    released = [row.happened_at for row in late if row.period_end == EPOCH]
+    if released:  # What was given back meanwhile was on no invoice either.
+        closed = StripeInvoice.objects.filter(
+            team=team_id, billing_reason="subscription_cycle", period_end__lte=min(released)
+        ).aggregate(end=Max(Coalesce("finalized_at", "period_end"), default=EPOCH))["end"]
+        entries |= NEVER_BILLED & Q(occurred_at__gte=closed, occurred_at__lt=since)
     return (
         *(f"segment:{pk}" for pk in segments),
         *(f"event:{pk}" for pk in events),
-        *entries.values_list("source", flat=True),
+        *LedgerEntry.objects.filter(entries, team=team_id).values_list("source", flat=True),
     )
 
 
@@ -126,10 +137,8 @@ def covered_micro(team_id: UUID, start: datetime, end: datetime, closed_at: date
 
 
 def _credit_in(team_id: UUID, period: OpenPeriod) -> int:
-    never_billed = Q(kind="refund") | Q(kind="adjustment", amount_micro__lt=0)
-    given = LedgerEntry.objects.filter(
-        never_billed | Q(source__startswith=GIVEN_BACK), _usage_of(period), team=team_id
-    )
+    usage = _usage_of(period) | Q(source__in=period.late)
+    given = LedgerEntry.objects.filter(NEVER_BILLED, usage, team=team_id)
     return _covered(team_id, period) - given.total_micro()
 
 

@@ -23,7 +23,8 @@ class StripeCustomer(models.Model):
     customer_id = models.CharField(max_length=80, unique=True, null=True)
     generation = models.PositiveIntegerField(default=0)  # Part of the idempotency key.
     account = models.CharField(max_length=80, blank=True)  # Account and mode the ids belong to.
-    # The ids of other accounts and modes, by account, for the day their key comes back.
+    # The ids of other accounts and modes, by account, for the day their key comes back, and
+    # earlier customers that were forgotten.
     elsewhere = models.JSONField(default=dict)
     # The ledger's credit has changed since then, and Stripe's has not followed yet.
     credit_changed_at = models.DateTimeField(null=True)

@@ -85,10 +85,9 @@ def _put_aside(row: StripeCustomer, account: str = "") -> None:
     budget = lock_budget(row.team_id)
     subscription = Subscription.objects.filter(team=row.team_id).first()
     if row.customer_id:
-        row.elsewhere[row.account] = {
-            "customer": row.customer_id,
-            "subscription": subscription.stripe_id if subscription else "",
-        }
+        row.elsewhere.setdefault(row.account, {}).update(
+            customer=row.customer_id, subscription=subscription.stripe_id if subscription else ""
+        )
     if subscription is not None:
         if subscription.is_in_force:
             budget.plan_id = DEFAULT_PLAN
@@ -110,6 +109,7 @@ def forget_customer(row: StripeCustomer, *, by: User | None = None, reason: str)
     row.refresh_from_db()
     gone = row.customer_id
     _put_aside(row)
-    row.elsewhere.pop(row.account, None)
+    earlier = row.elsewhere.pop(row.account, {}).get("earlier", [])
+    row.elsewhere[row.account] = {"earlier": [*earlier, gone]}
     StripeCustomer.objects.filter(pk=row.pk).update(elsewhere=row.elsewhere)
     audit.record(row.team, by, "stripe.customer_forgotten", str(gone), reason=reason)

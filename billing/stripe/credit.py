@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from accounts.models import Team
 from billing.credit.open_usage import unbilled_credit_micro
 from billing.db_snapshot import db_snapshot
-from billing.models import Budget, CreditGrant, StripeCustomer, Subscription
+from billing.models import Budget, CreditGrant, StripeCustomer
 from billing.money import round_to_cents
 from billing.stripe import gateway
 from billing.stripe.account import forget_customer
@@ -26,7 +26,7 @@ from billing.stripe.errors import (
     StripeRequestRejected,
 )
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.sync import store_latest_invoices
+from billing.stripe.sync import refresh_open_period
 from web.advisory_lock import try_advisory_lock
 
 logger = logging.getLogger(__name__)
@@ -85,21 +85,16 @@ def compare_credit(team: Team) -> int:
     Stripe may finalize an invoice while we look: both sides must be of one moment.
     """
     customer_id = StripeCustomer.objects.values_list("customer_id", flat=True).get(team=team)
-    before = _latest_invoices(team)
+    before = refresh_open_period(team)
     try:
         theirs = gateway.retrieve_credit_balance_cents(str(customer_id))
     except StripeNotFound:
         row = StripeCustomer.objects.select_related("team").get(team=team)
         forget_customer(row, reason="Stripe does not know it")
         raise
-    if _latest_invoices(team) != before:
+    if refresh_open_period(team) != before:
         raise StripeRateLimited
     return expected_cents(team) - theirs
-
-
-def _latest_invoices(team: Team) -> dict[str, str]:
-    subscription = Subscription.objects.filter(team=team).first()
-    return store_latest_invoices(team, subscription.stripe_id) if subscription else {}
 
 
 def _create_grant(team: Team, row: StripeCustomer, cents: int) -> None:

@@ -142,6 +142,15 @@ def store_latest_invoices(team: Team, subscription_id: str) -> dict[str, str]:
     return {invoice.id: invoice.status for invoice in invoices}
 
 
+def refresh_open_period(team: Team) -> dict[str, str]:
+    """Store the newest invoices of the team's subscription, before its credit is reckoned with.
+
+    What an invoice has collected by now, no new credit covers, although its message is on the way.
+    """
+    row = Subscription.objects.filter(team=team).first()
+    return store_latest_invoices(team, row.stripe_id) if row and gateway.is_enabled() else {}
+
+
 @transaction.atomic
 def _store_invoice(team: Team, invoice: StripeInvoiceData, began: datetime) -> None:
     lock_budget(team.pk)

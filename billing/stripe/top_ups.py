@@ -21,6 +21,7 @@ from billing.stripe.account import current_account
 from billing.stripe.dtos import StripeCheckoutSessionData, StripeParams
 from billing.stripe.idempotency import create_page
 from billing.stripe.subscriptions import return_urls, tax_params, with_customer
+from billing.stripe.sync import refresh_open_period
 from web.errors import UserError
 from web.validation.values import parse_uuid
 
@@ -103,6 +104,7 @@ def sync_top_up(session: StripeCheckoutSessionData) -> None:
     if row is None:
         return
     if session.payment_status == "paid" and session.payment_intent:
+        refresh_open_period(row.team)
         _mark_paid(row, session)
     elif session.status == "expired":
         row.transition(TopUp.Status.EXPIRED)

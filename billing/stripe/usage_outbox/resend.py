@@ -1,20 +1,20 @@
 """Sending rows again: by hand, after Stripe lost them, and on the team's next subscription."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
-from billing.credit.open_usage import FINAL_INVOICE_WITHIN
+from billing.credit.open_usage import EPOCH, FINAL_INVOICE_WITHIN
 from billing.models import StripeCustomer, StripeInvoice, StripeOutbox, Subscription
 from web.errors import UserError
 
 Status = StripeOutbox.Status
-EPOCH = datetime.fromtimestamp(0, UTC)
+INVOICED_AT_ONCE = ("subscription_update", "subscription_threshold", "subscription")
 
 
 class CannotResend(UserError):
@@ -72,16 +72,17 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
     """
     abandoned = Q(status="draft", created_at__lt=now() - FINAL_INVOICE_WITHIN)
     invoices = StripeInvoice.objects.filter(~abandoned, team=team)
-    invoices = invoices.filter(billing_reason="subscription_cycle")
-    closed = invoices.aggregate(end=Max("period_end", default=EPOCH))["end"]
-    kept = (
-        StripeCustomer.objects.filter(team=team).values_list("elsewhere", flat=True).first() or {}
-    )
+    cycles = invoices.filter(billing_reason="subscription_cycle").values_list("period_end")
+    # Whoever ends a subscription in Stripe's dashboard may have it invoiced at once.
+    at_once = invoices.filter(billing_reason__in=INVOICED_AT_ONCE).values_list("created_at")
+    closed = max((end for (end,) in cycles.union(at_once)), default=EPOCH)
+    customer = StripeCustomer.objects.get(team=team)
+    earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
     first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
     return (
         StripeOutbox.objects.filter(team=team, minute__gte=first, minute__lt=last)
         .exclude(subscription__in=["", stripe_id])
-        .exclude(customer__in=[each["customer"] for each in kept.values()])
+        .filter(customer__in=[customer.customer_id, *earlier])  # Not a sandbox's.
         .exclude(status=Status.MOVED)
         .exclude(claimed_until__gt=now())
     )

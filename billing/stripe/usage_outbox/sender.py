@@ -83,8 +83,8 @@ def _move(claim: Claim) -> bool:
         raise_alert(
             f"outbox:{claim.row.identifier}",
             f"{claim.row.team} used {exact_money(claim.row.amount_micro)} that came too late for "
-            f"its last invoice (outbox row {claim.row}). It goes on the first invoice of their"
-            " next subscription.",
+            f"its last invoice (outbox row {claim.row}). It goes on the first invoice of their "
+            "next subscription.",
         )
     return False
 

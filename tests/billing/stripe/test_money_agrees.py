@@ -210,6 +210,20 @@ def test_what_is_given_back_while_an_invoice_becomes_final_is_credit(tale):
     tale.assert_sides_agree(6)
 
 
+def test_credit_bought_while_an_invoice_becomes_final_is_for_what_follows(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(8)
+    tale.report()
+    top_up = tale.open_top_up(1_000)
+    close_unreported(tale)
+    tale.world.pay(top_up.session_id)
+    tale.deliver(backwards=True)
+    tale.assert_sides_agree(8)
+    assert grants.credit_balance_micro(tale.team) == 10 * DOLLAR
+    tale.use(12)
+    tale.assert_sides_agree(10)
+
+
 def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(5)
@@ -255,16 +269,22 @@ def test_a_debt_from_before_is_charged_with_the_first_invoice(tale):
 
 @pytest.mark.parametrize("end", ["at once", "unpaid", "customer deleted"])
 @pytest.mark.parametrize("has_credit", [True, False])
-def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, end, has_credit):
+@pytest.mark.parametrize("is_given_back", [True, False])
+def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
+    tale, end, has_credit, is_given_back
+):
     tale.subscribe(PLAN_FREE)
     tale.use(3)
     tale.close(is_paid=end != "unpaid")
     if has_credit:
         give(tale, 4)
-    tale.use(9)
+    entry = tale.use(9)
     tale.adjust(2)
     tale.report()
     tale.use(1)
+    if is_given_back:
+        refund(entry, 6)
+        tale.adjust(-1)
     {
         "at once": lambda: tale.world.end_subscription(Subscription.objects.get().stripe_id),
         "unpaid": lambda: tale.world.give_up(Subscription.objects.get().stripe_id),
@@ -275,7 +295,7 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, e
     tale.pass_time(days=2)
     tale.subscribe(PLAN_FREE, times=2)
     tale.pass_time(minutes=10)  # Each row of a meter has a minute of its own.
-    due = 3 + 9 + 2 + 1 - 4 * has_credit
+    due = 3 + 9 + 2 + 1 - 4 * has_credit - 7 * is_given_back
     tale.server.refusals.clear()
     tale.assert_sides_agree(due)
     tale.use(5)
@@ -284,6 +304,24 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(tale, e
     tale.assert_sides_agree(due + 5)
     assert not Reconciliation.objects.open().exists()
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
+
+
+def test_what_was_invoiced_when_a_subscription_ended_is_not_charged_again(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(9)
+    tale.report()
+    stripe_id = Subscription.objects.get().stripe_id
+    held = tale.world.get("subscription", stripe_id)
+    start = held["items"]["data"][0]["current_period_start"]
+    invoice = tale.world.make_invoice(held, "subscription_update", start, tale.world.now())
+    tale.world.finalize(invoice["id"])
+    invoice["status"] = "paid"
+    tale.world.end_subscription(stripe_id)  # By hand, in the dashboard.
+    tale.deliver(backwards=True)
+    tale.pass_time(hours=1)
+    tale.subscribe(PLAN_FREE)
+    tale.assert_sides_agree(9)
+    assert not StripeOutbox.objects.filter(status="moved").exists()
 
 
 @pytest.fixture
