@@ -22,14 +22,17 @@ class VersionLine:
 
 
 def list_versions(versions: Sequence[DatasetVersion]) -> list[VersionLine]:
-    """The versions with what is new in each. Edits are kept from version to version, so that those
-    of the version it was made from are no change."""
+    """The versions with what is new in each. Edits and readings are kept from version to version,
+    so that those of the version it was made from are no change."""
     by_number = {one.number: one for one in versions}
     lines = []
     for one in versions:
         options = cast(ReadingOptions, one.overrides)
-        before = by_number.get(options.get("based_on", one.number - 1))
-        changes = _changes(options, cast(ReadingOptions, before.overrides if before else {}))
+        parents = [by_number.get(number) for number in (options.get("based_on"), one.number - 1)]
+        known = [parent.overrides if parent else {} for parent in parents]
+        changes = min(
+            (_changes(options, cast(ReadingOptions, before)) for before in known), key=len
+        )
         if one.overrides and not changes:
             changes = [READ_ANOTHER_WAY]
         lines.append(VersionLine(one, changes[0] if changes else "", len(changes[1:])))
