@@ -28,7 +28,7 @@ def list_versions(versions: Sequence[DatasetVersion]) -> list[VersionLine]:
     lines = []
     for one in versions:
         options = cast(ReadingOptions, one.overrides)
-        parents = [by_number.get(number) for number in (options.get("based_on"), one.number - 1)]
+        parents = [by_number.get(number) for number in (options.get("based_on", 0), one.number - 1)]
         known = [parent.overrides if parent else {} for parent in parents]
         changes = min(
             (_changes(options, cast(ReadingOptions, before)) for before in known), key=len
@@ -64,6 +64,9 @@ def _describe(edit: Edit) -> str:
         return "1 row deleted" if rows == 1 else f"{rows:,} rows deleted"
     if operation == "set_cells":
         return f"1 cell of {column} set" if rows == 1 else f"{rows:,} cells of {column} set"
+    if operation == "add_rows":
+        count = len(edit["cells"])
+        return "1 row added" if count == 1 else f"{count:,} rows added"
     if operation == "drop_missing":
         return f"rows without {column} deleted"
     return f"{column} left out" if operation == "drop_column" else f"{column} added"
