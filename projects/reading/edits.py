@@ -158,8 +158,8 @@ def _added_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> str
             f"({_value_sql(row.get(name), kind)})::{SQL_TYPES.get(kind, 'VARCHAR')}"
             for name, kind in types.items()
         ]
-        selects.append(f" UNION ALL SELECT {', '.join(cells)}, {FIRST_ADDED + place}")
-    return "".join(selects)
+        selects.append(f"SELECT {', '.join(cells)}, {FIRST_ADDED + place}")
+    return " UNION ALL ".join(["", *selects])
 
 
 def _write_small_groups(source: Path, target: Path) -> None:
