@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
+from drf_spectacular.hooks import postprocess_schema_enums
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -163,9 +164,10 @@ LIST_PARAMETERS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def describe_shapes(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """drf-spectacular's hook: the one error shape and the one list shape, where views only say what
-    is in the list."""
+def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> dict[str, Any]:
+    """drf-spectacular's hook, behind its own: the one error shape and the one list shape, where
+    views only say what is in the list."""
+    result = postprocess_schema_enums(result, generator)
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
     reference = {"schema": {"$ref": "#/components/schemas/Error"}}
     refused = {"description": "Why not.", "content": {"application/json": reference}}

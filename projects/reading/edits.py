@@ -136,7 +136,7 @@ def _apply_edit(
     edited = data.with_suffix(".edited")
     source = f"read_parquet({quote_literal(str(data))}, {ROW_NUMBER} = true)"
     if edit["op"] == "add_rows":
-        source = f"(SELECT * FROM {source}{_added_rows(edit['cells'], types)})"
+        source = f"(FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
     connection.execute(
         f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
         f" TO {quote_literal(str(edited))}"
@@ -151,15 +151,15 @@ def _apply_edit(
 
 
 def _added_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> str:
-    """SQL of the new rows, numbered behind all others."""
-    selects = []
+    """SQL of the values of the new rows, numbered behind all others."""
+    listed = []
     for place, row in enumerate(rows):
         cells = [
             f"({_value_sql(row.get(name), kind)})::{SQL_TYPES.get(kind, 'VARCHAR')}"
             for name, kind in types.items()
         ]
-        selects.append(f"SELECT {', '.join(cells)}, {FIRST_ADDED + place}")
-    return " UNION ALL ".join(["", *selects])
+        listed.append(f"({', '.join(cells)}, {FIRST_ADDED + place})")
+    return ", ".join(listed)
 
 
 def _write_small_groups(source: Path, target: Path) -> None:

@@ -80,20 +80,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         lines = (line.translate(CURLY_QUOTES) for line in lines)
         issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
     records = split_records(lines, dialect.delimiters, width=dialect.width)
-    if _has_text_formulas(sample, dialect):
-        dialect = replace(dialect, has_text_formulas=True)
-    if _writes_missing_as_mysql(sample, dialect):
-        dialect = replace(dialect, missing_word=MYSQL_MISSING)
-        issues.add(
-            "missing_words",
-            f"{MYSQL_MISSING} was read as missing, as MySQL and PostgreSQL write it.",
-        )
-    elif _writes_missing_as_r(sample, dialect):
-        dialect = replace(dialect, missing_word=R_MISSING)
-        issues.add(
-            "missing_words",
-            f"{R_MISSING} outside quotation marks was read as missing, as R writes it.",
-        )
+    dialect = _with_habits(sample, dialect, issues)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
@@ -102,6 +89,21 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         questions=header_questions(dialect),
         bulk=None if is_curly else open_bulk_reader(path, encoding, dialect, issues, scratch),
     )
+
+
+def _with_habits(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
+    """The dialect with what programs write in place of values."""
+    if _has_text_formulas(sample, dialect):
+        dialect = replace(dialect, has_text_formulas=True)
+    if _writes_missing_as_mysql(sample, dialect):
+        sentence = f"{MYSQL_MISSING} was read as missing, as MySQL and PostgreSQL write it."
+        issues.add("missing_words", sentence)
+        return replace(dialect, missing_word=MYSQL_MISSING)
+    if _writes_missing_as_r(sample, dialect):
+        sentence = f"{R_MISSING} outside quotation marks was read as missing, as R writes it."
+        issues.add("missing_words", sentence)
+        return replace(dialect, missing_word=R_MISSING)
+    return dialect
 
 
 def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
