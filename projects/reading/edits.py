@@ -136,7 +136,7 @@ def _apply_edit(
     edited = data.with_suffix(".edited")
     source = f"read_parquet({quote_literal(str(data))}, {ROW_NUMBER} = true)"
     if edit["op"] == "add_rows":
-        source = f"(FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
+        source = f"(SELECT * FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
     connection.execute(
         f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
         f" TO {quote_literal(str(edited))}"
