@@ -167,7 +167,7 @@ LIST_PARAMETERS: list[dict[str, Any]] = [
 def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> dict[str, Any]:
     """drf-spectacular's hook, behind its own: the one error shape and the one list shape, where
     views only say what is in the list."""
-    result = postprocess_schema_enums(result, generator)
+    result = postprocess_schema_enums(result, generator)  # type: ignore[no-untyped-call]
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
     reference = {"schema": {"$ref": "#/components/schemas/Error"}}
     refused = {"description": "Why not.", "content": {"application/json": reference}}
