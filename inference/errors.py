@@ -43,6 +43,11 @@ class CannotPredictTable(UserError):
     sentence = "This table cannot be answered by this endpoint."
 
 
+class NoCorrections(UserError):
+    code, status = "no_corrections", 409
+    sentence = "No correction is waiting: callers gave none, or the dataset has them all."
+
+
 class NoAnswers(UserError):
     code, status = "no_answers", 410
     sentence = "The answers of this table are not there yet, or their files were deleted."

@@ -23,6 +23,11 @@ urlpatterns = [
     path("deployments/<uuid:deployment_id>/tables/progress/", tables.progress, name="tables"),
     path("tables/<uuid:prediction_id>/cancel/", tables.cancel, name="cancel-table"),
     path("tables/<uuid:prediction_id>/answers.csv", tables.download, name="table-answers"),
+    path(
+        "deployments/<uuid:deployment_id>/corrections/",
+        deployments.learn_from_feedback,
+        name="learn-corrections",
+    ),
     path("deployments/<uuid:deployment_id>/move/", deployments.move, name="move"),
     path("deployments/<uuid:deployment_id>/try/", deployments.try_model, name="try"),
     path(

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.permissions import find_team, has_permission, require_permission
 from inference import deployments, request_log
 from inference.deployments import find_deployment
+from inference.feedback import corrected_rows, learn_corrections
 from inference.forms.deployments import MoveForm, NameForm, TrialForm
 from inference.forms.playground import PlaygroundForm, playground_form
 from inference.forms.tables import TableForm
@@ -127,6 +128,17 @@ def move(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     return _render_deployment(
         request, deployment, playground_form(deployment), move_form=form, refused=form
     )
+
+
+@login_required
+@require_POST
+def learn_from_feedback(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
+    """Put what callers corrected into the dataset, as a new version."""
+    deployment = find_deployment(request.user, deployment_id)
+    require_permission(request.user, deployment.team, "write")
+    version = learn_corrections(deployment, request.user)
+    messages.success(request, "The corrected rows come last in the new version.")
+    return redirect("projects:dataset", version.dataset_id)
 
 
 @login_required
@@ -256,6 +268,7 @@ def _activity_context(deployment: Deployment) -> dict[str, object]:
         "deployment": deployment,
         "today": request_log.usage_today(deployment),
         "requests": request_log.recent_requests(deployment),
+        "corrections": len(corrected_rows(deployment)),
     }
 
 

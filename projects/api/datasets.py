@@ -82,7 +82,10 @@ class DatasetAnswer(serializers.Serializer[Any]):
     issues = serializers.JSONField()
     profile = serializers.JSONField()
     based_on = serializers.IntegerField(
-        source="overrides.based_on", default=None, help_text="The version that this one changes."
+        source="overrides.based_on",
+        default=None,
+        allow_null=True,
+        help_text="The version that this one changes.",
     )
     edits = serializers.JSONField(source="overrides.edits", default=None, allow_null=True)
     failure = serializers.SerializerMethodField()

@@ -17,7 +17,7 @@ from projects.importing.editing import edit_version
 from projects.queries.conditions import parse_filters
 from projects.queries.export import EXPORT_FORMATS, export_table
 from projects.queries.rows import MAX_PAGE_SIZE, RowQuery, load_rows
-from projects.reading.edits import MAX_ROWS_IN_AN_EDIT, OPERATIONS
+from projects.reading.edits import MAX_ADDED_ROWS, MAX_ROWS_IN_AN_EDIT, OPERATIONS
 from projects.reading.results import Edit
 from web.api import BadParameter
 from web.idempotency.api import APIView
@@ -90,7 +90,8 @@ class RowsEndpoint(APIView):
 class EditRequest(serializers.Serializer[Any]):
     """One change. set_cells and drop_rows name `rows`, from 0; merge_values turns `values` into
     `to`; drop_missing, drop_duplicates and drop_column name a column or nothing more; add_column
-    names a new column of text, all of it missing."""
+    names a new column of text, all of it missing; add_rows puts `cells`, each a row by its columns,
+    behind all others."""
 
     op = serializers.ChoiceField(choices=list(OPERATIONS))
     column = serializers.CharField(required=False, trim_whitespace=False)
@@ -104,6 +105,13 @@ class EditRequest(serializers.Serializer[Any]):
         child=serializers.CharField(trim_whitespace=False), required=False, max_length=1000
     )
     to = serializers.CharField(required=False)
+    cells = serializers.ListField(
+        child=serializers.DictField(
+            child=serializers.CharField(allow_null=True, allow_blank=True, trim_whitespace=False)
+        ),
+        required=False,
+        max_length=MAX_ADDED_ROWS,
+    )
 
 
 class EditsRequest(serializers.Serializer[Any]):

@@ -39,5 +39,7 @@ def edit_version(
             types[edit["column"]] = "text"
         if edit["op"] == "drop_rows":
             rows -= len(set(edit["rows"]))
+        if edit["op"] == "add_rows":
+            rows += len(edit["cells"])
     overrides["edits"], overrides["based_on"] = [*made, *edits], version.number
     return reimport(version, overrides, by)

@@ -22,14 +22,17 @@ class VersionLine:
 
 
 def list_versions(versions: Sequence[DatasetVersion]) -> list[VersionLine]:
-    """The versions with what is new in each. Edits are kept from version to version, so that those
-    of the version it was made from are no change."""
+    """The versions with what is new in each. Edits and readings are kept from version to version,
+    so that those of the version it was made from are no change."""
     by_number = {one.number: one for one in versions}
     lines = []
     for one in versions:
         options = cast(ReadingOptions, one.overrides)
-        before = by_number.get(options.get("based_on", one.number - 1))
-        changes = _changes(options, cast(ReadingOptions, before.overrides if before else {}))
+        parents = [by_number.get(number) for number in (options.get("based_on", 0), one.number - 1)]
+        known = [parent.overrides if parent else {} for parent in parents]
+        changes = min(
+            (_changes(options, cast(ReadingOptions, before)) for before in known), key=len
+        )
         if one.overrides and not changes:
             changes = [READ_ANOTHER_WAY]
         lines.append(VersionLine(one, changes[0] if changes else "", len(changes[1:])))
@@ -61,6 +64,9 @@ def _describe(edit: Edit) -> str:
         return "1 row deleted" if rows == 1 else f"{rows:,} rows deleted"
     if operation == "set_cells":
         return f"1 cell of {column} set" if rows == 1 else f"{rows:,} cells of {column} set"
+    if operation == "add_rows":
+        count = len(edit["cells"])
+        return "1 row added" if count == 1 else f"{count:,} rows added"
     if operation == "drop_missing":
         return f"rows without {column} deleted"
     return f"{column} left out" if operation == "drop_column" else f"{column} added"

@@ -1,5 +1,6 @@
 """Compares two versions of a dataset row by row, in DuckDB, a page at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -72,7 +73,7 @@ def compare_versions(
         storage.local_file(newer.parquet_key) as new,
         connect() as connection,
     ):
-        joined = _joined(old, new, common, key, matched_by)
+        joined = _joined(old, new, _comparable(older, newer, common), key, matched_by)
         found = connection.execute(f"SELECT change, count(*) FROM ({joined}) GROUP BY 1").fetchall()
         counted = dict(found)
         rows = connection.execute(
@@ -93,13 +94,33 @@ def compare_versions(
     )
 
 
-def _joined(old: Path, new: Path, common: list[str], key: str, matched_by: str) -> str:
-    """SQL of the rows that differ: (change, number, each common column before and after)."""
+def _comparable(
+    older: DatasetVersion, newer: DatasetVersion, common: Sequence[str]
+) -> dict[str, str]:
+    """SQL of each column that both have: its values, of which "102.0" and 102 are the same where
+    one version reads as text what the other reads as numbers."""
+    before = {column["name"]: column["type"] for column in older.columns}
+    after = {column["name"]: column["type"] for column in newer.columns}
+    columns = {}
+    for name in common:
+        source = columns[name] = quote_identifier(name)
+        if before[name] != after[name]:
+            text = f"{source}::VARCHAR"
+            is_numeric = {before[name], after[name]} & {"number", "integer"}
+            number = f"coalesce(try_cast({text} AS DOUBLE)::VARCHAR, {text})"
+            columns[name] = number if is_numeric else text
+    return columns
+
+
+def _joined(old: Path, new: Path, values: dict[str, str], key: str, matched_by: str) -> str:
+    """SQL of the rows that differ: (change, number, each common column before and after). `values`
+    is SQL by the names of the columns."""
+    common = list(values)
     cells = ", ".join(
-        f'left({quote_identifier(name)}::VARCHAR, {MAX_CELL_CHARS}) AS "{place}"'
-        for place, name in enumerate(common)
+        f'left(({value})::VARCHAR, {MAX_CELL_CHARS}) AS "{place}"'
+        for place, value in enumerate(values.values())
     )
-    columns = ", ".join(quote_identifier(name) for name in common) or "1"
+    columns = ", ".join(values.values()) or "1"
     match = {"row": "file_row_number", "content": f"hash({columns})"}.get(matched_by)
     if key:
         match = f"coalesce({quote_identifier(key)}::VARCHAR, '')"

@@ -1,5 +1,5 @@
 """Changes that people make to a finished table: cells set, rows and columns dropped, labels merged,
-a column of text added.
+a column of text and rows added.
 
 They are kept with the version as a list and applied after typing, one after the other, so that the
 same bytes with the same edits always give the same table. Row numbers count from 0 in the table as
@@ -20,7 +20,8 @@ from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
 from projects.reading.results import Edit, UnreadableFile
 
 ROW_NUMBER = "file_row_number"
-MAX_ROWS_IN_AN_EDIT = 10_000
+FIRST_ADDED = 10**12  # The number of an added row, above those of all rows.
+MAX_ROWS_IN_AN_EDIT, MAX_ADDED_ROWS = 10_000, 1_000
 NUMBERS = {
     "integer": re.compile(r"[-+]?[0-9]+"),
     "number": re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]{1,4})?"),
@@ -45,7 +46,9 @@ def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
     operation, column = edit.get("op", ""), edit.get("column", "")
     if operation not in OPERATIONS:
         raise EditProblem(f"There is no edit {operation!r}. Known: {', '.join(OPERATIONS)}.")
-    if operation == "add_column":
+    if operation == "add_rows":
+        _check_new_rows(edit.get("cells") or [], types)
+    elif operation == "add_column":
         _check_new_column(column, types)
     elif column not in types and (column or operation in COLUMN_OPERATIONS):
         raise EditProblem(f"There is no column {column!r} to edit.")
@@ -58,7 +61,23 @@ def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
     if operation == "merge_values" and not (edit.get("values") and edit.get("to", "").strip()):
         raise EditProblem("A merge needs the values to replace, and what to replace them by.")
     if operation in ("set_cells", "merge_values"):
-        _check_value(edit, types[column])
+        _check_value(
+            edit.get("value") if operation == "set_cells" else edit.get("to"), column, types
+        )
+
+
+def _check_new_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> None:
+    if "image" in types.values():
+        raise EditProblem("Rows cannot be added to pictures: upload the pictures.")
+    if not 1 <= len(rows) <= MAX_ADDED_ROWS:
+        raise EditProblem(f"An edit adds 1 to {MAX_ADDED_ROWS:,} rows.")
+    for row in rows:
+        if not any(value and value.strip() for value in row.values()):
+            raise EditProblem("A new row needs at least one cell.")
+        for column, value in row.items():
+            if column not in types:
+                raise EditProblem(f"There is no column {column!r} to edit.")
+            _check_value(value, column, types)
 
 
 def _check_new_column(name: str, types: dict[str, str]) -> None:
@@ -116,6 +135,8 @@ def _apply_edit(
         chosen += f", NULL::VARCHAR AS {quote_identifier(edit['column'])}"
     edited = data.with_suffix(".edited")
     source = f"read_parquet({quote_literal(str(data))}, {ROW_NUMBER} = true)"
+    if edit["op"] == "add_rows":
+        source = f"(SELECT * FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
     connection.execute(
         f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
         f" TO {quote_literal(str(edited))}"
@@ -127,6 +148,18 @@ def _apply_edit(
         edited.replace(data)
     if not _count_rows(connection, data):
         raise UnreadableFile("no_rows", "No row is left after this edit.")
+
+
+def _added_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> str:
+    """SQL of the values of the new rows, numbered behind all others."""
+    listed = []
+    for place, row in enumerate(rows):
+        cells = [
+            f"({_value_sql(row.get(name), kind)})::{SQL_TYPES.get(kind, 'VARCHAR')}"
+            for name, kind in types.items()
+        ]
+        listed.append(f"({', '.join(cells)}, {FIRST_ADDED + place})")
+    return ", ".join(listed)
 
 
 def _write_small_groups(source: Path, target: Path) -> None:
@@ -186,6 +219,10 @@ def _add_column(edit: Edit, types: dict[str, str]) -> _Change:
     return {"values": {}, "kept": "true"}
 
 
+def _add_rows(edit: Edit, types: dict[str, str]) -> _Change:
+    return {"values": {}, "kept": "true"}
+
+
 OPERATIONS = {
     "set_cells": _set_cells,
     "merge_values": _merge_values,
@@ -194,19 +231,24 @@ OPERATIONS = {
     "drop_duplicates": _drop_duplicates,
     "drop_column": _drop_column,
     "add_column": _add_column,
+    "add_rows": _add_rows,
 }
 
 
-def _check_value(edit: Edit, kind: str) -> None:
-    value = edit.get("value") if edit["op"] == "set_cells" else edit.get("to")
+def _check_value(value: str | None, column: str, types: dict[str, str]) -> None:
+    kind = types[column]
     if value is None or not value.strip() or kind not in SQL_TYPES:
         return
-    problem = EditProblem(f"{value!r} is no {kind}, which column {edit['column']!r} holds.")
+    problem = EditProblem(f"{value!r} is no {kind}, which column {column!r} holds.")
     # SQL would round 1.5 to a whole number, and numbers that are too long.
     if kind in NUMBERS and not NUMBERS[kind].fullmatch(value.strip()):
         raise problem
+    if kind == "integer" and abs(int(value)) >= 2**63:
+        raise problem
     if kind == "number" and not keeps_digits(value.strip()):
-        raise EditProblem(f"{value!r} has more digits than column {edit['column']!r} keeps.")
+        raise EditProblem(f"{value!r} has more digits than column {column!r} keeps.")
+    if kind in NUMBERS:
+        return
     with duckdb.connect() as connection:
         row = connection.execute(f"SELECT {_value_sql(value, kind)}").fetchone()
     if row is None or row[0] is None:

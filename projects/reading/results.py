@@ -19,13 +19,15 @@ MAX_ISSUES_PER_CODE = 10
 class Edit(TypedDict, total=False):
     """A change to the finished table; which keys there are depends on `op`."""
 
-    # set_cells, merge_values, drop_rows, drop_missing, drop_duplicates, drop_column or add_column.
+    # set_cells, merge_values, drop_rows, drop_missing, drop_duplicates, drop_column, add_column or
+    # add_rows.
     op: str
     column: str
     rows: list[int]
     value: str | None  # Of set_cells; None empties the cells.
     values: list[str]  # Of merge_values: these become `to`.
     to: str
+    cells: list[dict[str, str | None]]  # Of add_rows: each new row, by its columns.
 
 
 class ReadingOptions(TypedDict, total=False):

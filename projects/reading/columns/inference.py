@@ -46,6 +46,7 @@ from projects.reading.columns.shapes import (
 from projects.reading.columns.sql import trimmed
 
 SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
+STRING = "string"  # What files with types of their own call a text that people typed.
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
 QUESTION_SAMPLES, MAX_DROPPED = 5, 3
@@ -66,7 +67,9 @@ def infer_columns(
     `native_types` those that the file itself knows; `chosen` what people decided, by name; `keep`
     makes single columns of the table quick to read, where many will have to be. With `expects`,
     some columns are decided by a sample, and their `check` has to be made of every row."""
-    asked = [f"c{place}" for place in range(len(names)) if place not in native_types]
+    asked = [
+        f"c{place}" for place in range(len(names)) if native_types.get(place, STRING) == STRING
+    ]
     seen = summarize_columns(connection, table, asked, keep, expects=expects)
     context = FileContext(separator, _certain_marks(seen.values()))
     columns = []
@@ -77,6 +80,9 @@ def infer_columns(
             shapes = seen.get(source) or summarize_columns(connection, table, [source])[source]
             cells = ColumnCells(connection, table, source, name, shapes, context)
             columns.append(_chosen_column(cells, choice, original))
+        elif native_types.get(position) == STRING:
+            cells = ColumnCells(connection, table, source, name, seen[source], context)
+            columns.append(_string_column(cells, original))
         elif position in native_types:
             columns.append(native_column(source, native_types[position], name, original))
         else:
@@ -113,6 +119,25 @@ def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[
         return replace(reading, type="integer"), []
     rounded = 0 if is_short else cells.count(f"NOT ({keeps_digits_sql(text, value)})")
     return reading, [f"Numbers rounded to about 16 digits: {rounded:,}."] if rounded else []
+
+
+def _string_column(cells: ColumnCells, original: str) -> Column:
+    """A column whose cells the file calls texts: days and moments are such without a doubt; numbers
+    are only asked about, as a text of digits may be a code."""
+    column = _decided_column(cells, original)
+    if column.type in ("date", "datetime"):
+        return column
+    question = column.question
+    if column.type == "number":
+        sentence = (
+            f"All cells of {cells.name!r} are texts, and all are numbers. Read the numbers, or keep"
+            " the texts?"
+        )
+        reading = parse_reading(column.reading)
+        question = Question("stored_as_text", sentence, [TEXT, *([reading] if reading else [])])
+    elif question is not None and question.code not in ("date_order", "long_numbers"):
+        question = None
+    return replace(native_column(cells.source, "text", cells.name, original), question=question)
 
 
 def _decided_column(cells: ColumnCells, original: str) -> Column:

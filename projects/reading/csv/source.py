@@ -53,7 +53,10 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     """The file as a table of text. Raises UnreadableFile when there is no table in it. `scratch` is
     a folder for a copy of a large file."""
     encoding = encodings.choose_encoding(path, overrides)
-    sample = _read_sample(path, encoding)
+    sample = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
+    sizes = itertools.accumulate(map(len, sample))
+    fitting = sum(size <= SAMPLE_CHARS for size in sizes)
+    sample = sample[: max(1, fitting)]
     if not any(line.strip() for line in sample):
         raise UnreadableFile("empty_file", "This file is empty: there is no row in it.")
     if is_fasttext(sample):
@@ -77,9 +80,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         lines = (line.translate(CURLY_QUOTES) for line in lines)
         issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
     records = split_records(lines, dialect.delimiters, width=dialect.width)
-    if _has_text_formulas(sample, dialect):
-        dialect = replace(dialect, has_text_formulas=True)
-    dialect = _with_missing_word(sample, dialect, issues)
+    dialect = _with_habits(sample, dialect, issues)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
@@ -90,26 +91,19 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     )
 
 
-def _read_sample(path: Path, encoding: encodings.Encoding) -> list[str]:
-    """The first lines, at most SAMPLE_LINES and, but for one, SAMPLE_CHARS characters."""
-    lines = list(itertools.islice(_read_lines(path, encoding, Issues()), SAMPLE_LINES))
-    fitting = sum(size <= SAMPLE_CHARS for size in itertools.accumulate(map(len, lines)))
-    return lines[: max(1, fitting)]
-
-
-def _with_missing_word(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
-    """With the word that the program which wrote the file has for a missing value, if it has one
-    of its own."""
+def _with_habits(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
+    """The dialect with what programs write in place of values."""
+    if _has_text_formulas(sample, dialect):
+        dialect = replace(dialect, has_text_formulas=True)
     if _writes_missing_as_mysql(sample, dialect):
-        word = MYSQL_MISSING
-        sentence = f"{word} was read as missing, as MySQL and PostgreSQL write it."
-    elif _writes_missing_as_r(sample, dialect):
-        word = R_MISSING
-        sentence = f"{word} outside quotation marks was read as missing, as R writes it."
-    else:
-        return dialect
-    issues.add("missing_words", sentence)
-    return replace(dialect, missing_word=word)
+        sentence = f"{MYSQL_MISSING} was read as missing, as MySQL and PostgreSQL write it."
+        issues.add("missing_words", sentence)
+        return replace(dialect, missing_word=MYSQL_MISSING)
+    if _writes_missing_as_r(sample, dialect):
+        sentence = f"{R_MISSING} outside quotation marks was read as missing, as R writes it."
+        issues.add("missing_words", sentence)
+        return replace(dialect, missing_word=R_MISSING)
+    return dialect
 
 
 def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:

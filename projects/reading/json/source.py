@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from projects.reading.columns.inference import STRING
 from projects.reading.encodings import detection as encodings
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
 from projects.reading.json.shapes import (
@@ -200,6 +201,8 @@ def _value_type(value: object) -> str:
 def _column_type(kinds: set[str]) -> str:
     """The one type that holds all values; JSON when nested ones are mixed with others."""
     seen = kinds - {"missing"}
+    if seen == {"text"}:
+        return STRING
     if "large_integer" in seen and seen <= {"integer", "large_integer"}:
         return "integer"
     if len(seen) == 1:

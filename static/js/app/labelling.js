@@ -83,7 +83,7 @@
 
   const give = (name) => {
     if (!rows.length) return void ask();
-    given.push(rows[0].row);
+    given.push(rows[0]);
     labels[rows[0].row] = name;
     forward();
   };
@@ -95,11 +95,12 @@
   };
 
   const takeBack = () => {
-    const row = given.pop();
-    if (row === undefined) return;
-    delete labels[row];
+    const one = given.pop();
+    if (one === undefined) return;
+    delete labels[one.row];
+    rows.unshift(one);
     keep();
-    ask();
+    show();
   };
 
   document.addEventListener("keydown", (event) => {

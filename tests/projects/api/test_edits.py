@@ -107,6 +107,37 @@ def test_an_edit_that_does_not_fit_is_refused_and_makes_no_version(edit, wrong):
     assert DatasetVersion.objects.count() == 1
 
 
+def test_rows_of_feedback_are_added_behind_all_others(edit):
+    made, table = edit(
+        {"op": "add_rows", "cells": [
+            {"text": "it's new", "label": "ship", "n": "12"},
+            {"text": "another one", "label": None},
+        ]},
+        {"op": "drop_rows", "rows": [0, 13]},
+    )  # fmt: skip
+    assert table["text"] == [*(f"question {n}" for n in range(1, 12)), "it's new"]
+    assert (table["label"][-1], table["n"][-1]) == ("ship", 12)
+    assert made.rows == 12
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        [{}],
+        [{"text": " ", "label": None}],
+        [{"nothing": "x"}],
+        [{"text": "x", "n": "many"}],
+        [{"text": "x", "n": "1.5"}],
+        [{"text": "x"}] * 1001,
+    ],
+)
+def test_rows_that_do_not_fit_are_not_added(edit, cells):
+    answer, _ = edit({"op": "add_rows", "cells": cells})
+    assert answer.status_code == 400
+    assert DatasetVersion.objects.count() == 1
+
+
 def test_values_with_quotes_are_only_values(edit):
     evil = "x'); DROP TABLE t; --"
     _, table = edit({"op": "set_cells", "column": "label", "rows": [0], "value": evil})

@@ -110,7 +110,7 @@ EXACT = {
     "fractions in CSV": (delimited(FRACTIONS), "t.csv", FRACTIONS, True),
     "fractions in Excel": (excel(FRACTIONS), "t.xlsx", FRACTIONS, True),
     "fractions in OpenDocument": (open_document(FRACTIONS), "t.ods", FRACTIONS, True),
-    "fractions in JSON": (json_lines(FRACTIONS), "t.jsonl", FRACTIONS, False),
+    "fractions in JSON": (json_lines(FRACTIONS), "t.jsonl", FRACTIONS, True),
     "decimals": (decimals(AMOUNTS, 38, 9), "t.parquet",
                  [one.rstrip("0").rstrip(".") for one in AMOUNTS], True),
     "amounts in tabs": (delimited(AMOUNTS, "\t"), "t.tsv", AMOUNTS, True),

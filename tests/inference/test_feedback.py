@@ -1,0 +1,83 @@
+"""What callers corrected becomes rows of the dataset, once."""
+
+import pytest
+from django.urls import reverse
+
+from inference.errors import NoCorrections
+from inference.feedback import corrected_rows, learn_corrections, record_feedback
+from inference.models import RequestLog
+from projects.importing import imports
+from projects.importing.uploads import reimport
+from tests.projects.conftest import bring_in, quick_child  # noqa: F401
+
+pytestmark = pytest.mark.django_db
+FILE = b"text,label\n" + b"".join(
+    b"question %d,%s\n" % (n, [b"pay", b"ship"][n % 2]) for n in range(12)
+)
+
+
+@pytest.fixture
+def endpoint(deployment, bring_in):  # noqa: F811
+    """An endpoint whose model learnt a label from a text."""
+    model = deployment.model
+    model.dataset_version = bring_in(FILE)
+    model.manifest = {
+        "inputs": {"kind": "text", "columns": ["text"]},
+        "target": {"kind": "label", "column": "label"},
+    }
+    model.save()
+    return deployment
+
+
+def ask(deployment, key, text, **facts):
+    facts = {"rows": 1, "tokens": 3, "latency_ms": 1.0, "status": 200, "answers": ["pay"]} | facts
+    RequestLog.objects.create(request_id=key, deployment=deployment, inputs=[text], **facts)
+
+
+def finished(version):
+    imports.import_version(version.pk)
+    version.refresh_from_db()
+    return version
+
+
+def test_corrections_are_added_behind_all_rows_and_only_once(endpoint, alice):
+    ask(endpoint, "a", "where is my box")
+    ask(endpoint, "b", "one of two", rows=2)
+    ask(endpoint, "c", "never corrected")
+    for key in ("a", "b", "unknown"):
+        record_feedback(endpoint.team, request_id=key, score=-1, correction="ship")
+    record_feedback(endpoint.team, request_id="c", score=1)
+    assert corrected_rows(endpoint) == [{"text": "where is my box", "label": "ship"}]
+    made = finished(learn_corrections(endpoint, alice))
+    assert (made.rows, made.number) == (13, 2)
+    assert corrected_rows(endpoint) == []
+    with pytest.raises(NoCorrections):
+        learn_corrections(endpoint, alice)
+
+
+def test_a_masked_column_gets_masked_texts(endpoint, alice):
+    finished(reimport(endpoint.model.dataset_version, {"mask": ["text"]}, alice))
+    ask(endpoint, "a", "write to ann@example.com")
+    record_feedback(endpoint.team, request_id="a", correction="pay")
+    assert corrected_rows(endpoint)[0]["text"] == "write to <e-mail>"
+
+
+def test_models_of_other_rows_and_other_teams_get_none(endpoint, other_team):
+    ask(endpoint, "a", "where is my box")
+    record_feedback(other_team, request_id="a", correction="ship")
+    assert corrected_rows(endpoint) == []
+    record_feedback(endpoint.team, request_id="a", correction="ship")
+    endpoint.model.manifest["inputs"]["columns"] = ["subject", "text"]
+    assert corrected_rows(endpoint) == []
+
+
+def test_the_page_offers_them_and_only_who_may_write_takes_them(endpoint, alice, vera, client_of):
+    ask(endpoint, "a", "where is my box")
+    record_feedback(endpoint.team, request_id="a", correction="ship")
+    page = client_of(alice).get(reverse("inference:deployment", args=[endpoint.pk]))
+    assert "Callers corrected 1 answer that" in page.content.decode()
+    address = reverse("inference:learn-corrections", args=[endpoint.pk])
+    assert client_of(vera).post(address).status_code == 403
+    answer = client_of(alice).post(address)
+    assert answer.status_code == 302
+    assert endpoint.model.dataset_version.dataset.latest.number == 2
