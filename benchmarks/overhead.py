@@ -36,7 +36,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from benchmarks.product.api import checked, settled, upload
-from engine.openmp_env import OPENMP_WAIT_ENV
+from engine.thread_env import THREAD_ENV
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -159,7 +159,7 @@ def _bare(job: dict[str, Any], train: Path) -> Seconds:
         subprocess.run(
             [sys.executable, "-m", "engine", "train", str(folder / "spec.json")],
             cwd=PROJECT,
-            env=os.environ | OPENMP_WAIT_ENV,
+            env=os.environ | THREAD_ENV,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=True,

@@ -9,8 +9,6 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Requests share connections: a thousand at once must not be a thousand connections.
 os.environ.setdefault("DB_POOL_SIZE", "20")
-# Many requests multiply a small matrix each: threads of their own would only wait for one another.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Static files are read in one go; Django would say so amid the terminal of `make up`.
 warnings.filterwarnings("ignore", message=".* must consume synchronous iterators")
 django_application = get_asgi_application()

@@ -32,9 +32,9 @@ from engine.errors import (
     StorageFull,
 )
 from engine.events import Failure, PhaseStarted, Reporter, Result
-from engine.openmp_env import OPENMP_WAIT_ENV
 from engine.spec import TrainingSpec, error_field, parse_spec
 from engine.stop_signal import StopSignal
+from engine.thread_env import THREAD_ENV
 
 # For a job of any task: torch, transformers and scikit-learn come along.
 PRELOADED_MODULES = (
@@ -228,12 +228,12 @@ def _redirect_stdout() -> IO[str]:
 
 def _set_thread_env(threads: int | None) -> None:
     """Must run before torch loads: waiting threads soon sleep, so that neighbours keep cores."""
-    for name, value in OPENMP_WAIT_ENV.items():
+    for name, value in THREAD_ENV.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if threads:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+        for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
             os.environ[name] = str(threads)
 
 

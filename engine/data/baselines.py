@@ -11,7 +11,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
-from threadpoolctl import threadpool_limits
 
 from engine.metrics import Floats, Ints
 
@@ -51,11 +50,9 @@ def fit_probe(
     strength: float | None = None,
 ) -> Probe:
     """`strength` is the inverse regularisation C; None chooses it."""
-    # Products this small take many times as long where threads wait for one another.
-    with threadpool_limits(1, user_api="blas"):
-        chosen = strength or _choose_probe_c(embeddings, labels, class_weight)
-        chosen *= _spread_factor(embeddings)
-        model = _make_probe_classifier(class_weight, chosen).fit(embeddings, labels)
+    chosen = strength or _choose_probe_c(embeddings, labels, class_weight)
+    chosen *= _spread_factor(embeddings)
+    model = _make_probe_classifier(class_weight, chosen).fit(embeddings, labels)
     weights = np.zeros((label_count, embeddings.shape[1]), dtype=np.float32)
     # A label that the sample lacks is never predicted, but fine-tuning can still learn it.
     bias = np.full(label_count, model.intercept_.min() - 3, dtype=np.float32)

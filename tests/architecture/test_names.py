@@ -9,7 +9,7 @@ from tests.architecture.imports import module_name, source_files, syntax_tree
 # In any app: the last part of a module's name.
 OLD_MODULES = {
     "alone": "advisory_lock",
-    "patience": "db_retry or openmp_env",
+    "patience": "db_retry or thread_env",
     "paging": "pagination",
     "live": "sse",
     "nudging": "web.enqueue",

@@ -25,7 +25,7 @@ from django.conf import settings
 
 from engine.errors import EXIT_OUT_OF_MEMORY
 from engine.events import Event, parse_event
-from engine.openmp_env import OPENMP_WAIT_ENV
+from engine.thread_env import THREAD_ENV
 from training.models.compute_class import QUEUE_PREFIX
 from web import child_process
 
@@ -44,7 +44,7 @@ def spawn_engine(*arguments: str, **options: Any) -> ChildProcess:
     """
     return child_process.spawn(
         [*ENGINE_COMMAND, *arguments],
-        extra_environment=OPENMP_WAIT_ENV | {"PYTHONUNBUFFERED": "1"},
+        extra_environment=THREAD_ENV | {"PYTHONUNBUFFERED": "1"},
         cwd=settings.BASE_DIR,
         stdout=subprocess.PIPE,
         **options,

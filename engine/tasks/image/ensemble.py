@@ -1,12 +1,10 @@
 """The members that answer together as one network, and the layer fitted on frozen features."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +14,6 @@ from engine.tasks.image.network import ImageNetwork
 
 Outputs = npt.NDArray[np.float32]
 BATCH_ROWS = 64
-MIN_ROWS_FOR_THREADS = 2000
 HEAD_C = 10.0  # Of the linear layer, on features of about unit length.
 MIN_DEVIATION = 1e-6
 
@@ -69,12 +66,6 @@ class FeatureExtractor(nn.Module):
         return self.network.features(pixels)
 
 
-def limit_blas_threads(rows: int) -> Any:
-    """One thread for few rows: threads that wait for each other cost more time than they save,
-    tenfold on a busy machine."""
-    return threadpool_limits(1 if rows < MIN_ROWS_FOR_THREADS else None, user_api="blas")
-
-
 def fit_head(
     network: ImageNetwork,
     features: Sequence[Outputs],
@@ -88,14 +79,13 @@ def fit_head(
     mean, deviation = stacked.mean(0), stacked.std(0)
     scale = np.where(deviation > MIN_DEVIATION, 1 / np.maximum(deviation, MIN_DEVIATION), 0)
     scale /= np.sqrt(stacked.shape[1])
-    with limit_blas_threads(len(stacked)):
-        probe = fit_probe(
-            ((stacked - mean) * scale).astype(np.float32),
-            np.tile(labels, len(features)),
-            network.head.out_features,
-            "balanced" if balanced else None,
-            strength=HEAD_C,
-        )
+    probe = fit_probe(
+        ((stacked - mean) * scale).astype(np.float32),
+        np.tile(labels, len(features)),
+        network.head.out_features,
+        "balanced" if balanced else None,
+        strength=HEAD_C,
+    )
     weights = probe.weights * scale
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(weights))

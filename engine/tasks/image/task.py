@@ -44,7 +44,6 @@ from engine.tasks.image.ensemble import (
     Outputs,
     compute_outputs,
     fit_head,
-    limit_blas_threads,
 )
 from engine.tasks.image.fit import MAX_MIRRORED_ROWS, FittedImages, fit
 from engine.tasks.image.onnx import INPUT, OUTPUT, export_onnx
@@ -236,8 +235,7 @@ def _fit_simple(prepared: PreparedImages) -> list[Contender]:
     guesses = baselines.majority_probabilities(labels[split.train], len(truth), head.outputs)
     sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)[:BASELINE_ROWS]
     model = LogisticRegression(max_iter=200, tol=1e-3)
-    with limit_blas_threads(len(sample)):
-        model.fit(_downscale(prepared.pixels(sample)), labels[sample])
+    model.fit(_downscale(prepared.pixels(sample)), labels[sample])
     probabilities = np.zeros((len(truth), head.outputs))
     test_pixels = _downscale(prepared.pixels(split.test))
     probabilities[:, model.classes_] = model.predict_proba(test_pixels)

@@ -20,6 +20,13 @@ VERSION_NAME = re.compile(
     r"($|[^a-z])|版本|章节|条款",
 )
 
+# Those whose 3.10 is 3.1: people type amounts with and without the last zero.
+AMOUNT_NAME = re.compile(
+    r"(^|[^a-z])(price|amount|cost|total|subtotal|sum|fee|salary|wage|income|revenue|sales|balance"
+    r"|budget|tax|discount|weight|height|width|length|distance|temperature|percent|usd|eur|gbp)"
+    r"($|[^a-z])|价格|单价|金额|费用|总计|合计|工资|收入|余额|重量|身高|长度|温度",
+)
+
 
 def marks_of(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[tuple[str, str]]:
     """What the marks in these cells are under a format: {("decimal", ","), ("group", ".")}."""
@@ -102,6 +109,8 @@ def ask_about_comma_pairs(
 
 def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
     """3.1 and 3.10 are one number but two versions: text when the text carries more."""
+    if AMOUNT_NAME.search(cells.name.casefold()):
+        return None
     shapes = cells.seen.shapes
     found = [reading.number_format.match(shape) for shape in shapes]
     lengths = {len(each["fraction"]) for each in found if each and each["fraction"]}

@@ -1,39 +1,43 @@
-"""Baselines and probes: fitted on one thread whatever the machine offers."""
+"""Linear models are fitted on one thread whatever the machine offers."""
 
-import numpy as np
+import json
+import os
+import subprocess
+import sys
+
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from engine.data import baselines
+from web import child_process
+
+LIST_THREADS = """
+import json, numpy, scipy.linalg, sklearn.linear_model
+from threadpoolctl import threadpool_info
+print(json.dumps([one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]))
+"""
+THREADS_OF_A_CHILD = f"""
+from web import child_process
+import sys
+done = child_process.run([sys.executable, "-c", {LIST_THREADS!r}], seconds=60)
+print(done.stdout.strip())
+"""
+STARTS = {
+    "a process of Django": f"import config.settings\n{LIST_THREADS}",
+    "its child": f"import config.settings\n{THREADS_OF_A_CHILD}",
+    "the engine": f"from engine import __main__ as cli\ncli._set_thread_env(4)\n{LIST_THREADS}",
+}
 
 
-def blas_threads() -> set[int]:
-    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
-
-
-def embedded(rows: int, labels: int, seed: int = 0):
-    dice = np.random.default_rng(seed)
-    truth = np.arange(rows) % labels
-    centres = dice.normal(size=(labels, 24))
-    values = (centres[truth] + dice.normal(size=(rows, 24))).astype(np.float32)
-    return values / np.linalg.norm(values, axis=1, keepdims=True), truth
-
-
-@pytest.mark.parametrize(("rows", "labels"), [(60, 2), (900, 5)])
-@pytest.mark.parametrize("strength", [None, 10.0])
-def test_threads_do_not_wait_for_one_another_in_small_products(rows, labels, strength, monkeypatch):
-    seen = []
-
-    class Watched(baselines.LogisticRegression):
-        def fit(self, *given, **more):
-            seen.append(blas_threads())
-            return super().fit(*given, **more)
-
-    monkeypatch.setattr(baselines, "LogisticRegression", Watched)
-    values, truth = embedded(rows, labels)
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        baselines.fit_probe(values, truth, labels, strength=strength)
-        assert blas_threads() == before  # As it was for whatever comes next.
-    assert seen
-    assert all(threads == {1} for threads in seen)
+@pytest.mark.parametrize("start", STARTS)
+def test_threads_do_not_wait_for_one_another_in_small_products(start):
+    environment = child_process.clean_environment(
+        {"DATABASE_URL": "postgresql://nobody@localhost/x"}
+    )
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS[start]], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    threads = json.loads(done.stdout.splitlines()[-1])
+    assert threads
+    assert set(threads) == {1} or os.cpu_count() == 1

@@ -47,7 +47,7 @@ def test_rare_and_contradicting_labels_are_warned_about(read):
         }
     )
     assert "The label z has fewer than 3 rows" in found.warnings[0]
-    assert "1 texts appear with different labels" in found.warnings[1]
+    assert "1 text appears with different labels" in found.warnings[1]
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,15 @@ def test_a_name_says_that_cells_are_versions(name):
     assert (column.type, column.question.code) == ("text", "versions")
 
 
+@pytest.mark.parametrize("name", ["price", "Unit Price", "total_usd", "体重 重量", "fee"])
+@pytest.mark.parametrize("cells", [["2.50", "3.5", "4"], ["3.1", "3.10", "7.25"]])
+def test_amounts_are_numbers_with_and_without_their_last_zero(name, cells):
+    connection = duckdb.connect()
+    connection.register("cells", pa.table({"c0": cells}))
+    (column,) = infer_columns(connection, "cells", [(name, name)], native_types={}, chosen={})
+    assert (column.type, column.question) == ("number", None)
+
+
 def test_every_reading_of_a_question_can_be_chosen():
     for cells in (["1,150", "2,300"], ["01/02/2024"], ["1", "none"], ["3.1", "3.10"]):
         for reading in one(cells, separator="\t").column.question.readings:
