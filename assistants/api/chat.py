@@ -31,6 +31,9 @@ class ChatRequest(serializers.Serializer[Any]):
 
     model = serializers.CharField(max_length=100)
     messages = serializers.ListField(child=serializers.DictField(), allow_empty=False)
+    conversation = serializers.UUIDField(
+        required=False, allow_null=True, help_text="Of `assistant` in an earlier completion."
+    )
     user = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     stream = serializers.BooleanField(required=False, default=False)
 
@@ -49,6 +52,7 @@ class ChatView(APIView):
         sent = body.validated_data
         question = Question(
             text=find_question(sent["messages"]),
+            conversation_id=sent.get("conversation"),
             visitor=sent["user"],
             address=client_address.get(),
         )

@@ -126,28 +126,28 @@ def fit_fusion(
     off_topic: tuple[Sequence[str], Array],
     embed: Embed,
 ) -> tuple[PassageFusion, PassageReport]:
-    """The weight by one half of the sentences, its report by the other half.
+    """The weight by one half of the sentences, its report by the other half; of documents with too
+    few sentences the usual weight, and no report. From what strength on a passage is quoted, the
+    off-topic questions say.
 
     `vectors` (passages, dimensions); `embed` makes unit vectors of texts.
     """
     taken = take_sentences(texts)
     if len(taken) < MIN_ASKED:
-        return PassageFusion(), PassageReport(passages=len(texts), asked=len(taken))
+        usual, known = (
+            PassageFusion(),
+            weigh_terms({number: split_terms(text) for number, text in enumerate(texts)}),
+        )
+        quote = _fit_quote(usual, known, vectors, off_topic)
+        report = PassageReport(passages=len(texts), asked=len(taken))
+        return usual.model_copy(update={"quote": quote}), report
     asked, weights, reduced = _ask(texts, vectors, taken, embed)
     is_even = np.arange(len(taken)) % 2 == 0
     weight = choose_weight(asked.select(is_even))
     fusion = PassageFusion(weight=weight, quote=None)
     others = asked.select(~is_even)
-    off_texts, off_vectors = off_topic
-    if len(off_texts):
-        off = AskedPassages(
-            off_vectors @ reduced.T,
-            score_bm25(weights, off_texts, len(reduced)),
-            np.full(len(off_texts), -1),
-            count_terms(off_texts),
-        )
-        quote = float(np.quantile(_first_strength(off, fusion), 1 - MAX_WRONGLY_QUOTED))
-        fusion = fusion.model_copy(update={"quote": quote})
+    quote = _fit_quote(fusion, weights, reduced, off_topic)
+    fusion = fusion.model_copy(update={"quote": quote})
     report = PassageReport(
         passages=len(texts),
         asked=len(taken),
@@ -156,6 +156,25 @@ def fit_fusion(
         fused=share_first(others, fusion),
     )
     return fusion, report
+
+
+def _fit_quote(
+    fusion: PassageFusion,
+    weights: TermWeights,
+    vectors: Array,
+    off_topic: tuple[Sequence[str], Array],
+) -> float | None:
+    """The strength that MAX_WRONGLY_QUOTED of the off-topic questions reach; None without any."""
+    off_texts, off_vectors = off_topic
+    if not len(off_texts):
+        return None
+    off = AskedPassages(
+        off_vectors @ vectors.T,
+        score_bm25(weights, off_texts, len(vectors)),
+        np.full(len(off_texts), -1),
+        count_terms(off_texts),
+    )
+    return float(np.quantile(_first_strength(off, fusion), 1 - MAX_WRONGLY_QUOTED))
 
 
 def _ask(

@@ -11,11 +11,12 @@ from assistants.answering.deciding import decide
 from assistants.answering.spending import spent_micro
 from assistants.models import Assistant, Decision, Source, Version
 from assistants.rules.matching import Situation
+from assistants.versions import building
 from assistants.writing import answering
 from assistants.writing.grounding import CheckedSentence
 from billing.models import UsageEvent
 from billing.rates import supersede
-from tests.assistants.conftest import RULE, SUBJECTS
+from tests.assistants.conftest import RULE, SUBJECTS, store_table
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +134,23 @@ def test_settings_are_changed_on_the_page(taught, alice, client_of):
     assert "sk-secret" not in taught.writer_key + browser.get(address).content.decode()
     private = browser.post(address, sent | {"writer_url": "https://10.0.0.1/v1"})
     assert "private" in private.content.decode()
+
+
+def test_a_document_of_a_page_is_quoted_as_well(taught, alice, project, api, token):
+    """Too few sentences to measure how often the right passage is found; enough to know what has
+    nothing to do with any of them."""
+    rows = [
+        ("Dogs", "Dogs wait outside at the hook beside the door. Guide dogs may come in."),
+        ("Lost property", "What was left behind is kept at the counter for 30 days."),
+        ("Wi-Fi", "Guests find the Wi-Fi password on their receipt. It changes every Monday."),
+    ]
+    document = store_table(project, ("heading", "text"), rows)
+    sent = {"dataset": str(document.pk), "text_column": "text", "heading_column": "heading"}
+    assert api(token).post(f"/api/v1/assistants/{taught.pk}/sources", sent).status_code == 201
+    version = building.create_version(taught, alice)
+    assert building.build_pending() == 1
+    version.refresh_from_db()
+    assert version.passage_report["en"]["asked"] < 20
+    quoted = ask(version, "where do guests find the wi-fi password")
+    assert (quoted.route, "on their receipt" in quoted.text) == (Decision.Route.QUOTE, True)
+    assert ask(version, "who painted the mona lisa").route == Decision.Route.REFUSE

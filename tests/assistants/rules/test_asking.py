@@ -214,3 +214,18 @@ def test_an_action_gives_answers_that_exist(live, alice):
     with pytest.raises(InvalidRule, match="no answer with the key 'nothing'"):
         add_rule(live.assistant, alice, **rule, examples_yes=["where is my order"],
                  examples_no=[RETURN])  # fmt: skip
+
+
+def test_a_chat_goes_on_in_the_conversation_that_it_names(live, api, token):
+    with_rules(live, asking())
+
+    def chat(text, **more):
+        sent = {"model": "assistant:shop-help", "messages": [{"role": "user", "content": text}]}
+        address = "/v1/assistants/shop-help/chat"
+        answered = api(token).post(address, {**sent, **more}, format="json").json()
+        return answered["choices"][0]["message"]["content"], answered["assistant"]["conversation"]
+
+    asked, conversation = chat("where is my order")
+    assert asked == ASKED
+    assert "looks for AB-120045" in chat("AB-120045", conversation=conversation)[0]
+    assert "looks for" not in chat("AB-120045")[0]

@@ -201,5 +201,6 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     chat.locator("textarea").press("Enter")
     sync_api.expect(chat.locator("li[data-author=bot]")).to_have_count(2)
     second = Conversation.objects.exclude(pk=first.pk).get()
-    hand_over(second, "rule", "Please wait.")
-    sync_api.expect(chat.get_by_text("Please wait.")).to_be_visible()  # By its own stream.
+    hand_over(second, "rule")
+    said = chat.get_by_text("A person will take over").last
+    sync_api.expect(said).to_be_visible()  # By its own stream.
