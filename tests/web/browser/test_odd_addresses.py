@@ -8,7 +8,7 @@ import pytest
 from tests.training.made import make_model
 from tests.web.test_outsiders import concrete, is_acmes, routes
 
-NOWHERE = str(uuid.uuid4())
+NOWHERE = str(uuid.UUID(int=7))
 ODD_QUERIES = [
     f"a={NOWHERE}&b=x&from=9&to=0&key=none&page=zero&tab=none&version=99999999999&job={NOWHERE}",
     "page=-1&sort=%00x&q=%F0%9F%AA%B5&status=none&by=none&month=2020-13&tag=%27%22%3C&chart=none",
