@@ -1,6 +1,6 @@
 """Feedback of callers on answers, and the rows that their corrections make for a next training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from accounts.models import Team, User
@@ -11,7 +11,7 @@ from projects.models import DatasetVersion
 from projects.reading.personal_data import mask
 from projects.reading.results import Edit, ReadingOptions
 
-MAX_CORRECTIONS = 1_000  # Added at once.
+MAX_CORRECTIONS, MAX_CORRECTIONS_READ = 1_000, 2_000  # Added, and looked at, at once.
 NewRow = dict[str, str | None]
 
 
@@ -30,30 +30,36 @@ def record_feedback(
 
 def corrected_rows(deployment: Deployment) -> list[NewRow]:
     """Texts that were asked one at a time, with the labels that callers say were right, as rows of
-    the dataset that the model learnt from; those that it has by now are left out."""
+    the dataset that the model learnt from, oldest first; those that it has by now are left out. Of
+    the team's corrections the newest MAX_CORRECTIONS_READ are looked at."""
     columns, target = _columns(deployment.model.manifest)
     if not columns or not target:
         return []
-    given = dict(
-        Feedback.objects.filter(team_id=deployment.team_id)
-        .exclude(correction="")
-        .values_list("request_id", "correction")
-    )
-    if not given:
-        return []
-    asked = RequestLog.objects.filter(
-        deployment=deployment, rows=1, status=200, request_id__in=list(given)
-    ).order_by("at")
     newest = deployment.model.dataset_version.dataset.latest
     options = cast(ReadingOptions, newest.overrides if newest else {})
-    rows: list[NewRow] = []
-    for one in asked.only("request_id", "inputs"):
-        text = str(one.inputs[0]) if one.inputs else ""
-        text = mask(text) if columns[0] in options.get("mask", []) else text
-        row: NewRow = {columns[0]: text, target: given[one.request_id]}
-        if text.strip() and row not in rows and row not in _added_rows(options):
-            rows.append(row)
-    return rows[:MAX_CORRECTIONS]
+    is_masked = columns[0] in options.get("mask", [])
+    known = {(row.get(columns[0]), row.get(target)) for row in _added_rows(options)}
+    rows: dict[tuple[str, str], NewRow] = {}
+    for asked, label in _corrected_texts(deployment, columns[0]):
+        text = mask(asked) if is_masked else asked
+        if text.strip() and (text, label) not in known:
+            rows[text, label] = {columns[0]: text, target: label}
+    return list(rows.values())[:MAX_CORRECTIONS]
+
+
+def _corrected_texts(deployment: Deployment, column: str) -> Iterator[tuple[str, str]]:
+    """What was asked in a request of one row, and what a caller says was right, oldest first."""
+    given = Feedback.objects.filter(team_id=deployment.team_id).exclude(correction="")
+    newest = given.order_by("-pk").values_list("request_id", "correction")
+    corrections = dict(newest[:MAX_CORRECTIONS_READ])
+    asked = RequestLog.objects.filter(
+        deployment=deployment, rows=1, status=200, request_id__in=list(corrections)
+    ).order_by("at")
+    for one in asked.only("request_id", "inputs") if corrections else ():
+        text = one.inputs[0] if one.inputs else None
+        text = text.get(column) if isinstance(text, dict) else text  # A row may be given by names.
+        if isinstance(text, str):
+            yield text, corrections[one.request_id]
 
 
 def learn_corrections(deployment: Deployment, by: User) -> DatasetVersion:

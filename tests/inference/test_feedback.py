@@ -55,6 +55,15 @@ def test_corrections_are_added_behind_all_rows_and_only_once(endpoint, alice):
         learn_corrections(endpoint, alice)
 
 
+def test_rows_that_were_given_by_names_are_read_by_them(endpoint):
+    ask(endpoint, "a", {"text": "where is my box", "extra": 1})
+    ask(endpoint, "b", {"other": "not the column that is read"})
+    ask(endpoint, "c", "where is my box")  # The same twice is one row.
+    for key in ("a", "b", "c"):
+        record_feedback(endpoint.team, request_id=key, correction="ship")
+    assert corrected_rows(endpoint) == [{"text": "where is my box", "label": "ship"}]
+
+
 def test_a_masked_column_gets_masked_texts(endpoint, alice):
     finished(reimport(endpoint.model.dataset_version, {"mask": ["text"]}, alice))
     ask(endpoint, "a", "write to ann@example.com")
