@@ -96,7 +96,10 @@ def test_a_job_tells_of_itself(client: openai.OpenAI, fine_tune: Any) -> None:
     answer = client.chat.completions.create(
         model=name, messages=[{"role": "user", "content": "Hi"}], max_tokens=4
     )
-    assert (answer.model, answer.choices[0].finish_reason) == (name, "length")
+    written, reason = answer.usage.completion_tokens, answer.choices[0].finish_reason
+    assert answer.model == name
+    assert written <= 4
+    assert reason in ("length", "stop")
 
 
 def test_its_model_answers_at_once_whole_and_as_a_stream(
