@@ -181,6 +181,8 @@ def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     desk.context.add_cookies([{"name": "sessionid", "value": session, "url": product}])
     desk.goto(f"{product}/conversations/{Conversation.objects.get().pk}/")
     desk.get_by_role("button", name="Take this conversation").click()
+    desk.get_by_role("link", name="Edit").first.wait_for()
+    desk.wait_for_load_state()  # Until the scripts listen, the link leads to the same form.
     desk.get_by_role("link", name="Edit").first.click()
     field = desk.locator("#reply textarea")
     sync_api.expect(field).to_have_value(re.compile("30 days"))
