@@ -130,6 +130,7 @@ def test_killing_and_resuming_gives_the_same_bits(write_spec, how):
     assert weights(broken) == weights(straight)
 
 
+@pytest.mark.nightly
 def test_a_finished_checkpoint_is_exported_without_training_again(write_spec):
     spec = write_spec()
     events = run_here(spec)

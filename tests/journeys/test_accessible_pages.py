@@ -98,7 +98,9 @@ def states(product: Product, visited) -> list[str]:
     return product.change("make_states", visited["team"])
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    "view", ["light", "phone", pytest.param("dark", marks=pytest.mark.nightly)]
+)
 def test_no_page_breaks_a_rule_of_axe(product, browser, visited, view):
     walk_by_axe(product, browser, visited, view, [*PUBLIC, *visited["paths"]])
 

@@ -127,6 +127,7 @@ def test_killed_in_the_final_training_no_trial_is_repeated(tabular_spec):
     assert steps[0] > saved.step
 
 
+@pytest.mark.nightly
 def test_no_trial_starts_that_would_not_fit_into_the_time(tabular_spec):
     spec = tabular_spec(dials={"epochs": 40}, trials=200, seconds=10)
     run(spec)

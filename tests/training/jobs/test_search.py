@@ -120,6 +120,7 @@ def test_trials_are_on_the_page_and_in_the_api_and_only_there_for_the_team(
     assert api(mallory_token).get(f"{JOBS}/{job.pk}/trials").status_code == 404
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_search_whose_trainer_is_killed_repeats_no_finished_trial(job, trainer):

@@ -77,6 +77,7 @@ def test_two_trainers_carry_a_job_once_to_a_model_with_a_report_and_an_exact_bil
     assert verify(tmp_path / "artifact").labels == ["card", "transfer"]
 
 
+@pytest.mark.nightly
 def test_a_trainer_that_loses_the_database_again_and_again_carries_its_job_once(long_job, trainer):
     running = trainer()
     wait_until(lambda: long_job.attempts.exists(), what="for the claim")
