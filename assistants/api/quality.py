@@ -102,7 +102,7 @@ class RuleEndpoint(APIView):
 
     def _find(self, request: Request, assistant_id: UUID, rule_id: int) -> Rule:
         assistant = find_to_change(request, assistant_id)
-        rule: Rule = get_object_or_404(assistant.rules, pk=min(rule_id, 2**63 - 1))
+        rule: Rule = get_object_or_404(assistant.rules, pk=rule_id)
         rule.assistant = assistant
         return rule
 

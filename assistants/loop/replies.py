@@ -150,4 +150,4 @@ def dismiss_reply(assistant: Assistant, judgement_id: int, by: User | ApiToken) 
 
 def _lock_pending(assistant: Assistant, judgement_id: int) -> Judgement:
     rows = pending_replies(assistant).select_for_update(of=("self",))
-    return get_object_or_404(rows, pk=min(judgement_id, 2**63 - 1))
+    return get_object_or_404(rows, pk=judgement_id)

@@ -1,6 +1,6 @@
 """Pages of assistants: list, overview, versions, and a chat to try one."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -21,7 +21,16 @@ from assistants.conversations.consulting import clean_text
 from assistants.errors import AssistantNotLive
 from assistants.forms.assistants import AssistantForm
 from assistants.lifecycle import create_assistant, find_assistant, set_paused
-from assistants.models import Answer, Assistant, Decision, Version, VersionStatus
+from assistants.models import (
+    Answer,
+    Assistant,
+    Decision,
+    Rule,
+    Source,
+    TestCase,
+    Version,
+    VersionStatus,
+)
 from assistants.people.opening_hours import is_open
 from assistants.queries.listings import list_assistants, topics_with_counts
 from assistants.rules.matching import Awaited, Situation
@@ -30,6 +39,7 @@ from projects.lifecycle import create_project
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
+Row = TypeVar("Row", Answer, Rule, Source, TestCase)
 SO_FAR, SO_FAR_SECONDS = "assistants.try", 3600
 
 
@@ -195,6 +205,17 @@ def find_to_change(request: AuthenticatedRequest, assistant_id: UUID) -> Assista
     assistant = find_assistant(request.user, assistant_id)
     require_permission(request.user, assistant.team, "write")
     return assistant
+
+
+def find_row(request: AuthenticatedRequest, kind: type[Row], pk: int) -> Row:
+    """A row of an assistant, with it and its team, for who sees the team. Who may not change it is
+    refused a POST."""
+    visible = Assistant.objects.visible_to(request.user)
+    rows = kind._default_manager.filter(assistant__in=visible).select_related("assistant__team")
+    row: Row = get_object_or_404(rows, pk=pk)
+    if request.method == "POST":
+        require_permission(request.user, row.assistant.team, "write")
+    return row
 
 
 def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[str, object]:

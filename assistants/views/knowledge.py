@@ -6,10 +6,9 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.permissions import require_permission
 from assistants.forms.assistants import AnswerForm, DocumentForm, SourceForm, lines_of
 from assistants.knowledge import answers, documents
 from assistants.knowledge.importing import Mapping, add_source
@@ -18,7 +17,7 @@ from assistants.lifecycle import find_assistant
 from assistants.loop.gaps import Gap, close_gap, find_gap
 from assistants.models import Answer, Assistant, Source
 from assistants.queries.listings import topics_with_counts
-from assistants.views.assistants import find_to_change, page_context
+from assistants.views.assistants import find_row, find_to_change, page_context
 from web.requests import AuthenticatedRequest
 
 PAGE_ROWS = 50
@@ -79,10 +78,7 @@ def add_document(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespo
 @require_POST
 def retire_source(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """Its passages are quoted no more; answers that came from it stay."""
-    visible = Assistant.objects.visible_to(request.user)
-    rows = Source.objects.filter(assistant__in=visible).select_related("assistant__team")
-    source = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
-    require_permission(request.user, source.assistant.team, "write")
+    source = find_row(request, Source, pk)
     documents.retire_source(source, request.user)
     return redirect("assistants:knowledge", source.assistant_id)
 
@@ -110,16 +106,14 @@ def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """One answer: its text, and ways to ask for it."""
-    found = _find_answer(request, pk)
+    found = find_row(request, Answer, pk)
     form = AnswerForm(found.assistant, request.POST or None, answer=found)
-    if request.method == "POST":
-        require_permission(request.user, found.assistant.team, "write")
-        if form.is_valid():
-            fields = form.cleaned_data
-            answers.edit(found, request.user, **form.changes())
-            for line in lines_of(fields["questions"]):
-                add_phrasing(found, line[:2000])
-            return redirect("assistants:answer", found.pk)
+    if request.method == "POST" and form.is_valid():
+        fields = form.cleaned_data
+        answers.edit(found, request.user, **form.changes())
+        for line in lines_of(fields["questions"]):
+            add_phrasing(found, line[:2000])
+        return redirect("assistants:answer", found.pk)
     context = {
         **page_context(request, found.assistant),
         "answer": found,
@@ -133,18 +127,12 @@ def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 def change_state(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
     """Approve or retire."""
-    found = _find_answer(request, pk)
-    require_permission(request.user, found.assistant.team, "write")
+    found = find_row(request, Answer, pk)
     actions = {"approve": answers.approve, "retire": answers.retire}
     if action not in actions:
         raise Http404
     actions[action](found, request.user)
     return redirect("assistants:answer", found.pk)
-
-
-def _find_answer(request: AuthenticatedRequest, pk: int) -> Answer:
-    visible = Answer.objects.visible_to(request.user).select_related("assistant__team")
-    return get_object_or_404(visible, pk=min(pk, 2**63 - 1))
 
 
 def _render(

@@ -17,10 +17,10 @@ from assistants.lifecycle import find_assistant
 from assistants.loop.gaps import LOOKED_BACK, find_gaps
 from assistants.loop.judging import judge
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
-from assistants.models import Answer, Assistant, Decision, Judgement, TestCase
+from assistants.models import Answer, Decision, Judgement, TestCase
 from assistants.queries.test_runs import compare_runs, versions_to_test
 from assistants.versions.testing import run_tests
-from assistants.views.assistants import find_to_change, page_context
+from assistants.views.assistants import find_row, find_to_change, page_context
 from web.requests import AuthenticatedRequest
 
 AUDITS_SHOWN = 20
@@ -64,10 +64,7 @@ def run_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse
 @login_required
 @require_POST
 def delete_case(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    visible = Assistant.objects.visible_to(request.user)
-    rows = TestCase.objects.filter(assistant__in=visible).select_related("assistant__team")
-    case = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
-    require_permission(request.user, case.assistant.team, "write")
+    case = find_row(request, TestCase, pk)
     audit.record(case.assistant.team, request.user, "assistant.test-deleted", case.question[:80])
     case.delete()
     return redirect("assistants:tests", case.assistant_id)
@@ -132,7 +129,7 @@ def review_reply(request: AuthenticatedRequest, pk: int, action: str) -> HttpRes
     """Make a draft of what a person replied, or dismiss it."""
     visible = Judgement.objects.visible_to(request.user, "inbox")
     rows = visible.select_related("decision__message__channel__assistant__team")
-    judgement = get_object_or_404(rows, pk=min(pk, 2**63 - 1))
+    judgement = get_object_or_404(rows, pk=pk)
     assistant = judgement.decision.message.channel.assistant
     require_permission(request.user, assistant.team, "write")
     if action == "draft":

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
@@ -26,7 +26,7 @@ from assistants.versions.ruling import (
     move_rule,
     try_question,
 )
-from assistants.views.assistants import find_to_change, page_context
+from assistants.views.assistants import find_row, find_to_change, page_context
 from web.requests import AuthenticatedRequest
 
 
@@ -46,13 +46,11 @@ def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 def rule(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """One rule, to change it."""
-    found = _find(request, pk)
+    found = find_row(request, Rule, pk)
     form = RuleForm(found.assistant, request.POST or None, rule=found)
-    if request.method == "POST":
-        require_permission(request.user, found.assistant.team, "write")
-        if form.is_valid() and _save(form, found.assistant, request.user, found):
-            messages.success(request, "Saved. It counts from the next version on.")
-            return redirect("assistants:rules", found.assistant_id)
+    if form.is_bound and form.is_valid() and _save(form, found.assistant, request.user, found):
+        messages.success(request, "Saved. It counts from the next version on.")
+        return redirect("assistants:rules", found.assistant_id)
     context = {**page_context(request, found.assistant), "rule": found, "form": form}
     return render(request, "assistants/rule.html", context)
 
@@ -61,8 +59,7 @@ def rule(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @require_POST
 def act(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
     """Move it up or down, turn it on or off, or delete it."""
-    found = _find(request, pk)
-    require_permission(request.user, found.assistant.team, "write")
+    found = find_row(request, Rule, pk)
     if action not in ACTIONS:
         raise Http404
     ACTIONS[action](found, request.user)
@@ -88,12 +85,6 @@ ACTIONS: dict[str, Callable[[Rule, User], None]] = {
     "off": lambda rule, by: change_rule(rule, by, enabled=False),
     "delete": delete_rule,
 }
-
-
-def _find(request: AuthenticatedRequest, pk: int) -> Rule:
-    visible = Assistant.objects.visible_to(request.user)
-    rows = Rule.objects.filter(assistant__in=visible).select_related("assistant__team")
-    return get_object_or_404(rows, pk=min(pk, 2**63 - 1))
 
 
 def _save(form: RuleForm, assistant: Assistant, by: User, found: Rule | None = None) -> bool:

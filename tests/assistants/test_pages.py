@@ -1,6 +1,7 @@
 """Every page of an assistant, as people use it."""
 
 import pytest
+from django.urls import reverse
 
 from assistants.models import Answer, Conversation, Decision, Rule, TestCase
 
@@ -148,3 +149,13 @@ def test_operators_read_nothing_that_visitors_wrote(live, api, token, alice, cli
         page = operator.get(f"/admin/assistants/{path}/change/").content.decode()
         assert "zebra" not in page
         assert "120045" not in page
+
+
+@pytest.mark.parametrize("pk", [2**63, 10**30])
+def test_numbers_that_no_row_can_have_are_not_found(pk, client_of, alice):
+    client = client_of(alice)
+    for name, more in (
+        ("rule", ()), ("answer", ()), ("rule-act", ("up",)), ("retire-source", ()),
+        ("delete-test", ()), ("review-reply", ("dismiss",)),
+    ):  # fmt: skip
+        assert client.post(reverse(f"assistants:{name}", args=[pk, *more])).status_code == 404
