@@ -324,6 +324,31 @@ def test_what_was_invoiced_when_a_subscription_ended_is_not_charged_again(tale):
     assert not StripeOutbox.objects.filter(status="moved").exists()
 
 
+def test_an_abandoned_draft_that_somebody_finalizes_later_raises_an_alert(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(3)
+    tale.close(is_paid=False)
+    stripe_id = Subscription.objects.get().stripe_id
+    tale.world.give_up(stripe_id)
+    tale.use(9)
+    tale.report()
+    draft = tale.world.close_period(stripe_id)  # Of an unpaid subscription it stays one.
+    tale.pass_time(days=4)
+    tale.world.end_subscription(stripe_id)
+    tale.deliver(times=2)
+    tale.subscribe(PLAN_FREE, times=2)
+    tale.pass_time(minutes=10)
+    tale.server.refusals.clear()
+    tale.assert_sides_agree(12)
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
+    tale.world.finalize(draft["id"])  # By hand, in the dashboard: it asks for the nine again.
+    tale.deliver()
+    drift = Reconciliation.objects.get(invoice=draft["id"], scope="amount")
+    assert (drift.state, drift.ours, drift.theirs) == ("open", 0, 900)
+    alert = OperatorAlert.objects.get(key=f"drift:{drift.pk}", settled_at=None)
+    assert draft["id"] in alert.sentence
+
+
 @pytest.fixture
 def today(tale):
     """The period that is open now, so that its included credit is valid."""
