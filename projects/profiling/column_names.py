@@ -28,7 +28,7 @@ TARGET_WORDS = {
     "bought": 5, "repaid": 5, "accepted": 5, "admitted": 5, "passed": 4, "success": 5, "failed": 5,
     "readmitted": 6, "relapse": 5, "responded": 5, "upgraded": 5, "renewed": 5, "anomaly": 6,
     "defect": 5, "defective": 6, "malignant": 6, "mortality": 6, "infected": 6, "satisfaction": 5,
-    "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4,
+    "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4, "duration": 3, "eta": 4,
 }  # fmt: skip
 CJK_TARGET_WORDS = {
     "标签": 6, "標籤": 6, "类别": 6, "類別": 6, "分类": 6, "分類": 6, "意图": 6, "意圖": 6,
@@ -79,6 +79,7 @@ CASES = frozenset({
 })  # fmt: skip
 ENDINGS = frozenset({"status", "result", "outcome", "condition"})
 CASE_ENDING_SCORE = 5.0
+SPAN_SCORE = 3.0
 # In words such as low and high, these are facts about a row; what is estimated is their number.
 # What cells say of how something ended or was judged, whatever the column is called.
 OUTCOME_VALUES = frozenset({
@@ -133,6 +134,7 @@ LATE_TEXTS = frozenset({
     "resolution", "reply", "answer", "response", "solution", "completion", "rejected", "chosen",
     "closing", "close", "closed", "closure", "fix", "resolved", "followup", "outcome",
 })  # fmt: skip
+HEADINGS, CJK_HEADINGS = frozenset({"title", "subject", "headline", "name"}), ("标题", "主题")
 CJK_LATE_TEXTS = (
     "回复",
     "回覆",
@@ -157,6 +159,8 @@ IDENTIFIER_WORDS = frozenset({
     "id", "ids", "uuid", "guid", "key", "index", "hash", "url", "link", "href", "date", "datetime",
     "time", "timestamp", "created", "updated", "unnamed", "rownum", "dteday",
 })  # fmt: skip
+# Alone among those above and in a column of numbers these say how long something took.
+SPAN_WORDS, CJK_SPANS = frozenset({"time"}), ("时间",)
 CJK_IDENTIFIERS = (
     "编号",
     "序号",
@@ -207,6 +211,8 @@ def target_name_score(name: str) -> float:
         score = 6.0
     if before and last in ENDINGS and before[-1] in CASES:
         score = CASE_ENDING_SCORE
+    if before and may_name_span(name):
+        score = max(score, SPAN_SCORE)
     if words[0] in ("is", "has") and before and last not in PLACES_AND_PEOPLE:
         score, share = max(score, 3.0), 1.0
     others = max((TARGET_WORDS.get(word, 0) for word in before), default=0)
@@ -249,6 +255,19 @@ def is_identifier_name(name: str) -> bool:
     )
 
 
+def may_name_span(name: str) -> bool:
+    """Whether `delivery_time` and the like, over numbers, tell how long and not when."""
+    words = set(split_name(name))
+    is_named = bool(SPAN_WORDS & words) or _has_cjk(name, CJK_SPANS)
+    others = [word for word in CJK_IDENTIFIERS if word not in CJK_SPANS]
+    return (
+        is_named
+        and not (IDENTIFIER_WORDS - SPAN_WORDS) & words
+        and not _has_cjk(name, tuple(others))
+        and not name.lower().endswith(("_at", "_on"))
+    )
+
+
 def is_numbered_class_name(name: str) -> bool:
     """Whether the name is of a class by its number, such as `Class Index` or `label_id`."""
     words = split_name(name)
@@ -267,6 +286,10 @@ def describes_where_or_who(name: str) -> bool:
     """Whether the column is a usual feature: of a person, a place, a season, a channel."""
     words = split_name(name)
     return bool(words and words[-1] in PLACES_AND_PEOPLE) or _has_cjk(name, CJK_PLACES_AND_PEOPLE)
+
+
+def is_heading_name(name: str) -> bool:
+    return bool(HEADINGS & set(split_name(name))) or _has_cjk(name, CJK_HEADINGS)
 
 
 def is_late_text_name(name: str) -> bool:

@@ -22,6 +22,7 @@ MIN_TELLING_NAME = 3
 LAST_COLUMN = 3.0
 MAX_UNMARKED = 8  # Each takes a moment to measure.
 SERIES_PENALTY = 4.0
+EARLIEST_CLOCK = 10_000_000  # Days as 19700101 and seconds since 1970 are above that.
 OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
 
 
@@ -53,11 +54,21 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
     """Whether the column only tells rows apart."""
     if column_names.is_numbered_class_name(column["name"]) and column["unique"] <= FEW_CLASSES:
         return False
-    if column_names.is_identifier_name(column["name"]) or column.get("looks_like"):
-        return True
     low, high = column.get("min"), column.get("max")
-    is_counter = column["type"] == "integer" and column["unique"] == rows > 2
-    return is_counter and low is not None and high is not None and high - low == rows - 1
+    differs = column["type"] == "integer" and column["unique"] == rows > 2
+    if column_names.is_identifier_name(column["name"]) or column.get("looks_like"):
+        return differs or not _is_span_of_time(column)
+    return differs and low is not None and high is not None and high - low == rows - 1
+
+
+def _is_span_of_time(column: ColumnProfile) -> bool:
+    """Whether numbers under a name such as `delivery_time` are durations, and no clock."""
+    is_number = column["type"] in ("number", "integer") and not column.get("looks_like")
+    return (
+        is_number
+        and column_names.may_name_span(column["name"])
+        and (column.get("max") or 0) < EARLIEST_CLOCK
+    )
 
 
 def find_text_columns(columns: list[ColumnProfile], rows: int) -> list[str]:

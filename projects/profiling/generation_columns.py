@@ -3,6 +3,7 @@
 import re
 
 from engine.tasks.generation.messages import has_marked_turns
+from projects.profiling import column_names
 from projects.profiling.profile import ColumnProfile, Suggestion, build_suggestion
 
 # Pairs whose second column is the answer to the first.
@@ -12,6 +13,10 @@ PROMPT_PAIRS = [
     ("指令", "输出"), ("提问", "回答"), ("input", "output"), ("输入", "输出"),
     ("source", "target"), ("query", "answer"), ("query", "response"), ("prompt", "chosen"),
     ("question", "chosen"), ("instruction", "chosen"), ("input.messages", "preferred_output"),
+    ("article", "highlights"), ("article", "summary"), ("document", "summary"),
+    ("dialogue", "summary"), ("原文", "摘要"), ("正文", "摘要"), ("原文", "译文"),
+    ("input_text", "target_text"), ("source_text", "target_text"), ("user", "assistant"),
+    ("human", "assistant"), ("context", "response"), ("question", "response"),
 ]  # fmt: skip
 CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables of other uses hardly have both names.
 # The worse of two answers, by the name of the better one.
@@ -78,6 +83,18 @@ def suggest_prompt_pair(columns: list[ColumnProfile]) -> Suggestion | None:
             _add_context_columns(suggestion, columns, takes_history=True)
             return suggestion
     return None
+
+
+def suggest_pair_of_texts(texts: list[str]) -> Suggestion | None:
+    """Of a table without a label: its only two columns of running text, such as a sentence in two
+    languages; not a heading and what stands under it."""
+    if len(texts) != 2 or column_names.is_heading_name(texts[0]):
+        return None
+    why = (
+        f"No column repeats few enough values to be a label; {texts[0]} and {texts[1]} are running"
+        f" text, so a model could learn to write {texts[1]} when it is given {texts[0]}."
+    )
+    return build_suggestion("text-generation", texts[:1], texts[1], why)
 
 
 def is_certain_pair(pair: Suggestion, columns: list[ColumnProfile]) -> bool:

@@ -16,6 +16,7 @@ from projects.profiling.generation_columns import (
     holds_chats,
     is_certain_pair,
     suggest_chats,
+    suggest_pair_of_texts,
     suggest_prompt_pair,
 )
 from projects.profiling.profile import ColumnProfile, Suggestion, build_suggestion
@@ -227,6 +228,8 @@ def _suggest_nothing(
         texts = [name for name in texts if name != named["name"]]
         why = f"{named['name']} is the label by its name."
         return build_suggestion("text-classification", texts, named["name"], why)
+    if pair := suggest_pair_of_texts(texts):
+        return pair
     why = "No column repeats few enough values to be a label. Choose the target yourself."
     task = "text-classification" if texts else "tabular-classification"
     return build_suggestion(task, texts, None, why)

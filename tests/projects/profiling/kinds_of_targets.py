@@ -37,6 +37,13 @@ def _student(_n: int, rng: random.Random) -> list[object]:
     return [rng.choice(["GP", "MS"]), rng.randint(15, 20), rng.randint(0, 30), first, second, last]
 
 
+def _delivery(_n: int, rng: random.Random) -> list[object]:
+    way = rng.uniform(0.5, 20)
+    order, vehicle = rng.choice(["Snack", "Meal", "Drinks"]), rng.choice(["motorcycle", "scooter"])
+    minutes = int(8 + way * 1.8 + rng.gauss(0, 2))
+    return [round(rng.uniform(10, 30), 6), round(way, 2), order, vehicle, minutes]
+
+
 def _loan(n: int, rng: random.Random) -> list[object]:
     grade = rng.choice("ABCDEFG")
     place = "ABCDEFG".index(grade)
@@ -141,6 +148,13 @@ KINDS = {
         ["description"], "assignment_group",
     ),
     "a rent inside": Kind("size_sqm,district,rent,pets_allowed", _rent, NUMBERS, [], "rent"),
+    "how long it took": Kind(
+        "Restaurant_latitude,Distance_km,Type_of_order,Type_of_vehicle,Time_taken(min)",
+        _delivery, NUMBERS, [], "Time_taken(min)",
+    ),
+    "how long it took, in Chinese": Kind(
+        "门店纬度,距离,订单类型,车辆类型,配送时间", _delivery, NUMBERS, [], "配送时间"
+    ),
     "a number nothing speaks for": Kind(
         "width,height,reach,top", _unnamed_number, NUMBERS, [], "reach"
     ),

@@ -86,6 +86,41 @@ def test_names_values_and_what_can_be_learnt_speak_for_a_target(read, kind):
     ), answer["why"]
 
 
+SENTENCE = "sentence {n} of a text about {n} other things that nobody wrote before"
+
+
+@pytest.mark.parametrize(
+    ("header", "prompt", "answer"),
+    [
+        ("id,article,highlights", "article", "highlights"),
+        ("en,de", "en", "de"),
+        ("正文,摘要", "正文", "摘要"),
+        ("source_text,target_text", "source_text", "target_text"),
+        ("lang_a,lang_b,created_at", "lang_a", "lang_b"),
+    ],
+)
+def test_two_columns_of_running_text_and_no_label_are_question_and_answer(
+    read, header, prompt, answer
+):
+    names = header.split(",")
+    lines = [header]
+    for n in range(60):
+        cells = {"id": f"{n:x}f{n}", "created_at": f"2024-01-{n % 28 + 1:02d} 10:{n:02d}:00"}
+        lines.append(",".join(cells.get(name, f"{name} {SENTENCE.format(n=n)}") for name in names))
+    found = suggested(read("\n".join(lines).encode()))
+    assert (found["task"], found["text_columns"], found["target_column"]) == (
+        "text-generation",
+        [prompt],
+        answer,
+    )
+
+
+def test_a_heading_and_its_text_are_no_question_and_answer(read):
+    lines = ["title,review", *(f"Title {n} of it,{SENTENCE.format(n=n)}" for n in range(60))]
+    found = suggested(read("\n".join(lines).encode()))
+    assert (found["task"], found["target_column"]) == ("text-classification", None)
+
+
 def test_what_cannot_be_learnt_comes_after_what_can(read):
     """Names say nothing here: two columns repeat two values each, and only one follows the rest."""
     rng = random.Random(0)
@@ -171,3 +206,15 @@ def test_nothing_to_learn_is_said(read):
         )
     )
     assert answer["target_column"] is None
+
+
+@pytest.mark.parametrize("clock", [1_700_000_000, 20_230_101, 1_700_000_000_000])
+def test_a_clock_in_numbers_is_no_time_taken(read, clock):
+    rng = random.Random(0)
+    lines = ["size,colour,event_time"]
+    lines += [
+        f"{size},{'red' if size > 5 else 'blue'},{clock + rng.randint(0, 25)}"
+        for size in (rng.randint(1, 9) for _ in range(200))
+    ]
+    proposals = profile(read("\n".join(lines).encode()))["proposals"]
+    assert "event_time" not in [one["target_column"] for one in proposals]
