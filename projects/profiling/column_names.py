@@ -29,6 +29,7 @@ TARGET_WORDS = {
     "readmitted": 6, "relapse": 5, "responded": 5, "upgraded": 5, "renewed": 5, "anomaly": 6,
     "defect": 5, "defective": 6, "malignant": 6, "mortality": 6, "infected": 6, "satisfaction": 5,
     "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4, "duration": 3, "eta": 4,
+    "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4, "recommended": 4, "recommend": 4,
 }  # fmt: skip
 CJK_TARGET_WORDS = {
     "标签": 6, "標籤": 6, "类别": 6, "類別": 6, "分类": 6, "分類": 6, "意图": 6, "意圖": 6,
@@ -134,6 +135,19 @@ LATE_TEXTS = frozenset({
     "resolution", "reply", "answer", "response", "solution", "completion", "rejected", "chosen",
     "closing", "close", "closed", "closure", "fix", "resolved", "followup", "outcome",
 })  # fmt: skip
+# What a review says is how well its writer judges.
+REVIEWS = frozenset({"review", "reviews", "comment", "comments", "feedback", "opinion"})
+CJK_REVIEWS = ("评论", "評論", "评价", "レビュー", "感想")
+JUDGEMENTS = frozenset({
+    "rating", "ratings", "star", "stars", "score", "sentiment", "polarity", "recommended",
+    "recommend",
+})  # fmt: skip
+CJK_JUDGEMENTS = ("评分", "評分", "评级", "星级", "打分", "得分", "情感", "评价", "評価", "好评")
+# Before `name` these are things whose names tell something of them.
+NAMED_THINGS = frozenset({
+    "product", "item", "recipe", "dish", "book", "movie", "film", "course", "game", "app", "song",
+})  # fmt: skip
+CJK_NAMED_THINGS = ("商品名", "产品名", "菜名", "书名", "片名", "课程名")
 HEADINGS, CJK_HEADINGS = frozenset({"title", "subject", "headline", "name"}), ("标题", "主题")
 CJK_LATE_TEXTS = (
     "回复",
@@ -159,6 +173,7 @@ IDENTIFIER_WORDS = frozenset({
     "id", "ids", "uuid", "guid", "key", "index", "hash", "url", "link", "href", "date", "datetime",
     "time", "timestamp", "created", "updated", "unnamed", "rownum", "dteday",
 })  # fmt: skip
+ADDRESS_WORDS = frozenset({"url", "link", "href"})
 # Alone among those above and in a column of numbers these say how long something took.
 SPAN_WORDS, CJK_SPANS = frozenset({"time"}), ("时间",)
 CJK_IDENTIFIERS = (
@@ -286,6 +301,27 @@ def describes_where_or_who(name: str) -> bool:
     """Whether the column is a usual feature: of a person, a place, a season, a channel."""
     words = split_name(name)
     return bool(words and words[-1] in PLACES_AND_PEOPLE) or _has_cjk(name, CJK_PLACES_AND_PEOPLE)
+
+
+def is_review_name(name: str) -> bool:
+    return bool(REVIEWS & set(split_name(name))) or _has_cjk(name, CJK_REVIEWS)
+
+
+def is_judgement_name(name: str) -> bool:
+    return bool(JUDGEMENTS & set(split_name(name))) or _has_cjk(name, CJK_JUDGEMENTS)
+
+
+def names_thing(name: str) -> bool:
+    """Whether cells are the names of products, books and the like."""
+    words = split_name(name)
+    is_named = words[-1:] == ["name"] and bool(NAMED_THINGS & set(words))
+    return is_named or _has_cjk(name, CJK_NAMED_THINGS)
+
+
+def is_address_name(name: str) -> bool:
+    """Whether cells are addresses of pages, which tell something where nothing else does."""
+    words = set(split_name(name)) & IDENTIFIER_WORDS
+    return bool(words) and words <= ADDRESS_WORDS
 
 
 def is_heading_name(name: str) -> bool:

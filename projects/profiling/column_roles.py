@@ -15,6 +15,7 @@ TEXT_QUANTITY_VALUES = 20  # The same of what texts are judged by: ratings of te
 MIN_TEXT_SCORE, WIDEST_GAP = 4.0, 6.0
 LONE_TEXT_SCORE = 2.0  # Enough where no other column could be read.
 PROSE_WORDS = 6.0
+DIFFERENT_SHARE = 0.5
 SENTENCE_WORDS = 9.0  # Places and titles have fewer.
 MAX_NAME_WORDS = 8.0
 CODE_WORDS = 2.5
@@ -78,7 +79,36 @@ def find_text_columns(columns: list[ColumnProfile], rows: int) -> list[str]:
     least = MIN_TEXT_SCORE
     if best < MIN_TEXT_SCORE and not any(_is_feature(column, rows) for column in columns[:-1]):
         least = LONE_TEXT_SCORE
-    return [name for name, score in scored if score >= least and score >= best - WIDEST_GAP]
+    found = [name for name, score in scored if score >= least and score >= best - WIDEST_GAP]
+    if not found:
+        return found
+    things = [one["name"] for one in columns if _names_things(one, rows)]
+    return [name for name, _ in scored if name in found or name in things]
+
+
+def _names_things(column: ColumnProfile, rows: int) -> bool:
+    """Whether the column says in a few words what each row's text is about."""
+    is_text = column["type"] == "text" and column_names.names_thing(column["name"])
+    return is_text and _mostly_differs(column, rows) and (column.get("mean_words") or 0) >= 2
+
+
+def _mostly_differs(column: ColumnProfile, rows: int) -> bool:
+    return column["unique"] > DIFFERENT_SHARE * max(1, rows - column["missing"])
+
+
+def find_lone_texts(columns: list[ColumnProfile], rows: int) -> list[ColumnProfile]:
+    """Of columns that are neither prose nor features: addresses, names, sequences and such."""
+    return [
+        column
+        for column in columns
+        if column["type"] == "text"
+        and _mostly_differs(column, rows)
+        and column.get("looks_like") in (None, "", "url")
+        and (
+            not column_names.is_identifier_name(column["name"])
+            or column_names.is_address_name(column["name"])
+        )
+    ]
 
 
 def text_score(column: ColumnProfile, rows: int) -> float:

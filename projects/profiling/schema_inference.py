@@ -30,6 +30,7 @@ CLEAR_TARGET_SCORE = 5  # Of a name that goes before marks in several columns.
 MAX_PROPOSALS = 3
 MAX_TARGETS = 4
 PROSE_BONUS, TABLE_BONUS = 3.0, 2.0
+JUDGEMENT_BONUS = 2.5
 UNNAMED_PENALTY = 1.0  # Tables have their target last more often than texts their label.
 FEW_FEATURES = 2
 CLEAR_LEAD = 2.5  # Of the best use over all others: nothing needs to be measured.
@@ -158,13 +159,19 @@ def _uses_of_target(
         names = [column["name"] for column in inputs]
         if not column_names.target_name_score(target.name):
             bonus -= UNNAMED_PENALTY
+        if column_names.is_judgement_name(target.name) and any(
+            map(column_names.is_review_name, names)
+        ):
+            bonus += JUDGEMENT_BONUS
         uses.append(_Use(target, names, inputs, target.score + bonus))
     if features:
         bonus = TABLE_BONUS if len(features) >= FEW_FEATURES else 0.0
         score = target.score + bonus
         uses.append(_Use(target, [], features, score, is_beside_prose=is_prose))
     elif not inputs and len(others) > 0:
-        uses.append(_Use(target, [], others, target.score))
+        lone = column_roles.find_lone_texts(others, rows)
+        names = [column["name"] for column in lone]
+        uses.append(_Use(target, names, lone or others, target.score))
     return uses
 
 

@@ -122,6 +122,32 @@ def _quality(n: int, rng: random.Random) -> list[object]:
     return [f"SN{n}", round(heat, 1), answer, round(pressure, 2), rng.choice(["A线", "B线"])]
 
 
+def _address(n: int, rng: random.Random) -> list[object]:
+    is_bad = rng.random() < 0.5
+    address = f"secure-login-{n}.example/verify" if is_bad else f"www.example.org/page/{n}"
+    return [f"{n:x}a", f"https://{address}", "bad" if is_bad else "good"]
+
+
+def _first_name(n: int, rng: random.Random) -> list[object]:
+    female = rng.random() < 0.5
+    stem = f"{rng.choice('BDLMRST')}{rng.choice('aeiou')}{chr(97 + n % 26)}{chr(97 + n // 26)}"
+    return [stem + ("ina" if female else "os"), "F" if female else "M"]
+
+
+def _review(n: int, rng: random.Random) -> list[object]:
+    stars = rng.choice([1, 2, 4, 5])
+    opinion = "fits well and looks lovely" if stars > 3 else "ripped at once and feels cheap"
+    kind = rng.choice(["Dresses", "Knits", "Blouses"])
+    return [n, rng.randint(20, 80), f"The piece {n} {opinion} says my sister", stars, kind]
+
+
+def _product(n: int, rng: random.Random) -> list[object]:
+    kind = rng.choice(["kitchen", "garden", "office"])
+    words = {"kitchen": "pan", "garden": "spade", "office": "stapler"}
+    name = f"Sturdy {words[kind]} number {n}"
+    return [f"SKU-{n:05d}", name, f"A {kind} thing that lasts for years and is number {n}", kind]
+
+
 LABELS, NUMBERS = "tabular-classification", "tabular-regression"
 TEXTS = "text-classification"
 KINDS = {
@@ -160,5 +186,14 @@ KINDS = {
     ),
     "what a customer asked": Kind("用户问句,意图", _customer_asks, TEXTS, ["用户问句"], "意图"),
     "a plea": Kind("诉求内容,区域,诉求类别,办理状态", _hotline, TEXTS, ["诉求内容"], "诉求类别"),
+    "nothing but an address": Kind("id,url,label", _address, TEXTS, ["url"], "label"),
+    "nothing but a name": Kind("name,gender", _first_name, TEXTS, ["name"], "gender"),
+    "how a review judges": Kind(
+        ",Age,Review Text,Rating,Class Name", _review, TEXTS, ["Review Text"], "Rating"
+    ),
+    "a product by name and description": Kind(
+        "sku,product_name,description,category", _product, TEXTS,
+        ["product_name", "description"], "category",
+    ),
     "outcomes in Chinese": Kind("序列号,温度,检验,压力,产线", _quality, LABELS, [], "检验"),
 }  # fmt: skip
