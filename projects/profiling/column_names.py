@@ -1,11 +1,13 @@
-"""What a column's name says about its use, in English, Chinese and some Japanese.
+"""What a column's name says about its use, in English, Chinese and some of other languages.
 
-A name is split into words at blanks, signs and changes of case. English puts the noun last, so that
-the last word counts most: `customer_rating` is a rating, `rating_count` a count. Chinese and
+A name is split into words at blanks, signs and changes of case, and loses its accents. English puts
+the noun last, or before `of`, so that this word counts most: `customer_rating` and `rating of
+customers` are ratings, `rating_count` is a count. Chinese and
 Japanese names are not split; a word counts wherever it stands.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # How surely a column of this name is what a model should learn.
@@ -29,7 +31,19 @@ TARGET_WORDS = {
     "readmitted": 6, "relapse": 5, "responded": 5, "upgraded": 5, "renewed": 5, "anomaly": 6,
     "defect": 5, "defective": 6, "malignant": 6, "mortality": 6, "infected": 6, "satisfaction": 5,
     "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4, "duration": 3, "eta": 4,
-    "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4, "recommended": 4, "recommend": 4,
+    "expectancy": 6, "disorder": 5, "chance": 4,
+    "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4,
+    "recommended": 4, "recommend": 4,
+}  # fmt: skip
+# Of German, French, Spanish, Portuguese, Italian and Russian, without accents.
+FOREIGN_TARGET_WORDS = {
+    "kategorie": 6, "absicht": 6, "bewertung": 4, "stimmung": 6, "kundigung": 6, "preis": 5,
+    "gehalt": 5, "umsatz": 5, "klasse": 6, "thema": 5, "abteilung": 4, "ausfall": 5,
+    "categorie": 6, "etiquette": 6, "note": 4, "prix": 5, "salaire": 5, "ventes": 5, "classe": 6,
+    "etiqueta": 6, "categoria": 6, "intencion": 6, "sentimiento": 6, "precio": 5, "salario": 5,
+    "ventas": 5, "clase": 6, "abandono": 5, "sentimento": 6, "intencao": 6, "preco": 5, "vendas": 5,
+    "etichetta": 6, "prezzo": 5, "stipendio": 5, "vendite": 5, "valutazione": 4, "service": 3,
+    "категория": 6, "тональность": 6, "метка": 6, "класс": 6, "цена": 5, "оценка": 4, "отток": 6,
 }  # fmt: skip
 CJK_TARGET_WORDS = {
     "标签": 6, "標籤": 6, "类别": 6, "類別": 6, "分类": 6, "分類": 6, "意图": 6, "意圖": 6,
@@ -53,6 +67,15 @@ TEXT_WORDS = {
     "issue": 4, "premise": 5, "hypothesis": 5, "passage": 6, "paragraph": 6, "story": 5, "essay": 6,
     "lyrics": 6, "caption": 5, "prompt": 5, "plot": 4, "bio": 4, "symptoms": 5, "instruction": 5,
     "remark": 5, "remarks": 5,
+}  # fmt: skip
+FOREIGN_TEXT_WORDS = {
+    "nachricht": 6, "betreff": 5, "beschreibung": 5, "kommentar": 6, "anfrage": 5, "frage": 5,
+    "titel": 4, "objet": 5, "texte": 6, "avis": 6, "commentaire": 6, "titre": 4, "texto": 6,
+    "mensaje": 6, "asunto": 5, "comentario": 6, "resena": 6, "descripcion": 5, "titulo": 4,
+    "mensagem": 6, "assunto": 5, "descricao": 5, "avaliacao": 5, "testo": 6, "messaggio": 6,
+    "oggetto": 5, "recensione": 6, "descrizione": 5, "titolo": 4, "commento": 6,
+    "текст": 6, "отзыв": 6, "комментарий": 6, "сообщение": 6, "описание": 5, "вопрос": 5,
+    "заголовок": 4,
 }  # fmt: skip
 CJK_TEXT_WORDS = {
     "文本": 6, "评论": 6, "評論": 6, "内容": 6, "內容": 6, "正文": 6, "标题": 4, "標題": 4,
@@ -98,7 +121,7 @@ QUANTITIES = frozenset({
     "price", "prices", "cost", "charges", "salary", "income", "wage", "wages", "sales", "revenue",
     "demand", "value", "consumption",
 })  # fmt: skip
-VALUED_THINGS = frozenset({"house", "home", "property", "market", "sale"})
+VALUED_THINGS = frozenset({"house", "home", "property", "market", "sale", "lifetime"})
 # Before a generic noun these words keep it a target.
 SUBJECTS_OF_TRIAGE = frozenset({
     "ticket", "issue", "case", "request", "message", "text", "review", "document", "news",
@@ -195,7 +218,8 @@ CLASS_WORDS = frozenset({
     "type", "emotion", "polarity", "group", "cluster", "digit",
 })  # fmt: skip
 MIN_SERIES, MIN_SERIES_SHARE = 3, 0.6
-BREAKS = re.compile(r"[^a-z0-9\u0e00-\uffff]+")
+BREAKS = re.compile(r"[^a-z0-9\u0370-\uffff]+")
+ACCENTS = re.compile(r"[\u0300-\u036f]+")
 CASE_CHANGES = re.compile(
     r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
     r"|(?<=[\u0e00-\uffff])(?=[A-Za-z])|(?<=[A-Za-z])(?=[\u0e00-\uffff])"
@@ -203,8 +227,10 @@ CASE_CHANGES = re.compile(
 
 
 def split_name(name: str) -> list[str]:
-    """The words of a name, lower case."""
-    return [word for word in BREAKS.split(CASE_CHANGES.sub("_", name).lower()) if word]
+    """The words of a name, lower case and without accents."""
+    parted = unicodedata.normalize("NFD", CASE_CHANGES.sub("_", name).lower())
+    plain = unicodedata.normalize("NFC", ACCENTS.sub("", parted))
+    return [word for word in BREAKS.split(plain) if word]
 
 
 def target_name_score(name: str) -> float:
@@ -217,8 +243,8 @@ def target_name_score(name: str) -> float:
         return found
     if is_numbered_class_name(name):
         return 5.0
-    *before, last = words
-    score = float(TARGET_WORDS.get(last, 0))
+    *before, last = _put_noun_last(words)
+    score = float(TARGET_WORDS.get(last, FOREIGN_TARGET_WORDS.get(last, 0)))
     if before and last in GENERIC_NOUNS and not SUBJECTS_OF_TRIAGE & {before[-1]}:
         score /= 2
     share = 0.3 if last in QUALIFIERS else 0.6
@@ -232,6 +258,12 @@ def target_name_score(name: str) -> float:
         score, share = max(score, 3.0), 1.0
     others = max((TARGET_WORDS.get(word, 0) for word in before), default=0)
     return max(found, score, others * share)
+
+
+def _put_noun_last(words: list[str]) -> list[str]:
+    """`quality of sleep` as `sleep quality`."""
+    place = words.index("of") if "of" in words[1:-1] else 0
+    return words[place + 1 :] + words[:place] if place else words
 
 
 def names_quantity(name: str) -> bool:
@@ -257,7 +289,8 @@ def find_series(names: Sequence[str]) -> set[str]:
 def text_name_score(name: str) -> float:
     """From 0, no text by its name, to 6."""
     words = split_name(name)
-    score = max((TEXT_WORDS.get(word.rstrip("0123456789"), 0) for word in words), default=0)
+    known = TEXT_WORDS | FOREIGN_TEXT_WORDS
+    score = max((known.get(word.rstrip("0123456789"), 0) for word in words), default=0)
     return max(float(score), _cjk_score(name, CJK_TEXT_WORDS))
 
 
@@ -286,7 +319,8 @@ def may_name_span(name: str) -> bool:
 def is_numbered_class_name(name: str) -> bool:
     """Whether the name is of a class by its number, such as `Class Index` or `label_id`."""
     words = split_name(name)
-    return len(words) > 1 and bool(CLASS_WORDS & set(words)) and words[-1] in CLASS_NUMBERS
+    is_class = bool(CLASS_WORDS & set(words)) or "answer" in words
+    return len(words) > 1 and is_class and words[-1] in CLASS_NUMBERS
 
 
 def is_person_or_thing_name(name: str) -> bool:

@@ -47,8 +47,15 @@ class Target:
         if column_names.is_class_name(column["name"]) and column["unique"] <= MAX_CODED_CLASSES:
             return False
         if column["type"] == "number":
-            return True
+            return not _are_few_whole_numbers(column)
         return column["unique"] > (TEXT_QUANTITY_VALUES if of_texts else QUANTITY_VALUES)
+
+
+def _are_few_whole_numbers(column: ColumnProfile) -> bool:
+    """Whether decimals are written for classes: 0.0, 1.0 and 2.0."""
+    values = [entry["value"] for entry in column["top_values"]]
+    is_whole = all(float(value).is_integer() for value in values)
+    return column["unique"] == len(values) <= QUANTITY_VALUES and is_whole
 
 
 def is_identifier(column: ColumnProfile, rows: int) -> bool:
@@ -58,7 +65,8 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
     low, high = column.get("min"), column.get("max")
     differs = column["type"] == "integer" and column["unique"] == rows > 2
     if column_names.is_identifier_name(column["name"]) or column.get("looks_like"):
-        return differs or not _is_span_of_time(column)
+        is_answer = column["unique"] <= 2 and column_names.may_name_span(column["name"])
+        return differs or not (is_answer or _is_span_of_time(column))
     return differs and low is not None and high is not None and high - low == rows - 1
 
 

@@ -17,6 +17,7 @@ PROMPT_PAIRS = [
     ("dialogue", "summary"), ("原文", "摘要"), ("正文", "摘要"), ("原文", "译文"),
     ("input_text", "target_text"), ("source_text", "target_text"), ("user", "assistant"),
     ("human", "assistant"), ("context", "response"), ("question", "response"),
+    ("question", "answer_text"),
 ]  # fmt: skip
 CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables of other uses hardly have both names.
 # The worse of two answers, by the name of the better one.

@@ -129,7 +129,8 @@ def _rank_uses(
     ]
     uses.sort(key=lambda use: -use.score)
     is_close = len(uses) > 1 and uses[0].score - uses[1].score < CLEAR_LEAD
-    if probe is not None and is_close:
+    is_unnamed = bool(uses) and not column_names.target_name_score(uses[0].target.name)
+    if probe is not None and (is_close or is_unnamed):
         uses = [_measure(use, probe) for use in uses]
         uses.sort(key=lambda use: -use.score)
         if _tells_nothing(uses[0]):

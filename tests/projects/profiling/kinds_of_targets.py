@@ -148,6 +148,53 @@ def _product(n: int, rng: random.Random) -> list[object]:
     return [f"SKU-{n:05d}", name, f"A {kind} thing that lasts for years and is number {n}", kind]
 
 
+def _wave(_n: int, rng: random.Random) -> list[object]:
+    kind = rng.randrange(3)
+    return [*(round(rng.gauss(kind, 1), 3) for _ in range(12)), float(kind)]
+
+
+def _driver(_n: int, rng: random.Random) -> list[object]:
+    premium = rng.randint(60, 300)
+    worth = round(premium * 25 + rng.gauss(0, 500), 2)
+    return [worth, rng.choice(["Yes", "No"]), rng.choice(["Basic", "Full"]), premium]
+
+
+def _sleeper(_n: int, rng: random.Random) -> list[object]:
+    hours = round(rng.uniform(5.8, 8.5), 1)
+    disorder = "None" if hours > 7 else rng.choice(["Insomnia", "Apnea"])
+    return [rng.randint(27, 59), hours, int(hours), rng.randint(65, 86), disorder]
+
+
+def _parcel(n: int, rng: random.Random) -> list[object]:
+    days = rng.randint(1, 10)
+    carrier = rng.choice(["UPS", "DHL"])
+    return [f"2024-01-{n % 28 + 1:02d}", days, carrier, "yes" if days < 5 else "no"]
+
+
+def _load(n: int, rng: random.Random) -> list[object]:
+    hour = n % 24
+    load = round(12000 + hour * 200 + rng.gauss(0, 300), 1)
+    return [load, round(rng.uniform(-5, 30), 1), hour, int(rng.random() < 0.05)]
+
+
+def _request(n: int, rng: random.Random) -> list[object]:
+    kind = rng.choice(["facture", "colis", "compte"])
+    service = {"facture": "comptabilité", "colis": "logistique", "compte": "support"}[kind]
+    text = f"Bonjour mon {kind} numéro {n} ne va pas du tout merci de répondre"
+    return [f"{kind} {n}", text, service, rng.choice(["haute", "basse"])]
+
+
+def _opinion(n: int, rng: random.Random) -> list[object]:
+    is_good = rng.random() < 0.5
+    text = "Отличный товар советую всем" if is_good else "Ужасное качество верните деньги"
+    return [n, f"{text} заказ номер {n}", "позитив" if is_good else "негатив", rng.randint(1, 9)]
+
+
+def _quiz(n: int, rng: random.Random) -> list[object]:
+    key = rng.choice("ABCD")
+    return [f"What is the answer to riddle {n} of the book of {key.lower()}s", n % 7, key]
+
+
 LABELS, NUMBERS = "tabular-classification", "tabular-regression"
 TEXTS = "text-classification"
 KINDS = {
@@ -186,6 +233,31 @@ KINDS = {
     ),
     "what a customer asked": Kind("用户问句,意图", _customer_asks, TEXTS, ["用户问句"], "意图"),
     "a plea": Kind("诉求内容,区域,诉求类别,办理状态", _hotline, TEXTS, ["诉求内容"], "诉求类别"),
+    "classes written as decimals": Kind(
+        ",".join(f"w{k}" for k in range(12)) + ",y", _wave, LABELS, [], "y"
+    ),
+    "a value that is a price": Kind(
+        "Customer Lifetime Value,Response,Coverage,Monthly Premium", _driver, NUMBERS, [],
+        "Customer Lifetime Value",
+    ),
+    "a noun before of": Kind(
+        "Age,Sleep Duration,Quality of Sleep,Heart Rate,Sleep Disorder", _sleeper, LABELS, [],
+        "Sleep Disorder",
+    ),
+    "on time or not": Kind(
+        "order_date,days_to_deliver,carrier,on_time", _parcel, LABELS, [], "on_time"
+    ),
+    "a number before a rare flag": Kind(
+        "AEP_MW,temp,hour,is_holiday", _load, NUMBERS, [], "AEP_MW"
+    ),
+    "names in French": Kind(
+        "objet,message,service,priorité", _request, TEXTS, ["objet", "message"], "service"
+    ),
+    "names in Russian": Kind(
+        "номер,отзыв,тональность,баллы", _opinion, TEXTS, ["отзыв"], "тональность"
+    ),
+    "the key of an answer": Kind("question,year,answerKey", _quiz, TEXTS, ["question"],
+                                 "answerKey"),
     "nothing but an address": Kind("id,url,label", _address, TEXTS, ["url"], "label"),
     "nothing but a name": Kind("name,gender", _first_name, TEXTS, ["name"], "gender"),
     "how a review judges": Kind(
