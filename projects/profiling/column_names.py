@@ -54,6 +54,7 @@ CJK_TARGET_WORDS = {
     "单价": 4, "薪资": 5, "工资": 5, "薪水": 5, "销量": 5, "销售额": 5, "価格": 5, "部门": 4,
     "状态": 2, "状況": 2, "频道": 4, "栏目": 4, "故障": 5, "合格": 5, "异常": 4, "复购": 6,
     "续费": 6, "转化": 5, "录取": 6, "通过": 3, "租金": 5, "月租": 5, "等级": 3,
+    "费用": 4, "总费用": 5, "花费": 4,
     "优先级": 3, "队列": 5, "极性": 6, "满意": 4, "カテゴリ": 6, "ラベル": 6,
     "ประเภท": 5, "ความรู้สึก": 6,
 }  # fmt: skip
@@ -191,6 +192,8 @@ CJK_LATE_TEXTS = (
 )
 LATE_OUTCOMES = frozenset({"rating", "satisfaction", "csat", "nps", "resolved", "closed", "status"})
 CJK_LATE_OUTCOMES = ("满意", "评分", "评价", "满意度", "状态")
+# Of these where no review is beside them: a message says nothing of how its answer pleased.
+SATISFACTION, CJK_SATISFACTION = frozenset({"satisfaction", "csat", "nps"}), ("满意",)
 # Names that never teach: they identify a row, not what it says.
 IDENTIFIER_WORDS = frozenset({
     "id", "ids", "uuid", "guid", "key", "index", "hash", "url", "link", "href", "date", "datetime",
@@ -314,6 +317,10 @@ def may_name_span(name: str) -> bool:
         and not _has_cjk(name, tuple(others))
         and not name.lower().endswith(("_at", "_on"))
     )
+
+
+def is_satisfaction_name(name: str) -> bool:
+    return bool(SATISFACTION & set(split_name(name))) or _has_cjk(name, CJK_SATISFACTION)
 
 
 def is_numbered_class_name(name: str) -> bool:

@@ -166,6 +166,7 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
         column_names.is_late_text_name(column["name"]) and column["name"] in texts
         for column in columns
     )
+    is_message = bool(texts) and not any(map(column_names.is_review_name, texts))
     found = []
     series = column_names.find_series([column["name"] for column in columns])
     for position, column in enumerate(columns, 1):
@@ -174,7 +175,9 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
             continue
         if series:
             target = _compare_with_series(target, series, columns, rows)
-        if has_late_texts and column_names.is_late_outcome_name(column["name"]):
+        if (has_late_texts and column_names.is_late_outcome_name(column["name"])) or (
+            is_message and column_names.is_satisfaction_name(column["name"])
+        ):
             target = Target(column, target.score - 3, target.evidence)
         if target.score > 0:
             found.append(target)

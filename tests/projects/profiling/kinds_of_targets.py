@@ -195,6 +195,18 @@ def _quiz(n: int, rng: random.Random) -> list[object]:
     return [f"What is the answer to riddle {n} of the book of {key.lower()}s", n % 7, key]
 
 
+def _helpdesk(n: int, rng: random.Random) -> list[object]:
+    kind = rng.choice(["invoice", "laptop", "contract"])
+    text = f"Hello my {kind} number {n} is not right and I would like some help with it please"
+    group = {"invoice": "Finance", "laptop": "IT", "contract": "Sales"}[kind]
+    return [n, f"{kind} {n}", text, group, rng.choice(["Open", "Closed"]), rng.choice("123")]
+
+
+def _stay(n: int, rng: random.Random) -> list[object]:
+    days = rng.randint(1, 30)
+    return [f"B{n:06d}", rng.randint(1, 90), days, rng.choice("是否"), days * 400 + n]
+
+
 LABELS, NUMBERS = "tabular-classification", "tabular-regression"
 TEXTS = "text-classification"
 KINDS = {
@@ -258,6 +270,11 @@ KINDS = {
     ),
     "the key of an answer": Kind("question,year,answerKey", _quiz, TEXTS, ["question"],
                                  "answerKey"),
+    "satisfaction after a message": Kind(
+        "Id,Subject,Description,Group,Status,Satisfaction Score", _helpdesk, TEXTS,
+        ["Subject", "Description"], "Group",
+    ),
+    "costs in Chinese": Kind("病历号,年龄,住院天数,是否报销,总费用", _stay, NUMBERS, [], "总费用"),
     "nothing but an address": Kind("id,url,label", _address, TEXTS, ["url"], "label"),
     "nothing but a name": Kind("name,gender", _first_name, TEXTS, ["name"], "gender"),
     "how a review judges": Kind(
