@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from engine.serving.cache_folder import cache_folder, create_once
@@ -34,9 +34,8 @@ def load_kernel() -> ctypes.CDLL | None:
     """The kernel's library; None where it cannot run or be made, or is switched off."""
     if os.environ.get(SWITCH) == "off" or not is_processor_able():
         return None
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     try:
-        library = ctypes.CDLL(str(_find_or_compile(compiler)))
+        library = ctypes.CDLL(str(find_or_compile()))
     except (OSError, subprocess.SubprocessError) as problem:
         logger.warning("The packed encoder cannot be used: %s", problem)
         return None
@@ -60,16 +59,18 @@ def is_processor_able() -> bool:
     return set(flags.partition(":")[2].split()) >= PROCESSOR_FLAGS
 
 
-def _find_or_compile(compiler: str | None) -> Path:
+def find_or_compile() -> Path:
+    """The library's file, made if this machine has none yet. Images call it when they are built,
+    for they carry no compiler. Raises OSError or SubprocessError."""
     recipe = SOURCE.read_bytes() + "\0".join(COMPILER_OPTIONS).encode()
     folder = cache_folder() / "kernels" / hashlib.sha256(recipe).hexdigest()[:16]
-    if not compiler and not folder.is_dir():
+    return create_once(folder, _compile) / LIBRARY_FILE
+
+
+def _compile(building: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
         raise FileNotFoundError("there is no C compiler (cc)")
-    create_once(folder, partial(_compile, compiler or ""))
-    return folder / LIBRARY_FILE
-
-
-def _compile(compiler: str, building: Path) -> None:
     command = [compiler, *COMPILER_OPTIONS, str(SOURCE), "-o", LIBRARY_FILE, "-lm"]
     made = subprocess.run(
         command, cwd=building, capture_output=True, text=True, timeout=MAX_COMPILE_SECONDS
