@@ -6,13 +6,14 @@
 Needs `wrk`, which asks one-row questions over kept-alive connections in interleaved rounds. No text
 comes twice, for what was computed before is had from memory:
 `lathe` is the running models process with everything it does: API token, budget, rate limit,
-metering, log. `door` is the same through the base URL. `unbatched` is the very same ONNX file, one
-request at a time in a thread, and `pipeline` a transformers pipeline with as many labels
-(untrained: only its speed counts); both without tokens or metering, under the same HTTP server.
-`litserve` is LitServe with the same file at the best of four settings, and `litserve-1` at the best
-of those that compute each row alone, as Lathe does; PYTHON is an interpreter with litserve,
-onnxruntime, tokenizers, numpy and pydantic. Printed: medians of requests per second, of processor
-milliseconds per request (servers only), latencies, errors, and Lathe's advantage in both.
+metering, log. `door` is the same through the base URL. `unbatched` is the model's ONNX file, in
+int8 if there is one, one request at a time in a thread, and `pipeline` a transformers pipeline with
+as many labels (untrained: only its speed counts); both without tokens or metering, under the same
+HTTP server. `litserve` is LitServe with that ONNX file at the best of four settings, and
+`litserve-1` at the best of those that compute each row alone; PYTHON is an interpreter with
+litserve, onnxruntime, tokenizers, numpy, pydantic and safetensors. Printed: medians of requests per
+second, of processor milliseconds per request (servers only), latencies, errors, and Lathe's
+advantage in both.
 """
 
 import argparse

@@ -19,11 +19,22 @@ except ImportError:  # It has an interpreter of its own.
 Classify = Callable[[str], Any]
 
 
-def unbatched(artifact: Path) -> Classify:
-    """The same ONNX file as Lathe serves, with two threads, one text at a time."""
+def open_onnx(artifact: Path) -> Any:
+    """The model by ONNX Runtime, from its int8 file if it has one: what there is without Lathe's
+    own kernel. Whether int8 answers well enough to be served is not asked."""
+    from engine.artifact import read_manifest
     from engine.serving.text import TextClassifier
 
-    classifier = TextClassifier(artifact, threads=1)
+    manifest = read_manifest(artifact)
+    has_int8 = (artifact / "model.int8.onnx").exists()
+    file = "model.int8.onnx" if has_int8 else manifest.serving.file
+    serving = manifest.serving.model_copy(update={"file": file, "engine": "onnxruntime"})
+    return TextClassifier(artifact, 1, manifest.model_copy(update={"serving": serving}))
+
+
+def unbatched(artifact: Path) -> Classify:
+    """By ONNX Runtime, with two threads, one text at a time."""
+    classifier = open_onnx(artifact)
 
     def classify(text: str) -> Any:
         (scores,) = classifier.predict(classifier.encode([text])).tolist()
@@ -102,9 +113,7 @@ class LitserveApi(LitAPI):  # type: ignore[misc]
         self.artifact = artifact
 
     def setup(self, device: str) -> None:
-        from engine.serving.text import TextClassifier
-
-        self.classifier = TextClassifier(self.artifact, threads=1)
+        self.classifier = open_onnx(self.artifact)
 
     def decode_request(self, request: dict[str, str]) -> str:
         return request["input"]

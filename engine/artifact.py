@@ -30,6 +30,9 @@ class Serving(_ManifestModel):
     tokenizer: str = "tokenizer.json"
     inputs: list[str] = ["input_ids", "attention_mask"]  # int64, (rows, tokens); mask 1 = real.
     output: str = "logits"  # float32, (rows, labels); softmax gives probabilities.
+    # "packed": engine.serving.packed computes the saved network instead, where it can.
+    engine: Literal["onnxruntime", "packed"] = "onnxruntime"
+    check: list[float] = []  # Its outputs for a row that is always the same.
 
 
 class Feature(_ManifestModel):

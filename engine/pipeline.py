@@ -154,7 +154,7 @@ def _write_results(
     about_the_job = {
         "data": evaluated.data,
         "task": manifest.task,
-        "evaluated_file": manifest.serving.file,
+        "evaluated_file": manifest.parity.get("served", manifest.serving.file),
         "parity": manifest.parity,
         "training": manifest.training,
         "timings": timings,

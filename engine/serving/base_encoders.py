@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.export_packages import EXPORT_PACKAGES
 from engine.serving.cache_folder import cache_folder
-from engine.serving.embeddings import TextEmbedder, load_whole_tokenizer
+from engine.serving.embeddings import TextEmbedder, compute_row_by_row, load_whole_tokenizer
 from engine.serving.sessions import open_session
 
 
@@ -35,10 +35,9 @@ def open_base_embedder(model_id: str, threads: int = 1) -> TextEmbedder:
     Raises BaseModelUnavailable when its files cannot be had, or UnknownBaseModel.
     """
     files = _read_note(model_id) or _export(model_id)
+    session = open_session(files.model, threads)
     return TextEmbedder(
-        open_session(files.model, threads),
-        files.output,
-        files.inputs,
+        compute_row_by_row(session, files.output, files.inputs),
         load_whole_tokenizer(files.tokenizer),
         files.max_length,
     )

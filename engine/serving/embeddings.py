@@ -4,7 +4,7 @@ A tuned classifier's encoder embeds as it does for its own last layer. Each row 
 itself, so that its embedding depends on nothing but its text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,28 @@ from tokenizers import Tokenizer
 from engine.artifact import Manifest, read_manifest
 from engine.errors import BadTrainingData, BrokenArtifact
 from engine.serving.embedding_graph import open_embedding_session
+from engine.serving.packed.encoder import open_packed_encoder
 from engine.serving.text import DEFAULT_MAX_LENGTH, TokenIds
 
 Embeddings = npt.NDArray[np.float32]
+
+
+ComputeMeans = Callable[[TokenIds], Embeddings]  # (rows, hidden), each from its row alone.
 
 
 class TextEmbedder:
     """One encoder in memory. Methods may be called from several threads at once."""
 
     def __init__(
-        self, session: Any, output: str, inputs: list[str], tokenizer: Tokenizer, max_length: int
+        self,
+        compute_means: ComputeMeans,
+        tokenizer: Tokenizer,
+        max_length: int,
+        weights_bytes: int | None = None,
     ) -> None:
-        self._session, self._output, self._inputs = session, output, inputs
-        self._tokenizer, self.max_length = tokenizer, max_length
+        self._compute_means, self._tokenizer = compute_means, tokenizer
+        self.max_length = max_length
+        self.weights_bytes = weights_bytes  # None: as much as the served file.
 
     def encode(self, texts: Sequence[str], *, cut: bool = False) -> list[list[int]]:
         """Token ids of each text.
@@ -60,13 +69,24 @@ class TextEmbedder:
 
     def outputs(self, encoded: TokenIds) -> Embeddings:
         """Embeddings (rows, hidden) of unit length."""
+        means = self._compute_means(encoded)
+        rows = [row / max(float(np.linalg.norm(row)), 1e-12) for row in means]
+        return np.stack(rows).astype(np.float32)
+
+
+def compute_row_by_row(session: Any, output: str, inputs: Sequence[str]) -> ComputeMeans:
+    """By an ONNX file whose `output` holds embeddings (rows, hidden)."""
+
+    def compute(encoded: TokenIds) -> Embeddings:
         rows = []
         for ids in encoded:
             tokens = np.array([ids], dtype=np.int64)
-            feed = dict(zip(self._inputs, (tokens, np.ones_like(tokens)), strict=True))
-            (row,) = self._session.run([self._output], feed)
-            rows.append(row[0] / max(float(np.linalg.norm(row[0])), 1e-12))
-        return np.stack(rows).astype(np.float32)
+            feed = dict(zip(inputs, (tokens, np.ones_like(tokens)), strict=True))
+            (row,) = session.run([output], feed)
+            rows.append(row[0])
+        return np.stack(rows)
+
+    return compute
 
 
 def open_embedder(folder: Path, threads: int = 1, manifest: Manifest | None = None) -> TextEmbedder:
@@ -75,14 +95,12 @@ def open_embedder(folder: Path, threads: int = 1, manifest: Manifest | None = No
     serving = manifest.serving
     if manifest.inputs.kind != "text" or serving.format != "onnx":
         raise BrokenArtifact("Only models that read texts have embeddings.")
+    tokenizer = load_whole_tokenizer(folder / serving.tokenizer)
+    max_length = manifest.inputs.max_length or DEFAULT_MAX_LENGTH
+    if (packed := open_packed_encoder(folder, serving)) is not None:
+        return TextEmbedder(packed.means, tokenizer, max_length, packed.size_bytes)
     session, output = open_embedding_session(folder / serving.file, serving.output, threads)
-    return TextEmbedder(
-        session,
-        output,
-        list(serving.inputs),
-        load_whole_tokenizer(folder / serving.tokenizer),
-        manifest.inputs.max_length or DEFAULT_MAX_LENGTH,
-    )
+    return TextEmbedder(compute_row_by_row(session, output, serving.inputs), tokenizer, max_length)
 
 
 def load_whole_tokenizer(path: Path) -> Tokenizer:

@@ -16,6 +16,7 @@ from engine.serving.answers import (
     number_answers,
     softmax,
 )
+from engine.serving.packed.encoder import open_packed_encoder
 from engine.serving.sessions import is_scaled_by_batch, open_session
 
 EVALUATION_BATCH_TOKENS = 1024
@@ -33,11 +34,23 @@ class TextModel:
         self.labels = self.manifest.labels
         self.max_length = self.manifest.inputs.max_length or DEFAULT_MAX_LENGTH
         serving = self.manifest.serving
-        self._session = open_session(Path(folder) / serving.file, threads)
+        self._packed = open_packed_encoder(Path(folder), serving)
+        if self._packed is None:
+            self._session = open_session(Path(folder) / serving.file, threads)
         self._runs_row_by_row = is_scaled_by_batch(serving.file)
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / serving.tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)
+
+    @property
+    def engine(self) -> str:
+        """What computes the outputs on this machine."""
+        return "onnxruntime" if self._packed is None else "packed"
+
+    @property
+    def weights_bytes(self) -> int | None:
+        """What the weights take in memory; None: as much as the served file."""
+        return None if self._packed is None else self._packed.size_bytes
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut to the model's longest input. Blank ends are ignored."""
@@ -49,10 +62,12 @@ class TextModel:
         return [len(ids) for ids in encoded]
 
     def outputs(self, encoded: TokenIds) -> Outputs:
-        """The file's own outputs: (rows, outputs). Those of a row do not depend on its neighbours:
-        int8 files compute each row alone, others in one padded batch."""
+        """The network's own outputs: (rows, outputs). Those of a row do not depend on its
+        neighbours: int8 files compute each row alone, others in one padded batch."""
         if not encoded:
             return np.zeros((0, max(1, len(self.labels))), dtype=np.float32)
+        if self._packed is not None:
+            return self._packed.outputs(encoded)
         if self._runs_row_by_row:
             return np.concatenate([self._run_padded([ids]) for ids in encoded])
         return self._run_padded(encoded)

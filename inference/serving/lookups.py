@@ -41,6 +41,7 @@ from inference.serving.principals import (
 )
 from inference.serving.protocol.errors import (
     ApiError,
+    database_busy,
     model_not_allowed,
     out_of_quota,
     out_of_token_budget,
@@ -49,6 +50,7 @@ from inference.serving.protocol.errors import (
     unknown_model,
 )
 from inference.serving.ttl_cache import SingleFlightTtlCache
+from web.database.pool import is_exhausted
 from web.errors import UserError
 from web.sse import connection_params, listen
 
@@ -58,6 +60,8 @@ TOKEN_TTL_SECONDS = 1.0  # So late a right ends, should its notice be lost.
 DEPLOYMENT_TTL_SECONDS = 10.0
 BUDGET_TTL_SECONDS = 1.0
 NEGATIVE_TTL_SECONDS = 0.2  # A name that seems unknown is looked up anew after this long.
+# Requests with many different tokens wait for one another's look-ups, of a millisecond each.
+CONNECTIONS, MAX_WAIT_SECONDS = 4, 10
 
 
 class CachedLookups:
@@ -74,8 +78,8 @@ class CachedLookups:
         self._pool = AsyncConnectionPool(
             kwargs={**connection_params(), "autocommit": True},
             min_size=1,
-            max_size=4,
-            timeout=3,
+            max_size=CONNECTIONS,
+            timeout=MAX_WAIT_SECONDS,
             open=False,
             check=AsyncConnectionPool.check_connection,
         )
@@ -173,7 +177,7 @@ class CachedLookups:
                 refusal.status, refusal.code, refusal.sentence, param=refusal.param
             ) from None
         except Error as error:
-            raise database_unavailable() from error
+            raise await _explain_failure(error) from error
 
     async def require_budget(self, principal: Principal) -> None:
         """Raises ApiError (402) when the team's or the token's money of this month is spent; what
@@ -191,8 +195,7 @@ class CachedLookups:
             async with self._pool.connection() as opened:
                 return await (await opened.execute(query, values)).fetchall()
         except (psycopg.OperationalError, PoolTimeout) as error:
-            logger.warning("The database does not answer: %s", error)
-            raise database_unavailable() from error
+            raise await _explain_failure(error) from error
 
     async def _load_token(self, digest: str) -> Principal | None:
         return principal_of(await self._fetch_rows(TOKEN_SQL, digest, digest, digest))
@@ -216,7 +219,7 @@ class CachedLookups:
         try:
             return await self._db_executor.run(_may_spend, team_id)
         except Error as error:
-            raise database_unavailable() from error
+            raise await _explain_failure(error) from error
 
     def _on_notify(self, payload: str) -> None:
         """Invalidate what the notice says has changed."""
@@ -258,5 +261,9 @@ def _may_spend(team_id: UUID) -> bool:
     return budget.get_budget(Team(pk=team_id)).can_spend
 
 
-def database_unavailable() -> ApiError:
+async def _explain_failure(error: Exception) -> ApiError:
+    """429 where all connections were in use although PostgreSQL answers, else 503."""
+    logger.warning("A look-up failed: %s", error)
+    if await asyncio.to_thread(is_exhausted, error):
+        return database_busy()
     return service_unavailable("The database does not answer. Try again in a moment.")

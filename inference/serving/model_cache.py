@@ -139,6 +139,7 @@ class ModelCache:
         weights = (folder / manifest.serving.file).stat().st_size
         threads = WRITING_THREADS if manifest.inputs.kind == "chat" else 1
         served = load_model(folder, threads=threads, manifest=manifest)
+        weights = getattr(served, "weights_bytes", None) or weights
         return LoadedModel(model_id, served, weights + OVERHEAD_BYTES)
 
     def _load_checkpoint(
@@ -167,7 +168,7 @@ class ModelCache:
             embedder = open_embedder(folder, threads=1, manifest=manifest)
         except BrokenArtifact as problem:
             raise bad_request(problem.sentence, "model") from problem
-        weights = (folder / manifest.serving.file).stat().st_size
+        weights = embedder.weights_bytes or (folder / manifest.serving.file).stat().st_size
         return LoadedModel(key, embedder, weights + OVERHEAD_BYTES)
 
     def _fetch(self, model_id: str, artifact_key: str) -> Path:

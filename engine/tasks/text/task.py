@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.artifact import Inputs, Manifest, Serving
+from engine.artifact import Inputs, Manifest
 from engine.data import baselines
 from engine.data.label_issues import describe_examination, list_label_issues
 from engine.data.text_examples import TEXT_SEPARATOR
 from engine.evaluation import Contender
 from engine.events import PhaseName, Reporter
-from engine.export.parity import HeldOutRows, export_ngrams, export_onnx
+from engine.export.parity import HeldOutRows, describe_serving, export_ngrams, export_onnx
 from engine.progress import ProgressTracker
 from engine.serving.text import compute_all_outputs, open_model
 from engine.spec import TextSpec
@@ -95,7 +95,7 @@ class TextTask:
                 max_length=encoding.rows.max_length,
             ),
             target=prepared.prediction_head.target(spec.target_name),
-            serving=Serving(file=served),
+            serving=describe_serving(served, parity),
             parity=parity,
             training=prepared.training_summary(trained),
         )

@@ -3,6 +3,7 @@
 import orjson
 
 from billing.money import plain_dollars
+from web.database.pool import DatabaseBusy
 from web.errors import error_body, error_type_for_status
 
 
@@ -104,6 +105,15 @@ def overloaded() -> ApiError:
         "overloaded",
         "Too many rows are waiting for this model. Try again in a moment.",
         headers={"retry-after": "1"},
+    )
+
+
+def database_busy() -> ApiError:
+    return ApiError(
+        DatabaseBusy.status,
+        DatabaseBusy.code,
+        DatabaseBusy.sentence,
+        headers={"retry-after": str(DatabaseBusy.retry_after_seconds)},
     )
 
 

@@ -1,6 +1,7 @@
 """Lookups stay fresh by NOTIFY; when a notice is lost, by their own short life."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from inference.models import Deployment
 from inference.serving import lookups, principals
 from tests.inference.serving.test_application import in_thread
 from web import sse
+from web.database import pool
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 BODY = {"model": "intents", "input": "card"}
@@ -99,5 +101,55 @@ def test_after_a_lost_listen_connection_everything_is_read_anew(
         assert (await client.post("/v1/classify", json=BODY)).status_code == 200
         await in_thread(break_listening)
         await wait_for_status(client, 404)
+
+    with_models(talk, token)
+
+
+@contextlib.asynccontextmanager
+async def every_connection_taken(app):
+    """As by requests with many different tokens."""
+    shared = app.services.lookups._pool
+    taken = [await shared.getconn() for _ in range(lookups.CONNECTIONS)]
+    yield
+    for one in taken:
+        await shared.putconn(one)
+
+
+def forget_everything(app):
+    app.services.lookups._invalidate_all()
+
+
+def test_a_request_waits_for_a_connection_rather_than_failing(deployment, token, with_models):
+    async def talk(client, app):
+        await wait_for_status(client, 200)
+        async with every_connection_taken(app):
+            forget_everything(app)
+            asked = asyncio.create_task(client.post("/v1/classify", json=BODY))
+            await asyncio.sleep(1)
+            assert not asked.done()
+        assert (await asked).status_code == 200
+
+    with_models(talk, token)
+
+
+@pytest.mark.parametrize(("reachable", "status"), [(True, 429), (False, 503)])
+def test_who_waits_in_vain_is_told_whether_the_database_is_away(
+    deployment, token, with_models, monkeypatch, reachable, status
+):
+    monkeypatch.setattr(lookups, "MAX_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(pool._probe, "_asked_at", float("-inf"))
+    monkeypatch.setattr(pool._probe, "_ask", lambda: reachable)
+
+    async def talk(client, app):
+        await wait_for_status(client, 200)
+        async with every_connection_taken(app):
+            forget_everything(app)
+            answer = await client.post("/v1/classify", json=BODY)
+        assert answer.status_code == status
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.json()["error"]["code"] == (
+            "overloaded" if status == 429 else "service_unavailable"
+        )
+        assert (await client.post("/v1/classify", json=BODY)).status_code == 200
 
     with_models(talk, token)

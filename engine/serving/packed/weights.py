@@ -1,0 +1,144 @@
+"""Lays a saved text network out as the kernel reads it. The structs are those of encoder.c."""
+
+import ctypes
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+COLUMNS_AT_ONCE, DEPTH_AT_ONCE, ALIGNMENT = 64, 4, 64
+COMPUTED_KIND = ("bert", "gelu", "absolute")  # Model type, activation, positions.
+HEAD_SIZES = (32, 64)
+STEPS = 127  # Of a weight, on each side of 0.
+
+Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
+
+
+class Linear(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("weights", "scales", "bias", "sums")),
+        *((name, ctypes.c_int64) for name in ("columns", "depth")),
+    ]
+
+
+class Layer(ctypes.Structure):
+    _fields_ = [
+        *((name, Linear) for name in ("qkv", "context", "up", "down")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("attention_norm", "attention_shift", "output_norm", "output_shift")
+        ),
+    ]
+
+
+SIZES = ("layers", "hidden", "head_size", "inner", "words", "positions", "outputs", "normalise")
+POINTERS = ("word", "position", "norm", "shift", "head", "head_bias", "layer")
+
+
+class Encoder(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in SIZES),
+        ("epsilon", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in POINTERS),
+    ]
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """The saved network's config if the kernel computes networks like it, else None."""
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    encoder = config.get("encoder") or {}
+    positions = encoder.get("position_embedding_type") or "absolute"
+    kind = (encoder.get("model_type"), encoder.get("hidden_act"), positions)
+    if kind != COMPUTED_KIND or encoder.get("is_decoder") or "heads" in config:
+        return None
+    hidden, heads = encoder["hidden_size"], encoder["num_attention_heads"]
+    sizes = (hidden, encoder["intermediate_size"])
+    fits = all(size % COLUMNS_AT_ONCE == 0 for size in sizes) and hidden // heads in HEAD_SIZES
+    return config if fits else None
+
+
+class PackedWeights:
+    """One network's arrays, and the struct that points at them."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.size_bytes = 0
+        self._kept: list[Any] = []
+        tensors = load_file(str(folder / WEIGHTS_FILE))
+        about = config["encoder"]
+        count = about["num_hidden_layers"]
+        layers = (Layer * count)(*(self._layer(tensors, number) for number in range(count)))
+        self._kept.append(layers)
+        prefix = "encoder.embeddings."
+        words = tensors[f"{prefix}word_embeddings.weight"]
+        kinds = tensors[f"{prefix}token_type_embeddings.weight"]
+        positions = tensors[f"{prefix}position_embeddings.weight"] + kinds[0]
+        self.hidden, self.outputs = words.shape[1], config["outputs"]
+        self.struct = Encoder(
+            layers=count,
+            hidden=self.hidden,
+            head_size=self.hidden // about["num_attention_heads"],
+            inner=about["intermediate_size"],
+            words=len(words),
+            positions=len(positions),
+            outputs=self.outputs,
+            normalise=config["normalise"],
+            epsilon=about["layer_norm_eps"],
+            word=self._keep(words, np.float16),
+            position=self._keep(positions),
+            norm=self._keep(tensors[f"{prefix}LayerNorm.weight"]),
+            shift=self._keep(tensors[f"{prefix}LayerNorm.bias"]),
+            head=self._keep(tensors["head.weight"]),
+            head_bias=self._keep(tensors["head.bias"]),
+            layer=ctypes.addressof(layers),
+        )
+
+    def _layer(self, tensors: Tensors, number: int) -> Layer:
+        prefix = f"encoder.encoder.layer.{number}."
+
+        def of(name: str) -> tuple[Array, Array]:
+            return tensors[f"{prefix}{name}.weight"], tensors[f"{prefix}{name}.bias"]
+
+        parts = [of(f"attention.self.{name}") for name in ("query", "key", "value")]
+        qkv = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        norms = of("attention.output.LayerNorm") + of("output.LayerNorm")
+        return Layer(
+            self._linear(*qkv),
+            self._linear(*of("attention.output.dense")),
+            self._linear(*of("intermediate.dense")),
+            self._linear(*of("output.dense")),
+            *map(self._keep, norms),
+        )
+
+    def _linear(self, weights: Array, bias: Array) -> Linear:
+        """Each output's weights in steps of their own, laid out in the order they are read."""
+        columns, depth = weights.shape
+        scales = np.maximum(np.abs(weights).max(axis=1), 1e-12) / STEPS
+        steps = np.rint(weights / scales[:, None]).astype(np.int8)
+        blocks = steps.reshape(-1, COLUMNS_AT_ONCE, depth // DEPTH_AT_ONCE, DEPTH_AT_ONCE)
+        return Linear(
+            self._keep(blocks.transpose(0, 2, 1, 3), np.int8),
+            self._keep(scales),
+            self._keep(bias),
+            self._keep(steps.sum(axis=1, dtype=np.int32), np.int32),
+            columns,
+            depth,
+        )
+
+    def _keep(self, values: Array, dtype: Any = np.float32) -> int:
+        """The address of a copy that starts at a cache line and lives as long as this object."""
+        size = values.size * np.dtype(dtype).itemsize
+        memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        memory[start : start + size].view(dtype)[:] = values.ravel()
+        self._kept.append(memory)
+        self.size_bytes += size
+        return memory.ctypes.data + start
