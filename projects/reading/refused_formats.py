@@ -5,13 +5,16 @@ Most would otherwise be read as a strange table of text.
 
 import re
 
+# One compressed file; what it holds is read as if it were uploaded by itself.
+COMPRESSED_SIGNATURES = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard"),
+)
 SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
 # What is refused by its first bytes, and as what it is named in the refusal.
 UNSUPPORTED_SIGNATURES = [
-    (b"\x1f\x8b", "a gzip archive. Unpack it and upload the file inside"),
-    (b"BZh", "a bzip2 archive. Unpack it and upload the file inside"),
-    (b"\xfd7zXZ", "an xz archive. Unpack it and upload the file inside"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive. Unpack it and upload the file inside"),
     (b"7z\xbc\xaf", "a 7-Zip archive. Unpack it and upload the file inside"),
     (b"Rar!", "a RAR archive. Unpack it and upload the file inside"),
     (b"FEA1", "a Feather file of version 1. Save it as version 2"),

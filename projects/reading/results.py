@@ -41,6 +41,7 @@ class ReadingOptions(TypedDict, total=False):
     skip_lines: int
     short_rows: str  # "reject" or "fill".
     sheet: str
+    file: str  # Of an archive of several tables; "*" joins those with the same columns.
     mask: list[str]  # Columns whose personal data is replaced by its kind.
     columns: dict[str, str]  # Column: the name of its reading, see columns.column.Reading.
     edits: list[Edit]  # Made to the finished table, in this order.
@@ -65,6 +66,9 @@ class Dialect(TypedDict, total=False):
     sheet: str
     sheets: list[str]
     labels: str
+    packed: str  # How the file came: zip, gzip …
+    file: str  # Its name inside; "*" for several that were joined.
+    files: list[str]  # All tables of the archive.
 
 
 class Issue(TypedDict):

@@ -12,6 +12,7 @@ from projects.reading import personal_data
 from projects.reading.arrow import convert_to_parquet
 from projects.reading.columns.column import Column, ColumnQuestion
 from projects.reading.columns.inference import describe_question, infer_columns
+from projects.reading.columns.label_questions import register_label_names
 from projects.reading.columns.names import unique_column_names
 from projects.reading.columns.sql import quote_literal
 from projects.reading.columns.text_table import TEXT_TABLE, require_row_limit, write_text_table
@@ -19,7 +20,7 @@ from projects.reading.columns.typed_table import mask_columns, write_typed_table
 from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits
-from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
+from projects.reading.format_detection import DOCUMENT_FORMATS, PACKED_FORMATS, detect_format
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
@@ -72,34 +73,55 @@ def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConne
     return connection
 
 
+def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make known to SQL what columns are read by and masked with."""
+    personal_data.register_masking(connection)
+    register_label_names(connection)
+
+
 def import_table(
     upload: Path, filename: str, folder: Path, overrides: ReadingOptions
 ) -> ImportedTable:
-    """Read the upload into `folder`. Raises UnreadableFile when no table can be made of it."""
+    """Read one unpacked file into `folder`. Raises UnreadableFile when it holds no table."""
     kind = detect_format(upload, filename)
+    if kind in PACKED_FORMATS:
+        raise UnreadableFile(
+            "nested_archive",
+            f"{filename[-80:]!r} is an archive itself. Unpack it and upload what is inside.",
+        )
     if kind == "images":
         return _import_images(upload, folder, overrides)
     with connect_duckdb(folder) as connection:
-        personal_data.register_masking(connection)
+        register_functions(connection)
         if kind == "parquet":
             return _import_parquet(connection, upload, folder, overrides)
         if kind == "arrow":
             return _import_arrow(connection, upload, folder, overrides)
-        source = _open_source(kind, upload, overrides, folder)
-        if len(source.names) > MAX_COLUMNS:
-            raise UnreadableFile(
-                "too_many_columns",
-                f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
-            )
-        # First by what a sample shows; where a later row is otherwise, by counting every cell.
-        for expects in (True, False) if source.bulk is not None else ():
-            try:
-                return _import_in_bulk(connection, source, folder, overrides, expects)
-            except IrregularFile:
-                break  # Its lines are, whatever the columns hold.
-            except (duckdb.Error, UnicodeDecodeError):
-                continue
-        return _import_records(connection, source, folder, overrides)
+        source = open_source(kind, upload, overrides, folder)
+        return import_source(connection, source, folder, overrides)
+
+
+def import_source(
+    connection: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    folder: Path,
+    overrides: ReadingOptions,
+) -> ImportedTable:
+    """Read a table of text into `folder`, in bulk where it can be. Raises UnreadableFile."""
+    if len(source.names) > MAX_COLUMNS:
+        raise UnreadableFile(
+            "too_many_columns",
+            f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
+        )
+    # First by what a sample shows; where a later row is otherwise, by counting every cell.
+    for expects in (True, False) if source.bulk is not None else ():
+        try:
+            return _import_in_bulk(connection, source, folder, overrides, expects)
+        except IrregularFile:
+            break  # Its lines are, whatever the columns hold.
+        except (duckdb.Error, UnicodeDecodeError):
+            continue
+    return _import_records(connection, source, folder, overrides)
 
 
 def _import_in_bulk(
@@ -227,7 +249,10 @@ def _describe_questions(
     return [question for question in described if question is not None]
 
 
-def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Path) -> TableSource:
+def open_source(
+    kind: str, upload: Path, overrides: ReadingOptions, scratch: Path | None
+) -> TableSource:
+    """A file of text, a workbook or a document, by the kind that detect_format gives."""
     # The libraries of other formats take long to load, and no other table needs them.
     if kind == "excel":
         from projects.reading.excel import open_spreadsheet
