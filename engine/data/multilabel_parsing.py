@@ -14,6 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from engine.data.labels.objects import are_single, find_label_keys, label_names
+
 SEPARATORS = (
     "<br>", "<br/>", "<br />", "|", ";", ",", "\n", "、", "，", "；", "｜", "／", "/", "\t", " + ",
     " & ", "·",
@@ -49,6 +51,7 @@ class ParsedLabels:
     labels: list[list[str]]
     format_description: str
     doubt: str = ""
+    are_single: bool = False  # One label in each cell, whose notation allows for no more.
 
 
 def parse_label_cells(cells: Sequence[str], per_row: str, separator: str) -> ParsedLabels | None:
@@ -165,6 +168,8 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
         return _parse_vectors(counts)
     if all(_VECTOR.fullmatch(cell.strip()) for cell in counts):
         return _parse_vectors(counts)
+    if len(keys := find_label_keys(counts)) == 1:
+        return _parse_objects(counts, keys[0])
     labels, names = [], Counter[str]()
     for cell, count in counts.items():
         parsed = _parse_cell(cell.strip())
@@ -175,6 +180,13 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
         names[notation] += count
     names.pop("", None)
     return ParsedLabels(labels, names.most_common(1)[0][0] if names else "one label each")
+
+
+def _parse_objects(counts: Counter[str], key: str) -> ParsedLabels:
+    """The labels of cells that find_label_keys has read as objects."""
+    labels = [label_names(cell, key) or [] for cell in counts]
+    is_single = are_single(counts) and all(len(found) == 1 for found in labels)
+    return ParsedLabels(labels, f"the field {key!r} of objects", are_single=is_single)
 
 
 def _parse_cell(cell: str) -> tuple[list[str], str] | None:

@@ -24,6 +24,7 @@ from projects.reading.columns.column import (
     parse_reading,
 )
 from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.label_questions import ask_about_objects
 from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
 from projects.reading.columns.number_questions import (
     ask_about_codes,
@@ -88,7 +89,7 @@ def infer_columns(
         else:
             cells = ColumnCells(connection, table, source, name, seen[source], context)
             columns.append(_decided_column(cells, original))
-    return columns
+    return ask_about_objects(connection, table, columns)
 
 
 def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
@@ -106,7 +107,7 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
         reading, notes = _settle_number(cells, reading)
     return Column(
         cells.name, reading.type, original, reading.to_sql(cells.source), reading=reading.name,
-        notes=notes,
+        notes=notes, is_chosen=True,
     )  # fmt: skip
 
 
