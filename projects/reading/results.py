@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict
@@ -130,6 +130,8 @@ class BulkReader(Protocol):
     """Reads a regular file at once. Its methods raise duckdb.Error, UnicodeDecodeError or
     csv.vectorized.IrregularFile where the file is not regular."""
 
+    rejects: "list[RejectedRow]"
+
     def open(self, connection: "duckdb.DuckDBPyConnection") -> str:
         """Make a table of text and return its name."""
 
@@ -159,6 +161,8 @@ class TableSource:
     native_types: dict[int, str] = field(default_factory=dict)
     questions: list[ColumnQuestion] = field(default_factory=list)  # About the table as a whole.
     bulk: "BulkReader | None" = None  # Where the whole file may be read at once.
+    # The same of a copy without what is not regular; may find that there can be none.
+    straighten: "Callable[[], BulkReader | None] | None" = None
 
 
 class RejectedRowsWriter:

@@ -26,6 +26,7 @@ from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
 from projects.reading.parquet import read_columns, require_reasonable_size
 from projects.reading.results import (
+    BulkReader,
     Dialect,
     Issue,
     Issues,
@@ -114,27 +115,31 @@ def import_source(
             f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
         )
     # First by what a sample shows; where a later row is otherwise, by counting every cell.
-    for expects in (True, False) if source.bulk is not None else ():
-        try:
-            return _import_in_bulk(connection, source, folder, overrides, expects)
-        except IrregularFile:
-            break  # Its lines are, whatever the columns hold.
-        except (duckdb.Error, UnicodeDecodeError):
+    for straighten in (False, True):
+        bulk = source.straighten() if straighten and source.straighten else source.bulk
+        if bulk is None or (straighten and source.straighten is None):
             continue
+        for expects in (True, False):
+            try:
+                return _import_in_bulk(connection, source, bulk, folder, overrides, expects)
+            except IrregularFile:
+                break  # Its lines are, whatever the columns hold.
+            except (duckdb.Error, UnicodeDecodeError):
+                continue
     return _import_records(connection, source, folder, overrides)
 
 
 def _import_in_bulk(
     connection: duckdb.DuckDBPyConnection,
     source: TableSource,
+    bulk: BulkReader,
     folder: Path,
     overrides: ReadingOptions,
     expects: bool,
 ) -> ImportedTable:
     """The table out of the file as it stands, without a copy of its text. Raises IrregularFile or
     duckdb.Error for a file that has to be read record by record."""
-    bulk, text, data = source.bulk, folder / "text.parquet", folder / "data.parquet"
-    assert bulk is not None
+    text, data = folder / "text.parquet", folder / "data.parquet"
     try:
         table = bulk.open(connection)
         inferred = _infer_columns(
@@ -145,8 +150,12 @@ def _import_in_bulk(
         rows = write_typed_table(connection, table, columns, data, checks)
         bulk.check_rows(connection, rows)
         require_row_limit(rows)
-        RejectedRowsWriter(folder / "rejects.csv").close()
-        return _finish_table(connection, table, source, folder, overrides, inferred, (rows, 0))
+        rejects = RejectedRowsWriter(folder / "rejects.csv")
+        for row in bulk.rejects:
+            rejects.write(row)
+        rejects.close()
+        counted = (rows, rejects.count)
+        return _finish_table(connection, table, source, folder, overrides, inferred, counted)
     finally:
         text.unlink(missing_ok=True)
 
