@@ -35,10 +35,11 @@ _NUMPY = re.compile(r"(?:array\()?\[\s*(.*?)\s*\](?:,\s*dtype=[\w'<>.]+)?\)?", r
 _ADJACENT_QUOTES = re.compile(r"""['"]\s+['"]""")
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _VECTOR = re.compile(r"[\[(]?\s*[01](?:\.0*)?(?:[\s,;]+[01](?:\.0*)?)+\s*[\])]?")
-_FRAMED = re.compile(r"(?:#[^#\s]+#\s*)+|(?:【[^【】]+】\s*)+")  # As on Weibo: #a##b#, 【a】【b】.
+# As on Weibo: #a##b#, 【a】【b】; and on Stack Overflow: <a><b>.
+_FRAMED = re.compile(r"(?:#[^#\s]+#\s*)+|(?:【[^【】]+】\s*)+|(?:<[^<>/\s]+>\s*)+")
 _POSTGRES = re.compile(r"\{([^{}:]*)\}")
 _R_VECTOR = re.compile(r"c\((.*)\)", re.DOTALL)
-_OPENING = ("[", "(", "{", "#", "【", "array(", "set(", "frozenset(", "c(")
+_OPENING = ("[", "(", "{", "#", "【", "<", "array(", "set(", "frozenset(", "c(")
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,8 @@ def _parse_cell(cell: str) -> tuple[list[str], str] | None:
     """The labels of one cell and the name of its notation; None when it is damaged."""
     if not cell.startswith(_OPENING):
         return [cell], ""
-    if cell.startswith(("#", "【")) and _FRAMED.fullmatch(cell):
-        return [one for one in re.split(r"[#【】\s]+", cell) if one], "framed words"
+    if cell.startswith(("#", "【", "<")) and _FRAMED.fullmatch(cell):
+        return [one for one in re.split(r"[#【】<>\s]+", cell) if one], "framed words"
     if cell.startswith("#"):
         is_tagged = _HASHTAGS.fullmatch(cell) is not None
         return ([tag.strip("#, ") for tag in cell.split("#")], "hashtags") if is_tagged else None
