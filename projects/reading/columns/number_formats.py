@@ -93,7 +93,7 @@ class NumberFormat:
         if self.unit:
             bare = pattern.removesuffix(self.unit)
             pattern = bare if bare != pattern else ""
-        found = _grammar(replace(self, unit="")).fullmatch(pattern)
+        found = _grammar(replace(self, unit="") if self.unit else self).fullmatch(pattern)
         if found is None or not shape.starts_with_zero:
             return found
         # No number begins with a group of zero (0,950) or with a zero before digits (01.5).
