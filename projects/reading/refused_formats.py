@@ -60,7 +60,7 @@ CHAT_LINE = re.compile(
 )
 SUBTITLE_LINE = re.compile(r"\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.*")
 TAGGED_LINE = re.compile(r"\S+(\s\S+)*\s([BI]-[A-Z][\w-]*|O)")
-SECTION_LINE, SETTING_LINE = re.compile(r"\[\[?[^\[\]]+\]\]?"), re.compile(r"[\w.-]+\s?=.*")
+SECTION_LINE, SETTING_LINE = re.compile(r"\[\[?[\w .:/@-]+\]\]?"), re.compile(r"[\w.-]+\s?=.*")
 MAIL_LINE = re.compile(r"From \S+@\S+ +\w{3} \w{3} .*")
 
 
@@ -111,8 +111,8 @@ def _find_refused_lines(lines: list[str]) -> str:
         return "a list of tagged words (CoNLL). Labels of words cannot be learnt here"
     if MAIL_LINE.fullmatch(lines[0]):
         return f"a mailbox (mbox). {ROWS_AS_CSV}"
-    if SECTION_LINE.fullmatch(lines[0]) and all(
-        SECTION_LINE.fullmatch(line) or SETTING_LINE.fullmatch(line) for line in lines
-    ):
+    settings = sum(map(bool, map(SETTING_LINE.fullmatch, lines)))
+    sections = sum(map(bool, map(SECTION_LINE.fullmatch, lines)))
+    if SECTION_LINE.fullmatch(lines[0]) and settings and settings + sections == len(lines):
         return f"a file of settings (INI or TOML). {ROWS_AS_CSV}"
     return ""
