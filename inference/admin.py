@@ -60,7 +60,7 @@ class RequestLogAdmin(ReadOnlyAdminMixin, LogBase):
     list_filter = ("status",)
     list_select_related = ("deployment",)
     search_fields = ("request_id", "deployment__name")
-    exclude = ("inputs", "answers")  # Customers' texts are not for operators to read.
+    exclude = ("inputs", "answers", "asked")  # Customers' texts are not for operators to read.
 
 
 @admin.register(Feedback)

@@ -1,6 +1,8 @@
 """Feedback of callers on answers, and the rows that their corrections make for a next training."""
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from accounts.models import Team, User
@@ -8,11 +10,21 @@ from inference.errors import NoCorrections
 from inference.models import Deployment, Feedback, RequestLog
 from projects.importing.editing import edit_version
 from projects.models import DatasetVersion
-from projects.reading.personal_data import mask
+from projects.reading.personal_data import mask, mask_json
 from projects.reading.results import Edit, ReadingOptions
 
 MAX_CORRECTIONS, MAX_CORRECTIONS_READ = 1_000, 2_000  # Added, and looked at, at once.
+CUT_CHARACTERS = 500  # Texts of the log that are so long were cut off there.
 NewRow = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What a model reads and answers, as columns of its dataset."""
+
+    kind: str  # text, features or chat.
+    inputs: list[str]
+    target: str  # Of a chat model with one column of messages an empty text.
 
 
 def record_feedback(
@@ -29,37 +41,102 @@ def record_feedback(
 
 
 def corrected_rows(deployment: Deployment) -> list[NewRow]:
-    """Texts that were asked one at a time, with the labels that callers say were right, as rows of
+    """What was asked one row at a time, with the answers that callers say were right, as rows of
     the dataset that the model learnt from, oldest first; those that it has by now are left out. Of
     the team's corrections the newest MAX_CORRECTIONS_READ are looked at."""
-    columns, target = _columns(deployment.model.manifest)
-    if not columns or not target:
+    columns = _columns(deployment.model.manifest)
+    if columns is None:
         return []
     newest = deployment.model.dataset_version.dataset.latest
     options = cast(ReadingOptions, newest.overrides if newest else {})
-    is_masked = columns[0] in options.get("mask", [])
-    known = {(row.get(columns[0]), row.get(target)) for row in _added_rows(options)}
-    rows: dict[tuple[str, str], NewRow] = {}
-    for asked, label in _corrected_texts(deployment, columns[0]):
-        text = mask(asked) if is_masked else asked
-        if text.strip() and (text, label) not in known:
-            rows[text, label] = {columns[0]: text, target: label}
-    return list(rows.values())[:MAX_CORRECTIONS]
+    present = {one["name"] for one in newest.columns} if newest else set()
+    if not {*columns.inputs, columns.target} - {""} <= present:
+        return []  # The columns were renamed or dropped since.
+    known = {_key(row) for row in _added_rows(options)}
+    rows: dict[tuple[object, ...], NewRow] = {}
+    for asked, answer in _corrected_requests(deployment):
+        row = _row_of(asked, answer, columns)
+        if row is not None:
+            row = _masked(row, options.get("mask", []))
+            rows.setdefault(_key(row), row)
+    return [row for key, row in rows.items() if key not in known][:MAX_CORRECTIONS]
 
 
-def _corrected_texts(deployment: Deployment, column: str) -> Iterator[tuple[str, str]]:
-    """What was asked in a request of one row, and what a caller says was right, oldest first."""
+def _corrected_requests(deployment: Deployment) -> Iterator[tuple[object, str]]:
+    """The row that was asked in a request of one, and what a caller says is right, oldest first."""
     given = Feedback.objects.filter(team_id=deployment.team_id).exclude(correction="")
     newest = given.order_by("-pk").values_list("request_id", "correction")
     corrections = dict(newest[:MAX_CORRECTIONS_READ])
     asked = RequestLog.objects.filter(
         deployment=deployment, rows=1, status=200, request_id__in=list(corrections)
     ).order_by("at")
-    for one in asked.only("request_id", "inputs") if corrections else ():
-        text = one.inputs[0] if one.inputs else None
-        text = text.get(column) if isinstance(text, dict) else text  # A row may be given by names.
-        if isinstance(text, str):
-            yield text, corrections[one.request_id]
+    for one in asked.only("request_id", "inputs", "asked") if corrections else ():
+        row = one.asked if one.asked is not None else _row_of_log(one.inputs)
+        if row is not None:
+            yield row, corrections[one.request_id]
+
+
+def _row_of_log(inputs: list[object]) -> object:
+    """Of entries that keep no row of their own: the text as logged, unless it was cut off."""
+    text = inputs[0] if inputs else None
+    if not isinstance(text, str):
+        return text
+    if len(text) >= CUT_CHARACTERS:
+        return None
+    try:
+        cells = json.loads(text) if text.startswith("{") else text
+    except ValueError:
+        return text
+    return cells if isinstance(cells, dict) else text
+
+
+def _row_of(asked: object, answer: str, columns: _Columns) -> NewRow | None:
+    """The new row; None for what is no row of this model, as a chat cut at its start."""
+    if columns.kind == "chat":
+        return _chat_row(asked, answer, columns)
+    if isinstance(asked, str) and columns.kind == "text" and len(columns.inputs) == 1:
+        asked = {columns.inputs[0]: asked}
+    if not isinstance(asked, dict):
+        return None
+    row = {name: _cell(asked.get(name)) for name in columns.inputs}
+    is_filled = any(cell and cell.strip() for cell in row.values())
+    return {**row, columns.target: answer} if is_filled else None
+
+
+def _chat_row(asked: object, answer: str, columns: _Columns) -> NewRow | None:
+    if not columns.target:
+        if not isinstance(asked, list):
+            return None
+        chat = [*asked, {"role": "assistant", "content": answer}]
+        return {columns.inputs[0]: json.dumps(chat, ensure_ascii=False)}
+    if isinstance(asked, list) and len(asked) == 1 and asked[0].get("role") == "user":
+        asked = asked[0].get("content")
+    # A system's message or earlier turns have no column of a prompt to be in.
+    if not isinstance(asked, str) or len(columns.inputs) != 1 or not asked.strip():
+        return None
+    return {columns.inputs[0]: asked, columns.target: answer}
+
+
+def _cell(value: object) -> str | None:
+    """A value of a request as a cell of the table."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _masked(row: NewRow, names: list[str]) -> NewRow:
+    return {
+        name: cell if cell is None or name not in names else _mask_cell(cell)
+        for name, cell in row.items()
+    }
+
+
+def _mask_cell(cell: str) -> str:
+    return mask_json(cell) if cell.startswith("[{") else mask(cell)
+
+
+def _key(row: NewRow) -> tuple[object, ...]:
+    return tuple(sorted(row.items()))
 
 
 def learn_corrections(deployment: Deployment, by: User) -> DatasetVersion:
@@ -75,15 +152,17 @@ def learn_corrections(deployment: Deployment, by: User) -> DatasetVersion:
     return edit_version(newest, [edit], by)
 
 
-def _columns(manifest: Mapping[str, object]) -> tuple[list[str], str]:
-    """The one column of text that the model reads, and the one that it answers; empty for others,
-    whose requests are not rows as they stand."""
+def _columns(manifest: Mapping[str, object]) -> _Columns | None:
+    """None for models whose requests are no rows as they stand: of pictures, and of labels in
+    columns of their own."""
     inputs = cast(Mapping[str, object], manifest.get("inputs") or {})
     target = cast(Mapping[str, object], manifest.get("target") or {})
     columns = cast("list[str]", inputs.get("columns") or [])
-    if inputs.get("kind") != "text" or len(columns) != 1:
-        return [], ""
-    return columns, str(target.get("column") or "")
+    kind, column = str(inputs.get("kind")), str(target.get("column") or "")
+    is_chat = kind == "chat" and (bool(column) or len(columns) == 1)
+    if not columns or not (is_chat or (kind in ("text", "features") and column)):
+        return None
+    return _Columns(kind, columns, column)
 
 
 def _added_rows(options: ReadingOptions) -> list[NewRow]:

@@ -14,6 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from engine.data.labels.objects import are_single, find_label_keys, label_names
+
 SEPARATORS = (
     "<br>", "<br/>", "<br />", "|", ";", ",", "\n", "、", "，", "；", "｜", "／", "/", "\t", " + ",
     " & ", "·",
@@ -33,10 +35,11 @@ _NUMPY = re.compile(r"(?:array\()?\[\s*(.*?)\s*\](?:,\s*dtype=[\w'<>.]+)?\)?", r
 _ADJACENT_QUOTES = re.compile(r"""['"]\s+['"]""")
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _VECTOR = re.compile(r"[\[(]?\s*[01](?:\.0*)?(?:[\s,;]+[01](?:\.0*)?)+\s*[\])]?")
-_FRAMED = re.compile(r"(?:#[^#\s]+#\s*)+|(?:【[^【】]+】\s*)+")  # As on Weibo: #a##b#, 【a】【b】.
+# As on Weibo: #a##b#, 【a】【b】; and on Stack Overflow: <a><b>.
+_FRAMED = re.compile(r"(?:#[^#\s]+#\s*)+|(?:【[^【】]+】\s*)+|(?:<[^<>/\s]+>\s*)+")
 _POSTGRES = re.compile(r"\{([^{}:]*)\}")
 _R_VECTOR = re.compile(r"c\((.*)\)", re.DOTALL)
-_OPENING = ("[", "(", "{", "#", "【", "array(", "set(", "frozenset(", "c(")
+_OPENING = ("[", "(", "{", "#", "【", "<", "array(", "set(", "frozenset(", "c(")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class ParsedLabels:
     labels: list[list[str]]
     format_description: str
     doubt: str = ""
+    are_single: bool = False  # One label in each cell, whose notation allows for no more.
 
 
 def parse_label_cells(cells: Sequence[str], per_row: str, separator: str) -> ParsedLabels | None:
@@ -165,6 +169,8 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
         return _parse_vectors(counts)
     if all(_VECTOR.fullmatch(cell.strip()) for cell in counts):
         return _parse_vectors(counts)
+    if len(keys := find_label_keys(counts)) == 1:
+        return _parse_objects(counts, keys[0])
     labels, names = [], Counter[str]()
     for cell, count in counts.items():
         parsed = _parse_cell(cell.strip())
@@ -177,12 +183,19 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
     return ParsedLabels(labels, names.most_common(1)[0][0] if names else "one label each")
 
 
+def _parse_objects(counts: Counter[str], key: str) -> ParsedLabels:
+    """The labels of cells that find_label_keys has read as objects."""
+    labels = [label_names(cell, key) or [] for cell in counts]
+    is_single = are_single(counts) and all(len(found) == 1 for found in labels)
+    return ParsedLabels(labels, f"the field {key!r} of objects", are_single=is_single)
+
+
 def _parse_cell(cell: str) -> tuple[list[str], str] | None:
     """The labels of one cell and the name of its notation; None when it is damaged."""
     if not cell.startswith(_OPENING):
         return [cell], ""
-    if cell.startswith(("#", "【")) and _FRAMED.fullmatch(cell):
-        return [one for one in re.split(r"[#【】\s]+", cell) if one], "framed words"
+    if cell.startswith(("#", "【", "<")) and _FRAMED.fullmatch(cell):
+        return [one for one in re.split(r"[#【】<>\s]+", cell) if one], "framed words"
     if cell.startswith("#"):
         is_tagged = _HASHTAGS.fullmatch(cell) is not None
         return ([tag.strip("#, ") for tag in cell.split("#")], "hashtags") if is_tagged else None

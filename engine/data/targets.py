@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from engine.data.labels.objects import find_label_keys
 from engine.data.multilabel_parsing import (
     ParsedLabels,
     marks_places,
@@ -73,11 +74,25 @@ def read_targets(cells: list[str], spec: TextSpec) -> GroundTruth:
     parsed = parse_label_cells(
         cells, hyperparameters.labels_per_row, hyperparameters.label_separator
     )
+    if parsed is not None and parsed.are_single and hyperparameters.labels_per_row == "auto":
+        return _read_labels([labels[0] for labels in parsed.labels], column)
     if parsed is None:
+        _require_one_key(cells, column)
         doubt = _separator_warnings(cells, spec)
         truth = _read_labels(cells, column, doubt)
         return replace(truth, warnings=[*doubt, *truth.warnings])
     return _read_multilabels(parsed, column)
+
+
+def _require_one_key(cells: Sequence[str], column: str) -> None:
+    """Raises BadTrainingData for objects of which several fields may be the label."""
+    keys = find_label_keys(cells)
+    if len(keys) > 1:
+        raise BadTrainingData(
+            "label_key_open",
+            f"Cells of {column!r} hold objects, and several of their fields may be the label:"
+            f" {', '.join(keys[:5])}. Say which on the dataset's page.",
+        )
 
 
 def read_marked_targets(present: npt.NDArray[np.bool_], names: list[str]) -> GroundTruth:

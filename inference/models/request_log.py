@@ -24,6 +24,9 @@ class RequestLog(models.Model):
     at = models.DateTimeField(default=now)
     inputs = models.JSONField(default=list)
     answers = models.JSONField(default=list)
+    # Of a request of one row, whole: a text, cells by their columns, or a chat's messages. Null
+    # where it is too long to be kept.
+    asked = models.JSONField(null=True)
     model_key = models.UUIDField(null=True)  # The TrainedModel that answered.
     shadow_answers = models.JSONField(null=True)  # What the shadow answered to the same.
     shadow_latency_ms = models.FloatField(null=True)

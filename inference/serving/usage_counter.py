@@ -5,6 +5,7 @@ billing counts once. A killed process (kill -9) loses at most what came since it
 a second of usage that is then not charged.
 """
 
+import json
 import logging
 import uuid
 from collections import Counter, deque
@@ -29,6 +30,7 @@ FLUSH_SECONDS = 1.0
 MAX_LOGS_PER_FLUSH = 20  # Of each deployment; the rest is counted but not kept.
 MAX_LOGGED_ROWS = 5  # Of each request.
 MAX_LOGGED_CHARACTERS = 500  # Of each text.
+MAX_ASKED_CHARACTERS = 8_000  # Of a single row as JSON, which is kept whole or not at all.
 MAX_PENDING_LOGS = 2_000  # While the database is away; the oldest are dropped.
 
 
@@ -66,6 +68,7 @@ class RequestRecord:
     tokens: int = 0
     answers: list[str] = field(default_factory=list)
     shadow: ShadowAnswer | None = None
+    asked: object = None  # The one row as it was asked, where it was one.
 
     def as_log_entry(
         self, principal: Principal, deployment: ServedDeployment, request_id: str, seconds: float
@@ -83,6 +86,7 @@ class RequestRecord:
             at=now(),
             inputs=[_storable_text(text) for text in self.texts[:MAX_LOGGED_ROWS]],
             answers=self.answers,
+            asked=_kept_whole(self.asked),
             model_key=deployment.model_key,
             shadow_answers=self.shadow.answers if self.shadow else None,
             shadow_latency_ms=round(self.shadow.seconds * 1000, 3) if self.shadow else None,
@@ -207,6 +211,13 @@ def write_batch(batch: UsageBatch) -> None:
     stale = Q(last_used_at=None) | Q(last_used_at__lt=batch.at - LAST_USED_RESOLUTION)
     with transaction.atomic():
         ApiToken.objects.filter(stale, pk__in=batch.token_ids).update(last_used_at=batch.at)
+
+
+def _kept_whole(asked: object) -> object:
+    if asked is None:
+        return None
+    text = json.dumps(asked)
+    return asked if len(text) <= MAX_ASKED_CHARACTERS and "\\u0000" not in text else None
 
 
 def _storable_text(text: str) -> str:

@@ -106,6 +106,10 @@ class DialectForm(forms.Form):
         required=False,
     )
     sheet = forms.CharField(label="Sheet", max_length=100, required=False)
+    file = forms.CharField(
+        label="File of the archive", max_length=300, required=False,
+        help_text="Of a zip of several tables: one's path, or * for all with the same columns.",
+    )  # fmt: skip
 
     def overrides(self) -> ReadingOptions:
         """What was chosen by hand, as the importer takes it."""

@@ -12,8 +12,9 @@ from typing import cast
 
 from projects.importing.import_order import ImportAnswer, ImportedVersion, ImportOrder, failed
 from projects.profiling.table_profile import profile_table
+from projects.reading.packed.importing import import_upload
 from projects.reading.results import UnreadableFile
-from projects.reading.tables import connect_duckdb, import_table
+from projects.reading.tables import connect_duckdb
 
 MAX_CPU_SECONDS = 1_800  # A file that takes longer is made to cost, or too large for us.
 MAX_FILE_BYTES = 32 * 1024**3  # Of each file that the child writes, spilled rows included.
@@ -31,7 +32,7 @@ def main(order_path: str) -> None:
 def carry_out(order: ImportOrder, folder: Path) -> ImportAnswer:
     """Make data.parquet and rejects.csv in the folder, and profile the table."""
     try:
-        table = import_table(Path(order["upload"]), order["filename"], folder, order["overrides"])
+        table = import_upload(Path(order["upload"]), order["filename"], folder, order["overrides"])
     except UnreadableFile as refusal:
         return failed(refusal.code, refusal.sentence)
     columns = [column.info for column in table.columns]

@@ -105,7 +105,7 @@ def choose_readings(
 ) -> DatasetVersion:
     """A new version in which these columns are read as chosen; earlier choices stay.
 
-    The column "" stands for the first line.
+    The column "" stands for the first line, or for the file of an archive.
 
     Raises UnknownReading for a column that the version lacks or a reading that does not exist.
     """
@@ -121,12 +121,28 @@ def choose_readings(
                 param="columns",
             )
     overrides = cast(ReadingOptions, dict(version.overrides))
+    if readings.get("", "").startswith("file:"):
+        # Another table: what was chosen for the columns of this one says nothing about it.
+        return reimport(version, {"file": _chosen_file(version, readings[""])}, by)
     if "" in readings:
         overrides.pop("edits", None)  # Their rows are numbered otherwise under another header.
         overrides["header_rows"] = _chosen_header_rows(readings[""])
     if columns:
         overrides["columns"] = {**overrides.get("columns", {}), **columns}
     return reimport(version, overrides, by)
+
+
+def _chosen_file(version: DatasetVersion, reading: str) -> str:
+    """Of "file:train.csv" the file; "*" stands for all with the same columns."""
+    file, known = reading.partition(":")[2], version.dialect.get("files", [])
+    if known and (file == "*" or file in known):
+        return file
+    raise UnknownReading(
+        f"The upload is no archive that holds {file!r}. Choose one of: {', '.join(known[:20])}."
+        if known
+        else "The upload is no archive of several tables.",
+        param="columns",
+    )
 
 
 def _chosen_header_rows(reading: str) -> int:

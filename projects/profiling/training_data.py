@@ -16,6 +16,7 @@ from projects.reading.columns.sql import batched, quote_identifier
 MAX_SAMPLED_CELLS = 3_000
 COLUMNS_AT_ONCE = 50
 MAX_LABEL_CELL_LENGTH = 120  # Mean characters of cells that may be lists of labels.
+MAX_OBJECT_CELL_LENGTH = 1_000  # The same of objects, which say more of a label than its name.
 # Larger tables are inspected at launch, by a process of its own.
 MAX_INSPECTED_ROWS, MAX_INSPECTED_BYTES = 100_000, 50_000_000
 
@@ -47,7 +48,11 @@ def count_cell_labels(
 
 
 def _may_list_labels(column: ColumnProfile) -> bool:
-    is_short = (column.get("mean_length") or 0) <= MAX_LABEL_CELL_LENGTH
+    holds_objects = any(
+        entry["value"].lstrip().startswith(("[{", "{")) for entry in column["top_values"][:1]
+    )
+    longest = MAX_OBJECT_CELL_LENGTH if holds_objects else MAX_LABEL_CELL_LENGTH
+    is_short = (column.get("mean_length") or 0) <= longest
     return column["type"] in ("text", "json") and is_short and column["unique"] >= 2
 
 

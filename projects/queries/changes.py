@@ -44,6 +44,8 @@ def _changes(options: ReadingOptions, before: ReadingOptions) -> list[str]:
     found = (
         [_describe(edit) for edit in edits[len(known) :]] if edits[: len(known)] == known else []
     )
+    if options.get("file", "") not in ("", before.get("file", "")):
+        found.append(f"read from the archive: {reading_title('file:' + options['file'])}")
     decided = before.get("columns", {})
     for column, reading in options.get("columns", {}).items():
         if decided.get(column) != reading:

@@ -7,6 +7,7 @@ from typing import cast
 from projects.models import DatasetVersion
 from projects.reading.columns.column import ColumnQuestion
 
+JOINED_READING = "file:*"
 DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
 
 
@@ -23,6 +24,7 @@ class QuestionTable:
     """A question with the same cells in every reading: each row is a cell, then its readings."""
 
     column: str
+    code: str
     sentence: str
     choices: Sequence[ReadingChoice]
     rows: Sequence[tuple[str | None, ...]]
@@ -34,6 +36,7 @@ def list_questions(version: DatasetVersion) -> list[QuestionTable]:
     return [
         QuestionTable(
             column=question["column"],
+            code=question["code"],
             sentence=question["sentence"],
             choices=[
                 ReadingChoice(reading["name"], reading_title(reading["name"]))
@@ -54,8 +57,12 @@ def list_questions(version: DatasetVersion) -> list[QuestionTable]:
 def reading_title(name: str) -> str:
     """A reading's name in words: "number:1,234.5" is "number, as in 1,234.5"."""
     kind, _, detail = name.removesuffix("+missing").partition(":")
+    if kind == "file":
+        return "all of them, joined" if name == JOINED_READING else name.partition(":")[2]
     if kind == "header":
         title = "the names of the columns" if detail == "1" else "a row of data"
+    elif kind == "key":
+        title = f"labels, the field {detail}"
     elif kind == "number":
         title = f"number, as in {detail}"
     elif kind in ("date", "datetime"):

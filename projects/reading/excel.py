@@ -30,7 +30,7 @@ from projects.reading.csv.source import (
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
 from projects.reading.stacked_tables import mark_notes, report_further_tables
-from projects.reading.workbook_numbers import Places, find_long_numbers
+from projects.reading.workbook_numbers import Places, count_hidden_rows, find_long_numbers
 
 DAMAGED_WORKBOOK = (
     "This workbook is damaged and cannot be opened. Open it in Excel and save it again."
@@ -78,6 +78,12 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     source.dialect["sheets"] = list(sheets)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
     _report_error_cells(path, issues)
+    if hidden_rows := count_hidden_rows(path, names):
+        issues.add(
+            "hidden_rows",
+            f"{hidden_rows:,} rows are hidden in the workbook, by a filter or by hand. They were"
+            " read like all others.",
+        )
     _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
     return source
 

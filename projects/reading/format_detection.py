@@ -7,15 +7,22 @@ from pathlib import Path
 from projects.reading.arrow import is_arrow
 from projects.reading.encodings.detection import decode_text
 from projects.reading.encodings.wide import detect_wide
-from projects.reading.refused_formats import find_refused_binary, find_refused_text
+from projects.reading.images.zip_archive import is_picture
+from projects.reading.refused_formats import (
+    COMPRESSED_SIGNATURES,
+    find_refused_binary,
+    find_refused_text,
+)
 from projects.reading.results import UnreadableFile
 
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # Old Office files, .xls among them.
 ACCEPTED_FORMATS = (
     "CSV, TSV, JSON Lines, JSON, Parquet, Arrow (Feather), Excel (.xlsx, .xlsb, .xls), OpenDocument"
-    " (.ods), a zip of pictures, or a document (PDF, Word's .docx, Markdown)"
+    " (.ods), one of these in a zip, .gz, .bz2, .xz or .zst, a zip of pictures, or a document (PDF,"
+    " Word's .docx, Markdown)"
 )
 DOCUMENT_FORMATS = ("pdf", "docx", "markdown")
+PACKED_FORMATS = ("zip", "compressed")  # What they hold has to be looked at in turn.
 MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
 SAMPLE_BYTES = 64 * 1024
 MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
@@ -33,8 +40,8 @@ UNSUPPORTED_CONTENTS = [
 
 
 def detect_format(path: Path, filename: str) -> str:
-    """One of delimited, jsonl, json, parquet, arrow, excel, images, or of DOCUMENT_FORMATS; else
-    raises UnreadableFile."""
+    """One of delimited, jsonl, json, parquet, arrow, excel, images, or of DOCUMENT_FORMATS, or of
+    PACKED_FORMATS; else raises UnreadableFile."""
     with open(path, "rb") as file:
         start = file.read(SAMPLE_BYTES)
     if not start:
@@ -49,6 +56,8 @@ def detect_format(path: Path, filename: str) -> str:
         return "arrow"
     if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
         return _detect_zip_format(path)
+    if any(start.startswith(mark) for mark, _ in COMPRESSED_SIGNATURES):
+        return "compressed"
     if what := find_refused_binary(start):
         raise _unsupported(what)
     return _detect_text_format(start, filename)
@@ -70,7 +79,9 @@ def _detect_zip_format(path: Path) -> str:
         if any(name.startswith(content) for name in names):
             raise _unsupported(what)
     is_open_document = {"mimetype", "content.xml"} <= names
-    return "excel" if is_open_document or any(n.startswith("xl/") for n in names) else "images"
+    if is_open_document or any(name.startswith("xl/") for name in names):
+        return "excel"
+    return "images" if any(map(is_picture, names)) else "zip"
 
 
 def _detect_text_format(start: bytes, filename: str) -> str:

@@ -13,5 +13,7 @@ MAX_IMAGES = 200_000
 MAX_IMAGE_BYTES = 40 * 1024**2  # Of one file as it was sent.
 MAX_ARCHIVE_BYTES = 8 * 1024**3  # Of everything in one archive, unpacked.
 MAX_COMPRESSION_RATIO = 200  # Images are compressed already: what shrinks more is none.
+MAX_TABLE_RATIO = 500  # Of a table's text: more is what zip bombs do.
+MIN_TABLE_RATIO_CHECK_BYTES = 64 * 1024**2  # Below this it harms nobody.
 MAX_STORED_SIDE = 2048  # Larger images, or those above MAX_STORED_BYTES, are stored smaller.
 MAX_STORED_BYTES = 4 * 1024**2

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict
@@ -41,6 +41,7 @@ class ReadingOptions(TypedDict, total=False):
     skip_lines: int
     short_rows: str  # "reject" or "fill".
     sheet: str
+    file: str  # Of an archive of several tables; "*" joins those with the same columns.
     mask: list[str]  # Columns whose personal data is replaced by its kind.
     columns: dict[str, str]  # Column: the name of its reading, see columns.column.Reading.
     edits: list[Edit]  # Made to the finished table, in this order.
@@ -65,6 +66,9 @@ class Dialect(TypedDict, total=False):
     sheet: str
     sheets: list[str]
     labels: str
+    packed: str  # How the file came: zip, gzip …
+    file: str  # Its name inside; "*" for several that were joined.
+    files: list[str]  # All tables of the archive.
 
 
 class Issue(TypedDict):
@@ -126,6 +130,8 @@ class BulkReader(Protocol):
     """Reads a regular file at once. Its methods raise duckdb.Error, UnicodeDecodeError or
     csv.vectorized.IrregularFile where the file is not regular."""
 
+    rejects: "list[RejectedRow]"
+
     def open(self, connection: "duckdb.DuckDBPyConnection") -> str:
         """Make a table of text and return its name."""
 
@@ -155,6 +161,8 @@ class TableSource:
     native_types: dict[int, str] = field(default_factory=dict)
     questions: list[ColumnQuestion] = field(default_factory=list)  # About the table as a whole.
     bulk: "BulkReader | None" = None  # Where the whole file may be read at once.
+    # The same of a copy without what is not regular; may find that there can be none.
+    straighten: "Callable[[], BulkReader | None] | None" = None
 
 
 class RejectedRowsWriter:

@@ -12,6 +12,7 @@ from projects.reading import personal_data
 from projects.reading.arrow import convert_to_parquet
 from projects.reading.columns.column import Column, ColumnQuestion
 from projects.reading.columns.inference import describe_question, infer_columns
+from projects.reading.columns.label_questions import register_label_names
 from projects.reading.columns.names import unique_column_names
 from projects.reading.columns.sql import quote_literal
 from projects.reading.columns.text_table import TEXT_TABLE, require_row_limit, write_text_table
@@ -19,12 +20,13 @@ from projects.reading.columns.typed_table import mask_columns, write_typed_table
 from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits
-from projects.reading.format_detection import DOCUMENT_FORMATS, detect_format
+from projects.reading.format_detection import DOCUMENT_FORMATS, PACKED_FORMATS, detect_format
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
 from projects.reading.parquet import read_columns, require_reasonable_size
 from projects.reading.results import (
+    BulkReader,
     Dialect,
     Issue,
     Issues,
@@ -72,47 +74,72 @@ def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConne
     return connection
 
 
+def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make known to SQL what columns are read by and masked with."""
+    personal_data.register_masking(connection)
+    register_label_names(connection)
+
+
 def import_table(
     upload: Path, filename: str, folder: Path, overrides: ReadingOptions
 ) -> ImportedTable:
-    """Read the upload into `folder`. Raises UnreadableFile when no table can be made of it."""
+    """Read one unpacked file into `folder`. Raises UnreadableFile when it holds no table."""
     kind = detect_format(upload, filename)
+    if kind in PACKED_FORMATS:
+        raise UnreadableFile(
+            "nested_archive",
+            f"{filename[-80:]!r} is an archive itself. Unpack it and upload what is inside.",
+        )
     if kind == "images":
         return _import_images(upload, folder, overrides)
     with connect_duckdb(folder) as connection:
-        personal_data.register_masking(connection)
+        register_functions(connection)
         if kind == "parquet":
             return _import_parquet(connection, upload, folder, overrides)
         if kind == "arrow":
             return _import_arrow(connection, upload, folder, overrides)
-        source = _open_source(kind, upload, overrides, folder)
-        if len(source.names) > MAX_COLUMNS:
-            raise UnreadableFile(
-                "too_many_columns",
-                f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
-            )
-        # First by what a sample shows; where a later row is otherwise, by counting every cell.
-        for expects in (True, False) if source.bulk is not None else ():
+        source = open_source(kind, upload, overrides, folder)
+        return import_source(connection, source, folder, overrides)
+
+
+def import_source(
+    connection: duckdb.DuckDBPyConnection,
+    source: TableSource,
+    folder: Path,
+    overrides: ReadingOptions,
+) -> ImportedTable:
+    """Read a table of text into `folder`, in bulk where it can be. Raises UnreadableFile."""
+    if len(source.names) > MAX_COLUMNS:
+        raise UnreadableFile(
+            "too_many_columns",
+            f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
+        )
+    # First by what a sample shows; where a later row is otherwise, by counting every cell.
+    for straighten in (False, True):
+        bulk = source.straighten() if straighten and source.straighten else source.bulk
+        if bulk is None or (straighten and source.straighten is None):
+            continue
+        for expects in (True, False):
             try:
-                return _import_in_bulk(connection, source, folder, overrides, expects)
+                return _import_in_bulk(connection, source, bulk, folder, overrides, expects)
             except IrregularFile:
                 break  # Its lines are, whatever the columns hold.
             except (duckdb.Error, UnicodeDecodeError):
                 continue
-        return _import_records(connection, source, folder, overrides)
+    return _import_records(connection, source, folder, overrides)
 
 
 def _import_in_bulk(
     connection: duckdb.DuckDBPyConnection,
     source: TableSource,
+    bulk: BulkReader,
     folder: Path,
     overrides: ReadingOptions,
     expects: bool,
 ) -> ImportedTable:
     """The table out of the file as it stands, without a copy of its text. Raises IrregularFile or
     duckdb.Error for a file that has to be read record by record."""
-    bulk, text, data = source.bulk, folder / "text.parquet", folder / "data.parquet"
-    assert bulk is not None
+    text, data = folder / "text.parquet", folder / "data.parquet"
     try:
         table = bulk.open(connection)
         inferred = _infer_columns(
@@ -123,8 +150,12 @@ def _import_in_bulk(
         rows = write_typed_table(connection, table, columns, data, checks)
         bulk.check_rows(connection, rows)
         require_row_limit(rows)
-        RejectedRowsWriter(folder / "rejects.csv").close()
-        return _finish_table(connection, table, source, folder, overrides, inferred, (rows, 0))
+        rejects = RejectedRowsWriter(folder / "rejects.csv")
+        for row in bulk.rejects:
+            rejects.write(row)
+        rejects.close()
+        counted = (rows, rejects.count)
+        return _finish_table(connection, table, source, folder, overrides, inferred, counted)
     finally:
         text.unlink(missing_ok=True)
 
@@ -227,7 +258,10 @@ def _describe_questions(
     return [question for question in described if question is not None]
 
 
-def _open_source(kind: str, upload: Path, overrides: ReadingOptions, scratch: Path) -> TableSource:
+def open_source(
+    kind: str, upload: Path, overrides: ReadingOptions, scratch: Path | None
+) -> TableSource:
+    """A file of text, a workbook or a document, by the kind that detect_format gives."""
     # The libraries of other formats take long to load, and no other table needs them.
     if kind == "excel":
         from projects.reading.excel import open_spreadsheet

@@ -1,12 +1,13 @@
-"""Numbers of a workbook that are written with more digits than the reader of workbooks keeps.
+"""Numbers of a workbook that say more than the float that the reader of workbooks makes of them.
 
 Excel itself writes what a float prints. Programs also write ids of 17 digits and decimals of 20 as
-numbers, which are read here as they stand in the file.
+numbers, which are read here as they stand in the file. And a format of zeros, such as 00000, shows
+the number 2139 as the postcode 02139, which is what people see and mean.
 """
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,12 +23,21 @@ _EXCEL_CELL = re.compile(
     rb"<(?:\w+:)?c\b([^>]*)>(?:<(?:\w+:)?f\b[^>]*/>|<(?:\w+:)?f\b[^>]*>[^<]*</(?:\w+:)?f>)?"
     rb"<(?:\w+:)?v>([-+0-9.eE]{%d,64})</" % (MAX_DIGITS + 1)
 )
+_STYLED_CELL = re.compile(
+    rb"<(?:\w+:)?c\b([^>]*)>(?:<(?:\w+:)?f\b[^>]*/>|<(?:\w+:)?f\b[^>]*>[^<]*</(?:\w+:)?f>)?"
+    rb"<(?:\w+:)?v>([0-9]{1,15})(?:[.]0+)?</"
+)
+_STYLE = re.compile(rb'\bs="([0-9]+)"')
+_ZEROS = re.compile(r"0{2,}([-/. ]0+)*")
+_UNSEEN_IN_FORMAT = re.compile(r'\[[^\]]*\]|[\\"]|;.*')
+_HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*\bhidden="(?:1|true)"')
+SPREADSHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _PLACE, _TYPE = re.compile(rb'\br="([A-Z]{1,3}[0-9]{1,7})"'), re.compile(rb'\bt="(\w+)"')
 _NUMBER = re.compile(r"[-+]?(\d+([.]\d*)?|[.]\d+)([eE][-+]?\d{1,4})?")
 
 
 def find_long_numbers(path: Path) -> dict[str, Places]:
-    """For each sheet the cells whose numbers a float would round."""
+    """For each sheet the cells whose numbers a float would round, or show without their zeros."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
@@ -35,14 +45,43 @@ def find_long_numbers(path: Path) -> dict[str, Places]:
                 return _read_open_document(archive)
             if "xl/workbook.xml" not in names:
                 return {}
-            parts = _sheet_parts(archive)
+            parts, zeros = _sheet_parts(archive), _formats_of_zeros(archive)
             return {
                 name: places
                 for name, part in parts.items()
-                if part in names and (places := _read_sheet(archive.read(part)))
+                if part in names and (places := _read_sheet(archive.read(part), zeros))
             }
     except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError, ValueError):
         return {}  # Whoever reads the workbook itself says what is wrong with it.
+
+
+def count_hidden_rows(path: Path, sheets: Collection[str]) -> int:
+    """How many rows of these sheets a filter or a person has hidden."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if "xl/workbook.xml" not in archive.namelist():
+                return 0
+            parts = [part for name, part in _sheet_parts(archive).items() if name in sheets]
+            return sum(len(_HIDDEN_ROW.findall(archive.read(part))) for part in parts)
+    except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError, ValueError):
+        return 0
+
+
+def _formats_of_zeros(archive: zipfile.ZipFile) -> dict[int, str]:
+    """The formats that pad numbers with zeros, by the number of the style that has them."""
+    if "xl/styles.xml" not in archive.namelist():
+        return {}
+    root = ElementTree.fromstring(archive.read("xl/styles.xml"))
+    codes = {
+        one.get("numFmtId"): _UNSEEN_IN_FORMAT.sub("", one.get("formatCode", ""))
+        for one in root.iter(f"{SPREADSHEET}numFmt")
+    }
+    styles = root.find(f"{SPREADSHEET}cellXfs")
+    return {
+        number: codes[kind]
+        for number, one in enumerate(styles if styles is not None else ())
+        if (kind := one.get("numFmtId")) in codes and _ZEROS.fullmatch(codes[kind])
+    }
 
 
 def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -57,8 +96,8 @@ def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
     return parts
 
 
-def _read_sheet(content: bytes) -> Places:
-    places: Places = {}
+def _read_sheet(content: bytes, zeros: Mapping[int, str]) -> Places:
+    places = dict(_iter_padded(content, zeros)) if zeros else {}
     for found in _EXCEL_CELL.finditer(content):
         kind, place = _TYPE.search(found[1]), _PLACE.search(found[1])
         text = found[2].decode()
@@ -66,6 +105,24 @@ def _read_sheet(content: bytes) -> Places:
             row, column = coordinate_to_tuple(place[1].decode())
             places[row - 1, column - 1] = text
     return places
+
+
+def _iter_padded(content: bytes, zeros: Mapping[int, str]) -> Iterator[tuple[tuple[int, int], str]]:
+    for found in _STYLED_CELL.finditer(content):
+        kind, place = _TYPE.search(found[1]), _PLACE.search(found[1])
+        style = _STYLE.search(found[1])
+        pattern = zeros.get(int(style[1])) if style else None
+        if pattern and place and (kind is None or kind[1] == b"n"):
+            row, column = coordinate_to_tuple(place[1].decode())
+            yield (row - 1, column - 1), _padded(found[2].decode(), pattern)
+
+
+def _padded(digits: str, pattern: str) -> str:
+    """123456789 as 000-00-0000 shows it, 123-45-6789."""
+    width = pattern.count("0")
+    filled = digits.zfill(width)
+    ahead, rest = filled[: len(filled) - width], iter(filled[len(filled) - width :])
+    return ahead + "".join(next(rest) if mark == "0" else mark for mark in pattern)
 
 
 def _is_rounded(text: str) -> bool:

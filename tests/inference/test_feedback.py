@@ -1,5 +1,7 @@
 """What callers corrected becomes rows of the dataset, once."""
 
+import json
+
 import pytest
 from django.urls import reverse
 
@@ -78,6 +80,78 @@ def test_models_of_other_rows_and_other_teams_get_none(endpoint, other_team):
     record_feedback(endpoint.team, request_id="a", correction="ship")
     endpoint.model.manifest["inputs"]["columns"] = ["subject", "text"]
     assert corrected_rows(endpoint) == []
+
+
+def test_a_text_that_the_log_has_cut_is_no_row(endpoint):
+    ask(endpoint, "a", "x" * 500)
+    ask(endpoint, "b", "y" * 500, asked="y" * 900)
+    for key in ("a", "b"):
+        record_feedback(endpoint.team, request_id=key, correction="ship")
+    assert corrected_rows(endpoint) == [{"text": "y" * 900, "label": "ship"}]
+
+
+def learnt(endpoint, file, inputs, target, bring_in):  # noqa: F811
+    model = endpoint.model
+    model.dataset_version = bring_in(file)
+    model.manifest = {"inputs": inputs, "target": target}
+    model.save()
+
+
+def test_several_columns_of_text_and_tables_are_rows_by_their_names(endpoint, bring_in, alice):  # noqa: F811
+    file = b"subject,body,size,label\n" + b"".join(
+        b"help %d,my box,%d,%s\n" % (n, n, [b"pay", b"ship"][n % 2]) for n in range(12)
+    )
+    learnt(
+        endpoint,
+        file,
+        {"kind": "text", "columns": ["subject", "body"]},
+        {"column": "label"},
+        bring_in,
+    )
+    ask(endpoint, "a", '{"subject": "late", "body": "where is it"}')  # As older entries keep it.
+    ask(endpoint, "b", "only a text", asked={"subject": "lost", "body": None, "extra": 1})
+    ask(endpoint, "c", "of no column")
+    for key in ("a", "b", "c"):
+        record_feedback(endpoint.team, request_id=key, correction="ship")
+    assert corrected_rows(endpoint) == [
+        {"subject": "late", "body": "where is it", "label": "ship"},
+        {"subject": "lost", "body": None, "label": "ship"},
+    ]
+    endpoint.model.manifest["inputs"] = {"kind": "features", "columns": ["subject", "size"]}
+    ask(endpoint, "d", "", asked={"subject": "x", "size": 3})
+    record_feedback(endpoint.team, request_id="d", correction="pay")
+    assert corrected_rows(endpoint)[-1] == {"subject": "x", "size": "3", "label": "pay"}
+    made = finished(learn_corrections(endpoint, alice))
+    assert made.rows == 15
+    assert corrected_rows(endpoint) == []
+
+
+def test_a_chat_is_a_row_with_its_corrected_answer(endpoint, bring_in, alice):  # noqa: F811
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    file = "\n".join(json.dumps({"messages": chat}) for _ in range(12)).encode()
+    learnt(endpoint, file, {"kind": "chat", "columns": ["messages"]}, {"kind": "text"}, bring_in)
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "where?"}]
+    ask(endpoint, "a", "where?", asked=asked)
+    ask(endpoint, "b", "only the last turn of a chat")
+    for key in ("a", "b"):
+        record_feedback(endpoint.team, request_id=key, correction="Here.")
+    (row,) = corrected_rows(endpoint)
+    assert json.loads(row["messages"]) == [*asked, {"role": "assistant", "content": "Here."}]
+    assert finished(learn_corrections(endpoint, alice)).rows == 13
+
+
+def test_a_question_is_a_row_of_prompts_where_nothing_went_before(endpoint, bring_in):  # noqa: F811
+    file = b"prompt,completion\n" + b"".join(b"q %d,a %d\n" % (n, n) for n in range(12))
+    learnt(
+        endpoint, file, {"kind": "chat", "columns": ["prompt"]}, {"column": "completion"}, bring_in
+    )
+    user = {"role": "user", "content": "where?"}
+    ask(endpoint, "a", "where?", asked=[user])
+    ask(endpoint, "b", "where?", asked=[{"role": "system", "content": "Be brief."}, user])
+    ask(endpoint, "c", "and why?", asked="and why?")
+    for key in ("a", "b", "c"):
+        record_feedback(endpoint.team, request_id=key, correction="Here.")
+    assert [row["prompt"] for row in corrected_rows(endpoint)] == ["where?", "and why?"]
 
 
 def test_the_page_offers_them_and_only_who_may_write_takes_them(endpoint, alice, vera, client_of):

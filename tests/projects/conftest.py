@@ -11,7 +11,8 @@ import pytest
 from projects.importing import import_process, imports
 from projects.importing.uploads import receive_upload
 from projects.models import DatasetVersion, Project
-from projects.reading.tables import ImportedTable, import_table
+from projects.reading.packed.importing import import_upload
+from projects.reading.tables import ImportedTable
 from web import child_process
 
 
@@ -31,7 +32,7 @@ def read(tmp_path: Path) -> Callable[..., ImportedTable]:
         if isinstance(content, bytes):
             upload = folder / "upload"
             upload.write_bytes(content)
-        return import_table(upload, filename, folder, overrides)
+        return import_upload(upload, filename, folder, overrides)
 
     return read_bytes
 

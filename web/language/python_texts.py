@@ -34,7 +34,7 @@ SILENT_ERRORS = {
 SILENT_NAMES = {"__str__", "__repr__"}
 CODE_LIKE = re.compile(
     r"^\s*(SELECT|UPDATE|INSERT|WITH|DELETE|CREATE|LISTEN|NOTIFY|SET|AND|FROM|WHERE|OR|ORDER|"
-    r"LEFT|JOIN|CASE|GROUP|BY|DO|LOCK|ALTER|COPY|CALL|PRAGMA|DESCRIBE|ON CONFLICT)\b|<[a-zA-Z/!]|[\\^]|^\S*://\S*$|^[\w.-]+/"
+    r"LEFT|JOIN|UNION|CASE|GROUP|BY|DO|LOCK|ALTER|COPY|CALL|PRAGMA|DESCRIBE|ON CONFLICT)\b|<[a-zA-Z/!]|[\\^]|^\S*://\S*$|^[\w.-]+/"
     r"|\b\w+=\S|[;{]\s*$|;\s*\w+=|::|\bIS (NOT )?(NULL|DISTINCT)|\b(SELECT|UNPIVOT|FILTER) ?\("
     r"|\(SELECT |^\w+\(|^[\w.]+\[|\bAS Xx$| AS Xx \(|\b(DESC|LIMIT|QUALIFY|FORMAT parquet)\b|^@"
     r"|NOT IN \("

@@ -144,6 +144,18 @@ class GenerationRequest:
         """The prompts as the request log keeps them."""
         return [prompt_text(prompt) for prompt in self.prompts]
 
+    @property
+    def asked(self) -> object:
+        """The one prompt as a row of a dataset could hold it: a text, or messages without tools;
+        None for others."""
+        if len(self.prompts) > 1 or self.n > 1 or self.uses_tools:
+            return None
+        if isinstance(self.prompt, str):
+            return self.prompt
+        if not self.is_chat:
+            return None
+        return [{"role": one["role"], "content": one["content"]} for one in self.prompt]  # type: ignore[index]
+
     def sampling_of(self, choice: int) -> Sampling:
         """Answers to the same prompt differ, and each is repeatable where there is a seed."""
         if self.sampling.seed is None or self.n == 1:

@@ -67,7 +67,8 @@ class ClassificationRoutes:
         )
         response = JsonResponse(content, headers={"x-lathe-model": model.id})
         services.record_usage(principal, deployment, tokens)
-        record = RequestRecord(200, payload.texts, tokens, _said(result))
+        asked = payload.rows[0] if len(payload.rows) == 1 else None
+        record = RequestRecord(200, payload.texts, tokens, _said(result), asked=asked)
         if deployment.shadow is None:
             services.log_request(request, principal, deployment, record)
         else:

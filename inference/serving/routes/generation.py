@@ -230,7 +230,9 @@ class Generation:
             self._services.record_usage(self._principal, self._deployment, tokens)
         text = "\n".join(choice.text for choice in self._choices)
         answer = text[:MAX_LOGGED_CHARACTERS].replace("\0", "")
-        record = RequestRecord(status, self._payload.texts, tokens, [answer])
+        record = RequestRecord(
+            status, self._payload.texts, tokens, [answer], asked=self._payload.asked
+        )
         self._services.log_request(self._request, self._principal, self._deployment, record)
 
 

@@ -6,7 +6,7 @@ from typing import TypedDict
 from projects.reading.columns import date_formats, number_formats
 from projects.reading.columns.date_formats import DateFormat
 from projects.reading.columns.number_formats import PLAIN, NumberFormat
-from projects.reading.columns.sql import filled_or_null, trimmed
+from projects.reading.columns.sql import filled_or_null, quote_literal, trimmed
 
 SQL_TYPES = {
     "integer": "BIGINT",
@@ -21,8 +21,8 @@ SQL_TYPES = {
 class Reading:
     """One way to read a column: its name in the API, its type, and how cells become values.
 
-    Names: "text", "number:1,234.5", "date:d/m/y"; "+missing" behind one reads every cell that does
-    not fit as missing.
+    Names: "text", "number:1,234.5", "date:d/m/y", "key:name" for a field of objects; "+missing"
+    behind one reads every cell that does not fit as missing.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Reading:
             return filled_or_null(source)
         if self.type in ("date", "datetime"):
             return self.date_format.to_sql(source, with_time=self.type == "datetime")
+        if self.type == "json":
+            return f"label_names({source}, {quote_literal(self.name.removeprefix(KEY_PREFIX))})"
         value = self.number_format.to_sql(trimmed(source))
         if self.number_format == PLAIN:
             # What DuckDB reads as it stands needs no rewriting, which costs 15 times as much.
@@ -44,6 +46,7 @@ class Reading:
 
 
 TEXT = Reading("text", "text")
+KEY_PREFIX = "key:"  # Of readings that take one field of the objects in each cell.
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Column:
     question: Question | None = None
     notes: list[str] = field(default_factory=list)
     check: str = ""  # SQL that every row must fulfil, where a sample decided.
+    is_chosen: bool = False  # A person has said how it is read.
 
     @property
     def info(self) -> ColumnInfo:
@@ -105,6 +109,8 @@ def parse_reading(name: str) -> Reading | None:
     kind, _, detail = name.removesuffix("+missing").partition(":")
     if kind == "text":
         return TEXT
+    if name.startswith(KEY_PREFIX) and detail:
+        return Reading(name, "json")
     if kind == "number" and (number_format := number_formats.format_named(detail)):
         return Reading(name, "number", number_format)
     if kind in ("date", "datetime") and detail in date_formats.BY_NAME:

@@ -24,8 +24,10 @@ from projects.reading.columns.column import (
     parse_reading,
 )
 from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.label_questions import ask_about_objects
 from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
 from projects.reading.columns.number_questions import (
+    ask_about_brackets,
     ask_about_codes,
     ask_about_comma_pairs,
     ask_about_long_numbers,
@@ -88,7 +90,7 @@ def infer_columns(
         else:
             cells = ColumnCells(connection, table, source, name, seen[source], context)
             columns.append(_decided_column(cells, original))
-    return columns
+    return ask_about_objects(connection, table, columns)
 
 
 def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
@@ -106,7 +108,7 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
         reading, notes = _settle_number(cells, reading)
     return Column(
         cells.name, reading.type, original, reading.to_sql(cells.source), reading=reading.name,
-        notes=notes,
+        notes=notes, is_chosen=True,
     )  # fmt: skip
 
 
@@ -257,6 +259,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     reading = number_reading(number_format, shapes)
     doubt = (
         ask_about_units(cells, reading)
+        or ask_about_brackets(cells, reading)
         or ask_about_codes(cells, reading)
         or ask_about_comma_pairs(cells, reading, meaning)
         or ask_about_long_numbers(cells, reading)
@@ -347,6 +350,8 @@ def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
             " more than 11 digits. If they are ids, their last digits are lost: format the column"
             " as text before it is saved as CSV."
         )
+    if any(map(reading.number_format.is_in_brackets, cells.seen.shapes)):
+        notes.append("Numbers in brackets were read as losses, with a minus.")
     units = sorted({shape.unit for shape in cells.seen.shapes} - {""})
     if units:
         notes.append(f"{units[0]} beside the numbers was left out.")

@@ -93,7 +93,7 @@ class NumberFormat:
         if self.unit:
             bare = pattern.removesuffix(self.unit)
             pattern = bare if bare != pattern else ""
-        found = _grammar(replace(self, unit="")).fullmatch(pattern)
+        found = _grammar(replace(self, unit="") if self.unit else self).fullmatch(pattern)
         if found is None or not shape.starts_with_zero:
             return found
         # No number begins with a group of zero (0,950) or with a zero before digits (01.5).
@@ -103,6 +103,11 @@ class NumberFormat:
         """Whether the grouping mark stands in cells of this shape."""
         found = self.match(shape)
         return found is not None and not (found["whole"] or "9").isdigit()
+
+    def is_in_brackets(self, shape: CellShape) -> bool:
+        """Whether cells of this shape are losses as accountants write them, as in (1,200)."""
+        found = self.match(shape)
+        return found is not None and found["bracket"] is not None
 
     def is_integer(self, shape: CellShape) -> bool:
         """Whether cells of this shape are whole numbers in this format."""
@@ -180,9 +185,13 @@ def _grammar(number_format: NumberFormat) -> re.Pattern[str]:
             whole = rf"9{{1,2}}(?:{mark}99)+{mark}999|{whole}"
     exponent = r"(?P<exponent>[eE][+-]?9{1,3})?"
     number = rf"(?:(?P<whole>{whole})(?P<fraction>{decimal}9*)?|{decimal}9+){exponent}"
-    sign = f"[{MINUS_SIGNS}+]?"  # The hyphen comes first: it stands for itself there.
+    sign = f"[{MINUS_SIGNS}+]"  # The hyphen comes first: it stands for itself there.
     blank, unit = f"[{SPACES}]*", f"(?:{UNIT})?"
-    return re.compile(rf"\(?{sign}{blank}{unit}{blank}{sign}{number}{blank}{unit}-?\)?")
+    signed = f"(?:{sign}{blank}{unit}{blank}|{unit}{blank}{sign}?)"
+    # A minus stands behind digits only: "12,-" is an amount without cents.
+    plain = rf"{signed}{number}{blank}{unit}(?:(?<=[9{SPACES}€$£¥])-)?"
+    # A bracket that opens closes: "1)" is the number of an item in a list.
+    return re.compile(rf"(?P<bracket>\()?{plain}(?(bracket)\)|)")
 
 
 def _group_marks(group: str) -> str:

@@ -56,6 +56,23 @@ def ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
     return Question("units", sentence, [reading, TEXT])
 
 
+def ask_about_brackets(cells: ColumnCells, reading: Reading) -> Question | None:
+    """(1), (2), (3) number notes as often as they are losses: only beside other numbers, or with a
+    decimal or grouping mark, are brackets a minus."""
+    shapes, number_format = cells.seen.shapes, reading.number_format
+    are_notes = all(
+        number_format.is_in_brackets(shape) and not re.search(r"[.,]9", shape.pattern)
+        for shape in shapes
+    )
+    if not are_notes:
+        return None
+    sentence = (
+        f"All cells of {cells.name!r} are in brackets, such as {shapes[0].example!r}. Are they"
+        " losses, as accountants write them, or is it the text?"
+    )
+    return Question("brackets", sentence, [reading, TEXT])
+
+
 def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
     """Every cell is a number with the same word behind it: a quantity, or a name such as 3a."""
     shapes = cells.seen.shapes

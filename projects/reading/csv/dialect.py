@@ -13,14 +13,24 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from statistics import mean
 
-from projects.reading.csv.header_rows import DATE, NUMBER, URL_OR_EMAIL, HeaderVerdict, judge_header
+from projects.reading.csv.header_rows import (
+    DATE,
+    NUMBER,
+    URL_OR_EMAIL,
+    HeaderVerdict,
+    judge_header,
+    value_type,
+)
 from projects.reading.csv.records import Delimiters, Record, split_records
 from projects.reading.results import ReadingOptions
 
 DELIMITERS = [",", "\t", ";", "|"]
-RARE_DELIMITERS = ["^", "~", "\x01", "\x1f", "，", "；", "§"]  # Hive writes \x01.
+RARE_DELIMITERS = ["^", "~", "\x01", "\x1f", "，", "；", "؛", "،", "§"]  # Hive writes \x01.
+MAX_PREAMBLE = 20  # Lines that are about the table, above it.
 MIN_MULTI_COLUMN_SCORE = 0.55  # What a table of several columns must beat.
 COMMENT = re.compile(r"\s*#(\s|#|!)")
+MAX_BLANK_SEPARATED = 200
+BETWEEN_BLANKS = re.compile(r'(?:"(?:[^"]|"")*"|[^\s",;|]+)(?: (?:"(?:[^"]|"")*"|[^\s",;|]+))+')
 FOREIGN_SHARE = 0.6  # Of the score of a delimiter that the first line lacks.
 
 
@@ -62,6 +72,9 @@ def locate_header(
     table = body[header_rows:] or body
     width = _modal_width(table)
     names_rows = header_rows == 1 and _lacks_name_of_rows(body[0], table, width)
+    if header_rows == 1 and len(body) > 2 and _describes_columns(body[2]):
+        preamble = [*preamble, body[1]]  # Qualtrics writes questions and ids below the names.
+        body = [replace(body[2], cells=body[0].cells), *body[3:]]
     if names_rows:
         body[0] = replace(body[0], cells=["", *body[0].cells])
     if header_rows:
@@ -87,6 +100,8 @@ def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimite
     first_line = next((line for line in sample if line.strip()), "")
     # Chinese prose is full of marks that separate columns now and then; then names, too.
     characters = [*DELIMITERS, *(one for one in RARE_DELIMITERS if one in first_line)]
+    if _are_cells_between_blanks(sample):
+        characters.append(" ")
     if overrides.get("delimiter"):
         characters = [overrides["delimiter"]]
     candidates = []
@@ -109,6 +124,14 @@ def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimite
         return found * FOREIGN_SHARE if is_foreign else found
 
     return max(candidates, key=score)
+
+
+def _are_cells_between_blanks(sample: list[str]) -> bool:
+    """Whether blanks separate cells, those with blanks of their own in quotes, as R writes tables.
+    Of prose without quotes nobody can tell."""
+    lines = [line.rstrip("\r\n") for line in sample if line.strip()][:MAX_BLANK_SEPARATED]
+    whole = sum(BETWEEN_BLANKS.fullmatch(line) is not None for line in lines)
+    return whole == len(lines) > 1 and sum('"' in line for line in lines) > len(lines) / 2
 
 
 def _are_quotes_literal(sample: list[str], delimiters: Delimiters) -> bool:
@@ -218,14 +241,33 @@ def _count_comments(records: list[Record]) -> int:
     return count - is_name
 
 
+def _describes_columns(record: Record) -> bool:
+    """Whether a row holds what Qualtrics knows of each column, as {"ImportId":"QID1"}."""
+    return bool(record.cells) and all(cell.startswith('{"ImportId"') for cell in record.cells)
+
+
 def _is_title(record: Record, below: list[Record], width: int) -> bool:
     filled = _count_filled_cells(record)
-    if filled == 0:
+    if filled == 0 or (filled * 2 <= width and _precedes_header(below, width)):
         return True
     if filled >= 2 and (len(record.cells) == width or filled * 2 > width):
         return False
     usual = mean(_count_filled_cells(other) for other in below[:20])
     return filled < min(2, width) and usual >= 1.5 or (len(record.cells) < width / 2)
+
+
+def _precedes_header(below: list[Record], width: int) -> bool:
+    """Whether a row of names for all columns follows, with values below it: then what stands above,
+    in fewer cells, is about the table, such as the number of an account."""
+    for place, record in enumerate(below[:MAX_PREAMBLE]):
+        if _count_filled_cells(record) < width:
+            continue
+        if any(map(value_type, map(str.strip, record.cells))):
+            return False
+        rows = [one.cells for one in below[place + 1 :] if len(one.cells) == width]
+        columns = list(zip(*rows[:MAX_PREAMBLE], strict=True))
+        return any(all(value_type(cell.strip()) for cell in cells) for cells in columns)
+    return False
 
 
 def _count_header_rows(body: list[Record], overrides: ReadingOptions) -> tuple[int, HeaderVerdict]:

@@ -140,6 +140,8 @@ class _RewindableLines:
     @property
     def error_message(self) -> str:
         if len(self.record_lines) == 1 and not (self.is_unclosed or self.is_over_repair_limit):
+            if len(self.record_lines[0]) <= MAX_CELL_CHARS:
+                return "A quotation mark inside a cell is not doubled."
             return f"A cell is longer than {MAX_CELL_CHARS:,} characters."
         return "A quotation mark opens on this line and is not closed."
 

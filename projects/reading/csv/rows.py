@@ -20,25 +20,36 @@ def normalize_rows(
 ) -> "Iterator[list[str | None] | RejectedRow]":
     """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
     above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
-    met = _MetInRows()
+    met = MetInRows()
     for record in records:
         if record.line <= above:
             continue
-        cells = record.cells
-        if record.problem:
-            yield RejectedRow(record.line, "", record.problem, cells)
-        # The first cell alone tells it of most rows, and every row is asked.
-        elif not (cells and cells[0] and not cells[0].isspace()) and _is_blank(cells):
-            met.blank.add(record.line)
-        elif reason := _reason_to_leave_out(record, dialect):
-            yield RejectedRow(record.line, "", reason, record.cells)
-        else:
-            if record.lines > 1 or dialect.has_text_formulas:
-                met.note(record, dialect)
-            if record.repaired:
-                issues.add("stray_quote", STRAY_QUOTE, record.line)
-            yield _normalize_row(record, dialect)
+        row = judge_record(record, dialect, met)
+        while met.repaired:
+            issues.add("stray_quote", STRAY_QUOTE, met.repaired.pop())
+        if row is not None:
+            yield row
     met.report(issues)
+
+
+def judge_record(
+    record: Record, dialect: CsvDialect, met: "MetInRows"
+) -> "list[str | None] | RejectedRow | None":
+    """One record below the header as a row, or why it is none; None for an empty one."""
+    cells = record.cells
+    if record.problem:
+        return RejectedRow(record.line, "", record.problem, cells)
+    # The first cell alone tells it of most rows, and every row is asked.
+    if not (cells and cells[0] and not cells[0].isspace()) and _is_blank(cells):
+        met.blank.add(record.line)
+        return None
+    if reason := _reason_to_leave_out(record, dialect):
+        return RejectedRow(record.line, "", reason, record.cells)
+    if record.lines > 1 or dialect.has_text_formulas:
+        met.note(record, dialect)
+    if record.repaired:
+        met.repaired.append(record.line)
+    return _normalize_row(record, dialect)
 
 
 def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
@@ -77,12 +88,13 @@ class LineCounter:
 
 
 @dataclass
-class _MetInRows:
+class MetInRows:
     """What rows hold that is mended in silence and told at the end."""
 
     blank: LineCounter = field(default_factory=LineCounter)
     broken: LineCounter = field(default_factory=LineCounter)
     formulas: LineCounter = field(default_factory=LineCounter)
+    repaired: list[int] = field(default_factory=list)  # Lines, told one by one.
 
     def note(self, record: Record, dialect: CsvDialect) -> None:
         if record.lines > 1:

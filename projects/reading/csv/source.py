@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +14,7 @@ from projects.reading.csv.fasttext import is_fasttext, read_fasttext
 from projects.reading.csv.header_rows import NUMBER
 from projects.reading.csv.records import split_records
 from projects.reading.csv.rows import LineCounter, normalize_rows
+from projects.reading.csv.straightened import open_straightened
 from projects.reading.csv.vectorized import open_bulk_reader
 from projects.reading.encodings import detection as encodings
 from projects.reading.limits import (
@@ -81,6 +83,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     dialect = _with_habits(sample, dialect, issues)
+    is_rewritten = is_curly or bool(wide)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
@@ -88,6 +91,9 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         issues=issues,
         questions=header_questions(dialect),
         bulk=None if is_curly else open_bulk_reader(path, encoding, dialect, issues, scratch),
+        straighten=None
+        if is_rewritten or scratch is None
+        else partial(open_straightened, path, encoding, dialect, issues, scratch),
     )
 
 
@@ -203,7 +209,8 @@ def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Ite
             if _has_stray_cp1252(line):
                 strays.add(number)
                 line = line.translate(CP1252_TRANSLATION)
-            yield line.removeprefix("\ufeff")  # Within a file that was joined of several.
+            # Within a file that was joined of several, or of cells that were.
+            yield line.replace("\ufeff", "") if "\ufeff" in line else line
     if strays.count:
         issues.add(
             "stray_western",

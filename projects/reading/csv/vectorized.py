@@ -10,7 +10,7 @@ rows.
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -19,10 +19,11 @@ from projects.reading.columns.sql import quote_literal
 from projects.reading.csv.dialect import CsvDialect
 from projects.reading.encodings.detection import Encoding
 from projects.reading.limits import MAX_CELL_CHARS
-from projects.reading.results import Issues
+from projects.reading.results import Issues, RejectedRow
 
 CHUNK_BYTES = 8 * 1024 * 1024
 MIN_BYTES = 4 * 1024 * 1024  # Smaller files are read as quickly record by record.
+BYTE_ORDER_MARK = codecs.BOM_UTF8
 CONTROL_CODES = re.compile(rb"\xc2[\x80-\x9f]")
 BLANK_LINES = (b"\n", b"\r\n")
 VIEW = "text_in_bulk"
@@ -57,6 +58,7 @@ class RegularCsv:
     dialect: CsvDialect
     issues: Issues
     line_ends: LineEnds
+    rejects: list[RejectedRow] = field(default_factory=list)  # None of a regular file.
 
     @property
     def names(self) -> list[str]:
@@ -153,26 +155,39 @@ def open_bulk_reader(
 ) -> RegularCsv | None:
     """A reader for the whole file, or None when its bytes already show that it is not regular.
     A file in another encoding is read from a copy in `scratch`, if there is such a folder."""
-    delimiters, header = dialect.delimiters, dialect.header
-    is_plain = (
-        delimiters.delimiter in PASSED_ON
-        and delimiters.escape == "doubled"
-        and not (dialect.fill_short_rows or dialect.trim_long_rows or dialect.has_text_formulas)
-        and dialect.width > 1
-        and not dialect.preamble
-        and all(record.lines == 1 and not record.problem for record in header)
-    )
-    if not is_plain or path.stat().st_size < MIN_BYTES:
+    header = dialect.header
+    is_even = not (dialect.fill_short_rows or dialect.trim_long_rows or dialect.preamble)
+    if not is_even or not may_be_in_bulk(path, dialect):
         return None
-    is_utf8 = not encoding.invalid_bytes and (
-        encoding.name == "utf-8" or (encoding.name == "utf-8-sig" and header)
+    as_utf8 = utf8_path(path, encoding, bool(header), scratch)
+    line_ends = count_line_ends(as_utf8) if as_utf8 else None
+    return RegularCsv(as_utf8, dialect, issues, line_ends) if as_utf8 and line_ends else None
+
+
+def may_be_in_bulk(path: Path, dialect: CsvDialect) -> bool:
+    """Whether DuckDB can read such a dialect, and the file is long enough to be worth it."""
+    return (
+        dialect.delimiters.delimiter in PASSED_ON
+        and dialect.delimiters.escape == "doubled"
+        and not dialect.has_text_formulas
+        and dialect.width > 1
+        and all(record.lines == 1 and not record.problem for record in dialect.header)
+        and path.stat().st_size >= MIN_BYTES
     )
-    if not is_utf8:
-        if scratch is None:
-            return None
-        path = _copy_as_utf8(path, encoding, scratch / "utf-8.csv")
-    line_ends = count_line_ends(path)
-    return RegularCsv(path, dialect, issues, line_ends) if line_ends else None
+
+
+def utf8_path(
+    path: Path, encoding: Encoding, has_header: bool, scratch: Path | None
+) -> Path | None:
+    """The file, or a copy of it in UTF-8; None where there is no folder for one."""
+    if not encoding.invalid_bytes and (
+        encoding.name == "utf-8" or (encoding.name == "utf-8-sig" and has_header)
+    ):
+        return path
+    if scratch is None:
+        return None
+    copy = scratch / "utf-8.csv"
+    return copy if copy.exists() else _copy_as_utf8(path, encoding, copy)
 
 
 def count_line_ends(path: Path) -> LineEnds | None:
@@ -183,7 +198,10 @@ def count_line_ends(path: Path) -> LineEnds | None:
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             border = last[-1:] + chunk[:1]
-            if b"\0" in chunk:
+            is_first = not last
+            if b"\0" in chunk or BYTE_ORDER_MARK in chunk[len(BYTE_ORDER_MARK) * is_first :]:
+                return None
+            if BYTE_ORDER_MARK in last[-2:] + chunk[:2]:
                 return None
             if (b"\xc2" in chunk or border[:1] == b"\xc2") and (
                 CONTROL_CODES.search(chunk) or CONTROL_CODES.search(border)

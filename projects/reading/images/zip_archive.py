@@ -2,9 +2,10 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from projects.reading.encodings.detection import decode_text
 from projects.reading.limits import (
@@ -23,6 +24,7 @@ SYSTEM_FILE_NAMES = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 MIN_RATIO_CHECK_BYTES = 1024**2  # Below this even a flat image's ratio harms nobody.
 UTF_8_NAME = 0x800  # Flag of an entry.
 MAX_TABLE_BYTES = 64 * 1024**2
+UNPACKS_TO_MORE = "This archive unpacks to more than it promised."
 DAMAGED_ARCHIVE = "This zip archive is damaged or cut short. Make it again and upload it again."
 
 
@@ -41,7 +43,7 @@ class ZipEntry:
 
     @property
     def is_image(self) -> bool:
-        return self.name.lower().endswith(IMAGE_SUFFIXES)
+        return is_picture(self.name)
 
     @property
     def is_table(self) -> bool:
@@ -51,6 +53,13 @@ class ZipEntry:
     def is_system_file(self) -> bool:
         hidden = (part.startswith(".") and part != ".." for part in self.parts)
         return any(hidden) or any(part in SYSTEM_FILE_NAMES for part in self.parts)
+
+
+def is_picture(name: str) -> bool:
+    """Whether an entry's name is that of a picture, and none of the system's copies of one."""
+    parts = name.replace("\\", "/").split("/")
+    is_copy = parts[-1].startswith("._") or any(part in SYSTEM_FILE_NAMES for part in parts)
+    return name.lower().endswith(IMAGE_SUFFIXES) and not is_copy
 
 
 def _file_names(infos: list[zipfile.ZipInfo]) -> list[str]:
@@ -65,6 +74,13 @@ def _file_names(infos: list[zipfile.ZipInfo]) -> list[str]:
         info.filename if info.flag_bits & UTF_8_NAME else names[info.orig_filename]
         for info in infos
     ]
+
+
+def _require_readable(entry: ZipEntry) -> None:
+    if ".." in entry.parts or entry.name.startswith("/") or entry.name[1:2] == ":":
+        raise UnreadableEntry("its name points outside the archive")
+    if entry.info.flag_bits & 1:
+        raise UnreadableEntry("it is protected by a password")
 
 
 class ZipArchive:
@@ -107,10 +123,7 @@ class ZipArchive:
         """The entry's bytes. Raises UnreadableEntry with the reason, or UnreadableFile for a zip
         bomb that lied about its size."""
         info = entry.info
-        if ".." in entry.parts or entry.name.startswith("/") or entry.name[1:2] == ":":
-            raise UnreadableEntry("its name points outside the archive")
-        if info.flag_bits & 1:
-            raise UnreadableEntry("it is protected by a password")
+        _require_readable(entry)
         if info.file_size > most_bytes:
             raise UnreadableEntry(f"it is larger than {most_bytes // 1024**2} MB")
         if info.file_size > max(MIN_RATIO_CHECK_BYTES, MAX_COMPRESSION_RATIO * info.compress_size):
@@ -118,10 +131,22 @@ class ZipArchive:
         content = self._read_bytes(info, most_bytes)
         self._remaining_bytes -= len(content)
         if self._remaining_bytes < 0:
-            raise UnreadableFile(
-                "archive_too_large", "This archive unpacks to more than it promised."
-            )
+            raise UnreadableFile("archive_too_large", UNPACKS_TO_MORE)
         return content
+
+    def unpack(self, entry: ZipEntry, target: Path, copy: Callable[[IO[bytes], Path], int]) -> None:
+        """Write a table's bytes to `target` by `copy`, which bounds them. Raises UnreadableEntry
+        with the reason, or what `copy` raises."""
+        _require_readable(entry)
+        try:
+            with self._zip.open(entry.info) as file:
+                self._remaining_bytes -= copy(file, target)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
+            raise UnreadableEntry("it is damaged inside the archive") from error
+        except (NotImplementedError, RuntimeError) as error:
+            raise UnreadableEntry("it is packed in a way that cannot be read") from error
+        if self._remaining_bytes < 0:
+            raise UnreadableFile("archive_too_large", UNPACKS_TO_MORE)
 
     def _read_bytes(self, info: zipfile.ZipInfo, most_bytes: int) -> bytes:
         try:

@@ -57,7 +57,7 @@ def find_rows(document: object) -> FoundRows:
         return _rows_of_list(document)
     if not isinstance(document, dict):
         raise NoRows("This JSON file holds a single value, not rows.")
-    if WHOLE_FIELDS & set(document):
+    if any(_is_turns(document[name]) for name in WHOLE_FIELDS & set(document)):
         return FoundRows([document])  # One chat, whose messages are no rows.
     for find in (
         _rows_of_pandas, _rows_of_splits, _rows_of_columns, _rows_of_wrapper, _rows_by_key,
@@ -113,6 +113,17 @@ def _is_chat(row: list[object]) -> bool:
     """Whether a list is one of messages, of OpenAI's or of ShareGPT's form."""
     return bool(row) and all(
         isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in row
+    )
+
+
+def _is_turns(value: object) -> bool:
+    """Whether a field holds turns of one chat. Messengers and help desks export the messages of
+    many people, or many conversations, under the same names: those are rows."""
+    if not isinstance(value, list) or not any(isinstance(item, dict) for item in value):
+        return bool(value)
+    return any(
+        isinstance(item, dict) and ("role" in item or {"from", "value"} <= item.keys())
+        for item in value
     )
 
 

@@ -178,6 +178,9 @@ def _parse_line(line: str, number: int, decoder: json.JSONDecoder = PLAIN_DECODE
     try:
         return decoder.decode(line.lstrip("\ufeff"))  # Of files that were joined.
     except json.JSONDecodeError as error:
+        bare = line.rstrip()
+        if bare.endswith("},"):  # Lines taken out of a list.
+            return _parse_line(bare[:-1], number, decoder)
         reason = f"Not valid JSON: {error.msg} at character {error.colno}."
     except (RecursionError, ValueError):
         reason = "Not valid JSON: nested too deeply, or a number far too long."
@@ -226,4 +229,4 @@ def _to_cell(value: object) -> str | None:
 
 def _storable_text(value: str) -> str:
     """Text that can be stored: no NUL, and no half of a surrogate pair."""
-    return value.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    return value.replace("\0", "").removeprefix("\ufeff").encode("utf-8", "replace").decode("utf-8")

@@ -6,6 +6,7 @@ from projects.importing.imports import import_version
 from projects.importing.uploads import receive_upload
 from projects.models import DatasetVersion
 from projects.queries.questions import reading_title
+from tests.pictures import zipped
 
 pytestmark = pytest.mark.django_db
 UPLOAD = b"when\tprice\n01/02/2024\t1,150\n03/04/2024\t2,300\n"
@@ -96,7 +97,43 @@ def test_the_api_tells_the_questions_and_takes_the_answers(version, api, token, 
         ("number:1.234,5", "number, as in 1.234,5"),
         ("number:1234.5+missing", "number, as in 1234.5; other cells are missing"),
         ("date:d/m/y", "date, day first (d/m/y)"),
+        ("file:data/train.csv", "data/train.csv"),
+        ("file:*", "all of them, joined"),
     ],
 )
 def test_readings_have_plain_titles(name, title):
     assert reading_title(name) == title
+
+
+@pytest.fixture
+def archive(project, alice) -> DatasetVersion:
+    files = {"berlin.csv": b"text,label\na,x\nb,y", "paris.csv": b"text,label\nc,x\nd,y\ne,x"}
+    chunks = [zipped(files)]
+    received = receive_upload(project=project, filename="cities.zip", chunks=chunks, by=alice)
+    import_version(received.version.pk)
+    return DatasetVersion.objects.get(pk=received.version.pk)
+
+
+def test_a_person_chooses_the_table_of_an_archive(archive, client_of, alice):
+    client = client_of(alice)
+    page = client.get(f"/datasets/{archive.dataset_id}/").content.decode()
+    assert "This archive holds 2 tables" in page
+    assert 'value="file:berlin.csv"' in page
+    read = client.get(f"/datasets/{archive.dataset_id}/?tab=import").content.decode()
+    assert "zip, file “paris.csv”" in read
+    address = f"/datasets/{archive.dataset_id}/reading/"
+    client.post(address, {"column": "", "reading": "file:berlin.csv"})
+    assert newest(archive).overrides == {"file": "berlin.csv"}
+    import_version(newest(archive).pk)
+    versions = client.get(f"/datasets/{archive.dataset_id}/?tab=versions").content.decode()
+    assert "read from the archive: berlin.csv" in versions
+    for reading in ("file:rome.csv", "file:../x"):
+        assert client.post(address, {"column": "", "reading": reading}).status_code == 400
+    assert newest(archive).number == 2
+
+
+def test_a_plain_file_has_no_other_tables(version, client_of, alice):
+    answer = client_of(alice).post(
+        f"/datasets/{version.dataset_id}/reading/", {"column": "", "reading": "file:*"}
+    )
+    assert answer.status_code == 400

@@ -1,0 +1,1 @@
+"""Labels in cells that hold more than their names."""

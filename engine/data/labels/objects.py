@@ -1,0 +1,135 @@
+"""Cells that hold objects, as [{"name": "billing"}, {"name": "refund"}] of trackers and help desks:
+which field of the objects is the label.
+
+A field may be the label where nearly every object has it and its values recur. Numbers beside names
+are ids or scores; what the label's name determines, such as its colour, is no second label. Where
+several fields remain a person has to say which.
+"""
+
+import ast
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+MAX_CELLS = 3_000
+ENOUGH_TIMES = 5  # A cell that comes again counts so often: its values recur.
+MAX_VALUE_CHARS = 60
+MIN_SHARE = 0.9  # Of the objects have a field that may be the label.
+MAX_DISTINCT_SHARE = 0.5  # Of the values: labels recur.
+NAMES_OF_LABELS = (
+    "label", "labels", "name", "tag", "category", "topic", "class", "intent", "title", "text",
+    "value", "sentiment", "theme", "subject", "标签", "名称", "类别", "分类", "ラベル", "名前",
+)  # fmt: skip
+CHAT_FIELDS = ({"role", "content"}, {"from", "value"}, {"start", "end"}, {"start_offset"})
+Objects = list[dict[str, object]]
+
+
+def parse_objects(cell: str) -> Objects | None:
+    """The objects of a cell, one or a list of them, in JSON or as Python prints them; None for
+    anything else."""
+    text = cell.strip()
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            content = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return None
+    items = content if isinstance(content, list) else [content]
+    return items if all(isinstance(item, dict) for item in items) else None
+
+
+def find_label_keys(cells: Iterable[str]) -> list[str]:
+    """The fields that may be the label, the likeliest first; none where cells are no objects."""
+    counts = cells if isinstance(cells, Counter) else Counter(cells)
+    objects: Objects = []
+    for cell in list(counts)[:MAX_CELLS]:
+        found = parse_objects(cell)
+        if found is None:
+            return []
+        objects += found * min(counts[cell], ENOUGH_TIMES)
+    if not objects or any(fields <= objects[0].keys() for fields in CHAT_FIELDS):
+        return []
+    values = {
+        key: list(map(_as_label, (one.get(key) for one in objects)))
+        for key in dict.fromkeys(key for one in objects for key in one)
+    }
+    plausible = [key for key in values if _may_be_label(values[key])]
+    texts = [key for key in plausible if not all(map(_is_number, values[key]))]
+    return _choose(texts or plausible, values)
+
+
+def label_names(cell: str, key: str) -> list[str] | None:
+    """What this field says in each object of a cell; None where it holds no objects."""
+    objects = parse_objects(cell)
+    if objects is None:
+        return None
+    found = (_as_label(one.get(key)) for one in objects)
+    return list(dict.fromkeys(name.strip() for name in found if name and name.strip()))
+
+
+def label_names_json(cell: str | None, key: str) -> str | None:
+    """The same as JSON, for SQL."""
+    names = None if cell is None else label_names(cell, key)
+    return None if names is None else json.dumps(names, ensure_ascii=False)
+
+
+def are_single(cells: Iterable[str]) -> bool:
+    """Whether no cell is a list: then each row has one label."""
+    return all(cell.strip().startswith("{") for cell in cells)
+
+
+def _as_label(value: object) -> str | None:
+    if isinstance(value, bool) or value is None or isinstance(value, float | list | dict | tuple):
+        return None
+    return str(value)
+
+
+def _is_number(value: str | None) -> bool:
+    return value is None or value.isdigit()
+
+
+def _may_be_label(values: Sequence[str | None]) -> bool:
+    filled = [value for value in values if value and value.strip()]
+    different = len(set(filled))
+    return (
+        len(filled) >= MIN_SHARE * len(values)
+        and different >= 2
+        and different <= max(2, MAX_DISTINCT_SHARE * len(filled))
+        and max(map(len, filled)) <= MAX_VALUE_CHARS
+    )
+
+
+def _choose(keys: Sequence[str], values: dict[str, list[str | None]]) -> list[str]:
+    """One of the fields that say the same, none of those that another one determines by its name,
+    and only those called like labels where some are."""
+    ranked = sorted(keys, key=_rank)
+    kept: list[str] = []
+    for key in ranked:
+        said_by = [
+            other for other in kept if _determines(values[other], values[key])
+            and (_is_named(other) or _determines(values[key], values[other]))
+        ]  # fmt: skip
+        if not said_by:
+            kept.append(key)
+    named = [key for key in kept if _is_named(key)]
+    return named or kept
+
+
+def _is_named(key: str) -> bool:
+    return key.casefold() in NAMES_OF_LABELS
+
+
+def _rank(key: str) -> int:
+    name = key.casefold()
+    return NAMES_OF_LABELS.index(name) if name in NAMES_OF_LABELS else len(NAMES_OF_LABELS)
+
+
+def _determines(one: Sequence[str | None], other: Sequence[str | None]) -> bool:
+    """Whether each value of the first stands beside one value of the second only."""
+    beside: dict[str | None, Counter[str | None]] = defaultdict(Counter)
+    for value, companion in zip(one, other, strict=True):
+        beside[value][companion] += 1
+    return all(len(companions) == 1 for companions in beside.values())

@@ -1,0 +1,1 @@
+"""Tables inside archives and compressed files."""

@@ -1,0 +1,125 @@
+"""Which files of a zip archive are tables: not its read-me, its licence and what systems leave."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from projects.reading.images.label_tables import SPLIT_ALIASES
+from projects.reading.images.zip_archive import UnreadableEntry, ZipArchive, ZipEntry
+from projects.reading.packed.compressed import copy_bounded, require_plausible_size
+from projects.reading.results import UnreadableFile
+
+TABLE_SUFFIXES = (
+    ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods",
+    ".parquet", ".pq", ".arrow", ".feather",
+)  # fmt: skip
+TEXT_SUFFIXES = (".txt", ".data", ".dat", ".asc", ".train", ".test", "")  # Tables or notes.
+DOCUMENT_SUFFIXES = (".pdf", ".docx", ".md", ".markdown")
+ARCHIVE_SUFFIXES = (
+    ".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".zstd", ".7z", ".rar", ".tar",
+)  # fmt: skip
+COMPANIONS = re.compile(
+    r"(read[ _-]?me|licen[cs]e|copying|notice|citation|change[ _-]?log|authors|about|manifest"
+    r"|data[ _-]?package|dataset[ _-]?(metadata|infos?)|croissant|metadata|schema|package)\b.*"
+)
+MAX_SHOWN = 5
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+@dataclass(frozen=True)
+class PackedTable:
+    """A table of an archive that was unpacked to `path`."""
+
+    name: str  # Its path inside the archive.
+    path: Path
+
+    @property
+    def split(self) -> str:
+        """train, validation or test where the name, or else a folder, says which of them; else
+        an empty text."""
+        place = PurePosixPath(self.name)
+        for part in (place.stem, *reversed(place.parts[:-1])):
+            words = {word.casefold() for word in _WORD.findall(part)}
+            splits = {SPLIT_ALIASES[word] for word in words if word in SPLIT_ALIASES}
+            if splits:
+                return splits.pop() if len(splits) == 1 else ""
+        return ""
+
+
+@dataclass(frozen=True)
+class ArchiveContents:
+    """The files that may be tables, and the names of archives and others beside them."""
+
+    tables: list[ZipEntry]
+    archives: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def find_tables(archive: ZipArchive) -> ArchiveContents:
+    """Raises UnreadableFile when nothing in the archive may be a table."""
+    entries = [one for one in archive.entries() if not one.is_system_file and one.info.file_size]
+    archives = [one for one in entries if one.name.lower().endswith(ARCHIVE_SUFFIXES)]
+    plain = [one for one in entries if one not in archives and not one.is_image]
+    named = [one for one in plain if _suffix(one) in TABLE_SUFFIXES]
+    texts = [one for one in plain if _suffix(one) in TEXT_SUFFIXES]
+    documents = [one for one in plain if _suffix(one) in DOCUMENT_SUFFIXES]
+    tables = (
+        _without_companions(named)
+        or _without_companions(texts)
+        or named
+        or (documents if len(documents) == 1 else [])
+    )
+    if not tables:
+        raise _no_table(archives, entries)
+    others = [one.name for one in entries if one not in tables and one not in archives]
+    return ArchiveContents(tables, [one.name for one in archives], others)
+
+
+def unpack_tables(
+    archive: ZipArchive, entries: Sequence[ZipEntry], folder: Path
+) -> list[PackedTable]:
+    """Raises UnreadableFile for one that is protected, damaged, or unpacks to too much."""
+    unpacked = []
+    for entry in entries:
+        target, packed = folder / f"packed-{entry.number}", entry.info.compress_size
+        try:
+            require_plausible_size(entry.info.file_size, packed)
+            archive.unpack(entry, target, partial(copy_bounded, packed_bytes=packed))
+        except UnreadableEntry as refusal:
+            raise UnreadableFile(
+                "bad_archive", f"{entry.name[-80:]!r} in this archive cannot be read: {refusal}."
+            ) from None
+        unpacked.append(PackedTable("/".join(entry.parts), target))
+    return unpacked
+
+
+def _suffix(entry: ZipEntry) -> str:
+    return PurePosixPath(entry.name).suffix.lower()
+
+
+def _without_companions(entries: Sequence[ZipEntry]) -> list[ZipEntry]:
+    stems = [PurePosixPath(entry.name).stem.casefold() for entry in entries]
+    return [
+        entry
+        for entry, stem in zip(entries, stems, strict=True)
+        if not COMPANIONS.fullmatch(stem) or entry.name.lower().endswith(".csv")
+    ]
+
+
+def _no_table(archives: Sequence[ZipEntry], entries: Sequence[ZipEntry]) -> UnreadableFile:
+    if archives:
+        return UnreadableFile(
+            "nested_archive",
+            f"This archive holds another one, {archives[0].name[-80:]!r}. Unpack it and upload what"
+            " is inside.",
+        )
+    if not entries:
+        return UnreadableFile("empty_file", "This archive is empty: no file in it has any bytes.")
+    shown = ", ".join(entry.name[-80:] for entry in entries[:MAX_SHOWN])
+    return UnreadableFile(
+        "no_table",
+        f"This zip archive holds no table and no pictures, but {shown}. Zip a table (CSV, Excel,"
+        " JSON Lines or Parquet), or pictures in one folder for each label.",
+    )
