@@ -59,6 +59,8 @@ COMPARED = (
     "{number} right; {rival_words} {number_2}.",
     "{number} right; {rival_words} {number_2}; with {number_3} test rows the difference may be"
     " chance.",
+    "{name_words} {number}.",
+    "{name_words} {number}; {rival_words} {number_2}.",
     "{name_words} {number}; {rival_words} {number_2}; with {number_3} test rows the difference may"
     " be chance.",
 )
@@ -81,6 +83,17 @@ TASKS = (
     "text classification", "text regression", "text generation", "image classification",
     "tabular classification", "tabular regression",
 )  # fmt: skip
+# Which members of an ensemble answer, with their weights.
+MEMBERS = (
+    "{first_words} ({number}) and {second_words} ({number_2})",
+    "{first_words} ({number}), {second_words} ({number_2}) and {third_words} ({number_3})",
+)
+CONTENDERS = ("a linear model on words", "a linear model on characters", "accuracy", "R²")
+# Parts of the test rows, and how far a difference reaches.
+PARTS = ("(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points")
+# Details of the audit log, by their keys.
+DETAILS = ("answers with",)
+STAGES = ("{status_words} at step {number} of {number_2}",)
 # Beside columns of a dataset: what a filter asks, and kinds of values.
 COLUMNS = ("is", "datetime", "{number} values", "{number} different")
 # What the first plans offer: written by a migration.
@@ -94,5 +107,5 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS,
 )  # fmt: skip
