@@ -59,8 +59,14 @@ COMPARED = (
     "{number} right; {rival_words} {number_2}.",
     "{number} right; {rival_words} {number_2}; with {number_3} test rows the difference may be"
     " chance.",
-    "{name_words} {number}.",
-    "{name_words} {number}; {rival_words} {number_2}.",
+    "Root mean squared error {number}.",
+    "Root mean squared error {number}; {rival_words} {number_2}.",
+    "Micro F1 {number}.",
+    "Micro F1 {number}; {rival_words} {number_2}.",
+    "ROUGE-L {number}.",
+    "ROUGE-L {number}; {rival_words} {number_2}.",
+    "Loss of a token {number}.",
+    "Loss of a token {number}; {rival_words} {number_2}.",
     "{name_words} {number}; {rival_words} {number_2}; with {number_3} test rows the difference may"
     " be chance.",
 )

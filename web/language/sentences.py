@@ -200,7 +200,8 @@ def _expression(message: str) -> str:
     made = [re.escape(parts[0])]
     for name, before, fixed in zip(parts[1::2], parts[0::2], parts[2::2], strict=False):
         # A clause that is there or not hangs on a word and ends before a mark: "64 rows{rejected}."
-        may_be_empty = before[-1:].isalpha() and (not fixed or fixed[0] in ".,;:)")
+        hangs_on = before[-1:].isalpha() or before[-1:] == "."
+        may_be_empty = hangs_on and (not fixed or fixed[0] in ".,;:)")
         shape = NUMBER if name.startswith("number") else ".*?" if may_be_empty else ".+?"
         made += [f"(?P={name})" if name in seen else f"(?P<{name}>{shape})", re.escape(fixed)]
         seen.add(name)
