@@ -97,6 +97,7 @@ MEMBERS = (
 CONTENDERS = ("a linear model on words", "a linear model on characters", "accuracy", "R²")
 # Parts of the test rows, and how far a difference reaches.
 PARTS = ("(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points")
+NAMES = ("{name}'s team",)
 # Details of the audit log, by their keys.
 DETAILS = ("answers with",)
 STAGES = ("{status_words} at step {number} of {number_2}",)
@@ -113,5 +114,5 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES,
 )  # fmt: skip
