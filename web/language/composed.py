@@ -93,6 +93,10 @@ TASKS = (
 MEMBERS = (
     "{first_words} ({number}) and {second_words} ({number_2})",
     "{first_words} ({number}), {second_words} ({number_2}) and {third_words} ({number_3})",
+    "{first_words} ({number}), {second_words} ({number_2}), {third_words} ({number_3}) and"
+    " {fourth_words} ({number_4})",
+    "{first_words} ({number}), {second_words} ({number_2}), {third_words} ({number_3}),"
+    " {fourth_words} ({number_4}) and {fifth_words} ({number_5})",
 )
 CONTENDERS = ("a linear model on words", "a linear model on characters", "accuracy", "R²")
 # Parts of the test rows, and how far a difference reaches.

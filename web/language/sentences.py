@@ -141,6 +141,8 @@ def _one(
             continue
         shown = {name: _value_shown(name, value, texts) for name, value in values.items()}
         return PLACEHOLDER.sub(partial(_value, shown), pattern.translation)
+    if text[:1].isupper():  # At the start of a sentence or a line.
+        return _one(text[0].lower() + text[1:], texts, boundary, least)
     return None
 
 
