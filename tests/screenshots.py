@@ -54,14 +54,6 @@ NOT_FOLLOWED = re.compile(
     r"/(logout|download|export|static|api|events|stream)|\.(csv|zip|html|pdf|txt|jsonl?|parquet)"
 )
 PUBLIC = ["/", "/pricing/", "/docs/", "/accounts/login/", "/accounts/signup/", "/nowhere/"]
-README_PAGES = {  # Picture: the URL pattern whose first page it shows.
-    "overview": "teams/<slug:slug>/",
-    "dataset": "datasets/<uuid:dataset_id>/",
-    "job": "jobs/<uuid:job_id>/",
-    "report": "models/<uuid:model_id>/",
-    "endpoint": "deployments/<uuid:deployment_id>/",
-    "assistant": "assistants/<uuid:assistant_id>/",
-}
 
 
 @dataclass(frozen=True)
@@ -318,19 +310,33 @@ def _open(
 
 def _take_readme(browser: Browser, product: AnyProduct) -> None:
     """The first screen of each, as WebP."""
-    person = _sign_in(browser, product)
-    pages = {
-        (_kind(path) or "").partition("?")[0]: path
-        for path in reversed(_find_pages(browser, product, person))
-        if "?" not in path
-    }
     PICTURES.mkdir(exist_ok=True)
+    person = _sign_in(browser, product)
     page = _open(browser, product, person, settings.LANGUAGE_CODE, "light")
-    for name, pattern in README_PAGES.items():
-        page.goto(product.url + pages[pattern])
+    for name, path in _readme_pages(product).items():
+        page.goto(product.url + path)
         page.wait_for_timeout(1_000)  # Charts draw themselves.
         shot = Image.open(io.BytesIO(page.screenshot()))
         shot.convert("RGB").save(PICTURES / f"{name}.webp", quality=80, method=6)
+
+
+def _readme_pages(product: AnyProduct) -> dict[str, str]:
+    """Pages of the demo's tickets, whose newest model is the one that is deployed, and others."""
+    token = json.loads((product.var / "demo.json").read_text())["token"]
+    with product.api(token) as api:
+        endpoints = api.get("/api/v1/deployments").json()["data"]
+        endpoint = next(one for one in endpoints if one["name"] == "support-tickets")
+        jobs = api.get("/api/v1/training-jobs").json()["data"]
+        job = next(one for one in jobs if one["model"] == endpoint["model"])
+        assistant = api.get("/api/v1/assistants").json()["data"][0]
+    return {
+        "overview": "/home/",
+        "dataset": f"/datasets/{job['dataset']}/",
+        "job": f"/jobs/{job['id']}/",
+        "report": f"/models/{job['model']}/",
+        "endpoint": f"/deployments/{endpoint['id']}/",
+        "assistant": f"/assistants/{assistant['id']}/",
+    }
 
 
 if __name__ == "__main__":
