@@ -10,6 +10,7 @@ from django.utils.text import slugify
 from accounts import audit
 from accounts.errors import TooManyTeams
 from accounts.models import Membership, Role, Team, User
+from web.language.sentences import translated
 
 MAX_NAME_LENGTH = 80
 MAX_BASE_SLUG_LENGTH = 50  # The column holds 60: the rest is for a suffix that makes it unique.
@@ -40,10 +41,15 @@ def create_another_team(owner: User, name: str) -> Team:
     return create_team(owner, name)
 
 
+def _first_team_name(owner: User) -> str:
+    """In the language of the page that creates it; people rename it as they like."""
+    return translated(f"{owner.email.partition('@')[0]}'s team")
+
+
 @transaction.atomic
 def create_team(owner: User, name: str | None = None) -> Team:
     """A team with a slug of its own and `owner` as its owner."""
-    name = " ".join((name or "").split()) or f"{owner.email.partition('@')[0]}'s team"
+    name = " ".join((name or "").split()) or _first_team_name(owner)
     slug = slugify(name)[:MAX_BASE_SLUG_LENGTH].strip("-") or "team"
     if Team.objects.filter(slug=slug).exists():
         slug = f"{slug}-{secrets.token_hex(4)}"

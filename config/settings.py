@@ -336,6 +336,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env.optional("OTEL_EXPORTER_OTLP_ENDPOINT")
 API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 6000)  # per API token; 0: any
 SPECTACULAR_SETTINGS = {
     "TITLE": "Lathe API",
+    "DESCRIPTION": "[Help](/docs/) · [limits](/docs/limits/) · [back to Lathe](/home/)",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",

@@ -11,6 +11,7 @@ from projects.models import Dataset, Project
 from web.browser.details import changed_details
 from web.browser.parts import uses_of
 from web.browser.trash import InTrash, require_restorable, require_unused
+from web.language.sentences import translated
 
 FIRST_PROJECT_NAME = "My first project"
 
@@ -77,4 +78,4 @@ def create_first_projects(user: User, **_: object) -> None:
     """On sign-up: a project in each of the person's teams that has none, ready for an upload."""
     for team in Team.objects.filter(memberships__user=user):
         if not Project.objects.filter(team=team).exists():
-            create_project(team, FIRST_PROJECT_NAME, user)
+            create_project(team, translated(FIRST_PROJECT_NAME), user)

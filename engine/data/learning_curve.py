@@ -79,9 +79,12 @@ def _measure(labels: Ints, predict: FitPredict, parts: list[Ints], share: float)
 
 def _describe(half: _Point, whole: _Point, doubled: float) -> str:
     gain = doubled - whole.accuracy
+    # Named for the translation: a number's place takes nothing but a number.
+    number_of_half, number_half = f"{half.accuracy:.1%}", f"{half.rows:,}"
+    number_of_whole, number_whole = f"{whole.accuracy:.1%}", f"{whole.rows:,}"
     start = (
-        f"A quick model learns {half.accuracy:.1%} from {half.rows:,} rows and"
-        f" {whole.accuracy:.1%} from {whole.rows:,}"
+        f"A quick model learns {number_of_half} from {number_half} rows and"
+        f" {number_of_whole} from {number_whole}"
     )
     if gain < MIN_GAIN:
         return f"{start}: more rows of this kind would hardly help."

@@ -202,19 +202,19 @@ def _suggest_next_step(
 ) -> str:
     if best is None:
         return "Train a second model on the same data and compare the two."
-    name = best["name"][:1].upper() + best["name"][1:]
+    best_words = best["name"][:1].upper() + best["name"][1:]
     if verdict == "hurt":
         return (
-            f"{name} does better: look at the worst rows for wrong labels, then train longer or"
-            " with another base model."
+            f"{best_words} does better: look at the worst rows for wrong labels, then train longer"
+            " or with another base model."
         )
     width = (own["high"] or 0.0) - (own["low"] or 0.0)  # Both ends are known, or neither is.
     if own["share"] and width > WIDE_INTERVAL:
         return "Add labelled rows: with so few test rows the true value may be far from this."
     if verdict == "no_difference":
         return (
-            f"{name} may be as good: {test_rows:,} test rows cannot tell. Add rows, or try a larger"
-            " base model."
+            f"{best_words} may be as good: {test_rows:,} test rows cannot tell. Add rows, or try a"
+            " larger base model."
         )
     probe = next((baseline for baseline in compared if baseline["id"] == "probe"), None)
     if probe and decide_verdict(probe["significance"], own["better"]) != "helped":

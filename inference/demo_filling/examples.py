@@ -12,6 +12,8 @@ import random
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -30,6 +32,7 @@ class Example:
     deployment: str
     questions: list[str | dict[str, Value]] = field(default_factory=list)
     hyperparameters: dict[str, object] = field(default_factory=dict)
+    split: dict[str, Any] = field(default_factory=dict)
 
 
 def all_examples() -> list[Example]:
@@ -161,28 +164,36 @@ def _picture(rng: random.Random, label: str) -> bytes:
     return sink.getvalue()
 
 
-_TOPICS = {
-    "opening hours": "We are open from 9 to 18 on weekdays.",
-    "returns": "You may send it back within 30 days.",
-    "delivery": "Parcels take two to three days.",
-    "invoices": "You find them under Account, Invoices.",
-}
-_ASKING = ["I have a question about {}.", "Tell me about {}, please.", "What about {}?", "{}?"]
+# Each answer of an invented shop, and many ways to ask for it.
+_HOUSE: dict[str, Any] = json.loads(
+    Path(__file__).with_name("house_answers.json").read_text(encoding="utf-8")
+)
 
 
-def replies(rows: int = 64) -> Example:
-    """How to answer customers: chats for a language model."""
+def replies() -> Example:
+    """How a shop answers its customers: chats for a language model.
+
+    Every way to ask occurs once, so that the test asks in words that were not trained on. The base
+    model knows how to talk; what it learns is what this shop says.
+    """
     rng = random.Random(5)
-    lines = []
-    for number in range(rows):
-        topic = list(_TOPICS)[number % len(_TOPICS)]
-        question = rng.choice(_ASKING).format(topic)
-        order = f" My order is {rng.randint(1000, 9999)}."
-        messages = [
-            {"role": "user", "content": question + order},
-            {"role": "assistant", "content": _TOPICS[topic]},
-        ]
-        lines.append(json.dumps({"messages": messages}))
+    chats = [
+        (_ask_politely(rng, question), topic["answer"])
+        for topic in _HOUSE["topics"]
+        for question in topic["questions"]
+    ]
+    rng.shuffle(chats)
+    lines = [
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": question},
+                    {"role": "assistant", "content": answer},
+                ]
+            }
+        )
+        for question, answer in chats
+    ]
     return Example(
         project="Support replies",
         filename="replies.jsonl",
@@ -190,8 +201,22 @@ def replies(rows: int = 64) -> Example:
         content="\n".join(lines).encode(),
         columns={},
         deployment="replies",
-        hyperparameters={"epochs": 1},
+        questions=[question for question, _ in chats[:8]],
+        # Short rows are learnt quickly: a high rate and small steps take two cores little time.
+        hyperparameters={
+            "epochs": 4,
+            "rows_per_step": 8,
+            "learning_rate": 0.002,
+            "generated_tokens": 24,
+        },
+        split={"test_fraction": 0.25, "validation_fraction": 0.05},  # Enough rows to judge by.
     )
+
+
+def _ask_politely(rng: random.Random, question: str) -> str:
+    opening, closing = rng.choice(_HOUSE["openings"]), rng.choice(_HOUSE["closings"])
+    text = f"{opening}{question}{closing.format(order=rng.randint(1000, 9999))}"
+    return text[0].upper() + text[1:]
 
 
 def _csv(rows: list[dict[str, Value]]) -> bytes:

@@ -6,7 +6,7 @@ may be ended at any moment: what exists is not made again.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS, POLL_SECONDS = 1800, 2.0
 ROWS_PER_REQUEST = 2
+MOST_TOKENS = 40  # Of an answer in a chat.
 FILLED_FILE = "demo-filled"
 
 
@@ -71,7 +72,10 @@ def _advance(example: Example, team: Team, person: User) -> bool:
     if version.status != ImportStatus.READY:
         return False
     request = LaunchRequest(
-        task=example.task, columns=example.columns, hyperparameters=example.hyperparameters
+        task=example.task,
+        columns=example.columns,
+        hyperparameters=example.hyperparameters,
+        split=example.split,
     )
     try:
         job = launch(dataset_version=version, user=person, viewer=person, request=request)
@@ -88,10 +92,22 @@ def _ask(deployment: Deployment, questions: list[str | dict[str, str | int | flo
     headers = {"Authorization": f"Bearer {demo.seed().token}"}
     try:
         with httpx.Client(base_url=settings.PUBLIC_URL, headers=headers, timeout=60) as client:
-            for rows in batches(questions, ROWS_PER_REQUEST):
-                body = {"model": deployment.name, "input": rows}
-                client.post("/v1/classify", json=body).raise_for_status()
+            for path, body in _requests(deployment.model.task, questions):
+                client.post(path, json={"model": deployment.name, **body}).raise_for_status()
     except httpx.HTTPError as error:
         logger.info("The demo's %s does not answer yet: %s", deployment.name, error)
         return False
     return True
+
+
+def _requests(
+    task: str, questions: list[str | dict[str, str | int | float]]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Path and body of each request: a chat for a language model, a few rows for any other."""
+    if task == "text-generation":
+        for question in questions:
+            chat = [{"role": "user", "content": question}]
+            yield "/v1/chat/completions", {"messages": chat, "max_tokens": MOST_TOKENS}
+        return
+    for rows in batches(questions, ROWS_PER_REQUEST):
+        yield "/v1/classify", {"input": rows}

@@ -10,6 +10,7 @@ from inference.deployments import MAX_NAME_LENGTH
 from inference.models import Deployment
 from training.models import TrainedModel
 from web.browser.page_memo import once_per_page
+from web.language.sentences import translated_lazy
 
 
 class NameForm(forms.Form):
@@ -90,5 +91,5 @@ class PromotionRuleForm(forms.Form):
         super().__init__(data, initial=initial)  # type: ignore[arg-type]
         names = promotion.measured_metrics(deployment.model)
         self.fields["metric"].choices = [  # type: ignore[attr-defined]
-            (name, name.replace("_", " ")) for name in names
+            (name, translated_lazy(name.replace("_", " "))) for name in names
         ]

@@ -44,6 +44,20 @@ def test_examples_hold_the_columns_that_their_jobs_learn_from():
         else:
             chats = [json.loads(line) for line in example.content.decode().splitlines()]
             assert all(chat["messages"][-1]["role"] == "assistant" for chat in chats)
+            asked = [chat["messages"][0]["content"] for chat in chats]
+            answers = {chat["messages"][-1]["content"] for chat in chats}
+            assert len({*asked}) == len(asked) >= 10 * len(answers)
+            assert {*example.questions} < {*asked}
+
+
+def test_a_language_model_is_asked_in_chats_and_any_other_in_rows():
+    asked = list(demo_filling._requests("text-generation", ["When?", "Where?"]))
+    assert [path for path, _ in asked] == ["/v1/chat/completions"] * 2
+    assert asked[0][1]["messages"] == [{"role": "user", "content": "When?"}]
+    assert list(demo_filling._requests("tabular-regression", [{"a": 1}, {"a": 2}, {"a": 3}])) == [
+        ("/v1/classify", {"input": [{"a": 1}, {"a": 2}]}),
+        ("/v1/classify", {"input": [{"a": 3}]}),
+    ]
 
 
 def test_filling_waits_for_the_first_model_uploads_once_and_launches_what_is_ready(

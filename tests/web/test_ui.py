@@ -59,6 +59,14 @@ def test_counts_shares_and_sizes():
 
 
 @pytest.mark.parametrize(
+    ("size", "shown"),
+    [(10 * 2**30, "10 GB"), (2 * 2**40, "2 TB"), (5 * 2**29, "2.5 GB"), (0, "0 bytes")],
+)
+def test_a_limit_is_said_without_an_empty_decimal(size, shown):
+    assert ui.round_size(size).replace("\xa0", " ") == shown
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [(5, "just now"), (240, "4 min ago"), (7300, "2 h ago"), (-7200, "in 2 h")],
 )

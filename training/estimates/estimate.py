@@ -57,8 +57,8 @@ def format_cost_range(low_micro: int | None, high_micro: int | None) -> str:
     """In whole cents, rounded outwards: finer would claim more than is known. Empty for None."""
     if low_micro is None or high_micro is None:
         return ""
-    low, high = low_micro // MICRO_PER_CENT, -(-high_micro // MICRO_PER_CENT)
-    return f"${low / 100:.2f} – ${high / 100:.2f}" if high > 1 else "up to $0.01"
+    low, high = low_micro // MICRO_PER_CENT, max(1, -(-high_micro // MICRO_PER_CENT))
+    return f"${low / 100:.2f} – ${high / 100:.2f}" if low else f"up to ${high / 100:.2f}"
 
 
 def estimate_job(

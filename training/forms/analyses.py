@@ -8,6 +8,7 @@ from engine.spec import SPEC_CLASSES
 from engine.tasks.image.data.decoding import InvalidImage
 from projects.queries.thumbnails import encode_thumbnail
 from training.models import TrainedModel
+from web.language.sentences import translated_lazy
 
 GROUP_FIELDS = ("target_column", "target_columns", "feature_columns")  # May divide rows.
 MAX_CHARACTERS = 10_000
@@ -31,7 +32,7 @@ class GroupsForm(forms.Form):
         ]
         labels = [(label, label) for label in model.labels]
         self.fields["column"].choices = columns  # type: ignore[attr-defined]
-        self.fields["label"].choices = [("", "the usual"), *labels]  # type: ignore[attr-defined]
+        self.fields["label"].choices = [("", translated_lazy("the usual")), *labels]  # type: ignore[attr-defined]
 
 
 def _input_columns(model: TrainedModel) -> set[str]:

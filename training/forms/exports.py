@@ -11,6 +11,7 @@ from training.forms.hyperparameters import build_form_field
 from training.forms.launch import machine_choices
 from training.jobs.exports import ExportRequest, formats_of, options_of
 from training.models import TrainedModel
+from web.language.sentences import lazy_choices, translated
 
 
 class ExportForm(forms.Form):
@@ -22,7 +23,7 @@ class ExportForm(forms.Form):
         self.fields["format"] = forms.ChoiceField(
             label="Form",
             help_text=" ".join(
-                f"{name}: {FORMAT_DESCRIPTIONS[name]}" for name in formats_of(model)
+                f"{name}: {translated(FORMAT_DESCRIPTIONS[name])}" for name in formats_of(model)
             ),
             choices=[(name, name) for name in formats_of(model)],
         )
@@ -30,7 +31,7 @@ class ExportForm(forms.Form):
         for name in self.options:
             self.fields[name] = build_form_field(fields[name])
         machines = machine_choices(offered_machines())
-        self.fields["compute"] = forms.ChoiceField(label="Machine", choices=machines)
+        self.fields["compute"] = forms.ChoiceField(label="Machine", choices=lazy_choices(machines))
 
     def to_export_request(self) -> ExportRequest:
         """Of a valid form."""

@@ -59,6 +59,14 @@ COMPARED = (
     "{number} right; {rival_words} {number_2}.",
     "{number} right; {rival_words} {number_2}; with {number_3} test rows the difference may be"
     " chance.",
+    "Root mean squared error {number}.",
+    "Root mean squared error {number}; {rival_words} {number_2}.",
+    "Micro F1 {number}.",
+    "Micro F1 {number}; {rival_words} {number_2}.",
+    "ROUGE-L {number}.",
+    "ROUGE-L {number}; {rival_words} {number_2}.",
+    "Loss of a token {number}.",
+    "Loss of a token {number}; {rival_words} {number_2}.",
     "{name_words} {number}; {rival_words} {number_2}; with {number_3} test rows the difference may"
     " be chance.",
 )
@@ -81,6 +89,22 @@ TASKS = (
     "text classification", "text regression", "text generation", "image classification",
     "tabular classification", "tabular regression",
 )  # fmt: skip
+# Which members of an ensemble answer, with their weights.
+MEMBERS = (
+    "{first_words} ({number}) and {second_words} ({number_2})",
+    "{first_words} ({number}), {second_words} ({number_2}) and {third_words} ({number_3})",
+    "{first_words} ({number}), {second_words} ({number_2}), {third_words} ({number_3}) and"
+    " {fourth_words} ({number_4})",
+    "{first_words} ({number}), {second_words} ({number_2}), {third_words} ({number_3}),"
+    " {fourth_words} ({number_4}) and {fifth_words} ({number_5})",
+)
+CONTENDERS = ("a linear model on words", "a linear model on characters", "accuracy", "R²")
+# Parts of the test rows, and how far a difference reaches.
+PARTS = ("(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points")
+NAMES = ("{name}'s team",)
+# Details of the audit log, by their keys.
+DETAILS = ("answers with",)
+STAGES = ("{status_words} at step {number} of {number_2}",)
 # Beside columns of a dataset: what a filter asks, and kinds of values.
 COLUMNS = ("is", "datetime", "{number} values", "{number} different")
 # What the first plans offer: written by a migration.
@@ -94,5 +118,5 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES,
 )  # fmt: skip

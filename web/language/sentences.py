@@ -141,11 +141,15 @@ def _one(
             continue
         shown = {name: _value_shown(name, value, texts) for name, value in values.items()}
         return PLACEHOLDER.sub(partial(_value, shown), pattern.translation)
+    if text[:1].isupper():  # At the start of a sentence or a line.
+        return _one(text[0].lower() + text[1:], texts, boundary, least)
     return None
 
 
 def _value_shown(name: str, value: str, texts: Texts) -> str:
     """What stands in a message: translated if it is a word or a phrase of ours."""
+    if not value:
+        return value
     is_ours = OWN_WORDS.search(name) or value[0] in " ,;("
     if not is_ours and value.count(" ") < MIN_BLANKS:
         return value
@@ -178,7 +182,9 @@ def _add(message: str, translation: str, texts: Texts) -> None:
     if fixed == message:
         texts.whole[message] = translation
         return
-    if sum(map(str.isalnum, fixed)) < MIN_LETTERS:
+    names = PLACEHOLDER.findall(message)
+    is_exact = all(name.startswith("number") for name in names)  # Digits fit nothing else.
+    if sum(map(str.isalnum, fixed)) < MIN_LETTERS and not is_exact:
         return
     pattern = Pattern(re.compile(_expression(message), re.DOTALL), translation, len(fixed))
     start, end = PLACEHOLDER.split(message)[0], PLACEHOLDER.split(message)[-1]
@@ -194,8 +200,11 @@ def _expression(message: str) -> str:
     seen: set[str] = set()
     parts = PLACEHOLDER.split(message)
     made = [re.escape(parts[0])]
-    for name, fixed in zip(parts[1::2], parts[2::2], strict=True):
-        shape = NUMBER if name.startswith("number") else ".+?"
+    for name, before, fixed in zip(parts[1::2], parts[0::2], parts[2::2], strict=False):
+        # A clause that is there or not hangs on a word and ends before a mark: "64 rows{rejected}."
+        hangs_on = before[-1:].isalpha() or before[-1:] == "."
+        may_be_empty = hangs_on and (not fixed or fixed[0] in ".,;:)")
+        shape = NUMBER if name.startswith("number") else ".*?" if may_be_empty else ".+?"
         made += [f"(?P={name})" if name in seen else f"(?P<{name}>{shape})", re.escape(fixed)]
         seen.add(name)
     return "".join(made)

@@ -4,6 +4,7 @@ A builtin: no template loads it. Filters come first, then tags: crumbs, page hea
 stat tiles, empty states, and links between the pages of a list.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -89,6 +90,12 @@ def cents(amount: int | None) -> str:
         return EMPTY_VALUE
     dollars, rest = divmod(abs(amount), 100)
     return _with_sign(amount, f"{dollars:,}.{rest:02d}")
+
+
+@register.filter
+def round_size(size: int) -> str:
+    """A limit in bytes as people set it: "10 GB" where filesizeformat says "10.0 GB"."""
+    return re.sub(r"[.,]0(?=\D)", "", filesizeformat(size))
 
 
 def _with_sign(micro: int, digits: str) -> str:

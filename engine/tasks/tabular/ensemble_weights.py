@@ -109,9 +109,9 @@ def weighted_mean(outputs: Mapping[str, Floats], weights: Mapping[str, float]) -
 def describe_choice(weights: Mapping[str, float]) -> str:
     """Which members answer, as a sentence."""
     if len(weights) == 1:
-        name = MEMBER_NAMES[next(iter(weights))]
-        return f"On validation rows {name} did best alone and was kept."
+        member_words = MEMBER_NAMES[next(iter(weights))]
+        return f"On validation rows {member_words} did best alone and was kept."
     ordered = sorted(weights, key=lambda name: -weights[name])
     parts = [f"{MEMBER_NAMES[name]} ({weights[name]:.0%})" for name in ordered]
-    members = f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"On validation rows {members} did best together: their weighted mean answers."
+    member_words = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"On validation rows {member_words} did best together: their weighted mean answers."

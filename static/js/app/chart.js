@@ -67,6 +67,11 @@
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
+  // What the legend shows while no pointer is on the chart.
+  function newest(plot, index) {
+    return plot.data[index].findLast((value) => value != null) ?? null;
+  }
+
   function isTime(element) {
     return "x" in element.dataset;
   }
@@ -131,7 +136,10 @@
         { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : withUnit(element, Number(tick.toPrecision(3)).toString()))) },
       ],
       series: [
-        when ? { label: latheText("when"), value: (_, seconds) => when(seconds) || "–" } : { label: series.some((one) => one.name.startsWith("system_")) ? latheText("second") : latheText("step") },
+        {
+          label: when ? latheText("when") : series.some((one) => one.name.startsWith("system_")) ? latheText("second") : latheText("step"),
+          value: (plot, moment) => when ? when(moment ?? newest(plot, 0)) : moment ?? newest(plot, 0) ?? "–",
+        },
         ...series.map((one, index) => ({
           label: label(one.name),
           stroke: paint(index),
@@ -139,7 +147,10 @@
           spanGaps: true,
           ...(showsBars && { fill: paint(index), width: 0, paths: window.uPlot.paths.bars({ size: [0.7] }) }),
           points: { show: !showsBars && !isThinned(one) && (isValidation(one.name) || isTime(element) || one.points.length < 2), size: 6 },
-          value: (_, value) => (value == null ? "–" : withUnit(element, showsBars ? value.toLocaleString("en", { maximumFractionDigits: 6 }) : value.toPrecision(4))),
+          value: (plot, at, number, place) => {
+            const value = place == null ? newest(plot, number) : at;
+            return value == null ? "–" : withUnit(element, showsBars ? value.toLocaleString("en", { maximumFractionDigits: 6 }) : value.toPrecision(4));
+          },
         })),
         ...lines.map((line) => ({
           label: line.name,

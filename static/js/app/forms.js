@@ -1,4 +1,4 @@
-// Forms: a file can be dropped on its place, and a form that was sent is not sent twice.
+// Forms: a file can be dropped on its place, what ticked rows are for opens, and a form that was sent is not sent twice.
 (() => {
   document.addEventListener("dragover", (event) => {
     const place = event.target.closest("[data-drop]");
@@ -18,6 +18,12 @@
     delete place.dataset.over;
     field.files = event.dataTransfer.files;
     field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // What can be done with ticked rows opens with the first tick.
+  document.addEventListener("change", (event) => {
+    const { name, checked } = event.target;
+    if (checked) document.querySelector(`details[data-opens-on="${CSS.escape(name)}"]`)?.setAttribute("open", "");
   });
 
   document.addEventListener("submit", (event) => {

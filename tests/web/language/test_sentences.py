@@ -25,6 +25,18 @@ def chinese():
             "Only 23 test rows: the reported numbers are rough.",
             "只有 23 个测试行：报告的数值较粗略。",
         ),
+        # A clause that may be absent.
+        ("shapes.zip v1 is ready: 120 rows.", "shapes.zip v1 已就绪：120 行。"),
+        ("52 to 72", "52 至 72"),
+        (
+            "Root mean squared error 2.184; boosted trees at their defaults 2.421.",
+            "均方根误差 2.184；默认设置的提升树 2.421。",
+        ),
+        (
+            "On validation rows the network (64%) and boosted trees (36%) did best together: their"
+            " weighted mean answers.",
+            "在验证行上，神经网络（64%）和提升树（36%）一起表现最好：以它们的加权均值回答。",
+        ),
         ("Started on node-7, attempt 3", "已在 node-7 上开始，第 3 次尝试"),
         (
             "Started on node-7, attempt 3, resuming from step 1,200",

@@ -130,9 +130,12 @@ def _choose(prepared: PreparedTexts, candidates: list[Candidate]) -> tuple[Candi
         )
         if p_value >= SIGNIFICANCE_LEVEL:
             return first, ""
-    measure = QUALITY_NAMES[prepared.examples.truth.kind]
+    # Named for the translation, which finds these values again in the sentence.
+    measure_words = QUALITY_NAMES[prepared.examples.truth.kind]
+    best_words, first_words = best.name, first.name
+    number_rows, number_best = f"{len(validation):,}", f"{best.quality(validation):.1%}"
+    number_first = f"{first.quality(validation):.1%}"
     return best, (
-        f"On the {len(validation):,} validation rows {best.name} reached {measure}"
-        f" {best.quality(validation):.1%} and {first.name} {first.quality(validation):.1%},"
-        f" so {best.name} became the model."
+        f"On the {number_rows} validation rows {best_words} reached {measure_words} {number_best}"
+        f" and {first_words} {number_first}, so {best_words} became the model."
     )
