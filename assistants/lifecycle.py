@@ -17,6 +17,7 @@ from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
 from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
 from assistants.models import Assistant, Channel, Mailbox
+from assistants.writing.writers import keys_after
 from engine.answering.encoders import choose_encoder
 from projects.models import Project
 from web.sse import notify
@@ -59,6 +60,7 @@ def change_assistant(assistant: Assistant, by: User | ApiToken, **fields: Any) -
     """Change settings; those that a version froze count from the next version on."""
     if "languages" in fields:
         fields["encoder"] = choose_encoder(fields["languages"])
+    fields = {**keys_after(assistant, fields), **fields}
     for name, value in fields.items():
         setattr(assistant, name, value)
     assistant.save(update_fields=list(fields))

@@ -40,6 +40,7 @@ from assistants.models import (
 )
 from assistants.voice.audio import DEFAULT_FORMAT
 from assistants.writing.answering import Listener
+from assistants.writing.writers import settings_of, writer_of
 from billing.pricing import UPSTREAM_SKU
 from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
@@ -244,7 +245,8 @@ def _keep(
     decision = decision_of(message, version, outcome, language)
     changes = {"refusals_running": refusals, "version_id": version.pk}
     storing.keep_reply(locked, reply, decision, changes | remembered(locked, outcome))
-    if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
+    is_written = outcome.route == Decision.Route.WRITTEN and outcome.tokens
+    if is_written and settings_of(version).url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
     if version.assistant.shadow_left:
         enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
@@ -296,7 +298,9 @@ def _say(locked: Conversation, outcome: Outcome, language: str) -> Message:
 
 
 def decision_of(message: Message, version: Version, outcome: Outcome, language: str) -> Decision:
-    """Why this is said to the message, unsaved."""
+    """Why this is said to the message, unsaved; its cost is what the writer's own provider asks for
+    its tokens, whether or not they were said."""
+    writer = writer_of(version) if outcome.tokens else None
     return Decision(
         message=message,
         version=version,
@@ -308,7 +312,11 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         held_back=outcome.held_back,
         tokens=outcome.tokens,
         tokens_written=outcome.tokens_written,
-        cost_micro=_price_of(version.assistant, outcome),
+        cost_micro=(
+            writer.price_micro(outcome.tokens - outcome.tokens_written, outcome.tokens_written)
+            if writer
+            else 0
+        ),
         rule=outcome.rule,
         answer_key=outcome.answer_key,
         burst="" if outcome.question == message.text else outcome.question,
@@ -316,18 +324,6 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         request_id=request_id.get()[:60],
         for_audit=is_drawn_for_audit(version.assistant),
     )
-
-
-def _price_of(assistant: Assistant, outcome: Outcome) -> int:
-    """What the writer's own provider asks for its tokens, whether or not they were said."""
-    if not assistant.writer_url:  # A deployment of the team's is billed by its tokens.
-        return 0
-    written = outcome.tokens_written
-    read = outcome.tokens - written
-    asked = (
-        read * assistant.writer_input_price_micro + written * assistant.writer_output_price_micro
-    )
-    return -(-asked // 1_000_000)
 
 
 def _stay_silent(conversation: Conversation, language: str, version: Version) -> Reply:

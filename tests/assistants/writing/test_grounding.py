@@ -10,13 +10,14 @@ from assistants.answering.passages import FoundPassage
 from assistants.models import Assistant
 from assistants.writing import answering, upstream
 from assistants.writing.grounding import check_sentence, split_sentences
+from assistants.writing.writers import Writer, WriterSettings
 
 PASSAGE = (
     "Orders can be returned within 30 days in the original packaging. Return shipping costs"
     " $4.95 and is taken from the refund. Write to help@shop.example or see shop.example/returns."
 )
 CHINESE = "订单可在三十天内退货，运费为25元，由客户承担。请联系 400-820-8820。"
-WRITTEN_FOR = Assistant(writer_model="w", writer_url="", writer_key="")
+WRITTEN_FOR = Writer(WriterSettings(model="w"), Assistant())
 TRUE = "Orders can be returned within 30 days in the original packaging [1]."
 
 # What a writer that was talked into it says; every one must be held back.
@@ -175,8 +176,6 @@ def test_a_writer_lives_at_a_public_address_only(url):
 
 
 def test_a_name_that_resolves_to_a_private_address_is_not_called():
-    assistant = Assistant(
-        writer_model="w", writer_url="https://localtest.invalid/v1", writer_key=""
-    )
+    writer = Writer(WriterSettings(model="w", url="https://localtest.invalid/v1"), Assistant())
     passage = FoundPassage(1, "", PASSAGE, "faq.pdf", 0.8, 0.9)
-    assert answering.write_answer(assistant, "q", [passage]) is None
+    assert answering.write_answer(writer, "q", [passage]) is None
