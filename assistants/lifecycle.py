@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
+from assistants.consultations.originals import delete_originals
 from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
 from assistants.models import Assistant, Channel, Mailbox
 from assistants.writing.writers import keys_after
@@ -64,6 +65,8 @@ def change_assistant(assistant: Assistant, by: User | ApiToken, **fields: Any) -
     for name, value in fields.items():
         setattr(assistant, name, value)
     assistant.save(update_fields=list(fields))
+    if "original_days" in fields and assistant.original_days is None:
+        delete_originals(assistant)
     audit.record(assistant.team, by, "assistant.changed", assistant.name, fields=sorted(fields))
 
 

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from assistants.conversations import spoken, watchdog
+from assistants.consultations import originals
+from assistants.conversations import metering, spoken, watchdog
 from assistants.delivery import sending
 from assistants.loop import shadow
 from assistants.mail import receiving
@@ -58,3 +59,4 @@ def delete_expired_speech() -> None:
 def delete_expired_conversations() -> None:
     """Delete what assistants keep no longer."""
     watchdog.delete_expired()
+    originals.delete_expired()

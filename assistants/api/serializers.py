@@ -83,6 +83,11 @@ class AssistantChange(serializers.Serializer[Any]):
     promise = FloatField(min_value=0.8, max_value=0.99, required=False)
     out_of_scope_share = FloatField(min_value=0.01, max_value=0.9, required=False)
     retention_days = IntegerField(min_value=1, max_value=3650, required=False)
+    original_days = IntegerField(
+        min_value=1, max_value=365, required=False, allow_null=True,
+        help_text="For how many days what was masked is kept as it was written, encrypted, for"
+        " people of the inbox; null: not at all, and what was kept is deleted at once.",
+    )  # fmt: skip
     rebuild_days = IntegerField(
         min_value=1, max_value=365, required=False, allow_null=True,
         help_text="A version is built every so many days if something was taught since.",

@@ -20,10 +20,16 @@ from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.consultations import storing
 from assistants.consultations.lookups import find_live_version
+from assistants.consultations.originals import seal_original
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
-from assistants.conversations.situations import read_captured, seal_captured, situation_of
+from assistants.conversations.situations import (
+    Claims,
+    read_captured,
+    seal_captured,
+    situation_of,
+)
 from assistants.conversations.spoken import Heard
 from assistants.conversations.visitors import find_visitor
 from assistants.errors import InvalidConsultation
@@ -67,7 +73,10 @@ class Question:
     external_id: str = ""
     address: str | None = None
     contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
-    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules.
+    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules;
+    vouched: dict[str, str] = field(default_factory=dict)  # those that the site's server signed,
+    is_verified: bool = False  # which also says who the visitor is.
+    locale: str = ""  # Of the visitor, such as "zh-CN".
     # {external id: text} of what was sent just before and may not have come yet: a browser sends
     # on several connections at once, and what was written first is to stand first.
     before: dict[str, str] = field(default_factory=dict)
@@ -126,7 +135,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     masked = mask(text)
     language = question.language or detect_language(masked, assistant.languages)
     _receive_before(channel, version, visitor, language, question)
-    conversation, message, is_new = _receive(channel, version, visitor, masked, language, question)
+    conversation, message, is_new = _receive(channel, version, visitor, text, language, question)
     if not is_new:
         return _repeat(conversation, message)
     if conversation.state != ConversationState.BOT:
@@ -138,7 +147,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     started += time.perf_counter() - arrived
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
-    situation = situation_of(version, message, masked, language, question.attributes, original=text)
+    situation = situation_of(version, message, masked, language, claims_of(question), original=text)
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
@@ -166,6 +175,10 @@ def _require_voice(assistant: Assistant, question: Question) -> None:
         spoken.require_hearing(assistant, question.language)
     if question.voice:
         spoken.require_speaking(assistant, question.language)
+
+
+def claims_of(question: Question) -> Claims:
+    return Claims(question.attributes, question.vouched, question.is_verified)
 
 
 def clean_text(text: str) -> str:
@@ -200,7 +213,7 @@ def _receive_before(
         text = printable(sent)
         if 0 < len(text) <= MAX_CHARS:
             earlier = Question(visitor=question.visitor, external_id=external_id)
-            _receive(channel, version, visitor, mask(text), language, earlier)
+            _receive(channel, version, visitor, text, language, earlier)
 
 
 def _receive(
@@ -211,15 +224,19 @@ def _receive(
     language: str,
     question: Question,
 ) -> tuple[Conversation, Message, bool]:
+    masked = mask(text)
     arrival = storing.Arrival(
         channel,
         version,
-        text,
+        masked,
         language,
         visitor_hash=hash_visitor(channel, question.visitor) if question.visitor else "",
         conversation_id=question.conversation_id,
         external_id=question.external_id,
         contact=secret_encryption.encrypt(question.contact) if question.contact else "",
+        original=seal_original(channel.assistant, text, masked),
+        locale=question.locale,
+        is_verified=question.is_verified,
     )
     return storing.receive(arrival, visitor)
 

@@ -49,6 +49,16 @@ class SettingsForm(forms.Form):
         max_value=3650,
         help_text="Closed conversations are deleted after so many days.",
     )
+    original_days = forms.IntegerField(
+        min_value=1,
+        max_value=365,
+        required=False,
+        label="Keep what was masked for so many days",
+        help_text="E-mail addresses, numbers of phones and cards are masked in what visitors write."
+        " With a number of days, people of the inbox can read the message as it was written until"
+        " then; it is kept encrypted, and no model sees it. Empty: it is not kept, and what was"
+        " kept is deleted at once.",
+    )
     daily_budget = forms.DecimalField(
         min_value=0,
         max_digits=9,
@@ -139,7 +149,8 @@ class SettingsForm(forms.Form):
         initial = {
             name: getattr(assistant, name)
             for name in ("promise", "out_of_scope_share", "rebuild_days", "retention_days",
-                         "writer_model", "writer_url", "writing_style", *VOICE_FIELDS)
+                         "original_days", "writer_model", "writer_url", "writing_style",
+                         *VOICE_FIELDS)
         }  # fmt: skip
         for name in PRICES:
             price = getattr(assistant, f"{name}_micro") / MICRO_PER_DOLLAR
@@ -154,8 +165,10 @@ class SettingsForm(forms.Form):
     def groups(self) -> dict[str, list[forms.BoundField]]:
         """The fields below their headings."""
         voice = [field for field in self if field.name in (*VOICE_FIELDS, "voice_key")]
+        privacy = [self["retention_days"], self["original_days"]]
         return {
-            "Answers": [field for field in self if field not in voice],
+            "Answers": [field for field in self if field not in (*voice, *privacy)],
+            "Privacy": privacy,
             "Voice": voice,
         }
 

@@ -18,6 +18,7 @@ from assistants.answering.suggestions import (
     search_answers,
     suggest_answers,
 )
+from assistants.consultations.originals import read_originals
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present, tell_present
