@@ -38,6 +38,12 @@ def watch_conversations() -> None:
 
 
 @shared_task
+def count_answers() -> None:
+    """Put answers on the bill."""
+    metering.count_answers()
+
+
+@shared_task
 def deliver_replies() -> None:
     """Send people's replies by e-mail and WeChat."""
     sending.deliver_due()
