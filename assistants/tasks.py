@@ -26,9 +26,9 @@ def build_scheduled() -> None:
 
 
 @shared_task
-def decide_in_shadow(decision_id: str) -> None:
+def decide_in_shadow(decision_id: str, sealed: str = "") -> None:
     """What the shadow version says to a question that was answered."""
-    shadow.decide_beside(UUID(decision_id))
+    shadow.decide_beside(UUID(decision_id), sealed)
 
 
 @shared_task

@@ -12,13 +12,14 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.webhooks import secret_encryption
-from assistants.answering.deciding import decide
+from assistants.answering.deciding import REFUSALS_BEFORE_HAND_OVER, decide
 from assistants.answering.language import detect_language
 from assistants.answering.limits import admit
 from assistants.answering.masking import mask
 from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.consultations import storing
+from assistants.consultations.beside import send_beside
 from assistants.consultations.lookups import find_live_version
 from assistants.consultations.originals import seal_original
 from assistants.conversations import bursts, spoken, state
@@ -48,12 +49,10 @@ from assistants.voice.audio import DEFAULT_FORMAT
 from assistants.writing.answering import Listener
 from assistants.writing.writers import settings_of, writer_of
 from billing.pricing import UPSTREAM_SKU
-from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
 
 MAX_CHARS = 2_000
 MAX_BEFORE = 3
-REFUSALS_BEFORE_HAND_OVER = 2
 
 
 @dataclass(frozen=True)
@@ -151,11 +150,14 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
-        say = _unless_taken_over(conversation, say) if say else None
-        outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
+        unless_taken = _unless_taken_over(conversation, say) if say else None
+        outcome = decide(version, situation, asked_back=conversation.asked_back, say=unless_taken)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
     outcome.question = outcome.question or masked
-    return _keep(conversation, message, version, outcome, outcome.language or language, heard)
+    reply = _keep(conversation, message, version, outcome, outcome.language or language, heard)
+    if assistant.shadow_left and reply.decision is not None and outcome.reason != "budget":
+        send_beside(reply.decision, situation, asked_back=conversation.asked_back)
+    return reply
 
 
 def _unless_taken_over(conversation: Conversation, say: Listener) -> Listener:
@@ -265,8 +267,6 @@ def _keep(
     is_written = outcome.route == Decision.Route.WRITTEN and outcome.tokens
     if is_written and settings_of(version).url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
-    if version.assistant.shadow_left:
-        enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
     said = Reply(
         conversation=locked,
         decision=decision,

@@ -70,9 +70,11 @@ def situation_of(
 
 def read_captured(conversation: Conversation) -> dict[str, str]:
     """What the visitor gave where a rule asked for it, by its shape; kept encrypted."""
-    if not conversation.captured:
-        return {}
-    return dict(json.loads(secret_encryption.decrypt(conversation.captured)))
+    return read_sealed(conversation.captured)
+
+
+def read_sealed(captured: str) -> dict[str, str]:
+    return dict(json.loads(secret_encryption.decrypt(captured))) if captured else {}
 
 
 def seal_captured(captured: Mapping[str, str]) -> str:
