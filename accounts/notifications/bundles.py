@@ -17,6 +17,7 @@ from django.utils import translation
 from django.utils.timezone import now
 
 from accounts.models import EmailFrequency, EventGroup, Membership, NoticeEmail, is_shown_to
+from accounts.notifications import email as single
 from accounts.notifications.email import (
     EMAIL_LOCK,
     MAX_RUN_SECONDS,
@@ -54,9 +55,10 @@ class Bundle:
 
 
 def send_due_exclusively() -> None:
-    """Send what is due, unless another process is sending e-mails."""
+    """Send single e-mails and bundles that are due, unless another process is sending some."""
     with try_advisory_lock(EMAIL_LOCK) as is_free:
         if is_free:
+            single.send_due()
             send_due()
 
 

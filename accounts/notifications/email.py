@@ -29,7 +29,6 @@ from accounts.models import (
 )
 from accounts.notifications.events import bundled_events
 from accounts.notifications.preferences import create_unsubscribe_token
-from web.advisory_lock import try_advisory_lock
 from web.row_queue import claim_rows, fair_order, retry_at, update_claimed
 
 MINUTE = 60
@@ -48,13 +47,6 @@ UNREACHABLE = "No longer in the team, or the address is not confirmed."
 SEND_ERRORS = (OSError, smtplib.SMTPException, ValueError)
 
 logger = logging.getLogger(__name__)
-
-
-def send_due_exclusively() -> None:
-    """Send what is due, unless another process is sending e-mails."""
-    with try_advisory_lock(EMAIL_LOCK) as is_free:
-        if is_free:
-            send_due()
 
 
 def send_due() -> int:

@@ -71,7 +71,7 @@ def money(micro: int | float | None) -> str:
         else 1 - (size / MICRO_PER_DOLLAR).adjusted()  # Two digits that count.
     )
     exact = size / MICRO_PER_DOLLAR
-    text = f"{exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
+    text = f"{exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,f}"
     whole, _, fraction = text.partition(".")
     return _with_sign(micro, f"{whole}.{fraction.rstrip('0').ljust(2, '0')}")
 
