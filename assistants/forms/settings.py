@@ -55,7 +55,8 @@ class SettingsForm(forms.Form):
     retention_days = forms.IntegerField(
         min_value=1,
         max_value=3650,
-        help_text="Closed conversations are deleted after so many days.",
+        label="Keep closed conversations for so many days",
+        help_text="Then they are deleted with all that was said.",
     )
     original_days = forms.IntegerField(
         min_value=1,
