@@ -125,6 +125,14 @@ class ShadowDecision(models.Model):
         return said != (self.route, self.answer_key)
 
 
+VERDICT_WORDS = {
+    "right": "Right",
+    "wrong": "Wrong",
+    "should_have_answered": "It should have answered",
+    "out_of_scope": "Nobody could answer this",
+}
+
+
 class JudgementQuerySet(TeamOwnedQuerySet["Judgement"]):
     team_path = "decision__message__channel__assistant__team"
 
@@ -175,6 +183,10 @@ class Judgement(models.Model):
                 | Q(by_visitor=False, person__isnull=False),
             )
         ]
+
+    @property
+    def verdict_words(self) -> str:
+        return VERDICT_WORDS[self.verdict]
 
     @property
     def awaits_review(self) -> bool:

@@ -18,6 +18,7 @@ from assistants.loop.gaps import LOOKED_BACK, find_gaps
 from assistants.loop.judging import judge
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
 from assistants.models import Answer, Decision, Judgement, TestCase, VersionStatus
+from assistants.models.quality import VERDICT_WORDS
 from assistants.queries.corrections import count_corrections
 from assistants.queries.test_runs import compare_runs, versions_to_test
 from assistants.versions import gate
@@ -103,7 +104,7 @@ def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         "corrections": count_corrections(assistant),
         "is_building": assistant.versions.filter(status=VersionStatus.BUILDING).exists(),
         "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
-        "verdicts": Judgement.Verdict.choices,
+        "verdicts": list(VERDICT_WORDS.items()),
     }
     return render(request, "assistants/review.html", context)
 
