@@ -18,7 +18,9 @@ from web.language.sentences import lazy_choices
 KEYS = ("writer_key", "voice_key")
 
 PRICES = ("writer_input_price", "writer_output_price")
-ALREADY_SET = "A key is set. Leave this empty to keep it."
+ALREADY_SET = (
+    "The key of this address is set. Leave this empty to keep it; another address needs its own."
+)
 
 
 def _in_dollars(micro: int) -> str:
