@@ -17,7 +17,7 @@ from django.utils import translation
 from django.utils.timezone import now
 
 from accounts.models import EmailFrequency, EventGroup, Membership, NoticeEmail, is_shown_to
-from accounts.notifications import email as single
+from accounts.notifications import email
 from accounts.notifications.email import (
     EMAIL_LOCK,
     MAX_RUN_SECONDS,
@@ -58,7 +58,7 @@ def send_due_exclusively() -> None:
     """Send single e-mails and bundles that are due, unless another process is sending some."""
     with try_advisory_lock(EMAIL_LOCK) as is_free:
         if is_free:
-            single.send_due()
+            email.send_due()
             send_due()
 
 
@@ -127,8 +127,8 @@ def _send(bundle: Bundle) -> None:
     member = bundle.member
     is_shown = is_shown_to(member.role, emails[0].notice.group)
     if member.email_pace == EmailFrequency.NEVER or not is_shown:
-        for email in emails:
-            give_up(email, NO_LONGER_WANTED)
+        for one in emails:
+            give_up(one, NO_LONGER_WANTED)
         return
     try:
         if len(emails) == 1:
@@ -137,20 +137,20 @@ def _send(bundle: Bundle) -> None:
             build_bundle_email(member, bundle.bundling, emails).send()
     except SEND_ERRORS as problem:
         logger.warning("A bundle for %s was not sent: %s", member, problem)
-        for email in emails:
-            schedule_retry(email, str(problem) or type(problem).__name__)
+        for one in emails:
+            schedule_retry(one, str(problem) or type(problem).__name__)
     else:
-        for email in emails:
-            mark_sent(email)
+        for one in emails:
+            mark_sent(one)
 
 
 def drop_outdated(emails: list[NoticeEmail], bundling: Bundling) -> list[NoticeEmail]:
     """Those that still tell somebody something to do; the others are given up."""
-    current = bundling.still_true([email.notice for email in emails])
-    kept = [email for email in emails if email.notice_id in current]
-    for email in emails:
-        if email.notice_id not in current:
-            give_up(email, OUTDATED)
+    current = bundling.still_true([one.notice for one in emails])
+    kept = [one for one in emails if one.notice_id in current]
+    for one in emails:
+        if one.notice_id not in current:
+            give_up(one, OUTDATED)
     return kept
 
 
@@ -158,7 +158,7 @@ def build_bundle_email(
     member: Membership, bundling: Bundling, emails: list[NoticeEmail]
 ) -> EmailMultiAlternatives:
     """The message: how many there are, and each with its moment and link."""
-    notices = [email.notice for email in emails]
+    notices = [one.notice for one in emails]
     words = bundling.describe(len(notices))
     with translation.override(member.user.language or settings.LANGUAGE_CODE):
         subject = f"[{member.team.name}] {translated(words)}"

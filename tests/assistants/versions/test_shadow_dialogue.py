@@ -5,7 +5,6 @@ import json
 import pytest
 
 from accounts.webhooks import secret_encryption
-from assistants.consultations import beside as sending
 from assistants.loop import shadow
 from assistants.models import Assistant, Conversation, Decision, ShadowDecision
 from tests.assistants.rules.test_asking import ASKED, asking
@@ -33,7 +32,9 @@ def with_rules(version, *rules):
 def talk(api, token, monkeypatch, live):
     """Says something in one conversation; the shadow decides at once, as its task does."""
     known, sent = {}, []
-    monkeypatch.setattr(sending, "enqueue_on_commit", lambda _, *task: sent.append(task))
+    monkeypatch.setattr(
+        "assistants.consultations.beside.enqueue_on_commit", lambda _, *task: sent.append(task)
+    )
 
     def say(text, **more):
         reply = (
