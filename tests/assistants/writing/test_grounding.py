@@ -125,6 +125,7 @@ def test_citations_stay_with_their_sentence():
     ]  # fmt: skip
 
 
+@pytest.mark.django_db  # Who waits for a writer lends their connection.
 @pytest.mark.parametrize("place", ["question", "passage"])
 def test_only_grounded_sentences_before_the_first_invented_one_are_said(monkeypatch, place):
     """The fake upstream obeys whatever it is told, as a model that was talked over would."""
@@ -154,6 +155,7 @@ def test_only_grounded_sentences_before_the_first_invented_one_are_said(monkeypa
     assert json.dumps(sent[0]).count(marks.pop()) == 5
 
 
+@pytest.mark.django_db  # Who waits for a writer lends their connection.
 def test_a_writer_that_does_not_answer_is_no_writer(monkeypatch):
     def refuses(*_, **__):
         raise httpx.ConnectError("refused")
@@ -175,6 +177,7 @@ def test_a_writer_lives_at_a_public_address_only(url):
         upstream.validate_writer_url(url)
 
 
+@pytest.mark.django_db  # Who waits for a writer lends their connection.
 def test_a_name_that_resolves_to_a_private_address_is_not_called():
     writer = Writer(WriterSettings(model="w", url="https://localtest.invalid/v1"), Assistant())
     passage = FoundPassage(1, "", PASSAGE, "faq.pdf", 0.8, 0.9)

@@ -87,9 +87,9 @@ def test_a_corrected_question_is_answered_by_the_next_version(client):
     taught, asked = taught_and_asked()
     address = teach(client, taught)
     first = build_and_publish(client, address)
-    replies = [(row, consult(client, row.question)) for row in asked[:160]]
+    replies = [(row, consult(client, row.question)) for row in asked]
     refused = [(row, reply) for row, reply in replies if reply["route"] != "answer"][:90]
-    assert len(refused) >= 12, len(refused)
+    assert len(refused) >= 8, len(refused)
     for row, reply in refused:
         verdict = {"decision": reply["id"], "verdict": "should_have_answered", "answer": row.topic}
         judged = sent(client.post(f"{address}/judgements", json=verdict))
