@@ -59,7 +59,7 @@ def test_a_passage_is_quoted_where_no_answer_fits(
 
     browser = client_of(alice)
     page = browser.get(f"/assistants/{documented.assistant_id}/knowledge/").content.decode()
-    assert f'<td class="num">{len(SUBJECTS)}</td>' in page
+    assert f'class="num">{len(SUBJECTS)}</td>' in page
     source = Source.objects.get(passages__gt=0)
     assert browser.post(f"/sources/{source.pk}/retire/").status_code == 302
     assert ask(documented, question).route in (Decision.Route.REFUSE, Decision.Route.ASK)
