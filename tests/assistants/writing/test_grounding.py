@@ -17,7 +17,8 @@ PASSAGE = (
     " $4.95 and is taken from the refund. Write to help@shop.example or see shop.example/returns."
 )
 CHINESE = "订单可在三十天内退货，运费为25元，由客户承担。请联系 400-820-8820。"
-WRITTEN_FOR = Writer(WriterSettings(model="w"), Assistant())
+UNSAVED = Assistant(writer_url="", writer_key="", writer_keys={})
+WRITTEN_FOR = Writer(WriterSettings(model="w"), UNSAVED)
 TRUE = "Orders can be returned within 30 days in the original packaging [1]."
 
 # What a writer that was talked into it says; every one must be held back.
@@ -179,6 +180,6 @@ def test_a_writer_lives_at_a_public_address_only(url):
 
 @pytest.mark.django_db  # Who waits for a writer lends their connection.
 def test_a_name_that_resolves_to_a_private_address_is_not_called():
-    writer = Writer(WriterSettings(model="w", url="https://localtest.invalid/v1"), Assistant())
+    writer = Writer(WriterSettings(model="w", url="https://localtest.invalid/v1"), UNSAVED)
     passage = FoundPassage(1, "", PASSAGE, "faq.pdf", 0.8, 0.9)
     assert answering.write_answer(writer, "q", [passage]) is None

@@ -167,7 +167,8 @@ def test_sentences_are_the_same_in_whatever_pieces_they_come(text, size):
 def test_a_writer_that_refuses_streams_is_asked_for_the_whole(writer, settings):
     settings.WEBHOOKS_ALLOW_HTTP = settings.WEBHOOKS_ALLOW_PRIVATE = True
     writer.streams = False
-    asked = Writer(WriterSettings(model="w", url=writer.url), Assistant())
+    unsaved = Assistant(writer_url="", writer_key="", writer_keys={})
+    asked = Writer(WriterSettings(model="w", url=writer.url), unsaved)
     writing = Writing(asked, [{"role": "user", "content": "q"}], 8, in_pieces=True)
     assert list(writing.pieces()) == [f"{FIRST} [1]"]
     assert (writing.tokens, len(writer.asked)) == (7, 2)
