@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts.notifications import cleanup, digest, email
+from accounts.notifications import bundles, cleanup, digest
 from accounts.notifications.fan_out import fan_out_pending
 from accounts.webhooks.delivery import deliver_due_exclusively
 from web.idempotency import store as idempotency_store
@@ -17,7 +17,7 @@ def fan_out() -> None:
 @shared_task
 def send_emails() -> None:
     """Send e-mails, unless another worker does: a slow mail server holds up one worker only."""
-    email.send_due_exclusively()
+    bundles.send_due_exclusively()
     digest.send_due_exclusively()
 
 

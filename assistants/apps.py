@@ -10,6 +10,7 @@ class AssistantsConfig(AppConfig):
         from accounts.notifications.events import EventType, register_events
         from assistants import checks  # noqa: F401
         from assistants.lifecycle import named_assistants, projects_of
+        from assistants.people.notices import WAITING
         from billing.statements.source_registry import register_source
 
         register_source(
@@ -27,7 +28,12 @@ class AssistantsConfig(AppConfig):
                 EventGroup.RESULTS,
                 "A version of an assistant is built and does not go live",
             ),
-            EventType("conversation.handed_over", EventGroup.INBOX, "A visitor waits for a person"),
+            EventType(
+                "conversation.handed_over",
+                EventGroup.INBOX,
+                "A visitor waits for a person",
+                bundling=WAITING,
+            ),
             EventType("conversation.closed", EventGroup.PROGRESS, "A conversation is closed"),
             EventType(
                 "answer.corrected", EventGroup.PROGRESS, "A person corrected what was answered"

@@ -15,8 +15,10 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
+from assistants.consultations.originals import delete_originals
 from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
 from assistants.models import Assistant, Channel, Mailbox
+from assistants.writing.writers import keys_after
 from engine.answering.encoders import choose_encoder
 from projects.models import Project
 from web.sse import notify
@@ -59,9 +61,12 @@ def change_assistant(assistant: Assistant, by: User | ApiToken, **fields: Any) -
     """Change settings; those that a version froze count from the next version on."""
     if "languages" in fields:
         fields["encoder"] = choose_encoder(fields["languages"])
+    fields = {**keys_after(assistant, fields), **fields}
     for name, value in fields.items():
         setattr(assistant, name, value)
     assistant.save(update_fields=list(fields))
+    if "original_days" in fields and assistant.original_days is None:
+        delete_originals(assistant)
     audit.record(assistant.team, by, "assistant.changed", assistant.name, fields=sorted(fields))
 
 

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from assistants.conversations import spoken, watchdog
+from assistants.consultations import originals
+from assistants.conversations import metering, spoken, watchdog
 from assistants.delivery import sending
 from assistants.loop import shadow
 from assistants.mail import receiving
@@ -25,15 +26,21 @@ def build_scheduled() -> None:
 
 
 @shared_task
-def decide_in_shadow(decision_id: str) -> None:
+def decide_in_shadow(decision_id: str, sealed: str = "") -> None:
     """What the shadow version says to a question that was answered."""
-    shadow.decide_beside(UUID(decision_id))
+    shadow.decide_beside(UUID(decision_id), sealed)
 
 
 @shared_task
 def watch_conversations() -> None:
     """Hand over what was not answered, close what is quiet."""
     watchdog.watch()
+
+
+@shared_task
+def count_answers() -> None:
+    """Put answers on the bill."""
+    metering.count_answers()
 
 
 @shared_task
@@ -58,3 +65,4 @@ def delete_expired_speech() -> None:
 def delete_expired_conversations() -> None:
     """Delete what assistants keep no longer."""
     watchdog.delete_expired()
+    originals.delete_expired()

@@ -10,18 +10,22 @@ TOKEN_SKU = "inference-tokens"
 VOICE_IN_SKU, VOICE_OUT_SKU = "voice-in-seconds", "voice-out-characters"
 VOICE_SKUS = (VOICE_IN_SKU, VOICE_OUT_SKU)
 UPSTREAM_SKU = "upstream-tokens"  # Of a language model at a team's own address.
+ANSWERS_SKU = "assistant-answers"
+# Units that are no tokens, and what else one assistant used is told beside them.
+UNIT_SKUS = (*VOICE_SKUS, ANSWERS_SKU)
 # Amounts of money that are not of metered time, in micro-USD: adjustments, and usage that missed
 # its invoice. A meter of its own, because Stripe takes credit off metered lines only.
 ADJUSTMENT_SKU = "adjustments"
 EXAMPLE_MINUTES, EXAMPLE_TOKENS = 5, 50  # What the pricing page reckons with.
-EXAMPLE_SECONDS, EXAMPLE_CHARACTERS = 10, 200
-COUNTED_SKUS = (TOKEN_SKU, *VOICE_SKUS, UPSTREAM_SKU, ADJUSTMENT_SKU)  # No second of a device.
+EXAMPLE_SECONDS, EXAMPLE_CHARACTERS, EXAMPLE_ANSWERS = 10, 200, 100
+COUNTED_SKUS = (TOKEN_SKU, *UNIT_SKUS, UPSTREAM_SKU, ADJUSTMENT_SKU)  # No second of a device.
 SKU_NAMES = {
     "cpu": "CPU",
     "gpu": "GPU",
     TOKEN_SKU: "Asking a deployed model",
     VOICE_IN_SKU: "Recognising speech",
     VOICE_OUT_SKU: "Speaking answers",
+    ANSWERS_SKU: "Answers of assistants",
     UPSTREAM_SKU: "Answers written by a model elsewhere",
     ADJUSTMENT_SKU: "Adjustments and late usage",
 }
@@ -41,7 +45,7 @@ class Price:
 def list_prices() -> list[Price]:
     """Today's prices, cheapest compute first, counted units last."""
     rates = Rate.objects.in_force().exclude(sku=ADJUSTMENT_SKU)
-    optional = (*VOICE_SKUS, UPSTREAM_SKU)
+    optional = (*UNIT_SKUS, UPSTREAM_SKU)
     priced = rates.exclude(sku__in=optional, nano_per_unit=0)  # Free unless somebody prices it.
     ordered = sorted(priced, key=lambda rate: (rate.sku in COUNTED_SKUS, rate.nano_per_unit))
     return [_build_price(rate) for rate in ordered]
@@ -56,6 +60,10 @@ def _build_price(rate: Rate) -> Price:
         return Price(rate.sku, name, f"{unit} per token", f"{million} per million tokens", example)
     if rate.sku in VOICE_SKUS:
         return _build_voice_price(rate, name, unit)
+    if rate.sku == ANSWERS_SKU:
+        hundred = format_nano_dollars(rate.nano_per_unit * EXAMPLE_ANSWERS)
+        example = f"{EXAMPLE_ANSWERS} answered questions: {hundred}"
+        return Price(rate.sku, name, f"{unit} per answer", f"{unit} per answer", example)
     hour = format_nano_dollars(rate.nano_per_hour)
     minutes = format_nano_dollars(rate.nano_per_unit * 60 * EXAMPLE_MINUTES)
     example = f"a fine-tune of {EXAMPLE_MINUTES} minutes: {minutes}"
@@ -85,6 +93,7 @@ def format_quantity(sku: str, units: int) -> str:
         UPSTREAM_SKU: f"{units:,} tokens",
         VOICE_IN_SKU: f"{units:,} seconds",
         VOICE_OUT_SKU: f"{units:,} characters",
+        ANSWERS_SKU: f"{units:,} answers",
     }.get(sku, f"{units:,} units")
 
 

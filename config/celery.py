@@ -61,6 +61,11 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"expires": 10},
         },
+        "answers": {
+            "task": "assistants.tasks.count_answers",
+            "schedule": 10.0,
+            "options": {"expires": 10},
+        },
         "old-conversations": {
             "task": "assistants.tasks.delete_expired_conversations",
             "schedule": 3600.0,

@@ -18,9 +18,11 @@ from django.utils.timezone import now
 from django.utils.translation import gettext, ngettext
 
 from accounts.models import EmailFrequency, Membership, NoticeEmail
+from accounts.notifications.bundles import drop_outdated
 from accounts.notifications.email import (
     EMAIL_LOCK,
     MAX_RUN_SECONDS,
+    NO_LONGER_WANTED,
     SEND_ERRORS,
     UNREACHABLE,
     VISIBILITY_TIMEOUT,
@@ -30,6 +32,7 @@ from accounts.notifications.email import (
     render_email,
     schedule_retry,
 )
+from accounts.notifications.events import bundled_events
 from accounts.notifications.preferences import create_unsubscribe_token
 from web.advisory_lock import try_advisory_lock
 from web.row_queue import claim_rows
@@ -98,10 +101,13 @@ def _claim() -> Digest | None:
     return Digest(member, emails) if emails else None  # None: another worker was faster.
 
 
-def _send(digest: Digest) -> None:
+def _send(claimed: Digest) -> None:
+    digest = Digest(claimed.member, _drop_outdated(claimed.emails))
+    if not digest.emails:
+        return
     if digest.member.email_pace == EmailFrequency.NEVER:
         for email in digest.emails:
-            give_up(email, "No longer wanted.")
+            give_up(email, NO_LONGER_WANTED)
         return
     try:
         build_digest_email(digest).send()
@@ -112,6 +118,16 @@ def _send(digest: Digest) -> None:
     else:
         for email in digest.emails:
             mark_sent(email)
+
+
+def _drop_outdated(emails: list[NoticeEmail]) -> list[NoticeEmail]:
+    """Without what somebody took care of meanwhile, oldest first."""
+    kept = emails
+    for event, bundling in bundled_events().items():
+        of_event = [email for email in kept if email.notice.event == event]
+        current = {email.pk for email in drop_outdated(of_event, bundling)} if of_event else set()
+        kept = [email for email in kept if email.notice.event != event or email.pk in current]
+    return kept
 
 
 def build_digest_email(digest: Digest) -> EmailMultiAlternatives:

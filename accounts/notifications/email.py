@@ -27,8 +27,8 @@ from accounts.models import (
     NoticeEmail,
     is_shown_to,
 )
+from accounts.notifications.events import bundled_events
 from accounts.notifications.preferences import create_unsubscribe_token
-from web.advisory_lock import try_advisory_lock
 from web.row_queue import claim_rows, fair_order, retry_at, update_claimed
 
 MINUTE = 60
@@ -40,19 +40,13 @@ BATCH_SIZE = 10
 MAX_RUN_SECONDS = 120.0  # Of one task; beat starts another.
 EMAIL_LOCK = "e-mails"  # Of single e-mails and digests: a slow mail server holds up one worker.
 MAX_SUBJECT_LENGTH = 150
+NO_LONGER_WANTED = "No longer wanted."
 UNREACHABLE = "No longer in the team, or the address is not confirmed."
 
 # ValueError: an address or a header that cannot be encoded.
 SEND_ERRORS = (OSError, smtplib.SMTPException, ValueError)
 
 logger = logging.getLogger(__name__)
-
-
-def send_due_exclusively() -> None:
-    """Send what is due, unless another process is sending e-mails."""
-    with try_advisory_lock(EMAIL_LOCK) as is_free:
-        if is_free:
-            send_due()
 
 
 def send_due() -> int:
@@ -67,6 +61,7 @@ def send_due() -> int:
 
 def _claim() -> list[NoticeEmail]:
     due = NoticeEmail.objects.due().filter(in_digest=False)
+    due = due.exclude(notice__event__in=bundled_events())
     keys = list(
         fair_order(due, "notice__team", "next_at").values_list("pk", flat=True)[:BATCH_SIZE]
     )
@@ -85,7 +80,7 @@ def _send(email: NoticeEmail) -> None:
         return
     is_shown = is_shown_to(member.role, email.notice.group)
     if member.email_pace == EmailFrequency.NEVER or not is_shown:
-        give_up(email, "No longer wanted.")
+        give_up(email, NO_LONGER_WANTED)
         return
     try:
         build_notice_email(email.notice, member).send()

@@ -1,12 +1,24 @@
 """The types of event that a team can be notified of, as each app registers its own in `ready()`."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.models import EventGroup
+from accounts.models import EventGroup, Notice
 
 TEST_EVENT = "webhook.test"  # Sent to one endpoint, when somebody asks for it.
+
+
+@dataclass(frozen=True)
+class Bundling:
+    """How e-mails about an event that comes in heaps are put together."""
+
+    every: timedelta  # To one member, at most one e-mail in this time.
+    still_true: Callable[[Sequence[Notice]], set[UUID]]  # Keys of those that are worth a mail now.
+    describe: Callable[[int], str]  # So many of them, as a sentence.
 
 
 @dataclass(frozen=True)
@@ -17,6 +29,7 @@ class EventType:
     group: EventGroup  # Whose e-mail preference decides.
     description: str  # For people.
     openai_name: str = ""  # The same event in OpenAI's form, for programs written against it.
+    bundling: Bundling | None = None  # None: an e-mail about each.
     in_new_webhooks: bool = False  # Whether the form for a new endpoint has it checked.
 
 
@@ -39,6 +52,15 @@ def register_events(*types: EventType, position: int) -> None:
 def event_types() -> list[EventType]:
     """All registered events, by the apps' positions and then as they were registered."""
     return sorted(_types.values(), key=lambda event_type: _positions[event_type.name])
+
+
+def bundled_events() -> dict[str, Bundling]:
+    """How each event that comes in heaps is mailed, by its name."""
+    return {
+        name: event_type.bundling
+        for name, event_type in _types.items()
+        if event_type.bundling is not None
+    }
 
 
 def group_of(event: str) -> EventGroup:

@@ -78,6 +78,7 @@ DEEDS = {
     "left": "has left",
     "live": "went live",
     "moved": "switched its model",
+    "phrasing-removed": "lost a way to ask",
     "paused": "was paused",
     "prioritised": "got another priority",
     "published": "got a live version",

@@ -38,7 +38,7 @@ class AssistantAdmin(ReadOnlyAdminMixin, Base):
     list_select_related = ("team",)
     search_fields = ("name", "team__name")
     date_hierarchy = "created_at"
-    exclude = ("writer_key", "voice_key")
+    exclude = ("writer_key", "writer_keys", "voice_key")
 
 
 @admin.register(Version)

@@ -26,9 +26,11 @@ from assistants.rules.matching import Ruling, Situation, applies, find_rule
 from assistants.rules.shapes import find_shape
 from assistants.rules.specs import BUILT_IN, AddTag, AskFor, RuleSpec
 from assistants.writing.answering import SECONDS, WECHAT_SECONDS, Listener, write_answer
+from assistants.writing.writers import writer_of
 from web.database.rows import Columns, fetch
 
 Route = Decision.Route
+REFUSALS_BEFORE_HAND_OVER = 2
 ASKED_AT_MOST = 2  # Times for the same thing; then a person is asked.
 NOTHING_SAID = (Route.REFUSE, Route.ASK)
 ANSWER = Columns(Answer, "answer")
@@ -241,7 +243,7 @@ def _by_passages(
     if not passages:
         return refused
     seconds = WECHAT_SECONDS if situation.channel == "wechat" else SECONDS
-    written = write_answer(version.assistant, situation.text, passages, seconds, say)
+    written = write_answer(writer_of(version), situation.text, passages, seconds, say)
     if written is not None:
         refused.tokens, refused.tokens_written = written.tokens, written.tokens_written
         refused.held_back = [

@@ -16,6 +16,7 @@ from assistants.api.consult import (
     ChannelOrTokenAuthentication,
     EventStreamRenderer,
     MayConsult,
+    claims_in,
     describe,
     find_channel,
 )
@@ -35,6 +36,9 @@ class ChatRequest(serializers.Serializer[Any]):
         required=False, allow_null=True, help_text="Of `assistant` in an earlier completion."
     )
     user = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    metadata = serializers.DictField(
+        required=False, help_text="What you know of the visitor, as in `consult`."
+    )
     stream = serializers.BooleanField(required=False, default=False)
 
 
@@ -55,6 +59,7 @@ class ChatView(APIView):
             conversation_id=sent.get("conversation"),
             visitor=sent["user"],
             address=client_address.get(),
+            **claims_in(request, sent.get("metadata")),
         )
         channel = find_channel(request.auth, name)
         if sent["stream"]:

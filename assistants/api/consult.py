@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.conf import settings
@@ -24,11 +24,12 @@ from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_resp
 from assistants.consultations.lookups import find_api_channel
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
-from assistants.conversations.situations import read_attributes
+from assistants.conversations.situations import LOCALE, read_attributes
 from assistants.conversations.spoken import find_spoken, open_speech
 from assistants.errors import UnknownAssistant, UnknownSpeech
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Conversation
+from assistants.rules.matching import VERIFIED
 from web.idempotency.api import APIView
 from web.middleware import client_address
 from web.validation.fields import IntegerField
@@ -42,13 +43,15 @@ class ChannelOrTokenAuthentication(ApiTokenAuthentication):
     def authenticate(self, request: Request) -> Any:
         words = request.headers.get("Authorization", "").split()
         if len(words) == 2 and words[0].lower() == "bearer" and words[1].startswith(KEY_PREFIX):
+            # The keys of the other channels stand in pages and addresses that everybody sees.
+            channels = Channel.objects.filter(kind=Channel.Kind.API, disabled_at=None)
             channel = (
-                Channel.objects.filter(public_key=words[1], disabled_at=None)
-                .select_related("assistant__team")
-                .first()
+                channels.filter(public_key=words[1][:40]).select_related("assistant__team").first()
             )
             if channel is None:
-                raise AuthenticationFailed("This channel key is unknown or disabled.")
+                raise AuthenticationFailed(
+                    "This key is not of an API channel, or the channel was removed."
+                )
             return None, channel
         return super().authenticate(request)
 
@@ -95,7 +98,14 @@ class ConsultRequest(serializers.Serializer[Any]):
     metadata = serializers.DictField(
         required=False,
         help_text="What you know of the visitor, such as {'plan': 'gold'}: rules may ask for it. It"
-        " is not kept.",
+        " is not kept. With {'verified': true} and an API token, you vouch for all of it.",
+    )
+    locale = serializers.RegexField(
+        LOCALE,
+        max_length=35,
+        required=False,
+        allow_blank=True,
+        help_text="Of the visitor, such as zh-CN: people of the inbox see it.",
     )
     stream = serializers.BooleanField(required=False, default=False)
 
@@ -138,7 +148,8 @@ class ConsultView(APIView):
             language=sent.get("language", ""),
             external_id=sent.get("message_id", ""),
             address=client_address.get(),
-            attributes=read_attributes(sent.get("metadata")),
+            locale=sent.get("locale", ""),
+            **claims_in(request, sent.get("metadata")),
         )
         channel = find_channel(request.auth, name)
         if sent["stream"] or "text/event-stream" in request.headers.get("Accept", ""):
@@ -199,6 +210,26 @@ class SpeechView(APIView):
         if reply is None or reply.message.channel_id != find_channel(request.auth, name).pk:
             raise UnknownSpeech
         return audio_response(open_speech(reply))
+
+
+class Claimed(TypedDict):
+    """What a question says of its visitor."""
+
+    attributes: dict[str, str]
+    vouched: dict[str, str]
+    is_verified: bool
+
+
+def claims_in(request: Request, metadata: object) -> Claimed:
+    """A server with an API token may say `verified`, and vouches for all it says then. A channel's
+    key may stand in a page: whoever has it vouches for nothing."""
+    told = read_attributes(metadata)
+    is_verified = isinstance(request.auth, ApiToken) and told.get(VERIFIED) == "true"
+    return {
+        "attributes": told,
+        "vouched": told if is_verified else {},
+        "is_verified": is_verified,
+    }
 
 
 def find_channel(auth: object, name: str | None) -> Channel:

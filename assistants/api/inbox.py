@@ -16,6 +16,7 @@ from accounts.permissions import person_behind, require_permission, viewer_of
 from assistants.answering.suggestions import find_question, suggest_answers
 from assistants.api.assistants import find_to_change
 from assistants.api.serializers import ConversationAnswer
+from assistants.consultations.originals import read_original
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present
@@ -69,10 +70,18 @@ class MessageAnswer(serializers.ModelSerializer[Message]):
     person = serializers.EmailField(source="person.email", default=None)
     decision = serializers.UUIDField(source="decision.pk", default=None)
     route = serializers.CharField(source="decision.route", default=None)
+    original = serializers.SerializerMethodField(
+        help_text="As it was written before it was masked, where the assistant keeps that."
+    )
 
     class Meta:
         model = Message
-        fields = ("object", "seq", "author", "person", "text", "at", "decision", "route")
+        fields = (
+            "object", "seq", "author", "person", "text", "original", "at", "decision", "route",
+        )  # fmt: skip
+
+    def get_original(self, message: Message) -> str | None:
+        return read_original(message)
 
 
 class WrittenReplyAnswer(serializers.ModelSerializer[Judgement]):
@@ -132,6 +141,8 @@ class ConversationEndpoint(APIView):
                 "present": [
                     one.email for one in others_present(found, person_behind(viewer_of(request)))
                 ],
+                "verified": bool(found.visitor and found.visitor.verified),
+                "locale": found.visitor.locale or None if found.visitor else None,
                 "blocked_until": found.visitor.blocked_until if found.visitor else None,
                 "captured": read_captured(found),
                 "history": [

@@ -8,13 +8,14 @@ from django.shortcuts import get_object_or_404
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, now
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import audit
 from accounts.permissions import viewer_of
 from assistants.answering.masking import mask
-from assistants.api.assistants import find_to_change
+from assistants.api.assistants import find_to_change, find_version
 from assistants.api.serializers import (
     ChannelAnswer,
     ChannelRequest,
@@ -24,13 +25,36 @@ from assistants.api.serializers import (
     TestCaseAnswer,
 )
 from assistants.conversations import privacy
-from assistants.lifecycle import add_channel, disable_channel, find_assistant
+from assistants.errors import StaleVersionState
+from assistants.lifecycle import add_channel, change_channel, disable_channel, find_assistant
 from assistants.loop.judging import judge
-from assistants.models import Channel, Judgement, Rule, TestCase
+from assistants.models import Channel, Judgement, Rule, TestCase, TestRun
 from assistants.queries import figures, measures
 from assistants.versions.ruling import add_rule, change_rule, delete_rule, find_swallowed
+from assistants.versions.testing import run_tests
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.validation.fields import IntegerField
+
+
+class TestRunAnswer(serializers.ModelSerializer[TestRun]):
+    __test__ = False
+    object = serializers.ReadOnlyField(default="assistant.test_run")
+    version = serializers.IntegerField(source="version.number")
+
+    class Meta:
+        model = TestRun
+        fields = ("id", "object", "version", "passed", "failed", "failed_locked", "results", "at")
+
+
+class ChannelChange(serializers.Serializer[Any]):
+    """What is left out stays."""
+
+    name = serializers.CharField(max_length=80, required=False, allow_blank=True)
+    allowed_origins = serializers.ListField(
+        child=serializers.CharField(max_length=300), required=False, max_length=20
+    )
+    daily_limit = IntegerField(min_value=0, max_value=10_000_000, required=False)
 
 
 class TestCasesEndpoint(APIView):
@@ -55,6 +79,43 @@ class TestCasesEndpoint(APIView):
             assistant=assistant, question=fields.pop("question"), defaults=fields
         )
         return Response(TestCaseAnswer(case).data, status=status.HTTP_201_CREATED)
+
+
+class TestCaseEndpoint(APIView):
+    """One of them."""
+
+    __test__ = False
+
+    @extend_schema(operation_id="delete_test_case", responses={204: None})
+    def delete(self, request: Request, assistant_id: UUID, case_id: int) -> Response:
+        """No version is held back by it any more."""
+        assistant = find_to_change(request, assistant_id)
+        case = get_object_or_404(assistant.test_cases, pk=case_id)
+        question = case.question[:80]
+        audit.record(assistant.team, viewer_of(request), "assistant.test-deleted", question)
+        case.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TestRunsEndpoint(APIView):
+    """How a version decides the test cases."""
+
+    __test__ = False
+
+    @extend_schema(operation_id="list_test_runs", responses=TestRunAnswer(many=True))
+    def get(self, request: Request, assistant_id: UUID, number: int) -> Response:
+        version = find_version(find_assistant(viewer_of(request), assistant_id), number)
+        rows = version.test_runs.order_by()
+        return cursor_page(request, rows, TestRunAnswer().to_representation, "-at")
+
+    @extend_schema(operation_id="run_tests", request=None, responses={201: TestRunAnswer})
+    def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
+        """Every case, now. 409 for a version that was not measured."""
+        version = find_version(find_to_change(request, assistant_id), number)
+        if version.measured_at is None:
+            raise StaleVersionState("Only a version that is measured can be tested.")
+        run = run_tests(version)
+        return Response(TestRunAnswer(run).data, status=status.HTTP_201_CREATED)
 
 
 class RulesEndpoint(APIView):
@@ -130,6 +191,18 @@ class ChannelsEndpoint(APIView):
 
 class ChannelEndpoint(APIView):
     """One way in."""
+
+    @extend_schema(operation_id="change_channel", request=ChannelChange, responses=ChannelAnswer)
+    def patch(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
+        """Its name, where it opens, and how many questions a day; accounts, on its page."""
+        assistant = find_to_change(request, assistant_id)
+        channel = get_object_or_404(assistant.channels, pk=channel_id, disabled_at=None)
+        channel.assistant = assistant
+        body = ChannelChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        if body.validated_data:
+            change_channel(channel, viewer_of(request), **body.validated_data)
+        return Response(ChannelAnswer(channel).data)
 
     @extend_schema(operation_id="remove_channel", responses={204: None})
     def delete(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:

@@ -25,6 +25,7 @@ from assistants.voice.configuration import voice_problems
 from assistants.voice.upstream import validate_voice_url
 from assistants.wechat.replying import Account
 from assistants.writing.upstream import validate_writer_url
+from assistants.writing.writers import writer_of
 from web.validation.fields import FloatField, IntegerField
 
 LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
@@ -82,6 +83,11 @@ class AssistantChange(serializers.Serializer[Any]):
     promise = FloatField(min_value=0.8, max_value=0.99, required=False)
     out_of_scope_share = FloatField(min_value=0.01, max_value=0.9, required=False)
     retention_days = IntegerField(min_value=1, max_value=3650, required=False)
+    original_days = IntegerField(
+        min_value=1, max_value=365, required=False, allow_null=True,
+        help_text="For how many days what was masked is kept as it was written, encrypted, for"
+        " people of the inbox; null: not at all, and what was kept is deleted at once.",
+    )  # fmt: skip
     rebuild_days = IntegerField(
         min_value=1, max_value=365, required=False, allow_null=True,
         help_text="A version is built every so many days if something was taught since.",
@@ -147,7 +153,8 @@ class AssistantAnswer(serializers.ModelSerializer[Assistant]):
         model = Assistant
         fields = (
             "id", "object", "name", "project", "state", "promise", "out_of_scope_share",
-            "languages", "retention_days", "rebuild_days", "daily_budget_micro", "writer_model",
+            "languages", "retention_days", "original_days", "rebuild_days",
+            "daily_budget_micro", "writer_model",
             "writer_url",
             "writer_input_price_micro", "writer_output_price_micro", "writing_style",
             "opening_hours",
@@ -202,15 +209,27 @@ class VersionAnswer(serializers.ModelSerializer[Version]):
     object = serializers.ReadOnlyField(default="assistant.version")
     report = serializers.SerializerMethodField()
     error = serializers.CharField(source="failure_sentence")
+    writer = serializers.SerializerMethodField(help_text="Who writes from documents, and how.")
+    dataset_version = serializers.UUIDField(
+        source="dataset_version_id", help_text="What it learnt, as rows."
+    )
     job = serializers.UUIDField(source="job_id", help_text="That trains its classifier.")
     classifier = serializers.UUIDField(source="classifier_id", help_text="The trained model.")
 
     class Meta:
         model = Version
         fields = (
-            "id", "object", "number", "status", "promise", "out_of_scope_share", "encoder",
-            "report", "error", "job", "classifier", "created_at", "measured_at", "live_at",
+            "id", "object", "number", "status", "promise", "out_of_scope_share", "share_audited",
+            "encoder", "report", "error", "writer", "dataset_version", "job", "classifier",
+            "created_at", "measured_at", "live_at",
         )  # fmt: skip
+
+    def get_writer(self, version: Version) -> dict[str, str] | None:
+        writer = writer_of(version)
+        if writer is None:
+            return None
+        written = writer.settings
+        return {"model": written.model, "url": written.url, "style": written.style}
 
     def get_report(self, version: Version) -> dict[str, Any]:
         return summarise(version)
@@ -360,7 +379,14 @@ class JudgementAnswer(serializers.ModelSerializer[Judgement]):
     object = serializers.ReadOnlyField(default="assistant.judgement")
     decision = serializers.UUIDField(source="decision_id")
     answer = serializers.CharField(source="answer.key", default=None)
+    used_in = serializers.UUIDField(
+        source="used_in_id",
+        help_text="The first dataset version whose rows hold what it taught; null before.",
+    )
 
     class Meta:
         model = Judgement
-        fields = ("id", "object", "decision", "verdict", "answer", "is_audit", "at")
+        fields = (
+            "id", "object", "decision", "verdict", "answer", "is_audit", "taught_at", "used_in",
+            "at",
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from assistants.api import assistants, inbox, quality
+from assistants.api import assistants, inbox, knowledge, quality
 
 ONE = "assistants/<uuid:assistant_id>"
 TALK = f"{ONE}/conversations/<uuid:conversation_id>"
@@ -16,6 +16,16 @@ urlpatterns = [
     path(f"{ONE}/versions/<int:number>/rollback", assistants.RollbackEndpoint.as_view()),
     path(f"{ONE}/versions/<int:number>/shadow", assistants.ShadowEndpoint.as_view()),
     path(f"{ONE}/rollback", assistants.RollbackEndpoint.as_view()),
+    path(f"{ONE}/answers", knowledge.AnswersEndpoint.as_view()),
+    path(f"{ONE}/answers/<int:answer_id>", knowledge.AnswerEndpoint.as_view()),
+    path(f"{ONE}/answers/<int:answer_id>/phrasings", knowledge.PhrasingsEndpoint.as_view()),
+    path(
+        f"{ONE}/answers/<int:answer_id>/phrasings/<int:phrasing_id>",
+        knowledge.PhrasingEndpoint.as_view(),
+    ),
+    path(f"{ONE}/gaps", knowledge.GapsEndpoint.as_view()),
+    path(f"{ONE}/versions/<int:number>/test-runs", quality.TestRunsEndpoint.as_view()),
+    path(f"{ONE}/test-cases/<int:case_id>", quality.TestCaseEndpoint.as_view()),
     path(f"{ONE}/test-cases", quality.TestCasesEndpoint.as_view()),
     path(f"{ONE}/rules", quality.RulesEndpoint.as_view()),
     path(f"{ONE}/rules/<int:rule_id>", quality.RuleEndpoint.as_view()),

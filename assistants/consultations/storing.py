@@ -39,6 +39,9 @@ class Arrival:
     conversation_id: UUID | None = None
     external_id: str = ""
     contact: str = ""  # Encrypted.
+    original: str = ""  # What was written before it was masked, encrypted.
+    locale: str = ""
+    is_verified: bool = False  # The visitor.
 
     @property
     def stands_alone(self) -> bool:
@@ -51,6 +54,7 @@ class Arrival:
             author=Message.Author.VISITOR,
             text=self.text,
             external_id=self.external_id,
+            original=self.original,
         )
 
 
@@ -87,10 +91,8 @@ def receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Me
 
 
 def _receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Message]:
-    if visitor is None and arrival.visitor_hash:
-        visitor, _ = Visitor.objects.get_or_create(
-            channel=arrival.channel, external_hash=arrival.visitor_hash
-        )
+    if arrival.visitor_hash:
+        visitor = _know(arrival, visitor)
     locked = None
     if arrival.conversation_id is not None:
         locked = _lock_named(arrival, visitor)
@@ -106,6 +108,21 @@ def _receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, M
         locked = _lock_open(visitor)  # Another message of the same visitor opened it just now.
     locked.channel = arrival.channel
     return locked, _append(arrival, locked)
+
+
+def _know(arrival: Arrival, visitor: Visitor | None) -> Visitor:
+    """Who writes, with what is known of them now."""
+    known: dict[str, Any] = {"locale": arrival.locale} if arrival.locale else {}
+    if arrival.is_verified:
+        known["verified"] = True
+    if visitor is None:
+        visitor, _ = Visitor.objects.get_or_create(
+            channel=arrival.channel, external_hash=arrival.visitor_hash, defaults=known
+        )
+    news = {name: value for name, value in known.items() if getattr(visitor, name) != value}
+    if news:
+        Visitor.objects.filter(pk=visitor.pk).update(**news)
+    return visitor
 
 
 def _lock_named(arrival: Arrival, visitor: Visitor | None) -> Conversation:

@@ -12,18 +12,25 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.webhooks import secret_encryption
-from assistants.answering.deciding import decide
+from assistants.answering.deciding import REFUSALS_BEFORE_HAND_OVER, decide
 from assistants.answering.language import detect_language
 from assistants.answering.limits import admit
 from assistants.answering.masking import mask
 from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.consultations import storing
+from assistants.consultations.beside import send_beside
 from assistants.consultations.lookups import find_live_version
+from assistants.consultations.originals import seal_original
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import record_use
-from assistants.conversations.situations import read_captured, seal_captured, situation_of
+from assistants.conversations.situations import (
+    Claims,
+    read_captured,
+    seal_captured,
+    situation_of,
+)
 from assistants.conversations.spoken import Heard
 from assistants.conversations.visitors import find_visitor
 from assistants.errors import InvalidConsultation
@@ -40,13 +47,12 @@ from assistants.models import (
 )
 from assistants.voice.audio import DEFAULT_FORMAT
 from assistants.writing.answering import Listener
+from assistants.writing.writers import settings_of, writer_of
 from billing.pricing import UPSTREAM_SKU
-from web.enqueue import enqueue_on_commit
 from web.log_context import request_id
 
 MAX_CHARS = 2_000
 MAX_BEFORE = 3
-REFUSALS_BEFORE_HAND_OVER = 2
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,10 @@ class Question:
     external_id: str = ""
     address: str | None = None
     contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
-    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules.
+    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules;
+    vouched: dict[str, str] = field(default_factory=dict)  # those that the site's server signed,
+    is_verified: bool = False  # which also says who the visitor is.
+    locale: str = ""  # Of the visitor, such as "zh-CN".
     # {external id: text} of what was sent just before and may not have come yet: a browser sends
     # on several connections at once, and what was written first is to stand first.
     before: dict[str, str] = field(default_factory=dict)
@@ -125,7 +134,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     masked = mask(text)
     language = question.language or detect_language(masked, assistant.languages)
     _receive_before(channel, version, visitor, language, question)
-    conversation, message, is_new = _receive(channel, version, visitor, masked, language, question)
+    conversation, message, is_new = _receive(channel, version, visitor, text, language, question)
     if not is_new:
         return _repeat(conversation, message)
     if conversation.state != ConversationState.BOT:
@@ -137,15 +146,18 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     started += time.perf_counter() - arrived
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
-    situation = situation_of(version, message, masked, language, question.attributes, original=text)
+    situation = situation_of(version, message, masked, language, claims_of(question), original=text)
     if is_daily_budget_spent(assistant):
         outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
     else:
-        say = _unless_taken_over(conversation, say) if say else None
-        outcome = decide(version, situation, asked_back=conversation.asked_back, say=say)
+        unless_taken = _unless_taken_over(conversation, say) if say else None
+        outcome = decide(version, situation, asked_back=conversation.asked_back, say=unless_taken)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
     outcome.question = outcome.question or masked
-    return _keep(conversation, message, version, outcome, outcome.language or language, heard)
+    reply = _keep(conversation, message, version, outcome, outcome.language or language, heard)
+    if assistant.shadow_left and reply.decision is not None and outcome.reason != "budget":
+        send_beside(reply.decision, situation, asked_back=conversation.asked_back)
+    return reply
 
 
 def _unless_taken_over(conversation: Conversation, say: Listener) -> Listener:
@@ -165,6 +177,10 @@ def _require_voice(assistant: Assistant, question: Question) -> None:
         spoken.require_hearing(assistant, question.language)
     if question.voice:
         spoken.require_speaking(assistant, question.language)
+
+
+def claims_of(question: Question) -> Claims:
+    return Claims(question.attributes, question.vouched, question.is_verified)
 
 
 def clean_text(text: str) -> str:
@@ -199,7 +215,7 @@ def _receive_before(
         text = printable(sent)
         if 0 < len(text) <= MAX_CHARS:
             earlier = Question(visitor=question.visitor, external_id=external_id)
-            _receive(channel, version, visitor, mask(text), language, earlier)
+            _receive(channel, version, visitor, text, language, earlier)
 
 
 def _receive(
@@ -210,15 +226,19 @@ def _receive(
     language: str,
     question: Question,
 ) -> tuple[Conversation, Message, bool]:
+    masked = mask(text)
     arrival = storing.Arrival(
         channel,
         version,
-        text,
+        masked,
         language,
         visitor_hash=hash_visitor(channel, question.visitor) if question.visitor else "",
         conversation_id=question.conversation_id,
         external_id=question.external_id,
         contact=secret_encryption.encrypt(question.contact) if question.contact else "",
+        original=seal_original(channel.assistant, text, masked),
+        locale=question.locale,
+        is_verified=question.is_verified,
     )
     return storing.receive(arrival, visitor)
 
@@ -244,10 +264,9 @@ def _keep(
     decision = decision_of(message, version, outcome, language)
     changes = {"refusals_running": refusals, "version_id": version.pk}
     storing.keep_reply(locked, reply, decision, changes | remembered(locked, outcome))
-    if outcome.route == Decision.Route.WRITTEN and outcome.tokens and version.assistant.writer_url:
+    is_written = outcome.route == Decision.Route.WRITTEN and outcome.tokens
+    if is_written and settings_of(version).url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
-    if version.assistant.shadow_left:
-        enqueue_on_commit("assistants.tasks.decide_in_shadow", str(decision.pk))
     said = Reply(
         conversation=locked,
         decision=decision,
@@ -296,7 +315,9 @@ def _say(locked: Conversation, outcome: Outcome, language: str) -> Message:
 
 
 def decision_of(message: Message, version: Version, outcome: Outcome, language: str) -> Decision:
-    """Why this is said to the message, unsaved."""
+    """Why this is said to the message, unsaved; its cost is what the writer's own provider asks for
+    its tokens, whether or not they were said."""
+    writer = writer_of(version) if outcome.tokens else None
     return Decision(
         message=message,
         version=version,
@@ -308,7 +329,11 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         held_back=outcome.held_back,
         tokens=outcome.tokens,
         tokens_written=outcome.tokens_written,
-        cost_micro=_price_of(version.assistant, outcome),
+        cost_micro=(
+            writer.price_micro(outcome.tokens - outcome.tokens_written, outcome.tokens_written)
+            if writer
+            else 0
+        ),
         rule=outcome.rule,
         answer_key=outcome.answer_key,
         burst="" if outcome.question == message.text else outcome.question,
@@ -316,18 +341,6 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         request_id=request_id.get()[:60],
         for_audit=is_drawn_for_audit(version.assistant),
     )
-
-
-def _price_of(assistant: Assistant, outcome: Outcome) -> int:
-    """What the writer's own provider asks for its tokens, whether or not they were said."""
-    if not assistant.writer_url:  # A deployment of the team's is billed by its tokens.
-        return 0
-    written = outcome.tokens_written
-    read = outcome.tokens - written
-    asked = (
-        read * assistant.writer_input_price_micro + written * assistant.writer_output_price_micro
-    )
-    return -(-asked // 1_000_000)
 
 
 def _stay_silent(conversation: Conversation, language: str, version: Version) -> Reply:

@@ -1,7 +1,14 @@
 """What an assistant used of things that are counted one by one, for billing."""
 
+from collections import defaultdict
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from django.db import transaction
+
 from assistants.models import Assistant, Decision
 from billing.metering.usage_events import UsageRecord, record_usage
+from billing.pricing import ANSWERS_SKU
 
 # The assistant's own answers. What it refuses or hands to a person costs nothing.
 PAID_ROUTES = {
@@ -11,6 +18,47 @@ PAID_ROUTES = {
     Decision.Route.QUOTE,
     Decision.Route.WRITTEN,
 }
+# What is an answer on the bill: an approved one, a passage, or one written from passages.
+ANSWERED = (Decision.Route.ANSWER, Decision.Route.QUOTE, Decision.Route.WRITTEN)
+BATCH = 1_000
+
+
+def count_answers() -> int:
+    """Put on the bill what was answered since the last time; returns how many answers. Each counts
+    once: being counted is kept with the decision, in the transaction that posts it."""
+    total = 0
+    while counted := _count_batch():
+        total += counted
+    return total
+
+
+@transaction.atomic
+def _count_batch() -> int:
+    """As one event for each assistant and day, so that an answer waits for no team's budget."""
+    uncounted = Decision.objects.filter(is_counted=False, route__in=ANSWERED)
+    rows = uncounted.select_related("message__channel__assistant").order_by("at")
+    batch = list(rows.select_for_update(skip_locked=True, of=("self",), no_key=True)[:BATCH])
+    groups: dict[tuple[UUID, date], list[Decision]] = defaultdict(list)
+    for decision in batch:
+        day = decision.at.astimezone(UTC).date()
+        groups[decision.message.channel.assistant_id, day].append(decision)
+    Decision.objects.filter(pk__in=[decision.pk for decision in batch]).update(is_counted=True)
+    record_usage(_record_of(decisions) for decisions in groups.values())
+    return len(batch)
+
+
+def _record_of(decisions: list[Decision]) -> UsageRecord:
+    assistant, moments = decisions[0].message.channel.assistant, [one.at for one in decisions]
+    latest: datetime = max(moments)
+    return UsageRecord(
+        team_id=assistant.team_id,
+        source=assistant.source,
+        event_key=f"answers:{decisions[0].pk}",
+        units=len(decisions),
+        requests=len(decisions),
+        kind=ANSWERS_SKU,
+        occurred_at=latest,
+    )
 
 
 def record_use(assistant: Assistant, kind: str, key: str, units: int) -> None:

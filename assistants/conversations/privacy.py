@@ -4,6 +4,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import ApiToken, User
+from assistants.consultations.originals import read_original
 from assistants.conversations.consulting import hash_visitor
 from assistants.conversations.situations import read_captured
 from assistants.errors import InvalidConsultation
@@ -37,7 +38,12 @@ def export_visitor(assistant: Assistant, visitor: str) -> list[dict[str, object]
             "csat": conversation.csat,
             "captured": read_captured(conversation),
             "messages": [
-                {"at": message.at.isoformat(), "author": message.author, "text": message.text}
+                {
+                    "at": message.at.isoformat(),
+                    "author": message.author,
+                    "text": message.text,
+                    "original": read_original(message),
+                }
                 for message in conversation.messages.all()
             ],
         }

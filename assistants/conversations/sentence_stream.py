@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections
 
+from assistants.consultations.lookups import find_live_version
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.models import Channel
+from assistants.writing.writers import writer_of
 from web.database.pool import lend_connection
 
 Description = dict[str, object]  # Of a reply, as a door sends it.
@@ -34,7 +36,7 @@ def tell(
     """The first sentence as soon as it is written, or the whole reply where it is known at once.
 
     Raises what `consult` raises, unless a sentence came before it: then what follows does."""
-    if not channel.assistant.writer_model:
+    if writer_of(find_live_version(channel.assistant)) is None:
         return describe(consult(channel, question))
     first = _future()
     context = contextvars.copy_context()

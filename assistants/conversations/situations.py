@@ -3,18 +3,40 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
 from assistants.models import Conversation, Decision, Message, Version
 from assistants.people.opening_hours import is_open
-from assistants.rules.matching import Awaited, Situation
+from assistants.rules.matching import VERIFIED, Awaited, Situation
 from engine.answering.terms import normalise
 
 LOOKED_BACK = 20  # Earlier questions of the conversation.
 MAX_ATTRIBUTES, MAX_VALUE = 20, 200
 ATTRIBUTE = re.compile(r"[a-z0-9_-]{1,40}")
+LOCALE = re.compile(r"(?=.{2,35}$)[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What is said of a visitor: by whoever asks, and by the site's server, which signed it."""
+
+    told: Mapping[str, str] = field(default_factory=dict)
+    vouched: Mapping[str, str] = field(default_factory=dict)
+    is_verified: bool = False
+
+    @property
+    def visitor(self) -> dict[str, str]:
+        return {**self.told, **self.vouched, VERIFIED: "true" if self.is_verified else "false"}
+
+    @property
+    def vouched_visitor(self) -> dict[str, str]:
+        return {**self.vouched, VERIFIED: "true"} if self.is_verified else {}
+
+
+NO_CLAIMS = Claims()
 
 
 def situation_of(
@@ -22,7 +44,7 @@ def situation_of(
     message: Message,
     text: str,
     language: str,
-    visitor: Mapping[str, str],
+    claims: Claims = NO_CLAIMS,
     *,
     original: str = "",
 ) -> Situation:
@@ -36,7 +58,8 @@ def situation_of(
         channel=message.channel.kind,
         is_open=is_open(version.assistant, now()),
         turns=message.seq,
-        visitor=visitor,
+        visitor=claims.visitor,
+        vouched=claims.vouched_visitor,
         asked_again=normalise(text) in {normalise(one.question) for one in earlier},
         earlier_topics=frozenset(one.candidates[0]["key"] for one in earlier if one.candidates),
         original=original,
@@ -47,9 +70,11 @@ def situation_of(
 
 def read_captured(conversation: Conversation) -> dict[str, str]:
     """What the visitor gave where a rule asked for it, by its shape; kept encrypted."""
-    if not conversation.captured:
-        return {}
-    return dict(json.loads(secret_encryption.decrypt(conversation.captured)))
+    return read_sealed(conversation.captured)
+
+
+def read_sealed(captured: str) -> dict[str, str]:
+    return dict(json.loads(secret_encryption.decrypt(captured))) if captured else {}
 
 
 def seal_captured(captured: Mapping[str, str]) -> str:

@@ -31,6 +31,7 @@ def append_message(
     *,
     person: User | None = None,
     external_id: str = "",
+    original: str = "",
 ) -> Message:
     """The next message. Call it with the conversation's row locked: `seq` counts without gaps."""
     last = conversation.messages.order_by("-seq").values_list("seq", flat=True).first() or 0
@@ -43,6 +44,7 @@ def append_message(
         person=person,
         text=text,
         external_id=external_id,
+        original=original,
         at=moment,
     )
     Conversation.objects.filter(pk=conversation.pk).update(last_message_at=moment)

@@ -111,7 +111,8 @@ class RuleForm(forms.Form):
         required=False,
         label="When the visitor has",
         help_text="On each line a name, an equals sign and a value. A program sends them as"
-        " metadata, a site in its script tag, where they can be forged.",
+        " metadata, a site in its script tag, where they can be forged. With the line"
+        " verified = true only what your server signed counts.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     do = forms.ChoiceField(

@@ -12,13 +12,21 @@ from assistants.voice.configuration import FIELDS as VOICE_FIELDS
 from assistants.voice.configuration import voice_problems
 from assistants.voice.upstream import validate_voice_url
 from assistants.writing.upstream import validate_writer_url
-from billing.money import MICRO_PER_DOLLAR
+from billing.money import MICRO_PER_DOLLAR, plain_dollars
 from web.language.sentences import lazy_choices
 
 KEYS = ("writer_key", "voice_key")
 
 PRICES = ("writer_input_price", "writer_output_price")
-ALREADY_SET = "A key is set. Leave this empty to keep it."
+ALREADY_SET = (
+    "The key of this address is set. Leave this empty to keep it; another address needs its own."
+)
+
+
+def _in_dollars(micro: int) -> str:
+    """Exact, so that saving the form changes nothing: "1.50", "0.00015"."""
+    whole, _, fraction = plain_dollars(micro).partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 class SettingsForm(forms.Form):
@@ -34,6 +42,8 @@ class SettingsForm(forms.Form):
         min_value=0.01,
         max_value=0.9,
         label="Questions nobody could answer",
+        help_text="Of all questions, the share that you assume. Once 200 questions of the random"
+        " audit are judged, a version is measured with the share found there.",
         widget=forms.NumberInput(attrs={"step": "0.01"}),
     )
     rebuild_days = forms.IntegerField(
@@ -47,12 +57,23 @@ class SettingsForm(forms.Form):
     retention_days = forms.IntegerField(
         min_value=1,
         max_value=3650,
-        help_text="Closed conversations are deleted after so many days.",
+        label="Keep closed conversations for so many days",
+        help_text="Then they are deleted with all that was said.",
+    )
+    original_days = forms.IntegerField(
+        min_value=1,
+        max_value=365,
+        required=False,
+        label="Keep what was masked for so many days",
+        help_text="E-mail addresses, numbers of phones and cards are masked in what visitors write."
+        " With a number of days, people of the inbox can read the message as it was written until"
+        " then; it is kept encrypted, and no model sees it. Empty: it is not kept, and what was"
+        " kept is deleted at once.",
     )
     daily_budget = forms.DecimalField(
         min_value=0,
-        max_digits=9,
-        decimal_places=2,
+        max_digits=13,
+        decimal_places=6,
         required=False,
         help_text="In US dollars a day (UTC). Once it is spent, people are asked to answer.",
     )
@@ -77,8 +98,8 @@ class SettingsForm(forms.Form):
     )
     writer_input_price = forms.DecimalField(
         min_value=0,
-        max_digits=9,
-        decimal_places=4,
+        max_digits=13,
+        decimal_places=6,
         required=False,
         label="Price of the tokens it reads",
         help_text="What this address asks for a million tokens, in US dollars. It counts in the"
@@ -86,8 +107,8 @@ class SettingsForm(forms.Form):
     )
     writer_output_price = forms.DecimalField(
         min_value=0,
-        max_digits=9,
-        decimal_places=4,
+        max_digits=13,
+        decimal_places=6,
         required=False,
         label="Price of the tokens it writes",
         help_text="For a million of them, in US dollars.",
@@ -139,12 +160,13 @@ class SettingsForm(forms.Form):
         initial = {
             name: getattr(assistant, name)
             for name in ("promise", "out_of_scope_share", "rebuild_days", "retention_days",
-                         "writer_model", "writer_url", "writing_style", *VOICE_FIELDS)
+                         "original_days", "writer_model", "writer_url", "writing_style",
+                         *VOICE_FIELDS)
         }  # fmt: skip
         for name in PRICES:
-            price = getattr(assistant, f"{name}_micro") / MICRO_PER_DOLLAR
-            initial[name] = f"{price:.4f}" if price else None
-        initial["daily_budget"] = None if budget is None else f"{budget / MICRO_PER_DOLLAR:.2f}"
+            price = getattr(assistant, f"{name}_micro")
+            initial[name] = _in_dollars(price) if price else None
+        initial["daily_budget"] = None if budget is None else _in_dollars(budget)
         super().__init__(data, initial=initial)
         for name in KEYS:
             if getattr(assistant, name):
@@ -154,8 +176,10 @@ class SettingsForm(forms.Form):
     def groups(self) -> dict[str, list[forms.BoundField]]:
         """The fields below their headings."""
         voice = [field for field in self if field.name in (*VOICE_FIELDS, "voice_key")]
+        privacy = [self["retention_days"], self["original_days"]]
         return {
-            "Answers": [field for field in self if field not in voice],
+            "Answers": [field for field in self if field not in (*voice, *privacy)],
+            "Privacy": privacy,
             "Voice": voice,
         }
 

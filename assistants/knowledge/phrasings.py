@@ -5,6 +5,8 @@ import hashlib
 from django.db import transaction
 from django.db.models import QuerySet
 
+from accounts import audit
+from accounts.models import ApiToken, User
 from assistants.models import Answer, Assistant, Phrasing
 from engine.answering.terms import normalise
 
@@ -32,6 +34,16 @@ def add_phrasing(
         phrasing.origin = origin
         phrasing.save(update_fields=["origin"])
     return phrasing
+
+
+@transaction.atomic
+def remove_phrasing(phrasing: Phrasing, by: User | ApiToken) -> None:
+    """Teach it no more, from the next version on."""
+    answer = phrasing.answer
+    audit.record(
+        answer.assistant.team, by, "answer.phrasing-removed", answer.key, text=phrasing.text[:200]
+    )
+    phrasing.delete()
 
 
 def taught_phrasings(assistant: Assistant) -> QuerySet[Phrasing]:

@@ -12,6 +12,7 @@ from assistants.answering.masking import mask
 from assistants.answering.suggestions import find_question, find_usable_answer
 from assistants.conversations import state
 from assistants.conversations.consulting import printable
+from assistants.conversations.metering import ANSWERED
 from assistants.errors import InvalidConsultation, JudgedAlready
 from assistants.knowledge.answers import write_answer
 from assistants.knowledge.phrasings import add_phrasing
@@ -28,7 +29,6 @@ from assistants.models import (
 
 MAX_CHARS = 4_000  # Of an answer, which may be sent as it is.
 KEY_CHARS = 60
-ANSWERED = (Decision.Route.ANSWER, Decision.Route.WRITTEN, Decision.Route.QUOTE)
 Verdict = Judgement.Verdict
 
 

@@ -1,7 +1,9 @@
 """Shadow mode: a version decides beside the live one, and says nothing."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -9,10 +11,13 @@ from django.db.models import F
 
 from accounts import audit
 from accounts.models import ApiToken, User
-from assistants.answering.deciding import decide
+from accounts.webhooks import secret_encryption
+from assistants.answering.deciding import REFUSALS_BEFORE_HAND_OVER, decide
+from assistants.answering.outcome import Outcome
+from assistants.conversations.situations import read_sealed, seal_captured, situation_of
 from assistants.errors import StaleVersionState
 from assistants.models import Assistant, Decision, ShadowDecision, Version, VersionStatus
-from assistants.rules.matching import Situation
+from assistants.rules.matching import Awaited, Situation
 
 MAX_QUESTIONS = 10_000
 
@@ -39,7 +44,7 @@ def start(version: Version, questions: int, by: User | ApiToken) -> None:
     audit.record(version.assistant.team, by, "assistant.shadow-started", str(version))
 
 
-def decide_beside(decision_id: UUID) -> None:
+def decide_beside(decision_id: UUID, sealed: str = "") -> None:
     """What the shadow version would have said. Doing it twice changes nothing."""
     decision = (
         Decision.objects.filter(pk=decision_id)
@@ -58,16 +63,73 @@ def decide_beside(decision_id: UUID) -> None:
     running = Assistant.objects.filter(pk=assistant.pk, shadow_version=version, shadow_left__gt=0)
     if not running.update(shadow_left=F("shadow_left") - 1):
         return
-    message = decision.message
+    known = json.loads(secret_encryption.decrypt(sealed)) if sealed else {}
+    dialogue = _dialogue_of(decision, version, known)
     outcome = decide(
         version,
-        Situation(
-            text=decision.question,
-            language=decision.language,
-            channel=message.channel.kind,
-            turns=message.seq,
-        ),
+        _situation_of(decision, version, dialogue, known),
+        asked_back=dialogue.asked_back,
     )
+    _keep(decision, version, dialogue, outcome)
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """How far the shadow version would be in a conversation: it asks for things of its own."""
+
+    awaited: Awaited | None = None
+    captured: dict[str, str] = field(default_factory=dict)
+    asked_back: bool = False
+    refusals_running: int = 0
+
+
+def _dialogue_of(decision: Decision, version: Version, known: Mapping[str, Any]) -> Dialogue:
+    """From its last decision in this conversation; at first it is where the live one is."""
+    rows = ShadowDecision.objects.filter(
+        version=version, decision__message__conversation=decision.message.conversation_id
+    ).exclude(decision=decision)
+    last = rows.filter(decision__at__lt=decision.at).order_by("-decision__at").first()
+    if last is None:
+        awaited = known.get("awaited")
+        return Dialogue(
+            Awaited(**awaited) if awaited else None,
+            known.get("captured", {}),
+            known.get("asked_back", False),
+        )
+    return Dialogue(
+        Awaited(**last.awaiting) if last.awaiting else None,
+        {**known.get("captured", {}), **read_sealed(last.captured)},
+        last.route == Decision.Route.ASK,
+        last.refusals_running,
+    )
+
+
+def _situation_of(
+    decision: Decision, version: Version, dialogue: Dialogue, known: Mapping[str, Any]
+) -> Situation:
+    version.assistant = decision.message.channel.assistant
+    situation = situation_of(
+        version,
+        decision.message,
+        known.get("text", decision.question),
+        known.get("language", decision.language),
+        original=known.get("original", ""),
+    )
+    return replace(
+        situation,
+        visitor=known.get("visitor", {}),
+        vouched=known.get("vouched", {}),
+        captured=dialogue.captured,
+        awaited=dialogue.awaited,
+        is_open=known.get("is_open", situation.is_open),
+    )
+
+
+def _keep(decision: Decision, version: Version, dialogue: Dialogue, outcome: Outcome) -> None:
+    refusals = dialogue.refusals_running + 1 if outcome.route == Decision.Route.REFUSE else 0
+    if refusals >= REFUSALS_BEFORE_HAND_OVER:  # As the live version does.
+        outcome.route = Decision.Route.HAND_OVER
+    goes_on = outcome.awaited is not None and outcome.route != Decision.Route.HAND_OVER
     ShadowDecision.objects.get_or_create(
         decision=decision,
         version=version,
@@ -75,6 +137,9 @@ def decide_beside(decision_id: UUID) -> None:
             "route": outcome.route,
             "answer_key": outcome.answer_key,
             "confidence": min(1.0, max(0.0, outcome.confidence)),
+            "awaiting": vars(outcome.awaited) if goes_on and outcome.awaited else None,
+            "captured": seal_captured({**dialogue.captured, **outcome.captured}),
+            "refusals_running": refusals,
         },
     )
 

@@ -13,6 +13,7 @@ from assistants.answering.language import detect_language
 from assistants.answering.masking import mask
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.consultations.lookups import find_live_version
+from assistants.consultations.originals import seal_original
 from assistants.conversations import consulting, state
 from assistants.conversations.situations import situation_of
 from assistants.errors import AssistantNotLive, MailFailed
@@ -120,7 +121,8 @@ def receive(channel: Channel, mail: Mail) -> bool:
     original = consulting.printable(_text_with_subject(mail))
     text = mask(original)
     language = detect_language(text, assistant.languages)
-    message = _store(channel, mail, text, language)
+    sealed = seal_original(assistant, original, text)
+    message = _store(channel, mail, text, language, sealed)
     if message is None:
         return False
     try:
@@ -139,7 +141,7 @@ def _text_with_subject(mail: Mail) -> str:
 
 
 @transaction.atomic
-def _store(channel: Channel, mail: Mail, text: str, language: str) -> Message | None:
+def _store(channel: Channel, mail: Mail, text: str, language: str, original: str) -> Message | None:
     known = Message.objects.filter(channel=channel, external_id=mail.external_id)
     if known.exists():
         return None
@@ -156,7 +158,7 @@ def _store(channel: Channel, mail: Mail, text: str, language: str) -> Message | 
     locked.contact = secret_encryption.encrypt(json.dumps(_contact(mail)))
     locked.save(update_fields=["contact"])
     message = state.append_message(
-        locked, Message.Author.VISITOR, text, external_id=mail.external_id
+        locked, Message.Author.VISITOR, text, external_id=mail.external_id, original=original
     )
     state.wait_for_person(locked, "email")
     state.announce(locked)
@@ -174,7 +176,7 @@ def _contact(mail: Mail) -> dict[str, str]:
 
 
 def _draft(version: Version, message: Message, text: str, language: str, original: str) -> None:
-    situation = situation_of(version, message, text, language, {}, original=original)
+    situation = situation_of(version, message, text, language, original=original)
     outcome = decide(version, situation, asked_back=True)  # Nobody clicks in an e-mail.
     draft = outcome.text if outcome.route in SAID_ALONE else ""
     known = consulting.remembered(message.conversation, outcome)

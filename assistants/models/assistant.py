@@ -54,7 +54,11 @@ class Assistant(models.Model):
     writer_url = models.URLField(
         max_length=500, blank=True, db_default=""
     )  # Empty: a deployment of the team.
-    writer_key = models.TextField(blank=True, db_default="")  # Encrypted.
+    writer_key = models.TextField(blank=True, db_default="")  # Encrypted; of `writer_url`.
+    # {origin: encrypted key} of other addresses, where versions write.
+    writer_keys = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), blank=True
+    )
     # What that address asks for a million tokens, in micro-USD: a cost, but no bill of ours.
     writer_input_price_micro = models.BigIntegerField(default=0, db_default=0)  # Of those it reads,
     writer_output_price_micro = models.BigIntegerField(default=0, db_default=0)  # and it writes.
@@ -77,6 +81,8 @@ class Assistant(models.Model):
     # A version is built every so many days if something was taught; None: when somebody asks.
     rebuild_days = models.PositiveSmallIntegerField(null=True, blank=True)
     retention_days = models.PositiveIntegerField(default=365)
+    # For how many days what was masked is kept as it was written, encrypted; None: not at all.
+    original_days = models.PositiveSmallIntegerField(null=True, blank=True)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=now, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)

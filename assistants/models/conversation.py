@@ -58,6 +58,11 @@ class Visitor(models.Model):
 
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="visitors")
     external_hash = models.CharField(max_length=64)
+    locale = models.CharField(  # As they asked last, such as "zh-CN".
+        max_length=35, blank=True, default="", db_default=""
+    )
+    # The site's own server signed who they are; see assistants.views.visitors.
+    verified = models.BooleanField(default=False, db_default=False)
     blocked_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=now, editable=False)
 
@@ -241,6 +246,8 @@ class Message(models.Model):
     author = models.CharField(max_length=8, choices=Author.choices)
     person = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
     text = models.TextField()
+    # As it was written, encrypted: only where masking changed it and the assistant keeps that.
+    original = models.TextField(blank=True, default="", db_default="")
     external_id = models.CharField(max_length=100, blank=True)
     # The last message of the burst that this one was read with: itself where it came alone.
     read_with = models.ForeignKey("self", models.SET_NULL, related_name="+", null=True, blank=True)
@@ -262,6 +269,11 @@ class Message(models.Model):
                 condition=(Q(author="person") & Q(person__isnull=False))
                 | (~Q(author="person") & Q(person=None)),
             ),
+        ]
+        indexes = [
+            models.Index(
+                name="assistants_message_originals", fields=["at"], condition=~Q(original="")
+            )
         ]
 
     def __str__(self) -> str:
@@ -322,6 +334,8 @@ class Decision(models.Model):
     step_ms = models.JSONField(default=dict)
     request_id = models.CharField(max_length=60, blank=True)
     for_audit = models.BooleanField(default=False)  # Drawn at random for the daily audit.
+    # Whether it is on the bill, if it answered. What older code decides never is.
+    is_counted = models.BooleanField(default=False, db_default=True)
     at = models.DateTimeField(default=now)
 
     class Meta:
@@ -335,6 +349,13 @@ class Decision(models.Model):
                 name="assistants_decision_confidence_range",
                 condition=Q(confidence__gte=0, confidence__lte=1),
             ),
+        ]
+        indexes = [
+            models.Index(
+                name="assistants_uncounted_answers",
+                fields=["at"],
+                condition=Q(is_counted=False, route__in=["answer", "quote", "written"]),
+            )
         ]
 
     @property

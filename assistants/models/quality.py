@@ -11,6 +11,7 @@ from assistants.models.assistant import Assistant
 from assistants.models.conversation import ROUTE_WORDS, Decision
 from assistants.models.knowledge import Answer
 from assistants.models.version import Version
+from projects.models import DatasetVersion
 
 
 class Rule(models.Model):
@@ -100,6 +101,11 @@ class ShadowDecision(models.Model):
     route = models.CharField(max_length=10, choices=Decision.Route.choices)
     answer_key = models.CharField(max_length=200, blank=True)
     confidence = models.FloatField(default=0.0)
+    # Its own dialogue, as a conversation keeps the live version's: what it asks for now, what it
+    # was given (encrypted), and how often it refused in a row.
+    awaiting = models.JSONField(null=True, blank=True)
+    captured = models.TextField(blank=True, default="", db_default="")
+    refusals_running = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
@@ -119,12 +125,28 @@ class ShadowDecision(models.Model):
         return said != (self.route, self.answer_key)
 
 
+VERDICT_WORDS = {
+    "right": "Right",
+    "wrong": "Wrong",
+    "should_have_answered": "It should have answered",
+    "out_of_scope": "Nobody could answer this",
+}
+
+
 class JudgementQuerySet(TeamOwnedQuerySet["Judgement"]):
     team_path = "decision__message__channel__assistant__team"
 
     def awaiting_review(self) -> Self:
         """A person's own words of which nobody made an answer yet."""
         return self.filter(answer=None, reviewed_at=None).exclude(text="")
+
+    def taught(self, assistant: Assistant) -> Self:
+        """Corrections: those whose question became a way to ask for the right answer."""
+        return self.filter(
+            decision__message__channel__assistant=assistant,
+            taught_at__isnull=False,
+            answer__isnull=False,
+        )
 
 
 class Judgement(models.Model):
@@ -146,6 +168,9 @@ class Judgement(models.Model):
     text = models.TextField(blank=True)  # What a person said instead, masked.
     is_audit = models.BooleanField(default=False)
     taught_at = models.DateTimeField(null=True, blank=True)  # When it became a phrasing.
+    used_in = models.ForeignKey(
+        DatasetVersion, models.SET_NULL, related_name="+", null=True, blank=True
+    )  # The first rows of a version that hold what it taught.
     reviewed_at = models.DateTimeField(null=True, blank=True)  # When `text` became a draft, or not.
     at = models.DateTimeField(default=now)
     objects = JudgementQuerySet.as_manager()
@@ -158,6 +183,10 @@ class Judgement(models.Model):
                 | Q(by_visitor=False, person__isnull=False),
             )
         ]
+
+    @property
+    def verdict_words(self) -> str:
+        return VERDICT_WORDS[self.verdict]
 
     @property
     def awaits_review(self) -> bool:

@@ -50,7 +50,11 @@ class Version(models.Model):
     encoder = models.CharField(max_length=80)
     promise = models.FloatField()
     out_of_scope_share = models.FloatField()
+    # Audited questions that this share is of; 0: it is assumed.
+    share_audited = models.PositiveIntegerField(default=0, db_default=0)
     rules = models.JSONField(default=list)  # Frozen rule specs, in order.
+    # Who writes, and how (assistants.writing.writers); None: built by code that froze none.
+    writer = models.JSONField(null=True, blank=True)
     knowledge_hash = models.CharField(max_length=64, blank=True)
     report = models.JSONField(default=dict)  # {language: engine LanguageReport}
     passage_report = models.JSONField(
@@ -63,7 +67,7 @@ class Version(models.Model):
     )  # A job trains it before measuring.
     dataset_version = models.ForeignKey(
         DatasetVersion, models.SET_NULL, related_name="+", null=True, blank=True
-    )  # The phrasings as that job's rows.
+    )  # What it learns, as rows: those of its classifier's job, too.
     job = models.ForeignKey(TrainingJob, models.SET_NULL, related_name="+", null=True, blank=True)
     classifier = models.ForeignKey(
         TrainedModel, models.SET_NULL, related_name="+", null=True, blank=True

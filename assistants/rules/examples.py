@@ -46,5 +46,6 @@ def situation_for(when: Conditions, text: str) -> Situation:
         is_open=when.hours != "closed",
         turns=when.turns_at_least or 1,
         visitor=when.visitor or {},
+        vouched=when.visitor or {},
         asked_again=bool(when.asked_again),
     )

@@ -19,6 +19,9 @@ PERSON_PHRASES = (
 )  # fmt: skip
 
 
+VERIFIED = "verified"  # Of a visitor: the site's server says who they are.
+
+
 @dataclass(frozen=True)
 class Awaited:
     """A rule asked the visitor for something: which one, about what question, how often."""
@@ -39,6 +42,7 @@ class Situation:
     is_open: bool = True
     turns: int = 1
     visitor: Mapping[str, str] = field(default_factory=dict)
+    vouched: Mapping[str, str] = field(default_factory=dict)  # Of these, what nobody can forge.
     asked_again: bool = False  # In the same words.
     earlier_topics: frozenset[str] = frozenset()  # Of this conversation.
     topic: str = ""
@@ -111,13 +115,17 @@ def _fits(when: Conditions, situation: Situation) -> bool:
         when.hours is None or (when.hours == "open") == situation.is_open,
         when.turns_at_least is None or situation.turns >= when.turns_at_least,
         when.asks_for_person is None or any(says(text, phrase) for phrase in PERSON_PHRASES),
-        all(
-            situation.visitor.get(name, "").casefold() == value.casefold()
-            for name, value in (when.visitor or {}).items()
-        ),
+        _fits_visitor(when.visitor or {}, situation),
         when.looks_like is None or holds_shape(when.looks_like, situation.unmasked),
     )
     return all(checks)
+
+
+def _fits_visitor(wanted: Mapping[str, str], situation: Situation) -> bool:
+    """A rule for verified visitors looks only at what the site's server signed."""
+    wants_verified = wanted.get(VERIFIED, "").casefold() == "true"
+    known = situation.vouched if wants_verified else situation.visitor
+    return all(known.get(name, "").casefold() == value.casefold() for name, value in wanted.items())
 
 
 def says(normalised_text: str, phrase: str) -> bool:

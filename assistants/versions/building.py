@@ -22,6 +22,7 @@ from assistants.errors import (
     RefusedByGate,
 )
 from assistants.knowledge.phrasings import taught_phrasings
+from assistants.loop.audited_share import out_of_scope_of
 from assistants.models import (
     Assistant,
     Judgement,
@@ -32,7 +33,9 @@ from assistants.models import (
 )
 from assistants.versions import gate
 from assistants.versions.passages import as_order, current_passages
+from assistants.versions.rows import export_rows, frozen_phrasings
 from assistants.versions.storing import read_measured, refresh_statistics, store
+from assistants.writing.writers import freeze
 from engine.answering.order import (
     JudgedQuestion,
     MeasuringOrder,
@@ -41,6 +44,7 @@ from engine.answering.order import (
 from projects import storage
 from web import child_process
 from web.enqueue import enqueue_on_commit
+from web.errors import UserError
 from web.row_queue import claim_rows
 from web.sse import notify
 
@@ -68,11 +72,13 @@ def create_version(
 
     Raises NothingToLearn without an approved answer with a phrasing, or BuildingAlready.
     """
-    Assistant.objects.select_for_update().get(pk=assistant.pk)
+    # As it is now: what is frozen may have been changed a moment ago.
+    assistant = Assistant.objects.select_for_update().get(pk=assistant.pk)
     if not taught_phrasings(assistant).exists():
         raise NothingToLearn("Approve at least one answer that has a phrasing, then build.")
     last = assistant.versions.order_by("-number").values_list("number", flat=True).first() or 0
     rules = Rule.objects.filter(assistant=assistant, enabled=True)
+    out_of_scope = out_of_scope_of(assistant)
     try:
         with transaction.atomic():
             version = Version.objects.create(
@@ -80,8 +86,10 @@ def create_version(
                 number=last + 1,
                 encoder=assistant.encoder,
                 promise=assistant.promise,
-                out_of_scope_share=assistant.out_of_scope_share,
+                out_of_scope_share=out_of_scope.share,
+                share_audited=out_of_scope.audited,
                 rules=list(rules.values("name", "when", "then")),
+                writer=freeze(assistant),
                 created_by=person_behind(by),
                 publish_when_measured=publish_when_measured,
                 awaits_classifier=train_classifier,
@@ -114,7 +122,9 @@ def build(version: Version) -> None:
     if version.attempts > MAX_ATTEMPTS:
         _fail(version, FAILURE)
         return
-    phrasings = list(taught_phrasings(version.assistant))
+    if version.dataset_version is None:
+        _export(version)
+    phrasings = frozen_phrasings(version)
     passages = current_passages(version.assistant)
     with tempfile.TemporaryDirectory(prefix="measure-") as name:
         folder = Path(name)
@@ -143,6 +153,15 @@ def build(version: Version) -> None:
             gate.publish(version, version.created_by)
         except RefusedByGate as refusal:
             _tell_refused(version, refusal.sentence)
+
+
+def _export(version: Version) -> None:
+    """Without rows of its own, too, it can be measured; it then says why it has none."""
+    try:
+        export_rows(version)
+    except UserError as refusal:
+        version.classifier_note = version.classifier_note or refusal.sentence
+        version.save(update_fields=["classifier_note"])
 
 
 def _tell_refused(version: Version, sentence: str) -> None:

@@ -4,18 +4,14 @@ Each step is taken by whoever comes by; taking it twice changes nothing, as equa
 dataset version and a version's job has one id.
 """
 
-import csv
-import io
 import logging
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
 
-from assistants.knowledge.phrasings import taught_phrasings
 from assistants.models import Version, VersionStatus
-from engine.answering.encoders import with_prefix
-from projects.importing.uploads import receive_upload
-from projects.models import Dataset, DatasetVersion, ImportStatus
+from assistants.versions.rows import export_rows
+from projects.models import DatasetVersion, ImportStatus
 from training.jobs.launch import LaunchRequest, launch
 from training.models import Status, TrainedModel, TrainingJob
 from web.errors import UserError
@@ -23,7 +19,6 @@ from web.sse import notify
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("question", "answer", "language", "origin")
 JOBS = UUID("6a1c6f0e-0f0b-4f5e-9a52-3f1d6f6a5d11")  # Names the job of a version, by uuid5.
 # The layer that answers beside the nearest question: linear, on the version's own encoder.
 HYPERPARAMETERS = {"method": "probe", "labels_per_row": "one", "contenders": False}
@@ -45,7 +40,7 @@ def _advance(version: Version) -> None:
     """Raises UserError where no classifier can be trained; measuring then fits one by itself."""
     data = version.dataset_version
     if data is None:
-        _update(version, dataset_version=export_phrasings(version))
+        export_rows(version)
     elif data.status == ImportStatus.FAILED:
         _go_on(version, note=data.failure_sentence)
     elif data.status == ImportStatus.READY and version.job is None:
@@ -54,27 +49,6 @@ def _advance(version: Version) -> None:
         _go_on(version, classifier=version.job.model)
     elif version.job is not None and version.job.status in (Status.FAILED, Status.CANCELLED):
         _go_on(version, note=f"Its training job was {version.job.status}.")
-
-
-def export_phrasings(version: Version) -> DatasetVersion:
-    """What the version learns, as the next version of the assistant's own dataset."""
-    assistant = version.assistant
-    sink = io.StringIO()
-    writer = csv.writer(sink)
-    writer.writerow(COLUMNS)
-    for phrasing in taught_phrasings(assistant):
-        text = with_prefix(version.encoder, phrasing.text)
-        writer.writerow([text, phrasing.answer.key, phrasing.language, phrasing.origin])
-    name = f"Questions of {assistant.name}"
-    dataset = Dataset.objects.filter(project=assistant.project, name=name, archived_at=None).first()
-    return receive_upload(
-        project=assistant.project,
-        filename=f"{assistant.name}-questions.csv",
-        chunks=[sink.getvalue().encode()],
-        by=version.created_by,
-        name=name,
-        dataset=dataset,
-    ).version
 
 
 def _launch(version: Version, data: DatasetVersion) -> TrainingJob:

@@ -15,6 +15,9 @@ from assistants.models import Assistant, Rule, Version, VersionStatus
 from assistants.rules.examples import check_examples
 from assistants.rules.specs import parse_rule
 from assistants.versions.testing import run_tests
+from assistants.writing.answering import write_answer
+from assistants.writing.instructions import SAMPLE_QUESTION, SamplePassage
+from assistants.writing.writers import settings_of, writer_of
 from web.sse import notify
 
 MAX_LOSS = 0.02  # Of the answered share against the live version, unless a person says why.
@@ -35,14 +38,14 @@ def judge(version: Version, *, why_worse: str = "") -> Verdict:
     """Run the locked test cases and compare with promise and live version."""
     if version.status not in (VersionStatus.MEASURED, VersionStatus.RETIRED):
         return Verdict([f"Version {version.number} is {version.status}, not measured."])
-    reasons = _check_promise(version) + _check_rules(version)
+    live = Version.objects.filter(assistant=version.assistant, status=VersionStatus.LIVE).first()
+    reasons = _check_promise(version) + _check_rules(version) + _check_writer(version, live)
     run = run_tests(version)
     broken = [result for result in run.results if result["locked"] and not result["passed"]]
     reasons += [
         f"The locked question “{result['question']}” is broken: {result['got']}."
         for result in broken[:10]
     ]
-    live = Version.objects.filter(assistant=version.assistant, status=VersionStatus.LIVE).first()
     if live is not None and not why_worse:
         lost = answered_share(live) - answered_share(version)
         if lost > MAX_LOSS:
@@ -87,6 +90,21 @@ def _check_rules(version: Version) -> list[str]:
         except InvalidRule as problem:
             reasons.append(f"Rule “{rule.name}”: {problem.sentence}")
     return reasons
+
+
+def _check_writer(version: Version, live: Version | None) -> list[str]:
+    """One that nobody has heard yet is asked once: a wrong address, name or key would be found out
+    by customers."""
+    writer = writer_of(version)
+    if writer is None or not version.passages.exists():
+        return []
+    is_known = live is not None and settings_of(live).writes_like(writer.settings)
+    if is_known or write_answer(writer, SAMPLE_QUESTION, [SamplePassage()]) is not None:
+        return []
+    return [
+        f"The language model “{writer.settings.model}” that writes does not answer. Check its name,"
+        " address and key under Settings, then build a version."
+    ]
 
 
 def publish(version: Version, by: User | ApiToken, *, why_worse: str = "") -> Verdict:

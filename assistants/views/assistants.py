@@ -32,9 +32,11 @@ from assistants.models import (
     VersionStatus,
 )
 from assistants.people.opening_hours import is_open
+from assistants.queries.corrections import count_corrections
 from assistants.queries.listings import list_assistants, topics_with_counts
 from assistants.rules.matching import Awaited, Situation
 from assistants.versions import building, gate
+from assistants.writing.writers import configured, settings_of
 from projects.lifecycle import create_project
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
@@ -229,10 +231,19 @@ def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[st
 
 
 def _versions_context(assistant: Assistant) -> dict[str, object]:
-    rows = list(assistant.versions.select_related("job")[:20])
+    rows = list(assistant.versions.select_related("job", "dataset_version__dataset")[:20])
+    corrections = count_corrections(assistant)
+    live = next((row for row in rows if row.status == VersionStatus.LIVE), None)
+    for row in rows:
+        row.assistant = assistant
     return {
+        "writers": {row.number: settings_of(row) for row in rows},
+        "is_writer_changed": bool(rows)
+        and not settings_of(rows[0]).writes_like(configured(assistant)),
+        "corrections": corrections,
+        "learnt": {one.version.number: one.count for one in corrections.learnt},
         "versions": rows,
-        "live_version": next((row for row in rows if row.status == VersionStatus.LIVE), None),
+        "live_version": live,
         "has_previous": any(row.status == VersionStatus.RETIRED for row in rows),
         "is_building": any(row.status == VersionStatus.BUILDING for row in rows),
         "can_build": Answer.objects.filter(assistant=assistant, state="approved").exists(),

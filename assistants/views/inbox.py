@@ -18,6 +18,7 @@ from assistants.answering.suggestions import (
     search_answers,
     suggest_answers,
 )
+from assistants.consultations.originals import read_originals
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present, tell_present
@@ -25,6 +26,7 @@ from assistants.conversations.situations import read_captured
 from assistants.delivery import sending
 from assistants.loop.replies import send_reply
 from assistants.models import Answer, Conversation, ConversationState, Message
+from assistants.queries.corrections import judgements_of, versions_that_learnt
 from assistants.queries.listings import groups_of, inbox_conversations
 from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
@@ -227,7 +229,10 @@ def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, objec
 
 def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[str, object]:
     team = found.channel.assistant.team
-    said = found.messages.select_related("decision", "person", "delivery").order_by("seq")
+    said = found.messages.select_related(
+        "person", "delivery", "decision__judgement__answer", "decision__judgement__person",
+        "decision__judgement__used_in",
+    ).order_by("seq")  # fmt: skip
     is_mine = found.assignee_id == request.user.pk and found.state == ConversationState.HUMAN
     question = find_question(found) if is_mine else None
     chosen = _chosen_answer(request, found)
@@ -237,6 +242,8 @@ def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[st
         "conversation": found,
         "assistant": found.channel.assistant,
         "said": said,
+        "originals": read_originals(said),
+        "learnt_in": versions_that_learnt(found.channel.assistant, judgements_of(said)),
         "is_mine": is_mine,
         "captured": read_captured(found),
         "moves": found.moves.select_related("person"),

@@ -6,16 +6,17 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.permissions import require_permission
 from assistants.forms.assistants import AnswerForm, DocumentForm, SourceForm, lines_of
 from assistants.knowledge import answers, documents
 from assistants.knowledge.importing import Mapping, add_source
-from assistants.knowledge.phrasings import add_phrasing
+from assistants.knowledge.phrasings import add_phrasing, remove_phrasing
 from assistants.lifecycle import find_assistant
 from assistants.loop.gaps import Gap, close_gap, find_gap
-from assistants.models import Answer, Assistant, Source
+from assistants.models import Answer, Assistant, Phrasing, Source
 from assistants.queries.listings import topics_with_counts
 from assistants.views.assistants import find_row, find_to_change, page_context
 from web.requests import AuthenticatedRequest
@@ -133,6 +134,19 @@ def change_state(request: AuthenticatedRequest, pk: int, action: str) -> HttpRes
         raise Http404
     actions[action](found, request.user)
     return redirect("assistants:answer", found.pk)
+
+
+@login_required
+@require_POST
+def remove(request: AuthenticatedRequest, pk: int) -> HttpResponse:
+    """A way to ask that is none; versions that learnt it keep it."""
+    visible = Assistant.objects.visible_to(request.user)
+    rows = Phrasing.objects.filter(answer__assistant__in=visible)
+    phrasing = get_object_or_404(rows.select_related("answer__assistant__team"), pk=pk)
+    require_permission(request.user, phrasing.answer.assistant.team, "write")
+    remove_phrasing(phrasing, request.user)
+    messages.success(request, "Removed. Versions that learnt it keep it; the next one does not.")
+    return redirect("assistants:answer", phrasing.answer_id)
 
 
 def _render(

@@ -17,8 +17,11 @@ from assistants.lifecycle import find_assistant
 from assistants.loop.gaps import LOOKED_BACK, find_gaps
 from assistants.loop.judging import judge
 from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
-from assistants.models import Answer, Decision, Judgement, TestCase
+from assistants.models import Answer, Decision, Judgement, TestCase, VersionStatus
+from assistants.models.quality import VERDICT_WORDS
+from assistants.queries.corrections import count_corrections
 from assistants.queries.test_runs import compare_runs, versions_to_test
+from assistants.versions import gate
 from assistants.versions.testing import run_tests
 from assistants.views.assistants import find_row, find_to_change, page_context
 from web.requests import AuthenticatedRequest
@@ -42,10 +45,13 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
                 assistant=assistant, question=fields.pop("question"), defaults=fields
             )
             return redirect("assistants:tests", assistant.pk)
+    versions = versions_to_test(assistant)
     context = {
         **page_context(request, assistant),
         **compare_runs(assistant),
-        "can_run": versions_to_test(assistant),
+        "can_run": versions,
+        "candidate": next((one for one in versions if one.status == VersionStatus.MEASURED), None),
+        "live_version": next((one for one in versions if one.status == VersionStatus.LIVE), None),
         "form": form,
     }
     return render(request, "assistants/tests.html", context)
@@ -54,10 +60,20 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
 @login_required
 @require_POST
 def run_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """By the version that is live and the newest one, which the page compares."""
+    """By the version that is live and the newest one, which the page compares; of the newest one
+    the gate says whether it may go live."""
     assistant = find_to_change(request, assistant_id)
     for version in versions_to_test(assistant):
-        run_tests(version)
+        if version.status == VersionStatus.LIVE:
+            run_tests(version)
+            continue
+        reasons = gate.judge(version).reasons
+        if not reasons:
+            messages.success(request, f"The gate lets version {version.number} go live.")
+        else:
+            messages.warning(request, f"The gate refuses version {version.number}:")
+        for reason in reasons:
+            messages.warning(request, reason)
     return redirect("assistants:tests", assistant.pk)
 
 
@@ -73,7 +89,8 @@ def delete_case(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """The random audit, questions that were refused, and what people replied themselves."""
+    """The random audit, questions that were refused, what people replied themselves, and what
+    became of it all."""
     assistant = find_assistant(request.user, assistant_id)
     require_permission(request.user, assistant.team, "inbox")
     drawn = Decision.objects.filter(
@@ -84,8 +101,10 @@ def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         "audit": drawn[:AUDITS_SHOWN],
         "gaps": find_gaps(assistant)[:GAPS_SHOWN],
         "replies": pending_replies(assistant)[:REPLIES_SHOWN],
+        "corrections": count_corrections(assistant),
+        "is_building": assistant.versions.filter(status=VersionStatus.BUILDING).exists(),
         "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
-        "verdicts": Judgement.Verdict.choices,
+        "verdicts": list(VERDICT_WORDS.items()),
     }
     return render(request, "assistants/review.html", context)
 

@@ -27,7 +27,9 @@ def settings(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     form = SettingsForm(assistant, request.POST or None)
     if request.method == "POST" and form.is_valid():
         change_assistant(assistant, request.user, **form.changes())
-        messages.success(request, "Saved. The promise counts from the next version on.")
+        messages.success(
+            request, "Saved. The promise and who writes count from the next version on."
+        )
         return redirect("assistants:settings", assistant.pk)
     return _render(request, assistant, form=form)
 

@@ -4,12 +4,14 @@ import hashlib
 import hmac
 import json
 import secrets
+from dataclasses import dataclass
 
 from django.core import signing
 from django.http import HttpRequest, JsonResponse
 from django.utils.crypto import salted_hmac
 
 from assistants.conversations.consulting import hash_visitor
+from assistants.conversations.situations import LOCALE, read_attributes
 from assistants.errors import InvalidConsultation, UnknownAssistant
 from assistants.models import Channel, Conversation
 from web.errors import UserError
@@ -51,14 +53,37 @@ def identity_secret(channel: Channel) -> str:
     return salted_hmac("assistants.identity", str(channel.pk), algorithm="sha256").hexdigest()
 
 
-def identify(channel: Channel, customer: str, signature: str) -> str:
-    """The token of a customer whom the site's server vouches for: the same on all their devices.
-    `signature`: HMAC-SHA256 of the id, in hex. Raises InvalidConsultation."""
-    secret = identity_secret(channel).encode()
-    expected = hmac.new(secret, customer.encode(), hashlib.sha256).hexdigest()
-    if not customer or not hmac.compare_digest(expected.encode(), signature.lower().encode()):
+@dataclass(frozen=True)
+class Identity:
+    """What a site says of its customer. `hash`: HMAC-SHA256 of the id, in hex; `attributes_hash`:
+    of the id, a line break and `attributes`, which are JSON."""
+
+    customer: str
+    hash: str
+    attributes: str = ""
+    attributes_hash: str = ""
+
+
+def identify(channel: Channel, told: Identity) -> str:
+    """The token of a customer whom the site's server vouches for: the same visitor on all their
+    devices. Raises InvalidConsultation."""
+    if not told.customer or not _is_signed(channel, told.customer, told.hash):
         raise InvalidConsultation("This signature is not of this visitor.", param="hash")
-    return signing.dumps(f"{KNOWN}{customer}", salt=VISITOR_SALT)
+    vouched: dict[str, str] = {}
+    if told.attributes:
+        if not _is_signed(channel, f"{told.customer}\n{told.attributes}", told.attributes_hash):
+            raise InvalidConsultation(
+                "This signature is not of these attributes.", param="attributes_hash"
+            )
+        vouched = read_attributes(told.attributes)
+    identity = {"visitor": f"{KNOWN}{told.customer}", "vouched": vouched}
+    return signing.dumps(identity, salt=VISITOR_SALT)
+
+
+def _is_signed(channel: Channel, text: str, signature: str) -> bool:
+    secret = identity_secret(channel).encode()
+    expected = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), signature.lower().encode())
 
 
 def is_verified(visitor: str) -> bool:
@@ -67,10 +92,30 @@ def is_verified(visitor: str) -> bool:
 
 
 def read_token(token: str) -> str | None:
+    """The visitor's name; None where the token is none of ours."""
+    signed = _load_token(token)
+    if isinstance(signed, dict):
+        return str(signed["visitor"])
+    return None if signed is None else str(signed)
+
+
+def read_vouched(token: str) -> dict[str, str]:
+    """What the site's server signed of the visitor, besides who they are."""
+    signed = _load_token(token)
+    return dict(signed["vouched"]) if isinstance(signed, dict) else {}
+
+
+def _load_token(token: str) -> object:
     try:
-        return str(signing.loads(token, salt=VISITOR_SALT))
+        return signing.loads(token, salt=VISITOR_SALT)
     except signing.BadSignature:
         return None
+
+
+def locale_of(request: HttpRequest) -> str:
+    """The first language that the browser asks for, such as "zh-CN"; empty where it names none."""
+    first = request.headers.get("Accept-Language", "").split(",")[0].split(";")[0].strip()
+    return first if LOCALE.fullmatch(first) else ""
 
 
 def read_body(request: HttpRequest) -> dict[str, object]:

@@ -42,8 +42,10 @@ from assistants.views.visitors import (
     find_channel,
     is_verified,
     issue_visitor,
+    locale_of,
     read_body,
     read_token,
+    read_vouched,
     refuse,
     require_channel,
     visitor_of,
@@ -138,7 +140,8 @@ def messages(request: HttpRequest, key: str) -> HttpResponseBase:
         channel = require_channel(key)
         token, visitor = visitor_of(request)
         if request.method == "POST":
-            question, told = _read_question(request, visitor), _Stream(channel, visitor, token)
+            question = _read_question(request, token, visitor)
+            told = _Stream(channel, visitor, token)
             if "text/event-stream" in request.headers.get("Accept", ""):
                 return stream_reply(channel, question, told)
             return JsonResponse(told.describe(consult(channel, question)))
@@ -232,7 +235,7 @@ def _open_conversation(key: str, token: str) -> Conversation:
     return found
 
 
-def _read_question(request: HttpRequest, visitor: str) -> Question:
+def _read_question(request: HttpRequest, token: str, visitor: str) -> Question:
     """Raises InvalidConsultation or AudioTooLarge."""
     audio = None
     if request.content_type == "multipart/form-data":
@@ -255,20 +258,16 @@ def _read_question(request: HttpRequest, visitor: str) -> Question:
         visitor=visitor,
         external_id=_external_id(visitor, sent),
         address=client_address.get(),
-        attributes=_attributes_of(sent.get("metadata"), visitor),
+        attributes=read_attributes(sent.get("metadata")),  # Which a page may forge.
+        vouched=read_vouched(token),
+        is_verified=is_verified(visitor),
+        locale=locale_of(request),
         before={
             external_id: str(one.get("text", ""))
             for one in (before if isinstance(before, list) else [])
             if isinstance(one, dict) and (external_id := _external_id(visitor, one))
         },
     )
-
-
-def _attributes_of(sent: object, visitor: str) -> dict[str, str]:
-    """What the page says, and whether the site's server vouched for who asks, which no page may."""
-    told = read_attributes(sent)
-    told.pop("verified", None)
-    return {**told, "verified": "true"} if is_verified(visitor) else told
 
 
 def _external_id(visitor: str, sent: Mapping[str, object]) -> str:

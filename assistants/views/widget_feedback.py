@@ -16,6 +16,7 @@ from assistants.errors import InvalidConsultation
 from assistants.mail.sending import can_write_to_visitors
 from assistants.models import Conversation, ConversationState
 from assistants.views.visitors import (
+    Identity,
     current_conversation,
     identify,
     read_body,
@@ -25,6 +26,7 @@ from assistants.views.visitors import (
 )
 from web.errors import UserError
 
+MAX_ATTRIBUTES_CHARS = 4_000
 RATINGS = (1, 2, 3, 4, 5)
 
 
@@ -32,11 +34,17 @@ RATINGS = (1, 2, 3, 4, 5)
 @never_cache
 @require_POST
 def identity(request: HttpRequest, key: str) -> HttpResponse:
-    """{id, hash}: who the visitor is, as the site's server says; answers with their token."""
+    """{id, hash, attributes, attributes_hash}: who the visitor is, as the site's server says;
+    answers with their token."""
     try:
         channel, sent = require_channel(key), read_body(request)
-        customer, signature = str(sent.get("id", ""))[:200], str(sent.get("hash", ""))[:64]
-        return JsonResponse({"visitor": identify(channel, customer, signature)})
+        told = Identity(
+            customer=str(sent.get("id", ""))[:200],
+            hash=str(sent.get("hash", ""))[:64],
+            attributes=str(sent.get("attributes") or "")[:MAX_ATTRIBUTES_CHARS],
+            attributes_hash=str(sent.get("attributes_hash") or "")[:64],
+        )
+        return JsonResponse({"visitor": identify(channel, told)})
     except UserError as problem:
         return refuse(problem)
 

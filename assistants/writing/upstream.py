@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from assistants import outgoing
 from assistants.errors import WriterUnavailable
-from assistants.models import Assistant
 from assistants.outgoing import OutgoingFailed, OutgoingRefused
+from assistants.writing.writers import Writer
 from inference.gateway import internal_token, web_process
 
 logger = logging.getLogger(__name__)
@@ -64,16 +64,16 @@ class Writing:
 
     def __init__(
         self,
-        assistant: Assistant,
+        writer: Writer,
         messages: Sequence[ChatMessage],
         seconds: float,
         *,
         in_pieces: bool,
     ) -> None:
         """`in_pieces`: asks for what is written as it is written."""
-        self._assistant, self._seconds = assistant, seconds
+        self._writer, self._seconds = writer, seconds
         self._body: dict[str, object] = {
-            "model": assistant.writer_model,
+            "model": writer.settings.model,
             "messages": list(messages),
             "max_tokens": MAX_TOKENS,
             "temperature": 0,
@@ -101,14 +101,16 @@ class Writing:
 
     def pieces(self) -> Iterator[str]:
         """The text as it comes. Raises WriterUnavailable, whatever went wrong."""
-        ask = _ask_upstream if self._assistant.writer_url else _ask_models
+        ask = _ask_upstream if self._writer.settings.url else _ask_models
         try:
-            chunks = ask(self._assistant, self._body, self._seconds, self._in_pieces)
+            chunks = ask(self._writer, self._body, self._seconds, self._in_pieces)
             for piece in self._read(chunks):
                 self._bytes_written += len(piece.encode())
                 yield piece
         except (OutgoingFailed, httpx.HTTPError, OSError, ValueError) as problem:
-            logger.warning("The writer of %s does not answer: %s", self._assistant.pk, problem)
+            logger.warning(
+                "The writer of %s does not answer: %s", self._writer.assistant.pk, problem
+            )
             raise WriterUnavailable from problem
 
     def _read(self, chunks: Iterator[bytes]) -> Iterator[str]:
@@ -151,8 +153,9 @@ def validate_writer_url(text: str) -> str:
 
 
 def _ask_models(
-    assistant: Assistant, body: dict[str, object], seconds: float, in_pieces: bool
+    writer: Writer, body: dict[str, object], seconds: float, in_pieces: bool
 ) -> Iterator[bytes]:
+    assistant = writer.assistant
     token = internal_token.issue_token(assistant.team_id, None, source=assistant.source)
     headers = {
         internal_token.HEADER: token,
@@ -169,16 +172,16 @@ def _ask_models(
 
 
 def _ask_upstream(
-    assistant: Assistant, body: dict[str, object], seconds: float, in_pieces: bool
+    writer: Writer, body: dict[str, object], seconds: float, in_pieces: bool
 ) -> Iterator[bytes]:
     """To a public address only, following nothing, bounded in time and size."""
     deadline = time.monotonic() + seconds
 
     def send(sent: dict[str, object]) -> Iterator[bytes]:
         return outgoing.stream(
-            assistant.writer_url.rstrip("/") + CHAT_PATH,
+            writer.settings.url.rstrip("/") + CHAT_PATH,
             outgoing.Body(json.dumps(sent).encode(), "application/json"),
-            sealed_key=assistant.writer_key,
+            sealed_key=writer.sealed_key,
             seconds=deadline - time.monotonic(),
             max_bytes=MAX_ANSWER_BYTES,
         )

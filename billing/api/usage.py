@@ -65,12 +65,13 @@ class TokenUseAnswer(serializers.Serializer[Any]):
     amount_micros = serializers.IntegerField(source="amount_micro")
 
 
-class VoiceUseAnswer(serializers.Serializer[Any]):
+class UnitUseAnswer(serializers.Serializer[Any]):
     """Part of what the assistant cost among `deployments`."""
 
     source = serializers.CharField(source="by.source")  # type: ignore[assignment]
     kind = serializers.CharField(
-        source="sku", help_text="voice-in-seconds or voice-out-characters."
+        source="sku",
+        help_text="assistant-answers, voice-in-seconds or voice-out-characters.",
     )
     units = serializers.IntegerField()
     requests = serializers.IntegerField()
@@ -110,7 +111,8 @@ class UsageAnswer(serializers.Serializer[Any]):
     jobs = JobUseAnswer(many=True)
     deployments = DeploymentUseAnswer(many=True)
     tokens = TokenUseAnswer(many=True)
-    voice = VoiceUseAnswer(many=True)
+    voice = UnitUseAnswer(many=True)
+    answers = UnitUseAnswer(many=True)
     others = OtherLineAnswer(many=True)
 
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 
 from billing.money import plain_dollars
+from billing.statements.daily_totals import UnitUsage
 from billing.statements.sources import CostSource, RunUsage
 from billing.statements.statement import Statement
 from web.spreadsheet_cells import escape_formula
@@ -54,10 +55,18 @@ def _by_token(statement: Statement) -> Iterator[list[str]]:
 
 
 def _by_voice(statement: Statement) -> Iterator[list[str]]:
-    for use in statement.voice:
+    yield from _by_units(statement.voice)
+
+
+def _by_answer(statement: Statement) -> Iterator[list[str]]:
+    yield from _by_units(statement.answers)
+
+
+def _by_units(used: list[UnitUsage]) -> Iterator[list[str]]:
+    for use in used:
         counts = [use.sku, str(use.units), str(use.requests), plain_dollars(use.amount_micro)]
         yield [escape_formula(use.by.source), *counts, escape_formula(use.by.name)]
-    total = sum(use.amount_micro for use in statement.voice)
+    total = sum(use.amount_micro for use in used)
     yield ["total", "", "", "", plain_dollars(total), ""]
 
 
@@ -108,6 +117,7 @@ def _attempt_row(source: CostSource, attempt: RunUsage) -> list[str]:
     ]
 
 
+UNIT_COLUMNS = ["source", "kind", "units", "requests", "net_usd", "name"]
 CSV_LAYOUTS: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]]]]] = {
     "attempt": (COLUMNS, _by_attempt),
     "job": (
@@ -117,5 +127,6 @@ CSV_LAYOUTS: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]
     ),
     "day": (["day", "net_usd"], _by_day),
     "token": (["api_token", "tokens", "requests", "net_usd"], _by_token),
-    "voice": (["source", "kind", "units", "requests", "net_usd", "name"], _by_voice),
+    "voice": (UNIT_COLUMNS, _by_voice),
+    "answer": (UNIT_COLUMNS, _by_answer),
 }  # fmt: skip

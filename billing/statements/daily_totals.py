@@ -10,22 +10,23 @@ from django.db import connection
 from accounts.models import Team
 from billing.models import UsageDay
 from billing.months import Month
-from billing.pricing import SKU_NAMES, VOICE_SKUS, format_quantity
+from billing.pricing import SKU_NAMES, UNIT_SKUS, format_quantity
 from billing.statements.sources import CostSource
 
 # In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
-# requests are of tokens; seconds and characters of speech are no tokens and stand in `voice`.
+# requests are of tokens; seconds and characters of speech, and answers, are no tokens and stand in
+# `used`.
 _TOTALS_SQL = f"""
 SELECT grouping(sku), grouping(source), grouping(day), source, day, token_prefix, sku,
     coalesce(sum(units), 0)::bigint, coalesce(sum(requests), 0)::bigint,
     sum(amount_micro)::bigint, sum(device_ms)::bigint,
-    coalesce(sum(units) FILTER (WHERE sku <> ALL(%(voice)s)), 0)::bigint,
-    coalesce(sum(requests) FILTER (WHERE sku <> ALL(%(voice)s)), 0)::bigint,
+    coalesce(sum(units) FILTER (WHERE sku <> ALL(%(no_tokens)s)), 0)::bigint,
+    coalesce(sum(requests) FILTER (WHERE sku <> ALL(%(no_tokens)s)), 0)::bigint,
     coalesce(sum(amount_micro) FILTER (WHERE units > 0 OR requests > 0), 0)::bigint
 FROM {UsageDay._meta.db_table}
 WHERE team_id = %(team)s AND day >= %(start)s AND day < %(end)s
 GROUP BY GROUPING SETS ((source), (day), (token_prefix), (source, sku))
-HAVING grouping(sku) = 1 OR sku = ANY(%(voice)s)
+HAVING grouping(sku) = 1 OR sku = ANY(%(no_tokens)s)
 """
 
 
@@ -40,8 +41,9 @@ class TokenUsage:
 
 
 @dataclass(frozen=True)
-class VoiceUsage:
-    """Seconds that one assistant heard, or characters that it spoke; part of its cost."""
+class UnitUsage:
+    """Answers that one assistant gave, seconds that it heard, or characters that it spoke; part of
+    its cost."""
 
     by: CostSource
     sku: str
@@ -65,24 +67,24 @@ class DailyTotals:
     sources: dict[str, CostSource] = field(default_factory=dict)
     by_day: dict[date, int] = field(default_factory=dict)  # Micro-USD.
     tokens: list[TokenUsage] = field(default_factory=list)
-    voice: list[VoiceUsage] = field(default_factory=list)
+    used: list[UnitUsage] = field(default_factory=list)
 
 
 def load_daily_totals(team: Team, month: Month) -> DailyTotals:
     params: dict[str, UUID | date | list[str]] = {
         "team": team.pk,
-        "voice": list(VOICE_SKUS),
+        "no_tokens": list(UNIT_SKUS),
         "start": month.start.date(),
         "end": month.end.date(),
     }
-    totals, voice = DailyTotals(), list[tuple[Any, ...]]()
+    totals, used = DailyTotals(), list[tuple[Any, ...]]()
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS_SQL, params)
         for row in cursor.fetchall():
-            all_skus, not_source, not_day, source, day, prefix, *of_voice = row[:9]
+            all_skus, not_source, not_day, source, day, prefix, *of_units = row[:9]
             micro, device_ms, units, requests, asked_micro = row[9:]
             if not all_skus:
-                voice.append((source, *of_voice, micro))
+                used.append((source, *of_units, micro))
             elif not not_source:
                 totals.sources[source] = CostSource(
                     micro, source=source, device_ms=device_ms, units=units, requests=requests
@@ -91,6 +93,6 @@ def load_daily_totals(team: Team, month: Month) -> DailyTotals:
                 totals.by_day[day] = micro
             elif units or requests or asked_micro:
                 totals.tokens.append(TokenUsage(prefix, units, requests, asked_micro))
-    totals.voice.extend(VoiceUsage(totals.sources[name], *rest) for name, *rest in sorted(voice))
+    totals.used.extend(UnitUsage(totals.sources[name], *rest) for name, *rest in sorted(used))
     totals.tokens.sort(key=lambda use: (-use.amount_micro, use.prefix))
     return totals

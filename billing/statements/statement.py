@@ -19,7 +19,8 @@ from billing.db_snapshot import db_snapshot
 from billing.models import LedgerEntry, MeteredRun, UsageDay
 from billing.models.ledger import AmountQuerySet, LedgerEntryQuerySet
 from billing.months import Month
-from billing.statements.daily_totals import TokenUsage, VoiceUsage, load_daily_totals
+from billing.pricing import ANSWERS_SKU, VOICE_SKUS
+from billing.statements.daily_totals import TokenUsage, UnitUsage, load_daily_totals
 from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, resolve_names
 
 Kind = LedgerEntry.Kind
@@ -55,8 +56,16 @@ class Statement:
     days: list[DayTotal]
     charges_by_day: dict[date, int]  # Without what was given back.
     tokens: list[TokenUsage]
-    voice: list[VoiceUsage]
+    used: list[UnitUsage]  # Part of what assistants cost among the sources.
     credit: CreditStatement
+
+    @property
+    def voice(self) -> list[UnitUsage]:
+        return [use for use in self.used if use.sku in VOICE_SKUS]
+
+    @property
+    def answers(self) -> list[UnitUsage]:
+        return [use for use in self.used if use.sku == ANSWERS_SKU]
 
     @property
     def total_micro(self) -> int:
@@ -140,7 +149,7 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
             days=_day_totals(month, totals.by_day, entries),
             charges_by_day=totals.by_day,
             tokens=totals.tokens,
-            voice=totals.voice,
+            used=totals.used,
             credit=build_credit_statement(team, month),
         )
         if with_attempts:

@@ -14,6 +14,7 @@ from billing.models import Meter, Plan, Rate
 from billing.money import NANO_PER_CENT
 from billing.pricing import (
     ADJUSTMENT_SKU,
+    ANSWERS_SKU,
     COUNTED_SKUS,
     SKU_NAMES,
     TOKEN_SKU,
@@ -157,6 +158,7 @@ def _display_name(sku: str) -> str:
         UPSTREAM_SKU: "per token",
         VOICE_IN_SKU: "per second of speech",
         VOICE_OUT_SKU: "per character",
+        ANSWERS_SKU: "per answer",
         ADJUSTMENT_SKU: "per millionth of a dollar",
     }
     return f"{SKU_NAMES.get(sku, sku)}, {units.get(sku, 'per second')}"

@@ -17,7 +17,7 @@ let source = null;
 let followed = null; // The conversation whose news come.
 let early = null; // The start of an answer that is still being written.
 let identity = ""; // The token of who the site's server vouches for; kept by no browser.
-const { id: customer, hash: signature, ...told } = about();
+const { id: customer, hash: signature, signed, "signed-hash": signedHash, ...told } = about();
 const extras = { metadata: told }; // What goes with each question; the voice adds to it.
 
 // What the page that holds the frame says of the visitor.
@@ -227,7 +227,7 @@ document.addEventListener("keydown", (event) => {
 async function start() {
   if (customer && signature) {
     // A wrong signature: they are a visitor like any other.
-    await ask("identity", { id: customer, hash: signature }).then((data) => { identity = data.visitor; }, () => {});
+    await ask("identity", { id: customer, hash: signature, attributes: signed, attributes_hash: signedHash }).then((data) => { identity = data.visitor; }, () => {});
   }
   // Not before somebody listens: what was sent earlier would be lost without a word.
   for (const control of form.elements) control.disabled = false;

@@ -10,7 +10,8 @@ from assistants.answering.deciding import decide
 from assistants.knowledge.phrasings import taught_phrasings
 from assistants.rules.matching import Situation
 from assistants.tasks import build_versions
-from assistants.versions import building, classifier
+from assistants.versions import building
+from assistants.versions.rows import COLUMNS
 from engine.answering.probe import fit_probe
 from engine.answering.sentence_encoder import SentenceEncoder
 from engine.artifact import Inputs, Manifest, Serving, Target, create_build_folder, publish
@@ -77,7 +78,7 @@ def test_the_job_is_a_probe_on_the_rows_and_its_layer_answers(waiting, taught, a
     assert (job.status, job.base_model, job.launched_by) == (Status.QUEUED, waiting.encoder, alice)
     assert job.recipe["hyperparameters"]["method"] == "probe"
     assert rows.rows == taught_phrasings(taught).count()
-    assert [column["name"] for column in rows.columns] == list(classifier.COLUMNS)
+    assert [column["name"] for column in rows.columns] == list(COLUMNS)
     build_versions()
     waiting.refresh_from_db()
     assert waiting.status == "building"  # It waits for its job.

@@ -11,12 +11,13 @@ from assistants.answering.deciding import decide
 from assistants.answering.spending import spent_micro
 from assistants.models import Assistant, Decision, Source, Version
 from assistants.rules.matching import Situation
-from assistants.versions import building
+from assistants.versions import building, gate
 from assistants.writing import answering
 from assistants.writing.grounding import CheckedSentence
 from billing.models import UsageEvent
 from billing.rates import supersede
 from tests.assistants.conftest import RULE, SUBJECTS, store_table
+from tests.assistants.test_loop import learn
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +59,7 @@ def test_a_passage_is_quoted_where_no_answer_fits(
 
     browser = client_of(alice)
     page = browser.get(f"/assistants/{documented.assistant_id}/knowledge/").content.decode()
-    assert f'<td class="num">{len(SUBJECTS)}</td>' in page
+    assert f'class="num">{len(SUBJECTS)}</td>' in page
     source = Source.objects.get(passages__gt=0)
     assert browser.post(f"/sources/{source.pk}/retire/").status_code == 302
     assert ask(documented, question).route in (Decision.Route.REFUSE, Decision.Route.ASK)
@@ -73,6 +74,8 @@ def test_what_a_model_elsewhere_wrote_is_counted_and_its_price_is_a_cost(
             "writer_input_price_micro": 150_000,
             "writer_output_price_micro": 600_000}  # fmt: skip
     assert client.patch(address, sent).json()["writer_output_price_micro"] == 600_000
+    unchanged = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
+    assert unchanged["route"] == "quote"  # A change of the writer is a change of the version.
     supersede("upstream-tokens", 20)
     written = ["Hand hammocks to the harbour master before the tide turns [1].", "Pay $9 [1]."]
 
@@ -82,6 +85,7 @@ def test_what_a_model_elsewhere_wrote_is_counted_and_its_price_is_a_cost(
         yield json.dumps({"choices": choices, "usage": usage}).encode()
 
     monkeypatch.setattr(outgoing, "stream", completes)
+    gate.publish(learn(documented.assistant, alice), alice)
     reply = client.post("/v1/assistants/shop-help/consult", {"text": question}).json()
     assert (reply["route"], reply["usage"]["tokens"]) == ("written", 1_000), reply
     assert reply["usage"]["cost_micros"] == 195
@@ -90,7 +94,8 @@ def test_what_a_model_elsewhere_wrote_is_counted_and_its_price_is_a_cost(
     assert held_back["route"] == "quote"
     events = UsageEvent.objects.filter(kind="upstream-tokens")
     assert list(events.values_list("units", "amount_micro")) == [(1_000, 20)]
-    kept = set(Decision.objects.values_list("cost_micro", "tokens", "tokens_written"))
+    wrote = Decision.objects.filter(tokens__gt=0)
+    kept = set(wrote.values_list("cost_micro", "tokens", "tokens_written"))
     assert kept == {(900 * 150_000 // 10**6 + 100 * 600_000 // 10**6, 1_000, 100)}
     day = timedelta(days=1)
     assistant = Assistant.objects.get(pk=documented.assistant_id)

@@ -34,6 +34,15 @@ def test_money_shows_as_many_digits_as_say_something(micro, shown, exact):
 
 
 @pytest.mark.parametrize(
+    ("micro", "shown"),
+    [(400, "$0.0004"), (0.4, "$0.0000004"), (0.0123, "$0.000000012"), (-0.5, "−$0.0000005"),
+     (1.25, "$0.000001"), (6_666.67, "$0.006667"), (99_999.9, "$0.10"), (0.0, "$0.00")],
+)  # fmt: skip
+def test_an_average_below_a_millionth_is_not_nothing(micro, shown):
+    assert ui.money(micro) == shown
+
+
+@pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0s"), (3.2, "3.2s"), (42, "42s"), (252, "4m 12s"), (3780, "1h 03m"), (187_200, "2d 4h")],
 )

@@ -22,7 +22,7 @@ NOT_ON_PAGES = re.compile(
     r"|^billing/stripe/usage_outbox/|^billing/stripe/webhooks/(dispatcher|handlers|views|inbox)\.py$"
     r"|^billing/models/(stripe\w*|webhook_event)\.py$|^engine/__main__\.py$"
     r"|^projects/(reading/parquet_size|profiling/column_profile|storage)\.py$"
-    r"|^assistants/(prometheus|outgoing|voice/\w+_child|writing/(answering|upstream))\.py$"
+    r"|^assistants/(prometheus|outgoing|voice/\w+_child|writing/(answering|instructions|upstream))\.py$"
     r"|^engine/(export/attention_heads|tasks/\w+/(onnx\w*|efficientnet))\.py$|^web/language/"
 )
 SILENT_CALLS = ("log", "logger", "logging", "re.", "parser.", "cursor.", "warnings.warn")

@@ -56,20 +56,23 @@ STATUS_TONES = {
 
 
 @register.filter
-def money(micro: int | None) -> str:
-    """Micro-USD for reading: "$1.82", and more digits where cents would say nothing: "$0.0042"."""
+def money(micro: int | float | None) -> str:
+    """Micro-USD for reading: "$1.82", and more digits where cents would say nothing: "$0.0042".
+    Only nothing is "$0.00": an average may be a part of a millionth."""
     if micro is None:
         return EMPTY_VALUE
-    size = abs(micro)
+    size = Decimal(str(abs(micro)))
     places = (
         2
         if size >= MICRO_PER_DOLLAR // 10 or size == 0
         else 4
         if size >= MICRO_PER_DOLLAR // 100
         else 6
+        if size >= 1
+        else 1 - (size / MICRO_PER_DOLLAR).adjusted()  # Two digits that count.
     )
-    exact = Decimal(size) / MICRO_PER_DOLLAR
-    text = f"{exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
+    exact = size / MICRO_PER_DOLLAR
+    text = f"{exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,f}"
     whole, _, fraction = text.partition(".")
     return _with_sign(micro, f"{whole}.{fraction.rstrip('0').ljust(2, '0')}")
 
@@ -98,7 +101,7 @@ def round_size(size: int) -> str:
     return re.sub(r"[.,]0(?=\D)", "", filesizeformat(size))
 
 
-def _with_sign(micro: int, digits: str) -> str:
+def _with_sign(micro: int | float, digits: str) -> str:
     return f"{MINUS_SIGN if micro < 0 else ''}${digits}"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from assistants.conversations.state import close, hand_over
 from assistants.lifecycle import add_channel
-from assistants.models import Assistant, Channel, Conversation, Decision
+from assistants.models import Channel, Conversation, Decision
 from billing.models import UsageEvent
 from tests.assistants.writing.slow_writer import (
     FIRST,
@@ -19,6 +19,7 @@ from tests.assistants.writing.slow_writer import (
     QUESTION,
     SECOND,
     SlowWriter,
+    let_write,
 )
 from tests.inference.processes import free_port, models_process
 from tests.web.guard.served import web_process
@@ -124,7 +125,7 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
 def test_a_written_answer_appears_sentence_by_sentence(documented, alice, product, page):
     ours, writer = Site(product), SlowWriter()
     assistant = documented.assistant
-    Assistant.objects.filter(pk=assistant.pk).update(writer_model="w", writer_url=writer.url)
+    let_write(documented, writer.url)
     channel = add_channel(assistant, Channel.Kind.WEB, alice, allowed_origins=[ours.origin])
     ours.tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
     page.goto(ours.origin)

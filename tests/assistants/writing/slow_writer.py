@@ -4,11 +4,19 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from assistants.models import Version
+
 FIRST = "Hand hammocks to the harbour master before the tide turns."
 SECOND = "The warehouse in Rotterdam stores hammocks."
 INVENTED = "Pay $9 to the harbour master."
 QUESTION = "to whom do i hand hammocks before the tide turns"
 PRIVATE_WRITER = {"LATHE_WEBHOOKS_ALLOW_HTTP": "true", "LATHE_WEBHOOKS_ALLOW_PRIVATE": "true"}
+
+
+def let_write(version: Version, url: str) -> None:
+    """What the version froze, as if it had been built with this writer."""
+    writer = {"model": "w", "url": url, "style": ""}
+    Version.objects.filter(pk=version.pk).update(writer=writer)
 
 
 class SlowWriter:

@@ -10,13 +10,15 @@ from assistants.answering.passages import FoundPassage
 from assistants.models import Assistant
 from assistants.writing import answering, upstream
 from assistants.writing.grounding import check_sentence, split_sentences
+from assistants.writing.writers import Writer, WriterSettings
 
 PASSAGE = (
     "Orders can be returned within 30 days in the original packaging. Return shipping costs"
     " $4.95 and is taken from the refund. Write to help@shop.example or see shop.example/returns."
 )
 CHINESE = "订单可在三十天内退货，运费为25元，由客户承担。请联系 400-820-8820。"
-WRITTEN_FOR = Assistant(writer_model="w", writer_url="", writer_key="")
+UNSAVED = Assistant(writer_url="", writer_key="", writer_keys={})
+WRITTEN_FOR = Writer(WriterSettings(model="w"), UNSAVED)
 TRUE = "Orders can be returned within 30 days in the original packaging [1]."
 
 # What a writer that was talked into it says; every one must be held back.
@@ -124,6 +126,7 @@ def test_citations_stay_with_their_sentence():
     ]  # fmt: skip
 
 
+@pytest.mark.django_db  # Who waits for a writer lends their connection.
 @pytest.mark.parametrize("place", ["question", "passage"])
 def test_only_grounded_sentences_before_the_first_invented_one_are_said(monkeypatch, place):
     """The fake upstream obeys whatever it is told, as a model that was talked over would."""
@@ -153,6 +156,7 @@ def test_only_grounded_sentences_before_the_first_invented_one_are_said(monkeypa
     assert json.dumps(sent[0]).count(marks.pop()) == 5
 
 
+@pytest.mark.django_db  # Who waits for a writer lends their connection.
 def test_a_writer_that_does_not_answer_is_no_writer(monkeypatch):
     def refuses(*_, **__):
         raise httpx.ConnectError("refused")
@@ -174,9 +178,8 @@ def test_a_writer_lives_at_a_public_address_only(url):
         upstream.validate_writer_url(url)
 
 
+@pytest.mark.django_db  # Who waits for a writer lends their connection.
 def test_a_name_that_resolves_to_a_private_address_is_not_called():
-    assistant = Assistant(
-        writer_model="w", writer_url="https://localtest.invalid/v1", writer_key=""
-    )
+    writer = Writer(WriterSettings(model="w", url="https://localtest.invalid/v1"), UNSAVED)
     passage = FoundPassage(1, "", PASSAGE, "faq.pdf", 0.8, 0.9)
-    assert answering.write_answer(assistant, "q", [passage]) is None
+    assert answering.write_answer(writer, "q", [passage]) is None

@@ -13,6 +13,7 @@ from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Conversation, Decision
 from assistants.writing.grounding import iter_sentences, split_sentences
 from assistants.writing.upstream import Writing
+from assistants.writing.writers import Writer, WriterSettings
 from tests.assistants.writing.slow_writer import (
     FIRST,
     INVENTED,
@@ -20,6 +21,7 @@ from tests.assistants.writing.slow_writer import (
     QUESTION,
     SECOND,
     SlowWriter,
+    let_write,
 )
 from tests.inference.processes import free_port, models_process
 from tests.web.guard.served import web_process
@@ -44,7 +46,7 @@ def events_of(response: httpx.Response) -> Iterator[dict]:
 def test_sentences_are_told_before_the_last_is_written(documented, token, alice, writer):
     assistant = documented.assistant
     web = add_channel(assistant, Channel.Kind.WEB, alice, allowed_origins=[SITE])
-    Assistant.objects.filter(pk=assistant.pk).update(writer_model="w", writer_url=writer.url)
+    let_write(documented, writer.url)
     models_port = free_port()
     models_url = f"http://127.0.0.1:{models_port}"
     with (
@@ -165,8 +167,9 @@ def test_sentences_are_the_same_in_whatever_pieces_they_come(text, size):
 def test_a_writer_that_refuses_streams_is_asked_for_the_whole(writer, settings):
     settings.WEBHOOKS_ALLOW_HTTP = settings.WEBHOOKS_ALLOW_PRIVATE = True
     writer.streams = False
-    assistant = Assistant(writer_model="w", writer_url=writer.url, writer_key="")
-    writing = Writing(assistant, [{"role": "user", "content": "q"}], 8, in_pieces=True)
+    unsaved = Assistant(writer_url="", writer_key="", writer_keys={})
+    asked = Writer(WriterSettings(model="w", url=writer.url), unsaved)
+    writing = Writing(asked, [{"role": "user", "content": "q"}], 8, in_pieces=True)
     assert list(writing.pieces()) == [f"{FIRST} [1]"]
     assert (writing.tokens, len(writer.asked)) == (7, 2)
     assert "stream" not in writer.asked[1]

@@ -5,14 +5,16 @@ import pytest
 from assistants.models import Assistant
 from assistants.writing import upstream
 from assistants.writing.upstream import Writing
+from assistants.writing.writers import Writer, WriterSettings
 
+WRITER = Writer(WriterSettings(model="w", url="https://x.test"), Assistant())
 TEXT = "Hand hammocks to the harbour master."  # 36 bytes.
 READ = [{"role": "user", "content": "a" * 398 + "é"}]  # 400 bytes.
 
 
 def written(monkeypatch, *chunks, in_pieces=False):
     monkeypatch.setattr(upstream, "_ask_upstream", lambda *_: iter(chunks))
-    writing = Writing(Assistant(writer_url="https://x.test"), READ, 8.0, in_pieces=in_pieces)
+    writing = Writing(WRITER, READ, 8.0, in_pieces=in_pieces)
     list(writing.pieces())
     return writing.tokens, writing.tokens_written
 

@@ -48,6 +48,7 @@ BODIES = {
     "/api/v1/datasets/{dataset_id}/edits": lambda things: {
         "edits": [{"op": "drop_duplicates"}]},
     "/api/v1/assistants": lambda things: {"project": things["project"], "name": "second"},
+    "/api/v1/assistants/{assistant_id}/answers": lambda things: {"key": "k", "text": "An answer."},
     "/api/v1/assistants/{assistant_id}/channels": lambda things: {"kind": "api"},
     "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/notes": lambda things: {
         "text": "Call back."},
@@ -60,6 +61,7 @@ REFUSED_HERE = {  # They need a job or model in a state that this walk does not 
     "/api/v1/training-jobs/{job_id}/restart",
     "/api/v1/models/{model_id}/exports",
     "/api/v1/deployments/{deployment_id}/rollback",
+    "/api/v1/assistants/{assistant_id}/answers/{answer_id}/phrasings",
     "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/block",
     "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/replies",
     "/api/v1/assistants/{assistant_id}/judgements",
@@ -71,6 +73,7 @@ REFUSED_HERE = {  # They need a job or model in a state that this walk does not 
     "/api/v1/assistants/{assistant_id}/versions/{number}/publish",
     "/api/v1/assistants/{assistant_id}/versions/{number}/rollback",
     "/api/v1/assistants/{assistant_id}/versions/{number}/shadow",
+    "/api/v1/assistants/{assistant_id}/versions/{number}/test-runs",
     # Questions are told apart by the id that their sender gives each (assistants.consulting).
     "/consult",
     "/v1/assistants/{name}/consult",

@@ -1,0 +1,25 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('assistants', '0012_frozen_writer'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='assistant',
+            name='original_days',
+            field=models.PositiveSmallIntegerField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='message',
+            name='original',
+            field=models.TextField(blank=True, db_default='', default=''),
+        ),
+        migrations.AddIndex(
+            model_name='message',
+            index=models.Index(condition=models.Q(('original', ''), _negated=True), fields=['at'], name='assistants_message_originals'),
+        ),
+    ]

@@ -1,0 +1,117 @@
+"""A version in shadow asks for things and goes on as it would live, beside the one that answers."""
+
+import json
+
+import pytest
+
+from accounts.webhooks import secret_encryption
+from assistants.loop import shadow
+from assistants.models import Assistant, Conversation, Decision, ShadowDecision
+from tests.assistants.rules.test_asking import ASKED, asking
+from tests.assistants.test_loop import learn
+
+pytestmark = pytest.mark.django_db
+ASK = "/v1/assistants/shop-help/consult"
+RETURN, NONSENSE = "how do i return an order", "who painted the mona lisa"
+
+
+@pytest.fixture
+def other(live, alice):
+    """A version like the live one, which runs in shadow."""
+    version = learn(live.assistant, alice)
+    shadow.start(version, 100, alice)
+    return version
+
+
+def with_rules(version, *rules):
+    version.rules = list(rules)
+    version.save(update_fields=["rules"])
+
+
+@pytest.fixture
+def talk(api, token, monkeypatch, live):
+    """Says something in one conversation; the shadow decides at once, as its task does."""
+    known, sent = {}, []
+    monkeypatch.setattr(
+        "assistants.consultations.beside.enqueue_on_commit", lambda _, *task: sent.append(task)
+    )
+
+    def say(text, **more):
+        reply = (
+            api(token)
+            .post(ASK, {"text": text, "visitor": "v", **known, **more}, format="json")
+            .json()
+        )
+        known["conversation"] = reply["conversation"]
+        while sent:
+            decision, sealed = sent.pop()
+            assert text not in sealed  # It goes by the broker, encrypted.
+            shadow.decide_beside(decision, sealed)
+            shadow.decide_beside(decision, sealed)
+        found = ShadowDecision.objects.filter(decision__pk=reply["id"]).first()
+        return reply, found
+
+    return say
+
+
+def test_it_follows_a_dialogue_like_the_live_version(live, other, talk):
+    for version in (live, other):
+        with_rules(version, asking())
+    reply, beside = talk("where is my order")
+    assert (reply["response"], beside.route, beside.awaiting["rule"]) == (
+        ASKED, "rule", "which order"
+    )  # fmt: skip
+    reply, beside = talk("it is ab-120045")
+    assert "looks for ab-120045" in reply["response"]
+    assert (beside.route, beside.awaiting) == ("rule", None)
+    assert "120045" not in beside.captured
+    talk("where is my order")
+    compared = shadow.compare(other)
+    assert (compared.questions, compared.same) == (3, 3)
+    live.assistant.refresh_from_db()
+    assert Assistant.objects.get(pk=live.assistant_id).shadow_left == 97
+
+
+def test_it_asks_by_a_rule_of_its_own(live, other, talk):
+    with_rules(other, asking(then={"do": "hand_over"}, says=("return",)))
+    reply, beside = talk(RETURN)
+    assert (reply["route"], beside.route) == ("answer", "rule")
+    reply, beside = talk("ab-120045")  # To the live one that says nothing.
+    assert reply["route"] != "hand_over"
+    assert (beside.route, beside.awaiting) == ("hand_over", None)
+    assert Conversation.objects.get().captured == ""
+
+
+def test_it_reads_what_was_masked_and_what_is_said_of_the_visitor(live, other, talk):
+    rule = asking(shape="e-mail", says=("return",), visitor={"plan": "gold"})
+    with_rules(other, rule)
+    _, beside = talk(RETURN, metadata={"plan": "silver"})
+    assert beside.route == "answer"
+    _, beside = talk(RETURN, metadata={"plan": "gold"})
+    assert beside.awaiting["rule"] == "which order"
+    _, beside = talk("maria@example.com", metadata={"plan": "gold"})
+    assert (beside.route, beside.awaiting) == ("rule", None)
+    assert json.loads(secret_encryption.decrypt(beside.captured)) == {"e-mail": "maria@example.com"}
+
+
+def test_it_hands_over_after_two_refusals_like_the_live_version(live, other, talk):
+    assert talk(NONSENSE)[1].route == "refuse"
+    reply, beside = talk("what is the capital of peru")
+    assert (reply["route"], beside.route) == ("hand_over", "hand_over")
+    assert shadow.compare(other).same == 2
+
+
+def test_it_begins_in_the_middle_where_the_live_version_is(live, alice, talk):
+    with_rules(live, asking())
+    talk("where is my order")
+    version = learn(live.assistant, alice)
+    with_rules(version, asking())
+    shadow.start(version, 10, alice)
+    reply, beside = talk("ab-120045")
+    assert (beside.route, shadow.compare(version).same) == (reply["route"], 1)
+
+
+def test_a_message_of_code_of_before_decides_all_the_same(live, other, api, token):
+    reply = api(token).post(ASK, {"text": RETURN}).json()
+    shadow.decide_beside(reply["id"])
+    assert ShadowDecision.objects.get().route == Decision.objects.get().route
