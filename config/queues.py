@@ -73,6 +73,7 @@ BACKGROUND = WorkerGroup(
             "billing.tasks.reconcile",
             "billing.tasks.keep_catalog",
             "billing.tasks.issue_invoices",
+            "assistants.tasks.count_answers",
         ),
         "mail": ("assistants.tasks.read_mailboxes",),
         "upkeep": (),

@@ -18,8 +18,4 @@ class Migration(migrations.Migration):
             name='original',
             field=models.TextField(blank=True, db_default='', default=''),
         ),
-        migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('original', ''), _negated=True), fields=['at'], name='assistants_message_originals'),
-        ),
     ]

@@ -13,8 +13,4 @@ class Migration(migrations.Migration):
             name='is_counted',
             field=models.BooleanField(db_default=True, default=False),
         ),
-        migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(condition=models.Q(('is_counted', False), ('route__in', ['answer', 'quote', 'written'])), fields=['at'], name='assistants_uncounted_answers'),
-        ),
     ]

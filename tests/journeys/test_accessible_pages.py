@@ -99,7 +99,8 @@ def states(product: Product, visited) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "view", ["light", "phone", pytest.param("dark", marks=pytest.mark.nightly)]
+    "view",
+    ["light", *(pytest.param(view, marks=pytest.mark.nightly) for view in ("phone", "dark"))],
 )
 def test_no_page_breaks_a_rule_of_axe(product, browser, visited, view):
     walk_by_axe(product, browser, visited, view, [*PUBLIC, *visited["paths"]])

@@ -111,6 +111,7 @@ def test_a_killed_models_process_comes_back_and_answers(
     assert after["data"][0]["probs"] == pytest.approx(before.json()["data"][0]["probs"])
 
 
+@pytest.mark.nightly
 def test_a_job_outlives_a_killed_trainer(
     client: httpx.Client, dataset: str, product: Product
 ) -> None:

@@ -49,6 +49,8 @@ CP1252_TRANSLATION = {
     for code in range(0x80, 0xA0)
     if not UNDEFINED_IN_CP1252.match(chr(code))
 }
+# Byte order marks of files that were joined, or of cells that were. Inside a text they stay.
+CELL_MARKS = re.compile(r"""(?:^|(?<=[,;\t|"]))\ufeff+""")
 
 
 def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None) -> TableSource:
@@ -209,8 +211,7 @@ def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Ite
             if _has_stray_cp1252(line):
                 strays.add(number)
                 line = line.translate(CP1252_TRANSLATION)
-            # Within a file that was joined of several, or of cells that were.
-            yield line.replace("\ufeff", "") if "\ufeff" in line else line
+            yield CELL_MARKS.sub("", line) if "\ufeff" in line else line
     if strays.count:
         issues.add(
             "stray_western",

@@ -111,6 +111,7 @@ def test_the_browser_hears_and_speaks_after_the_visitor_has_agreed(live, alice, 
     assert [text for text in problems if "Content Security Policy" in text] == []
 
 
+@pytest.mark.nightly
 def test_a_browser_without_a_recogniser_shows_no_microphone(live, alice, product, page):
     Assistant.objects.update(voice="browser")
     page.add_init_script("delete window.webkitSpeechRecognition; delete window.SpeechRecognition;")

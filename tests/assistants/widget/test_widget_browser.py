@@ -125,7 +125,9 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
 def test_a_written_answer_appears_sentence_by_sentence(documented, alice, product, page):
     ours, writer = Site(product), SlowWriter()
     assistant = documented.assistant
-    let_write(documented, writer.url)
+    let_write(
+        assistant.versions.get(status="live"), writer.url
+    )  # The product's own version went live after this one.
     channel = add_channel(assistant, Channel.Kind.WEB, alice, allowed_origins=[ours.origin])
     ours.tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
     page.goto(ours.origin)

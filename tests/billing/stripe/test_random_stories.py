@@ -194,7 +194,7 @@ class RandomTale(Tale):
 
 
 @pytest.mark.parametrize(
-    "seed", [2, 3, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (0, 1, 4, 5))]
+    "seed", [2, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (0, 1, 3, 4, 5))]
 )
 def test_random_stories_agree_to_the_cent(stripe_server, team, alice, monkeypatch, seed):
     tale = RandomTale(stripe_server, team, alice)

@@ -86,6 +86,7 @@ def shape(folder: Path) -> dict:
     return json.loads((folder / "config.json").read_text())["encoder"]
 
 
+@pytest.mark.nightly
 @same_worker
 def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_path):
     made = export(finished, tmp_path, format="pruned", keep=0.5)
@@ -144,6 +145,7 @@ def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finishe
     assert after == before
 
 
+@pytest.mark.nightly
 @same_worker
 def test_a_table_model_becomes_one_network(finished_table, tmp_path):
     made = export(finished_table, tmp_path, format="distilled")
@@ -172,6 +174,7 @@ def test_heads_that_matter_least_go_and_every_layer_keeps_one(finished, tmp_path
         export(finished | {"output": str(made)}, tmp_path / "hub", format="safetensors")
 
 
+@pytest.mark.nightly
 def test_a_head_counts_by_what_the_loss_loses_without_it(finished):
     network = load_network(Path(finished["output"]))
     first = find_attention_layers(network.encoder)[0]

@@ -89,6 +89,7 @@ def test_the_final_training_repeats_the_winning_trial(tabular_spec):
     assert training["validation"]["validation_loss"] == training["search"]["score"]
 
 
+@pytest.mark.nightly
 def test_a_trial_that_does_worse_than_most_is_cut_short_and_says_so(tabular_spec):
     trials = ended(run(tabular_spec(trials=12, parameters=["learning_rate"])))
     pruned = [one for one in trials.values() if one.state == "pruned"]

@@ -145,6 +145,7 @@ def test_a_cancel_stops_meter_and_engine_and_keeps_what_was_billed(endless_job, 
     bill_is_exact(endless_job)
 
 
+@pytest.mark.nightly
 def test_a_paused_job_saves_its_state_and_resumes_from_it(long_job, trainer, alice):
     running = trainer()
     wait_until(lambda: reloaded(long_job).step > 5, what="for progress")

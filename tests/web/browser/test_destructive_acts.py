@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, resolve, reverse
 from django.utils.timezone import now
 
 from accounts.models import Membership, Role
 from accounts.teams import membership
-from assistants.models import Source, TestCase
+from assistants.models import Answer, Source, TestCase
 from inference.models import ApiFile, Batch, Deployment, Purpose, TablePrediction
 from tests.web.test_outsiders import concrete, is_acmes, routes
 from training.models import Status, TrainingJob
@@ -86,10 +86,12 @@ def forms(things, team, alice, job, client_of):
         passages=1,
     )
     TestCase.objects.create(assistant_id=things["assistant"], question="x", expects="refuse")
+    answer = Answer.objects.create(assistant_id=things["assistant"], key="hours", text="Nine.")
+    answer.phrasings.create(text="When are you open?", text_hash="0" * 64)
     _answer_a_table(things)
     client, seen = client_of(alice), {}
     paths = {concrete(route, things) for route, _ in routes() if is_acmes(route, things)}
-    paths.add("/settings/")
+    paths |= {"/settings/", reverse("assistants:answer", args=[answer.pk])}
     done = TrainingJob.objects.filter(pk=job.pk)
     for is_finished in (False, True):
         for path in sorted(paths):

@@ -92,6 +92,7 @@ def test_what_was_tested_is_what_answers(wide_models, write_spec, monkeypatch, m
     assert likeness.min() > 0.98
 
 
+@pytest.mark.nightly
 @needs_kernel
 def test_numbers_are_answered_by_it_too(wide_models, write_spec):
     texts, labels = labelled_rows(300)

@@ -199,6 +199,7 @@ def test_what_automatic_means_follows_from_the_rows(rows, method, factor):
     assert hyperparameters.rate_factor(from_scratch=True, train_rows=rows) == 1
 
 
+@pytest.mark.nightly
 def test_the_lower_half_stays_as_the_base_model_has_it(write_spec, models_folder):
     spec = write_spec(rows=200, hyperparameters=BRIEF | {"method": "upper"})
     run_here(spec)
@@ -271,6 +272,7 @@ def test_numbers_that_are_words_are_refused(write_spec):
         run_here(write_spec(columns=columns, task="text-regression"))
 
 
+@pytest.mark.nightly
 def test_a_retry_in_smaller_pieces_goes_on_from_the_checkpoint(write_spec):
     spec = write_spec(rows=120, checkpoint_seconds=1e-9, hyperparameters=BRIEF | {"method": "full"})
     saved = _stop_in_the_middle(spec)
