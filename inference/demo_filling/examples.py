@@ -204,7 +204,7 @@ def replies() -> Example:
         questions=[question for question, _ in chats[:8]],
         # Short rows are learnt quickly: a high rate and small steps take two cores little time.
         hyperparameters={
-            "epochs": 4,
+            "epochs": 3,
             "rows_per_step": 8,
             "learning_rate": 0.002,
             "generated_tokens": 24,
