@@ -90,6 +90,7 @@ def test_the_job_is_a_probe_on_the_rows_and_its_layer_answers(waiting, taught, a
     assert outcome.answer_key == "return-an-order"
 
 
+@pytest.mark.nightly
 def test_a_classifier_of_other_rows_is_refused(waiting, tmp_path):
     finish(waiting.job, tmp_path, shuffled=True)
     build_versions()

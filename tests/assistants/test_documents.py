@@ -141,6 +141,7 @@ def test_settings_are_changed_on_the_page(taught, alice, client_of):
     assert "private" in private.content.decode()
 
 
+@pytest.mark.nightly
 def test_a_document_of_a_page_is_quoted_as_well(taught, alice, project, api, token):
     """Too few sentences to measure how often the right passage is found; enough to know what has
     nothing to do with any of them."""

@@ -22,6 +22,7 @@ from tests.inference.processes import PROJECT, free_port, wait_until_healthy
 needs_commits = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
+@pytest.mark.nightly
 @needs_commits
 def test_an_empty_installation_becomes_the_copy_of_the_saved_one(
     filled, database_url, empty_database_url, use_empty_storage, tmp_path
