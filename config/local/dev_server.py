@@ -255,7 +255,9 @@ def _welcome_text(ports: Ports, demo: str) -> str:
 def _email_destination_text() -> str:
     if env.optional("EMAIL_BACKEND"):
         return f"E-mails go through {env.optional('EMAIL_HOST', 'localhost')}."
-    return "E-mails become files in var/mail; EMAIL_BACKEND and EMAIL_HOST in .env send them."
+    folder = embedded.default_var_folder() / "mail"
+    place = folder.relative_to(PROJECT_ROOT) if folder.is_relative_to(PROJECT_ROOT) else folder
+    return f"E-mails become files in {place}; EMAIL_BACKEND and EMAIL_HOST in .env send them."
 
 
 def _raise_interrupt(_signal: int, _frame: object) -> None:

@@ -61,15 +61,18 @@ def test_who_uses_a_port_is_named():
     assert dev_server._describe_port_user(number) == ""
 
 
-def test_the_welcome_names_the_demo_and_a_request_to_try(monkeypatch):
+def test_the_welcome_names_the_demo_and_a_request_to_try(monkeypatch, tmp_path):
     monkeypatch.delenv("EMAIL_BACKEND", raising=False)
+    monkeypatch.setenv("LATHE_VAR", str(tmp_path))
     demo = "Sign in as demo@lathe.test\n" + json.dumps({"token": "lathe_abc"})
     text = dev_server._welcome_text(Ports(8000, 8001), demo)
     assert "Lathe is ready: http://localhost:8000" in text
     assert "Sign in as demo@lathe.test" in text
     assert "curl http://localhost:8000/api/v1/me -H 'Authorization: Bearer lathe_abc'" in text
     assert '"token"' not in text
-    assert "E-mails become files" in text
+    assert f"E-mails become files in {tmp_path}/mail;" in text
+    monkeypatch.delenv("LATHE_VAR")
+    assert "E-mails become files in var/mail;" in dev_server._email_destination_text()
 
 
 def test_without_a_demo_the_welcome_says_how_to_sign_up(monkeypatch):
