@@ -214,9 +214,14 @@ def write_batch(batch: UsageBatch) -> None:
 
 
 def _kept_whole(asked: object) -> object:
+    """None for what jsonb refuses, too: it would take the entries beside it along."""
     if asked is None:
         return None
-    text = json.dumps(asked)
+    try:
+        text = json.dumps(asked, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except ValueError:  # NaN, infinity, or half of a surrogate pair, perhaps in an unused column.
+        return None
     return asked if len(text) <= MAX_ASKED_CHARACTERS and "\\u0000" not in text else None
 
 
