@@ -69,8 +69,10 @@ def test_a_job_leaves_a_whole_artifact_and_a_truthful_report(write_spec):
     assert len(predictions["text"]) == data.test_rows == 40
     share = sum(predictions["correct"]) / 40
     # Of so few test rows the figure is that of a repeated cross-validation.
+    assert report["cross_validation"]
     accuracy = report["metrics"][0]["value"]
-    assert result.metrics["accuracy"] == accuracy == pytest.approx(share, abs=0.02)
+    assert result.metrics["accuracy"] == accuracy
+    assert report["metrics"][0]["low"] <= share <= report["metrics"][0]["high"]
     assert report["verdict"] in ("helped", "no_difference", "hurt")
     assert f"accuracy {accuracy:.1%}" in report["headline"]
     assert {one["id"] for one in report["baselines"]} >= {"majority", "tfidf"}
