@@ -66,7 +66,7 @@ def send_due() -> int:
     """Send every bundle that is due; returns how many were tried. Safe to run twice at once."""
     tried, deadline = 0, time.monotonic() + MAX_RUN_SECONDS
     for event, bundling in bundled_events().items():
-        _give_up_unreachable(event)
+        give_up_unreachable(_due(event))
         while time.monotonic() < deadline and (bundle := _claim(event, bundling)):
             _send(bundle)
             tried += 1
@@ -77,13 +77,12 @@ def _due(event: str) -> QuerySet[NoticeEmail]:
     return NoticeEmail.objects.due().filter(notice__event=event, in_digest=False)
 
 
-def _give_up_unreachable(event: str) -> None:
+def give_up_unreachable(due: QuerySet[NoticeEmail]) -> None:
+    """End those whose recipient has left the team or cannot be reached."""
     recipient = Membership.objects.reachable().filter(
         team=OuterRef("notice__team"), user=OuterRef("user")
     )
-    _due(event).exclude(Exists(recipient)).update(
-        next_at=None, given_up_at=now(), error=UNREACHABLE
-    )
+    due.exclude(Exists(recipient)).update(next_at=None, given_up_at=now(), error=UNREACHABLE)
 
 
 def _claim(event: str, bundling: Bundling) -> Bundle | None:
@@ -130,13 +129,18 @@ def _send(bundle: Bundle) -> None:
         for one in emails:
             give_up(one, NO_LONGER_WANTED)
         return
+    if len(emails) == 1:
+        send_together(emails, build_notice_email(emails[0].notice, member))
+    else:
+        send_together(emails, build_bundle_email(member, bundle.bundling, emails))
+
+
+def send_together(emails: list[NoticeEmail], message: EmailMultiAlternatives) -> None:
+    """Send the one message that stands for all of these."""
     try:
-        if len(emails) == 1:
-            build_notice_email(emails[0].notice, member).send()
-        else:
-            build_bundle_email(member, bundle.bundling, emails).send()
+        message.send()
     except SEND_ERRORS as problem:
-        logger.warning("A bundle for %s was not sent: %s", member, problem)
+        logger.warning("E-mails %s were not sent: %s", [one.pk for one in emails], problem)
         for one in emails:
             schedule_retry(one, str(problem) or type(problem).__name__)
     else:

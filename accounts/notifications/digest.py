@@ -18,19 +18,15 @@ from django.utils.timezone import now
 from django.utils.translation import gettext, ngettext
 
 from accounts.models import EmailFrequency, Membership, NoticeEmail
-from accounts.notifications.bundles import drop_outdated
+from accounts.notifications.bundles import drop_outdated, give_up_unreachable, send_together
 from accounts.notifications.email import (
     EMAIL_LOCK,
     MAX_RUN_SECONDS,
     NO_LONGER_WANTED,
-    SEND_ERRORS,
-    UNREACHABLE,
     VISIBILITY_TIMEOUT,
     EmailTemplate,
     give_up,
-    mark_sent,
     render_email,
-    schedule_retry,
 )
 from accounts.notifications.events import bundled_events
 from accounts.notifications.preferences import create_unsubscribe_token
@@ -67,12 +63,7 @@ def send_due_exclusively() -> None:
 
 def send_due() -> int:
     """Send every digest that is due; returns how many were tried. Safe to run twice at once."""
-    recipient = Membership.objects.reachable().filter(
-        team=OuterRef("notice__team"), user=OuterRef("user")
-    )
-    _due_emails().exclude(Exists(recipient)).update(
-        next_at=None, given_up_at=now(), error=UNREACHABLE
-    )
+    give_up_unreachable(_due_emails())
     tried, deadline = 0, time.monotonic() + MAX_RUN_SECONDS
     while time.monotonic() < deadline and (digest := _claim()):
         _send(digest)
@@ -109,15 +100,7 @@ def _send(claimed: Digest) -> None:
         for email in digest.emails:
             give_up(email, NO_LONGER_WANTED)
         return
-    try:
-        build_digest_email(digest).send()
-    except SEND_ERRORS as problem:
-        logger.warning("The digest for %s was not sent: %s", digest.member, problem)
-        for email in digest.emails:
-            schedule_retry(email, str(problem) or type(problem).__name__)
-    else:
-        for email in digest.emails:
-            mark_sent(email)
+    send_together(digest.emails, build_digest_email(digest))
 
 
 def _drop_outdated(emails: list[NoticeEmail]) -> list[NoticeEmail]:
