@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from celery import shared_task
+from celery import Task, shared_task
 
 from assistants.consultations import originals
 from assistants.conversations import metering, spoken, watchdog
@@ -10,6 +10,8 @@ from assistants.delivery import sending
 from assistants.loop import shadow
 from assistants.mail import receiving
 from assistants.versions import building, classifier, scheduling
+
+TRIES_FOR_ORDER = 3  # A second each.
 
 
 @shared_task
@@ -25,10 +27,14 @@ def build_scheduled() -> None:
     scheduling.build_due()
 
 
-@shared_task
-def decide_in_shadow(decision_id: str, sealed: str = "") -> None:
-    """What the shadow version says to a question that was answered."""
-    shadow.decide_beside(UUID(decision_id), sealed)
+@shared_task(bind=True, max_retries=TRIES_FOR_ORDER)
+def decide_in_shadow(task: "Task[..., None]", decision_id: str, sealed: str = "") -> None:
+    """What the shadow version says to a question that was answered; after the one before it."""
+    try:
+        waits = task.request.retries < TRIES_FOR_ORDER
+        shadow.decide_beside(UUID(decision_id), sealed, waits=waits)
+    except shadow.OutOfOrder as problem:
+        raise task.retry(countdown=1) from problem
 
 
 @shared_task

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from assistants.models import Assistant, Decision, ShadowDecision, Version, Vers
 from assistants.rules.matching import Awaited, Situation
 
 MAX_QUESTIONS = 10_000
+RECENT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,15 @@ def start(version: Version, questions: int, by: User | ApiToken) -> None:
     audit.record(version.assistant.team, by, "assistant.shadow-started", str(version))
 
 
-def decide_beside(decision_id: UUID, sealed: str = "") -> None:
-    """What the shadow version would have said. Doing it twice changes nothing."""
+class OutOfOrder(Exception):
+    """An earlier question of the conversation is on its way to the shadow version."""
+
+
+def decide_beside(decision_id: UUID, sealed: str = "", *, waits: bool = False) -> None:
+    """What the shadow version would have said. Doing it twice changes nothing.
+
+    Raises OutOfOrder if it `waits` for the question before, which a dialogue depends on.
+    """
     decision = (
         Decision.objects.filter(pk=decision_id)
         .select_related("message__conversation", "message__channel__assistant")
@@ -60,6 +69,8 @@ def decide_beside(decision_id: UUID, sealed: str = "") -> None:
         or ShadowDecision.objects.filter(decision=decision, version=version).exists()
     ):
         return
+    if waits and _is_out_of_order(decision, version):
+        raise OutOfOrder
     running = Assistant.objects.filter(pk=assistant.pk, shadow_version=version, shadow_left__gt=0)
     if not running.update(shadow_left=F("shadow_left") - 1):
         return
@@ -71,6 +82,16 @@ def decide_beside(decision_id: UUID, sealed: str = "") -> None:
         asked_back=dialogue.asked_back,
     )
     _keep(decision, version, dialogue, outcome)
+
+
+def _is_out_of_order(decision: Decision, version: Version) -> bool:
+    """Whether a question of the last seconds, asked before, is not decided yet."""
+    before = Decision.objects.filter(
+        message__conversation=decision.message.conversation_id,
+        at__lt=decision.at,
+        at__gt=decision.at - RECENT,
+    )
+    return before.exclude(shadows__version=version).exists()
 
 
 @dataclass(frozen=True)

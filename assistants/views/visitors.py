@@ -3,7 +3,10 @@
 import hashlib
 import hmac
 import json
+import math
 import secrets
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.core import signing
@@ -21,6 +24,7 @@ from web.validation.values import require_json
 VISITOR_HEADER = "X-Lathe-Visitor"
 VISITOR_SALT = "assistants.visitor"
 KNOWN = "user:"  # Before a customer's id: no other visitor's name has a colon.
+EXPIRES = "exp"  # As in a JSON Web Token (RFC 7519, 4.1.4): seconds since 1970.
 
 
 def find_channel(key: str) -> Channel | None:
@@ -76,6 +80,11 @@ def identify(channel: Channel, told: Identity) -> str:
                 "This signature is not of these attributes.", param="attributes_hash"
             )
         vouched = read_attributes(told.attributes)
+    if _has_expired(vouched):
+        raise InvalidConsultation(
+            "What was signed has expired, or exp is no time in seconds since 1970. Sign it anew.",
+            param="attributes",
+        )
     identity = {"visitor": f"{KNOWN}{told.customer}", "vouched": vouched}
     return signing.dumps(identity, salt=VISITOR_SALT)
 
@@ -100,9 +109,21 @@ def read_token(token: str) -> str | None:
 
 
 def read_vouched(token: str) -> dict[str, str]:
-    """What the site's server signed of the visitor, besides who they are."""
+    """What the site's server signed of the visitor, besides who they are, while it holds."""
     signed = _load_token(token)
-    return dict(signed["vouched"]) if isinstance(signed, dict) else {}
+    vouched = dict(signed["vouched"]) if isinstance(signed, dict) else {}
+    return {} if _has_expired(vouched) else vouched
+
+
+def _has_expired(vouched: Mapping[str, str]) -> bool:
+    """A time that nobody can read has passed: it was meant to end."""
+    if EXPIRES not in vouched:
+        return False
+    try:
+        expires = float(vouched[EXPIRES])
+    except ValueError:
+        return True
+    return not math.isfinite(expires) or expires <= time.time()
 
 
 def _load_token(token: str) -> object:

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from celery.exceptions import Retry
 
 from accounts.webhooks import secret_encryption
+from assistants import tasks
 from assistants.loop import shadow
 from assistants.models import Assistant, Conversation, Decision, ShadowDecision
 from tests.assistants.rules.test_asking import ASKED, asking
@@ -115,3 +117,34 @@ def test_a_message_of_code_of_before_decides_all_the_same(live, other, api, toke
     reply = api(token).post(ASK, {"text": RETURN}).json()
     shadow.decide_beside(reply["id"])
     assert ShadowDecision.objects.get().route == Decision.objects.get().route
+
+
+def test_of_two_quick_messages_the_earlier_is_decided_first(live, other, api, token, monkeypatch):
+    sent = []
+    monkeypatch.setattr(
+        "assistants.consultations.beside.enqueue_on_commit", lambda _, *task: sent.append(task)
+    )
+    with_rules(other, asking())
+    first = api(token).post(ASK, {"text": "where is my order", "visitor": "v"}).json()
+    talk = {"visitor": "v", "conversation": first["conversation"]}
+    second = api(token).post(ASK, {"text": "it is ab-120045", **talk}).json()
+    task, later = tasks.decide_in_shadow, sent[1]
+    with pytest.raises(Retry):
+        task.apply(later, throw=True, retries=0)
+    assert not ShadowDecision.objects.exists()
+    for message in sent:
+        task.apply(message, throw=True)
+    beside = ShadowDecision.objects.get(decision__pk=second["id"])
+    assert (beside.route, beside.awaiting) == ("rule", None)
+
+
+def test_a_lost_message_is_waited_for_three_times_only(live, other, api, token, monkeypatch):
+    monkeypatch.setattr("assistants.consultations.beside.enqueue_on_commit", lambda *_: None)
+    first = api(token).post(ASK, {"text": RETURN, "visitor": "v"}).json()
+    talk = {"visitor": "v", "conversation": first["conversation"]}
+    second = api(token).post(ASK, {"text": "how do i track my parcel", **talk}).json()
+    task = tasks.decide_in_shadow
+    with pytest.raises(Retry):
+        task.apply((second["id"],), throw=True, retries=2)
+    task.apply((second["id"],), throw=True, retries=3)
+    assert str(ShadowDecision.objects.get().decision_id) == second["id"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 
 import pytest
 
@@ -101,6 +102,29 @@ def test_a_rule_for_verified_visitors_sees_signed_attributes_only(client, channe
     stolen = post(client, channel, "identity", body)  # Signed for another customer.
     assert stolen.status_code == 400
     assert "not of these attributes" in stolen.json()["error"]
+
+
+@pytest.mark.parametrize("expires", ['"soon"', "1", "NaN", '""', "-5", "1e400"])
+def test_attributes_that_have_expired_are_refused(client, channel, expires):
+    signed = f'{{"plan": "gold", "exp": {expires}}}'
+    body = {"id": "42", "hash": sign(channel, "42"), "attributes": signed}
+    body["attributes_hash"] = sign(channel, f"42\n{signed}")
+    refused = post(client, channel, "identity", body)
+    assert refused.status_code == 400
+    assert "expired" in refused.json()["error"]
+
+
+def test_signed_attributes_hold_until_they_expire(client, channel, live, monkeypatch):
+    with_rules(live, GOLD)
+    expires = int(time.time()) + 60
+    signed = f'{{"plan": "gold", "exp": {expires}}}'
+    body = {"id": "42", "hash": sign(channel, "42"), "attributes": signed}
+    body["attributes_hash"] = sign(channel, f"42\n{signed}")
+    token = post(client, channel, "identity", body).json()["visitor"]
+    assert rule_applied(client, channel, {}, token) == "gold"
+    monkeypatch.setattr("assistants.views.visitors.time.time", lambda: expires + 1)
+    assert rule_applied(client, channel, {"plan": "gold"}, token) == ""
+    assert Visitor.objects.filter(verified=True).count() == 1
 
 
 def test_a_rule_for_who_is_not_verified(client, channel, live):
