@@ -94,8 +94,8 @@ def _servers(work_ms: float, *, through_web: bool) -> Iterator[tuple[Process, Pr
     }
     stub = [sys.executable, "-m", "benchmarks.door", "--stub", str(models_port)]
     web = [
-        f"{Path(sys.executable).parent}/granian", "--interface", "asginl", "--no-ws",
-        "config.asgi:application", "--port", str(door_port), "--log-level", "warning",
+        f"{Path(sys.executable).parent}/granian", "--interface", "asginl", "--loop", "asyncio",
+        "config.asgi:application", "--no-ws", "--port", str(door_port), "--log-level", "warning",
         "--backlog", "2048", "--backpressure", "16384",
     ]  # fmt: skip
     front = [sys.executable, "-m", "config.front_proxy", "--port", str(door_port)]

@@ -127,8 +127,8 @@ def _web_process() -> Iterator[Web]:
     """The web process, and the front proxy at the port that is asked."""
     port, web_port = _free_port(), _free_port()
     granian = [
-        f"{Path(sys.executable).parent}/granian", "--interface", "asginl", "--no-ws",
-        "config.asgi:application", "--port", str(web_port), "--log-level", "warning",
+        f"{Path(sys.executable).parent}/granian", "--interface", "asginl", "--loop", "asyncio",
+        "config.asgi:application", "--no-ws", "--port", str(web_port), "--log-level", "warning",
         "--backlog", "2048", "--backpressure", "16384", "--workers-kill-timeout", "3",
     ]  # fmt: skip
     front = [sys.executable, "-m", "config.front_proxy", "--port", str(port)]

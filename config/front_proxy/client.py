@@ -252,8 +252,9 @@ class ClientConnection(asyncio.Protocol):
     def end_with(self, data: bytes) -> None:
         """A last answer."""
         self._leave_exchange()
-        self._transport.write(data)
-        self.end()
+        if not self._transport.is_closing():
+            self._transport.write(data)
+            self.end()
 
     def end(self) -> None:
         """Nothing more is written; what still comes is read for a while and dropped."""

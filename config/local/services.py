@@ -55,7 +55,7 @@ def build_services(
     level = os.environ.get("LOG_LEVEL", "WARNING").lower()
     public = ["--host", host, "--port", str(port), "--web-port", str(web_port)]
     address = ["--host", "127.0.0.1", "--port", str(web_port), "--log-level", level]
-    web = ["--interface", "asginl", "config.asgi:application", *address]
+    web = ["--interface", "asginl", "--loop", "asyncio", "config.asgi:application", *address]
     # Connections at once: the guard (web.guard) refuses requests with a sentence before that many.
     room = ["--backlog", "2048", "--backpressure", "16384"]
     schedule = str(var / "celerybeat-schedule")

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import uvloop
+
 from config.front_proxy.models import ModelsPool
 from config.front_proxy.proxy import FrontProxy
 from tests.inference.processes import free_port
@@ -99,7 +101,7 @@ def behind_the_front(
             for server in filter(None, servers):
                 server.close()
 
-    return asyncio.run(whole())
+    return uvloop.run(whole())
 
 
 def _port_of(server: asyncio.Server | None) -> int:

@@ -5,6 +5,7 @@ import contextlib
 import json
 
 import pytest
+import uvloop
 
 from config.front_proxy import client, proxy, state
 from config.front_proxy.models import ModelsPool
@@ -62,7 +63,7 @@ def test_the_web_process_may_be_another_machine():
             listening.close()
             server.close()
 
-    assert asyncio.run(whole()) == WEB
+    assert uvloop.run(whole()) == WEB
 
 
 def test_the_models_process_is_told_the_client_and_nothing_that_only_we_may_say():
