@@ -5,6 +5,7 @@ needs to reach the database, the broker, the storage or Stripe.
 """
 
 import ctypes
+import logging
 import os
 import re
 import resource
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 SECRET_NAME = re.compile(
@@ -26,8 +28,11 @@ SECRET_NAME = re.compile(
 ALLOWED_SECRETS = frozenset({"HF_TOKEN"})
 MAX_OUTPUT_BYTES = 8 * 1024 * 1024
 KILL_WAIT_SECONDS = 10
+RESTART_SECONDS = 3.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,25 +93,38 @@ def run(
     every: Callable[[], None] | None = None,
     every_seconds: float = 10.0,
     output_bytes: int = MAX_OUTPUT_BYTES,
+    restarts: int = 0,
 ) -> Finished:
     """Run a command to its end, or kill it and all that it started after `seconds`.
 
     `every` is called every `every_seconds` while it runs, for example to renew a claim; what it
     raises ends the child and is raised here. Only the last `output_bytes` of each stream come back.
+    A child that something else killed is started again up to `restarts` times: the kernel kills
+    whom it finds when memory runs out on the machine, whoever took it.
     """
+    start = partial(
+        spawn, command, extra_environment=extra_environment, memory_bytes=memory_bytes, cwd=cwd
+    )
     deadline = time.monotonic() + seconds
+    wait = partial(_wait, deadline=deadline, every=every, every_seconds=every_seconds)
+    finished = _run_once(start, wait, output_bytes)
+    while finished.returncode == -signal.SIGKILL and restarts > 0:
+        logger.warning("Something killed %s; it starts again", command[:4])
+        restarts -= 1
+        time.sleep(RESTART_SECONDS)
+        finished = _run_once(start, wait, output_bytes)
+    return finished
+
+
+def _run_once(
+    start: Callable[..., subprocess.Popen[bytes]],
+    wait: Callable[[subprocess.Popen[bytes]], int | None],
+    output_bytes: int,
+) -> Finished:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = spawn(
-            command,
-            extra_environment=extra_environment,
-            memory_bytes=memory_bytes,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-        )
+        child = start(stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         try:
-            returncode = _wait(child, deadline, every, every_seconds)
+            returncode = wait(child)
         finally:
             kill_group(child)
         return Finished(returncode, _tail(out, output_bytes), _tail(err, output_bytes))

@@ -138,6 +138,7 @@ def build(version: Version) -> None:
             [sys.executable, "-m", "engine.answering", "measure", str(folder)],
             cwd=settings.BASE_DIR,
             seconds=MAX_SECONDS,
+            restarts=1,
         )
         if finished.returncode != 0:
             logger.error("Measuring version %s failed: %s", version.pk, finished.stderr[-4_000:])

@@ -135,6 +135,7 @@ def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finishe
         extra_environment={"HF_TOKEN": "", "OPENBLAS_NUM_THREADS": "1"},
         every=claim.renew,
         every_seconds=CLAIM_RENEWAL_SECONDS,
+        restarts=1,
     )
 
 

@@ -129,3 +129,33 @@ def _is_gone(pid: int, seconds: float = 10) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
+
+
+DIES_ONCE = """
+import os, pathlib, signal
+mark = pathlib.Path("mark")
+if not mark.exists():
+    mark.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+print("done")
+"""
+
+
+@pytest.mark.parametrize(("restarts", "returncode", "printed"), [(0, -9, ""), (1, 0, "done\n")])
+def test_a_child_that_something_killed_starts_again(
+    tmp_path, monkeypatch, restarts, returncode, printed
+):
+    monkeypatch.setattr(child_process, "RESTART_SECONDS", 0)
+    command = [sys.executable, "-c", DIES_ONCE]
+    finished = child_process.run(command, seconds=60, cwd=tmp_path, restarts=restarts)
+    assert (finished.returncode, finished.stdout) == (returncode, printed)
+
+
+def test_what_is_killed_again_and_again_and_what_crashes_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(child_process, "RESTART_SECONDS", 0)
+    for signal_name in ("SIGKILL", "SIGABRT"):
+        count = f"import os, signal; open('{signal_name}', 'a').write('x'); os.kill(os.getpid(),"
+        command = [sys.executable, "-c", f"{count} signal.{signal_name})"]
+        child_process.run(command, seconds=60, cwd=tmp_path, restarts=1)
+    assert (tmp_path / "SIGKILL").read_text() == "xx"
+    assert (tmp_path / "SIGABRT").read_text() == "x"

@@ -128,6 +128,7 @@ def _run_engine(analysis: Analysis, folder: Path) -> Outcome:
         cwd=settings.BASE_DIR,
         seconds=TIMEOUT_SECONDS,
         memory_bytes=MEMORY_BYTES,
+        restarts=1,
     )
     return _parse_engine_output(finished)
 

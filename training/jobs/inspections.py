@@ -64,6 +64,7 @@ def _inspect_in_child(spec: TrainingSpec) -> Inspection | None:
             cwd=settings.BASE_DIR,
             seconds=CHILD_SECONDS,
             memory_bytes=CHILD_MEMORY_BYTES,
+            restarts=1,
         )
     try:
         return Inspection.model_validate(json.loads(finished.stdout))
