@@ -11,22 +11,30 @@ class AssistantsConfig(AppConfig):
         from assistants import checks  # noqa: F401
         from assistants.lifecycle import named_assistants, projects_of
         from assistants.people.notices import WAITING
+        from assistants.queries.needs import assistants_needs
         from billing.statements.source_registry import register_source
+        from inference.queries.needs import register_needs
 
         register_source(
             "assistant", named_assistants, "assistants:assistant", "Assistant", projects_of
         )
+        register_needs(assistants_needs)
         register_events(
             EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
             EventType(
                 "assistant.promise_broken",
-                EventGroup.RESULTS,
+                EventGroup.FAILURES,
                 "An assistant answers below its promise",
             ),
             EventType(
                 "assistant.version_refused",
-                EventGroup.RESULTS,
+                EventGroup.FAILURES,
                 "A version of an assistant is built and does not go live",
+            ),
+            EventType(
+                "assistant.version_failed",
+                EventGroup.FAILURES,
+                "A version of an assistant could not be measured",
             ),
             EventType(
                 "conversation.handed_over",

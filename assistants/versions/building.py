@@ -153,7 +153,9 @@ def build(version: Version) -> None:
         try:
             gate.publish(version, version.created_by)
         except RefusedByGate as refusal:
-            _tell_refused(version, refusal.sentence)
+            sentence = f"{version} is built and does not go live: {refusal.sentence}"
+            with transaction.atomic():
+                _publish(version, "assistant.version_refused", sentence)
 
 
 def _export(version: Version) -> None:
@@ -165,16 +167,15 @@ def _export(version: Version) -> None:
         version.save(update_fields=["classifier_note"])
 
 
-def _tell_refused(version: Version, sentence: str) -> None:
-    """It stays measured; somebody must look."""
-    with transaction.atomic():
-        publish_notice(
-            version.assistant.team,
-            "assistant.version_refused",
-            f"{version} is built and does not go live: {sentence}",
-            url=f"/assistants/{version.assistant_id}/",
-            data={"assistant": str(version.assistant_id), "version": version.number},
-        )
+def _publish(version: Version, event: str, sentence: str) -> None:
+    """Somebody must look."""
+    publish_notice(
+        version.assistant.team,
+        event,
+        sentence,
+        url=f"/assistants/{version.assistant_id}/",
+        data={"assistant": str(version.assistant_id), "version": version.number},
+    )
 
 
 def _write_order(version: Version, phrasings: list[Phrasing]) -> MeasuringOrder:
@@ -210,5 +211,7 @@ def _judged_questions(assistant: Assistant) -> Iterator[JudgedQuestion]:
 
 
 def _fail(version: Version, sentence: str) -> None:
-    version.transition(VersionStatus.FAILED, failure_sentence=sentence, claimed_until=None)
+    with transaction.atomic():
+        version.transition(VersionStatus.FAILED, failure_sentence=sentence, claimed_until=None)
+        _publish(version, "assistant.version_failed", f"{version} failed. {sentence}")
     notify(f"assistant:{version.assistant_id}")

@@ -14,6 +14,7 @@ from accounts.models import Team
 from billing.budgets.budget import get_budget
 from billing.models import Budget, UsageDay
 from inference.models import Deployment, RequestLog
+from inference.queries.needs import Need, registered_needs
 from inference.queries.traffic import HOURS, Traffic, load_traffic, sparkline
 from projects.models import DatasetVersion, ImportStatus
 from training.models import Evaluation, Status, TrainingJob
@@ -40,15 +41,6 @@ class Step:
     about: str
     url: str
     is_done: bool
-
-
-@dataclass(frozen=True)
-class Need:
-    """Something that waits for a person."""
-
-    sentence: str
-    url: str
-    tone: str  # "bad" or "wait".
 
 
 @dataclass(frozen=True)
@@ -242,4 +234,4 @@ def _needs(
             needs.append(
                 Need(f"“{version.dataset}” was not read. {version.failure_sentence}", url, "bad")
             )
-    return needs[:MAX_NEEDS]
+    return [*needs, *registered_needs(team)][:MAX_NEEDS]

@@ -1,0 +1,56 @@
+"""What of its assistants a team's overview says needs somebody."""
+
+from types import SimpleNamespace
+
+import pytest
+from django.utils.timezone import now
+
+from accounts.models import Notice
+from assistants.models import Conversation, Version
+from assistants.queries.needs import assistants_needs
+from assistants.versions import building
+from tests.assistants.test_loop import record
+from web.child_process import Finished
+
+pytestmark = pytest.mark.django_db
+
+
+def sentences(assistant):
+    return [need.sentence for need in assistants_needs(assistant.team)]
+
+
+def test_a_version_that_could_not_be_measured_is_told_and_shown_until_a_newer_one(
+    live, alice, client_of, monkeypatch
+):
+    assistant = live.assistant
+    assert sentences(assistant) == []
+    version = building.create_version(assistant, alice)
+    broken = Finished(returncode=1, stdout="", stderr="no space left on device")
+    monkeypatch.setattr(building, "child_process", SimpleNamespace(run=lambda *_, **__: broken))
+    building.build_pending()
+    version.refresh_from_db()
+    assert version.status == "failed"
+    told = Notice.objects.get(event="assistant.version_failed")
+    assert sentences(assistant) == [told.sentence] == [f"{version} failed. {building.FAILURE}"]
+    page = client_of(alice).get(f"/teams/{assistant.team.slug}/").content.decode()
+    assert f"{version} failed." in page
+    Version.objects.create(
+        assistant=assistant, number=version.number + 1, encoder="x", promise=0.9,
+        out_of_scope_share=0.1,
+    )  # fmt: skip
+    assert sentences(assistant) == []
+
+
+def test_visitors_who_wait_and_a_broken_promise_need_somebody(live):
+    assistant = live.assistant
+    for text in ("one", "two"):
+        talk = record(assistant, live, text).message.conversation
+        Conversation.objects.filter(pk=talk.pk).update(
+            state="waiting", handed_over_at=now(), handed_over_reason="asked"
+        )
+        expected = "A visitor waits for a person." if text == "one" else "2 visitors wait"
+        assert sentences(assistant)[0].startswith(expected)
+    Version.objects.update(promise_broken_at=now())
+    assert sentences(assistant)[1:] == [f"{live} answers below its promise."]
+    type(assistant).objects.update(state="retired", retired_at=now())
+    assert len(sentences(assistant)) == 1
