@@ -23,7 +23,7 @@ from accounts.models import User
 from billing.budgets import holds, spend_cap
 from billing.credit import grants
 from billing.forms.cap import CapForm, DollarsField
-from billing.ledger.refunds import refund_part
+from billing.ledger.corrections import refund_part
 from billing.models import Budget, MeteredRun
 from billing.months import month_of
 from billing.stripe.errors import StripeFailure

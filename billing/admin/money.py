@@ -13,7 +13,7 @@ from accounts.models import Team, User
 from billing.admin import outbox, stripe  # noqa: F401  (They register their pages.)
 from billing.admin.actions import RUN_FORM_ACTIONS, TEAM_FORM_ACTIONS, FormActionsMixin
 from billing.admin.sources import NamedSourcesMixin
-from billing.ledger.adjustments import post_adjustment
+from billing.ledger.corrections import post_adjustment
 from billing.models import (
     Budget,
     CreditGrant,

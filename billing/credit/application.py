@@ -4,7 +4,6 @@ Call every function with the team's budget locked. What is left of a grant is al
 granted less its burns; a burn never exceeds the entry it settles.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Max, Q, Sum
@@ -18,37 +17,16 @@ from web.enqueue import enqueue_on_commit
 Kind = LedgerEntry.Kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class GrantTerms:
-    """What a grant is."""
-
-    kind: str
-    source: str
-    note: str
-    expires_at: datetime | None = None
-    priority: int = 50
-
-
-def create_grant(
-    budget: Budget, amount_micro: int, terms: GrantTerms, moment: datetime
-) -> CreditGrant:
-    """The grant and its ledger entry. It settles what is owed from before, then open usage."""
-    grant = CreditGrant.objects.create(
-        team_id=budget.pk,
-        kind=terms.kind,
-        granted_micro=amount_micro,
-        left_micro=amount_micro,
-        priority=terms.priority,
-        source=terms.source,
-        note=terms.note,
-        granted_at=moment,
-        expires_at=terms.expires_at,
-    )
-    _post_credit_entry(grant, Kind.CREDIT, -amount_micro, f"credit:{grant.pk}", moment)
+def create_grant(budget: Budget, grant: CreditGrant) -> None:
+    """Save a new grant and its entry. It settles what is owed from before, then open usage."""
+    grant.team_id, grant.granted_at = budget.pk, now()
+    grant.left_micro = grant.granted_micro
+    grant.save(force_insert=True)
+    source = f"credit:{grant.pk}"
+    _post_credit_entry(grant, Kind.CREDIT, -grant.granted_micro, source, grant.granted_at)
     _settle_debt(budget, grant)
     settle_open_usage(budget, grant)
     queue_mirror(budget)
-    return grant
 
 
 def queue_mirror(budget: Budget) -> None:
@@ -57,17 +35,17 @@ def queue_mirror(budget: Budget) -> None:
         enqueue_on_commit("billing.tasks.mirror_credit")
 
 
-def apply_credit(budget: Budget, entry: LedgerEntry) -> int:
-    """Settle as much of a charge as credit covers, in burn order; returns how much that was."""
-    uncovered = entry.amount_micro
+def apply_credit(budget: Budget, entry: LedgerEntry, most: int | None = None) -> int:
+    """Settle an entry, or `most` of it, from credit in burn order; returns what none covers."""
+    uncovered = entry.amount_micro if most is None else most
     usable = CreditGrant.objects.filter(team=budget.pk).usable(now())
-    for grant in usable.in_burn_order():
+    for grant in usable.in_burn_order() if uncovered else ():
         part = min(grant.left_micro, uncovered)
         apply_grant(grant, entry, part)
         uncovered -= part
         if not uncovered:
             break
-    return entry.amount_micro - uncovered
+    return uncovered
 
 
 def apply_grant(grant: CreditGrant, entry: LedgerEntry, amount_micro: int) -> None:

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 
 from billing.budgets import alerts
 from billing.budgets.budget import lock_budget
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.posting import post_entry
 from billing.models import Budget, LedgerEntry, Rate, UsageCounter, UsageEvent
 from billing.money import units_micro
 
@@ -74,14 +74,15 @@ def _post_usage_event(budget: Budget, record: UsageRecord) -> None:
         occurred_at=at,
     )
     if amount:
-        details = PostingDetails(
+        charge = LedgerEntry(
+            kind=LedgerEntry.Kind.INFERENCE,
+            amount_micro=amount,
             source=f"event:{event.pk}",
             about=record.source,
             sku=record.kind,
             token_prefix=record.token_prefix,
-            occurred_at=at,
         )
-        post_entry(budget, LedgerEntry.Kind.INFERENCE, amount, details)
+        post_entry(budget, charge, at=at)
 
 
 def _incremental_price_micro(record: UsageRecord) -> int:

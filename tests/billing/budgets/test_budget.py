@@ -13,8 +13,8 @@ from billing.budgets import anomaly_detection, holds
 from billing.budgets.budget import get_budget, lock_budget
 from billing.budgets.forecast import forecast_micro
 from billing.budgets.spend_cap import set_cap
-from billing.ledger.adjustments import post_adjustment
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.corrections import post_adjustment
+from billing.ledger.posting import post_entry
 from billing.metering import admission
 from billing.models import Budget, LedgerEntry
 from billing.months import month_of, this_month
@@ -42,7 +42,10 @@ def spend(team, micro, at=None):
 def charge(team, micro):
     with transaction.atomic():
         budget = lock_budget(team.pk)
-        post_entry(budget, LedgerEntry.Kind.COMPUTE, micro, PostingDetails(source=f"t:{uuid4()}"))
+        source = f"t:{uuid4()}"
+        post_entry(
+            budget, LedgerEntry(kind=LedgerEntry.Kind.COMPUTE, amount_micro=micro, source=source)
+        )
         budget.save()
 
 

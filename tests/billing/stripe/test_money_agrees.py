@@ -131,7 +131,7 @@ def test_a_refund_is_credit_on_both_sides(tale):
 
 
 def refund(entry: LedgerEntry, dollars: int) -> None:
-    from billing.ledger.refunds import refund_part
+    from billing.ledger.corrections import refund_part
 
     refund_part(entry.about, "Sorry", request_id=uuid.uuid4(), amount_micro=dollars * DOLLAR)
 

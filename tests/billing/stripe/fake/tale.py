@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing.budgets.budget import lock_budget
 from billing.credit import application
 from billing.ledger import posting
-from billing.ledger.adjustments import post_adjustment
+from billing.ledger.corrections import post_adjustment
 from billing.models import LedgerEntry, MeteredRun, StripeOutbox, Subscription
 from billing.money import round_to_cents
 from billing.months import Month, month_of
