@@ -5,21 +5,20 @@ is never changed after it is written (triggers refuse it); a balance is the sum 
 Budget row of a team is always locked before any of its metered runs.
 """
 
-from billing.models.alert import OperatorAlert
 from billing.models.budget import Budget
 from billing.models.credit import CreditBurn, CreditGrant
 from billing.models.daily_total import CreditDay, UsageDay
 from billing.models.invoice import BillingDetails, Invoice
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
-from billing.models.metered_run import MeteredRun, RunEndReason, UsageSegment
-from billing.models.plan import Plan
-from billing.models.rate import Rate
+from billing.models.prices import Plan, Rate
 from billing.models.stripe import (
     Meter,
+    OperatorAlert,
     StripeCustomer,
     StripeInvoice,
     Subscription,
     TopUp,
+    WebhookEvent,
 )
 from billing.models.stripe_outbox import (
     MeterProgress,
@@ -29,8 +28,13 @@ from billing.models.stripe_outbox import (
     StripeOutboxEvent,
     StripeOutboxItem,
 )
-from billing.models.usage import UsageCounter, UsageEvent
-from billing.models.webhook_event import WebhookEvent
+from billing.models.usage import (
+    MeteredRun,
+    RunEndReason,
+    UsageCounter,
+    UsageEvent,
+    UsageSegment,
+)
 
 __all__ = [
     "CREDIT_KINDS",

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.credit import CreditGrant
-from billing.models.plan import Plan
+from billing.models.prices import Plan
 from billing.models.stripe import Subscription
 
 

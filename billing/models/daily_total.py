@@ -9,7 +9,7 @@ from django.db import models
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.credit import CreditGrant
 from billing.models.ledger import AmountQuerySet
-from billing.models.metered_run import MeteredRun
+from billing.models.usage import MeteredRun
 
 
 class UsageDay(models.Model):

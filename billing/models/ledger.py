@@ -7,7 +7,7 @@ from django.db.models import Q, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
-from billing.models.metered_run import MeteredRun
+from billing.models.usage import MeteredRun
 
 Row = TypeVar("Row", bound=models.Model)
 

@@ -14,8 +14,7 @@ from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.ledger import LedgerEntry
-from billing.models.metered_run import UsageSegment
-from billing.models.usage import UsageEvent
+from billing.models.usage import UsageEvent, UsageSegment
 
 SUBSCRIPTION_ID_LENGTH = 80  # Of a subscription's id at Stripe.
 
