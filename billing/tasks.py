@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing.budgets import anomaly_detection
+from billing.budgets import forecast, holds
 from billing.credit import grants, plan_allowance
 from billing.statements import invoices
 from billing.stripe import credit, doctor, reconciliation, usage_outbox
@@ -19,8 +19,8 @@ for name, function in {
     "keep_catalog": doctor.keep_catalog,
     "process_webhooks": dispatcher.process_due,
     "sweep_webhooks": inbox.fetch_missed_events,
-    "watch_spending": anomaly_detection.hold_anomalous_teams,
-    "warn_of_overspending": anomaly_detection.warn_of_overspending,
+    "watch_spending": holds.hold_anomalous_teams,
+    "warn_of_overspending": forecast.warn_of_overspending,
     "issue_invoices": invoices.issue_due,
 }.items():
     shared_task(name=f"billing.tasks.{name}")(function)

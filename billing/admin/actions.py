@@ -22,7 +22,7 @@ from accounts import audit
 from accounts.models import User
 from billing.budgets import holds, spend_cap
 from billing.credit import grants
-from billing.forms.cap import CapForm, DollarsField
+from billing.forms import CapForm, DollarsField
 from billing.ledger.corrections import refund_part
 from billing.models import Budget, MeteredRun
 from billing.months import month_of

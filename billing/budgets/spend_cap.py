@@ -8,10 +8,14 @@ from accounts.models import Team, User
 from accounts.permissions import require_permission
 from billing.budgets import alerts
 from billing.budgets.budget import lock_budget
-from billing.errors import CapNeedsPaymentMethod
 from billing.models import Subscription
+from web.errors import UserError
 from web.sse import notify
 from web.templatetags.ui import money
+
+
+class CapNeedsPaymentMethod(UserError):
+    code, status = "cap_needs_payment_method", 409
 
 
 @transaction.atomic

@@ -19,10 +19,10 @@ from django.db.models import F
 from accounts.models import Team
 from billing.budgets import alerts
 from billing.budgets.budget import lock_budget
-from billing.errors import CapReached
 from billing.ledger.posting import post_entry
 from billing.models import Budget, LedgerEntry, MeteredRun, Rate, RunEndReason, UsageSegment
 from billing.money import affordable_ms, ceil_micro
+from web.errors import UserError
 
 # In SQL, because these go out for every job that starts, and in one statement cost a third.
 _RATE_AND_FENCE_SQL = f"""
@@ -31,6 +31,14 @@ SELECT rate.*, clock_timestamp() AS moment,
     AS last_fence
 FROM {Rate._meta.db_table} rate WHERE sku = %(sku)s AND valid @> clock_timestamp()
 """
+
+
+class CapReached(UserError):
+    code, status = "spend_cap_reached", 402
+    sentence = (
+        "This team has reached its monthly spend cap. "
+        "Raise the cap on the Usage & billing page, or wait for the next month."
+    )
 
 
 class LeaseDecision(StrEnum):

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import audit
 from accounts.permissions import find_team, has_permission, require_permission
-from billing.forms.billing_details import BillingDetailsForm
+from billing.forms import BillingDetailsForm
 from billing.models import BillingDetails, Invoice
 from billing.months import parse_month, this_month
 from billing.statements.invoices import get_invoice

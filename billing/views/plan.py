@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.permissions import find_team, has_permission, require_permission
 from billing.budgets.budget import get_budget
 from billing.credit import grants
-from billing.forms.plan import IdempotentForm, TopUpForm
+from billing.forms import IdempotentForm, TopUpForm
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription, TopUp
 from billing.stripe import gateway, subscriptions, top_ups
 from billing.stripe.errors import StripeDisabled

@@ -17,7 +17,7 @@ from billing.budgets import holds
 from billing.budgets.budget import get_budget
 from billing.budgets.forecast import forecast_micro
 from billing.budgets.spend_cap import set_cap
-from billing.forms.cap import CapForm
+from billing.forms import CapForm
 from billing.models import CreditGrant, Plan
 from billing.months import parse_month, this_month
 from billing.pricing import list_prices

@@ -25,7 +25,7 @@ OLD_MODULES = {
     "suggesting": "schema_inference",
     "booking": "posting",
     "holding": "holds",
-    "watching": "anomaly_detection",
+    "watching": "holds",
     "persisting": "idempotency",
     "stripe_facts": "dtos",
     "subscribing": "subscriptions",
