@@ -11,7 +11,7 @@ class AssistantsConfig(AppConfig):
         from assistants import checks  # noqa: F401
         from assistants.lifecycle import named_assistants, projects_of
         from assistants.people.notices import WAITING
-        from billing.statements.source_registry import register_source
+        from billing.statements.sources import register_source
 
         register_source(
             "assistant", named_assistants, "assistants:assistant", "Assistant", projects_of

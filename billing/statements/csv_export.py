@@ -5,9 +5,8 @@ import io
 from collections.abc import Callable, Iterator
 
 from billing.money import plain_dollars
-from billing.statements.daily_totals import UnitUsage
 from billing.statements.sources import CostSource, RunUsage
-from billing.statements.statement import Statement
+from billing.statements.statement import Statement, UnitUsage
 from web.spreadsheet_cells import escape_formula
 
 COLUMNS = [
@@ -52,14 +51,6 @@ def _by_token(statement: Statement) -> Iterator[list[str]]:
         yield [name, str(token.units), str(token.requests), plain_dollars(token.amount_micro)]
     total = sum(token.amount_micro for token in statement.tokens)
     yield ["total", "", "", plain_dollars(total)]
-
-
-def _by_voice(statement: Statement) -> Iterator[list[str]]:
-    yield from _by_units(statement.voice)
-
-
-def _by_answer(statement: Statement) -> Iterator[list[str]]:
-    yield from _by_units(statement.answers)
 
 
 def _by_units(used: list[UnitUsage]) -> Iterator[list[str]]:
@@ -127,6 +118,6 @@ CSV_LAYOUTS: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]
     ),
     "day": (["day", "net_usd"], _by_day),
     "token": (["api_token", "tokens", "requests", "net_usd"], _by_token),
-    "voice": (UNIT_COLUMNS, _by_voice),
-    "answer": (UNIT_COLUMNS, _by_answer),
+    "voice": (UNIT_COLUMNS, lambda statement: _by_units(statement.voice)),
+    "answer": (UNIT_COLUMNS, lambda statement: _by_units(statement.answers)),
 }  # fmt: skip

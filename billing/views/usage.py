@@ -21,9 +21,8 @@ from billing.forms import CapForm
 from billing.models import CreditGrant, Plan
 from billing.months import parse_month, this_month
 from billing.pricing import list_prices
-from billing.statements.by_project import cost_by_project
 from billing.statements.csv_export import CSV_LAYOUTS, statement_csv
-from billing.statements.sources import resolve_names
+from billing.statements.sources import cost_by_project, resolve_names
 from billing.statements.statement import (
     Statement,
     add_attempts,
