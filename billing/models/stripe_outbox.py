@@ -205,11 +205,6 @@ class MeterProgress(models.Model):
         return value, amount
 
 
-class ReconciliationQuerySet(TeamOwnedQuerySet["Reconciliation"]):
-    def open(self) -> Self:
-        return self.filter(state=Reconciliation.State.OPEN)
-
-
 class Reconciliation(models.Model):
     """One place where our figures and Stripe's differ, or did."""
 
@@ -235,7 +230,7 @@ class Reconciliation(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     found_at = models.DateTimeField(default=now)
     checked_at = models.DateTimeField(default=now)
-    objects = ReconciliationQuerySet.as_manager()
+    objects = TeamOwnedQuerySet["Reconciliation"].as_manager()
 
     class Meta:
         constraints = [

@@ -169,19 +169,14 @@ def decimal_text(number: Decimal) -> str:
 # --- Messages from Stripe -----------------------------------------------------------------------
 
 
-def construct_event(body: bytes, header: str | None, secrets: list[str]) -> StripeEventData:
-    """A snapshot event whose signature is good under one of the secrets. Raises BadSignature."""
-    return _verify_event(body, header, secrets, "construct_event")
-
-
-def parse_thin_event(body: bytes, header: str | None, secrets: list[str]) -> StripeEventData:
-    """Likewise a thin event, which names its object and carries none."""
-    return _verify_event(body, header, secrets, "parse_event_notification")
-
-
-def _verify_event(
+def verify_event(
     body: bytes, header: str | None, secrets: list[str], reader: str
 ) -> StripeEventData:
+    """An event whose signature is good under one of the secrets. Raises BadSignature.
+
+    `reader` is the method of Stripe's client for its kind: "construct_event" for snapshots,
+    "parse_event_notification" for thin events, which name their object and carry none.
+    """
     client, stripe = _client(), _stripe_module()
     for secret in secrets:
         try:

@@ -302,7 +302,7 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
     tale.assert_sides_agree(due + 5)
     tale.close()
     tale.assert_sides_agree(due + 5)
-    assert not Reconciliation.objects.open().exists()
+    assert not Reconciliation.objects.filter(state="open").exists()
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
 
 
@@ -404,7 +404,7 @@ def test_a_rate_that_changes_within_the_period_is_charged_as_it_was_used(tale, n
     tale.assert_sides_agree(due)
     tale.close()
     tale.assert_sides_agree(due)
-    assert not Reconciliation.objects.open().exists()
+    assert not Reconciliation.objects.filter(state="open").exists()
 
 
 def test_a_compute_class_newer_than_the_subscription_is_charged(tale):
