@@ -52,10 +52,6 @@ class RateQuerySet(models.QuerySet["Rate"]):
         """The rate in force now. Raises Rate.DoesNotExist for an unpriced SKU."""
         return self.in_force().get(sku=sku)
 
-    def find(self, sku: str) -> "Rate | None":
-        """The rate in force now; None for an unpriced SKU."""
-        return self.in_force().filter(sku=sku).first()
-
 
 class Rate(models.Model):
     """The price of one unit of a SKU during a span of time. Superseded, never edited."""

@@ -4,37 +4,29 @@ Nothing here grants anything. A plan counts once Stripe's own state says so (`st
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
 from django.urls import reverse
-from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
 from accounts.permissions import require_permission
 from billing.models import Plan, Rate, StripeCustomer, Subscription
 from billing.stripe import gateway
-from billing.stripe.account import adopt_account, current_account, forget_customer
+from billing.stripe.customers import create_page, return_urls, tax_params, with_customer
 from billing.stripe.dtos import StripeInvoiceData, StripeParams
 from billing.stripe.errors import (
     StripeFailure,
     StripeNotFound,
-    StripeRequestRejected,
     StripeServerError,
 )
-from billing.stripe.idempotency import create_page
 from billing.stripe.sync import refresh_subscription
-from web.enqueue import enqueue_on_commit
 from web.errors import UserError
 
 logger = logging.getLogger(__name__)
-Made = TypeVar("Made")
 MAX_METERED_ITEMS = 19  # Stripe takes 20 recurring lines; one is the plan's fee.
 
 
@@ -68,58 +60,6 @@ class PlanChange:
     plan: Plan
     items: list[StripeParams]
     preview: StripeInvoiceData
-
-
-def get_or_create_customer_id(team: Team) -> str:
-    """The team's customer id at Stripe, created on first use. Raises a StripeFailure.
-
-    Two callers at once get the same customer: the idempotency key is the team's own.
-    """
-    adopt_account()
-    row, _ = StripeCustomer.objects.get_or_create(
-        team=team, defaults={"account": current_account()}
-    )
-    if row.customer_id:
-        return row.customer_id
-    params = {
-        "name": team.name,
-        "metadata": {"team": str(team.pk), "installation": settings.PUBLIC_URL[:500]},
-    }
-    try:
-        customer = gateway.create_customer(params, key=f"customer:{team.pk}:{row.generation}")
-    except (
-        StripeServerError,
-        StripeRequestRejected,
-    ):  # Both answers stay under their key for a day.
-        StripeCustomer.objects.filter(pk=team.pk, generation=row.generation).update(
-            generation=F("generation") + 1
-        )
-        raise
-    # What the ledger has is new to this customer.
-    StripeCustomer.objects.filter(pk=team.pk, customer_id=None).update(
-        customer_id=customer.id, credit_changed_at=now()
-    )
-    enqueue_on_commit("billing.tasks.mirror_credit")
-    row.refresh_from_db()
-    return row.customer_id or customer.id
-
-
-def with_customer(team: Team, call: Callable[[str], Made]) -> Made:
-    """Call with the team's customer, and once more with a new one if Stripe does not know it."""
-    customer = get_or_create_customer_id(team)
-    try:
-        return call(customer)
-    except StripeNotFound as refusal:
-        if refusal.param != "customer":
-            raise
-        forget_customer(StripeCustomer.objects.get(team=team), reason=refusal.reason)
-        return call(get_or_create_customer_id(team))
-
-
-def find_customer_id(team: Team) -> str:
-    """The team's customer id, "" while there is none."""
-    row = StripeCustomer.objects.filter(team=team).first()
-    return (row.customer_id if row else "") or ""
 
 
 def active_subscription(team: Team) -> Subscription | None:
@@ -227,25 +167,6 @@ def _reuse_or_expire_checkout(team: Team, plan: Plan) -> str:
                 "This team has just subscribed. Reload the page in a moment to see its plan."
             )
     return ""
-
-
-def return_urls(team: Team) -> dict[str, str]:
-    """Where Stripe's pages lead back to."""
-    page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
-    paid = settings.PUBLIC_URL + reverse("billing:paid", args=[team.slug])
-    # Stripe puts the id in the place of the braces, which must therefore stay as they are.
-    return {"success_url": f"{paid}?session_id={{CHECKOUT_SESSION_ID}}", "cancel_url": page}
-
-
-def tax_params() -> StripeParams:
-    """What Stripe Tax needs Checkout to collect; nothing unless it is set up."""
-    if not settings.STRIPE_AUTOMATIC_TAX:
-        return {}
-    return {
-        "automatic_tax": {"enabled": True},
-        "customer_update": {"address": "auto", "name": "auto"},
-        "tax_id_collection": {"enabled": True},
-    }
 
 
 def _require_subscription(team: Team) -> Subscription:

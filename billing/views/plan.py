@@ -15,6 +15,7 @@ from billing.credit import grants
 from billing.forms import IdempotentForm, TopUpForm
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription, TopUp
 from billing.stripe import gateway, subscriptions, top_ups
+from billing.stripe.customers import find_customer_id
 from billing.stripe.errors import StripeDisabled
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
@@ -140,7 +141,7 @@ def paid(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     if not session_id.startswith("cs_") or not session_id.replace("_", "").isalnum():
         raise Http404
     session = gateway.retrieve_checkout_session(session_id)
-    if session.customer != subscriptions.find_customer_id(team):
+    if session.customer != find_customer_id(team):
         raise Http404
     row = top_ups.find_top_up(session)
     is_done = (

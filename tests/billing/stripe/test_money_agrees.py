@@ -26,8 +26,9 @@ from billing.rates import supersede
 from billing.stripe import credit, gateway, reconciliation
 from billing.stripe.account import adopt_account, count_foreign_rows
 from billing.stripe.catalog import sync_catalog
+from billing.stripe.customers import get_or_create_customer_id
 from billing.stripe.doctor import keep_catalog
-from billing.stripe.subscriptions import change_plan, get_or_create_customer_id
+from billing.stripe.subscriptions import change_plan
 from tests.billing.stripe.fake.server import LIVE_KEY
 from tests.billing.stripe.usage_outbox.outbox_facts import run_of
 

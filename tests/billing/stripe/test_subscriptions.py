@@ -10,6 +10,7 @@ from billing.credit import grants
 from billing.models import OperatorAlert, Plan, Rate, StripeCustomer, StripeInvoice, Subscription
 from billing.rates import supersede
 from billing.stripe.catalog import sync_catalog
+from billing.stripe.customers import get_or_create_customer_id
 from billing.stripe.errors import StripeServerError
 from billing.stripe.subscriptions import (
     AlreadySubscribed,
@@ -17,7 +18,6 @@ from billing.stripe.subscriptions import (
     active_subscription,
     cancel_at_period_end,
     change_plan,
-    get_or_create_customer_id,
     preview_change,
     preview_next_invoice,
     start_checkout,
