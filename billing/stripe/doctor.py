@@ -12,7 +12,7 @@ from billing.stripe.catalog import sync_catalog
 from billing.stripe.dtos import StripeWebhookEndpointData
 from billing.stripe.errors import StripeFailure
 from billing.stripe.operator_alerts import raise_alert, settle_alert
-from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.webhooks.handlers import SNAPSHOT_HANDLERS
 
 ACCOUNT_ALERT, CATALOG_ALERT = "stripe-account", "stripe-catalog"
@@ -30,7 +30,11 @@ def run_checks() -> Iterator[Check]:
         yield Check(True, "No STRIPE_SECRET_KEY: local mode, the ledger alone. That works.")
         return
     try:
-        yield _check_key()
+        account_id, version = gateway.retrieve_account().id, gateway.api_version()
+        mode = "live: real" if gateway.is_live_mode() else "test mode: no real"
+        yield Check(
+            True, f"The key opens {account_id}, {mode} money moves, with API version {version}."
+        )
         yield _check_account()
         yield from _check_catalog()
         yield from _check_endpoints()
@@ -54,7 +58,7 @@ def keep_catalog() -> int:
             return 0
         made = len(sync_catalog())
         for row in Subscription.objects.in_force() if made else ():
-            add_missing_meters(row)
+            update_metered_items(row)
     except StripeFailure as failure:
         raise_alert(
             CATALOG_ALERT,
@@ -65,14 +69,6 @@ def keep_catalog() -> int:
     settle_alert(ACCOUNT_ALERT)
     settle_alert(CATALOG_ALERT)
     return made
-
-
-def _check_key() -> Check:
-    account_id = gateway.retrieve_account().id
-    mode = "live: real money moves" if gateway.is_live_mode() else "test mode: no real money moves"
-    return Check(
-        True, f"The key opens {account_id}, {mode}, with API version {gateway.api_version()}."
-    )
 
 
 def _check_account() -> Check:

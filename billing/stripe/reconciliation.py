@@ -5,7 +5,7 @@ decides, and the repair looks again before it changes anything.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from django.db.models import Q, QuerySet, Sum
@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import Team, User
 from billing.credit import grants
-from billing.credit.open_usage import covered_micro
+from billing.credit.open_usage import EPOCH, covered_micro
 from billing.models import (
     MeterProgress,
     Rate,
@@ -28,13 +28,12 @@ from billing.stripe import credit, gateway
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.errors import StripeFailure, StripeNotFound
 from billing.stripe.operator_alerts import raise_alert, settle_alert
-from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.usage_outbox.pending_usage import look_below_progress
 from web.errors import UserError
 
 Scope, State, Status = Reconciliation.Scope, Reconciliation.State, StripeOutbox.Status
 BALANCE_METER = "credit"  # Stands in the place of a meter where none is compared.
-EPOCH = datetime.fromtimestamp(0, UTC)  # Of a balance, which has no beginning.
 # Figures of one place, and by how much they may differ: each line of an invoice is rounded once,
 # here and there.
 Comparison = tuple[Reconciliation, int]
@@ -63,7 +62,7 @@ def reconcile_all() -> int:
     if not gateway.is_enabled():
         return 0
     for row in Subscription.objects.in_force():
-        _try(row.team, partial(add_missing_meters, row))
+        _try(row.team, partial(update_metered_items, row))
     rows = StripeOutbox.objects.values("team").union(StripeCustomer.objects.values("team"))
     teams = Team.objects.filter(pk__in=[row["team"] for row in rows])
     return sum(_try(team, partial(reconcile, team)) or 0 for team in teams.order_by("pk"))
@@ -155,7 +154,7 @@ def _compare_balance(team: Team) -> Iterator[Comparison]:
         return
     ours = credit.expected_cents(team)
     lines = MeterProgress.objects.filter(team=team).values("meter").distinct().count()
-    place = _at(team, BALANCE_METER, EPOCH, EPOCH)
+    place = _at(team, BALANCE_METER, EPOCH, EPOCH)  # A balance has no beginning.
     yield place(scope=Scope.BALANCE, ours=ours, theirs=ours - drift), lines
 
 
@@ -164,11 +163,9 @@ def _compare_balance(team: Team) -> Iterator[Comparison]:
 
 def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> Iterator[Comparison]:
     """Quantity and cents of every metered line, meters that should have had one, and credit."""
-    rows = (  # What its subscription's invoices should count, delivered or not.
-        StripeOutbox.objects.filter(team=team, subscription=invoice.subscription).exclude(
-            status=Status.MOVED
-        )
-    )
+    # What its subscription's invoices should count, delivered or not.
+    rows = StripeOutbox.objects.filter(team=team, subscription=invoice.subscription)
+    rows = rows.exclude(status=Status.MOVED)
     lines = gateway.list_invoice_lines(invoice.id)
     rates = Rate.objects.filter(stripe_price_id__in=[line.price for line in lines if line.price])
     skus = dict(rates.values_list("stripe_price_id", "sku"))

@@ -5,7 +5,6 @@ Nothing here grants anything. A plan counts once Stripe's own state says so (`st
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
@@ -51,15 +50,6 @@ class PlanNotPriced(UserError):
         "This plan has no price at Stripe yet. "
         "Whoever runs this installation should run: manage.py sync_stripe_catalog"
     )
-
-
-@dataclass(frozen=True)
-class PlanChange:
-    """A change of plan, as Stripe would bill it."""
-
-    plan: Plan
-    items: list[StripeParams]
-    preview: StripeInvoiceData
 
 
 def active_subscription(team: Team) -> Subscription | None:
@@ -176,18 +166,17 @@ def _require_subscription(team: Team) -> Subscription:
     return subscription
 
 
-def preview_change(team: Team, plan: Plan) -> PlanChange:
+def preview_change(team: Team, plan: Plan) -> StripeInvoiceData:
     """The next invoice if the plan were changed now, as Stripe computes it."""
     subscription = _require_subscription(team)
     items = _changed_items(subscription, plan)
-    preview = gateway.preview_invoice(
+    return gateway.preview_invoice(
         {
             "customer": subscription.customer_id,
             "subscription": subscription.stripe_id,
             "subscription_details": {"items": items, "proration_behavior": "create_prorations"},
         }
     )
-    return PlanChange(plan, items, preview)
 
 
 def preview_next_invoice(team: Team) -> StripeInvoiceData | None:
@@ -240,10 +229,8 @@ def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscripti
 def undo_cancellation(team: Team, user: User, request_id: UUID) -> Subscription:
     """Let it renew after all."""
     require_permission(user, team, "billing")
-    params = {"cancel_at_period_end": False}
-    after = _update_subscription(
-        _require_subscription(team), params, f"keep:{team.pk}:{request_id}"
-    )
+    params, key = {"cancel_at_period_end": False}, f"keep:{team.pk}:{request_id}"
+    after = _update_subscription(_require_subscription(team), params, key)
     audit.record(team, user, "plan.kept", after.plan.name)
     return after
 
@@ -263,20 +250,11 @@ def _update_subscription(
         return subscription
 
 
-def migrate_to_current_prices(subscription: Subscription) -> None:
-    """Move its metered lines to today's prices, and add meters that are new. Repeatable.
+def update_metered_items(subscription: Subscription, *, is_period_new: bool = False) -> None:
+    """Add the meters that a subscription does not have at all. Repeatable, at any time.
 
-    Called when a period has just begun, so that no period is billed at two prices.
+    When a period has just begun, also move its lines to today's prices: no period is billed at two.
     """
-    _change_metered_items(subscription, is_period_new=True)
-
-
-def add_missing_meters(subscription: Subscription) -> None:
-    """Add the meters that a subscription does not have at all. Repeatable, at any time."""
-    _change_metered_items(subscription, is_period_new=False)
-
-
-def _change_metered_items(subscription: Subscription, *, is_period_new: bool) -> None:
     sku_of = dict(Rate.objects.exclude(stripe_price_id="").values_list("stripe_price_id", "sku"))
     item_of = {sku_of.get(price): item for price, item in subscription.metered_items.items()}
     new = [price for price in metered_prices() if price not in subscription.metered_items]

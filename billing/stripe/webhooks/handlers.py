@@ -9,7 +9,7 @@ from billing.stripe import gateway, top_ups
 from billing.stripe.account import forget_customer
 from billing.stripe.errors import StripeNotFound
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import find_team_by_customer, refresh_subscription
 from billing.stripe.usage_outbox import report_usage
 from billing.stripe.usage_outbox.resend import mark_lost
@@ -33,7 +33,7 @@ def handle_subscription(event: WebhookEvent) -> None:
     row = refresh_subscription(event.object_id)
     if row is not None:
         report_usage(row.team_id)
-        add_missing_meters(row)
+        update_metered_items(row)
 
 
 def handle_refund(event: WebhookEvent) -> None:

@@ -18,7 +18,7 @@ from billing.stripe.credit import mirror_credit
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.operator_alerts import raise_alert
 from billing.stripe.reconciliation import reconcile
-from billing.stripe.subscriptions import migrate_to_current_prices
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import refresh_invoice, refresh_subscription
 from billing.stripe.usage_outbox import report_usage
 
@@ -63,7 +63,7 @@ def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) 
     if invoice.subscription:
         row = refresh_subscription(invoice.subscription)
         if row is not None and invoice.billing_reason == "subscription_cycle":
-            migrate_to_current_prices(row)
+            update_metered_items(row, is_period_new=True)
 
 
 @of_invoice
