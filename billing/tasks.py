@@ -3,14 +3,14 @@
 from celery import shared_task
 
 from billing.budgets import forecast, holds
-from billing.credit import grants, plan_allowance
+from billing.credit import allowances, grants
 from billing.statements import invoices
 from billing.stripe import credit, doctor, reconciliation, usage_outbox
 from billing.stripe.webhooks import dispatcher, inbox
 
 for name, function in {
     "expire_credit": grants.expire_due,
-    "grant_included_credit": plan_allowance.grant_plan_allowances,
+    "grant_included_credit": allowances.grant_plan_allowances,
     "warn_of_expiry": grants.warn_of_expiry,
     "report_usage": usage_outbox.report_usage,
     "deliver_usage": usage_outbox.flush,

@@ -8,8 +8,6 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils.timezone import now
 
-SECONDS_PER_HOUR = 3600
-
 
 def single_value_range(field: str, range_type: str) -> Func:
     """The range holding exactly this field's value: two of them overlap when they are equal.
@@ -79,8 +77,3 @@ class Rate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sku}: {self.nano_per_unit} nano-USD"
-
-    @property
-    def nano_per_hour(self) -> int:
-        """The price of an hour of one device, where the unit is a second."""
-        return self.nano_per_unit * SECONDS_PER_HOUR

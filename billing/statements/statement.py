@@ -16,9 +16,8 @@ from django.db.models import OuterRef, Q, Subquery, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team
-from billing.credit.statement import CreditStatement, build_credit_statement
 from billing.db_snapshot import db_snapshot
-from billing.models import LedgerEntry, MeteredRun, UsageDay
+from billing.models import CreditDay, LedgerEntry, MeteredRun, UsageDay
 from billing.models.ledger import AmountQuerySet, LedgerEntryQuerySet
 from billing.months import Month
 from billing.pricing import ANSWERS_SKU, SKU_NAMES, UNIT_SKUS, VOICE_SKUS, format_quantity
@@ -26,6 +25,11 @@ from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, r
 
 Kind = LedgerEntry.Kind
 CHARGE_KINDS = (Kind.COMPUTE, Kind.INFERENCE)
+CREDIT_LABELS = {
+    Kind.CREDIT: "Granted",
+    Kind.EXPIRY: "Expired",
+    Kind.TAKE_BACK: "Taken back",
+}
 MAX_ROWS = 50  # Rows of a table on a page; the CSV has them all.
 # In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
 # requests are of tokens; seconds and characters of speech, and answers, are no tokens and stand in
@@ -78,6 +82,33 @@ class UnitUsage:
 class DayTotal:
     on: date
     amount_micro: int
+
+
+@dataclass(frozen=True)
+class CreditLine:
+    """One movement; what covered usage is one line per grant."""
+
+    what: str
+    note: str
+    amount_micro: int  # Positive adds to the credit.
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CreditStatement:
+    """Opening plus all lines is the closing balance, exactly."""
+
+    opening_micro: int
+    lines: list[CreditLine]
+    used_micro: int  # Of the month's usage, covered by credit.
+
+    @property
+    def closing_micro(self) -> int:
+        return self.opening_micro + sum(line.amount_micro for line in self.lines)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.opening_micro and not self.lines
 
 
 @dataclass
@@ -262,3 +293,28 @@ def _load_charges(statement: Statement) -> dict[str, CostSource]:
     statement.used = [UnitUsage(sources[name], *rest) for name, *rest in sorted(used)]
     statement.tokens.sort(key=lambda use: (-use.amount_micro, use.prefix))
     return sources
+
+
+def build_credit_statement(team: Team, month: Month) -> CreditStatement:
+    """Read from the ledger's credit entries and the daily sums of the burns."""
+    moved = LedgerEntry.objects.filter(team=team, occurred_at__lt=month.end).of_credit()
+    opening, lines = 0, []
+    for row in moved.order_by("occurred_at", "pk"):
+        if row.occurred_at < month.start:
+            opening -= row.amount_micro
+        else:
+            what = CREDIT_LABELS[Kind(row.kind)]
+            lines.append(CreditLine(what, row.note, -row.amount_micro, row.occurred_at))
+    used = 0
+    first_day = month.start.date()
+    days = CreditDay.objects.filter(team=team, day__lt=month.end.date())
+    by_grant = days.values_list("grant_id", "grant__note").annotate(
+        before=Sum("used_micro", filter=Q(day__lt=first_day), default=0),
+        during=Sum("used_micro", filter=Q(day__gte=first_day), default=0),
+    )
+    for _, note, before, during in by_grant.order_by("grant_id"):
+        opening -= before
+        used += during
+        if during:
+            lines.append(CreditLine("Covered usage", note, -during))
+    return CreditStatement(opening, lines, used)

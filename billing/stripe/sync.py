@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from accounts.models import Team
 from billing.budgets.budget import DEFAULT_PLAN, lock_budget
 from billing.credit import application, grants
-from billing.credit.plan_allowance import take_back_unused
+from billing.credit.allowances import take_back_unused
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription
 from billing.stripe import gateway
 from billing.stripe.account import current_account

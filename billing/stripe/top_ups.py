@@ -151,46 +151,41 @@ def _mark_paid(row: TopUp, session: StripeCheckoutSessionData) -> None:
 def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
     """Undo the credit that this payment bought. The same cause ("re_…", "dp_…") counts once."""
     row = _find_top_up(payment_intent)
-    if row is not None:
-        _revoke(row, min(amount_cents, row.amount_cents), cause, note)
-
-
-@transaction.atomic
-def _revoke(row: TopUp, cents: int, cause: str, note: str) -> None:
-    lock_budget(row.team_id)
-    row.refresh_from_db()
-    if _is_revoked(row, cause):
+    if row is None:
         return
-    taken, left = 0, cents * MICRO_PER_CENT
-    # The payment's own credit, and what was given again when an earlier dispute or refund failed.
-    kept = Q(source__startswith=f"{row.source}:kept:")
-    credit = CreditGrant.objects.filter(Q(source=row.source) | kept, team=row.team)
-    for source in credit.order_by("pk").values_list("source", flat=True):
-        part = grants.revoke(source, note, amount_micro=left, key=cause)
-        taken, left = taken + part, left - part
-    row.set_returned(row.returned_cents + cents)
-    if taken:
-        sentence = f"{money(taken)} of credit was taken back: {note}."
-        grant = CreditGrant.objects.select_related("team").get(source=row.source)
-        key = f"credit.taken_back:{cause}"
-        notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=taken)
+    with transaction.atomic():
+        lock_budget(row.team_id)
+        row.refresh_from_db()
+        if _is_revoked(row, cause):
+            return
+        cents = min(amount_cents, row.amount_cents)
+        taken, left = 0, cents * MICRO_PER_CENT
+        # The payment's own credit, and what was given again when an earlier dispute failed.
+        kept = Q(source__startswith=f"{row.source}:kept:")
+        credit = CreditGrant.objects.filter(Q(source=row.source) | kept, team=row.team)
+        for source in credit.order_by("pk").values_list("source", flat=True):
+            part = grants.revoke(source, note, amount_micro=left, key=cause)
+            taken, left = taken + part, left - part
+        row.set_returned(row.returned_cents + cents)
+        if taken:
+            sentence = f"{money(taken)} of credit was taken back: {note}."
+            grant = CreditGrant.objects.select_related("team").get(source=row.source)
+            key = f"credit.taken_back:{cause}"
+            notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=taken)
 
 
 def reinstate(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
     """The money stayed with us after all. Undoes revoke_top_up of the same cause, once."""
     row = _find_top_up(payment_intent)
-    if row is not None:
-        _reinstate(row, min(amount_cents, row.amount_cents), cause, note)
-
-
-@transaction.atomic
-def _reinstate(row: TopUp, cents: int, cause: str, note: str) -> None:
-    lock_budget(row.team_id)
-    row.refresh_from_db()
-    source = f"{row.source}:kept:{cause}"
-    if _is_revoked(row, cause) and not CreditGrant.objects.filter(source=source).exists():
-        grants.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
-        row.set_returned(max(0, row.returned_cents - cents))
+    if row is None:
+        return
+    with transaction.atomic():
+        lock_budget(row.team_id)
+        row.refresh_from_db()
+        cents, source = min(amount_cents, row.amount_cents), f"{row.source}:kept:{cause}"
+        if _is_revoked(row, cause) and not CreditGrant.objects.filter(source=source).exists():
+            grants.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
+            row.set_returned(max(0, row.returned_cents - cents))
 
 
 def _is_revoked(row: TopUp, cause: str) -> bool:

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
 from billing.models import StripeOutbox
 from web.advisory_lock import try_advisory_lock_in_transaction
-from web.row_queue import retry_at
+from web.row_queue import retry_at, update_claimed
 
 Status = StripeOutbox.Status
 
@@ -141,12 +141,6 @@ def _state_before_claim(claim: Claim) -> dict[str, object]:
     }
 
 
-def _claimed_row(claim: Claim) -> QuerySet[StripeOutbox]:
-    """The row, unless the claim ran out and another sender took it over."""
-    return StripeOutbox.objects.filter(
-        pk=claim.row.pk, tries=claim.row.tries, claimed_until=claim.row.claimed_until
-    )
-
-
 def _release_claim(claim: Claim, **columns: object) -> None:
-    _claimed_row(claim).update(claimed_until=None, **columns)
+    """Write what came of it, unless the claim ran out and another sender took the row over."""
+    update_claimed(claim.row, attempts="tries", claimed_until=None, **columns)

@@ -11,7 +11,7 @@ from accounts.models import Team
 from accounts.notifications.publish import publish
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
-from billing.credit.plan_allowance import ALLOWANCE_PRIORITY
+from billing.credit.allowances import ALLOWANCE_PRIORITY
 from billing.ledger.posting import credit_overpaid
 from billing.models import Plan, Subscription, WebhookEvent
 from billing.stripe.credit import mirror_credit
