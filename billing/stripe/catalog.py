@@ -10,18 +10,9 @@ from decimal import Decimal
 
 from django.conf import settings
 
+from billing import pricing
 from billing.models import Meter, Plan, Rate
 from billing.money import NANO_PER_CENT
-from billing.pricing import (
-    ADJUSTMENT_SKU,
-    ANSWERS_SKU,
-    COUNTED_SKUS,
-    SKU_NAMES,
-    TOKEN_SKU,
-    UPSTREAM_SKU,
-    VOICE_IN_SKU,
-    VOICE_OUT_SKU,
-)
 from billing.stripe import gateway
 from billing.stripe.account import adopt_account, current_account
 from billing.stripe.dtos import StripeMeterData, StripeParams, StripePriceData
@@ -48,7 +39,7 @@ class CatalogEntry:
 def meter_event_name(sku: str) -> str:
     """What usage of a SKU is reported as: "gpu-h100" → "lathe_gpu_h100_seconds"."""
     word = sku.replace("-", "_")
-    return f"lathe_{word}" if sku in COUNTED_SKUS else f"lathe_{word}_seconds"
+    return f"lathe_{word}" if sku in pricing.COUNTED_SKUS else f"lathe_{word}_seconds"
 
 
 def plan_code_of(product_id: str) -> str:
@@ -154,11 +145,11 @@ def _create_price(entry: CatalogEntry, before: str, generation: int) -> StripePr
 
 def _display_name(sku: str) -> str:
     units = {
-        TOKEN_SKU: "per token",
-        UPSTREAM_SKU: "per token",
-        VOICE_IN_SKU: "per second of speech",
-        VOICE_OUT_SKU: "per character",
-        ANSWERS_SKU: "per answer",
-        ADJUSTMENT_SKU: "per millionth of a dollar",
+        pricing.TOKEN_SKU: "per token",
+        pricing.UPSTREAM_SKU: "per token",
+        pricing.VOICE_IN_SKU: "per second of speech",
+        pricing.VOICE_OUT_SKU: "per character",
+        pricing.ANSWERS_SKU: "per answer",
+        pricing.ADJUSTMENT_SKU: "per millionth of a dollar",
     }
-    return f"{SKU_NAMES.get(sku, sku)}, {units.get(sku, 'per second')}"
+    return f"{pricing.SKU_NAMES.get(sku, sku)}, {units.get(sku, 'per second')}"
