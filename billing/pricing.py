@@ -1,10 +1,19 @@
-"""The prices in force, formatted for the pricing page."""
+"""Prices: those in force, as the pricing page shows them, and changing one.
+
+A price changes by a new row: the old one ends where the new one begins.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db import transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.utils.timezone import now
+
 from billing.models import Rate
 from billing.money import NANO_PER_DOLLAR
+from web.enqueue import enqueue_on_commit
+from web.errors import UserError
 
 TOKEN_SKU = "inference-tokens"
 VOICE_IN_SKU, VOICE_OUT_SKU = "voice-in-seconds", "voice-out-characters"
@@ -29,6 +38,10 @@ SKU_NAMES = {
     UPSTREAM_SKU: "Answers written by a model elsewhere",
     ADJUSTMENT_SKU: "Adjustments and late usage",
 }
+
+
+class BadRate(UserError):
+    code, status = "bad_rate", 400
 
 
 @dataclass(frozen=True)
@@ -94,3 +107,19 @@ def format_nano_dollars(nano: int) -> str:
     """Exact dollars with at least two decimals: 2520000000 → "$2.52"."""
     whole, _, fraction = format(Decimal(nano) / NANO_PER_DOLLAR, "f").partition(".")
     return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+@transaction.atomic
+def supersede(sku: str, nano_per_unit: int) -> Rate:
+    """Price a SKU from now on. Runs that began before keep the rate they began with."""
+    if nano_per_unit < 0:
+        raise BadRate("A rate cannot be negative.", param="nano_per_unit")
+    moment = now()
+    for current in Rate.objects.select_for_update().filter(sku=sku, valid__contains=moment):
+        Rate.objects.filter(pk=current.pk).update(
+            valid=DateTimeTZRange(current.valid.lower, moment)
+        )
+    enqueue_on_commit("billing.tasks.keep_catalog")
+    return Rate.objects.create(
+        sku=sku, nano_per_unit=nano_per_unit, valid=DateTimeTZRange(moment, None)
+    )

@@ -15,8 +15,7 @@ from billing.admin import outbox, stripe  # noqa: F401  (They register their pag
 from billing.admin.actions import RUN_FORM_ACTIONS, TEAM_FORM_ACTIONS, FormActionsMixin
 from billing.admin.sources import NamedSourcesMixin
 from billing.ledger.corrections import post_adjustment
-from billing.pricing import format_nano_dollars
-from billing.rates import supersede
+from billing.pricing import format_nano_dollars, supersede
 from web.admin import AppendOnlyAdmin, DollarsMixin, ReadOnlyAdmin
 from web.enqueue import enqueue_on_commit
 

@@ -80,18 +80,17 @@ def hold_anomalous_teams() -> int:
         .annotate(spent=Sum("amount_micro"))
         .filter(spent__gt=settings.ANOMALY_FLOOR_MICRO)
     )
-    return sum(_hold_if_anomalous(row["team"], row["spent"]) for row in spending.order_by())
-
-
-def _hold_if_anomalous(team_id: UUID, spent_micro: int) -> bool:
-    usual = median_daily_micro(team_id)
-    if usual is None or spent_micro <= usual * settings.ANOMALY_FACTOR:
-        return False
-    reason = (
-        f"today's usage of {money(spent_micro)} is more than {settings.ANOMALY_FACTOR} times the "
-        f"usual {money(usual)} a day."
-    )
-    return place_hold(Team.objects.get(pk=team_id), reason)
+    held = 0
+    for team_id, spent_micro in spending.values_list("team", "spent").order_by():
+        usual = median_daily_micro(team_id)
+        if usual is None or spent_micro <= usual * settings.ANOMALY_FACTOR:
+            continue
+        reason = (
+            f"today's usage of {money(spent_micro)} is more than {settings.ANOMALY_FACTOR} times "
+            f"the usual {money(usual)} a day."
+        )
+        held += place_hold(Team.objects.get(pk=team_id), reason)
+    return held
 
 
 def median_daily_micro(team_id: UUID) -> int | None:

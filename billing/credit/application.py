@@ -11,7 +11,6 @@ from django.utils.timezone import now
 
 from billing.credit.open_usage import settle_open_usage
 from billing.models import Budget, CreditBurn, CreditGrant, LedgerEntry, StripeCustomer
-from billing.models.ledger import AmountQuerySet
 from web.enqueue import enqueue_on_commit
 
 Kind = LedgerEntry.Kind
@@ -67,7 +66,13 @@ def restore(budget: Budget, entry: LedgerEntry) -> int:
     What those charges owe beyond credit is undone first, and a grant that has expired meanwhile
     gets nothing back: that becomes a new one. Returns how much credit came back.
     """
-    charged, burned = _related_charges_and_burns(budget, entry)
+    mine = Q(team=budget.pk)
+    if entry.run_id is not None:
+        mine &= Q(run=entry.run_id)
+    elif entry.about:
+        mine &= Q(about=entry.about)
+    entries = LedgerEntry.objects.filter(mine).of_usage().exclude(pk=entry.pk)
+    charged, burned = entries.total_micro(), CreditBurn.objects.filter(entry__in=entries)
     owed_less = burned.total_micro() - charged - entry.amount_micro
     back = total = max(0, min(owed_less, -entry.amount_micro))
     valid = burned.filter(Q(grant__expires_at=None) | Q(grant__expires_at__gt=now()))
@@ -103,20 +108,6 @@ def _post_credit_entry(
         note=grant.note,
         occurred_at=moment,
     )
-
-
-def _related_charges_and_burns(
-    budget: Budget, entry: LedgerEntry
-) -> tuple[int, AmountQuerySet[CreditBurn]]:
-    """What the charges behind a negative entry still owe without it, and their burns."""
-    mine = Q(team=budget.pk)
-    if entry.run_id is not None:
-        mine &= Q(run=entry.run_id)
-    elif entry.about:
-        mine &= Q(about=entry.about)
-    entries = LedgerEntry.objects.filter(mine).of_usage().exclude(pk=entry.pk)
-    burned = CreditBurn.objects.filter(entry__in=entries)
-    return entries.total_micro(), burned
 
 
 def _settle_debt(budget: Budget, grant: CreditGrant) -> None:

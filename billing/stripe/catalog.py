@@ -5,6 +5,7 @@ the lookup key. A product and the lookup key of its price have the same name.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -57,11 +58,9 @@ def sync_catalog() -> list[str]:
     adopt_account()
     done: list[str] = []
     for generation in range(MAX_ATTEMPTS):
-        try:
+        with suppress(StripeServerError):
             _create_missing(done, generation)
-        except StripeServerError:
-            continue
-        return done
+            return done
     raise StripeServerError
 
 

@@ -159,7 +159,12 @@ def _identifier(stream: MeterStream, sequence: int) -> str:
 
 def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
     """The free minute of the window nearest to a moment, earlier ones first."""
-    first, last = _minute_bounds(stream, now)
+    # The whole minutes that begin inside the window and have begun by now.
+    first, last = 0, _to_minute(now)
+    if stream.window is not None:
+        first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
+        if stream.window.end is not None:
+            last = min(_to_minute(stream.window.end - timedelta(seconds=1)), last)
     nearest = min(max(_to_minute(near), first), last)
     first, last = max(first, nearest - MAX_MINUTES_AWAY), min(last, nearest + MAX_MINUTES_AWAY)
     taken = set(
@@ -172,16 +177,6 @@ def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
             if first <= minute <= last and minute not in taken:
                 return minute
     raise NoFreeMinute
-
-
-def _minute_bounds(stream: MeterStream, now: datetime) -> tuple[int, int]:
-    """The first and last whole minutes that begin inside the window and have begun by now."""
-    if stream.window is None:
-        return 0, _to_minute(now)
-    first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
-    if stream.window.end is None:
-        return first, _to_minute(now)
-    return first, min(_to_minute(stream.window.end - timedelta(seconds=1)), _to_minute(now))
 
 
 def _to_minute(moment: datetime) -> int:

@@ -11,7 +11,7 @@ from billing.budgets import budget
 from billing.ledger.corrections import BadAdjustment, post_adjustment
 from billing.metering.runs import refund_lost_work
 from billing.models import CreditGrant, LedgerEntry, Rate
-from billing.rates import BadRate, supersede
+from billing.pricing import BadRate, supersede
 from tests.billing.statements.test_statement import ran
 
 

@@ -22,7 +22,7 @@ from billing.models import (
     StripeOutbox,
     Subscription,
 )
-from billing.rates import supersede
+from billing.pricing import supersede
 from billing.stripe import credit, gateway, reconciliation
 from billing.stripe.account import adopt_account, count_foreign_rows
 from billing.stripe.catalog import sync_catalog

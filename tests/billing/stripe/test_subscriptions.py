@@ -8,7 +8,7 @@ from accounts.models import AuditEntry, Notice
 from billing.budgets.budget import get_budget
 from billing.credit import grants
 from billing.models import OperatorAlert, Plan, Rate, StripeCustomer, StripeInvoice, Subscription
-from billing.rates import supersede
+from billing.pricing import supersede
 from billing.stripe.catalog import sync_catalog
 from billing.stripe.customers import get_or_create_customer_id
 from billing.stripe.errors import StripeServerError
