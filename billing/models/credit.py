@@ -96,6 +96,3 @@ class CreditBurn(models.Model):
             ),
         ]
         indexes = [models.Index(name="billing_burn_by_team", fields=["team", "-occurred_at"])]
-
-    def __str__(self) -> str:
-        return f"{self.amount_micro} micro-USD of grant {self.grant_id}"

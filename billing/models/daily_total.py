@@ -37,9 +37,6 @@ class UsageDay(models.Model):
         ]
         indexes = [models.Index(name="billing_usageday_by_source", fields=["source"])]
 
-    def __str__(self) -> str:
-        return f"{self.source} on {self.day}"
-
 
 class CreditDay(models.Model):
     """How much usage one grant covered on one day (UTC), less what refunds put back."""
@@ -54,6 +51,3 @@ class CreditDay(models.Model):
         constraints = [
             models.UniqueConstraint(name="billing_creditday_once", fields=["team", "day", "grant"])
         ]
-
-    def __str__(self) -> str:
-        return f"{self.used_micro} micro-USD on {self.day}"

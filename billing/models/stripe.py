@@ -205,9 +205,6 @@ class Meter(models.Model):
     account = models.CharField(max_length=80, blank=True)  # See StripeCustomer.
     meter_id = models.CharField(max_length=80, unique=True)
 
-    def __str__(self) -> str:
-        return self.event_name
-
 
 class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
     def due(self) -> Self:

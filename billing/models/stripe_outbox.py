@@ -134,9 +134,6 @@ class StripeOutboxItem(models.Model):
     # Null: less than a second, carried into a later row.
     outbox = models.ForeignKey(StripeOutbox, models.PROTECT, null=True, related_name="items")
 
-    def __str__(self) -> str:
-        return f"Segment {self.pk}"
-
 
 class StripeOutboxEvent(models.Model):
     """A usage event that was carried into the outbox: once, as the primary key says."""
@@ -144,17 +141,11 @@ class StripeOutboxEvent(models.Model):
     event = models.OneToOneField(UsageEvent, models.PROTECT, primary_key=True, related_name="+")
     outbox = models.ForeignKey(StripeOutbox, models.PROTECT, null=True, related_name="events")
 
-    def __str__(self) -> str:
-        return f"Event {self.pk}"
-
 
 class StripeOutboxEntry(models.Model):
     """An adjustment of the ledger that was carried into the outbox, once."""
 
     entry = models.OneToOneField(LedgerEntry, models.PROTECT, primary_key=True, related_name="+")
-
-    def __str__(self) -> str:
-        return f"Entry {self.pk}"
 
 
 class MeterProgress(models.Model):
@@ -186,9 +177,6 @@ class MeterProgress(models.Model):
                 condition=Q(used__gte=0, unit__gt=0, reported=F("used") / F("unit")),
             ),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.meter}: {self.reported}"
 
     def add(self, units: int, micro: int) -> tuple[int, int]:
         """Take in use, or a negative refund: the whole units and micro-USD for a row now.

@@ -189,6 +189,3 @@ class UsageCounter(models.Model):
             models.UniqueConstraint(name="billing_counter_once", fields=["team", "kind", "source"]),
             models.CheckConstraint(name="billing_counter_grows", condition=Q(units__gte=0)),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.source}: {self.units} {self.kind}"

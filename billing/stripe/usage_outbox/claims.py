@@ -37,42 +37,29 @@ class Claim:
     last_try_at: datetime | None
 
 
+@transaction.atomic
 def claim_next(team_id: UUID | None = None) -> Claim | None:
     """Claim the next due row; None when there is none that is not another sender's."""
-    calling = StripeOutbox.objects.filter(
-        team_id=OuterRef("team_id"), meter=OuterRef("meter"), claimed_until__gt=now()
-    )
-    due = StripeOutbox.objects.due(now()).filter(~Exists(calling))
+    moment = now()
+    calling = StripeOutbox.objects.filter(claimed_until__gt=moment)
+    same = calling.filter(team_id=OuterRef("team_id"), meter=OuterRef("meter"))
+    due = StripeOutbox.objects.due(moment).filter(~Exists(same)).order_by("next_at", "pk")
     if team_id is not None:
         due = due.filter(team_id=team_id)
-    for pk in due.order_by("next_at", "pk").values_list("pk", flat=True)[:MAX_CANDIDATES]:
-        if claimed := _claim_row(pk):
-            return claimed
+    for row in due.select_for_update(skip_locked=True, of=("self",))[:MAX_CANDIDATES]:
+        # Of the senders that claim in this instant, one per team and meter gets any further.
+        is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
+        if not is_only_one or calling.filter(team=row.team_id, meter=row.meter).exists():
+            continue
+        claim = Claim(row, row.status == Status.UNKNOWN, row.first_try_at, row.last_try_at)
+        row.status = Status.UNKNOWN
+        row.first_try_at = row.first_try_at or moment
+        row.last_try_at, row.claimed_until = moment, moment + VISIBILITY_TIMEOUT
+        row.next_at = row.claimed_until
+        row.tries += 1
+        row.save()
+        return claim
     return None
-
-
-@transaction.atomic
-def _claim_row(pk: int) -> Claim | None:
-    """None when another sender is quicker or calls about the same team and meter."""
-    moment = now()
-    rows = StripeOutbox.objects.due(moment).select_for_update(skip_locked=True)
-    row = rows.filter(pk=pk).first()
-    if row is None:
-        return None
-    # Of the senders that claim in this instant, one per team and meter gets any further.
-    is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
-    siblings = StripeOutbox.objects.filter(team_id=row.team_id, meter=row.meter)
-    calling = siblings.filter(claimed_until__gt=moment).exclude(pk=row.pk)
-    if not is_only_one or calling.exists():
-        return None
-    claim = Claim(row, row.status == Status.UNKNOWN, row.first_try_at, row.last_try_at)
-    row.status = Status.UNKNOWN
-    row.first_try_at = row.first_try_at or moment
-    row.last_try_at, row.claimed_until = moment, moment + VISIBILITY_TIMEOUT
-    row.next_at = row.claimed_until
-    row.tries += 1
-    row.save()
-    return claim
 
 
 def mark_delivered(claim: Claim, reference: str = "") -> None:
