@@ -14,7 +14,7 @@ from accounts.models import User
 from billing.models import Reconciliation, StripeOutbox
 from billing.stripe import reconciliation
 from billing.stripe.errors import StripeFailure
-from billing.stripe.usage_outbox.resend import CannotResend, resend
+from billing.stripe.usage_outbox.claims import CannotResend, resend
 from web.admin import ReadOnlyAdmin
 
 

@@ -1,7 +1,7 @@
 """Counted usage, such as tokens answered: every record counts once, however often it is sent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
@@ -62,17 +62,8 @@ def _post_usage_event(budget: Budget, record: UsageRecord) -> None:
     amount = _incremental_price_micro(record)
     # Not in the future of a month that has not begun, nor in one that is over and cannot change.
     at = max(min(record.occurred_at, now()), budget.period_start)
-    event = UsageEvent.objects.create(
-        team_id=record.team_id,
-        kind=record.kind,
-        source=record.source,
-        event_key=record.event_key,
-        token_prefix=record.token_prefix,
-        units=record.units,
-        requests=record.requests,
-        amount_micro=amount,
-        occurred_at=at,
-    )
+    columns = asdict(record) | {"amount_micro": amount, "occurred_at": at}
+    event = UsageEvent.objects.create(**columns)
     if amount:
         charge = LedgerEntry(
             kind=LedgerEntry.Kind.INFERENCE,

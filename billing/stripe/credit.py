@@ -119,7 +119,7 @@ def _withdraw(team: Team, customer_id: str, cents: int) -> None:
     """
     grants = {
         grant.id: grant
-        for grant in gateway.list_credit_grants(customer_id)
+        for grant in gateway.list_credit_grants({"customer": customer_id})
         if not grant.is_void and (grant.expires_at is None or grant.expires_at > now())
     }
     held = {

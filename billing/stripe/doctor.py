@@ -99,7 +99,7 @@ def _check_catalog() -> Iterator[Check]:
 
 def _check_endpoints() -> Iterator[Check]:
     address = f"{settings.PUBLIC_URL}/stripe/webhook/"
-    ours = [endpoint for endpoint in gateway.list_webhook_endpoints() if endpoint.url == address]
+    ours = [each for each in gateway.list_webhook_endpoints({}) if each.url == address]
     if not ours:
         yield Check(
             False,

@@ -7,6 +7,7 @@ that key, and so must ours, except after StripeServerError (a 5xx answer is save
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -77,7 +78,7 @@ def _client_for(key: str, bases: tuple[tuple[str, str], ...], timeout_seconds: i
 
 
 @dataclass(frozen=True)
-class Method(Generic[Data]):
+class StripeCall(Generic[Data]):
     """One method of Stripe's client, such as "v1.refunds.retrieve", and what it answers.
 
     Called with an object's id, parameters or both. Raises a StripeFailure.
@@ -86,33 +87,38 @@ class Method(Generic[Data]):
     model: type[Data]
     name: str
 
+    @property
+    def method(self) -> Any:
+        return attrgetter(self.name)(_client())
+
+
+class Method(StripeCall[Data]):
     def __call__(self, *arguments: str | StripeParams) -> Data:
-        client = _client()
-        try:
-            answer = attrgetter(self.name)(client)(*arguments).to_dict(for_json=True)
-        except _stripe_module().StripeError as error:
-            raise _to_failure(error) from error
-        return self.model.model_validate(answer)
+        with _translate_errors():
+            return self.model.model_validate(self.method(*arguments).to_dict(for_json=True))
 
 
-@dataclass(frozen=True)
-class Post(Generic[Data]):
-    """Likewise, under an idempotency key."""
-
-    model: type[Data]
-    name: str
+class Post(StripeCall[Data]):
+    """Under an idempotency key."""
 
     def __call__(self, *arguments: str | StripeParams, key: str) -> Data:
         return Method(self.model, self.name)(*arguments, {"idempotency_key": key})
 
 
-def _list_all(model: type[Data], method: str, params: StripeParams, *path: str) -> Iterator[Data]:
-    """Every row of a list, page by page. Raises a StripeFailure."""
-    client = _client()
+class List(StripeCall[Data]):
+    """Every row, page by page."""
+
+    def __call__(self, params: StripeParams, *path: str) -> Iterator[Data]:
+        with _translate_errors():
+            rows = self.method(*path, {**PAGE, **params}).auto_paging_iter()
+            for row in islice(rows, MAX_ROWS):
+                yield self.model.model_validate(row.to_dict(for_json=True))
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
     try:
-        rows = attrgetter(method)(client)(*path, {**PAGE, **params}).auto_paging_iter()
-        for row in islice(rows, MAX_ROWS):
-            yield model.model_validate(row.to_dict(for_json=True))
+        yield
     except _stripe_module().StripeError as error:
         raise _to_failure(error) from error
 
@@ -164,13 +170,13 @@ def verify_event(
 def list_events_since(moment: datetime, types: list[str]) -> Iterator[dtos.StripeEventData]:
     """Snapshot events created since then, newest first, of at most 20 types (Stripe's limit)."""
     params = {"created": {"gte": int(moment.timestamp())}, "types": types}
-    return _list_all(dtos.StripeEventData, "v1.events.list", params)
+    return List(dtos.StripeEventData, "v1.events.list")(params)
 
 
 def list_thin_events_since(moment: datetime, types: list[str]) -> Iterator[dtos.StripeEventData]:
     """Thin events created since then, of at most 20 types; Stripe keeps them for 30 days."""
     params = {"created": {"gte": moment.isoformat()}, "types": types}
-    return _list_all(dtos.StripeEventData, "v2.core.events.list", params)
+    return List(dtos.StripeEventData, "v2.core.events.list")(params)
 
 
 # --- What takes an id, parameters or both -------------------------------------------------------
@@ -212,18 +218,23 @@ create_meter_event = Post(dtos.StripeObjectData, "v1.billing.meter_events.create
 # The whole of a thin event about a meter, with the data that its notification leaves out.
 retrieve_meter_errors = Method(dtos.StripeMeterErrorsData, "v2.core.events.retrieve")
 
+# The snapshot endpoints registered at Stripe.
+list_webhook_endpoints = List(dtos.StripeWebhookEndpointData, "v1.webhook_endpoints.list")
+# Every line: an invoice itself carries its first page of them only.
+list_invoice_lines = List(dtos.StripeInvoiceLineData, "v1.invoices.line_items.list")
+list_credit_grants = List(dtos.StripeCreditGrantData, "v1.billing.credit_grants.list")
+# What Stripe counted; eventually consistent.
+list_meter_event_summaries = List(
+    dtos.StripeMeterSummaryData, "v1.billing.meters.event_summaries.list"
+)
+
 
 # --- Everything else ----------------------------------------------------------------------------
 
 
-def list_webhook_endpoints() -> list[dtos.StripeWebhookEndpointData]:
-    """The snapshot endpoints registered at Stripe."""
-    return list(_list_all(dtos.StripeWebhookEndpointData, "v1.webhook_endpoints.list", {}))
-
-
 def list_product_ids(product_ids: list[str]) -> set[str]:
     """Which of these exist there; at most a page of them."""
-    rows = _list_all(dtos.StripeObjectData, "v1.products.list", {"ids": product_ids})
+    rows = List(dtos.StripeObjectData, "v1.products.list")({"ids": product_ids})
     return {row.id for row in rows}
 
 
@@ -232,32 +243,21 @@ def list_prices_by_lookup_key(lookup_keys: list[str]) -> dict[str, dtos.StripePr
     prices: dict[str, dtos.StripePriceData] = {}
     for start in range(0, len(lookup_keys), MAX_LOOKUP_KEYS):
         params = {"lookup_keys": lookup_keys[start : start + MAX_LOOKUP_KEYS], "active": True}
-        rows = _list_all(dtos.StripePriceData, "v1.prices.list", params)
+        rows = List(dtos.StripePriceData, "v1.prices.list")(params)
         prices |= {price.lookup_key: price for price in rows}
     return prices
 
 
 def list_active_meters() -> dict[str, dtos.StripeMeterData]:
     """The meters that count, by the names of their events."""
-    rows = _list_all(dtos.StripeMeterData, "v1.billing.meters.list", {"status": "active"})
+    rows = List(dtos.StripeMeterData, "v1.billing.meters.list")({"status": "active"})
     return {meter.event_name: meter for meter in rows}
 
 
 def list_latest_invoices(subscription_id: str) -> list[dtos.StripeInvoiceData]:
     """The newest three invoices of a subscription."""
     params = {"subscription": subscription_id, "limit": 3}
-    return list(islice(_list_all(dtos.StripeInvoiceData, "v1.invoices.list", params), 3))
-
-
-def list_invoice_lines(invoice_id: str) -> list[dtos.StripeInvoiceLineData]:
-    """Every line: an invoice itself carries its first page of them only."""
-    lines = _list_all(dtos.StripeInvoiceLineData, "v1.invoices.line_items.list", {}, invoice_id)
-    return list(lines)
-
-
-def list_credit_grants(customer_id: str) -> list[dtos.StripeCreditGrantData]:
-    params = {"customer": customer_id}
-    return list(_list_all(dtos.StripeCreditGrantData, "v1.billing.credit_grants.list", params))
+    return list(islice(List(dtos.StripeInvoiceData, "v1.invoices.list")(params), 3))
 
 
 def retrieve_credit_balance_cents(customer_id: str, grant_id: str = "") -> int:
@@ -267,11 +267,3 @@ def retrieve_credit_balance_cents(customer_id: str, grant_id: str = "") -> int:
     params = {"customer": customer_id, "filter": one_grant if grant_id else metered}
     retrieve = Method(dtos.StripeCreditBalanceData, "v1.billing.credit_balance_summary.retrieve")
     return retrieve(params).total_cents
-
-
-def list_meter_event_summaries(
-    meter_id: str, params: StripeParams
-) -> list[dtos.StripeMeterSummaryData]:
-    """What Stripe counted; eventually consistent."""
-    method = "v1.billing.meters.event_summaries.list"
-    return list(_list_all(dtos.StripeMeterSummaryData, method, params, meter_id))

@@ -166,7 +166,7 @@ def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> Iterator[Compari
     # What its subscription's invoices should count, delivered or not.
     rows = StripeOutbox.objects.filter(team=team, subscription=invoice.subscription)
     rows = rows.exclude(status=Status.MOVED)
-    lines = gateway.list_invoice_lines(invoice.id)
+    lines = list(gateway.list_invoice_lines({}, invoice.id))
     rates = Rate.objects.filter(stripe_price_id__in=[line.price for line in lines if line.price])
     skus = dict(rates.values_list("stripe_price_id", "sku"))
     metered = [line for line in lines if line.price in skus]

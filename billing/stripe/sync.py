@@ -22,7 +22,7 @@ from billing.stripe.catalog import plan_code_of
 from billing.stripe.dtos import StripeInvoiceData, StripeSubscriptionData
 from billing.stripe.errors import StripeNotFound
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.usage_outbox.resend import bill_with, find_unbilled
+from billing.stripe.usage_outbox.claims import bill_with, find_unbilled
 from web.sse import notify
 
 # Of StripeInvoice, named alike in StripeInvoiceData.

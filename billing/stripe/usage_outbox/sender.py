@@ -144,7 +144,7 @@ def _counted_in_minute(row: StripeOutbox) -> int:
     start = row.minute * 60
     params = {"customer": row.customer, "start_time": start, "end_time": start + 60}
     meter = Meter.objects.get(event_name=row.event_name)
-    parts = gateway.list_meter_event_summaries(meter.meter_id, params)
+    parts = gateway.list_meter_event_summaries(params, meter.meter_id)
     return int(sum(part.value for part in parts))
 
 

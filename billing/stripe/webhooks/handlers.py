@@ -12,7 +12,7 @@ from billing.stripe.operator_alerts import raise_alert
 from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import find_team_by_customer, refresh_subscription
 from billing.stripe.usage_outbox import report_usage
-from billing.stripe.usage_outbox.resend import mark_lost
+from billing.stripe.usage_outbox.claims import mark_lost
 from billing.stripe.webhooks import invoice_handlers
 
 EventHandler = Callable[[WebhookEvent], None]

@@ -11,7 +11,7 @@ from accounts.models import Team
 from billing.budgets.budget import get_budget
 from billing.models import Budget, Meter, Rate, StripeOutbox, Subscription
 from billing.stripe import gateway, reconciliation
-from billing.stripe.usage_outbox import builder, claims, resend, rows, sender
+from billing.stripe.usage_outbox import builder, claims, rows, sender
 from billing.stripe.usage_outbox.rows import MeteredSubscription
 from tests.billing.stripe.fake.server import StripeServer
 from tests.billing.stripe.usage_outbox.outbox_facts import METERS, service
@@ -34,7 +34,7 @@ class Metered:
         for sku, meter in self.meters.items():
             Meter.objects.create(sku=sku, event_name=METERS[sku], meter_id=meter["id"])
         self.ahead = timedelta()
-        for module in (builder, claims, row_queue, sender, resend, reconciliation):
+        for module in (builder, claims, row_queue, sender, reconciliation):
             monkeypatch.setattr(module, "now", self.now)
         self.service = service()
         monkeypatch.setattr(builder, "find_metered_subscription", self.service_of)
