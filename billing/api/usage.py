@@ -70,8 +70,7 @@ class UnitUseAnswer(serializers.Serializer[Any]):
 
     source = serializers.CharField(source="by.source")  # type: ignore[assignment]
     kind = serializers.CharField(
-        source="sku",
-        help_text="assistant-answers, voice-in-seconds or voice-out-characters.",
+        source="sku", help_text="assistant-answers, voice-in-seconds or voice-out-characters."
     )
     units = serializers.IntegerField()
     requests = serializers.IntegerField()

@@ -26,11 +26,8 @@ def grant_plan_allowances() -> int:
     """Give every team this month's credit, once; returns how many got it now. Repeatable."""
     if gateway.is_enabled():
         return 0
-    entitled = Budget.objects.filter(plan__included_micro__gt=0)
-    return sum(
-        _grant_allowance(team_id)
-        for team_id in entitled.order_by("pk").values_list("pk", flat=True)
-    )
+    entitled = Budget.objects.filter(plan__included_micro__gt=0).order_by("pk")
+    return sum(_grant_allowance(team_id) for team_id in entitled.values_list("pk", flat=True))
 
 
 @transaction.atomic

@@ -23,7 +23,15 @@ def create_grant(budget: Budget, grant: CreditGrant) -> None:
     grant.save(force_insert=True)
     source = f"credit:{grant.pk}"
     _post_credit_entry(grant, Kind.CREDIT, -grant.granted_micro, source, grant.granted_at)
-    _settle_debt(budget, grant)
+    # Credit taken back after it was used is paid from whatever is granted next.
+    taken = LedgerEntry.objects.filter(team=budget.pk, kind=Kind.TAKE_BACK)
+    for entry in taken.order_by("pk") if budget.debt_micro else ():
+        open_micro = entry.amount_micro - entry.burns.all().total_micro()
+        part = min(open_micro, grant.left_micro)
+        if part:
+            apply_grant(grant, entry, part)
+            budget.debt_micro -= part
+    budget.save(update_fields=["debt_micro"])
     settle_open_usage(budget, grant)
     queue_mirror(budget)
 
@@ -108,15 +116,3 @@ def _post_credit_entry(
         note=grant.note,
         occurred_at=moment,
     )
-
-
-def _settle_debt(budget: Budget, grant: CreditGrant) -> None:
-    """Credit taken back after it was used is paid from whatever is granted next."""
-    taken = LedgerEntry.objects.filter(team=budget.pk, kind=Kind.TAKE_BACK)
-    for entry in taken.order_by("pk") if budget.debt_micro else ():
-        open_micro = entry.amount_micro - entry.burns.all().total_micro()
-        part = min(open_micro, grant.left_micro)
-        if part:
-            apply_grant(grant, entry, part)
-            budget.debt_micro -= part
-    budget.save(update_fields=["debt_micro"])

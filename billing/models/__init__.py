@@ -28,10 +28,4 @@ from billing.models.stripe_outbox import (
     StripeOutboxEvent,
     StripeOutboxItem,
 )
-from billing.models.usage import (
-    MeteredRun,
-    RunEndReason,
-    UsageCounter,
-    UsageEvent,
-    UsageSegment,
-)
+from billing.models.usage import MeteredRun, RunEndReason, UsageCounter, UsageEvent, UsageSegment

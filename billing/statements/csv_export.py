@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 
 from billing.money import plain_dollars
-from billing.statements.sources import CostSource, RunUsage
+from billing.statements.sources import CostSource
 from billing.statements.statement import Statement, UnitUsage
 from web.spreadsheet_cells import escape_formula
 
@@ -78,7 +78,23 @@ def _by_attempt(statement: Statement) -> Iterator[list[str]]:
 def _attempt_rows(source: CostSource) -> Iterator[list[str]]:
     """The attempts, and one row for whatever of the source no attempt explains (all inference)."""
     for attempt in source.attempts:
-        yield _attempt_row(source, attempt)
+        run = attempt.run
+        yield [
+            source.family,
+            escape_formula(source.source),
+            str(run.fence) if run else "",
+            run.started_at.isoformat() if run else "",
+            run.ended_at.isoformat() if run and run.ended_at else "",
+            run.end_reason if run else "",
+            f"{attempt.device_ms / 1000:.3f}",
+            "",
+            "",
+            plain_dollars(attempt.charged_micro),
+            plain_dollars(attempt.refunded_micro),
+            plain_dollars(attempt.net_micro),
+            escape_formula("; ".join(attempt.notes)),
+            escape_formula(source.name),
+        ]
     charged = source.charged_micro - sum(attempt.charged_micro for attempt in source.attempts)
     refunded = source.refunded_micro - sum(attempt.refunded_micro for attempt in source.attempts)
     if charged or refunded or source.requests:
@@ -86,26 +102,6 @@ def _attempt_rows(source: CostSource) -> Iterator[list[str]]:
         counts = [str(source.units), str(source.requests)]
         name = escape_formula(source.name)
         yield [source.family, escape_formula(source.source), *[""] * 5, *counts, *amounts, "", name]
-
-
-def _attempt_row(source: CostSource, attempt: RunUsage) -> list[str]:
-    run = attempt.run
-    return [
-        source.family,
-        escape_formula(source.source),
-        str(run.fence) if run else "",
-        run.started_at.isoformat() if run else "",
-        run.ended_at.isoformat() if run and run.ended_at else "",
-        run.end_reason if run else "",
-        f"{attempt.device_ms / 1000:.3f}",
-        "",
-        "",
-        plain_dollars(attempt.charged_micro),
-        plain_dollars(attempt.refunded_micro),
-        plain_dollars(attempt.net_micro),
-        escape_formula("; ".join(attempt.notes)),
-        escape_formula(source.name),
-    ]
 
 
 UNIT_COLUMNS = ["source", "kind", "units", "requests", "net_usd", "name"]

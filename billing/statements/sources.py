@@ -38,11 +38,7 @@ _families: dict[str, SourceFamily] = {}
 
 
 def register_source(
-    family: str,
-    names: NamedRows,
-    url_name: str,
-    label: str,
-    projects: NameResolver | None = None,
+    family: str, names: NamedRows, url_name: str, label: str, projects: NameResolver | None = None
 ) -> None:
     """Called from `AppConfig.ready` of the app that owns these sources."""
     _families[family] = SourceFamily(names, url_name, label, projects)

@@ -25,11 +25,7 @@ from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, r
 
 Kind = LedgerEntry.Kind
 CHARGE_KINDS = (Kind.COMPUTE, Kind.INFERENCE)
-CREDIT_LABELS = {
-    Kind.CREDIT: "Granted",
-    Kind.EXPIRY: "Expired",
-    Kind.TAKE_BACK: "Taken back",
-}
+CREDIT_LABELS = {Kind.CREDIT: "Granted", Kind.EXPIRY: "Expired", Kind.TAKE_BACK: "Taken back"}
 MAX_ROWS = 50  # Rows of a table on a page; the CSV has them all.
 # In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
 # requests are of tokens; seconds and characters of speech, and answers, are no tokens and stand in

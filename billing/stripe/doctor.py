@@ -9,7 +9,6 @@ from billing.models import Meter, OperatorAlert, Plan, Rate, Subscription, Webho
 from billing.stripe import gateway
 from billing.stripe.account import count_foreign_rows, current_account
 from billing.stripe.catalog import sync_catalog
-from billing.stripe.dtos import StripeWebhookEndpointData
 from billing.stripe.errors import StripeFailure
 from billing.stripe.operator_alerts import raise_alert, settle_alert
 from billing.stripe.subscriptions import update_metered_items
@@ -107,24 +106,20 @@ def _check_endpoints() -> Iterator[Check]:
             f"api_version={gateway.api_version()}, or forward with `stripe listen` while testing.",
         )
     for endpoint in ours:
-        yield from _check_endpoint(endpoint)
-
-
-def _check_endpoint(endpoint: StripeWebhookEndpointData) -> Iterator[Check]:
-    version = endpoint.api_version
-    if version != gateway.api_version():
-        made_for = version or "the account's default version"
-        yield Check(
-            False,
-            f"The webhook endpoint was made for {made_for}; its events will be refused. "
-            f"Make it anew with api_version={gateway.api_version()}.",
-        )
-    is_all = "*" in endpoint.enabled_events
-    missing = [] if is_all else sorted(SNAPSHOT_HANDLERS.keys() - endpoint.enabled_events)
-    if missing:
-        yield Check(False, f"The webhook endpoint does not send: {', '.join(missing)}.")
-    elif version == gateway.api_version():
-        yield Check(True, "The webhook endpoint sends every event that we act on.")
+        version = endpoint.api_version
+        if version != gateway.api_version():
+            made_for = version or "the account's default version"
+            yield Check(
+                False,
+                f"The webhook endpoint was made for {made_for}; its events will be refused. "
+                f"Make it anew with api_version={gateway.api_version()}.",
+            )
+        is_all = "*" in endpoint.enabled_events
+        missing = [] if is_all else sorted(SNAPSHOT_HANDLERS.keys() - endpoint.enabled_events)
+        if missing:
+            yield Check(False, f"The webhook endpoint does not send: {', '.join(missing)}.")
+        elif version == gateway.api_version():
+            yield Check(True, "The webhook endpoint sends every event that we act on.")
 
 
 def _check_local_state() -> Iterator[Check]:

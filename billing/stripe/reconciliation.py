@@ -84,9 +84,14 @@ def _try(team: Team, call: Callable[[], int | None]) -> int | None:
 
 def recheck(row: Reconciliation) -> int:
     """Repeat the comparison that found this row; returns how many places differ now."""
-    if row.scope == Scope.BALANCE:
-        return _record_all(_compare_balance(row.team)) or _mark_settled(row)
-    return _record_all(_compare_invoice(row.team, gateway.retrieve_invoice(row.invoice)))
+    if row.scope != Scope.BALANCE:
+        return _record_all(_compare_invoice(row.team, gateway.retrieve_invoice(row.invoice)))
+    places = list(_compare_balance(row.team))
+    if not places:  # The customer is gone, and its balance with it.
+        settled = {"state": State.SETTLED, "theirs": row.ours, "checked_at": now()}
+        Reconciliation.objects.filter(pk=row.pk).update(**settled)
+        settle_alert(f"drift:{row.pk}")
+    return _record_all(places)
 
 
 def repair(row: Reconciliation, *, by: User) -> str:
@@ -225,25 +230,13 @@ def _record(found: Reconciliation, tolerated: int) -> bool:
     found.state = State.OPEN if abs(found.drift) > tolerated else State.SETTLED
     found.save()
     if found.state == State.OPEN:
-        raise_alert(f"drift:{found.pk}", _alert_sentence(found))
+        units = "units" if found.scope == Scope.QUANTITY else "cents"
+        place = f"invoice {found.invoice}" if found.invoice else found.get_scope_display()
+        raise_alert(
+            f"drift:{found.pk}",
+            f"{found.team}, {found.meter}, {place}: we count {found.ours} {units}, Stripe "
+            f"{found.theirs}. See Billing, Reconciliations in the admin.",
+        )
     else:
         settle_alert(f"drift:{found.pk}")
     return found.state == State.OPEN
-
-
-def _mark_settled(row: Reconciliation) -> int:
-    """Nothing differs there any more, not even by nothing being there."""
-    Reconciliation.objects.filter(pk=row.pk).update(
-        state=State.SETTLED, theirs=row.ours, checked_at=now()
-    )
-    settle_alert(f"drift:{row.pk}")
-    return 0
-
-
-def _alert_sentence(row: Reconciliation) -> str:
-    units = "units" if row.scope == Scope.QUANTITY else "cents"
-    place = f"invoice {row.invoice}" if row.invoice else row.get_scope_display()
-    return (
-        f"{row.team}, {row.meter}, {place}: we count {row.ours} {units}, Stripe {row.theirs}. "
-        "See Billing, Reconciliations in the admin."
-    )

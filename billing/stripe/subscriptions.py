@@ -17,11 +17,7 @@ from billing.models import Plan, Rate, StripeCustomer, Subscription
 from billing.stripe import gateway
 from billing.stripe.customers import create_page, return_urls, tax_params, with_customer
 from billing.stripe.dtos import StripeInvoiceData, StripeParams
-from billing.stripe.errors import (
-    StripeFailure,
-    StripeNotFound,
-    StripeServerError,
-)
+from billing.stripe.errors import StripeFailure, StripeNotFound, StripeServerError
 from billing.stripe.sync import refresh_subscription
 from web.errors import UserError
 
@@ -77,12 +73,7 @@ def start_checkout(team: Team, user: User, plan: Plan, request_id: UUID) -> str:
 
 
 def _open_checkout(
-    team: Team,
-    user: User,
-    plan: Plan,
-    request_id: UUID,
-    customer: str,
-    lines: list[StripeParams],
+    team: Team, user: User, plan: Plan, request_id: UUID, customer: str, lines: list[StripeParams]
 ) -> str:
     if url := _reuse_or_expire_checkout(team, plan):
         return url
@@ -220,8 +211,8 @@ def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscripti
     if active_subscription(team) is None and Subscription.objects.open().filter(team=team).exists():
         end_dead_subscription(team, user)
         return None
-    params = {"cancel_at_period_end": True}
-    after = _update_subscription(_require_subscription(team), params, f"end:{team.pk}:{request_id}")
+    params, key = {"cancel_at_period_end": True}, f"end:{team.pk}:{request_id}"
+    after = _update_subscription(_require_subscription(team), params, key)
     audit.record(team, user, "plan.ending", after.plan.name, at=str(after.cancel_at))
     return after
 

@@ -57,17 +57,13 @@ def start_top_up_checkout(team: Team, user: User, amount_cents: int, request_id:
         raise TopUpMismatch
     if is_new:
         audit.record(team, user, "credit.checkout_opened", str(row.pk), cents=amount_cents)
-    return _find_open_page(row) or with_customer(team, lambda customer: _open_page(row, customer))
-
-
-def _find_open_page(row: TopUp) -> str:
-    """The page that an earlier click opened, while it can be paid."""
-    if not row.session_id:
-        return ""
-    session = gateway.retrieve_checkout_session(row.session_id)
-    if session.status == "complete" and row.status != TopUp.Status.FAILED:
-        raise TopUpDone
-    return session.url if session.status == "open" else ""
+    if row.session_id:  # An earlier click opened a page, which may still be paid.
+        session = gateway.retrieve_checkout_session(row.session_id)
+        if session.status == "complete" and row.status != TopUp.Status.FAILED:
+            raise TopUpDone
+        if session.status == "open" and session.url:
+            return session.url
+    return with_customer(team, lambda customer: _open_page(row, customer))
 
 
 def _open_page(row: TopUp, customer: str) -> str:

@@ -110,11 +110,7 @@ def statement(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     month = parse_month(request.GET.get("month"))
     statement = build_statement(team, month, with_attempts=False)
     resolve_names(statement.cost_sources)
-    context = {
-        "team": team,
-        "statement": statement,
-        "csv_shapes": list(CSV_LAYOUTS),
-    }
+    context = {"team": team, "statement": statement, "csv_shapes": list(CSV_LAYOUTS)}
     return render(request, "billing/statement.html", context)
 
 
