@@ -466,6 +466,21 @@ def test_credit_that_differs_unexplained_is_told_and_repaired_with_one_click(tal
     assert AuditEntry.objects.filter(action="reconciliation.repaired").exists()
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_balance_that_agrees_when_it_is_checked_again_is_settled(tale, is_gone):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 20)
+    next(iter(tale.world.kind("billing.credit_grant").values()))["_left"] = 1_200
+    assert reconciliation.reconcile_all() == 1
+    give(tale, 5)  # Stripe's credit follows the ledger's again.
+    if is_gone:
+        StripeCustomer.objects.update(customer_id=None)
+    assert reconciliation.recheck(Reconciliation.objects.get()) == 0
+    row, cents = Reconciliation.objects.get(), 2_000 if is_gone else 2_500
+    assert (row.state, row.ours, row.theirs) == ("settled", cents, cents)
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
+
+
 def test_credit_that_an_invoice_did_not_take_off_is_granted_again_once(tale):
     tale.subscribe(PLAN_FREE)
     give(tale, 5)
