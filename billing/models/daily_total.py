@@ -5,6 +5,7 @@ statement, and refuse every other change: the sums are equal by construction, an
 """
 
 from django.db import models
+from django.db.models import Index, UniqueConstraint
 
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.credit import CreditGrant
@@ -29,13 +30,13 @@ class UsageDay(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
+            UniqueConstraint(
                 name="billing_usageday_once",
                 fields=["team", "day", "source", "run", "sku", "token_prefix"],
                 nulls_distinct=False,
             )
         ]
-        indexes = [models.Index(name="billing_usageday_by_source", fields=["source"])]
+        indexes = [Index(name="billing_usageday_by_source", fields=["source"])]
 
 
 class CreditDay(models.Model):
@@ -49,5 +50,5 @@ class CreditDay(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="billing_creditday_once", fields=["team", "day", "grant"])
+            UniqueConstraint(name="billing_creditday_once", fields=["team", "day", "grant"])
         ]

@@ -1,6 +1,7 @@
 """Invoices of months that are over, and who they are made out to."""
 
 from django.db import models
+from django.db.models import UniqueConstraint
 
 from accounts.models import Team, TeamOwnedQuerySet
 
@@ -28,14 +29,12 @@ class Invoice(models.Model):
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     month = models.CharField(max_length=7)  # "2026-11"
     issued_at = models.DateTimeField()
-    content = (
-        models.JSONField()
-    )  # Seller, buyer, lines and totals: billing.statements.invoices.InvoiceContent.
+    content = models.JSONField()  # Of billing.statements.invoices.InvoiceContent.
     objects = TeamOwnedQuerySet["Invoice"].as_manager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="billing_invoice_once_a_month", fields=["team", "month"])
+            UniqueConstraint(name="billing_invoice_once_a_month", fields=["team", "month"])
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from typing import Self
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.db import models
-from django.db.models import F, Func, Q, Value
+from django.db.models import CheckConstraint, F, Func, Q, Value
 from django.utils.timezone import now
 
 
@@ -63,9 +63,7 @@ class Rate(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                name="billing_rate_not_negative", condition=Q(nano_per_unit__gte=0)
-            ),
+            CheckConstraint(name="billing_rate_not_negative", condition=Q(nano_per_unit__gte=0)),
             ExclusionConstraint(
                 name="billing_rate_one_at_a_time",
                 expressions=[

@@ -7,7 +7,7 @@ import uuid
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import CheckConstraint, F, Index, Q
 from django.db.models.functions import Now
 from django.utils.timezone import now
 
@@ -75,7 +75,7 @@ class Subscription(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_subscription_period", condition=Q(period_end__gt=F("period_start"))
             )
         ]
@@ -115,7 +115,7 @@ class StripeInvoice(models.Model):
     objects = TeamOwnedQuerySet["StripeInvoice"].as_manager()
 
     class Meta:
-        indexes = [models.Index(name="billing_invoice_by_team", fields=["team", "-created_at"])]
+        indexes = [Index(name="billing_invoice_by_team", fields=["team", "-created_at"])]
 
     def __str__(self) -> str:
         return self.number or self.id
@@ -155,14 +155,14 @@ class TopUp(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_topup_paid_has_payment",
                 condition=~Q(status__in=["paid", "refunded"])
                 | Q(payment_intent__isnull=False, paid_at__isnull=False),
             ),
-            models.CheckConstraint(name="billing_topup_amount", condition=Q(amount_cents__gt=0)),
+            CheckConstraint(name="billing_topup_amount", condition=Q(amount_cents__gt=0)),
         ]
-        indexes = [models.Index(name="billing_topup_by_team", fields=["team", "-created_at"])]
+        indexes = [Index(name="billing_topup_by_team", fields=["team", "-created_at"])]
 
     def __str__(self) -> str:
         return f"top-up {self.pk} ({self.status})"
@@ -243,17 +243,17 @@ class WebhookEvent(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_webhook_processed_iff_done",
                 condition=Q(status__in=["done", "ignored"], processed_at__isnull=False)
                 | (~Q(status__in=["done", "ignored"]) & Q(processed_at=None)),
             )
         ]
         indexes = [
-            models.Index(
+            Index(
                 name="billing_webhook_waiting", fields=["next_at"], condition=Q(status="waiting")
             ),
-            models.Index(name="billing_webhook_by_time", fields=["-received_at"]),
+            Index(name="billing_webhook_by_time", fields=["-received_at"]),
         ]
 
     def __str__(self) -> str:

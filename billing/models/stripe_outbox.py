@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
@@ -77,35 +77,33 @@ class StripeOutbox(models.Model):
     class Meta:
         verbose_name = "Stripe outbox row"
         constraints = [
-            models.UniqueConstraint(
-                name="billing_outbox_seq_once", fields=["team", "meter", "sequence"]
-            ),
-            models.UniqueConstraint(
+            UniqueConstraint(name="billing_outbox_seq_once", fields=["team", "meter", "sequence"]),
+            UniqueConstraint(
                 name="billing_outbox_minute_of_its_own", fields=["team", "meter", "minute"]
             ),
-            models.CheckConstraint(name="billing_outbox_adds", condition=Q(value__gt=0)),
-            models.CheckConstraint(
+            CheckConstraint(name="billing_outbox_adds", condition=Q(value__gt=0)),
+            CheckConstraint(
                 name="billing_outbox_local_without_subscription",
                 condition=Q(subscription="", status="local")
                 | (~Q(subscription="") & ~Q(customer="") & ~Q(status="local")),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_outbox_sent_iff_when",
                 condition=Q(status="sent", sent_at__isnull=False)
                 | (~Q(status="sent") & Q(sent_at=None)),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_outbox_unknown_was_tried",
                 condition=~Q(status="unknown") | Q(first_try_at__isnull=False),
             ),
         ]
         indexes = [
-            models.Index(
+            Index(
                 name="billing_outbox_due",
                 fields=["next_at"],
                 condition=Q(status__in=["pending", "unknown"]),
             ),
-            models.Index(name="billing_outbox_by_status", fields=["status", "-created_at"]),
+            Index(name="billing_outbox_by_status", fields=["status", "-created_at"]),
         ]
 
     def __str__(self) -> str:
@@ -169,10 +167,10 @@ class MeterProgress(models.Model):
         db_table = "billing_reported"  # The name it was created under.
         verbose_name_plural = "reported"
         constraints = [
-            models.UniqueConstraint(
+            UniqueConstraint(
                 name="billing_reported_once_per_lane", fields=["team", "meter", "subscription"]
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_reported_whole_units",
                 condition=Q(used__gte=0, unit__gt=0, reported=F("used") / F("unit")),
             ),
@@ -222,16 +220,16 @@ class Reconciliation(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
+            UniqueConstraint(
                 name="billing_reconciliation_once",
                 fields=["team", "meter", "scope", "starts_at", "invoice"],
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_reconciliation_open_differs",
                 condition=~Q(state="open") | ~Q(ours=F("theirs")),
             ),
         ]
-        indexes = [models.Index(name="billing_reconciliation_open", fields=["state", "-found_at"])]
+        indexes = [Index(name="billing_reconciliation_open", fields=["state", "-found_at"])]
 
     def __str__(self) -> str:
         return f"{self.meter} {self.starts_at:%Y-%m-%d %H:%M}: {self.drift:+}"

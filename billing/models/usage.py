@@ -6,7 +6,7 @@ from typing import Self
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import BigIntegerRangeField, RangeOperators
 from django.db import models
-from django.db.models import F, Func, Q, Value
+from django.db.models import CheckConstraint, F, Func, Index, Q, UniqueConstraint, Value
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
@@ -59,27 +59,25 @@ class MeteredRun(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                name="billing_run_fence_once_per_source", fields=["source", "fence"]
-            ),
-            models.CheckConstraint(
+            UniqueConstraint(name="billing_run_fence_once_per_source", fields=["source", "fence"]),
+            CheckConstraint(
                 name="billing_run_lease_after_start", condition=Q(lease_until__gt=F("started_at"))
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_run_amounts_not_negative",
                 condition=Q(billed_ms__gte=0, reserved_micro__gte=0, checkpointed_ms__gte=0)
                 & Q(checkpointed_ms__lte=F("billed_ms")),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_run_billed_within_what_is_funded",
                 condition=Q(ended_at__isnull=False) | Q(billed_ms__lte=F("reserved_until_ms")),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_run_reason_iff_ended",
                 condition=(Q(ended_at=None) & Q(end_reason=""))
                 | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_run_reserves_only_while_live",
                 condition=Q(ended_at=None) | Q(reserved_micro=0),
             ),
@@ -95,9 +93,7 @@ class MeteredRun(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                name="billing_run_live_lease", fields=["lease_until"], condition=Q(ended_at=None)
-            )
+            Index(name="billing_run_live_lease", fields=["lease_until"], condition=Q(ended_at=None))
         ]
 
     def __str__(self) -> str:
@@ -129,14 +125,14 @@ class UsageSegment(models.Model):
                     ("span", RangeOperators.OVERLAPS),
                 ],
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_segment_amounts",
                 condition=Q(device_ms__gt=0, amount_micro__gte=0, span__isempty=False),
             ),
         ]
         indexes = [
-            models.Index(name="billing_segment_by_team", fields=["team", "-recorded_at"]),
-            models.Index(name="billing_segment_in_order", fields=["team", "id"]),
+            Index(name="billing_segment_by_team", fields=["team", "-recorded_at"]),
+            Index(name="billing_segment_in_order", fields=["team", "id"]),
         ]
 
     def __str__(self) -> str:
@@ -159,17 +155,17 @@ class UsageEvent(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
+            UniqueConstraint(
                 name="billing_event_counted_once", fields=["team", "source", "event_key"]
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_event_amounts",
                 condition=Q(units__gte=0, requests__gte=0, amount_micro__gte=0),
             ),
         ]
         indexes = [
-            models.Index(name="billing_event_by_team", fields=["team", "-occurred_at"]),
-            models.Index(name="billing_event_in_order", fields=["team", "id"]),
+            Index(name="billing_event_by_team", fields=["team", "-occurred_at"]),
+            Index(name="billing_event_in_order", fields=["team", "id"]),
         ]
 
     def __str__(self) -> str:
@@ -186,6 +182,6 @@ class UsageCounter(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="billing_counter_once", fields=["team", "kind", "source"]),
-            models.CheckConstraint(name="billing_counter_grows", condition=Q(units__gte=0)),
+            UniqueConstraint(name="billing_counter_once", fields=["team", "kind", "source"]),
+            CheckConstraint(name="billing_counter_grows", condition=Q(units__gte=0)),
         ]

@@ -43,13 +43,10 @@ def get_or_create_customer_id(team: Team) -> str:
     }
     try:
         customer = gateway.create_customer(params, key=f"customer:{team.pk}:{row.generation}")
-    except (
-        StripeServerError,
-        StripeRequestRejected,
-    ):  # Both answers stay under their key for a day.
-        StripeCustomer.objects.filter(pk=team.pk, generation=row.generation).update(
-            generation=F("generation") + 1
-        )
+    except (StripeServerError, StripeRequestRejected):
+        # Both answers stay under their key for a day.
+        rows = StripeCustomer.objects.filter(pk=team.pk, generation=row.generation)
+        rows.update(generation=F("generation") + 1)
         raise
     # What the ledger has is new to this customer.
     StripeCustomer.objects.filter(pk=team.pk, customer_id=None).update(

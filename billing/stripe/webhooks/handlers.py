@@ -111,15 +111,10 @@ def handle_meter_errors(event: WebhookEvent) -> None:
 
 
 SNAPSHOT_HANDLERS: dict[str, EventHandler] = {
-    **dict.fromkeys(
-        [
-            "checkout.session.completed",
-            "checkout.session.async_payment_succeeded",
-            "checkout.session.async_payment_failed",
-            "checkout.session.expired",
-        ],
-        handle_checkout_session,
-    ),
+    **{
+        f"checkout.session.{change}": handle_checkout_session
+        for change in ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
+    },
     **{
         f"customer.subscription.{change}": handle_subscription
         for change in (
