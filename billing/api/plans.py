@@ -32,10 +32,10 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     object = serializers.CharField()
     billing = serializers.ChoiceField(choices=["stripe", "local"])
     plan = serializers.CharField()
-    status = serializers.CharField(allow_null=True)
-    period_start = serializers.DateTimeField(allow_null=True)
-    period_end = serializers.DateTimeField(allow_null=True)
-    cancel_at = serializers.DateTimeField(allow_null=True)
+    status = serializers.CharField(source="row.status", allow_null=True)
+    period_start = serializers.DateTimeField(source="row.period_start", allow_null=True)
+    period_end = serializers.DateTimeField(source="row.period_end", allow_null=True)
+    cancel_at = serializers.DateTimeField(source="row.cancel_at", allow_null=True)
     payment_problem = serializers.CharField(allow_null=True)
     credit_micros = serializers.IntegerField()
 
@@ -62,10 +62,7 @@ class SubscriptionEndpoint(APIView):
             "object": "subscription",
             "billing": "stripe" if gateway.is_enabled() else "local",
             "plan": get_budget(team).plan_id,
-            "status": row and row.status,
-            "period_start": row and row.period_start,
-            "period_end": row and row.period_end,
-            "cancel_at": row and row.cancel_at,
+            "row": row,
             "payment_problem": (row and row.payment_problem) or None,
             "credit_micros": grants.credit_balance_micro(team),
         }

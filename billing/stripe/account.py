@@ -45,16 +45,15 @@ def _account_of(key: str, api_base: str) -> str:
 
 def count_foreign_rows() -> int:
     """How many customers, subscriptions and catalog entries belong to another account or mode."""
-    account = current_account()
-    rows = [model._default_manager.all() for model in (Meter, StripeCustomer, Subscription)]
-    rows += [Plan.objects.exclude(stripe_price_id=""), Rate.objects.exclude(stripe_price_id="")]
+    account, count = current_account(), 0
     if not account:
         return 0
-    names = ["account"] * 3 + ["stripe_account"] * 2
-    return sum(
-        each.exclude(**{f"{name}__in": ["", account]}).count()
-        for each, name in zip(rows, names, strict=True)
-    )
+    for model in (Meter, StripeCustomer, Subscription):
+        count += model._default_manager.exclude(account__in=["", account]).count()
+    for catalog in (Plan, Rate):
+        priced = catalog._default_manager.exclude(stripe_price_id="")
+        count += priced.exclude(stripe_account__in=["", account]).count()
+    return count
 
 
 def adopt_account() -> None:

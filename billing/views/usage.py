@@ -15,9 +15,8 @@ from accounts import audit
 from accounts.permissions import find_team, has_permission, require_permission
 from accounts.storage_quota import storage_usage
 from billing.budgets import holds
-from billing.budgets.budget import get_budget
+from billing.budgets.budget import get_budget, set_cap
 from billing.budgets.forecast import forecast_micro
-from billing.budgets.spend_cap import set_cap
 from billing.forms import BillingDetailsForm, CapForm
 from billing.models import BillingDetails, CreditGrant, Invoice, Plan
 from billing.months import parse_month, this_month

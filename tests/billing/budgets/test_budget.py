@@ -10,9 +10,8 @@ from django.utils.timezone import now
 
 from accounts.models import AuditEntry, Notice
 from billing.budgets import forecast, holds
-from billing.budgets.budget import get_budget, lock_budget
+from billing.budgets.budget import get_budget, lock_budget, set_cap
 from billing.budgets.forecast import forecast_micro
-from billing.budgets.spend_cap import set_cap
 from billing.ledger.corrections import post_adjustment
 from billing.ledger.posting import post_entry
 from billing.metering import admission
