@@ -75,10 +75,7 @@ def _create(team_id: UUID) -> None:
 
 @transaction.atomic
 def set_cap(team: Team, user: User, cap_micro: int | None) -> None:
-    """A new cap in micro-USD, None for none. Running jobs meet it at their next heartbeat.
-
-    Raises CapNeedsPaymentMethod for more than the operator's policy trusts a team without one.
-    """
+    """A new cap in micro-USD, None for none. Running jobs meet it at their next heartbeat."""
     require_permission(user, team, "billing")
     most = settings.MAX_CAP_WITHOUT_CARD_MICRO
     is_trusted = not most or (cap_micro is not None and cap_micro <= most)

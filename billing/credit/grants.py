@@ -84,7 +84,6 @@ def revoke(source: str, note: str, *, amount_micro: int | None = None, key: str 
     What was used already is charged on the next invoice; without a subscription it is a debt:
     the balance is negative, running work stops and nothing starts until new credit settles it.
     For a part, give its amount and a `key` of its own.
-    Raises CreditGrant.DoesNotExist for an unknown source.
     """
     credit = CreditGrant.objects.get(source=source)
     budget = lock_budget(credit.team_id)

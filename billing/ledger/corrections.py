@@ -26,10 +26,7 @@ class BadRefund(UserError):
 def post_adjustment(
     team: Team, amount_micro: int, reason: str, *, by: User, request_id: UUID
 ) -> LedgerEntry:
-    """Book a signed amount: negative gives back, positive charges. The same request counts once.
-
-    Raises BadAdjustment without a reason or an amount.
-    """
+    """Book a signed amount: negative gives back, positive charges. The same request counts once."""
     if not reason.strip():
         raise BadAdjustment("An adjustment needs a reason that the customer will read.")
     if amount_micro == 0:
@@ -60,7 +57,6 @@ def refund_part(
     """Give back an amount of what a source was charged, all of it for None; newest run first.
 
     `fence` narrows it to one run. Returns micro-USD, 0 when this request was booked before.
-    Raises BadRefund when so much was not charged, or without a reason.
     """
     if not note.strip():
         raise BadRefund("A refund needs a reason that the customer will read.", param="note")

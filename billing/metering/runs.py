@@ -148,10 +148,7 @@ def mark_checkpointed(run_id: UUID, fence: int) -> None:
 
 @transaction.atomic
 def refund_lost_work(run_id: UUID, note: str) -> int:
-    """Give back what was billed after the run's last checkpoint; micro-USD, 0 if nothing.
-
-    One visible ledger entry per run: refunding twice is the same entry.
-    """
+    """Give back, once for a run, what was billed after its last checkpoint; micro-USD."""
     run, budget = lock_run(run_id)
     source = f"refund:run:{run.pk}"
     if LedgerEntry.objects.filter(source=source).exists():

@@ -31,10 +31,7 @@ class UsageRecord:
 
 
 def record_usage(records: Iterable[UsageRecord]) -> int:
-    """Post these records, one transaction per team; returns how many were new.
-
-    Safe to repeat: a record whose key is posted already is passed over.
-    """
+    """Post the records whose keys are new, one transaction per team; returns how many."""
     by_team = sorted(records, key=lambda record: record.team_id)
     return sum(
         _record_for_team(team_id, list(of_team))

@@ -177,10 +177,7 @@ class MeterProgress(models.Model):
         ]
 
     def add(self, units: int, micro: int) -> tuple[int, int]:
-        """Take in use, or a negative refund: the whole units and micro-USD for a row now.
-
-        (0, 0) while it completes no unit: it is carried. Not saved.
-        """
+        """Take in use: the whole units and micro-USD for a row now, (0, 0) while it is carried."""
         self.used += units
         self.carried_micro += micro
         value = self.used // self.unit - self.reported

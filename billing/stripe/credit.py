@@ -113,10 +113,8 @@ def _create_grant(team: Team, row: StripeCustomer, cents: int) -> None:
 
 
 def _withdraw(team: Team, customer_id: str, cents: int) -> None:
-    """Take cents off what Stripe holds. No grant can be reduced, so a new one takes its place.
-
-    That is made first: whatever fails in between, the next comparison withdraws the others.
-    """
+    """Take cents off what Stripe holds. No grant can be reduced, so a new one takes its place,
+    made first: whatever fails in between, the next comparison withdraws the others."""
     grants = {
         grant.id: grant
         for grant in gateway.list_credit_grants({"customer": customer_id})

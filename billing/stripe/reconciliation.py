@@ -41,10 +41,7 @@ class CannotRepair(UserError):
 
 
 def reconcile(team: Team, invoice_id: str = "") -> int:
-    """Compare a team's credit, and an invoice if one is named; returns how many places differ.
-
-    Raises a StripeFailure when Stripe does not answer.
-    """
+    """Compare a team's credit, and an invoice if one is named; returns how many places differ."""
     if not gateway.is_enabled():
         return 0
     differ = _compare_balance(team) or 0

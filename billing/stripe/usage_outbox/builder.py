@@ -59,10 +59,7 @@ class MeterMissing(NoSubscription):
 
 
 def build(team_id: UUID | None = None) -> int:
-    """Take new usage and adjustments into the outbox; returns how many.
-
-    Of one team, or of all that have something new. Safe to repeat and to run at the same time.
-    """
+    """Take new usage and adjustments of one team, or of all, into the outbox; returns how many."""
     taken = 0
     for team in teams_with_pending_usage() if team_id is None else [team_id]:
         is_complete = False
@@ -188,11 +185,10 @@ def _add_amount(
 
 
 @transaction.atomic
-def move_to_adjustments(claim: Claim, moment: datetime) -> StripeOutbox | None:
+def move_to_adjustments(claim: Claim, moment: datetime) -> None:
     """Put the amount of a row that comes too late into the period that is open now.
 
-    No event of the row exists at Stripe. Returns the new row, None where nothing was to charge.
-    Raises NoSubscription where no invoice is to come.
+    No event of the row exists at Stripe. Raises NoSubscription where no invoice is to come.
     """
     row = claim.row
     lock_budget(row.team_id)
@@ -204,4 +200,3 @@ def move_to_adjustments(claim: Claim, moment: datetime) -> StripeOutbox | None:
             raise MeterMissing if _is_meter_missing(service, moment) else NoSubscription
         made = _add_amount(stream, row.amount_micro, moment, moment)
     claims.mark_moved(claim, made.identifier if made else "nothing to charge")
-    return made

@@ -171,10 +171,7 @@ def resend(row_id: int, *, by: User) -> StripeOutbox:
 
 @transaction.atomic
 def mark_lost(identifiers: Iterable[str], reason: str) -> int:
-    """Stripe accepted these events and did not count them; returns how many rows that concerns.
-
-    They wait, dead, for somebody to repair the cause and resend them.
-    """
+    """Stripe took these events and did not count them: they wait, dead, to be resent by hand."""
     lost = 0
     for identifier in identifiers:
         plain = identifier.rpartition(":")[0]

@@ -21,10 +21,7 @@ PROCESS = "billing.tasks.process_webhooks"
 
 
 def receive(events: list[StripeEventData], endpoint: WebhookEvent.Endpoint) -> None:
-    """Store events and have them handled at once; one that is known already stays as it is.
-
-    If the message to the worker is lost, beat's next one finds them.
-    """
+    """Store events and have them handled at once; one that is known already stays as it is."""
     rows = [
         WebhookEvent(
             id=event.id,
