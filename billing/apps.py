@@ -39,17 +39,12 @@ class BillingConfig(AppConfig):
         )
 
     def _grant_free_credit_to_newcomers(self) -> None:
-        from allauth.account.models import EmailAddress
         from allauth.account.signals import email_confirmed, user_signed_up
 
-        from accounts.models import User
         from billing.credit.allowances import grant_free_credit
 
-        def after_sign_up(user: User, **_: object) -> None:
-            grant_free_credit(user)
-
-        def after_confirmation(email_address: EmailAddress, **_: object) -> None:
-            grant_free_credit(email_address.user)
-
-        user_signed_up.connect(after_sign_up, weak=False, dispatch_uid="billing.free-credit")
-        email_confirmed.connect(after_confirmation, weak=False, dispatch_uid="billing.free-credit")
+        once = {"weak": False, "dispatch_uid": "billing.free-credit"}
+        user_signed_up.connect(lambda user, **_: grant_free_credit(user), **once)
+        email_confirmed.connect(
+            lambda email_address, **_: grant_free_credit(email_address.user), **once
+        )

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.models import Team, User
 from billing import models
-from billing.admin import outbox, stripe  # noqa: F401  (They register their pages.)
 from billing.admin.actions import RUN_FORM_ACTIONS, TEAM_FORM_ACTIONS, FormActionsMixin
 from billing.admin.sources import NamedSourcesMixin
 from billing.ledger.corrections import post_adjustment
