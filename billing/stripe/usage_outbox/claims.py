@@ -8,6 +8,7 @@ runs out by itself long after every timeout of the call has passed. That is more
 """
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -42,9 +43,7 @@ class Claim:
     """The right to call Stripe about one row until `row.claimed_until`, and how it stood before."""
 
     row: StripeOutbox
-    was_unknown: bool  # An earlier call may have had its effect.
-    first_try_at: datetime | None  # As they were before this claim.
-    last_try_at: datetime | None
+    before: StripeOutbox
 
 
 @transaction.atomic
@@ -61,7 +60,7 @@ def claim_next(team_id: UUID | None = None) -> Claim | None:
         is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
         if not is_only_one or calling.filter(team=row.team_id, meter=row.meter).exists():
             continue
-        claim = Claim(row, row.status == Status.UNKNOWN, row.first_try_at, row.last_try_at)
+        claim = Claim(row, copy(row))
         row.status = Status.UNKNOWN
         row.first_try_at = row.first_try_at or moment
         row.last_try_at, row.claimed_until = moment, moment + VISIBILITY_TIMEOUT
@@ -131,11 +130,8 @@ def mark_moved(claim: Claim, reference: str) -> None:
 
 
 def _state_before_claim(claim: Claim) -> dict[str, object]:
-    return {
-        "status": Status.UNKNOWN if claim.was_unknown else Status.PENDING,
-        "first_try_at": claim.first_try_at,
-        "last_try_at": claim.last_try_at,
-    }
+    names = ("status", "first_try_at", "last_try_at")
+    return {name: getattr(claim.before, name) for name in names}
 
 
 def _release_claim(claim: Claim, **columns: object) -> None:

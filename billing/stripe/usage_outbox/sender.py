@@ -60,8 +60,10 @@ def _deliver(claim: Claim) -> bool:
     """One call about one claimed row; whether the row is delivered now. Raises StripeFailure."""
     is_late = _is_too_late(claim.row)
     # Stripe may no longer recognise the identifier of the first try.
-    is_expired = now() - (claim.first_try_at or now()) > IDENTIFIER_VALID_FOR
-    if claim.was_unknown and (is_late or claim.row.verify_before_send or is_expired):
+    is_expired = now() - (claim.before.first_try_at or now()) > IDENTIFIER_VALID_FOR
+    if claim.before.status == StripeOutbox.Status.UNKNOWN and (
+        is_late or claim.row.verify_before_send or is_expired
+    ):
         return _reconcile_unknown(claim)
     return _move(claim) if is_late else _send(claim)
 
@@ -121,7 +123,7 @@ def _send(claim: Claim) -> bool:
 
 def _reconcile_unknown(claim: Claim) -> bool:
     """Decide an unknown outcome by Stripe's own count of the row's minute."""
-    settled_at = (claim.last_try_at or now()) + METER_LAG
+    settled_at = (claim.before.last_try_at or now()) + METER_LAG
     if now() < settled_at:
         claims.reschedule(claim, claim.row.last_error, at=settled_at)
         return False

@@ -1,4 +1,7 @@
-"""Usage and statement on the wire. Amounts are integer micro-USD."""
+"""Usage, statement, plans and subscription on the wire. Amounts are integer micro-USD.
+
+Paying is for browsers: a token never pays.
+"""
 
 from typing import Any
 
@@ -11,9 +14,10 @@ from accounts.models import ApiToken
 from billing.budgets.budget import get_budget
 from billing.budgets.forecast import forecast_micro
 from billing.credit.grants import credit_balance_micro
-from billing.models import UsageSegment
+from billing.models import Plan, Subscription, UsageSegment
 from billing.months import parse_month
 from billing.statements.statement import Statement, build_statement
+from billing.stripe import gateway
 from web.api import cursor_page
 from web.idempotency.api import APIView
 
@@ -197,3 +201,57 @@ class StatementEndpoint(APIView):
             "lines": [{"about": about, "amount_micros": micro} for about, micro in lines],
         }
         return Response(StatementAnswer(answer).data)
+
+
+class PlanAnswer(serializers.Serializer[Any]):
+    """What may be bought."""
+
+    id = serializers.SlugField(source="code")
+    name = serializers.CharField()
+    monthly_cents = serializers.IntegerField()
+    concurrency = serializers.IntegerField()
+    included_micros = serializers.IntegerField(source="included_micro")
+    features = serializers.ListField(child=serializers.CharField())
+
+
+class SubscriptionAnswer(serializers.Serializer[Any]):
+    """What the team has. Without Stripe, or without a subscription, most of it is null."""
+
+    object = serializers.CharField()
+    billing = serializers.ChoiceField(choices=["stripe", "local"])
+    plan = serializers.CharField()
+    status = serializers.CharField(source="row.status", allow_null=True)
+    period_start = serializers.DateTimeField(source="row.period_start", allow_null=True)
+    period_end = serializers.DateTimeField(source="row.period_end", allow_null=True)
+    cancel_at = serializers.DateTimeField(source="row.cancel_at", allow_null=True)
+    payment_problem = serializers.CharField(allow_null=True)
+    credit_micros = serializers.IntegerField()
+
+
+class PlansEndpoint(APIView):
+    """Every plan on offer, cheapest first."""
+
+    @extend_schema(operation_id="plans", responses=PlanAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        plans = Plan.objects.filter(is_offered=True).order_by("order")
+        data = PlanAnswer(plans, many=True).data
+        return Response({"object": "list", "data": data, "has_more": False})
+
+
+class SubscriptionEndpoint(APIView):
+    """The plan and subscription of the token's team."""
+
+    @extend_schema(operation_id="subscription", responses=SubscriptionAnswer)
+    def get(self, request: Request) -> Response:
+        assert isinstance(request.auth, ApiToken)  # HasScope has seen to it.
+        team = request.auth.team
+        row = Subscription.objects.filter(team=team).first()
+        answer = {
+            "object": "subscription",
+            "billing": "stripe" if gateway.is_enabled() else "local",
+            "plan": get_budget(team).plan_id,
+            "row": row,
+            "payment_problem": (row and row.payment_problem) or None,
+            "credit_micros": credit_balance_micro(team),
+        }
+        return Response(SubscriptionAnswer(answer).data)
