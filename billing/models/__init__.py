@@ -7,10 +7,9 @@ Budget row of a team is always locked before any of its metered runs.
 
 from billing.models.budget import Budget
 from billing.models.credit import CreditBurn, CreditGrant
-from billing.models.daily_total import CreditDay, UsageDay
-from billing.models.invoice import BillingDetails, Invoice
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
 from billing.models.prices import Plan, Rate
+from billing.models.statement import BillingDetails, CreditDay, Invoice, UsageDay
 from billing.models.stripe import (
     Meter,
     OperatorAlert,

@@ -15,7 +15,7 @@ from accounts.models import Team, User
 from accounts.permissions import require_permission
 from billing.models import Plan, Rate, StripeCustomer, Subscription
 from billing.stripe import gateway
-from billing.stripe.customers import create_page, return_urls, tax_params, with_customer
+from billing.stripe.account import create_page, return_urls, tax_params, with_customer
 from billing.stripe.dtos import StripeInvoiceData, StripeParams
 from billing.stripe.errors import StripeFailure, StripeNotFound, StripeServerError
 from billing.stripe.sync import refresh_subscription

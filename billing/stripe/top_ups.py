@@ -21,8 +21,13 @@ from billing.credit import grants
 from billing.models import CreditGrant, LedgerEntry, TopUp
 from billing.money import MICRO_PER_CENT
 from billing.stripe import gateway
-from billing.stripe.account import current_account
-from billing.stripe.customers import create_page, return_urls, tax_params, with_customer
+from billing.stripe.account import (
+    create_page,
+    current_account,
+    return_urls,
+    tax_params,
+    with_customer,
+)
 from billing.stripe.dtos import StripeCheckoutSessionData, StripeParams
 from billing.stripe.errors import StripeNotFound
 from billing.stripe.sync import refresh_open_period

@@ -15,7 +15,7 @@ from billing.credit import grants
 from billing.forms import IdempotentForm, TopUpForm
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription, TopUp
 from billing.stripe import gateway, subscriptions, top_ups
-from billing.stripe.customers import find_customer_id
+from billing.stripe.account import find_customer_id
 from billing.stripe.errors import StripeDisabled
 from web.errors import UserError
 from web.requests import AuthenticatedRequest

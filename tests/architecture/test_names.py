@@ -26,7 +26,7 @@ OLD_MODULES = {
     "booking": "posting",
     "holding": "holds",
     "watching": "holds",
-    "persisting": "customers",
+    "persisting": "account",
     "stripe_facts": "dtos",
     "subscribing": "subscriptions",
     "paying_back": "top_ups",

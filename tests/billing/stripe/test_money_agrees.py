@@ -24,9 +24,8 @@ from billing.models import (
 )
 from billing.pricing import supersede
 from billing.stripe import credit, gateway, reconciliation
-from billing.stripe.account import adopt_account, count_foreign_rows
+from billing.stripe.account import adopt_account, count_foreign_rows, get_or_create_customer_id
 from billing.stripe.catalog import sync_catalog
-from billing.stripe.customers import get_or_create_customer_id
 from billing.stripe.doctor import keep_catalog
 from billing.stripe.subscriptions import change_plan
 from tests.billing.stripe.fake.server import LIVE_KEY

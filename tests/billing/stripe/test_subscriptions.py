@@ -9,8 +9,8 @@ from billing.budgets.budget import get_budget
 from billing.credit import grants
 from billing.models import OperatorAlert, Plan, Rate, StripeCustomer, StripeInvoice, Subscription
 from billing.pricing import supersede
+from billing.stripe.account import get_or_create_customer_id
 from billing.stripe.catalog import sync_catalog
-from billing.stripe.customers import get_or_create_customer_id
 from billing.stripe.errors import StripeServerError
 from billing.stripe.subscriptions import (
     AlreadySubscribed,
