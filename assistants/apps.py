@@ -12,7 +12,7 @@ class AssistantsConfig(AppConfig):
         from assistants.lifecycle import named_assistants, projects_of
         from assistants.people.notices import WAITING
         from assistants.queries.needs import assistants_needs
-        from billing.statements.source_registry import register_source
+        from billing.statements.sources import register_source
         from inference.queries.needs import register_needs
 
         register_source(

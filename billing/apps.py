@@ -20,41 +20,31 @@ class BillingConfig(AppConfig):
             "stripe events", lambda: WebhookEvent.objects.filter(status=waiting), "received_at"
         )
 
+        budget, payment = EventGroup.BUDGET, EventGroup.PAYMENT
         register_events(
-            EventType("budget.half_spent", EventGroup.BUDGET, "Half of the spend cap is used"),
-            EventType("budget.nearly_spent", EventGroup.BUDGET, "80 % of the spend cap is used"),
-            EventType("budget.spent", EventGroup.BUDGET, "The spend cap is reached"),
+            EventType("budget.half_spent", budget, "Half of the spend cap is used"),
+            EventType("budget.nearly_spent", budget, "80 % of the spend cap is used"),
+            EventType("budget.spent", budget, "The spend cap is reached"),
             EventType(
-                "budget.forecast_over",
-                EventGroup.BUDGET,
-                "The month is likely to exceed the spend cap",
+                "budget.forecast_over", budget, "The month is likely to exceed the spend cap"
             ),
-            EventType("budget.held", EventGroup.BUDGET, "Unusual spending was stopped"),
-            EventType("credit.granted", EventGroup.BUDGET, "Credit was added"),
-            EventType("credit.expiring", EventGroup.BUDGET, "Credit is about to expire"),
-            EventType("credit.expired", EventGroup.BUDGET, "Credit has expired"),
-            EventType(
-                "credit.taken_back", EventGroup.BUDGET, "Credit was taken back with its payment"
-            ),
-            EventType("payment.failed", EventGroup.PAYMENT, "A payment failed"),
-            EventType(
-                "payment.action_required", EventGroup.PAYMENT, "A payment needs your confirmation"
-            ),
+            EventType("budget.held", budget, "Unusual spending was stopped"),
+            EventType("credit.granted", budget, "Credit was added"),
+            EventType("credit.expiring", budget, "Credit is about to expire"),
+            EventType("credit.expired", budget, "Credit has expired"),
+            EventType("credit.taken_back", budget, "Credit was taken back with its payment"),
+            EventType("payment.failed", payment, "A payment failed"),
+            EventType("payment.action_required", payment, "A payment needs your confirmation"),
             position=40,
         )
 
     def _grant_free_credit_to_newcomers(self) -> None:
-        from allauth.account.models import EmailAddress
         from allauth.account.signals import email_confirmed, user_signed_up
 
-        from accounts.models import User
-        from billing.credit.free_credit import grant_free_credit
+        from billing.credit.allowances import grant_free_credit
 
-        def after_sign_up(user: User, **_: object) -> None:
-            grant_free_credit(user)
-
-        def after_confirmation(email_address: EmailAddress, **_: object) -> None:
-            grant_free_credit(email_address.user)
-
-        user_signed_up.connect(after_sign_up, weak=False, dispatch_uid="billing.free-credit")
-        email_confirmed.connect(after_confirmation, weak=False, dispatch_uid="billing.free-credit")
+        once = {"weak": False, "dispatch_uid": "billing.free-credit"}
+        user_signed_up.connect(lambda user, **_: grant_free_credit(user), **once)
+        email_confirmed.connect(
+            lambda email_address, **_: grant_free_credit(email_address.user), **once
+        )

@@ -1,10 +1,19 @@
-"""The prices in force, formatted for the pricing page."""
+"""Prices: those in force, as the pricing page shows them, and changing one.
+
+A price changes by a new row: the old one ends where the new one begins.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db import transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.utils.timezone import now
+
 from billing.models import Rate
 from billing.money import NANO_PER_DOLLAR
+from web.enqueue import enqueue_on_commit
+from web.errors import UserError
 
 TOKEN_SKU = "inference-tokens"
 VOICE_IN_SKU, VOICE_OUT_SKU = "voice-in-seconds", "voice-out-characters"
@@ -31,6 +40,10 @@ SKU_NAMES = {
 }
 
 
+class BadRate(UserError):
+    code, status = "bad_rate", 400
+
+
 @dataclass(frozen=True)
 class Price:
     """One SKU's price in dollars, per billed unit and per hour or million tokens."""
@@ -52,38 +65,31 @@ def list_prices() -> list[Price]:
 
 
 def _build_price(rate: Rate) -> Price:
-    name, unit = SKU_NAMES.get(rate.sku, rate.sku), format_nano_dollars(rate.nano_per_unit)
+    def cost_of(units: int) -> str:
+        return format_nano_dollars(rate.nano_per_unit * units)
+
+    name, unit = SKU_NAMES.get(rate.sku, rate.sku), cost_of(1)
     if rate.sku in (TOKEN_SKU, UPSTREAM_SKU):
-        million = format_nano_dollars(rate.nano_per_unit * 1_000_000)
-        thousand = format_nano_dollars(rate.nano_per_unit * 1_000 * EXAMPLE_TOKENS)
+        million, thousand = cost_of(1_000_000), cost_of(1_000 * EXAMPLE_TOKENS)
+        exact, display = f"{unit} per token", f"{million} per million tokens"
         example = f"1,000 texts of {EXAMPLE_TOKENS} tokens: {thousand}"
-        return Price(rate.sku, name, f"{unit} per token", f"{million} per million tokens", example)
-    if rate.sku in VOICE_SKUS:
-        return _build_voice_price(rate, name, unit)
-    if rate.sku == ANSWERS_SKU:
-        hundred = format_nano_dollars(rate.nano_per_unit * EXAMPLE_ANSWERS)
-        example = f"{EXAMPLE_ANSWERS} answered questions: {hundred}"
-        return Price(rate.sku, name, f"{unit} per answer", f"{unit} per answer", example)
-    hour = format_nano_dollars(rate.nano_per_hour)
-    minutes = format_nano_dollars(rate.nano_per_unit * 60 * EXAMPLE_MINUTES)
-    example = f"a fine-tune of {EXAMPLE_MINUTES} minutes: {minutes}"
-    return Price(rate.sku, name, f"{unit} per second and device", f"{hour} per hour", example)
-
-
-def _build_voice_price(rate: Rate, name: str, unit: str) -> Price:
-    if rate.sku == VOICE_IN_SKU:
-        minute = format_nano_dollars(rate.nano_per_unit * 60)
-        cost = format_nano_dollars(rate.nano_per_unit * EXAMPLE_SECONDS)
+    elif rate.sku == VOICE_IN_SKU:
+        minute, cost = cost_of(60), cost_of(EXAMPLE_SECONDS)
+        exact, display = f"{unit} per second of speech", f"{minute} per minute"
         example = f"a question of {EXAMPLE_SECONDS} seconds: {cost}"
-        return Price(
-            rate.sku, name, f"{unit} per second of speech", f"{minute} per minute", example
-        )
-    thousand = format_nano_dollars(rate.nano_per_unit * 1_000)
-    cost = format_nano_dollars(rate.nano_per_unit * EXAMPLE_CHARACTERS)
-    example = f"an answer of {EXAMPLE_CHARACTERS} characters: {cost}"
-    return Price(
-        rate.sku, name, f"{unit} per character", f"{thousand} per thousand characters", example
-    )
+    elif rate.sku == VOICE_OUT_SKU:
+        thousand, cost = cost_of(1_000), cost_of(EXAMPLE_CHARACTERS)
+        exact, display = f"{unit} per character", f"{thousand} per thousand characters"
+        example = f"an answer of {EXAMPLE_CHARACTERS} characters: {cost}"
+    elif rate.sku == ANSWERS_SKU:
+        hundred = cost_of(EXAMPLE_ANSWERS)
+        exact = display = f"{unit} per answer"
+        example = f"{EXAMPLE_ANSWERS} answered questions: {hundred}"
+    else:
+        hour, minutes = cost_of(3600), cost_of(60 * EXAMPLE_MINUTES)
+        exact, display = f"{unit} per second and device", f"{hour} per hour"
+        example = f"a fine-tune of {EXAMPLE_MINUTES} minutes: {minutes}"
+    return Price(rate.sku, name, exact, display, example)
 
 
 def format_quantity(sku: str, units: int) -> str:
@@ -101,3 +107,19 @@ def format_nano_dollars(nano: int) -> str:
     """Exact dollars with at least two decimals: 2520000000 → "$2.52"."""
     whole, _, fraction = format(Decimal(nano) / NANO_PER_DOLLAR, "f").partition(".")
     return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+@transaction.atomic
+def supersede(sku: str, nano_per_unit: int) -> Rate:
+    """Price a SKU from now on. Runs that began before keep the rate they began with."""
+    if nano_per_unit < 0:
+        raise BadRate("A rate cannot be negative.", param="nano_per_unit")
+    moment = now()
+    for current in Rate.objects.select_for_update().filter(sku=sku, valid__contains=moment):
+        Rate.objects.filter(pk=current.pk).update(
+            valid=DateTimeTZRange(current.valid.lower, moment)
+        )
+    enqueue_on_commit("billing.tasks.keep_catalog")
+    return Rate.objects.create(
+        sku=sku, nano_per_unit=nano_per_unit, valid=DateTimeTZRange(moment, None)
+    )

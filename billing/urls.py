@@ -3,7 +3,7 @@
 from django.urls import path
 
 from billing.stripe.webhooks import views as webhook_views
-from billing.views import invoices, plan, usage
+from billing.views import plan, usage
 
 app_name = "billing"
 urlpatterns = [
@@ -22,9 +22,9 @@ urlpatterns = [
     path("teams/<slug:slug>/plan/to/<slug:code>/", plan.choose_plan, name="choose-plan"),
     path("stripe/webhook/", webhook_views.snapshot, name="stripe-webhook"),
     path("stripe/webhook/thin/", webhook_views.thin, name="stripe-thin-webhook"),
-    path("teams/<slug:slug>/usage/invoices/", invoices.invoices, name="invoices"),
-    path("teams/<slug:slug>/usage/invoice/", invoices.invoice, name="invoice"),
-    path("teams/<slug:slug>/usage/details/", invoices.details, name="details"),
+    path("teams/<slug:slug>/usage/invoices/", usage.invoices, name="invoices"),
+    path("teams/<slug:slug>/usage/invoice/", usage.invoice, name="invoice"),
+    path("teams/<slug:slug>/usage/details/", usage.details, name="details"),
     path("teams/<slug:slug>/usage/release/", usage.release_hold, name="release-hold"),
     path("teams/<slug:slug>/cap/", usage.cap, name="cap"),
     path("teams/<slug:slug>/month/", usage.month, name="month"),

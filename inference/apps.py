@@ -9,7 +9,7 @@ class InferenceConfig(AppConfig):
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
         from accounts.storage_quota import register_use
-        from billing.statements.source_registry import register_source
+        from billing.statements.sources import register_source
         from inference.deployments import (
             endpoints_that_use,
             named_deployments,

@@ -8,7 +8,7 @@ class TrainingConfig(AppConfig):
     def ready(self) -> None:
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
-        from billing.statements.source_registry import register_source
+        from billing.statements.sources import register_source
         from training.jobs.removal import unfinished_jobs_of
         from training.queries.job_list import named_jobs, project_names
         from training.queries.page_parts import dataset_jobs

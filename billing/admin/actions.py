@@ -20,10 +20,11 @@ from django.urls import URLPattern, path, reverse
 
 from accounts import audit
 from accounts.models import User
-from billing.budgets import holds, spend_cap
+from billing.budgets import budget as budgets
+from billing.budgets import holds
 from billing.credit import grants
-from billing.forms.cap import CapForm, DollarsField
-from billing.ledger.refunds import refund_part
+from billing.forms import CapForm, DollarsField
+from billing.ledger.corrections import refund_part
 from billing.models import Budget, MeteredRun
 from billing.months import month_of
 from billing.stripe.errors import StripeFailure
@@ -119,7 +120,7 @@ def grant_credit(budget: Budget, by: User, form: CreditForm) -> str:
 
 def set_cap(budget: Budget, by: User, form: OperatorCapForm) -> str:
     data = form.cleaned_data
-    spend_cap.change_cap(budget.team, data["dollars"], by=by, reason=data["reason"])
+    budgets.change_cap(budget.team, data["dollars"], by=by, reason=data["reason"])
     return f"The cap of {budget.team} is changed."
 
 

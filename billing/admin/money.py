@@ -5,47 +5,66 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from accounts import audit
 from accounts.models import Team, User
-from billing.admin import outbox, stripe  # noqa: F401  (They register their pages.)
+from billing import models
 from billing.admin.actions import RUN_FORM_ACTIONS, TEAM_FORM_ACTIONS, FormActionsMixin
-from billing.admin.sources import NamedSourcesMixin
-from billing.ledger.adjustments import post_adjustment
-from billing.models import (
-    Budget,
-    CreditGrant,
-    Invoice,
-    LedgerEntry,
-    MeteredRun,
-    Plan,
-    Rate,
-    UsageDay,
-    UsageEvent,
-    UsageSegment,
-)
-from billing.pricing import format_nano_dollars
-from billing.rates import supersede
+from billing.ledger.corrections import post_adjustment
+from billing.pricing import format_nano_dollars, supersede
+from billing.statements.sources import CostSource, resolve_names
 from web.admin import AppendOnlyAdmin, DollarsMixin, ReadOnlyAdmin
 from web.enqueue import enqueue_on_commit
 
 
-@admin.register(Plan)
-class PlanAdmin(DollarsMixin, admin.ModelAdmin[Plan]):
+class NamedSourcesChangeList(ChangeList):
+    """Finds the names of all causes on the page with one query for each kind."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        field = self.model_admin.source_field  # type: ignore[attr-defined]
+        rows = list(self.result_list)
+        causes = {text: CostSource(source=text) for text in {getattr(row, field) for row in rows}}
+        resolve_names(causes.values())
+        for row in rows:
+            row.cost_source = causes[getattr(row, field)]
+        self.result_list = rows
+
+
+class NamedSourcesMixin:
+    """Adds the column `cause`, read from `source_field`."""
+
+    source_field = "source"
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return NamedSourcesChangeList
+
+    @admin.display(description="For")
+    def cause(self, row: Any) -> str:
+        source: CostSource = row.cost_source
+        if not source.url:
+            return source.label
+        return format_html('<a href="{}">{}</a>', source.url, source.label)
+
+
+@admin.register(models.Plan)
+class PlanAdmin(DollarsMixin, admin.ModelAdmin[models.Plan]):
     """A changed fee reaches Stripe's catalog at once, and running subscriptions not at all."""
 
     list_display = (
         "code", "name", "monthly_cents", "concurrency", "storage_bytes", "is_offered", "order",
     )  # fmt: skip
 
-    def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: models.Plan, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         enqueue_on_commit("billing.tasks.keep_catalog")
 
 
-@admin.register(Rate)
+@admin.register(models.Rate)
 class RateAdmin(AppendOnlyAdmin):
     """Adding a rate for a SKU ends the one in force."""
 
@@ -54,16 +73,16 @@ class RateAdmin(AppendOnlyAdmin):
     fields = ("sku", "nano_per_unit")
 
     @admin.display(description="Price of a unit", ordering="nano_per_unit")
-    def price(self, rate: Rate) -> str:
+    def price(self, rate: models.Rate) -> str:
         return format_nano_dollars(rate.nano_per_unit)
 
-    def save_model(self, request: HttpRequest, obj: Rate, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: models.Rate, form: Any, change: bool) -> None:
         created = supersede(obj.sku, obj.nano_per_unit)
         obj.pk, obj.valid = created.pk, created.valid
 
 
-@admin.register(Budget)
-class BudgetAdmin(FormActionsMixin, DollarsMixin, admin.ModelAdmin[Budget]):
+@admin.register(models.Budget)
+class BudgetAdmin(FormActionsMixin, DollarsMixin, admin.ModelAdmin[models.Budget]):
     """One team's money. The cap, holds and credit change by form actions, with a reason."""
 
     form_actions = TEAM_FORM_ACTIONS
@@ -85,16 +104,16 @@ class BudgetAdmin(FormActionsMixin, DollarsMixin, admin.ModelAdmin[Budget]):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: models.Budget, form: Any, change: bool) -> None:
         # Only what was typed: spent and reserved may have moved since the form was opened.
-        Budget.objects.filter(pk=obj.pk).update(plan=obj.plan, mode=obj.mode)
+        models.Budget.objects.filter(pk=obj.pk).update(plan=obj.plan, mode=obj.mode)
         if form.changed_data:
             assert isinstance(request.user, User)
             changes = {name: str(form.cleaned_data[name]) for name in form.changed_data}
             audit.record(obj.team, request.user, "budget.changed", obj.team.name, **changes)
 
 
-@admin.register(MeteredRun)
+@admin.register(models.MeteredRun)
 class MeteredRunAdmin(NamedSourcesMixin, FormActionsMixin, ReadOnlyAdmin):
     form_actions = RUN_FORM_ACTIONS
     list_display = ("cause", "fence", "team", "started_at", "ended_at", "end_reason", "billed_ms")
@@ -104,7 +123,7 @@ class MeteredRunAdmin(NamedSourcesMixin, FormActionsMixin, ReadOnlyAdmin):
     search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
 
 
-@admin.register(CreditGrant)
+@admin.register(models.CreditGrant)
 class CreditGrantAdmin(ReadOnlyAdmin):
     """Credit is granted on the page of a team's budget."""
 
@@ -115,7 +134,7 @@ class CreditGrantAdmin(ReadOnlyAdmin):
     date_hierarchy = "granted_at"
 
 
-@admin.register(Invoice)
+@admin.register(models.Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
     list_display = ("number", "team", "month", "issued_at")
     list_select_related = ("team",)
@@ -123,14 +142,14 @@ class InvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("number", "team__name", "team__slug")
 
 
-@admin.register(UsageSegment)
+@admin.register(models.UsageSegment)
 class UsageSegmentAdmin(NamedSourcesMixin, ReadOnlyAdmin):
     list_display = ("cause", "span", "device_ms", "amount_micro", "recorded_at")
     search_fields = ("run__source__startswith",)
     search_help_text = "The beginning of a source, such as training-job:…, or a team's slug."
 
 
-@admin.register(UsageEvent)
+@admin.register(models.UsageEvent)
 class UsageEventAdmin(NamedSourcesMixin, ReadOnlyAdmin):
     list_display = ("cause", "kind", "units", "requests", "amount_micro", "occurred_at")
     search_fields = ("source",)
@@ -141,7 +160,7 @@ class UsageEventAdmin(NamedSourcesMixin, ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """A source's team is known from the daily sums, and an index begins with the team."""
         source = search_term.strip()
-        days = UsageDay.objects.filter(source=source).values_list("team", flat=True)
+        days = models.UsageDay.objects.filter(source=source).values_list("team", flat=True)
         if team := days.first() if source else None:
             return queryset.filter(team=team, source=source), False
         if source and not Team.objects.filter(slug=source).exists():
@@ -149,7 +168,7 @@ class UsageEventAdmin(NamedSourcesMixin, ReadOnlyAdmin):
         return super().get_search_results(request, queryset, search_term)
 
 
-class AdjustmentForm(forms.ModelForm[LedgerEntry]):
+class AdjustmentForm(forms.ModelForm[models.LedgerEntry]):
     """The only kind of entry that is made by hand."""
 
     request_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -159,7 +178,7 @@ class AdjustmentForm(forms.ModelForm[LedgerEntry]):
     )
 
     class Meta:
-        model = LedgerEntry
+        model = models.LedgerEntry
         fields = ("team", "amount_micro", "note", "request_id")
 
     def clean_amount_micro(self) -> int:
@@ -169,7 +188,7 @@ class AdjustmentForm(forms.ModelForm[LedgerEntry]):
         return amount
 
 
-@admin.register(LedgerEntry)
+@admin.register(models.LedgerEntry)
 class LedgerEntryAdmin(NamedSourcesMixin, AppendOnlyAdmin):
     source_field = "about"
     list_display = ("occurred_at", "team", "kind", "amount_micro", "cause", "note", "source")
@@ -179,7 +198,9 @@ class LedgerEntryAdmin(NamedSourcesMixin, AppendOnlyAdmin):
     search_help_text = "The beginning of a source, all of “about”, or a team's slug."
     form = AdjustmentForm
 
-    def save_model(self, request: HttpRequest, obj: LedgerEntry, form: Any, change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: models.LedgerEntry, form: Any, change: bool
+    ) -> None:
         assert isinstance(request.user, User)
         entry = post_adjustment(
             obj.team,

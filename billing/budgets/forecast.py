@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from uuid import UUID
 
+from django.db import transaction
 from django.utils.timezone import now
 
+from accounts.notifications.publish import publish
+from billing.budgets.alerts import period_key, usage_url
+from billing.budgets.budget import lock_budget
 from billing.models import Budget, UsageDay
 from billing.months import start_of_day, this_month
+from web.templatetags.ui import money
 
 MIN_OBSERVATION = timedelta(hours=24)  # An hour's rush says little about a month.
 
@@ -16,15 +22,37 @@ def forecast_micro(budget: Budget, charges_by_day: Mapping[date, int] | None = N
 
     `charges_by_day` are those of the present month, where they are known already.
     """
-    moment = now()
+    moment, month = now(), this_month()
     yesterday = start_of_day(moment) - timedelta(days=1)
-    left = this_month().end - moment
-    watched = max(MIN_OBSERVATION, moment - yesterday)
     first = yesterday.date()
-    if charges_by_day is not None and yesterday >= this_month().start:
+    if charges_by_day is not None and yesterday >= month.start:
         recent = sum(micro for day, micro in charges_by_day.items() if day >= first)
     else:
-        days = UsageDay.objects.filter(team=budget.pk, day__gte=first)
-        recent = days.total_micro()
+        recent = UsageDay.objects.filter(team=budget.pk, day__gte=first).total_micro()
+    left = month.end - moment
+    watched = max(MIN_OBSERVATION, moment - yesterday)
     second = timedelta(seconds=1)
     return max(0, budget.spent_micro) + recent * (left // second) // (watched // second)
+
+
+def warn_of_overspending() -> int:
+    """Notify teams that are likely to exceed their cap, once a month; returns how many."""
+    spending = Budget.objects.filter(
+        period_start=this_month().start, spent_micro__gt=0, cap_micro__gt=0
+    )
+    return sum(_warn_team(team_id) for team_id in spending.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _warn_team(team_id: UUID) -> bool:
+    budget = lock_budget(team_id)
+    cap, expected = budget.cap_micro, forecast_micro(budget)
+    if cap is None or expected <= cap or budget.spent_micro >= cap:
+        return False
+    sentence = (
+        f"At the rate of yesterday and today this month will cost about {money(expected)}; the "
+        f"spend cap is {money(cap)}. Work pauses there."
+    )
+    event = "budget.forecast_over"
+    publish(budget.team, event, sentence, url=usage_url(budget), key=period_key(event, budget))
+    return True

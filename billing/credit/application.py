@@ -4,7 +4,6 @@ Call every function with the team's budget locked. What is left of a grant is al
 granted less its burns; a burn never exceeds the entry it settles.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Max, Q, Sum
@@ -12,43 +11,29 @@ from django.utils.timezone import now
 
 from billing.credit.open_usage import settle_open_usage
 from billing.models import Budget, CreditBurn, CreditGrant, LedgerEntry, StripeCustomer
-from billing.models.ledger import AmountQuerySet
 from web.enqueue import enqueue_on_commit
 
 Kind = LedgerEntry.Kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class GrantTerms:
-    """What a grant is."""
-
-    kind: str
-    source: str
-    note: str
-    expires_at: datetime | None = None
-    priority: int = 50
-
-
-def create_grant(
-    budget: Budget, amount_micro: int, terms: GrantTerms, moment: datetime
-) -> CreditGrant:
-    """The grant and its ledger entry. It settles what is owed from before, then open usage."""
-    grant = CreditGrant.objects.create(
-        team_id=budget.pk,
-        kind=terms.kind,
-        granted_micro=amount_micro,
-        left_micro=amount_micro,
-        priority=terms.priority,
-        source=terms.source,
-        note=terms.note,
-        granted_at=moment,
-        expires_at=terms.expires_at,
-    )
-    _post_credit_entry(grant, Kind.CREDIT, -amount_micro, f"credit:{grant.pk}", moment)
-    _settle_debt(budget, grant)
+def create_grant(budget: Budget, grant: CreditGrant) -> None:
+    """Save a new grant and its entry. It settles what is owed from before, then open usage."""
+    grant.team_id, grant.granted_at = budget.pk, now()
+    grant.left_micro = grant.granted_micro
+    grant.save(force_insert=True)
+    source = f"credit:{grant.pk}"
+    _post_credit_entry(grant, Kind.CREDIT, -grant.granted_micro, source, grant.granted_at)
+    # Credit taken back after it was used is paid from whatever is granted next.
+    taken = LedgerEntry.objects.filter(team=budget.pk, kind=Kind.TAKE_BACK)
+    for entry in taken.order_by("pk") if budget.debt_micro else ():
+        open_micro = entry.amount_micro - entry.burns.all().total_micro()
+        part = min(open_micro, grant.left_micro)
+        if part:
+            apply_grant(grant, entry, part)
+            budget.debt_micro -= part
+    budget.save(update_fields=["debt_micro"])
     settle_open_usage(budget, grant)
     queue_mirror(budget)
-    return grant
 
 
 def queue_mirror(budget: Budget) -> None:
@@ -57,17 +42,17 @@ def queue_mirror(budget: Budget) -> None:
         enqueue_on_commit("billing.tasks.mirror_credit")
 
 
-def apply_credit(budget: Budget, entry: LedgerEntry) -> int:
-    """Settle as much of a charge as credit covers, in burn order; returns how much that was."""
-    uncovered = entry.amount_micro
+def apply_credit(budget: Budget, entry: LedgerEntry, most: int | None = None) -> int:
+    """Settle an entry, or `most` of it, from credit in burn order; returns what none covers."""
+    uncovered = entry.amount_micro if most is None else most
     usable = CreditGrant.objects.filter(team=budget.pk).usable(now())
-    for grant in usable.in_burn_order():
+    for grant in usable.in_burn_order() if uncovered else ():
         part = min(grant.left_micro, uncovered)
         apply_grant(grant, entry, part)
         uncovered -= part
         if not uncovered:
             break
-    return entry.amount_micro - uncovered
+    return uncovered
 
 
 def apply_grant(grant: CreditGrant, entry: LedgerEntry, amount_micro: int) -> None:
@@ -89,7 +74,13 @@ def restore(budget: Budget, entry: LedgerEntry) -> int:
     What those charges owe beyond credit is undone first, and a grant that has expired meanwhile
     gets nothing back: that becomes a new one. Returns how much credit came back.
     """
-    charged, burned = _related_charges_and_burns(budget, entry)
+    mine = Q(team=budget.pk)
+    if entry.run_id is not None:
+        mine &= Q(run=entry.run_id)
+    elif entry.about:
+        mine &= Q(about=entry.about)
+    entries = LedgerEntry.objects.filter(mine).of_usage().exclude(pk=entry.pk)
+    charged, burned = entries.total_micro(), CreditBurn.objects.filter(entry__in=entries)
     owed_less = burned.total_micro() - charged - entry.amount_micro
     back = total = max(0, min(owed_less, -entry.amount_micro))
     valid = burned.filter(Q(grant__expires_at=None) | Q(grant__expires_at__gt=now()))
@@ -125,29 +116,3 @@ def _post_credit_entry(
         note=grant.note,
         occurred_at=moment,
     )
-
-
-def _related_charges_and_burns(
-    budget: Budget, entry: LedgerEntry
-) -> tuple[int, AmountQuerySet[CreditBurn]]:
-    """What the charges behind a negative entry still owe without it, and their burns."""
-    mine = Q(team=budget.pk)
-    if entry.run_id is not None:
-        mine &= Q(run=entry.run_id)
-    elif entry.about:
-        mine &= Q(about=entry.about)
-    entries = LedgerEntry.objects.filter(mine).of_usage().exclude(pk=entry.pk)
-    burned = CreditBurn.objects.filter(entry__in=entries)
-    return entries.total_micro(), burned
-
-
-def _settle_debt(budget: Budget, grant: CreditGrant) -> None:
-    """Credit taken back after it was used is paid from whatever is granted next."""
-    taken = LedgerEntry.objects.filter(team=budget.pk, kind=Kind.TAKE_BACK)
-    for entry in taken.order_by("pk") if budget.debt_micro else ():
-        open_micro = entry.amount_micro - entry.burns.all().total_micro()
-        part = min(open_micro, grant.left_micro)
-        if part:
-            apply_grant(grant, entry, part)
-            budget.debt_micro -= part
-    budget.save(update_fields=["debt_micro"])

@@ -12,8 +12,7 @@ from accounts.models import Team, User
 from billing.budgets.alerts import notify_credit_event
 from billing.budgets.budget import get_budget, lock_budget
 from billing.credit import application
-from billing.credit.application import GrantTerms
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.posting import post_entry
 from billing.models import Budget, CreditGrant, LedgerEntry, Subscription
 from web.errors import UserError
 from web.sse import notify
@@ -40,10 +39,15 @@ def grant(
     by: User | None = None,
 ) -> CreditGrant:
     """Give a team credit. The same source twice is one grant. Raises BadCredit."""
-    terms = GrantTerms(
-        kind=kind, source=source, note=note.strip()[:255], expires_at=expires_at, priority=priority
+    created = CreditGrant(
+        kind=kind,
+        granted_micro=amount_micro,
+        source=source,
+        note=note.strip()[:255],
+        expires_at=expires_at,
+        priority=priority,
     )
-    _validate_grant(amount_micro, terms)
+    _validate_grant(created)
     budget = lock_budget(team.pk)
     existing = CreditGrant.objects.filter(source=source).first()
     if existing is not None:
@@ -52,24 +56,24 @@ def grant(
                 "This source was granted before with another amount or to another team."
             )
         return existing
-    created = application.create_grant(budget, amount_micro, terms, now())
+    application.create_grant(budget, created)
     until = f", valid until {expires_at:%Y-%m-%d}" if expires_at else ""
-    sentence = f"{money(amount_micro)} of credit was added: {terms.note}{until}."
+    sentence = f"{money(amount_micro)} of credit was added: {created.note}{until}."
     key = f"credit.granted:{created.pk}"
     notify_credit_event("credit.granted", created, sentence, key=key, micro=amount_micro)
     notify(f"team:{team.pk}")  # The models process looks at what may be spent.
-    audit.record(team, by, "credit.granted", source, micro=amount_micro, reason=terms.note)
+    audit.record(team, by, "credit.granted", source, micro=amount_micro, reason=created.note)
     return created
 
 
-def _validate_grant(amount_micro: int, terms: GrantTerms) -> None:
-    if amount_micro <= 0:
+def _validate_grant(grant: CreditGrant) -> None:
+    if grant.granted_micro <= 0:
         raise BadCredit("Credit is an amount above zero.", param="amount")
-    if not terms.note:
+    if not grant.note:
         raise BadCredit("Credit needs a reason that the customer will read.", param="note")
-    if not 0 <= terms.priority <= 100:
+    if not 0 <= grant.priority <= 100:
         raise BadCredit("A priority is a number from 0 (used first) to 100.", param="priority")
-    if terms.expires_at is not None and terms.expires_at <= now():
+    if grant.expires_at is not None and grant.expires_at <= now():
         raise BadCredit("Credit cannot expire in the past.", param="expires_at")
 
 
@@ -80,7 +84,6 @@ def revoke(source: str, note: str, *, amount_micro: int | None = None, key: str 
     What was used already is charged on the next invoice; without a subscription it is a debt:
     the balance is negative, running work stops and nothing starts until new credit settles it.
     For a part, give its amount and a `key` of its own.
-    Raises CreditGrant.DoesNotExist for an unknown source.
     """
     credit = CreditGrant.objects.get(source=source)
     budget = lock_budget(credit.team_id)
@@ -104,24 +107,14 @@ def revoke(source: str, note: str, *, amount_micro: int | None = None, key: str 
     own = min(credit.left_micro, amount)
     if own:
         application.apply_grant(credit, entry, own)
-    _settle_or_record_debt(budget, entry, amount - own)
+    # The rest is settled from other credit; what none covers is a debt.
+    budget.debt_micro += application.apply_credit(budget, entry, amount - own)
+    budget.save(update_fields=["debt_micro"])
+    notify(f"team:{budget.pk}")
     charge_debt(budget)
     application.queue_mirror(budget)
     audit.record(budget.team, None, "credit.taken_back", source, micro=amount, reason=note)
     return amount
-
-
-def _settle_or_record_debt(budget: Budget, entry: LedgerEntry, amount_micro: int) -> None:
-    """Settle the rest of a take-back from other credit; what none covers is a debt."""
-    usable = CreditGrant.objects.filter(team=budget.pk).usable(now())
-    for other in usable.in_burn_order():
-        part = min(other.left_micro, amount_micro)
-        if part:
-            application.apply_grant(other, entry, part)
-        amount_micro -= part
-    budget.debt_micro += amount_micro
-    budget.save(update_fields=["debt_micro"])
-    notify(f"team:{budget.pk}")
 
 
 def charge_debt(budget: Budget) -> None:
@@ -132,9 +125,11 @@ def charge_debt(budget: Budget) -> None:
     latest = LedgerEntry.objects.filter(team=budget.pk, kind=Kind.TAKE_BACK).order_by("-pk")[0]
     note = f"Credit that was used and then taken back: {latest.note}"[:255]
     source = f"debt:{latest.pk}:{debt}"
-    post_entry(budget, Kind.ADJUSTMENT, debt, PostingDetails(source=source, note=note))
+    charge = LedgerEntry(kind=Kind.ADJUSTMENT, amount_micro=debt, source=source, note=note)
+    post_entry(budget, charge)
     budget.save(update_fields=["spent_micro"])
-    application.create_grant(budget, debt, GrantTerms(kind="paid", source=source, note=note), now())
+    paid = CreditGrant(kind="paid", granted_micro=debt, source=source, note=note)
+    application.create_grant(budget, paid)
 
 
 def credit_balance_micro(team: Team) -> int:

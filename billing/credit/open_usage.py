@@ -32,7 +32,8 @@ GIVEN_BACK = "given-back:"  # Begins the source of an entry that Stripe never bi
 NEVER_BILLED = (
     Q(kind="refund") | Q(kind="adjustment", amount_micro__lt=0) | Q(source__startswith=GIVEN_BACK)
 )
-EPOCH = datetime.fromtimestamp(0, UTC)  # The period's end of what no last invoice held.
+# Before all usage: the period's end of what no last invoice held.
+EPOCH = datetime.fromtimestamp(0, UTC)
 FINAL_INVOICE_WITHIN = timedelta(days=3)  # Of a subscription's end.
 # Oldest first, each up to what is left of its amount.
 _SETTLE_SQL = f"""

@@ -1,6 +1,5 @@
 """The one way in which usage enters the ledger: entry, budget and credit in one transaction."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -9,64 +8,31 @@ from django.utils.timezone import now
 
 from billing.budgets.budget import lock_budget, roll_over
 from billing.credit import application
-from billing.credit.application import GrantTerms
 from billing.credit.open_usage import GIVEN_BACK, open_due_micro
-from billing.models import Budget, LedgerEntry, MeteredRun
+from billing.models import Budget, CreditGrant, LedgerEntry
 from billing.months import month_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class PostingDetails:
-    """What an amount is posted for. `source` is unique: the same source is posted once."""
-
-    source: str
-    about: str = ""
-    note: str = ""
-    run: MeteredRun | None = None
-    sku: str = ""
-    token_prefix: str = ""
-    occurred_at: datetime | None = None
-
-
-def post_entry(
-    budget: Budget, kind: LedgerEntry.Kind, amount_micro: int, details: PostingDetails
-) -> LedgerEntry:
+def post_entry(budget: Budget, entry: LedgerEntry, *, at: datetime | None = None) -> LedgerEntry:
     """Enter a charge (positive) or what is given back (negative); credit settles it or returns.
 
     The budget is locked and the caller saves its `spent_micro`. Never dated before the budget's
-    period: a month that is over does not change any more. An entry that the database's clock
-    dates into a month that this machine's clock has not reached yet begins that month.
+    period: a month that is over does not change any more. `at`, by the database's clock, may begin
+    a month that this machine's clock has not reached yet.
     """
-    occurred_at = max(details.occurred_at or now(), budget.period_start)
-    roll_over(budget, month_of(occurred_at))
-    entry = LedgerEntry.objects.create(
-        team_id=budget.pk,
-        kind=kind,
-        amount_micro=amount_micro,
-        source=details.source,
-        about=details.about,
-        note=details.note[:255],
-        run=details.run,
-        sku=details.sku,
-        token_prefix=details.token_prefix,
-        occurred_at=occurred_at,
-    )
-    budget.spent_micro += amount_micro
-    if amount_micro > 0:
+    entry.team_id, entry.note = budget.pk, entry.note[:255]
+    entry.occurred_at = max(at or now(), budget.period_start)
+    roll_over(budget, month_of(entry.occurred_at))
+    entry.save(force_insert=True)
+    budget.spent_micro += entry.amount_micro
+    if entry.amount_micro > 0:
         application.apply_credit(budget, entry)
-    else:
-        _give_back(budget, entry)
-    return entry
-
-
-def _give_back(budget: Budget, entry: LedgerEntry) -> None:
-    """Undo what the charges owe, return the credit they used, and make credit of what was paid."""
-    returned = application.restore(budget, entry)
+        return entry
+    # Undo what the charges owe, return the credit they used, and make credit of what was paid.
+    paid = -entry.amount_micro - application.restore(budget, entry)
     application.queue_mirror(budget)
-    note = entry.note or "Given back"
-    _credit_overpaid(
-        budget, str(entry.pk), note, entry.occurred_at, most=-entry.amount_micro - returned
-    )
+    _credit_overpaid(budget, str(entry.pk), entry.note or "Given back", most=paid)
+    return entry
 
 
 @transaction.atomic
@@ -78,13 +44,11 @@ def credit_overpaid(team_id: UUID, key: str, note: str) -> None:
     """
     budget = lock_budget(team_id)
     if not LedgerEntry.objects.filter(source=f"{GIVEN_BACK}{key}").exists():
-        _credit_overpaid(budget, key, note, max(now(), budget.period_start))
+        _credit_overpaid(budget, key, note)
         budget.save(update_fields=["spent_micro"])
 
 
-def _credit_overpaid(
-    budget: Budget, key: str, note: str, at: datetime, *, most: int | None = None
-) -> None:
+def _credit_overpaid(budget: Budget, key: str, note: str, *, most: int | None = None) -> None:
     """What an invoice has collected already is not owed any more: giving it back leaves a negative
     amount due, which becomes a grant."""
     paid = -open_due_micro(budget)
@@ -97,8 +61,8 @@ def _credit_overpaid(
         amount_micro=paid,
         source=f"{GIVEN_BACK}{key}",
         note="Given back as credit",
-        occurred_at=at,
+        occurred_at=max(now(), budget.period_start),
     )
     budget.spent_micro += paid
-    terms = GrantTerms(kind="promo", source=f"refund:{key}", note=note)
-    application.create_grant(budget, paid, terms, now())
+    grant = CreditGrant(kind="promo", granted_micro=paid, source=f"refund:{key}", note=note)
+    application.create_grant(budget, grant)

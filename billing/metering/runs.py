@@ -6,7 +6,7 @@ reservation pays for, and a lease that is used up for work never outlives it; (4
 billed past the lease, past the database's own clock, or once the sender has declared it free.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -19,10 +19,10 @@ from django.db.models import F
 from accounts.models import Team
 from billing.budgets import alerts
 from billing.budgets.budget import lock_budget
-from billing.errors import CapReached
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.posting import post_entry
 from billing.models import Budget, LedgerEntry, MeteredRun, Rate, RunEndReason, UsageSegment
 from billing.money import affordable_ms, ceil_micro
+from web.errors import UserError
 
 # In SQL, because these go out for every job that starts, and in one statement cost a third.
 _RATE_AND_FENCE_SQL = f"""
@@ -31,6 +31,14 @@ SELECT rate.*, clock_timestamp() AS moment,
     AS last_fence
 FROM {Rate._meta.db_table} rate WHERE sku = %(sku)s AND valid @> clock_timestamp()
 """
+
+
+class CapReached(UserError):
+    code, status = "spend_cap_reached", 402
+    sentence = (
+        "This team has reached its monthly spend cap. "
+        "Raise the cap on the Usage & billing page, or wait for the next month."
+    )
 
 
 class LeaseDecision(StrEnum):
@@ -140,26 +148,20 @@ def mark_checkpointed(run_id: UUID, fence: int) -> None:
 
 @transaction.atomic
 def refund_lost_work(run_id: UUID, note: str) -> int:
-    """Give back what was billed after the run's last checkpoint; micro-USD, 0 if nothing.
-
-    One visible ledger entry per run: refunding twice is the same entry.
-    """
+    """Give back, once for a run, what was billed after its last checkpoint; micro-USD."""
     run, budget = lock_run(run_id)
     source = f"refund:run:{run.pk}"
     if LedgerEntry.objects.filter(source=source).exists():
         return 0
     lost = run.price_micro(run.billed_ms) - run.price_micro(run.checkpointed_ms)
-    return post_refund(
-        run, budget, min(lost, unrefunded_micro(run)), PostingDetails(source=source, note=note)
-    )
+    return post_refund(run, budget, min(lost, unrefunded_micro(run)), source, note)
 
 
 @transaction.atomic
 def refund_run(run_id: UUID, note: str) -> int:
     """Give back whatever of a run's charge has not been given back yet; micro-USD."""
     run, budget = lock_run(run_id)
-    details = PostingDetails(source=f"refund:run:{run.pk}:rest", note=note)
-    return post_refund(run, budget, unrefunded_micro(run), details)
+    return post_refund(run, budget, unrefunded_micro(run), f"refund:run:{run.pk}:rest", note)
 
 
 def refund_source(source: str, note: str) -> int:
@@ -174,12 +176,15 @@ def unrefunded_micro(run: MeteredRun) -> int:
     return run.price_micro(run.billed_ms) + refunds.total_micro()
 
 
-def post_refund(run: MeteredRun, budget: Budget, amount: int, details: PostingDetails) -> int:
-    """Post a refund of a locked run; `details` has its source and note. Returns the amount."""
+def post_refund(run: MeteredRun, budget: Budget, amount: int, source: str, note: str) -> int:
+    """Post a refund of a locked run, if it is of anything; returns the amount."""
     if amount <= 0:
         return 0
-    details = replace(details, about=run.source, run=run, sku=run.rate.sku)
-    post_entry(budget, LedgerEntry.Kind.REFUND, -amount, details)
+    entry = LedgerEntry(
+        kind=LedgerEntry.Kind.REFUND, amount_micro=-amount, source=source, note=note
+    )
+    entry.about, entry.run, entry.sku = run.source, run, run.rate.sku
+    post_entry(budget, entry)
     budget.save(update_fields=["spent_micro"])
     return amount
 
@@ -219,14 +224,15 @@ def _bill_segment(run: MeteredRun, budget: Budget, run_ms: int, moment: datetime
         recorded_at=max(moment, budget.period_start),
     )
     if amount:
-        details = PostingDetails(
+        charge = LedgerEntry(
+            kind=LedgerEntry.Kind.COMPUTE,
+            amount_micro=amount,
             source=f"segment:{segment.pk}",
             about=run.source,
             run=run,
             sku=run.rate.sku,
-            occurred_at=segment.recorded_at,
         )
-        post_entry(budget, LedgerEntry.Kind.COMPUTE, amount, details)
+        post_entry(budget, charge, at=segment.recorded_at)
     run.billed_ms = upto
     _reserve_unbilled_funds(run, budget)
 

@@ -1,7 +1,7 @@
 """Counted usage, such as tokens answered: every record counts once, however often it is sent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
@@ -11,7 +11,7 @@ from django.utils.timezone import now
 
 from billing.budgets import alerts
 from billing.budgets.budget import lock_budget
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.posting import post_entry
 from billing.models import Budget, LedgerEntry, Rate, UsageCounter, UsageEvent
 from billing.money import units_micro
 
@@ -31,10 +31,7 @@ class UsageRecord:
 
 
 def record_usage(records: Iterable[UsageRecord]) -> int:
-    """Post these records, one transaction per team; returns how many were new.
-
-    Safe to repeat: a record whose key is posted already is passed over.
-    """
+    """Post the records whose keys are new, one transaction per team; returns how many."""
     by_team = sorted(records, key=lambda record: record.team_id)
     return sum(
         _record_for_team(team_id, list(of_team))
@@ -62,26 +59,18 @@ def _post_usage_event(budget: Budget, record: UsageRecord) -> None:
     amount = _incremental_price_micro(record)
     # Not in the future of a month that has not begun, nor in one that is over and cannot change.
     at = max(min(record.occurred_at, now()), budget.period_start)
-    event = UsageEvent.objects.create(
-        team_id=record.team_id,
-        kind=record.kind,
-        source=record.source,
-        event_key=record.event_key,
-        token_prefix=record.token_prefix,
-        units=record.units,
-        requests=record.requests,
-        amount_micro=amount,
-        occurred_at=at,
-    )
+    columns = asdict(record) | {"amount_micro": amount, "occurred_at": at}
+    event = UsageEvent.objects.create(**columns)
     if amount:
-        details = PostingDetails(
+        charge = LedgerEntry(
+            kind=LedgerEntry.Kind.INFERENCE,
+            amount_micro=amount,
             source=f"event:{event.pk}",
             about=record.source,
             sku=record.kind,
             token_prefix=record.token_prefix,
-            occurred_at=at,
         )
-        post_entry(budget, LedgerEntry.Kind.INFERENCE, amount, details)
+        post_entry(budget, charge, at=at)
 
 
 def _incremental_price_micro(record: UsageRecord) -> int:

@@ -5,21 +5,19 @@ is never changed after it is written (triggers refuse it); a balance is the sum 
 Budget row of a team is always locked before any of its metered runs.
 """
 
-from billing.models.alert import OperatorAlert
 from billing.models.budget import Budget
 from billing.models.credit import CreditBurn, CreditGrant
-from billing.models.daily_total import CreditDay, UsageDay
-from billing.models.invoice import BillingDetails, Invoice
 from billing.models.ledger import CREDIT_KINDS, LedgerEntry
-from billing.models.metered_run import MeteredRun, RunEndReason, UsageSegment
-from billing.models.plan import Plan
-from billing.models.rate import Rate
+from billing.models.prices import Plan, Rate
+from billing.models.statement import BillingDetails, CreditDay, Invoice, UsageDay
 from billing.models.stripe import (
     Meter,
+    OperatorAlert,
     StripeCustomer,
     StripeInvoice,
     Subscription,
     TopUp,
+    WebhookEvent,
 )
 from billing.models.stripe_outbox import (
     MeterProgress,
@@ -29,37 +27,4 @@ from billing.models.stripe_outbox import (
     StripeOutboxEvent,
     StripeOutboxItem,
 )
-from billing.models.usage import UsageCounter, UsageEvent
-from billing.models.webhook_event import WebhookEvent
-
-__all__ = [
-    "CREDIT_KINDS",
-    "BillingDetails",
-    "Budget",
-    "CreditBurn",
-    "CreditDay",
-    "CreditGrant",
-    "Invoice",
-    "LedgerEntry",
-    "Meter",
-    "MeteredRun",
-    "OperatorAlert",
-    "Plan",
-    "Rate",
-    "Reconciliation",
-    "MeterProgress",
-    "RunEndReason",
-    "StripeCustomer",
-    "StripeInvoice",
-    "StripeOutbox",
-    "StripeOutboxEntry",
-    "StripeOutboxEvent",
-    "StripeOutboxItem",
-    "Subscription",
-    "TopUp",
-    "UsageCounter",
-    "UsageDay",
-    "UsageEvent",
-    "UsageSegment",
-    "WebhookEvent",
-]
+from billing.models.usage import MeteredRun, RunEndReason, UsageCounter, UsageEvent, UsageSegment

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import CheckConstraint, Q
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.credit import CreditGrant
-from billing.models.plan import Plan
+from billing.models.prices import Plan
 from billing.models.stripe import Subscription
 
 
@@ -39,14 +39,14 @@ class Budget(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_budget_reserved_not_negative", condition=Q(reserved_micro__gte=0)
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_budget_cap_not_negative",
                 condition=Q(cap_micro=None) | Q(cap_micro__gte=0),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_budget_debt_not_negative", condition=Q(debt_micro__gte=0)
             ),
         ]

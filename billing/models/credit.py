@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q, Sum
+from django.db.models import CheckConstraint, F, Index, Q, Sum, UniqueConstraint
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
@@ -49,24 +49,22 @@ class CreditGrant(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_grant_left_is_part_of_granted",
                 condition=Q(granted_micro__gt=0, left_micro__gte=0)
                 & Q(left_micro__lte=F("granted_micro")),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_grant_priority", condition=Q(priority__gte=0, priority__lte=100)
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_grant_expires_after_granted",
                 condition=Q(expires_at=None) | Q(expires_at__gt=F("granted_at")),
             ),
         ]
         indexes = [
-            models.Index(
-                name="billing_grant_with_credit", fields=["team"], condition=Q(left_micro__gt=0)
-            ),
-            models.Index(name="billing_grant_by_team", fields=["team", "-granted_at"]),
+            Index(name="billing_grant_with_credit", fields=["team"], condition=Q(left_micro__gt=0)),
+            Index(name="billing_grant_by_team", fields=["team", "-granted_at"]),
         ]
 
     def __str__(self) -> str:
@@ -90,12 +88,9 @@ class CreditBurn(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(name="billing_burn_not_zero", condition=~Q(amount_micro=0)),
-            models.UniqueConstraint(
+            CheckConstraint(name="billing_burn_not_zero", condition=~Q(amount_micro=0)),
+            UniqueConstraint(
                 name="billing_burn_once_per_entry_and_grant", fields=["entry", "grant"]
             ),
         ]
-        indexes = [models.Index(name="billing_burn_by_team", fields=["team", "-occurred_at"])]
-
-    def __str__(self) -> str:
-        return f"{self.amount_micro} micro-USD of grant {self.grant_id}"
+        indexes = [Index(name="billing_burn_by_team", fields=["team", "-occurred_at"])]

@@ -3,11 +3,11 @@
 from typing import Self, TypeVar
 
 from django.db import models
-from django.db.models import Q, Sum
+from django.db.models import Index, Q, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
-from billing.models.metered_run import MeteredRun
+from billing.models.usage import MeteredRun
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -61,14 +61,14 @@ class LedgerEntry(models.Model):
     class Meta:
         verbose_name_plural = "ledger entries"
         indexes = [
-            models.Index(name="billing_ledger_by_team", fields=["team", "-occurred_at"]),
-            models.Index(name="billing_ledger_by_about", fields=["about"]),
-            models.Index(
+            Index(name="billing_ledger_by_team", fields=["team", "-occurred_at"]),
+            Index(name="billing_ledger_by_about", fields=["about"]),
+            Index(
                 name="billing_ledger_to_carry",
                 fields=["team", "id"],
                 condition=Q(kind__in=["refund", "adjustment"]),
             ),
-            models.Index(
+            Index(
                 name="billing_ledger_not_charges",
                 fields=["team", "occurred_at"],
                 condition=~Q(kind__in=["compute", "inference"]),

@@ -1,4 +1,4 @@
-"""What Stripe knows about a team, as we last fetched it.
+"""What Stripe knows about a team, as we last fetched it, its messages, and alerts about money.
 
 Stripe decides all of this; a row here is a copy with the time at which it was read.
 """
@@ -7,11 +7,12 @@ import uuid
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import CheckConstraint, F, Index, Q
+from django.db.models.functions import Now
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet, User
-from billing.models.plan import Plan
+from billing.models.prices import Plan
 from billing.money import MICRO_PER_CENT
 
 
@@ -74,7 +75,7 @@ class Subscription(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_subscription_period", condition=Q(period_end__gt=F("period_start"))
             )
         ]
@@ -114,7 +115,7 @@ class StripeInvoice(models.Model):
     objects = TeamOwnedQuerySet["StripeInvoice"].as_manager()
 
     class Meta:
-        indexes = [models.Index(name="billing_invoice_by_team", fields=["team", "-created_at"])]
+        indexes = [Index(name="billing_invoice_by_team", fields=["team", "-created_at"])]
 
     def __str__(self) -> str:
         return self.number or self.id
@@ -154,14 +155,14 @@ class TopUp(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_topup_paid_has_payment",
                 condition=~Q(status__in=["paid", "refunded"])
                 | Q(payment_intent__isnull=False, paid_at__isnull=False),
             ),
-            models.CheckConstraint(name="billing_topup_amount", condition=Q(amount_cents__gt=0)),
+            CheckConstraint(name="billing_topup_amount", condition=Q(amount_cents__gt=0)),
         ]
-        indexes = [models.Index(name="billing_topup_by_team", fields=["team", "-created_at"])]
+        indexes = [Index(name="billing_topup_by_team", fields=["team", "-created_at"])]
 
     def __str__(self) -> str:
         return f"top-up {self.pk} ({self.status})"
@@ -204,5 +205,75 @@ class Meter(models.Model):
     account = models.CharField(max_length=80, blank=True)  # See StripeCustomer.
     meter_id = models.CharField(max_length=80, unique=True)
 
+
+class WebhookEventQuerySet(models.QuerySet["WebhookEvent"]):
+    def due(self) -> Self:
+        """Those to process now, oldest first."""
+        waiting = self.filter(status=WebhookEvent.Status.WAITING, next_at__lte=Now())
+        return waiting.order_by("next_at", "created_at")
+
+
+class WebhookEvent(models.Model):
+    """A message of Stripe's, kept once by its id, and what became of it."""
+
+    class Endpoint(models.TextChoices):
+        SNAPSHOT = "snapshot"
+        THIN = "thin"
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        DONE = "done"
+        IGNORED = "ignored", "ignored: nothing of ours follows from this type"
+        REFUSED = "refused", "refused: made for another API version"
+        FAILED = "failed", "failed: given up after many attempts"
+
+    id = models.CharField(max_length=255, primary_key=True)
+    endpoint = models.CharField(max_length=10, choices=Endpoint.choices)
+    type = models.CharField(max_length=100)
+    api_version = models.CharField(max_length=40, blank=True)  # Of the endpoint; "" when swept.
+    created_at = models.DateTimeField()  # At Stripe.
+    payload = models.JSONField()
+    received_at = models.DateTimeField(default=now, editable=False)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(default=now)  # Also the claim: a claimed row is due later.
+    processed_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)
+    objects = WebhookEventQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                name="billing_webhook_processed_iff_done",
+                condition=Q(status__in=["done", "ignored"], processed_at__isnull=False)
+                | (~Q(status__in=["done", "ignored"]) & Q(processed_at=None)),
+            )
+        ]
+        indexes = [
+            Index(
+                name="billing_webhook_waiting", fields=["next_at"], condition=Q(status="waiting")
+            ),
+            Index(name="billing_webhook_by_time", fields=["-received_at"]),
+        ]
+
     def __str__(self) -> str:
-        return self.event_name
+        return f"{self.type} {self.id}"
+
+    @property
+    def object_id(self) -> str:
+        """The id of the object that a snapshot event is about."""
+        return str(self.payload.get("data", {}).get("object", {}).get("id") or "")
+
+
+class OperatorAlert(models.Model):
+    """Trouble with money that the operator must look at."""
+
+    key = models.CharField(max_length=200, unique=True)  # The same trouble has one row.
+    sentence = models.TextField()
+    raised_at = models.DateTimeField(default=now, editable=False)
+    times = models.PositiveIntegerField(default=1)
+    last_at = models.DateTimeField(default=now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.sentence[:80]

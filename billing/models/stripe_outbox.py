@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
 from billing.models.ledger import LedgerEntry
-from billing.models.metered_run import UsageSegment
-from billing.models.usage import UsageEvent
+from billing.models.usage import UsageEvent, UsageSegment
 
 SUBSCRIPTION_ID_LENGTH = 80  # Of a subscription's id at Stripe.
 
@@ -78,35 +77,33 @@ class StripeOutbox(models.Model):
     class Meta:
         verbose_name = "Stripe outbox row"
         constraints = [
-            models.UniqueConstraint(
-                name="billing_outbox_seq_once", fields=["team", "meter", "sequence"]
-            ),
-            models.UniqueConstraint(
+            UniqueConstraint(name="billing_outbox_seq_once", fields=["team", "meter", "sequence"]),
+            UniqueConstraint(
                 name="billing_outbox_minute_of_its_own", fields=["team", "meter", "minute"]
             ),
-            models.CheckConstraint(name="billing_outbox_adds", condition=Q(value__gt=0)),
-            models.CheckConstraint(
+            CheckConstraint(name="billing_outbox_adds", condition=Q(value__gt=0)),
+            CheckConstraint(
                 name="billing_outbox_local_without_subscription",
                 condition=Q(subscription="", status="local")
                 | (~Q(subscription="") & ~Q(customer="") & ~Q(status="local")),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_outbox_sent_iff_when",
                 condition=Q(status="sent", sent_at__isnull=False)
                 | (~Q(status="sent") & Q(sent_at=None)),
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_outbox_unknown_was_tried",
                 condition=~Q(status="unknown") | Q(first_try_at__isnull=False),
             ),
         ]
         indexes = [
-            models.Index(
+            Index(
                 name="billing_outbox_due",
                 fields=["next_at"],
                 condition=Q(status__in=["pending", "unknown"]),
             ),
-            models.Index(name="billing_outbox_by_status", fields=["status", "-created_at"]),
+            Index(name="billing_outbox_by_status", fields=["status", "-created_at"]),
         ]
 
     def __str__(self) -> str:
@@ -135,9 +132,6 @@ class StripeOutboxItem(models.Model):
     # Null: less than a second, carried into a later row.
     outbox = models.ForeignKey(StripeOutbox, models.PROTECT, null=True, related_name="items")
 
-    def __str__(self) -> str:
-        return f"Segment {self.pk}"
-
 
 class StripeOutboxEvent(models.Model):
     """A usage event that was carried into the outbox: once, as the primary key says."""
@@ -145,17 +139,11 @@ class StripeOutboxEvent(models.Model):
     event = models.OneToOneField(UsageEvent, models.PROTECT, primary_key=True, related_name="+")
     outbox = models.ForeignKey(StripeOutbox, models.PROTECT, null=True, related_name="events")
 
-    def __str__(self) -> str:
-        return f"Event {self.pk}"
-
 
 class StripeOutboxEntry(models.Model):
     """An adjustment of the ledger that was carried into the outbox, once."""
 
     entry = models.OneToOneField(LedgerEntry, models.PROTECT, primary_key=True, related_name="+")
-
-    def __str__(self) -> str:
-        return f"Entry {self.pk}"
 
 
 class MeterProgress(models.Model):
@@ -179,23 +167,17 @@ class MeterProgress(models.Model):
         db_table = "billing_reported"  # The name it was created under.
         verbose_name_plural = "reported"
         constraints = [
-            models.UniqueConstraint(
+            UniqueConstraint(
                 name="billing_reported_once_per_lane", fields=["team", "meter", "subscription"]
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_reported_whole_units",
                 condition=Q(used__gte=0, unit__gt=0, reported=F("used") / F("unit")),
             ),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.meter}: {self.reported}"
-
     def add(self, units: int, micro: int) -> tuple[int, int]:
-        """Take in use, or a negative refund: the whole units and micro-USD for a row now.
-
-        (0, 0) while it completes no unit: it is carried. Not saved.
-        """
+        """Take in use: the whole units and micro-USD for a row now, (0, 0) while it is carried."""
         self.used += units
         self.carried_micro += micro
         value = self.used // self.unit - self.reported
@@ -204,11 +186,6 @@ class MeterProgress(models.Model):
         self.reported += value
         amount, self.carried_micro = self.carried_micro, 0
         return value, amount
-
-
-class ReconciliationQuerySet(TeamOwnedQuerySet["Reconciliation"]):
-    def open(self) -> Self:
-        return self.filter(state=Reconciliation.State.OPEN)
 
 
 class Reconciliation(models.Model):
@@ -236,20 +213,20 @@ class Reconciliation(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     found_at = models.DateTimeField(default=now)
     checked_at = models.DateTimeField(default=now)
-    objects = ReconciliationQuerySet.as_manager()
+    objects = TeamOwnedQuerySet["Reconciliation"].as_manager()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
+            UniqueConstraint(
                 name="billing_reconciliation_once",
                 fields=["team", "meter", "scope", "starts_at", "invoice"],
             ),
-            models.CheckConstraint(
+            CheckConstraint(
                 name="billing_reconciliation_open_differs",
                 condition=~Q(state="open") | ~Q(ours=F("theirs")),
             ),
         ]
-        indexes = [models.Index(name="billing_reconciliation_open", fields=["state", "-found_at"])]
+        indexes = [Index(name="billing_reconciliation_open", fields=["state", "-found_at"])]
 
     def __str__(self) -> str:
         return f"{self.meter} {self.starts_at:%Y-%m-%d %H:%M}: {self.drift:+}"

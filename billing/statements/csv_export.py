@@ -5,9 +5,8 @@ import io
 from collections.abc import Callable, Iterator
 
 from billing.money import plain_dollars
-from billing.statements.daily_totals import UnitUsage
-from billing.statements.sources import CostSource, RunUsage
-from billing.statements.statement import Statement
+from billing.statements.sources import CostSource
+from billing.statements.statement import Statement, UnitUsage
 from web.spreadsheet_cells import escape_formula
 
 COLUMNS = [
@@ -54,14 +53,6 @@ def _by_token(statement: Statement) -> Iterator[list[str]]:
     yield ["total", "", "", plain_dollars(total)]
 
 
-def _by_voice(statement: Statement) -> Iterator[list[str]]:
-    yield from _by_units(statement.voice)
-
-
-def _by_answer(statement: Statement) -> Iterator[list[str]]:
-    yield from _by_units(statement.answers)
-
-
 def _by_units(used: list[UnitUsage]) -> Iterator[list[str]]:
     for use in used:
         counts = [use.sku, str(use.units), str(use.requests), plain_dollars(use.amount_micro)]
@@ -87,7 +78,23 @@ def _by_attempt(statement: Statement) -> Iterator[list[str]]:
 def _attempt_rows(source: CostSource) -> Iterator[list[str]]:
     """The attempts, and one row for whatever of the source no attempt explains (all inference)."""
     for attempt in source.attempts:
-        yield _attempt_row(source, attempt)
+        run = attempt.run
+        yield [
+            source.family,
+            escape_formula(source.source),
+            str(run.fence) if run else "",
+            run.started_at.isoformat() if run else "",
+            run.ended_at.isoformat() if run and run.ended_at else "",
+            run.end_reason if run else "",
+            f"{attempt.device_ms / 1000:.3f}",
+            "",
+            "",
+            plain_dollars(attempt.charged_micro),
+            plain_dollars(attempt.refunded_micro),
+            plain_dollars(attempt.net_micro),
+            escape_formula("; ".join(attempt.notes)),
+            escape_formula(source.name),
+        ]
     charged = source.charged_micro - sum(attempt.charged_micro for attempt in source.attempts)
     refunded = source.refunded_micro - sum(attempt.refunded_micro for attempt in source.attempts)
     if charged or refunded or source.requests:
@@ -95,26 +102,6 @@ def _attempt_rows(source: CostSource) -> Iterator[list[str]]:
         counts = [str(source.units), str(source.requests)]
         name = escape_formula(source.name)
         yield [source.family, escape_formula(source.source), *[""] * 5, *counts, *amounts, "", name]
-
-
-def _attempt_row(source: CostSource, attempt: RunUsage) -> list[str]:
-    run = attempt.run
-    return [
-        source.family,
-        escape_formula(source.source),
-        str(run.fence) if run else "",
-        run.started_at.isoformat() if run else "",
-        run.ended_at.isoformat() if run and run.ended_at else "",
-        run.end_reason if run else "",
-        f"{attempt.device_ms / 1000:.3f}",
-        "",
-        "",
-        plain_dollars(attempt.charged_micro),
-        plain_dollars(attempt.refunded_micro),
-        plain_dollars(attempt.net_micro),
-        escape_formula("; ".join(attempt.notes)),
-        escape_formula(source.name),
-    ]
 
 
 UNIT_COLUMNS = ["source", "kind", "units", "requests", "net_usd", "name"]
@@ -127,6 +114,6 @@ CSV_LAYOUTS: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]
     ),
     "day": (["day", "net_usd"], _by_day),
     "token": (["api_token", "tokens", "requests", "net_usd"], _by_token),
-    "voice": (UNIT_COLUMNS, _by_voice),
-    "answer": (UNIT_COLUMNS, _by_answer),
+    "voice": (UNIT_COLUMNS, lambda statement: _by_units(statement.voice)),
+    "answer": (UNIT_COLUMNS, lambda statement: _by_units(statement.answers)),
 }  # fmt: skip

@@ -2,23 +2,26 @@
 
 import logging
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max, Min, Sum
+from django.forms.models import model_to_dict
 from django.utils.timezone import now
 
 from accounts.models import Team
 from billing.budgets.budget import lock_budget
-from billing.credit.statement import build_credit_statement
 from billing.db_snapshot import db_snapshot
 from billing.models import BillingDetails, Invoice, LedgerEntry, Rate, UsageDay
 from billing.money import round_to_cents
 from billing.months import Month, this_month
 from billing.pricing import SKU_NAMES, format_nano_dollars, format_quantity
-from billing.statements.statement import daily_charges, refunds_and_adjustments
+from billing.statements.statement import (
+    build_credit_statement,
+    daily_charges,
+    refunds_and_adjustments,
+)
 from billing.stripe import gateway
 from web.advisory_lock import advisory_lock_in_transaction
 
@@ -173,16 +176,16 @@ def _token_lines(team: Team, month: Month) -> list[InvoiceLine]:
         InvoiceLine(
             what=SKU_NAMES.get(sku, sku) or "Other usage",
             quantity=format_quantity(sku, units),
-            nano_per_unit=_single_rate(sku, month.start, month.end),
+            nano_per_unit=_single_rate(sku, month),
             amount_micro=micro,
         )
         for sku, units, micro in rows
     ]
 
 
-def _single_rate(sku: str, start: datetime, end: datetime) -> int | None:
+def _single_rate(sku: str, month: Month) -> int | None:
     """The price of one unit, if it was the same all the time."""
-    rates = Rate.objects.filter(sku=sku, valid__overlap=(start, end))
+    rates = Rate.objects.filter(sku=sku, valid__overlap=(month.start, month.end))
     prices = set(rates.values_list("nano_per_unit", flat=True))
     return prices.pop() if len(prices) == 1 else None
 
@@ -208,10 +211,5 @@ def _seller() -> dict[str, str]:
 
 def _buyer(team: Team) -> dict[str, str]:
     details = BillingDetails.objects.filter(team=team).first() or BillingDetails(team=team)
-    return {
-        "name": details.legal_name or team.name,
-        "address": details.address,
-        "tax_id": details.tax_id,
-        "email": details.email,
-        "reference": details.reference,
-    }
+    printed = model_to_dict(details, ["address", "tax_id", "email", "reference"])
+    return {"name": details.legal_name or team.name, **printed}

@@ -1,20 +1,47 @@
-"""What causes costs: a job or deployment and its attempts, with what each used in a month."""
+"""What causes costs: a job or deployment and its attempts, with what each used in a month.
+
+Billing itself knows only source strings such as "training-job:<id>"; the apps that own their
+families register how these are named and linked.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.urls import reverse
 
 from billing.models import MeteredRun
-from billing.statements.source_registry import find_family
 from web.language.sentences import translated
 from web.validation.values import parse_uuid
 
 COUNTED_FAMILIES = ("deployment", "base-model", "assistant")  # Of usage that is counted, not timed.
+NO_PROJECT = "Other"  # What belongs to no project, or is gone.
+NamedRows = Callable[[Collection[UUID]], QuerySet[Any]]  # With a field `name`.
+NameResolver = Callable[[Collection[UUID]], dict[UUID, str]]
+
+
+@dataclass(frozen=True)
+class SourceFamily:
+    """How a statement names and links the sources that begin with "<family>:"."""
+
+    names: NamedRows  # Of these ids, as far as they exist.
+    url_name: str  # Of the page of one of them.
+    label: str  # Stands before the id of one that no longer exists.
+    projects: NameResolver | None = None  # The names of the projects that these ids belong to.
+
+
+_families: dict[str, SourceFamily] = {}
+
+
+def register_source(
+    family: str, names: NamedRows, url_name: str, label: str, projects: NameResolver | None = None
+) -> None:
+    """Called from `AppConfig.ready` of the app that owns these sources."""
+    _families[family] = SourceFamily(names, url_name, label, projects)
 
 
 @dataclass
@@ -61,7 +88,7 @@ class CostSource(Amount):
     @cached_property
     def url(self) -> str:
         """Of the page of the job or deployment; "" for what has none."""
-        registered = find_family(self.family)
+        registered = _families.get(self.family)
         if registered is None or self.subject_id is None:
             return ""
         return reverse(registered.url_name, args=[self.subject_id])
@@ -82,7 +109,7 @@ class CostSource(Amount):
 
     @property
     def _family_label(self) -> str:
-        registered = find_family(self.family)
+        registered = _families.get(self.family)
         return registered.label if registered else self.family
 
     @property
@@ -105,7 +132,38 @@ def resolve_names(sources: Iterable[CostSource]) -> None:
         .annotate(family=Value(name))
         .values_list("family", "pk", "name")
         for name, by_id in families.items()
-        if (family := find_family(name))
+        if (family := _families.get(name))
     ]
     for name, subject_id, title in queries[0].union(*queries[1:]) if queries else ():
         families[name][subject_id].name = title
+
+
+@dataclass(frozen=True)
+class ProjectCost:
+    """`percent` is of the dearest project, the length of a bar."""
+
+    project: str
+    net_micro: int
+    percent: float
+
+
+def cost_by_project(sources: list[CostSource]) -> list[ProjectCost]:
+    """The dearest first, with one query for each family of sources. Projects of one name add up."""
+    ids: dict[str, set[UUID]] = defaultdict(set)
+    for source in sources:
+        if source.subject_id is not None:
+            ids[source.family].add(source.subject_id)
+    projects: dict[UUID, str] = {}
+    for name, subjects in ids.items():
+        family = _families.get(name)
+        if family and family.projects:
+            projects |= family.projects(subjects)
+    sums: dict[str, int] = defaultdict(int)
+    for source in sources:
+        project = projects.get(source.subject_id) if source.subject_id else None
+        sums[project or NO_PROJECT] += source.net_micro
+    highest = max(sums.values(), default=0) or 1
+    return [
+        ProjectCost(project, micro, round(max(0.0, 100 * micro / highest), 1))
+        for project, micro in sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+    ]

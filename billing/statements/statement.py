@@ -6,36 +6,72 @@ heartbeats are being posted.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
+from django.db import connection
 from django.db.models import OuterRef, Q, Subquery, Sum
 from django.utils.timezone import now
 
 from accounts.models import Team
-from billing.credit.statement import CreditStatement, build_credit_statement
 from billing.db_snapshot import db_snapshot
-from billing.models import LedgerEntry, MeteredRun, UsageDay
+from billing.models import CreditDay, LedgerEntry, MeteredRun, UsageDay
 from billing.models.ledger import AmountQuerySet, LedgerEntryQuerySet
 from billing.months import Month
-from billing.pricing import ANSWERS_SKU, VOICE_SKUS
-from billing.statements.daily_totals import TokenUsage, UnitUsage, load_daily_totals
+from billing.pricing import ANSWERS_SKU, SKU_NAMES, UNIT_SKUS, VOICE_SKUS, format_quantity
 from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, resolve_names
 
 Kind = LedgerEntry.Kind
 CHARGE_KINDS = (Kind.COMPUTE, Kind.INFERENCE)
+CREDIT_LABELS = {Kind.CREDIT: "Granted", Kind.EXPIRY: "Expired", Kind.TAKE_BACK: "Taken back"}
 MAX_ROWS = 50  # Rows of a table on a page; the CSV has them all.
+# In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
+# requests are of tokens; seconds and characters of speech, and answers, are no tokens and stand in
+# `used`.
+_TOTALS_SQL = f"""
+SELECT grouping(sku), grouping(source), grouping(day), source, day, token_prefix, sku,
+    coalesce(sum(units), 0)::bigint, coalesce(sum(requests), 0)::bigint,
+    sum(amount_micro)::bigint, sum(device_ms)::bigint,
+    coalesce(sum(units) FILTER (WHERE sku <> ALL(%(no_tokens)s)), 0)::bigint,
+    coalesce(sum(requests) FILTER (WHERE sku <> ALL(%(no_tokens)s)), 0)::bigint,
+    coalesce(sum(amount_micro) FILTER (WHERE units > 0 OR requests > 0), 0)::bigint
+FROM {UsageDay._meta.db_table}
+WHERE team_id = %(team)s AND day >= %(start)s AND day < %(end)s
+GROUP BY GROUPING SETS ((source), (day), (token_prefix), (source, sku))
+HAVING grouping(sku) = 1 OR sku = ANY(%(no_tokens)s)
+"""
 
 
 @dataclass(frozen=True)
-class OtherEntry:
-    """An adjustment, or a refund that no job or deployment caused."""
+class TokenUsage:
+    """What one API token asked of deployments; the prefix is "" for the playground."""
 
-    kind: str
-    note: str
+    prefix: str
+    units: int
+    requests: int
     amount_micro: int
-    at: datetime
+
+
+@dataclass(frozen=True)
+class UnitUsage:
+    """Answers that one assistant gave, seconds that it heard, or characters that it spoke; part of
+    its cost."""
+
+    by: CostSource
+    sku: str
+    units: int
+    requests: int
+    amount_micro: int
+
+    @property
+    def what(self) -> str:
+        return SKU_NAMES[self.sku]
+
+    @property
+    def quantity(self) -> str:
+        return format_quantity(self.sku, self.units)
 
 
 @dataclass(frozen=True)
@@ -45,19 +81,46 @@ class DayTotal:
 
 
 @dataclass(frozen=True)
+class CreditLine:
+    """One movement; what covered usage is one line per grant."""
+
+    what: str
+    note: str
+    amount_micro: int  # Positive adds to the credit.
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CreditStatement:
+    """Opening plus all lines is the closing balance, exactly."""
+
+    opening_micro: int
+    lines: list[CreditLine]
+    used_micro: int  # Of the month's usage, covered by credit.
+
+    @property
+    def closing_micro(self) -> int:
+        return self.opening_micro + sum(line.amount_micro for line in self.lines)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.opening_micro and not self.lines
+
+
+@dataclass
 class Statement:
     """One team's month. `total_micro` is what its usage cost: the sum of all rows."""
 
     team: Team
     month: Month
-    as_of: datetime
-    cost_sources: list[CostSource]
-    others: list[OtherEntry]
-    days: list[DayTotal]
-    charges_by_day: dict[date, int]  # Without what was given back.
-    tokens: list[TokenUsage]
-    used: list[UnitUsage]  # Part of what assistants cost among the sources.
     credit: CreditStatement
+    as_of: datetime = field(default_factory=now)
+    cost_sources: list[CostSource] = field(default_factory=list)  # The dearest first.
+    others: list[LedgerEntry] = field(default_factory=list)  # What no job or deployment caused.
+    days: list[DayTotal] = field(default_factory=list)
+    charges_by_day: dict[date, int] = field(default_factory=dict)  # Without what was given back.
+    tokens: list[TokenUsage] = field(default_factory=list)
+    used: list[UnitUsage] = field(default_factory=list)  # Part of what assistants cost.
 
     @property
     def voice(self) -> list[UnitUsage]:
@@ -88,10 +151,6 @@ class Statement:
     @property
     def deployments(self) -> list[CostSource]:
         return [source for source in self.cost_sources if source.family in COUNTED_FAMILIES]
-
-    @property
-    def charged_micro(self) -> int:
-        return sum(source.charged_micro for source in self.cost_sources)
 
     @property
     def refunded_micro(self) -> int:
@@ -132,26 +191,20 @@ def month_total(team: Team, month: Month) -> int:
 def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> Statement:
     """The month's usage and what is owed for it, as of now; jobs by attempt unless told not to."""
     with db_snapshot():
-        entries = list(refunds_and_adjustments(team, month))
-        totals = load_daily_totals(team, month)
-        sources = totals.sources
-        others = [
-            OtherEntry(entry.kind, entry.note or entry.about, entry.amount_micro, entry.occurred_at)
-            for entry in entries
-            if not _attach_refund(entry, sources)
-        ]
-        statement = Statement(
-            team=team,
-            month=month,
-            as_of=now(),
-            cost_sources=sorted(sources.values(), key=lambda row: (-row.net_micro, row.source)),
-            others=others,
-            days=_day_totals(month, totals.by_day, entries),
-            charges_by_day=totals.by_day,
-            tokens=totals.tokens,
-            used=totals.used,
-            credit=build_credit_statement(team, month),
+        statement = Statement(team, month, build_credit_statement(team, month))
+        sources = _load_charges(statement)
+        by_day = Counter(statement.charges_by_day)
+        for entry in refunds_and_adjustments(team, month):
+            by_day[entry.occurred_at.astimezone(UTC).date()] += entry.amount_micro
+            if not _attach_refund(entry, sources):
+                entry.note = entry.note or entry.about
+                statement.others.append(entry)
+        statement.cost_sources = sorted(
+            sources.values(), key=lambda row: (-row.net_micro, row.source)
         )
+        days = range((month.end - month.start).days)  # Also those without usage.
+        dates = (month.start.date() + timedelta(days=number) for number in days)
+        statement.days = [DayTotal(on, by_day[on]) for on in dates]
         if with_attempts:
             add_attempts(statement, statement.cost_sources)
             resolve_names(statement.cost_sources)
@@ -208,13 +261,56 @@ def _attach_refund(entry: LedgerEntry, sources: dict[str, CostSource]) -> bool:
     return True
 
 
-def _day_totals(
-    month: Month, charges_by_day: dict[date, int], entries: Iterable[LedgerEntry]
-) -> list[DayTotal]:
-    """Every day of the month, also those without usage."""
-    by_day = Counter(charges_by_day)
-    for entry in entries:
-        by_day[entry.occurred_at.astimezone(UTC).date()] += entry.amount_micro
-    length = (month.end - month.start).days
-    days = (month.start.date() + timedelta(days=number) for number in range(length))
-    return [DayTotal(on, by_day[on]) for on in days]
+def _load_charges(statement: Statement) -> dict[str, CostSource]:
+    """Fill in what was charged by day, API token and unit; returns it by source."""
+    month = statement.month
+    params: dict[str, UUID | date | list[str]] = {
+        "team": statement.team.pk,
+        "no_tokens": list(UNIT_SKUS),
+        "start": month.start.date(),
+        "end": month.end.date(),
+    }
+    sources, used = dict[str, CostSource](), list[tuple[Any, ...]]()
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS_SQL, params)
+        for row in cursor.fetchall():
+            all_skus, not_source, not_day, source, day, prefix, *of_units = row[:9]
+            micro, device_ms, units, requests, asked_micro = row[9:]
+            if not all_skus:
+                used.append((source, *of_units, micro))
+            elif not not_source:
+                sources[source] = CostSource(
+                    micro, source=source, device_ms=device_ms, units=units, requests=requests
+                )
+            elif not not_day:
+                statement.charges_by_day[day] = micro
+            elif units or requests or asked_micro:
+                statement.tokens.append(TokenUsage(prefix, units, requests, asked_micro))
+    statement.used = [UnitUsage(sources[name], *rest) for name, *rest in sorted(used)]
+    statement.tokens.sort(key=lambda use: (-use.amount_micro, use.prefix))
+    return sources
+
+
+def build_credit_statement(team: Team, month: Month) -> CreditStatement:
+    """Read from the ledger's credit entries and the daily sums of the burns."""
+    moved = LedgerEntry.objects.filter(team=team, occurred_at__lt=month.end).of_credit()
+    opening, lines = 0, []
+    for row in moved.order_by("occurred_at", "pk"):
+        if row.occurred_at < month.start:
+            opening -= row.amount_micro
+        else:
+            what = CREDIT_LABELS[Kind(row.kind)]
+            lines.append(CreditLine(what, row.note, -row.amount_micro, row.occurred_at))
+    used = 0
+    first_day = month.start.date()
+    days = CreditDay.objects.filter(team=team, day__lt=month.end.date())
+    by_grant = days.values_list("grant_id", "grant__note").annotate(
+        before=Sum("used_micro", filter=Q(day__lt=first_day), default=0),
+        during=Sum("used_micro", filter=Q(day__gte=first_day), default=0),
+    )
+    for _, note, before, during in by_grant.order_by("grant_id"):
+        opening -= before
+        used += during
+        if during:
+            lines.append(CreditLine("Covered usage", note, -during))
+    return CreditStatement(opening, lines, used)

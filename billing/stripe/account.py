@@ -1,16 +1,21 @@
-"""Which Stripe account and mode our ids belong to, and what happens when the key changes.
+"""A team's customer at Stripe, the account and mode that it belongs to, and opening its pages.
 
 An id of a sandbox means nothing to a live account. What belongs to another account is put aside
 with its customer, so that going back finds it again, and is made anew where it is needed.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
+from django.urls import reverse
+from django.utils.timezone import now
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import Team, User
 from billing.budgets.budget import DEFAULT_PLAN, lock_budget
 from billing.models import (
     Meter,
@@ -23,8 +28,20 @@ from billing.models import (
     TopUp,
 )
 from billing.stripe import gateway
-from billing.stripe.errors import StripeKeyRejected
+from billing.stripe.dtos import StripeCheckoutSessionData, StripeParams
+from billing.stripe.errors import (
+    StripeFailure,
+    StripeKeyRejected,
+    StripeNotFound,
+    StripeRateLimited,
+    StripeRequestRejected,
+    StripeServerError,
+    StripeUnreachable,
+)
 from web.advisory_lock import advisory_lock_in_transaction
+from web.enqueue import enqueue_on_commit
+
+Made = TypeVar("Made")
 
 KEPT = (Meter, StripeCustomer, StripeInvoice, Subscription, TopUp)  # Rows with an account.
 
@@ -45,16 +62,15 @@ def _account_of(key: str, api_base: str) -> str:
 
 def count_foreign_rows() -> int:
     """How many customers, subscriptions and catalog entries belong to another account or mode."""
-    account = current_account()
-    rows = [model._default_manager.all() for model in (Meter, StripeCustomer, Subscription)]
-    rows += [Plan.objects.exclude(stripe_price_id=""), Rate.objects.exclude(stripe_price_id="")]
+    account, count = current_account(), 0
     if not account:
         return 0
-    names = ["account"] * 3 + ["stripe_account"] * 2
-    return sum(
-        each.exclude(**{f"{name}__in": ["", account]}).count()
-        for each, name in zip(rows, names, strict=True)
-    )
+    for model in (Meter, StripeCustomer, Subscription):
+        count += model._default_manager.exclude(account__in=["", account]).count()
+    for catalog in (Plan, Rate):
+        priced = catalog._default_manager.exclude(stripe_price_id="")
+        count += priced.exclude(stripe_account__in=["", account]).count()
+    return count
 
 
 def adopt_account() -> None:
@@ -113,3 +129,99 @@ def forget_customer(row: StripeCustomer, *, by: User | None = None, reason: str)
     row.elsewhere[row.account] = {"earlier": [*earlier, gone]}
     StripeCustomer.objects.filter(pk=row.pk).update(elsewhere=row.elsewhere)
     audit.record(row.team, by, "stripe.customer_forgotten", str(gone), reason=reason)
+
+
+def get_or_create_customer_id(team: Team) -> str:
+    """The team's customer id at Stripe, created on first use. Raises a StripeFailure.
+
+    Two callers at once get the same customer: the idempotency key is the team's own.
+    """
+    adopt_account()
+    row, _ = StripeCustomer.objects.get_or_create(
+        team=team, defaults={"account": current_account()}
+    )
+    if row.customer_id:
+        return row.customer_id
+    params = {
+        "name": team.name,
+        "metadata": {"team": str(team.pk), "installation": settings.PUBLIC_URL[:500]},
+    }
+    try:
+        customer = gateway.create_customer(params, key=f"customer:{team.pk}:{row.generation}")
+    except (StripeServerError, StripeRequestRejected):
+        # Both answers stay under their key for a day.
+        rows = StripeCustomer.objects.filter(pk=team.pk, generation=row.generation)
+        rows.update(generation=F("generation") + 1)
+        raise
+    # What the ledger has is new to this customer.
+    StripeCustomer.objects.filter(pk=team.pk, customer_id=None).update(
+        customer_id=customer.id, credit_changed_at=now()
+    )
+    enqueue_on_commit("billing.tasks.mirror_credit")
+    row.refresh_from_db()
+    return row.customer_id or customer.id
+
+
+def with_customer(team: Team, call: Callable[[str], Made]) -> Made:
+    """Call with the team's customer, and once more with a new one if Stripe does not know it."""
+    customer = get_or_create_customer_id(team)
+    try:
+        return call(customer)
+    except StripeNotFound as refusal:
+        if refusal.param != "customer":
+            raise
+        forget_customer(StripeCustomer.objects.get(team=team), reason=refusal.reason)
+        return call(get_or_create_customer_id(team))
+
+
+def find_customer_id(team: Team) -> str:
+    """The team's customer id, "" while there is none."""
+    row = StripeCustomer.objects.filter(team=team).first()
+    return (row.customer_id if row else "") or ""
+
+
+def create_page(
+    row: StripeCustomer | TopUp,
+    field: str,
+    create: Callable[[int], StripeCheckoutSessionData],
+    **facts: object,
+) -> StripeCheckoutSessionData:
+    """Create a page at Stripe under a key with the number of the row's pages; store its id.
+
+    Two clicks at once use one number and get one page. Stripe repeats its answers for a day, a
+    page that has expired and failures too, so each answer raises the number. After a failure of
+    Stripe's own it is tried once more.
+    """
+    rows = type(row)._default_manager.filter(pk=row.pk)
+    for number in (row.checkouts, row.checkouts + 1):
+        try:
+            made = create(number)
+        except (StripeUnreachable, StripeRateLimited):  # Nothing was answered, so nothing is kept.
+            raise
+        except StripeFailure as failure:
+            rows.filter(checkouts=number).update(checkouts=number + 1)
+            if not isinstance(failure, StripeServerError):
+                raise
+        else:
+            rows.filter(checkouts=number).update(checkouts=number + 1, **{field: made.id}, **facts)
+            return made
+    raise StripeServerError
+
+
+def return_urls(team: Team) -> dict[str, str]:
+    """Where Stripe's pages lead back to."""
+    page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
+    paid = settings.PUBLIC_URL + reverse("billing:paid", args=[team.slug])
+    # Stripe puts the id in the place of the braces, which must therefore stay as they are.
+    return {"success_url": f"{paid}?session_id={{CHECKOUT_SESSION_ID}}", "cancel_url": page}
+
+
+def tax_params() -> StripeParams:
+    """What Stripe Tax needs Checkout to collect; nothing unless it is set up."""
+    if not settings.STRIPE_AUTOMATIC_TAX:
+        return {}
+    return {
+        "automatic_tax": {"enabled": True},
+        "customer_update": {"address": "auto", "name": "auto"},
+        "tax_id_collection": {"enabled": True},
+    }

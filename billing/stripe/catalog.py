@@ -5,23 +5,15 @@ the lookup key. A product and the lookup key of its price have the same name.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from django.conf import settings
 
+from billing import pricing
 from billing.models import Meter, Plan, Rate
 from billing.money import NANO_PER_CENT
-from billing.pricing import (
-    ADJUSTMENT_SKU,
-    ANSWERS_SKU,
-    COUNTED_SKUS,
-    SKU_NAMES,
-    TOKEN_SKU,
-    UPSTREAM_SKU,
-    VOICE_IN_SKU,
-    VOICE_OUT_SKU,
-)
 from billing.stripe import gateway
 from billing.stripe.account import adopt_account, current_account
 from billing.stripe.dtos import StripeMeterData, StripeParams, StripePriceData
@@ -48,7 +40,7 @@ class CatalogEntry:
 def meter_event_name(sku: str) -> str:
     """What usage of a SKU is reported as: "gpu-h100" → "lathe_gpu_h100_seconds"."""
     word = sku.replace("-", "_")
-    return f"lathe_{word}" if sku in COUNTED_SKUS else f"lathe_{word}_seconds"
+    return f"lathe_{word}" if sku in pricing.COUNTED_SKUS else f"lathe_{word}_seconds"
 
 
 def plan_code_of(product_id: str) -> str:
@@ -66,11 +58,9 @@ def sync_catalog() -> list[str]:
     adopt_account()
     done: list[str] = []
     for generation in range(MAX_ATTEMPTS):
-        try:
+        with suppress(StripeServerError):
             _create_missing(done, generation)
-        except StripeServerError:
-            continue
-        return done
+            return done
     raise StripeServerError
 
 
@@ -154,11 +144,11 @@ def _create_price(entry: CatalogEntry, before: str, generation: int) -> StripePr
 
 def _display_name(sku: str) -> str:
     units = {
-        TOKEN_SKU: "per token",
-        UPSTREAM_SKU: "per token",
-        VOICE_IN_SKU: "per second of speech",
-        VOICE_OUT_SKU: "per character",
-        ANSWERS_SKU: "per answer",
-        ADJUSTMENT_SKU: "per millionth of a dollar",
+        pricing.TOKEN_SKU: "per token",
+        pricing.UPSTREAM_SKU: "per token",
+        pricing.VOICE_IN_SKU: "per second of speech",
+        pricing.VOICE_OUT_SKU: "per character",
+        pricing.ANSWERS_SKU: "per answer",
+        pricing.ADJUSTMENT_SKU: "per millionth of a dollar",
     }
-    return f"{SKU_NAMES.get(sku, sku)}, {units.get(sku, 'per second')}"
+    return f"{pricing.SKU_NAMES.get(sku, sku)}, {units.get(sku, 'per second')}"

@@ -48,16 +48,14 @@ def mirror_due() -> int:
     changed = StripeCustomer.objects.filter(
         credit_changed_at__isnull=False, customer_id__isnull=False
     )
-    return sum(_try_mirror(row.team) for row in changed.select_related("team"))
-
-
-def _try_mirror(team: Team) -> bool:
-    try:
-        mirror_credit(team)
-    except StripeFailure as failure:  # Tried again within the minute.
-        logger.warning("The credit of %s was not mirrored: %s", team, failure)
-        return False
-    return True
+    done = 0
+    for row in changed.select_related("team"):
+        try:
+            mirror_credit(row.team)
+            done += 1
+        except StripeFailure as failure:  # Tried again within the minute.
+            logger.warning("The credit of %s was not mirrored: %s", row.team, failure)
+    return done
 
 
 def mirror_credit(team: Team) -> int:
@@ -109,20 +107,17 @@ def _create_grant(team: Team, row: StripeCustomer, cents: int) -> None:
         "category": "paid" if is_paid else "promotional",
         "metadata": {"team": str(team.pk), "number": number},
     }
-
     StripeCustomer.objects.filter(pk=row.pk).update(credit_grants=F("credit_grants") + 1)
     # A failure here is no harm: the next comparison sees whether the grant was made.
     gateway.create_credit_grant(params, key=f"credit:{row.customer_id}:{number}")
 
 
 def _withdraw(team: Team, customer_id: str, cents: int) -> None:
-    """Take cents off what Stripe holds. No grant can be reduced, so a new one takes its place.
-
-    That is made first: whatever fails in between, the next comparison withdraws the others.
-    """
+    """Take cents off what Stripe holds. No grant can be reduced, so a new one takes its place,
+    made first: whatever fails in between, the next comparison withdraws the others."""
     grants = {
         grant.id: grant
-        for grant in gateway.list_credit_grants(customer_id)
+        for grant in gateway.list_credit_grants({"customer": customer_id})
         if not grant.is_void and (grant.expires_at is None or grant.expires_at > now())
     }
     held = {
@@ -134,8 +129,7 @@ def _withdraw(team: Team, customer_id: str, cents: int) -> None:
     if rest > 0:
         _create_grant(team, StripeCustomer.objects.get(team=team), rest)
     for grant_id in chosen:
-        is_untouched = held[grant_id] == grants[grant_id].amount_cents
-        _end_grant(team, grant_id, is_untouched=is_untouched)
+        _end_grant(team, grant_id, is_untouched=held[grant_id] == grants[grant_id].amount_cents)
 
 
 def _choose(held: dict[str, int], cents: int) -> list[str]:
@@ -145,10 +139,10 @@ def _choose(held: dict[str, int], cents: int) -> list[str]:
         if left >= cents:
             return [grant_id]
     chosen: list[str] = []
-    for left, grant_id in reversed(sizes):
-        if cents > 0:
-            chosen.append(grant_id)
-            cents -= left
+    while cents > 0 and sizes:
+        left, grant_id = sizes.pop()
+        chosen.append(grant_id)
+        cents -= left
     return chosen
 
 

@@ -9,10 +9,9 @@ from billing.models import Meter, OperatorAlert, Plan, Rate, Subscription, Webho
 from billing.stripe import gateway
 from billing.stripe.account import count_foreign_rows, current_account
 from billing.stripe.catalog import sync_catalog
-from billing.stripe.dtos import StripeWebhookEndpointData
 from billing.stripe.errors import StripeFailure
 from billing.stripe.operator_alerts import raise_alert, settle_alert
-from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.webhooks.handlers import SNAPSHOT_HANDLERS
 
 ACCOUNT_ALERT, CATALOG_ALERT = "stripe-account", "stripe-catalog"
@@ -30,7 +29,11 @@ def run_checks() -> Iterator[Check]:
         yield Check(True, "No STRIPE_SECRET_KEY: local mode, the ledger alone. That works.")
         return
     try:
-        yield _check_key()
+        account_id, version = gateway.retrieve_account().id, gateway.api_version()
+        mode = "live: real" if gateway.is_live_mode() else "test mode: no real"
+        yield Check(
+            True, f"The key opens {account_id}, {mode} money moves, with API version {version}."
+        )
         yield _check_account()
         yield from _check_catalog()
         yield from _check_endpoints()
@@ -54,7 +57,7 @@ def keep_catalog() -> int:
             return 0
         made = len(sync_catalog())
         for row in Subscription.objects.in_force() if made else ():
-            add_missing_meters(row)
+            update_metered_items(row)
     except StripeFailure as failure:
         raise_alert(
             CATALOG_ALERT,
@@ -65,14 +68,6 @@ def keep_catalog() -> int:
     settle_alert(ACCOUNT_ALERT)
     settle_alert(CATALOG_ALERT)
     return made
-
-
-def _check_key() -> Check:
-    account_id = gateway.retrieve_account().id
-    mode = "live: real money moves" if gateway.is_live_mode() else "test mode: no real money moves"
-    return Check(
-        True, f"The key opens {account_id}, {mode}, with API version {gateway.api_version()}."
-    )
 
 
 def _check_account() -> Check:
@@ -103,7 +98,7 @@ def _check_catalog() -> Iterator[Check]:
 
 def _check_endpoints() -> Iterator[Check]:
     address = f"{settings.PUBLIC_URL}/stripe/webhook/"
-    ours = [endpoint for endpoint in gateway.list_webhook_endpoints() if endpoint.url == address]
+    ours = [each for each in gateway.list_webhook_endpoints({}) if each.url == address]
     if not ours:
         yield Check(
             False,
@@ -111,24 +106,20 @@ def _check_endpoints() -> Iterator[Check]:
             f"api_version={gateway.api_version()}, or forward with `stripe listen` while testing.",
         )
     for endpoint in ours:
-        yield from _check_endpoint(endpoint)
-
-
-def _check_endpoint(endpoint: StripeWebhookEndpointData) -> Iterator[Check]:
-    version = endpoint.api_version
-    if version != gateway.api_version():
-        made_for = version or "the account's default version"
-        yield Check(
-            False,
-            f"The webhook endpoint was made for {made_for}; its events will be refused. "
-            f"Make it anew with api_version={gateway.api_version()}.",
-        )
-    is_all = "*" in endpoint.enabled_events
-    missing = [] if is_all else sorted(SNAPSHOT_HANDLERS.keys() - endpoint.enabled_events)
-    if missing:
-        yield Check(False, f"The webhook endpoint does not send: {', '.join(missing)}.")
-    elif version == gateway.api_version():
-        yield Check(True, "The webhook endpoint sends every event that we act on.")
+        version = endpoint.api_version
+        if version != gateway.api_version():
+            made_for = version or "the account's default version"
+            yield Check(
+                False,
+                f"The webhook endpoint was made for {made_for}; its events will be refused. "
+                f"Make it anew with api_version={gateway.api_version()}.",
+            )
+        is_all = "*" in endpoint.enabled_events
+        missing = [] if is_all else sorted(SNAPSHOT_HANDLERS.keys() - endpoint.enabled_events)
+        if missing:
+            yield Check(False, f"The webhook endpoint does not send: {', '.join(missing)}.")
+        elif version == gateway.api_version():
+            yield Check(True, "The webhook endpoint sends every event that we act on.")
 
 
 def _check_local_state() -> Iterator[Check]:

@@ -199,11 +199,9 @@ class StripeRefundData(StripeData):
     payment_intent: Reference = ""
 
 
-class StripeDisputeData(StripeData):
-    id: str
-    status: str  # "lost" and "won" are final.
-    amount_cents: int = Field(validation_alias="amount")
-    payment_intent: Reference = ""
+class StripeDisputeData(StripeRefundData):
+    """Its statuses "lost" and "won" are final."""
+
     reason: Text = ""
 
 

@@ -7,6 +7,7 @@ that key, and so must ours, except after StripeServerError (a 5xx answer is save
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,37 +18,9 @@ from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 
-from billing.stripe.dtos import (
-    StripeCheckoutSessionData,
-    StripeCreditBalanceData,
-    StripeCreditGrantData,
-    StripeCustomerData,
-    StripeData,
-    StripeDisputeData,
-    StripeEventData,
-    StripeInvoiceData,
-    StripeInvoiceLineData,
-    StripeMeterData,
-    StripeMeterErrorsData,
-    StripeMeterSummaryData,
-    StripeObjectData,
-    StripeParams,
-    StripePriceData,
-    StripeRefundData,
-    StripeSubscriptionData,
-    StripeWebhookEndpointData,
-)
-from billing.stripe.errors import (
-    BadSignature,
-    StripeDisabled,
-    StripeFailure,
-    StripeKeyRejected,
-    StripeNotFound,
-    StripeRateLimited,
-    StripeRequestRejected,
-    StripeServerError,
-    StripeUnreachable,
-)
+from billing.stripe import dtos, errors
+from billing.stripe.dtos import StripeData, StripeParams
+from billing.stripe.errors import BadSignature, StripeFailure
 
 CONNECT_TIMEOUT_SECONDS = 3.05
 SIGNATURE_TOLERANCE_SECONDS = 300  # How old a signed message may be.
@@ -83,7 +56,7 @@ def _stripe_module() -> Any:
 
 def _client() -> Any:
     if not is_enabled():
-        raise StripeDisabled
+        raise errors.StripeDisabled
     bases = {
         "api": settings.STRIPE_API_BASE,
         "meter_events": settings.STRIPE_METER_EVENTS_BASE,
@@ -105,7 +78,7 @@ def _client_for(key: str, bases: tuple[tuple[str, str], ...], timeout_seconds: i
 
 
 @dataclass(frozen=True)
-class Method(Generic[Data]):
+class StripeCall(Generic[Data]):
     """One method of Stripe's client, such as "v1.refunds.retrieve", and what it answers.
 
     Called with an object's id, parameters or both. Raises a StripeFailure.
@@ -114,33 +87,38 @@ class Method(Generic[Data]):
     model: type[Data]
     name: str
 
+    @property
+    def method(self) -> Any:
+        return attrgetter(self.name)(_client())
+
+
+class Method(StripeCall[Data]):
     def __call__(self, *arguments: str | StripeParams) -> Data:
-        client = _client()
-        try:
-            answer = attrgetter(self.name)(client)(*arguments).to_dict(for_json=True)
-        except _stripe_module().StripeError as error:
-            raise _to_failure(error) from error
-        return self.model.model_validate(answer)
+        with _translate_errors():
+            return self.model.model_validate(self.method(*arguments).to_dict(for_json=True))
 
 
-@dataclass(frozen=True)
-class Post(Generic[Data]):
-    """Likewise, under an idempotency key."""
-
-    model: type[Data]
-    name: str
+class Post(StripeCall[Data]):
+    """Under an idempotency key."""
 
     def __call__(self, *arguments: str | StripeParams, key: str) -> Data:
         return Method(self.model, self.name)(*arguments, {"idempotency_key": key})
 
 
-def _list_all(model: type[Data], method: str, params: StripeParams, *path: str) -> Iterator[Data]:
-    """Every row of a list, page by page. Raises a StripeFailure."""
-    client = _client()
+class List(StripeCall[Data]):
+    """Every row, page by page."""
+
+    def __call__(self, params: StripeParams, *path: str) -> Iterator[Data]:
+        with _translate_errors():
+            rows = self.method(*path, {**PAGE, **params}).auto_paging_iter()
+            for row in islice(rows, MAX_ROWS):
+                yield self.model.model_validate(row.to_dict(for_json=True))
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
     try:
-        rows = attrgetter(method)(client)(*path, {**PAGE, **params}).auto_paging_iter()
-        for row in islice(rows, MAX_ROWS):
-            yield model.model_validate(row.to_dict(for_json=True))
+        yield
     except _stripe_module().StripeError as error:
         raise _to_failure(error) from error
 
@@ -148,17 +126,17 @@ def _list_all(model: type[Data], method: str, params: StripeParams, *path: str) 
 def _to_failure(error: Any) -> StripeFailure:
     stripe = _stripe_module()
     if isinstance(error, stripe.APIConnectionError):
-        return StripeUnreachable()
+        return errors.StripeUnreachable()
     if isinstance(error, stripe.RateLimitError):
-        return StripeRateLimited()
+        return errors.StripeRateLimited()
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return StripeKeyRejected()
+        return errors.StripeKeyRejected()
     if isinstance(error, stripe.InvalidRequestError | stripe.CardError | stripe.IdempotencyError):
         is_missing = error.http_status == 404 or error.code == "resource_missing"
-        kind = StripeNotFound if is_missing else StripeRequestRejected
+        kind = errors.StripeNotFound if is_missing else errors.StripeRequestRejected
         reason = error.user_message or "no reason given"
         return kind(reason, param=getattr(error, "param", None), stripe_code=error.code or "")
-    return StripeServerError()
+    return errors.StripeServerError()
 
 
 def decimal_text(number: Decimal) -> str:
@@ -169,24 +147,19 @@ def decimal_text(number: Decimal) -> str:
 # --- Messages from Stripe -----------------------------------------------------------------------
 
 
-def construct_event(body: bytes, header: str | None, secrets: list[str]) -> StripeEventData:
-    """A snapshot event whose signature is good under one of the secrets. Raises BadSignature."""
-    return _verify_event(body, header, secrets, "construct_event")
-
-
-def parse_thin_event(body: bytes, header: str | None, secrets: list[str]) -> StripeEventData:
-    """Likewise a thin event, which names its object and carries none."""
-    return _verify_event(body, header, secrets, "parse_event_notification")
-
-
-def _verify_event(
+def verify_event(
     body: bytes, header: str | None, secrets: list[str], reader: str
-) -> StripeEventData:
+) -> dtos.StripeEventData:
+    """An event whose signature is good under one of the secrets. Raises BadSignature.
+
+    `reader` is the method of Stripe's client for its kind: "construct_event" for snapshots,
+    "parse_event_notification" for thin events, which name their object and carry none.
+    """
     client, stripe = _client(), _stripe_module()
     for secret in secrets:
         try:
             getattr(client, reader)(body, header, secret, SIGNATURE_TOLERANCE_SECONDS)
-            return StripeEventData.model_validate_json(body)
+            return dtos.StripeEventData.model_validate_json(body)
         except stripe.SignatureVerificationError:
             continue
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -194,103 +167,97 @@ def _verify_event(
     raise BadSignature
 
 
-def list_events_since(moment: datetime, types: list[str]) -> Iterator[StripeEventData]:
+def list_events_since(moment: datetime, types: list[str]) -> Iterator[dtos.StripeEventData]:
     """Snapshot events created since then, newest first, of at most 20 types (Stripe's limit)."""
     params = {"created": {"gte": int(moment.timestamp())}, "types": types}
-    return _list_all(StripeEventData, "v1.events.list", params)
+    return List(dtos.StripeEventData, "v1.events.list")(params)
 
 
-def list_thin_events_since(moment: datetime, types: list[str]) -> Iterator[StripeEventData]:
+def list_thin_events_since(moment: datetime, types: list[str]) -> Iterator[dtos.StripeEventData]:
     """Thin events created since then, of at most 20 types; Stripe keeps them for 30 days."""
     params = {"created": {"gte": moment.isoformat()}, "types": types}
-    return _list_all(StripeEventData, "v2.core.events.list", params)
+    return List(dtos.StripeEventData, "v2.core.events.list")(params)
 
 
 # --- What takes an id, parameters or both -------------------------------------------------------
 
 # Of the account behind the key; the cheapest way to see that the key works.
-retrieve_account = Method(StripeObjectData, "v1.accounts.retrieve_current")
-create_customer = Post(StripeCustomerData, "v1.customers.create")
-retrieve_customer = Method(StripeCustomerData, "v1.customers.retrieve")
+retrieve_account = Method(dtos.StripeObjectData, "v1.accounts.retrieve_current")
+create_customer = Post(dtos.StripeCustomerData, "v1.customers.create")
+retrieve_customer = Method(dtos.StripeCustomerData, "v1.customers.retrieve")
 
-create_product = Post(StripeObjectData, "v1.products.create")
-create_price = Post(StripePriceData, "v1.prices.create")
-create_meter = Post(StripeMeterData, "v1.billing.meters.create")
+create_product = Post(dtos.StripeObjectData, "v1.products.create")
+create_price = Post(dtos.StripePriceData, "v1.prices.create")
+create_meter = Post(dtos.StripeMeterData, "v1.billing.meters.create")
 
-create_checkout_session = Post(StripeCheckoutSessionData, "v1.checkout.sessions.create")
-retrieve_checkout_session = Method(StripeCheckoutSessionData, "v1.checkout.sessions.retrieve")
+create_checkout_session = Post(dtos.StripeCheckoutSessionData, "v1.checkout.sessions.create")
+retrieve_checkout_session = Method(dtos.StripeCheckoutSessionData, "v1.checkout.sessions.retrieve")
 # Refused when it is not open any more.
-expire_checkout_session = Method(StripeCheckoutSessionData, "v1.checkout.sessions.expire")
-retrieve_payment = Method(StripeObjectData, "v1.payment_intents.retrieve")
-retrieve_refund = Method(StripeRefundData, "v1.refunds.retrieve")
-retrieve_dispute = Method(StripeDisputeData, "v1.disputes.retrieve")
+expire_checkout_session = Method(dtos.StripeCheckoutSessionData, "v1.checkout.sessions.expire")
+retrieve_payment = Method(dtos.StripeObjectData, "v1.payment_intents.retrieve")
+retrieve_refund = Method(dtos.StripeRefundData, "v1.refunds.retrieve")
+retrieve_dispute = Method(dtos.StripeDisputeData, "v1.disputes.retrieve")
 
-retrieve_subscription = Method(StripeSubscriptionData, "v1.subscriptions.retrieve")
-update_subscription = Post(StripeSubscriptionData, "v1.subscriptions.update")
+retrieve_subscription = Method(dtos.StripeSubscriptionData, "v1.subscriptions.retrieve")
+update_subscription = Post(dtos.StripeSubscriptionData, "v1.subscriptions.update")
 # Ends it now. What remains of its period is credited when the parameters say `prorate`.
-cancel_subscription = Post(StripeSubscriptionData, "v1.subscriptions.cancel")
-retrieve_invoice = Method(StripeInvoiceData, "v1.invoices.retrieve")
+cancel_subscription = Post(dtos.StripeSubscriptionData, "v1.subscriptions.cancel")
+retrieve_invoice = Method(dtos.StripeInvoiceData, "v1.invoices.retrieve")
 # The next invoice as Stripe would make it now; recent usage may not be in it yet.
-preview_invoice = Method(StripeInvoiceData, "v1.invoices.create_preview")
+preview_invoice = Method(dtos.StripeInvoiceData, "v1.invoices.create_preview")
 # Its `url` is a short-lived address of Stripe's customer portal.
-create_portal_session = Method(StripeObjectData, "v1.billing_portal.sessions.create")
+create_portal_session = Method(dtos.StripeObjectData, "v1.billing_portal.sessions.create")
 
-create_credit_grant = Post(StripeCreditGrantData, "v1.billing.credit_grants.create")
+create_credit_grant = Post(dtos.StripeCreditGrantData, "v1.billing.credit_grants.create")
 # Takes back the whole grant; refused when it was used or voided before. Without a key of ours, as
 # `expire_credit_grant`: to do it twice is no harm, and a failure would stay under the key.
-void_credit_grant = Method(StripeCreditGrantData, "v1.billing.credit_grants.void_grant")
-expire_credit_grant = Method(StripeCreditGrantData, "v1.billing.credit_grants.expire")
+void_credit_grant = Method(dtos.StripeCreditGrantData, "v1.billing.credit_grants.void_grant")
+expire_credit_grant = Method(dtos.StripeCreditGrantData, "v1.billing.credit_grants.expire")
 # "Already exists" arrives as StripeRequestRejected: the event was delivered before.
-create_meter_event = Post(StripeObjectData, "v1.billing.meter_events.create")
+create_meter_event = Post(dtos.StripeObjectData, "v1.billing.meter_events.create")
 # The whole of a thin event about a meter, with the data that its notification leaves out.
-retrieve_meter_errors = Method(StripeMeterErrorsData, "v2.core.events.retrieve")
+retrieve_meter_errors = Method(dtos.StripeMeterErrorsData, "v2.core.events.retrieve")
+
+# The snapshot endpoints registered at Stripe.
+list_webhook_endpoints = List(dtos.StripeWebhookEndpointData, "v1.webhook_endpoints.list")
+# Every line: an invoice itself carries its first page of them only.
+list_invoice_lines = List(dtos.StripeInvoiceLineData, "v1.invoices.line_items.list")
+list_credit_grants = List(dtos.StripeCreditGrantData, "v1.billing.credit_grants.list")
+# What Stripe counted; eventually consistent.
+list_meter_event_summaries = List(
+    dtos.StripeMeterSummaryData, "v1.billing.meters.event_summaries.list"
+)
 
 
 # --- Everything else ----------------------------------------------------------------------------
 
 
-def list_webhook_endpoints() -> list[StripeWebhookEndpointData]:
-    """The snapshot endpoints registered at Stripe."""
-    return list(_list_all(StripeWebhookEndpointData, "v1.webhook_endpoints.list", {}))
-
-
 def list_product_ids(product_ids: list[str]) -> set[str]:
     """Which of these exist there; at most a page of them."""
-    rows = _list_all(StripeObjectData, "v1.products.list", {"ids": product_ids})
+    rows = List(dtos.StripeObjectData, "v1.products.list")({"ids": product_ids})
     return {row.id for row in rows}
 
 
-def list_prices_by_lookup_key(lookup_keys: list[str]) -> dict[str, StripePriceData]:
+def list_prices_by_lookup_key(lookup_keys: list[str]) -> dict[str, dtos.StripePriceData]:
     """The active prices under these keys."""
-    prices: dict[str, StripePriceData] = {}
+    prices: dict[str, dtos.StripePriceData] = {}
     for start in range(0, len(lookup_keys), MAX_LOOKUP_KEYS):
         params = {"lookup_keys": lookup_keys[start : start + MAX_LOOKUP_KEYS], "active": True}
-        rows = _list_all(StripePriceData, "v1.prices.list", params)
+        rows = List(dtos.StripePriceData, "v1.prices.list")(params)
         prices |= {price.lookup_key: price for price in rows}
     return prices
 
 
-def list_active_meters() -> dict[str, StripeMeterData]:
+def list_active_meters() -> dict[str, dtos.StripeMeterData]:
     """The meters that count, by the names of their events."""
-    rows = _list_all(StripeMeterData, "v1.billing.meters.list", {"status": "active"})
+    rows = List(dtos.StripeMeterData, "v1.billing.meters.list")({"status": "active"})
     return {meter.event_name: meter for meter in rows}
 
 
-def list_latest_invoices(subscription_id: str) -> list[StripeInvoiceData]:
+def list_latest_invoices(subscription_id: str) -> list[dtos.StripeInvoiceData]:
     """The newest three invoices of a subscription."""
     params = {"subscription": subscription_id, "limit": 3}
-    return list(islice(_list_all(StripeInvoiceData, "v1.invoices.list", params), 3))
-
-
-def list_invoice_lines(invoice_id: str) -> list[StripeInvoiceLineData]:
-    """Every line: an invoice itself carries its first page of them only."""
-    lines = _list_all(StripeInvoiceLineData, "v1.invoices.line_items.list", {}, invoice_id)
-    return list(lines)
-
-
-def list_credit_grants(customer_id: str) -> list[StripeCreditGrantData]:
-    params = {"customer": customer_id}
-    return list(_list_all(StripeCreditGrantData, "v1.billing.credit_grants.list", params))
+    return list(islice(List(dtos.StripeInvoiceData, "v1.invoices.list")(params), 3))
 
 
 def retrieve_credit_balance_cents(customer_id: str, grant_id: str = "") -> int:
@@ -298,11 +265,5 @@ def retrieve_credit_balance_cents(customer_id: str, grant_id: str = "") -> int:
     metered = {"type": "applicability_scope", "applicability_scope": {"price_type": "metered"}}
     one_grant = {"type": "credit_grant", "credit_grant": grant_id}
     params = {"customer": customer_id, "filter": one_grant if grant_id else metered}
-    retrieve = Method(StripeCreditBalanceData, "v1.billing.credit_balance_summary.retrieve")
+    retrieve = Method(dtos.StripeCreditBalanceData, "v1.billing.credit_balance_summary.retrieve")
     return retrieve(params).total_cents
-
-
-def list_meter_event_summaries(meter_id: str, params: StripeParams) -> list[StripeMeterSummaryData]:
-    """What Stripe counted; eventually consistent."""
-    method = "v1.billing.meters.event_summaries.list"
-    return list(_list_all(StripeMeterSummaryData, method, params, meter_id))

@@ -11,10 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def raise_alert(key: str, sentence: str) -> None:
-    """Raise an alert in the admin and in the log. The same key again only counts it.
-
-    A settled alert that happens again is open again.
-    """
+    """Raise an alert in the admin and in the log. The same key again counts it and reopens it."""
     moment = now()
     is_known = OperatorAlert.objects.filter(key=key).update(
         sentence=sentence, times=F("times") + 1, last_at=moment, settled_at=None

@@ -4,8 +4,8 @@ A difference is a Reconciliation row and an alert. Money is never corrected here
 decides, and the repair looks again before it changes anything.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from django.db.models import Q, QuerySet, Sum
@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import Team, User
 from billing.credit import grants
-from billing.credit.open_usage import covered_micro
+from billing.credit.open_usage import EPOCH, covered_micro
 from billing.models import (
     MeterProgress,
     Rate,
@@ -28,16 +28,12 @@ from billing.stripe import credit, gateway
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.errors import StripeFailure, StripeNotFound
 from billing.stripe.operator_alerts import raise_alert, settle_alert
-from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.usage_outbox.pending_usage import look_below_progress
 from web.errors import UserError
 
 Scope, State, Status = Reconciliation.Scope, Reconciliation.State, StripeOutbox.Status
 BALANCE_METER = "credit"  # Stands in the place of a meter where none is compared.
-EPOCH = datetime.fromtimestamp(0, UTC)  # Of a balance, which has no beginning.
-# Figures of one place, and by how much they may differ: each line of an invoice is rounded once,
-# here and there.
-Comparison = tuple[Reconciliation, int]
 
 
 class CannotRepair(UserError):
@@ -45,16 +41,13 @@ class CannotRepair(UserError):
 
 
 def reconcile(team: Team, invoice_id: str = "") -> int:
-    """Compare a team's credit, and an invoice if one is named; returns how many places differ.
-
-    Raises a StripeFailure when Stripe does not answer.
-    """
+    """Compare a team's credit, and an invoice if one is named; returns how many places differ."""
     if not gateway.is_enabled():
         return 0
-    places = list(_compare_balance(team))
+    differ = _compare_balance(team) or 0
     if invoice_id:
-        places += _compare_invoice(team, gateway.retrieve_invoice(invoice_id))
-    return _record_all(places)
+        differ += _compare_invoice(team, gateway.retrieve_invoice(invoice_id))
+    return differ
 
 
 def reconcile_all() -> int:
@@ -63,7 +56,7 @@ def reconcile_all() -> int:
     if not gateway.is_enabled():
         return 0
     for row in Subscription.objects.in_force():
-        _try(row.team, partial(add_missing_meters, row))
+        _try(row.team, partial(update_metered_items, row))
     rows = StripeOutbox.objects.values("team").union(StripeCustomer.objects.values("team"))
     teams = Team.objects.filter(pk__in=[row["team"] for row in rows])
     return sum(_try(team, partial(reconcile, team)) or 0 for team in teams.order_by("pk"))
@@ -85,9 +78,14 @@ def _try(team: Team, call: Callable[[], int | None]) -> int | None:
 
 def recheck(row: Reconciliation) -> int:
     """Repeat the comparison that found this row; returns how many places differ now."""
-    if row.scope == Scope.BALANCE:
-        return _record_all(_compare_balance(row.team)) or _mark_settled(row)
-    return _record_all(_compare_invoice(row.team, gateway.retrieve_invoice(row.invoice)))
+    if row.scope != Scope.BALANCE:
+        return _compare_invoice(row.team, gateway.retrieve_invoice(row.invoice))
+    differ = _compare_balance(row.team)
+    if differ is None:  # The customer is gone, and its balance with it.
+        settled = {"state": State.SETTLED, "theirs": row.ours, "checked_at": now()}
+        Reconciliation.objects.filter(pk=row.pk).update(**settled)
+        settle_alert(f"drift:{row.pk}")
+    return differ or 0
 
 
 def repair(row: Reconciliation, *, by: User) -> str:
@@ -133,14 +131,14 @@ def minute_range(start: datetime, end: datetime) -> Q:
     return Q(minute__gte=first, minute__lt=last)
 
 
-# --- Credit -------------------------------------------------------------------------------------
+def _compare_balance(team: Team) -> bool | None:
+    """Whether the ledger's credit and Stripe's differ, None without a customer.
 
-
-def _compare_balance(team: Team) -> Iterator[Comparison]:
-    """The ledger's credit and Stripe's; a change that is under way is carried out first."""
+    A change that is under way is carried out first.
+    """
     row = StripeCustomer.objects.filter(team=team).exclude(customer_id=None).first()
     if row is None:
-        return
+        return None
     try:
         is_billed = Subscription.objects.in_force().filter(team=team).exists()
         if row.credit_changed_at or not is_billed:  # Without invoices Stripe sees no usage.
@@ -152,101 +150,83 @@ def _compare_balance(team: Team) -> Iterator[Comparison]:
             f"Stripe does not know {row.customer_id} of {team}, a customer that was deleted. A new "
             "one is made when they pay.",
         )
-        return
+        return None
     ours = credit.expected_cents(team)
     lines = MeterProgress.objects.filter(team=team).values("meter").distinct().count()
-    place = _at(team, BALANCE_METER, EPOCH, EPOCH)
-    yield place(scope=Scope.BALANCE, ours=ours, theirs=ours - drift), lines
+    place = Reconciliation(team=team, meter=BALANCE_METER, starts_at=EPOCH, ends_at=EPOCH)
+    return _record(place, Scope.BALANCE, ours, ours - drift, tolerated=lines)
 
 
-# --- Invoices -----------------------------------------------------------------------------------
+def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
+    """Quantity and cents of every metered line, meters that should have had one, and credit.
 
-
-def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> Iterator[Comparison]:
-    """Quantity and cents of every metered line, meters that should have had one, and credit."""
-    rows = (  # What its subscription's invoices should count, delivered or not.
-        StripeOutbox.objects.filter(team=team, subscription=invoice.subscription).exclude(
-            status=Status.MOVED
-        )
-    )
-    lines = gateway.list_invoice_lines(invoice.id)
+    Returns how many differ. Each line is rounded once, here and there.
+    """
+    # What its subscription's invoices should count, delivered or not.
+    rows = StripeOutbox.objects.filter(team=team, subscription=invoice.subscription)
+    rows = rows.exclude(status=Status.MOVED)
+    lines = list(gateway.list_invoice_lines({}, invoice.id))
     rates = Rate.objects.filter(stripe_price_id__in=[line.price for line in lines if line.price])
     skus = dict(rates.values_list("stripe_price_id", "sku"))
     metered = [line for line in lines if line.price in skus]
 
+    def place(meter: str, start: datetime, end: datetime) -> Reconciliation:
+        return Reconciliation(
+            team=team, meter=meter, starts_at=start, ends_at=end, invoice=invoice.id
+        )
+
+    differ = 0
     for line in metered:
-        span = (line.period_start, line.period_end)
-        ours = rows.filter(minute_range(*span), meter=skus[line.price]).aggregate(
+        meter, span = skus[line.price], (line.period_start, line.period_end)
+        ours = rows.filter(minute_range(*span), meter=meter).aggregate(
             units=Sum("value"), micro=Sum("amount_micro")
         )
         units, cents = max(0, ours["units"] or 0), max(0, round_to_cents(ours["micro"] or 0))
-        place = _at(team, skus[line.price], *span, invoice.id)
-        yield place(scope=Scope.QUANTITY, ours=units, theirs=line.quantity or 0), 0
-        yield place(scope=Scope.AMOUNT, ours=cents, theirs=line.amount_cents), 1
+        differ += _record(place(meter, *span), Scope.QUANTITY, units, line.quantity or 0)
+        differ += _record(place(meter, *span), Scope.AMOUNT, cents, line.amount_cents, tolerated=1)
     span = (invoice.period_start, invoice.period_end)
     unbilled = rows.filter(period_end=invoice.period_end).exclude(meter__in=skus.values())
     for meter, units in unbilled.values_list("meter").order_by("meter").annotate(u=Sum("value")):
-        yield _at(team, meter, *span, invoice.id)(scope=Scope.QUANTITY, ours=units, theirs=0), 0
+        differ += _record(place(meter, *span), Scope.QUANTITY, units, 0)
     if metered and invoice.status != "draft":
         most = sum(line.amount_cents for line in metered)
         covered = covered_micro(team.pk, *span, invoice.finalized_at or invoice.created)
-        cents = min(most, round_to_cents(covered))
-        place = _at(team, BALANCE_METER, *span, invoice.id)
-        yield place(scope=Scope.CREDIT, ours=cents, theirs=invoice.credit_cents), len(metered)
+        cents, theirs = min(most, round_to_cents(covered)), invoice.credit_cents
+        whole = place(BALANCE_METER, *span)
+        differ += _record(whole, Scope.CREDIT, cents, theirs, tolerated=len(metered))
+    return differ
 
 
-def _at(
-    team: Team, meter: str, start: datetime, end: datetime, invoice: str = ""
-) -> Callable[..., Reconciliation]:
-    """Makes a row about this place of a scope and both figures."""
-    return partial(
-        Reconciliation, team=team, meter=meter, starts_at=start, ends_at=end, invoice=invoice
-    )
-
-
-# --- Keeping the result -------------------------------------------------------------------------
-
-
-def _record_all(places: Iterable[Comparison]) -> int:
-    return sum(_record(found, tolerated) for found, tolerated in places)
-
-
-def _record(found: Reconciliation, tolerated: int) -> bool:
-    """Keep a difference, or settle one that is gone. Whether the figures differ."""
+def _record(
+    place: Reconciliation,
+    scope: Reconciliation.Scope,
+    ours: int,
+    theirs: int,
+    *,
+    tolerated: int = 0,
+) -> bool:
+    """Keep a difference at a place, or settle one that is gone. Whether the figures differ."""
     row = Reconciliation.objects.filter(
-        team=found.team,
-        meter=found.meter,
-        scope=found.scope,
-        starts_at=found.starts_at,
-        invoice=found.invoice,
-    ).first()
-    if row is None and not found.drift:
+        team=place.team, meter=place.meter, scope=scope, starts_at=place.starts_at,
+        invoice=place.invoice,
+    ).first()  # fmt: skip
+    if row is None and ours == theirs:
         return False
-    if row and row.state == State.REPAIRED and (row.ours, row.theirs) == (found.ours, found.theirs):
+    if row and row.state == State.REPAIRED and (row.ours, row.theirs) == (ours, theirs):
         return False
-    found.pk, found.found_at = (row.pk, row.found_at) if row else (None, found.found_at)
-    found.state = State.OPEN if abs(found.drift) > tolerated else State.SETTLED
-    found.save()
-    if found.state == State.OPEN:
-        raise_alert(f"drift:{found.pk}", _alert_sentence(found))
+    row = row or place
+    row.scope, row.ours, row.theirs, row.checked_at = scope, ours, theirs, now()
+    row.ends_at = place.ends_at
+    row.state = State.OPEN if abs(row.drift) > tolerated else State.SETTLED
+    row.save()
+    if row.state == State.OPEN:
+        units = "units" if scope == Scope.QUANTITY else "cents"
+        where = f"invoice {row.invoice}" if row.invoice else row.get_scope_display()
+        raise_alert(
+            f"drift:{row.pk}",
+            f"{row.team}, {row.meter}, {where}: we count {ours} {units}, Stripe {theirs}. "
+            "See Billing, Reconciliations in the admin.",
+        )
     else:
-        settle_alert(f"drift:{found.pk}")
-    return found.state == State.OPEN
-
-
-def _mark_settled(row: Reconciliation) -> int:
-    """Nothing differs there any more, not even by nothing being there."""
-    Reconciliation.objects.filter(pk=row.pk).update(
-        state=State.SETTLED, theirs=row.ours, checked_at=now()
-    )
-    settle_alert(f"drift:{row.pk}")
-    return 0
-
-
-def _alert_sentence(row: Reconciliation) -> str:
-    units = "units" if row.scope == Scope.QUANTITY else "cents"
-    place = f"invoice {row.invoice}" if row.invoice else row.get_scope_display()
-    return (
-        f"{row.team}, {row.meter}, {place}: we count {row.ours} {units}, Stripe {row.theirs}. "
-        "See Billing, Reconciliations in the admin."
-    )
+        settle_alert(f"drift:{row.pk}")
+    return row.state == State.OPEN

@@ -4,37 +4,24 @@ Nothing here grants anything. A plan counts once Stripe's own state says so (`st
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
 from django.urls import reverse
-from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
 from accounts.permissions import require_permission
 from billing.models import Plan, Rate, StripeCustomer, Subscription
 from billing.stripe import gateway
-from billing.stripe.account import adopt_account, current_account, forget_customer
+from billing.stripe.account import create_page, return_urls, tax_params, with_customer
 from billing.stripe.dtos import StripeInvoiceData, StripeParams
-from billing.stripe.errors import (
-    StripeFailure,
-    StripeNotFound,
-    StripeRequestRejected,
-    StripeServerError,
-)
-from billing.stripe.idempotency import create_page
+from billing.stripe.errors import StripeFailure, StripeNotFound, StripeServerError
 from billing.stripe.sync import refresh_subscription
-from web.enqueue import enqueue_on_commit
 from web.errors import UserError
 
 logger = logging.getLogger(__name__)
-Made = TypeVar("Made")
 MAX_METERED_ITEMS = 19  # Stripe takes 20 recurring lines; one is the plan's fee.
 
 
@@ -59,67 +46,6 @@ class PlanNotPriced(UserError):
         "This plan has no price at Stripe yet. "
         "Whoever runs this installation should run: manage.py sync_stripe_catalog"
     )
-
-
-@dataclass(frozen=True)
-class PlanChange:
-    """A change of plan, as Stripe would bill it."""
-
-    plan: Plan
-    items: list[StripeParams]
-    preview: StripeInvoiceData
-
-
-def get_or_create_customer_id(team: Team) -> str:
-    """The team's customer id at Stripe, created on first use. Raises a StripeFailure.
-
-    Two callers at once get the same customer: the idempotency key is the team's own.
-    """
-    adopt_account()
-    row, _ = StripeCustomer.objects.get_or_create(
-        team=team, defaults={"account": current_account()}
-    )
-    if row.customer_id:
-        return row.customer_id
-    params = {
-        "name": team.name,
-        "metadata": {"team": str(team.pk), "installation": settings.PUBLIC_URL[:500]},
-    }
-    try:
-        customer = gateway.create_customer(params, key=f"customer:{team.pk}:{row.generation}")
-    except (
-        StripeServerError,
-        StripeRequestRejected,
-    ):  # Both answers stay under their key for a day.
-        StripeCustomer.objects.filter(pk=team.pk, generation=row.generation).update(
-            generation=F("generation") + 1
-        )
-        raise
-    # What the ledger has is new to this customer.
-    StripeCustomer.objects.filter(pk=team.pk, customer_id=None).update(
-        customer_id=customer.id, credit_changed_at=now()
-    )
-    enqueue_on_commit("billing.tasks.mirror_credit")
-    row.refresh_from_db()
-    return row.customer_id or customer.id
-
-
-def with_customer(team: Team, call: Callable[[str], Made]) -> Made:
-    """Call with the team's customer, and once more with a new one if Stripe does not know it."""
-    customer = get_or_create_customer_id(team)
-    try:
-        return call(customer)
-    except StripeNotFound as refusal:
-        if refusal.param != "customer":
-            raise
-        forget_customer(StripeCustomer.objects.get(team=team), reason=refusal.reason)
-        return call(get_or_create_customer_id(team))
-
-
-def find_customer_id(team: Team) -> str:
-    """The team's customer id, "" while there is none."""
-    row = StripeCustomer.objects.filter(team=team).first()
-    return (row.customer_id if row else "") or ""
 
 
 def active_subscription(team: Team) -> Subscription | None:
@@ -147,12 +73,7 @@ def start_checkout(team: Team, user: User, plan: Plan, request_id: UUID) -> str:
 
 
 def _open_checkout(
-    team: Team,
-    user: User,
-    plan: Plan,
-    request_id: UUID,
-    customer: str,
-    lines: list[StripeParams],
+    team: Team, user: User, plan: Plan, request_id: UUID, customer: str, lines: list[StripeParams]
 ) -> str:
     if url := _reuse_or_expire_checkout(team, plan):
         return url
@@ -229,25 +150,6 @@ def _reuse_or_expire_checkout(team: Team, plan: Plan) -> str:
     return ""
 
 
-def return_urls(team: Team) -> dict[str, str]:
-    """Where Stripe's pages lead back to."""
-    page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
-    paid = settings.PUBLIC_URL + reverse("billing:paid", args=[team.slug])
-    # Stripe puts the id in the place of the braces, which must therefore stay as they are.
-    return {"success_url": f"{paid}?session_id={{CHECKOUT_SESSION_ID}}", "cancel_url": page}
-
-
-def tax_params() -> StripeParams:
-    """What Stripe Tax needs Checkout to collect; nothing unless it is set up."""
-    if not settings.STRIPE_AUTOMATIC_TAX:
-        return {}
-    return {
-        "automatic_tax": {"enabled": True},
-        "customer_update": {"address": "auto", "name": "auto"},
-        "tax_id_collection": {"enabled": True},
-    }
-
-
 def _require_subscription(team: Team) -> Subscription:
     subscription = active_subscription(team)
     if subscription is None:
@@ -255,18 +157,17 @@ def _require_subscription(team: Team) -> Subscription:
     return subscription
 
 
-def preview_change(team: Team, plan: Plan) -> PlanChange:
+def preview_change(team: Team, plan: Plan) -> StripeInvoiceData:
     """The next invoice if the plan were changed now, as Stripe computes it."""
     subscription = _require_subscription(team)
     items = _changed_items(subscription, plan)
-    preview = gateway.preview_invoice(
+    return gateway.preview_invoice(
         {
             "customer": subscription.customer_id,
             "subscription": subscription.stripe_id,
             "subscription_details": {"items": items, "proration_behavior": "create_prorations"},
         }
     )
-    return PlanChange(plan, items, preview)
 
 
 def preview_next_invoice(team: Team) -> StripeInvoiceData | None:
@@ -310,8 +211,8 @@ def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscripti
     if active_subscription(team) is None and Subscription.objects.open().filter(team=team).exists():
         end_dead_subscription(team, user)
         return None
-    params = {"cancel_at_period_end": True}
-    after = _update_subscription(_require_subscription(team), params, f"end:{team.pk}:{request_id}")
+    params, key = {"cancel_at_period_end": True}, f"end:{team.pk}:{request_id}"
+    after = _update_subscription(_require_subscription(team), params, key)
     audit.record(team, user, "plan.ending", after.plan.name, at=str(after.cancel_at))
     return after
 
@@ -319,10 +220,8 @@ def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscripti
 def undo_cancellation(team: Team, user: User, request_id: UUID) -> Subscription:
     """Let it renew after all."""
     require_permission(user, team, "billing")
-    params = {"cancel_at_period_end": False}
-    after = _update_subscription(
-        _require_subscription(team), params, f"keep:{team.pk}:{request_id}"
-    )
+    params, key = {"cancel_at_period_end": False}, f"keep:{team.pk}:{request_id}"
+    after = _update_subscription(_require_subscription(team), params, key)
     audit.record(team, user, "plan.kept", after.plan.name)
     return after
 
@@ -342,20 +241,11 @@ def _update_subscription(
         return subscription
 
 
-def migrate_to_current_prices(subscription: Subscription) -> None:
-    """Move its metered lines to today's prices, and add meters that are new. Repeatable.
+def update_metered_items(subscription: Subscription, *, is_period_new: bool = False) -> None:
+    """Add the meters that a subscription does not have at all. Repeatable, at any time.
 
-    Called when a period has just begun, so that no period is billed at two prices.
+    When a period has just begun, also move its lines to today's prices: no period is billed at two.
     """
-    _change_metered_items(subscription, is_period_new=True)
-
-
-def add_missing_meters(subscription: Subscription) -> None:
-    """Add the meters that a subscription does not have at all. Repeatable, at any time."""
-    _change_metered_items(subscription, is_period_new=False)
-
-
-def _change_metered_items(subscription: Subscription, *, is_period_new: bool) -> None:
     sku_of = dict(Rate.objects.exclude(stripe_price_id="").values_list("stripe_price_id", "sku"))
     item_of = {sku_of.get(price): item for price, item in subscription.metered_items.items()}
     new = [price for price in metered_prices() if price not in subscription.metered_items]

@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from accounts.models import Team
 from billing.budgets.budget import DEFAULT_PLAN, lock_budget
 from billing.credit import application, grants
-from billing.credit.plan_allowance import take_back_unused
+from billing.credit.allowances import take_back_unused
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription
 from billing.stripe import gateway
 from billing.stripe.account import current_account
@@ -22,8 +22,14 @@ from billing.stripe.catalog import plan_code_of
 from billing.stripe.dtos import StripeInvoiceData, StripeSubscriptionData
 from billing.stripe.errors import StripeNotFound
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.usage_outbox.resend import bill_with, find_unbilled
+from billing.stripe.usage_outbox.claims import bill_with, find_unbilled
 from web.sse import notify
+
+# Of StripeInvoice, named alike in StripeInvoiceData.
+INVOICE_COLUMNS = {
+    *("status", "billing_reason", "number", "total_cents", "due_cents", "page_url", "pdf_url"),
+    *("period_start", "period_end", "next_attempt_at", "finalized_at"),
+}
 
 
 def find_team_by_customer(customer_id: str) -> Team | None:
@@ -159,20 +165,10 @@ def _store_invoice(team: Team, invoice: StripeInvoiceData, began: datetime) -> N
     StripeInvoice.objects.update_or_create(
         pk=invoice.id,
         defaults={
+            **invoice.model_dump(include=INVOICE_COLUMNS),
             "team": team,
             "account": current_account(),
-            "status": invoice.status,
-            "billing_reason": invoice.billing_reason,
-            "number": invoice.number,
-            "total_cents": invoice.total_cents,
-            "due_cents": invoice.due_cents,
-            "page_url": invoice.page_url,
-            "pdf_url": invoice.pdf_url,
             "created_at": invoice.created,
-            "period_start": invoice.period_start,
-            "period_end": invoice.period_end,
-            "next_attempt_at": invoice.next_attempt_at,
-            "finalized_at": invoice.finalized_at,
             "read_at": began,
         },
     )

@@ -1,4 +1,5 @@
-"""Prepaid credit: opened at Checkout, granted once when Stripe says that it is paid.
+"""Prepaid credit: opened at Checkout, granted once when Stripe says that it is paid, taken back
+when its payment is refunded or disputed, and given again if the money stays after all.
 
 The grant's source names the payment, so of several messages about one payment only one counts.
 Stripe's own credit grant, which makes its invoices take the credit off, is created after our row
@@ -8,21 +9,30 @@ and can be repeated.
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
 from accounts.permissions import require_permission
+from billing.budgets.alerts import notify_credit_event
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
-from billing.models import TopUp
+from billing.models import CreditGrant, LedgerEntry, TopUp
+from billing.money import MICRO_PER_CENT
 from billing.stripe import gateway
-from billing.stripe.account import current_account
+from billing.stripe.account import (
+    create_page,
+    current_account,
+    return_urls,
+    tax_params,
+    with_customer,
+)
 from billing.stripe.dtos import StripeCheckoutSessionData, StripeParams
-from billing.stripe.idempotency import create_page
-from billing.stripe.subscriptions import return_urls, tax_params, with_customer
+from billing.stripe.errors import StripeNotFound
 from billing.stripe.sync import refresh_open_period
 from web.errors import UserError
+from web.templatetags.ui import money
 from web.validation.values import parse_uuid
 
 
@@ -52,17 +62,13 @@ def start_top_up_checkout(team: Team, user: User, amount_cents: int, request_id:
         raise TopUpMismatch
     if is_new:
         audit.record(team, user, "credit.checkout_opened", str(row.pk), cents=amount_cents)
-    return _find_open_page(row) or with_customer(team, lambda customer: _open_page(row, customer))
-
-
-def _find_open_page(row: TopUp) -> str:
-    """The page that an earlier click opened, while it can be paid."""
-    if not row.session_id:
-        return ""
-    session = gateway.retrieve_checkout_session(row.session_id)
-    if session.status == "complete" and row.status != TopUp.Status.FAILED:
-        raise TopUpDone
-    return session.url if session.status == "open" else ""
+    if row.session_id:  # An earlier click opened a page, which may still be paid.
+        session = gateway.retrieve_checkout_session(row.session_id)
+        if session.status == "complete" and row.status != TopUp.Status.FAILED:
+            raise TopUpDone
+        if session.status == "open" and session.url:
+            return session.url
+    return with_customer(team, lambda customer: _open_page(row, customer))
 
 
 def _open_page(row: TopUp, customer: str) -> str:
@@ -138,3 +144,67 @@ def _mark_paid(row: TopUp, session: StripeCheckoutSessionData) -> None:
             note="Top-up paid by card",
             by=row.created_by,
         )
+
+
+# --- Refunds and disputes: only our ledger changes; Stripe's credit follows it ------------------
+
+
+def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
+    """Undo the credit that this payment bought. The same cause ("re_…", "dp_…") counts once."""
+    row = _find_top_up(payment_intent)
+    if row is None:
+        return
+    with transaction.atomic():
+        lock_budget(row.team_id)
+        row.refresh_from_db()
+        if _is_revoked(row, cause):
+            return
+        cents = min(amount_cents, row.amount_cents)
+        taken, left = 0, cents * MICRO_PER_CENT
+        # The payment's own credit, and what was given again when an earlier dispute failed.
+        kept = Q(source__startswith=f"{row.source}:kept:")
+        credit = CreditGrant.objects.filter(Q(source=row.source) | kept, team=row.team)
+        for source in credit.order_by("pk").values_list("source", flat=True):
+            part = grants.revoke(source, note, amount_micro=left, key=cause)
+            taken, left = taken + part, left - part
+        row.set_returned(row.returned_cents + cents)
+        if taken:
+            sentence = f"{money(taken)} of credit was taken back: {note}."
+            grant = CreditGrant.objects.select_related("team").get(source=row.source)
+            key = f"credit.taken_back:{cause}"
+            notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=taken)
+
+
+def reinstate(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
+    """The money stayed with us after all. Undoes revoke_top_up of the same cause, once."""
+    row = _find_top_up(payment_intent)
+    if row is None:
+        return
+    with transaction.atomic():
+        lock_budget(row.team_id)
+        row.refresh_from_db()
+        cents, source = min(amount_cents, row.amount_cents), f"{row.source}:kept:{cause}"
+        if _is_revoked(row, cause) and not CreditGrant.objects.filter(source=source).exists():
+            grants.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
+            row.set_returned(max(0, row.returned_cents - cents))
+
+
+def _is_revoked(row: TopUp, cause: str) -> bool:
+    taken = LedgerEntry.objects.filter(team=row.team, kind=LedgerEntry.Kind.TAKE_BACK)
+    return taken.filter(source__endswith=f":{cause}").exists()
+
+
+def _find_top_up(payment_intent: str) -> TopUp | None:
+    """The top-up of a payment, settled first if this message is ahead of that of its payment."""
+    rows = TopUp.objects.select_related("team", "created_by")
+    if row := rows.filter(payment_intent=payment_intent).first():
+        return row
+    try:
+        topup_id = gateway.retrieve_payment(payment_intent).metadata.get("topup", "")
+    except StripeNotFound:
+        return None
+    row = rows.filter(pk=topup_id).first() if topup_id else None
+    if row is None or not row.session_id:
+        return None
+    sync_top_up(gateway.retrieve_checkout_session(row.session_id))
+    return rows.filter(payment_intent=payment_intent).first()

@@ -12,9 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.permissions import find_team, has_permission, require_permission
 from billing.budgets.budget import get_budget
 from billing.credit import grants
-from billing.forms.plan import IdempotentForm, TopUpForm
+from billing.forms import IdempotentForm, TopUpForm
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription, TopUp
 from billing.stripe import gateway, subscriptions, top_ups
+from billing.stripe.account import find_customer_id
 from billing.stripe.errors import StripeDisabled
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
@@ -140,7 +141,7 @@ def paid(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     if not session_id.startswith("cs_") or not session_id.replace("_", "").isalnum():
         raise Http404
     session = gateway.retrieve_checkout_session(session_id)
-    if session.customer != subscriptions.find_customer_id(team):
+    if session.customer != find_customer_id(team):
         raise Http404
     row = top_ups.find_top_up(session)
     is_done = (

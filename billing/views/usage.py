@@ -1,4 +1,4 @@
-"""Pages about money: usage, statement, cap and prices."""
+"""Pages about money: usage, statement, invoices, cap and prices."""
 
 import json
 from datetime import UTC, datetime, time
@@ -9,21 +9,21 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.timezone import now
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import audit
 from accounts.permissions import find_team, has_permission, require_permission
 from accounts.storage_quota import storage_usage
 from billing.budgets import holds
-from billing.budgets.budget import get_budget
+from billing.budgets.budget import get_budget, set_cap
 from billing.budgets.forecast import forecast_micro
-from billing.budgets.spend_cap import set_cap
-from billing.forms.cap import CapForm
-from billing.models import CreditGrant, Plan
+from billing.forms import BillingDetailsForm, CapForm
+from billing.models import BillingDetails, CreditGrant, Invoice, Plan
 from billing.months import parse_month, this_month
 from billing.pricing import list_prices
-from billing.statements.by_project import cost_by_project
 from billing.statements.csv_export import CSV_LAYOUTS, statement_csv
-from billing.statements.sources import resolve_names
+from billing.statements.invoices import get_invoice
+from billing.statements.sources import cost_by_project, resolve_names
 from billing.statements.statement import (
     Statement,
     add_attempts,
@@ -31,6 +31,7 @@ from billing.statements.statement import (
     month_total,
     top_rows,
 )
+from billing.stripe import gateway
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
 
@@ -108,11 +109,7 @@ def statement(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     month = parse_month(request.GET.get("month"))
     statement = build_statement(team, month, with_attempts=False)
     resolve_names(statement.cost_sources)
-    context = {
-        "team": team,
-        "statement": statement,
-        "csv_shapes": list(CSV_LAYOUTS),
-    }
+    context = {"team": team, "statement": statement, "csv_shapes": list(CSV_LAYOUTS)}
     return render(request, "billing/statement.html", context)
 
 
@@ -157,3 +154,49 @@ def release_hold(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     if holds.release_hold(team, by=request.user, reason="confirmed by the team"):
         messages.success(request, "The hold is lifted. Resume the paused jobs when you are ready.")
     return redirect("billing:usage", team.slug)
+
+
+@login_required
+@require_safe
+def invoices(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    team = find_team(request, slug)
+    issued = Invoice.objects.visible_to(request.user).filter(team=team).order_by("-month")
+    context = {
+        "team": team,
+        "invoices": issued,
+        "this_month": this_month(),
+        "is_stripe": gateway.is_enabled(),
+        "may_edit": has_permission(request.user, team, "billing"),
+    }
+    return render(request, "billing/invoices.html", context)
+
+
+@login_required
+@require_safe
+def invoice(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    team = find_team(request, slug)
+    month = parse_month(request.GET.get("month"))
+    issued, content = get_invoice(team, month)
+    context = {
+        "team": team,
+        "month": month,
+        "invoice": issued,
+        "content": content,
+        "is_stripe": gateway.is_enabled(),
+    }
+    return render(request, "billing/invoice.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def details(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    team = find_team(request, slug)
+    require_permission(request.user, team, "billing")
+    known = BillingDetails.objects.filter(team=team).first() or BillingDetails(team=team)
+    form = BillingDetailsForm(request.POST or None, instance=known)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        audit.record(team, request.user, "billing_details.changed", team.name)
+        messages.success(request, "Saved. Invoices from now on carry these details.")
+        return redirect("billing:invoices", team.slug)
+    return render(request, "billing/details.html", {"team": team, "form": form})

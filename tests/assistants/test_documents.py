@@ -15,7 +15,7 @@ from assistants.versions import building, gate
 from assistants.writing import answering
 from assistants.writing.grounding import CheckedSentence
 from billing.models import UsageEvent
-from billing.rates import supersede
+from billing.pricing import supersede
 from tests.assistants.conftest import RULE, SUBJECTS, store_table
 from tests.assistants.test_loop import learn
 

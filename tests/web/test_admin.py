@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import AuditEntry, Team, User
-from billing.budgets.spend_cap import set_cap
+from billing.budgets.budget import set_cap
 from billing.metering import runs
 from billing.models import Budget
 from web import pagination

@@ -17,7 +17,7 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import User
-from billing import rates
+from billing import pricing
 from billing.models import Rate
 from training.jobs.limits import format_duration
 from training.models import Attempt, ComputeClass, DesiredState, TrainingJob, Worker, WorkerState
@@ -159,7 +159,7 @@ class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
             deed = "compute.changed" if change else "compute.added"
             audit.record(None, operator, deed, obj.pk, **changed)
             if (nano := form.new_rate_nano()) is not None:
-                rates.supersede(obj.pk, nano)
+                pricing.supersede(obj.pk, nano)
                 audit.record(None, operator, "rate.superseded", obj.pk, nano_per_unit=nano)
 
     def delete_model(self, request: HttpRequest, obj: ComputeClass) -> None:

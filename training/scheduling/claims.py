@@ -5,8 +5,8 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.budgets.budget import lock_budget
-from billing.errors import CapReached
 from billing.metering import admission, runs
+from billing.metering.runs import CapReached
 from training.models import Attempt, Checkpoint, PauseCode, Status, TrainingJob
 from training.scheduling import queue_order, workers
 

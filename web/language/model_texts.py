@@ -35,6 +35,8 @@ def _words_in(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Name):
             yield node.id
+        elif isinstance(node, ast.Attribute):  # As in `models.Plan`.
+            yield node.attr
 
 
 def titles_in(path: Path) -> Iterator[tuple[str, int]]:

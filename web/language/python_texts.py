@@ -20,7 +20,7 @@ NOT_ON_PAGES = re.compile(
     r"|^inference/(batches|files|fine_tuning)/|^inference/models/(api_file|batch|__init__)\.py$"
     r"|^billing/stripe/(reconciliation|catalog|doctor|account|credit|operator_alerts|sync)\.py$"
     r"|^billing/stripe/usage_outbox/|^billing/stripe/webhooks/(dispatcher|handlers|views|inbox)\.py$"
-    r"|^billing/models/(stripe\w*|webhook_event)\.py$|^engine/__main__\.py$"
+    r"|^billing/models/stripe\w*\.py$|^engine/__main__\.py$"
     r"|^projects/(reading/parquet_size|profiling/column_profile|storage)\.py$"
     r"|^assistants/(prometheus|outgoing|voice/\w+_child|writing/(answering|instructions|upstream))\.py$"
     r"|^engine/(export/attention_heads|tasks/\w+/(onnx\w*|efficientnet))\.py$|^web/language/"

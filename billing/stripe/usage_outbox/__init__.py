@@ -7,7 +7,7 @@ number of times, by anyone: rows, not calls, decide what happens.
 from uuid import UUID
 
 from billing.stripe.usage_outbox.builder import build
-from billing.stripe.usage_outbox.resend import mark_lost
+from billing.stripe.usage_outbox.claims import mark_lost
 from billing.stripe.usage_outbox.sender import flush
 
 __all__ = ["build", "flush", "mark_lost", "report_usage"]

@@ -1,4 +1,4 @@
-"""Which sender does what to which row: claims, and what came of them.
+"""Which sender does what to which row: claims, what came of them, and sending rows again.
 
 A claim is written down, with the time of the call it precedes, before Stripe is called: a sender
 that is killed in between leaves a row that says "tried, outcome unknown". No transaction is open
@@ -7,17 +7,23 @@ runs out by itself long after every timeout of the call has passed. That is more
 `web.row_queue.claim_rows` does, so claiming is written out here.
 """
 
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.timezone import now
 
-from billing.models import StripeOutbox
+from accounts import audit
+from accounts.models import Team, User
+from billing.credit.open_usage import EPOCH, FINAL_INVOICE_WITHIN
+from billing.models import StripeCustomer, StripeInvoice, StripeOutbox, Subscription
 from web.advisory_lock import try_advisory_lock_in_transaction
-from web.row_queue import retry_at
+from web.errors import UserError
+from web.row_queue import retry_at, update_claimed
 
 Status = StripeOutbox.Status
 
@@ -25,6 +31,11 @@ Status = StripeOutbox.Status
 VISIBILITY_TIMEOUT = timedelta(minutes=4)
 MAX_CANDIDATES = 50  # Due rows looked at per claim; others may take them at the same moment.
 RETRY_DELAYS = (12, 24, 48, 96, 192, 384, 768, 1500)  # Seconds.
+INVOICED_AT_ONCE = ("subscription_update", "subscription_threshold", "subscription")
+
+
+class CannotResend(UserError):
+    code, status = "cannot_resend", 409
 
 
 @dataclass(frozen=True)
@@ -32,47 +43,32 @@ class Claim:
     """The right to call Stripe about one row until `row.claimed_until`, and how it stood before."""
 
     row: StripeOutbox
-    was_unknown: bool  # An earlier call may have had its effect.
-    first_try_at: datetime | None  # As they were before this claim.
-    last_try_at: datetime | None
-
-
-def claim_next(team_id: UUID | None = None) -> Claim | None:
-    """Claim the next due row; None when there is none that is not another sender's."""
-    calling = StripeOutbox.objects.filter(
-        team_id=OuterRef("team_id"), meter=OuterRef("meter"), claimed_until__gt=now()
-    )
-    due = StripeOutbox.objects.due(now()).filter(~Exists(calling))
-    if team_id is not None:
-        due = due.filter(team_id=team_id)
-    for pk in due.order_by("next_at", "pk").values_list("pk", flat=True)[:MAX_CANDIDATES]:
-        if claimed := _claim_row(pk):
-            return claimed
-    return None
+    before: StripeOutbox
 
 
 @transaction.atomic
-def _claim_row(pk: int) -> Claim | None:
-    """None when another sender is quicker or calls about the same team and meter."""
+def claim_next(team_id: UUID | None = None) -> Claim | None:
+    """Claim the next due row; None when there is none that is not another sender's."""
     moment = now()
-    rows = StripeOutbox.objects.due(moment).select_for_update(skip_locked=True)
-    row = rows.filter(pk=pk).first()
-    if row is None:
-        return None
-    # Of the senders that claim in this instant, one per team and meter gets any further.
-    is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
-    siblings = StripeOutbox.objects.filter(team_id=row.team_id, meter=row.meter)
-    calling = siblings.filter(claimed_until__gt=moment).exclude(pk=row.pk)
-    if not is_only_one or calling.exists():
-        return None
-    claim = Claim(row, row.status == Status.UNKNOWN, row.first_try_at, row.last_try_at)
-    row.status = Status.UNKNOWN
-    row.first_try_at = row.first_try_at or moment
-    row.last_try_at, row.claimed_until = moment, moment + VISIBILITY_TIMEOUT
-    row.next_at = row.claimed_until
-    row.tries += 1
-    row.save()
-    return claim
+    calling = StripeOutbox.objects.filter(claimed_until__gt=moment)
+    same = calling.filter(team_id=OuterRef("team_id"), meter=OuterRef("meter"))
+    due = StripeOutbox.objects.due(moment).filter(~Exists(same)).order_by("next_at", "pk")
+    if team_id is not None:
+        due = due.filter(team_id=team_id)
+    for row in due.select_for_update(skip_locked=True, of=("self",))[:MAX_CANDIDATES]:
+        # Of the senders that claim in this instant, one per team and meter gets any further.
+        is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
+        if not is_only_one or calling.filter(team=row.team_id, meter=row.meter).exists():
+            continue
+        claim = Claim(row, copy(row))
+        row.status = Status.UNKNOWN
+        row.first_try_at = row.first_try_at or moment
+        row.last_try_at, row.claimed_until = moment, moment + VISIBILITY_TIMEOUT
+        row.next_at = row.claimed_until
+        row.tries += 1
+        row.save()
+        return claim
+    return None
 
 
 def mark_delivered(claim: Claim, reference: str = "") -> None:
@@ -134,19 +130,90 @@ def mark_moved(claim: Claim, reference: str) -> None:
 
 
 def _state_before_claim(claim: Claim) -> dict[str, object]:
-    return {
-        "status": Status.UNKNOWN if claim.was_unknown else Status.PENDING,
-        "first_try_at": claim.first_try_at,
-        "last_try_at": claim.last_try_at,
-    }
-
-
-def _claimed_row(claim: Claim) -> QuerySet[StripeOutbox]:
-    """The row, unless the claim ran out and another sender took it over."""
-    return StripeOutbox.objects.filter(
-        pk=claim.row.pk, tries=claim.row.tries, claimed_until=claim.row.claimed_until
-    )
+    names = ("status", "first_try_at", "last_try_at")
+    return {name: getattr(claim.before, name) for name in names}
 
 
 def _release_claim(claim: Claim, **columns: object) -> None:
-    _claimed_row(claim).update(claimed_until=None, **columns)
+    """Write what came of it, unless the claim ran out and another sender took the row over."""
+    update_claimed(claim.row, attempts="tries", claimed_until=None, **columns)
+
+
+# --- Again: by hand, after Stripe lost them, and on the team's next subscription ----------------
+
+
+@transaction.atomic
+def resend(row_id: int, *, by: User) -> StripeOutbox:
+    """Deliver a row again, whatever became of it, without letting it count twice.
+
+    If an earlier call may have had its effect, Stripe's count of the row's minute is asked
+    first. Raises CannotResend for what only our ledger bills and while a call is under way.
+    """
+    row = StripeOutbox.objects.select_for_update(of=("self",)).select_related("team").get(pk=row_id)
+    if row.status == Status.LOCAL:
+        raise CannotResend(f"{row} is billed on our ledger alone: there is nothing to resend.")
+    if row.claimed_until and row.claimed_until > now():
+        raise CannotResend(f"{row} is being sent right now. Look again in a few minutes.")
+    previous = row.status
+    if previous in {Status.SENT, Status.DEAD}:
+        row.status = Status.UNKNOWN if row.first_try_at else Status.PENDING
+        row.verify_before_send = row.first_try_at is not None
+        row.idempotency_generation += 1
+    row.sent_at, row.next_at = None, now()
+    row.save()
+    audit.record(row.team, by, "outbox.resent", row.identifier, was=previous, error=row.last_error)
+    return row
+
+
+@transaction.atomic
+def mark_lost(identifiers: Iterable[str], reason: str) -> int:
+    """Stripe took these events and did not count them: they wait, dead, to be resent by hand."""
+    lost = 0
+    for identifier in identifiers:
+        plain = identifier.rpartition(":")[0]
+        rows = StripeOutbox.objects.select_for_update().filter(
+            identifier__in=[identifier, plain], status=Status.SENT
+        )
+        for row in rows:
+            if row.wire_identifier == identifier:
+                row.status, row.sent_at, row.last_error = Status.DEAD, None, reason[:500]
+                row.save()
+                lost += 1
+    return lost
+
+
+def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[StripeOutbox]:
+    """Usage from before this subscription began that no invoice of an earlier one holds.
+
+    A subscription that is ended at once, or whose customer is deleted, has no last invoice. Those
+    of an unpaid one stay drafts.
+    """
+    abandoned = Q(status="draft", created_at__lt=now() - FINAL_INVOICE_WITHIN)
+    invoices = StripeInvoice.objects.filter(~abandoned, team=team)
+    cycles = invoices.filter(billing_reason="subscription_cycle").values_list("period_end")
+    # Whoever ends a subscription in Stripe's dashboard may have it invoiced at once.
+    at_once = invoices.filter(billing_reason__in=INVOICED_AT_ONCE).values_list("created_at")
+    closed = max((end for (end,) in cycles.union(at_once)), default=EPOCH)
+    customer = StripeCustomer.objects.get(team=team)
+    earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
+    first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
+    return (
+        StripeOutbox.objects.filter(team=team, minute__gte=first, minute__lt=last)
+        .exclude(subscription__in=["", stripe_id])
+        .filter(customer__in=[customer.customer_id, *earlier])  # Not a sandbox's.
+        .exclude(status=Status.MOVED)
+        .exclude(claimed_until__gt=now())
+    )
+
+
+def bill_with(row: Subscription) -> int:
+    """Have what no invoice of an earlier subscription holds moved to this one's first invoice."""
+    unbilled = find_unbilled(row.team, row.created_at, row.stripe_id)
+    return unbilled.update(
+        status=Status.PENDING,
+        period_end=EPOCH,  # The sender moves what comes too late for its period.
+        first_try_at=None,
+        sent_at=None,
+        verify_before_send=False,
+        next_at=now(),
+    )

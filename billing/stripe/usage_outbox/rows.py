@@ -1,6 +1,7 @@
-"""Writing outbox rows: whole units, a number and a minute of their own.
+"""Which subscription bills usage at a given moment, and writing outbox rows for it: whole units,
+a number and a minute of their own.
 
-Everything here runs in the transaction of a build, under the lock of the team's budget.
+Rows are written in the transaction of a build, under the lock of the team's budget.
 """
 
 import hashlib
@@ -11,8 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Max
 
-from billing.models import LedgerEntry, MeterProgress, StripeOutbox
-from billing.stripe.usage_outbox.billing_period import BillingWindow, MeteredSubscription
+from billing.models import LedgerEntry, Meter, MeterProgress, Rate, StripeOutbox, Subscription
 
 Status = StripeOutbox.Status
 SECONDS_PER_MINUTE = 60
@@ -20,8 +20,70 @@ MAX_METER_LENGTH = 32  # Characters of a meter's name inside an identifier.
 MAX_MINUTES_AWAY = 2 * 24 * 60  # How far from its usage a row may be stamped, in minutes.
 
 
+# Stripe finalizes an invoice an hour after its period ends; we stop counting on that earlier.
+REPORTING_GRACE = timedelta(minutes=50)
+
+
 class NoFreeMinute(Exception):
     """Every minute of the service period so far is taken; a minute from now there is another."""
+
+
+@dataclass(frozen=True)
+class BillingWindow:
+    """A stretch of a service period, [start, end); `end` is None while it is not known."""
+
+    start: datetime
+    end: datetime | None
+
+
+@dataclass(frozen=True)
+class MeteredSubscription:
+    """A subscription as far as metering is concerned."""
+
+    subscription: str
+    customer: str
+    started_at: datetime
+    period_start: datetime
+    period_end: datetime
+    ended_at: datetime | None
+    event_names: dict[str, str]  # The meters of its items: SKU → event name at Stripe.
+    prices: frozenset[str] | None = None  # Of its metered items; None: any price is billed.
+    is_payment_decided: bool = True  # False until the first payment came or is given up.
+
+    def window(self, moment: datetime) -> BillingWindow | None:
+        """The stretch that holds this moment; None when the subscription does not cover it."""
+        if moment < self.started_at or (self.ended_at and moment >= self.ended_at):
+            return None
+        if moment < self.period_start:
+            return BillingWindow(self.started_at, self.period_start)
+        if moment < self.period_end:
+            ends = [self.period_end, self.ended_at or self.period_end]
+            return BillingWindow(self.period_start, min(ends))
+        return BillingWindow(self.period_end, self.ended_at)  # Renewed, but not heard of yet.
+
+    def has_price(self, meter: str, price: str) -> bool:
+        """Whether its invoices bill this meter at this price."""
+        return meter in self.event_names and (self.prices is None or price in self.prices)
+
+
+def find_metered_subscription(team_id: UUID) -> MeteredSubscription | None:
+    """As Stripe last told us; None for a team that never had a subscription."""
+    row = Subscription.objects.filter(team_id=team_id).first()
+    if row is None or row.status == "incomplete_expired":  # The first payment never came.
+        return None
+    skus = Rate.objects.filter(stripe_price_id__in=list(row.metered_items)).values("sku")
+    meters = Meter.objects.filter(sku__in=skus)
+    return MeteredSubscription(
+        subscription=row.stripe_id,
+        customer=row.customer_id,
+        started_at=row.created_at,
+        period_start=row.period_start,
+        period_end=row.period_end,
+        ended_at=row.ended_at,
+        event_names=dict(meters.values_list("sku", "event_name")),
+        prices=frozenset(row.metered_items),
+        is_payment_decided=row.status != "incomplete",
+    )
 
 
 @dataclass(frozen=True)
@@ -97,7 +159,12 @@ def _identifier(stream: MeterStream, sequence: int) -> str:
 
 def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
     """The free minute of the window nearest to a moment, earlier ones first."""
-    first, last = _minute_bounds(stream, now)
+    # The whole minutes that begin inside the window and have begun by now.
+    first, last = 0, _to_minute(now)
+    if stream.window is not None:
+        first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
+        if stream.window.end is not None:
+            last = min(_to_minute(stream.window.end - timedelta(seconds=1)), last)
     nearest = min(max(_to_minute(near), first), last)
     first, last = max(first, nearest - MAX_MINUTES_AWAY), min(last, nearest + MAX_MINUTES_AWAY)
     taken = set(
@@ -110,16 +177,6 @@ def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
             if first <= minute <= last and minute not in taken:
                 return minute
     raise NoFreeMinute
-
-
-def _minute_bounds(stream: MeterStream, now: datetime) -> tuple[int, int]:
-    """The first and last whole minutes that begin inside the window and have begun by now."""
-    if stream.window is None:
-        return 0, _to_minute(now)
-    first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
-    if stream.window.end is None:
-        return first, _to_minute(now)
-    return first, min(_to_minute(stream.window.end - timedelta(seconds=1)), _to_minute(now))
 
 
 def _to_minute(moment: datetime) -> int:

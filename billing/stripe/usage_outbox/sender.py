@@ -7,8 +7,6 @@ period becomes a line of the next one.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -25,10 +23,9 @@ from billing.stripe.errors import (
 )
 from billing.stripe.operator_alerts import raise_alert, settle_alert
 from billing.stripe.usage_outbox import claims
-from billing.stripe.usage_outbox.amounts import MeterMissing, NoSubscription, move_to_adjustments
-from billing.stripe.usage_outbox.billing_period import REPORTING_GRACE
+from billing.stripe.usage_outbox.builder import MeterMissing, NoSubscription, move_to_adjustments
 from billing.stripe.usage_outbox.claims import Claim
-from billing.stripe.usage_outbox.rows import NoFreeMinute
+from billing.stripe.usage_outbox.rows import REPORTING_GRACE, NoFreeMinute
 from web.templatetags.ui import exact_money
 
 logger = logging.getLogger(__name__)
@@ -61,10 +58,12 @@ def flush(team_id: UUID | None = None) -> int:
 
 def _deliver(claim: Claim) -> bool:
     """One call about one claimed row; whether the row is delivered now. Raises StripeFailure."""
-    is_late = is_too_late(claim.row)
+    is_late = _is_too_late(claim.row)
     # Stripe may no longer recognise the identifier of the first try.
-    is_expired = now() - (claim.first_try_at or now()) > IDENTIFIER_VALID_FOR
-    if claim.was_unknown and (is_late or claim.row.verify_before_send or is_expired):
+    is_expired = now() - (claim.before.first_try_at or now()) > IDENTIFIER_VALID_FOR
+    if claim.before.status == StripeOutbox.Status.UNKNOWN and (
+        is_late or claim.row.verify_before_send or is_expired
+    ):
         return _reconcile_unknown(claim)
     return _move(claim) if is_late else _send(claim)
 
@@ -89,7 +88,7 @@ def _move(claim: Claim) -> bool:
     return False
 
 
-def is_too_late(row: StripeOutbox) -> bool:
+def _is_too_late(row: StripeOutbox) -> bool:
     """Whether an event would be refused, or miss the invoice of its period."""
     is_closed = row.period_end is not None and now() >= row.period_end + REPORTING_GRACE
     return is_closed or now() - row.happened_at > MAX_EVENT_AGE
@@ -104,23 +103,32 @@ def _send(claim: Claim) -> bool:
         "timestamp": row.minute * 60,
     }
     try:
-        with _record_failure(claim):
-            gateway.create_meter_event(params, key=row.idempotency_key)
+        gateway.create_meter_event(params, key=row.idempotency_key)
     except StripeRequestRejected as refusal:
+        if refusal.stripe_code == KEY_IN_USE:
+            claims.mark_unknown(claim, refusal.reason, new_key=False)
+            raise StripeRateLimited from refusal
         if DUPLICATE_EVENT_TEXT not in refusal.reason.lower():
             return _mark_dead(claim, refusal)
+    except (StripeUnreachable, StripeServerError) as problem:  # It may have had its effect.
+        is_replayed = isinstance(problem, StripeServerError)
+        claims.mark_unknown(claim, str(problem), new_key=is_replayed)
+        raise
+    except StripeFailure as problem:
+        claims.reschedule(claim, str(problem))
+        raise
     claims.mark_delivered(claim)
     return True
 
 
 def _reconcile_unknown(claim: Claim) -> bool:
     """Decide an unknown outcome by Stripe's own count of the row's minute."""
-    settled_at = (claim.last_try_at or now()) + METER_LAG
+    settled_at = (claim.before.last_try_at or now()) + METER_LAG
     if now() < settled_at:
         claims.reschedule(claim, claim.row.last_error, at=settled_at)
         return False
     try:
-        counted = counted_in_minute(claim.row)
+        counted = _counted_in_minute(claim.row)
     except StripeRequestRejected as refusal:
         return _mark_dead(claim, refusal)
     except StripeFailure as problem:
@@ -133,17 +141,13 @@ def _reconcile_unknown(claim: Claim) -> bool:
     return False
 
 
-def counted_in_minute(row: StripeOutbox) -> int:
+def _counted_in_minute(row: StripeOutbox) -> int:
     """What Stripe counted for the row's customer in the minute that is the row's alone."""
     start = row.minute * 60
     params = {"customer": row.customer, "start_time": start, "end_time": start + 60}
-    parts = gateway.list_meter_event_summaries(meter_id(row.event_name), params)
+    meter = Meter.objects.get(event_name=row.event_name)
+    parts = gateway.list_meter_event_summaries(params, meter.meter_id)
     return int(sum(part.value for part in parts))
-
-
-def meter_id(event_name: str) -> str:
-    """Stripe's id of the meter that takes these events."""
-    return Meter.objects.values_list("meter_id", flat=True).get(event_name=event_name)
 
 
 def _mark_dead(claim: Claim, refusal: StripeRequestRejected) -> bool:
@@ -154,24 +158,3 @@ def _mark_dead(claim: Claim, refusal: StripeRequestRejected) -> bool:
         "is not billed until somebody repairs the cause and resends the row.",
     )
     return False
-
-
-@contextmanager
-def _record_failure(claim: Claim) -> Iterator[None]:
-    """Write down what a call that failed may have done. Refusals are the caller's to judge."""
-    try:
-        yield
-    except StripeRequestRejected as refusal:
-        if refusal.stripe_code != KEY_IN_USE:
-            raise
-        claims.mark_unknown(claim, refusal.reason, new_key=False)
-        raise StripeRateLimited from refusal
-    except StripeUnreachable as problem:
-        claims.mark_unknown(claim, str(problem), new_key=False)
-        raise
-    except StripeServerError as problem:
-        claims.mark_unknown(claim, str(problem), new_key=True)
-        raise
-    except StripeFailure as problem:
-        claims.reschedule(claim, str(problem))
-        raise

@@ -38,7 +38,14 @@ def _dispatch(event: WebhookEvent) -> None:
     """Outside any transaction: handlers call Stripe, and open their own when they write."""
     is_snapshot = event.endpoint == WebhookEvent.Endpoint.SNAPSHOT
     if is_snapshot and event.api_version not in {gateway.api_version(), ""}:
-        _reject(event)
+        made_for, ours = event.api_version, gateway.api_version()
+        sentence = f"made for API version {made_for}, but this installation speaks {ours}"
+        update_claimed(event, status=Status.REFUSED, error=sentence)
+        raise_alert(
+            f"api-version:{made_for}",
+            f"Stripe's webhook endpoint sends events {sentence}. They are kept and not carried "
+            f"out. Make the endpoint anew with api_version={ours}, then replay them in the admin.",
+        )
         return
     if event.payload.get("livemode", gateway.is_live_mode()) != gateway.is_live_mode():
         ignored = "of the other mode than this installation's key"
@@ -57,17 +64,6 @@ def _dispatch(event: WebhookEvent) -> None:
         _schedule_retry(event, f"{type(error).__name__}: {error}")
     else:
         update_claimed(event, status=Status.DONE, processed_at=now(), error="")
-
-
-def _reject(event: WebhookEvent) -> None:
-    made_for, ours = event.api_version, gateway.api_version()
-    sentence = f"made for API version {made_for}, but this installation speaks {ours}"
-    update_claimed(event, status=Status.REFUSED, error=sentence)
-    raise_alert(
-        f"api-version:{made_for}",
-        f"Stripe's webhook endpoint sends events {sentence}. They are kept and not carried out. "
-        f"Make the endpoint anew with api_version={ours}, then replay them in the admin.",
-    )
 
 
 def _schedule_retry(event: WebhookEvent, error: str) -> None:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from django.utils.timezone import now
 
 from billing.models import OperatorAlert, StripeCustomer, WebhookEvent
-from billing.stripe import gateway, top_up_refunds, top_ups
+from billing.stripe import gateway, top_ups
 from billing.stripe.account import forget_customer
 from billing.stripe.errors import StripeNotFound
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.subscriptions import add_missing_meters
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import find_team_by_customer, refresh_subscription
 from billing.stripe.usage_outbox import report_usage
-from billing.stripe.usage_outbox.resend import mark_lost
+from billing.stripe.usage_outbox.claims import mark_lost
 from billing.stripe.webhooks import invoice_handlers
 
 EventHandler = Callable[[WebhookEvent], None]
@@ -33,7 +33,7 @@ def handle_subscription(event: WebhookEvent) -> None:
     row = refresh_subscription(event.object_id)
     if row is not None:
         report_usage(row.team_id)
-        add_missing_meters(row)
+        update_metered_items(row)
 
 
 def handle_refund(event: WebhookEvent) -> None:
@@ -41,11 +41,9 @@ def handle_refund(event: WebhookEvent) -> None:
     note = "the payment of a top-up was refunded"
     if refund.status in {"failed", "canceled"}:
         note = "the refund of a top-up did not go through"
-        top_up_refunds.reinstate(
-            refund.payment_intent, refund.amount_cents, cause=refund.id, note=note
-        )
+        top_ups.reinstate(refund.payment_intent, refund.amount_cents, cause=refund.id, note=note)
     elif refund.payment_intent:
-        top_up_refunds.revoke_top_up(
+        top_ups.revoke_top_up(
             refund.payment_intent, refund.amount_cents, cause=refund.id, note=note
         )
 
@@ -58,11 +56,11 @@ def handle_dispute(event: WebhookEvent) -> None:
     cause, cents = dispute.id, dispute.amount_cents
     if dispute.status == "won":
         note = "the dispute of a top-up was decided for us"
-        top_up_refunds.reinstate(dispute.payment_intent, cents, cause=cause, note=note)
+        top_ups.reinstate(dispute.payment_intent, cents, cause=cause, note=note)
         alert.update(settled_at=now())
         return
     note = "the payment of a top-up is disputed"
-    top_up_refunds.revoke_top_up(dispute.payment_intent, cents, cause=cause, note=note)
+    top_ups.revoke_top_up(dispute.payment_intent, cents, cause=cause, note=note)
     if dispute.status in FINAL_DISPUTE_STATUSES:
         sentence = f"The dispute {cause} is over ({dispute.status}). The payment is lost."
         alert.update(sentence=sentence, settled_at=now())
@@ -113,15 +111,10 @@ def handle_meter_errors(event: WebhookEvent) -> None:
 
 
 SNAPSHOT_HANDLERS: dict[str, EventHandler] = {
-    **dict.fromkeys(
-        [
-            "checkout.session.completed",
-            "checkout.session.async_payment_succeeded",
-            "checkout.session.async_payment_failed",
-            "checkout.session.expired",
-        ],
-        handle_checkout_session,
-    ),
+    **{
+        f"checkout.session.{change}": handle_checkout_session
+        for change in ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
+    },
     **{
         f"customer.subscription.{change}": handle_subscription
         for change in (

@@ -1,7 +1,6 @@
 """Storing Stripe's events, each once; finding the ones that never reached us."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -18,16 +17,11 @@ from web.enqueue import enqueue_on_commit
 Endpoint, Status = WebhookEvent.Endpoint, WebhookEvent.Status
 LOOKBACK = timedelta(days=3)  # As long as Stripe itself keeps trying to deliver.
 MAX_EVENT_TYPES = 20  # What one call of Stripe's event list takes.
+PROCESS = "billing.tasks.process_webhooks"
 
 
-def receive(event: StripeEventData, endpoint: WebhookEvent.Endpoint) -> None:
-    """Store the event if it is new, and enqueue its handling."""
-    store_events([event], endpoint)
-    enqueue_processing()
-
-
-def store_events(events: list[StripeEventData], endpoint: WebhookEvent.Endpoint) -> None:
-    """INSERT … ON CONFLICT DO NOTHING: an event that is known already stays as it is."""
+def receive(events: list[StripeEventData], endpoint: WebhookEvent.Endpoint) -> None:
+    """Store events and have them handled at once; one that is known already stays as it is."""
     rows = [
         WebhookEvent(
             id=event.id,
@@ -40,32 +34,25 @@ def store_events(events: list[StripeEventData], endpoint: WebhookEvent.Endpoint)
         for event in events
     ]
     WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def enqueue_processing() -> None:
-    """Have the events handled at once; if this message is lost, beat's next one finds them."""
-    enqueue_on_commit("billing.tasks.process_webhooks")
+    enqueue_on_commit(PROCESS)
 
 
 def fetch_missed_events() -> int:
     """Ask Stripe for the events of the last days; returns how many had not reached us."""
     if not gateway.is_enabled():
         return 0
-    count = _fetch_missed(Endpoint.SNAPSHOT, gateway.list_events_since, sorted(SNAPSHOT_HANDLERS))
-    count += _fetch_missed(Endpoint.THIN, gateway.list_thin_events_since, sorted(THIN_HANDLERS))
-    if count:
-        enqueue_processing()
-    return count
-
-
-def _fetch_missed(
-    endpoint: WebhookEvent.Endpoint,
-    events_since: Callable[[datetime, list[str]], Iterator[StripeEventData]],
-    types: list[str],
-) -> int:
+    since, types = now() - LOOKBACK, sorted(SNAPSHOT_HANDLERS)
+    calls = [
+        (
+            Endpoint.SNAPSHOT,
+            gateway.list_events_since(since, types[start : start + MAX_EVENT_TYPES]),
+        )
+        for start in range(0, len(types), MAX_EVENT_TYPES)
+    ]
+    calls.append((Endpoint.THIN, gateway.list_thin_events_since(since, sorted(THIN_HANDLERS))))
     count = 0
-    for start in range(0, len(types), MAX_EVENT_TYPES):
-        events = list(events_since(now() - LOOKBACK, types[start : start + MAX_EVENT_TYPES]))
+    for endpoint, listed in calls:
+        events = list(listed)
         known = WebhookEvent.objects.in_bulk([event.id for event in events])
         # The list shows events in the account's own version, which says nothing about an endpoint.
         missed = [
@@ -73,7 +60,7 @@ def _fetch_missed(
             for event in reversed(events)
             if event.id not in known
         ]
-        store_events(missed, endpoint)
+        receive(missed, endpoint)
         count += len(missed)
     return count
 
@@ -85,4 +72,4 @@ def replay(event: WebhookEvent, by: User) -> None:
         status=Status.WAITING, next_at=Now(), processed_at=None, attempts=0, error=""
     )
     audit.record(None, by, "webhook.replayed", event.pk, type=event.type)
-    enqueue_processing()
+    enqueue_on_commit(PROCESS)

@@ -1,5 +1,8 @@
 """Handlers of Stripe's events about invoices."""
 
+from collections.abc import Callable
+from functools import wraps
+
 from django.db import transaction
 from django.urls import reverse
 from django.utils.timezone import now
@@ -8,14 +11,14 @@ from accounts.models import Team
 from accounts.notifications.publish import publish
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
-from billing.credit.plan_allowance import ALLOWANCE_PRIORITY
+from billing.credit.allowances import ALLOWANCE_PRIORITY
 from billing.ledger.posting import credit_overpaid
 from billing.models import Plan, Subscription, WebhookEvent
 from billing.stripe.credit import mirror_credit
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.operator_alerts import raise_alert
 from billing.stripe.reconciliation import reconcile
-from billing.stripe.subscriptions import migrate_to_current_prices
+from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import refresh_invoice, refresh_subscription
 from billing.stripe.usage_outbox import report_usage
 
@@ -30,34 +33,43 @@ PAYMENT_PROBLEMS = {  # By Stripe's event: ours, and what is said.
 }  # fmt: skip
 
 
-def handle_changed(event: WebhookEvent) -> None:
-    refreshed = refresh_invoice(event.object_id)
-    if refreshed and refreshed[1].subscription:
-        refresh_subscription(refreshed[1].subscription)
+InvoiceHandler = Callable[[WebhookEvent, Team, StripeInvoiceData], None]
 
 
-def handle_created(event: WebhookEvent) -> None:
+def of_invoice(handler: InvoiceHandler) -> Callable[[WebhookEvent], None]:
+    """Calls the handler with the invoice as Stripe has it now, unless it is no team's."""
+
+    @wraps(handler)
+    def handle(event: WebhookEvent) -> None:
+        refreshed = refresh_invoice(event.object_id)
+        if refreshed is not None:
+            handler(event, *refreshed)
+
+    return handle
+
+
+@of_invoice
+def handle_changed(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
+    if invoice.subscription:
+        refresh_subscription(invoice.subscription)
+
+
+@of_invoice
+def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
     """While it is a draft, usage of its period still gets in."""
-    refreshed = refresh_invoice(event.object_id)
-    if refreshed is None:
-        return
-    team, invoice = refreshed
     if invoice.status == "draft":
         report_usage(team.pk)
         mirror_credit(team)
     if invoice.subscription:
         row = refresh_subscription(invoice.subscription)
         if row is not None and invoice.billing_reason == "subscription_cycle":
-            migrate_to_current_prices(row)
+            update_metered_items(row, is_period_new=True)
 
 
-def handle_finalized(event: WebhookEvent) -> None:
-    refreshed = refresh_invoice(event.object_id)
-    if refreshed is not None:
-        team, invoice = refreshed
-        note = "Given back when the invoice was final already"
-        credit_overpaid(team.pk, invoice.id, note)
-        reconcile(team, invoice.id)
+@of_invoice
+def handle_finalized(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
+    credit_overpaid(team.pk, invoice.id, "Given back when the invoice was final already")
+    reconcile(team, invoice.id)
 
 
 def handle_credit_note(event: WebhookEvent) -> None:
@@ -67,12 +79,9 @@ def handle_credit_note(event: WebhookEvent) -> None:
         refresh_invoice(str(invoice_id))
 
 
-def handle_paid(event: WebhookEvent) -> None:
+@of_invoice
+def handle_paid(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
     """The card was charged: the payment problem is over, and a new month's credit begins."""
-    refreshed = refresh_invoice(event.object_id)
-    if refreshed is None:
-        return
-    team, invoice = refreshed
     if invoice.status != "paid" or not invoice.subscription:
         return
     row = refresh_subscription(invoice.subscription)
@@ -99,12 +108,11 @@ def _grant_allowance(team: Team, row: Subscription, invoice: StripeInvoiceData) 
     )
 
 
-def handle_payment_problem(event: WebhookEvent) -> None:
+@of_invoice
+def handle_payment_problem(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
     """Told, and shown on the page about the plan, unless it was paid or given up meanwhile."""
-    refreshed = refresh_invoice(event.object_id)
-    if refreshed is None or refreshed[1].status != "open":
+    if invoice.status != "open":
         return
-    team, invoice = refreshed
     notice, words = PAYMENT_PROBLEMS[event.type]
     sentence = words.format(invoice=invoice.number or invoice.id)
     if event.type == "invoice.payment_failed" and invoice.next_attempt_at:
@@ -117,16 +125,14 @@ def handle_payment_problem(event: WebhookEvent) -> None:
         publish(team, notice, sentence, url=page, key=key, data={"invoice": invoice.id})
 
 
-def handle_finalization_failed(event: WebhookEvent) -> None:
-    refreshed = refresh_invoice(event.object_id)
-    if refreshed is not None:
-        team, invoice = refreshed
-        why = invoice.finalization_error or "Stripe gave no reason"
-        raise_alert(
-            f"finalization:{invoice.id}",
-            f"Stripe could not finalize invoice {invoice.id} of {team.name}: {why}. "
-            "Nobody is charged until that is repaired in Stripe's dashboard.",
-        )
+@of_invoice
+def handle_finalization_failed(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
+    why = invoice.finalization_error or "Stripe gave no reason"
+    raise_alert(
+        f"finalization:{invoice.id}",
+        f"Stripe could not finalize invoice {invoice.id} of {team.name}: {why}. "
+        "Nobody is charged until that is repaired in Stripe's dashboard.",
+    )
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from assistants.conversations import metering, state
 from assistants.models import Conversation, Decision
 from assistants.tasks import count_answers
 from billing.models import LedgerEntry, UsageEvent
-from billing.rates import supersede
+from billing.pricing import supersede
 from billing.stripe.catalog import meter_event_name
 
 pytestmark = pytest.mark.django_db

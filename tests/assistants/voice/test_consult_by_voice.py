@@ -15,7 +15,7 @@ from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Message, Speech, SpokenReply
 from assistants.tasks import delete_expired_speech
 from billing.models import UsageEvent
-from billing.rates import supersede
+from billing.pricing import supersede
 from tests.assistants.voice.conftest import SPOKEN_QUESTION
 from tests.assistants.voice.recordings import record
 

@@ -8,10 +8,10 @@ from django.utils.timezone import now
 
 from accounts.models import AuditEntry, User
 from billing.budgets import budget
-from billing.ledger.adjustments import BadAdjustment, post_adjustment
+from billing.ledger.corrections import BadAdjustment, post_adjustment
 from billing.metering.runs import refund_lost_work
 from billing.models import CreditGrant, LedgerEntry, Rate
-from billing.rates import BadRate, supersede
+from billing.pricing import BadRate, supersede
 from tests.billing.statements.test_statement import ran
 
 

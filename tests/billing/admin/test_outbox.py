@@ -8,9 +8,9 @@ from django.test import Client
 from accounts.models import AuditEntry, User
 from billing.credit import grants
 from billing.models import Reconciliation, StripeCustomer, StripeOutbox
+from billing.stripe.account import get_or_create_customer_id
 from billing.stripe.credit import mirror_due
 from billing.stripe.reconciliation import reconcile, reconcile_all
-from billing.stripe.subscriptions import get_or_create_customer_id
 from billing.stripe.usage_outbox import build, flush, report_usage
 from tests.billing.stripe.fake.metering import EVENTS
 from tests.billing.stripe.usage_outbox.outbox_facts import rows, run_of, use

@@ -9,12 +9,11 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import AuditEntry, Notice
-from billing.budgets import anomaly_detection, holds
-from billing.budgets.budget import get_budget, lock_budget
+from billing.budgets import forecast, holds
+from billing.budgets.budget import get_budget, lock_budget, set_cap
 from billing.budgets.forecast import forecast_micro
-from billing.budgets.spend_cap import set_cap
-from billing.ledger.adjustments import post_adjustment
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.corrections import post_adjustment
+from billing.ledger.posting import post_entry
 from billing.metering import admission
 from billing.models import Budget, LedgerEntry
 from billing.months import month_of, this_month
@@ -42,7 +41,10 @@ def spend(team, micro, at=None):
 def charge(team, micro):
     with transaction.atomic():
         budget = lock_budget(team.pk)
-        post_entry(budget, LedgerEntry.Kind.COMPUTE, micro, PostingDetails(source=f"t:{uuid4()}"))
+        source = f"t:{uuid4()}"
+        post_entry(
+            budget, LedgerEntry(kind=LedgerEntry.Kind.COMPUTE, amount_micro=micro, source=source)
+        )
         budget.save()
 
 
@@ -92,10 +94,10 @@ def test_a_team_heading_past_its_cap_is_told_once(team, alice):
     left = (month_of(now() + timedelta(days=32)).start - now()).total_seconds() / 86_400
     assert forecast_micro(budget) >= budget.spent_micro
     Budget.objects.filter(pk=team.pk).update(cap_micro=1_000_001)
-    expected = 1 if left > 0.1 else anomaly_detection.warn_of_overspending()
+    expected = 1 if left > 0.1 else forecast.warn_of_overspending()
     assert expected == 1
-    anomaly_detection.warn_of_overspending()
-    anomaly_detection.warn_of_overspending()
+    forecast.warn_of_overspending()
+    forecast.warn_of_overspending()
     assert told(team).count("budget.forecast_over") == 1
 
 
@@ -120,10 +122,10 @@ def test_an_unusual_day_puts_the_team_on_hold_and_its_jobs_pause(team, job, alic
     attempt = claims.claim("cpu", "w1")
     usual_days(team)
     spend(team, 19_000_000)
-    assert anomaly_detection.hold_anomalous_teams() == 0  # Under the floor.
+    assert holds.hold_anomalous_teams() == 0  # Under the floor.
     spend(team, 2_000_000)
-    assert anomaly_detection.hold_anomalous_teams() == 1
-    assert anomaly_detection.hold_anomalous_teams() == 0
+    assert holds.hold_anomalous_teams() == 1
+    assert holds.hold_anomalous_teams() == 0
     assert told(team).count("budget.held") == 1
     assert "10 times the usual $1.00" in get_budget(team).hold_reason
     assert not get_budget(team).can_spend
@@ -139,19 +141,19 @@ def test_an_unusual_day_puts_the_team_on_hold_and_its_jobs_pause(team, job, alic
 def test_few_days_of_history_are_nothing_to_compare_with(team):
     usual_days(team, days=4)
     spend(team, 90_000_000)
-    assert anomaly_detection.hold_anomalous_teams() == 0
+    assert holds.hold_anomalous_teams() == 0
 
 
 def test_an_owner_confirms_and_the_hold_does_not_return_today(team, alice, client_of):
     usual_days(team)
     spend(team, 30_000_000)
-    anomaly_detection.hold_anomalous_teams()
+    holds.hold_anomalous_teams()
     page = client_of(alice).get(reverse("billing:usage", args=[team.slug])).content.decode()
     assert "release the hold" in page
     answer = client_of(alice).post(reverse("billing:release-hold", args=[team.slug]))
     assert answer.status_code == 302
     assert get_budget(team).held_at is None
-    assert anomaly_detection.hold_anomalous_teams() == 0
+    assert holds.hold_anomalous_teams() == 0
     assert AuditEntry.objects.get(action="team.released").actor == alice.email
 
 
@@ -168,4 +170,4 @@ def test_the_anomaly_hold_can_be_switched_off(team, settings, factor):
     settings.ANOMALY_FACTOR = factor
     usual_days(team)
     spend(team, 90_000_000)
-    assert anomaly_detection.hold_anomalous_teams() == 0
+    assert holds.hold_anomalous_teams() == 0

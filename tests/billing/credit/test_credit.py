@@ -13,8 +13,8 @@ from accounts.models import AuditEntry, Notice
 from billing.budgets.budget import get_budget, lock_budget
 from billing.credit import grants
 from billing.credit.grants import BadCredit
-from billing.ledger.adjustments import post_adjustment
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.corrections import post_adjustment
+from billing.ledger.posting import post_entry
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.models import CREDIT_KINDS, CreditBurn, CreditGrant, LedgerEntry
 
@@ -37,9 +37,9 @@ def give(team, amount, *, days=None, kind="promo", priority=50, source=None):
 def charge(team, amount, about="training-job:1"):
     with transaction.atomic():
         budget = lock_budget(team.pk)
-        entry = post_entry(
-            budget, Kind.COMPUTE, amount, PostingDetails(source=f"t:{uuid4()}", about=about)
-        )
+        source = f"t:{uuid4()}"
+        entry = LedgerEntry(kind=Kind.COMPUTE, amount_micro=amount, source=source, about=about)
+        post_entry(budget, entry)
         budget.save(update_fields=["spent_micro"])
     return entry
 
@@ -47,9 +47,9 @@ def charge(team, amount, about="training-job:1"):
 def refund(team, amount, about="training-job:1"):
     with transaction.atomic():
         budget = lock_budget(team.pk)
-        entry = post_entry(
-            budget, Kind.REFUND, -amount, PostingDetails(source=f"t:{uuid4()}", about=about)
-        )
+        source = f"t:{uuid4()}"
+        entry = LedgerEntry(kind=Kind.REFUND, amount_micro=-amount, source=source, about=about)
+        post_entry(budget, entry)
         budget.save(update_fields=["spent_micro"])
     return entry
 

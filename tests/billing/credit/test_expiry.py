@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from billing.budgets.budget import lock_budget
 from billing.credit import application, grants
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.posting import post_entry
 from billing.models import CreditBurn, LedgerEntry
 
 GRANTED = 100
@@ -34,8 +34,8 @@ def clock(monkeypatch):
 def charge(team, micro, source):
     with transaction.atomic():
         budget = lock_budget(team.pk)
-        kind = LedgerEntry.Kind.COMPUTE
-        entry = post_entry(budget, kind, micro, PostingDetails(source=source))
+        entry = LedgerEntry(kind=LedgerEntry.Kind.COMPUTE, amount_micro=micro, source=source)
+        post_entry(budget, entry)
         budget.save(update_fields=["spent_micro"])
     return entry
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.signup import create_team
-from billing.credit.free_credit import grant_free_credit
+from billing.credit.allowances import grant_free_credit
 from billing.credit.grants import credit_balance_micro
 from billing.models import CreditGrant, Subscription
 

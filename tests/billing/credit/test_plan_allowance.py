@@ -6,7 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from billing.budgets import budget
-from billing.credit import grants, plan_allowance
+from billing.credit import allowances, grants
 from billing.models import Budget, CreditGrant, Plan
 from billing.months import this_month
 
@@ -24,17 +24,17 @@ def entitled(team, settings):
 
 
 def test_a_month_brings_its_credit_once_and_takes_it_with_it(entitled):
-    assert [plan_allowance.grant_plan_allowances() for _ in range(3)] == [1, 0, 0]
+    assert [allowances.grant_plan_allowances() for _ in range(3)] == [1, 0, 0]
     grant = CreditGrant.objects.get()
     assert (grant.granted_micro, grant.kind) == (20 * DOLLAR, "promo")
     assert grant.expires_at == this_month().end
 
 
 def test_the_next_month_brings_it_again(entitled, monkeypatch):
-    plan_allowance.grant_plan_allowances()
+    allowances.grant_plan_allowances()
     next_month = type(this_month())(this_month().end)
-    monkeypatch.setattr(plan_allowance, "this_month", lambda: next_month)
-    assert plan_allowance.grant_plan_allowances() == 1
+    monkeypatch.setattr(allowances, "this_month", lambda: next_month)
+    assert allowances.grant_plan_allowances() == 1
     assert grants.credit_balance_micro(entitled) == 40 * DOLLAR
 
 
@@ -42,24 +42,24 @@ def test_it_is_used_before_credit_that_lasts_longer(entitled):
     soon = now() + timedelta(days=400)
     grants.grant(entitled, DOLLAR, kind="promo", source="a", note="A gift", expires_at=soon)
     grants.grant(entitled, DOLLAR, kind="paid", source="b", note="Bought")
-    plan_allowance.grant_plan_allowances()
+    allowances.grant_plan_allowances()
     first = CreditGrant.objects.filter(team=entitled).in_burn_order().first()
     assert first.note == "Included in the Team plan"
 
 
 def test_a_plan_changed_within_the_month_changes_the_next_ones_credit(entitled):
-    plan_allowance.grant_plan_allowances()
+    allowances.grant_plan_allowances()
     Plan.objects.filter(code="team").update(included_micro=50 * DOLLAR)
-    assert plan_allowance.grant_plan_allowances() == 0
+    assert allowances.grant_plan_allowances() == 0
     assert grants.credit_balance_micro(entitled) == 20 * DOLLAR
 
 
 def test_with_stripe_only_a_paid_invoice_brings_it(entitled, settings):
     settings.STRIPE_SECRET_KEY = "sk_test_x"
-    assert plan_allowance.grant_plan_allowances() == 0
+    assert allowances.grant_plan_allowances() == 0
 
 
 def test_a_plan_without_credit_brings_none(entitled, other_team):
     budget.get_budget(other_team)
-    assert plan_allowance.grant_plan_allowances() == 1
+    assert allowances.grant_plan_allowances() == 1
     assert not CreditGrant.objects.filter(team=other_team).exists()

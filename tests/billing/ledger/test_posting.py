@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from billing import months
 from billing.budgets.budget import get_budget, lock_budget, roll_over
 from billing.ledger import posting
-from billing.ledger.posting import PostingDetails, post_entry
+from billing.ledger.posting import post_entry
 from billing.metering import runs
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.models import Budget, LedgerEntry, UsageEvent
@@ -34,7 +34,8 @@ def clock(monkeypatch):
 def post(team, micro, source, **details):
     with transaction.atomic():
         budget = lock_budget(team.pk)
-        entry = post_entry(budget, COMPUTE, micro, PostingDetails(source=source, **details))
+        entry = LedgerEntry(kind=COMPUTE, amount_micro=micro, source=source, **details)
+        post_entry(budget, entry)
         budget.save(update_fields=["spent_micro"])
     return entry
 

@@ -8,9 +8,8 @@ from django.utils.timezone import now
 
 from billing.budgets import budget
 from billing.credit import grants
-from billing.errors import CapReached
 from billing.metering import runs
-from billing.metering.runs import LeaseDecision
+from billing.metering.runs import CapReached, LeaseDecision
 from billing.models import Budget, LedgerEntry, MeteredRun, RunEndReason
 from billing.money import amount_micro
 

@@ -9,10 +9,9 @@ from django.utils.timezone import now
 
 from accounts.models import Team
 from billing.budgets import budget
-from billing.errors import CapReached
 from billing.metering import runs
 from billing.metering.cost_summary import load_cost_summary
-from billing.metering.runs import LeaseDecision
+from billing.metering.runs import CapReached, LeaseDecision
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.models import (
     Budget,

@@ -3,8 +3,7 @@
 import pytest
 
 from billing.metering import usage_events
-from billing.statements.by_project import NO_PROJECT, cost_by_project
-from billing.statements.sources import CostSource
+from billing.statements.sources import NO_PROJECT, CostSource, cost_by_project
 
 
 def test_sources_add_up_to_their_projects(job, django_assert_num_queries):

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from accounts.models import Team
 from billing.credit import grants
-from billing.ledger.adjustments import post_adjustment
+from billing.ledger.corrections import post_adjustment
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.models import (
     BillingDetails,

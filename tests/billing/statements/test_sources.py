@@ -4,8 +4,7 @@ import uuid
 
 import pytest
 
-from billing.statements import source_registry
-from billing.statements.source_registry import find_family
+from billing.statements import sources as registry_module
 from billing.statements.sources import CostSource, RunUsage, resolve_names
 
 SUBJECT = uuid.UUID("12345678-0000-4000-8000-000000000000")
@@ -14,7 +13,7 @@ SUBJECT = uuid.UUID("12345678-0000-4000-8000-000000000000")
 @pytest.fixture(autouse=True)
 def registry(monkeypatch):
     """The registrations of the apps, and room for more."""
-    monkeypatch.setattr(source_registry, "_families", dict(source_registry._families))
+    monkeypatch.setattr(registry_module, "_families", dict(registry_module._families))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +63,8 @@ def test_names_of_all_families_come_with_one_query_and_leave_out_what_is_gone(
 
 
 def test_a_family_is_found_by_name_only():
-    assert find_family("training-job").label == "Fine-tune"
-    assert find_family("training") is None
+    assert registry_module._families["training-job"].label == "Fine-tune"
+    assert "training" not in registry_module._families
 
 
 def test_attempts_are_listed_as_they_began_and_unknown_runs_last(team):

@@ -5,7 +5,7 @@ from celery import current_app
 from django.core.management import CommandError, call_command
 
 from billing.models import Meter, OperatorAlert, Plan, Rate, Subscription
-from billing.rates import supersede
+from billing.pricing import supersede
 from billing.stripe.catalog import sync_catalog
 from billing.stripe.doctor import keep_catalog
 from tests.billing.stripe.fake.server import LIVE_KEY
@@ -80,7 +80,7 @@ def test_a_new_rate_and_a_changed_fee_reach_stripe_and_running_subscriptions(sto
 
 def test_the_clock_and_a_new_rate_ask_for_it(monkeypatch):
     sent: list[str] = []
-    monkeypatch.setattr("billing.rates.enqueue_on_commit", sent.append)
+    monkeypatch.setattr("billing.pricing.enqueue_on_commit", sent.append)
     supersede("cpu", 30_000)
     entries = current_app.conf.beat_schedule.values()
     assert sent == ["billing.tasks.keep_catalog"]

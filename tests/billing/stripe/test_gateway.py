@@ -104,7 +104,7 @@ def test_an_identifier_is_refused_within_a_day_and_counts_again_after(stripe_ser
     assert len(stripe_server.world.meter_events) == 1
     now = stripe_server.world.now() // 3600 * 3600
     span = {"customer": customer, "start_time": now, "end_time": now + 3600}
-    assert [row.value for row in gateway.list_meter_event_summaries(meter.id, span)] == [60]
+    assert [row.value for row in gateway.list_meter_event_summaries(span, meter.id)] == [60]
     stripe_server.world.advance(25 * 3600)
     gateway.create_meter_event(event, key="me:1")
     assert len(stripe_server.world.meter_events) == 2

@@ -22,12 +22,12 @@ from billing.models import (
     StripeOutbox,
     Subscription,
 )
-from billing.rates import supersede
+from billing.pricing import supersede
 from billing.stripe import credit, gateway, reconciliation
-from billing.stripe.account import adopt_account, count_foreign_rows
+from billing.stripe.account import adopt_account, count_foreign_rows, get_or_create_customer_id
 from billing.stripe.catalog import sync_catalog
 from billing.stripe.doctor import keep_catalog
-from billing.stripe.subscriptions import change_plan, get_or_create_customer_id
+from billing.stripe.subscriptions import change_plan
 from tests.billing.stripe.fake.server import LIVE_KEY
 from tests.billing.stripe.usage_outbox.outbox_facts import run_of
 
@@ -131,7 +131,7 @@ def test_a_refund_is_credit_on_both_sides(tale):
 
 
 def refund(entry: LedgerEntry, dollars: int) -> None:
-    from billing.ledger.refunds import refund_part
+    from billing.ledger.corrections import refund_part
 
     refund_part(entry.about, "Sorry", request_id=uuid.uuid4(), amount_micro=dollars * DOLLAR)
 
@@ -302,7 +302,7 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
     tale.assert_sides_agree(due + 5)
     tale.close()
     tale.assert_sides_agree(due + 5)
-    assert not Reconciliation.objects.open().exists()
+    assert not Reconciliation.objects.filter(state="open").exists()
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
 
 
@@ -404,7 +404,7 @@ def test_a_rate_that_changes_within_the_period_is_charged_as_it_was_used(tale, n
     tale.assert_sides_agree(due)
     tale.close()
     tale.assert_sides_agree(due)
-    assert not Reconciliation.objects.open().exists()
+    assert not Reconciliation.objects.filter(state="open").exists()
 
 
 def test_a_compute_class_newer_than_the_subscription_is_charged(tale):
@@ -463,6 +463,21 @@ def test_credit_that_differs_unexplained_is_told_and_repaired_with_one_click(tal
     assert reconciliation.reconcile_all() == 0
     assert not OperatorAlert.objects.filter(settled_at=None).exists()
     assert AuditEntry.objects.filter(action="reconciliation.repaired").exists()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_balance_that_agrees_when_it_is_checked_again_is_settled(tale, is_gone):
+    tale.subscribe(PLAN_FREE)
+    give(tale, 20)
+    next(iter(tale.world.kind("billing.credit_grant").values()))["_left"] = 1_200
+    assert reconciliation.reconcile_all() == 1
+    give(tale, 5)  # Stripe's credit follows the ledger's again.
+    if is_gone:
+        StripeCustomer.objects.update(customer_id=None)
+    assert reconciliation.recheck(Reconciliation.objects.get()) == 0
+    row, cents = Reconciliation.objects.get(), 2_000 if is_gone else 2_500
+    assert (row.state, row.ours, row.theirs) == ("settled", cents, cents)
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
 
 
 def test_credit_that_an_invoice_did_not_take_off_is_granted_again_once(tale):

@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from billing.credit import grants
-from billing.ledger.refunds import BadRefund, refund_part
+from billing.ledger.corrections import BadRefund, refund_part
 from billing.models import LedgerEntry, Plan, StripeOutbox, Subscription
-from billing.rates import supersede
+from billing.pricing import supersede
 from billing.stripe.credit import mirror_due
 from billing.stripe.doctor import keep_catalog
 from billing.stripe.subscriptions import cancel_at_period_end, change_plan

@@ -14,8 +14,8 @@ from billing.models import (
 from billing.stripe import reconciliation
 from billing.stripe.reconciliation import reconcile, reconcile_all
 from billing.stripe.usage_outbox import build, flush, mark_lost, report_usage
-from billing.stripe.usage_outbox.billing_period import find_metered_subscription
-from billing.stripe.usage_outbox.resend import CannotResend, resend
+from billing.stripe.usage_outbox.claims import CannotResend, resend
+from billing.stripe.usage_outbox.rows import find_metered_subscription
 from tests.billing.stripe.fake.metering import Metered
 from tests.billing.stripe.usage_outbox.outbox_facts import METERS, rows, run_of, use, values
 

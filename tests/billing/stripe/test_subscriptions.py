@@ -8,7 +8,8 @@ from accounts.models import AuditEntry, Notice
 from billing.budgets.budget import get_budget
 from billing.credit import grants
 from billing.models import OperatorAlert, Plan, Rate, StripeCustomer, StripeInvoice, Subscription
-from billing.rates import supersede
+from billing.pricing import supersede
+from billing.stripe.account import get_or_create_customer_id
 from billing.stripe.catalog import sync_catalog
 from billing.stripe.errors import StripeServerError
 from billing.stripe.subscriptions import (
@@ -17,7 +18,6 @@ from billing.stripe.subscriptions import (
     active_subscription,
     cancel_at_period_end,
     change_plan,
-    get_or_create_customer_id,
     preview_change,
     preview_next_invoice,
     start_checkout,
@@ -189,7 +189,7 @@ def test_of_two_subscriptions_the_younger_is_ended(story, backwards):
 def test_a_change_is_shown_before_and_made_once(story):
     story.subscribe("team")
     change = preview_change(story.team, plan("scale"))
-    assert change.preview.total_cents > 49_900
+    assert change.total_cents > 49_900
     assert active_subscription(story.team).plan_id == "team"
     request_id = uuid.uuid4()
     after = change_plan(story.team, story.owner, plan("scale"), request_id)
@@ -197,7 +197,7 @@ def test_a_change_is_shown_before_and_made_once(story):
     story.deliver(times=2)
     assert Subscription.objects.get().plan_id == "scale"
     assert AuditEntry.objects.filter(action="plan.changed").count() == 1
-    assert preview_next_invoice(story.team).total_cents == change.preview.total_cents
+    assert preview_next_invoice(story.team).total_cents == change.total_cents
 
 
 def test_down_to_a_plan_without_a_fee_and_up_again(story):

@@ -11,15 +11,8 @@ from accounts.models import Team
 from billing.budgets.budget import get_budget
 from billing.models import Budget, Meter, Rate, StripeOutbox, Subscription
 from billing.stripe import gateway, reconciliation
-from billing.stripe.usage_outbox import (
-    amounts,
-    billing_period,
-    builder,
-    claims,
-    resend,
-    sender,
-)
-from billing.stripe.usage_outbox.billing_period import MeteredSubscription
+from billing.stripe.usage_outbox import builder, claims, rows, sender
+from billing.stripe.usage_outbox.rows import MeteredSubscription
 from tests.billing.stripe.fake.server import StripeServer
 from tests.billing.stripe.usage_outbox.outbox_facts import METERS, service
 from web import row_queue
@@ -41,11 +34,10 @@ class Metered:
         for sku, meter in self.meters.items():
             Meter.objects.create(sku=sku, event_name=METERS[sku], meter_id=meter["id"])
         self.ahead = timedelta()
-        for module in (builder, claims, row_queue, sender, resend, reconciliation):
+        for module in (builder, claims, row_queue, sender, reconciliation):
             monkeypatch.setattr(module, "now", self.now)
         self.service = service()
-        for module in (builder, amounts):
-            monkeypatch.setattr(module, "find_metered_subscription", self.service_of)
+        monkeypatch.setattr(builder, "find_metered_subscription", self.service_of)
 
     def service_of(self, team_id: UUID) -> MeteredSubscription:
         """The service as it is set, for the team's own customer."""
@@ -75,10 +67,9 @@ class Metered:
             _subscription_metadata={},
         )  # fmt: skip
         stripe_id: str = self.world.pay(session["id"])["subscription"]
-        for module in (builder, amounts):
-            self.monkeypatch.setattr(
-                module, "find_metered_subscription", billing_period.find_metered_subscription
-            )
+        self.monkeypatch.setattr(
+            builder, "find_metered_subscription", rows.find_metered_subscription
+        )
         self.read(team, stripe_id)
         return stripe_id
 

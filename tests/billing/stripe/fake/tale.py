@@ -11,13 +11,13 @@ from django.utils import timezone
 from billing.budgets.budget import lock_budget
 from billing.credit import application
 from billing.ledger import posting
-from billing.ledger.adjustments import post_adjustment
+from billing.ledger.corrections import post_adjustment
 from billing.models import LedgerEntry, MeteredRun, StripeOutbox, Subscription
 from billing.money import round_to_cents
 from billing.months import Month, month_of
 from billing.statements.statement import build_statement
 from billing.stripe.credit import mirror_due
-from billing.stripe.usage_outbox import build, builder, claims, flush, resend, sender
+from billing.stripe.usage_outbox import build, builder, claims, flush, sender
 from tests.billing.stripe.fake.story import Story
 from tests.billing.stripe.usage_outbox.outbox_facts import run_of, use
 from web import row_queue
@@ -32,7 +32,7 @@ class Tale(Story):
 
     def begin(self, monkeypatch: pytest.MonkeyPatch, *, days_ago: float = 35) -> "Tale":
         self.world.offset = -int(timedelta(days=days_ago).total_seconds())
-        for module in (builder, claims, row_queue, sender, resend, posting):
+        for module in (builder, claims, row_queue, sender, posting):
             monkeypatch.setattr(module, "now", self.now)
         return self
 

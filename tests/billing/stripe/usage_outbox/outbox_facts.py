@@ -18,7 +18,7 @@ from billing.models import (
     UsageSegment,
 )
 from billing.money import amount_micro
-from billing.stripe.usage_outbox.billing_period import MeteredSubscription
+from billing.stripe.usage_outbox.rows import MeteredSubscription
 
 METERS = {
     "cpu": "lathe_cpu",

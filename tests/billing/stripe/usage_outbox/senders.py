@@ -44,8 +44,8 @@ class Sender:
         """Attempts, one after another, until the time is over or the money is."""
         from django.db import IntegrityError, transaction
 
-        from billing.errors import CapReached
         from billing.metering import runs
+        from billing.metering.runs import CapReached
 
         while time.monotonic() < deadline:
             try:

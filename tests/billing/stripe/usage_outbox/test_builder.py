@@ -91,7 +91,7 @@ def test_rows_are_identified_and_frozen_for_their_customer(team, subscribe):
 
 
 def test_a_very_long_meter_still_makes_a_short_identifier(team, subscribe):
-    from billing.rates import supersede
+    from billing.pricing import supersede
 
     meter = "a" * 60
     supersede(meter, 1_000)

@@ -1,14 +1,16 @@
-"""The credit that plans include, on installations without Stripe.
+"""Credit that nobody pays for by itself: what plans include, and free credit to begin with.
 
-With Stripe, credit follows each paid invoice (billing.stripe.webhooks.invoice_handlers). Without
-it, an operator gives teams their plans, and each calendar month brings the plan's credit.
+With Stripe, a plan's credit follows each paid invoice (billing.stripe.webhooks.invoice_handlers).
+Without it, an operator gives teams their plans, and each calendar month brings the plan's credit.
 """
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import now
 
+from accounts.models import Role, User
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
 from billing.models import Budget, CreditGrant, LedgerEntry, Subscription
@@ -17,17 +19,15 @@ from billing.months import this_month
 from billing.stripe import gateway
 
 ALLOWANCE_PRIORITY = 10  # Used before any credit that lasts longer.
+FREE_PRIORITY = 20  # Used before credit that was paid for.
 
 
 def grant_plan_allowances() -> int:
     """Give every team this month's credit, once; returns how many got it now. Repeatable."""
     if gateway.is_enabled():
         return 0
-    entitled = Budget.objects.filter(plan__included_micro__gt=0)
-    return sum(
-        _grant_allowance(team_id)
-        for team_id in entitled.order_by("pk").values_list("pk", flat=True)
-    )
+    entitled = Budget.objects.filter(plan__included_micro__gt=0).order_by("pk")
+    return sum(_grant_allowance(team_id) for team_id in entitled.values_list("pk", flat=True))
 
 
 @transaction.atomic
@@ -79,3 +79,30 @@ def take_back_unused(budget: Budget, before: Subscription, after: Subscription) 
     note = f"Included credit of the rest of the period, after the change to the {name} plan"
     key = f"{after.plan_id}:{int(moment.timestamp())}"
     return grants.revoke(grant.source, note, amount_micro=excess, key=key)
+
+
+@transaction.atomic
+def grant_free_credit(user: User) -> CreditGrant | None:
+    """Give the first team that the person owns free credit, once for a person.
+
+    Instead of letting teams without a card use first and pay later. Where addresses must be
+    confirmed, only once theirs is: addresses are what strangers have many of.
+    """
+    is_known = user.has_confirmed_email or not settings.REQUIRE_VERIFIED_EMAIL
+    source = f"free:{user.pk}"
+    if not settings.FREE_CREDIT_MICRO or not is_known:
+        return None
+    if CreditGrant.objects.filter(source=source).exists():
+        return None
+    owned = user.memberships.filter(role=Role.OWNER).select_related("team").order_by("joined_at")
+    first = owned.first()
+    if first is None:
+        return None
+    return grants.grant(
+        first.team,
+        settings.FREE_CREDIT_MICRO,
+        kind="promo",
+        source=source,
+        note="Free credit to begin with",
+        priority=FREE_PRIORITY,
+    )

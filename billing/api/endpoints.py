@@ -1,4 +1,7 @@
-"""Usage and statement on the wire. Amounts are integer micro-USD."""
+"""Usage, statement, plans and subscription on the wire. Amounts are integer micro-USD.
+
+Paying is for browsers: a token never pays.
+"""
 
 from typing import Any
 
@@ -11,9 +14,10 @@ from accounts.models import ApiToken
 from billing.budgets.budget import get_budget
 from billing.budgets.forecast import forecast_micro
 from billing.credit.grants import credit_balance_micro
-from billing.models import UsageSegment
+from billing.models import Plan, Subscription, UsageSegment
 from billing.months import parse_month
 from billing.statements.statement import Statement, build_statement
+from billing.stripe import gateway
 from web.api import cursor_page
 from web.idempotency.api import APIView
 
@@ -37,18 +41,18 @@ class AttemptAnswer(AmountAnswer):
     notes = serializers.ListField(child=serializers.CharField())
 
 
-class JobUseAnswer(AmountAnswer):
+class CostAnswer(AmountAnswer):
     source = serializers.CharField()  # type: ignore[assignment]
     id = serializers.UUIDField(source="subject_id", allow_null=True)
     name = serializers.CharField(help_text="Empty for what no longer exists.")
+
+
+class JobUseAnswer(CostAnswer):
     device_ms = serializers.IntegerField()
     attempts = AttemptAnswer(many=True)
 
 
-class DeploymentUseAnswer(AmountAnswer):
-    source = serializers.CharField()  # type: ignore[assignment]
-    id = serializers.UUIDField(source="subject_id", allow_null=True)
-    name = serializers.CharField(help_text="Empty for what no longer exists.")
+class DeploymentUseAnswer(CostAnswer):
     tokens = serializers.IntegerField(source="units")
     requests = serializers.IntegerField()
 
@@ -70,8 +74,7 @@ class UnitUseAnswer(serializers.Serializer[Any]):
 
     source = serializers.CharField(source="by.source")  # type: ignore[assignment]
     kind = serializers.CharField(
-        source="sku",
-        help_text="assistant-answers, voice-in-seconds or voice-out-characters.",
+        source="sku", help_text="assistant-answers, voice-in-seconds or voice-out-characters."
     )
     units = serializers.IntegerField()
     requests = serializers.IntegerField()
@@ -120,22 +123,22 @@ class StatementAnswer(serializers.Serializer[Any]):
     """The bill so far, and what may still be spent."""
 
     object = serializers.CharField()
-    month = serializers.CharField()
-    is_final = serializers.BooleanField()
-    as_of = serializers.DateTimeField()
+    month = serializers.CharField(source="statement.month.code")
+    is_final = serializers.BooleanField(source="statement.month.is_over")
+    as_of = serializers.DateTimeField(source="statement.as_of")
     currency = serializers.CharField()
-    total_micros = serializers.IntegerField()
-    cap_micros = serializers.IntegerField(allow_null=True)
-    left_micros = serializers.IntegerField(allow_null=True)
-    reserved_micros = serializers.IntegerField()
-    plan = serializers.CharField()
+    total_micros = serializers.IntegerField(source="statement.total_micro")
+    cap_micros = serializers.IntegerField(source="budget.cap_micro", allow_null=True)
+    left_micros = serializers.IntegerField(source="budget.left_micro", allow_null=True)
+    reserved_micros = serializers.IntegerField(source="budget.reserved_micro")
+    plan = serializers.CharField(source="budget.plan_id")
     mode = serializers.ChoiceField(["prepaid", "postpaid"])
     on_hold = serializers.BooleanField()
-    due_micros = serializers.IntegerField()
+    due_micros = serializers.IntegerField(source="statement.due_micro")
     forecast_micros = serializers.IntegerField(allow_null=True)
     balance_micros = serializers.IntegerField()
-    credit = CreditAnswer()
-    days = DayAnswer(many=True)
+    credit = CreditAnswer(source="statement.credit")
+    days = DayAnswer(source="statement.days", many=True)
     lines = serializers.ListField(child=serializers.DictField())
 
 
@@ -152,13 +155,9 @@ class SegmentAnswer(serializers.Serializer[Any]):
     recorded_at = serializers.DateTimeField()
 
 
-def _token(request: Request) -> ApiToken:
-    assert isinstance(request.auth, ApiToken)  # HasScope has seen to it.
-    return request.auth
-
-
 def _statement(request: Request) -> Statement:
-    return build_statement(_token(request).team, parse_month(request.query_params.get("month")))
+    assert isinstance(request.auth, ApiToken)  # HasScope has seen to it.
+    return build_statement(request.auth.team, parse_month(request.query_params.get("month")))
 
 
 class UsageEndpoint(APIView):
@@ -187,34 +186,72 @@ class StatementEndpoint(APIView):
     def get(self, request: Request) -> Response:
         statement = _statement(request)
         budget = get_budget(statement.team)
+        # One line per cause and per adjustment; they add up to the total.
+        lines = [(cause.source, cause.net_micro) for cause in statement.cost_sources]
+        lines += [(other.note, other.amount_micro) for other in statement.others]
         answer = {
             "object": "statement",
-            "month": statement.month.code,
-            "is_final": statement.month.is_over,
-            "as_of": statement.as_of,
             "currency": "usd",
-            "total_micros": statement.total_micro,
-            "cap_micros": budget.cap_micro,
-            "left_micros": budget.left_micro,
-            "reserved_micros": budget.reserved_micro,
-            "plan": budget.plan_id,
+            "statement": statement,
+            "budget": budget,
             "mode": "prepaid" if budget.is_prepaid else "postpaid",
             "on_hold": budget.held_at is not None,
-            "due_micros": statement.due_micro,
             "forecast_micros": None if statement.month.is_over else forecast_micro(budget),
             "balance_micros": credit_balance_micro(statement.team),
-            "credit": statement.credit,
-            "days": statement.days,
-            "lines": _lines(statement),
+            "lines": [{"about": about, "amount_micros": micro} for about, micro in lines],
         }
         return Response(StatementAnswer(answer).data)
 
 
-def _lines(statement: Statement) -> list[dict[str, object]]:
-    """One line per cause and per adjustment; they add up to the total."""
-    caused = [
-        {"about": cause.source, "amount_micros": cause.net_micro}
-        for cause in statement.cost_sources
-    ]
-    others = [{"about": line.note, "amount_micros": line.amount_micro} for line in statement.others]
-    return [*caused, *others]
+class PlanAnswer(serializers.Serializer[Any]):
+    """What may be bought."""
+
+    id = serializers.SlugField(source="code")
+    name = serializers.CharField()
+    monthly_cents = serializers.IntegerField()
+    concurrency = serializers.IntegerField()
+    included_micros = serializers.IntegerField(source="included_micro")
+    features = serializers.ListField(child=serializers.CharField())
+
+
+class SubscriptionAnswer(serializers.Serializer[Any]):
+    """What the team has. Without Stripe, or without a subscription, most of it is null."""
+
+    object = serializers.CharField()
+    billing = serializers.ChoiceField(choices=["stripe", "local"])
+    plan = serializers.CharField()
+    status = serializers.CharField(source="row.status", allow_null=True)
+    period_start = serializers.DateTimeField(source="row.period_start", allow_null=True)
+    period_end = serializers.DateTimeField(source="row.period_end", allow_null=True)
+    cancel_at = serializers.DateTimeField(source="row.cancel_at", allow_null=True)
+    payment_problem = serializers.CharField(allow_null=True)
+    credit_micros = serializers.IntegerField()
+
+
+class PlansEndpoint(APIView):
+    """Every plan on offer, cheapest first."""
+
+    @extend_schema(operation_id="plans", responses=PlanAnswer(many=True))
+    def get(self, request: Request) -> Response:
+        plans = Plan.objects.filter(is_offered=True).order_by("order")
+        data = PlanAnswer(plans, many=True).data
+        return Response({"object": "list", "data": data, "has_more": False})
+
+
+class SubscriptionEndpoint(APIView):
+    """The plan and subscription of the token's team."""
+
+    @extend_schema(operation_id="subscription", responses=SubscriptionAnswer)
+    def get(self, request: Request) -> Response:
+        assert isinstance(request.auth, ApiToken)  # HasScope has seen to it.
+        team = request.auth.team
+        row = Subscription.objects.filter(team=team).first()
+        answer = {
+            "object": "subscription",
+            "billing": "stripe" if gateway.is_enabled() else "local",
+            "plan": get_budget(team).plan_id,
+            "row": row,
+            "payment_problem": (row and row.payment_problem) or None,
+            "credit_micros": credit_balance_micro(team),
+        }
+        return Response(SubscriptionAnswer(answer).data)
