@@ -36,7 +36,8 @@ def create_another_team(owner: User, name: str) -> Team:
     most = settings.MAX_OWNED_TEAMS
     if most and owner.memberships.filter(role=Role.OWNER).count() >= most:
         raise TooManyTeams(
-            f"One person may own {most} teams here. Leave one, or make somebody else its owner."
+            f"One person may own {'1 team' if most == 1 else f'{most} teams'} here. Leave one, or"
+            " make somebody else its owner."
         )
     return create_team(owner, name)
 

@@ -28,6 +28,13 @@ ADJUSTMENT_SKU = "adjustments"
 EXAMPLE_MINUTES, EXAMPLE_TOKENS = 5, 50  # What the pricing page reckons with.
 EXAMPLE_SECONDS, EXAMPLE_CHARACTERS, EXAMPLE_ANSWERS = 10, 200, 100
 COUNTED_SKUS = (TOKEN_SKU, *UNIT_SKUS, UPSTREAM_SKU, ADJUSTMENT_SKU)  # No second of a device.
+ONE_UNIT = {
+    TOKEN_SKU: "1 token",
+    UPSTREAM_SKU: "1 token",
+    VOICE_IN_SKU: "1 second",
+    VOICE_OUT_SKU: "1 character",
+    ANSWERS_SKU: "1 answer",
+}
 SKU_NAMES = {
     "cpu": "CPU",
     "gpu": "GPU",
@@ -94,6 +101,8 @@ def _build_price(rate: Rate) -> Price:
 
 def format_quantity(sku: str, units: int) -> str:
     """Counted units of a SKU, in words."""
+    if units == 1:
+        return ONE_UNIT.get(sku, "1 unit")
     return {
         TOKEN_SKU: f"{units:,} tokens",
         UPSTREAM_SKU: f"{units:,} tokens",

@@ -148,7 +148,10 @@ def _slice_check(report: "Report", name: str, threshold: float) -> Check:
     title, worst = slices[0]
     return Check(
         passed=_meets_threshold(worst, threshold),
-        sentence=f"Its weakest part ({title}) has {format_metric_value(worst)}, wanted"
+        sentence=f"Its only part ({title}) has {format_metric_value(worst)}, wanted"
+        f" {_describe_threshold(worst, threshold)}."
+        if len(slices) == 1
+        else f"Its weakest part ({title}) has {format_metric_value(worst)}, wanted"
         f" {_describe_threshold(worst, threshold)} in each of {len(slices)} parts.",
     )
 

@@ -51,4 +51,8 @@ class DatasetVersionAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[DatasetVersion]):
     def enqueue_imports(self, request: HttpRequest, chosen: "QuerySet[DatasetVersion]") -> None:
         waiting = chosen.filter(status=ImportStatus.IMPORTING).count()
         imports.resume()
-        self.message_user(request, f"{waiting} imports wait; the workers were told.")
+        self.message_user(
+            request,
+            f"{'1 import waits' if waiting == 1 else f'{waiting} imports wait'}"
+            "; the workers were told.",
+        )

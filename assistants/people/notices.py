@@ -22,7 +22,7 @@ def waiting_notices(notices: Sequence[Notice]) -> set[UUID]:
 
 
 def _describe(count: int) -> str:
-    return f"{count} visitors wait for a person."
+    return f"{'1 visitor waits' if count == 1 else f'{count} visitors wait'} for a person."
 
 
 WAITING = Bundling(every=EVERY, still_true=waiting_notices, describe=_describe)

@@ -15,7 +15,7 @@ CONDITIONS = {
     "confidence_above": "is understood more surely than {value}",
     "language": "is in the language {value}",
     "channel": "comes by the channel {value}",
-    "turns_at_least": "comes after {value} messages or more",
+    "turns_at_least": "comes after {value} or more messages",
     "visitor": "is of a visitor with {value}",
     "asked_again": "is asked again",
     "asks_for_person": "asks for a person",

@@ -56,7 +56,7 @@ def add(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     source = add_source(
         assistant, fields["dataset"], mapping, request.user, is_approved=fields["approved"]
     )
-    messages.success(request, f"{source.answers} answers, {source.phrasings} new questions.")
+    messages.success(request, f"Answers: {source.answers}. New questions: {source.phrasings}.")
     return redirect("assistants:knowledge", assistant.pk)
 
 
@@ -71,7 +71,11 @@ def add_document(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespo
     source = documents.add_document(
         assistant, fields["document"], request.user, text_column=fields["text_column"]
     )
-    messages.success(request, f"{source.passages} passages, from the next version on.")
+    messages.success(
+        request,
+        f"{'1 passage' if source.passages == 1 else f'{source.passages} passages'}, from the next"
+        " version on.",
+    )
     return redirect("assistants:knowledge", assistant.pk)
 
 

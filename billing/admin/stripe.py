@@ -62,7 +62,12 @@ class StripeCustomerAdmin(SuperuserActionsAdmin):
         assert isinstance(request.user, User)
         for row in rows.select_related("team"):
             forget_customer(row, by=request.user, reason="by hand")
-        messages.success(request, f"{len(rows)} customers are made anew when they are needed.")
+        messages.success(
+            request,
+            "1 customer is made anew when it is needed."
+            if len(rows) == 1
+            else f"{len(rows)} customers are made anew when they are needed.",
+        )
 
 
 @admin.register(WebhookEvent)
@@ -78,7 +83,12 @@ class WebhookEventAdmin(SuperuserActionsAdmin):
         assert isinstance(request.user, User)
         for event in events:
             replay(event, by=request.user)
-        messages.success(request, f"{len(events)} messages are carried out again.")
+        messages.success(
+            request,
+            "1 message is carried out again."
+            if len(events) == 1
+            else f"{len(events)} messages are carried out again.",
+        )
 
 
 @admin.register(OperatorAlert)

@@ -221,5 +221,5 @@ def _format_sentence(
     values = [format_value(before, value) for value in (old_value, after[worst["id"]])]
     return (
         f"{worst['title']} {verb} most: {before['title'].lower()} goes from {values[0]} to"
-        f" {values[1]}. {len(worse)} of {len(changes)} changes make it surely worse."
+        f" {values[1]}. Changes that make it surely worse: {len(worse)} of {len(changes)}."
     )

@@ -189,11 +189,7 @@ def _describe(
             count,
         )
     if not can_promise(held_out):
-        missing = max(0, MIN_IN_SCOPE - count)
-        sentence = f"{missing} more questions are needed before a promise can be measured."
-        if not missing:
-            sentence = "Judge some questions in this language that nobody could answer first."
-        return _not_measurable(sentence, count)
+        return _not_measurable(_describe_missing(max(0, MIN_IN_SCOPE - count)), count)
     threshold = measured.calibrator.answer
     point = point_at(measured, held_out, threshold)
     asks = (measured.probability >= measured.calibrator.ask) & (
@@ -215,6 +211,15 @@ def _describe(
         worst=_worst_questions(measured, held_out, answers),
         thin_answers=_thin_answers(known, answers),
         topics=_describe_topics(measured, held_out, answers),
+    )
+
+
+def _describe_missing(questions: int) -> str:
+    if not questions:
+        return "Judge some questions in this language that nobody could answer first."
+    return (
+        f"{'1 more question is' if questions == 1 else f'{questions} more questions are'} needed"
+        " before a promise can be measured."
     )
 
 

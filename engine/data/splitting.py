@@ -116,9 +116,9 @@ def _require_several_groups(groups: list[list[int]], spec: SplitSpec) -> None:
     if len(groups) < 3:
         raise BadTrainingData(
             "too_few_groups",
-            f"Column {spec.column!r} makes only {len(groups)} groups of rows, counting rows with"
-            " equal texts as one; a split by group needs three or more. Choose another column, or"
-            " split another way.",
+            f"Column {spec.column!r} makes too few groups of rows ({len(groups)}), counting rows"
+            " with equal texts as one; a split by group needs three or more. Choose another column,"
+            " or split another way.",
         )
 
 
@@ -267,8 +267,8 @@ def _drop_leaks(parts: dict[str, list[int]], groups: list[list[int]]) -> list[st
     if not dropped:
         return []
     return [
-        f"{dropped:,} rows also appear in a later split, the same or nearly so: left out of the"
-        " earlier one."
+        f"{'1 row also appears' if dropped == 1 else f'{dropped:,} rows also appear'} in a later"
+        " split, the same or nearly so: left out of the earlier one."
     ]
 
 

@@ -107,8 +107,9 @@ def read_marked_targets(present: npt.NDArray[np.bool_], names: list[str]) -> Gro
         )
     order = np.argsort(names)
     note = (
-        f"Each of {len(names)} columns is read as one label: {present.sum() / len(present):.1f}"
-        f" labels a row, {int((~present.any(axis=1)).sum()):,} rows without any."
+        f"Each of {len(names)} columns is read as one label, on average"
+        f" {present.sum() / len(present):.1f} a row. Rows without any:"
+        f" {int((~present.any(axis=1)).sum()):,}."
     )
     return GroundTruth(
         "labels",
@@ -186,8 +187,8 @@ def _read_multilabels(parsed: ParsedLabels, column: str) -> GroundTruth:
     for row, labels in enumerate(parsed.labels):
         values[row, [index_of[label] for label in labels]] = True
     note = (
-        f"Each cell of {column} is read as several labels ({parsed.format_description}):"
-        f" {len(names):,} labels, {values.sum() / len(values):.1f} a row."
+        f"Each cell of {column} is read as several labels ({parsed.format_description})."
+        f" Labels: {len(names):,}, on average {values.sum() / len(values):.1f} a row."
         " Set labels per row to one if that is wrong."
     )
     doubts = [parsed.doubt] if parsed.doubt else []

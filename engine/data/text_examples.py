@@ -172,7 +172,8 @@ def _validate_row_count(spec: TextSpec, rows: int) -> None:
     if rows < MIN_ROWS:
         raise BadTrainingData(
             "too_few_rows",
-            f"Only {rows} rows have both text and a label; at least {MIN_ROWS} are needed. Check"
+            f"Only {'1 row has both' if rows == 1 else f'{rows} rows have both'}"
+            f" text and a label; at least {MIN_ROWS} are needed. Check"
             f" that {', '.join(spec.text_columns)} and {spec.target_name} are the right columns.",
         )
 
@@ -181,9 +182,15 @@ def _skipped_row_warnings(spec: TextSpec, texts: list[str], *, missing_targets: 
     empty = sum(not text for text in texts)
     warnings = []
     if empty:
-        warnings.append(f"{empty:,} rows have no text in {', '.join(spec.text_columns)}: skipped.")
+        warnings.append(
+            f"{'1 row has no text' if empty == 1 else f'{empty:,} rows have no text'}"
+            f" in {', '.join(spec.text_columns)}: skipped."
+        )
     if missing_targets:
-        warnings.append(f"{missing_targets:,} rows have no {spec.target_name}: skipped.")
+        warnings.append(
+            f"{'1 row has no' if missing_targets == 1 else f'{missing_targets:,} rows have no'}"
+            f" {spec.target_name}: skipped."
+        )
     return warnings
 
 

@@ -104,7 +104,8 @@ def _time_range(
 
 def _format_duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{round(seconds)} seconds"
+        whole = round(seconds)
+        return "1 second" if whole == 1 else f"{whole} seconds"
     if seconds < 5400:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"

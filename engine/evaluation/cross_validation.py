@@ -111,7 +111,10 @@ def explain_few_rows(refit: Refit | None, test_rows: int) -> str:
     """Why figures of few test rows rest on these alone; empty where there are enough of them."""
     if test_rows >= MIN_TEST_ROWS or refit is None:
         return ""
-    start = f"The figures rest on {test_rows:,} test rows alone"
+    start = (
+        f"The figures rest on {'1 test row' if test_rows == 1 else f'{test_rows:,} test rows'}"
+        " alone"
+    )
     if refit.split_column is not None:
         return f"{start}, for column {refit.split_column!r} says which rows are the test."
     if refit.seconds > MAX_SECONDS:
@@ -192,7 +195,9 @@ def _summarize(refit: Refit, rows: int, *, repeats: int, fits: int) -> CrossVali
         "fits": fits,
         "repeats": repeats,
         "sentence": (
-            f"The figures rest on {rows:,} rows, since {test_rows:,} test rows alone say little."
+            f"The figures rest on {rows:,} rows, since "
+            f"{'1 test row alone says' if test_rows == 1 else f'{test_rows:,} test rows alone say'}"
+            " little."
             f" {fits:,} further models were made in the same way, each {words} (cross-validation);"
             " the model itself answered the test rows."
         ),

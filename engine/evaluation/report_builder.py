@@ -34,7 +34,8 @@ def build_report(
         return _build_figures(predictions, predictions, rows, contenders)
     report = _build_figures(crossed.predictions, crossed.first, crossed.rows, crossed.contenders)
     known = {one.id for one in crossed.contenders}
-    note = f"on the {len(rows.source_rows):,} test rows alone"
+    tested = len(rows.source_rows)
+    note = f"on the {'1 test row' if tested == 1 else f'{tested:,} test rows'} alone"
     report["baselines"] += [
         _compare_with_contender(
             predictions, replace(one, note=f"{one.note}; {note}" if one.note else note)

@@ -171,7 +171,8 @@ def _describe_p_value(p_value: float, test_rows: int) -> str:
     if p_value < SIGNIFICANCE_LEVEL:
         return f"That is unlikely to be chance (p = {p_value:.2g})."
     return (
-        f"That may well be chance (p = {p_value:.2g}): {test_rows:,} test rows cannot tell the two"
+        f"That may well be chance (p = {p_value:.2g}):"
+        f" {'1 test row' if test_rows == 1 else f'{test_rows:,} test rows'} cannot tell the two"
         " apart."
     )
 
@@ -213,8 +214,9 @@ def _suggest_next_step(
         return "Add labelled rows: with so few test rows the true value may be far from this."
     if verdict == "no_difference":
         return (
-            f"{best_words} may be as good: {test_rows:,} test rows cannot tell. Add rows, or try a"
-            " larger base model."
+            f"{best_words} may be as good:"
+            f" {'1 test row' if test_rows == 1 else f'{test_rows:,} test rows'} cannot tell."
+            " Add rows, or try a larger base model."
         )
     probe = next((baseline for baseline in compared if baseline["id"] == "probe"), None)
     if probe and decide_verdict(probe["significance"], own["better"]) != "helped":
@@ -238,9 +240,10 @@ def _suggest_by_metric(own: Measure) -> str:
 def list_cautions(predictions: ModelPredictions, rows: TestRows) -> list[str]:
     """What readers must know before they trust the numbers."""
     cautions = []
-    if len(rows.source_rows) < FEW_TEST_ROWS:
+    if (tested := len(rows.source_rows)) < FEW_TEST_ROWS:
         cautions.append(
-            f"Only {len(rows.source_rows)} test rows: read the intervals, not the values."
+            f"Only {'1 test row' if tested == 1 else f'{tested} test rows'}:"
+            " read the intervals, not the values."
         )
     if isinstance(predictions, MulticlassPredictions):
         cautions += _label_cautions(predictions, rows)
@@ -266,11 +269,15 @@ def _label_cautions(predictions: MulticlassPredictions, rows: TestRows) -> list[
     if few:
         listed = ", ".join(few[:5]) + (" …" if len(few) > 5 else "")
         cautions.append(
-            f"Of {len(few):,} labels there are fewer than {MIN_ROWS_PER_LABEL} test rows, too few"
-            f" to measure each on its own: {listed}."
+            f"Of {'1 label' if len(few) == 1 else f'{len(few):,} labels'} there are fewer than"
+            f" {MIN_ROWS_PER_LABEL} test rows, too few to measure each on its own: {listed}."
         )
     absent = [name for index, name in enumerate(rows.label_names) if index not in counts]
     if absent:
         listed = ", ".join(absent[:5]) + (" …" if len(absent) > 5 else "")
-        cautions.append(f"{len(absent):,} labels have no test row and were not tested: {listed}.")
+        cautions.append(
+            f"1 label has no test row and was not tested: {listed}."
+            if len(absent) == 1
+            else f"{len(absent):,} labels have no test row and were not tested: {listed}."
+        )
     return cautions

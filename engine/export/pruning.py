@@ -67,7 +67,9 @@ def prune_layers(network: TextNetwork, layers: int) -> TextNetwork:
     count = layers or max(1, total // 2)
     if count >= total:
         raise BadTrainingData(
-            "not_smaller", f"The model has {total} layers: a student needs fewer, not {count}."
+            "not_smaller",
+            f"The model has {'1 layer' if total == 1 else f'{total} layers'}: a student needs"
+            f" fewer, not {count}.",
         )
     for module in smaller.encoder.modules():
         for name, child in module.named_children():

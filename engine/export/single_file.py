@@ -27,10 +27,11 @@ def keep_requested_file(export: ExportSpec, manifest: Manifest, folder: Path) ->
         )
     parity = manifest.parity[requested]
     if not parity["accepted"]:
+        rows = parity["rows"]
         raise ExportRefused(
             f"The int8 file does not answer as the model does: the same on"
-            f" {parity['label_agreement']:.1%} of {parity['rows']:,} rows. The original stays as it"
-            " is; choose another form."
+            f" {parity['label_agreement']:.1%} of {'1 row' if rows == 1 else f'{rows:,} rows'}. The"
+            " original stays as it is; choose another form."
         )
     (folder / other).unlink(missing_ok=True)
     return manifest.model_copy(

@@ -173,7 +173,11 @@ def _format_sentence(card: VariantComparison) -> str:
         quality = f"{abs(loss):.1%} {'worse' if loss > 0 else 'better'}"
     metric = card["metric"].replace("_", " ")
     size = size[0].upper() + size[1:]
-    return f"{size} and {speed}; {quality} on {card['rows']:,} test rows ({metric})."
+    rows = card["rows"]
+    return (
+        f"{size} and {speed}; {quality} on {'1 test row' if rows == 1 else f'{rows:,} test rows'}"
+        f" ({metric})."
+    )
 
 
 def _format_ratio(ratio: float, more: str, less: str, equal: str) -> str:

@@ -165,7 +165,10 @@ class _HyperparameterSearch:
         """Go on after the trials of an earlier attempt, if there was one."""
         resumed, trials = self._spec.resume_from, self._search_spec.trials
         if resumed is not None and self._study.load(resumed):
-            self._report.info(f"Going on after {len(self._study.records)} finished trials")
+            done = len(self._study.records)
+            self._report.info(
+                f"Going on after {'1 finished trial' if done == 1 else f'{done} finished trials'}"
+            )
         elif resumed is not None:
             self._report.warn("The saved search is of another job: starting from the beginning.")
         best = self._study.best
@@ -307,7 +310,11 @@ class _HyperparameterSearch:
     def _format_sentence(self) -> str:
         best, count = self._study.best, len(self._study.records)
         if best is None:
-            return f"None of {count} trials came to its end: training with the settings as given."
+            return (
+                "The only trial did not come to its end: training with the settings as given."
+                if count == 1
+                else f"None of {count} trials came to its end: training with the settings as given."
+            )
         first = self._study.records[0].score
         text = f"Trial {best.number} of {count} did best: {best.score_name} {best.score:.4g}"
         if first is not None and best.number:

@@ -126,7 +126,14 @@ def _inspect_images(spec: ImageSpec) -> Inspection:
     )
     require_usable_split(split, labels, label_names)
     missing = len(targets) - len(rows)
-    warnings = [f"{missing:,} rows have no {spec.target_column}: skipped."] if missing else []
+    warnings = (
+        [
+            f"{'1 row has no' if missing == 1 else f'{missing:,} rows have no'}"
+            f" {spec.target_column}: skipped."
+        ]
+        if missing
+        else []
+    )
     ordered = sorted(counted.items(), key=lambda one: (-one[1], one[0]))
     return _describe("label", len(rows), split, ordered, warnings)
 

@@ -196,7 +196,7 @@ def _publish_outcome(version: DatasetVersion) -> None:
     publish(
         dataset.project.team,
         "dataset.ready" if is_ready else "dataset.failed",
-        f"{name} is ready: {version.rows:,} rows{rejected}."
+        f"{name} is ready: {'1 row' if version.rows == 1 else f'{version.rows:,} rows'}{rejected}."
         if is_ready
         else f"{name} could not be imported. {version.failure_sentence}",
         url=reverse("projects:dataset", args=[dataset.pk]),

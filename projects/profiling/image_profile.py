@@ -122,15 +122,20 @@ def _size_stats(connection: duckdb.DuckDBPyConnection, table: str) -> ImageSizes
 
 def _warnings(statistics: ImageStatistics) -> list[ProfileWarning]:
     warnings: list[ProfileWarning] = []
-    if statistics["leaked"]:
+    if leaked := statistics["leaked"]:
         warnings.append(
             {
-                "sentence": f"{statistics['leaked']:,} pictures stand in more than one split.",
+                "sentence": "1 picture stands in more than one split."
+                if leaked == 1
+                else f"{leaked:,} pictures stand in more than one split.",
                 "advice": "Training leaves them out of the earlier split, so scores stay honest.",
             }
         )
-    if statistics.get("small"):
-        sentence = f"{statistics['small']:,} pictures are smaller than {MIN_SIDE_PIXELS} pixels."
-        advice = "They are enlarged, which adds no detail."
+    if small := statistics.get("small"):
+        sentence = (
+            f"{'1 picture is' if small == 1 else f'{small:,} pictures are'} smaller than"
+            f" {MIN_SIDE_PIXELS} pixels."
+        )
+        advice = "Small ones are enlarged, which adds no detail."
         warnings.append({"sentence": sentence, "advice": advice})
     return warnings

@@ -221,7 +221,8 @@ def _describe_target(target: Target, rows: int, is_quantity: bool) -> str:
     if is_quantity:
         return f"{target.name} is a number to estimate"
     if "cell_labels" in target.column:
-        return f"{target.name} holds lists of {target.column['cell_labels']:,} labels"
+        labels = target.column["cell_labels"]
+        return f"{target.name} holds lists of {'1 label' if labels == 1 else f'{labels:,} labels'}"
     return f"{target.name} repeats {target.column['unique']:,} values over {rows:,} rows"
 
 
@@ -257,7 +258,7 @@ def _suggest_image_task(
     label, split = by_name.get("label"), by_name.get("split")
     why = "The column holds pictures. Choose what they should be told apart by."
     if label:
-        why = f"Each of {rows:,} pictures has one of {label['unique']:,} labels."
+        why = f"Each picture has one label. Pictures: {rows:,}, labels: {label['unique']:,}."
         if split:
             why += " The split comes from the archive."
     suggestion = build_suggestion("image-classification", [], label["name"] if label else None, why)

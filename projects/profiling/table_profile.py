@@ -296,7 +296,11 @@ def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
     rows, duplicates = profile["rows"], profile["duplicates"]
     if rows < 100:
         advice = "Expect a rough model. A few hundred rows, or 20 for each label, work better."
-        warnings.append(_warning(f"There are only {rows} rows.", advice))
+        warnings.append(
+            _warning(
+                "There is only 1 row." if rows == 1 else f"There are only {rows} rows.", advice
+            )
+        )
     if duplicates:
         advice = "Repeats are kept on one side of the test split, so scores stay honest."
         sentence = f"{duplicates:,} rows repeat another row."

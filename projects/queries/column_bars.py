@@ -22,14 +22,20 @@ def column_bars(profile: dict[str, Any], rows: int) -> tuple[list[Bar], str]:
     """Steps of a number's histogram, or a column's most frequent values."""
     if steps := profile.get("histogram"):
         words = f"{format_number(profile.get('min'))} – {format_number(profile.get('max'))}"
-        return draw_bars(steps, [f"{count:,} rows" for count in steps]), words
+        titles = ["1 row" if count == 1 else f"{count:,} rows" for count in steps]
+        return draw_bars(steps, titles), words
     top = profile.get("top_values") or []
     sign = "≈ " if profile.get("unique_is_estimate") else ""
     unique = f"{sign}{profile.get('unique', 0):,}"
     if len(top) < 2 or sum(one["count"] for one in top) < MIN_SHARE_SHOWN * rows:
         return [], f"{unique} different" if profile.get("unique") else ""
-    titles = [f"{one['value']}: {one['count']:,} rows" for one in top]
+    titles = [title_of_bar(one["value"], one["count"]) for one in top]
     return draw_bars([one["count"] for one in top], titles), f"{unique} values"
+
+
+def title_of_bar(value: object, count: int) -> str:
+    """What a bar of a histogram stands for, and of how many rows."""
+    return f"{value}: {'1 row' if count == 1 else f'{count:,} rows'}"
 
 
 def draw_bars(counts: list[int], titles: list[str]) -> list[Bar]:

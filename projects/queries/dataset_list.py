@@ -7,7 +7,7 @@ from django.db.models import F, Func, JSONField, Prefetch, QuerySet, Value
 
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from projects.queries.cells import display_cell
-from projects.queries.column_bars import Bar, column_bars, draw_bars
+from projects.queries.column_bars import Bar, column_bars, draw_bars, title_of_bar
 
 MAX_BARS, MAX_LABELS, MAX_LETTERS = 12, 3, 90
 # Of a profile only what is shown: that of a wide table is long.
@@ -75,7 +75,7 @@ def _glance_at(version: Any) -> DatasetGlance:
         return DatasetGlance(sample=sample, pictures=pictures)
     shown = balance[:MAX_BARS]
     bars = draw_bars(
-        [one["count"] for one in shown], [f"{one['label']}: {one['count']:,} rows" for one in shown]
+        [one["count"] for one in shown], [title_of_bar(one["label"], one["count"]) for one in shown]
     )
     labels = [one["label"] for one in balance[:MAX_LABELS]]
     return DatasetGlance(

@@ -81,8 +81,10 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     if hidden_rows := count_hidden_rows(path, names):
         issues.add(
             "hidden_rows",
-            f"{hidden_rows:,} rows are hidden in the workbook, by a filter or by hand. They were"
-            " read like all others.",
+            "1 row is hidden in the workbook, by a filter or by hand. It was read like all others."
+            if hidden_rows == 1
+            else f"{hidden_rows:,} rows are hidden in the workbook, by a filter or by hand. They"
+            " were read like all others.",
         )
     _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
     return source
@@ -285,8 +287,11 @@ def _report_error_cells(path: Path, issues: Issues) -> None:
     if count:
         issues.add(
             "error_cells",
-            f"{count:,} cells of this workbook hold errors such as #N/A or #DIV/0!; they were read"
-            " as missing.",
+            "1 cell of this workbook holds an error such as #N/A or #DIV/0!; it was read as"
+            " missing."
+            if count == 1
+            else f"{count:,} cells of this workbook hold errors such as #N/A or #DIV/0!; they were"
+            " read as missing.",
         )
 
 

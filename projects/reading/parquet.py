@@ -137,7 +137,9 @@ def _count_losses(
         if count := found.pop(name, 0):
             issues.add(
                 "infinite_numbers",
-                f"{count:,} cells of this column are infinite and were read as missing.",
+                "1 cell of this column is infinite and was read as missing."
+                if count == 1
+                else f"{count:,} cells of this column are infinite and were read as missing.",
                 column=name,
             )
     return found
@@ -167,8 +169,10 @@ def _lossy_column(column: Column, stored: _Stored, count: int, choice: str | Non
     text = replace(column, type="text", expression=as_text)
     if column.type == "datetime":
         sentence = (
-            f"{count:,} cells of {column.name!r} are finer than a millionth of a second. They were"
-            " kept as text."
+            f"1 cell of {column.name!r} is finer than a millionth of a second. It was kept as text."
+            if count == 1
+            else f"{count:,} cells of {column.name!r} are finer than a millionth of a second. They"
+            " were kept as text."
         )
         return replace(text, notes=[sentence])
     if choice == ROUNDED.name:
@@ -179,8 +183,11 @@ def _lossy_column(column: Column, stored: _Stored, count: int, choice: str | Non
     if choice == TEXT.name:
         return text
     sentence = (
-        f"{count:,} cells of {column.name!r} have more digits than a number keeps. Keep them as"
-        " text, or round them to about 16 digits?"
+        f"1 cell of {column.name!r} has more digits than a number keeps. Keep it as text, or round"
+        " it to about 16 digits?"
+        if count == 1
+        else f"{count:,} cells of {column.name!r} have more digits than a number keeps. Keep them"
+        " as text, or round them to about 16 digits?"
     )
     return replace(text, question=Question("long_numbers", sentence, [TEXT, ROUNDED]))
 

@@ -283,7 +283,9 @@ def _require_rows(rows: int, rejected: int, source: TableSource) -> None:
         first = next(issue for issue in source.issues.entries if issue["code"] == "rejected_row")
         raise UnreadableFile(
             "no_rows",
-            f"None of the {rejected:,} rows could be read. Line {first['line']}:"
+            f"The only row could not be read. Line {first['line']}: {first['sentence']}"
+            if rejected == 1
+            else f"None of the {rejected:,} rows could be read. Line {first['line']}:"
             f" {first['sentence']}",
         )
     count = len(source.names)
@@ -332,7 +334,11 @@ def _import_parquet(
     except duckdb.Error as error:
         raise UnreadableFile("bad_parquet", DAMAGED_PARQUET) from error
     if not rows:
-        raise UnreadableFile("no_rows", f"This file has {len(columns)} columns but no rows.")
+        count = len(columns)
+        raise UnreadableFile(
+            "no_rows",
+            f"This file has {'1 column' if count == 1 else f'{count} columns'} but no rows.",
+        )
     RejectedRowsWriter(folder / "rejects.csv").close()
     _add_summary_issues(columns, issues, rows, 0)
     imported = _build_table(folder, rows, 0, columns, {"format": "parquet"}, issues)
@@ -350,11 +356,15 @@ def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, reject
     for column in columns:
         for note in column.notes:
             issues.add("number_format", note, column=column.name)
-        if column.missing_marker_count:
+        if count := column.missing_marker_count:
+            markers = ", ".join(column.missing_markers)
             issues.add(
                 "missing_words",
-                f"{column.missing_marker_count:,} cells of this column of numbers hold a word for a"
-                f" missing value ({', '.join(column.missing_markers)}) and were read as missing.",
+                f"1 cell of this column of numbers holds a word for a missing value ({markers}) and"
+                " was read as missing."
+                if count == 1
+                else f"{count:,} cells of this column of numbers hold a word for a missing value"
+                f" ({markers}) and were read as missing.",
                 column=column.name,
             )
     if rejected > rows:

@@ -175,9 +175,16 @@ class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
         here = Worker.objects.filter(compute_class__in=[one.pk for one in objs]).online().count()
         reasons = []
         if used:
-            reasons.append(f"{used:,} fine-tunes name it. Stop offering it instead.")
+            reasons.append(
+                f"{'1 fine-tune names' if used == 1 else f'{used:,} fine-tunes name'}"
+                " it. Stop offering it instead."
+            )
         if here:
-            reasons.append(f"{here:,} workers of it are running. Stop them first.")
+            reasons.append(
+                "1 worker of it is running. Stop it first."
+                if here == 1
+                else f"{here:,} workers of it are running. Stop them first."
+            )
         return [str(one) for one in objs], {"compute classes": len(objs)}, set(), reasons
 
 

@@ -109,7 +109,9 @@ def fail_lost(attempt: Attempt, what_happened: str) -> None:
         job.fail(
             FailureCode.WORKER_LOST,
             f"{what_happened} This happened {lost_before + 1} times, so the job was stopped. You "
-            "were not charged.",
+            "were not charged."
+            if lost_before
+            else f"{what_happened} So the job was stopped. You were not charged.",
         )
     else:
         job.requeue(f"{what_happened} The job resumes from its last checkpoint.")

@@ -139,7 +139,10 @@ def error_histogram(residuals: "Residuals | None") -> Histogram | None:
             y=round(HEIGHT * (1 - count / highest), 2),
             width=round(width - 1, 2),
             height=round(HEIGHT * count / highest, 2),
-            title=f"{format_number(low)} to {format_number(high)}: {count} rows",
+            title=(
+                f"{format_number(low)} to {format_number(high)}:"
+                f" {'1 row' if count == 1 else f'{count} rows'}"
+            ),
         )
         for place, (count, (low, high)) in enumerate(zip(counts, pairwise(edges), strict=True))
     ]

@@ -28,7 +28,10 @@ def detect_devices(kind: str) -> list[DeviceInfo]:
 
 def _cpu_device() -> DeviceInfo:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return DeviceInfo(name=f"{_cpu_name()} · {cores} cores", memory_bytes=_memory_bytes())
+    return DeviceInfo(
+        name=f"{_cpu_name()} · {'1 core' if cores == 1 else f'{cores} cores'}",
+        memory_bytes=_memory_bytes(),
+    )
 
 
 def _cpu_name() -> str:

@@ -59,6 +59,7 @@ COMPARED = (
     "{number} right; {rival_words} {number_2}.",
     "{number} right; {rival_words} {number_2}; with {number_3} test rows the difference may be"
     " chance.",
+    "{number} right; {rival_words} {number_2}; with 1 test row the difference may be chance.",
     "Root mean squared error {number}.",
     "Root mean squared error {number}; {rival_words} {number_2}.",
     "Micro F1 {number}.",
@@ -67,6 +68,8 @@ COMPARED = (
     "ROUGE-L {number}; {rival_words} {number_2}.",
     "Loss of a token {number}.",
     "Loss of a token {number}; {rival_words} {number_2}.",
+    "{name_words} {number}; {rival_words} {number_2}; with 1 test row the difference may be"
+    " chance.",
     "{name_words} {number}; {rival_words} {number_2}; with {number_3} test rows the difference may"
     " be chance.",
 )
@@ -79,6 +82,8 @@ PROPOSALS = (
     "{number} other columns describe each row; {target_phrase}",
     "{name} is a number to estimate.",
     "{name} is a number to estimate: {why}.",
+    "{name} holds lists of 1 label.",
+    "{name} holds lists of 1 label: {why}.",
     "{name} holds lists of {number} labels.",
     "{name} holds lists of {number} labels: {why}.",
     "{name} repeats {number} values over {number_2} rows.",

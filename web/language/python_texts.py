@@ -42,6 +42,7 @@ CODE_LIKE = re.compile(
 )
 PROSE = re.compile(r"[A-Za-z]{2,}[,:]? (?:& )?[(“\"'‘]?[A-Za-z0-9]")
 WORD = re.compile(r"[A-Z][a-z]+(-[a-z]+)?")
+ONE_OF_THEM = re.compile(r"(\{\w+\}(:| ·) )?1 [a-z]+")  # "1 row", beside "{count} rows".
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
 MAX_VARIANTS = 8
 MAX_LENGTH = 1000
@@ -65,7 +66,26 @@ def texts_of(path: Path) -> Iterator[tuple[str | tuple[str, str], int]]:
             waiting.extend(reversed(list(ast.iter_child_nodes(node))))
             continue
         if isinstance(node, ast.JoinedStr):  # What its braces hold may have texts of its own.
-            waiting.extend(part for part in node.values if isinstance(part, ast.FormattedValue))
+            waiting.extend(_values_within(node))
+
+
+def _values_within(text: ast.JoinedStr) -> Iterator[ast.expr]:
+    """What the braces of an f-string hold, less the words that its variants hold already."""
+    for part in text.values:
+        if isinstance(part, ast.FormattedValue):
+            yield from _beside_words(part.value)
+
+
+def _beside_words(value: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(value, ast.IfExp):
+        yield value.test
+        for choice in (value.body, value.orelse):
+            if isinstance(choice, ast.JoinedStr):
+                yield from _values_within(choice)
+            elif not isinstance(choice, ast.Constant):
+                yield from _beside_words(choice)
+    else:
+        yield value
 
 
 def _marked(node: ast.AST) -> str | tuple[str, str] | None:
@@ -80,7 +100,7 @@ def _marked(node: ast.AST) -> str | tuple[str, str] | None:
 
 def is_shown(text: str) -> bool:
     """Whether this is words for people, as far as its letters tell."""
-    if WORD.fullmatch(text):
+    if WORD.fullmatch(text) or ONE_OF_THEM.fullmatch(text):
         return True
     if " " not in text or len(text) > MAX_LENGTH:
         return False

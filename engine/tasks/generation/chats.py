@@ -136,24 +136,30 @@ class _ChatReader:
             raise BadTrainingData(
                 "bad_chats",
                 f"Row {row + 1}: the chat {problem}. {bad:,} of {rows:,} rows cannot be"
-                " learnt from. Correct them, or choose other columns.",
+                " learnt from. Correct them, or choose other columns."
+                if rows > 1
+                else f"Row {row + 1}: the chat {problem}. It is the only row. Correct it, or choose"
+                " other columns.",
             )
         if len(self.chats) < MIN_CHATS:
             raise BadTrainingData(
                 "too_few_rows",
-                f"Only {len(self.chats)} rows hold an answer to learn from; at least"
-                f" {MIN_CHATS} are needed.",
+                f"Only {'1 row holds' if len(self.chats) == 1 else f'{len(self.chats)} rows hold'}"
+                f" an answer to learn from; at least {MIN_CHATS} are needed.",
             )
 
     def warnings(self) -> list[str]:
         warnings = [
-            f"{count:,} rows skipped, first row {self._first_rows[problem] + 1}:"
+            f"{'1 row skipped' if count == 1 else f'{count:,} rows skipped'}"
+            f", first row {self._first_rows[problem] + 1}:"
             f" the chat {problem}."
             for problem, count in self._problem_counts.most_common()
         ]
-        if self.trimmed_count:
+        if trimmed := self.trimmed_count:
             warnings.append(
-                f"{self.trimmed_count:,} chats go on after their last answer: that end is left out."
+                "1 chat goes on after its last answer: that end is left out."
+                if trimmed == 1
+                else f"{trimmed:,} chats go on after their last answer: that end is left out."
             )
         return [
             *warnings,
@@ -262,7 +268,8 @@ class _ChatColumns:
         for value in self.values.get(self.spec.messages_column or "", []):
             fields.update(find_unread_fields(value))
         return [
-            f"The field {name!r} of messages is not learnt; {count:,} chats have it."
+            f"The field {name!r} of messages is not learnt; "
+            f"{'1 chat has it' if count == 1 else f'{count:,} chats have it'}."
             for name, count in fields.most_common(MAX_LISTED_COLUMNS)
         ]
 

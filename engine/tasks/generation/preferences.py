@@ -143,6 +143,7 @@ def report_sentence(
     ours, base = (log_probabilities(one, pairs, device) for one in (network, reference))
     gained = np.round(100 * ordered_share(ours, base))
     return (
-        f"Of {len(pairs):,} test pairs the preferred answer gained on the rejected one in"
+        f"Of {'1 test pair' if len(pairs) == 1 else f'{len(pairs):,} test pairs'}"
+        " the preferred answer gained on the rejected one in"
         f" {gained:.0f} %, against the model before training."
     )

@@ -162,7 +162,12 @@ def _tokenize_chats(
     both, ends = cut_sides.count("start"), cut_sides.count("end")
     if not both and not ends:
         return tokenized, []
-    warning = f"{both + ends:,} examples are longer than {longest:,} tokens: their ends are cut."
+    cut = both + ends
+    warning = (
+        f"1 example is longer than {longest:,} tokens: its end is cut."
+        if cut == 1
+        else f"{cut:,} examples are longer than {longest:,} tokens: their ends are cut."
+    )
     if both:
         warning += f" Of {both:,} the beginning is too, so that answers are seen."
     return tokenized, [warning]
@@ -174,7 +179,10 @@ def _data_warnings(split: Split) -> list[str]:
         " and secrets included: share it only with those who may read the rows."
     ]
     if len(split.test) < FEW_TEST_ROWS:
-        warnings.append(f"Only {len(split.test)} test rows: the reported numbers are rough.")
+        warnings.append(
+            f"Only {'1 test row' if len(split.test) == 1 else f'{len(split.test)} test rows'}: the"
+            " reported numbers are rough."
+        )
     return warnings
 
 

@@ -285,8 +285,8 @@ def _data_summary(prepared: PreparedChats, predictions: GenerationPredictions) -
     repeated = sum(output in train_answers for output in predictions.outputs)
     if repeated:
         warnings.append(
-            f"{repeated:,} of {answered:,} test answers repeat a training answer word for word: the"
-            " model has learnt rows by heart. Fewer epochs or more rows help."
+            f"Test answers that repeat a training answer word for word: {repeated:,} of"
+            f" {answered:,}. The model has learnt rows by heart. Fewer epochs or more rows help."
         )
     summary["warnings"] = warnings
     return summary

@@ -97,10 +97,10 @@ def prepare(spec: ImageSpec, progress: ProgressTracker, report: Reporter) -> Pre
     )
     require_usable_split(split, images.labels, images.label_names)
     warnings = [*images.warnings, *split.warnings]
-    if len(split.test) < FEW_TEST_ROWS:
+    if (tested := len(split.test)) < FEW_TEST_ROWS:
         warnings.append(
-            f"Only {len(split.test)} test pictures: where it is quick, the model is fitted again to"
-            " other pictures, so that figures rest on more."
+            f"Only {'1 test picture' if tested == 1 else f'{tested} test pictures'}: where it is"
+            " quick, the model is fitted again to other pictures, so that figures rest on more."
         )
     head = MultiClass(
         images.labels,

@@ -249,7 +249,8 @@ def _fit_simple(prepared: PreparedImages) -> list[Contender]:
             "linear",
             f"logistic regression on {BASELINE_SIDE} × {BASELINE_SIDE} pixels",
             make_multiclass_predictions(truth, probabilities),
-            f"fitted on {len(sample):,} training pictures",
+            "fitted on "
+            f"{'1 training picture' if len(sample) == 1 else f'{len(sample):,} training pictures'}",
         ),
     ]
 

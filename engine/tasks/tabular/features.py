@@ -111,5 +111,5 @@ def _category_feature(name: str, values: list[Any]) -> tuple[Feature | None, str
     rarest = MIN_CATEGORY_ROWS if len(values) > 10 * MIN_CATEGORY_ROWS else 1
     kept = [value for value, count in counts.most_common(MAX_CATEGORIES) if count >= rarest]
     if not kept:
-        return None, f"no value appears in {rarest} rows"
+        return None, f"no value appears in {'1 row' if rarest == 1 else f'{rarest} rows'}"
     return Feature(name=name, kind="category", categories=sorted(kept)), ""

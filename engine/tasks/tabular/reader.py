@@ -64,11 +64,20 @@ def read_table(spec: TabularSpec) -> TabularDataset:
     if len(kept) < MIN_ROWS:
         raise BadTrainingData(
             "too_few_rows",
-            f"Only {len(kept)} rows have a value in {spec.target_column!r}; at least"
+            "Only "
+            f"{'1 row has a value' if len(kept) == 1 else f'{len(kept)} rows have a value'}"
+            f" in {spec.target_column!r}; at least"
             f" {MIN_ROWS} are needed. Check that it is the right column.",
         )
     missing = len(targets) - len(kept)
-    warnings = [f"{missing:,} rows have no {spec.target_column}: skipped."] if missing else []
+    warnings = (
+        [
+            f"{'1 row has no' if missing == 1 else f'{missing:,} rows have no'}"
+            f" {spec.target_column}: skipped."
+        ]
+        if missing
+        else []
+    )
     columns = table.take(pa.array(kept))
     row_targets = [str(targets[row]) for row in kept]
     is_label = spec.task == "tabular-classification"

@@ -160,14 +160,15 @@ def _unknown_warnings(
 
 def _data_warnings(rows: TokenizedRows, split: Split) -> list[str]:
     warnings = []
-    if rows.truncated_rows:
+    if cut := rows.truncated_rows:
         warnings.append(
-            f"{rows.truncated_rows:,} texts are longer than {rows.max_length} tokens: their ends"
-            " are cut."
+            f"1 text is longer than {rows.max_length} tokens: its end is cut."
+            if cut == 1
+            else f"{cut:,} texts are longer than {rows.max_length} tokens: their ends are cut."
         )
-    if len(split.test) < 100:
+    if (tested := len(split.test)) < 100:
         warnings.append(
-            f"Only {len(split.test)} test rows: where it is quick, the model is fitted again to"
-            " other rows, so that figures rest on more. More data helps."
+            f"Only {'1 test row' if tested == 1 else f'{tested} test rows'}: where it is quick, the"
+            " model is fitted again to other rows, so that figures rest on more. More data helps."
         )
     return warnings

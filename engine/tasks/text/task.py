@@ -130,7 +130,7 @@ def _fit_contenders(
     split = prepared.split
     sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
     sample_texts = [prepared.examples.texts[row] for row in sample]
-    note = f"fitted on {len(sample):,} training rows"
+    note = f"fitted on {'1 training row' if len(sample) == 1 else f'{len(sample):,} training rows'}"
     contenders = [
         Contender(id, name, predictions, "" if id in ("majority", "mean") else note)
         for id, name, predictions in prepared.prediction_head.baselines(

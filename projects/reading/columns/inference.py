@@ -234,8 +234,11 @@ def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Deci
     seen = cells.seen
     shown = ", ".join(seen.markers)
     sentence = (
-        f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates. Keep the"
-        " column as text, or read those cells as missing?"
+        f"1 cell of {cells.name!r} is {shown}; the others are dates. Keep the column as text, or"
+        " read that cell as missing?"
+        if seen.marker_count == 1
+        else f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates."
+        " Keep the column as text, or read those cells as missing?"
     )
     dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
     return TEXT, Question("stray_cells", sentence, [TEXT, *dates]), []
@@ -328,8 +331,11 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
     missing = Reading(f"{reading.name}+missing", "number", number_format)
     example = next((s.example for s in seen.shapes if s not in shapes), "a long text")
     sentence = (
-        f"{count:,} of {seen.filled:,} cells of {cells.name!r} are numbers; {others:,} are not,"
-        f" such as {example!r}. Keep the column as text, or read those cells as missing?"
+        f"All cells of {cells.name!r} but one are numbers; that one is {example!r}. Keep the column"
+        " as text, or read that cell as missing?"
+        if others == 1
+        else f"{count:,} of {seen.filled:,} cells of {cells.name!r} are numbers; {others:,} are"
+        f" not, such as {example!r}. Keep the column as text, or read those cells as missing?"
     )
     return TEXT, Question("stray_cells", sentence, [TEXT, missing]), []
 

@@ -179,7 +179,10 @@ def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | N
         return None
     example = max(cells.seen.shapes, key=lambda shape: shape.digits).example
     sentence = (
-        f"{count:,} cells of {cells.name!r} have more digits than a number keeps, such as"
+        f"1 cell of {cells.name!r} has more digits than a number keeps, such as {example!r}. Keep"
+        " it as text, or round it to about 16 digits?"
+        if count == 1
+        else f"{count:,} cells of {cells.name!r} have more digits than a number keeps, such as"
         f" {example!r}. Keep them as text, or round them to about 16 digits?"
     )
     return Question("long_numbers", sentence, [TEXT, reading])
@@ -192,7 +195,10 @@ def ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
         return None
     if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:
         return None
-    listed = ", ".join(f"{word!r} ({count:,} times)" for word, count in markers.items())
+    listed = ", ".join(
+        f"{word!r} ({'1 time' if count == 1 else f'{count:,} times'})"
+        for word, count in markers.items()
+    )
     sentence = f"In {cells.name!r}, is {listed} a value of its own, or does it mean missing?"
     missing = Reading(f"{reading.name}+missing", reading.type, reading.number_format)
     return Question("missing_markers", sentence, [TEXT, missing])

@@ -103,23 +103,25 @@ class MetInRows:
             self.formulas.add(record.line)
 
     def report(self, issues: Issues) -> None:
-        if self.broken.count:
+        if count := self.broken.count:
             issues.add(
                 "line_breaks",
-                f"{self.broken.count:,} rows hold line breaks inside quotes and span several"
-                " lines.",
+                "1 row holds line breaks inside quotes and spans several lines."
+                if count == 1
+                else f"{count:,} rows hold line breaks inside quotes and span several lines.",
                 self.broken.first_line,
             )
-        if self.formulas.count:
+        if count := self.formulas.count:
             issues.add(
                 "text_formulas",
-                f'{self.formulas.count:,} rows hold cells such as ="007", which were read as 007.',
+                f"{'1 row holds' if count == 1 else f'{count:,} rows hold'}"
+                ' cells such as ="007", which were read as 007.',
                 self.formulas.first_line,
             )
-        if self.blank.count:
+        if count := self.blank.count:
             issues.add(
                 "blank_rows",
-                f"{self.blank.count:,} empty rows were left out.",
+                f"{'1 empty row was' if count == 1 else f'{count:,} empty rows were'} left out.",
                 self.blank.first_line,
             )
 

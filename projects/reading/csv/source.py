@@ -215,12 +215,16 @@ def _read_lines(path: Path, encoding: encodings.Encoding, issues: Issues) -> Ite
     if strays.count:
         issues.add(
             "stray_western",
-            f"On {strays.count:,} lines control codes were read as the Windows-1252 dashes and"
+            f"On {'1 line' if strays.count == 1 else f'{strays.count:,} lines'}"
+            " control codes were read as the Windows-1252 dashes and"
             " quotation marks they stand for.",
             strays.first_line,
         )
     if zeros.count:
-        sentence = f"NUL characters on {zeros.count:,} lines were taken out."
+        sentence = (
+            f"NUL characters on {'1 line' if zeros.count == 1 else f'{zeros.count:,} lines'}"
+            " were taken out."
+        )
         issues.add("zero_bytes", sentence, zeros.first_line)
 
 

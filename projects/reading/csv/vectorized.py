@@ -113,7 +113,11 @@ class RegularCsv:
             if lines - len(blank) != rows or self.line_ends.lone_feeds:
                 raise IrregularFile
             count = len(blank)
-            self.issues.add("blank_rows", f"{count:,} empty rows were left out.", blank[0])
+            self.issues.add(
+                "blank_rows",
+                f"{'1 empty row was' if count == 1 else f'{count:,} empty rows were'} left out.",
+                blank[0],
+            )
             return
         broken = " OR ".join(
             f"contains({name}, chr(10)) OR contains({name}, chr(13))" for name in self.names
@@ -124,7 +128,9 @@ class RegularCsv:
             raise IrregularFile
         self.issues.add(
             "line_breaks",
-            f"{broken_rows:,} rows hold line breaks inside quotes and span several lines.",
+            "1 row holds line breaks inside quotes and spans several lines."
+            if broken_rows == 1
+            else f"{broken_rows:,} rows hold line breaks inside quotes and span several lines.",
         )
 
     def _find_blank_lines(self) -> list[int]:

@@ -94,7 +94,9 @@ def report_doubts(encoding: Encoding, issues: Issues) -> None:
     if encoding.invalid_bytes:
         issues.add(
             "broken_characters",
-            f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
+            "1 place is not valid UTF-8; it now reads as \ufffd."
+            if encoding.invalid_bytes == 1
+            else f"{encoding.invalid_bytes:,} places are not valid UTF-8; they now read as \ufffd.",
         )
     if encoding.is_guess:
         issues.add(

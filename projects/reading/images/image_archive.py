@@ -113,9 +113,9 @@ def _explain_only_folder(index: ImageArchiveIndex, others: Sequence[ZipEntry]) -
         listed = ", ".join("/".join(entry.parts)[-80:] for entry in others[:3])
         raise UnreadableFile(
             "no_labels",
-            f"All pictures lie in one folder, {label!r}, and the other {len(others):,} files, such"
-            f" as {listed}, are no tables. Give each label a folder, or add a table with the"
-            " columns file and label.",
+            f"All pictures lie in one folder, {label!r}, and no other file is a table (other files:"
+            f" {len(others):,}, such as {listed}). Give each label a folder, or add a table with"
+            " the columns file and label.",
         )
     index.notes.append(
         f"All pictures lie in one folder, so all have its name as their label: {label!r}. Make one"

@@ -58,8 +58,12 @@ def read_image_archive(
             rows = _write_table(archive, index, folder / "data.parquet", issues, rejects)
     finally:
         rejects.close()
-    if index.skipped_count:
-        sentence = f"{index.skipped_count:,} files without a label or of the system were left out."
+    if skipped := index.skipped_count:
+        sentence = (
+            "1 file without a label or of the system was left out."
+            if skipped == 1
+            else f"{skipped:,} files without a label or of the system were left out."
+        )
         issues.add("left_out", sentence)
     for note in index.notes:
         issues.add("labels", note)
@@ -131,8 +135,28 @@ def _iter_rows(
                 entry.entry.number, IMAGE_COLUMN, reason, [entry.name, entry.label]
             )
             _record_reject(reject, issues, rejects)
-    for what, count in changed.items():
-        issues.add("changed_picture", f"{count:,} pictures {what}.", column=IMAGE_COLUMN)
+    for change, count in changed.items():
+        issues.add("changed_picture", _describe_change(change, count), column=IMAGE_COLUMN)
+
+
+def _describe_change(change: str, count: int) -> str:
+    if change == "moving":
+        return (
+            f"{'1 picture moves' if count == 1 else f'{count:,} pictures move'}:"
+            " only the first frame is kept."
+        )
+    if change == "large":
+        return (
+            f"1 picture is very large: it is kept at {MAX_STORED_SIDE:,} pixels at most."
+            if count == 1
+            else f"{count:,} pictures are very large: they are kept at {MAX_STORED_SIDE:,} pixels"
+            " at most."
+        )
+    return (
+        "1 picture is of a format that browsers do not show: it is kept as PNG."
+        if count == 1
+        else f"{count:,} pictures are of a format that browsers do not show: they are kept as PNG."
+    )
 
 
 def _build_row(entry: ImageEntry, content: bytes, size: tuple[int, int]) -> Row:
@@ -157,11 +181,11 @@ def _normalize_image(content: bytes, changed: Counter[str]) -> tuple[bytes, tupl
     kind, frames = head.format, getattr(head, "n_frames", 1)
     image = decode_image(content)
     if frames > 1:
-        changed["move: only the first frame is kept"] += 1
+        changed["moving"] += 1
     elif max(image.size) > MAX_STORED_SIDE or len(content) > MAX_STORED_BYTES:
-        changed[f"are very large: they are kept at {MAX_STORED_SIDE:,} pixels at most"] += 1
+        changed["large"] += 1
     elif kind not in STORED_FORMATS:
-        changed["are of a format that browsers do not show: they are kept as PNG"] += 1
+        changed["format"] += 1
     else:
         return content, image.size
     image.thumbnail((MAX_STORED_SIDE, MAX_STORED_SIDE), Image.Resampling.LANCZOS)

@@ -59,19 +59,25 @@ class CountingDecoder(json.JSONDecoder):
         if self.long_numbers:
             issues.add(
                 "long_numbers",
-                f"{self.long_numbers:,} numbers have more digits than a number keeps, so that they"
-                " were kept as text.",
+                "1 number has more digits than a number keeps, so that it was kept as text."
+                if self.long_numbers == 1
+                else f"{self.long_numbers:,} numbers have more digits than a number keeps, so that"
+                " they were kept as text.",
             )
         for name, count in self.repeated.most_common():
             issues.add(
                 "repeated_field",
-                f"{count:,} objects name the field {name!r} twice; the last one was kept.",
+                f"{'1 object names' if count == 1 else f'{count:,} objects name'} the field"
+                f" {name!r} twice; the last one was kept.",
                 column=name,
             )
         if self.no_numbers:
             issues.add(
                 "no_numbers",
-                f"{self.no_numbers:,} values such as NaN are no numbers and were read as missing.",
+                "1 value such as NaN is no number and was read as missing."
+                if self.no_numbers == 1
+                else f"{self.no_numbers:,} values such as NaN are no numbers and were read as"
+                " missing.",
             )
 
 
@@ -117,8 +123,8 @@ class ShapeFinder:
         if self.shape.is_label_studio and self.disagreeing:
             issues.add(
                 "annotators_disagree",
-                f"Annotators disagree about {self.disagreeing:,} of {self.tasks:,} tasks; the first"
-                " annotation of each was kept.",
+                f"Tasks that annotators disagree about: {self.disagreeing:,} of {self.tasks:,}. The"
+                " first annotation of each was kept.",
             )
 
 

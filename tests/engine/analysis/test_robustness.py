@@ -77,7 +77,7 @@ def test_a_model_that_reads_case_is_found_out_and_typed_out():
     worse = {one["id"] for one in found["changes"] if one["is_worse"]}
     assert "case" in worse
     assert "punctuation" not in worse
-    assert "make it surely worse" in found["sentence"]
+    assert "Changes that make it surely worse: " in found["sentence"]
 
 
 def test_tables_lose_cells_and_gain_noise_with_their_types_kept():

@@ -54,7 +54,7 @@ def test_a_given_column_is_followed_and_leaks_leave_the_training_rows():
     parts = split_rows(texts, [0, 1, 0, 0, 1], SplitSpec(column="part"), given)
     assert parts.train.tolist() == [1]
     assert parts.test.tolist() == [3, 4]
-    assert "1 rows also appear" in parts.warnings[0]
+    assert "1 row also appears" in parts.warnings[0]
 
 
 WORDS = ["refund", "card", "courier", "box", "door", "account", "invoice", "letter", "order"]
@@ -118,7 +118,7 @@ def test_no_group_stands_on_two_sides_and_rows_without_one_stand_alone():
         assert len({side[row] for row in range(400) if groups[row] == customer}) == 1
     assert len({side[row] for row in range(400) if groups[row] is None}) > 1
     assert len(parts.test) == pytest.approx(40, abs=10)
-    with pytest.raises(BadTrainingData, match="makes only 2 groups"):
+    with pytest.raises(BadTrainingData, match="too few groups of rows \\(2\\)"):
         split_rows(["a", "b", "c"], [0, 0, 0], spec, ["x", "x", "y"])
 
 

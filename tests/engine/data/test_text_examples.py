@@ -23,7 +23,7 @@ def test_rows_without_text_or_target_are_skipped_and_counted(read):
     assert found.rows == [0, *range(4, 15)]
     assert found.warnings[:2] == [
         "3 rows have no text in text: skipped.",
-        "1 rows have no label: skipped.",
+        "1 row has no label: skipped.",
     ]
 
 

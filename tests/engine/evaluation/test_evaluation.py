@@ -90,7 +90,7 @@ def test_few_rows_uneven_labels_and_untested_labels_are_said():
     notes = " ".join(report_of(given, rows=rows_of(60))["notes"])
     assert "Only 60 test rows" in notes
     assert "92% of the test rows are 'card'" in notes
-    assert "1 labels have no test row and were not tested: other." in notes
+    assert "1 label has no test row and was not tested: other." in notes
 
 
 def test_a_report_without_rivals_claims_nothing():

@@ -204,7 +204,7 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
                                     | {"labels.xlsx": workbook([("file", "label"), *((f"{one}{n}.png", one) for one, n in PHOTOS)])}), "p.zip",
                              Expected(labels={"red": 5, "green": 5, "blue": 5})),
     "boxes of YOLO": (zipped({f"images/{one}{n}.png": c for (one, n), c in PHOTOS.items()}
-                             | {f"labels/{one}{n}.txt": b"0 0.5 0.5 0.1 0.1" for one, n in PHOTOS}), "p.zip", Expected(refused="are no tables")),
+                             | {f"labels/{one}{n}.txt": b"0 0.5 0.5 0.1 0.1" for one, n in PHOTOS}), "p.zip", Expected(refused="no other file is a table")),
     "slides": (zipped({"ppt/presentation.xml": b"<x/>"} | {f"ppt/media/{one}{n}.png": c for (one, n), c in PHOTOS.items()}), "p.pptx", Expected(refused="PowerPoint")),
 }  # fmt: skip
 # Each starts a process; the others come in the long run.

@@ -141,7 +141,7 @@ def test_a_class_that_cannot_work_is_refused_in_words(operator, wrong):
 def test_a_class_is_deleted_only_while_nothing_names_it(operator, job):
     ComputeClass.objects.create(code="spare", name="Spare", device="cpu", memory_bytes=1)
     page = operator.get("/admin/training/computeclass/cpu/delete/").content.decode()
-    assert "1 fine-tunes name it. Stop offering it instead." in page
+    assert "1 fine-tune names it. Stop offering it instead." in page
     operator.post("/admin/training/computeclass/cpu/delete/", {"post": "yes"})
     assert ComputeClass.objects.filter(pk="cpu").exists()
     operator.post("/admin/training/computeclass/spare/delete/", {"post": "yes"})

@@ -68,7 +68,7 @@ def test_a_histogram_fills_the_box_and_names_its_ranges():
     assert right.height == HEIGHT
     assert left.height == HEIGHT / 4
     assert left.y == HEIGHT - left.height
-    assert left.title == "-2.000 to 0.000: 1 rows"
+    assert left.title == "-2.000 to 0.000: 1 row"
     assert plot.axis_ends == ("-2.000", "2.000")
 
 

@@ -119,7 +119,11 @@ def _compare_in_words(report: "Report", own: "Measure") -> str:
         assert measured is not None  # It was chosen by this metric.
         text += f"; {rival['name']} {format_metric_value(measured)}"
         if rival["significance"].get("p_value", 1) >= SIGNIFICANCE_LEVEL:
-            text += f"; with {report.get('test_rows', 0):,} test rows the difference may be chance"
+            tested = report.get("test_rows", 0)
+            text += (
+                f"; with {'1 test row' if tested == 1 else f'{tested:,} test rows'} the difference"
+                " may be chance"
+            )
     return f"{text}."
 
 

@@ -51,7 +51,8 @@ def validate_labels(spec: ImageSpec, counts: Mapping[str, int]) -> None:
     if rows < MIN_ROWS:
         raise BadTrainingData(
             "too_few_rows",
-            f"Only {rows} rows have both a picture and a label; at least {MIN_ROWS} are needed."
+            f"Only {'1 row has both' if rows == 1 else f'{rows} rows have both'}"
+            f" a picture and a label; at least {MIN_ROWS} are needed."
             f" Check that {spec.image_column} and {target} are the right columns.",
         )
     if len(counts) < 2:

@@ -114,8 +114,14 @@ def _decode_all(
 
 def _warnings(spec: ImageSpec, rows: int, labelled: int, usable: int) -> list[str]:
     warnings = []
-    if labelled < rows:
-        warnings.append(f"{rows - labelled:,} rows have no {spec.target_column}: skipped.")
-    if usable < labelled:
-        warnings.append(f"{labelled - usable:,} rows have no readable picture: skipped.")
+    if missing := rows - labelled:
+        warnings.append(
+            f"{'1 row has' if missing == 1 else f'{missing:,} rows have'} no {spec.target_column}:"
+            " skipped."
+        )
+    if unreadable := labelled - usable:
+        warnings.append(
+            f"{'1 row has' if unreadable == 1 else f'{unreadable:,} rows have'} no readable"
+            " picture: skipped."
+        )
     return warnings

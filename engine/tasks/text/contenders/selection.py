@@ -136,6 +136,7 @@ def _choose(prepared: PreparedTexts, candidates: list[Candidate]) -> tuple[Candi
     number_rows, number_best = f"{len(validation):,}", f"{best.quality(validation):.1%}"
     number_first = f"{first.quality(validation):.1%}"
     return best, (
-        f"On the {number_rows} validation rows {best_words} reached {measure_words} {number_best}"
+        f"On the {'1 validation row' if len(validation) == 1 else f'{number_rows} validation rows'}"
+        f" {best_words} reached {measure_words} {number_best}"
         f" and {first_words} {number_first}, so {best_words} became the model."
     )

@@ -67,8 +67,8 @@ def test_problems_are_counted_by_kind_the_commonest_first(tmp_path):
     chats = read(tmp_path, {"m": rows}, messages_column="m")
     assert chats.warnings == [
         "2 rows skipped, first row 3: the chat is not valid JSON.",
-        "1 rows skipped, first row 6: the chat has no answer (no message of the role assistant).",
-        "1 chats go on after their last answer: that end is left out.",
+        "1 row skipped, first row 6: the chat has no answer (no message of the role assistant).",
+        "1 chat goes on after its last answer: that end is left out.",
     ]
     assert chats.chats[-9:][0] == turns("asked", "answered")
 
@@ -216,7 +216,7 @@ def test_tools_and_pictures_beside_the_messages_are_refused_by_name(tmp_path):
     few = {"messages": messages(24), "images": [["a.png"], *[[]] * 23]}
     chats = read(tmp_path, few, messages_column="messages")
     assert chats.warnings == [
-        "1 rows skipped, first row 1: the chat comes with pictures in column 'images', which"
+        "1 row skipped, first row 1: the chat comes with pictures in column 'images', which"
         " cannot be learnt."
     ]
 

@@ -253,7 +253,7 @@ def test_bad_rows_are_skipped_and_named_but_too_many_are_refused(tmp_path):
     column = {"messages_column": "messages", "prompt_columns": [], "completion_column": None}
     spec = write(tmp_path, {"messages": [*good, json.dumps(chat("a", ""))]}, **column)
     warnings = next(one for one in run(spec) if isinstance(one, DatasetLoaded)).warnings
-    assert any("1 rows skipped, first row 31: the chat has an empty answer" in w for w in warnings)
+    assert any("1 row skipped, first row 31: the chat has an empty answer" in w for w in warnings)
     assert any("repeat them word for word" in w for w in warnings)
     with pytest.raises(BadTrainingData, match="Row 31: the chat has no answer"):
         run(write(tmp_path, {"messages": good + [json.dumps(chat("a"))] * 31}, **column))

@@ -320,8 +320,8 @@ def test_unreadable_pictures_are_skipped_and_counted(tmp_path):
     pq.write_table(pa.table(table), spec.data)
     job, loaded = prepared(spec)
     assert loaded.train_rows == 16
-    assert "1 rows have no readable picture: skipped." in loaded.warnings
-    assert "1 rows have no label: skipped." in loaded.warnings
+    assert "1 row has no readable picture: skipped." in loaded.warnings
+    assert "1 row has no label: skipped." in loaded.warnings
     assert job.images.pixels.shape == (34, 32, 32, 3)
     assert 0 not in job.images.rows
 

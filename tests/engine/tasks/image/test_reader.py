@@ -53,7 +53,7 @@ def test_every_readable_row_keeps_its_own_pixels(tmp_path):
     assert images.label_names == LABELS
     assert images.labels.tolist() == [row % 2 for row in images.rows]
     assert images.warnings == [
-        "1 rows have no label: skipped.",
+        "1 row has no label: skipped.",
         "2 rows have no readable picture: skipped.",
     ]
 
