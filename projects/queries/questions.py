@@ -8,6 +8,7 @@ from projects.models import DatasetVersion
 from projects.reading.columns.column import ColumnQuestion
 
 JOINED_READING = "file:*"
+PLAIN_TITLES = {"list": "one list of labels", "columns": "columns of their own"}
 DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
 
 
@@ -67,6 +68,8 @@ def reading_title(name: str) -> str:
         title = f"number, as in {detail}"
     elif kind in ("date", "datetime"):
         title = f"date, {DATE_ORDERS[detail[0]]} ({detail})"
+    elif name in PLAIN_TITLES:
+        title = PLAIN_TITLES[name]
     else:
         title = "text"
     return f"{title}; other cells are missing" if name.endswith("+missing") else title

@@ -17,7 +17,7 @@ from projects.reading.columns.column import SQL_TYPES, Column
 from projects.reading.columns.precision import keeps_digits
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
-from projects.reading.results import Edit, UnreadableFile
+from projects.reading.results import Edit, ReadingOptions, UnreadableFile
 
 ROW_NUMBER = "file_row_number"
 FIRST_ADDED = 10**12  # The number of an added row, above those of all rows.
@@ -97,6 +97,14 @@ def _check_rows(edit: Edit, rows: int) -> None:
         raise EditProblem(f"Rows are numbered from 0 to {rows - 1:,}.")
     if edit["op"] == "drop_rows" and len(set(numbers)) >= rows:
         raise EditProblem("No row would be left.")
+
+
+def named_columns(options: ReadingOptions) -> set[str]:
+    """The columns that a person's choices about the table speak of by name."""
+    edits = options.get("edits", [])
+    names = {edit["column"] for edit in edits if edit.get("column")}
+    names |= {name for edit in edits for row in edit.get("cells") or [] for name in row}
+    return names | set(options.get("mask", [])) | set(options.get("columns", {}))
 
 
 def apply_edits(

@@ -14,6 +14,8 @@ import duckdb
 
 from projects.reading.columns import date_formats, number_formats
 from projects.reading.columns.column import (
+    COLUMNS,
+    LIST,
     SQL_TYPES,
     TEXT,
     Column,
@@ -78,7 +80,7 @@ def infer_columns(
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
         choice = chosen.get(name) or chosen.get(original)
-        if choice is not None:
+        if choice is not None and choice not in (LIST.name, COLUMNS.name):
             shapes = seen.get(source) or summarize_columns(connection, table, [source])[source]
             cells = ColumnCells(connection, table, source, name, shapes, context)
             columns.append(_chosen_column(cells, choice, original))

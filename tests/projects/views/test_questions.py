@@ -137,3 +137,20 @@ def test_a_plain_file_has_no_other_tables(version, client_of, alice):
         f"/datasets/{version.dataset_id}/reading/", {"column": "", "reading": "file:*"}
     )
     assert answer.status_code == 400
+
+
+def test_columns_of_one_name_become_a_list_by_one_click(project, client_of, alice):
+    rows = [f"note {n},{'ab'[n % 2]},{'xy'[n % 2] if n % 3 else ''}" for n in range(12)]
+    content = "\n".join(["text,type,type", *rows]).encode()
+    received = receive_upload(project=project, filename="t.csv", chunks=[content], by=alice)
+    import_version(received.version.pk)
+    version = newest(received.version)
+    client, address = client_of(alice), f"/datasets/{version.dataset_id}/reading/"
+    page = client.get(f"/datasets/{version.dataset_id}/").content.decode()
+    assert "Read as one list of labels" in page
+    assert "Read as columns of their own" in page
+    for reading, names in (("list", ["text", "type"]), ("columns", ["text", "type", "type_2"])):
+        client.post(address, {"column": "type", "reading": reading})
+        import_version(newest(version).pk)
+        assert [column["name"] for column in newest(version).columns] == names
+        assert "questions" not in newest(version).profile
