@@ -22,6 +22,7 @@ from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits, named_columns
 from projects.reading.format_detection import DOCUMENT_FORMATS, PACKED_FORMATS, detect_format
+from projects.reading.html_entities import register_decoding
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
@@ -79,6 +80,7 @@ def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Make known to SQL what columns are read by and masked with."""
     personal_data.register_masking(connection)
     register_label_names(connection)
+    register_decoding(connection)
 
 
 def import_table(
@@ -225,6 +227,7 @@ def _import_images(upload: Path, folder: Path, overrides: ReadingOptions) -> Imp
     rows, rejected, columns, dialect = read_image_archive(upload, folder, issues)
     if edits := overrides.get("edits", []):
         with connect_duckdb(folder) as connection:
+            register_functions(connection)
             columns = apply_edits(connection, folder / "data.parquet", columns, edits)
             rows = _count_rows(connection, folder / "data.parquet")
     _add_summary_issues([], issues, rows, rejected)

@@ -41,6 +41,7 @@ class Expected:
     cells: dict[str, list[object]] = field(default_factory=dict)  # Of the first rows.
     rejected: int | None = None
     said: str = ""  # By an issue, a finding or what training would warn of.
+    unsaid: str = ""
 
 
 def table(texts=TEXTS, labels=LABELS, header="text,label", separator=",", quote='"'):
@@ -226,6 +227,7 @@ def import_and_check(content, name, expected, client, project):
 def check_table(found, expected):
     said = " ".join(issue["sentence"] for issue in found["issues"])
     assert expected.said in said + str(found["profile"])
+    assert not expected.unsaid or expected.unsaid not in said + str(found["profile"]["warnings"])
     if expected.rows is not None:
         assert found["rows"] == expected.rows
     if expected.rejected is not None:
