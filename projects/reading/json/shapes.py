@@ -16,6 +16,17 @@ MAX_NESTED_FIELDS = 60  # An object with more different keys is a map, not a rec
 WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", "rejected"}
 
 
+# UltraChat's field of questions and answers, and what stands beside it.
+TURNS, MIN_WORDS = "data", 3
+BESIDE_TURNS = {"id", "prompt_id", "prompt", "conversation_id", "source"}
+
+
+class UnreadableRow(str):
+    """In place of a row: why it is none."""
+
+    __slots__ = ()
+
+
 class LongNumber(str):
     """A number as it was written, since a float would round it."""
 
@@ -82,9 +93,12 @@ class Shape:
 
     is_label_studio: bool
     maps: frozenset[str]
+    are_turns: bool = False
 
-    def flatten(self, row: Row) -> Row:
+    def flatten(self, row: Row) -> "Row | UnreadableRow":
         """The row with the fields of nested objects beside its own."""
+        if self.are_turns:
+            return _chat_of_turns(row)
         return _flatten(label_studio_row(row) if self.is_label_studio else row, self.maps)
 
 
@@ -94,12 +108,14 @@ class ShapeFinder:
 
     rows: int = 0
     tasks: int = 0
+    turns: int = 0  # Rows that are the turns of a chat, as in UltraChat.
     disagreeing: int = 0  # Tasks that annotators labelled differently.
     _keys: dict[str, set[str]] = field(default_factory=dict)
     _task_keys: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         self.rows += 1
+        self.turns += _are_turns(row)
         if _is_task(row):
             self.tasks += 1
             self.disagreeing += _annotators_disagree(row)
@@ -111,7 +127,7 @@ class ShapeFinder:
         is_label_studio = 0 < self.rows == self.tasks
         keys = self._task_keys if is_label_studio else self._keys
         maps = frozenset(path for path, names in keys.items() if len(names) > MAX_NESTED_FIELDS)
-        return Shape(is_label_studio, maps)
+        return Shape(is_label_studio, maps, are_turns=0 < self.rows == self.turns)
 
     def report(self, issues: Issues) -> None:
         if self.shape.is_label_studio and self.disagreeing:
@@ -119,6 +135,12 @@ class ShapeFinder:
                 "annotators_disagree",
                 f"Annotators disagree about {self.disagreeing:,} of {self.tasks:,} tasks; the first"
                 " annotation of each was kept.",
+            )
+        if self.shape.are_turns:
+            issues.add(
+                "turns_of_chats",
+                f"The texts in {TURNS!r} were read as turns of a chat, user and assistant by turns,"
+                " as in UltraChat.",
             )
 
 
@@ -132,6 +154,35 @@ def flatten_rows(rows: Sequence[object], issues: Issues | None = None) -> list[o
         finder.report(issues)
     shape = finder.shape
     return [shape.flatten(row) if isinstance(row, dict) else row for row in rows]
+
+
+def _are_turns(row: Row) -> bool:
+    """Whether this is a chat as UltraChat writes it: {"prompt_id": "1", "data": ["q", "a"]}. Beside
+    a mere id the texts have to be prose."""
+    turns = row.get(TURNS)
+    if not isinstance(turns, list) or not turns or not set(row) - {TURNS} <= BESIDE_TURNS:
+        return False
+    texts = [turn for turn in turns if isinstance(turn, str)]
+    prose = sum(len(text.split()) >= MIN_WORDS for text in texts)
+    return "prompt_id" in row or (prose > 0 and prose >= len(turns) / 2)
+
+
+def _chat_of_turns(row: Row) -> "Row | UnreadableRow":
+    turns = row[TURNS]
+    assert isinstance(turns, list)
+    if not all(isinstance(turn, str) for turn in turns):
+        return UnreadableRow(f"{TURNS!r} holds something that is no text, so it is no chat.")
+    count = len(turns)
+    if count % 2:
+        return UnreadableRow(
+            f"{TURNS!r} holds {count:,} texts. A chat has an even number of them, a question"
+            " and an answer by turns."
+        )
+    messages: list[object] = [
+        {"role": ("user", "assistant")[place % 2], "content": turn}
+        for place, turn in enumerate(turns)
+    ]
+    return {name: value for name, value in row.items() if name != TURNS} | {"messages": messages}
 
 
 def _is_task(row: Row) -> bool:

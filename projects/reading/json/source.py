@@ -15,6 +15,7 @@ from projects.reading.json.shapes import (
     CountingDecoder,
     Shape,
     ShapeFinder,
+    UnreadableRow,
     flatten_rows,
     parse_float,
 )
@@ -52,12 +53,15 @@ def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> Table
         shape = _find_shape(path, encoding.name, issues)
         values = lambda: _iter_flat_lines(path, encoding.name, shape)  # noqa: E731
     kinds: dict[str, set[str]] = {}
+    reason = "No line of this file is a JSON object with fields."
     for _, value in values():
         if isinstance(value, dict):
             for key, item in value.items():
                 kinds.setdefault(key, set()).add(_value_type(item))
+        elif isinstance(value, UnreadableRow):
+            reason = str(value)
     if not kinds:
-        raise UnreadableFile("no_rows", "No line of this file is a JSON object with fields.")
+        raise UnreadableFile("no_rows", reason)
     if len(kinds) > MAX_COLUMNS:
         raise UnreadableFile(
             "too_many_columns",
@@ -147,6 +151,8 @@ def _iter_rows(
     for line, value in values:
         if isinstance(value, RejectedRow):
             yield value
+        elif isinstance(value, UnreadableRow):
+            yield RejectedRow(line, "", str(value), [])
         elif not isinstance(value, dict):
             yield RejectedRow(
                 line, "", "This is not a JSON object with fields.", [_to_cell(value) or ""]
