@@ -67,7 +67,10 @@ def reading_title(name: str) -> str:
     elif kind == "number":
         title = f"number, as in {detail}"
     elif kind in ("date", "datetime"):
-        title = f"date, {DATE_ORDERS[detail[0]]} ({detail})"
+        order = DATE_ORDERS.get(detail[0], DATE_ORDERS["y"])
+        title = f"date, {order} ({detail})"
+        if detail.endswith(" BE"):
+            title = f"date, {order}, years as in Thailand ({detail})"
     elif name in PLAIN_TITLES:
         title = PLAIN_TITLES[name]
     else:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from projects.reading.columns import date_formats, number_formats
-from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.date_formats import AnyDate
 from projects.reading.columns.number_formats import PLAIN, NumberFormat
 from projects.reading.columns.sql import filled_or_null, quote_literal, trimmed
 
@@ -29,7 +29,7 @@ class Reading:
     name: str
     type: str
     number_format: NumberFormat = PLAIN
-    date_format: DateFormat = date_formats.ISO
+    date_format: AnyDate = date_formats.ISO
 
     def to_sql(self, source: str) -> str:
         """SQL that makes the typed value of the text column `source`."""

@@ -25,7 +25,13 @@ from projects.reading.columns.column import (
     native_column,
     parse_reading,
 )
-from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.date_questions import (
+    KEEP_TEXT,
+    THAI,
+    Decision,
+    ask_about_stray_dates,
+    decide_date,
+)
 from projects.reading.columns.label_questions import ask_about_objects
 from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
 from projects.reading.columns.number_questions import (
@@ -75,7 +81,10 @@ def infer_columns(
         f"c{place}" for place in range(len(names)) if native_types.get(place, STRING) == STRING
     ]
     seen = summarize_columns(connection, table, asked, keep, expects=expects)
-    context = FileContext(separator, _certain_marks(seen.values()))
+    is_thai = any(THAI.search(original) for _, original in names) or any(
+        THAI.search(shape.pattern) for one in seen.values() for shape in one.shapes
+    )
+    context = FileContext(separator, _certain_marks(seen.values()), is_thai)
     columns = []
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
@@ -176,20 +185,16 @@ def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]
     return frozenset(marks)
 
 
-Decision = tuple[Reading, Question | None, list[str]]
-_KEEP_TEXT: Decision = (TEXT, None, [])
-
-
 def _decide(cells: ColumnCells) -> Decision:
     seen = cells.seen
     if not seen.shapes or not any(shape.digits for shape in seen.shapes):
-        return _KEEP_TEXT
+        return KEEP_TEXT
     if not seen.other_count:
         dates = date_formats.fitting_dates([shape.pattern for shape in seen.shapes])
         if dates:
-            return _decide_date(cells, dates)
+            return decide_date(cells, dates)
         if _holds_codes(seen.shapes):
-            return _KEEP_TEXT
+            return KEEP_TEXT
         formats = number_formats.fitting_formats(seen.shapes)
         if formats:
             return _decide_number(cells, formats)
@@ -202,45 +207,6 @@ def _holds_codes(shapes: list[CellShape]) -> bool:
     """2E5 beside whole numbers is a code; beside 1.5 it is a number."""
     has_fractions = any("." in shape.pattern or "," in shape.pattern for shape in shapes)
     return any(shape.is_code and not (has_fractions and shape.has_exponent) for shape in shapes)
-
-
-def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
-    patterns, notes = [shape.pattern for shape in cells.seen.shapes], []
-    kind = "datetime" if date_formats.has_time(patterns) else "date"
-    if date_formats.has_offset(patterns):
-        offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
-        if cells.count_distinct(f"nullif({offset}, '')") > 1:
-            dates = [replace(each, in_utc=True) for each in dates]
-            notes = ["Times with different offsets from UTC are given in UTC."]
-    readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
-    if cells.seen.has_valid_dates:
-        return readings[0], None, notes
-    others = cells.seen.marker_count  # Words for missing, which are no dates.
-    fitting = [
-        each for each in readings if cells.count(f"{each.to_sql(cells.source)} IS NULL") == others
-    ]
-    if not fitting:
-        return _KEEP_TEXT
-    if cells.seen.markers:
-        return _ask_about_missing_dates(cells, fitting)
-    if len(fitting) == 1:
-        return fitting[0], None, notes
-    sentence = (
-        f"Is the day or the month first in {cells.name!r}? No cell tells: no day is above 12."
-    )
-    return TEXT, Question("date_order", sentence, [*fitting, TEXT]), []
-
-
-def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Decision:
-    """Dates beside words such as NA: missing dates, or the classes of a column of text."""
-    seen = cells.seen
-    shown = ", ".join(seen.markers)
-    sentence = (
-        f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates. Keep the"
-        " column as text, or read those cells as missing?"
-    )
-    dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
-    return TEXT, Question("stray_cells", sentence, [TEXT, *dates]), []
 
 
 def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
@@ -313,6 +279,8 @@ def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
 def _ask_about_strays(cells: ColumnCells) -> Decision:
     """A column of numbers in which a few cells are something else stays text, and says so."""
     seen = cells.seen
+    if question := ask_about_stray_dates(cells):
+        return TEXT, question, []
     scored = []
     for each in number_formats.FORMATS:
         shapes = [shape for shape in seen.shapes if each.match(shape) and not shape.is_code]
@@ -325,7 +293,7 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
     are_few_words = are_few_words and seen.filled >= MIN_CELLS
     least = MOSTLY_NUMBERS if seen.other_count or not are_few_words else MIN_NUMBERS
     if not shapes or not others or count < least * seen.filled:
-        return _KEEP_TEXT
+        return KEEP_TEXT
     reading = number_reading(number_format, shapes)
     missing = Reading(f"{reading.name}+missing", "number", number_format)
     example = next((s.example for s in seen.shapes if s not in shapes), "a long text")

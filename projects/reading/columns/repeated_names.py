@@ -134,10 +134,9 @@ def _look_at(connection: duckdb.DuckDBPyConnection, table: str, sources: Sequenc
         f" (SELECT place, cell, count(DISTINCT place) OVER (PARTITION BY cell) AS places"
         f" FROM ({values}))"
     ).fetchone()
-    mean, longest, words, later, shared = kinds or (None, None, None, 0, 0)
+    mean, longest, words, later, shared = (number or 0 for number in kinds or [0] * 5)
     return _Cells(
-        are_short=mean is not None
-        and mean <= MAX_MEAN_LENGTH
+        are_short=0 < mean <= MAX_MEAN_LENGTH
         and longest <= MAX_LONG_LENGTH
         and words <= MAX_MEAN_WORDS,
         are_packed=not row[0],

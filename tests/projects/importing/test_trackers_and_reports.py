@@ -3,6 +3,7 @@ Through the real upload, as their neighbours are."""
 
 # ruff: noqa: E501 - a table of cases, one to a line.
 
+import json
 import random
 
 import pytest
@@ -13,6 +14,7 @@ from tests.projects.importing.test_kinds_of_files import (
     TEXTS,
     Expected,
     import_and_check,
+    lines,
     workbook,
 )
 
@@ -58,6 +60,10 @@ def numbered(line):
     return [int(cell) if cell.isdigit() else cell for cell in line.split(",")]
 
 
+def dated(cell, name="day"):
+    return "\n".join([f"{name},n,kind", *(f"{cell(n)},{n},{'ab'[n % 2]}" for n in range(1, 29))])
+
+
 NO_ENTITIES, NO_SUMS = Expected(unsaid="HTML entities"), Expected(unsaid="sum")
 KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     # Columns of one name.
@@ -84,9 +90,47 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "totals above": (report("{} gesamt", None, above=True), "t.csv", Expected(said="3 rows sum up")),
     "a firm called Total": ("company,price\n" + "\n".join(f"{['Total', 'Shell', 'BP'][n % 3]},{n * 7 % 13}" for n in range(40)), "t.csv", NO_SUMS),
     "reviews that say total": ("review,stars\n" + "\n".join(f"{['total rubbish', 'good', 'in total fine', 'nice'][n % 4]} {n},{n % 5 + 1}" for n in range(40)), "t.csv", NO_SUMS),
+    # Years of other calendars, and months by name.
+    "Buddhist years": (dated(lambda n: f"2567-01-{n:02}"), "t.csv", Expected(types={"day": "text"}, asked=("day",))),
+    "Buddhist years in Thai": (dated(lambda n: f"{n}/1/2567", "วันที่"), "t.csv", Expected(cells={"วันที่": ["2024-01-01"]}, said="2567 is 2024")),
+    "a Buddhist leap day": (dated(lambda n: f"29/02/{2567 - n % 3 * 4}"), "t.csv", Expected(cells={"day": ["2020-02-29"]}, said="2567 is 2024")),
+    "Thai months": (dated(lambda n: f"{n} มกราคม 2567"), "t.csv", Expected(cells={"day": ["2024-01-01"]})),
+    "short Thai months": (dated(lambda n: f"{n} ธ.ค. 2567"), "t.csv", Expected(cells={"day": ["2024-12-01"]})),
+    "one year far away": (dated(lambda n: f"{2567 if n == 4 else 2024}-01-{n:02}"), "t.csv", Expected(types={"day": "date"}, said="counted as in Thailand")),
+    "no end": (dated(lambda n: "9999-12-31" if n % 3 else f"2024-01-{n:02}"), "t.csv", Expected(types={"day": "date"}, unsaid="Thailand")),
+    "Reiwa": (dated(lambda n: "令和元年5月1日" if n == 2 else f"令和6年1月{n}日"), "t.csv", Expected(cells={"day": ["2024-01-01", "2019-05-01"]})),
+    "eras with points": (dated(lambda n: f"平成31.4.{n}"), "t.csv", Expected(cells={"day": ["2019-04-01"]})),
+    "letters of eras": (dated(lambda n: f"R6.1.{n}"), "t.csv", Expected(types={"day": "text"}, asked=("day",))),
+    "years of Taiwan": (dated(lambda n: f"民國113年1月{n}日"), "t.csv", Expected(cells={"day": ["2024-01-01"]})),
+    "Chinese dates": (dated(lambda n: f"2024年1月{n}日"), "t.csv", Expected(cells={"day": ["2024-01-01"]})),
+    "Chinese dates without a century": (dated(lambda n: f"24年1月{n}日"), "t.csv", Expected(types={"day": "text"})),
+    "months of Excel": (dated(lambda n: f"{n:02}-Jan-2024"), "t.csv", Expected(cells={"day": ["2024-01-01"]})),
+    "months of Jira": (dated(lambda n: f"{n:02}/Mar/2024 10:30"), "t.csv", Expected(cells={"day": ["2024-03-01T10:30:00"]})),
+    "American months": (dated(lambda n: f'"March {n}, 2024"'), "t.csv", Expected(cells={"day": ["2024-03-01"]})),
+    "Spanish months": (dated(lambda n: f"{n} de marzo de 2024"), "t.csv", Expected(cells={"day": ["2024-03-01"]})),
+    "German months": (dated(lambda n: f"{n}. März 2024"), "t.csv", Expected(cells={"day": ["2024-03-01"]})),
+    "days that never were": (dated(lambda n: "31 Feb 2024"), "t.csv", Expected(types={"day": "text"})),
+    "a total below dates": (dated(lambda n: f"2024-01-{n:02}") + "\nTotal,1,", "t.csv", Expected(asked=("day",))),
+    # Chats as UltraChat writes them.
+    "UltraChat": (lines({"prompt_id": f"{n}", "data": [f"q {n}", "a", "q again", "a again"]} for n in range(24)), "t.jsonl",
+                  Expected(rows=24, task="text-generation", types={"messages": "json"}, said="as in UltraChat")),
+    "UltraChat in one list": (json.dumps([{"id": n, "data": [f"what is the number {n}?", "that is easy to say"]} for n in range(24)]), "t.json",
+                              Expected(rows=24, task="text-generation")),
+    "a chat without its last answer": (lines({"prompt_id": f"{n}", "data": [f"q {n}", "a", "q again"][: 3 if n == 5 else 2]} for n in range(24)), "t.jsonl",
+                                       Expected(rows=23, rejected=1, task="text-generation", said="holds 3 texts")),
+    "turns that are no texts": (lines({"prompt_id": f"{n}", "data": [f"q {n}", {"a": 1}]} for n in range(24)), "t.jsonl", Expected(refused="no text, so it is no chat")),
+    "lists that are no chats": (lines({"id": n, "data": ["red", "blue"], "text": TEXTS[n]} for n in range(24)), "t.jsonl", Expected(rows=24, types={"data": "json"})),
+    "numbers that are no chats": (lines({"id": n, "data": [f"{n}.5", "1.5"]} for n in range(24)), "t.jsonl", Expected(rows=24, types={"data": "json"})),
 }  # fmt: skip
 # Each starts a process; the others come in the long run.
-QUICK = ("labels of Jira", "labels with entities", "subtotals")
+QUICK = (
+    "labels of Jira",
+    "labels with entities",
+    "subtotals",
+    "Buddhist years",
+    "Reiwa",
+    "a chat without its last answer",
+)
 
 
 @pytest.mark.parametrize(
