@@ -7,24 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from projects.reading.columns.precision import MAX_DIGITS, keeps_digits
+from projects.reading.json.exports import EXPORTS, Export, Row, UnreadableRow
 from projects.reading.results import Issues
 
-Row = dict[str, object]
 MAX_FIELD_DEPTH = 6
 MAX_NESTED_FIELDS = 60  # An object with more different keys is a map, not a record.
 # Fields whose content means something as a whole, to chats and annotations.
 WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", "rejected"}
-
-
-# UltraChat's field of questions and answers, and what stands beside it.
-TURNS, MIN_WORDS = "data", 3
-BESIDE_TURNS = {"id", "prompt_id", "prompt", "conversation_id", "source"}
-
-
-class UnreadableRow(str):
-    """In place of a row: why it is none."""
-
-    __slots__ = ()
 
 
 class LongNumber(str):
@@ -93,12 +82,12 @@ class Shape:
 
     is_label_studio: bool
     maps: frozenset[str]
-    are_turns: bool = False
+    export: Export | None = None
 
     def flatten(self, row: Row) -> "Row | UnreadableRow":
         """The row with the fields of nested objects beside its own."""
-        if self.are_turns:
-            return _chat_of_turns(row)
+        if self.export is not None:
+            return self.export.convert(row)
         return _flatten(label_studio_row(row) if self.is_label_studio else row, self.maps)
 
 
@@ -108,14 +97,19 @@ class ShapeFinder:
 
     rows: int = 0
     tasks: int = 0
-    turns: int = 0  # Rows that are the turns of a chat, as in UltraChat.
+    exported: Counter[int] = field(default_factory=Counter)  # Rows by their place in EXPORTS.
     disagreeing: int = 0  # Tasks that annotators labelled differently.
+    _values: dict[int, set[str]] = field(default_factory=dict)  # Of the fields that differ.
     _keys: dict[str, set[str]] = field(default_factory=dict)
     _task_keys: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         self.rows += 1
-        self.turns += _are_turns(row)
+        for place, export in enumerate(EXPORTS):
+            if export.matches(row):
+                self.exported[place] += 1
+                if len(values := self._values.setdefault(place, set())) < 2:
+                    values.add(str(row.get(export.differs)))
         if _is_task(row):
             self.tasks += 1
             self.disagreeing += _annotators_disagree(row)
@@ -127,7 +121,12 @@ class ShapeFinder:
         is_label_studio = 0 < self.rows == self.tasks
         keys = self._task_keys if is_label_studio else self._keys
         maps = frozenset(path for path, names in keys.items() if len(names) > MAX_NESTED_FIELDS)
-        return Shape(is_label_studio, maps, are_turns=0 < self.rows == self.turns)
+        found = [
+            EXPORTS[place]
+            for place, count in sorted(self.exported.items())
+            if count == self.rows and (not EXPORTS[place].differs or len(self._values[place]) > 1)
+        ]
+        return Shape(is_label_studio, maps, found[0] if found else None)
 
     def report(self, issues: Issues) -> None:
         if self.shape.is_label_studio and self.disagreeing:
@@ -136,12 +135,8 @@ class ShapeFinder:
                 f"Annotators disagree about {self.disagreeing:,} of {self.tasks:,} tasks; the first"
                 " annotation of each was kept.",
             )
-        if self.shape.are_turns:
-            issues.add(
-                "turns_of_chats",
-                f"The texts in {TURNS!r} were read as turns of a chat, user and assistant by turns,"
-                " as in UltraChat.",
-            )
+        if (export := self.shape.export) is not None:
+            issues.add("export_of_program", export.note)
 
 
 def flatten_rows(rows: Sequence[object], issues: Issues | None = None) -> list[object]:
@@ -154,35 +149,6 @@ def flatten_rows(rows: Sequence[object], issues: Issues | None = None) -> list[o
         finder.report(issues)
     shape = finder.shape
     return [shape.flatten(row) if isinstance(row, dict) else row for row in rows]
-
-
-def _are_turns(row: Row) -> bool:
-    """Whether this is a chat as UltraChat writes it: {"prompt_id": "1", "data": ["q", "a"]}. Beside
-    a mere id the texts have to be prose."""
-    turns = row.get(TURNS)
-    if not isinstance(turns, list) or not turns or not set(row) - {TURNS} <= BESIDE_TURNS:
-        return False
-    texts = [turn for turn in turns if isinstance(turn, str)]
-    prose = sum(len(text.split()) >= MIN_WORDS for text in texts)
-    return "prompt_id" in row or (prose > 0 and prose >= len(turns) / 2)
-
-
-def _chat_of_turns(row: Row) -> "Row | UnreadableRow":
-    turns = row[TURNS]
-    assert isinstance(turns, list)
-    if not all(isinstance(turn, str) for turn in turns):
-        return UnreadableRow(f"{TURNS!r} holds something that is no text, so it is no chat.")
-    count = len(turns)
-    if count % 2:
-        return UnreadableRow(
-            f"{TURNS!r} holds {count:,} texts. A chat has an even number of them, a question"
-            " and an answer by turns."
-        )
-    messages: list[object] = [
-        {"role": ("user", "assistant")[place % 2], "content": turn}
-        for place, turn in enumerate(turns)
-    ]
-    return {name: value for name, value in row.items() if name != TURNS} | {"messages": messages}
 
 
 def _is_task(row: Row) -> bool:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from projects.reading.columns.inference import STRING
 from projects.reading.encodings import detection as encodings
+from projects.reading.json.exports import UnreadableRow
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
 from projects.reading.json.shapes import (
     CountingDecoder,
     Shape,
     ShapeFinder,
-    UnreadableRow,
     flatten_rows,
     parse_float,
 )
