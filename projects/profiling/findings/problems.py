@@ -9,6 +9,7 @@ import duckdb
 from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
 from projects.profiling.findings.entities import find_entities
+from projects.profiling.findings.missing_codes import find_missing_codes
 from projects.profiling.findings.summary_rows import find_summary_rows
 from projects.profiling.profile import (
     ColumnProfile,
@@ -55,6 +56,7 @@ def find_problems(
         *certain,
         *_constant_columns(columns, suggested),
         *_id_columns(columns, suggested, rows),
+        *find_missing_codes(connection, table, columns),
         *_outliers(connection, table, columns),
         *_near_duplicates(connection, table, suggested, rows),
     ]
