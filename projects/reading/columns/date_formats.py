@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 DATE_PART = r"9{1,2}"
-_TIME = r"(?:[ T]9{1,2}:99(?::99(?:\.9{1,9})?)?(?P<zone>Z|[+-]99:?99)?)?"
+_TIME = (
+    r"(?:(?:[ T]|, )9{1,2}:99(?::99(?:\.9{1,9})?)?"
+    r"(?:(?P<zone>Z|[+-]99:?99)|(?P<utc> UTC| GMT)|(?P<half>[ \u202f]?[AaPp][Mm]))?)?"
+)
+# Of a clock that counts to twelve.
+HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
 BUDDHIST_YEARS, BUDDHIST_OFFSET = (2443, 2643), 543  # Those of 1900 to 2100.
 
 
@@ -46,7 +51,7 @@ class DateFormat:
             iso = common_era_sql(iso)
         if self.in_utc:
             return f"try_cast({iso} AS TIMESTAMPTZ)::TIMESTAMP"
-        return f"try_cast({iso} AS {'TIMESTAMP' if with_time else 'DATE'})"
+        return moment_sql(iso) if with_time else f"try_cast({iso} AS DATE)"
 
     def year_sql(self, cell: str) -> str:
         """SQL for the year as it is written."""
@@ -61,6 +66,16 @@ class DateFormat:
         date = mark.join(numbers[part] for part in self.order)
         iso = rf"\{groups['y']}-\{groups['m']}-\{groups['d']}"
         return f"regexp_replace(trim({cell}), '^{date}', '{iso}')"
+
+
+def moment_sql(iso: str) -> str:
+    """SQL for a day and a time of it, which may count to twelve or say that it is UTC's."""
+    text = f"regexp_replace({iso}, '(,|[ ](UTC|GMT)$)|\\x{{202f}}', '', 'g')"
+    formats = ", ".join(f"'{one}'" for one in HALF_DAYS)
+    halves = f"try_strptime(upper({text}), [{formats}])"
+    # A cast takes PM for a place's time and leaves the hour as it is.
+    is_half = f"regexp_matches({text}, '(?i)[ap]m$')"
+    return f"CASE WHEN {is_half} THEN {halves} ELSE try_cast({text} AS TIMESTAMP) END"
 
 
 def common_era_sql(iso: str) -> str:
@@ -115,7 +130,10 @@ class WrittenDate:
 
     def to_sql(self, cell: str, *, with_time: bool) -> str:
         """SQL that makes DATE or TIMESTAMP of a text expression; NULL where it is no such date."""
-        time = r"((?:[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?)?)"
+        time = (
+            r"((?:(?:[ T]|, )[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?"
+            r"(?:\sUTC|\sGMT|\s?[ap]m)?)?)"
+        )
         regexp = f"(?i)^{self._sql_pattern}{time}$"
         text = f"trim({cell})"
         names = list(re.findall(r"\?P<(\w+)>", self.parts))
@@ -126,7 +144,7 @@ class WrittenDate:
         parts = [self._year_sql(found), _month_sql(found["month"]), found["day"]]
         iso = " || '-' || ".join(parts)
         if with_time:
-            return f"try_cast(({iso} || {found['time']}) AS TIMESTAMP)"
+            return moment_sql(f"({iso} || {found['time']})")
         return f"try_cast(({iso}) AS DATE)"
 
     def year_sql(self, cell: str) -> str:

@@ -53,7 +53,7 @@ from projects.reading.columns.shapes import (
     FileContext,
     summarize_columns,
 )
-from projects.reading.columns.sql import trimmed
+from projects.reading.columns.sql import FOREIGN_DIGITS, foreign_digits_sql, trimmed
 
 SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 STRING = "string"  # What files with types of their own call a text that people typed.
@@ -108,6 +108,8 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
     """A column as a person chose to read it. Cells that do not fit become missing only where the
     choice says so ("+missing"); else the column stays text, and a note says why."""
     reading = parse_reading(choice) or TEXT
+    if reading != TEXT:
+        cells = _with_ascii_digits(cells)
     unfitting = f"({reading.to_sql(cells.source)}) IS NULL"
     count, notes = cells.count(unfitting), []
     if count and choice.endswith("+missing"):
@@ -153,10 +155,25 @@ def _string_column(cells: ColumnCells, original: str) -> Column:
     return replace(native_column(cells.source, "text", cells.name, original), question=question)
 
 
+def _with_ascii_digits(cells: ColumnCells) -> ColumnCells:
+    """The cells with digits such as ٣ and ３ as 3, where all of them hold such digits."""
+    shapes = cells.seen.shapes
+    if not shapes or cells.seen.other_count or cells.seen.markers:
+        return cells
+    if not all(FOREIGN_DIGITS.search(shape.example) for shape in shapes):
+        return cells
+    source = foreign_digits_sql(cells.source)
+    table = f"(SELECT {source} AS {cells.source} FROM {cells.table})"
+    seen = summarize_columns(cells.connection, table, [cells.source])[cells.source]
+    return replace(cells, source=source, seen=seen)
+
+
 def _decided_column(cells: ColumnCells, original: str) -> Column:
+    as_written, cells = cells, _with_ascii_digits(cells)
     reading, question, notes = _decide(cells)
     is_numeric = reading.type in ("integer", "number")
-    expression, check = reading.to_sql(cells.source), cells.seen.check
+    source = as_written.source if reading == TEXT else cells.source
+    expression, check = reading.to_sql(source), cells.seen.check
     if check and reading != TEXT:
         # What passes the check is written as SQL writes it. No such day raises an error.
         expression = f"CAST(nullif({cells.source}, '') AS {SQL_TYPES[reading.type]})"
@@ -171,6 +188,7 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
         question=question,
         notes=notes,
         check=check,
+        source=cells.source,
     )
 
 

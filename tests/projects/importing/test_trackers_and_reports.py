@@ -64,6 +64,34 @@ def dated(cell, name="day"):
     return "\n".join([f"{name},n,kind", *(f"{cell(n)},{n},{'ab'[n % 2]}" for n in range(1, 29))])
 
 
+def chatgpt(n):
+    """A conversation whose question was asked twice; the second branch was shown last."""
+
+    def node(parent, children, role=None, text=""):
+        message = {"author": {"role": role}, "content": {"content_type": "text", "parts": [text]}}
+        return {"message": message if role else None, "parent": parent, "children": children}
+
+    return {
+        "title": f"chat {n}",
+        "create_time": 1.5,
+        "current_node": "e",
+        "mapping": {
+            "a": node(None, ["b", "d"]),
+            "b": node("a", ["c"], "user", "first try"),
+            "c": node("b", [], "assistant", "no"),
+            "d": node("a", ["e"], "user", f"second try {n}"),
+            "e": node("d", [], "assistant", f"answer {n}"),
+        },
+    }
+
+
+SHOWN = json.dumps(
+    [{"role": "user", "content": "second try 0"}, {"role": "assistant", "content": "answer 0"}]
+)
+ARABIC, WIDE = (
+    str.maketrans("0123456789", "".join(chr(zero + n) for n in range(10)))
+    for zero in (0x660, 0xFF10)
+)
 NO_ENTITIES, NO_SUMS = Expected(unsaid="HTML entities"), Expected(unsaid="sum")
 KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     # Columns of one name.
@@ -119,6 +147,32 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "a chat without its last answer": (lines({"prompt_id": f"{n}", "data": [f"q {n}", "a", "q again"][: 3 if n == 5 else 2]} for n in range(24)), "t.jsonl",
                                        Expected(rows=23, rejected=1, task="text-generation", said="holds 3 texts")),
     "turns that are no texts": (lines({"prompt_id": f"{n}", "data": [f"q {n}", {"a": 1}]} for n in range(24)), "t.jsonl", Expected(refused="no text, so it is no chat")),
+    # Exports of other programs.
+    "conversations of ChatGPT": (json.dumps([chatgpt(n) for n in range(24)]), "conversations.json",
+                                 Expected(rows=24, task="text-generation", cells={"messages": [SHOWN]}, said="exported from ChatGPT")),
+    "conversations of Claude": (json.dumps([{"uuid": str(n), "name": "x", "chat_messages": [
+        {"text": f"q {n}", "sender": "human"}, {"text": "a", "sender": "assistant"}]} for n in range(24)]), "t.json",
+        Expected(rows=24, task="text-generation", said="exported from Claude")),
+    "labels of Prodigy": (lines({"text": t, "label": LABELS[n], "answer": ["accept", "reject"][n % 4 == 3], "_task_hash": n} for n, t in enumerate(TEXTS)), "t.jsonl",
+                          Expected(rows=27, rejected=9, target="label", said="'reject'")),
+    "one label of Prodigy": (lines({"text": t, "label": "SPAM", "answer": ["accept", "reject"][n % 2], "_task_hash": n} for n, t in enumerate(TEXTS)), "t.jsonl",
+                             Expected(rows=36, target="answer", labels={"accept": 18, "reject": 18})),
+    "choices of Prodigy": (lines({"text": t, "options": [{"id": one} for one in EVEN], "accept": [LABELS[n]], "answer": ["accept", "ignore"][n == 3]} for n, t in enumerate(TEXTS)), "t.jsonl",
+                           Expected(rows=35, rejected=1, target="accept")),
+    "records of Argilla": (json.dumps([{"text": t, "prediction": [{"label": "payment", "score": 0.9}], "annotation": LABELS[n]} for n, t in enumerate(TEXTS)]), "t.json",
+                           Expected(target="annotation", labels=EVEN)),
+    "codes for missing": (per_row("text,age,mood", lambda n: f"{99 if n % 8 == 3 else 25 + n},{9 if n % 9 == 4 else n % 5 + 1}"), "t.csv",
+                          Expected(said="hold 99, apart from all other values")),
+    "counts to 99": (per_row("text,n,kind", lambda n: f"{99 - n % 20},{'ab'[n % 2]}"), "t.csv", Expected(unsaid="apart from")),
+    # Digits of other scripts, clocks that count to twelve.
+    "Arabic digits": (per_row("text,price,kind", lambda n: f"{str(100 + n).translate(ARABIC)},{'ab'[n % 2]}"), "t.csv", Expected(cells={"price": [100, 101]})),
+    "full-width digits": (per_row("text,price,kind", lambda n: f"{str(100 + n).translate(WIDE)}円,{'ab'[n % 2]}"), "t.csv", Expected(cells={"price": [100, 101]})),
+    "codes with full-width digits": (per_row("text,price,kind", lambda n: f"Ａ{str(100 + n).translate(WIDE)},{'ab'[n % 2]}"), "t.csv", Expected(cells={"price": ["Ａ１００"]})),
+    "Korean prices": (per_row("text,price,kind", lambda n: f'"{n + 1},200원",{"ab"[n % 2]}'), "t.csv", Expected(cells={"price": [1200]})),
+    "American times": (dated(lambda n: f"1/{n}/2024 {n % 12 + 1}:05 PM"), "t.csv", Expected(cells={"day": ["2024-01-01T14:05:00"]})),
+    "midnight in Sheets": (dated(lambda n: f'"1/{n}/2024, 12:05:07 AM"'), "t.csv", Expected(cells={"day": ["2024-01-01T00:05:07"]})),
+    "times of Zendesk": (dated(lambda n: f"2024-01-{n:02} 10:30:00 UTC"), "t.csv", Expected(cells={"day": ["2024-01-01T10:30:00"]})),
+    "half past thirteen in the afternoon": (dated(lambda n: f"2024-01-{n:02} 13:30 PM"), "t.csv", Expected(types={"day": "text"})),
     "lists that are no chats": (lines({"id": n, "data": ["red", "blue"], "text": TEXTS[n]} for n in range(24)), "t.jsonl", Expected(rows=24, types={"data": "json"})),
     "numbers that are no chats": (lines({"id": n, "data": [f"{n}.5", "1.5"]} for n in range(24)), "t.jsonl", Expected(rows=24, types={"data": "json"})),
 }  # fmt: skip
