@@ -6,26 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from projects.reading.columns.precision import MAX_DIGITS, keeps_digits
 from projects.reading.json.exports import EXPORTS, Export, Row, UnreadableRow
+from projects.reading.json.typed_values import LongNumber, parse_float, unwrap
 from projects.reading.results import Issues
 
 MAX_FIELD_DEPTH = 6
 MAX_NESTED_FIELDS = 60  # An object with more different keys is a map, not a record.
 # Fields whose content means something as a whole, to chats and annotations.
 WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", "rejected"}
-
-
-class LongNumber(str):
-    """A number as it was written, since a float would round it."""
-
-    __slots__ = ()
-
-
-def parse_float(text: str) -> float | LongNumber:
-    """A number of JSON, as the text where it has more digits than a float keeps."""
-    is_short = len(text) <= MAX_DIGITS and "e" not in text and "E" not in text
-    return float(text) if is_short or keeps_digits(text) else LongNumber(text)
 
 
 class CountingDecoder(json.JSONDecoder):
@@ -210,8 +198,8 @@ def _collect_keys(value: Row, path: str, keys: dict[str, set[str]], depth: int) 
 
 def _flatten(row: Row, maps: frozenset[str], path: str = "", depth: int = 0) -> Row:
     flat: Row = {}
-    for name, value in row.items():
-        inner = f"{path}{name}."
+    for name, wrapped in row.items():
+        inner, value = f"{path}{name}.", unwrap(wrapped)
         if isinstance(value, dict) and set(value) == {"choices"}:  # Label Studio's JSON-MIN.
             found: Row = {f"{path}{name}": value["choices"]}
         elif (

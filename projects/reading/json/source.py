@@ -17,8 +17,8 @@ from projects.reading.json.shapes import (
     Shape,
     ShapeFinder,
     flatten_rows,
-    parse_float,
 )
+from projects.reading.json.typed_values import parse_float
 from projects.reading.limits import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
