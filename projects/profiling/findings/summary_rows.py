@@ -120,8 +120,14 @@ def _by_sums(read: _Rows) -> dict[int, str]:
             for others in _others(row, asked, len(read.words))
         )
     }
-    confirmed = sum(bool(word) for word in found.values())
-    return found if confirmed >= MIN_CONFIRMED_SHARE * len(by_word) else {}
+    blank = set(np.flatnonzero(read.blank).tolist()) - set(by_word)
+    kept: dict[int, str] = {}
+    for group in (set(by_word), blank):  # Each by itself: small numbers add up by chance.
+        if (confirmed := group & found.keys()) and len(confirmed) >= MIN_CONFIRMED_SHARE * len(
+            group
+        ):
+            kept |= {row: found[row] for row in confirmed}
+    return kept
 
 
 def _others(row: int, asked: Sequence[int], rows: int) -> Iterator[Sequence[int]]:

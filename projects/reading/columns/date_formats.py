@@ -19,6 +19,7 @@ _TIME = (
 )
 # Of a clock that counts to twelve.
 HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
+PIVOT = 69  # Of years with two digits, as POSIX has it.
 BUDDHIST_YEARS, BUDDHIST_OFFSET = (2443, 2643), 543  # Those of 1900 to 2100.
 
 
@@ -123,6 +124,7 @@ class WrittenDate:
     name: str
     parts: str
     is_doubtful: bool = False
+    has_short_years: bool = False  # 24 is 2024, and 69 is 1969.
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -166,6 +168,8 @@ class WrittenDate:
             # Without an era, years have four digits.
             without = f"CASE WHEN {year} >= 1000 THEN 0 END"
             year = f"({year} + CASE lower({found['era']}){begins} ELSE {without} END)::INTEGER"
+        if self.has_short_years:
+            year = f"({year} + CASE WHEN {year} < {PIVOT} THEN 2000 ELSE 1900 END)::INTEGER"
         low, high = BUDDHIST_YEARS
         is_thai = f"regexp_matches({found['month']}, '[\u0e00-\u0e7f]')"
         moved = (
@@ -181,14 +185,17 @@ def _month_sql(found: str) -> str:
 
 
 _YEAR, _DAY = "(?P<year>9999)", "(?P<day>9{1,2})"
+_WEEKDAY = r"(?:[a-zà-ÿ]{2,10}[.]?,?\s)?"
 _NAMED_MONTH, _GAP = f"(?P<month>{_MONTH})[.]?", "(?: |-|/)"
 WRITTEN = (
     WrittenDate(
         "d-month-y",
-        rf"{_DAY}[.]?(?:st|nd|rd|th|º)?{_GAP}(?:de |of )?{_NAMED_MONTH},?{_GAP}"
+        rf"{_WEEKDAY}{_DAY}[.]?(?:st|nd|rd|th|º)?{_GAP}(?:de |of )?{_NAMED_MONTH},?{_GAP}"
         rf"(?:de |del |พ[.]ศ[.] ?)?{_YEAR}",
     ),
-    WrittenDate("month-d-y", rf"{_NAMED_MONTH}\s{_DAY}(?:st|nd|rd|th)?,?\s{_YEAR}"),
+    WrittenDate("month-d-y", rf"{_WEEKDAY}{_NAMED_MONTH}\s{_DAY}(?:st|nd|rd|th)?,?\s{_YEAR}"),
+    WrittenDate("y년m월d일", rf"{_YEAR}년 ?(?P<month>9{{1,2}})월 ?{_DAY}일"),
+    WrittenDate("y. m. d.", rf"{_YEAR}[.] (?P<month>9{{1,2}})[.] {_DAY}[.]?"),
     WrittenDate(
         "年月日",
         rf"(?P<era>(?:{'|'.join(ERAS)})?) ?(?P<year>9{{1,4}}|元)年 ?"
@@ -204,6 +211,23 @@ WRITTEN = (
         is_doubtful=True,
     ),
 )  # fmt: skip
+_SHORT_YEAR, _MONTH_NUMBER = "(?P<year>99)", "(?P<month>9{1,2})"
+
+
+def _short(name: str, parts: str, *, is_doubtful: bool = True) -> WrittenDate:
+    return WrittenDate(name, parts, is_doubtful, has_short_years=True)
+
+
+# With years of two digits; of the pairs the order is open. Unpadded, with points, are chapters.
+SHORT = (
+    (_short("d-month-yy", rf"{_DAY}{_GAP}{_NAMED_MONTH}{_GAP}{_SHORT_YEAR}", is_doubtful=False),),
+    (_short("dd.mm.yy", rf"(?P<day>99)[.](?P<month>99)[.]{_SHORT_YEAR}"),),
+    (
+        _short("d/m/yy", f"{_DAY}/{_MONTH_NUMBER}/{_SHORT_YEAR}"),
+        _short("m/d/yy", f"{_MONTH_NUMBER}/{_DAY}/{_SHORT_YEAR}"),
+    ),
+)
+COMPACT = WrittenDate("yyyymmdd", "(?P<year>9999)(?P<month>99)(?P<day>99)")
 AnyDate = DateFormat | WrittenDate
 ISO = DateFormat("ymd", "-")
 CERTAIN = (ISO, DateFormat("ymd", "/"), DateFormat("ymd", "."), DateFormat("dmy", "."))
@@ -218,7 +242,7 @@ _VARIANTS = [
     for in_utc in (False, True)
     for is_buddhist in (False, True)
 ]
-_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN]
+_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *(one for group in SHORT for one in group)]
 BY_NAME = {date.name: date for date in _NAMED}
 OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
@@ -226,7 +250,7 @@ OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})$"
 def fitting_dates(patterns: list[str]) -> list[AnyDate]:
     """The formats whose shape every cell has; two when the order of day and month is open."""
     candidates: list[tuple[AnyDate, ...]] = [*[(each,) for each in CERTAIN], *AMBIGUOUS]
-    for group in [*candidates, *[(each,) for each in WRITTEN]]:
+    for group in [*candidates, *[(each,) for each in WRITTEN], *SHORT]:
         if all(group[0].pattern.fullmatch(pattern) for pattern in patterns):
             return list(group)
     return []

@@ -5,14 +5,25 @@ from dataclasses import replace
 
 from projects.reading.columns import date_formats
 from projects.reading.columns.column import TEXT, Question, Reading
-from projects.reading.columns.date_formats import BUDDHIST_YEARS, AnyDate, DateFormat, WrittenDate
+from projects.reading.columns.date_formats import (
+    BUDDHIST_YEARS,
+    COMPACT,
+    AnyDate,
+    DateFormat,
+    WrittenDate,
+)
 from projects.reading.columns.shapes import ColumnCells
 from projects.reading.columns.sql import trimmed
 
 Decision = tuple[Reading, Question | None, list[str]]
 KEEP_TEXT: Decision = (TEXT, None, [])
 THAI = re.compile("[\u0e00-\u0e7f]|\\bB[.]?E[.]?\\b|[Bb]uddhist")
+OTHER_YEARS = (
+    1300,
+    1499,
+)  # Those of 1921 to 2120 in Iran, and of 1883 to 2076 in Islam's calendar.
 MOSTLY = 0.5  # Of the cells have Buddhist years: then it is how the column counts them.
+MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
 
@@ -74,6 +85,12 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
             return TEXT, Question("buddhist_years", sentence, [*buddhist, *fitting, TEXT]), []
         fitting = buddhist
         notes = [*notes, "Years were read as Thailand counts them: 2567 is 2024."]
+    elif _are_of_another_calendar(cells, form):
+        sentence = (
+            f"Years in {cells.name!r} are like 1403. If another calendar counts them, such as the"
+            " Persian or the Islamic one, keep the text: those days are not converted."
+        )
+        return TEXT, Question("other_calendar", sentence, [TEXT, *fitting]), []
     elif count:
         notes = [
             *notes,
@@ -81,6 +98,12 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
             " Thailand. They were read as they stand.",
         ]
     return _settle_order(cells, fitting, notes)
+
+
+def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
+    low, high = OTHER_YEARS
+    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    return count > 0 and count >= MOSTLY * cells.seen.filled
 
 
 def _with_buddhist_years(reading: Reading) -> Reading:
@@ -94,9 +117,9 @@ def _settle_order(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
     if isinstance(only, WrittenDate) and only.is_doubtful:
         example = cells.seen.shapes[0].example
         sentence = (
-            f"Are cells of {cells.name!r} such as {example!r} dates of a Japanese era, or codes?"
+            f"Are cells of {cells.name!r} such as {example!r} dates, in short, or are they codes?"
         )
-        return TEXT, Question("era_dates", sentence, [*fitting, TEXT]), []
+        return TEXT, Question("short_dates", sentence, [*fitting, TEXT]), []
     if len(fitting) == 1:
         return fitting[0], None, notes
     sentence = (
@@ -115,6 +138,22 @@ def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Deci
     )
     dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
     return TEXT, Question("stray_cells", sentence, [TEXT, *dates]), []
+
+
+def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | None:
+    """20240131 beside 20240201 are dates: as numbers they would be 70 apart."""
+    if any(shape.pattern != "99999999" or shape.digits != 8 for shape in cells.seen.shapes):
+        return None
+    reading = Reading(f"date:{COMPACT.name}", "date", date_format=COMPACT)
+    value = reading.to_sql(cells.source)
+    unfitting = f"({value}) IS NULL OR year({value}) NOT BETWEEN 1900 AND 2100"
+    if cells.count(unfitting) or cells.count_distinct(value) < MIN_COMPACT_DATES:
+        return None
+    sentence = (
+        f"All cells of {cells.name!r} are numbers such as {cells.seen.shapes[0].example!r}, and all"
+        " are dates. Read the dates, or the numbers?"
+    )
+    return Question("compact_dates", sentence, [reading, number, TEXT])
 
 
 def ask_about_stray_dates(cells: ColumnCells) -> Question | None:

@@ -29,6 +29,7 @@ from projects.reading.columns.date_questions import (
     KEEP_TEXT,
     THAI,
     Decision,
+    ask_about_compact_dates,
     ask_about_stray_dates,
     decide_date,
 )
@@ -57,6 +58,9 @@ from projects.reading.columns.sql import FOREIGN_DIGITS, foreign_digits_sql, tri
 
 SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 STRING = "string"  # What files with types of their own call a text that people typed.
+ASKED_OF_TEXTS = (
+    "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
+)  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
 QUESTION_SAMPLES, MAX_DROPPED = 5, 3
@@ -150,7 +154,7 @@ def _string_column(cells: ColumnCells, original: str) -> Column:
         )
         reading = parse_reading(column.reading)
         question = Question("stored_as_text", sentence, [TEXT, *([reading] if reading else [])])
-    elif question is not None and question.code not in ("date_order", "long_numbers"):
+    elif question is not None and question.code not in ASKED_OF_TEXTS:
         question = None
     return replace(native_column(cells.source, "text", cells.name, original), question=question)
 
@@ -254,7 +258,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     )
     if doubt is not None:
         return TEXT, doubt, []
-    return reading, None, _describe(reading, cells)
+    return reading, ask_about_compact_dates(cells, reading), _describe(reading, cells)
 
 
 def _weigh(

@@ -20,9 +20,9 @@ MIN_NUMERIC_SHARE = 0.45  # Of a sample; below it a column is text and not read 
 MAX_SHAPES = 400
 STARTS_WITH_ZERO, ENDS_WITH_ZERO = "^[^0-9]*0[^a-zA-Z]*[0-9]", "[.,][0-9]*0[^0-9]*$"
 PLAIN_CELL = r"-?(0|[1-9]\d{0,14})([.]\d{1,15})?|[1-9]\d{3}-\d\d-\d\d"
-# The shapes of dates, and how their cells are written. Buddhist years such as 2567 are none of
-# these; 2999 and 9999 stand for no end.
-_PLAIN_DAY = r"(1\d{3}|2[0-3]\d\d|2999|9999)-\d\d-\d\d"
+# The shapes of dates, and how their cells are written. Years of other calendars, such as 2567 and
+# 1403, are none of these; 2999 and 9999 stand for no end.
+_PLAIN_DAY = r"(1[5-9]\d\d|2[0-3]\d\d|2999|9999)-\d\d-\d\d"
 PLAIN_DATES = (
     ("9999-99-99", _PLAIN_DAY),
     (

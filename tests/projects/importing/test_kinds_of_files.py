@@ -34,6 +34,7 @@ class Expected:
     target: str | list[str] = ""
     labels: dict[str, int] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     issue: str = ""
     refused: str = ""  # Of the import as a whole.
     untrainable: str = ""  # Of a training with the suggested columns.
@@ -257,6 +258,7 @@ def check_profile(profile, expected):
         assert shown == expected.labels
     asked = {question["column"] for question in profile.get("questions", [])}
     assert set(expected.asked) <= asked
+    assert not set(expected.unasked) & asked
     refusal = (profile.get("inspection") or {"result": {"refusal": None}})["result"]["refusal"]
     if expected.untrainable:
         assert expected.untrainable in refusal["sentence"]
