@@ -73,6 +73,9 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
     writes of."""
     low, high = BUDDHIST_YEARS
     form = fitting[0].date_format
+    first, last = cells.ends(form.year_sql(cells.source))
+    if first > OTHER_YEARS[1] and last < low:
+        return _settle_order(cells, fitting, notes)
     count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
     is_certain = isinstance(form, DateFormat) and form.is_buddhist
     if is_certain or (count >= MOSTLY * cells.seen.filled and isinstance(form, DateFormat)):
@@ -94,8 +97,8 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
     elif count:
         notes = [
             *notes,
-            f"Years from {low} to {high} stand in {count:,} cells: in the future, or counted as in"
-            " Thailand. They were read as they stand.",
+            f"Cells with years from {low} to {high}, in the future or counted as in Thailand:"
+            f" {count:,}. They were read as they stand.",
         ]
     return _settle_order(cells, fitting, notes)
 

@@ -82,6 +82,14 @@ class ColumnCells:
         assert row is not None
         return int(row[0])
 
+    def ends(self, expression: str) -> tuple[int, int]:
+        """The least and the greatest of whole numbers; 0 and 0 where there is none."""
+        row = self.connection.execute(
+            f"SELECT min({expression}), max({expression}) FROM {self.table}"
+        ).fetchone()
+        assert row is not None
+        return int(row[0] or 0), int(row[1] or 0)
+
     def count_distinct(self, expression: str) -> int:
         row = self.connection.execute(
             f"SELECT count(DISTINCT {expression}) FROM {self.table}"
