@@ -43,6 +43,7 @@ from projects.reading.personal_data import find_personal_data
 from projects.reading.results import Edit
 
 MAX_LISTED_CLASSES = 100
+TATWEEL, END_MARKS = "\u0640", " .,;:!。，；：！、"
 MAX_CONFLICTS = 50
 LANGUAGE_ROWS = 200  # Of each column of texts; the first ones tell its language.
 MIN_SAMPLE_ROWS, MAX_SAMPLE_ROWS, MAX_SAMPLE_CELLS = 1_200, 10_000, 1_000_000
@@ -351,6 +352,8 @@ def _twin_warning(twin: str, label: str, target: str | None) -> ProfileWarning:
     )
     if _fold_case(twin) == _fold_case(label):
         sentence = f"{twin!r} and {label!r}{place} differ only in case or blanks."
+    elif _plain_ends(twin) == _plain_ends(label):
+        sentence = f"{twin!r} and {label!r}{place} differ only in punctuation at an end."
     elif (twin, label) != (into, decode_entities(label)):
         sentence = f"{twin!r} and {label!r}{place} are the same label, written with HTML entities."
     warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
@@ -365,10 +368,17 @@ def _fold_case(label: str) -> str:
 
 def _fold(label: str) -> str:
     """A label without what hardly anyone sees: case, blanks, characters without width, how letters
-    are put together (é as one character or two, full-width Ａ), and HTML entities."""
-    text = decode_entities(label)
+    are put together (é as one character or two, full-width Ａ), Arabic's stroke that only makes
+    words longer, HTML entities, and marks at the ends."""
+    text = decode_entities(label).replace(TATWEEL, "")
     seen = "".join(one for one in text if one.isprintable() or one.isspace())
-    return _fold_case(unicodedata.normalize("NFKC", seen))
+    return _plain_ends(unicodedata.normalize("NFKC", seen))
+
+
+def _plain_ends(label: str) -> str:
+    """In lower case, and without marks that people forget at the ends; all of a label of marks."""
+    folded = _fold_case(label)
+    return folded.strip(END_MARKS) or folded
 
 
 def _merge_labels(column: str, labels: list[str], into: str) -> Fix:

@@ -1,5 +1,6 @@
-"""Rows that sum up others, as reports have them below and between groups: a model would learn them
-as rows like the others. Found by their words, and by sums that match the rows beside them."""
+"""Rows that sum up others or give their average, as reports have them below and between groups: a
+model would learn them as rows like the others. Found by their words, and by sums that match the
+rows beside them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ _WORD = (
     r"(?:grand |sub-? ?|sous-)?totals?(?: general| général)?|sum|summe|zwischensumme"
     r"|gesamt(?:summe|ergebnis)?|ergebnis|insgesamt|totaux|suma|razem|(?:sub)?totale|totaal"
     r"|toplam|celkem|összesen|итого|всего|[合总總小]\s?[计計]|합계|소계|المجموع|รวม|कुल|योग"
+    r"|averages?|mean|mittelwert|durchschnitt|moyenne|promedio|médias?|среднее|平均值?|평균"
 )
 WORD = re.compile(rf"(?:{_WORD})\s?[:：]?", re.IGNORECASE)
 # With the name of what is summed up: "North total", "Summe Nord", "北区小计".

@@ -15,7 +15,8 @@ from functools import cached_property
 DATE_PART = r"9{1,2}"
 _TIME = (
     r"(?:(?:[ T]|, )9{1,2}:99(?::99(?:\.9{1,9})?)?"
-    r"(?:(?P<zone>Z|[+-]99:?99)|(?P<utc> UTC| GMT)|(?P<half>[ \u202f]?[AaPp][Mm]))?)?"
+    r"(?:(?P<zone>Z|[+-]99:?99)|(?P<half>[ \u202f]?[AaPp][Mm])?(?P<utc> (?:UTC|GMT)"
+    r"(?:[+-]9{1,2}(?::?99)?)?)?)?)?"
 )
 # Of a clock that counts to twelve.
 HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
@@ -71,7 +72,8 @@ class DateFormat:
 
 def moment_sql(iso: str) -> str:
     """SQL for a day and a time of it, which may count to twelve or say that it is UTC's."""
-    text = f"regexp_replace({iso}, '(,|[ ](UTC|GMT)$)|\\x{{202f}}', '', 'g')"
+    place = r"[ ](UTC|GMT)([+-][0-9]{1,2}(:?[0-9]{2})?)?$"
+    text = f"regexp_replace({iso}, '(,|{place})|\\x{{202f}}', '', 'g')"
     formats = ", ".join(f"'{one}'" for one in HALF_DAYS)
     halves = f"try_strptime(upper({text}), [{formats}])"
     # A cast takes PM for a place's time and leaves the hour as it is.
@@ -134,7 +136,7 @@ class WrittenDate:
         """SQL that makes DATE or TIMESTAMP of a text expression; NULL where it is no such date."""
         time = (
             r"((?:(?:[ T]|, )[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?"
-            r"(?:\sUTC|\sGMT|\s?[ap]m)?)?)"
+            r"(?:\s?[ap]m)?(?:\s(?:UTC|GMT)(?:[+-][0-9]{1,2}(?::?[0-9]{2})?)?)?)?)"
         )
         regexp = f"(?i)^{self._sql_pattern}{time}$"
         text = f"trim({cell})"
