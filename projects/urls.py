@@ -37,7 +37,6 @@ urlpatterns = [
         name="export",
     ),
     path("datasets/<uuid:dataset_id>/label/", labelling.label_page, name="label"),
-    path("datasets/<uuid:dataset_id>/label/next/", labelling.label_next, name="label-next"),
     path("datasets/<uuid:dataset_id>/label/save/", labelling.label_save, name="label-save"),
     path("datasets/<uuid:dataset_id>/mask/", datasets.dataset_mask, name="mask"),
     path("datasets/<uuid:dataset_id>/fix/", datasets.dataset_fix, name="fix"),

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from training.views import analyses, comparison, exports, jobs, launch, models, removal, thresholds
+from training.views import (
+    analyses,
+    comparison,
+    exports,
+    jobs,
+    labelling,
+    launch,
+    models,
+    removal,
+    thresholds,
+)
 
 app_name = "training"
 urlpatterns = [
@@ -29,6 +39,7 @@ urlpatterns = [
     path("datasets/<uuid:dataset_id>/estimate/", launch.estimate_fragment, name="estimate"),
     path("datasets/<uuid:dataset_id>/offer/", launch.offer_fragment, name="offer"),
     path("datasets/<uuid:dataset_id>/rows/", launch.rows_fragment, name="launch-rows"),
+    path("datasets/<uuid:dataset_id>/label/next/", labelling.label_next, name="label-next"),
     path("teams/<slug:slug>/models/", models.models_page, name="models"),
     path("models/compare/", comparison.compare_page, name="compare"),
     path("models/<uuid:model_id>/", models.model_page, name="model"),

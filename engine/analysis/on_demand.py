@@ -1,4 +1,5 @@
-"""Analyses of a finished model on request: results by one column's groups, or one explained answer.
+"""Analyses of a finished model on request: results by one column's groups, one explained answer, or
+the rows of another table that the model is least sure of.
 
 They use its stored predictions and files; nothing is trained.
 """
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine import serving
 from engine.analysis.fairness import assess_fairness
+from engine.analysis.label_certainty import rank_unlabelled
 from engine.artifact import Manifest, read_manifest
 from engine.errors import BadTrainingData
 from engine.evaluation import read_predictions, read_slice_columns
@@ -39,10 +41,10 @@ class AnalysisRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["groups", "explain"]
+    kind: Literal["groups", "explain", "certainty"]
     artifact: Path  # A folder with the manifest, predictions and served files.
     data: Path | None = None  # The dataset version as Parquet.
-    column: str | None = None
+    column: str | None = None  # Of certainty: the labels, which the data may not have yet.
     label: str | None = None  # The outcome to explain; None: the model's own answer.
     input: str | JsonObject | None = None
     picture: Path | None = None
@@ -51,7 +53,14 @@ class AnalysisRequest(BaseModel):
 
 def analyse(request: AnalysisRequest) -> JsonObject:
     """Raises BadTrainingData for what the person who asks can correct."""
-    return _evaluate_groups(request) if request.kind == "groups" else _explain(request)
+    analyses = {"groups": _evaluate_groups, "explain": _explain, "certainty": _rank_rows}
+    return analyses[request.kind](request)
+
+
+def _rank_rows(request: AnalysisRequest) -> JsonObject:
+    assert request.data is not None
+    assert request.column is not None
+    return rank_unlabelled(request.artifact, request.data, request.column)
 
 
 def _evaluate_groups(request: AnalysisRequest) -> JsonObject:

@@ -89,7 +89,8 @@ class RowsEndpoint(APIView):
 
 class EditRequest(serializers.Serializer[Any]):
     """One change. set_cells and drop_rows name `rows`, from 0; merge_values turns `values` into
-    `to`; drop_missing, drop_duplicates and drop_column name a column or nothing more; add_column
+    `to`; drop_missing, drop_duplicates and drop_column name a column or nothing more;
+    decode_entities makes HTML's, such as &amp;, the characters that they stand for; add_column
     names a new column of text, all of it missing; add_rows puts `cells`, each a row by its columns,
     behind all others."""
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 TARGET_WORDS = {
     "label": 6, "labels": 6, "target": 6, "category": 6, "class": 6, "intent": 6, "sentiment": 6,
     "categories": 6, "classes": 6, "intents": 6, "topics": 5, "tags": 5, "emotion": 6,
-    "polarity": 6,
+    "polarity": 6, "annotation": 6, "annotations": 6,
     "queue": 5, "topic": 5, "tag": 5, "outcome": 5, "output": 4, "y": 4, "type": 3, "department": 4,
     "team": 3, "priority": 3, "severity": 4, "urgency": 3, "rating": 4, "stars": 4, "star": 4,
     "score": 4, "quality": 5, "risk": 4, "status": 2, "group": 2, "spam": 6, "churn": 6,
@@ -92,6 +92,9 @@ QUALIFIERS = frozenset({
     "probability", "index", "rank", "source", "url", "link", "name", "area", "year", "yr", "month",
     "date", "time", "length", "size", "level",
 })  # fmt: skip
+# What a model said and a person has yet to confirm.
+GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
+GUESS_SHARE = 0.3
 # Nouns that many features end in: a vehicle class, a building type. Alone they name a target.
 GENERIC_NOUNS = frozenset({
     "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
@@ -260,7 +263,7 @@ def target_name_score(name: str) -> float:
     if words[0] in ("is", "has") and before and last not in PLACES_AND_PEOPLE:
         score, share = max(score, 3.0), 1.0
     others = max((TARGET_WORDS.get(word, 0) for word in before), default=0)
-    return max(found, score, others * share)
+    return max(found, score, others * share) * (GUESS_SHARE if GUESSES & set(words) else 1)
 
 
 def _put_noun_last(words: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import duckdb
 
 from engine.tasks.inspection import Inspection
 from projects.profiling.column_profile import profile_columns, truncate
-from projects.profiling.findings import (
+from projects.profiling.findings.problems import (
     doubtful_labels,
     doubtful_labels_warning,
     drop_columns,
@@ -38,10 +38,12 @@ from projects.profiling.training_data import (
 )
 from projects.reading.columns.column import ColumnInfo
 from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.html_entities import decode_entities
 from projects.reading.personal_data import find_personal_data
 from projects.reading.results import Edit
 
 MAX_LISTED_CLASSES = 100
+TATWEEL, END_MARKS = "\u0640", " .,;:!。，；：！、"
 MAX_CONFLICTS = 50
 LANGUAGE_ROWS = 200  # Of each column of texts; the first ones tell its language.
 MIN_SAMPLE_ROWS, MAX_SAMPLE_ROWS, MAX_SAMPLE_CELLS = 1_200, 10_000, 1_000_000
@@ -340,18 +342,28 @@ def _class_warnings(balance: list[ClassShare], target: str | None) -> list[Profi
     for entry in balance:
         twin = folded.setdefault(_fold(entry["label"]), entry["label"])
         if twin != entry["label"]:
-            place = f" in {target}" if target else ""
-            sentence = (
-                f"{ascii(twin)} and {ascii(entry['label'])}{place} look alike, but differ in"
-                " characters that are not seen."
-            )
-            if _fold_case(twin) == _fold_case(entry["label"]):
-                sentence = f"{twin!r} and {entry['label']!r}{place} differ only in case or blanks."
-            warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
-            if target:
-                warning["fix"] = _merge_labels(target, entry["label"], twin)
-            warnings.append(warning)
+            warnings.append(_twin_warning(twin, entry["label"], target))
     return warnings
+
+
+def _twin_warning(twin: str, label: str, target: str | None) -> ProfileWarning:
+    """Of two labels that people take for one."""
+    place = f" in {target}" if target else ""
+    into = decode_entities(twin)
+    sentence = (
+        f"{ascii(twin)} and {ascii(label)}{place} look alike, but differ in"
+        " characters that are not seen."
+    )
+    if _fold_case(twin) == _fold_case(label):
+        sentence = f"{twin!r} and {label!r}{place} differ only in case or blanks."
+    elif _plain_ends(twin) == _plain_ends(label):
+        sentence = f"{twin!r} and {label!r}{place} differ only in punctuation at an end."
+    elif (twin, label) != (into, decode_entities(label)):
+        sentence = f"{twin!r} and {label!r}{place} are the same label, written with HTML entities."
+    warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
+    if target:
+        warning["fix"] = _merge_labels(target, [one for one in (twin, label) if one != into], into)
+    return warning
 
 
 def _fold_case(label: str) -> str:
@@ -359,15 +371,24 @@ def _fold_case(label: str) -> str:
 
 
 def _fold(label: str) -> str:
-    """A label without what hardly anyone sees: case, blanks, characters without width, and how
-    letters are put together (é as one character or two, full-width Ａ)."""
-    seen = "".join(one for one in label if one.isprintable() or one.isspace())
-    return _fold_case(unicodedata.normalize("NFKC", seen))
+    """A label without what hardly anyone sees: case, blanks, characters without width, how letters
+    are put together (é as one character or two, full-width Ａ), Arabic's stroke that only makes
+    words longer, HTML entities, and marks at the ends."""
+    text = decode_entities(label).replace(TATWEEL, "")
+    seen = "".join(one for one in text if one.isprintable() or one.isspace())
+    return _plain_ends(unicodedata.normalize("NFKC", seen))
 
 
-def _merge_labels(column: str, label: str, into: str) -> Fix:
-    edit: Edit = {"op": "merge_values", "column": column, "values": [label], "to": into}
-    return {"title": f"Merge {label!r} into {into!r}", "edits": [edit]}
+def _plain_ends(label: str) -> str:
+    """In lower case, and without marks that people forget at the ends; all of a label of marks."""
+    folded = _fold_case(label)
+    return folded.strip(END_MARKS) or folded
+
+
+def _merge_labels(column: str, labels: list[str], into: str) -> Fix:
+    edit: Edit = {"op": "merge_values", "column": column, "values": labels, "to": into}
+    merged = ", ".join(map(repr, labels))
+    return {"title": f"Merge {merged} into {into!r}", "edits": [edit]}
 
 
 def _warning(sentence: str, advice: str) -> ProfileWarning:

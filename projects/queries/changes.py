@@ -69,6 +69,8 @@ def _describe(edit: Edit) -> str:
     if operation == "add_rows":
         count = len(edit["cells"])
         return "1 row added" if count == 1 else f"{count:,} rows added"
+    if operation == "decode_entities":
+        return f"HTML entities decoded in {column}"
     if operation == "drop_missing":
         return f"rows without {column} deleted"
     return f"{column} left out" if operation == "drop_column" else f"{column} added"

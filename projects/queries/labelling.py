@@ -1,16 +1,19 @@
-"""Which rows to label next: the least sure first, by a model of the labels that there are so far.
+"""Which rows to label next: the least sure first, by a trained model's answers that the caller
+brings, otherwise by a small model of the labels that there are so far.
 
 Active learning by margin (Settles, "Active Learning Literature Survey", 2009, section 3.1): a row
-whose two likeliest labels are nearly tied teaches most. The model is a ridge classifier on hashed
-TF-IDF of words (of pairs of characters where words are not spaced), fitted anew for each batch in
-well under a second, so that the labels of a minute ago count already.
+whose two likeliest labels are nearly tied teaches most. The small model is a ridge classifier on
+hashed TF-IDF of words (of pairs of characters where words are not spaced), fitted anew for each
+batch in well under a second, so that the labels of a minute ago count already.
 """
 
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +25,7 @@ from projects.reading.columns.sql import quote_identifier, quote_literal
 
 BATCH = 10
 MAX_UNLABELLED, MAX_LABELLED = 5_000, 1_000  # Rows looked at for one batch.
+MAX_KNOWN_LABELS = 2_000  # More than any model can have.
 MIN_LABELLED = 6  # Before that rows come as they stand.
 DIMENSIONS, PENALTY = 2_048, 1.0
 MAX_TEXT_CHARS, MAX_COUNTED_CHARS = 5_000, 2_000
@@ -42,7 +46,8 @@ class RowToLabel:
 class LabellingBatch:
     rows: list[RowToLabel]
     remaining: int  # Rows without a label, those of this batch among them.
-    is_by_margin: bool  # Whether the least sure come first.
+    # "model": the least sure first by the answers brought; "labels": by the small model; "file".
+    order: Literal["model", "labels", "file"]
 
 
 def next_rows(
@@ -51,9 +56,11 @@ def next_rows(
     drafts: Mapping[int, str],
     texts: Sequence[str],
     skipped: frozenset[int] = frozenset(),
+    ranked: Mapping[int, str] | None = None,
 ) -> LabellingBatch:
     """The rows to label next. `drafts` are labels given and not saved yet, by row; `column` may be
-    one that the version has not yet. Raises BadRowQuery for unknown columns of text."""
+    one that the version has not yet; `ranked` are rows with a trained model's answers, the least
+    sure first, which come before all others. Raises BadRowQuery for unknown columns of text."""
     present = [one["name"] for one in version.columns if one["type"] != "image"]
     if not texts or any(name not in present for name in texts):
         raise BadRowQuery("Choose the columns of text to read.", param="text")
@@ -71,6 +78,8 @@ def next_rows(
         )
         open_ = f"label IS NULL AND row NOT IN ({done}) AND trim(text) <> ''"
         remaining = connection.execute(f"SELECT count(*) FROM {source} WHERE {open_}").fetchone()
+        if ranked and (rows := _in_order(connection, source, open_, ranked, skipped)):
+            return LabellingBatch(rows[:BATCH], remaining[0] if remaining else 0, "model")
         unlabelled = connection.execute(
             f"SELECT row, text FROM {source} WHERE {open_} LIMIT {MAX_UNLABELLED}"
         ).fetchall()
@@ -80,16 +89,50 @@ def next_rows(
         ).fetchall()
     unlabelled = [(row, text) for row, text in unlabelled if row not in skipped]
     taught = [(text, drafts.get(row, label)) for row, text, label in labelled]
-    rows, is_by_margin = _order(unlabelled, taught)
-    return LabellingBatch(rows[:BATCH], remaining[0] if remaining else 0, is_by_margin)
+    rows, order = _order(unlabelled, taught)
+    return LabellingBatch(rows[:BATCH], remaining[0] if remaining else 0, order)
+
+
+def known_labels(version: DatasetVersion, column: str) -> set[str]:
+    """The labels that rows of this column have, trimmed; none of a column that is not there yet."""
+    if column not in {one["name"] for one in version.columns}:
+        return set()
+    label = f"nullif(trim({quote_identifier(column)}::VARCHAR), '')"
+    with storage.local_file(version.parquet_key) as path, connect() as connection:
+        rows = connection.execute(
+            f"SELECT DISTINCT {label} FROM read_parquet({quote_literal(str(path))})"
+            f" WHERE {label} IS NOT NULL LIMIT {MAX_KNOWN_LABELS}"
+        ).fetchall()
+    return {label for (label,) in rows}
+
+
+def _in_order(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    open_: str,
+    ranked: Mapping[int, str],
+    skipped: frozenset[int],
+) -> list[RowToLabel]:
+    """The unlabelled rows among `ranked` in its order, with its guesses."""
+    listed = ", ".join(map(str, ranked))
+    texts = dict(
+        connection.execute(
+            f"SELECT row, text FROM {source} WHERE {open_} AND row IN ({listed})"
+        ).fetchall()
+    )
+    return [
+        RowToLabel(row, texts[row], guess)
+        for row, guess in ranked.items()
+        if row in texts and row not in skipped
+    ]
 
 
 def _order(
     unlabelled: list[tuple[int, str]], labelled: list[tuple[str, str]]
-) -> tuple[list[RowToLabel], bool]:
+) -> tuple[list[RowToLabel], Literal["labels", "file"]]:
     names = sorted({label for _, label in labelled})
     if len(labelled) < MIN_LABELLED or len(names) < 2 or not unlabelled:
-        return [RowToLabel(row, text) for row, text in unlabelled], False
+        return [RowToLabel(row, text) for row, text in unlabelled], "file"
     features = _features([text for text, _ in labelled] + [text for _, text in unlabelled])
     taught, asked = features[: len(labelled)], features[len(labelled) :]
     truth = np.eye(len(names))[[names.index(label) for _, label in labelled]]
@@ -100,7 +143,7 @@ def _order(
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")
     guesses = scores.argmax(axis=1)
     chosen = [(*unlabelled[place], names[guesses[place]]) for place in order.tolist()]
-    return [RowToLabel(row, text, guess) for row, text, guess in chosen], True
+    return [RowToLabel(row, text, guess) for row, text, guess in chosen], "labels"
 
 
 def _features(texts: Sequence[str]) -> Matrix:

@@ -8,6 +8,7 @@ from projects.models import DatasetVersion
 from projects.reading.columns.column import ColumnQuestion
 
 JOINED_READING = "file:*"
+PLAIN_TITLES = {"list": "one list of labels", "columns": "columns of their own"}
 DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
 
 
@@ -66,7 +67,12 @@ def reading_title(name: str) -> str:
     elif kind == "number":
         title = f"number, as in {detail}"
     elif kind in ("date", "datetime"):
-        title = f"date, {DATE_ORDERS[detail[0]]} ({detail})"
+        order = DATE_ORDERS.get(detail[0], DATE_ORDERS["y"])
+        title = f"date, {order} ({detail})"
+        if detail.endswith(" BE"):
+            title = f"date, {order}, years as in Thailand ({detail})"
+    elif name in PLAIN_TITLES:
+        title = PLAIN_TITLES[name]
     else:
         title = "text"
     return f"{title}; other cells are missing" if name.endswith("+missing") else title

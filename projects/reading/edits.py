@@ -1,5 +1,5 @@
 """Changes that people make to a finished table: cells set, rows and columns dropped, labels merged,
-a column of text and rows added.
+HTML entities decoded, a column of text and rows added.
 
 They are kept with the version as a list and applied after typing, one after the other, so that the
 same bytes with the same edits always give the same table. Row numbers count from 0 in the table as
@@ -17,7 +17,7 @@ from projects.reading.columns.column import SQL_TYPES, Column
 from projects.reading.columns.precision import keeps_digits
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
-from projects.reading.results import Edit, UnreadableFile
+from projects.reading.results import Edit, ReadingOptions, UnreadableFile
 
 ROW_NUMBER = "file_row_number"
 FIRST_ADDED = 10**12  # The number of an added row, above those of all rows.
@@ -27,7 +27,9 @@ NUMBERS = {
     "number": re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]{1,4})?"),
 }
 IMAGE_GROUP_ROWS = 256  # As the import writes them: a page of pictures reads few groups.
-COLUMN_OPERATIONS = ("set_cells", "merge_values", "drop_missing", "drop_column")
+COLUMN_OPERATIONS = (
+    "set_cells", "merge_values", "drop_missing", "drop_column", "decode_entities",
+)  # fmt: skip
 
 
 class EditProblem(ValueError):
@@ -52,8 +54,7 @@ def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
         _check_new_column(column, types)
     elif column not in types and (column or operation in COLUMN_OPERATIONS):
         raise EditProblem(f"There is no column {column!r} to edit.")
-    if types.get(column) == "image" and operation in ("set_cells", "merge_values", "drop_column"):
-        raise EditProblem("Pictures cannot be edited; drop their rows instead.")
+    _check_kind(operation, column, types)
     if operation in ("set_cells", "drop_rows"):
         _check_rows(edit, rows)
     if operation == "drop_column" and len(types) < 2:
@@ -64,6 +65,14 @@ def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
         _check_value(
             edit.get("value") if operation == "set_cells" else edit.get("to"), column, types
         )
+
+
+def _check_kind(operation: str, column: str, types: dict[str, str]) -> None:
+    kind = types.get(column)
+    if kind == "image" and operation in ("set_cells", "merge_values", "drop_column"):
+        raise EditProblem("Pictures cannot be edited; drop their rows instead.")
+    if operation == "decode_entities" and kind not in ("text", "json"):
+        raise EditProblem(f"Column {column!r} holds no texts.")
 
 
 def _check_new_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> None:
@@ -97,6 +106,14 @@ def _check_rows(edit: Edit, rows: int) -> None:
         raise EditProblem(f"Rows are numbered from 0 to {rows - 1:,}.")
     if edit["op"] == "drop_rows" and len(set(numbers)) >= rows:
         raise EditProblem("No row would be left.")
+
+
+def named_columns(options: ReadingOptions) -> set[str]:
+    """The columns that a person's choices about the table speak of by name."""
+    edits = options.get("edits", [])
+    names = {edit["column"] for edit in edits if edit.get("column")}
+    names |= {name for edit in edits for row in edit.get("cells") or [] for name in row}
+    return names | set(options.get("mask", [])) | set(options.get("columns", {}))
 
 
 def apply_edits(
@@ -211,6 +228,12 @@ def _drop_duplicates(edit: Edit, types: dict[str, str]) -> _Change:
     return {"values": {}, "kept": kept}
 
 
+def _decode_entities(edit: Edit, types: dict[str, str]) -> _Change:
+    cell = quote_identifier(edit["column"])
+    changed = f"CASE WHEN contains({cell}, '&') THEN decode_entities({cell}) ELSE {cell} END"
+    return {"values": {edit["column"]: changed}, "kept": "true"}
+
+
 def _drop_column(edit: Edit, types: dict[str, str]) -> _Change:
     return {"values": {}, "kept": "true"}
 
@@ -232,6 +255,7 @@ OPERATIONS = {
     "drop_column": _drop_column,
     "add_column": _add_column,
     "add_rows": _add_rows,
+    "decode_entities": _decode_entities,
 }
 
 

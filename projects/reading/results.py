@@ -19,8 +19,8 @@ MAX_ISSUES_PER_CODE = 10
 class Edit(TypedDict, total=False):
     """A change to the finished table; which keys there are depends on `op`."""
 
-    # set_cells, merge_values, drop_rows, drop_missing, drop_duplicates, drop_column, add_column or
-    # add_rows.
+    # set_cells, merge_values, drop_rows, drop_missing, drop_duplicates, drop_column, add_column,
+    # add_rows or decode_entities.
     op: str
     column: str
     rows: list[int]

@@ -14,13 +14,15 @@ from projects.reading.columns.column import Column, ColumnQuestion
 from projects.reading.columns.inference import describe_question, infer_columns
 from projects.reading.columns.label_questions import register_label_names
 from projects.reading.columns.names import unique_column_names
+from projects.reading.columns.repeated_names import merge_repeated
 from projects.reading.columns.sql import quote_literal
 from projects.reading.columns.text_table import TEXT_TABLE, require_row_limit, write_text_table
 from projects.reading.columns.typed_table import mask_columns, write_typed_table
 from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
-from projects.reading.edits import apply_edits
+from projects.reading.edits import apply_edits, named_columns
 from projects.reading.format_detection import DOCUMENT_FORMATS, PACKED_FORMATS, detect_format
+from projects.reading.html_entities import register_decoding
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
@@ -78,6 +80,7 @@ def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Make known to SQL what columns are read by and masked with."""
     personal_data.register_masking(connection)
     register_label_names(connection)
+    register_decoding(connection)
 
 
 def import_table(
@@ -224,6 +227,7 @@ def _import_images(upload: Path, folder: Path, overrides: ReadingOptions) -> Imp
     rows, rejected, columns, dialect = read_image_archive(upload, folder, issues)
     if edits := overrides.get("edits", []):
         with connect_duckdb(folder) as connection:
+            register_functions(connection)
             columns = apply_edits(connection, folder / "data.parquet", columns, edits)
             rows = _count_rows(connection, folder / "data.parquet")
     _add_summary_issues([], issues, rows, rejected)
@@ -248,8 +252,8 @@ def _describe_questions(
     sources: Sequence[str] = (),
 ) -> list[ColumnQuestion]:
     """The open questions. A masked column has none: its cells must not be shown. `sources` are the
-    texts of the columns, where they are not c0, c1, …"""
-    named = sources or [f"c{position}" for position in range(len(columns))]
+    texts of the columns, where the columns do not tell."""
+    named = sources or [column.source for column in columns]
     described = [
         describe_question(connection, table, source, column)
         for source, column in zip(named, columns, strict=True)
@@ -304,16 +308,18 @@ def _infer_columns(
     expects: bool = False,
 ) -> list[Column]:
     names = list(zip(unique_column_names(source.names), source.names, strict=True))
-    return infer_columns(
+    chosen = options.get("columns", {})
+    columns = infer_columns(
         connection,
         table,
         names,
         native_types=source.native_types,
-        chosen=options.get("columns", {}),
+        chosen=chosen,
         separator=source.dialect.get("delimiter", ""),
         keep=keep,
         expects=expects,
     )
+    return merge_repeated(connection, table, columns, chosen, named_columns(options))
 
 
 def _import_parquet(
@@ -355,7 +361,7 @@ def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
 def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:
     for column in columns:
         for note in column.notes:
-            issues.add("number_format", note, column=column.name)
+            issues.add(column.issue_code, note, column=column.name)
         if count := column.missing_marker_count:
             markers = ", ".join(column.missing_markers)
             issues.add(

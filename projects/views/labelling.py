@@ -1,4 +1,6 @@
-"""Labelling a column by keys: a row at a time, the least sure first; saved as a new version."""
+"""Labelling a column by keys: a row at a time, saved as a new version.
+
+Which rows come next is answered in training.views.labelling, which knows the trained models."""
 
 import json
 from typing import TypedDict
@@ -13,7 +15,6 @@ from django.views.decorators.http import require_GET, require_POST
 from projects.errors import BadEdit, DatasetNotReady
 from projects.importing.editing import edit_version
 from projects.models import DatasetVersion, ImportStatus
-from projects.queries.labelling import next_rows
 from projects.queries.rows import count_by_value
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
 from projects.reading.results import Edit
@@ -65,25 +66,10 @@ def label_page(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
-def label_next(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
-    """The next rows, as JSON."""
-    version = changeable_version(request, dataset_id)
-    if version.status != ImportStatus.READY:
-        raise DatasetNotReady
-    sent = _read_order(request)
-    batch = next_rows(version, sent["column"], sent["labels"], sent["texts"], sent["skipped"])
-    rows = [{"row": one.row, "text": one.text, "guess": one.guess} for one in batch.rows]
-    return JsonResponse(
-        {"rows": rows, "remaining": batch.remaining, "is_by_margin": batch.is_by_margin}
-    )
-
-
-@login_required
-@require_POST
 def label_save(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """A new version with these labels; says where it is."""
     version = changeable_version(request, dataset_id)
-    sent = _read_order(request)
+    sent = read_order(request)
     if not sent["labels"]:
         raise BadEdit("No row has been labelled yet.")
     edit_version(version, _edits(version, sent), request.user)
@@ -101,7 +87,7 @@ def _edits(version: DatasetVersion, sent: LabellingOrder) -> list[Edit]:
     return edits
 
 
-def _read_order(request: AuthenticatedRequest) -> LabellingOrder:
+def read_order(request: AuthenticatedRequest) -> LabellingOrder:
     """Raises BadEdit for anything but what the page sends."""
     if request.content_type != "application/json":  # Of a form the body has been read already.
         raise BadEdit("Send the labels as JSON.")

@@ -21,6 +21,7 @@ from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
 from engine.errors import EXIT_CUSTOMER_FAULT, EXIT_OK
 from projects import storage
+from projects.models import DatasetVersion
 from training.artifacts.storage import scratch_folder
 from training.errors import DataPurged, TooManyAnalyses
 from training.models import Analysis, TrainedModel
@@ -44,6 +45,8 @@ IMAGE_KEY = "picture"  # In a question: a small JPEG in base64.
 INTERNAL_ERROR_MESSAGE = "This could not be worked out: something broke on our side."
 TIMEOUT_MESSAGE = "This took longer than five minutes and was given up. Try a shorter input."
 
+VERSION_KEY = "version"  # In a question about other rows than those that the model learnt.
+
 Question = dict[str, object]  # Of engine.analysis.on_demand.AnalysisRequest, without files.
 
 
@@ -62,7 +65,7 @@ def request_analysis(
     if known is not None:
         return known
     require_present(model.project, model)
-    if model.dataset_version.dataset.purged_at is not None:
+    if VERSION_KEY not in question and model.dataset_version.dataset.purged_at is not None:
         raise DataPurged
     require_rate("analyses", model.team_id)
     if Analysis.objects.open().filter(team=model.team_id).count() >= MAX_OPEN_PER_TEAM:
@@ -116,11 +119,15 @@ def _run_engine(analysis: Analysis, folder: Path) -> Outcome:
     """Answer in a child process: it reads a customer's files, and no worker should hold torch."""
     model, artifact = analysis.model, folder / "artifact"
     storage.fetch_folder(model.artifact_key, artifact)
-    request = {"kind": analysis.kind, "artifact": str(artifact), **analysis.question}
+    question = dict(analysis.question)
+    version = _find_version(analysis, question.pop(VERSION_KEY, None))
+    if version is None:
+        return {"failure": DataPurged.sentence}
+    request = {"kind": analysis.kind, "artifact": str(artifact), **question}
     if IMAGE_KEY in request:
         (folder / "picture.jpg").write_bytes(base64.b64decode(request[IMAGE_KEY]))
         request[IMAGE_KEY] = str(folder / "picture.jpg")
-    storage.fetch_file(model.dataset_version.parquet_key, folder / "data.parquet")
+    storage.fetch_file(version.parquet_key, folder / "data.parquet")
     request["data"] = str(folder / "data.parquet")
     (folder / "request.json").write_text(json.dumps(request))
     finished = child_process.run(
@@ -131,6 +138,16 @@ def _run_engine(analysis: Analysis, folder: Path) -> Outcome:
         restarts=1,
     )
     return _parse_engine_output(finished)
+
+
+def _find_version(analysis: Analysis, version_id: str | None) -> DatasetVersion | None:
+    """The rows that a question is about: the model's own, or a version of the same team."""
+    if version_id is None:
+        return analysis.model.dataset_version
+    versions = DatasetVersion.objects.ready().filter(
+        dataset__project__team=analysis.team_id, dataset__purged_at=None
+    )
+    return versions.filter(pk=version_id).first()
 
 
 def _parse_engine_output(finished: Finished) -> Outcome:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from accounts.permissions import require_permission, viewer_of
 from training.analysis.comparison import compare_models
+from training.analysis.label_order import CERTAINTY
 from training.analysis.requests import request_analysis
 from training.api.requests import AnalysisRequest
 from training.api.serializers import AnalysisAnswer, ModelAnswer
@@ -73,7 +74,8 @@ class AnalysesEndpoint(APIView):
     @extend_schema(operation_id="list_analyses", responses=AnalysisAnswer(many=True))
     def get(self, request: Request, model_id: UUID) -> Response:
         """Questions asked about the model and their answers; `finished_at` is null until then."""
-        analyses = Analysis.objects.filter(model=find_model(viewer_of(request), model_id))
+        model = find_model(viewer_of(request), model_id)
+        analyses = Analysis.objects.filter(model=model).exclude(kind=CERTAINTY)
         return cursor_page(request, analyses, AnalysisAnswer().to_representation)
 
     @extend_schema(

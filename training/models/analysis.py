@@ -22,7 +22,7 @@ class Analysis(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, models.PROTECT, related_name="+")
     model = models.ForeignKey(TrainedModel, models.CASCADE, related_name="analyses")
-    kind = models.CharField(max_length=20)  # groups or explain, see engine.analysis.on_demand.
+    kind = models.CharField(max_length=20)  # Of engine.analysis.on_demand.
     question = models.JSONField()  # Of engine.analysis.on_demand; what is not asked is absent.
     result = models.JSONField(null=True)
     failure = models.TextField(blank=True)  # A sentence for people.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from projects.reading.columns import date_formats, number_formats
-from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.date_formats import AnyDate
 from projects.reading.columns.number_formats import PLAIN, NumberFormat
 from projects.reading.columns.sql import filled_or_null, quote_literal, trimmed
 
@@ -21,18 +21,21 @@ SQL_TYPES = {
 class Reading:
     """One way to read a column: its name in the API, its type, and how cells become values.
 
-    Names: "text", "number:1,234.5", "date:d/m/y", "key:name" for a field of objects; "+missing"
-    behind one reads every cell that does not fit as missing.
+    Names: "text", "number:1,234.5", "date:d/m/y", "key:name" for a field of objects, "list" and
+    "columns" for columns of one name; "+missing" behind one reads every cell that does not fit as
+    missing.
     """
 
     name: str
     type: str
     number_format: NumberFormat = PLAIN
-    date_format: DateFormat = date_formats.ISO
+    date_format: AnyDate = date_formats.ISO
 
     def to_sql(self, source: str) -> str:
         """SQL that makes the typed value of the text column `source`."""
-        if self.type == "text":
+        if self == COLUMNS:  # Shown beside the list, cell by cell.
+            return f"array_to_string(from_json({source}, '[\"VARCHAR\"]'), ' | ')"
+        if self.type == "text" or self == LIST:
             return filled_or_null(source)
         if self.type in ("date", "datetime"):
             return self.date_format.to_sql(source, with_time=self.type == "datetime")
@@ -46,6 +49,8 @@ class Reading:
 
 
 TEXT = Reading("text", "text")
+# Of several columns that have one name.
+LIST, COLUMNS = Reading("list", "json"), Reading("columns", "text")
 KEY_PREFIX = "key:"  # Of readings that take one field of the objects in each cell.
 
 
@@ -98,6 +103,8 @@ class Column:
     notes: list[str] = field(default_factory=list)
     check: str = ""  # SQL that every row must fulfil, where a sample decided.
     is_chosen: bool = False  # A person has said how it is read.
+    source: str = ""  # SQL for its texts, where another than that of its place.
+    issue_code: str = "number_format"  # Of the notes.
 
     @property
     def info(self) -> ColumnInfo:
@@ -107,8 +114,9 @@ class Column:
 def parse_reading(name: str) -> Reading | None:
     """The reading with this name, for example "number:1.234,5"; None when there is none."""
     kind, _, detail = name.removesuffix("+missing").partition(":")
-    if kind == "text":
-        return TEXT
+    for reading in (TEXT, LIST, COLUMNS):
+        if kind == reading.name:
+            return reading
     if name.startswith(KEY_PREFIX) and detail:
         return Reading(name, "json")
     if kind == "number" and (number_format := number_formats.format_named(detail)):

@@ -3,27 +3,42 @@
 ISO dates and years that come first need no decision. 03/04/2026 means two different days, so a
 column of such dates is decided by a cell whose first or second part is above 12, and otherwise
 left for a person to decide. With dots the day comes first wherever dots are used (CLDR).
+
+Thai dates count years from 543 years earlier (2567 is 2024), Japanese ones from the first year of
+an era (令和6年 is 2024).
 """
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 DATE_PART = r"9{1,2}"
-_TIME = r"(?:[ T]9{1,2}:99(?::99(?:\.9{1,9})?)?(?P<zone>Z|[+-]99:?99)?)?"
+_TIME = (
+    r"(?:(?:[ T]|, )9{1,2}:99(?::99(?:\.9{1,9})?)?"
+    r"(?:(?P<zone>Z|[+-]99:?99)|(?P<half>[ \u202f]?[AaPp][Mm])?(?P<utc> (?:UTC|GMT)"
+    r"(?:[+-]9{1,2}(?::?99)?)?)?)?)?"
+)
+# Of a clock that counts to twelve.
+HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
+PIVOT = 69  # Of years with two digits, as POSIX has it.
+BUDDHIST_YEARS, BUDDHIST_OFFSET = (2443, 2643), 543  # Those of 1900 to 2100.
 
 
 @dataclass(frozen=True)
 class DateFormat:
     """`order` is a permutation of y, m, d; `mark` stands between the parts. `in_utc`: cells have
-    different offsets, so that what the clock showed where they were written says little."""
+    different offsets, so that what the clock showed where they were written says little.
+    `is_buddhist`: years such as 2567 are counted as in Thailand."""
 
     order: str
     mark: str
     in_utc: bool = False
+    is_buddhist: bool = False
 
     @property
     def name(self) -> str:
-        return self.mark.join(self.order) + (" UTC" if self.in_utc else "")
+        name = self.mark.join(self.order) + (" UTC" if self.in_utc else "")
+        return f"{name} BE" if self.is_buddhist else name
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -33,9 +48,16 @@ class DateFormat:
 
     def to_sql(self, cell: str, *, with_time: bool) -> str:
         """SQL that makes DATE or TIMESTAMP of a text expression; NULL where it is no such date."""
+        iso = self._to_iso(cell)
+        if self.is_buddhist:
+            iso = common_era_sql(iso)
         if self.in_utc:
-            return f"try_cast({self._to_iso(cell)} AS TIMESTAMPTZ)::TIMESTAMP"
-        return f"try_cast({self._to_iso(cell)} AS {'TIMESTAMP' if with_time else 'DATE'})"
+            return f"try_cast({iso} AS TIMESTAMPTZ)::TIMESTAMP"
+        return moment_sql(iso) if with_time else f"try_cast({iso} AS DATE)"
+
+    def year_sql(self, cell: str) -> str:
+        """SQL for the year as it is written."""
+        return f"try_cast(left({self._to_iso(cell)}, 4) AS INTEGER)"
 
     def _to_iso(self, cell: str) -> str:
         if (self.order, self.mark) == ("ymd", "-"):
@@ -48,6 +70,167 @@ class DateFormat:
         return f"regexp_replace(trim({cell}), '^{date}', '{iso}')"
 
 
+def moment_sql(iso: str) -> str:
+    """SQL for a day and a time of it, which may count to twelve or say that it is UTC's."""
+    place = r"[ ](UTC|GMT)([+-][0-9]{1,2}(:?[0-9]{2})?)?$"
+    text = f"regexp_replace({iso}, '(,|{place})|\\x{{202f}}', '', 'g')"
+    formats = ", ".join(f"'{one}'" for one in HALF_DAYS)
+    halves = f"try_strptime(upper({text}), [{formats}])"
+    # A cast takes PM for a place's time and leaves the hour as it is.
+    is_half = f"regexp_matches({text}, '(?i)[ap]m$')"
+    return f"CASE WHEN {is_half} THEN {halves} ELSE try_cast({text} AS TIMESTAMP) END"
+
+
+def common_era_sql(iso: str) -> str:
+    """SQL for a date that begins with its year, a Buddhist year less 543."""
+    year = f"try_cast(left({iso}, 4) AS INTEGER)"
+    low, high = BUDDHIST_YEARS
+    moved = f"({year} - {BUDDHIST_OFFSET})::VARCHAR || substr({iso}, 5)"
+    return f"CASE WHEN {year} BETWEEN {low} AND {high} THEN {moved} ELSE {iso} END"
+
+
+# Months as people write them, in lower case and without a point behind them.
+_MONTH_NAMES = (
+    "january|jan|januar|janvier|janv|enero|ene|janeiro|gennaio|gen|มกราคม|ม.ค",
+    "february|feb|februar|février|févr|fév|febrero|fevereiro|fev|febbraio|กุมภาพันธ์|ก.พ",
+    "march|mar|märz|mär|mars|marzo|março|มีนาคม|มี.ค",
+    "april|apr|avril|avr|abril|abr|aprile|เมษายน|เม.ย",
+    "may|mai|mayo|maio|maggio|mag|พฤษภาคม|พ.ค",
+    "june|jun|juni|juin|junio|junho|giugno|giu|มิถุนายน|มิ.ย",
+    "july|jul|juli|juillet|juil|julio|julho|luglio|lug|กรกฎาคม|ก.ค",
+    "august|aug|août|aou|agosto|ago|สิงหาคม|ส.ค",
+    "september|sep|sept|septembre|septiembre|setembro|set|settembre|กันยายน|ก.ย",
+    "october|oct|oktober|okt|octobre|octubre|outubro|out|ottobre|ott|ตุลาคม|ต.ค",
+    "november|nov|novembre|noviembre|novembro|พฤศจิกายน|พ.ย",
+    "december|dec|dezember|dez|décembre|déc|diciembre|dic|dezembro|dicembre|ธันวาคม|ธ.ค",
+)
+MONTHS = {name: n for n, names in enumerate(_MONTH_NAMES, 1) for name in names.split("|")}
+_MONTH = "|".join(sorted(map(re.escape, MONTHS), key=len, reverse=True)).replace("'", "''")
+ERAS = {
+    "令和": 2018,
+    "平成": 1988,
+    "昭和": 1925,
+    "大正": 1911,
+    "明治": 1867,
+    "民國": 1911,
+    "民国": 1911,
+}
+ERA_LETTERS = {"r": 2018, "h": 1988, "s": 1925}
+
+
+@dataclass(frozen=True)
+class WrittenDate:
+    """Dates with words: the name of the month, or of the era. `parts` is a pattern with the groups
+    year, month and day, and perhaps era; 9 stands for a digit. `is_doubtful`: it may be a code."""
+
+    name: str
+    parts: str
+    is_doubtful: bool = False
+    has_short_years: bool = False  # 24 is 2024, and 69 is 1969.
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(f"(?:{self.parts}){_TIME}", re.IGNORECASE)
+
+    def to_sql(self, cell: str, *, with_time: bool) -> str:
+        """SQL that makes DATE or TIMESTAMP of a text expression; NULL where it is no such date."""
+        time = (
+            r"((?:(?:[ T]|, )[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?"
+            r"(?:\s?[ap]m)?(?:\s(?:UTC|GMT)(?:[+-][0-9]{1,2}(?::?[0-9]{2})?)?)?)?)"
+        )
+        regexp = f"(?i)^{self._sql_pattern}{time}$"
+        text = f"trim({cell})"
+        names = list(re.findall(r"\?P<(\w+)>", self.parts))
+        found = {
+            name: f"regexp_extract({text}, '{regexp}', {place})"
+            for place, name in enumerate([*names, "time"], 1)
+        }
+        parts = [self._year_sql(found), _month_sql(found["month"]), found["day"]]
+        iso = " || '-' || ".join(parts)
+        if with_time:
+            return moment_sql(f"({iso} || {found['time']})")
+        return f"try_cast(({iso}) AS DATE)"
+
+    def year_sql(self, cell: str) -> str:
+        """SQL for the year; those of an era and Thai ones are converted already."""
+        return f"year({self.to_sql(cell, with_time=True)})"
+
+    @property
+    def _sql_pattern(self) -> str:
+        bare = re.sub(r"\?P<\w+>", "", self.parts)
+        return bare.replace("9", "[0-9]")
+
+    def _year_sql(self, found: dict[str, str]) -> str:
+        year = f"try_cast(replace({found['year']}, '元', '1') AS INTEGER)"
+        if "era" in found:
+            begins = "".join(
+                f" WHEN '{era}' THEN {before}::INTEGER"
+                for era, before in (ERAS | ERA_LETTERS).items()
+            )
+            # Without an era, years have four digits.
+            without = f"CASE WHEN {year} >= 1000 THEN 0 END"
+            year = f"({year} + CASE lower({found['era']}){begins} ELSE {without} END)::INTEGER"
+        if self.has_short_years:
+            year = f"({year} + CASE WHEN {year} < {PIVOT} THEN 2000 ELSE 1900 END)::INTEGER"
+        low, high = BUDDHIST_YEARS
+        is_thai = f"regexp_matches({found['month']}, '[\u0e00-\u0e7f]')"
+        moved = (
+            f"WHEN {is_thai} AND {year} BETWEEN {low} AND {high} THEN {BUDDHIST_OFFSET}::INTEGER"
+        )
+        return f"lpad(({year} - CASE {moved} ELSE 0 END)::VARCHAR, 4, '0')"
+
+
+def _month_sql(found: str) -> str:
+    """SQL for the number of a month that is written as a name or as a number."""
+    whens = "".join(f" WHEN '{name}' THEN '{number}'::VARCHAR" for name, number in MONTHS.items())
+    return f"CASE rtrim(lower({found}), '.'){whens} ELSE {found} END"
+
+
+_YEAR, _DAY = "(?P<year>9999)", "(?P<day>9{1,2})"
+_WEEKDAY = r"(?:[a-zà-ÿ]{2,10}[.]?,?\s)?"
+_NAMED_MONTH, _GAP = f"(?P<month>{_MONTH})[.]?", "(?: |-|/)"
+WRITTEN = (
+    WrittenDate(
+        "d-month-y",
+        rf"{_WEEKDAY}{_DAY}[.]?(?:st|nd|rd|th|º)?{_GAP}(?:de |of )?{_NAMED_MONTH},?{_GAP}"
+        rf"(?:de |del |พ[.]ศ[.] ?)?{_YEAR}",
+    ),
+    WrittenDate("month-d-y", rf"{_WEEKDAY}{_NAMED_MONTH}\s{_DAY}(?:st|nd|rd|th)?,?\s{_YEAR}"),
+    WrittenDate("y년m월d일", rf"{_YEAR}년 ?(?P<month>9{{1,2}})월 ?{_DAY}일"),
+    WrittenDate("y. m. d.", rf"{_YEAR}[.] (?P<month>9{{1,2}})[.] {_DAY}[.]?"),
+    WrittenDate(
+        "年月日",
+        rf"(?P<era>(?:{'|'.join(ERAS)})?) ?(?P<year>9{{1,4}}|元)年 ?"
+        rf"(?P<month>9{{1,2}})月 ?{_DAY}日",
+    ),
+    WrittenDate(
+        "era-y.m.d",
+        rf"(?P<era>{'|'.join(ERAS)}) ?(?P<year>9{{1,3}}|元)[./-](?P<month>9{{1,2}})[./-]{_DAY}",
+    ),
+    WrittenDate(
+        "R-y.m.d",
+        rf"(?P<era>[RHS])(?P<year>9{{1,2}})[./-](?P<month>9{{1,2}})[./-]{_DAY}",
+        is_doubtful=True,
+    ),
+)  # fmt: skip
+_SHORT_YEAR, _MONTH_NUMBER = "(?P<year>99)", "(?P<month>9{1,2})"
+
+
+def _short(name: str, parts: str, *, is_doubtful: bool = True) -> WrittenDate:
+    return WrittenDate(name, parts, is_doubtful, has_short_years=True)
+
+
+# With years of two digits; of the pairs the order is open. Unpadded, with points, are chapters.
+SHORT = (
+    (_short("d-month-yy", rf"{_DAY}{_GAP}{_NAMED_MONTH}{_GAP}{_SHORT_YEAR}", is_doubtful=False),),
+    (_short("dd.mm.yy", rf"(?P<day>99)[.](?P<month>99)[.]{_SHORT_YEAR}"),),
+    (
+        _short("d/m/yy", f"{_DAY}/{_MONTH_NUMBER}/{_SHORT_YEAR}"),
+        _short("m/d/yy", f"{_MONTH_NUMBER}/{_DAY}/{_SHORT_YEAR}"),
+    ),
+)
+COMPACT = WrittenDate("yyyymmdd", "(?P<year>9999)(?P<month>99)(?P<day>99)")
+AnyDate = DateFormat | WrittenDate
 ISO = DateFormat("ymd", "-")
 CERTAIN = (ISO, DateFormat("ymd", "/"), DateFormat("ymd", "."), DateFormat("dmy", "."))
 AMBIGUOUS = (
@@ -55,15 +238,23 @@ AMBIGUOUS = (
     (DateFormat("dmy", "-"), DateFormat("mdy", "-")),
 )
 _ALL = (*CERTAIN, *(each for pair in AMBIGUOUS for each in pair))
-BY_NAME = {date.name: date for each in _ALL for date in (each, replace(each, in_utc=True))}
+_VARIANTS = [
+    replace(each, in_utc=in_utc, is_buddhist=is_buddhist)
+    for each in _ALL
+    for in_utc in (False, True)
+    for is_buddhist in (False, True)
+]
+_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *(one for group in SHORT for one in group)]
+BY_NAME = {date.name: date for date in _NAMED}
 OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
-def fitting_dates(patterns: list[str]) -> list[DateFormat]:
+def fitting_dates(patterns: list[str]) -> list[AnyDate]:
     """The formats whose shape every cell has; two when the order of day and month is open."""
-    for candidates in (*[(each,) for each in CERTAIN], *AMBIGUOUS):
-        if all(candidates[0].pattern.fullmatch(pattern) for pattern in patterns):
-            return list(candidates)
+    candidates: list[tuple[AnyDate, ...]] = [*[(each,) for each in CERTAIN], *AMBIGUOUS]
+    for group in [*candidates, *[(each,) for each in WRITTEN], *SHORT]:
+        if all(group[0].pattern.fullmatch(pattern) for pattern in patterns):
+            return list(group)
     return []
 
 

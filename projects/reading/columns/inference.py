@@ -14,6 +14,8 @@ import duckdb
 
 from projects.reading.columns import date_formats, number_formats
 from projects.reading.columns.column import (
+    COLUMNS,
+    LIST,
     SQL_TYPES,
     TEXT,
     Column,
@@ -23,7 +25,14 @@ from projects.reading.columns.column import (
     native_column,
     parse_reading,
 )
-from projects.reading.columns.date_formats import DateFormat
+from projects.reading.columns.date_questions import (
+    KEEP_TEXT,
+    THAI,
+    Decision,
+    ask_about_compact_dates,
+    ask_about_stray_dates,
+    decide_date,
+)
 from projects.reading.columns.label_questions import ask_about_objects
 from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
 from projects.reading.columns.number_questions import (
@@ -45,10 +54,13 @@ from projects.reading.columns.shapes import (
     FileContext,
     summarize_columns,
 )
-from projects.reading.columns.sql import trimmed
+from projects.reading.columns.sql import FOREIGN_DIGITS, foreign_digits_sql, trimmed
 
 SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 STRING = "string"  # What files with types of their own call a text that people typed.
+ASKED_OF_TEXTS = (
+    "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
+)  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
 QUESTION_SAMPLES, MAX_DROPPED = 5, 3
@@ -73,12 +85,15 @@ def infer_columns(
         f"c{place}" for place in range(len(names)) if native_types.get(place, STRING) == STRING
     ]
     seen = summarize_columns(connection, table, asked, keep, expects=expects)
-    context = FileContext(separator, _certain_marks(seen.values()))
+    is_thai = any(THAI.search(original) for _, original in names) or any(
+        THAI.search(shape.pattern) for one in seen.values() for shape in one.shapes
+    )
+    context = FileContext(separator, _certain_marks(seen.values()), is_thai)
     columns = []
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
         choice = chosen.get(name) or chosen.get(original)
-        if choice is not None:
+        if choice is not None and choice not in (LIST.name, COLUMNS.name):
             shapes = seen.get(source) or summarize_columns(connection, table, [source])[source]
             cells = ColumnCells(connection, table, source, name, shapes, context)
             columns.append(_chosen_column(cells, choice, original))
@@ -97,6 +112,8 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
     """A column as a person chose to read it. Cells that do not fit become missing only where the
     choice says so ("+missing"); else the column stays text, and a note says why."""
     reading = parse_reading(choice) or TEXT
+    if reading != TEXT:
+        cells = _with_ascii_digits(cells)
     unfitting = f"({reading.to_sql(cells.source)}) IS NULL"
     count, notes = cells.count(unfitting), []
     if count and choice.endswith("+missing"):
@@ -137,15 +154,30 @@ def _string_column(cells: ColumnCells, original: str) -> Column:
         )
         reading = parse_reading(column.reading)
         question = Question("stored_as_text", sentence, [TEXT, *([reading] if reading else [])])
-    elif question is not None and question.code not in ("date_order", "long_numbers"):
+    elif question is not None and question.code not in ASKED_OF_TEXTS:
         question = None
     return replace(native_column(cells.source, "text", cells.name, original), question=question)
 
 
+def _with_ascii_digits(cells: ColumnCells) -> ColumnCells:
+    """The cells with digits such as ٣ and ３ as 3, where all of them hold such digits."""
+    shapes = cells.seen.shapes
+    if not shapes or cells.seen.other_count or cells.seen.markers:
+        return cells
+    if not all(FOREIGN_DIGITS.search(shape.example) for shape in shapes):
+        return cells
+    source = foreign_digits_sql(cells.source)
+    table = f"(SELECT {source} AS {cells.source} FROM {cells.table})"
+    seen = summarize_columns(cells.connection, table, [cells.source])[cells.source]
+    return replace(cells, source=source, seen=seen)
+
+
 def _decided_column(cells: ColumnCells, original: str) -> Column:
+    as_written, cells = cells, _with_ascii_digits(cells)
     reading, question, notes = _decide(cells)
     is_numeric = reading.type in ("integer", "number")
-    expression, check = reading.to_sql(cells.source), cells.seen.check
+    source = as_written.source if reading == TEXT else cells.source
+    expression, check = reading.to_sql(source), cells.seen.check
     if check and reading != TEXT:
         # What passes the check is written as SQL writes it. No such day raises an error.
         expression = f"CAST(nullif({cells.source}, '') AS {SQL_TYPES[reading.type]})"
@@ -160,6 +192,7 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
         question=question,
         notes=notes,
         check=check,
+        source=cells.source,
     )
 
 
@@ -174,20 +207,16 @@ def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]
     return frozenset(marks)
 
 
-Decision = tuple[Reading, Question | None, list[str]]
-_KEEP_TEXT: Decision = (TEXT, None, [])
-
-
 def _decide(cells: ColumnCells) -> Decision:
     seen = cells.seen
     if not seen.shapes or not any(shape.digits for shape in seen.shapes):
-        return _KEEP_TEXT
+        return KEEP_TEXT
     if not seen.other_count:
         dates = date_formats.fitting_dates([shape.pattern for shape in seen.shapes])
         if dates:
-            return _decide_date(cells, dates)
+            return decide_date(cells, dates)
         if _holds_codes(seen.shapes):
-            return _KEEP_TEXT
+            return KEEP_TEXT
         formats = number_formats.fitting_formats(seen.shapes)
         if formats:
             return _decide_number(cells, formats)
@@ -200,48 +229,6 @@ def _holds_codes(shapes: list[CellShape]) -> bool:
     """2E5 beside whole numbers is a code; beside 1.5 it is a number."""
     has_fractions = any("." in shape.pattern or "," in shape.pattern for shape in shapes)
     return any(shape.is_code and not (has_fractions and shape.has_exponent) for shape in shapes)
-
-
-def _decide_date(cells: ColumnCells, dates: list[DateFormat]) -> Decision:
-    patterns, notes = [shape.pattern for shape in cells.seen.shapes], []
-    kind = "datetime" if date_formats.has_time(patterns) else "date"
-    if date_formats.has_offset(patterns):
-        offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
-        if cells.count_distinct(f"nullif({offset}, '')") > 1:
-            dates = [replace(each, in_utc=True) for each in dates]
-            notes = ["Times with different offsets from UTC are given in UTC."]
-    readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
-    if cells.seen.has_valid_dates:
-        return readings[0], None, notes
-    others = cells.seen.marker_count  # Words for missing, which are no dates.
-    fitting = [
-        each for each in readings if cells.count(f"{each.to_sql(cells.source)} IS NULL") == others
-    ]
-    if not fitting:
-        return _KEEP_TEXT
-    if cells.seen.markers:
-        return _ask_about_missing_dates(cells, fitting)
-    if len(fitting) == 1:
-        return fitting[0], None, notes
-    sentence = (
-        f"Is the day or the month first in {cells.name!r}? No cell tells: no day is above 12."
-    )
-    return TEXT, Question("date_order", sentence, [*fitting, TEXT]), []
-
-
-def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Decision:
-    """Dates beside words such as NA: missing dates, or the classes of a column of text."""
-    seen = cells.seen
-    shown = ", ".join(seen.markers)
-    sentence = (
-        f"1 cell of {cells.name!r} is {shown}; the others are dates. Keep the column as text, or"
-        " read that cell as missing?"
-        if seen.marker_count == 1
-        else f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates."
-        " Keep the column as text, or read those cells as missing?"
-    )
-    dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
-    return TEXT, Question("stray_cells", sentence, [TEXT, *dates]), []
 
 
 def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
@@ -271,7 +258,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     )
     if doubt is not None:
         return TEXT, doubt, []
-    return reading, None, _describe(reading, cells)
+    return reading, ask_about_compact_dates(cells, reading), _describe(reading, cells)
 
 
 def _weigh(
@@ -314,6 +301,8 @@ def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
 def _ask_about_strays(cells: ColumnCells) -> Decision:
     """A column of numbers in which a few cells are something else stays text, and says so."""
     seen = cells.seen
+    if question := ask_about_stray_dates(cells):
+        return TEXT, question, []
     scored = []
     for each in number_formats.FORMATS:
         shapes = [shape for shape in seen.shapes if each.match(shape) and not shape.is_code]
@@ -326,7 +315,7 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
     are_few_words = are_few_words and seen.filled >= MIN_CELLS
     least = MOSTLY_NUMBERS if seen.other_count or not are_few_words else MIN_NUMBERS
     if not shapes or not others or count < least * seen.filled:
-        return _KEEP_TEXT
+        return KEEP_TEXT
     reading = number_reading(number_format, shapes)
     missing = Reading(f"{reading.name}+missing", "number", number_format)
     example = next((s.example for s in seen.shapes if s not in shapes), "a long text")

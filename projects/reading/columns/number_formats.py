@@ -24,7 +24,7 @@ PHONE_DIGITS = 8  # "+" and this many digits without a mark is a telephone numbe
 _CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"
 _CURRENCY_CODES = (
     "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|KRW|BRL|MXN|ZAR|TRY"
-    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円"
+    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円|원|บาท"
 )
 UNIT = f"(?:US|A|C|NZ|HK|S)?[{_CURRENCY_SIGNS}]|{_CURRENCY_CODES}|%|\uff05"
 

@@ -20,12 +20,14 @@ MIN_NUMERIC_SHARE = 0.45  # Of a sample; below it a column is text and not read 
 MAX_SHAPES = 400
 STARTS_WITH_ZERO, ENDS_WITH_ZERO = "^[^0-9]*0[^a-zA-Z]*[0-9]", "[.,][0-9]*0[^0-9]*$"
 PLAIN_CELL = r"-?(0|[1-9]\d{0,14})([.]\d{1,15})?|[1-9]\d{3}-\d\d-\d\d"
-# The shapes of dates, and how their cells are written.
+# The shapes of dates, and how their cells are written. Years of other calendars, such as 2567 and
+# 1403, are none of these; 2999 and 9999 stand for no end.
+_PLAIN_DAY = r"(1[5-9]\d\d|2[0-3]\d\d|2999|9999)-\d\d-\d\d"
 PLAIN_DATES = (
-    ("9999-99-99", r"[1-9]\d{3}-\d\d-\d\d"),
+    ("9999-99-99", _PLAIN_DAY),
     (
         r"9999-99-99[ T]99:99(:99([.]9{1,6})?)?",
-        r"[1-9]\d{3}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.]\d{1,6})?)?",
+        rf"{_PLAIN_DAY}[ T]\d\d:\d\d(:\d\d([.]\d{{1,6}})?)?",
     ),
 )
 MAX_SINGLE_READS = 4  # Of a table that has to be read whole for each.
@@ -57,6 +59,7 @@ class FileContext:
 
     separator: str = ""  # Of a CSV; "" elsewhere.
     marks: frozenset[tuple[str, str]] = frozenset()  # ("decimal", ","), ("group", ".") of columns.
+    is_thai: bool = False  # Names or short cells are Thai.
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,14 @@ class ColumnCells:
         ).fetchone()
         assert row is not None
         return int(row[0])
+
+    def ends(self, expression: str) -> tuple[int, int]:
+        """The least and the greatest of whole numbers; 0 and 0 where there is none."""
+        row = self.connection.execute(
+            f"SELECT min({expression}), max({expression}) FROM {self.table}"
+        ).fetchone()
+        assert row is not None
+        return int(row[0] or 0), int(row[1] or 0)
 
     def count_distinct(self, expression: str) -> int:
         row = self.connection.execute(

@@ -1,8 +1,22 @@
 """SQL pieces: names, literals, and a cell without the blanks around it."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from projects.reading.columns.number_formats import SPACES
+
+# Digits of Arabic, Persian, Hindi, Bengali, Thai and full-width ones, with Arabic's decimal mark.
+_DIGITS = "".join(
+    chr(zero + n) for zero in (0x660, 0x6F0, 0x966, 0x9E6, 0xE50, 0xFF10) for n in range(10)
+)
+_MARKS = {"\u066b": ".", "\u066c": ",", "\uff0e": ".", "\uff0c": ",", "\uff0d": "-"}
+FOREIGN_DIGITS = re.compile(f"[{_DIGITS}]")
+
+
+def foreign_digits_sql(source: str) -> str:
+    """SQL for a text with the digits of other scripts as those of ASCII."""
+    written, plain = _DIGITS + "".join(_MARKS), "0123456789" * 6 + "".join(_MARKS.values())
+    return f"translate({source}, '{written}', '{plain}')"
 
 
 def quote_identifier(name: str) -> str:

@@ -30,6 +30,7 @@ MAX_PREAMBLE = 20  # Lines that are about the table, above it.
 MIN_MULTI_COLUMN_SCORE = 0.55  # What a table of several columns must beat.
 COMMENT = re.compile(r"\s*#(\s|#|!)")
 MAX_BLANK_SEPARATED = 200
+MIN_ROWS_BELOW_OPTIONS = 5
 BETWEEN_BLANKS = re.compile(r'(?:"(?:[^"]|"")*"|[^\s",;|]+)(?: (?:"(?:[^"]|"")*"|[^\s",;|]+))+')
 FOREIGN_SHARE = 0.6  # Of the score of a delimiter that the first line lacks.
 
@@ -277,7 +278,23 @@ def _count_header_rows(body: list[Record], overrides: ReadingOptions) -> tuple[i
     if not body:
         return 0, HeaderVerdict(False, "")
     verdict = judge_header(body[0].cells, [record.cells for record in body[1:]])
+    if verdict.is_header and _names_options_below(body):
+        return 2, HeaderVerdict(True, "the second line names the options of the questions above it")
     return int(verdict.is_header), verdict
+
+
+def _names_options_below(body: list[Record]) -> bool:
+    """Whether the second line names what the first leaves empty, as SurveyMonkey writes questions
+    with several answers: words under every gap, and nothing above what numbers the rows."""
+    if len(body) < MIN_ROWS_BELOW_OPTIONS:
+        return False
+    names, options = ([cell.strip() for cell in record.cells] for record in body[:2])
+    below = [record.cells for record in body[2:] if len(record.cells) == len(options)]
+    gaps = [place for place, name in enumerate(names) if not name]
+    if len(names) != len(options) or not gaps or gaps[0] == 0 or options[0] or not below:
+        return False
+    is_named = all(options[place] and not value_type(options[place]) for place in gaps)
+    return is_named and all(cells[0].strip() for cells in below) and bool(names[0])
 
 
 def _modal_width(records: list[Record]) -> int:

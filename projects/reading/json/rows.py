@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from projects.reading.csv.header_rows import judge_header
-from projects.reading.json.shapes import WHOLE_FIELDS, Row
+from projects.reading.json.exports import Row
+from projects.reading.json.shapes import WHOLE_FIELDS
 
 MAX_WRAPPER_DEPTH = 4
 MIN_KEYED_RECORDS, MAX_KEYED_FIELDS, MIN_SHARED = 5, 60, 0.6

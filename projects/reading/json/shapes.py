@@ -6,26 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from projects.reading.columns.precision import MAX_DIGITS, keeps_digits
+from projects.reading.json.exports import EXPORTS, Export, Row, UnreadableRow
+from projects.reading.json.typed_values import LongNumber, parse_float, unwrap
 from projects.reading.results import Issues
 
-Row = dict[str, object]
 MAX_FIELD_DEPTH = 6
 MAX_NESTED_FIELDS = 60  # An object with more different keys is a map, not a record.
 # Fields whose content means something as a whole, to chats and annotations.
 WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", "rejected"}
-
-
-class LongNumber(str):
-    """A number as it was written, since a float would round it."""
-
-    __slots__ = ()
-
-
-def parse_float(text: str) -> float | LongNumber:
-    """A number of JSON, as the text where it has more digits than a float keeps."""
-    is_short = len(text) <= MAX_DIGITS and "e" not in text and "E" not in text
-    return float(text) if is_short or keeps_digits(text) else LongNumber(text)
 
 
 class CountingDecoder(json.JSONDecoder):
@@ -88,9 +76,12 @@ class Shape:
 
     is_label_studio: bool
     maps: frozenset[str]
+    export: Export | None = None
 
-    def flatten(self, row: Row) -> Row:
+    def flatten(self, row: Row) -> "Row | UnreadableRow":
         """The row with the fields of nested objects beside its own."""
+        if self.export is not None:
+            return self.export.convert(row)
         return _flatten(label_studio_row(row) if self.is_label_studio else row, self.maps)
 
 
@@ -100,12 +91,19 @@ class ShapeFinder:
 
     rows: int = 0
     tasks: int = 0
+    exported: Counter[int] = field(default_factory=Counter)  # Rows by their place in EXPORTS.
     disagreeing: int = 0  # Tasks that annotators labelled differently.
+    _values: dict[int, set[str]] = field(default_factory=dict)  # Of the fields that differ.
     _keys: dict[str, set[str]] = field(default_factory=dict)
     _task_keys: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         self.rows += 1
+        for place, export in enumerate(EXPORTS):
+            if export.matches(row):
+                self.exported[place] += 1
+                if len(values := self._values.setdefault(place, set())) < 2:
+                    values.add(str(row.get(export.differs)))
         if _is_task(row):
             self.tasks += 1
             self.disagreeing += _annotators_disagree(row)
@@ -117,7 +115,12 @@ class ShapeFinder:
         is_label_studio = 0 < self.rows == self.tasks
         keys = self._task_keys if is_label_studio else self._keys
         maps = frozenset(path for path, names in keys.items() if len(names) > MAX_NESTED_FIELDS)
-        return Shape(is_label_studio, maps)
+        found = [
+            EXPORTS[place]
+            for place, count in sorted(self.exported.items())
+            if count == self.rows and (not EXPORTS[place].differs or len(self._values[place]) > 1)
+        ]
+        return Shape(is_label_studio, maps, found[0] if found else None)
 
     def report(self, issues: Issues) -> None:
         if self.shape.is_label_studio and self.disagreeing:
@@ -126,6 +129,8 @@ class ShapeFinder:
                 f"Tasks that annotators disagree about: {self.disagreeing:,} of {self.tasks:,}. The"
                 " first annotation of each was kept.",
             )
+        if (export := self.shape.export) is not None:
+            issues.add("export_of_program", export.note)
 
 
 def flatten_rows(rows: Sequence[object], issues: Issues | None = None) -> list[object]:
@@ -199,8 +204,8 @@ def _collect_keys(value: Row, path: str, keys: dict[str, set[str]], depth: int) 
 
 def _flatten(row: Row, maps: frozenset[str], path: str = "", depth: int = 0) -> Row:
     flat: Row = {}
-    for name, value in row.items():
-        inner = f"{path}{name}."
+    for name, wrapped in row.items():
+        inner, value = f"{path}{name}.", unwrap(wrapped)
         if isinstance(value, dict) and set(value) == {"choices"}:  # Label Studio's JSON-MIN.
             found: Row = {f"{path}{name}": value["choices"]}
         elif (

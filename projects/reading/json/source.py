@@ -10,14 +10,15 @@ from pathlib import Path
 
 from projects.reading.columns.inference import STRING
 from projects.reading.encodings import detection as encodings
+from projects.reading.json.exports import UnreadableRow
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
 from projects.reading.json.shapes import (
     CountingDecoder,
     Shape,
     ShapeFinder,
     flatten_rows,
-    parse_float,
 )
+from projects.reading.json.typed_values import parse_float
 from projects.reading.limits import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
@@ -52,12 +53,15 @@ def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> Table
         shape = _find_shape(path, encoding.name, issues)
         values = lambda: _iter_flat_lines(path, encoding.name, shape)  # noqa: E731
     kinds: dict[str, set[str]] = {}
+    reason = "No line of this file is a JSON object with fields."
     for _, value in values():
         if isinstance(value, dict):
             for key, item in value.items():
                 kinds.setdefault(key, set()).add(_value_type(item))
+        elif isinstance(value, UnreadableRow):
+            reason = str(value)
     if not kinds:
-        raise UnreadableFile("no_rows", "No line of this file is a JSON object with fields.")
+        raise UnreadableFile("no_rows", reason)
     if len(kinds) > MAX_COLUMNS:
         raise UnreadableFile(
             "too_many_columns",
@@ -147,6 +151,8 @@ def _iter_rows(
     for line, value in values:
         if isinstance(value, RejectedRow):
             yield value
+        elif isinstance(value, UnreadableRow):
+            yield RejectedRow(line, "", str(value), [])
         elif not isinstance(value, dict):
             yield RejectedRow(
                 line, "", "This is not a JSON object with fields.", [_to_cell(value) or ""]

@@ -55,7 +55,7 @@
     if (last === null) return;
     const count = Object.keys(labels).length;
     const remaining = last.remaining - (count - last.count);
-    if (rows.length) say(last.isByMargin ? "sayMargin" : "sayFile", { count, remaining });
+    if (rows.length) say(last.sentence, { count, remaining, model: last.model });
     else say(asking || last.isPast ? "sayWaiting" : "sayNone");
   };
 
@@ -63,8 +63,10 @@
     asking ??= post(place.dataset.next)
       .then((batch) => {
         rows = batch.rows.filter((one) => !(one.row in labels) && !passed.has(one.row));
-        const { remaining, is_by_margin: isByMargin } = batch;
-        last = { remaining, isByMargin, count: Object.keys(labels).length, isPast: false };
+        for (const name of batch.labels) if (!names.includes(name)) names.push(name);
+        const { remaining, order, model, is_asking: isAsking } = batch;
+        const sentence = `say${order[0].toUpperCase()}${order.slice(1)}${isAsking ? "Asking" : ""}`;
+        last = { remaining, sentence, model, count: Object.keys(labels).length, isPast: false };
         asking = null;
         show();
       })

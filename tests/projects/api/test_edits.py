@@ -55,6 +55,25 @@ def test_cells_rows_and_columns_change_in_the_order_of_the_edits(edit):
     assert [column["name"] for column in made.columns] == ["text", "label"]
 
 
+def test_entities_become_the_characters_they_stand_for_and_json_stays_json(bring_in, edit):
+    rows = [
+        "&lt;b&gt;R&amp;D",
+        "AT&T; said &amp;amp;",
+        '["a &quot;b&quot;"]',
+        "&#39;&#x4e2d;&nbsp;x",
+        "&bogus;",
+    ]
+    quoted = [row.replace('"', '""') for row in rows]
+    version = bring_in(
+        "\n".join(["text,n", *(f'"{row}",{n}' for n, row in enumerate(quoted))]).encode()
+    )
+    made, table = edit({"op": "decode_entities", "column": "text"}, of=version)
+    assert table["text"] == ["<b>R&D", "AT&T; said &amp;", '["a \\"b\\""]', "'\u4e2d x", "&bogus;"]
+    again, table = edit({"op": "decode_entities", "column": "text"}, of=made)
+    assert table["text"][1] == "AT&T; said &"
+    assert again.dataset.versions.get(number=1).rows == 5
+
+
 def test_further_edits_follow_the_earlier_ones(edit):
     made, _ = edit({"op": "drop_rows", "rows": [0]})
     again, table = edit({"op": "drop_rows", "rows": [0]}, of=made)
@@ -98,6 +117,8 @@ def test_pictures_are_relabelled_and_dropped(bring_in, edit):
         {"op": "merge_values", "column": "label", "values": ["pay"]},
         {"op": "merge_values", "column": "n", "values": ["1"], "to": "one"},
         {"op": "drop_duplicates", "column": "nothing"},
+        {"op": "decode_entities", "column": "n"},
+        {"op": "decode_entities"},
     ],
 )
 def test_an_edit_that_does_not_fit_is_refused_and_makes_no_version(edit, wrong):

@@ -34,6 +34,7 @@ class Expected:
     target: str | list[str] = ""
     labels: dict[str, int] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
     issue: str = ""
     refused: str = ""  # Of the import as a whole.
     untrainable: str = ""  # Of a training with the suggested columns.
@@ -41,6 +42,7 @@ class Expected:
     cells: dict[str, list[object]] = field(default_factory=dict)  # Of the first rows.
     rejected: int | None = None
     said: str = ""  # By an issue, a finding or what training would warn of.
+    unsaid: str = ""
 
 
 def table(texts=TEXTS, labels=LABELS, header="text,label", separator=",", quote='"'):
@@ -226,6 +228,7 @@ def import_and_check(content, name, expected, client, project):
 def check_table(found, expected):
     said = " ".join(issue["sentence"] for issue in found["issues"])
     assert expected.said in said + str(found["profile"])
+    assert not expected.unsaid or expected.unsaid not in said + str(found["profile"]["warnings"])
     if expected.rows is not None:
         assert found["rows"] == expected.rows
     if expected.rejected is not None:
@@ -255,6 +258,7 @@ def check_profile(profile, expected):
         assert shown == expected.labels
     asked = {question["column"] for question in profile.get("questions", [])}
     assert set(expected.asked) <= asked
+    assert not set(expected.unasked) & asked
     refusal = (profile.get("inspection") or {"result": {"refusal": None}})["result"]["refusal"]
     if expected.untrainable:
         assert expected.untrainable in refusal["sentence"]

@@ -64,6 +64,8 @@ SYSTEM = {
         ("SMSCollection", CSV.replace(b",", b"\t")),
         ("iris.data", CSV),
     ],
+    # Workbooks hold the time, so that processes would call the tests differently.
+    ids=["CSV", "in a folder", "JSON", "Excel", "Parquet", "without an ending", "data"],
 )
 def test_one_table_is_read_whatever_lies_beside_it(read, name, content):
     table = read(zipped(SYSTEM | {name: content}, zipfile.ZIP_DEFLATED), "export.zip")

@@ -43,10 +43,10 @@ def test_rows_between_two_labels_come_first_and_labels_become_a_column(version, 
     assert client.get(f"/datasets/{version.dataset_id}/label/?column=topic").status_code == 200
     first = call(client, version, "next").json()
     assert [one["row"] for one in first["rows"]] == list(range(10))
-    assert (first["remaining"], first["is_by_margin"]) == (44, False)
+    assert (first["remaining"], first["order"]) == (44, "file")
     labels = {str(n): "money" if n % 2 else "parcel" for n in range(20)}
     batch = call(client, version, "next", labels=labels, skipped=[43]).json()
-    assert batch["is_by_margin"]
+    assert batch["order"] == "labels"
     assert {one["row"] for one in batch["rows"][:3]} == {40, 41, 42}
     sure = next_rows(version, "topic", {int(n): one for n, one in labels.items()}, ["text"])
     assert sure.remaining == 24
@@ -60,7 +60,7 @@ def test_rows_between_two_labels_come_first_and_labels_become_a_column(version, 
     expected = [labels.get(str(n)) for n in range(44)]
     assert [row.cells[place] for row in found.rows] == expected
     after = call(client, newest, "next").json()
-    assert (after["remaining"], after["is_by_margin"]) == (24, True)
+    assert (after["remaining"], after["order"]) == (24, "labels")
 
 
 @pytest.mark.parametrize(

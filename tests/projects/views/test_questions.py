@@ -97,6 +97,9 @@ def test_the_api_tells_the_questions_and_takes_the_answers(version, api, token, 
         ("number:1.234,5", "number, as in 1.234,5"),
         ("number:1234.5+missing", "number, as in 1234.5; other cells are missing"),
         ("date:d/m/y", "date, day first (d/m/y)"),
+        ("date:y-m-d BE", "date, year first, years as in Thailand (y-m-d BE)"),
+        ("datetime:年月日", "date, year first (年月日)"),
+        ("list", "one list of labels"),
         ("file:data/train.csv", "data/train.csv"),
         ("file:*", "all of them, joined"),
     ],
@@ -137,3 +140,20 @@ def test_a_plain_file_has_no_other_tables(version, client_of, alice):
         f"/datasets/{version.dataset_id}/reading/", {"column": "", "reading": "file:*"}
     )
     assert answer.status_code == 400
+
+
+def test_columns_of_one_name_become_a_list_by_one_click(project, client_of, alice):
+    rows = [f"note {n},{'ab'[n % 2]},{'xy'[n % 2] if n % 3 else ''}" for n in range(12)]
+    content = "\n".join(["text,type,type", *rows]).encode()
+    received = receive_upload(project=project, filename="t.csv", chunks=[content], by=alice)
+    import_version(received.version.pk)
+    version = newest(received.version)
+    client, address = client_of(alice), f"/datasets/{version.dataset_id}/reading/"
+    page = client.get(f"/datasets/{version.dataset_id}/").content.decode()
+    assert "Read as one list of labels" in page
+    assert "Read as columns of their own" in page
+    for reading, names in (("list", ["text", "type"]), ("columns", ["text", "type", "type_2"])):
+        client.post(address, {"column": "type", "reading": reading})
+        import_version(newest(version).pk)
+        assert [column["name"] for column in newest(version).columns] == names
+        assert "questions" not in newest(version).profile

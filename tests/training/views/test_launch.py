@@ -4,6 +4,8 @@ import pytest
 
 from accounts.models import AuditEntry
 from billing.models import Budget
+from projects.importing import imports
+from projects.importing.uploads import receive_upload
 from projects.models import DatasetVersion
 from training.models import TrainingJob
 
@@ -49,6 +51,28 @@ def test_another_task_brings_its_own_form(dataset_version, alice, client_of):
     assert '<option value="text-regression" selected>' in page
     assert 'name="text_columns"' in page
     assert client_of(alice).get(url(dataset_version), {"task": "poetry"}).status_code == 200
+
+
+def test_sums_among_the_rows_are_left_out_by_one_click_before_the_launch(project, alice, client_of):
+    rows = [f"{'NS'[n // 20]},{n},{n * 7 % 13}" for n in range(40)]
+    rows.append(f"Total,{sum(range(40))},{sum(n * 7 % 13 for n in range(40))}")
+    content = "\n".join(["region,day,sales", *rows]).encode()
+    received = receive_upload(project=project, filename="s.csv", chunks=[content], by=alice)
+    imports.import_version(received.version.pk)
+    version = DatasetVersion.objects.get(pk=received.version.pk)
+    client = client_of(alice)
+    page = client.get(url(version)).content.decode()
+    assert "Row 41 sums up other rows" in page
+    codes = [warning.get("code") for warning in version.profile["warnings"]]
+    place = codes.index("summary_rows")
+    assert f'action="/datasets/{version.dataset_id}/fix/?version=1"' in page
+    assert f'name="warning" value="{place}"' in page
+    client.post(f"/datasets/{version.dataset_id}/fix/?version=1", {"warning": place})
+    newest = version.dataset.latest
+    imports.import_version(newest.pk)
+    newest.refresh_from_db()
+    assert (newest.number, newest.rows) == (2, 40)
+    assert "sums up other rows" not in client.get(url(version)).content.decode()
 
 
 def test_each_proposal_of_the_import_is_a_link_that_fills_the_form(

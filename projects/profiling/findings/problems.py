@@ -1,7 +1,6 @@
 """What is worth mending in a table beyond its labels: constant and id-like columns, outliers, texts
 that are nearly the same. Each finding says why it matters and, where edits mend it, offers them."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -9,6 +8,9 @@ import duckdb
 
 from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
+from projects.profiling.findings.entities import find_entities
+from projects.profiling.findings.missing_codes import find_missing_codes
+from projects.profiling.findings.summary_rows import find_summary_rows
 from projects.profiling.profile import (
     ColumnProfile,
     DoubtfulLabel,
@@ -26,7 +28,6 @@ MIN_ROWS = 20
 MAX_SHOWN_CHARS = 200
 MAX_LISTED_COLUMNS = 5
 COLUMNS_AT_ONCE = 50
-MAX_SUMMARY_ROWS = 3
 SPEAKER_COLUMNS = frozenset({
     "role", "speaker", "sender", "from", "author", "角色", "发送者", "说话人",
 })  # fmt: skip
@@ -34,13 +35,6 @@ SPEAKERS = frozenset({
     *ROLE_ALIASES, "customer", "agent", "client", "support", "visitor", "客服", "客户", "机器人",
     "顾客", "坐席",
 })  # fmt: skip
-# What reports call the row of totals, in the languages of most of them.
-SUMMARY = re.compile(
-    r"(?:grand |sub-?)?totals?(?: general)?:?|sum:?|summe:?|gesamt(?:summe|ergebnis)?:?|insgesamt:?"
-    r"|totaux:?|total général:?|suma:?|razem:?|totale:?|totaal:?|toplam:?|celkem:?|összesen:?"
-    r"|итого:?|всего:?|[合总總小]\s?[计計]:?|합계:?|المجموع",
-    re.IGNORECASE,
-)
 
 
 def find_problems(
@@ -51,13 +45,18 @@ def find_problems(
     rows: int,
 ) -> list[ProfileWarning]:
     """The findings about a table whose columns were profiled."""
-    certain = [*_summary_rows(connection, table, columns, rows), *_turns_of_chats(columns)]
+    certain = [
+        *find_summary_rows(connection, table, columns, rows),
+        *find_entities(connection, table, columns),
+        *_turns_of_chats(columns),
+    ]
     if rows < MIN_ROWS:
         return certain
     return [
         *certain,
         *_constant_columns(columns, suggested),
         *_id_columns(columns, suggested, rows),
+        *find_missing_codes(connection, table, columns),
         *_outliers(connection, table, columns),
         *_near_duplicates(connection, table, suggested, rows),
     ]
@@ -134,39 +133,6 @@ def drop_columns(names: list[str]) -> Fix:
         "title": f"Drop {shown}",
         "edits": [{"op": "drop_column", "column": name} for name in names],
     }
-
-
-def _summary_rows(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnProfile], rows: int
-) -> list[ProfileWarning]:
-    """Totals below the rows, as reports have them: a model would learn them as one row more."""
-    texts = [column["name"] for column in columns if column["type"] == "text"]
-    if not texts:
-        return []
-    cells = ", ".join(map(quote_identifier, texts))
-    last = connection.execute(
-        f"SELECT {cells} FROM {table} OFFSET {max(0, rows - MAX_SUMMARY_ROWS)}"
-    ).fetchall()
-    found = {
-        rows - len(last) + place: label
-        for place, row in enumerate(last)
-        if (label := next((cell for cell in row if cell), "")) and SUMMARY.fullmatch(label.strip())
-    }
-    if not found:
-        return []
-    what = "The last row sums up" if len(found) == 1 else f"{len(found)} of the last rows sum up"
-    shown = ", ".join(repr(label) for label in found.values())
-    return [
-        {
-            "code": "summary_rows",
-            "sentence": f"{what} those above it, as {shown} says.",
-            "advice": "A total is no example like the others. Leave it out.",
-            "fix": {
-                "title": "Leave it out" if len(found) == 1 else "Leave them out",
-                "edits": [{"op": "drop_rows", "rows": list(found)}],
-            },
-        }
-    ]
 
 
 def _turns_of_chats(columns: list[ColumnProfile]) -> list[ProfileWarning]:

@@ -1,0 +1,1 @@
+"""What is worth mending in a table: why it matters, and edits that mend it."""

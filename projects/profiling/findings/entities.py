@@ -1,0 +1,59 @@
+"""Texts that still hold HTML entities, such as &amp;, as copies of web pages do."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import duckdb
+
+from projects.profiling.profile import ColumnProfile, ProfileWarning
+from projects.reading.columns.sql import batched, quote_identifier, quote_literal
+from projects.reading.html_entities import PATTERN, decode_entities
+from projects.reading.results import Edit
+
+COLUMNS_AT_ONCE = 50
+MAX_SHOWN_CHARS = 60
+
+
+def find_entities(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
+) -> list[ProfileWarning]:
+    """A finding for each column of texts with entities. Nothing is decoded unasked: in a text about
+    HTML they are what was meant."""
+    names = [column["name"] for column in columns if column["type"] in ("text", "json")]
+    warnings = []
+    for group in batched(names, COLUMNS_AT_ONCE):
+        for name, (count, filled, example) in _count_cells(connection, table, group).items():
+            warnings.append(_finding(name, count, filled, example))
+    return warnings
+
+
+def _count_cells(
+    connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
+) -> dict[str, tuple[int, int, str]]:
+    """How many cells hold entities, how many are filled, and the first of the entities."""
+    asked = []
+    for name in names:
+        cell, pattern = quote_identifier(name), quote_literal(PATTERN)
+        # Hardly a text holds an ampersand, and looking for that alone is quick.
+        found = f"contains({cell}, '&') AND regexp_matches({cell}, {pattern})"
+        asked.append(
+            f"count(*) FILTER ({found}), count({cell}),"
+            f" first(regexp_extract({cell}, {pattern})) FILTER ({found})"
+        )
+    row = connection.execute(f"SELECT {', '.join(asked)} FROM {table}").fetchone()
+    values = cast(tuple[Any, ...], row)
+    groups = zip(names, values[::3], values[1::3], values[2::3], strict=True)
+    return {name: (count, filled, example) for name, count, filled, example in groups if count}
+
+
+def _finding(name: str, count: int, filled: int, example: str) -> ProfileWarning:
+    decoded = decode_entities(example)
+    edits: list[Edit] = [{"op": "decode_entities", "column": name}]
+    return {
+        "code": "html_entities",
+        "sentence": f"HTML entities, such as {example} for {decoded!r}, stand in {count:,} of"
+        f" {filled:,} cells of {name}.",
+        "advice": "A model learns them as they stand, but will be asked with the characters."
+        " Decode them, unless the texts are about HTML.",
+        "fix": {"title": f"Decode them in {name}", "edits": edits},
+    }

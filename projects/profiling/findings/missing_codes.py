@@ -1,0 +1,85 @@
+"""Numbers that stand for a missing answer, such as 99 in files of SPSS: models take them as they
+are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import duckdb
+
+from projects.profiling.profile import ColumnProfile, ProfileWarning
+from projects.reading.columns.sql import quote_identifier
+from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
+from projects.reading.results import Edit
+
+HIGH_CODES = frozenset({9, 99, 999, 9999, 99999, 999999})
+LOW_CODES = frozenset({-1, -9, -99, -999, -9999})
+MIN_TIMES, MIN_OTHERS = 3, 3
+MIN_GAP, MIN_GAP_SHARE = 3, 0.1  # To the nearest other value; of what those spread over.
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    name: str
+    code: int
+
+    @property
+    def cell(self) -> str:
+        return quote_identifier(self.name)
+
+
+def find_missing_codes(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
+) -> list[ProfileWarning]:
+    """A finding for each column whose highest or lowest value is such a code, far from others."""
+    candidates = [
+        _Candidate(column["name"], int(end))
+        for column in columns
+        if column["type"] in ("integer", "number")
+        for end, codes in ((column.get("max"), HIGH_CODES), (column.get("min"), LOW_CODES))
+        if end is not None and end in codes
+    ]
+    if not candidates:
+        return []
+    asked = ", ".join(
+        f"count(*) FILTER ({one.cell} = {one.code}),"
+        f" min({one.cell}) FILTER ({one.cell} <> {one.code}),"
+        f" max({one.cell}) FILTER ({one.cell} <> {one.code}),"
+        f" count(DISTINCT {one.cell})"
+        for one in candidates
+    )
+    values = cast(tuple[Any, ...], connection.execute(f"SELECT {asked} FROM {table}").fetchone())
+    groups = zip(candidates, values[::4], values[1::4], values[2::4], values[3::4], strict=True)
+    return [
+        _finding(connection, table, one, times)
+        for one, times, low, high, distinct in groups
+        if times >= MIN_TIMES and distinct > MIN_OTHERS and _is_far(one.code, low, high)
+    ]
+
+
+def _is_far(code: int, low: float, high: float) -> bool:
+    if code < 0:  # Below nothing but counts and amounts.
+        return low >= 0
+    return code - high >= max(MIN_GAP, MIN_GAP_SHARE * (high - low))
+
+
+def _finding(
+    connection: duckdb.DuckDBPyConnection, table: str, one: _Candidate, times: int
+) -> ProfileWarning:
+    name, code = one.name, one.code
+    warning: ProfileWarning = {
+        "code": "missing_codes",
+        "sentence": f"{times:,} cells of {name} hold {code}, apart from all other values: a code"
+        " for a missing answer?",
+        "advice": "A model would take it for a quantity, or for a class. Empty those cells if it"
+        " stands for nothing.",
+    }
+    if times <= MAX_ROWS_IN_AN_EDIT:
+        found = connection.execute(
+            f"SELECT line FROM (SELECT row_number() OVER () - 1 AS line, {one.cell} AS value"
+            f" FROM {table}) WHERE value = {code}"
+        ).fetchall()
+        rows = [row for (row,) in found]
+        edits: list[Edit] = [{"op": "set_cells", "column": name, "rows": rows, "value": None}]
+        warning["fix"] = {"title": f"Empty the cells of {name} that hold {code}", "edits": edits}
+    return warning

@@ -1,0 +1,191 @@
+"""Decides columns of dates: their order, their years, and the cells among them that are none."""
+
+import re
+from dataclasses import replace
+
+from projects.reading.columns import date_formats
+from projects.reading.columns.column import TEXT, Question, Reading
+from projects.reading.columns.date_formats import (
+    BUDDHIST_YEARS,
+    COMPACT,
+    AnyDate,
+    DateFormat,
+    WrittenDate,
+)
+from projects.reading.columns.shapes import ColumnCells
+from projects.reading.columns.sql import trimmed
+
+Decision = tuple[Reading, Question | None, list[str]]
+KEEP_TEXT: Decision = (TEXT, None, [])
+THAI = re.compile("[\u0e00-\u0e7f]|\\bB[.]?E[.]?\\b|[Bb]uddhist")
+OTHER_YEARS = (
+    1300,
+    1499,
+)  # Those of 1921 to 2120 in Iran, and of 1883 to 2076 in Islam's calendar.
+MOSTLY = 0.5  # Of the cells have Buddhist years: then it is how the column counts them.
+MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
+MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
+
+
+def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
+    """The reading of a column whose cells all have the shape of these formats, or a question."""
+    patterns, notes = [shape.pattern for shape in cells.seen.shapes], []
+    kind = "datetime" if date_formats.has_time(patterns) else "date"
+    if date_formats.has_offset(patterns):
+        offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
+        if cells.count_distinct(f"nullif({offset}, '')") > 1:
+            dates = [
+                replace(each, in_utc=True) if isinstance(each, DateFormat) else each
+                for each in dates
+            ]
+            notes = ["Times with different offsets from UTC are given in UTC."]
+    readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
+    if cells.seen.check:
+        return readings[0], None, notes  # It leaves out Buddhist years, too.
+    fitting = readings[:1]
+    if not cells.seen.has_valid_dates:
+        # 29 February 2567 was a day as Thailand counts years, and is none otherwise.
+        moved = [_with_buddhist_years(one) for one in readings if _counts_years(one)]
+        fitting = _all_fitting(cells, readings) or _all_fitting(cells, moved)
+    if not fitting:
+        return KEEP_TEXT
+    if cells.seen.markers:
+        return _ask_about_missing_dates(cells, fitting)
+    return _settle_years(cells, fitting, notes)
+
+
+def _counts_years(reading: Reading) -> bool:
+    return isinstance(reading.date_format, DateFormat)
+
+
+def _all_fitting(cells: ColumnCells, readings: list[Reading]) -> list[Reading]:
+    """The readings in which all cells are dates, words for missing aside."""
+    others = cells.seen.marker_count
+    return [one for one in readings if _count_unfitting(cells, one) == others]
+
+
+def _count_unfitting(cells: ColumnCells, reading: Reading) -> int:
+    return cells.count(f"{reading.to_sql(cells.source)} IS NULL")
+
+
+def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) -> Decision:
+    """Years such as 2567 are 2024 as Thailand counts them, or in a future that hardly anyone
+    writes of."""
+    low, high = BUDDHIST_YEARS
+    form = fitting[0].date_format
+    first, last = cells.ends(form.year_sql(cells.source))
+    if first > OTHER_YEARS[1] and last < low:
+        return _settle_order(cells, fitting, notes)
+    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    is_certain = isinstance(form, DateFormat) and form.is_buddhist
+    if is_certain or (count >= MOSTLY * cells.seen.filled and isinstance(form, DateFormat)):
+        buddhist = [_with_buddhist_years(one) for one in fitting]
+        if not (is_certain or cells.context.is_thai or THAI.search(cells.name)):
+            sentence = (
+                f"Years in {cells.name!r} are like 2567. Are they counted as in Thailand, where"
+                " 2567 is 2024, or are they in the future?"
+            )
+            return TEXT, Question("buddhist_years", sentence, [*buddhist, *fitting, TEXT]), []
+        fitting = buddhist
+        notes = [*notes, "Years were read as Thailand counts them: 2567 is 2024."]
+    elif _are_of_another_calendar(cells, form):
+        sentence = (
+            f"Years in {cells.name!r} are like 1403. If another calendar counts them, such as the"
+            " Persian or the Islamic one, keep the text: those days are not converted."
+        )
+        return TEXT, Question("other_calendar", sentence, [TEXT, *fitting]), []
+    elif count:
+        notes = [
+            *notes,
+            f"Cells with years from {low} to {high}, in the future or counted as in Thailand:"
+            f" {count:,}. They were read as they stand.",
+        ]
+    return _settle_order(cells, fitting, notes)
+
+
+def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
+    low, high = OTHER_YEARS
+    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    return count > 0 and count >= MOSTLY * cells.seen.filled
+
+
+def _with_buddhist_years(reading: Reading) -> Reading:
+    assert isinstance(reading.date_format, DateFormat)
+    moved = replace(reading.date_format, is_buddhist=True)
+    return Reading(f"{reading.type}:{moved.name}", reading.type, date_format=moved)
+
+
+def _settle_order(cells: ColumnCells, fitting: list[Reading], notes: list[str]) -> Decision:
+    only = fitting[0].date_format
+    if isinstance(only, WrittenDate) and only.is_doubtful:
+        example = cells.seen.shapes[0].example
+        sentence = (
+            f"Are cells of {cells.name!r} such as {example!r} dates, in short, or are they codes?"
+        )
+        return TEXT, Question("short_dates", sentence, [*fitting, TEXT]), []
+    if len(fitting) == 1:
+        return fitting[0], None, notes
+    sentence = (
+        f"Is the day or the month first in {cells.name!r}? No cell tells: no day is above 12."
+    )
+    return TEXT, Question("date_order", sentence, [*fitting, TEXT]), []
+
+
+def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Decision:
+    """Dates beside words such as NA: missing dates, or the classes of a column of text."""
+    seen = cells.seen
+    shown = ", ".join(seen.markers)
+    sentence = (
+        f"1 cell of {cells.name!r} is {shown}; the others are dates. Keep the column as text, or"
+        " read that cell as missing?"
+        if seen.marker_count == 1
+        else f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates."
+        " Keep the column as text, or read those cells as missing?"
+    )
+    dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
+    return TEXT, Question("stray_cells", sentence, [TEXT, *dates]), []
+
+
+def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | None:
+    """20240131 beside 20240201 are dates: as numbers they would be 70 apart."""
+    if any(shape.pattern != "99999999" or shape.digits != 8 for shape in cells.seen.shapes):
+        return None
+    reading = Reading(f"date:{COMPACT.name}", "date", date_format=COMPACT)
+    value = reading.to_sql(cells.source)
+    unfitting = f"({value}) IS NULL OR year({value}) NOT BETWEEN 1900 AND 2100"
+    if cells.count(unfitting) or cells.count_distinct(value) < MIN_COMPACT_DATES:
+        return None
+    sentence = (
+        f"All cells of {cells.name!r} are numbers such as {cells.seen.shapes[0].example!r}, and all"
+        " are dates. Read the dates, or the numbers?"
+    )
+    return Question("compact_dates", sentence, [reading, number, TEXT])
+
+
+def ask_about_stray_dates(cells: ColumnCells) -> Question | None:
+    """Most cells are dates, and a few are words: such as the total below a report."""
+    seen = cells.seen
+    by_format: dict[str, int] = {}
+    for shape in seen.shapes:
+        for each in date_formats.fitting_dates([shape.pattern])[:1]:
+            by_format[each.name] = by_format.get(each.name, 0) + shape.count
+    name, count = max(by_format.items(), key=lambda entry: entry[1], default=("", 0))
+    others = seen.filled - count
+    if not others or count < MOSTLY_DATES * seen.filled:
+        return None
+    first = date_formats.BY_NAME[name]
+    shapes = [shape for shape in seen.shapes if first.pattern.fullmatch(shape.pattern)]
+    kind = "datetime" if date_formats.has_time([shape.pattern for shape in shapes]) else "date"
+    formats = date_formats.fitting_dates([shape.pattern for shape in shapes])
+    readings = [Reading(f"{kind}:{each.name}+missing", kind, date_format=each) for each in formats]
+    fitting = [
+        one for one in readings if _count_unfitting(cells, one) == others + seen.marker_count
+    ]
+    if not fitting:
+        return None
+    example = next((s.example for s in seen.shapes if s not in shapes), "a long text")
+    sentence = (
+        f"{count:,} of {seen.filled:,} cells of {cells.name!r} are dates; {others:,} are not, such"
+        f" as {example!r}. Keep the column as text, or read those cells as missing?"
+    )
+    return Question("stray_cells", sentence, [TEXT, *fitting])

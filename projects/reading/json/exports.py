@@ -1,0 +1,176 @@
+"""Objects as certain programs export them, made rows: chats of UltraChat, ChatGPT and Claude, and
+what people decided in Prodigy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Row = dict[str, object]
+TURNS, MIN_WORDS = "data", 3
+BESIDE_TURNS = {"id", "prompt_id", "prompt", "conversation_id", "source"}
+ROLES = {"human": "user", "user": "user", "assistant": "assistant", "system": "system"}
+MAX_MESSAGES = 10_000
+PRODIGY_MARKS = ("_input_hash", "_task_hash")
+PRODIGY_ANSWERS = ("accept", "reject", "ignore")
+
+
+class UnreadableRow(str):
+    """In place of a row: why it is none."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Export:
+    """Rows of one program: which they are, what becomes of them, and what is said of it."""
+
+    matches: Callable[[Row], bool]
+    convert: Callable[[Row], Row | UnreadableRow]
+    note: str
+    differs: str = ""  # A field that has to have different values in the rows.
+
+
+def _are_turns(row: Row) -> bool:
+    """{"prompt_id": "1", "data": ["q", "a"]}. Beside a mere id the texts have to be prose."""
+    turns = row.get(TURNS)
+    if not isinstance(turns, list) or not turns or not set(row) - {TURNS} <= BESIDE_TURNS:
+        return False
+    texts = [turn for turn in turns if isinstance(turn, str)]
+    prose = sum(len(text.split()) >= MIN_WORDS for text in texts)
+    return "prompt_id" in row or (prose > 0 and prose >= len(turns) / 2)
+
+
+def _chat_of_turns(row: Row) -> Row | UnreadableRow:
+    turns = row[TURNS]
+    assert isinstance(turns, list)
+    if not all(isinstance(turn, str) for turn in turns):
+        return UnreadableRow(f"{TURNS!r} holds something that is no text, so it is no chat.")
+    count = len(turns)
+    if count % 2:
+        return UnreadableRow(
+            f"{TURNS!r} holds {count:,} texts. A chat has an even number of them, a question"
+            " and an answer by turns."
+        )
+    messages: list[object] = [
+        {"role": ("user", "assistant")[place % 2], "content": turn}
+        for place, turn in enumerate(turns)
+    ]
+    return {name: value for name, value in row.items() if name != TURNS} | {"messages": messages}
+
+
+def _is_chatgpt(row: Row) -> bool:
+    """A conversation of ChatGPT's export: a tree of messages under "mapping"."""
+    nodes = row.get("mapping")
+    return (
+        isinstance(nodes, dict)
+        and bool(nodes)
+        and all(
+            isinstance(node, dict) and {"message", "children"} <= node.keys()
+            for node in nodes.values()
+        )
+    )
+
+
+def _chat_of_chatgpt(row: Row) -> Row | UnreadableRow:
+    """The branch that was shown last; what was asked again differently is left out."""
+    nodes = row["mapping"]
+    assert isinstance(nodes, dict)
+    name = row.get("current_node")
+    if name not in nodes:  # The last leaf, along the newest answers.
+        name = next((key for key, node in nodes.items() if not node.get("parent")), None)
+        for _ in range(MAX_MESSAGES):
+            if not (children := nodes.get(name, {}).get("children")):
+                break
+            name = children[-1]
+    branch: list[Row] = []
+    while name in nodes and len(branch) < MAX_MESSAGES:
+        branch.append(nodes[name])
+        name = nodes[name].get("parent")
+    said = [_chatgpt_message(node.get("message")) for node in reversed(branch)]
+    return _with_messages(row, "mapping", said)
+
+
+def _chatgpt_message(message: object) -> Row | None:
+    if not isinstance(message, dict) or not isinstance(message.get("author"), dict):
+        return None
+    content = message.get("content")
+    parts = content.get("parts") if isinstance(content, dict) else None
+    texts = [part for part in parts or [] if isinstance(part, str) and part.strip()]
+    role = ROLES.get(str(message["author"].get("role")))
+    return {"role": role, "content": "\n".join(texts)} if role and texts else None
+
+
+def _is_claude(row: Row) -> bool:
+    messages = row.get("chat_messages")
+    return isinstance(messages, list) and all(
+        isinstance(one, dict) and {"sender", "text"} <= one.keys() for one in messages
+    )
+
+
+def _chat_of_claude(row: Row) -> Row | UnreadableRow:
+    messages = row["chat_messages"]
+    assert isinstance(messages, list)
+    said: list[Row | None] = [
+        {"role": ROLES[one["sender"]], "content": one["text"]}
+        if one["sender"] in ROLES and isinstance(one["text"], str) and one["text"].strip()
+        else None
+        for one in messages
+    ]
+    return _with_messages(row, "chat_messages", said)
+
+
+def _with_messages(row: Row, field: str, said: list[Row | None]) -> Row | UnreadableRow:
+    messages: list[object] = [one for one in said if one is not None]
+    if not messages:
+        return UnreadableRow("This conversation holds no text of a user or of the assistant.")
+    plain = {
+        name: value
+        for name, value in row.items()
+        if name != field and not isinstance(value, dict | list)
+    }
+    return plain | {"messages": messages}
+
+
+def _is_prodigy(row: Row) -> bool:
+    """A label that a person accepted or rejected for a text."""
+    is_marked = any(mark in row for mark in PRODIGY_MARKS)
+    return row.get("answer") in PRODIGY_ANSWERS and is_marked and isinstance(row.get("label"), str)
+
+
+def _is_prodigy_choice(row: Row) -> bool:
+    is_answered = row.get("answer") in PRODIGY_ANSWERS
+    return is_answered and isinstance(row.get("accept"), list) and "options" in row
+
+
+def _row_of_prodigy(row: Row) -> Row | UnreadableRow:
+    """What was chosen of the options; nothing of a row that nobody accepted."""
+    if row["answer"] != "accept":
+        return UnreadableRow(f"The answer in Prodigy was {row['answer']!r}, so nothing is known.")
+    dropped = ("options", "answer", "config", *PRODIGY_MARKS)
+    return {name: value for name, value in row.items() if name not in dropped}
+
+
+EXPORTS = (
+    Export(
+        _are_turns,
+        _chat_of_turns,
+        f"The texts in {TURNS!r} were read as turns of a chat, user and assistant by turns, as in"
+        " UltraChat.",
+    ),
+    Export(
+        _is_chatgpt,
+        _chat_of_chatgpt,
+        "Conversations exported from ChatGPT were read as chats, each along the branch shown last.",
+    ),
+    Export(_is_claude, _chat_of_claude, "Conversations exported from Claude were read as chats."),
+    Export(
+        _is_prodigy_choice,
+        _row_of_prodigy,
+        "Choices made in Prodigy were read from 'accept'; rows that nobody accepted are rejected.",
+    ),
+    Export(
+        _is_prodigy,
+        _row_of_prodigy,
+        "Labels that were not accepted in Prodigy say what a text is not: those rows are rejected.",
+        differs="label",  # Of one label, accepted and rejected are the two classes.
+    ),
+)
