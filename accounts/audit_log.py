@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.utils.http import urlencode
 
-from accounts.models import AuditEntry, Team
+from accounts.models import AuditEntry
 from web.spreadsheet_cells import escape_formula
 
 COLUMNS = ("at", "actor", "action", "target", "detail", "address")
@@ -39,12 +39,6 @@ class AuditFilter:
     def as_query(self) -> str:
         chosen = {"q": self.text, "action": self.action}
         return urlencode({key: value for key, value in chosen.items() if value})
-
-
-def known_actions(team: Team) -> list[str]:
-    """What has happened in this team so far, for the filter."""
-    actions = AuditEntry.objects.filter(team=team).order_by("action")
-    return list(actions.values_list("action", flat=True).distinct())
 
 
 def csv_parts(entries: QuerySet[AuditEntry]) -> Iterator[bytes]:

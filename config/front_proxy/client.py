@@ -60,7 +60,9 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
-            self._discard(data)
+            self._discarded += len(data)
+            if self._discarded > DISCARD_BYTES:
+                self._transport.close()
         elif self._tunnel is not None:
             self._tunnel.send(data)
         elif self._is_asking:
@@ -263,11 +265,6 @@ class ClientConnection(asyncio.Protocol):
         self._deadline = asyncio.get_running_loop().time() + DISCARD_SECONDS
         self._transport.write_eof()
         self._transport.resume_reading()
-
-    def _discard(self, data: bytes) -> None:
-        self._discarded += len(data)
-        if self._discarded > DISCARD_BYTES:
-            self._transport.close()
 
     def close(self) -> None:
         """After all that was written has gone out."""

@@ -23,7 +23,6 @@ from inference.serving.protocol.http import (
     SCOPE_KEY,
     JsonResponse,
     RequestInfo,
-    error_response,
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
@@ -127,7 +126,9 @@ class ModelsApp:
             error = ApiError(
                 500, "internal_error", "Something went wrong here. You were not charged."
             )
-        await error_response(error)(scope, receive, send)
+        await Response(error.body(), error.status, error.headers, "application/json")(
+            scope, receive, send
+        )
 
     async def _list_models(self, request: Request) -> Response:
         principal = await self.services.authenticate(request)
