@@ -57,7 +57,7 @@ def group(decisions: Iterable[Decision]) -> list[Gap]:
     for decision in decisions:
         words = set(split_terms(decision.question))
         terms = {term for term in words if term not in FILLERS} or words
-        nearest = _nearest(decision)
+        nearest = str(decision.candidates[0]["key"]) if decision.candidates else str(decision.pk)
         alike = [
             (_likeness(terms, others) - (ALIKE_NEARBY if nearest == other else ALIKE), gap)
             for gap, others, other in known
@@ -85,10 +85,6 @@ def close_gap(assistant: Assistant, gap: Gap, answer: Answer, by: User) -> int:
         except JudgedAlready:  # By somebody else an instant ago.
             continue
     return judged
-
-
-def _nearest(decision: Decision) -> str:
-    return str(decision.candidates[0]["key"]) if decision.candidates else str(decision.pk)
 
 
 def _likeness(terms: set[str], others: set[str]) -> float:

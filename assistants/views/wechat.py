@@ -53,7 +53,10 @@ def _answer(request: HttpRequest, channel: Channel, account: Account) -> HttpRes
         return HttpResponse("success", content_type="text/plain")
     body = write_reply(message, text)
     if is_encrypted:
-        body = _seal(account, body)
+        cipher_text = crypto.encrypt(account.encoding_key, account.app_id, body)
+        timestamp, nonce = str(int(time.time())), crypto.sign(cipher_text)[:10]
+        signature = crypto.sign(account.token, timestamp, nonce, cipher_text)
+        body = write_envelope(cipher_text, signature, timestamp, nonce)
     return HttpResponse(body, content_type="application/xml")
 
 
@@ -80,10 +83,3 @@ def _stamp(request: HttpRequest) -> tuple[str, str]:
     if not is_number or abs(time.time() - int(timestamp)) > MAX_AGE_SECONDS:
         raise WechatRefused("The timestamp is not of now.")
     return timestamp, nonce
-
-
-def _seal(account: Account, body: str) -> str:
-    cipher_text = crypto.encrypt(account.encoding_key, account.app_id, body)
-    timestamp, nonce = str(int(time.time())), crypto.sign(cipher_text)[:10]
-    signature = crypto.sign(account.token, timestamp, nonce, cipher_text)
-    return write_envelope(cipher_text, signature, timestamp, nonce)

@@ -9,8 +9,8 @@ import httptools
 from assistants.gateway import CHAT_PATH, MARK
 from config.front_proxy import refusals
 from config.front_proxy.models import ModelsConnection
-from config.front_proxy.state import State
-from config.front_proxy.tunnel import Tunnel, with_client_header
+from config.front_proxy.state import MAX_CONNECTIONS, MAX_HELD_BYTES, State
+from config.front_proxy.tunnel import Tunnel
 from inference.gateway import client_address
 from inference.gateway.inference_requests import (
     DROPPED_REQUEST_HEADERS,
@@ -132,7 +132,7 @@ class ClientConnection(asyncio.Protocol):
     def _answer(self) -> None:
         self._awaits_rest = False
         request = self._request_bytes()
-        if not self._state.may_hold(len(request)):
+        if self._state.held_bytes + len(request) > MAX_HELD_BYTES:
             self._hand_over()
             return
         self._state.held_bytes += len(request)
@@ -216,7 +216,10 @@ class ClientConnection(asyncio.Protocol):
     def _hand_over(self) -> None:
         """The connection is the web process's from here on."""
         self.pause_reading()  # Until that process is reached.
-        received = with_client_header(self._received, self._address)
+        # The first head names the client.
+        line, end, rest = self._received.lstrip(b"\r\n").partition(b"\n")
+        address = client_address.header_value(self._address)
+        received = line + end + client_address.HEADER + b": " + address + b"\r\n" + rest
         self._tunnel = Tunnel(self, received, refusals.web_unreachable(self._url))
         self._begin_request()
         self._state.run(self._tunnel.connect(*self._state.web))
@@ -283,7 +286,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._state.is_full:
+        if len(self._state.clients) >= MAX_CONNECTIONS:
             self._transport.abort()
             return
         self._state.clients.add(self)

@@ -106,7 +106,8 @@ class ModelsApp:
             self.in_flight -= 1
             route = scope.get("route")
             name = route.path_format if isinstance(route, Route) else "other"  # Bounded.
-            self.services.metrics.observe_request(name, info.status, info.seconds)
+            self.services.metrics.requests.labels(name, str(info.status)).inc()
+            self.services.metrics.seconds.observe(info.seconds)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send, info: RequestInfo) -> None:
         try:

@@ -283,10 +283,14 @@ class TrainingJob(Described):
         self, message: str, *, level: str = "info", kind: str = "message", **data: Any
     ) -> int:
         """Add one line to the job's history and wake the pages that watch it; the line's id."""
+        event_id = self._create_event(message, level, kind, data)
+        notify(self.channel)
+        return event_id
+
+    def _create_event(self, message: str, level: str, kind: str, data: dict[str, object]) -> int:
         event = JobEvent.objects.create(
             job=self, message=message, level=level, kind=kind, data=data
         )
-        notify(self.channel)
         return event.pk
 
     def record_status_change(
@@ -303,16 +307,13 @@ class TrainingJob(Described):
         `event` names what happened where the status alone does not, `group` whom it concerns.
         """
         level = "error" if status == Status.FAILED else "info"
-        facts = {"status": str(status)} | data
-        line = JobEvent.objects.create(
-            job=self, message=message, level=level, kind="status", data=facts
-        )
+        event_id = self._create_event(message, level, "status", {"status": str(status)} | data)
         publish(
             self.team,
             f"training_job.{event or status}",
             f"{self.name}: {message}",
             url=reverse("training:job", args=[self.pk]),
-            key=f"training_job:{self.pk}:{line.pk}",
+            key=f"training_job:{self.pk}:{event_id}",
             data={"id": str(self.pk), "name": self.name, "status": str(status)} | data,
             about=self.launched_by,
             group=group,

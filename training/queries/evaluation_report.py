@@ -88,8 +88,6 @@ def report_context(report: "Report") -> Row:
     bins = (report.get("calibration") or {}).get("bins", [])
     metrics = [format_metric(metric) for metric in report.get("metrics", [])]
     data = dict.fromkeys(DATA_FIELDS) | (stored.get("data") or {})
-    columns = (report.get("explanations") or {}).get("columns") or []
-    largest = max((one["score"] for one in columns), default=0) or 1
     return {
         "report": report,
         "data": data,
@@ -102,9 +100,7 @@ def report_context(report: "Report") -> Row:
         "headline_title": _headline_title(report),
         "labels_by_f1": sorted(report.get("per_class") or [], key=lambda one: one["f1"]),
         "bars": quality_bars(report),
-        "importance": [
-            {**one, "share": round(max(0, 100 * one["score"] / largest), 1)} for one in columns
-        ],
+        "importance": _importance_rows(report.get("explanations") or {}),
         "main_metrics": [metric for metric in metrics if metric["name"] in MAIN_METRICS],
         "more_metrics": [metric for metric in metrics if metric["name"] not in MAIN_METRICS],
         "contenders": _comparison_rows(report),
@@ -309,6 +305,13 @@ def _headline_title(report: "Report") -> str:
     name = report.get("headline_metric", "")
     titles = {metric["name"]: metric.get("title") or name for metric in report.get("metrics", [])}
     return titles.get(name) or name.replace("_", " ").capitalize()
+
+
+def _importance_rows(explanations: Mapping[str, Any]) -> list[Row]:
+    """The columns that count most, each with its share of the largest in percent."""
+    columns = explanations.get("columns") or []
+    largest = max((one["score"] for one in columns), default=0) or 1
+    return [{**one, "share": round(max(0, 100 * one["score"] / largest), 1)} for one in columns]
 
 
 def _parity_rows(parity: Mapping[str, Any]) -> list[Row]:

@@ -65,9 +65,7 @@ def export_onnx(
         )
     record: dict[str, object] = {FLOAT_FILE: asdict(parity)}
     served = FLOAT_FILE
-    if not all(
-        isinstance(member.backbone, HandcraftedFeatures) for member in model.members.values()
-    ):
+    if not all(isinstance(one.backbone, HandcraftedFeatures) for one in model.members.values()):
         _quantize(path, folder / INT8_FILE, calibration, kept_in_float)
         small = check_int8_parity(rows, reference, onnx_outputs(folder / INT8_FILE, pixels))
         record[INT8_FILE] = asdict(small)
