@@ -47,16 +47,22 @@ def csv_parts(entries: QuerySet[AuditEntry]) -> Iterator[bytes]:
     newest_first = entries.order_by("-at", "-pk")
     rows = list(newest_first[:ROWS_AT_ONCE])
     while rows:
-        yield _lines([_cells(entry) for entry in rows])
+        yield _lines(
+            [
+                (
+                    entry.at.isoformat(),
+                    entry.actor,
+                    entry.action,
+                    entry.target,
+                    json.dumps(entry.detail, ensure_ascii=False),
+                    entry.address or "",
+                )
+                for entry in rows
+            ]
+        )
         last = rows[-1]
         older = Q(at__lt=last.at) | Q(at=last.at, pk__lt=last.pk)
         rows = list(newest_first.filter(older)[:ROWS_AT_ONCE])
-
-
-def _cells(entry: AuditEntry) -> tuple[str, ...]:
-    detail = json.dumps(entry.detail, ensure_ascii=False)
-    at = entry.at.isoformat()
-    return (at, entry.actor, entry.action, entry.target, detail, entry.address or "")
 
 
 def _lines(rows: list[tuple[str, ...]]) -> bytes:

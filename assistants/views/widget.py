@@ -277,7 +277,8 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
     if conversation is None:
         return {"conversation": None, "state": "bot", "messages": []}
     said = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
-    decided = {decision.reply_id: decision for decision in conversation_decisions(conversation)}
+    answers = Decision.objects.filter(message__conversation=conversation, route__in=RATED)
+    decided = {decision.reply_id: decision for decision in answers.only("pk", "reply_id")}
     conversation.channel = channel
     return {
         "conversation": str(conversation.pk),
@@ -294,9 +295,3 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
             for message in reversed(said)
         ],
     }
-
-
-def conversation_decisions(conversation: Conversation) -> list[Decision]:
-    """The decisions whose replies were answers, which a visitor may rate."""
-    rows = Decision.objects.filter(message__conversation=conversation, route__in=RATED)
-    return list(rows.only("pk", "reply_id"))

@@ -47,12 +47,6 @@ def formats_of(model: TrainedModel) -> tuple[ExportFormat, ...]:
     return FORMATS_BY_TASK.get(model.task, ())
 
 
-def exports_of(model: TrainedModel) -> list[TrainingJob]:
-    """The newest export jobs of a model, newest first."""
-    jobs = model.exports.select_related("model", "compute_class").order_by("-created_at")
-    return list(jobs[:MAX_LISTED])
-
-
 def launch_export(
     model: TrainedModel, request: ExportRequest, user: User | None, viewer: User | ApiToken
 ) -> TrainingJob:
