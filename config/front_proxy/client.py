@@ -9,7 +9,7 @@ import httptools
 from assistants.gateway import CHAT_PATH, MARK
 from config.front_proxy import refusals
 from config.front_proxy.models import ModelsConnection
-from config.front_proxy.state import MAX_CONNECTIONS, MAX_HELD_BYTES, State
+from config.front_proxy.state import State
 from config.front_proxy.tunnel import Tunnel
 from inference.gateway import client_address
 from inference.gateway.inference_requests import (
@@ -132,7 +132,7 @@ class ClientConnection(asyncio.Protocol):
     def _answer(self) -> None:
         self._awaits_rest = False
         request = self._request_bytes()
-        if self._state.held_bytes + len(request) > MAX_HELD_BYTES:
+        if not self._state.may_hold(len(request)):
             self._hand_over()
             return
         self._state.held_bytes += len(request)
@@ -286,7 +286,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if len(self._state.clients) >= MAX_CONNECTIONS:
+        if self._state.is_full:
             self._transport.abort()
             return
         self._state.clients.add(self)

@@ -40,6 +40,13 @@ class State:
         self._tasks: set[asyncio.Task[None]] = set()
         self._incomplete: deque[tuple[float, Client, int]] = deque()  # In the order of their time.
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.clients) >= MAX_CONNECTIONS
+
+    def may_hold(self, size: int) -> bool:
+        return self.held_bytes + size <= MAX_HELD_BYTES
+
     def run(self, work: Coroutine[None, None, None]) -> None:
         """Do it beside everything else; it must not fail."""
         task = asyncio.get_running_loop().create_task(work)
