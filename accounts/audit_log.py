@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.utils.http import urlencode
 
-from accounts.models import AuditEntry, Team
+from accounts.models import AuditEntry
 from web.spreadsheet_cells import escape_formula
 
 COLUMNS = ("at", "actor", "action", "target", "detail", "address")
@@ -41,28 +41,28 @@ class AuditFilter:
         return urlencode({key: value for key, value in chosen.items() if value})
 
 
-def known_actions(team: Team) -> list[str]:
-    """What has happened in this team so far, for the filter."""
-    actions = AuditEntry.objects.filter(team=team).order_by("action")
-    return list(actions.values_list("action", flat=True).distinct())
-
-
 def csv_parts(entries: QuerySet[AuditEntry]) -> Iterator[bytes]:
     """A header, then a line for each entry, newest first; every part is one short query."""
     yield _lines([COLUMNS])
     newest_first = entries.order_by("-at", "-pk")
     rows = list(newest_first[:ROWS_AT_ONCE])
     while rows:
-        yield _lines([_cells(entry) for entry in rows])
+        yield _lines(
+            [
+                (
+                    entry.at.isoformat(),
+                    entry.actor,
+                    entry.action,
+                    entry.target,
+                    json.dumps(entry.detail, ensure_ascii=False),
+                    entry.address or "",
+                )
+                for entry in rows
+            ]
+        )
         last = rows[-1]
         older = Q(at__lt=last.at) | Q(at=last.at, pk__lt=last.pk)
         rows = list(newest_first.filter(older)[:ROWS_AT_ONCE])
-
-
-def _cells(entry: AuditEntry) -> tuple[str, ...]:
-    detail = json.dumps(entry.detail, ensure_ascii=False)
-    at = entry.at.isoformat()
-    return (at, entry.actor, entry.action, entry.target, detail, entry.address or "")
 
 
 def _lines(rows: list[tuple[str, ...]]) -> bytes:

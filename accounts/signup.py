@@ -42,15 +42,11 @@ def create_another_team(owner: User, name: str) -> Team:
     return create_team(owner, name)
 
 
-def _first_team_name(owner: User) -> str:
-    """In the language of the page that creates it; people rename it as they like."""
-    return translated(f"{owner.email.partition('@')[0]}'s team")
-
-
 @transaction.atomic
 def create_team(owner: User, name: str | None = None) -> Team:
     """A team with a slug of its own and `owner` as its owner."""
-    name = " ".join((name or "").split()) or _first_team_name(owner)
+    # In the language of the page that creates it; people rename it as they like.
+    name = " ".join((name or "").split()) or translated(f"{owner.email.partition('@')[0]}'s team")
     slug = slugify(name)[:MAX_BASE_SLUG_LENGTH].strip("-") or "team"
     if Team.objects.filter(slug=slug).exists():
         slug = f"{slug}-{secrets.token_hex(4)}"

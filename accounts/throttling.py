@@ -24,7 +24,7 @@ class ApiTokenThrottle(BaseThrottle):
             return True
         limit = settings.API_REQUESTS_PER_MINUTE
         usage = count(f"api-requests:{request.auth.pk}", limit, WINDOW_SECONDS)
-        if limit and usage.is_exceeded:
+        if limit and usage.used > usage.limit:
             raise TooManyRequests(
                 f"This API token may send {limit:,} requests a minute and has sent them."
                 f" Try again in {usage.reset_seconds} seconds.",

@@ -43,7 +43,10 @@ def seed() -> None:
     channel = add_channel(
         assistant, Channel.Kind.WEB, person, name="Shop", allowed_origins=[settings.PUBLIC_URL]
     )
-    _let_somebody_wait(channel)
+    visitor = Visitor.objects.create(channel=channel, external_hash=hash_text("demo visitor"))
+    conversation = Conversation.objects.create(channel=channel, visitor=visitor)
+    state.append_message(conversation, Message.Author.VISITOR, QUESTION)
+    state.hand_over(conversation, "rule")
     building.create_version(assistant, person, publish_when_measured=True)
 
 
@@ -75,10 +78,3 @@ def teach(assistant: Assistant, person: User) -> None:
         ),
         ignore_conflicts=True,
     )
-
-
-def _let_somebody_wait(channel: Channel) -> None:
-    visitor = Visitor.objects.create(channel=channel, external_hash=hash_text("demo visitor"))
-    conversation = Conversation.objects.create(channel=channel, visitor=visitor)
-    state.append_message(conversation, Message.Author.VISITOR, QUESTION)
-    state.hand_over(conversation, "rule")

@@ -31,22 +31,14 @@ def status_page(request: HttpRequest) -> HttpResponse:
 
 def _read_parts() -> dict[str, bool]:
     """Whether each part works. Whoever reads the page has been answered by web and database."""
+    ages = [duty.since.total_seconds() for duty in read_duties() if duty.since is not None]
+    # Training machines may be switched off while nothing waits for them.
+    waiting = TrainingJob.objects.filter(status=Status.QUEUED, compute_class__is_offered=True)
     return {
-        "background": _clock_goes(),
-        "training": _has_trainer(),
+        "background": bool(ages) and min(ages) < LATE_SECONDS,
+        "training": Worker.objects.accepting_jobs().exists() or not waiting.exists(),
         "models": _models_answer(),
     }
-
-
-def _clock_goes() -> bool:
-    ages = [duty.since.total_seconds() for duty in read_duties() if duty.since is not None]
-    return bool(ages) and min(ages) < LATE_SECONDS
-
-
-def _has_trainer() -> bool:
-    """Machines may be switched off while nothing waits for them."""
-    waiting = TrainingJob.objects.filter(status=Status.QUEUED, compute_class__is_offered=True)
-    return Worker.objects.accepting_jobs().exists() or not waiting.exists()
 
 
 def _models_answer() -> bool:

@@ -52,7 +52,12 @@ def corrected_rows(deployment: Deployment) -> list[NewRow]:
     present = {one["name"] for one in newest.columns} if newest else set()
     if not {*columns.inputs, columns.target} - {""} <= present:
         return []  # The columns were renamed or dropped since.
-    known = {_key(row) for row in _added_rows(options)}
+    known = {
+        _key(row)
+        for edit in options.get("edits", [])
+        if edit["op"] == "add_rows"
+        for row in edit["cells"]
+    }
     rows: dict[tuple[object, ...], NewRow] = {}
     for asked, answer in _corrected_requests(deployment):
         row = _row_of(asked, answer, columns)
@@ -163,8 +168,3 @@ def _columns(manifest: Mapping[str, object]) -> _Columns | None:
     if not columns or not (is_chat or (kind in ("text", "features") and column)):
         return None
     return _Columns(kind, columns, column)
-
-
-def _added_rows(options: ReadingOptions) -> list[NewRow]:
-    edits = options.get("edits", [])
-    return [row for edit in edits if edit["op"] == "add_rows" for row in edit["cells"]]

@@ -53,12 +53,6 @@ def usage_today(deployment: Deployment) -> DailyUsage:
     return DailyUsage(used["requests"] or 0, used["units"] or 0, used["amount"] or 0, p50, p99)
 
 
-def recent_requests(deployment: Deployment) -> list[RequestLog]:
-    return list(
-        RequestLog.objects.filter(deployment=deployment).order_by("-at")[:MAX_RECENT_REQUESTS]
-    )
-
-
 def _latency_percentiles(
     deployment: Deployment, since: datetime
 ) -> tuple[float | None, float | None]:

@@ -60,14 +60,14 @@ class TeamAdmin(admin.ModelAdmin[Team]):
     def freeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         running = list(teams.filter(frozen_at=None))
         for team in running:
-            suspension.suspend(team, _operator(request))
+            suspension.suspend(team, request.user if isinstance(request.user, User) else None)
         self.message_user(request, f"{len(running)} frozen.")
 
     @admin.action(description="Lift the freeze", permissions=["change"])
     def unfreeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         suspended = list(teams.filter(frozen_at__isnull=False))
         for team in suspended:
-            suspension.unsuspend(team, _operator(request))
+            suspension.unsuspend(team, request.user if isinstance(request.user, User) else None)
         self.message_user(request, f"{len(suspended)} free to run again.")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -146,7 +146,3 @@ class WebhookDeliveryAdmin(SearchableReadOnlyAdmin):
     list_filter = ("event", ("delivered_at", admin.EmptyFieldListFilter))
     search_fields = ("event_id", "endpoint__url", "endpoint__team__name")
     list_select_related = ("endpoint",)
-
-
-def _operator(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None

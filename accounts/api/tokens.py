@@ -75,7 +75,7 @@ class TokenEndpoint(APIView):
     @extend_schema(operation_id="revoke_token", responses=ApiTokenAnswer)
     def delete(self, request: Request, token_id: UUID) -> Response:
         """End the token that sends this request. Others are revoked on the page."""
-        token = _find_token(request, token_id)
+        token = get_object_or_404(ApiToken.objects.visible_to(viewer_of(request)), pk=token_id)
         revoke(token, viewer_of(request))
         token.refresh_from_db()
         return Response(ApiTokenAnswer(token).data)
@@ -87,14 +87,10 @@ class TokenRotationEndpoint(APIView):
     @extend_schema(operation_id="rotate_token", request=RotationRequest, responses=RotationAnswer)
     def post(self, request: Request, token_id: UUID) -> Response:
         """Give the token that sends this request another secret."""
-        token = _find_token(request, token_id)
+        token = get_object_or_404(ApiToken.objects.visible_to(viewer_of(request)), pk=token_id)
         body = RotationRequest(data=request.data)
         body.is_valid(raise_exception=True)
         overlap = timedelta(hours=body.validated_data["overlap_hours"])
         secret = rotate(token, viewer_of(request), overlap)
         token.refresh_from_db()
         return Response(ApiTokenAnswer(token).data | {"secret": secret})
-
-
-def _find_token(request: Request, token_id: UUID) -> ApiToken:
-    return get_object_or_404(ApiToken.objects.visible_to(viewer_of(request)), pk=token_id)

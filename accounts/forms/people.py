@@ -1,12 +1,10 @@
 """Forms about people and teams."""
 
-from typing import Any
-
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.models import Role, Team, User
+from accounts.models import Role, User
 from web.language.sentences import lazy_choices, translated_lazy
 
 TEAM_NAME_HELP = "Who owns the data and pays. You can rename it later."
@@ -64,8 +62,3 @@ class PasswordForm(forms.Form):
         label="Current password",
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
-
-
-def build_rename_form(team: Team, data: Any = None) -> TeamForm:
-    """The form to rename this team."""
-    return TeamForm(data, initial={"name": team.name})

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import audit
-from accounts.forms.people import InvitationForm, RoleForm, TeamForm, build_rename_form
+from accounts.forms.people import InvitationForm, RoleForm, TeamForm
 from accounts.models import Invitation, Membership, Role, Team, User
 from accounts.permissions import find_team, has_permission, require_permission
 from accounts.teams import invitation_email, membership
@@ -42,7 +42,7 @@ def _render_members(
         "members": team.memberships.select_related("user").order_by("joined_at"),
         "invitations": Invitation.objects.open().filter(team=team) if may_change else [],
         "may_change": may_change,
-        "team_form": build_rename_form(team),
+        "team_form": TeamForm(initial={"name": team.name}),
     }
     return render(request, "accounts/members.html", context, status=status)
 

@@ -12,7 +12,7 @@ from assistants.answering.matching import (
     Match,
     find_by_terms,
     find_first_phrasing,
-    find_nearest_phrasing,
+    load_model,
 )
 from assistants.answering.outcome import Outcome, SourceQuote, refusal
 from assistants.answering.passages import find_passages
@@ -189,7 +189,8 @@ def _by_reading(situation: Situation, reading: Reading, manner: Manner) -> Outco
         outcome = _by_passages(version, situation, vector, outcome, manner.say)
     ended = time.perf_counter()
     if outcome.route == Route.ANSWER:
-        quote = find_nearest_phrasing(version, situation.language, outcome.answer_key, vector)
+        model = load_model(version, situation.language)
+        quote = model.index.nearest(outcome.answer_key, vector) if model else ""
         outcome.sources[0] = SourceQuote(
             outcome.sources[0].title, outcome.sources[0].link, quote, outcome.sources[0].score
         )

@@ -115,12 +115,6 @@ def find_by_terms(version: Version, language: str, question: str) -> list[str]:
     return [model.answers[number] for number in best if scores[number] > 0]
 
 
-def find_nearest_phrasing(version: Version, language: str, key: str, vector: Vector) -> str:
-    """The known phrasing of this answer that is most like the question; empty without one."""
-    model = load_model(version, language)
-    return model.index.nearest(key, vector) if model else ""
-
-
 def find_first_phrasing(version: Version, language: str, key: str) -> str:
     """A question that this answer answers; empty without one."""
     model = load_model(version, language)

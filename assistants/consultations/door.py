@@ -66,7 +66,8 @@ async def _refuse(refusal: LineIsFull, scope: Scope, send: Send) -> None:
         type_ = error_type_for_status(refusal.status)
         body: object = error_body(refusal.sentence, code=refusal.code, type_=type_)
     else:
-        with override(_language_of(scope)):
+        accepted = dict(scope["headers"]).get(b"accept-language", b"").lower()
+        with override("zh-hans" if accepted.startswith(b"zh") else "en"):
             body = {"error": translated(refusal.sentence)}
     content = json.dumps(body, ensure_ascii=False).encode()
     headers = [
@@ -79,8 +80,3 @@ async def _refuse(refusal: LineIsFull, scope: Scope, send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-def _language_of(scope: Scope) -> str:
-    accepted = dict(scope["headers"]).get(b"accept-language", b"").lower()
-    return "zh-hans" if accepted.startswith(b"zh") else "en"

@@ -4,7 +4,6 @@ encrypted, and for as many days as it says. People of the inbox read it; no mode
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
@@ -37,14 +36,14 @@ def delete_expired() -> int:
         rows = kept.filter(channel__assistant=assistant_id)
         if days is not None:
             rows = rows.filter(at__lt=now() - timedelta(days=days))
-        count += _delete(rows)
+        count += rows.update(original="")
     return count
 
 
 def delete_originals(assistant: Assistant) -> int:
     """All that is kept for this assistant, at once."""
-    return _delete(Message.objects.filter(channel__assistant=assistant).exclude(original=""))
-
-
-def _delete(rows: QuerySet[Message]) -> int:
-    return rows.update(original="")
+    return (
+        Message.objects.filter(channel__assistant=assistant)
+        .exclude(original="")
+        .update(original="")
+    )

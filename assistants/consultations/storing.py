@@ -43,11 +43,6 @@ class Arrival:
     locale: str = ""
     is_verified: bool = False  # The visitor.
 
-    @property
-    def stands_alone(self) -> bool:
-        """Whether nobody can have written any of it before."""
-        return not (self.visitor_hash or self.conversation_id or self.external_id)
-
     def as_message(self) -> Message:
         return Message(
             channel=self.channel,
@@ -77,7 +72,8 @@ def receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Me
     """Store the message; False where its external id was stored before. `visitor`: if known.
 
     Raises InvalidConsultation for a conversation of somebody else."""
-    if arrival.stands_alone:
+    # Nobody can have written any of it before.
+    if not (arrival.visitor_hash or arrival.conversation_id or arrival.external_id):
         return *_open(arrival, None), True  # One statement, which needs no transaction around it.
     if (stored := find_stored(arrival.channel, arrival.external_id)) is not None:
         return stored.conversation, stored, False

@@ -5,6 +5,7 @@ who owns the conversation, so that the assistant never speaks while a person ans
 """
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -24,7 +25,7 @@ from assistants.consultations.lookups import find_live_version
 from assistants.consultations.originals import seal_original
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
-from assistants.conversations.metering import record_use
+from assistants.conversations.metering import PAID_ROUTES, record_use
 from assistants.conversations.situations import (
     Claims,
     read_captured,
@@ -48,7 +49,7 @@ from assistants.models import (
 from assistants.voice.audio import DEFAULT_FORMAT
 from assistants.writing.answering import Listener
 from assistants.writing.writers import settings_of, writer_of
-from billing.pricing import UPSTREAM_SKU
+from billing.pricing import UPSTREAM_SKU, VOICE_IN_SKU
 from web.log_context import request_id
 
 MAX_CHARS = 2_000
@@ -299,7 +300,9 @@ def _with_heard(reply: Reply, message: Message, heard: Heard | None) -> Reply:
     """The reply to a spoken question, whose seconds are billed if the assistant answered."""
     if heard is None:
         return reply
-    spoken.record_heard(message, heard, reply.route)
+    if reply.route in PAID_ROUTES:
+        assistant = message.channel.assistant
+        record_use(assistant, VOICE_IN_SKU, f"voice-in:{message.pk}", math.ceil(heard.seconds))
     return replace(reply, heard=message.text, voice_seconds=heard.seconds)
 
 

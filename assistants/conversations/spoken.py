@@ -5,7 +5,6 @@ reply is spoken when it is first fetched, and the same words are spoken once a d
 """
 
 import hashlib
-import math
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,12 +16,12 @@ from assistants.answering.limits import admit_speech
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.conversations.metering import PAID_ROUTES, record_use
 from assistants.errors import InvalidAudio, VoiceOff, VoiceUnavailable
-from assistants.models import Assistant, Decision, Message, Speech, SpokenReply
+from assistants.models import Assistant, Decision, Speech, SpokenReply
 from assistants.voice.audio import MAX_SPOKEN_SECONDS, convert, read_recording
 from assistants.voice.engines import engine_of, why_deaf, why_mute
 from assistants.voice.wording import spoken_words
 from billing.budgets.budget import get_budget
-from billing.pricing import VOICE_IN_SKU, VOICE_OUT_SKU
+from billing.pricing import VOICE_OUT_SKU
 from web.database.pool import lend_connection
 
 KEPT = timedelta(hours=24)
@@ -65,13 +64,6 @@ def hear(assistant: Assistant, audio: bytes, language: str) -> Heard:
     if not any(letter.isalnum() for letter in text):
         raise InvalidAudio(NOT_HEARD, param="audio")
     return Heard(text, recording.seconds)
-
-
-def record_heard(message: Message, heard: Heard, route: str) -> None:
-    """Bill what was heard, in the transaction that keeps the reply."""
-    if route in PAID_ROUTES:
-        assistant = message.channel.assistant
-        record_use(assistant, VOICE_IN_SKU, f"voice-in:{message.pk}", math.ceil(heard.seconds))
 
 
 def prepare_speech(decision: Decision, text: str, format_name: str) -> SpokenReply | None:

@@ -224,12 +224,6 @@ class RuleForm(forms.Form):
             "examples_no": lines_of(fields["examples_no"]),
         }
 
-    def show_problem(self, param: str | None, sentence: str) -> None:
-        """At the field that it is about."""
-        fields = {"then": "value", "when": "says_any"}
-        name = fields.get(param or "", param)
-        self.add_error(name if name in self.fields else None, sentence)
-
 
 def _action(do: str, value: str) -> dict[str, Any]:
     named = VALUES.get(do)

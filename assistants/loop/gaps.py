@@ -55,7 +55,9 @@ def group(decisions: Iterable[Decision]) -> list[Gap]:
     """Each joins the gap whose first question is most like it, or begins one."""
     known: list[tuple[Gap, set[str], str]] = []
     for decision in decisions:
-        terms, nearest = _terms(decision.question), _nearest(decision)
+        words = set(split_terms(decision.question))
+        terms = {term for term in words if term not in FILLERS} or words
+        nearest = str(decision.candidates[0]["key"]) if decision.candidates else str(decision.pk)
         alike = [
             (_likeness(terms, others) - (ALIKE_NEARBY if nearest == other else ALIKE), gap)
             for gap, others, other in known
@@ -83,15 +85,6 @@ def close_gap(assistant: Assistant, gap: Gap, answer: Answer, by: User) -> int:
         except JudgedAlready:  # By somebody else an instant ago.
             continue
     return judged
-
-
-def _terms(question: str) -> set[str]:
-    terms = set(split_terms(question))
-    return {term for term in terms if term not in FILLERS} or terms
-
-
-def _nearest(decision: Decision) -> str:
-    return str(decision.candidates[0]["key"]) if decision.candidates else str(decision.pk)
 
 
 def _likeness(terms: set[str], others: set[str]) -> float:

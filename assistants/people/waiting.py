@@ -38,9 +38,10 @@ def waiting_words(conversation: Conversation, language: str) -> str:
     )
     before = waiting.exclude(pk=conversation.pk).count()
     seconds = usual_seconds(assistant.team_id)
+    one, many = BEFORE.get(language, BEFORE["en"])
     parts = [
         text_of(assistant, "handed_over", language),
-        _before_words(before, language) if before else "",
+        (one if before == 1 else many.replace("{n}", str(before))) if before else "",
         _lately_words(seconds, language) if seconds is not None else "",
     ]
     return ("" if language == "zh" else " ").join(part for part in parts if part)
@@ -75,11 +76,6 @@ def _seconds(before: datetime | None, after: datetime | None) -> float:
     assert before is not None  # Of those that the query finds.
     assert after is not None
     return max(0.0, (after - before).total_seconds())
-
-
-def _before_words(before: int, language: str) -> str:
-    one, many = BEFORE.get(language, BEFORE["en"])
-    return one if before == 1 else many.replace("{n}", str(before))
 
 
 def _lately_words(seconds: float, language: str) -> str:

@@ -288,7 +288,3 @@ def gaps(assistant: Assistant, limit: int = 50) -> QuerySet[Decision]:
         judgement=None,
     )
     return refused.select_related("message").order_by("-at")[:limit]
-
-
-def as_json(figures: list[Figure]) -> list[dict[str, Any]]:
-    return [vars(figure) for figure in figures]

@@ -107,6 +107,10 @@ def _fits_match(when: Conditions, situation: Situation) -> bool:
 def _fits(when: Conditions, situation: Situation) -> bool:
     """What needs no reading."""
     text = normalise(situation.text)
+    # A rule for verified visitors looks only at what the site's server signed.
+    wanted = when.visitor or {}
+    wants_verified = wanted.get(VERIFIED, "").casefold() == "true"
+    known = situation.vouched if wants_verified else situation.visitor
     checks = (
         when.says_any is None or any(says(text, phrase) for phrase in when.says_any),
         when.says_all is None or all(says(text, phrase) for phrase in when.says_all),
@@ -115,17 +119,10 @@ def _fits(when: Conditions, situation: Situation) -> bool:
         when.hours is None or (when.hours == "open") == situation.is_open,
         when.turns_at_least is None or situation.turns >= when.turns_at_least,
         when.asks_for_person is None or any(says(text, phrase) for phrase in PERSON_PHRASES),
-        _fits_visitor(when.visitor or {}, situation),
+        all(known.get(name, "").casefold() == value.casefold() for name, value in wanted.items()),
         when.looks_like is None or holds_shape(when.looks_like, situation.unmasked),
     )
     return all(checks)
-
-
-def _fits_visitor(wanted: Mapping[str, str], situation: Situation) -> bool:
-    """A rule for verified visitors looks only at what the site's server signed."""
-    wants_verified = wanted.get(VERIFIED, "").casefold() == "true"
-    known = situation.vouched if wants_verified else situation.visitor
-    return all(known.get(name, "").casefold() == value.casefold() for name, value in wanted.items())
 
 
 def says(normalised_text: str, phrase: str) -> bool:

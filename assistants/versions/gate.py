@@ -56,7 +56,8 @@ def judge(version: Version, *, why_worse: str = "") -> Verdict:
 
 
 def _check_promise(version: Version) -> list[str]:
-    promised = promised_languages(version)
+    models = version.language_models.values_list("language", "calibrator")
+    promised = sorted(language for language, fitted in models if fitted["answer"] is not None)
     if not promised:
         first: dict[str, Any] = next(iter(version.report.values()), {})
         reason = first.get("reason") or "Nothing was measured."
@@ -67,12 +68,6 @@ def _check_promise(version: Version) -> list[str]:
         for language in promised
         if version.report[language]["point"]["bound"] < version.promise
     ]
-
-
-def promised_languages(version: Version) -> list[str]:
-    """Languages in which the version answers alone."""
-    models = version.language_models.values_list("language", "calibrator")
-    return sorted(language for language, fitted in models if fitted["answer"] is not None)
 
 
 def answered_share(version: Version) -> float:

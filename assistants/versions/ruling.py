@@ -36,7 +36,8 @@ class Swallowed:
 def add_rule(assistant: Assistant, by: User | ApiToken, **fields: Any) -> Rule:
     """After the others, unless `position` is given. Raises InvalidRule or AssistantNameTaken."""
     _require_valid(assistant, fields)
-    fields.setdefault("position", _end_of(assistant))
+    last = assistant.rules.order_by("-position").values_list("position", flat=True).first()
+    fields.setdefault("position", 0 if last is None else last + 1)
     rule = Rule(assistant=assistant, **fields)
     _save(rule)
     audit.record(assistant.team, by, "assistant.rule-added", rule.name)
@@ -82,11 +83,6 @@ def _require_valid(assistant: Assistant, fields: dict[str, Any]) -> None:
     _require_answers(assistant, spec)
     read = newest_reader(assistant) if spec.when.needs_topic else None
     check_examples(spec, fields["examples_yes"], fields["examples_no"], read)
-
-
-def _end_of(assistant: Assistant) -> int:
-    last = assistant.rules.order_by("-position").values_list("position", flat=True).first()
-    return 0 if last is None else last + 1
 
 
 def _save(rule: Rule) -> None:

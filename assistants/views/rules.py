@@ -95,7 +95,9 @@ def _save(form: RuleForm, assistant: Assistant, by: User, found: Rule | None = N
         else:
             change_rule(found, by, **form.spec())
     except (InvalidRule, AssistantNameTaken) as problem:
-        form.show_problem(problem.param, problem.sentence)
+        fields = {"then": "value", "when": "says_any"}
+        name = fields.get(problem.param or "", problem.param)
+        form.add_error(name if name in form.fields else None, problem.sentence)
         return False
     return True
 

@@ -22,7 +22,8 @@ MAX_BYTES = 64 * 1024
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, key: str) -> HttpResponse:
     """403 for what WeChat did not sign, 400 for what is no message; nothing is stored then."""
-    channel = _find_channel(key)
+    channels = Channel.objects.filter(kind=Channel.Kind.WECHAT, disabled_at=None)
+    channel = channels.filter(public_key=key[:40]).select_related("assistant__team").first()
     if channel is None:
         return HttpResponse("unknown", status=404, content_type="text/plain")
     try:
@@ -52,7 +53,10 @@ def _answer(request: HttpRequest, channel: Channel, account: Account) -> HttpRes
         return HttpResponse("success", content_type="text/plain")
     body = write_reply(message, text)
     if is_encrypted:
-        body = _seal(account, body)
+        cipher_text = crypto.encrypt(account.encoding_key, account.app_id, body)
+        timestamp, nonce = str(int(time.time())), crypto.sign(cipher_text)[:10]
+        signature = crypto.sign(account.token, timestamp, nonce, cipher_text)
+        body = write_envelope(cipher_text, signature, timestamp, nonce)
     return HttpResponse(body, content_type="application/xml")
 
 
@@ -79,15 +83,3 @@ def _stamp(request: HttpRequest) -> tuple[str, str]:
     if not is_number or abs(time.time() - int(timestamp)) > MAX_AGE_SECONDS:
         raise WechatRefused("The timestamp is not of now.")
     return timestamp, nonce
-
-
-def _seal(account: Account, body: str) -> str:
-    cipher_text = crypto.encrypt(account.encoding_key, account.app_id, body)
-    timestamp, nonce = str(int(time.time())), crypto.sign(cipher_text)[:10]
-    signature = crypto.sign(account.token, timestamp, nonce, cipher_text)
-    return write_envelope(cipher_text, signature, timestamp, nonce)
-
-
-def _find_channel(key: str) -> Channel | None:
-    channels = Channel.objects.filter(kind=Channel.Kind.WECHAT, disabled_at=None)
-    return channels.filter(public_key=key[:40]).select_related("assistant__team").first()

@@ -85,7 +85,8 @@ def frame(request: HttpRequest, key: str) -> HttpResponse:
     if channel is None or not origins or channel.assistant.state != Assistant.State.LIVE:
         response = HttpResponse("<!doctype html><title>Chat</title>")
         return _with_policy(response, "'none'")
-    language = _language_of(request, channel.assistant)
+    wanted = request.headers.get("Accept-Language", "")[:2].lower()
+    language = wanted if wanted in ("en", "zh") and wanted in channel.assistant.languages else "en"
     words = {
         name: text_of(channel.assistant, name, language) for name in ("greeting", "disclosure")
     }
@@ -164,7 +165,9 @@ class _Stream:
             **_history(self._channel, self._visitor),
             "visitor": self._token,
             "suggestions": _choices(self._channel, reply),
-            "voice": _describe_voice(reply),
+            "voice": None
+            if reply.spoken is None
+            else {"url": f"speech/{reply.spoken.token}", "format": reply.spoken.format},
         }
 
     def parts_of(self, described: dict[str, object]) -> list[str]:
@@ -207,12 +210,6 @@ def _is_said_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
         and asker is not None
         and asker.external_hash == hash_visitor(channel, visitor)
     )
-
-
-def _describe_voice(reply: Reply) -> dict[str, object] | None:
-    if reply.spoken is None:
-        return None
-    return {"url": f"speech/{reply.spoken.token}", "format": reply.spoken.format}
 
 
 @require_safe
@@ -280,7 +277,8 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
     if conversation is None:
         return {"conversation": None, "state": "bot", "messages": []}
     said = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
-    decided = {decision.reply_id: decision for decision in conversation_decisions(conversation)}
+    answers = Decision.objects.filter(message__conversation=conversation, route__in=RATED)
+    decided = {decision.reply_id: decision for decision in answers.only("pk", "reply_id")}
     conversation.channel = channel
     return {
         "conversation": str(conversation.pk),
@@ -297,14 +295,3 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
             for message in reversed(said)
         ],
     }
-
-
-def conversation_decisions(conversation: Conversation) -> list[Decision]:
-    """The decisions whose replies were answers, which a visitor may rate."""
-    rows = Decision.objects.filter(message__conversation=conversation, route__in=RATED)
-    return list(rows.only("pk", "reply_id"))
-
-
-def _language_of(request: HttpRequest, assistant: Assistant) -> str:
-    wanted = request.headers.get("Accept-Language", "")[:2].lower()
-    return wanted if wanted in ("en", "zh") and wanted in assistant.languages else "en"

@@ -110,7 +110,9 @@ def find_problem(text: str, source: str) -> str:
 def _invented_facts(text: str, source: str) -> Iterator[str]:
     """Addresses, numbers, prices and names of the text that the folded source lacks."""
     folded = text.casefold()
-    yield from (link for link in LINK.findall(text) if _link(link) not in source)
+    yield from (
+        link for link in LINK.findall(text) if link.casefold().rstrip(".,;:!?)") not in source
+    )
     numbers = {_digits(number) for number in DIGITS.findall(source)}
     yield from (number for number in DIGITS.findall(text) if _digits(number) not in numbers)
     yield from (mark for mark in MONEY.findall(folded) if mark not in source)
@@ -118,10 +120,6 @@ def _invented_facts(text: str, source: str) -> Iterator[str]:
     words = set(LATIN_WORD.findall(source))
     yield from sorted(set(LATIN_WORD.findall(folded)) & NUMBER_WORDS - words)
     yield from (name for name in _names(text) if name.casefold() not in source)
-
-
-def _link(text: str) -> str:
-    return text.casefold().rstrip(".,;:!?)")
 
 
 def _digits(number: str) -> str:

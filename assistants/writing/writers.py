@@ -41,7 +41,10 @@ class Writer:
 
     @property
     def sealed_key(self) -> str:
-        return key_for(self.assistant, self.settings.url)
+        """The encrypted key that was entered for this address; empty where none was."""
+        if origin_of(self.settings.url) == origin_of(self.assistant.writer_url):
+            return self.assistant.writer_key
+        return str(self.assistant.writer_keys.get(origin_of(self.settings.url), ""))
 
     def price_micro(self, tokens_read: int, tokens_written: int) -> int:
         """What the address asks for these tokens, rounded up; a deployment is billed by tokens."""
@@ -87,13 +90,6 @@ def writer_of(version: Version) -> Writer | None:
 def origin_of(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}".lower() if url else ""
-
-
-def key_for(assistant: Assistant, url: str) -> str:
-    """The encrypted key that was entered for this address; empty where none was."""
-    if origin_of(url) == origin_of(assistant.writer_url):
-        return assistant.writer_key
-    return str(assistant.writer_keys.get(origin_of(url), ""))
 
 
 def keys_after(assistant: Assistant, sent: Mapping[str, object]) -> dict[str, object]:

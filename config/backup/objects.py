@@ -31,14 +31,14 @@ class ObjectsCopy:
         began = datetime.now(UTC)
         for key in storage.iter_files():
             try:
-                if key not in self.files or self._is_newer(key):
+                if (
+                    key not in self.files
+                    or default_storage.get_modified_time(key) > self._copied_at - CLOCKS_DIFFER
+                ):
                     self._copy(key)
             except FileNotFoundError:  # Deleted meanwhile.
                 continue
         self._copied_at = began
-
-    def _is_newer(self, key: str) -> bool:
-        return default_storage.get_modified_time(key) > self._copied_at - CLOCKS_DIFFER
 
     def _copy(self, key: str) -> None:
         path, draft = self._folder / key, self._folder.with_name("object.new")

@@ -10,7 +10,7 @@ from assistants.gateway import CHAT_PATH, MARK
 from config.front_proxy import refusals
 from config.front_proxy.models import ModelsConnection
 from config.front_proxy.state import State
-from config.front_proxy.tunnel import Tunnel, with_client_header
+from config.front_proxy.tunnel import Tunnel
 from inference.gateway import client_address
 from inference.gateway.inference_requests import (
     DROPPED_REQUEST_HEADERS,
@@ -60,7 +60,9 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
-            self._discard(data)
+            self._discarded += len(data)
+            if self._discarded > DISCARD_BYTES:
+                self._transport.close()
         elif self._tunnel is not None:
             self._tunnel.send(data)
         elif self._is_asking:
@@ -214,7 +216,10 @@ class ClientConnection(asyncio.Protocol):
     def _hand_over(self) -> None:
         """The connection is the web process's from here on."""
         self.pause_reading()  # Until that process is reached.
-        received = with_client_header(self._received, self._address)
+        # The first head names the client.
+        line, end, rest = self._received.lstrip(b"\r\n").partition(b"\n")
+        address = client_address.header_value(self._address)
+        received = line + end + client_address.HEADER + b": " + address + b"\r\n" + rest
         self._tunnel = Tunnel(self, received, refusals.web_unreachable(self._url))
         self._begin_request()
         self._state.run(self._tunnel.connect(*self._state.web))
@@ -264,11 +269,6 @@ class ClientConnection(asyncio.Protocol):
         self._deadline = asyncio.get_running_loop().time() + DISCARD_SECONDS
         self._transport.write_eof()
         self._transport.resume_reading()
-
-    def _discard(self, data: bytes) -> None:
-        self._discarded += len(data)
-        if self._discarded > DISCARD_BYTES:
-            self._transport.close()
 
     def close(self) -> None:
         """After all that was written has gone out."""

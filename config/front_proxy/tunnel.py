@@ -3,8 +3,6 @@
 import asyncio
 from typing import Protocol, cast
 
-from inference.gateway import client_address
-
 CONNECT_SECONDS = 5.0
 
 
@@ -25,13 +23,6 @@ class TunnelClient(Protocol):
 
     def resume_reading(self) -> None:
         """Go on."""
-
-
-def with_client_header(received: bytes, address: client_address.Address) -> bytes:
-    """The same bytes, in whose first head the client is named."""
-    line, end, rest = received.lstrip(b"\r\n").partition(b"\n")
-    header = client_address.HEADER + b": " + client_address.header_value(address) + b"\r\n"
-    return line + end + header + rest
 
 
 class Tunnel(asyncio.Protocol):

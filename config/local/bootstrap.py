@@ -117,7 +117,7 @@ def _compile_bytecode(venv: Path) -> None:
 def install_assets(project: Path) -> None:
     """Install the locked web assets into `node_modules`."""
     lock, stamp = project / "package-lock.json", project / "node_modules" / STAMP_FILE
-    expected = hash_file(lock)
+    expected = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == expected:
         return
     print_now("Installing the web assets.")
@@ -150,7 +150,9 @@ def expected_stamp(project: Path, with_dev: bool) -> Stamp:
     names += [name for name in more if (project / name).exists()]
     return {
         "place": str(project / ".venv"),
-        "locks": {name: hash_file(project / name) for name in names},
+        "locks": {
+            name: hashlib.sha256((project / name).read_bytes()).hexdigest() for name in names
+        },
     }
 
 
@@ -181,10 +183,6 @@ def find_npm(project: Path) -> Path:
     # npm starts `node` by name, and finds the one beside it.
     os.environ["PATH"] = f"{own.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return own
-
-
-def hash_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def print_now(sentence: str) -> None:

@@ -83,7 +83,9 @@ def ensure_running(var: Path | None = None, *, is_durable: bool = True) -> Serve
             port = redis.start(state.redis_port, state.redis_password)
             state = replace(state, redis_port=port)
         if state != known:
-            _write_state(folder, state)
+            status = folder.stat()  # Also when root starts the servers of an ordinary user.
+            owner = Account(status.st_uid, status.st_gid)
+            write_private_file(folder / "state.json", json.dumps(asdict(state), indent=1), owner)
         return state.server_urls()
 
 
@@ -198,12 +200,6 @@ def _read_state(folder: Path) -> _State | None:
     if here.exists():  # Even after the whole project was moved.
         return replace(state, servers=str(here))
     return state if Path(state.servers).exists() else None
-
-
-def _write_state(folder: Path, state: _State) -> None:
-    status = folder.stat()  # Also when root starts the servers of an ordinary user.
-    owner = Account(status.st_uid, status.st_gid)
-    write_private_file(folder / "state.json", json.dumps(asdict(state), indent=1), owner)
 
 
 def main() -> None:

@@ -98,7 +98,10 @@ class Supervisor:
 
     def _check_service(self, run: _ServiceProcess) -> None:
         now = time.monotonic()
-        _kill_overdue_orphans(run, now)
+        for group, deadline in list(run.orphans.items()):
+            is_empty = not _signal_group(group, signal.SIGKILL if now > deadline else None)
+            if is_empty or now > deadline:
+                del run.orphans[group]
         if run.process is None:
             may_start = self.others_are_ready.is_set() or not run.service.waits
             if may_start and now >= run.restart_at:
@@ -151,13 +154,6 @@ class Supervisor:
         orphan_processes.terminate_all(self.var)
         for process in running:
             process.wait()
-
-
-def _kill_overdue_orphans(run: _ServiceProcess, now: float) -> None:
-    for group, deadline in list(run.orphans.items()):
-        is_empty = not _signal_group(group, signal.SIGKILL if now > deadline else None)
-        if is_empty or now > deadline:
-            del run.orphans[group]
 
 
 def _signal_group(group: int, number: signal.Signals | None) -> bool:

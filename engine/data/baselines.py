@@ -52,7 +52,9 @@ def fit_probe(
     """`strength` is the inverse regularisation C; None chooses it."""
     chosen = strength or _choose_probe_c(embeddings, labels, class_weight)
     chosen *= _spread_factor(embeddings)
-    model = _make_probe_classifier(class_weight, chosen).fit(embeddings, labels)
+    model = LogisticRegression(C=chosen, max_iter=300, class_weight=class_weight).fit(
+        embeddings, labels
+    )
     weights = np.zeros((label_count, embeddings.shape[1]), dtype=np.float32)
     # A label that the sample lacks is never predicted, but fine-tuning can still learn it.
     bias = np.full(label_count, model.intercept_.min() - 3, dtype=np.float32)
@@ -102,10 +104,6 @@ def _spread_factor(embeddings: npt.NDArray[np.float32]) -> float:
     return min(MAX_SPREAD_FACTOR, max(1.0, USUAL_VARIANCE / max(variance, 1e-9)))
 
 
-def _make_probe_classifier(class_weight: str | None, strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=300, class_weight=class_weight)
-
-
 def _choose_probe_c(
     embeddings: npt.NDArray[np.float32], labels: Ints, class_weight: str | None
 ) -> float:
@@ -118,7 +116,9 @@ def _choose_probe_c(
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     scores = {
         strength: cross_val_score(
-            _make_probe_classifier(class_weight, strength * _spread_factor(embeddings)),
+            LogisticRegression(
+                C=strength * _spread_factor(embeddings), max_iter=300, class_weight=class_weight
+            ),
             embeddings,
             labels,
             cv=folds,

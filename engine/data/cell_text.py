@@ -20,10 +20,6 @@ _MILLIONS = {
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,(\d{1,2}|\d{4,})")
 
 
-def is_blank(text: str) -> bool:
-    return not text.strip()
-
-
 def is_missing_marker(text: str) -> bool:
     return text.strip().casefold() in MISSING_MARKERS
 

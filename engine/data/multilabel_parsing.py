@@ -170,7 +170,10 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
     if all(_VECTOR.fullmatch(cell.strip()) for cell in counts):
         return _parse_vectors(counts)
     if len(keys := find_label_keys(counts)) == 1:
-        return _parse_objects(counts, keys[0])
+        key = keys[0]
+        read = [label_names(cell, key) or [] for cell in counts]
+        is_single = are_single(counts) and all(len(found) == 1 for found in read)
+        return ParsedLabels(read, f"the field {key!r} of objects", are_single=is_single)
     labels, names = [], Counter[str]()
     for cell, count in counts.items():
         parsed = _parse_cell(cell.strip())
@@ -181,13 +184,6 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
         names[notation] += count
     names.pop("", None)
     return ParsedLabels(labels, names.most_common(1)[0][0] if names else "one label each")
-
-
-def _parse_objects(counts: Counter[str], key: str) -> ParsedLabels:
-    """The labels of cells that find_label_keys has read as objects."""
-    labels = [label_names(cell, key) or [] for cell in counts]
-    is_single = are_single(counts) and all(len(found) == 1 for found in labels)
-    return ParsedLabels(labels, f"the field {key!r} of objects", are_single=is_single)
 
 
 def _parse_cell(cell: str) -> tuple[list[str], str] | None:

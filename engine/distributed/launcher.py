@@ -58,11 +58,7 @@ def _root_cause_rank(failure: ProcessFailure, began: int) -> int:
         return 0
     if code < 0:
         return 2
-    return 1 if _has_failure_message(failure) else 3
-
-
-def _has_failure_message(failure: ProcessFailure) -> bool:
-    return isinstance(failure.message, str) and failure.message.startswith("{")
+    return 1 if isinstance(failure.message, str) and failure.message.startswith("{") else 3
 
 
 def _exit_like(failure: ProcessFailure) -> int:
@@ -72,6 +68,6 @@ def _exit_like(failure: ProcessFailure) -> int:
         if failure.exitcode != -signal.SIGKILL:  # Which has no handler.
             signal.signal(-failure.exitcode, signal.SIG_DFL)
         os.kill(os.getpid(), -failure.exitcode)
-    if _has_failure_message(failure):
+    if isinstance(failure.message, str) and failure.message.startswith("{"):
         os.write(1, f"{failure.message.strip()}\n".encode())
     return EXIT_CRASHED if failure.exitcode == EXIT_PEER_LOST else failure.exitcode

@@ -1,7 +1,7 @@
 """What is evaluated: the test rows, and the models and baselines that predict them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,9 +46,7 @@ class TestRows:
 
     @property
     def keys(self) -> list[str]:
-        return content_keys(self.texts)
-
-
-def content_keys(texts: Iterable[str]) -> list[str]:
-    """Hashes of the texts, by which rows are found again in another version of the data."""
-    return [hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] for text in texts]
+        """Hashes, by which rows are found again in another version of the data."""
+        return [
+            hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] for text in self.texts
+        ]

@@ -155,14 +155,13 @@ def _describe_certainty(own: Measure, best: BaselineResult, test_rows: int) -> s
     low, high = significance["low"], significance["high"]
     # Without significance, an interval that excludes zero would only contradict the test.
     if significance["p_value"] < SIGNIFICANCE_LEVEL and low is not None and high is not None:
-        ends = [_format_difference(own, end) for end in sorted((abs(low), abs(high)))]
+        ends = [
+            f"{100 * end:.1f}" if own["share"] else format_value(own, end)
+            for end in sorted((abs(low), abs(high)))
+        ]
         if low * high > 0:
             text += f" (95% CI {ends[0]} to {ends[1]})"
     return f"{text}. {_describe_p_value(significance['p_value'], test_rows)}"
-
-
-def _format_difference(metric: Measure, size: float) -> str:
-    return f"{100 * size:.1f}" if metric["share"] else format_value(metric, size)
 
 
 def _describe_p_value(p_value: float, test_rows: int) -> str:

@@ -83,13 +83,6 @@ def count_heads(encoder: nn.Module) -> list[int]:
     return [layer.head_count for layer in find_attention_layers(encoder)]
 
 
-def resize_heads(encoder: nn.Module, counts: list[int]) -> None:
-    """Resize each layer to so many heads, before weights are loaded into it."""
-    for attention, count in zip(find_attention_layers(encoder), counts, strict=True):
-        if count < attention.head_count:
-            attention.prune_to_heads(list(range(count)))
-
-
 def select_heads(importance: list[Tensor], keep: float) -> list[list[int]]:
     """The heads of each layer to keep: the best of each layer, then the best of all."""
     ranked = sorted(

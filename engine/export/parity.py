@@ -205,7 +205,10 @@ def _check_packed(
         encoder = pack_network(folder)
         if encoder is None:
             return None
-        outputs = _run_unpadded(encoder, rows.token_ids)
+        starts = range(0, len(rows.token_ids), TIMED_ROWS)
+        outputs = np.concatenate(
+            [encoder.outputs(rows.token_ids[i : i + TIMED_ROWS]) for i in starts]
+        )
         speedup = _measure_speedup(encoder, folder / file, rows.token_ids[:TIMED_ROWS])
     except Exception:  # The ONNX file is there: a kernel that fails must not end the job.
         logger.exception("The packed encoder was not tried")
@@ -230,11 +233,6 @@ def check_packed_parity(
         f" {speedup:.1f} times as quickly as from {file}, at least {MIN_SPEEDUP}"
     )
     return _make_parity(rows, reference, packed, accepted=accepted, rule=rule)
-
-
-def _run_unpadded(encoder: PackedEncoder, encoded: Sequence[Sequence[int]]) -> Outputs:
-    starts = range(0, len(encoded), TIMED_ROWS)
-    return np.concatenate([encoder.outputs(encoded[i : i + TIMED_ROWS]) for i in starts])
 
 
 def _measure_speedup(encoder: PackedEncoder, path: Path, encoded: Sequence[Sequence[int]]) -> float:

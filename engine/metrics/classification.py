@@ -18,9 +18,9 @@ from engine.metrics.measures import (
     make_measure,
 )
 from engine.metrics.proportions import (
+    PROPORTION_METHOD,
     RESAMPLED_ONLY,
     count_intervals,
-    describe_methods,
     join_intervals,
     ranking_intervals,
     wilson_interval,
@@ -69,7 +69,7 @@ def measure(
     )
     shares = [name for name in points if METRICS[name].share and name not in RESAMPLED_ONLY]
     bootstrap = describe_bootstrap(predictions.repeats)
-    methods = describe_methods(shares, bootstrap)
+    methods = {name: f"{bootstrap}, {PROPORTION_METHOD}" for name in shares}
     methods |= dict.fromkeys(RANKING_METRICS, ranking_method)
     return [
         make_measure(name, point, ranges.get(name, NO_INTERVAL), methods.get(name, bootstrap))

@@ -6,7 +6,7 @@ Wilson 1927 for one share; Zou & Donner 2008 (MOVER) for a mean of shares; Clopp
 for a ranking without an error.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from statistics import NormalDist
 
 import numpy as np
@@ -118,11 +118,6 @@ def join_intervals(
         highs = [high for _, high in ends if high is not None]
         joined[name] = (min(lows, default=None), max(highs, default=None))
     return joined
-
-
-def describe_methods(names: Iterable[str], resampled: str) -> dict[str, str]:
-    """How the intervals of these shares were made, where `resampled` is the other method."""
-    return {name: f"{resampled}, {PROPORTION_METHOD}" for name in names}
 
 
 def _normalise(weights: Floats) -> Floats:

@@ -1,7 +1,6 @@
 """What every prediction head implements."""
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +77,3 @@ class PredictionHead(ABC):
     @abstractmethod
     def target(self, column: str) -> Target:
         """The manifest's description of the answers."""
-
-    def describe_for_report(self) -> dict[str, Any]:
-        """Entries of the report's data section."""
-        return {"labels": len(self.labels)}

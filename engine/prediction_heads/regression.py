@@ -30,10 +30,7 @@ class Regression(PredictionHead):
         self._train = train
         self.mean = float(truth[train].mean())
         self.deviation = float(truth[train].std()) or 1.0
-        self._targets = torch.from_numpy(self._standardize(truth).astype(np.float32))
-
-    def _standardize(self, values: Floats) -> Floats:
-        return (values - self.mean) / self.deviation
+        self._targets = torch.from_numpy(((truth - self.mean) / self.deviation).astype(np.float32))
 
     def _to_data_unit(self, outputs: Outputs) -> Floats:
         values: Floats = outputs[:, 0].astype(np.float64) * self.deviation + self.mean
@@ -55,12 +52,14 @@ class Regression(PredictionHead):
         return f"validation error (RMSE) {metrics['validation_rmse']:.4g}"
 
     def fit_probe(self, features: Outputs, rows: Rows) -> Probe:
-        model = RidgeCV(alphas=RIDGE_ALPHAS).fit(features, self._standardize(self.truth[rows]))
+        model = RidgeCV(alphas=RIDGE_ALPHAS).fit(
+            features, (self.truth[rows] - self.mean) / self.deviation
+        )
         weights = np.asarray(model.coef_, dtype=np.float32)[None]
         return Probe(weights, np.array([model.intercept_], dtype=np.float32), rows=len(rows))
 
     def fit_sparse(self, features: csr_matrix, rows: Rows, strength: float) -> Probe:
-        targets = self._standardize(self.truth[rows])
+        targets = (self.truth[rows] - self.mean) / self.deviation
         model = Ridge(alpha=10 / strength).fit(features, targets)
         weights = np.asarray(model.coef_, dtype=np.float32)[None]
         return Probe(weights, np.array([model.intercept_], dtype=np.float32), rows=len(rows))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from engine.data.splitting import Split, split_rows
 from engine.data.text_examples import read_as_strings, read_examples, split_examples
 from engine.errors import BadTrainingData
-from engine.spec import GenerationSpec, ImageSpec, TabularSpec, TextSpec, TrainingSpec
+from engine.spec import ImageSpec, TabularSpec, TextSpec, TrainingSpec
 from engine.spec.frozen import FrozenModel
 from engine.tasks.generation.chats import read_chats, split_chats
 from engine.tasks.image.data.labels import (
@@ -60,12 +60,18 @@ def inspect_data(spec: TrainingSpec) -> Inspection:
     """What the readers of the spec's task make of its data file; they never raise here."""
     try:
         if isinstance(spec, TextSpec):
-            return _inspect_texts(spec)
+            examples = read_examples(spec)
+            split = split_examples(examples, spec)
+            truth = examples.truth
+            return _describe(
+                truth.kind, len(examples.rows), split, truth.label_counts(), examples.warnings
+            )
         if isinstance(spec, TabularSpec):
             return _inspect_table(spec)
         if isinstance(spec, ImageSpec):
             return _inspect_images(spec)
-        return _inspect_chats(spec)
+        chats = read_chats(spec)
+        return _describe("chat", len(chats.rows), split_chats(chats, spec), [], chats.warnings)
     except BadTrainingData as problem:
         return Inspection(refusal=DataProblem(code=problem.detail, sentence=problem.sentence))
 
@@ -87,13 +93,6 @@ def inspection_key(spec: TrainingSpec) -> str:
         ],
     }
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
-
-
-def _inspect_texts(spec: TextSpec) -> Inspection:
-    examples = read_examples(spec)
-    split = split_examples(examples, spec)
-    truth = examples.truth
-    return _describe(truth.kind, len(examples.rows), split, truth.label_counts(), examples.warnings)
 
 
 def _inspect_table(spec: TabularSpec) -> Inspection:
@@ -145,11 +144,6 @@ def _digest_images(spec: ImageSpec) -> list[str]:
         for batch in batches
         for content in batch.column(0)
     ]
-
-
-def _inspect_chats(spec: GenerationSpec) -> Inspection:
-    chats = read_chats(spec)
-    return _describe("chat", len(chats.rows), split_chats(chats, spec), [], chats.warnings)
 
 
 def _describe(

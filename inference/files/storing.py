@@ -136,12 +136,6 @@ def store_made(
     return file
 
 
-def drop_made(file: ApiFile) -> None:
-    """Take away a file of our own that nothing refers to."""
-    storage.delete(file.storage_key)
-    file.delete()
-
-
 def delete_file(file: ApiFile, by: User | ApiToken) -> None:
     """Take a file away. A training file's dataset is archived: finished models still name it."""
     require_permission(by, file.team, "write")

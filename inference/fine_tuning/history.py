@@ -41,7 +41,9 @@ def list_events(
     messages: QuerySet[Any] = JobEvent.objects.filter(job=job.job)
     points: QuerySet[Any] = MetricPoint.objects.filter(job=job.job, name__in=METRIC_NAMES)
     if after is not None:
-        last = _find_row(messages, points, after)
+        match = _EVENT_ID.fullmatch(after)
+        rows = messages if match and match[1] == "m" else points
+        last = rows.filter(pk=int(match[2])).first() if match else None
         if last is None:
             return None
         # At one moment, sentences come before measurements in the list.
@@ -53,13 +55,6 @@ def list_events(
     ]
     found.sort(key=lambda event: (event.at, event.type == "message", _number(event)), reverse=True)
     return found[:limit], len(found) > limit
-
-
-def _find_row(messages: QuerySet[Any], points: QuerySet[Any], after: str) -> Any:
-    match = _EVENT_ID.fullmatch(after)
-    if match is None:
-        return None
-    return (messages if match[1] == "m" else points).filter(pk=int(match[2])).first()
 
 
 def _older(rows: QuerySet[Any], last: Any, *, after_equals: bool) -> QuerySet[Any]:

@@ -23,7 +23,6 @@ from inference.serving.protocol.http import (
     SCOPE_KEY,
     JsonResponse,
     RequestInfo,
-    error_response,
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
@@ -107,7 +106,8 @@ class ModelsApp:
             self.in_flight -= 1
             route = scope.get("route")
             name = route.path_format if isinstance(route, Route) else "other"  # Bounded.
-            self.services.metrics.observe_request(name, info.status, info.seconds)
+            self.services.metrics.requests.labels(name, str(info.status)).inc()
+            self.services.metrics.seconds.observe(info.seconds)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send, info: RequestInfo) -> None:
         try:
@@ -127,7 +127,9 @@ class ModelsApp:
             error = ApiError(
                 500, "internal_error", "Something went wrong here. You were not charged."
             )
-        await error_response(error)(scope, receive, send)
+        await Response(error.body(), error.status, error.headers, "application/json")(
+            scope, receive, send
+        )
 
     async def _list_models(self, request: Request) -> Response:
         principal = await self.services.authenticate(request)

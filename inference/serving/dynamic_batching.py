@@ -107,16 +107,13 @@ class ModelQueue:
             while request.pending_rows and request.pending_rows[0].is_batched:
                 request.pending_rows.popleft()
             if request.future.done():  # Its caller left, or another of its rows failed.
-                self._discard(request)
+                for row in request.pending_rows:
+                    if not row.is_batched:
+                        self._mark_batched(row)
             elif request.pending_rows:
                 self.requests.append(request)
                 return request.pending_rows[0]
         return None
-
-    def _discard(self, request: PendingRequest) -> None:
-        for row in request.pending_rows:
-            if not row.is_batched:
-                self._mark_batched(row)
 
     def _peek(self, length: int) -> PendingRow | None:
         """The first waiting row of this length; forgets the length when there is none."""

@@ -124,13 +124,10 @@ class ModelCache:
         self._retry_at.pop(model_id, None)
         self.load_count += 1
         self._models[model_id] = model
-        self._evict()
-        return model
-
-    def _evict(self) -> None:
-        """Forget the least recently used, never the newest: one model always fits."""
+        # Forget the least recently used, never the newest: one model always fits.
         while self.size_bytes > self._memory_bytes and len(self._models) > 1:
             self._models.popitem(last=False)
+        return model
 
     def _fetch_and_load(self, model_id: str, artifact_key: str) -> LoadedModel:
         """In a loader thread."""

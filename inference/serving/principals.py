@@ -118,10 +118,6 @@ class ServedDeployment:
             return None
 
     @property
-    def is_generative(self) -> bool:
-        return self.task == GENERATION_TASK
-
-    @property
     def source(self) -> str:
         """How billing names what answered."""
         return (

@@ -36,10 +36,6 @@ class Metrics:
         )
         self.tokens = Counter("lathe_tokens", "Metered tokens.", registry=self._registry)
 
-    def observe_request(self, route: str, status: int, seconds: float) -> None:
-        self.requests.labels(route, str(status)).inc()
-        self.seconds.observe(seconds)
-
     def register_readings(self, readings: Mapping[str, Callable[[], float]]) -> None:
         """Numbers that others keep, read whenever Prometheus asks; `…_total` are counters."""
         self._registry.register(_Readings(readings))

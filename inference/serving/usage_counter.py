@@ -84,7 +84,11 @@ class RequestRecord:
             latency_ms=round(seconds * 1000, 3),
             status=self.status,
             at=now(),
-            inputs=[_storable_text(text) for text in self.texts[:MAX_LOGGED_ROWS]],
+            # PostgreSQL's jsonb refuses the NUL character.
+            inputs=[
+                text[:MAX_LOGGED_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+                for text in self.texts[:MAX_LOGGED_ROWS]
+            ],
             answers=self.answers,
             asked=_kept_whole(self.asked),
             model_key=deployment.model_key,
@@ -223,8 +227,3 @@ def _kept_whole(asked: object) -> object:
     except ValueError:  # NaN, infinity, or half of a surrogate pair, perhaps in an unused column.
         return None
     return asked if len(text) <= MAX_ASKED_CHARACTERS and "\\u0000" not in text else None
-
-
-def _storable_text(text: str) -> str:
-    """PostgreSQL's jsonb refuses the NUL character."""
-    return text[:MAX_LOGGED_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")

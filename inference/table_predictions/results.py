@@ -40,7 +40,9 @@ def _write_table(row: TablePrediction, sink: IO[bytes]) -> None:
     names = [column["name"] for column in version.columns if column["type"] != "image"]
     writer = csv.writer(TextLines(sink))
     sink.write(b"\xef\xbb\xbf")  # Spreadsheets take it for UTF-8 then.
-    writer.writerow([escape_formula(name) for name in [*names, *_free_names(names)]])
+    # A table that has a column of one of the added names keeps its own.
+    added = [name if name not in names else f"model {name}" for name in ADDED]
+    writer.writerow([escape_formula(name) for name in [*names, *added]])
     items, text = _iterate_items(row), find_text_column(row.deployment)
     with storage.local_file(version.parquet_key) as path:
         for part in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=names):
@@ -49,11 +51,6 @@ def _write_table(row: TablePrediction, sink: IO[bytes]) -> None:
                     item = NO_TEXT
                 cells = [csv_cell(values[name]) for name in names]
                 writer.writerow([*cells, *map(csv_cell, _answer_cells(item))])
-
-
-def _free_names(names: list[str]) -> list[str]:
-    """The added columns' names; a table that has one of them keeps its own."""
-    return [name if name not in names else f"model {name}" for name in ADDED]
 
 
 def _answer_cells(item: dict[str, Any]) -> tuple[object, object, str]:

@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.permissions import require_permission
 from inference.batches import lifecycle
 from inference.errors import AlreadyRetired, CannotPredictTable
-from inference.files.storing import drop_made, store_made
+from inference.files.storing import store_made
 from inference.models import ApiFile, Batch, Deployment, Purpose, TablePrediction
 from projects import storage
 from projects.errors import DatasetPurged
@@ -120,7 +120,8 @@ def _prepare(row: TablePrediction) -> None:
         is_ours = update_claimed(row, batch=batch, next_at=None)
         transaction.set_rollback(not is_ours)
     if not is_ours:  # Another worker took this one's time for death.
-        drop_made(file)
+        storage.delete(file.storage_key)
+        file.delete()
 
 
 def _check_table(deployment: Deployment, version: DatasetVersion) -> None:

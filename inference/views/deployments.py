@@ -18,11 +18,12 @@ from inference.feedback import corrected_rows, learn_corrections
 from inference.forms.deployments import MoveForm, NameForm, TrialForm
 from inference.forms.playground import PlaygroundForm, playground_form
 from inference.forms.tables import TableForm
-from inference.models import Deployment
+from inference.models import Deployment, RequestLog
 from inference.playground import Prediction, predict
 from inference.queries.rollout import load_rollout
 from inference.queries.tables import tables_context
 from inference.queries.traffic import latency_chart, requests_chart
+from inference.request_log import MAX_RECENT_REQUESTS
 from inference.rollout import trials
 from inference.snippets import snippets_for
 from inference.table_predictions.running import read_columns
@@ -267,7 +268,9 @@ def _activity_context(deployment: Deployment) -> dict[str, object]:
     return {
         "deployment": deployment,
         "today": request_log.usage_today(deployment),
-        "requests": request_log.recent_requests(deployment),
+        "requests": list(
+            RequestLog.objects.filter(deployment=deployment).order_by("-at")[:MAX_RECENT_REQUESTS]
+        ),
         "corrections": len(corrected_rows(deployment)),
     }
 

@@ -9,6 +9,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from accounts import audit
 from accounts.models import ApiToken, User
@@ -159,7 +160,7 @@ def _save_and_enqueue(version: DatasetVersion, by: User | ApiToken | None, actio
     """Number the version and send its import. The dataset row's lock keeps numbers unique."""
     dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
     require_present(dataset.project, dataset)
-    version.number = dataset.next_number()
+    version.number = (dataset.versions.aggregate(last=Max("number"))["last"] or 0) + 1
     version.save()
     project = dataset.project
     target = f"{dataset.name} v{version.number}"

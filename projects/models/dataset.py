@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Max, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -50,9 +50,6 @@ class Dataset(Described):
     @property
     def latest(self) -> "DatasetVersion | None":
         return self.versions.order_by("-number").first()
-
-    def next_number(self) -> int:
-        return (self.versions.aggregate(last=Max("number"))["last"] or 0) + 1
 
 
 class ImportStatus(models.TextChoices):

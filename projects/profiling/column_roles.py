@@ -47,15 +47,11 @@ class Target:
         if column_names.is_class_name(column["name"]) and column["unique"] <= MAX_CODED_CLASSES:
             return False
         if column["type"] == "number":
-            return not _are_few_whole_numbers(column)
+            # Decimals may be written for classes: 0.0, 1.0 and 2.0.
+            values = [entry["value"] for entry in column["top_values"]]
+            is_whole = all(float(value).is_integer() for value in values)
+            return not (column["unique"] == len(values) <= QUANTITY_VALUES and is_whole)
         return column["unique"] > (TEXT_QUANTITY_VALUES if of_texts else QUANTITY_VALUES)
-
-
-def _are_few_whole_numbers(column: ColumnProfile) -> bool:
-    """Whether decimals are written for classes: 0.0, 1.0 and 2.0."""
-    values = [entry["value"] for entry in column["top_values"]]
-    is_whole = all(float(value).is_integer() for value in values)
-    return column["unique"] == len(values) <= QUANTITY_VALUES and is_whole
 
 
 def is_identifier(column: ColumnProfile, rows: int) -> bool:

@@ -80,7 +80,10 @@ class LearnabilityProbe:
             elif column["type"] in ("number", "integer"):
                 self._encoded[key] = _bin_numbers(cells)
             else:
-                self._encoded[key] = _mark_common_values(cells)
+                common = [value for value, _ in Counter(cells).most_common(COMMON_VALUES)]
+                self._encoded[key] = np.array(
+                    [[cell == value for value in common] for cell in cells], dtype=float
+                )
         return self._encoded[key]
 
 
@@ -106,11 +109,6 @@ def _bin_numbers(cells: Sequence[Any]) -> Floats:
     bins = np.minimum((ranks * BINS).astype(int), BINS - 1)
     marks = np.eye(BINS)[bins] * known[:, None]
     return np.hstack([(ranks - 0.5)[:, None] * known[:, None] * 2, marks, ~known[:, None] * 1.0])
-
-
-def _mark_common_values(cells: Sequence[Any]) -> Floats:
-    common = [value for value, _ in Counter(cells).most_common(COMMON_VALUES)]
-    return np.array([[cell == value for value in common] for cell in cells], dtype=float)
 
 
 def _encode_target(cells: Sequence[Any], target: ColumnProfile) -> Floats:

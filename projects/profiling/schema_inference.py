@@ -58,10 +58,6 @@ class _Use:
     skill: float | None = None
     is_beside_prose: bool = False  # The same target might be learnt from running text.
 
-    @property
-    def is_of_texts(self) -> bool:
-        return bool(self.texts)
-
 
 def propose_mappings(
     columns: list[ColumnProfile], rows: int, probe: Probe | None = None
@@ -196,7 +192,7 @@ def _tells_nothing(use: _Use) -> bool:
 
 
 def _describe(use: _Use, rows: int) -> Suggestion:
-    target, of_texts = use.target, use.is_of_texts
+    target, of_texts = use.target, bool(use.texts)
     is_quantity = target.is_quantity(of_texts=of_texts)
     family = "text" if of_texts else "tabular"
     task = f"{family}-{'regression' if is_quantity else 'classification'}"

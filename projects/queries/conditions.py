@@ -120,15 +120,12 @@ def parse_filters(sent: object) -> list[RowFilter]:
         if not isinstance(one, Mapping) or not set(one) <= {"column", "operator", "value"}:
             raise wrong
         operator = str(one.get("operator", "is"))
+        value = one.get("value", "")
         filters.append(
             RowFilter(
                 column=str(one.get("column", "")),
                 operator=cast(Operator, operator),
-                value=_value_text(one.get("value", "")),
+                value=json.dumps(value) if isinstance(value, bool) else str(value),
             )
         )
     return filters
-
-
-def _value_text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)

@@ -18,7 +18,6 @@ from training.errors import InvalidPriority, StaleJobState
 from training.jobs import actions
 from training.models import Attempt, Checkpoint, TrainedModel, TrainingJob
 from training.models.job import MAX_PRIORITY, TEAM_PRIORITY_RANGE
-from training.queries.job_list import percent_of
 from web.admin import ReadOnlyAdminMixin
 from web.pagination import LargeTablePaginator
 
@@ -62,7 +61,7 @@ class TrainingJobAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[TrainingJob]):
 
     @admin.display(description="done", ordering="progress")
     def done(self, job: TrainingJob) -> str:
-        return f"{percent_of(job)}%"
+        return f"{int(job.progress * 100)}%"
 
     @admin.display(description="latest events")
     def latest_events(self, job: TrainingJob) -> SafeString:

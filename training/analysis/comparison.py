@@ -30,7 +30,11 @@ def compare_models(first: TrainedModel, second: TrainedModel) -> dict[str, Any]:
             found = compare_predictions(*sides, same_data=same_data)
         except (ModelsNotComparable, BrokenArtifact) as refusal:
             raise CannotCompare(refusal.sentence) from None
-    return {"first": _model_reference(first), "second": _model_reference(second), **found}
+    return {
+        "first": {"id": str(first.pk), "name": first.name, "task": first.task},
+        "second": {"id": str(second.pk), "name": second.name, "task": second.task},
+        **found,
+    }
 
 
 def _require_predictions(model: TrainedModel, folder: Path) -> Path:
@@ -38,10 +42,6 @@ def _require_predictions(model: TrainedModel, folder: Path) -> Path:
     if path is None:
         raise CannotCompare(f"{model.name} has no stored predictions to compare.")
     return path
-
-
-def _model_reference(model: TrainedModel) -> dict[str, str]:
-    return {"id": str(model.pk), "name": model.name, "task": model.task}
 
 
 def comparable_models(model: TrainedModel) -> list[TrainedModel]:

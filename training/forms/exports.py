@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 
 from engine.spec import ExportSpec
-from engine.spec.exporting import FORMAT_DESCRIPTIONS
+from engine.spec.exporting import ALL_OPTIONS, FORMAT_DESCRIPTIONS, OPTIONS_BY_TASK
 from training.estimates.estimate import offered_machines
 from training.forms.hyperparameters import build_form_field
 from training.forms.launch import machine_choices
-from training.jobs.exports import ExportRequest, formats_of, options_of
+from training.jobs.exports import ExportRequest, formats_of
 from training.models import TrainedModel
 from web.language.sentences import lazy_choices, translated
 
@@ -27,7 +27,7 @@ class ExportForm(forms.Form):
             ),
             choices=[(name, name) for name in formats_of(model)],
         )
-        self.options = options_of(model)
+        self.options = OPTIONS_BY_TASK.get(model.task, ALL_OPTIONS)
         for name in self.options:
             self.fields[name] = build_form_field(fields[name])
         machines = machine_choices(offered_machines())

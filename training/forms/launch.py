@@ -229,7 +229,11 @@ class LaunchForm(forms.Form):
             initial_model=start,
             hyperparameters=self.advanced.cleaned_data,
             search=self.search.to_search_options(),
-            split=self.split.to_split_options(),
+            split={
+                name: value
+                for name, value in self.split.cleaned_data.items()
+                if value not in ("", None)
+            },
             compute=cleaned["compute"],
             time_limit_seconds=cleaned["time_limit"],
         )

@@ -7,7 +7,7 @@ from django import forms
 from engine.spec import SPEC_CLASSES, SplitSpec
 from projects.models import DatasetVersion
 from training.forms.hyperparameters import build_form_field
-from training.jobs.launch import LaunchRequest, SplitOptions
+from training.jobs.launch import LaunchRequest
 from web.language.sentences import lazy_choices
 
 METHODS = {
@@ -48,10 +48,6 @@ class SplitForm(forms.Form):
         if column and method and not needs_column:
             self.add_error("column", "Only a split by group, by time or by a column reads one")
         return cleaned
-
-    def to_split_options(self) -> SplitOptions:
-        """Of a valid form."""
-        return {name: value for name, value in self.cleaned_data.items() if value not in ("", None)}
 
 
 def split_form_data(task: str, request: LaunchRequest) -> dict[str, str]:

@@ -41,20 +41,10 @@ class ExportRequest:
 def formats_of(model: TrainedModel) -> tuple[ExportFormat, ...]:
     """What can be made of this model: nothing where no job made it, or of a linear model, which has
     no smaller form."""
-    if not _training_job_of(model) or model.manifest.get("training", {}).get("method") == "ngrams":
+    method = model.manifest.get("training", {}).get("method")
+    if method == "ngrams" or not TrainingJob.objects.filter(model=model).exists():
         return ()
     return FORMATS_BY_TASK.get(model.task, ())
-
-
-def options_of(model: TrainedModel) -> tuple[str, ...]:
-    """The fields of ExportSpec that apply to forms of this model."""
-    return OPTIONS_BY_TASK.get(model.task, ALL_OPTIONS)
-
-
-def exports_of(model: TrainedModel) -> list[TrainingJob]:
-    """The newest export jobs of a model, newest first."""
-    jobs = model.exports.select_related("model", "compute_class").order_by("-created_at")
-    return list(jobs[:MAX_LISTED])
 
 
 def launch_export(
@@ -89,19 +79,15 @@ def launch_export(
     return job
 
 
-def _training_job_of(model: TrainedModel) -> TrainingJob | None:
-    return TrainingJob.objects.filter(model=model).first()
-
-
 def _initial_model_of(model: TrainedModel) -> TrainedModel | None:
     """What the model's training began from: the test compares with it."""
-    job = _training_job_of(model)
+    job = TrainingJob.objects.filter(model=model).first()
     return job.initial_model if job else None
 
 
 def _export_recipe(model: TrainedModel, request: ExportRequest) -> Recipe:
     """The recipe of the job that made the model, so that rows and split are the same."""
-    job, formats = _training_job_of(model), formats_of(model)
+    job, formats = TrainingJob.objects.filter(model=model).first(), formats_of(model)
     if job is None or not formats:
         raise CannotLaunch("No other form can be made of this model.", param="format")
     if request.format not in formats:
@@ -110,7 +96,7 @@ def _export_recipe(model: TrainedModel, request: ExportRequest) -> Recipe:
             param="format",
         )
     options = {name: value for name, value in request.options.items() if value is not None}
-    known = options_of(model)
+    known = OPTIONS_BY_TASK.get(model.task, ALL_OPTIONS)
     if unknown := sorted(set(options) - set(known)):
         raise CannotLaunch(
             f"Forms of this model have no {unknown[0]!r}. Known: {', '.join(known)}.",

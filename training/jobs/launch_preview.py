@@ -1,7 +1,7 @@
 """What a launch would take, and why it cannot be launched, as the page shows it beforehand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from django.shortcuts import get_object_or_404
 
@@ -13,7 +13,7 @@ from projects.models import Dataset, DatasetVersion, ImportStatus
 from training.errors import CannotLaunch, TeamSuspended
 from training.estimates.estimate import Estimate, format_cost_range
 from training.jobs.launch import Columns, LaunchRequest, estimate, suggested_task
-from training.models import TrainedModel, TrainingJob
+from training.models import TrainingJob
 from web.browser.trash import InTrash
 
 
@@ -117,12 +117,6 @@ def initial_request(
         compute=copied_job.compute_class_id,
         time_limit_seconds=copied_job.time_limit_seconds,
     )
-
-
-def request_to_train_on(version: DatasetVersion, model: TrainedModel) -> LaunchRequest:
-    """What the form starts with for a model that training goes on from."""
-    suggested = initial_request(version, None, model.task)
-    return replace(suggested, base_model=model.base_model, initial_model=model)
 
 
 def _existing_columns(version: DatasetVersion, task: str, recipe: Mapping[str, object]) -> Columns:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from training.jobs.launch import LaunchRequest
-from training.jobs.recipes import HyperparameterValues, SearchOptions
+from training.jobs.recipes import SearchOptions
 
 DEFAULT_PRESET = "balanced"
 EXPERT = "expert"  # Not a preset: the form's own values count.
@@ -38,14 +38,14 @@ def apply_preset(request: LaunchRequest, key: str) -> LaunchRequest:
     """The same columns, base model and machine, with the preset's settings."""
     task = request.task or ""
     if key == "quick":
-        return replace(request, hyperparameters=_quick_settings(task), search=None)
+        # The probe takes seconds; else few epochs.
+        has_probe = task in ("text-classification", "text-regression")
+        return replace(
+            request,
+            hyperparameters={"method": "probe"} if has_probe else {"epochs": QUICK_EPOCHS},
+            search=None,
+        )
     if key == "best":
         search: SearchOptions = {"trials": BEST_TRIALS, "parameters": []}
         return replace(request, hyperparameters={}, search=search)
     return replace(request, hyperparameters={}, search=None)
-
-
-def _quick_settings(task: str) -> HyperparameterValues:
-    """The probe where a task has it, which takes seconds; else few epochs."""
-    has_probe = task in ("text-classification", "text-regression")
-    return {"method": "probe"} if has_probe else {"epochs": QUICK_EPOCHS}

@@ -52,7 +52,10 @@ NO_JOBS = JobCounts(queued=0, running=0, since=None)
 
 def compute_class_rows() -> list[ComputeClassRow]:
     """Every class; only those with waiting jobs are asked why nobody takes them."""
-    rates = hourly_rates()
+    rates = {
+        rate.sku: rate.nano_per_unit * 3600 // 1000
+        for rate in Rate.objects.filter(valid__contains=now())
+    }
     workers, jobs = _workers_by_class(), _jobs_by_class()
     return [
         _build_row(
@@ -63,12 +66,6 @@ def compute_class_rows() -> list[ComputeClassRow]:
         )
         for machine in ComputeClass.objects.order_by("order", "code")
     ]
-
-
-def hourly_rates() -> dict[str, int]:
-    """Micro-USD for an hour of one device now, by SKU."""
-    rates = Rate.objects.filter(valid__contains=now())
-    return {rate.sku: rate.nano_per_unit * 3600 // 1000 for rate in rates}
 
 
 def idle_workers() -> list[Worker]:

@@ -29,7 +29,7 @@ from training.models import (
     TrainingJob,
 )
 from training.queries.job_costs import cost_of, with_charged_amounts
-from training.queries.job_list import format_task, percent_of
+from training.queries.job_list import format_task
 from training.queries.metric_series import latest_values
 from training.queries.models import headline_test_result, latest_validation_result
 from training.queries.option_words import option_words
@@ -102,7 +102,7 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
         "newest_events": _newest_events(job),
         "label_count": len(job.data_facts.get("labels", [])),
         "task_words": format_task(job.task),
-        "progress_percent": percent_of(job),
+        "progress_percent": int(job.progress * 100),
         "phases": phase_rail(job),
         "verdict": judge_model(report) if report else None,
         "bars": quality_bars(report) if report else [],

@@ -78,7 +78,7 @@ def job_rows(jobs: Iterable[TrainingJob], *, with_sparklines: bool = True) -> li
         JobRow(
             job=job,
             task=format_task(job.task),
-            percent=percent_of(job),
+            percent=int(job.progress * 100),
             result=next(iter(headline_results(job.model)), "") if job.model else "",
             sparkline=lines.get(job, ""),
             cost=cost_of(job),
@@ -89,8 +89,3 @@ def job_rows(jobs: Iterable[TrainingJob], *, with_sparklines: bool = True) -> li
 
 def format_task(task: str) -> str:
     return task.replace("-", " ")
-
-
-def percent_of(job: TrainingJob) -> int:
-    """Whole percent, rounded down: 100 means done."""
-    return int(job.progress * 100)

@@ -73,11 +73,6 @@ def explanation_kind(model: TrainedModel) -> str:
     return kind if kind in ("text", "features", "image") else ""
 
 
-def is_image_model(model: TrainedModel) -> bool:
-    """Whether its rows are pictures, of which the dataset has thumbnails."""
-    return model.task.startswith("image")
-
-
 # What a running job shows of its validation rows: the first that it has told.
 VALIDATION_METRICS = {
     "accuracy": True,

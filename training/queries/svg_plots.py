@@ -152,7 +152,10 @@ def error_histogram(residuals: "Residuals | None") -> Histogram | None:
 
 def interval_rows(slices: "list[SliceResult]", name: str) -> list[IntervalRow]:
     """Every slice's value of this metric as a dot on its interval, on one scale."""
-    measures = [_find_measure(part["metrics"], name) for part in slices]
+    measures = [
+        next((measure for measure in part["metrics"] if measure["name"] == name), None)
+        for part in slices
+    ]
     ends = [
         end
         for measure in measures
@@ -166,10 +169,6 @@ def interval_rows(slices: "list[SliceResult]", name: str) -> list[IntervalRow]:
         _interval_row(part, measure, low, span)
         for part, measure in zip(slices, measures, strict=True)
     ]
-
-
-def _find_measure(measures: "list[Measure]", name: str) -> "Measure | None":
-    return next((measure for measure in measures if measure["name"] == name), None)
 
 
 def _interval_row(

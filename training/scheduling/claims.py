@@ -39,18 +39,16 @@ def claim(compute_class: str, worker: str) -> Attempt | None:
             with transaction.atomic():
                 if not workers.lock_if_accepting_jobs(worker):
                     return None
-                job = _lock_if_queued(job_id)
+                waiting = TrainingJob.objects.filter(
+                    pk=job_id, status=Status.QUEUED, team__frozen_at=None
+                )
+                locked = waiting.select_for_update(skip_locked=True, of=("self",))
+                related = locked.select_related("team", "compute_class", "launched_by")
+                job = related.only(*CLAIM_FIELDS).first()
                 if job is not None and (attempt := _start_attempt(job, worker)) is not None:
                     return attempt
             passed_over.append(job_id)
     return None
-
-
-def _lock_if_queued(job_id: UUID) -> TrainingJob | None:
-    waiting = TrainingJob.objects.filter(pk=job_id, status=Status.QUEUED, team__frozen_at=None)
-    locked = waiting.select_for_update(skip_locked=True, of=("self",))
-    related = locked.select_related("team", "compute_class", "launched_by")
-    return related.only(*CLAIM_FIELDS).first()
 
 
 def _start_attempt(job: TrainingJob, worker: str) -> Attempt | None:

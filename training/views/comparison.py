@@ -10,10 +10,11 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from training.analysis.comparison import CannotCompare, comparable_models, compare_models
-from training.models import TrainedModel
+from training.models import TrainedModel, TrainingJob
 from training.queries.evaluation_report import format_p_value, format_significance
+from training.queries.job_list import with_related
 from training.queries.job_page.charts import has_curves, validation_metric_of
-from training.queries.job_page.comparison import jobs_of_models, parameter_rows
+from training.queries.job_page.comparison import parameter_rows
 from training.queries.lookups import find_model
 from training.queries.metric_series import latest_values
 from training.queries.models import validation_words
@@ -54,7 +55,10 @@ def _jobs_context(
     first: TrainedModel, second: TrainedModel, found: dict[str, Any]
 ) -> dict[str, object]:
     """The curves and parameters of the jobs that made them, where both are known."""
-    jobs = jobs_of_models([first, second])
+    models = [first, second]
+    made = with_related(TrainingJob.objects.filter(model__in=[model.pk for model in models]))
+    by_model = {job.model_id: job for job in made}
+    jobs = [by_model[model.pk] for model in models if model.pk in by_model]
     context: dict[str, object] = {"found": found, "jobs": jobs}
     if len(jobs) < 2:
         return context

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import User
 from accounts.permissions import has_permission, require_permission
 from training.forms.exports import ExportForm
-from training.jobs.exports import exports_of, formats_of, launch_export
+from training.jobs.exports import MAX_LISTED, formats_of, launch_export
 from training.models import TrainedModel
 from training.queries.evaluation_report import report_of
 from training.queries.lookups import find_model
@@ -38,12 +38,13 @@ def exports_context(
     model: TrainedModel, user: User, form: ExportForm | None = None
 ) -> dict[str, object]:
     may_export = has_permission(user, model.team, "write") and bool(formats_of(model))
+    jobs = model.exports.select_related("model", "compute_class").order_by("-created_at")
     return {
         "model": model,
         "team": model.team,
         "export_form": (form or ExportForm(model)) if may_export else None,
         "variants": [
             {"job": job, "card": report_of(job.model).get("card") if job.model else None}
-            for job in exports_of(model)
+            for job in jobs[:MAX_LISTED]
         ],
     }

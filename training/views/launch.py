@@ -1,5 +1,6 @@
 """The launch page: mapping, preview, base model, options and an estimate before the button."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -17,9 +18,8 @@ from training.jobs.launch_preview import (
     find_ready_version,
     initial_request,
     proposed_request,
-    request_to_train_on,
 )
-from training.models import TrainedModel, TrainingJob
+from training.models import TrainingJob
 from training.queries import chat_preview
 from training.queries.lookups import find_model
 from training.queries.starts import START_PREFIX, can_train_on, find_starts
@@ -112,8 +112,12 @@ def _initial_form(request: HttpRequest, version: DatasetVersion) -> LaunchForm:
     number = request.GET.get("proposal", "")
     if number.isdecimal() and (proposed := proposed_request(version, int(number[:3]))):
         return LaunchForm.prefilled(version, proposed)
-    if model := _model_to_train_on(request, version):
-        return LaunchForm.prefilled(version, request_to_train_on(version, model))
+    key = f"{START_PREFIX}{request.GET.get('model', '')}"
+    if model := find_starts(version.dataset.project.team, key).get(key):
+        suggested = initial_request(version, None, model.task)
+        return LaunchForm.prefilled(
+            version, replace(suggested, base_model=model.base_model, initial_model=model)
+        )
     if (task := request.GET.get("task")) in TASKS:
         return LaunchForm.prefilled(version, initial_request(version, None, task))
     return LaunchForm.prefilled(version, initial_request(version, _job_to_copy(request, version)))
@@ -127,12 +131,6 @@ def _job_to_copy(request: HttpRequest, version: DatasetVersion) -> TrainingJob |
         return None
     jobs = TrainingJob.objects.visible_to(request.user)
     return jobs.filter(pk=job_id, dataset_version__dataset=version.dataset_id).first()
-
-
-def _model_to_train_on(request: HttpRequest, version: DatasetVersion) -> TrainedModel | None:
-    """The team's model that the URL names as the start of training."""
-    key = f"{START_PREFIX}{request.GET.get('model', '')}"
-    return find_starts(version.dataset.project.team, key).get(key)
 
 
 def _preview_rows(form: LaunchForm) -> dict[str, object]:

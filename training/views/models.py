@@ -19,7 +19,6 @@ from training.queries.lookups import find_model
 from training.queries.models import (
     explanation_kind,
     filter_models,
-    is_image_model,
     versions_of,
     with_results,
 )
@@ -69,7 +68,7 @@ def model_page(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
         "versions": with_results(versions_of(model)),
         "rivals": comparable_models(model),
         "explained": explanation_kind(model),
-        "shows_pictures": is_image_model(model),
+        "shows_pictures": model.task.startswith("image"),
         "task_words": format_task(model.task),
         "may_write": has_permission(request.user, model.team, "write"),
         "uses": uses_of("model", model),
@@ -96,7 +95,7 @@ def model_rows(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
         "is_cut": len(rows) == MAX_ROWS,
         "may_ask": has_permission(request.user, model.team, "write"),
         "explained": explanation_kind(model),
-        "shows_pictures": is_image_model(model),
+        "shows_pictures": model.task.startswith("image"),
     }
     return render(request, "training/model_rows.html", context)
 

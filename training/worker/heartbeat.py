@@ -114,7 +114,9 @@ class HeartbeatThread(threading.Thread):
 
     def _check_once(self, *, beats: bool) -> None:
         try:
-            if not _is_attempt_active(self._attempt):
+            if not Attempt.objects.filter(
+                pk=self._attempt.pk, ended_at=None, job__status=Status.RUNNING
+            ).exists():
                 self.stop_reason = StopReason.ENDED
             elif shutdown.is_requested():
                 self.stop_reason = self.stop_reason or StopReason.LEAVING
@@ -158,7 +160,3 @@ class HeartbeatThread(threading.Thread):
             self.stop_reason = StopReason.ENDED
         elif pulse.decision == LeaseDecision.CONTINUE:
             self._lease_ends_at = sent_at + pulse.lease_seconds
-
-
-def _is_attempt_active(attempt: Attempt) -> bool:
-    return Attempt.objects.filter(pk=attempt.pk, ended_at=None, job__status=Status.RUNNING).exists()

@@ -5,8 +5,10 @@ Runs in trainers only. Never enqueues. Knows the engine by its spec, its events 
 
 import json
 import logging
+import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from contextlib import suppress
@@ -34,7 +36,7 @@ from training.worker.event_recorder import EventRecorder, store_checkpoint
 from training.worker.hardware import HardwareSampler
 from training.worker.heartbeat import BillableClock, HeartbeatThread, StopReason
 from training.worker.job_log import JobLog, describe_event
-from training.worker.worker_heartbeat import worker_name
+from training.worker.worker_heartbeat import WORKER_NAME_VARIABLE
 from web.db_retry import DISCONNECT_ERRORS, retry_on_disconnect
 from web.log_context import log_context
 
@@ -54,7 +56,8 @@ STORAGE_FULL_MESSAGE = "There was no room left to store the job's files. You wer
 
 def run_queued_jobs(compute_class: str) -> None:
     """Carry queued jobs to their end until none may run. A lost or repeated message is harmless."""
-    worker = worker_name()
+    # Celery's node name, or its machine and process without one.
+    worker = os.environ.get(WORKER_NAME_VARIABLE) or f"{socket.gethostname()}-{os.getpid()}"
     while not shutdown.is_requested():
         attempt = claims.claim(compute_class, worker)
         if attempt is None:

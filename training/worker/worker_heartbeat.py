@@ -7,7 +7,6 @@ empty queue never makes a trainer look dead.
 import logging
 import os
 import signal
-import socket
 import threading
 from typing import Any
 
@@ -28,11 +27,6 @@ logger = logging.getLogger(__name__)
 WORKER_NAME_VARIABLE = "LATHE_WORKER_NAME"
 
 
-def worker_name() -> str:
-    """This trainer's name on pages: Celery's node name, or its machine and process without one."""
-    return os.environ.get(WORKER_NAME_VARIABLE) or f"{socket.gethostname()}-{os.getpid()}"
-
-
 class WorkerHeartbeat(threading.Thread):
     """Renews one trainer's row every HEARTBEAT_SECONDS until it ends."""
 
@@ -43,7 +37,8 @@ class WorkerHeartbeat(threading.Thread):
         self._is_registered = False
 
     def run(self) -> None:
-        devices = self._detect_devices()
+        kind = ComputeClass.objects.filter(pk=self._compute_class).values_list("device", flat=True)
+        devices = detect_devices(kind.first() or "cpu")
         while not self._stop_requested.is_set():
             try:
                 self._report(devices)
@@ -61,10 +56,6 @@ class WorkerHeartbeat(threading.Thread):
             workers.deregister(self._name)
         except DatabaseError as error:
             logger.warning("%s could not be deregistered: %s", self._name, error)
-
-    def _detect_devices(self) -> list[DeviceInfo]:
-        kind = ComputeClass.objects.filter(pk=self._compute_class).values_list("device", flat=True)
-        return detect_devices(kind.first() or "cpu")
 
     def _report(self, devices: list[DeviceInfo]) -> None:
         if not self._is_registered:

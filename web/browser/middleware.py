@@ -38,7 +38,10 @@ class PageAnswerMiddleware(MiddlewareMixin):
 
 
 def _answer_for_browser(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if response.status_code == 302 and _is_fragment_request(request):
+    if response.status_code == 302 and (
+        bool(getattr(request, "htmx", False))
+        or request.headers.get("Accept", "").startswith(FRAGMENT_TYPES)
+    ):
         login = resolve_url(settings.LOGIN_URL)
         if urlsplit(response.headers["Location"]).path == login:
             return _sign_in_answer(request, login)
@@ -46,11 +49,6 @@ def _answer_for_browser(request: HttpRequest, response: HttpResponseBase) -> Htt
     if response.status_code == 405 and is_page and not is_api_request(request):
         return HttpResponseRedirect(_page_above(request.path))
     return response
-
-
-def _is_fragment_request(request: HttpRequest) -> bool:
-    accepted = request.headers.get("Accept", "")
-    return bool(getattr(request, "htmx", False)) or accepted.startswith(FRAGMENT_TYPES)
 
 
 def _sign_in_answer(request: HttpRequest, login: str) -> HttpResponse:

@@ -11,7 +11,6 @@ from django.contrib.admin.filters import ChoicesFieldListFilter
 from django.contrib.admin.sites import AdminSite
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
-from django.forms import Field
 from django.forms.utils import pretty_name
 from django.utils.functional import Promise, lazy
 from django.utils.safestring import SafeString
@@ -71,12 +70,8 @@ def _translate_page(page: Any) -> None:
         page.fieldsets = [(_lazily(title), options) for title, options in page.fieldsets]
     for form in (page.form, page.action_form):
         for called, field in form.declared_fields.items():
-            _translate_form_field(called, field)
-
-
-def _translate_form_field(called: str, field: Field) -> None:
-    field.label = _lazily(pretty_name(called) if field.label is None else field.label)
-    field.help_text = _lazily(field.help_text)
+            field.label = _lazily(pretty_name(called) if field.label is None else field.label)
+            field.help_text = _lazily(field.help_text)
 
 
 def in_words(model: type[models.Model], column: Any) -> Any:

@@ -28,7 +28,7 @@ def require_rate(action: str, owner: object, *, who: str = "This team") -> None:
     """Count the action for its owner. Raises TooManyRequests beyond the limit of the hour."""
     limit = settings.RATE_LIMITS[action]
     usage = count(f"{action}:{owner}", limit, HOUR_SECONDS)
-    if limit and usage.is_exceeded:
+    if limit and usage.used > usage.limit:
         minutes = math.ceil(usage.reset_seconds / 60)
         wait = f"{minutes} minutes" if minutes > 1 else "a minute"
         raise TooManyRequests(

@@ -26,10 +26,6 @@ class RateUsage:
     reset_seconds: int  # Until the next window begins.
 
     @property
-    def is_exceeded(self) -> bool:
-        return self.used > self.limit
-
-    @property
     def headers(self) -> dict[str, str]:
         return {
             "RateLimit-Limit": str(self.limit),

@@ -21,7 +21,10 @@ class AddressMiddleware(MiddlewareMixin):
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         try:
-            _require_charset(request)
+            charset = request.encoding
+            if charset and codecs.lookup(charset).name not in CHARSETS:
+                request.encoding = None  # type: ignore[assignment]  # Else nothing of the request could be read to answer it.
+                raise UnacceptableValue("Send the body in UTF-8: this charset is not read here.")
             require_address(request.path, request.GET, request.COOKIES.values())
         except UnacceptableValue as refusal:
             response = render_plain_error(request, refusal)
@@ -31,13 +34,6 @@ class AddressMiddleware(MiddlewareMixin):
 
 async def _as_awaitable(response: HttpResponse) -> HttpResponseBase:
     return response
-
-
-def _require_charset(request: HttpRequest) -> None:
-    charset = request.encoding
-    if charset and codecs.lookup(charset).name not in CHARSETS:
-        request.encoding = None  # type: ignore[assignment]  # Else nothing of the request could be read to answer it.
-        raise UnacceptableValue("Send the body in UTF-8: this charset is not read here.")
 
 
 class FormMiddleware(MiddlewareMixin):

@@ -110,16 +110,12 @@ def _choose(keys: Sequence[str], values: dict[str, list[str | None]]) -> list[st
     for key in ranked:
         said_by = [
             other for other in kept if _determines(values[other], values[key])
-            and (_is_named(other) or _determines(values[key], values[other]))
+            and (other.casefold() in NAMES_OF_LABELS or _determines(values[key], values[other]))
         ]  # fmt: skip
         if not said_by:
             kept.append(key)
-    named = [key for key in kept if _is_named(key)]
+    named = [key for key in kept if key.casefold() in NAMES_OF_LABELS]
     return named or kept
-
-
-def _is_named(key: str) -> bool:
-    return key.casefold() in NAMES_OF_LABELS
 
 
 def _rank(key: str) -> int:

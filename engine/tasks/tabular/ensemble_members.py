@@ -144,7 +144,11 @@ def fit_boosted(
     decode = kind.log_target.decode if kind.log_target else partial(_to_logits, outputs=outputs)
     losses = [
         loss(decode(_as_matrix(raw)), validation)
-        for raw in _staged_predictions(searched, validation.matrix)
+        for raw in (
+            searched.staged_decision_function(validation.matrix)
+            if hasattr(searched, "staged_decision_function")
+            else searched.staged_predict(validation.matrix)
+        )
     ]
     smoothed = np.convolve(losses, np.ones(ROUNDS_STEP) / ROUNDS_STEP, mode="valid")
     rounds = int(np.argmin(smoothed)) + ROUNDS_STEP
@@ -194,12 +198,6 @@ def limit_openmp_threads(matrix: Matrix) -> Any:
     """One thread for small tables: threads that wait for each other cost more time than they save,
     a hundredfold on a busy machine."""
     return threadpool_limits(1 if matrix.size < MIN_CELLS_FOR_THREADS else None, user_api="openmp")
-
-
-def _staged_predictions(model: Any, matrix: Matrix) -> Any:
-    if hasattr(model, "staged_decision_function"):
-        return model.staged_decision_function(matrix)
-    return model.staged_predict(matrix)
 
 
 def _as_matrix(raw: Any) -> Floats:

@@ -59,7 +59,9 @@ def _infer_feature(name: str, kind: pa.DataType, values: list[Any]) -> tuple[Fea
             return None, "it numbers the rows"
         return _number_feature(Feature(name=name, kind="number", has_gaps=has_gaps), present), ""
     if pa.types.is_temporal(kind) and not pa.types.is_time(kind):
-        return _date_feature(Feature(name=name, kind="date", has_gaps=has_gaps), present), ""
+        feature = Feature(name=name, kind="date", has_gaps=has_gaps)
+        days = [to_days(parse_datetime(feature, value)) for value in present]
+        return _with_scale(feature, np.asarray(days, dtype=np.float64)), ""
     return _category_feature(name, values)
 
 
@@ -77,11 +79,6 @@ def _is_row_id(name: str, kind: pa.DataType, present: list[Any]) -> bool:
 def _number_feature(feature: Feature, present: list[Any]) -> Feature:
     numbers = np.asarray([parse_number(feature, value) for value in present], dtype=np.float64)
     return _with_scale(feature, numbers[np.isfinite(numbers)])
-
-
-def _date_feature(feature: Feature, present: list[Any]) -> Feature:
-    days = [to_days(parse_datetime(feature, value)) for value in present]
-    return _with_scale(feature, np.asarray(days, dtype=np.float64))
 
 
 def _with_scale(feature: Feature, numbers: Any) -> Feature:

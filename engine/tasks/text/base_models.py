@@ -29,7 +29,10 @@ def locate_base_model(
     if local is not None:
         return local
     if entry.source.kind == "wheel":
-        return _find_wheel_folder(entry)
+        folder = find_package_folder(entry.source.reference)
+        if folder is None:
+            raise missing_package_error(entry)
+        return folder / "model"
     if entry.source.kind == "local":
         raise BaseModelUnavailable(
             f"The folder {entry.source.reference!r} of base model {entry.name} is not in"
@@ -44,13 +47,6 @@ def _find_local_folder(entry: BaseModelEntry) -> Path | None:
         return None
     candidates = [Path(root) / entry.id, Path(root) / entry.source.reference]
     return next((folder for folder in candidates if (folder / "config.json").is_file()), None)
-
-
-def _find_wheel_folder(entry: BaseModelEntry) -> Path:
-    folder = find_package_folder(entry.source.reference)
-    if folder is None:
-        raise missing_package_error(entry)
-    return folder / "model"
 
 
 def missing_package_error(entry: BaseModelEntry) -> BaseModelUnavailable:
@@ -189,9 +185,9 @@ def max_input_tokens(folder: Path) -> int:
     config = read_config(folder)
     positions = int(getattr(config, "max_position_embeddings", 0) or 512)
     # The RoBERTa family starts counting positions behind the padding index.
-    offset = (config.pad_token_id or 0) + 1 if _has_padding_offset(config.model_type) else 0
+    offset = (
+        (config.pad_token_id or 0) + 1
+        if "roberta" in config.model_type or config.model_type in ("mpnet", "camembert", "xmod")
+        else 0
+    )
     return positions - offset
-
-
-def _has_padding_offset(model_type: str) -> bool:
-    return "roberta" in model_type or model_type in ("mpnet", "camembert", "xmod")

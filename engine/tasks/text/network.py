@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from engine.export.attention_heads import count_heads, resize_heads
+from engine.export.attention_heads import count_heads, find_attention_layers
 
 
 class TextNetwork(nn.Module):
@@ -119,7 +119,10 @@ def load_network(folder: Path) -> TextNetwork:
         encoder_config, attn_implementation="eager", dtype=torch.float32
     )
     if "heads" in config:
-        resize_heads(encoder, config["heads"])
+        # Before weights are loaded into them.
+        for attention, count in zip(find_attention_layers(encoder), config["heads"], strict=True):
+            if count < attention.head_count:
+                attention.prune_to_heads(list(range(count)))
     network = TextNetwork(encoder, config["outputs"], normalise=config["normalise"])
     network.load_state_dict(load_file(folder / "model.safetensors"))
     return network.eval()

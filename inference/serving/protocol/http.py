@@ -68,10 +68,6 @@ class JsonResponse(Response):
         return orjson.dumps(content)
 
 
-def error_response(error: ApiError) -> Response:
-    return Response(error.body(), error.status, error.headers, "application/json")
-
-
 class EventStreamResponse(StreamingResponse):
     """Server-sent events: the first, which must exist before the answer begins, and the rest.
 

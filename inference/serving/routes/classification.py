@@ -12,7 +12,7 @@ from starlette.requests import Request
 from engine.errors import EngineError
 from inference.serving.answer_cache import CachedRow
 from inference.serving.model_cache import LoadedModel
-from inference.serving.principals import OtherModel, Principal, ServedDeployment
+from inference.serving.principals import GENERATION_TASK, OtherModel, Principal, ServedDeployment
 from inference.serving.protocol import classify as protocol
 from inference.serving.protocol.classify import ClassifyRequest, ClassifyResult
 from inference.serving.protocol.classify_rows import ReadRows, read_rows
@@ -36,7 +36,7 @@ class ClassificationRoutes:
         payload = protocol.parse_classify_request(body, request.query_params.get("model", ""))
         deployment = await services.lookups.get_deployment(principal, payload.model)
         deployment = deployment.for_request(info_of(request).id)
-        if deployment.is_generative:
+        if deployment.task == GENERATION_TASK:
             raise bad_request(f"{deployment.name} writes: ask it at /v1/chat/completions.", "model")
         try:
             return await self._answer(request, principal, deployment, payload)

@@ -15,7 +15,7 @@ from engine.errors import EngineError
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import Sampling, TokenChunk
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
-from inference.serving.principals import Principal, ServedDeployment
+from inference.serving.principals import GENERATION_TASK, Principal, ServedDeployment
 from inference.serving.protocol import chat_answers
 from inference.serving.protocol.body import JsonObject
 from inference.serving.protocol.chat import GenerationRequest, prompt_text
@@ -63,7 +63,7 @@ async def answer(
     """The answer in the shape of this kind. Raises ApiError."""
     deployment = await services.lookups.get_deployment(principal, payload.model)
     deployment = deployment.for_request(info_of(request).id)
-    if not deployment.is_generative:
+    if deployment.task != GENERATION_TASK:
         raise bad_request(f"{deployment.name} does not write: ask it at /v1/classify.", "model")
     await services.lookups.require_budget(principal)
     try:

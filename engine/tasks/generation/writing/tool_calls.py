@@ -52,11 +52,6 @@ def uses_marks(template: str) -> bool:
     return OPEN in template
 
 
-def arguments_key(template: str) -> str:
-    """How the model calls the arguments."""
-    return "arguments" if uses_marks(template) else "parameters"
-
-
 def call_schema(request: ToolRequest, key: str) -> dict[str, Any]:
     """The JSON Schema of a call of one of the forced functions."""
     calls = []

@@ -5,7 +5,6 @@ Import, training and serving all decode here, so that an image has the same pixe
 
 import io
 import warnings
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -65,19 +64,16 @@ def _apply_exif_orientation(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(_to_eight_bits(np.asarray(image, dtype=np.float64)))
+        # At 8 bits: Pillow itself would cut off grey values of 16 bits at white.
+        values = np.asarray(image, dtype=np.float64)
+        peak = float(values.max(initial=0.0))
+        whole = 255.0 if peak <= 255 else 65_535.0 if peak <= 65_535 else peak
+        image = Image.fromarray(np.clip(values / whole * 255, 0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         backdrop = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(backdrop, image).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_eight_bits(values: Any) -> Any:
-    """Grey values of 16 bits and more at 8 bits: Pillow itself would cut them off at white."""
-    peak = float(values.max(initial=0.0))
-    whole = 255.0 if peak <= 255 else 65_535.0 if peak <= 65_535 else peak
-    return np.clip(values / whole * 255, 0, 255).astype(np.uint8)
 
 
 def _unreadable_reason(content: bytes) -> str:
