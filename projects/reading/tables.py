@@ -352,10 +352,8 @@ def _import_parquet(
 
 
 def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
-    row = connection.execute(
-        f"SELECT count(*) FROM read_parquet({quote_literal(str(data))})"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    table = connection.read_parquet(str(data))
+    return int(table.aggregate("count(*)").fetchall()[0][0])
 
 
 def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:

@@ -47,8 +47,8 @@ def _chat_of_turns(row: Row) -> Row | UnreadableRow:
     count = len(turns)
     if count % 2:
         return UnreadableRow(
-            f"{TURNS!r} holds {count:,} texts. A chat has an even number of them, a question"
-            " and an answer by turns."
+            f"{TURNS!r} holds {'1 text' if count == 1 else f'{count:,} texts'}. A chat has an even"
+            " number of them, a question and an answer by turns."
         )
     messages: list[object] = [
         {"role": ("user", "assistant")[place % 2], "content": turn}
