@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from projects.reading import personal_data
 from projects.reading.arrow import convert_to_parquet
@@ -215,7 +216,7 @@ def _finish_table(
     columns = mask_columns(inferred, overrides)
     if edits := overrides.get("edits", []):
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
-        rows = _count_rows(connection, folder / "data.parquet")
+        rows = pq.read_metadata(folder / "data.parquet").num_rows
     questions = source.questions + _describe_questions(connection, table, inferred, overrides)
     _add_summary_issues(columns, source.issues, rows, rejected)
     imported = _build_table(folder, rows, rejected, columns, source.dialect, source.issues)
@@ -229,7 +230,7 @@ def _import_images(upload: Path, folder: Path, overrides: ReadingOptions) -> Imp
         with connect_duckdb(folder) as connection:
             register_functions(connection)
             columns = apply_edits(connection, folder / "data.parquet", columns, edits)
-            rows = _count_rows(connection, folder / "data.parquet")
+            rows = pq.read_metadata(folder / "data.parquet").num_rows
     _add_summary_issues([], issues, rows, rejected)
     return _build_table(folder, rows, rejected, columns, dialect, issues)
 
@@ -334,7 +335,7 @@ def _import_parquet(
         write_typed_table(connection, table, columns, folder / "data.parquet")
         edits = overrides.get("edits", [])
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
-        rows = _count_rows(connection, folder / "data.parquet")
+        rows = pq.read_metadata(folder / "data.parquet").num_rows
         sources = [column.expression for column in read]
         questions = _describe_questions(connection, table, read, overrides, sources)
     except duckdb.Error as error:
@@ -349,11 +350,6 @@ def _import_parquet(
     _add_summary_issues(columns, issues, rows, 0)
     imported = _build_table(folder, rows, 0, columns, {"format": "parquet"}, issues)
     return replace(imported, questions=questions)
-
-
-def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
-    table = connection.read_parquet(str(data))
-    return int(table.aggregate("count(*)").fetchall()[0][0])
 
 
 def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:
