@@ -6,7 +6,7 @@ IN_VENV := .venv/bin
 PYTEST_ARGUMENTS ?=
 TEMPLATES = $(shell find templates -name '*.html' -not -path 'templates/django/*' 2>/dev/null)
 
-.PHONY: up stop backup restore test test-all test-long chaos screenshots lighthouse check format clean ready ready-dev chromium
+.PHONY: up stop backup restore test test-slow test-all test-long chaos screenshots lighthouse check format clean ready ready-dev chromium
 
 up: ready ## Start everything here; Ctrl-C ends it
 	@exec $(IN_VENV)/python -m config.local.dev_server
@@ -23,15 +23,18 @@ restore: ready ## Make an empty installation the copy of the one saved in FROM
 # A worker more than cores, for the journeys mostly wait; more threads would wait for one another.
 # Hundreds of processes start: each would compile everything anew where bytecode may not be kept.
 PYTEST = env -u PYTHONDONTWRITEBYTECODE $(IN_VENV)/pytest -n 3 --dist loadgroup --no-loadscope-reorder --durations 25
-test test-long: export OMP_NUM_THREADS = 1
-test test-long: export OMP_WAIT_POLICY = passive
+test test-slow test-long: export OMP_NUM_THREADS = 1
+test test-slow test-long: export OMP_WAIT_POLICY = passive
 
 test: ready-dev chromium ## Run the quick suite against servers of its own
-	@$(PYTEST) -m "not nightly" $(PYTEST_ARGUMENTS)
+	@$(PYTEST) -m "not slow and not nightly" $(PYTEST_ARGUMENTS)
 
-test-all: test test-long ## Run everything
+test-slow: ready-dev chromium ## Run what takes seconds each: trainings, whole products, browsers
+	@$(PYTEST) -m "slow and not nightly" $(PYTEST_ARGUMENTS)
 
-test-long: ready-dev chromium ## Run only what `make test` leaves out: nightly tests and the long chaos
+test-all: test test-slow test-long ## Run everything
+
+test-long: ready-dev chromium ## Run what only a night has time for: nightly tests and the long chaos
 	@$(PYTEST) -m nightly $(PYTEST_ARGUMENTS)
 	@$(MAKE) --no-print-directory chaos
 

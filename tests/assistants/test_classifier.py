@@ -73,6 +73,7 @@ def job_assistant(job):
     return Version.objects.get(job=job).assistant
 
 
+@pytest.mark.slow
 def test_the_job_is_a_probe_on_the_rows_and_its_layer_answers(waiting, taught, alice, tmp_path):
     job, rows = waiting.job, waiting.dataset_version
     assert (job.status, job.base_model, job.launched_by) == (Status.QUEUED, waiting.encoder, alice)
@@ -98,6 +99,7 @@ def test_a_classifier_of_other_rows_is_refused(waiting, tmp_path):
     assert waiting.status == "failed"
 
 
+@pytest.mark.slow
 def test_without_a_job_measuring_fits_the_layer_and_says_why(waiting):
     TrainingJob.objects.filter(pk=waiting.job.pk).update(
         status=Status.CANCELLED, finished_at=waiting.job.created_at

@@ -60,6 +60,7 @@ def test_the_whole_way_from_a_dataset_to_an_answer(api, token, project, faq):
     assert off["answer"] is None
 
 
+@pytest.mark.slow
 def test_a_live_assistant_answers_quickly_rightly_and_explains(api, token, live):
     client = api(token)
     fresh = [row for row in generate_faq(12, seed=7)][::3]
@@ -144,6 +145,7 @@ def test_strangers_and_wrong_keys_get_nothing(api, mallory_token, client, live):
     assert wrong.status_code == 401
 
 
+@pytest.mark.slow
 def test_a_channel_key_asks_at_the_short_address(client, live):
     key = live.assistant.channels.get().public_key
     reply = client.post(
@@ -153,6 +155,7 @@ def test_a_channel_key_asks_at_the_short_address(client, live):
     assert reply.json()["answer"] == "return-an-order"
 
 
+@pytest.mark.slow
 def test_too_few_questions_make_no_promise(api, token, assistant, project, alice):
     from assistants.errors import RefusedByGate
     from assistants.knowledge.importing import add_source
@@ -169,6 +172,7 @@ def test_too_few_questions_make_no_promise(api, token, assistant, project, alice
         gate.publish(version, alice)
 
 
+@pytest.mark.slow
 def test_a_visitor_is_shown_what_is_kept_and_erased(api, token, live):
     client = api(token)
     consult(client, "how do i return an order", visitor="jo")

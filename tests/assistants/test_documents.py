@@ -26,6 +26,7 @@ def ask(version: Version, text: str):
     return decide(version, Situation(text=text, language="en"))
 
 
+@pytest.mark.slow
 def test_a_passage_is_quoted_where_no_answer_fits(
     documented, alice, client_of, api, token, monkeypatch
 ):

@@ -148,6 +148,7 @@ def came_back(talk, decisions, answers) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_every_figure_equals_the_recount(assistant, alice):
     make_month(assistant, alice)
     computed = figures.compute_figures(assistant, SINCE, UNTIL)
@@ -158,6 +159,7 @@ def test_every_figure_equals_the_recount(assistant, alice):
             assert figure.low <= figure.value <= figure.high
 
 
+@pytest.mark.slow
 def test_every_other_amount_equals_the_recount(assistant, alice):
     make_month(assistant, alice, count=150)
     charged = 0

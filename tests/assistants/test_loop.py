@@ -96,6 +96,7 @@ def test_150_corrections_make_the_next_version_answer_more_and_a_sabotaged_one_i
     assert Version.objects.get(status="live") == second
 
 
+@pytest.mark.slow
 def test_an_audit_below_the_promise_makes_the_version_ask_back_until_it_is_above(
     live, alice, django_capture_on_commit_callbacks
 ):
@@ -124,6 +125,7 @@ def test_an_audit_below_the_promise_makes_the_version_ask_back_until_it_is_above
     assert decide(live, question).route == Decision.Route.ANSWER
 
 
+@pytest.mark.slow
 def test_a_version_in_shadow_says_nothing_and_its_differences_are_listed(
     live, alice, api, token, client_of, django_capture_on_commit_callbacks
 ):

@@ -14,6 +14,7 @@ PAGES = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_page_of_a_live_assistant_shows(live, alice, vera, client_of):
     base = f"/assistants/{live.assistant_id}/"
     for person in (alice, vera):
@@ -129,6 +130,7 @@ def test_the_only_project_is_chosen(client_of, alice, project):
     assert f'<option value="{project.pk}" selected>' not in asked
 
 
+@pytest.mark.slow
 def test_operators_read_nothing_that_visitors_wrote(live, api, token, alice, client_of):
     alice.is_staff = alice.is_superuser = True
     alice.save()

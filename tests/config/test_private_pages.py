@@ -9,6 +9,7 @@ from accounts.models import User
 from tests.web.test_outsiders import concrete, routes
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_every_page_of_a_signed_in_person_is_kept_by_no_cache(things, alice, client_of):
     browser, wrong, seen = client_of(alice), {}, 0

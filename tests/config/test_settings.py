@@ -156,6 +156,7 @@ def test_what_came_to_the_proxy_by_http_gets_no_hsts():
     assert "Strict-Transport-Security" not in page.headers
 
 
+@pytest.mark.slow
 def test_strangers_are_held_to_a_policy_where_money_or_mail_flows(https):
     assert (https["REQUIRE_VERIFIED_EMAIL"], https["MAX_OWNED_TEAMS"]) == (True, 3)
     assert https["ACCOUNT_EMAIL_VERIFICATION"] == "mandatory"

@@ -55,6 +55,7 @@ def weights(spec):
     }
 
 
+@pytest.mark.slow
 def test_a_job_leaves_a_whole_artifact_and_a_truthful_report(write_spec):
     spec = write_spec()
     code, events, errors = run(spec)
@@ -146,6 +147,7 @@ def test_a_finished_checkpoint_is_exported_without_training_again(write_spec):
     assert weights(spec) == before
 
 
+@pytest.mark.slow
 def test_the_quick_method_trains_no_encoder(write_spec):
     spec = write_spec(hyperparameters={"method": "probe", "precision": "fp32"})
     events = run_here(spec)
@@ -168,6 +170,7 @@ def test_texts_that_never_differ_cannot_be_tested_and_say_so(write_spec):
         run_here(write_spec(columns=columns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [2, 3])
 def test_a_dozen_rows_are_enough_for_a_model_with_warnings(write_spec, labels):
     texts = [f"apple {number}" for number in range(12)]
@@ -177,6 +180,7 @@ def test_a_dozen_rows_are_enough_for_a_model_with_warnings(write_spec, labels):
     assert "fitted again to other rows" in only(events, DatasetLoaded)[0].warnings[-1]
 
 
+@pytest.mark.slow
 def test_bad_data_ends_with_code_3_and_a_sentence_for_the_customer(write_spec):
     texts, labels = labelled_rows(50)
     spec = write_spec(columns={"text": texts, "label": ["same"] * len(labels)})

@@ -158,7 +158,7 @@ def part(name, rows, value, better="up"):
 @pytest.mark.parametrize(
     ("parts", "threshold", "passed", "words"),
     [
-        ([part("a", 30, 0.9), part("b", 29, 0.1)], 0.8, True, "Its weakest part (Part: a)"),
+        ([part("a", 30, 0.9), part("b", 29, 0.1)], 0.8, True, "Its only part (Part: a)"),
         ([part("a", 30, 0.9), part("b", 30, 0.7)], 0.8, False, "wanted at least"),
         ([part("a", 40, 2.0, "down"), part("b", 40, 3.0, "down")], 2.5, False, "(Part: b)"),
         ([part("a", 40, 2.0, "down"), part("b", 40, 2.4, "down")], 2.5, True, "at most"),

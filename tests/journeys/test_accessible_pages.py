@@ -168,6 +168,7 @@ def test_pages_are_light_and_stand_still(product, browser, visited, states):
     context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moves", LIVES, ids=lambda moves: moves[-1])
 def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
     """From the queue to its end, beside an overview whose bell counts one more notice."""
@@ -185,6 +186,7 @@ def test_nothing_moves_while_a_job_goes_on(product, browser, visited, moves):
     stand_still(pages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["ready", "failed"])
 def test_nothing_moves_while_an_import_ends(product, browser, visited, outcome):
     dataset = product.change("new_import", visited["team"])

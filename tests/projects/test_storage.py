@@ -131,6 +131,7 @@ def test_an_absent_file_cannot_be_opened():
     assert not storage.exists("uploads/none")
 
 
+@pytest.mark.slow
 def test_a_file_missing_from_a_stored_folder_is_noticed(folder, tmp_path):
     storage.put_folder("artifacts/eight", folder)
     default_storage.delete("artifacts/eight/weights.bin")
@@ -167,6 +168,7 @@ def test_a_fetched_folder_is_not_fetched_again(folder, tmp_path, monkeypatch):
     storage.fetch_folder("artifacts/ten", tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_half_a_folder_left_by_a_crash_is_replaced(folder, tmp_path):
     storage.put_folder("artifacts/eleven", folder)
     (tmp_path / "copy").mkdir()
@@ -203,6 +205,7 @@ def test_a_single_file_is_deleted_by_its_key(tmp_path):
     storage.delete("uploads/twelve")
 
 
+@pytest.mark.slow
 def test_the_newest_change_of_a_folder_is_that_of_its_newest_file(tmp_path):
     before = now() - datetime.timedelta(seconds=2)  # S3 counts whole seconds.
     for key in ("changes/a/x", "changes/a/deep/y"):

@@ -28,6 +28,7 @@ def asking(client, text, **more):
     return lambda: client.post("/v1/assistants/shop-help/consult", {"text": text, **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "route", "most"),
     [

@@ -148,6 +148,7 @@ def test_a_burst_is_taught_as_the_whole_question(live, channel, alice):
     assert taught.text == "may my\ngoat in"
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_what_was_written_first_stands_first_though_its_request_comes_later(channel, live):
     """A browser sends two messages of one moment on two connections."""

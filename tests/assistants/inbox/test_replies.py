@@ -179,6 +179,7 @@ def test_what_a_rule_decided_is_not_judged(live, alice, client):
     assert not Judgement.objects.filter(decision=decision).exists()
 
 
+@pytest.mark.slow
 def test_the_reply_judges_the_question_that_was_shown(live, alice, client):
     talk, decision = hand_over(live, alice)
     state.append_message(talk, Message.Author.VISITOR, "and do you sell cheese")
@@ -189,6 +190,7 @@ def test_the_reply_judges_the_question_that_was_shown(live, alice, client):
     assert "Cheese" not in decision.judgement.text
 
 
+@pytest.mark.slow
 def test_editing_and_searching_fill_the_form(live, alice, client):
     talk, _ = hand_over(live, alice)
     hours = Answer.objects.get(key="store-hours")
@@ -218,6 +220,7 @@ def test_a_reply_may_be_as_long_as_an_answer(live, alice, client):
     assert Conversation.objects.get(pk=talk.pk).messages.filter(author="person").count() == 1
 
 
+@pytest.mark.slow
 def test_programs_do_the_same(live, alice, api, token):
     decision = record(live.assistant, live, QUESTION, "refuse")
     Decision.objects.update(for_audit=False)

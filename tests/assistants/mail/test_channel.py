@@ -53,6 +53,7 @@ def test_it_begins_with_the_next_e_mail_and_stores_each_once(opened, box):
     assert "ann@example.com" not in conversation.contact
 
 
+@pytest.mark.slow
 def test_a_draft_is_made_and_nothing_is_sent(opened, box):
     ask(box)
     read(opened)
@@ -64,6 +65,7 @@ def test_a_draft_is_made_and_nothing_is_sent(opened, box):
     assert not figures.consultations(opened.assistant, opened.created_at, now()).exists()
 
 
+@pytest.mark.slow
 def test_a_question_without_an_answer_waits_without_a_draft_and_is_a_gap(opened, box):
     ask(box, "can i bring my parrot into the opera house")
     read(opened)
@@ -116,6 +118,7 @@ def test_own_mail_and_mail_of_programs_is_left_alone(opened, box):
     assert not Message.objects.exists()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_named_and_the_rest_is_read(opened, box):
     box.put("From: nobody\nSubject: x\n\nno sender\n")
     ask(box, number=2)
@@ -123,6 +126,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(opened, box):
     assert "UID 2" in Mailbox.objects.get().problem
 
 
+@pytest.mark.slow
 def test_mail_waits_for_people_while_the_assistant_is_not_live(opened, box):
     opened.assistant.__class__.objects.filter(pk=opened.assistant_id).update(state="paused")
     ask(box)
@@ -131,6 +135,7 @@ def test_mail_waits_for_people_while_the_assistant_is_not_live(opened, box):
     assert not Decision.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_mailbox_that_was_numbered_anew_loses_and_doubles_nothing(opened, box):
     ask(box)
     read(opened)
@@ -145,6 +150,7 @@ def test_a_mailbox_that_was_numbered_anew_loses_and_doubles_nothing(opened, box)
     assert read(opened) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -170,6 +176,7 @@ def test_an_account_that_is_refused_says_why_and_is_tried_less_often(
     assert Mailbox.objects.get().problem == ""
 
 
+@pytest.mark.slow
 def test_private_servers_are_refused(opened, settings):
     settings.WEBHOOKS_ALLOW_PRIVATE = False
     read(opened)
@@ -186,6 +193,7 @@ def test_a_certificate_of_nobody_is_refused(opened, monkeypatch):
     assert "certificate" in Mailbox.objects.get().problem
 
 
+@pytest.mark.slow
 def test_a_refused_reply_is_tried_again_then_given_up_then_sent_by_hand(
     opened, box, alice, monkeypatch
 ):
@@ -210,6 +218,7 @@ def test_a_refused_reply_is_tried_again_then_given_up_then_sent_by_hand(
     assert Delivery.objects.get().problem == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offers_tls", [True, False])
 def test_tls_on_request_is_demanded(opened, account, box, alice, tmp_path, offers_tls):
     ask(box)

@@ -74,6 +74,7 @@ def test_the_reply_is_in_the_language_of_the_question_not_of_the_number(live, al
     assert (found["language"], "全天" in found["response"]) == ("zh", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("then", "route", "said"),
     [

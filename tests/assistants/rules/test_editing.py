@@ -60,6 +60,7 @@ ACTIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "then"), ACTIONS)
 def test_the_form_knows_every_action(page, sent, then):
     client, path = page

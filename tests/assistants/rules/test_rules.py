@@ -138,6 +138,7 @@ def test_a_topic_rule_needs_a_version_and_an_answer(taught, alice):
         add_rule(taught, alice, **{**TOPIC, "when": {"topic_is": ["nothing"]}})
 
 
+@pytest.mark.slow
 def test_a_version_that_reads_an_example_otherwise_does_not_go_live(measured, alice):
     Rule.objects.create(
         assistant=measured.assistant, position=0, **{**TOPIC, "examples_yes": [TRACK]}

@@ -29,6 +29,7 @@ def rows_of(version: Version) -> set[tuple[str, str, str]]:
         return {(row["question"], row["answer"], row["origin"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_corrections_are_rows_of_the_next_dataset_version_and_pages_say_which(
     live, alice, api, token, client_of
 ):
@@ -55,6 +56,7 @@ def test_corrections_are_rows_of_the_next_dataset_version_and_pages_say_which(
     assert "2 corrections learnt" in " ".join(versions.split())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learnt_yet_says_what_it_waits_for(live, alice, client_of):
     assistant = live.assistant
     correct(live, alice, "can the parcel travel back to you")
@@ -85,6 +87,7 @@ def test_a_version_that_could_not_be_built_learnt_nothing_and_the_next_one_did(l
     assert [(one.version, one.count) for one in count_corrections(assistant).learnt] == [(third, 2)]
 
 
+@pytest.mark.slow
 def test_what_is_taught_after_the_rows_were_written_is_for_the_next_version(live, alice):
     assistant = live.assistant
     version = building.create_version(assistant, alice, train_classifier=True)
@@ -137,6 +140,7 @@ def test_the_audit_measures_how_many_questions_nobody_could_answer(
     assert (version.out_of_scope_share, version.share_audited) == (share, audited)
 
 
+@pytest.mark.slow
 def test_the_page_of_tests_asks_the_gate_and_publishes(live, alice, client_of):
     assistant, browser = live.assistant, client_of(alice)
     correct(live, alice, "can the parcel travel back to you")

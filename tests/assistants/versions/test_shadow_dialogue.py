@@ -74,6 +74,7 @@ def test_it_follows_a_dialogue_like_the_live_version(live, other, talk):
     assert Assistant.objects.get(pk=live.assistant_id).shadow_left == 97
 
 
+@pytest.mark.slow
 def test_it_asks_by_a_rule_of_its_own(live, other, talk):
     with_rules(other, asking(then={"do": "hand_over"}, says=("return",)))
     reply, beside = talk(RETURN)
@@ -138,6 +139,7 @@ def test_of_two_quick_messages_the_earlier_is_decided_first(live, other, api, to
     assert (beside.route, beside.awaiting) == ("rule", None)
 
 
+@pytest.mark.slow
 def test_a_lost_message_is_waited_for_three_times_only(live, other, api, token, monkeypatch):
     monkeypatch.setattr("assistants.consultations.beside.enqueue_on_commit", lambda *_: None)
     first = api(token).post(ASK, {"text": RETURN, "visitor": "v"}).json()

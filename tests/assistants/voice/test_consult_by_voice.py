@@ -37,6 +37,7 @@ def path_of(answer):
     return answer.json()["voice"]["url"].removeprefix("http://localhost:8000")
 
 
+@pytest.mark.slow
 def test_a_spoken_question_is_answered_and_the_reply_heard(api, token, voiced, audio_server):
     client = api(token)
     answer = ask(client, record("webm", 3))
@@ -113,6 +114,7 @@ def test_what_makes_no_sense_is_named(api, token, voiced):
     assert not Message.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_recording_of_a_wrong_kind_or_size_is_a_clear_refusal(api, token, voiced, audio_server):
     client = api(token)
     zipped = ask(client, b"PK\x03\x04" + b"\x00" * 100)
@@ -126,6 +128,7 @@ def test_a_recording_of_a_wrong_kind_or_size_is_a_clear_refusal(api, token, voic
     assert not Message.objects.exists()
 
 
+@pytest.mark.slow
 def test_refused_and_failed_recordings_cost_nothing_and_are_not_kept(
     api, token, voiced, audio_server
 ):
@@ -213,6 +216,7 @@ def test_voice_without_a_rate_is_free_and_on_no_price_list(client):
     assert "Recognising speech" not in client.get("/pricing/").content.decode()
 
 
+@pytest.mark.slow
 def test_only_the_asker_opens_a_spoken_reply(
     api, token, mallory_token, voiced, alice, mallory_project_assistant
 ):

@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 def test_five_megabytes_come_in_and_more_do_not(assistant, token):
     """Without a voice the refusal says that the recording itself was read."""
     Assistant.objects.update(state="live")

@@ -73,6 +73,7 @@ def frame_of(page) -> "sync_api.Frame":
     return next(frame for frame in page.frames if "/w/" in frame.url)
 
 
+@pytest.mark.slow
 def test_the_browser_hears_and_speaks_after_the_visitor_has_agreed(live, alice, product, page):
     Assistant.objects.update(voice="browser")
     page.add_init_script(STAND_IN)
@@ -120,6 +121,7 @@ def test_a_browser_without_a_recogniser_shows_no_microphone(live, alice, product
     assert chat.get_by_role("button", name="Speak").count() == 0
 
 
+@pytest.mark.slow
 def test_a_recording_is_heard_by_the_server_and_the_reply_played(
     voiced, live, alice, audio_server, product, page
 ):

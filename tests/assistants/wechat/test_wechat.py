@@ -113,6 +113,7 @@ def test_a_quick_answer_is_the_reply_and_a_retry_gets_the_same(client, channel):
     assert Message.objects.filter(author="bot").count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_slow_answer_comes_once_as_a_message_of_its_own(client, channel, monkeypatch):
     sent, arrived = [], threading.Event()

@@ -52,6 +52,7 @@ def test_nobody_is_somebody_else_without_the_secret(client, channel, signature):
     assert "visitor" not in refused.json()
 
 
+@pytest.mark.slow
 def test_a_signature_is_of_one_customer_and_one_widget(client, channel, live, alice):
     second = add_channel(live.assistant, "web", alice, allowed_origins=["https://other.test"])
     assert identify(client, second, "42", sign(channel, "42")).status_code == 400
@@ -191,6 +192,7 @@ def test_the_inbox_says_who_is_verified_and_in_which_language_they_browse(
     assert (read["verified"], read["locale"]) == (True, "fr")
 
 
+@pytest.mark.slow
 def test_the_secret_is_shown_to_who_may_change_the_widget(channel, alice, client_of):
     shown = client_of(alice).get(f"/channels/{channel.pk}/").content.decode()
     assert identity_secret(channel) in shown

@@ -77,6 +77,7 @@ def product(live) -> Iterator[str]:
         yield f"http://127.0.0.1:{served.port}"
 
 
+@pytest.mark.slow
 def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, product, page):
     ours, other = Site(product), Site(product)
     channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[ours.origin])
@@ -122,6 +123,7 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
     assert any("frame-ancestors" in text for text in problems)
 
 
+@pytest.mark.slow
 def test_a_written_answer_appears_sentence_by_sentence(documented, alice, product, page):
     ours, writer = Site(product), SlowWriter()
     assistant = documented.assistant
@@ -147,6 +149,7 @@ def test_a_written_answer_appears_sentence_by_sentence(documented, alice, produc
     writer.close()
 
 
+@pytest.mark.slow
 def test_two_messages_get_one_answer_and_a_person_edits_a_suggestion(
     live, alice, client_of, product, page
 ):

@@ -61,6 +61,7 @@ def ask(assistant):
     return consult(channel, Question(text=QUESTION))
 
 
+@pytest.mark.slow
 def test_a_rollback_brings_back_what_answered_then_and_each_key_stays_with_its_address(
     documented, alice, providers
 ):
@@ -81,6 +82,7 @@ def test_a_rollback_brings_back_what_answered_then_and_each_key_stays_with_its_a
     assert told.decision.cost_micro == 100  # By the prices of the one that wrote.
 
 
+@pytest.mark.slow
 def test_a_change_of_the_writer_waits_for_the_next_version(documented, alice, providers):
     assistant = documented.assistant
     let_write(assistant, alice, ONE, "sk-one")

@@ -42,6 +42,7 @@ def events_of(response: httpx.Response) -> Iterator[dict]:
             yield json.loads(line.removeprefix("data: "))
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_sentences_are_told_before_the_last_is_written(documented, token, alice, writer):
     assistant = documented.assistant

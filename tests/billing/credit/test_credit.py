@@ -261,6 +261,7 @@ def test_a_promised_adjustment_uses_and_returns_credit_of_a_prepaid_team(team, a
     assert_sums_agree(team)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_in_whatever_order_all_sums_agree(team, seed):
     rng = random.Random(seed)

@@ -190,6 +190,7 @@ def quick(settings):
     settings.LEASE_SECONDS, settings.HEARTBEAT_SECONDS = LEASE_SECONDS, HEARTBEAT_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_whatever_fails_every_millisecond_is_billed_once_and_no_cap_is_passed(quick, tmp_path):
     trial = Trial(tmp_path)
@@ -218,6 +219,7 @@ def _try_by_hand() -> None:
             connection.cursor().execute(statement)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_the_trial_notices_a_rule_that_is_broken(quick, tmp_path, monkeypatch):
     rule = runs.heartbeat

@@ -87,6 +87,7 @@ def test_the_clock_and_a_new_rate_ask_for_it(monkeypatch):
     assert sent[0] in {entry["task"] for entry in entries}
 
 
+@pytest.mark.slow
 def test_another_account_is_told_and_nothing_is_put_aside_unasked(story, settings):
     story.subscribe("team")
     settings.STRIPE_SECRET_KEY = LIVE_KEY

@@ -42,6 +42,7 @@ def test_a_line_that_stays_dead_has_an_unknown_outcome(stripe_server):
         gateway.create_customer({"name": "Acme"}, key="customer:1")
 
 
+@pytest.mark.slow
 def test_a_saved_500_is_replayed_under_its_key_and_gone_under_another(stripe_server):
     stripe_server.break_next("POST", "/v1/customers", "500-after")
     for _ in range(2):
@@ -57,6 +58,7 @@ def test_too_many_calls_are_not_repeated_at_once(stripe_server):
     assert len(stripe_server.calls("GET", "/v1/customers")) == 1
 
 
+@pytest.mark.slow
 def test_a_call_that_hangs_ends(stripe_server, settings):
     settings.STRIPE_TIMEOUT_SECONDS = 1
     stripe_server.break_next("GET", "/v1/customers", "hang-before", times=3)

@@ -53,6 +53,7 @@ def expire_all() -> None:
     grants.expire_due()
 
 
+@pytest.mark.slow
 def test_credit_that_an_operator_gives_reaches_stripe(tale):
     tale.subscribe(PLAN_FREE)
     give(tale, 5)
@@ -63,6 +64,7 @@ def test_credit_that_an_operator_gives_reaches_stripe(tale):
     assert not Reconciliation.objects.exists()
 
 
+@pytest.mark.slow
 def test_credit_given_after_use_covers_the_period_on_both_sides(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(8)
@@ -115,6 +117,7 @@ def gateway_delete(tale) -> None:
     delete_customer(tale.world, Call("DELETE", "", {}), customer)
 
 
+@pytest.mark.slow
 def test_a_refund_is_credit_on_both_sides(tale):
     tale.subscribe(PLAN_FREE)
     give(tale, 4)
@@ -136,6 +139,7 @@ def refund(entry: LedgerEntry, dollars: int) -> None:
     refund_part(entry.about, "Sorry", request_id=uuid.uuid4(), amount_micro=dollars * DOLLAR)
 
 
+@pytest.mark.slow
 def test_a_refund_of_a_paid_invoice_is_credit_for_the_next(tale):
     tale.subscribe(PLAN_FREE)
     entry = tale.use(10)
@@ -150,6 +154,7 @@ def test_a_refund_of_a_paid_invoice_is_credit_for_the_next(tale):
     tale.assert_sides_agree(12)
 
 
+@pytest.mark.slow
 def test_credit_covers_late_usage_and_adjustments(tale):
     tale.subscribe(PLAN_FREE)
     give(tale, 20)
@@ -182,6 +187,7 @@ def close_unreported(tale) -> None:
     tale.world.collect(invoice["id"])
 
 
+@pytest.mark.slow
 def test_credit_settles_charges_and_not_what_was_given_back(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(10)
@@ -210,6 +216,7 @@ def test_what_is_given_back_while_an_invoice_becomes_final_is_credit(tale):
     tale.assert_sides_agree(6)
 
 
+@pytest.mark.slow
 def test_credit_bought_while_an_invoice_becomes_final_is_for_what_follows(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(8)
@@ -238,6 +245,7 @@ def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
     tale.assert_sides_agree(5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", ["refund", "dispute"])
 def test_credit_taken_back_after_use_is_charged_and_blocks_nobody(tale, cause):
     tale.subscribe(PLAN_FREE)
@@ -267,6 +275,7 @@ def test_a_debt_from_before_is_charged_with_the_first_invoice(tale):
     tale.assert_sides_agree(6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["at once", "unpaid", "customer deleted"])
 @pytest.mark.parametrize("has_credit", [True, False])
 @pytest.mark.parametrize("is_given_back", [True, False])
@@ -306,6 +315,7 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
 
 
+@pytest.mark.slow
 def test_what_was_invoiced_when_a_subscription_ended_is_not_charged_again(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(9)
@@ -324,6 +334,7 @@ def test_what_was_invoiced_when_a_subscription_ended_is_not_charged_again(tale):
     assert not StripeOutbox.objects.filter(status="moved").exists()
 
 
+@pytest.mark.slow
 def test_an_abandoned_draft_that_somebody_finalizes_later_raises_an_alert(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(3)
@@ -357,6 +368,7 @@ def today(tale):
     return tale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("used", [0, 100])
 def test_a_downgrade_takes_included_credit_back_and_cannot_be_farmed(today, used):
     today.subscribe("scale")
@@ -383,6 +395,7 @@ def test_a_cheaper_plan_chosen_before_the_first_payment_was_heard_of_brings_its_
     assert granted.granted_micro == 250 * DOLLAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nano", [30_000, 10_000])
 def test_a_rate_that_changes_within_the_period_is_charged_as_it_was_used(tale, nano):
     """A subscription keeps its prices until its period ends; our ledger changes at once."""
@@ -512,6 +525,7 @@ def test_every_page_of_an_invoices_lines_is_compared(tale):
     assert not Reconciliation.objects.exists()
 
 
+@pytest.mark.slow
 def test_the_whole_story_agrees_to_the_cent_in_every_state(tale, monkeypatch, settings):
     """Subscribe, top up, use, downgrade, refund, dispute, late usage, unpaid, deleted, live."""
     tale.begin(monkeypatch, days_ago=97)

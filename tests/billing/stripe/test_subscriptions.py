@@ -105,6 +105,7 @@ def test_a_failure_of_stripes_at_checkout_does_not_stick_to_the_form(story, faul
     assert start_checkout(story.team, story.owner, plan("team"), request_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way_out", ["choose", "end", "pay"])
 def test_a_subscription_that_is_not_paid_for_has_every_way_out(story, client_of, way_out):
     subscription = story.subscribe("team")
@@ -141,6 +142,7 @@ def test_a_paid_invoice_and_one_with_a_credit_note_show_what_is_left_to_pay(stor
     assert StripeInvoice.objects.get(pk=draft["id"]).due_cents == 1_000
 
 
+@pytest.mark.slow
 def test_a_change_that_happened_is_not_called_a_failure(story, client_of):
     story.subscribe("team")
     story.server.break_next("GET", "/v1/subscriptions/", "500-before", times=3)

@@ -73,6 +73,7 @@ def _refuses_other_keys_and_newer_code(made, url):
         secrets.take_over_secret_key(made, found)
 
 
+@pytest.mark.slow
 @needs_commits
 def test_secrets_are_named_and_copied_only_when_asked_for(
     database_url, tmp_path, monkeypatch, settings

@@ -79,6 +79,7 @@ def test_a_moved_environment_is_made_again(project: Path, ran: list[str]) -> Non
     assert ran == [MADE, INSTALLED, MADE, INSTALLED]
 
 
+@pytest.mark.slow
 def test_a_linked_environment_is_replaced_and_what_it_leads_to_left_alone(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -76,6 +76,7 @@ def test_what_a_service_prints_appears_under_its_name(tmp_path: Path) -> None:
         assert eventually(lambda: any(words[:2] == ("hello", "speaker") for words in said))
 
 
+@pytest.mark.slow
 def test_a_killed_service_takes_its_children_along(tmp_path: Path, monkeypatch) -> None:
     """As a web server's main process does, whose worker would go on answering without it."""
     monkeypatch.setattr(process_supervisor, "ORPHAN_GRACE_SECONDS", 0.5)

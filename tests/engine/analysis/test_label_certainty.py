@@ -30,6 +30,7 @@ def rank(folder, data, column="topic"):
     return analyse(request)["rows"]
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_come_least_sure_first(trained, tmp_path, monkeypatch):
     texts = [f"{SURE[n % 2]} the a my" for n in range(40)] + ["", "the a my old"]
     labels = [" " if n % 4 else "fruit" for n in range(42)]
@@ -45,6 +46,7 @@ def test_rows_without_a_label_come_least_sure_first(trained, tmp_path, monkeypat
     assert [row for row, *_ in sorted(rank(trained, data, "new"))] == [0, 5, 10, 15, 20, 25, 30, 35]
 
 
+@pytest.mark.slow
 def test_time_that_has_run_out_leaves_rows_of_every_part(trained, tmp_path):
     texts = [f"{SURE[n % 2]} number" for n in range(1_000)]
     data = write_rows(tmp_path / "rows.parquet", text=texts)
@@ -54,6 +56,7 @@ def test_time_that_has_run_out_leaves_rows_of_every_part(trained, tmp_path):
     assert max(rows) > 900
 
 
+@pytest.mark.slow
 def test_a_table_without_the_models_columns_is_refused(trained, tmp_path):
     with pytest.raises(BadTrainingData, match="no column 'text'"):
         rank(trained, write_rows(tmp_path / "rows.parquet", body=["the apple"]))

@@ -27,6 +27,7 @@ STARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", STARTS)
 def test_threads_do_not_wait_for_one_another_in_small_products(start):
     environment = child_process.clean_environment(

@@ -62,7 +62,7 @@ def test_cells_of_several_labels_become_flags():
     truth = read(["a|b", "b", "a", "a|b"], labels_per_row="several", label_separator="|")
     assert truth.kind == "labels"
     assert truth.values.tolist() == [[True, True], [False, True], [True, False], [True, True]]
-    assert "2 labels, 1.5 a row" in truth.warnings[0]
+    assert "Labels: 2, on average 1.5 a row" in truth.warnings[0]
 
 
 def test_the_stratum_of_several_labels_is_the_rarest():

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from pydantic import TypeAdapter
 
 from engine.analysis.on_demand import AnalysisRequest, analyse
@@ -12,6 +13,7 @@ from tests.engine.test_pipeline import folder_of, run_here
 OPTIONS = {"epochs": 3, "batch_tokens": 128, "precision": "fp32", "adversarial": 0.05}
 
 
+@pytest.mark.slow
 def test_the_report_holds_groups_robustness_attacks_and_the_words_that_counted(write_spec):
     texts, labels = labelled_rows(600)
     columns = {"text": texts, "label": labels, "shop": ["north", "south", "west"] * 200}

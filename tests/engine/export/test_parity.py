@@ -42,6 +42,7 @@ def test_the_second_exporter_steps_in_when_the_first_is_broken(network, tmp_path
     assert parity[FLOAT_FILE]["largest_logit_difference"] < 1e-3
 
 
+@pytest.mark.slow
 def test_a_float_export_with_other_weights_fails_the_job(network, tmp_path, monkeypatch):
     for name in ("write_text_traced", "write_text_dynamo"):
         monkeypatch.setattr(exporting, name, _with_a_wrong_bias(getattr(exporting, name)))

@@ -207,6 +207,7 @@ def test_cutting_a_head_equals_silencing_it(finished):
         assert torch.allclose(network(ids, mask), silenced, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_folder_for_transformers_answers_as_the_model(finished, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 

@@ -67,6 +67,7 @@ def ended(events: list) -> dict[int, TrialUpdated]:
     return {one.number: one for one in trials}
 
 
+@pytest.mark.slow
 def test_the_trial_with_the_best_validation_score_becomes_the_model(tabular_spec):
     spec = tabular_spec(trials=6)
     trials = ended(run(spec))
@@ -82,6 +83,7 @@ def test_the_trial_with_the_best_validation_score_becomes_the_model(tabular_spec
     assert trials[0].parameters["dropout"] == 0.15
 
 
+@pytest.mark.slow
 def test_the_final_training_repeats_the_winning_trial(tabular_spec):
     spec = tabular_spec(dials={"method": "network"}, trials=3)
     run(spec)

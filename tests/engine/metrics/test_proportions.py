@@ -60,6 +60,7 @@ def test_every_share_of_a_faultless_model_leaves_room_for_faults():
                 assert metric["low"] < 0.99 <= metric["high"], metric["name"]
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     """200 draws of 40 rows from a known model: 95 % intervals hold it at least 92 times of 100."""
     rng = np.random.default_rng(5)

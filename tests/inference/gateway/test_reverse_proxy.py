@@ -238,6 +238,7 @@ def test_the_models_process_holds_no_torch_and_little_memory(deployment, token):
     assert "torch" not in maps
 
 
+@pytest.mark.slow
 def test_the_web_process_holds_neither_torch_nor_the_engines_door():
     check = (
         "import django; django.setup(); import config.asgi, config.urls, sys;"

@@ -65,6 +65,7 @@ def test_a_shadow_is_compared_and_costs_nothing(deployment, other, alice, token,
     assert shown.shadow.p50_ms is not None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("full_speed")
 def test_a_move_and_its_rollback_drop_no_request(deployment, other, alice, token, with_models):
     async def talk(client, app):

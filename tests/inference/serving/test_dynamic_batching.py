@@ -115,6 +115,7 @@ def test_models_take_turns_so_that_a_flood_of_one_does_not_starve_another():
     assert order.index("other") <= 2
 
 
+@pytest.mark.slow
 def test_a_small_request_overtakes_the_rest_of_a_large_one_for_the_same_model():
     order = []
 

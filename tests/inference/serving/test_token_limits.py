@@ -34,6 +34,7 @@ def test_a_token_asks_only_the_models_it_names(team, alice, deployment, with_mod
     with_models(talk, limited)
 
 
+@pytest.mark.slow
 def test_what_an_edit_takes_away_ends_at_its_notice(team, alice, deployment, with_models):
     """And what it gives back works again."""
     token = issue(team, alice)

@@ -173,6 +173,7 @@ def test_a_page_that_shows_all_that_matches_needs_no_count(bring_in, monkeypatch
 LIKE_PATTERNS = ["DEAR K", "r kI", "mass", "a.B (c)", "^E$ GO", "e$ gone", "[D] ^e", "ar k"]
 
 
+@pytest.mark.slow
 def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
     cells = [
         "The Zebra", "zEBRA", "ZEBRA crossing", "zeb ra", "Kelvin", "kelvin", "İzmir", "izmir",

@@ -125,6 +125,7 @@ def scratch_folders():
     return list((settings.VAR_DIR / "scratch").glob("import-*"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_reading_fails_the_import_and_leaves_nothing(
     bring_in, monkeypatch, alice, caplog
 ):

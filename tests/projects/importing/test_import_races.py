@@ -50,6 +50,7 @@ def test_of_many_deliveries_exactly_one_imports():
     assert version.status == ImportStatus.READY
 
 
+@pytest.mark.slow
 def test_an_import_outlives_a_database_that_goes_away_and_comes_back(monkeypatch):
     monkeypatch.setattr(imports, "CLAIM_RENEWAL_SECONDS", 0.2)
     project = Project.objects.create(team=Team.objects.create(name="A", slug="a"), name="P")
@@ -114,6 +115,7 @@ def test_a_holder_taken_for_dead_neither_publishes_nor_overwrites(monkeypatch):
     assert stored_files(version) == published
 
 
+@pytest.mark.slow
 def test_a_holder_that_stored_its_files_too_late_leaves_none_behind(monkeypatch):
     """The claim is lost after the files are in storage and before the row is written."""
     project = Project.objects.create(team=Team.objects.create(name="D", slug="d"), name="P")

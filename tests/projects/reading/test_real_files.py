@@ -57,12 +57,14 @@ def _score(folder, read):
     return exact, unexplained
 
 
+@pytest.mark.slow
 def test_polluted_files_give_the_clean_table_or_say_why_not(shared, read):
     exact, unexplained = _score(shared / "data/messy_csv/pollock", read)
     assert len(exact) >= POLLOCK_EXACT, exact
     assert not unexplained
 
 
+@pytest.mark.slow
 def test_public_bodies_files_give_the_clean_table_or_say_why_not(shared, read):
     exact, unexplained = _score(shared / "data/messy_csv/pollock_real", read)
     assert len(exact) >= POLLOCK_REAL_EXACT, exact

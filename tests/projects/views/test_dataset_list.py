@@ -89,6 +89,7 @@ def test_only_the_newest_version_is_read_however_many_there_are(bring_in, projec
     assert len(captured.captured_queries) == 2
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_beside_a_wide_table(bring_in, project, alice, client_of):
     lines = [
         ",".join([*(str(row * n % 17) for n in range(300)), "ab"[row % 2]]) for row in range(30)

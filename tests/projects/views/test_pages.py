@@ -82,6 +82,7 @@ def upload(client, project, content, name="tickets.csv", **data):
     return client.post(f"/projects/{project.pk}/upload/{query}", {"file": file, **data})
 
 
+@pytest.mark.slow
 def test_an_upload_leads_to_its_page_and_the_page_to_a_fine_tune(client_of, alice, project):
     client = client_of(alice)
     answer = upload(client, project, TABLE, name="tickets.csv")
@@ -97,6 +98,7 @@ def test_an_upload_leads_to_its_page_and_the_page_to_a_fine_tune(client_of, alic
     assert live not in page
 
 
+@pytest.mark.slow
 def test_a_failed_import_says_why_and_offers_another_reading(client_of, alice, project):
     client = client_of(alice)
     answer = upload(client, project, b"a,b\n")

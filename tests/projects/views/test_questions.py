@@ -34,6 +34,7 @@ def test_the_page_shows_the_same_cells_in_every_reading(version, client_of, alic
     assert "Read as number, as in 1,234.5" in page
 
 
+@pytest.mark.slow
 def test_one_click_decides_in_a_new_version_and_the_other_question_stays(version, client_of, alice):
     client = client_of(alice)
     address = f"/datasets/{version.dataset_id}/reading/"
@@ -117,6 +118,7 @@ def archive(project, alice) -> DatasetVersion:
     return DatasetVersion.objects.get(pk=received.version.pk)
 
 
+@pytest.mark.slow
 def test_a_person_chooses_the_table_of_an_archive(archive, client_of, alice):
     client = client_of(alice)
     page = client.get(f"/datasets/{archive.dataset_id}/").content.decode()
@@ -142,6 +144,7 @@ def test_a_plain_file_has_no_other_tables(version, client_of, alice):
     assert answer.status_code == 400
 
 
+@pytest.mark.slow
 def test_columns_of_one_name_become_a_list_by_one_click(project, client_of, alice):
     rows = [f"note {n},{'ab'[n % 2]},{'xy'[n % 2] if n % 3 else ''}" for n in range(12)]
     content = "\n".join(["text,type,type", *rows]).encode()

@@ -20,6 +20,7 @@ def model(job, tmp_path):
     return make_model(job, tmp_path / "artifact", LABELS)
 
 
+@pytest.mark.slow
 def test_groups_chosen_afterwards_are_compared_by_a_worker(
     model, job, alice, client_of, django_capture_on_commit_callbacks
 ):

@@ -88,6 +88,7 @@ def answered(model, version, rows):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_worker_asks_the_newest_model_and_its_least_sure_rows_come_first(
     version, alice, client_of, artifact, api, token
 ):

@@ -53,6 +53,7 @@ def test_another_task_brings_its_own_form(dataset_version, alice, client_of):
     assert client_of(alice).get(url(dataset_version), {"task": "poetry"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_sums_among_the_rows_are_left_out_by_one_click_before_the_launch(project, alice, client_of):
     rows = [f"{'NS'[n // 20]},{n},{n * 7 % 13}" for n in range(40)]
     rows.append(f"Total,{sum(range(40))},{sum(n * 7 % 13 for n in range(40))}")

@@ -270,6 +270,7 @@ def taught(request, tmp_path_factory, language_model):
     patch.undo()
 
 
+@pytest.mark.slow
 @same_worker
 def test_tuning_lowers_the_loss_and_shows_samples_beside_the_base(taught):
     spec, events = taught

@@ -46,6 +46,7 @@ def test_without_augmentation_nothing_is_measured_or_said(tmp_path):
     assert describe_gain([]) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "is_said"), [("strong", True), ("none", False)])
 def test_the_report_says_what_augmentation_gave(tmp_path, kind, is_said):
     settings = QUICK | {"method": "full", "augmentation": kind}

@@ -405,6 +405,7 @@ def _export(spec, tmp_path, **wanted):
     return artifact.verify(made.output), report_of(made)["card"]
 
 
+@pytest.mark.slow
 def test_a_finished_image_model_becomes_one_file_tested_beside_it(tmp_path):
     spec = write(tmp_path, hyperparameters=QUICK | {"method": "full"})
     run(spec)
@@ -469,6 +470,7 @@ def test_a_search_on_images_trains_its_winner_and_embeds_rows_once(tmp_path, mon
         run(write(tmp_path, hyperparameters=QUICK | {"method": "head"}, search={"trials": 2}))
 
 
+@pytest.mark.slow
 def test_by_default_pictures_are_read_with_pretrained_features(tmp_path):
     """With a dozen pictures a label, frozen features and a linear layer; served as tested."""
     spec = write(tmp_path, name="pretrained", base_model="efficientnet-lite0", hyperparameters={})

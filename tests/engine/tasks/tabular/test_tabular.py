@@ -344,6 +344,7 @@ def test_only_training_rows_shape_the_features():
     assert np.isfinite(matrix).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["returned", "spent"])
 def test_the_figures_of_few_rows_rest_on_nearly_all_of_them(tmp_path, target, monkeypatch):
     monkeypatch.setattr(cross_validation, "MIN_TEST_ROWS", 400)

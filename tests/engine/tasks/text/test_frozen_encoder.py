@@ -120,6 +120,7 @@ def trained(write_spec, monkeypatch, **hyperparameters):
     return json.loads(open(f"{spec['output']}/report.json").read())
 
 
+@pytest.mark.slow
 def test_a_quick_job_reads_its_rows_by_the_file_and_serves_it(write_spec, monkeypatch, cache):
     report = trained(write_spec, monkeypatch)
     assert len(list(cache.iterdir())) == 1
@@ -128,11 +129,13 @@ def test_a_quick_job_reads_its_rows_by_the_file_and_serves_it(write_spec, monkey
     assert report["parity"][INT8_FILE]["accepted"]
 
 
+@pytest.mark.slow
 def test_who_asks_for_float32_gets_float32(write_spec, monkeypatch, cache):
     trained(write_spec, monkeypatch, precision="fp32")
     assert not cache.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["no room", "poor likeness"])
 def test_without_files_torch_reads_the_rows(write_spec, monkeypatch, cache, trouble):
     def full(*_: object) -> None:

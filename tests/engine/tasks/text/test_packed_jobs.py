@@ -63,6 +63,7 @@ def train(write_spec, **changes) -> Path:
     return Path(spec["output"])
 
 
+@pytest.mark.slow
 @needs_kernel
 @pytest.mark.parametrize("method", ["probe", "full"])
 def test_what_was_tested_is_what_answers(wide_models, write_spec, monkeypatch, method):
@@ -104,6 +105,7 @@ def test_numbers_are_answered_by_it_too(wide_models, write_spec):
     assert all(-5 < answer["value"] < 15 for answer in model.answer(TEXTS))
 
 
+@pytest.mark.slow
 def test_without_the_kernel_a_job_serves_its_onnx_file(wide_models, write_spec, monkeypatch):
     monkeypatch.setenv(library.SWITCH, "off")
     folder = train(write_spec, hyperparameters={"method": "probe"})
@@ -113,6 +115,7 @@ def test_without_the_kernel_a_job_serves_its_onnx_file(wide_models, write_spec, 
     assert manifest.parity["served"] == manifest.serving.file
 
 
+@pytest.mark.slow
 @needs_kernel
 def test_a_kernel_that_fails_does_not_end_the_job(wide_models, write_spec, monkeypatch):
     def fail(_folder: Path) -> None:

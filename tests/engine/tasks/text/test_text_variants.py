@@ -135,6 +135,7 @@ def _stop_in_the_middle(spec):
     return saved[-1].path
 
 
+@pytest.mark.slow
 def test_several_labels_carry_their_thresholds_and_can_be_measured_and_exported_again(write_spec):
     spec = variant(write_spec, "several")
     run_here(spec)
@@ -149,6 +150,7 @@ def test_several_labels_carry_their_thresholds_and_can_be_measured_and_exported_
     assert reexport_onnx(folder, folder.parent / "again", data)["parity"]["model.onnx"]["accepted"]
 
 
+@pytest.mark.slow
 def test_a_number_is_answered_in_its_own_unit_and_beats_the_mean(write_spec):
     spec = variant(write_spec, "number")
     spec.write_text(
@@ -222,6 +224,7 @@ def test_large_batches_are_only_chosen_where_enough_of_them_are_left():
         TextHyperparameters(batch_tokens=31)
 
 
+@pytest.mark.slow
 def test_tens_of_rows_are_taught_by_the_probe(write_spec):
     spec = write_spec(rows=40, hyperparameters={"precision": "fp32"})
     run_here(spec)

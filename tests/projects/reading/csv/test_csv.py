@@ -227,6 +227,7 @@ def test_too_many_columns_are_refused(read):
         read(",".join(f"c{n}" for n in range(2_001)).encode() + b"\n" + b"1," * 2_000 + b"1\n")
 
 
+@pytest.mark.slow
 def test_random_bytes_never_crash_the_reader(read):
     draw = random.Random(7)
     sentences = []

@@ -130,6 +130,7 @@ def chinese_reviews(rows=240, seed=1):
     return {"text": texts, "label": labels}
 
 
+@pytest.mark.slow
 def test_a_script_that_the_base_model_lacks_is_learnt_by_characters(write_spec, tmp_path):
     """With a tokenizer that knows none of the words every text is the same to the network."""
     spec = write_spec("chinese", columns=chinese_reviews(), hyperparameters={"method": "probe"})
@@ -154,6 +155,7 @@ def test_a_script_that_the_base_model_lacks_is_learnt_by_characters(write_spec, 
     assert reexport_onnx(folder, tmp_path / "again", data)["served"] == "model.onnx"
 
 
+@pytest.mark.slow
 def test_whoever_wants_no_contenders_gets_the_method(write_spec):
     spec = write_spec(
         "asked", columns=chinese_reviews(), hyperparameters={"method": "probe", "contenders": False}
@@ -162,6 +164,7 @@ def test_whoever_wants_no_contenders_gets_the_method(write_spec):
     assert artifact.verify(folder_of(spec)).training["method"] == "probe"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "units"), [("probe", ["words"]), ("head", ["words", "characters"])]
 )
