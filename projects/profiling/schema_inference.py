@@ -219,7 +219,8 @@ def _describe_target(target: Target, rows: int, is_quantity: bool) -> str:
     if "cell_labels" in target.column:
         labels = target.column["cell_labels"]
         return f"{target.name} holds lists of {'1 label' if labels == 1 else f'{labels:,} labels'}"
-    return f"{target.name} repeats {target.column['unique']:,} values over {rows:,} rows"
+    filled = rows - target.column["missing"]
+    return f"{target.name} repeats {target.column['unique']:,} values over {filled:,} rows"
 
 
 def _suggest_nothing(

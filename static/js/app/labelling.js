@@ -40,7 +40,7 @@
       const button = document.createElement("button");
       button.type = "button";
       button.className = "btn";
-      button.dataset.variant = rows[0]?.guess === name ? "default" : "outline";
+      button.dataset.variant = rows[0]?.guess === name ? "secondary" : "outline";
       button.textContent = number < 9 ? `${number + 1} · ${name}` : name;
       button.addEventListener("click", () => give(name));
       return button;

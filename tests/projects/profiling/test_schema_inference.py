@@ -218,3 +218,14 @@ def test_a_clock_in_numbers_is_no_time_taken(read, clock):
     ]
     proposals = profile(read("\n".join(lines).encode()))["proposals"]
     assert "event_time" not in [one["target_column"] for one in proposals]
+
+
+def test_a_target_is_counted_over_the_rows_that_have_it(read, tmp_path):
+    """Six of sixty rows are labelled so far."""
+    rows = [
+        f"please send parcel {n} to the shop on the corner,{'' if n % 10 else n % 20}"
+        for n in range(60)
+    ]
+    path = tmp_path / "tickets.csv"
+    path.write_text("\n".join(["message,queue", *rows]) + "\n")
+    assert "queue repeats 2 values over 6 rows" in suggested(read(path, "tickets.csv"))["why"]

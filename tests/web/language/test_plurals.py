@@ -96,7 +96,7 @@ NEVER_ONE = {
     "{unique} values over": "a label has two values at least",
     "{number_2} rows.": "more rows than values",
     "{number_2} rows: {why}": "more rows than values",
-    "{rows} rows": "more rows than values",
+    "{filled} rows": "more rows than values",
     "{pieces} pieces, one by one": "a power of two",
     "{width} zeros and ones": "several labels",
     "{height} pixels; at most": "a side of a picture",
