@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html.entities import html5
 
 from engine.data.labels.objects import are_single, find_label_keys, label_names
 
@@ -33,6 +34,7 @@ LABEL_STUDIO_KEYS = ("choices", "labels", "taxonomy")
 _HASHTAGS = re.compile(r"#[^\s#]+(?:\s*,?\s+#[^\s#]+)*")
 _NUMPY = re.compile(r"(?:array\()?\[\s*(.*?)\s*\](?:,\s*dtype=[\w'<>.]+)?\)?", re.DOTALL)
 _ADJACENT_QUOTES = re.compile(r"""['"]\s+['"]""")
+_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _VECTOR = re.compile(r"[\[(]?\s*[01](?:\.0*)?(?:[\s,;]+[01](?:\.0*)?)+\s*[\])]?")
 # As on Weibo: #a##b#, 【a】【b】; and on Stack Overflow: <a><b>.
@@ -121,8 +123,18 @@ def _count_holders(counts: Counter[str], separator: str) -> int:
 
 def split_labels(cell: str, separator: str) -> list[str]:
     """The different labels between separators, without blanks and quotation marks around them."""
-    parts = (_without_quotes(part.strip()) for part in cell.split(separator))
+    if separator == ";" and "&" in cell:  # One that ends an HTML entity separates nothing.
+        marked = _ENTITY.sub(_mark_entity, cell)
+        pieces = [part.replace("\0", ";") for part in marked.split(";")]
+    else:
+        pieces = cell.split(separator)
+    parts = (_without_quotes(part.strip()) for part in pieces)
     return list(dict.fromkeys(part for part in parts if part))
+
+
+def _mark_entity(found: re.Match[str]) -> str:
+    is_one = found[1].startswith("#") or f"{found[1]};" in html5
+    return f"&{found[1]}\0" if is_one else found[0]
 
 
 def _without_quotes(text: str) -> str:

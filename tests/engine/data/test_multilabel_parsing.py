@@ -12,6 +12,7 @@ from engine.data.multilabel_parsing import (
     detect_separator,
     parse_label_cells,
     possible_separator,
+    split_labels,
 )
 
 TOPICS = ["billing", "refund", "late delivery", "account", "log-in", "price"]
@@ -188,3 +189,22 @@ def test_the_shared_example_files_agree_in_all_notations(shared, reader):
         labels = [sorted(found) for found in parsed.labels]
         expected = expected or labels
         assert labels == expected, name
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("R&amp;D", ["R&amp;D"]),
+        ("R&amp;D;sales", ["R&amp;D", "sales"]),
+        ("caf&#233;; t&#xEA;te ;R&D;x", ["caf&#233;", "t&#xEA;te", "R&D", "x"]),
+        ("a & b;c", ["a & b", "c"]),
+        ("&;a", ["&", "a"]),
+        ("R&Dept;x", ["R&Dept", "x"]),
+    ],
+)
+def test_the_semicolon_of_an_html_entity_separates_nothing(cell, labels):
+    assert split_labels(cell, ";") == labels
+
+
+def test_labels_with_entities_are_not_suspected_to_be_several():
+    assert possible_separator(["R&amp;D", "Sales", "R&amp;D", "Q&amp;A"] * 10) == ""
