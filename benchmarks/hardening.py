@@ -116,7 +116,7 @@ def _make_readers(count: int) -> list[Reader]:
         slug = f"hardening-{number}"
         team, _ = Team.objects.get_or_create(slug=slug, defaults={"name": slug})
         Membership.objects.get_or_create(team=team, user=person, defaults={"role": Role.OWNER})
-        client = Client()
+        client = Client(SERVER_NAME="localhost")
         client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
         readers.append(Reader(client.cookies["sessionid"].value, slug, str(team.pk)))
     return readers

@@ -152,7 +152,9 @@ def _customer() -> object:
 
     from accounts.models import User
 
-    return _signed_in(Client(), User.objects.get(email="owner1@scale.example"))
+    return _signed_in(
+        Client(SERVER_NAME="localhost"), User.objects.get(email="owner1@scale.example")
+    )
 
 
 def _program() -> object:
@@ -162,7 +164,7 @@ def _program() -> object:
 
     owner = User.objects.get(email="owner1@scale.example")
     _, secret = ApiToken.issue(team=Team.objects.get(slug="team-1"), created_by=owner, name="scale")
-    return Client(headers={"Authorization": f"Bearer {secret}"})
+    return Client(SERVER_NAME="localhost", headers={"Authorization": f"Bearer {secret}"})
 
 
 def _operator() -> object:
@@ -172,7 +174,8 @@ def _operator() -> object:
 
     operator = User.objects.filter(email="operator@scale.example").first()
     return _signed_in(
-        Client(), operator or User.objects.create_superuser("operator@scale.example", None)
+        Client(SERVER_NAME="localhost"),
+        operator or User.objects.create_superuser("operator@scale.example", None),
     )
 
 
