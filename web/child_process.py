@@ -100,7 +100,8 @@ def run(
     `every` is called every `every_seconds` while it runs, for example to renew a claim; what it
     raises ends the child and is raised here. Only the last `output_bytes` of each stream come back.
     A child that something else killed is started again up to `restarts` times: the kernel kills
-    whom it finds when memory runs out on the machine, whoever took it.
+    whom it finds when memory runs out on the machine, whoever took it. Only for commands that read
+    nothing which they wrote: what the first one left behind is still there.
     """
     start = partial(
         spawn, command, extra_environment=extra_environment, memory_bytes=memory_bytes, cwd=cwd

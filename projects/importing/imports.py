@@ -123,7 +123,10 @@ def _run_renewing(
 
 
 def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finished:
-    """The child reads a stranger's file: it gets no secret and bounded memory, time and output."""
+    """The child reads a stranger's file: it gets no secret and bounded memory, time and output.
+
+    It is never started again in the same folder: a half-written copy there would pass for a whole.
+    """
     return child_process.run(
         [sys.executable, "-m", "projects.importing.import_process", str(order)],
         cwd=settings.BASE_DIR,
@@ -135,7 +138,6 @@ def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finishe
         extra_environment={"HF_TOKEN": "", "OPENBLAS_NUM_THREADS": "1"},
         every=claim.renew,
         every_seconds=CLAIM_RENEWAL_SECONDS,
-        restarts=1,
     )
 
 
