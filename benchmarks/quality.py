@@ -1,6 +1,7 @@
-"""How good the defaults are: a job's model beside simple baselines, on rows that neither saw.
+"""How good the defaults are: a job's model beside baselines and rivals, on rows that none saw.
 
     python -m benchmarks.quality [--seeds 5] [--sets wine breast-cancer …] [--method auto]
+        [--rivals setfit autogluon]
 
 Each set is divided anew for each seed: 75 % of the rows go to the engine as a customer's file
 would, with default settings, and to scikit-learn's own defaults; 25 % stay apart and are answered
@@ -9,74 +10,64 @@ in the set's metric (accuracy, balanced accuracy where the rarest class has less
 `claim` is the interval that the job's own report gave for that metric; it holds where it and the
 95 % interval of the figure on the rows apart have something in common.
 
-Data: from scikit-learn and from our own generators; with ../shared/data beside the checkout also
-banking77, sentiment, German credit, Adult and white wine. Runs for minutes to hours: one engine
-process after another, on all cores.
+Rivals get the same rows and, to train, as many seconds as our whole job took, from the start of its
+process to a tested and exported model; their imports and answers are not counted. AutoGluon-tabular
+(tables) runs its preset medium_quality and is told the metric; SetFit (texts) starts from the base
+model that our job starts from. Each is installed into an environment of its own below var/.
+
+Data: benchmarks.quality_sets. Runs for minutes to hours: one process after another, on all cores.
 """
 
 import argparse
-import csv
+import io
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn import datasets
+from PIL import Image
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from engine import serving
-from inference import demo_data
+from benchmarks.environments import AUTOGLUON, SETFIT, locate_python, run_checked
+from benchmarks.quality_sets import DataSet, Values, list_sets
+from engine import catalog, serving
+from engine.tasks.text import base_models
 
 PROJECT = Path(__file__).resolve().parent.parent
-SHARED = PROJECT.parent / "shared/data"
 RESAMPLES = 1000
 RARE_SHARE = 0.2
-MAX_ROWS = 3000
-FEW_ROWS = 8
-Column = list[Any]
-Values = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Columns of equal length, one of them the target."""
-
-    name: str
-    task: str
-    columns: dict[str, Column]
-    target: str
-
-    @property
-    def inputs(self) -> list[str]:
-        return [name for name in self.columns if name != self.target]
-
-    def take(self, rows: Values) -> dict[str, Column]:
-        return {name: [cells[row] for row in rows] for name, cells in self.columns.items()}
+PIXELS = 32  # Of a side, for the baselines of pictures.
+RIVALS = {"setfit": "text-classification", "autogluon": "tabular"}  # And the tasks of each.
+Fit = Callable[[DataSet, Values, Values], Values]
+Score = Callable[[Values, Values], float]
 
 
 def main() -> None:
     options = _parse_options()
     results = []
-    for data in _list_sets():
+    for data in list_sets():
         if options.sets and data.name not in options.sets:
             continue
         for seed in range(options.seeds):
-            results.append(_run(data, seed, options.method))
+            results.append(_run(data, seed, options))
             print(_format(results[-1]), flush=True)
     _print_totals(results)
 
@@ -88,116 +79,16 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--sets", nargs="*", default=[])
     parser.add_argument("--method", default="auto")
+    parser.add_argument("--rivals", nargs="*", choices=sorted(RIVALS), default=[])
     return parser.parse_args()
 
 
-def _list_sets() -> Iterator[DataSet]:
-    for name, load in (
-        ("iris", datasets.load_iris),
-        ("wine", datasets.load_wine),
-        ("breast-cancer", datasets.load_breast_cancer),
-        ("digits", datasets.load_digits),
-        ("diabetes", datasets.load_diabetes),
-    ):
-        yield _from_scikit_learn(name, load())
-    yield from _made_tables()
-    yield from _texts_with_noise()
-    yield from _shared_sets()
+@dataclass(frozen=True)
+class Comparison:
+    """Of our metric with another's: theirs, and what the paired interval says of ours."""
 
-
-def _from_scikit_learn(name: str, loaded: Any) -> DataSet:
-    names = [str(one) for one in getattr(loaded, "feature_names", range(loaded.data.shape[1]))]
-    columns = {one: loaded.data[:, place].tolist() for place, one in enumerate(names)}
-    is_label = hasattr(loaded, "target_names") and len(np.unique(loaded.target)) <= 20
-    target = [f"class {one}" for one in loaded.target] if is_label else loaded.target.tolist()
-    task = "tabular-classification" if is_label else "tabular-regression"
-    return DataSet(name, task, columns | {"target": target}, "target")
-
-
-def _made_tables() -> Iterator[DataSet]:
-    """Friedman's regression (1991), plain and with one target in a hundred a thousand times too
-    large; and labels that the columns do not tell."""
-    features, target = datasets.make_friedman1(1200, noise=1.0, random_state=4)
-    columns = {f"x{place}": features[:, place].tolist() for place in range(features.shape[1])}
-    yield DataSet("friedman", "tabular-regression", columns | {"y": target.tolist()}, "y")
-    wrong = target.copy()
-    wrong[np.random.default_rng(4).choice(900, 9, replace=False)] *= 1000
-    yield DataSet("friedman-errors", "tabular-regression", columns | {"y": wrong.tolist()}, "y")
-    prices = np.exp(target / 5) * 1000
-    yield DataSet("prices", "tabular-regression", columns | {"y": prices.tolist()}, "y")
-    rare, labels = datasets.make_classification(
-        3000, 12, n_informative=5, weights=[0.96], flip_y=0.01, class_sep=1.2, random_state=7
-    )
-    table = {f"x{place}": rare[:, place].tolist() for place in range(rare.shape[1])}
-    fraud = np.where(labels == 1, "fraud", "honest").tolist()
-    yield DataSet("rare-label", "tabular-classification", table | {"y": fraud}, "y")
-    chance = np.random.default_rng(5).choice(["yes", "no"], len(target)).tolist()
-    yield DataSet("no-signal", "tabular-classification", columns | {"y": chance}, "y")
-
-
-def _texts_with_noise() -> Iterator[DataSet]:
-    """Our support tickets, with every fourth label wrong in the second set."""
-    rows = demo_data.generate_tickets(1600, seed=0)
-    *_, subjects, messages, queues = zip(*rows, strict=True)
-    texts = [f"{subject}\n{message}" for subject, message in zip(subjects, messages, strict=True)]
-    labels = list(queues)
-    yield DataSet("tickets", "text-classification", {"text": texts, "label": labels}, "label")
-    rng = np.random.default_rng(6)
-    noisy = [rng.choice(sorted(set(labels))) if rng.random() < 0.25 else label for label in labels]
-    yield DataSet("noisy-tickets", "text-classification", {"text": texts, "label": noisy}, "label")
-
-
-def _shared_sets() -> Iterator[DataSet]:
-    for name, path, task, target in (
-        ("banking77", "banking77/train.csv", "text-classification", "category"),
-        ("sentiment", "sentiment_sentences/sentiment.csv", "text-classification", "label"),
-        ("german-credit", "german_credit/german_credit.csv", "tabular-classification", "risk"),
-        ("adult", "adult_census/adult_6k.csv", "tabular-classification", "class"),
-        ("wine-quality", "wine_quality/wine-quality.csv", "tabular-regression", "quality"),
-    ):
-        if not (SHARED / path).is_file():
-            continue
-        columns = _read_csv(SHARED / path)
-        if target not in columns:
-            target = list(columns)[-1]
-        keep = np.random.default_rng(0).permutation(len(columns[target]))[:MAX_ROWS]
-        columns = {one: [cells[row] for row in keep] for one, cells in columns.items()}
-        if task.startswith("text"):
-            text = next(one for one in columns if one != target)
-            columns = {text: columns[text], target: columns[target]}
-        if task.endswith("classification"):  # A label is a word, also where it is written as 0.
-            columns[target] = [str(cell) for cell in columns[target]]
-        yield DataSet(name, task, columns, target)
-        if name == "banking77":
-            yield _few_rows(columns, target)
-
-
-def _few_rows(columns: dict[str, Column], target: str) -> DataSet:
-    """Eight rows of each label, of which six are known."""
-    seen: dict[Any, int] = {}
-    keep = []
-    for row, label in enumerate(columns[target]):
-        seen[label] = seen.get(label, 0) + 1
-        if seen[label] <= FEW_ROWS:
-            keep.append(row)
-    few = {name: [cells[row] for row in keep] for name, cells in columns.items()}
-    return DataSet("few-rows", "text-classification", few, target)
-
-
-def _read_csv(path: Path) -> dict[str, Column]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        file.seek(0)
-        delimiter = max(",;\t", key=first.count)
-        header, *rows = csv.reader(file, delimiter=delimiter)
-    return {name: [_to_cell(row[place]) for row in rows] for place, name in enumerate(header)}
-
-
-def _to_cell(cell: str) -> str | float:
-    try:
-        return int(cell) if cell.lstrip("-").isdigit() else float(cell)
-    except ValueError:
-        return cell
+    value: float
+    verdict: str  # "better", "tie" or "worse".
 
 
 @dataclass(frozen=True)
@@ -206,34 +97,45 @@ class Outcome:
     seed: int
     metric: str
     own: float
-    rivals: dict[str, float]
-    verdict: str  # Against the best rival.
+    baselines: dict[str, Comparison]
+    rivals: dict[str, Comparison]
     low: float
     high: float
     claim_holds: bool | None  # None where the report gives no interval of this metric.
     seconds: float
 
+    @property
+    def verdict(self) -> str:
+        """Against the best baseline."""
+        return max(self.baselines.values(), key=lambda one: one.value).verdict
 
-def _run(data: DataSet, seed: int, method: str) -> Outcome:
+
+def _run(data: DataSet, seed: int, options: argparse.Namespace) -> Outcome:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(data.columns[data.target]))
     known, apart = order[: int(0.75 * len(order))], order[int(0.75 * len(order)) :]
     truth = np.array(data.columns[data.target], dtype=object)[apart]
     started_at = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        report, answers = _train_and_answer(data, known, apart, Path(folder), method)
+        report, answers = _train_and_answer(data, known, apart, Path(folder), options.method)
     seconds = time.monotonic() - started_at
     name, score = _choose_metric(data, truth)
-    rivals = {one: fit(data, known, apart) for one, fit in _rivals(data).items()}
-    values = {one: score(truth, predicted) for one, predicted in rivals.items()}
-    best = max(values, key=values.__getitem__)
-    low, high = _paired_interval(score, truth, answers, rivals[best], rng)
-    verdict = "better" if low > 0 else "worse" if high < 0 else "tie"
-    own = score(truth, answers)
+
+    def compare(predicted: Values) -> Comparison:
+        low, high = _paired_interval(score, truth, answers, predicted, rng)
+        verdict = "better" if low > 0 else "worse" if high < 0 else "tie"
+        return Comparison(score(truth, predicted), verdict)
+
+    baselines = {one: compare(fit(data, known, apart)) for one, fit in _baselines(data).items()}
+    rivals = {
+        one: compare(_run_rival(one, data, known, apart, name, seconds))
+        for one in options.rivals
+        if data.task.startswith(RIVALS[one])
+    }
     claim = next((one for one in report["metrics"] if one["name"] == name), None)
     holds = claim and claim["low"] is not None and _claim_holds(score, truth, answers, claim, rng)
     return Outcome(
-        data.name, seed, name, own, values, verdict,
+        data.name, seed, name, score(truth, answers), baselines, rivals,
         claim["low"] if claim and claim["low"] is not None else np.nan,
         claim["high"] if claim and claim["high"] is not None else np.nan,
         holds, seconds,
@@ -247,6 +149,8 @@ def _train_and_answer(
     columns: dict[str, Any] = {"feature_columns": data.inputs}
     if data.task.startswith("text"):
         columns = {"text_columns": data.inputs}
+    elif data.task.startswith("image"):
+        columns = {"image_column": data.inputs[0]}
     spec = {
         "task": data.task,
         "data": str(folder / "data.parquet"),
@@ -259,19 +163,45 @@ def _train_and_answer(
     (folder / "spec.json").write_text(json.dumps(spec))
     command = [sys.executable, "-m", "engine", "train", str(folder / "spec.json")]
     subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
-    taken = data.take(apart)
-    rows: list[Any] = [
-        {name: taken[name][row] for name in data.inputs} for row in range(len(apart))
-    ]
-    if data.task.startswith("text"):
-        rows = [str(row[data.inputs[0]]) for row in rows]
-    answers = [dict(one) for one in serving.load_model(folder / "artifact").answer(rows)]
+    model = serving.load_model(folder / "artifact")
+    answers = [dict(one) for one in model.answer(_to_requests(data, apart))]
     key = "value" if data.task.endswith("regression") else "label"
     report = json.loads((folder / "artifact/report.json").read_text())
     return report, np.array([answer[key] for answer in answers], dtype=object)
 
 
-def _choose_metric(data: DataSet, truth: Values) -> tuple[str, Callable[[Values, Values], float]]:
+def _to_requests(data: DataSet, rows: Values) -> list[Any]:
+    """The rows as a client asks for them: a text, a picture's bytes, or values by name."""
+    taken = data.take(rows)
+    if data.task.startswith("tabular"):
+        return [{name: taken[name][row] for name in data.inputs} for row in range(len(rows))]
+    return list(taken[data.inputs[0]])
+
+
+def _run_rival(
+    name: str, data: DataSet, known: Values, apart: Values, metric: str, seconds: float
+) -> Values:
+    """What the rival answers to the rows apart after that many seconds of training."""
+    packages = {"setfit": SETFIT, "autogluon": AUTOGLUON}[name]
+    start = catalog.base_models_for_task("text-classification")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        for part, rows in (("train", known), ("test", apart)):
+            pq.write_table(pa.table(data.take(rows)), Path(folder) / f"{part}.parquet")
+        request = {
+            "folder": folder,
+            "target": data.target,
+            "metric": metric,
+            "seconds": seconds,
+            "base_model": str(base_models.locate_base_model(start)),
+        }
+        path = Path(folder) / "request.json"
+        path.write_text(json.dumps(request))
+        python = locate_python(name, packages)
+        run_checked([python, "-m", "benchmarks.quality_rivals", name, str(path)])
+        return np.array(json.loads((Path(folder) / "answers.json").read_text()), dtype=object)
+
+
+def _choose_metric(data: DataSet, truth: Values) -> tuple[str, Score]:
     if data.task.endswith("regression"):
         return "r2", lambda true, answers: float(
             r2_score(true.astype(float), answers.astype(float))
@@ -283,7 +213,12 @@ def _choose_metric(data: DataSet, truth: Values) -> tuple[str, Callable[[Values,
     return name, lambda true, answers: float(score(true.astype(str), answers.astype(str)))
 
 
-def _rivals(data: DataSet) -> dict[str, Callable[[DataSet, Values, Values], Values]]:
+def _baselines(data: DataSet) -> dict[str, Fit]:
+    if data.task.startswith("image"):
+        return {
+            "pixels, linear": _pixels(LogisticRegression(max_iter=1000)),
+            "pixels, forest": _pixels(RandomForestClassifier(random_state=0)),
+        }
     if data.task.startswith("text"):
         return {
             "TF-IDF words": _tfidf("word", (1, 2)),
@@ -292,7 +227,7 @@ def _rivals(data: DataSet) -> dict[str, Callable[[DataSet, Values, Values], Valu
     return {"linear": _linear, "boosted trees": _boosted}
 
 
-def _tfidf(analyzer: str, lengths: tuple[int, int]) -> Callable[[DataSet, Values, Values], Values]:
+def _tfidf(analyzer: str, lengths: tuple[int, int]) -> Fit:
     def fit(data: DataSet, known: Values, apart: Values) -> Values:
         vectorizer = TfidfVectorizer(analyzer=analyzer, ngram_range=lengths, sublinear_tf=True)
         model = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=300))
@@ -301,6 +236,21 @@ def _tfidf(analyzer: str, lengths: tuple[int, int]) -> Callable[[DataSet, Values
         return np.asarray(model.fit(texts[known], labels[known]).predict(texts[apart]))
 
     return fit
+
+
+def _pixels(model: Any) -> Fit:
+    def fit(data: DataSet, known: Values, apart: Values) -> Values:
+        pixels = np.array([_read_pixels(content) for content in data.columns[data.inputs[0]]])
+        labels = np.array(data.columns[data.target], dtype=object).astype(str)
+        fitted = make_pipeline(StandardScaler(), model).fit(pixels[known], labels[known])
+        return np.asarray(fitted.predict(pixels[apart]))
+
+    return fit
+
+
+def _read_pixels(content: bytes) -> Values:
+    picture = Image.open(io.BytesIO(content)).convert("RGB").resize((PIXELS, PIXELS))
+    return np.asarray(picture, dtype=float).ravel()
 
 
 def _linear(data: DataSet, known: Values, apart: Values) -> Values:
@@ -332,7 +282,7 @@ def _fit_table(model: Any, data: DataSet, known: Values, apart: Values) -> Value
 
 
 def _paired_interval(
-    score: Callable[[Values, Values], float],
+    score: Score,
     truth: Values,
     own: Values,
     other: Values,
@@ -347,7 +297,7 @@ def _paired_interval(
 
 
 def _claim_holds(
-    score: Callable[[Values, Values], float],
+    score: Score,
     truth: Values,
     answers: Values,
     claim: dict[str, Any],
@@ -363,23 +313,44 @@ def _claim_holds(
 
 
 def _format(outcome: Outcome) -> str:
-    rivals = ", ".join(f"{name} {value:.3f}" for name, value in outcome.rivals.items())
+    others = (outcome.baselines | outcome.rivals).items()
+    compared = ", ".join(f"{name} {one.value:.3f} {one.verdict}" for name, one in others)
     claim = {True: "holds", False: "fails", None: "none"}[outcome.claim_holds]
     return (
         f"{outcome.set_name:16} seed {outcome.seed}  {outcome.metric} {outcome.own:.3f}"
-        f" ({rivals}) {outcome.verdict}; claim {outcome.low:.3f}–{outcome.high:.3f} {claim};"
+        f" ({compared}); claim {outcome.low:.3f}–{outcome.high:.3f} {claim};"
         f" {outcome.seconds:.0f} s"
     )
 
 
 def _print_totals(results: list[Outcome]) -> None:
-    verdicts = [outcome.verdict for outcome in results]
+    """Runs one by one, then each set's mean over its seeds."""
+    compared = {"the best baseline": [(one, one.verdict) for one in results]}
+    for name in sorted({name for one in results for name in one.rivals}):
+        found = [(one, one.rivals[name].verdict) for one in results if name in one.rivals]
+        compared[name] = found
+    for name, found in compared.items():
+        verdicts = [verdict for _, verdict in found]
+        counts = [f"{verdicts.count(one)} {one}" for one in ("better", "tie", "worse")]
+        names = list(dict.fromkeys(one.set_name for one, _ in found))
+        ahead = sum(_is_ahead([one for one, _ in found if one.set_name == each], name)
+                    for each in names)  # fmt: skip
+        print(
+            f"Against {name}: {', '.join(counts)} of {len(found)} runs;"
+            f" mean as high or higher on {ahead} of {len(names)} sets"
+        )
     claims = [outcome.claim_holds for outcome in results if outcome.claim_holds is not None]
-    print(
-        f"{len(results)} runs: {verdicts.count('better')} better, {verdicts.count('tie')} ties,"
-        f" {verdicts.count('worse')} worse than the best baseline;"
-        f" {sum(claims)} of {len(claims)} claims hold"
-    )
+    print(f"{sum(claims)} of {len(claims)} claims hold")
+
+
+def _is_ahead(runs: list[Outcome], name: str) -> bool:
+    own = np.mean([run.own for run in runs])
+    if name in runs[0].rivals:
+        return bool(own >= np.mean([run.rivals[name].value for run in runs]))
+    return bool(
+        own >= max(np.mean([run.baselines[one].value for run in runs])
+                   for one in runs[0].baselines)
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

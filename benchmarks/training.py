@@ -26,19 +26,17 @@ import argparse
 import csv
 import json
 import os
-import site
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.environments import SETFIT, locate_python, run_checked
 from engine import catalog
 from engine.spec import TextHyperparameters
 from engine.tasks.text import base_models
@@ -65,7 +63,6 @@ TRAINER_BATCH = {"trainer": 8, "well-set": WELL_SET["per_device_train_batch_size
 ENGINE_DIALS = {"engine": {}, "engine-full": {"method": "full"}}
 SPEEDS_OF = [*TRAINER_BATCH, *ENGINE_DIALS]
 ACCURACIES_OF = ["probe", "engine", *TRAINER_BATCH, "setfit"]
-SETFIT = ["setfit==1.2.0", "datasets"]
 Rows = list[tuple[str, str]]
 
 
@@ -148,7 +145,7 @@ class Bench:
             if name in ("probe", "engine"):
                 self._own_accuracy(name)
                 continue
-            python = _setfit_python() if name == "setfit" else sys.executable
+            python = locate_python("setfit", SETFIT) if name == "setfit" else sys.executable
             found, whole = self._rival(name, python, train=self._train, test=self._test, **asked)
             _print_accuracy(name, found["accuracy"], found["seconds"], whole)
 
@@ -174,7 +171,7 @@ class Bench:
         kind = "setfit" if name == "setfit" else "trainer"
         command = [python, "-m", "benchmarks.training_rivals", kind, str(path)]
         started_at = time.monotonic()
-        out = _run(command, cwd=PROJECT)
+        out = run_checked(command)
         return json.loads(out.splitlines()[-1]), time.monotonic() - started_at
 
     def _engine(
@@ -201,30 +198,9 @@ class Bench:
         }
         (folder / "spec.json").write_text(json.dumps(spec))
         started_at = time.monotonic()
-        _run([sys.executable, "-m", "engine", "train", str(folder / "spec.json")], cwd=PROJECT)
+        run_checked([sys.executable, "-m", "engine", "train", str(folder / "spec.json")])
         whole = time.monotonic() - started_at
         return json.loads((folder / "artifact/report.json").read_bytes()), whole
-
-
-def _run(command: list[str], **options: Any) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return done.stdout
-
-
-def _setfit_python() -> str:
-    """An environment that sees our packages and adds SetFit, which is no dependency of ours."""
-    folder = Path(os.environ.get("LATHE_VAR", PROJECT / "var")) / "benchmarks/setfit"
-    python = folder / "bin/python"
-    if not (folder / "ready").exists():
-        venv.create(folder, clear=True, with_pip=True)
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        ours = folder / "lib" / version / "site-packages/ours.pth"
-        ours.write_text("\n".join(site.getsitepackages()) + "\n")
-        _run([str(python), "-m", "pip", "install", "--quiet", *SETFIT])
-        (folder / "ready").touch()
-    return str(python)
 
 
 def _print_speeds(speeds: dict[str, list[float]]) -> None:
