@@ -1,6 +1,5 @@
 """The route /v1/classify: answers of classifiers and regressors, batched and metered."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,10 +17,10 @@ from inference.serving.protocol.classify import ClassifyRequest, ClassifyResult
 from inference.serving.protocol.classify_rows import ReadRows, read_rows
 from inference.serving.protocol.errors import ApiError, bad_request
 from inference.serving.protocol.http import JsonResponse, info_of, read_body
+from inference.serving.routes.encoding import encode_rows
 from inference.serving.services import Services
 from inference.serving.usage_counter import RequestRecord
 
-MAX_INLINE_CHARACTERS = 4_000  # Longer requests are tokenised in a thread, not in the event loop.
 MAX_LOGGED_ANSWERS = 5
 
 
@@ -139,7 +138,7 @@ class ClassificationRoutes:
     ) -> tuple[list[Any], list[int]]:
         """Outputs and tokens of each row. Raises EngineError for one that cannot be read."""
         served = model.served
-        encoded = await _encode(model, rows)
+        encoded = await encode_rows(model, rows)
         tokens = served.token_counts(encoded)
         # Only texts differ in what they cost: the rest may share any batch.
         lengths = tokens if served.manifest.inputs.kind == "text" else [1] * len(tokens)
@@ -164,17 +163,8 @@ async def _set_aside_unreadable(
     """Moves each row that the model cannot read to the problems."""
     for position, row in list(read.rows.items()):
         try:
-            await _encode(model, [row])
+            await encode_rows(model, [row])
         except EngineError as error:
             place = f"{payload.param}[{position}]" if payload.is_list else payload.param
             read.problems[position] = bad_request(error.sentence, place)
             del read.rows[position]
-
-
-async def _encode(model: LoadedModel, rows: Sequence[Any]) -> Sequence[Any]:
-    """Rows as the model reads them. The tokenizer of long requests runs in a thread, for it
-    releases the GIL."""
-    if sum(map(len, rows)) <= MAX_INLINE_CHARACTERS:
-        encoded: Sequence[Any] = model.served.encode(rows)
-        return encoded
-    return await asyncio.to_thread(model.served.encode, rows)

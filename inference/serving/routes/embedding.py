@@ -1,6 +1,5 @@
 """The route /v1/embeddings: by a deployed text model's encoder, or by a base encoder."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from inference.serving.protocol import embeddings as protocol
 from inference.serving.protocol.embeddings import EmbeddingsRequest
 from inference.serving.protocol.errors import ApiError, bad_request
 from inference.serving.protocol.http import JsonResponse, info_of, read_body
+from inference.serving.routes.encoding import encode_rows
 from inference.serving.services import Services
 from inference.serving.usage_counter import RequestRecord
 
@@ -79,7 +79,7 @@ class EmbeddingRoutes:
                 deployment.model_id, deployment.artifact_key
             )
         try:
-            encoded = await asyncio.to_thread(model.served.encode, payload.texts, cut=payload.cuts)
+            encoded = await encode_rows(model, payload.texts, cut=payload.cuts)
         except EngineError as error:
             raise bad_request(error.sentence, "input") from error
         lengths = model.served.token_counts(encoded)
