@@ -1,4 +1,9 @@
-"""Which contender becomes the model: the one that answers best on the validation rows."""
+"""Which contender becomes the model: the one that answers best on the validation rows.
+
+Folds of the training rows beside them would choose no better (with 300, 420 and 600 tickets the
+chosen one had .638, .699 and .755 instead of .636, .704 and .755), and the report's figures, which
+rest on those rows where test rows are few, would be too good by up to a point.
+"""
 
 import copy
 from collections.abc import Callable
