@@ -34,6 +34,8 @@ RIVALS = (
 )
 # Kinds of stored bytes, and other names that pages show as words.
 WORDS = ("Queues", "Datasets", "Models", "Files", "estimating…")
+# What happened to a row between two versions, and to a conversation when it was closed.
+FATES = ("changed", "added", "removed", "resolved", "unconfirmed", "unresolved", "abandoned")
 # Figures of an assistant, by their names in the API.
 FIGURES = (
     "Consultations",
@@ -90,6 +92,20 @@ PROPOSALS = (
     "{name} repeats {number} values over {number_2} rows: {why}.",
     "its name says so and it is the last column",
 )
+# Badges of what has no choices of a model, by web.templatetags.ui.STATUS_TONES.
+STATES = (
+    "Active", "Delivered", "Disabled", "Down", "Enabled", "Expired", "Failed", "Frozen",
+    "Importing", "Live", "Loading", "Open", "Paid", "Past due", "Paused", "Pending", "Queued",
+    "Ready", "Retrying", "Running", "Succeeded", "Trialing", "Unpaid", "Uploading",
+)  # fmt: skip
+# Why the engine ended a job, as its process says at the end (engine.__main__).
+ENDINGS = (
+    "The training stopped on an unexpected error. You were not charged.",
+    "There was no room left to write on the machine. You were not charged.",
+    "The processes of this job lost touch with each other. You were not charged.",
+    "The job's settings cannot be read from {name}.",
+    "The job's settings are wrong: {name}: {words}.",
+)
 TASKS = (
     "text classification", "text regression", "text generation", "image classification",
     "tabular classification", "tabular regression",
@@ -123,5 +139,5 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES, *FATES, *STATES, *ENDINGS,
 )  # fmt: skip

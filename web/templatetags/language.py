@@ -6,6 +6,7 @@ Texts of templates use Django's own `translate` and `blocktranslate`.
 import re
 
 from django import template
+from django.conf.locale import LANG_INFO
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
@@ -16,6 +17,13 @@ from web.language.sentences import translated
 register = template.Library()
 register.filter("translated", translated)
 TITLE_WORD = re.compile(r"(?<!^)(?<![Vv]ia )(?<![Ww]ith )\b[A-Z][a-z]+\b")
+
+
+@register.filter
+def language_word(code: str) -> str:
+    """ "en" as "English", in the reader's language; a code that nobody knows stays."""
+    name = "Chinese" if code == "zh" else LANG_INFO.get(code, {}).get("name", code)
+    return gettext(name) if name else name
 
 
 @register.filter

@@ -1,10 +1,14 @@
 """Sentences of code are translated where they are shown, with their values."""
 
+import re
+
 import pytest
 from django.utils import translation
 from django.utils.safestring import mark_safe
 
 from web.language.sentences import translated
+from web.templatetags.language import language_word
+from web.templatetags.ui import STATUS_TONES, status_badge
 
 
 @pytest.fixture
@@ -70,3 +74,15 @@ def test_what_is_safe_markup_or_english_stays(chinese):
     assert translated(mark_safe("Owner")) == "Owner"
     with translation.override("en"):
         assert translated("Owner") == "Owner"
+
+
+@pytest.mark.parametrize("status", STATUS_TONES)
+def test_every_badge_is_in_the_readers_language(chinese, status):
+    assert not re.search("[A-Za-z]", re.sub("<[^>]*>", "", status_badge(status)))
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [("en", "英文"), ("zh", "中文"), ("de", "德文"), ("xx", "xx")]
+)
+def test_a_language_is_shown_by_its_name(chinese, code, word):
+    assert language_word(code) == word
