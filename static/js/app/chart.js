@@ -68,7 +68,11 @@
   }
 
   // What the legend shows while no pointer is on the chart.
+  // Of bars the last that is any: after today a month has only empty days.
   function newest(plot, index) {
+    const rows = plot.data.slice(1);
+    const last = plot.data[0].findLastIndex((_, place) => rows.some((row) => row[place]));
+    if (last >= 0 && plot.data[index][last] != null) return plot.data[index][last];
     return plot.data[index].findLast((value) => value != null) ?? null;
   }
 
