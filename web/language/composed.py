@@ -34,6 +34,11 @@ RIVALS = (
 )
 # Kinds of stored bytes, and other names that pages show as words.
 WORDS = ("Queues", "Datasets", "Models", "Files", "estimating…")
+# Labels that a form makes of a field's name, and choices of one word.
+FORM_WORDS = (
+    "Legal name", "e-mail", "nothing", "Caret ^", "Colon :", "Comma ,", "Hash #", "Pipe |",
+    "Semicolon ;", "Tilde ~", 'twice ("")', 'with a backslash (\\")', "Single '", 'Double "',
+)  # fmt: skip
 # What happened to a row between two versions, and to a conversation when it was closed.
 FATES = ("changed", "added", "removed", "resolved", "unconfirmed", "unresolved", "abandoned")
 # Figures of an assistant, by their names in the API.
@@ -139,5 +144,6 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES, *FATES, *STATES, *ENDINGS,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES, *FATES, *FORM_WORDS,
+    *STATES, *ENDINGS,
 )  # fmt: skip
