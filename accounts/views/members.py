@@ -102,12 +102,13 @@ def change_role(request: AuthenticatedRequest, member_id: int) -> HttpResponse:
 def hand_over(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Make another member an owner in one's own place."""
     team = find_team(request, slug)
+    require_permission(request.user, team, "team")
     require_typed_name(request, team.name)
     chosen = request.POST.get("member", "")
     members = team.memberships.select_related("user", "team")
     heir = get_object_or_404(members, pk=int(chosen) if chosen.isdecimal() else None)
     membership.hand_over(heir, request.user)
-    messages.success(request, f"{heir.user} owns {team} now. You are an admin.")
+    messages.success(request, f"You handed {team} over to {heir.user} and are an admin now.")
     return redirect("accounts:members", team.slug)
 
 

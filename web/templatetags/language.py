@@ -7,6 +7,7 @@ import re
 
 from django import template
 from django.conf.locale import LANG_INFO
+from django.forms import BoundField
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
@@ -33,6 +34,14 @@ def sentence_case(text: str) -> str:
     Names with capitals inside stay (GitHub), and what follows "via" or "with".
     """
     return TITLE_WORD.sub(lambda word: word[0].lower(), text.strip())
+
+
+@register.filter
+def label_words(field: BoundField) -> str:
+    """A field's label in the reader's language; allauth writes its own as titles."""
+    words = translated(field.label)
+    is_theirs = any(one.__module__.startswith("allauth.") for one in type(field.form).__mro__)
+    return sentence_case(words) if is_theirs else words
 
 
 @register.simple_tag
