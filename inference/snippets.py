@@ -62,7 +62,8 @@ def _curl(url: str, body: dict[str, Any], path: str = "/classify") -> str:
 def _curl_of_picture(url: str, name: str) -> str:
     """By standard input: a picture is longer than an argument of a command may be."""
     return (
-        f"""(printf '{{"model": "{name}", "input": "'; base64 < {PICTURE_FILE} | tr -d '\\n';"""
+        f"""(printf '{{"model": "{name}", "input": "'\n"""
+        f""" base64 < {PICTURE_FILE} | tr -d '\\n'\n"""
         """ printf '"}') |\n"""
         f"  curl {url}/classify \\\n"
         '  -H "Authorization: Bearer $LATHE_API_TOKEN" \\\n'
