@@ -16,6 +16,7 @@ urlpatterns = [
     path("teams/<slug:slug>/members/", members.members, name="members"),
     path("teams/<slug:slug>/members/invite/", members.invite_member, name="invite"),
     path("teams/<slug:slug>/rename/", members.rename_team, name="rename-team"),
+    path("teams/<slug:slug>/hand-over/", members.hand_over, name="hand-over"),
     path("members/<int:member_id>/role/", members.change_role, name="role"),
     path("members/<int:member_id>/remove/", members.remove_member, name="remove"),
     path(

@@ -23,7 +23,7 @@ class BillingConfig(AppConfig):
         budget, payment = EventGroup.BUDGET, EventGroup.PAYMENT
         register_events(
             EventType("budget.half_spent", budget, "Half of the spend cap is used"),
-            EventType("budget.nearly_spent", budget, "80 % of the spend cap is used"),
+            EventType("budget.nearly_spent", budget, "80% of the spend cap is used"),
             EventType("budget.spent", budget, "The spend cap is reached"),
             EventType(
                 "budget.forecast_over", budget, "The month is likely to exceed the spend cap"

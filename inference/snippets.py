@@ -6,9 +6,11 @@ from typing import Any
 
 from django.conf import settings
 
-from inference.forms.playground import example_row
+from inference.forms.playground import PICTURE, example_row
 from inference.models import Deployment
 from training.queries.report.example_inputs import example_text
+
+PICTURE_FILE = "picture.png"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ def snippets_for(deployment: Deployment) -> list[Snippet]:
             Snippet("curl", "curl", _curl(url, chat, "/chat/completions")),
         ]
     example = example_row(deployment, text)
+    if example is PICTURE:
+        return [
+            Snippet("curl", "curl", _curl_of_picture(url, name)),
+            Snippet("python", "Python", _python(url, name, example)),
+            Snippet("openai", "openai client", _openai(url, name, example)),
+        ]
     hugging_face = {"model": name, "inputs": example}
     return [
         Snippet("curl", "curl", _curl(url, {"model": name, "input": example})),
@@ -51,9 +59,22 @@ def _curl(url: str, body: dict[str, Any], path: str = "/classify") -> str:
     )
 
 
+def _curl_of_picture(url: str, name: str) -> str:
+    """By standard input: a picture is longer than an argument of a command may be."""
+    return (
+        f"""(printf '{{"model": "{name}", "input": "'\n"""
+        f""" base64 < {PICTURE_FILE} | tr -d '\\n'\n"""
+        """ printf '"}') |\n"""
+        f"  curl {url}/classify \\\n"
+        '  -H "Authorization: Bearer $LATHE_API_TOKEN" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        "  -d @-"
+    )
+
+
 def _python(url: str, name: str, example: Any) -> str:
     return (
-        "import os, requests\n\n"
+        f"import {_modules(example)}, requests\n\n"
         "answer = requests.post(\n"
         f'    "{url}/classify",\n'
         '    headers={"Authorization": f"Bearer {os.environ[\'LATHE_API_TOKEN\']}"},\n'
@@ -66,7 +87,7 @@ def _python(url: str, name: str, example: Any) -> str:
 
 def _openai(url: str, name: str, example: Any) -> str:
     return (
-        "import os\n"
+        f"import {_modules(example)}\n"
         "from openai import OpenAI\n\n"
         f'client = OpenAI(base_url="{url}", api_key=os.environ["LATHE_API_TOKEN"])\n'
         "answer = client.post(\n"
@@ -93,8 +114,14 @@ def _openai_chat(url: str, name: str, text: str) -> str:
     )
 
 
+def _modules(example: Any) -> str:
+    return "base64, os" if example is PICTURE else "os"
+
+
 def _python_literal(example: Any) -> str:
-    """As Python source: like JSON, but for true and false."""
+    """As Python source: like JSON, but for true and false; a picture is read from its file."""
+    if example is PICTURE:
+        return f'base64.b64encode(open("{PICTURE_FILE}", "rb").read()).decode()'
     if isinstance(example, dict):
         pairs = (
             f"{_python_literal(name)}: {_python_literal(value)}" for name, value in example.items()

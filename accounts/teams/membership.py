@@ -19,7 +19,7 @@ from accounts.errors import (
 from accounts.models import ApiToken, Invitation, Membership, Role, Team, User
 from accounts.notifications.publish import publish
 from accounts.permissions import require_permission, role_of
-from web.errors import NotAllowed
+from web.errors import NotAllowed, UserError
 from web.rate_limits.actions import require_rate
 
 INVITATION_LIFETIME = timedelta(days=7)
@@ -110,6 +110,18 @@ def change_role(membership: Membership, actor: User, role: str) -> None:
     before, membership.role = membership.role, role
     membership.save(update_fields=["role"])
     audit.record(team, actor, "member.role_changed", membership.user.email, old=before, new=role)
+
+
+@transaction.atomic
+def hand_over(heir: Membership, actor: User) -> None:
+    """Make another member an owner in the place of the actor, who stays as an admin."""
+    own = Membership.objects.filter(team=heir.team_id, user=actor, role=Role.OWNER).first()
+    if own is None:
+        raise NotAllowed("Only an owner hands a team over.")
+    if heir.pk == own.pk:
+        raise UserError("You own this team already. Choose somebody else.", param="member")
+    change_role(heir, actor, Role.OWNER)
+    change_role(own, actor, Role.ADMIN)
 
 
 @transaction.atomic

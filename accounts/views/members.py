@@ -15,9 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import audit
 from accounts.forms.people import InvitationForm, RoleForm, TeamForm
 from accounts.models import Invitation, Membership, Role, Team, User
-from accounts.permissions import find_team, has_permission, require_permission
+from accounts.permissions import find_team, has_permission, require_permission, role_of
 from accounts.teams import invitation_email, membership
 from accounts.teams.membership import INVITATION_SESSION_KEY
+from web.browser.confirmation import require_typed_name
 from web.browser.refusals import refusals_on, status_of
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
@@ -42,6 +43,7 @@ def _render_members(
         "members": team.memberships.select_related("user").order_by("joined_at"),
         "invitations": Invitation.objects.open().filter(team=team) if may_change else [],
         "may_change": may_change,
+        "is_owner": role_of(request.user, team) == Role.OWNER,
         "team_form": TeamForm(initial={"name": team.name}),
     }
     return render(request, "accounts/members.html", context, status=status)
@@ -93,6 +95,21 @@ def change_role(request: AuthenticatedRequest, member_id: int) -> HttpResponse:
     membership.change_role(member, request.user, form.cleaned_data["role"])
     messages.success(request, f"{member.user} is now {member.get_role_display().lower()}.")
     return redirect("accounts:members", member.team.slug)
+
+
+@login_required
+@require_POST
+def hand_over(request: AuthenticatedRequest, slug: str) -> HttpResponse:
+    """Make another member an owner in one's own place."""
+    team = find_team(request, slug)
+    require_permission(request.user, team, "team")
+    require_typed_name(request, team.name)
+    chosen = request.POST.get("member", "")
+    members = team.memberships.select_related("user", "team")
+    heir = get_object_or_404(members, pk=int(chosen) if chosen.isdecimal() else None)
+    membership.hand_over(heir, request.user)
+    messages.success(request, f"You handed {team} over to {heir.user} and are an admin now.")
+    return redirect("accounts:members", team.slug)
 
 
 @login_required

@@ -28,7 +28,7 @@ def build_events(notice: Notice) -> list[WebhookEvent]:
 
 def build_test_event(created_at: int) -> WebhookEvent:
     """An event that says nothing but that the endpoint works."""
-    return _build_event(TEST_EVENT, uuid.uuid4(), created_at, {"sentence": "This endpoint works."})
+    return _build_event(TEST_EVENT, uuid.uuid4(), created_at, {"sentence": "This webhook works."})
 
 
 def _build_event(

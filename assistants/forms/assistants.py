@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from accounts.models import Team
 from assistants.models import Answer, Assistant, TestCase
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
-from web.language.sentences import lazy_choices
+from web.language.sentences import lazy_choices, translated_lazy
 
 
 def _moment_input() -> forms.DateTimeInput:
@@ -25,8 +25,8 @@ class AssistantForm(forms.Form):
     project = forms.ModelChoiceField(
         Project.objects.none(),
         required=False,
-        empty_label="",
-        help_text="Where its data and jobs are kept. Empty: a new project of its name.",
+        empty_label=translated_lazy("A new project of its name"),
+        help_text="Where its data and jobs are kept.",
     )
     promise = forms.FloatField(
         min_value=0.8,
@@ -66,7 +66,9 @@ COLUMNS_OF = 20  # Dataset versions.
 class SourceForm(forms.Form):
     """A dataset whose rows become phrasings."""
 
-    dataset = forms.ModelChoiceField(Dataset.objects.none())
+    dataset = forms.ModelChoiceField(
+        Dataset.objects.none(), empty_label=translated_lazy("Choose a dataset")
+    )
     question_column = forms.CharField(max_length=255, initial="question")
     answer_key_column = forms.CharField(
         max_length=255, initial="topic", help_text="Names the answer; equal values, one answer."
@@ -100,7 +102,9 @@ class SourceForm(forms.Form):
 class DocumentForm(forms.Form):
     """A document, or a dataset whose rows are passages."""
 
-    document = forms.ModelChoiceField(Dataset.objects.none())
+    document = forms.ModelChoiceField(
+        Dataset.objects.none(), empty_label=translated_lazy("Choose a dataset")
+    )
     text_column = forms.CharField(
         max_length=255, initial="text", help_text="Documents have their passages in “text”."
     )
@@ -192,6 +196,7 @@ class TestCaseForm(forms.ModelForm[TestCase]):
     """A question whose outcome is known."""
 
     __test__ = False
+    expects = forms.ChoiceField(choices=lazy_choices(TestCase.Expects.choices))
 
     class Meta:
         model = TestCase

@@ -10,12 +10,16 @@ from django.utils.timezone import now
 from accounts.models import TeamOwnedQuerySet, User
 from assistants.models.assistant import Assistant
 from assistants.models.version import Version
+from web.language.sentences import translated
 
 NOTHING = models.Value([], models.JSONField())  # For rows that older code inserts.
 
 
 class ChannelQuerySet(TeamOwnedQuerySet["Channel"]):
     team_path = "assistant__team"
+
+
+KIND_WORDS = {"web": "Web widget", "api": "API", "wechat": "WeChat", "email": "E-mail"}
 
 
 class Channel(models.Model):
@@ -51,6 +55,11 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"{self.kind} of {self.assistant}"
+
+    @property
+    def title(self) -> str:
+        """Its name, else what it is, in the reader's language."""
+        return self.name or translated(KIND_WORDS[self.kind])
 
 
 class Visitor(models.Model):

@@ -8,7 +8,6 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from assistants.forms.words import LANGUAGES
 from assistants.lifecycle import find_assistant
 from assistants.loop import shadow
 from assistants.models import Assistant, Version, VersionStatus
@@ -90,7 +89,6 @@ def _promise_context(version: Version, percent: int, share: int) -> dict[str, ob
         lines.append(
             {
                 "language": language,
-                "language_name": LANGUAGES.get(language, language),
                 "report": report,
                 "chart": draw(curve, before, percent / 100),
                 **rounded(best_point(curve, percent / 100)),

@@ -13,11 +13,13 @@ from django.views.decorators.http import require_safe
 
 from assistants.lifecycle import find_assistant
 from assistants.models import Assistant
-from assistants.models.conversation import HAND_OVER_WORDS
+from assistants.models.conversation import HAND_OVER_WORDS, KIND_WORDS
 from assistants.queries import figures, measures
 from assistants.views.assistants import page_context
+from web.language.sentences import translated
 from web.requests import AuthenticatedRequest
 from web.spreadsheet_cells import escape_formula
+from web.templatetags.language import language_word
 
 CHOICES = (1, 7, 30, 90)
 ROWS_SHOWN = 50
@@ -47,7 +49,10 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         "shown": title,
         "linked": set(figures.SHARES),
         "conversations": rows[:ROWS_SHOWN],
-        "volumes": measures.volumes(*period),
+        "volumes": {
+            kind: [(name, _volume_words(kind, name), n) for name, n in rows]
+            for kind, rows in measures.volumes(*period).items()
+        },
         "definitions": [
             (measures.TITLES[name], words) for name, words in measures.DEFINITIONS.items()
         ],
@@ -59,6 +64,12 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         "least": figures.MIN_SHOWN,
     }
     return render(request, "assistants/monitor.html", context)
+
+
+def _volume_words(kind: str, name: str) -> str:
+    if kind == "channel":
+        return translated(KIND_WORDS.get(name, name))
+    return language_word(name) if kind == "language" else name
 
 
 @login_required

@@ -4,6 +4,7 @@ The same every time. Each follows a rule with some noise, so that its model lear
 report shows mistakes.
 """
 
+import base64
 import csv
 import io
 import json
@@ -129,11 +130,14 @@ def _review(rng: random.Random) -> dict[str, Value]:
     return {"review": text, "points": round(min(10, max(0, rng.gauss(2.5 * good, 0.7))), 1)}
 
 
+_SHAPES = ("circle", "square", "triangle")
+
+
 def shapes(each: int = 40) -> Example:
     """Which shape a picture shows: a zip with a folder for each label."""
     rng, archive = random.Random(4), io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        for label in ("circle", "square", "triangle"):
+        for label in _SHAPES:
             for number in range(each):
                 entry = zipfile.ZipInfo(f"{label}/{number:03}.png", (2026, 1, 1, 0, 0, 0))
                 file.writestr(entry, _picture(rng, label))
@@ -144,6 +148,7 @@ def shapes(each: int = 40) -> Example:
         content=archive.getvalue(),
         columns={},
         deployment="shapes",
+        questions=[_as_base64(_picture(rng, rng.choice(_SHAPES))) for _ in range(24)],
         hyperparameters={"epochs": 2},
     )
 
@@ -162,6 +167,10 @@ def _picture(rng: random.Random, label: str) -> bytes:
     sink = io.BytesIO()
     image.save(sink, "PNG")
     return sink.getvalue()
+
+
+def _as_base64(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
 
 
 # Each answer of an invented shop, and many ways to ask for it.

@@ -109,5 +109,7 @@ def _requests(
             chat = [{"role": "user", "content": question}]
             yield "/v1/chat/completions", {"messages": chat, "max_tokens": MOST_TOKENS}
         return
-    for rows in batches(questions, ROWS_PER_REQUEST):
+    # One picture at a time: the request log keeps a single one, and its endpoint's page shows it.
+    rows_per_request = 1 if task == "image-classification" else ROWS_PER_REQUEST
+    for rows in batches(questions, rows_per_request):
         yield "/v1/classify", {"input": rows}

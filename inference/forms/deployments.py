@@ -38,7 +38,9 @@ def _other_models(deployment: Deployment) -> list[TrainedModel]:
 class MoveForm(forms.Form):
     """Another model of the same team."""
 
-    model = forms.ModelChoiceField(TrainedModel.objects.none(), label="Model")
+    model = forms.ModelChoiceField(
+        TrainedModel.objects.none(), label="Model", empty_label=translated_lazy("Choose a model")
+    )
 
     def __init__(self, deployment: Deployment, data: Any = None) -> None:
         super().__init__(data)
@@ -61,7 +63,7 @@ class TrialForm(MoveForm):
     kind = forms.ChoiceField(label="How", choices=KINDS, initial="canary")
     percent = forms.IntegerField(
         label="Share in percent", min_value=1, max_value=99, initial=10,
-        help_text="Of a canary.",
+        help_text="Of 100 requests, so many are answered by it. Of no meaning to a shadow.",
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from training.queries.report.example_inputs import example_cells, example_text
 from web.language.sentences import translated_lazy
 
 MAX_IMAGE_BYTES = 5 * 1024**2
+PICTURE = object()  # In place of an example: a picture is read from a file.
 UNKNOWN_CHOICE = ("", translated_lazy("unknown"))
 
 
@@ -87,11 +88,11 @@ def playground_form(deployment: Deployment, data: Any = None, files: Any = None)
     return TextForm(data, initial={"text": example_text(deployment.model)})
 
 
-def example_row(deployment: Deployment, text: str) -> str | dict[str, Any]:
-    """The row in snippets: the text, the features of a test row, or a place for a picture."""
+def example_row(deployment: Deployment, text: str) -> object:
+    """The row in snippets: the text, the features of a test row, or PICTURE."""
     inputs = (deployment.model.manifest or {}).get("inputs") or {}
     if inputs.get("kind") == "image":
-        return "<the picture as base64>"
+        return PICTURE
     if inputs.get("kind") != "features":
         return text
     cells = example_cells(deployment.model)

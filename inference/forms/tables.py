@@ -6,6 +6,7 @@ from django import forms
 
 from inference.models import Deployment
 from projects.models import Dataset
+from web.language.sentences import translated_lazy
 
 MOST_DATASETS = 200
 
@@ -19,7 +20,10 @@ class TableForm(forms.Form):
         help_text="CSV, Excel, JSON lines or Parquet. It becomes a dataset of this project.",
     )
     dataset = forms.ModelChoiceField(
-        Dataset.objects.none(), required=False, label="Or a dataset that is there"
+        Dataset.objects.none(),
+        required=False,
+        label="Or a dataset that is there",
+        empty_label=translated_lazy("Choose a dataset"),
     )
 
     def __init__(self, deployment: Deployment, data: Any = None, files: Any = None) -> None:

@@ -37,3 +37,13 @@ class RequestLog(models.Model):
 
     def __str__(self) -> str:
         return self.request_id
+
+    @property
+    def picture_url(self) -> str:
+        """The one picture that a model of pictures was asked about, to show it; else empty.
+
+        A browser tells the format by the content, whatever type the address names.
+        """
+        if not isinstance(self.asked, str):
+            return ""
+        return f"data:image/png;base64,{self.asked.partition(',')[2] or self.asked}"

@@ -1,9 +1,11 @@
 """What inference adds to the pages of lower apps."""
 
+from dataclasses import replace
 from typing import cast
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.models import Team
 from accounts.permissions import has_permission, viewer_of
@@ -22,8 +24,12 @@ def overview(request: HttpRequest, subject: Model) -> dict[str, object]:
     has_read = bool(request.session.get(READ_REPORT_KEY))
     projects = Project.objects.active().filter(team=team)
     found = load_overview(team, has_read_report=has_read)
-    needs_project = not found.steps[0].is_done
-    return {"found": found, "first_project": projects.first() if needs_project else None}
+    if found.steps[0].is_done:
+        return {"found": found, "first_project": None}
+    first = projects.first()
+    if first is not None:
+        found.steps[0] = replace(found.steps[0], url=reverse("projects:upload", args=[first.pk]))
+    return {"found": found, "first_project": first}
 
 
 def model_side(request: HttpRequest, subject: Model) -> dict[str, object]:

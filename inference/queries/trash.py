@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import Team
 from inference.models import Deployment
 from projects.models import Dataset, Project
 from training.models import TrainedModel, TrainingJob
-from web.browser.trash import restorable_since
+from web.browser.trash import TRASH_DAYS, restorable_since
 
 MAX_OF_A_KIND = 100
 
@@ -24,6 +24,11 @@ class TrashItem:
     removed_at: datetime
     project: str
     restore_view: str
+
+    @property
+    def gone_at(self) -> datetime:
+        """From when on it cannot be restored."""
+        return self.removed_at + timedelta(days=TRASH_DAYS)
 
 
 def list_trash(team: Team) -> list[TrashItem]:

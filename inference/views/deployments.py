@@ -154,7 +154,7 @@ def try_model(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespons
             model, percent = form.cleaned_data["model"], form.cleaned_data["percent"]
             if form.cleaned_data["kind"] == "canary":
                 trials.start_canary(deployment, model, percent, request.user)
-                messages.success(request, f"{model} answers {percent} % of requests now.")
+                messages.success(request, f"{model} answers {percent}% of requests now.")
             else:
                 trials.start_shadow(deployment, model, request.user)
                 messages.success(request, f"{model} is asked beside {deployment.model} now.")

@@ -1,5 +1,6 @@
 """The demo's datasets: one for each task, the same every time, with the columns that are named."""
 
+import base64
 import csv
 import io
 import json
@@ -41,6 +42,11 @@ def test_examples_hold_the_columns_that_their_jobs_learn_from():
         elif example.filename.endswith(".zip"):
             names = zipfile.ZipFile(io.BytesIO(example.content)).namelist()
             assert {name.partition("/")[0] for name in names} == {"circle", "square", "triangle"}
+            trained_on = {zipfile.ZipFile(io.BytesIO(example.content)).read(name) for name in names}
+            asked_about = {base64.b64decode(question) for question in example.questions}
+            assert len(asked_about) == 24
+            assert not asked_about & trained_on
+            assert all(picture.startswith(b"\x89PNG") for picture in asked_about)
         else:
             chats = [json.loads(line) for line in example.content.decode().splitlines()]
             assert all(chat["messages"][-1]["role"] == "assistant" for chat in chats)
@@ -58,6 +64,8 @@ def test_a_language_model_is_asked_in_chats_and_any_other_in_rows():
         ("/v1/classify", {"input": [{"a": 1}, {"a": 2}]}),
         ("/v1/classify", {"input": [{"a": 3}]}),
     ]
+    pictures = list(demo_filling._requests("image-classification", ["aGk=", "aG8="]))
+    assert [body for _, body in pictures] == [{"input": ["aGk="]}, {"input": ["aG8="]}]
 
 
 def test_filling_waits_for_the_first_model_uploads_once_and_launches_what_is_ready(

@@ -13,6 +13,8 @@ from django.utils.timezone import now
 from web.templatetags import times, ui
 from web.templatetags.language import sentence_case
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize(
     ("micro", "shown", "exact"),
@@ -255,3 +257,14 @@ def test_pages_number_rows_from_one():
         if shown.search(line) and not sent.search(line)
     ]
     assert found == []
+
+
+def test_every_icon_that_a_template_names_is_drawn():
+    drawn = set(re.findall(r'id="([\w-]+)"', (ROOT / "static/img/icons.svg").read_text()))
+    named = {
+        name
+        for template in (ROOT / "templates").rglob("*.html")
+        for name in re.findall(r'\{% icon "([\w-]+)"|icon_name="([\w-]+)"', template.read_text())
+    }
+    assert len(named) > 20
+    assert {one or other for one, other in named} - drawn == set()

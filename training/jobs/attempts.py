@@ -78,8 +78,7 @@ def retry_with_smaller_batch(attempt: Attempt) -> None:
     if attempt.halved_batches:
         job.fail(
             FailureCode.OUT_OF_MEMORY,
-            "Memory ran out, also with half the batch. You were not charged. Lower “tokens per "
-            "batch” or the longest text, or choose a smaller base model or a larger machine.",
+            "Memory ran out, also with half the batch. You were not charged.",
         )
     else:
         job.requeue("Memory ran out. Trying once more with half the batch; this was not charged.")

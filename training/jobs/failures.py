@@ -34,8 +34,8 @@ FAILURE_REASONS: dict[FailureCode, FailureReason] = {
         title="Out of memory",
         fault="ours",
         is_charged=False,
-        next_step="Lower the tokens per batch or the longest text, or choose a machine with more "
-        "memory, then launch again.",
+        next_step="Launch with smaller batches or shorter texts, with a smaller base model, or on "
+        "a machine with more memory.",
         is_retryable=False,
         can_resume=False,
     ),
@@ -81,8 +81,8 @@ FAILURE_REASONS: dict[FailureCode, FailureReason] = {
         title="Time limit reached",
         fault="yours",
         is_charged=True,
-        next_step="Restart from the last checkpoint to go on with a new time limit, or launch "
-        "again with fewer epochs, fewer rows or a faster machine.",
+        next_step="Go on from the last checkpoint, if there is one, or launch again with more "
+        "time, with fewer epochs or rows, or on a faster machine.",
         is_retryable=False,
     ),
     FailureCode.INTERNAL: FailureReason(

@@ -18,6 +18,7 @@ from training.estimates.estimate import format_cost_range
 from training.jobs import actions, limits
 from training.jobs.failures import FAILURE_REASONS
 from training.jobs.recipes import SearchOptions
+from training.jobs.remedies import remedy_for
 from training.models import (
     Attempt,
     Checkpoint,
@@ -95,6 +96,7 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
         "cost": cost,
         "money_words": format_charge(cost),
         "reason": FAILURE_REASONS[FailureCode(job.failure_code)] if job.failure_code else None,
+        "remedy": remedy_for(job),
         "going_on": _resumable_checkpoint(job),
         "retention_days": settings.CHECKPOINT_RETENTION_DAYS,
         "relatives": related_jobs(job),

@@ -125,6 +125,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
         **status,
         "tabs": JOB_TABS,
         "tab": tab,
+        "is_over": found.is_finished,  # Before the page was opened: nothing of it moves.
         "trash_days": TRASH_DAYS,
     }
     if tab == "log":

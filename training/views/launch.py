@@ -19,6 +19,7 @@ from training.jobs.launch_preview import (
     initial_request,
     proposed_request,
 )
+from training.jobs.remedies import remedy_for
 from training.models import TrainingJob
 from training.queries import chat_preview
 from training.queries.lookups import find_model
@@ -42,6 +43,10 @@ def launch_page(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
             )
             return redirect("training:job", job.pk)
         return _render_page(request, form, user, status=400)
+    failed = _job_to_copy(request, version) if "remedy" in request.GET else None
+    if failed and (remedy := remedy_for(failed)):
+        form = LaunchForm.prefilled(version, remedy.apply_to(initial_request(version, failed)))
+        return _render_page(request, form, user, failed=failed, remedy=remedy)
     return _render_page(request, _initial_form(request, version), user)
 
 
@@ -149,7 +154,7 @@ def _preview_rows(form: LaunchForm) -> dict[str, object]:
 
 
 def _render_page(
-    request: HttpRequest, form: LaunchForm, user: User, status: int = 200
+    request: HttpRequest, form: LaunchForm, user: User, status: int = 200, **more: object
 ) -> HttpResponse:
     context = {
         "form": form,
@@ -160,5 +165,6 @@ def _render_page(
         "chosen_preset": form.chosen_preset,
         "refused": status != 200,
         **_preview_rows(form),
+        **more,
     }
     return render(request, "training/launch.html", context, status=status)

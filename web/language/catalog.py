@@ -15,7 +15,14 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from web.language import composed, model_texts, python_texts, script_texts, template_texts
+from web.language import (
+    allauth_texts,
+    composed,
+    model_texts,
+    python_texts,
+    script_texts,
+    template_texts,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALE = ROOT / "locale"
@@ -48,6 +55,8 @@ def _texts(root: Path) -> Iterator[tuple[MessageId, str, int]]:
     yield from _texts_of_code(root)
     yield from model_texts.texts_of(root)
     yield from ((text, "web/language/composed.py", 0) for text in composed.TEXTS)
+    for language in LANGUAGES:
+        yield from ((text, "allauth", 0) for text in allauth_texts.texts_of(language))
     for path in script_texts.files(root):
         for text in script_texts.texts_of(path):
             yield text, path.relative_to(root).as_posix(), 0

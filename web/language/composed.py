@@ -34,6 +34,13 @@ RIVALS = (
 )
 # Kinds of stored bytes, and other names that pages show as words.
 WORDS = ("Queues", "Datasets", "Models", "Files", "estimating…")
+# Labels that a form makes of a field's name, and choices of one word.
+FORM_WORDS = (
+    "Legal name", "e-mail", "nothing", "Caret ^", "Colon :", "Comma ,", "Hash #", "Pipe |",
+    "Semicolon ;", "Tilde ~", 'twice ("")', 'with a backslash (\\")', "Single '", 'Double "',
+)  # fmt: skip
+# What happened to a row between two versions, and to a conversation when it was closed.
+FATES = ("changed", "added", "removed", "resolved", "unconfirmed", "unresolved", "abandoned")
 # Figures of an assistant, by their names in the API.
 FIGURES = (
     "Consultations",
@@ -90,6 +97,20 @@ PROPOSALS = (
     "{name} repeats {number} values over {number_2} rows: {why}.",
     "its name says so and it is the last column",
 )
+# Badges of what has no choices of a model, by web.templatetags.ui.STATUS_TONES.
+STATES = (
+    "Active", "Delivered", "Disabled", "Down", "Enabled", "Expired", "Failed", "Frozen",
+    "Importing", "Live", "Loading", "Open", "Paid", "Past due", "Paused", "Pending", "Queued",
+    "Ready", "Retrying", "Running", "Succeeded", "Trialing", "Unpaid", "Uploading",
+)  # fmt: skip
+# Why the engine ended a job, as its process says at the end (engine.__main__).
+ENDINGS = (
+    "The training stopped on an unexpected error. You were not charged.",
+    "There was no room left to write on the machine. You were not charged.",
+    "The processes of this job lost touch with each other. You were not charged.",
+    "The job's settings cannot be read from {name}.",
+    "The job's settings are wrong: {name}: {words}.",
+)
 TASKS = (
     "text classification", "text regression", "text generation", "image classification",
     "tabular classification", "tabular regression",
@@ -123,5 +144,6 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES, *FATES, *FORM_WORDS,
+    *STATES, *ENDINGS,
 )  # fmt: skip

@@ -115,11 +115,17 @@ def _longest_first(parts: list[str], texts: Texts) -> Iterator[tuple[str, bool]]
 
 
 def _one(
-    text: str, texts: Texts, boundary: re.Pattern[str] | None = None, least: int = 0
+    text: str,
+    texts: Texts,
+    boundary: re.Pattern[str] | None = None,
+    least: int = 0,
+    *,
+    is_guess: bool = False,
 ) -> str | None:
     """This text as one message; None where it is none.
 
-    No value may hold the boundary; `least` letters of the message must be fixed ones.
+    No value may hold the boundary; `least` letters of the message must be fixed ones. Where it is
+    a guess that the text is ours at all, its single words stay: a column may be called "topic".
     """
     if text in texts.whole:
         return texts.whole[text]
@@ -139,10 +145,15 @@ def _one(
         values = found.groupdict()
         if boundary is not None and any(boundary.search(value) for value in values.values()):
             continue
-        shown = {name: _value_shown(name, value, texts) for name, value in values.items()}
+        shown = {
+            name: value
+            if is_guess and " " not in value.strip()
+            else _value_shown(name, value, texts)
+            for name, value in values.items()
+        }
         return PLACEHOLDER.sub(partial(_value, shown), pattern.translation)
     if text[:1].isupper():  # At the start of a sentence or a line.
-        return _one(text[0].lower() + text[1:], texts, boundary, least)
+        return _one(text[0].lower() + text[1:], texts, boundary, least, is_guess=is_guess)
     return None
 
 
@@ -154,7 +165,10 @@ def _value_shown(name: str, value: str, texts: Texts) -> str:
     if not is_ours and value.count(" ") < MIN_BLANKS:
         return value
     least = 0 if is_ours else LONG_MESSAGE
-    return _one(value, texts, None, least) or _one(value.strip(), texts, None, least) or value
+    for part in (value, value.strip()):
+        if (found := _one(part, texts, None, least, is_guess=not is_ours)) is not None:
+            return found
+    return value
 
 
 def _value(values: dict[str, str], hole: re.Match[str]) -> str:

@@ -50,8 +50,14 @@
     return `hsl(${Math.round((index * 137.5) % 360)} 60% ${document.documentElement.classList.contains("dark") ? 65 : 42}%)`;
   }
 
-  function withUnit(element, text) {
+  const asIs = (value) => value.toLocaleString("en", { maximumFractionDigits: 6 });
+  // Four digits, and never 1.578e+4.
+  const rounded = (value) => (Math.abs(value) >= 1e4 ? Math.round(value).toLocaleString("en") : value.toPrecision(4));
+
+  function withUnit(element, value, digits) {
     const unit = element.dataset.unit ?? "";
+    if (unit === "ms" && Math.abs(value) >= 1000) return `${digits(value / 1000)} s`;
+    const text = digits(value);
     return unit === "$" ? `$${text}` : unit ? `${text} ${unit}` : text;
   }
 
@@ -68,7 +74,11 @@
   }
 
   // What the legend shows while no pointer is on the chart.
+  // Of bars the last that is any: after today a month has only empty days.
   function newest(plot, index) {
+    const rows = plot.data.slice(1);
+    const last = plot.data[0].findLastIndex((_, place) => rows.some((row) => row[place]));
+    if (last >= 0 && plot.data[index][last] != null) return plot.data[index][last];
     return plot.data[index].findLast((value) => value != null) ?? null;
   }
 
@@ -133,7 +143,7 @@
       },
       axes: [
         when ? { ...axis, space: 80, values: (_, ticks) => ticks.map(when) } : axis,
-        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : withUnit(element, Number(tick.toPrecision(3)).toString()))) },
+        { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : withUnit(element, tick, (one) => Number(one.toPrecision(3)).toString()))) },
       ],
       series: [
         {
@@ -149,7 +159,7 @@
           points: { show: !showsBars && !isThinned(one) && (isValidation(one.name) || isTime(element) || one.points.length < 2), size: 6 },
           value: (plot, at, number, place) => {
             const value = place == null ? newest(plot, number) : at;
-            return value == null ? "–" : withUnit(element, showsBars ? value.toLocaleString("en", { maximumFractionDigits: 6 }) : value.toPrecision(4));
+            return value == null ? "–" : withUnit(element, value, showsBars ? asIs : rounded);
           },
         })),
         ...lines.map((line) => ({
@@ -227,7 +237,7 @@
 
   // What a screen reader is told: the last value of each line.
   function describe(element, series) {
-    const last = series.map((one) => `${label(one.name)} ${withUnit(element, one.points.at(-1)[1].toPrecision(3))}`);
+    const last = series.map((one) => `${label(one.name)} ${withUnit(element, one.points.at(-1)[1], rounded)}`);
     const canvas = element.querySelector("canvas");
     canvas?.setAttribute("role", "img");
     canvas?.setAttribute("aria-label", `${element.dataset.chart}: ${last.join(", ")}`);

@@ -58,6 +58,17 @@ def test_who_has_an_account_signs_in_with_the_address_filled_in(link, mallory):
     assert 'value="grace@acme.test"' in Client().get(target).content.decode()
 
 
+def test_who_is_signed_in_as_another_signs_out_and_comes_back(link, mallory, client_of):
+    client = client_of(mallory)
+    page = client.get(link).content.decode()
+    assert "the invitation is for grace@acme.test" in page
+    form = page[page.index('action="/accounts/logout/"') :]
+    back = re.search(r'name="next" value="([^"]+)"', form)[1]
+    answer = client.post("/accounts/logout/", {"next": back})
+    assert answer.headers["Location"] == link
+    assert "/accounts/signup/?email=grace%40acme.test" in client.get(link).content.decode()
+
+
 def test_without_a_mail_server_the_link_is_given_by_hand(team, alice, client_of, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", 9, 1

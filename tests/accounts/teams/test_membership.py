@@ -138,3 +138,39 @@ def test_a_second_invitation_of_the_same_person_replaces_the_first(client_of, al
     assert person.post(first).status_code == 410
     assert person.post(second).status_code == 302
     assert Membership.objects.get(user__email="grace@acme.test").role == Role.VIEWER
+
+
+def hand_over(client, team, heir, typed_name=None):
+    form = {"member": heir.pk, "typed_name": typed_name or team.name}
+    return client.post(reverse("accounts:hand-over", args=[team.slug]), form)
+
+
+def role(user, team):
+    return Membership.objects.get(user=user, team=team).role
+
+
+def test_an_owner_hands_the_team_over_and_stays_as_admin(client_of, alice, bob, team):
+    heir = Membership.objects.get(user=bob, team=team)
+    page = client_of(alice).get(reverse("accounts:members", args=[team.slug])).content.decode()
+    assert f'<option value="{heir.pk}">{bob.email}</option>' in page
+    assert hand_over(client_of(alice), team, heir).status_code == 302
+    assert (role(bob, team), role(alice, team)) == (Role.OWNER, Role.ADMIN)
+    told = AuditEntry.objects.filter(team=team, action="member.role_changed")
+    assert {entry.target for entry in told} == {alice.email, bob.email}
+
+
+def test_nothing_is_handed_over_by_others_by_mistake_or_outside(
+    client_of, alice, bob, mallory, team, other_team
+):
+    own, heir = (Membership.objects.get(user=user, team=team) for user in (alice, bob))
+    outside = Membership.objects.get(user=mallory, team=other_team)
+    before = list(Membership.objects.order_by("pk").values("pk", "role"))
+    assert hand_over(client_of(alice), team, heir, typed_name="Acme").status_code == 400
+    assert hand_over(client_of(alice), team, outside).status_code == 404
+    assert hand_over(client_of(alice), team, own).status_code == 400
+    assert hand_over(client_of(bob), team, heir).status_code == 403
+    assert hand_over(client_of(mallory), team, heir).status_code == 404
+    Membership.objects.filter(pk=heir.pk).update(role=Role.ADMIN)
+    assert hand_over(client_of(bob), team, heir).status_code == 403
+    Membership.objects.filter(pk=heir.pk).update(role=Role.MEMBER)
+    assert list(Membership.objects.order_by("pk").values("pk", "role")) == before

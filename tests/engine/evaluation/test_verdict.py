@@ -197,3 +197,10 @@ def test_where_one_label_dominates_log_loss_decides():
     assert (tested["metric"], verdict.decide_verdict(tested, "down")) == ("log_loss", "helped")
     even = MulticlassPredictions(np.arange(600) % 2, np.full((600, 2), 0.5))
     assert get_main_metric(kind, even) == "accuracy"
+
+
+def test_a_model_that_was_never_wrong_is_not_sent_to_look_for_its_mistakes():
+    drawn = conclusion(
+        measure("accuracy", 1.0, (0.97, 1.0)), baseline("tfidf", 0.5, significance(0.5, 0.0001))
+    )
+    assert drawn["next_step"].startswith("No test row went wrong")

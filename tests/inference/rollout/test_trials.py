@@ -76,7 +76,7 @@ def test_the_page_starts_shows_and_ends_trials(client_of, alice, deployment, mod
     assert browser.post(start, form).status_code == 302
     assert browser.post(start, form | {"kind": "shadow"}).status_code == 302
     shown = browser.get(page).content.decode()
-    assert "20 % of requests" in shown
+    assert "20% of requests" in shown
     assert "has not been asked yet" in shown
     assert browser.post(start, form | {"percent": "500"}).status_code in (200, 422)
     for name in ("end-canary", "end-shadow"):

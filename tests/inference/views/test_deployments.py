@@ -1,4 +1,6 @@
+import base64
 import json
+import subprocess
 
 import httpx
 import pytest
@@ -7,7 +9,8 @@ from django.urls import reverse
 from accounts.models import AuditEntry
 from inference import deployments
 from inference.errors import AlreadyRetired, CannotServe, DeploymentNameTaken
-from inference.models import Deployment, Feedback, ScheduledDeployment
+from inference.models import Deployment, Feedback, RequestLog, ScheduledDeployment
+from inference.snippets import snippets_for
 from tests.conftest import issue
 from training.errors import TeamSuspended
 from training.models import TrainedModel
@@ -25,6 +28,46 @@ def test_the_list_and_the_page_show_what_is_served(deployment, alice, team, clie
     assert "/v1/classify" in page
     assert "&quot;model&quot;: &quot;intents&quot;" in page
     assert "No request yet" in page
+
+
+def test_a_model_of_pictures_shows_what_it_was_asked_and_reads_a_file(
+    deployment, model, alice, client_of
+):
+    model.manifest = {"inputs": {"kind": "image"}}
+    model.save()
+    facts = {"deployment": deployment, "rows": 1, "tokens": 1, "latency_ms": 3, "status": 200}
+    RequestLog.objects.create(request_id="a", asked="aGk=", inputs=["aGk="], **facts)
+    RequestLog.objects.create(
+        request_id="b", asked="data:image/png;base64,aG8=", inputs=["data:…"], **facts
+    )
+    RequestLog.objects.create(request_id="c", inputs=["iVBORw0KGgo" * 40], **facts)
+    page = client_of(alice).get(url("deployment", deployment.pk)).content.decode()
+    assert 'src="data:image/png;base64,aGk="' in page
+    assert 'src="data:image/png;base64,aG8="' in page
+    assert "iVBORw0KGgo" not in page
+    curl, *others = [one.code for one in snippets_for(deployment)]
+    assert all("picture.png" in code for code in (curl, *others))
+    for code in others:
+        compile(code, "snippet", "exec")
+
+
+def test_the_curl_of_a_picture_sends_the_file(deployment, model, tmp_path):
+    """With a curl that shows what it would send."""
+    model.manifest = {"inputs": {"kind": "image"}}
+    picture = b"\x89PNG" + bytes(range(256)) * 800  # Longer than an argument may be.
+    (tmp_path / "picture.png").write_bytes(picture)
+    (tmp_path / "curl").write_text('#!/bin/sh\nfor last; do :; done\necho "$last" >&2\ncat\n')
+    (tmp_path / "curl").chmod(0o755)
+    sent = subprocess.run(
+        ["/bin/sh", "-c", snippets_for(deployment)[0].code],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        check=True,
+    )
+    body = json.loads(sent.stdout)
+    assert body["model"] == "intents"
+    assert base64.b64decode(body["input"]) == picture
 
 
 def test_an_empty_list_says_what_to_do(alice, team, client_of):

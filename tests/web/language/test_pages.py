@@ -2,6 +2,8 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
 from accounts.models import User
 from accounts.notifications.email import build_notice_email
@@ -72,6 +74,19 @@ def test_a_refusal_is_chinese_on_a_page_and_english_in_the_api(
 def test_validation_speaks_chinese(client, db):
     sent = client.post("/accounts/login/", {"login": "no", "password": ""}, **CHINESE)
     assert "输入有效的" in sent.content.decode() or "请输入" in sent.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("english", "shown"),
+    [
+        ("Email Addresses", "邮箱"),
+        ("Create Passkey", "创建通行密钥"),
+        ("Authenticator App", "身份验证器应用"),
+    ],
+)
+def test_the_pages_of_sign_in_use_our_words(english, shown):
+    with translation.override("zh-hans"):
+        assert gettext(english) == shown
 
 
 def test_who_signs_up_in_chinese_gets_chinese_mail(client, db):

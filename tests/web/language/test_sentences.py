@@ -1,10 +1,14 @@
 """Sentences of code are translated where they are shown, with their values."""
 
+import re
+
 import pytest
 from django.utils import translation
 from django.utils.safestring import mark_safe
 
 from web.language.sentences import translated
+from web.templatetags.language import language_word
+from web.templatetags.ui import STATUS_TONES, status_badge
 
 
 @pytest.fixture
@@ -70,3 +74,23 @@ def test_what_is_safe_markup_or_english_stays(chinese):
     assert translated(mark_safe("Owner")) == "Owner"
     with translation.override("en"):
         assert translated("Owner") == "Owner"
+
+
+@pytest.mark.parametrize("status", STATUS_TONES)
+def test_every_badge_is_in_the_readers_language(chinese, status):
+    assert not re.search("[A-Za-z]", re.sub("<[^>]*>", "", status_badge(status)))
+
+
+@pytest.mark.parametrize(("code", "word"), [("en", "英文"), ("zh", "中文"), ("xx", "xx")])
+def test_a_language_is_shown_by_its_name(chinese, code, word):
+    assert language_word(code) == word
+
+
+@pytest.mark.parametrize("column", ["topic", "status", "queue", "plan"])
+def test_a_column_that_is_called_like_a_word_of_ours_keeps_its_name(chinese, column):
+    told = translated(
+        f"question is free text; {column} repeats 3 values over 96 rows: its name says so and it is"
+        " the last column."
+    )
+    assert told.startswith("question 是自由文本；")
+    assert f"{column} 在 96 行中重复 3 个值" in told

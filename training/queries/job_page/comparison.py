@@ -45,7 +45,7 @@ def parameter_rows(jobs: Sequence[TrainingJob]) -> list[ParameterRow]:
     titles = dict.fromkeys(title for values in listed for title in values)
     rows = []
     for title in titles:
-        values = [values.get(title, MISSING) for values in listed]
+        values = [values.get(title) or MISSING for values in listed]
         rows.append(ParameterRow(title, values, differs=len(set(values)) > 1))
     return sorted(rows, key=lambda row: not row.differs)
 

@@ -117,8 +117,13 @@ def _compare_in_words(report: "Report", own: "Measure") -> str:
     if rival is not None:
         measured = _measure(rival["metrics"], own["name"])
         assert measured is not None  # It was chosen by this metric.
-        text += f"; {rival['name']} {format_metric_value(measured)}"
-        if rival["significance"].get("p_value", 1) >= SIGNIFICANCE_LEVEL:
+        shown = format_metric_value(measured)
+        text += f"; {rival['name']} {shown}"
+        # Figures that look the same need no word on their difference.
+        if (
+            shown != format_metric_value(own)
+            and rival["significance"].get("p_value", 1) >= SIGNIFICANCE_LEVEL
+        ):
             tested = report.get("test_rows", 0)
             text += (
                 f"; with {'1 test row' if tested == 1 else f'{tested:,} test rows'} the difference"
