@@ -65,7 +65,9 @@ def reading_title(name: str) -> str:
     elif kind == "key":
         title = f"labels, the field {detail}"
     elif kind == "number":
-        title = f"number, as in {detail}"
+        title = _number_title(detail)
+    elif kind == "duration":
+        title = f"seconds, of {detail.replace('h:mm:ss', 'h:mm:ss or m:ss')}"
     elif kind in ("date", "datetime"):
         order = DATE_ORDERS.get(detail[0], DATE_ORDERS["y"])
         title = f"date, {order} ({detail})"
@@ -76,3 +78,13 @@ def reading_title(name: str) -> str:
     else:
         title = "text"
     return f"{title}; other cells are missing" if name.endswith("+missing") else title
+
+
+def _number_title(example: str) -> str:
+    bare, _, ending = example.rpartition(" ")
+    if ending in ("-DR", "-CR"):
+        side = "debits (DR)" if ending == "-DR" else "credits (CR)"
+        return f"number, as in {bare}, {side} below zero"
+    if example.endswith("5K"):
+        return f"number, as in {example}, multiplied out"
+    return f"number, as in {example}"
