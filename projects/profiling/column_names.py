@@ -33,7 +33,7 @@ TARGET_WORDS = {
     "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4, "duration": 3, "eta": 4,
     "expectancy": 6, "disorder": 5, "chance": 4,
     "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4,
-    "recommended": 4, "recommend": 4,
+    "recommended": 4, "recommend": 4, "issuetype": 3,
 }  # fmt: skip
 # Of German, French, Spanish, Portuguese, Italian and Russian, without accents.
 FOREIGN_TARGET_WORDS = {
@@ -92,6 +92,13 @@ QUALIFIERS = frozenset({
     "probability", "index", "rank", "source", "url", "link", "name", "area", "year", "yr", "month",
     "date", "time", "length", "size", "level",
 })  # fmt: skip
+# Behind what was measured, as in delay_min and price_usd.
+UNIT_WORDS = frozenset({
+    "min", "mins", "minutes", "sec", "secs", "seconds", "ms", "hours", "hrs", "days", "usd", "eur",
+    "gbp", "cny", "rmb", "inr", "kwh", "mw", "kg", "km", "pct", "percent", "sqm",
+})  # fmt: skip
+# Fields by which programs call the object that they belong to.
+NAME_FIELDS = frozenset({"name", "display_value", "displayName"})
 # What a model said and a person has yet to confirm.
 GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
 GUESS_SHARE = 0.3
@@ -177,22 +184,9 @@ NAMED_THINGS = frozenset({
 CJK_NAMED_THINGS = ("商品名", "产品名", "菜名", "书名", "片名", "课程名")
 HEADINGS, CJK_HEADINGS = frozenset({"title", "subject", "headline", "name"}), ("标题", "主题")
 CJK_LATE_TEXTS = (
-    "回复",
-    "回覆",
-    "答案",
-    "回答",
-    "解决",
-    "处理结果",
-    "处理意见",
-    "答复",
-    "结案",
-    "结单",
-    "关闭",
-    "处理方案",
-    "处理过程",
-    "対応",
-    "返信",
-)
+    "回复", "回覆", "答案", "回答", "解决", "处理结果", "处理意见", "答复", "结案", "结单", "关闭",
+    "处理方案", "处理过程", "対応", "返信",
+)  # fmt: skip
 LATE_OUTCOMES = frozenset({"rating", "satisfaction", "csat", "nps", "resolved", "closed", "status"})
 CJK_LATE_OUTCOMES = ("满意", "评分", "评价", "满意度", "状态")
 # Of these where no review is beside them: a message says nothing of how its answer pleased.
@@ -241,7 +235,8 @@ def split_name(name: str) -> list[str]:
 
 def target_name_score(name: str) -> float:
     """From 0, no target by its name, to 6."""
-    words = split_name(name)
+    outer, _, field = name.rpartition(".")
+    words = split_name(outer if field in NAME_FIELDS and outer else name)
     found = _cjk_score(name, CJK_TARGET_WORDS)
     if name.strip().startswith("是否"):
         found = max(found, 5.0)
@@ -267,7 +262,8 @@ def target_name_score(name: str) -> float:
 
 
 def _put_noun_last(words: list[str]) -> list[str]:
-    """`quality of sleep` as `sleep quality`."""
+    """`quality of sleep` as `sleep quality`, and `delay_min` as `delay`."""
+    words = words[:-1] if len(words) > 1 and words[-1] in UNIT_WORDS else words
     place = words.index("of") if "of" in words[1:-1] else 0
     return words[place + 1 :] + words[:place] if place else words
 

@@ -4,6 +4,7 @@ Most would otherwise be read as a strange table of text.
 """
 
 import re
+from collections.abc import Callable
 
 # One compressed file; what it holds is read as if it were uploaded by itself.
 COMPRESSED_SIGNATURES = (
@@ -42,6 +43,11 @@ UNSUPPORTED_BEGINNINGS = [
     (("begin:vcalendar",), f"a calendar (iCalendar). {ROWS_AS_CSV}"),
     (("begin:vcard",), f"a file of contacts (vCard). {ROWS_AS_CSV}"),
     (("{\\rtf",), "a document of the kind RTF. Save its table as CSV"),
+    (
+        ("window.ytd.",),
+        "an archive of Twitter (JavaScript). Delete what stands before its first bracket and save"
+        " it as .json",
+    ),
 ]
 YAML, SQL = "a YAML file. Save its rows as CSV or JSON", "an SQL script. Export the table as CSV"
 UNSUPPORTED_SUFFIXES = {".yml": YAML, ".yaml": YAML, ".sql": SQL}
@@ -62,6 +68,19 @@ SUBTITLE_LINE = re.compile(r"\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}
 TAGGED_LINE = re.compile(r"\S+(\s\S+)*\s([BI]-[A-Z][\w-]*|O)")
 SECTION_LINE, SETTING_LINE = re.compile(r"\[\[?[\w .:/@-]+\]\]?"), re.compile(r"[\w.-]+\s?=.*")
 MAIL_LINE = re.compile(r"From \S+@\S+ +\w{3} \w{3} .*")
+# One mail, which begins with its headers; long ones go on in an indented line.
+MAIL_HEADER = re.compile(r"[A-Z][\w-]*: .*")
+MAIL_NAMES = (
+    "From", "To", "Subject", "Date", "Received", "Delivered-To", "Return-Path", "Message-ID",
+    "MIME-Version", "Content-Type",
+)  # fmt: skip
+MIN_MAIL_NAMES = 3
+ANNOTATION_LINE = re.compile(r"(T\d+\t\S+ \d+ \d+(;\d+ \d+)*\t.*|[REAM*]\d*\t\S+ .*|#\d+\t.*)")
+PARSED_LINE = re.compile(r"\d+(-\d+|\.\d+)?\t([^\t]+\t){6}([A-Za-z:]+|_)\t[^\t]+\t[^\t]+")
+TRANSLATION_LINE = re.compile(r'msg(id|str)(\[\d\])? ".*"')
+SERVER_LINE = re.compile(
+    r"\S+ \S+ \S+ \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \"[^\"]*\" \d{3} .*"
+)
 
 
 def find_refused_binary(start: bytes) -> str:
@@ -102,17 +121,60 @@ def _find_refused_lines(lines: list[str]) -> str:
     """The same by what lines look like: chats of messengers, subtitles, settings, tagged words."""
     if len(lines) < MIN_LINES:
         return ""
-    if sum(map(bool, map(CHAT_LINE.fullmatch, lines))) > len(lines) / 2:
-        return f"a chat as WhatsApp exports it. {ROWS_AS_CSV}"
-    if sum(map(bool, map(SUBTITLE_LINE.fullmatch, lines))) >= len(lines) // 4 and lines[0] == "1":
-        return f"subtitles (SubRip). {ROWS_AS_CSV}"
+    return next((what for is_such, what in LINE_FORMATS if is_such(lines)), "")
+
+
+def _share(pattern: re.Pattern[str], lines: list[str]) -> float:
+    return sum(map(bool, map(pattern.fullmatch, lines))) / len(lines)
+
+
+def _are_subtitles(lines: list[str]) -> bool:
+    found = _share(SUBTITLE_LINE, lines) * len(lines)
+    return lines[0] == "1" and found >= len(lines) // 4
+
+
+def _are_tagged_words(lines: list[str]) -> bool:
     tags = [found[2] for line in lines if (found := TAGGED_LINE.fullmatch(line))]
-    if len(tags) >= len(lines) - 1 and {"O"} < set(tags):
-        return "a list of tagged words (CoNLL). Labels of words cannot be learnt here"
-    if MAIL_LINE.fullmatch(lines[0]):
-        return f"a mailbox (mbox). {ROWS_AS_CSV}"
-    settings = sum(map(bool, map(SETTING_LINE.fullmatch, lines)))
-    sections = sum(map(bool, map(SECTION_LINE.fullmatch, lines)))
-    if SECTION_LINE.fullmatch(lines[0]) and settings and settings + sections == len(lines):
-        return f"a file of settings (INI or TOML). {ROWS_AS_CSV}"
-    return ""
+    return len(tags) >= len(lines) - 1 and {"O"} < set(tags)
+
+
+def _is_mail(lines: list[str]) -> bool:
+    if not MAIL_HEADER.fullmatch(lines[0]):
+        return False
+    names = {line.partition(":")[0] for line in lines if MAIL_HEADER.fullmatch(line)}
+    return len(names & set(MAIL_NAMES)) >= MIN_MAIL_NAMES
+
+
+def _are_settings(lines: list[str]) -> bool:
+    settings, sections = _share(SETTING_LINE, lines), _share(SECTION_LINE, lines)
+    return (
+        SECTION_LINE.fullmatch(lines[0]) is not None
+        and settings > 0
+        and settings + sections > 0.999
+    )
+
+
+LINE_FORMATS: tuple[tuple[Callable[[list[str]], bool], str], ...] = (
+    (lambda lines: _share(CHAT_LINE, lines) > 0.5, f"a chat as WhatsApp exports it. {ROWS_AS_CSV}"),
+    (_are_subtitles, f"subtitles (SubRip). {ROWS_AS_CSV}"),
+    (_are_tagged_words, "a list of tagged words (CoNLL). Labels of words cannot be learnt here"),
+    (
+        lambda lines: _share(PARSED_LINE, lines) >= 0.5,
+        "sentences with the grammar of each word (CoNLL-U). Words cannot be learnt here",
+    ),
+    (
+        lambda lines: MAIL_LINE.fullmatch(lines[0]) is not None,
+        f"a mailbox (mbox). {ROWS_AS_CSV}",
+    ),
+    (_is_mail, f"an e-mail. {ROWS_AS_CSV}"),
+    (
+        lambda lines: all(map(ANNOTATION_LINE.fullmatch, lines[:-1])),
+        "annotations of brat, which mark places in a text. Places cannot be learnt here",
+    ),
+    (lambda lines: _share(SERVER_LINE, lines) > 0.9, f"the log of a web server. {ROWS_AS_CSV}"),
+    (
+        lambda lines: _share(TRANSLATION_LINE, lines) >= 0.3,
+        f"a catalogue of translations (gettext). {ROWS_AS_CSV}",
+    ),
+    (_are_settings, f"a file of settings (INI or TOML). {ROWS_AS_CSV}"),
+)

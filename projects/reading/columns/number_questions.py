@@ -83,7 +83,8 @@ def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
     if not formats:
         return None
     by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
-    readings = [number_reading(each, shapes) for each in reversed(by_meaning.values())]
+    readings = _scaled_readings(cells)  # 5M may be five million.
+    readings += [number_reading(each, shapes) for each in reversed(by_meaning.values())]
     sentence = (
         f"Every cell of {cells.name!r} is a number with {unit!r} behind it, such as"
         f" {shapes[0].example!r}. Read the numbers, or keep the text?"
@@ -94,23 +95,25 @@ def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
 def ask_about_scales(cells: ColumnCells) -> Question | None:
     """1.5K beside 950 and 3M, or 1,2 Mio. throughout: numbers in short, or sizes and codes."""
     shapes = cells.seen.shapes
-    words = scale_words(shapes)
-    formats = number_formats.fitting_formats(shapes, number_formats.SCALED) if words else []
-    if not formats:
+    readings = _scaled_readings(cells)
+    if not readings or (number_formats.unit_behind(shapes) and not cells.seen.markers):
         return None
-    by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
-    readings = [_with_missing(cells, each) for each in reversed(by_meaning.values())]
-    if unit := number_formats.unit_behind(shapes):
-        units = number_formats.fitting_formats(
-            shapes, [replace(each, unit=unit) for each in number_formats.FORMATS]
-        )
-        readings += [_with_missing(cells, each) for each in units[:1]]
     example = next(shape.example for shape in shapes if number_formats.scale_word(shape))
     sentence = (
         f"Cells of {cells.name!r} such as {example!r} may be numbers in short, whose letters stand"
         " for thousands, millions and the like. Read the numbers, or keep the text?"
     )
     return Question("short_numbers", sentence, [*readings, TEXT])
+
+
+def _scaled_readings(cells: ColumnCells) -> list[Reading]:
+    """The readings that multiply out the words for powers of ten; none where there are none."""
+    shapes = cells.seen.shapes
+    formats = number_formats.fitting_formats(shapes, number_formats.SCALED)
+    if not formats or not scale_words(shapes):
+        return []
+    by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
+    return [_with_missing(cells, each) for each in reversed(by_meaning.values())]
 
 
 def scale_words(shapes: list[CellShape]) -> set[str]:

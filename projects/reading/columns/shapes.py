@@ -258,8 +258,8 @@ def _count_shapes(
 def _summarize(rows: list[tuple[Any, ...]]) -> ColumnShapes:
     """Of one column: (source, filled cells of the column, then the fields of CellShape)."""
     total = rows[0][1] if rows else 0
-    markers = {row[2]: row[5] for row in rows if row[2].lower() in MISSING_MARKERS}
-    shapes = [CellShape(*row[2:]) for row in rows[:MAX_SHAPES] if row[2] not in markers]
+    markers = {row[6]: row[5] for row in rows if row[6].lower() in MISSING_MARKERS}
+    shapes = [CellShape(*row[2:]) for row in rows[:MAX_SHAPES] if row[6] not in markers]
     counted = sum(shape.count for shape in shapes) + sum(markers.values())
     return ColumnShapes(shapes, markers, total - counted)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,7 @@ CURLY_QUOTES = str.maketrans("“”", '""')
 MIN_FRAMED_SHARE = 0.9
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
+MIN_ALIGNED, ALIGNED_LINES = 4, 50  # Lines, of which it is asked whether blanks align columns.
 UNUSED_SEPARATORS = (":", "#", r"\s+")
 WIDE_SEPARATORS = ("::", "||", ";;", "~~", "^^")
 WIDE_SEPARATOR_STAND_IN = "\x1f"
@@ -257,6 +259,15 @@ def _unused_separator(sample: list[str]) -> str:
     return ""
 
 
+def _is_aligned(sample: list[str]) -> bool:
+    """Whether most lines hold several gaps of blanks that end where those of other lines do."""
+    lines = [line.rstrip() for line in sample[:ALIGNED_LINES] if line.strip()]
+    ends = Counter(gap.end() for line in lines for gap in re.finditer(r"(?<=\S) {2,}", line))
+    gaps = [len(re.findall(r"\S {2,}", line)) for line in lines]
+    starts = sum(count >= len(lines) / 2 for count in ends.values())
+    return len(lines) >= MIN_ALIGNED and min(gaps[1:]) > 0 and (starts > 1 or len(set(gaps)) == 1)
+
+
 def _add_dialect_issues(
     encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], issues: Issues
 ) -> None:
@@ -275,6 +286,12 @@ def _add_dialect_issues(
             "one_column",
             f"Only one column was found, though every line holds {separator!r} equally often. Does"
             " it separate columns? Save the file as CSV, or choose the separator below.",
+        )
+    elif dialect.width == 1 and _is_aligned(sample):
+        issues.add(
+            "one_column",
+            "Only one column was found, though blanks seem to align several, as when a table is"
+            " printed. Save the table as CSV instead.",
         )
     if dialect.names_rows:
         issues.add(

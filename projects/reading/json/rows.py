@@ -61,6 +61,8 @@ def find_rows(document: object) -> FoundRows:
         return _rows_of_list(document)
     if not isinstance(document, dict):
         raise NoRows("This JSON file holds a single value, not rows.")
+    if {"cells", "nbformat"} <= document.keys():
+        raise NoRows("This is a Jupyter notebook. Save the table that it shows as CSV or Parquet.")
     if any(_is_turns(document[name]) for name in WHOLE_FIELDS & set(document)):
         return FoundRows([document])  # One chat, whose messages are no rows.
     for find in (
@@ -221,6 +223,8 @@ def _rows_by_key(document: Row) -> FoundRows | None:
     """{"id1": {"text": ...}, "id2": {"text": ...}}: records by their names, as Firebase keeps them.
     They share most fields."""
     records = {name: value for name, value in document.items() if isinstance(value, dict)}
+    if len(records) == len(document) == 1:
+        return _rows_by_key(next(iter(records.values())))
     if len(records) < MIN_KEYED_RECORDS or len(records) < len(document):
         return None
     counts = Counter(field for record in records.values() for field in record)
