@@ -41,7 +41,7 @@ MAX_REREADS = 2  # Of a file whose reading was ended from outside.
 REREAD_PAUSE = datetime.timedelta(seconds=15)  # Memory that somebody else took may be free then.
 ABANDONED_SECONDS = 24 * 3600.0  # Longer than any import works in its folder.
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-MEMORY_WORDS = ("MemoryError", "OutOfMemory", "Out of Memory", "bad_alloc", "allocate memory")
+MEMORY_WORDS = ("MemoryError", "OutOfMemory", "Out of Memory", "bad_alloc", "allocate")
 INTERNAL_FAILURE = failed("internal", "Something went wrong on our side. Try the import again.")
 INTERRUPTED_FAILURE = failed(
     "interrupted",

@@ -193,8 +193,9 @@ CJK_LATE_OUTCOMES = ("满意", "评分", "评价", "满意度", "状态")
 SATISFACTION, CJK_SATISFACTION = frozenset({"satisfaction", "csat", "nps"}), ("满意",)
 # Names that never teach: they identify a row, not what it says.
 IDENTIFIER_WORDS = frozenset({
-    "id", "ids", "uuid", "guid", "key", "index", "hash", "url", "link", "href", "date", "datetime",
-    "time", "timestamp", "created", "updated", "unnamed", "rownum", "dteday",
+    "id", "ids", "qid", "uid", "pid", "tid", "gid", "cid", "sid", "uuid", "guid", "key", "index",
+    "hash", "url", "link", "href", "date", "datetime", "time", "timestamp", "created", "updated",
+    "unnamed", "rownum", "dteday",
 })  # fmt: skip
 ADDRESS_WORDS = frozenset({"url", "link", "href"})
 # Alone among those above and in a column of numbers these say how long something took.
@@ -297,7 +298,7 @@ def text_name_score(name: str) -> float:
 
 
 def is_identifier_name(name: str) -> bool:
-    words = set(split_name(name))
+    words = {word.rstrip("0123456789") for word in split_name(name)}  # qid1 and qid2.
     return (
         bool(IDENTIFIER_WORDS & words)
         or _has_cjk(name, CJK_IDENTIFIERS)

@@ -67,7 +67,7 @@ def reading_title(name: str) -> str:
     elif kind == "number":
         title = _number_title(detail)
     elif kind == "duration":
-        title = f"seconds, of {detail.replace('h:mm:ss', 'h:mm:ss or m:ss')}"
+        title = "seconds, of h:mm:ss or m:ss" if detail == "h:mm:ss" else "seconds, of h:mm"
     elif kind in ("date", "datetime"):
         order = DATE_ORDERS.get(detail[0], DATE_ORDERS["y"])
         title = f"date, {order} ({detail})"
@@ -80,11 +80,11 @@ def reading_title(name: str) -> str:
     return f"{title}; other cells are missing" if name.endswith("+missing") else title
 
 
-def _number_title(example: str) -> str:
-    bare, _, ending = example.rpartition(" ")
-    if ending in ("-DR", "-CR"):
-        side = "debits (DR)" if ending == "-DR" else "credits (CR)"
-        return f"number, as in {bare}, {side} below zero"
-    if example.endswith("5K"):
-        return f"number, as in {example}, multiplied out"
-    return f"number, as in {example}"
+def _number_title(detail: str) -> str:
+    if detail.endswith(" -DR"):
+        return f"number, as in {detail[:-4]}, debits (DR) below zero"
+    if detail.endswith(" -CR"):
+        return f"number, as in {detail[:-4]}, credits (CR) below zero"
+    if detail.endswith("5K"):
+        return f"number, as in {detail}, multiplied out"
+    return f"number, as in {detail}"

@@ -71,8 +71,8 @@ MAIL_LINE = re.compile(r"From \S+@\S+ +\w{3} \w{3} .*")
 # One mail, which begins with its headers; long ones go on in an indented line.
 MAIL_HEADER = re.compile(r"[A-Z][\w-]*: .*")
 MAIL_NAMES = (
-    "From", "To", "Subject", "Date", "Received", "Delivered-To", "Return-Path", "Message-ID",
-    "MIME-Version", "Content-Type",
+    "from", "to", "subject", "date", "received", "delivered-to", "return-path", "message-id",
+    "mime-version", "content-type",
 )  # fmt: skip
 MIN_MAIL_NAMES = 3
 ANNOTATION_LINE = re.compile(r"(T\d+\t\S+ \d+ \d+(;\d+ \d+)*\t.*|[REAM*]\d*\t\S+ .*|#\d+\t.*)")
@@ -141,7 +141,7 @@ def _are_tagged_words(lines: list[str]) -> bool:
 def _is_mail(lines: list[str]) -> bool:
     if not MAIL_HEADER.fullmatch(lines[0]):
         return False
-    names = {line.partition(":")[0] for line in lines if MAIL_HEADER.fullmatch(line)}
+    names = {line.partition(":")[0].casefold() for line in lines if MAIL_HEADER.fullmatch(line)}
     return len(names & set(MAIL_NAMES)) >= MIN_MAIL_NAMES
 
 

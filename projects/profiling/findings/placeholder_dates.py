@@ -25,8 +25,9 @@ def find_placeholder_dates(
     for name in names:
         cell = quote_identifier(name)
         for condition in (
-            f"(year({cell}) < {FIRST_YEAR} OR year({cell}) >= {LAST_YEAR})",
-            *(f"{cell}::DATE = DATE '{zero}'" for zero in _lonely_zeros(connection, table, cell)),
+            f"CASE WHEN year({cell}) < {FIRST_YEAR} OR year({cell}) >= {LAST_YEAR} THEN true"
+            " ELSE false END",
+            *(f"{cell}::DATE = '{zero}'::DATE" for zero in _lonely_zeros(connection, table, cell)),
         ):
             row = connection.execute(
                 f"SELECT count(*), any_value({cell}::VARCHAR) FROM {table} WHERE {condition}"
@@ -38,7 +39,7 @@ def find_placeholder_dates(
 
 def _lonely_zeros(connection: duckdb.DuckDBPyConnection, table: str, cell: str) -> list[str]:
     """The zeros that come again and again, long before all other days of the column."""
-    zeros = ", ".join(f"DATE '{zero}'" for zero in ZEROS)
+    zeros = ", ".join(f"'{zero}'::DATE" for zero in ZEROS)
     rows = connection.execute(
         f"SELECT {cell}::DATE::VARCHAR FROM {table} WHERE {cell}::DATE IN ({zeros})"
         f" GROUP BY {cell}::DATE HAVING count(*) >= {MIN_ZEROS} AND {cell}::DATE +"

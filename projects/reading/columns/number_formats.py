@@ -170,7 +170,7 @@ class SignedFormat(NumberFormat):
         words = "|".join(SIDES[self.negative])
         amount = super().to_sql(f"regexp_replace({cell}, '{_SIDE_SQL}', '', 'i')")
         is_below = rf"regexp_matches({cell}, '[0-9][{SPACES}]*(?:{words})[.]?$', 'i')"
-        return f"({amount}) * CASE WHEN {is_below} THEN -1 ELSE 1 END"
+        return f"CASE WHEN {is_below} THEN -1 ELSE 1 END * ({amount})"
 
 
 @dataclass(frozen=True)
@@ -208,23 +208,30 @@ class DurationFormat(NumberFormat):
         # "-1 days +23:00:00" is an hour before; "-0:30" is half a minute.
         sign = f"CASE WHEN starts_with({cell}, '-') THEN -1 ELSE 1 END"
         whole = (
-            f"{sign} * {days} * 86400 + CASE WHEN {has_days} THEN 1 ELSE {sign} END * ({within})"
+            f"CASE WHEN {has_days} THEN {sign} * {days} * 86400 + {within}"
+            f" ELSE {sign} * ({within}) END"
         )
         return f"CASE WHEN {fits} THEN {whole} END"
 
 
 # Words behind a number for a power of ten, in lower case and without a point.
 _SCALES = {
-    3: "k thousand tsd tausend tys тыс 千 천",
-    4: "万 萬 만",
-    5: "lakh lakhs lac lacs",
-    6: "m mn mm mio mill mln million millions millionen millones milhões млн 百万 百萬",
-    7: "cr crore crores 千万 千萬",
-    8: "亿 億 억",
-    9: "b bn mrd mld md mds billion billions milliarden milliards млрд",
-    12: "t tn trillion trillions 万亿 兆",
-}
-SCALES = {word: power for power, words in _SCALES.items() for word in words.split()}
+    3: ("k", "thousand", "tsd", "tausend", "tys", "тыс", "千", "천",),
+    4: ("万", "萬", "만",),
+    5: ("lakh", "lakhs", "lac", "lacs",),
+    6: (
+        "m", "mn", "mm", "mio", "mill", "mln", "million", "millions", "millionen",
+        "millones", "milhões", "млн", "百万", "百萬",
+    ),
+    7: ("cr", "crore", "crores", "千万", "千萬",),
+    8: ("亿", "億", "억",),
+    9: (
+        "b", "bn", "mrd", "mld", "md", "mds", "billion", "billions", "milliarden",
+        "milliards", "млрд",
+    ),
+    12: ("t", "tn", "trillion", "trillions", "万亿", "兆",),
+}  # fmt: skip
+SCALES = {word: power for power, words in _SCALES.items() for word in words}
 _SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
 SCALE_BEHIND = re.compile(rf"(.*9)[{SPACES}]*({_SCALE})[.]?(\)?)", re.IGNORECASE)
 SIDES = {"DR": ("dr", "db", "debit", "soll", "s"), "CR": ("cr", "credit", "haben", "h")}
@@ -304,6 +311,16 @@ def _without_scale(pattern: str) -> str:
     bare = re.sub(UNIT, "", pattern).strip(SPACES)
     found = SCALE_BEHIND.fullmatch(bare)
     return f"{found[1]}{found[3]}" if found else pattern
+
+
+def is_number(shape: CellShape) -> bool:
+    """Whether cells of this shape are numbers or spans of time in any format."""
+    formats: list[NumberFormat] = [*FORMATS, *DURATIONS[:1]]
+    if scale_word(shape):
+        formats += SCALED
+    if side_behind(shape):
+        formats += SIGNED
+    return any(each.match(shape) for each in formats)
 
 
 def scale_word(shape: CellShape) -> str:

@@ -10,7 +10,7 @@ import duckdb
 
 from engine.data.cell_text import MISSING_MARKERS
 from projects.reading.columns.date_formats import fitting_dates
-from projects.reading.columns.number_formats import FORMATS, CellShape
+from projects.reading.columns.number_formats import CellShape, is_number
 from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.sql import batched, trimmed
 
@@ -267,8 +267,6 @@ def _summarize(rows: list[tuple[Any, ...]]) -> ColumnShapes:
 def _numeric_share(seen: ColumnShapes) -> float:
     """The share of cells that look like a number or a date in any format."""
     count = sum(
-        shape.count
-        for shape in seen.shapes
-        if any(each.match(shape) for each in FORMATS) or fitting_dates([shape.pattern])
+        shape.count for shape in seen.shapes if is_number(shape) or fitting_dates([shape.pattern])
     )
     return (count + seen.marker_count) / seen.filled if seen.filled else 0.0

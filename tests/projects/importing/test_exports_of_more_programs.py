@@ -79,7 +79,7 @@ MESSENGER = {"participants": [{"name": "Ann"}, {"name": "Bob"}], "messages": [
 STORE = {"feed": {"author": {"name": {"label": "x"}}, "link": [{"attributes": {"rel": "self"}}, {"attributes": {"rel": "next"}}], "entry": [
     {"im:rating": {"label": str(n % 5 + 1)}, "title": {"label": f"title {n}"}, "content": {"label": text, "attributes": {"type": "text"}}} for n, text in enumerate(TEXTS)]}}  # fmt: skip
 JIRA = {"total": 36, "issues": [{"key": f"A-{n}", "fields": {
-    "summary": f"{LABELS[n]} broken {n}", "description": text, "issuetype": {"name": ["Bug", "Story", "Task"][n % 3]}, "status": {"name": ["Done", "Open"][n % 2]}}}
+    "issuetype": {"name": ["Bug", "Story", "Task"][n % 3]}, "status": {"name": ["Done", "Open"][n % 2]}, "description": text, "summary": f"{LABELS[n]} broken {n}"}}
     for n, text in enumerate(TEXTS)]}  # fmt: skip
 SPANS = lines(
     {
