@@ -34,6 +34,7 @@ TARGET_WORDS = {
     "expectancy": 6, "disorder": 5, "chance": 4,
     "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4,
     "recommended": 4, "recommend": 4, "issuetype": 3,
+    "relevance": 6, "relevant": 5, "similarity": 5, "entailment": 6, "stance": 6, "difficulty": 4,
 }  # fmt: skip
 # Of German, French, Spanish, Portuguese, Italian and Russian, without accents.
 FOREIGN_TARGET_WORDS = {

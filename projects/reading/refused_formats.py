@@ -40,6 +40,8 @@ UNSUPPORTED_BEGINNINGS = [
     (("<!doctype html", "<html", "<head", "<table"), f"a web page (HTML). {SAVE_AS_CSV}"),
     (("<?xml", "<svg", "<rss"), f"an XML document. {SAVE_AS_CSV}"),
     (("webvtt",), f"subtitles (WebVTT). {ROWS_AS_CSV}"),
+    (("ty  - ",), f"a list of references (RIS). {ROWS_AS_CSV}"),
+    (("id;p",), f"a workbook of the kind SYLK. {SAVE_AS_CSV}"),
     (("begin:vcalendar",), f"a calendar (iCalendar). {ROWS_AS_CSV}"),
     (("begin:vcard",), f"a file of contacts (vCard). {ROWS_AS_CSV}"),
     (("{\\rtf",), "a document of the kind RTF. Save its table as CSV"),
@@ -78,6 +80,19 @@ MIN_MAIL_NAMES = 3
 ANNOTATION_LINE = re.compile(r"(T\d+\t\S+ \d+ \d+(;\d+ \d+)*\t.*|[REAM*]\d*\t\S+ .*|#\d+\t.*)")
 PARSED_LINE = re.compile(r"\d+(-\d+|\.\d+)?\t([^\t]+\t){6}([A-Za-z:]+|_)\t[^\t]+\t[^\t]+")
 TRANSLATION_LINE = re.compile(r'msg(id|str)(\[\d\])? ".*"')
+REFERENCE_LINE = re.compile(r"@[A-Za-z]+\s*\{\s*[\w:.-]+,")
+LDAP_LINE = re.compile(r"dn: \w+=.*")
+# A comma before milliseconds, as Python writes them, is no mark between columns.
+PROGRAM_LINE = re.compile(
+    r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([,.]\d{3,6})?\]?\s.*"
+    r"\b(TRACE|DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b[\s\]:].*"
+)
+PYTHON_LINE = re.compile(r"\{\s*'.*'\s*:.*\},?|\('.*'\),?")
+SPEAKER_LINE = re.compile(
+    r"(q|a|question|answer|customer|client|agent|support|user|bot|assistant|human|ai|interviewer"
+    r"|interviewee|speaker \d|客服|客户|用户|机器人|问|答)\s?[:：].*",
+    re.IGNORECASE,
+)
 SERVER_LINE = re.compile(
     r"\S+ \S+ \S+ \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \"[^\"]*\" \d{3} .*"
 )
@@ -145,6 +160,11 @@ def _is_mail(lines: list[str]) -> bool:
     return len(names & set(MAIL_NAMES)) >= MIN_MAIL_NAMES
 
 
+def _are_turns(lines: list[str]) -> bool:
+    found = [match[1].casefold() for line in lines if (match := SPEAKER_LINE.fullmatch(line))]
+    return len(found) > 0.9 * len(lines) and len(set(found)) > 1
+
+
 def _are_settings(lines: list[str]) -> bool:
     settings, sections = _share(SETTING_LINE, lines), _share(SECTION_LINE, lines)
     return (
@@ -175,6 +195,24 @@ LINE_FORMATS: tuple[tuple[Callable[[list[str]], bool], str], ...] = (
     (
         lambda lines: _share(TRANSLATION_LINE, lines) >= 0.3,
         f"a catalogue of translations (gettext). {ROWS_AS_CSV}",
+    ),
+    (
+        lambda lines: REFERENCE_LINE.fullmatch(lines[0]) is not None,
+        f"a list of references (BibTeX). {ROWS_AS_CSV}",
+    ),
+    (
+        lambda lines: LDAP_LINE.fullmatch(lines[0]) is not None,
+        f"an export of a directory (LDIF). {ROWS_AS_CSV}",
+    ),
+    (lambda lines: _share(PROGRAM_LINE, lines) > 0.9, f"the log of a program. {ROWS_AS_CSV}"),
+    (
+        lambda lines: _share(PYTHON_LINE, lines) == 1,
+        "a file of Python's dictionaries or tuples. Save them as JSON Lines, by json.dumps",
+    ),
+    (
+        _are_turns,
+        "a conversation, or questions and answers, as text. Make a table of it, one row for each"
+        " question with its answer, and save it as CSV",
     ),
     (_are_settings, f"a file of settings (INI or TOML). {ROWS_AS_CSV}"),
 )

@@ -280,7 +280,8 @@ def _count_header_rows(body: list[Record], overrides: ReadingOptions) -> tuple[i
     if not body:
         return 0, HeaderVerdict(False, "")
     verdict = judge_header(body[0].cells, [record.cells for record in body[1:]])
-    if verdict.is_header and _names_options_below(body):
+    may_be_years = all(cell.strip().isdigit() for cell in body[0].cells[1:] if cell.strip())
+    if (verdict.is_header or may_be_years) and _names_options_below(body):
         return 2, HeaderVerdict(True, "the second line names the options of the questions above it")
     if verdict.is_header and (rows := _count_levels(body)):
         return rows, HeaderVerdict(True, "the first lines name the columns in several levels")

@@ -39,6 +39,7 @@ MIN_FRAMED_SHARE = 0.9
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
 MIN_ALIGNED, ALIGNED_LINES = 4, 50  # Lines, of which it is asked whether blanks align columns.
+LINE_IN_QUOTES = re.compile(r'"(?:[^"]|"")+"')
 UNUSED_SEPARATORS = (":", "#", r"\s+")
 WIDE_SEPARATORS = ("::", "||", ";;", "~~", "^^")
 WIDE_SEPARATOR_STAND_IN = "\x1f"
@@ -76,6 +77,9 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     is_curly = not wide and _has_curly_quotes(sample)
     if is_curly:
         sample = [line.translate(CURLY_QUOTES) for line in sample]
+    is_wrapped = not wide and _are_lines_in_quotes(sample, overrides)
+    if is_wrapped:
+        sample = list(map(_without_outer_quotes, sample))
     dialect = detect_dialect(sample, overrides)
     issues = Issues()
     _add_dialect_issues(encoding, dialect, sample, issues)
@@ -85,20 +89,41 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     if is_curly:
         lines = (line.translate(CURLY_QUOTES) for line in lines)
         issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
+    if is_wrapped:
+        lines = map(_without_outer_quotes, lines)
+        issues.add("quoted_lines", "Every line stands in quotation marks; they were taken away.")
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     dialect = _with_habits(sample, dialect, issues)
-    is_rewritten = is_curly or bool(wide)
+    is_rewritten = is_curly or is_wrapped or bool(wide)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
         dialect=_describe_dialect(encoding, dialect, sample, wide),
         issues=issues,
         questions=header_questions(dialect),
-        bulk=None if is_curly else open_bulk_reader(path, encoding, dialect, issues, scratch),
+        bulk=None
+        if is_curly or is_wrapped
+        else open_bulk_reader(path, encoding, dialect, issues, scratch),
         straighten=None
         if is_rewritten or scratch is None
         else partial(open_straightened, path, encoding, dialect, issues, scratch),
     )
+
+
+def _are_lines_in_quotes(sample: list[str], overrides: ReadingOptions) -> bool:
+    """Whether each line as a whole is one cell in quotes that holds a row of a table."""
+    lines = [line.strip() for line in sample if line.strip()]
+    if len(lines) < MIN_ALIGNED or not all(map(LINE_IN_QUOTES.fullmatch, lines)):
+        return False
+    inner = list(map(_without_outer_quotes, lines))
+    dialect = detect_dialect(inner, overrides)
+    widths = {len(record.cells) for record in split_records(iter(inner), dialect.delimiters)}
+    return len(widths) == 1 and dialect.width > 1
+
+
+def _without_outer_quotes(line: str) -> str:
+    text = line.strip()
+    return f"{text[1:-1]}\n".replace('""', '"') if LINE_IN_QUOTES.fullmatch(text) else line
 
 
 def _with_habits(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
