@@ -81,6 +81,37 @@ STORE = {"feed": {"author": {"name": {"label": "x"}}, "link": [{"attributes": {"
 JIRA = {"total": 36, "issues": [{"key": f"A-{n}", "fields": {
     "issuetype": {"name": ["Bug", "Story", "Task"][n % 3]}, "status": {"name": ["Done", "Open"][n % 2]}, "description": text, "summary": f"{LABELS[n]} broken {n}"}}
     for n, text in enumerate(TEXTS)]}  # fmt: skip
+TALK = "\n".join(
+    f"{['Customer', 'Agent'][n % 2]}: hello number {n}, how are you" for n in range(40)
+)
+PROGRAM = "\n".join(
+    f"2024-01-05 10:00:{n:02},123 {['INFO', 'ERROR'][n % 2]} app: no file {n}, again"
+    for n in range(40)
+)
+BIBTEX = "".join(
+    f"@article{{key{n},\n  author = {{Lee, Ann}},\n  year = {{2024}}\n}}\n" for n in range(20)
+)
+QUARTERS = "Region,2023,,2024,\n,Q1,Q2,Q1,Q2\n" + "\n".join(
+    f"R{n},{n},{n + 1},{n + 2},{n + 3}" for n in range(30)
+)
+DPO = lines(
+    {
+        "prompt": [{"role": "user", "content": f"q {n}"}],
+        "chosen": [{"role": "assistant", "content": f"good {n}"}],
+        "rejected": [{"role": "assistant", "content": "bad"}],
+    }
+    for n in range(24)
+)
+PAIRS = "qid1,qid2,question1,question2,is_duplicate\n" + "\n".join(
+    f"{2 * n + 1},{2 * n + 2},How do I learn {n}?,What is the way to learn {n}?,{n * 7 % 3 % 2}"
+    for n in range(60)
+)
+
+
+def in_quotes(text):
+    return "\n".join('"' + line.replace('"', '""') + '"' for line in text.split("\n"))
+
+
 SPANS = lines(
     {
         "text": text,
@@ -154,6 +185,20 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "spans of Prodigy": (SPANS, "t.jsonl", Expected(rows=36, said="Cells of spans mark places")),
     "labels of doccano in CSV": (table(labels=["#".join(TWO[n % 3]) for n in range(36)]), "t.csv", Expected(labels=LISTS)),
     "labels of SharePoint": (table(labels=[";#".join(TWO[n % 3]) for n in range(36)]), "t.csv", Expected(labels=LISTS)),
+    "lines in quotes": (in_quotes(table()), "t.csv", Expected(rows=36, target="label", labels=EVEN, said="they were taken away")),
+    "texts in quotes": ("text\n" + "\n".join(f'"hello, you{", and more" * (n % 3)} {n}"' for n in range(36)), "t.csv", Expected(rows=36, types={"text": "text"}, unsaid="taken away")),
+    "years above quarters": (QUARTERS, "t.csv", Expected(rows=30, types={"2023 Q1": "integer", "2024 Q2": "integer"})),
+    "a comment above JSON": ("// export\n" + json.dumps([{"text": text} for text in TEXTS]), "t.json", Expected(refused="begins with '// export")),
+    "a notebook": (json.dumps({"cells": [{"cell_type": "code", "source": ["x"]}] * 9, "nbformat": 4}), "t.ipynb", Expected(refused="notebook")),
+    "dictionaries of Python": ("\n".join(str({"text": text, "label": label}) for text, label in zip(TEXTS, LABELS, strict=True)), "t.txt", Expected(refused="json.dumps")),
+    "a conversation": (TALK, "chat.txt", Expected(refused="a conversation")),
+    "the log of a program": (PROGRAM, "app.log", Expected(refused="the log of a program")),
+    "levels in a CSV": ("time,level,text\n" + "\n".join(f"2024-01-05 10:00:{n:02}.123,{['INFO', 'ERROR'][n % 2]},no file {n}" for n in range(40)), "t.csv", Expected(rows=40)),
+    "BibTeX": (BIBTEX, "t.bib", Expected(refused="BibTeX")),
+    "records of Firebase": (json.dumps({"posts": {f"-N{n}x": {"text": text, "label": LABELS[n]} for n, text in enumerate(TEXTS)}}), "t.json", Expected(rows=36, labels=EVEN)),
+    "preferences between messages": (DPO, "t.jsonl", Expected(rows=24, task="text-generation", target="chosen")),
+    "pairs of questions": (PAIRS, "t.csv", Expected(rows=60, task="text-classification", target="is_duplicate")),
+    "none of pandas": (three(["<NA>" if n % 6 == 0 else n + 0.5 for n in range(40)]), "t.csv", Expected(types={"v": "number"}, cells={"v": [None, 1.5]})),
     "languages": (table(labels=[["C#", "F#", "C"][n % 3] for n in range(36)]), "t.csv", Expected(labels={"C#": 12, "F#": 12, "C": 12})),
     "tables of W&B": (json.dumps({"columns": ["text", "label"], "data": [[text, LABELS[n]] for n, text in enumerate(TEXTS)]}), "t.table.json", Expected(rows=36, target="label", labels=EVEN)),
 }  # fmt: skip
