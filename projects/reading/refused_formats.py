@@ -66,6 +66,8 @@ CHAT_LINE = re.compile(
     r"(\]| -) \S[^:]*: .*",
     re.IGNORECASE,
 )
+# Above what was said, as WeChat and QQ write it.
+SENDER_LINE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(:\d\d)?\s+[^,;\t|]{1,40}")
 SUBTITLE_LINE = re.compile(r"\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.*")
 TAGGED_LINE = re.compile(r"\S+(\s\S+)*\s([BI]-[A-Z][\w-]*|O)")
 SECTION_LINE, SETTING_LINE = re.compile(r"\[\[?[\w .:/@-]+\]\]?"), re.compile(r"[\w.-]+\s?=.*")
@@ -176,6 +178,12 @@ def _are_settings(lines: list[str]) -> bool:
 
 LINE_FORMATS: tuple[tuple[Callable[[list[str]], bool], str], ...] = (
     (lambda lines: _share(CHAT_LINE, lines) > 0.5, f"a chat as WhatsApp exports it. {ROWS_AS_CSV}"),
+    (
+        lambda lines: (
+            SENDER_LINE.fullmatch(lines[0]) is not None and 0.3 <= _share(SENDER_LINE, lines) <= 0.7
+        ),
+        f"a chat as WeChat and QQ export it. {ROWS_AS_CSV}",
+    ),
     (_are_subtitles, f"subtitles (SubRip). {ROWS_AS_CSV}"),
     (_are_tagged_words, "a list of tagged words (CoNLL). Labels of words cannot be learnt here"),
     (

@@ -21,12 +21,15 @@ APOSTROPHES = "'\u2019\u02bc"
 MINUS_SIGNS = "-\u2212\u2013"
 PHONE_DIGITS = 8  # "+" and this many digits without a mark is a telephone number.
 
-_CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"
+_CURRENCY_SIGNS = (
+    "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"
+    "\u20b4\u20b8\u20bc\u20be"
+)
 _CURRENCY_CODES = (
     "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|KRW|BRL|MXN|ZAR|TRY"
-    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円|원|บาท"
+    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr[.]?|Rp[.]?|lei|грн[.]?|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円|원|บาท"
 )
-UNIT = f"(?:US|A|C|NZ|HK|S)?[{_CURRENCY_SIGNS}]|{_CURRENCY_CODES}|%|\uff05"
+UNIT = f"(?:US|A|C|NZ|HK|S|NT|MX|AR|CL|CO)?[{_CURRENCY_SIGNS}]|{_CURRENCY_CODES}|%|\uff05"
 
 
 @dataclass(frozen=True)
