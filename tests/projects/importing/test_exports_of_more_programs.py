@@ -158,8 +158,9 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "different offsets behind a blank": (three([f"2024-01-05 10:{n:02}:00 +0{n % 2 + 1}00" for n in range(40)]), "t.csv", Expected(cells={"v": ["2024-01-05T09:00:00", "2024-01-05T08:01:00"]})),
     "Buddhist years in Parquet": (days(lambda n: (2567, 1, n % 28 + 1)), "t.parquet", ASKED),
     "one Buddhist year in Parquet": (days(lambda n: (2567 if n == 4 else 2024, 1, n % 28 + 1)), "t.parquet", Expected(types={"v": "date"}, said="counted as in Thailand")),
-    "no dates in Parquet": (days(lambda n: (1 if n == 3 else 9999 if n % 9 == 0 else 2024, 1, n % 28 + 1)), "t.parquet", Expected(types={"v": "date"}, said="where there is no date")),
+    "no dates in Parquet": (days(lambda n: (1, 1, 1) if n == 3 else (9999, 12, 31) if n % 9 == 0 else (2024, 1, n % 28 + 1)), "t.parquet", Expected(types={"v": "date"}, said="where there is no date")),
     "no dates": (three([f"{'0001-01-01' if n % 9 == 0 else f'2024-01-{n % 28 + 1:02}'}" for n in range(40)]), "t.csv", Expected(said="5 cells of v hold days such as 0001-01-01")),
+    "the ninth century": (three([f"0{800 + n}-01-05" for n in range(40)]), "t.csv", Expected(types={"v": "date"}, unsaid="where there is no date")),
     "the first second": (three([f"{'1970-01-01' if n % 9 == 0 else f'2024-01-{n % 28 + 1:02}'}" for n in range(40)]), "t.csv", Expected(said="5 cells of v hold days such as 1970-01-01")),
     "birthdays": (three([f"{1950 + n}-01-01" for n in range(40)]), "t.csv", Expected(types={"v": "date"}, unsaid="where there is no date")),
     # Questions about passages.
