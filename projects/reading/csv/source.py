@@ -3,8 +3,8 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -71,30 +71,21 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         about: Dialect = {"format": "fasttext", "encoding": encoding.base_name}
         return read_fasttext(lines, about, fasttext_issues)
     wide = "" if overrides.get("delimiter") else _find_wide_separator(sample)
+    rewriting = _choose_rewriting(sample, wide, overrides)
     if wide:
         overrides = {**overrides, "delimiter": WIDE_SEPARATOR_STAND_IN}
-        sample = [line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in sample]
-    is_curly = not wide and _has_curly_quotes(sample)
-    if is_curly:
-        sample = [line.translate(CURLY_QUOTES) for line in sample]
-    is_wrapped = not wide and _are_lines_in_quotes(sample, overrides)
-    if is_wrapped:
-        sample = list(map(_without_outer_quotes, sample))
+    if rewriting:
+        sample = list(map(rewriting.rewrite, sample))
     dialect = detect_dialect(sample, overrides)
     issues = Issues()
     _add_dialect_issues(encoding, dialect, sample, issues)
     lines = _read_lines(path, encoding, issues)
-    if wide:
-        lines = (line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in lines)
-    if is_curly:
-        lines = (line.translate(CURLY_QUOTES) for line in lines)
-        issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
-    if is_wrapped:
-        lines = map(_without_outer_quotes, lines)
-        issues.add("quoted_lines", "Every line stands in quotation marks; they were taken away.")
+    if rewriting:
+        lines = map(rewriting.rewrite, lines)
+        if rewriting.issue_code:
+            issues.add(rewriting.issue_code, rewriting.sentence)
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     dialect = _with_habits(sample, dialect, issues)
-    is_rewritten = is_curly or is_wrapped or bool(wide)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
@@ -102,12 +93,33 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         issues=issues,
         questions=header_questions(dialect),
         bulk=None
-        if is_curly or is_wrapped
+        if rewriting and not wide
         else open_bulk_reader(path, encoding, dialect, issues, scratch),
         straighten=None
-        if is_rewritten or scratch is None
+        if rewriting or scratch is None
         else partial(open_straightened, path, encoding, dialect, issues, scratch),
     )
+
+
+@dataclass(frozen=True)
+class _Rewriting:
+    """What is done to each line before it is cut into cells, and what is said of it."""
+
+    rewrite: Callable[[str], str]
+    issue_code: str = ""
+    sentence: str = ""
+
+
+def _choose_rewriting(sample: list[str], wide: str, overrides: ReadingOptions) -> _Rewriting | None:
+    if wide:
+        return _Rewriting(lambda line: line.replace(wide, WIDE_SEPARATOR_STAND_IN))
+    if _has_curly_quotes(sample):
+        said = "Curly quotation marks around cells were read as straight ones."
+        return _Rewriting(lambda line: line.translate(CURLY_QUOTES), "curly_quotes", said)
+    if _are_lines_in_quotes(sample, overrides):
+        said = "Every line stands in quotation marks; they were taken away."
+        return _Rewriting(_without_outer_quotes, "quoted_lines", said)
+    return None
 
 
 def _are_lines_in_quotes(sample: list[str], overrides: ReadingOptions) -> bool:
