@@ -7,6 +7,10 @@ class StaleImportState(Exception):
     """Another worker finished this import first: an ordinary answer, not an error."""
 
 
+class ImportInterrupted(Exception):
+    """Something outside ended the process that read the file: nothing is known about the file."""
+
+
 class DatasetPurged(UserError):
     code, status = "dataset_purged", 410
     sentence = "This dataset was in the trash for too long and is deleted."

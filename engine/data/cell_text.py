@@ -7,7 +7,12 @@ one cell, so that a number which can mean two things is refused.
 import re
 
 # As in uploads: what people write where they have no number.
-MISSING_MARKERS = ("na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "nil", "--", ".")
+MISSING_MARKERS = (
+    "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "nil", "--", ".",
+    "<na>", "nat",  # Of pandas.
+    # Of spreadsheets, where a formula has no result.
+    "#div/0!", "#ref!", "#value!", "#num!", "#null!", "#name?", "#error!",
+)  # fmt: skip
 _UNITS = re.compile(r"US[$]|[$€£¥￥₹₩₽₺₪฿₫₦₱%％]|\b[A-Z]{3}\b|[\s\u00a0\u202f\u2009'’]")
 _GROUPED = {
     ".": re.compile(r"[+-]?\d{1,3}(,\d{2,3})+\.\d*"),

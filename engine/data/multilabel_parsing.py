@@ -18,8 +18,8 @@ from html.entities import html5
 from engine.data.labels.objects import are_single, find_label_keys, label_names
 
 SEPARATORS = (
-    "<br>", "<br/>", "<br />", "|", ";", ",", "\n", "、", "，", "；", "｜", "／", "/", "\t", " + ",
-    " & ", "·",
+    "<br>", "<br/>", "<br />", "|", ";#", ";", ",", "\n", "、", "，", "；", "｜", "／", "/", "\t",
+    " + ", " & ", "·", "#", "┋",
 )  # fmt: skip
 # What separates labels now and then, but levels of one label more often.
 DOUBTFUL_SEPARATORS = (" > ", " ")

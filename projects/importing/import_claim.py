@@ -4,7 +4,7 @@ import datetime
 import uuid
 
 from django.db import close_old_connections, connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.utils.timezone import now
 
 from projects.errors import StaleImportState
@@ -64,7 +64,13 @@ class ImportClaim:
     def take(cls, version_id: uuid.UUID | str) -> "ImportClaim | None":
         """A claim of this import; None when another worker has it or it has ended."""
         until = _claim_expiry()
-        is_taken = pending_imports().filter(pk=version_id).update(claimed_until=until)
+        # Whoever had it before ended without an outcome: killed, or cut off from the database.
+        earlier = Case(When(claimed_until=None, then=0), default=1)
+        is_taken = (
+            pending_imports()
+            .filter(pk=version_id)
+            .update(claimed_until=until, interruptions=F("interruptions") + earlier)
+        )
         return cls(version_id, until) if is_taken else None
 
     @classmethod
@@ -93,6 +99,13 @@ class ImportClaim:
         if not retry_on_disconnect(lambda: held.update(claimed_until=until)):
             raise StaleImportState
         self.until = until
+
+    def give_back(self, pause: datetime.timedelta) -> None:
+        """Let any worker take the import after a pause; nothing where the claim was lost."""
+        held = DatasetVersion.objects.filter(
+            pk=self.version_id, status=ImportStatus.IMPORTING, claimed_until=self.until
+        )
+        retry_on_disconnect(lambda: held.update(claimed_until=now() + pause))
 
 
 def _claim_expiry() -> datetime.datetime:

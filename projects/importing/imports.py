@@ -1,13 +1,17 @@
 """Turns an uploaded file into a typed table. The row is the truth; a message is only a hint."""
 
+import datetime
 import json
 import logging
+import shutil
 import signal
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +21,7 @@ from django.urls import reverse
 
 from accounts.notifications.publish import publish
 from projects import storage
-from projects.errors import StaleImportState
+from projects.errors import ImportInterrupted, StaleImportState
 from projects.importing.import_claim import ImportClaim, pending_imports
 from projects.importing.import_order import ImportAnswer, ImportOrder, failed
 from projects.models import DatasetVersion, ImportStatus
@@ -33,7 +37,23 @@ MAX_MESSAGES = 8  # Of one round of beat: each import that ends sends one for th
 MEMORY_LIMIT_BYTES = 4 * 1024**3  # Address space, DuckDB's and Arrow's reservations included.
 MAX_LOG_BYTES = 4_000
 MAX_ISSUES = 200
+MAX_REREADS = 2  # Of a file whose reading was ended from outside.
+REREAD_PAUSE = datetime.timedelta(seconds=15)  # Memory that somebody else took may be free then.
+ABANDONED_SECONDS = 24 * 3600.0  # Longer than any import works in its folder.
+OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+MEMORY_WORDS = ("MemoryError", "OutOfMemory", "Out of Memory", "bad_alloc", "allocate")
 INTERNAL_FAILURE = failed("internal", "Something went wrong on our side. Try the import again.")
+INTERRUPTED_FAILURE = failed(
+    "interrupted",
+    f"Reading this file was ended from outside {MAX_REREADS + 1} times, as happens when the"
+    " machine's memory runs out or the server is stopped. No fault of the file was found. Try the"
+    " import again later, or split a large file.",
+)
+CRASH_FAILURE = failed(
+    "crashed",
+    "The program that reads files crashed on this one, perhaps for want of memory. Split the file,"
+    " or save it in another format.",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +93,7 @@ def import_version(version_id: uuid.UUID | str) -> bool:
 def _import_claimed(claim: ImportClaim) -> bool:
     version = retry_on_disconnect(lambda: DatasetVersion.objects.get(pk=claim.version_id))
     try:
-        answer = _read_upload(version, claim)
+        answer = _read_unless_interrupted(version, claim)
     except StaleImportState:
         answer = None
     except DISCONNECT_ERRORS:
@@ -89,10 +109,27 @@ def _import_claimed(claim: ImportClaim) -> bool:
     return is_published
 
 
+def _read_unless_interrupted(version: DatasetVersion, claim: ImportClaim) -> ImportAnswer | None:
+    """The answer; None where the file is to be read again, which happens MAX_REREADS times."""
+    if version.interruptions > MAX_REREADS:
+        return INTERRUPTED_FAILURE  # Each reading took its worker with it.
+    try:
+        return _read_upload(version, claim)
+    except ImportInterrupted:
+        if version.interruptions == MAX_REREADS:
+            return INTERRUPTED_FAILURE
+        claim.give_back(REREAD_PAUSE)
+        return None
+
+
 def _read_upload(version: DatasetVersion, claim: ImportClaim) -> ImportAnswer:
-    """What the child process made of the file; its table is in storage when this returns."""
+    """What the child process made of the file; its table is in storage when this returns.
+
+    Every reading has a folder of its own: in another's, a half-written copy would pass for whole.
+    """
     scratch = Path(settings.VAR_DIR) / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
+    _delete_abandoned_folders(scratch)
     with tempfile.TemporaryDirectory(prefix="import-", dir=scratch) as name:
         folder = Path(name)
         upload = folder / "upload"
@@ -109,6 +146,14 @@ def _read_upload(version: DatasetVersion, claim: ImportClaim) -> ImportAnswer:
             for file in ("data.parquet", "rejects.csv"):
                 _run_renewing(claim, storage.put_file, f"{claim.folder}/{file}", folder / file)
     return answer
+
+
+def _delete_abandoned_folders(scratch: Path) -> None:
+    """Free what workers left on this machine's disk when they were killed."""
+    for folder in scratch.glob("import-*"):
+        with suppress(FileNotFoundError):
+            if folder.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run_renewing(
@@ -142,6 +187,7 @@ def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finishe
 
 
 def _load_answer(folder: Path, finished: child_process.Finished) -> ImportAnswer:
+    """Raises ImportInterrupted for a child that something outside ended."""
     if finished.returncode is None:
         return failed("time_limit", "Reading this file took over an hour. Split it into parts.")
     if finished.returncode == 0:
@@ -150,12 +196,13 @@ def _load_answer(folder: Path, finished: child_process.Finished) -> ImportAnswer
     logger.error("The import process ended with status %s: %s", finished.returncode, log)
     if finished.returncode == -signal.SIGXCPU:
         return failed("time_limit", "Reading this file takes more work than we do. Split it.")
-    is_out_of_memory = any(word in log for word in ("MemoryError", "OutOfMemory", "Out of Memory"))
-    if finished.returncode < 0 or is_out_of_memory:
+    if -finished.returncode in OUTSIDE_SIGNALS:
+        raise ImportInterrupted
+    if any(word in log for word in MEMORY_WORDS):
         return failed(
             "out_of_memory", "Reading this file needs more memory than an import may use. Split it."
         )
-    return INTERNAL_FAILURE
+    return CRASH_FAILURE if finished.returncode < 0 else INTERNAL_FAILURE
 
 
 def _save_answer(version: DatasetVersion, claim: ImportClaim, answer: ImportAnswer) -> bool:

@@ -109,6 +109,8 @@ class DatasetVersion(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=now, editable=False)
     claimed_until = models.DateTimeField(null=True)  # A worker's claim, and its fence.
+    # How often a worker or its child process was ended before the file was read.
+    interruptions = models.PositiveSmallIntegerField(default=0, db_default=0)
     finished_at = models.DateTimeField(null=True)
     objects = DatasetVersionQuerySet.as_manager()
 

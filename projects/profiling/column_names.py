@@ -10,6 +10,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from projects.profiling.foreign_names import (
+    CJK_TARGET_WORDS,
+    CJK_TEXT_WORDS,
+    FOREIGN_TARGET_WORDS,
+    FOREIGN_TEXT_WORDS,
+)
+
 # How surely a column of this name is what a model should learn.
 TARGET_WORDS = {
     "label": 6, "labels": 6, "target": 6, "category": 6, "class": 6, "intent": 6, "sentiment": 6,
@@ -33,30 +40,8 @@ TARGET_WORDS = {
     "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4, "duration": 3, "eta": 4,
     "expectancy": 6, "disorder": 5, "chance": 4,
     "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4,
-    "recommended": 4, "recommend": 4,
-}  # fmt: skip
-# Of German, French, Spanish, Portuguese, Italian and Russian, without accents.
-FOREIGN_TARGET_WORDS = {
-    "kategorie": 6, "absicht": 6, "bewertung": 4, "stimmung": 6, "kundigung": 6, "preis": 5,
-    "gehalt": 5, "umsatz": 5, "klasse": 6, "thema": 5, "abteilung": 4, "ausfall": 5,
-    "categorie": 6, "etiquette": 6, "note": 4, "prix": 5, "salaire": 5, "ventes": 5, "classe": 6,
-    "etiqueta": 6, "categoria": 6, "intencion": 6, "sentimiento": 6, "precio": 5, "salario": 5,
-    "ventas": 5, "clase": 6, "abandono": 5, "sentimento": 6, "intencao": 6, "preco": 5, "vendas": 5,
-    "etichetta": 6, "prezzo": 5, "stipendio": 5, "vendite": 5, "valutazione": 4, "service": 3,
-    "категория": 6, "тональность": 6, "метка": 6, "класс": 6, "цена": 5, "оценка": 4, "отток": 6,
-}  # fmt: skip
-CJK_TARGET_WORDS = {
-    "标签": 6, "標籤": 6, "类别": 6, "類別": 6, "分类": 6, "分類": 6, "意图": 6, "意圖": 6,
-    "情感": 6, "情绪": 6, "感情": 6, "目标": 5, "结果": 4, "类型": 4, "類型": 4, "主题": 4,
-    "评分": 4, "評分": 4, "评级": 4, "星级": 4, "打分": 4, "得分": 4, "評価": 4, "点数": 3,
-    "流失": 6, "欺诈": 6, "违约": 6, "逾期": 6, "离职": 6, "垃圾": 5, "好评": 4, "存活": 6,
-    "生存": 6, "诊断": 6, "购买": 4, "成交价": 6, "总价": 5, "价格": 5, "售价": 5, "房价": 5,
-    "单价": 4, "薪资": 5, "工资": 5, "薪水": 5, "销量": 5, "销售额": 5, "価格": 5, "部门": 4,
-    "状态": 2, "状況": 2, "频道": 4, "栏目": 4, "故障": 5, "合格": 5, "异常": 4, "复购": 6,
-    "续费": 6, "转化": 5, "录取": 6, "通过": 3, "租金": 5, "月租": 5, "等级": 3,
-    "费用": 4, "总费用": 5, "花费": 4,
-    "优先级": 3, "队列": 5, "极性": 6, "满意": 4, "カテゴリ": 6, "ラベル": 6,
-    "ประเภท": 5, "ความรู้สึก": 6,
+    "recommended": 4, "recommend": 4, "issuetype": 3,
+    "relevance": 6, "relevant": 5, "similarity": 5, "entailment": 6, "stance": 6, "difficulty": 4,
 }  # fmt: skip
 TEXT_WORDS = {
     "text": 6, "message": 6, "subject": 5, "title": 4, "body": 6, "question": 5, "answer": 3,
@@ -69,29 +54,19 @@ TEXT_WORDS = {
     "lyrics": 6, "caption": 5, "prompt": 5, "plot": 4, "bio": 4, "symptoms": 5, "instruction": 5,
     "remark": 5, "remarks": 5,
 }  # fmt: skip
-FOREIGN_TEXT_WORDS = {
-    "nachricht": 6, "betreff": 5, "beschreibung": 5, "kommentar": 6, "anfrage": 5, "frage": 5,
-    "titel": 4, "objet": 5, "texte": 6, "avis": 6, "commentaire": 6, "titre": 4, "texto": 6,
-    "mensaje": 6, "asunto": 5, "comentario": 6, "resena": 6, "descripcion": 5, "titulo": 4,
-    "mensagem": 6, "assunto": 5, "descricao": 5, "avaliacao": 5, "testo": 6, "messaggio": 6,
-    "oggetto": 5, "recensione": 6, "descrizione": 5, "titolo": 4, "commento": 6,
-    "текст": 6, "отзыв": 6, "комментарий": 6, "сообщение": 6, "описание": 5, "вопрос": 5,
-    "заголовок": 4,
-}  # fmt: skip
-CJK_TEXT_WORDS = {
-    "文本": 6, "评论": 6, "評論": 6, "内容": 6, "內容": 6, "正文": 6, "标题": 4, "標題": 4,
-    "消息": 6, "问题": 5, "問題": 5, "描述": 5, "留言": 6, "反馈": 6, "句子": 6, "摘要": 4,
-    "投诉": 5, "主诉": 5, "症状": 5, "病史": 5, "问句": 6, "语句": 6, "原文": 6, "建议": 5,
-    "意见": 5, "诉求": 5, "备注": 4, "简介": 5, "来信": 5,
-    "工单": 3, "弹幕": 6, "微博": 6, "新闻": 5, "咨询": 5, "提问": 5, "本文": 6,
-    "レビュー": 6, "コメント": 6, "感想": 6, "質問": 5, "ข้อความ": 6, "รีวิว": 6,
-}  # fmt: skip
 # Words after which a name means something about the thing, not the thing itself.
 QUALIFIERS = frozenset({
     "confidence", "count", "reason", "gold", "code", "number", "num", "no", "nr", "prob",
     "probability", "index", "rank", "source", "url", "link", "name", "area", "year", "yr", "month",
     "date", "time", "length", "size", "level",
 })  # fmt: skip
+# Behind what was measured, as in delay_min and price_usd.
+UNIT_WORDS = frozenset({
+    "min", "mins", "minutes", "sec", "secs", "seconds", "ms", "hours", "hrs", "days", "usd", "eur",
+    "gbp", "cny", "rmb", "inr", "kwh", "mw", "kg", "km", "pct", "percent", "sqm",
+})  # fmt: skip
+# Fields by which programs call the object that they belong to.
+NAME_FIELDS = frozenset({"name", "display_value", "displayName"})
 # What a model said and a person has yet to confirm.
 GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
 GUESS_SHARE = 0.3
@@ -177,30 +152,18 @@ NAMED_THINGS = frozenset({
 CJK_NAMED_THINGS = ("商品名", "产品名", "菜名", "书名", "片名", "课程名")
 HEADINGS, CJK_HEADINGS = frozenset({"title", "subject", "headline", "name"}), ("标题", "主题")
 CJK_LATE_TEXTS = (
-    "回复",
-    "回覆",
-    "答案",
-    "回答",
-    "解决",
-    "处理结果",
-    "处理意见",
-    "答复",
-    "结案",
-    "结单",
-    "关闭",
-    "处理方案",
-    "处理过程",
-    "対応",
-    "返信",
-)
+    "回复", "回覆", "答案", "回答", "解决", "处理结果", "处理意见", "答复", "结案", "结单", "关闭",
+    "处理方案", "处理过程", "対応", "返信",
+)  # fmt: skip
 LATE_OUTCOMES = frozenset({"rating", "satisfaction", "csat", "nps", "resolved", "closed", "status"})
 CJK_LATE_OUTCOMES = ("满意", "评分", "评价", "满意度", "状态")
 # Of these where no review is beside them: a message says nothing of how its answer pleased.
 SATISFACTION, CJK_SATISFACTION = frozenset({"satisfaction", "csat", "nps"}), ("满意",)
 # Names that never teach: they identify a row, not what it says.
 IDENTIFIER_WORDS = frozenset({
-    "id", "ids", "uuid", "guid", "key", "index", "hash", "url", "link", "href", "date", "datetime",
-    "time", "timestamp", "created", "updated", "unnamed", "rownum", "dteday",
+    "id", "ids", "qid", "uid", "pid", "tid", "gid", "cid", "sid", "uuid", "guid", "key", "index",
+    "hash", "url", "link", "href", "date", "datetime", "time", "timestamp", "created", "updated",
+    "unnamed", "rownum", "dteday",
 })  # fmt: skip
 ADDRESS_WORDS = frozenset({"url", "link", "href"})
 # Alone among those above and in a column of numbers these say how long something took.
@@ -241,7 +204,8 @@ def split_name(name: str) -> list[str]:
 
 def target_name_score(name: str) -> float:
     """From 0, no target by its name, to 6."""
-    words = split_name(name)
+    outer, _, field = name.rpartition(".")
+    words = split_name(outer if field in NAME_FIELDS and outer else name)
     found = _cjk_score(name, CJK_TARGET_WORDS)
     if name.strip().startswith("是否"):
         found = max(found, 5.0)
@@ -267,7 +231,8 @@ def target_name_score(name: str) -> float:
 
 
 def _put_noun_last(words: list[str]) -> list[str]:
-    """`quality of sleep` as `sleep quality`."""
+    """`quality of sleep` as `sleep quality`, and `delay_min` as `delay`."""
+    words = words[:-1] if len(words) > 1 and words[-1] in UNIT_WORDS else words
     place = words.index("of") if "of" in words[1:-1] else 0
     return words[place + 1 :] + words[:place] if place else words
 
@@ -301,7 +266,7 @@ def text_name_score(name: str) -> float:
 
 
 def is_identifier_name(name: str) -> bool:
-    words = set(split_name(name))
+    words = {word.rstrip("0123456789") for word in split_name(name)}  # qid1 and qid2.
     return (
         bool(IDENTIFIER_WORDS & words)
         or _has_cjk(name, CJK_IDENTIFIERS)

@@ -106,7 +106,9 @@ def is_certain_pair(pair: Suggestion, columns: list[ColumnProfile]) -> bool:
     answer = pair["target_column"] or ""
     is_named = (pair["text_columns"][0].lower(), answer.lower()) in CERTAIN_PAIRS
     is_preference = REJECTED_NAMES.get(answer.lower(), "") in names
-    return is_named or is_preference or types[answer] == "json"
+    # A passage, a question and its answer: as in SQuAD.
+    is_about_passage = {"question", "context"} <= {name.lower() for name in pair["text_columns"]}
+    return is_named or is_preference or is_about_passage or types[answer] == "json"
 
 
 def _add_preference(suggestion: Suggestion, answer: str, columns: list[ColumnProfile]) -> None:

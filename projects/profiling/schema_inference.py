@@ -89,8 +89,10 @@ def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> li
     image = next((column for column in columns if column["type"] == "image"), None)
     if image:
         return [_suggest_image_task(image, columns, rows)]
+    pair = suggest_prompt_pair(columns)
     chats = [column["name"] for column in columns if holds_chats(column)]
-    if chats:
+    is_answered = pair is not None and pair["text_columns"][0] in chats  # In another column.
+    if chats and not is_answered:
         return [suggest_chats(chats[0], columns)]
     texts = column_roles.find_text_columns(columns, rows)
     targets = column_roles.rank_targets(columns, texts, rows)
@@ -103,7 +105,6 @@ def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> li
         and not (targets and _is_clear_target(targets[0], marks))
     ):
         proposals.insert(0, _suggest_marked_labels(inputs, marks))
-    pair = suggest_prompt_pair(columns)
     if pair is not None:
         is_text = {pair["target_column"], pair["text_columns"][0]} <= set(texts)
         is_first = is_certain_pair(pair, columns) or is_text or not proposals

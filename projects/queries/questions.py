@@ -65,7 +65,9 @@ def reading_title(name: str) -> str:
     elif kind == "key":
         title = f"labels, the field {detail}"
     elif kind == "number":
-        title = f"number, as in {detail}"
+        title = _number_title(detail)
+    elif kind == "duration":
+        title = "seconds, of h:mm:ss or m:ss" if detail == "h:mm:ss" else "seconds, of h:mm"
     elif kind in ("date", "datetime"):
         order = DATE_ORDERS.get(detail[0], DATE_ORDERS["y"])
         title = f"date, {order} ({detail})"
@@ -76,3 +78,13 @@ def reading_title(name: str) -> str:
     else:
         title = "text"
     return f"{title}; other cells are missing" if name.endswith("+missing") else title
+
+
+def _number_title(detail: str) -> str:
+    if detail.endswith(" -DR"):
+        return f"number, as in {detail[:-4]}, debits (DR) below zero"
+    if detail.endswith(" -CR"):
+        return f"number, as in {detail[:-4]}, credits (CR) below zero"
+    if detail.endswith("5K"):
+        return f"number, as in {detail}, multiplied out"
+    return f"number, as in {detail}"

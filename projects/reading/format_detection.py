@@ -101,6 +101,12 @@ def _detect_text_format(start: bytes, filename: str) -> str:
             "This JSON file holds a single value, not rows. Save a list of objects, such as"
             ' [{"text": "…", "label": "…"}], or one object a line.',
         )
+    if suffix == ".json" and not _is_binary(start):
+        raise UnreadableFile(
+            "bad_json",
+            f"This file is called .json and begins with {text[:20]!r}, which no JSON does. Save it"
+            " as JSON, or rename it if it is a table.",
+        )
     if _is_binary(start):
         raise _unsupported(
             "not a text table, or one in UTF-16 whose order of bytes cannot be told; save that as"

@@ -7,10 +7,18 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from projects.reading.columns.column import TEXT, Column, Question, Reading
+from projects.reading.columns.date_formats import BUDDHIST_YEARS, ISO
+from projects.reading.columns.date_questions import (
+    MOSTLY,
+    buddhist_years_sentence,
+    strange_years_note,
+    with_buddhist_years,
+)
 from projects.reading.columns.names import unique_column_names
 from projects.reading.columns.precision import MAX_DIGITS as EXACT_DIGITS
 from projects.reading.columns.precision import keeps_digits_sql
 from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.json.exports import FIRST_ANSWER_NOTE
 from projects.reading.json.shapes import MAX_FIELD_DEPTH, MAX_NESTED_FIELDS, WHOLE_FIELDS
 from projects.reading.limits import MAX_COLUMNS, MAX_COMPRESSION_RATIO, MAX_ROWS, MAX_UNPACKED_BYTES
 from projects.reading.results import Issues, ReadingOptions, UnreadableFile
@@ -18,6 +26,7 @@ from projects.reading.results import Issues, ReadingOptions, UnreadableFile
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # Row numbers, no column of the table.
 INTEGER_DIGITS = 18  # Of BIGINT.
 ROUNDED = Reading("number:1234.5", "number")
+ANSWERS_TYPE = re.compile(r'STRUCT\("?text"? VARCHAR\[\], "?answer_start"? (INTEGER|BIGINT)\[\]\)')
 FIXED_CELL_BYTES = 8  # Of numbers, dates and booleans.
 
 
@@ -69,6 +78,8 @@ def read_columns(
                 f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
                 " pictures as a zip, one folder for each label, or drop the column.",
             )
+    if any(ANSWERS_TYPE.fullmatch(str(sql_type)) for _, sql_type, *_ in described):
+        issues.add("export_of_program", FIRST_ANSWER_NOTE)
     stored = [
         field
         for name, sql_type, *_ in described
@@ -78,13 +89,16 @@ def read_columns(
     ]
     names = unique_column_names([one.name for one in stored])
     lossy = _count_losses(connection, table, dict(zip(names, stored, strict=True)), issues)
+    thai = _count_thai_years(connection, table, dict(zip(names, stored, strict=True)))
     columns = []
     for name, one in zip(names, stored, strict=True):
         kind, expression = _map_sql_type(one.source, one.sql_type)
         column = Column(name, kind, one.name, expression)
+        choice = overrides.get("columns", {}).get(name)
         if name in lossy:
-            choice = overrides.get("columns", {}).get(name)
             column = _lossy_column(column, one, lossy[name], choice)
+        elif name in thai:
+            column = _thai_column(column, *thai[name], choice)
         columns.append(column)
     return columns
 
@@ -102,6 +116,8 @@ def _fields_of(
     connection: duckdb.DuckDBPyConnection, table: str, column: _Stored, depth: int = 0
 ) -> list[_Stored]:
     """The fields of a structure as columns "outer.inner", as of objects in JSON; else itself."""
+    if ANSWERS_TYPE.fullmatch(column.sql_type):  # Of SQuAD: the first of them is the answer.
+        return [_Stored("answer", f"struct_extract({column.source}, 'text')[1]", "VARCHAR")]
     is_structure = column.sql_type.startswith("STRUCT(") and column.sql_type.endswith(")")
     if not is_structure or depth == MAX_FIELD_DEPTH or column.name in WHOLE_FIELDS:
         return [column]
@@ -190,6 +206,44 @@ def _lossy_column(column: Column, stored: _Stored, count: int, choice: str | Non
         " as text, or round them to about 16 digits?"
     )
     return replace(text, question=Question("long_numbers", sentence, [TEXT, ROUNDED]))
+
+
+def _count_thai_years(
+    connection: duckdb.DuckDBPyConnection, table: str, stored: dict[str, _Stored]
+) -> dict[str, tuple[int, int]]:
+    """Of each column of dates with years such as 2567: how many those are, and how many dates."""
+    low, high = BUDDHIST_YEARS
+    dates = [name for name, one in stored.items() if one.sql_type.startswith(("DATE", "TIMESTAMP"))]
+    dates = [name for name in dates if not stored[name].sql_type.endswith("]")]
+    if not dates:
+        return {}
+    counts = ", ".join(
+        f"count(*) FILTER (year({one}) BETWEEN {low} AND {high}), count({one})"
+        for one in (stored[name].source for name in dates)
+    )
+    row = connection.execute(f"SELECT {counts} FROM {table}").fetchone() or ()
+    pairs = zip(dates, row[::2], row[1::2], strict=True)
+    return {name: (int(count), int(filled)) for name, count, filled in pairs if count}
+
+
+def _thai_column(column: Column, count: int, filled: int, choice: str | None) -> Column:
+    """Dates in a future that hardly anyone writes of, or counted as in Thailand: where most are
+    such, text until a person says which."""
+    if count < MOSTLY * filled:
+        return replace(column, notes=[strange_years_note(count)])
+    text = replace(column, type="text", expression=f"({column.expression})::VARCHAR")
+    plain = Reading(f"{column.type}:{ISO.name}", column.type)
+    moved = with_buddhist_years(plain)
+    for reading in (plain, moved):
+        if choice == reading.name:
+            expression = column.expression if reading == plain else reading.to_sql(text.expression)
+            return replace(column, expression=expression, reading=reading.name)
+    if choice == TEXT.name:
+        return text
+    question = Question(
+        "buddhist_years", buddhist_years_sentence(column.name), [moved, plain, TEXT]
+    )
+    return replace(text, question=question)
 
 
 def _map_sql_type(source: str, sql_type: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ Most would otherwise be read as a strange table of text.
 """
 
 import re
+from collections.abc import Callable
 
 # One compressed file; what it holds is read as if it were uploaded by itself.
 COMPRESSED_SIGNATURES = (
@@ -39,9 +40,16 @@ UNSUPPORTED_BEGINNINGS = [
     (("<!doctype html", "<html", "<head", "<table"), f"a web page (HTML). {SAVE_AS_CSV}"),
     (("<?xml", "<svg", "<rss"), f"an XML document. {SAVE_AS_CSV}"),
     (("webvtt",), f"subtitles (WebVTT). {ROWS_AS_CSV}"),
+    (("ty  - ",), f"a list of references (RIS). {ROWS_AS_CSV}"),
+    (("id;p",), f"a workbook of the kind SYLK. {SAVE_AS_CSV}"),
     (("begin:vcalendar",), f"a calendar (iCalendar). {ROWS_AS_CSV}"),
     (("begin:vcard",), f"a file of contacts (vCard). {ROWS_AS_CSV}"),
     (("{\\rtf",), "a document of the kind RTF. Save its table as CSV"),
+    (
+        ("window.ytd.",),
+        "an archive of Twitter (JavaScript). Delete what stands before its first bracket and save"
+        " it as .json",
+    ),
 ]
 YAML, SQL = "a YAML file. Save its rows as CSV or JSON", "an SQL script. Export the table as CSV"
 UNSUPPORTED_SUFFIXES = {".yml": YAML, ".yaml": YAML, ".sql": SQL}
@@ -58,10 +66,38 @@ CHAT_LINE = re.compile(
     r"(\]| -) \S[^:]*: .*",
     re.IGNORECASE,
 )
+# Above what was said, as WeChat and QQ write it.
+SENDER_LINE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(:\d\d)?\s+[^,;\t|]{1,40}")
 SUBTITLE_LINE = re.compile(r"\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.*")
 TAGGED_LINE = re.compile(r"\S+(\s\S+)*\s([BI]-[A-Z][\w-]*|O)")
 SECTION_LINE, SETTING_LINE = re.compile(r"\[\[?[\w .:/@-]+\]\]?"), re.compile(r"[\w.-]+\s?=.*")
 MAIL_LINE = re.compile(r"From \S+@\S+ +\w{3} \w{3} .*")
+# One mail, which begins with its headers; long ones go on in an indented line.
+MAIL_HEADER = re.compile(r"[A-Z][\w-]*: .*")
+MAIL_NAMES = (
+    "from", "to", "subject", "date", "received", "delivered-to", "return-path", "message-id",
+    "mime-version", "content-type",
+)  # fmt: skip
+MIN_MAIL_NAMES = 3
+ANNOTATION_LINE = re.compile(r"(T\d+\t\S+ \d+ \d+(;\d+ \d+)*\t.*|[REAM*]\d*\t\S+ .*|#\d+\t.*)")
+PARSED_LINE = re.compile(r"\d+(-\d+|\.\d+)?\t([^\t]+\t){6}([A-Za-z:]+|_)\t[^\t]+\t[^\t]+")
+TRANSLATION_LINE = re.compile(r'msg(id|str)(\[\d\])? ".*"')
+REFERENCE_LINE = re.compile(r"@[A-Za-z]+\s*\{\s*[\w:.-]+,")
+LDAP_LINE = re.compile(r"dn: \w+=.*")
+# A comma before milliseconds, as Python writes them, is no mark between columns.
+PROGRAM_LINE = re.compile(
+    r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d([,.]\d{3,6})?\]?\s.*"
+    r"\b(TRACE|DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b[\s\]:].*"
+)
+PYTHON_LINE = re.compile(r"\{\s*'.*'\s*:.*\},?|\('.*'\),?")
+SPEAKER_LINE = re.compile(
+    r"(q|a|question|answer|customer|client|agent|support|user|bot|assistant|human|ai|interviewer"
+    r"|interviewee|speaker \d|客服|客户|用户|机器人|问|答)\s?[:：].*",
+    re.IGNORECASE,
+)
+SERVER_LINE = re.compile(
+    r"\S+ \S+ \S+ \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \"[^\"]*\" \d{3} .*"
+)
 
 
 def find_refused_binary(start: bytes) -> str:
@@ -102,17 +138,89 @@ def _find_refused_lines(lines: list[str]) -> str:
     """The same by what lines look like: chats of messengers, subtitles, settings, tagged words."""
     if len(lines) < MIN_LINES:
         return ""
-    if sum(map(bool, map(CHAT_LINE.fullmatch, lines))) > len(lines) / 2:
-        return f"a chat as WhatsApp exports it. {ROWS_AS_CSV}"
-    if sum(map(bool, map(SUBTITLE_LINE.fullmatch, lines))) >= len(lines) // 4 and lines[0] == "1":
-        return f"subtitles (SubRip). {ROWS_AS_CSV}"
+    return next((what for is_such, what in LINE_FORMATS if is_such(lines)), "")
+
+
+def _share(pattern: re.Pattern[str], lines: list[str]) -> float:
+    return sum(map(bool, map(pattern.fullmatch, lines))) / len(lines)
+
+
+def _are_subtitles(lines: list[str]) -> bool:
+    found = _share(SUBTITLE_LINE, lines) * len(lines)
+    return lines[0] == "1" and found >= len(lines) // 4
+
+
+def _are_tagged_words(lines: list[str]) -> bool:
     tags = [found[2] for line in lines if (found := TAGGED_LINE.fullmatch(line))]
-    if len(tags) >= len(lines) - 1 and {"O"} < set(tags):
-        return "a list of tagged words (CoNLL). Labels of words cannot be learnt here"
-    if MAIL_LINE.fullmatch(lines[0]):
-        return f"a mailbox (mbox). {ROWS_AS_CSV}"
-    settings = sum(map(bool, map(SETTING_LINE.fullmatch, lines)))
-    sections = sum(map(bool, map(SECTION_LINE.fullmatch, lines)))
-    if SECTION_LINE.fullmatch(lines[0]) and settings and settings + sections == len(lines):
-        return f"a file of settings (INI or TOML). {ROWS_AS_CSV}"
-    return ""
+    return len(tags) >= len(lines) - 1 and {"O"} < set(tags)
+
+
+def _is_mail(lines: list[str]) -> bool:
+    if not MAIL_HEADER.fullmatch(lines[0]):
+        return False
+    names = {line.partition(":")[0].casefold() for line in lines if MAIL_HEADER.fullmatch(line)}
+    return len(names & set(MAIL_NAMES)) >= MIN_MAIL_NAMES
+
+
+def _are_turns(lines: list[str]) -> bool:
+    found = [match[1].casefold() for line in lines if (match := SPEAKER_LINE.fullmatch(line))]
+    return len(found) > 0.9 * len(lines) and len(set(found)) > 1
+
+
+def _are_settings(lines: list[str]) -> bool:
+    settings, sections = _share(SETTING_LINE, lines), _share(SECTION_LINE, lines)
+    return (
+        SECTION_LINE.fullmatch(lines[0]) is not None
+        and settings > 0
+        and settings + sections > 0.999
+    )
+
+
+LINE_FORMATS: tuple[tuple[Callable[[list[str]], bool], str], ...] = (
+    (lambda lines: _share(CHAT_LINE, lines) > 0.5, f"a chat as WhatsApp exports it. {ROWS_AS_CSV}"),
+    (
+        lambda lines: (
+            SENDER_LINE.fullmatch(lines[0]) is not None and 0.3 <= _share(SENDER_LINE, lines) <= 0.7
+        ),
+        f"a chat as WeChat and QQ export it. {ROWS_AS_CSV}",
+    ),
+    (_are_subtitles, f"subtitles (SubRip). {ROWS_AS_CSV}"),
+    (_are_tagged_words, "a list of tagged words (CoNLL). Labels of words cannot be learnt here"),
+    (
+        lambda lines: _share(PARSED_LINE, lines) >= 0.5,
+        "sentences with the grammar of each word (CoNLL-U). Words cannot be learnt here",
+    ),
+    (
+        lambda lines: MAIL_LINE.fullmatch(lines[0]) is not None,
+        f"a mailbox (mbox). {ROWS_AS_CSV}",
+    ),
+    (_is_mail, f"an e-mail. {ROWS_AS_CSV}"),
+    (
+        lambda lines: all(map(ANNOTATION_LINE.fullmatch, lines[:-1])),
+        "annotations of brat, which mark places in a text. Places cannot be learnt here",
+    ),
+    (lambda lines: _share(SERVER_LINE, lines) > 0.9, f"the log of a web server. {ROWS_AS_CSV}"),
+    (
+        lambda lines: _share(TRANSLATION_LINE, lines) >= 0.3,
+        f"a catalogue of translations (gettext). {ROWS_AS_CSV}",
+    ),
+    (
+        lambda lines: REFERENCE_LINE.fullmatch(lines[0]) is not None,
+        f"a list of references (BibTeX). {ROWS_AS_CSV}",
+    ),
+    (
+        lambda lines: LDAP_LINE.fullmatch(lines[0]) is not None,
+        f"an export of a directory (LDIF). {ROWS_AS_CSV}",
+    ),
+    (lambda lines: _share(PROGRAM_LINE, lines) > 0.9, f"the log of a program. {ROWS_AS_CSV}"),
+    (
+        lambda lines: _share(PYTHON_LINE, lines) == 1,
+        "a file of Python's dictionaries or tuples. Save them as JSON Lines, by json.dumps",
+    ),
+    (
+        _are_turns,
+        "a conversation, or questions and answers, as text. Make a table of it, one row for each"
+        " question with its answer, and save it as CSV",
+    ),
+    (_are_settings, f"a file of settings (INI or TOML). {ROWS_AS_CSV}"),
+)

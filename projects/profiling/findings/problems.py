@@ -6,10 +6,13 @@ from typing import Any, cast
 
 import duckdb
 
+from engine.data.multilabel_parsing import marks_places
 from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
 from projects.profiling.findings.entities import find_entities
 from projects.profiling.findings.missing_codes import find_missing_codes
+from projects.profiling.findings.note_rows import find_note_rows
+from projects.profiling.findings.placeholder_dates import find_placeholder_dates
 from projects.profiling.findings.summary_rows import find_summary_rows
 from projects.profiling.profile import (
     ColumnProfile,
@@ -48,6 +51,9 @@ def find_problems(
     certain = [
         *find_summary_rows(connection, table, columns, rows),
         *find_entities(connection, table, columns),
+        *find_placeholder_dates(connection, table, columns),
+        *find_note_rows(connection, table, columns, rows),
+        *_marked_places(columns, suggested),
         *_turns_of_chats(columns),
     ]
     if rows < MIN_ROWS:
@@ -151,6 +157,21 @@ def _turns_of_chats(columns: list[ColumnProfile]) -> list[ProfileWarning]:
                 }
             ]
     return []
+
+
+def _marked_places(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:
+    """Columns of spans, such as of names in a text, which are no labels of the text."""
+    return [
+        {
+            "code": "marked_places",
+            "sentence": f"Cells of {column['name']} mark places in a text, as for finding names.",
+            "advice": "Labels of places cannot be learnt here: give each text a label as a whole.",
+        }
+        for column in columns
+        if column["type"] == "json"
+        and column["name"] not in suggested_targets(suggested)
+        and marks_places(column["examples"])
+    ]
 
 
 def _constant_columns(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:

@@ -21,9 +21,9 @@ SQL_TYPES = {
 class Reading:
     """One way to read a column: its name in the API, its type, and how cells become values.
 
-    Names: "text", "number:1,234.5", "date:d/m/y", "key:name" for a field of objects, "list" and
-    "columns" for columns of one name; "+missing" behind one reads every cell that does not fit as
-    missing.
+    Names: "text", "number:1,234.5", "duration:h:mm:ss" for seconds, "date:d/m/y", "key:name" for a
+    field of objects, "list" and "columns" for columns of one name; "+missing" behind one reads
+    every cell that does not fit as missing.
     """
 
     name: str
@@ -121,6 +121,9 @@ def parse_reading(name: str) -> Reading | None:
         return Reading(name, "json")
     if kind == "number" and (number_format := number_formats.format_named(detail)):
         return Reading(name, "number", number_format)
+    if kind == "duration":
+        found = next((each for each in number_formats.DURATIONS if each.name == detail), None)
+        return Reading(name, "number", found) if found else None
     if kind in ("date", "datetime") and detail in date_formats.BY_NAME:
         return Reading(name, kind, date_format=date_formats.BY_NAME[detail])
     return None

@@ -15,7 +15,7 @@ from functools import cached_property
 DATE_PART = r"9{1,2}"
 _TIME = (
     r"(?:(?:[ T]|, )9{1,2}:99(?::99(?:\.9{1,9})?)?"
-    r"(?:(?P<zone>Z|[+-]99:?99)|(?P<half>[ \u202f]?[AaPp][Mm])?(?P<utc> (?:UTC|GMT)"
+    r"(?:(?P<zone> ?(?:Z|[+-]99:?99))|(?P<half>[ \u202f]?[AaPp][Mm])?(?P<utc> (?:UTC|GMT)"
     r"(?:[+-]9{1,2}(?::?99)?)?)?)?)?"
 )
 # Of a clock that counts to twelve.
@@ -52,7 +52,8 @@ class DateFormat:
         if self.is_buddhist:
             iso = common_era_sql(iso)
         if self.in_utc:
-            return f"try_cast({iso} AS TIMESTAMPTZ)::TIMESTAMP"
+            joined = rf"regexp_replace({iso}, ' (Z|[+-][0-9:]+)$', '\1')"
+            return f"try_cast({joined} AS TIMESTAMPTZ)::TIMESTAMP"
         return moment_sql(iso) if with_time else f"try_cast({iso} AS DATE)"
 
     def year_sql(self, cell: str) -> str:

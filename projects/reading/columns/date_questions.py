@@ -45,7 +45,7 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
     fitting = readings[:1]
     if not cells.seen.has_valid_dates:
         # 29 February 2567 was a day as Thailand counts years, and is none otherwise.
-        moved = [_with_buddhist_years(one) for one in readings if _counts_years(one)]
+        moved = [with_buddhist_years(one) for one in readings if _counts_years(one)]
         fitting = _all_fitting(cells, readings) or _all_fitting(cells, moved)
     if not fitting:
         return KEEP_TEXT
@@ -79,12 +79,9 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
     count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
     is_certain = isinstance(form, DateFormat) and form.is_buddhist
     if is_certain or (count >= MOSTLY * cells.seen.filled and isinstance(form, DateFormat)):
-        buddhist = [_with_buddhist_years(one) for one in fitting]
+        buddhist = [with_buddhist_years(one) for one in fitting]
         if not (is_certain or cells.context.is_thai or THAI.search(cells.name)):
-            sentence = (
-                f"Years in {cells.name!r} are like 2567. Are they counted as in Thailand, where"
-                " 2567 is 2024, or are they in the future?"
-            )
+            sentence = buddhist_years_sentence(cells.name)
             return TEXT, Question("buddhist_years", sentence, [*buddhist, *fitting, TEXT]), []
         fitting = buddhist
         notes = [*notes, "Years were read as Thailand counts them: 2567 is 2024."]
@@ -95,12 +92,23 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
         )
         return TEXT, Question("other_calendar", sentence, [TEXT, *fitting]), []
     elif count:
-        notes = [
-            *notes,
-            f"Cells with years from {low} to {high}, in the future or counted as in Thailand:"
-            f" {count:,}. They were read as they stand.",
-        ]
+        notes = [*notes, strange_years_note(count)]
     return _settle_order(cells, fitting, notes)
+
+
+def buddhist_years_sentence(name: str) -> str:
+    return (
+        f"Years in {name!r} are like 2567. Are they counted as in Thailand, where 2567 is 2024, or"
+        " are they in the future?"
+    )
+
+
+def strange_years_note(count: int) -> str:
+    low, high = BUDDHIST_YEARS
+    return (
+        f"Cells with years from {low} to {high}, in the future or counted as in Thailand:"
+        f" {count:,}. They were read as they stand."
+    )
 
 
 def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
@@ -109,7 +117,8 @@ def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
     return count > 0 and count >= MOSTLY * cells.seen.filled
 
 
-def _with_buddhist_years(reading: Reading) -> Reading:
+def with_buddhist_years(reading: Reading) -> Reading:
+    """The same reading with years such as 2567 for 2024."""
     assert isinstance(reading.date_format, DateFormat)
     moved = replace(reading.date_format, is_buddhist=True)
     return Reading(f"{reading.type}:{moved.name}", reading.type, date_format=moved)

@@ -39,13 +39,17 @@ from projects.reading.columns.number_questions import (
     ask_about_brackets,
     ask_about_codes,
     ask_about_comma_pairs,
+    ask_about_durations,
     ask_about_long_numbers,
     ask_about_markers,
+    ask_about_scales,
+    ask_about_sides,
     ask_about_unit_behind,
     ask_about_units,
     ask_about_zeros,
     marks_of,
     number_reading,
+    scale_words,
 )
 from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.shapes import (
@@ -60,6 +64,7 @@ SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 STRING = "string"  # What files with types of their own call a text that people typed.
 ASKED_OF_TEXTS = (
     "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
+    "short_numbers", "debits", "durations",
 )  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
@@ -220,8 +225,9 @@ def _decide(cells: ColumnCells) -> Decision:
         formats = number_formats.fitting_formats(seen.shapes)
         if formats:
             return _decide_number(cells, formats)
-        if not seen.markers and (question := ask_about_unit_behind(cells)):
-            return TEXT, question, []
+        for ask in (ask_about_scales, ask_about_sides, ask_about_durations, ask_about_unit_behind):
+            if question := ask(cells):
+                return TEXT, question, []
     return _ask_about_strays(cells)
 
 
@@ -304,7 +310,10 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
     if question := ask_about_stray_dates(cells):
         return TEXT, question, []
     scored = []
-    for each in number_formats.FORMATS:
+    candidates: tuple[NumberFormat, ...] = number_formats.FORMATS
+    if len(scale_words(seen.shapes)) > 1:  # 5M beside XL is a size.
+        candidates = (*candidates, *number_formats.SCALED)
+    for each in candidates:
         shapes = [shape for shape in seen.shapes if each.match(shape) and not shape.is_code]
         scored.append((sum(shape.count for shape in shapes), each, shapes))
     count, number_format, shapes = max(scored, key=lambda entry: entry[0])

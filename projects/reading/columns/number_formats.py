@@ -21,12 +21,15 @@ APOSTROPHES = "'\u2019\u02bc"
 MINUS_SIGNS = "-\u2212\u2013"
 PHONE_DIGITS = 8  # "+" and this many digits without a mark is a telephone number.
 
-_CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"
+_CURRENCY_SIGNS = (
+    "$\u20ac\u00a3\u00a5\uffe5\u20b9\u20a9\u20bd\u20ba\u20aa\u0e3f\u20ab\u20a6\u20b1"
+    "\u20b4\u20b8\u20bc\u20be"
+)
 _CURRENCY_CODES = (
     "USD|EUR|GBP|JPY|CNY|RMB|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|INR|KRW|BRL|MXN|ZAR|TRY"
-    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円|원|บาท"
+    "|SGD|HKD|TWD|THB|IDR|VND|AED|SAR|ILS|UAH|RON|BGN|Kč|zł|kr[.]?|Rp[.]?|lei|грн[.]?|Fr[.]|SFr[.]|R[$]|Rs[.]|руб[.]|元|円|원|บาท"
 )
-UNIT = f"(?:US|A|C|NZ|HK|S)?[{_CURRENCY_SIGNS}]|{_CURRENCY_CODES}|%|\uff05"
+UNIT = f"(?:US|A|C|NZ|HK|S|NT|MX|AR|CL|CO)?[{_CURRENCY_SIGNS}]|{_CURRENCY_CODES}|%|\uff05"
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,114 @@ class NumberFormat:
         return f"try_cast(nullif({digits}, '') AS DOUBLE)"
 
 
+@dataclass(frozen=True)
+class ScaledFormat(NumberFormat):
+    """Numbers in short, as in 1.5K and 3 Mio.: the word behind them says the power of ten."""
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}K"
+
+    def match(self, shape: CellShape) -> re.Match[str] | None:
+        return super().match(replace(shape, pattern=_without_scale(shape.pattern)))
+
+    def to_sql(self, cell: str) -> str:
+        short = f"regexp_replace({cell}, '{_quoted(UNIT)}|[{SPACES}]', '', 'g')"
+        for power in sorted(set(SCALES.values())):
+            words = "|".join(word for word, its_power in SCALES.items() if its_power == power)
+            ending = rf"([0-9])(?:{words})[.]?(\)?)$"
+            short = rf"regexp_replace({short}, '{ending}', '\1e{power}\2', 'i')"
+        return super().to_sql(short)
+
+
+@dataclass(frozen=True)
+class SignedFormat(NumberFormat):
+    """Amounts with DR or CR behind them, of which those that `negative` names are below zero."""
+
+    negative: str = "DR"
+
+    @property
+    def name(self) -> str:
+        return f"{super().name} -{self.negative}"
+
+    def match(self, shape: CellShape) -> re.Match[str] | None:
+        found = SIDE_BEHIND.fullmatch(shape.pattern)
+        return super().match(replace(shape, pattern=found[1]) if found else shape)
+
+    def to_sql(self, cell: str) -> str:
+        words = "|".join(SIDES[self.negative])
+        amount = super().to_sql(f"regexp_replace({cell}, '{_SIDE_SQL}', '', 'i')")
+        is_below = rf"regexp_matches({cell}, '[0-9][{SPACES}]*(?:{words})[.]?$', 'i')"
+        return f"CASE WHEN {is_below} THEN -1 ELSE 1 END * ({amount})"
+
+
+@dataclass(frozen=True)
+class DurationFormat(NumberFormat):
+    """Spans of time as seconds: `shown` is h:mm:ss, which may have days before it and leave out
+    the hours, or h:mm."""
+
+    shown: str = "h:mm:ss"
+
+    @property
+    def name(self) -> str:
+        return self.shown
+
+    def match(self, shape: CellShape) -> re.Match[str] | None:
+        return DURATION_SHAPE.fullmatch(shape.pattern)
+
+    def is_integer(self, shape: CellShape) -> bool:
+        return self.match(shape) is not None and "." not in shape.pattern
+
+    def to_sql(self, cell: str) -> str:
+        days, hours, minutes, seconds = (
+            f"coalesce(try_cast(regexp_extract({cell}, '{_DURATION_SQL}', {place}) AS DOUBLE), 0)"
+            for place in range(1, 5)
+        )
+        has_days, has_hours = (
+            f"regexp_extract({cell}, '{_DURATION_SQL}', {place}) <> ''" for place in (1, 2)
+        )
+        fits = f"regexp_matches({cell}, '{_DURATION_SQL}') AND {seconds} < 60"
+        if self.shown == "h:mm":
+            fits += f" AND NOT ({has_days} OR {has_hours})"
+            within = f"{minutes} * 3600 + {seconds} * 60"
+        else:
+            fits += f" AND (NOT {has_hours} OR {minutes} < 60)"
+            within = f"{hours} * 3600 + {minutes} * 60 + {seconds}"
+        # "-1 days +23:00:00" is an hour before; "-0:30" is half a minute.
+        sign = f"CASE WHEN starts_with({cell}, '-') THEN -1 ELSE 1 END"
+        whole = (
+            f"CASE WHEN {has_days} THEN {sign} * {days} * 86400 + {within}"
+            f" ELSE {sign} * ({within}) END"
+        )
+        return f"CASE WHEN {fits} THEN {whole} END"
+
+
+# Words behind a number for a power of ten, in lower case and without a point.
+_SCALES = {
+    3: ("k", "thousand", "tsd", "tausend", "tys", "тыс", "千", "천",),
+    4: ("万", "萬", "만",),
+    5: ("lakh", "lakhs", "lac", "lacs",),
+    6: (
+        "m", "mn", "mm", "mio", "mill", "mln", "million", "millions", "millionen",
+        "millones", "milhões", "млн", "百万", "百萬",
+    ),
+    7: ("cr", "crore", "crores", "千万", "千萬",),
+    8: ("亿", "億", "억",),
+    9: (
+        "b", "bn", "mrd", "mld", "md", "mds", "billion", "billions", "milliarden",
+        "milliards", "млрд",
+    ),
+    12: ("t", "tn", "trillion", "trillions", "万亿", "兆",),
+}  # fmt: skip
+SCALES = {word: power for power, words in _SCALES.items() for word in words}
+_SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
+SCALE_BEHIND = re.compile(rf"(.*9)[{SPACES}]*({_SCALE})[.]?(\)?)", re.IGNORECASE)
+SIDES = {"DR": ("dr", "db", "debit", "soll", "s"), "CR": ("cr", "credit", "haben", "h")}
+_SIDE = "|".join(word for words in SIDES.values() for word in words)
+_SIDE_SQL = rf"[{SPACES}]*(?:{_SIDE})[.]?$"
+SIDE_BEHIND = re.compile(rf"(.*9)[{SPACES}]*({_SIDE})[.]?", re.IGNORECASE)
+DURATION_SHAPE = re.compile(r"[-+]?(9+ days?,? [+]?)?(9{1,3}:)?9{1,3}:99([.]9{1,9})?")
+_DURATION_SQL = r"^[-+]?(?:([0-9]+) days?,? [+]?)?(?:([0-9]+):)?([0-9]+):([0-9]{2}(?:[.][0-9]+)?)$"
 PLAIN = NumberFormat(".", "")
 # In the order of preference where several explain a column and mean the same numbers.
 FORMATS = (
@@ -144,7 +255,12 @@ FORMATS = (
     NumberFormat(".", "'"),
     NumberFormat(",", "'"),
 )
-BY_NAME = {number_format.name: number_format for number_format in FORMATS}
+SCALED = tuple(ScaledFormat(each.decimal, each.group) for each in FORMATS)
+SIGNED = tuple(
+    SignedFormat(each.decimal, each.group, negative=side) for side in SIDES for each in FORMATS
+)
+DURATIONS = (DurationFormat(), DurationFormat(shown="h:mm"))
+BY_NAME = {each.name: each for each in (*FORMATS, *SCALED, *SIGNED)}
 UNIT_BEHIND = re.compile(r"9[ \u00a0\u202f]?([^\W\d_]{1,10}[²³]?|[°℃℉]\s?[CF]?|[㎡㎏㎝㎞])")
 
 
@@ -191,7 +307,36 @@ def _grammar(number_format: NumberFormat) -> re.Pattern[str]:
     # A minus stands behind digits only: "12,-" is an amount without cents.
     plain = rf"{signed}{number}{blank}{unit}(?:(?<=[9{SPACES}€$£¥])-)?"
     # A bracket that opens closes: "1)" is the number of an item in a list.
-    return re.compile(rf"(?P<bracket>\()?{plain}(?(bracket)\)|)")
+    return re.compile(rf"(?:(?:{UNIT}){blank}(?=\())?(?P<bracket>\()?{plain}(?(bracket)\)|)")
+
+
+def _without_scale(pattern: str) -> str:
+    bare = re.sub(UNIT, "", pattern).strip(SPACES)
+    found = SCALE_BEHIND.fullmatch(bare)
+    return f"{found[1]}{found[3]}" if found else pattern
+
+
+def is_number(shape: CellShape) -> bool:
+    """Whether cells of this shape are numbers or spans of time in any format."""
+    formats: list[NumberFormat] = [*FORMATS, *DURATIONS[:1]]
+    if scale_word(shape):
+        formats += SCALED
+    if side_behind(shape):
+        formats += SIGNED
+    return any(each.match(shape) for each in formats)
+
+
+def scale_word(shape: CellShape) -> str:
+    """The word for a power of ten behind the number, in lower case; "" where there is none."""
+    found = SCALE_BEHIND.fullmatch(re.sub(UNIT, "", shape.pattern).strip(SPACES))
+    return found[2].casefold() if found else ""
+
+
+def side_behind(shape: CellShape) -> str:
+    """DR or CR where a word for debit or credit stands behind the amount; else ""."""
+    found = SIDE_BEHIND.fullmatch(shape.pattern)
+    word = found[2].casefold() if found else ""
+    return next((side for side, words in SIDES.items() if word in words), "")
 
 
 def _group_marks(group: str) -> str:

@@ -12,6 +12,7 @@ from projects.reading.columns.sql import trimmed
 
 CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
 MIN_CODE_DIGITS = 9
+MIN_SCALED = 0.2  # Of the cells: fewer with B behind them are house numbers.
 ADDRESS_GROUPS = 4  # Of digits in an address of the internet.
 VERSION_SHAPE = re.compile(r"9{1,2}([.]9{1,2})?")
 # Words of a column's name whose 3.10 is no 3.1.
@@ -76,18 +77,107 @@ def ask_about_brackets(cells: ColumnCells, reading: Reading) -> Question | None:
 def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
     """Every cell is a number with the same word behind it: a quantity, or a name such as 3a."""
     shapes = cells.seen.shapes
-    unit = number_formats.unit_behind(shapes)
+    unit = "" if cells.seen.markers else number_formats.unit_behind(shapes)
     candidates = [replace(each, unit=unit) for each in number_formats.FORMATS] if unit else []
     formats = number_formats.fitting_formats(shapes, candidates)
     if not formats:
         return None
     by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
-    readings = [number_reading(each, shapes) for each in reversed(by_meaning.values())]
+    readings = _scaled_readings(cells)  # 5M may be five million.
+    readings += [number_reading(each, shapes) for each in reversed(by_meaning.values())]
     sentence = (
         f"Every cell of {cells.name!r} is a number with {unit!r} behind it, such as"
         f" {shapes[0].example!r}. Read the numbers, or keep the text?"
     )
     return Question("unit", sentence, [*readings, TEXT])
+
+
+def ask_about_scales(cells: ColumnCells) -> Question | None:
+    """1.5K beside 950 and 3M, or 1,2 Mio. throughout: numbers in short, or sizes and codes."""
+    shapes = cells.seen.shapes
+    readings = _scaled_readings(cells)
+    if not readings or (number_formats.unit_behind(shapes) and not cells.seen.markers):
+        return None
+    example = next(shape.example for shape in shapes if number_formats.scale_word(shape))
+    sentence = (
+        f"Cells of {cells.name!r} such as {example!r} may be numbers in short, whose letters stand"
+        " for thousands, millions and the like. Read the numbers, or keep the text?"
+    )
+    return Question("short_numbers", sentence, [*readings, TEXT])
+
+
+def _scaled_readings(cells: ColumnCells) -> list[Reading]:
+    """The readings that multiply out the words for powers of ten; none where there are none."""
+    shapes = cells.seen.shapes
+    formats = number_formats.fitting_formats(shapes, number_formats.SCALED)
+    if not formats or not scale_words(shapes):
+        return []
+    by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
+    return [_with_missing(cells, each) for each in reversed(by_meaning.values())]
+
+
+def scale_words(shapes: list[CellShape]) -> set[str]:
+    """The words for powers of ten behind these numbers, where they are more than a few letters
+    behind house numbers."""
+    behind = [(number_formats.scale_word(shape), shape.count) for shape in shapes]
+    words = {word for word, _ in behind} - {""}
+    scaled = sum(count for word, count in behind if word)
+    is_meant = len(words) > 1 or scaled >= MIN_SCALED * sum(count for _, count in behind)
+    return words if is_meant and words != {"cr"} else set()  # A credit, not ten millions.
+
+
+def ask_about_sides(cells: ColumnCells) -> Question | None:
+    """Amounts of which some have DR or CR behind them."""
+    shapes = cells.seen.shapes
+    sides = {number_formats.side_behind(shape) for shape in shapes}
+    # Of three kinds, it is open on which side the plain amounts are. "5 h" and "30 s" are times.
+    are_letters = any(re.search("9 ?[shSH]$", shape.pattern) for shape in shapes)
+    has_cents = all(re.search(r"[.,]99\D*$", shape.pattern) for shape in shapes)
+    if len(sides) != 2 or (are_letters and not has_cents):
+        return None
+    formats = number_formats.fitting_formats(shapes, number_formats.SIGNED)
+    by_meaning = {
+        (each.negative, marks_of(each, shapes)): each
+        for each in reversed(formats)
+        if isinstance(each, number_formats.SignedFormat) and each.negative in sides
+    }
+    readings = [_with_missing(cells, each) for each in reversed(by_meaning.values())]
+    if not readings:
+        return None
+    example = next(shape.example for shape in shapes if number_formats.side_behind(shape))
+    sentence = (
+        f"Cells of {cells.name!r} such as {example!r} may be debits and credits. Which of them are"
+        " below zero, or is it text?"
+    )
+    return Question("debits", sentence, [*readings, TEXT])
+
+
+def ask_about_durations(cells: ColumnCells) -> Question | None:
+    """4:13 and 1:02:33 may be spans of time, and 10:30 a time of day."""
+    shapes = cells.seen.shapes
+    if not all(map(number_formats.DURATIONS[0].match, shapes)):
+        return None
+    has_short_only = all(re.fullmatch("[-+]?9+:99", shape.pattern) for shape in shapes)
+    formats = number_formats.DURATIONS if has_short_only else number_formats.DURATIONS[:1]
+    readings = [
+        _with_missing(cells, each)
+        for each in formats
+        if cells.count(f"{each.to_sql(trimmed(cells.source))} IS NULL") == cells.seen.marker_count
+    ]
+    if not readings:
+        return None
+    sentence = (
+        f"Cells of {cells.name!r} such as {shapes[0].example!r} may be spans of time or times of"
+        " day. Read them as seconds, or keep the text?"
+    )
+    return Question("durations", sentence, [*readings, TEXT])
+
+
+def _with_missing(cells: ColumnCells, number_format: NumberFormat) -> Reading:
+    """The reading that takes words such as NA beside the numbers for missing."""
+    kind = "duration" if isinstance(number_format, number_formats.DurationFormat) else "number"
+    name = f"{kind}:{number_format.name}{'+missing' if cells.seen.markers else ''}"
+    return Reading(name, "number", number_format)
 
 
 def ask_about_codes(cells: ColumnCells, reading: Reading) -> Question | None:

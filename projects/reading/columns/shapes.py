@@ -10,7 +10,7 @@ import duckdb
 
 from engine.data.cell_text import MISSING_MARKERS
 from projects.reading.columns.date_formats import fitting_dates
-from projects.reading.columns.number_formats import FORMATS, CellShape
+from projects.reading.columns.number_formats import CellShape, is_number
 from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.sql import batched, trimmed
 
@@ -258,8 +258,8 @@ def _count_shapes(
 def _summarize(rows: list[tuple[Any, ...]]) -> ColumnShapes:
     """Of one column: (source, filled cells of the column, then the fields of CellShape)."""
     total = rows[0][1] if rows else 0
-    markers = {row[2]: row[5] for row in rows if row[2].lower() in MISSING_MARKERS}
-    shapes = [CellShape(*row[2:]) for row in rows[:MAX_SHAPES] if row[2] not in markers]
+    markers = {row[6]: row[5] for row in rows if row[6].lower() in MISSING_MARKERS}
+    shapes = [CellShape(*row[2:]) for row in rows[:MAX_SHAPES] if row[6] not in markers]
     counted = sum(shape.count for shape in shapes) + sum(markers.values())
     return ColumnShapes(shapes, markers, total - counted)
 
@@ -267,8 +267,6 @@ def _summarize(rows: list[tuple[Any, ...]]) -> ColumnShapes:
 def _numeric_share(seen: ColumnShapes) -> float:
     """The share of cells that look like a number or a date in any format."""
     count = sum(
-        shape.count
-        for shape in seen.shapes
-        if any(each.match(shape) for each in FORMATS) or fitting_dates([shape.pattern])
+        shape.count for shape in seen.shapes if is_number(shape) or fitting_dates([shape.pattern])
     )
     return (count + seen.marker_count) / seen.filled if seen.filled else 0.0

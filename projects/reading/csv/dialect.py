@@ -251,6 +251,8 @@ def _is_title(record: Record, below: list[Record], width: int) -> bool:
     filled = _count_filled_cells(record)
     if filled == 0 or (filled * 2 <= width and _precedes_header(below, width)):
         return True
+    if len(record.cells) > width and _precedes_header(below, width):
+        return True  # What a program says of its export, as DATEV does.
     if filled >= 2 and (len(record.cells) == width or filled * 2 > width):
         return False
     usual = mean(_count_filled_cells(other) for other in below[:20])
@@ -278,8 +280,11 @@ def _count_header_rows(body: list[Record], overrides: ReadingOptions) -> tuple[i
     if not body:
         return 0, HeaderVerdict(False, "")
     verdict = judge_header(body[0].cells, [record.cells for record in body[1:]])
-    if verdict.is_header and _names_options_below(body):
+    may_be_years = all(cell.strip().isdigit() for cell in body[0].cells[1:] if cell.strip())
+    if (verdict.is_header or may_be_years) and _names_options_below(body):
         return 2, HeaderVerdict(True, "the second line names the options of the questions above it")
+    if verdict.is_header and (rows := _count_levels(body)):
+        return rows, HeaderVerdict(True, "the first lines name the columns in several levels")
     return int(verdict.is_header), verdict
 
 
@@ -295,6 +300,22 @@ def _names_options_below(body: list[Record]) -> bool:
         return False
     is_named = all(options[place] and not value_type(options[place]) for place in gaps)
     return is_named and all(cells[0].strip() for cells in below) and bool(names[0])
+
+
+def _count_levels(body: list[Record]) -> int:
+    """How many lines name the columns as pandas writes levels of names: the first ones leave the
+    corner empty and come again from column to column; one more may name what tells rows apart."""
+    if len(body) < MIN_ROWS_BELOW_OPTIONS:
+        return 0
+    upper, lower, last = ([cell.strip() for cell in record.cells] for record in body[:3])
+    has_corner = bool(upper and lower) and not upper[0] and not lower[0] and all(lower[1:])
+    if not has_corner or len(set(upper[1:])) == len(upper[1:]) or any(map(value_type, lower)):
+        return 0
+    names_rows = bool(last) and bool(last[0]) and not any(last[1:])
+    below = [record.cells for record in body[2 + names_rows :] if len(record.cells) == len(lower)]
+    columns = list(zip(*below, strict=True))[1:]
+    has_values = any(all(value_type(cell.strip()) for cell in cells) for cells in columns)
+    return 2 + names_rows if has_values else 0
 
 
 def _modal_width(records: list[Record]) -> int:

@@ -104,6 +104,8 @@ def _read_signs(
             continue  # That it comes again below says no more: numbers do.
         if not kind and cells and mean(map(_is_value, cells)) > MIN_ALIKE_SHARE:
             words += 1
+        if set(cells) == {name} and len(cells) < len(rows):
+            continue  # A box that was ticked or not, which forms name by what it says.
         again = cells.count(name) if len(cells) >= MIN_CELLS_TO_COMPARE else 0
         if again >= max(2, len(cells) / 10):
             certain += 1

@@ -2,8 +2,9 @@
 
 import itertools
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -37,6 +38,8 @@ CURLY_QUOTES = str.maketrans("“”", '""')
 MIN_FRAMED_SHARE = 0.9
 MAX_R_LINES = 200
 R_MISSING, BARE_WORDS = "NA", frozenset({"NA", "TRUE", "FALSE", "Inf", "-Inf", "NaN"})
+MIN_ALIGNED, ALIGNED_LINES = 4, 50  # Lines, of which it is asked whether blanks align columns.
+LINE_IN_QUOTES = re.compile(r'"(?:[^"]|"")+"')
 UNUSED_SEPARATORS = (":", "#", r"\s+")
 WIDE_SEPARATORS = ("::", "||", ";;", "~~", "^^")
 WIDE_SEPARATOR_STAND_IN = "\x1f"
@@ -68,35 +71,71 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
         about: Dialect = {"format": "fasttext", "encoding": encoding.base_name}
         return read_fasttext(lines, about, fasttext_issues)
     wide = "" if overrides.get("delimiter") else _find_wide_separator(sample)
+    rewriting = _choose_rewriting(sample, wide, overrides)
     if wide:
         overrides = {**overrides, "delimiter": WIDE_SEPARATOR_STAND_IN}
-        sample = [line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in sample]
-    is_curly = not wide and _has_curly_quotes(sample)
-    if is_curly:
-        sample = [line.translate(CURLY_QUOTES) for line in sample]
+    if rewriting:
+        sample = list(map(rewriting.rewrite, sample))
     dialect = detect_dialect(sample, overrides)
     issues = Issues()
     _add_dialect_issues(encoding, dialect, sample, issues)
     lines = _read_lines(path, encoding, issues)
-    if wide:
-        lines = (line.replace(wide, WIDE_SEPARATOR_STAND_IN) for line in lines)
-    if is_curly:
-        lines = (line.translate(CURLY_QUOTES) for line in lines)
-        issues.add("curly_quotes", "Curly quotation marks around cells were read as straight ones.")
+    if rewriting:
+        lines = map(rewriting.rewrite, lines)
+        if rewriting.issue_code:
+            issues.add(rewriting.issue_code, rewriting.sentence)
     records = split_records(lines, dialect.delimiters, width=dialect.width)
     dialect = _with_habits(sample, dialect, issues)
-    is_rewritten = is_curly or bool(wide)
     return TableSource(
         names=column_names(dialect),
         rows=normalize_rows(records, dialect, issues),
         dialect=_describe_dialect(encoding, dialect, sample, wide),
         issues=issues,
         questions=header_questions(dialect),
-        bulk=None if is_curly else open_bulk_reader(path, encoding, dialect, issues, scratch),
+        bulk=None
+        if rewriting and not wide
+        else open_bulk_reader(path, encoding, dialect, issues, scratch),
         straighten=None
-        if is_rewritten or scratch is None
+        if rewriting or scratch is None
         else partial(open_straightened, path, encoding, dialect, issues, scratch),
     )
+
+
+@dataclass(frozen=True)
+class _Rewriting:
+    """What is done to each line before it is cut into cells, and what is said of it."""
+
+    rewrite: Callable[[str], str]
+    issue_code: str = ""
+    sentence: str = ""
+
+
+def _choose_rewriting(sample: list[str], wide: str, overrides: ReadingOptions) -> _Rewriting | None:
+    if wide:
+        return _Rewriting(lambda line: line.replace(wide, WIDE_SEPARATOR_STAND_IN))
+    if _has_curly_quotes(sample):
+        said = "Curly quotation marks around cells were read as straight ones."
+        return _Rewriting(lambda line: line.translate(CURLY_QUOTES), "curly_quotes", said)
+    if _are_lines_in_quotes(sample, overrides):
+        said = "Every line stands in quotation marks; they were taken away."
+        return _Rewriting(_without_outer_quotes, "quoted_lines", said)
+    return None
+
+
+def _are_lines_in_quotes(sample: list[str], overrides: ReadingOptions) -> bool:
+    """Whether each line as a whole is one cell in quotes that holds a row of a table."""
+    lines = [line.strip() for line in sample if line.strip()]
+    if len(lines) < MIN_ALIGNED or not all(map(LINE_IN_QUOTES.fullmatch, lines)):
+        return False
+    inner = list(map(_without_outer_quotes, lines))
+    dialect = detect_dialect(inner, overrides)
+    widths = {len(record.cells) for record in split_records(iter(inner), dialect.delimiters)}
+    return len(widths) == 1 and dialect.width > 1
+
+
+def _without_outer_quotes(line: str) -> str:
+    text = line.strip()
+    return f"{text[1:-1]}\n".replace('""', '"') if LINE_IN_QUOTES.fullmatch(text) else line
 
 
 def _with_habits(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
@@ -257,6 +296,15 @@ def _unused_separator(sample: list[str]) -> str:
     return ""
 
 
+def _is_aligned(sample: list[str]) -> bool:
+    """Whether most lines hold several gaps of blanks that end where those of other lines do."""
+    lines = [line.rstrip() for line in sample[:ALIGNED_LINES] if line.strip()]
+    ends = Counter(gap.end() for line in lines for gap in re.finditer(r"(?<=\S) {2,}", line))
+    gaps = [len(re.findall(r"\S {2,}", line)) for line in lines]
+    starts = sum(count >= len(lines) / 2 for count in ends.values())
+    return len(lines) >= MIN_ALIGNED and min(gaps[1:]) > 0 and (starts > 1 or len(set(gaps)) == 1)
+
+
 def _add_dialect_issues(
     encoding: encodings.Encoding, dialect: CsvDialect, sample: list[str], issues: Issues
 ) -> None:
@@ -275,6 +323,12 @@ def _add_dialect_issues(
             "one_column",
             f"Only one column was found, though every line holds {separator!r} equally often. Does"
             " it separate columns? Save the file as CSV, or choose the separator below.",
+        )
+    elif dialect.width == 1 and _is_aligned(sample):
+        issues.add(
+            "one_column",
+            "Only one column was found, though blanks seem to align several, as when a table is"
+            " printed. Save the table as CSV instead.",
         )
     if dialect.names_rows:
         issues.add(

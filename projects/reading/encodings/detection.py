@@ -4,6 +4,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -119,10 +120,10 @@ def report_double_encoding(sample: Sequence[str], issues: Issues) -> None:
 
 
 def _is_encoded_twice(line: str) -> bool:
-    try:
-        return line.encode("cp1252").decode("utf-8") != line
-    except UnicodeError:
-        return False
+    for codec in ("cp1252", "latin-1"):  # The latter in Facebook's exports.
+        with suppress(UnicodeError):
+            return line.encode(codec).decode("utf-8") != line
+    return False
 
 
 def detect_encoding(path: Path) -> Encoding:

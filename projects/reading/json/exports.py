@@ -9,6 +9,11 @@ TURNS, MIN_WORDS = "data", 3
 BESIDE_TURNS = {"id", "prompt_id", "prompt", "conversation_id", "source"}
 ROLES = {"human": "user", "user": "user", "assistant": "assistant", "system": "system"}
 MAX_MESSAGES = 10_000
+QUESTIONS = "qas"  # Of a passage, in SQuAD.
+FIRST_ANSWER_NOTE = (
+    "The first text of 'answers' was read as the answer, as in SQuAD; where there is none, the cell"
+    " is empty."
+)
 PRODIGY_MARKS = ("_input_hash", "_task_hash")
 PRODIGY_ANSWERS = ("accept", "reject", "ignore")
 
@@ -149,7 +154,71 @@ def _row_of_prodigy(row: Row) -> Row | UnreadableRow:
     return {name: value for name, value in row.items() if name not in dropped}
 
 
+def _is_answered_question(row: Row) -> bool:
+    """A row of SQuAD as Hugging Face keeps it."""
+    answers = row.get("answers")
+    return (
+        isinstance(row.get("question"), str)
+        and "answer" not in row
+        and isinstance(answers, dict)
+        and isinstance(answers.get("text"), list)
+        and answers.keys() <= {"text", "answer_start", "answer_end"}
+    )
+
+
+def _row_of_question(row: Row) -> Row | UnreadableRow:
+    answers = row["answers"]
+    assert isinstance(answers, dict)
+    texts = [text for text in answers["text"] if isinstance(text, str) and text.strip()]
+    plain = {name: value for name, value in row.items() if name != "answers"}
+    return plain | {"answer": texts[0] if texts else None}
+
+
+def is_paragraph(value: object) -> bool:
+    """Whether this is a passage with the questions about it."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("context"), str)
+        and isinstance(value.get(QUESTIONS), list)
+        and all(isinstance(one, dict) and "question" in one for one in value[QUESTIONS])
+    )
+
+
+def _rejected_paragraph(row: Row) -> Row | UnreadableRow:
+    return UnreadableRow(
+        "This line holds several questions about one passage. Save a row for each question, with"
+        " the fields question, context and answer, or the whole as one document of SQuAD."
+    )
+
+
+def _is_telegram(row: Row) -> bool:
+    """A message of Telegram, whose text is a list of parts where it holds links and the like."""
+    return {"text", "text_entities", "date_unixtime"} <= row.keys()
+
+
+def _row_of_telegram(row: Row) -> Row | UnreadableRow:
+    parts = row["text"] if isinstance(row["text"], list) else [row["text"]]
+    texts = [str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in parts]
+    plain = {
+        name: value
+        for name, value in row.items()
+        if name != "text_entities" and not isinstance(value, dict | list)
+    }
+    return plain | {"text": "".join(texts)}
+
+
 EXPORTS = (
+    Export(
+        _is_telegram,
+        _row_of_telegram,
+        "Messages exported from Telegram: links and words in bold were joined to plain text.",
+    ),
+    Export(
+        _is_answered_question,
+        _row_of_question,
+        FIRST_ANSWER_NOTE,
+    ),
+    Export(is_paragraph, _rejected_paragraph, "Questions about a passage are no rows yet."),
     Export(
         _are_turns,
         _chat_of_turns,

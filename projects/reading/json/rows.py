@@ -2,7 +2,7 @@
 
 Understood: a list of objects; such a list inside objects ({"data": [...]}); one list for each split
 ({"train": [...], "test": [...]}); the shapes of pandas' to_json (columns, index, split, table,
-values); objects one after another, indented or not; Label Studio's exports. Fields of nested
+values); objects one after another, indented or not; SQuAD; Label Studio's exports. Fields of nested
 objects become columns such as "ticket.body"; lists and chats stay JSON.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from projects.reading.csv.header_rows import judge_header
 from projects.reading.json.exports import Row
+from projects.reading.json.question_answering import find_questions
 from projects.reading.json.shapes import WHOLE_FIELDS
 
 MAX_WRAPPER_DEPTH = 4
@@ -54,10 +55,14 @@ def parse_documents(text: str, decoder: json.JSONDecoder) -> Iterator[tuple[int,
 
 def find_rows(document: object) -> FoundRows:
     """The rows of one document. Raises NoRows."""
+    if (questions := find_questions(document)) is not None:
+        return FoundRows(*questions)
     if isinstance(document, list):
         return _rows_of_list(document)
     if not isinstance(document, dict):
         raise NoRows("This JSON file holds a single value, not rows.")
+    if {"cells", "nbformat"} <= document.keys():
+        raise NoRows("This is a Jupyter notebook. Save the table that it shows as CSV or Parquet.")
     if any(_is_turns(document[name]) for name in WHOLE_FIELDS & set(document)):
         return FoundRows([document])  # One chat, whose messages are no rows.
     for find in (
@@ -187,6 +192,8 @@ def _rows_of_columns(document: Row) -> FoundRows | None:
 def _rows_of_wrapper(document: Row, depth: int = 0, path: str = "") -> FoundRows | None:
     """The one list of objects inside objects, such as {"version": 1, "data": [...]}."""
     lists = [name for name, value in document.items() if _is_row_list(value)]
+    # Objects of one field, such as the names of a chat's participants, are no rows beside others.
+    lists = [name for name in lists if _has_fields(document[name])] or lists
     if len(lists) > 1:
         names = ", ".join(repr(f"{path}{name}") for name in lists)
         raise NoRows(f"This JSON file holds several lists of objects: {names}. Save one of them.")
@@ -216,6 +223,8 @@ def _rows_by_key(document: Row) -> FoundRows | None:
     """{"id1": {"text": ...}, "id2": {"text": ...}}: records by their names, as Firebase keeps them.
     They share most fields."""
     records = {name: value for name, value in document.items() if isinstance(value, dict)}
+    if len(records) == len(document) == 1:
+        return _rows_by_key(next(iter(records.values())))
     if len(records) < MIN_KEYED_RECORDS or len(records) < len(document):
         return None
     counts = Counter(field for record in records.values() for field in record)
@@ -230,6 +239,10 @@ def _rows_by_key(document: Row) -> FoundRows | None:
 
 def _is_row_list(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _has_fields(rows: object) -> bool:
+    return isinstance(rows, list) and any(len(row) > 1 for row in rows)
 
 
 def _is_scalar_list(value: object) -> bool:

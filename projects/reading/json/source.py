@@ -34,6 +34,7 @@ from projects.reading.results import (
 )
 
 SAMPLE_CHARACTERS = 64 * 1024
+ACCENTED_TEXTS = 500  # Of which it is asked whether they were converted twice.
 PLAIN_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=parse_float)
 EXACT_INTEGERS = 2**53  # Above it a float64 no longer tells neighbours apart.
 
@@ -53,13 +54,17 @@ def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> Table
         shape = _find_shape(path, encoding.name, issues)
         values = lambda: _iter_flat_lines(path, encoding.name, shape)  # noqa: E731
     kinds: dict[str, set[str]] = {}
+    accented: list[str] = []
     reason = "No line of this file is a JSON object with fields."
     for _, value in values():
         if isinstance(value, dict):
             for key, item in value.items():
                 kinds.setdefault(key, set()).add(_value_type(item))
+                if len(accented) < ACCENTED_TEXTS and isinstance(item, str) and not item.isascii():
+                    accented.append(item)
         elif isinstance(value, UnreadableRow):
             reason = str(value)
+    encodings.report_double_encoding(accented, issues)
     if not kinds:
         raise UnreadableFile("no_rows", reason)
     if len(kinds) > MAX_COLUMNS:

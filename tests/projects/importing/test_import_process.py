@@ -218,13 +218,3 @@ def test_a_small_table_is_read_without_pandas_which_takes_longer_to_load(tmp_pat
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True, text=True
     )
     assert json.loads(finished.stdout) == [2, False]
-
-
-def test_a_killed_import_does_not_start_again_among_its_own_leftovers(claim, stand_in, tmp_path):
-    stand_in(
-        "import os, signal, sys; open(sys.argv[1], 'a').write('x');"
-        " os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    finished = imports._run_child_process(claim, tmp_path / "runs")
-    assert finished.returncode == -9
-    assert (tmp_path / "runs").read_text() == "x"

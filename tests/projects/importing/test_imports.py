@@ -110,10 +110,19 @@ def test_an_unexpected_error_becomes_a_sentence_and_can_be_retried(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(-9, "out_of_memory"), (1, "internal"), (None, "time_limit")]
+    ("status", "log", "code"),
+    [
+        (-6, "terminate called after throwing an instance of 'std::bad_alloc'", "out_of_memory"),
+        (1, "MemoryError", "out_of_memory"),
+        (-11, "", "crashed"),
+        (1, "trace", "internal"),
+        (None, "", "time_limit"),
+    ],
 )
-def test_a_child_that_dies_fails_the_import_and_nothing_else(bring_in, monkeypatch, status, code):
-    finished = child_process.Finished(status, "", "trace")
+def test_a_child_that_dies_fails_the_import_and_nothing_else(
+    bring_in, monkeypatch, status, log, code
+):
+    finished = child_process.Finished(status, "", log)
     monkeypatch.setattr(imports, "_run_child_process", lambda *_: finished)
     assert bring_in(TABLE).failure_code == code
 

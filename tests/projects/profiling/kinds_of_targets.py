@@ -207,6 +207,18 @@ def _stay(n: int, rng: random.Random) -> list[object]:
     return [f"B{n:06d}", rng.randint(1, 90), days, rng.choice("是否"), days * 400 + n]
 
 
+def _korean(n: int, rng: random.Random) -> list[object]:
+    stars = rng.choice([1, 2, 4, 5])
+    opinion = "정말 좋아요 추천합니다" if stars > 3 else "별로예요 환불했어요"
+    return [f"{opinion} {n}", stars, int(stars > 3)]
+
+
+def _questions(n: int, rng: random.Random) -> list[object]:
+    is_same = rng.random() < 0.5
+    other = f"What is the best way to learn skill {n}" if is_same else f"Who sang the song {n}"
+    return [n, 2 * n + 1, 2 * n + 2, f"How do I learn skill {n}", other, int(is_same)]
+
+
 LABELS, NUMBERS = "tabular-classification", "tabular-regression"
 TEXTS = "text-classification"
 KINDS = {
@@ -233,6 +245,14 @@ KINDS = {
         ["description"], "assignment_group",
     ),
     "a rent inside": Kind("size_sqm,district,rent,pets_allowed", _rent, NUMBERS, [], "rent"),
+    "a unit behind the name": Kind(
+        "size_sqm,district,price_usd,pets_allowed", _rent, NUMBERS, [], "price_usd"
+    ),
+    "names in Korean": Kind("리뷰,평점,라벨", _korean, TEXTS, ["리뷰"], "라벨"),
+    "ids of two questions": Kind(
+        "id,qid1,qid2,question1,question2,is_duplicate", _questions, TEXTS,
+        ["question1", "question2"], "is_duplicate",
+    ),
     "how long it took": Kind(
         "Restaurant_latitude,Distance_km,Type_of_order,Type_of_vehicle,Time_taken(min)",
         _delivery, NUMBERS, [], "Time_taken(min)",

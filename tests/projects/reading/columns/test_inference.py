@@ -92,7 +92,7 @@ def test_numbers_are_read_as_their_column_writes_them(cells, separator, values):
         ["1E3", "2E5", "100"],
         ["192.168.0.1", "10.0.0.7"],
         ["1-2", "3-4"],
-        ["12:30", "7:05"],
+        ["12:30", "7:75"],
         ["1.2.3", "1.2.4"],
         ["TRUE", "FALSE"],
         ["NA", "EU"],
