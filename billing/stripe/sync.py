@@ -91,8 +91,9 @@ def _store_subscription(row: Subscription) -> Subscription:
     if (row.is_in_force or was_in_force) and budget.plan_id != plan_id:
         budget.plan_id = plan_id
         budget.save(update_fields=["plan"])
+    if row.is_in_force:
+        bill_with(row)  # Each time: what was just being sent is passed over.
     if row.is_in_force and not (same and was_in_force):
-        bill_with(row)
         grants.charge_debt(budget)
         application.queue_mirror(budget)
     if same and (same.plan_id != row.plan_id or not row.is_in_force):

@@ -28,6 +28,7 @@ from billing.stripe.account import adopt_account, count_foreign_rows, get_or_cre
 from billing.stripe.catalog import sync_catalog
 from billing.stripe.doctor import keep_catalog
 from billing.stripe.subscriptions import change_plan
+from billing.stripe.usage_outbox import build, claims
 from tests.billing.stripe.fake.server import LIVE_KEY
 from tests.billing.stripe.usage_outbox.outbox_facts import run_of
 
@@ -313,6 +314,25 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
     tale.assert_sides_agree(due + 5)
     assert not Reconciliation.objects.filter(state="open").exists()
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
+
+
+def test_what_was_being_sent_while_the_next_subscription_began_is_charged(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(9)
+    build()
+    StripeOutbox.objects.update(next_at=tale.now())
+    claim = claims.claim_next()
+    tale.world.end_subscription(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.subscribe(PLAN_FREE)
+    claims.mark_delivered(claim)  # The call has ended: an event for what no invoice bills.
+    tale.pass_time(minutes=10)
+    tale.world.happened(
+        "customer.subscription.updated",
+        tale.world.get("subscription", Subscription.objects.get().stripe_id),
+    )
+    tale.deliver()
+    tale.assert_sides_agree(9)
 
 
 @pytest.mark.slow
