@@ -96,7 +96,8 @@ def _store_subscription(row: Subscription) -> Subscription:
     if row.is_in_force and not (same and was_in_force):
         grants.charge_debt(budget)
         application.queue_mirror(budget)
-    if same and (same.plan_id != row.plan_id or not row.is_in_force):
+    has_ended = was_in_force and not row.is_in_force
+    if same and (same.plan_id != row.plan_id or has_ended):
         take_back_unused(budget, same, row)
     notify(f"team:{row.team_id}")
     return row
