@@ -117,6 +117,7 @@ class StripeInvoiceLineData(StripeData):
     amount_cents: int = Field(validation_alias="amount")
     quantity: int | None = None
     price: Reference = Field("", validation_alias=AliasPath("pricing", "price_details", "price"))
+    product: Text = Field("", validation_alias=AliasPath("pricing", "price_details", "product"))
     period_start: datetime = Field(validation_alias=AliasPath("period", "start"))
     period_end: datetime = Field(validation_alias=AliasPath("period", "end"))
 
