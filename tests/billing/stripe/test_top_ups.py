@@ -243,6 +243,20 @@ def test_a_dispute_holds_the_credit_until_it_is_won(story):
     assert grants.credit_balance_micro(story.team) == 25 * DOLLAR
 
 
+def test_a_dispute_that_is_won_gives_again_what_it_took_and_no_refund_before_it(story):
+    row = story.pay_top_up(2_000)
+    story.world.refund(row.payment_intent, 1_500)
+    story.deliver()
+    dispute = story.world.dispute(row.payment_intent)  # Of the whole charge.
+    story.deliver(times=2)
+    assert grants.credit_balance_micro(story.team) == 0
+    story.world.close_dispute(dispute["id"], "won")
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (grants.credit_balance_micro(story.team), left_at_stripe(story)) == (5 * DOLLAR, 500)
+    assert (row.status, row.kept_cents) == ("paid", 500)
+
+
 def test_a_lost_dispute_changes_nothing_more(story):
     row = story.pay_top_up()
     dispute = story.world.dispute(row.payment_intent)
