@@ -47,6 +47,10 @@ class StripeObjectData(StripeData):
     metadata: Metadata = {}
 
 
+class StripePaymentData(StripeObjectData):
+    amount_cents: int = Field(validation_alias="amount")  # With tax.
+
+
 class StripeCustomerData(StripeData):
     id: str
     is_deleted: Flag = Field(False, validation_alias="deleted")

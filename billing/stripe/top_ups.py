@@ -154,12 +154,14 @@ def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: s
     row = _find_top_up(payment_intent)
     if row is None:
         return
+    # Tax is paid and refunded along, and is no credit.
+    paid_cents = gateway.retrieve_payment(payment_intent).amount_cents
+    cents = min(-(-amount_cents * row.amount_cents // paid_cents), row.amount_cents)
     with transaction.atomic():
         lock_budget(row.team_id)
         row.refresh_from_db()
         if _taken_micro(row, cause):
             return
-        cents = min(amount_cents, row.amount_cents)
         taken, left = 0, cents * MICRO_PER_CENT
         # The payment's own credit, and what was given again when an earlier dispute failed.
         kept = Q(source__startswith=f"{row.source}:kept:")

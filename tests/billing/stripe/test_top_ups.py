@@ -257,6 +257,19 @@ def test_a_dispute_that_is_won_gives_again_what_it_took_and_no_refund_before_it(
     assert (row.status, row.kept_cents) == ("paid", 500)
 
 
+def test_a_part_refund_of_a_payment_with_tax_takes_its_part_of_the_credit(story):
+    row = story.pay_top_up(2_000)
+    story.world.get("payment_intent", row.payment_intent)["amount"] = 2_400
+    story.world.refund(row.payment_intent, 1_200)
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (grants.credit_balance_micro(story.team), row.kept_cents) == (10 * DOLLAR, 1_000)
+    story.world.refund(row.payment_intent, 1_200)
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (grants.credit_balance_micro(story.team), row.status) == (0, "refunded")
+
+
 def test_a_lost_dispute_changes_nothing_more(story):
     row = story.pay_top_up()
     dispute = story.world.dispute(row.payment_intent)
