@@ -10,10 +10,12 @@ from accounts.models import Notice
 from billing.credit import grants
 from billing.models import LedgerEntry, OperatorAlert, TopUp, WebhookEvent
 from billing.stripe import gateway
+from billing.stripe.account import adopt_account
 from billing.stripe.credit import mirror_due
 from billing.stripe.top_ups import TopUpDone, TopUpMismatch, start_top_up_checkout
 from billing.stripe.webhooks import inbox
 from billing.stripe.webhooks.dispatcher import process_due
+from tests.billing.stripe.fake.server import KEY, LIVE_KEY
 from web.errors import NotAllowed
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +109,20 @@ def test_an_expired_page_is_an_expired_top_up(story):
     story.deliver()
     row.refresh_from_db()
     assert row.status == "expired"
+
+
+def test_a_page_that_was_given_up_and_is_paid_after_all_grants_its_credit(story, settings):
+    row = story.open_top_up()
+    settings.STRIPE_SECRET_KEY = LIVE_KEY  # For an hour: what was open is given up.
+    adopt_account()
+    settings.STRIPE_SECRET_KEY = KEY
+    adopt_account()
+    row.refresh_from_db()
+    assert row.status == "expired"
+    story.world.pay(row.session_id)
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (row.status, grants.credit_balance_micro(story.team)) == ("paid", 25 * DOLLAR)
 
 
 def test_the_same_form_twice_is_one_page(story):
