@@ -22,6 +22,7 @@ from billing.models import (
     StripeOutbox,
     Subscription,
 )
+from billing.months import this_month
 from billing.pricing import supersede
 from billing.stripe import credit, gateway, reconciliation
 from billing.stripe.account import adopt_account, count_foreign_rows, get_or_create_customer_id
@@ -79,6 +80,28 @@ def test_credit_given_after_use_covers_the_period_on_both_sides(tale):
     tale.close()
     tale.assert_sides_agree(0)
     assert tale.credit_at_stripe() == 700
+
+
+def test_credit_given_when_the_month_has_turned_and_the_invoice_is_a_draft_counts_once(tale):
+    end = this_month().start - timedelta(minutes=30)  # Of the subscription's period.
+    before = this_month().previous.previous
+    last_day = (before.end - timedelta(days=1)).day
+    start = before.start.replace(day=min(end.day, last_day), hour=end.hour, minute=end.minute)
+    tale.world.offset = int((start - timezone.now()).total_seconds())
+    tale.subscribe(PLAN_FREE)
+    tale.use(8)
+    tale.report()
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.pass_time(minutes=40)
+    give(tale, 5)
+    tale.pass_time(minutes=20)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+    tale.deliver()
+    tale.assert_sides_agree(3)
+    assert grants.credit_balance_micro(tale.team) == 0
+    assert not Reconciliation.objects.filter(state="open").exists()
 
 
 def test_a_top_up_used_in_part_before_subscribing_gives_stripe_what_is_left(tale):
