@@ -8,6 +8,7 @@ from billing.models import (
     MeterProgress,
     OperatorAlert,
     Reconciliation,
+    StripeOutbox,
     StripeOutboxItem,
     Subscription,
 )
@@ -70,6 +71,14 @@ def test_what_only_our_ledger_bills_is_not_resent(team, alice, run):
     use(run, 5_000)
     build()
     with pytest.raises(CannotResend, match="ledger alone"):
+        resend(rows(team)[0].pk, by=alice)
+
+
+def test_what_went_with_a_later_row_is_not_resent(team, alice, run, metered):
+    use(run, 5_000)
+    build()
+    StripeOutbox.objects.update(status="moved", reference="the:later:row")
+    with pytest.raises(CannotResend, match="the:later:row"):
         resend(rows(team)[0].pk, by=alice)
 
 
