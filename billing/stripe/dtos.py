@@ -116,7 +116,6 @@ class StripeCheckoutSessionData(StripeData):
 
 
 class StripeInvoiceLineData(StripeData):
-    id: str
     description: Text = ""
     amount_cents: int = Field(validation_alias="amount")
     quantity: int | None = None
@@ -173,15 +172,9 @@ class StripeInvoiceData(StripeData):
 
 class StripeCreditGrantData(StripeData):
     id: str
-    customer: Reference
     amount_cents: int = Field(validation_alias=AliasPath("amount", "monetary", "value"))
     voided_at: datetime | None = None
     expires_at: datetime | None = None
-    metadata: Metadata = {}
-
-    @property
-    def is_void(self) -> bool:
-        return self.voided_at is not None
 
 
 class StripeCreditBalanceData(StripeData):
