@@ -169,10 +169,10 @@ def _open_period_of(budget: Budget) -> OpenPeriod:
 
 def _usage_of(team_id: UUID, period: OpenPeriod) -> LedgerEntryQuerySet:
     """Charges since the period began, and what was given back since its last invoice was made."""
-    charges = Q(amount_micro__gt=0, occurred_at__gte=period.since)
+    charges = ~NEVER_BILLED & Q(occurred_at__gte=period.since)
     if period.until:
         charges &= Q(occurred_at__lt=period.until)
-    given = Q(amount_micro__lt=0, occurred_at__gte=period.credit_since)
+    given = NEVER_BILLED & Q(occurred_at__gte=period.credit_since)
     if period.credit_until:
         given &= Q(occurred_at__lt=period.credit_until)
     late = Q(source__in=period.late)

@@ -178,6 +178,30 @@ def test_a_refund_of_a_paid_invoice_is_credit_for_the_next(tale):
     tale.assert_sides_agree(12)
 
 
+def test_what_is_given_back_while_an_invoice_is_a_draft_is_no_charge_of_the_next_period(
+    tale, monkeypatch
+):
+    tale.begin(monkeypatch, days_ago=65)
+    tale.subscribe(PLAN_FREE)
+    entry = tale.use(10)
+    tale.close()
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.pass_time(minutes=35)
+    refund(entry, 7)  # Of what was paid: it becomes credit.
+    credit.mirror_due()
+    tale.pass_time(minutes=25)
+    tale.world.finalize(invoice["id"])
+    tale.deliver()
+    tale.use(9)
+    tale.assert_sides_agree(12)
+    refund(entry, 3)
+    tale.assert_sides_agree(10)
+    assert grants.credit_balance_micro(tale.team) == 1 * DOLLAR
+    tale.close()
+    tale.assert_sides_agree(10)
+
+
 @pytest.mark.slow
 def test_credit_covers_late_usage_and_adjustments(tale):
     tale.subscribe(PLAN_FREE)
