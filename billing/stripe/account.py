@@ -194,6 +194,7 @@ def create_page(
             raise
         except StripeFailure as failure:
             rows.filter(checkouts=number).update(checkouts=number + 1)
+            row.checkouts = number + 1  # Whoever tries again, with another customer, goes on there.
             if not isinstance(failure, StripeServerError):
                 raise
         else:

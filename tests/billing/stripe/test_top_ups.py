@@ -8,9 +8,9 @@ from django.db import connection
 
 from accounts.models import Notice
 from billing.credit import grants
-from billing.models import LedgerEntry, OperatorAlert, TopUp, WebhookEvent
+from billing.models import LedgerEntry, OperatorAlert, StripeCustomer, TopUp, WebhookEvent
 from billing.stripe import gateway
-from billing.stripe.account import adopt_account
+from billing.stripe.account import adopt_account, get_or_create_customer_id
 from billing.stripe.credit import mirror_due
 from billing.stripe.top_ups import TopUpDone, TopUpMismatch, start_top_up_checkout
 from billing.stripe.webhooks import inbox
@@ -123,6 +123,15 @@ def test_a_page_that_was_given_up_and_is_paid_after_all_grants_its_credit(story,
     story.deliver(times=2)
     row.refresh_from_db()
     assert (row.status, grants.credit_balance_micro(story.team)) == ("paid", 25 * DOLLAR)
+
+
+def test_a_page_for_a_customer_that_had_to_be_made_anew_is_kept(story):
+    get_or_create_customer_id(story.team)
+    StripeCustomer.objects.update(customer_id="cus_of_nobody")
+    request_id = uuid.uuid4()
+    first = start_top_up_checkout(story.team, story.owner, 2_500, request_id)
+    assert TopUp.objects.get().session_id == first.rpartition("/")[2]
+    assert start_top_up_checkout(story.team, story.owner, 2_500, request_id) == first
 
 
 def test_the_same_form_twice_is_one_page(story):
