@@ -106,28 +106,15 @@ class OperatorAlertAdmin(SuperuserActionsAdmin):
             audit.record(None, request.user, "alert.settled", alert.key)
 
 
-class ResendingAdmin(ReadOnlyAdmin):
-    """Rows behind which there are outbox rows that may be sent again."""
+class RepairingAdmin(ReadOnlyAdmin):
+    """Looking is for all staff; whoever acts may change the outbox."""
 
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        """Looking is for all staff; resending needs Django's change permission on rows."""
+    def has_repair_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("billing.change_stripeoutbox")
-
-    def resend_all(self, request: HttpRequest, rows: QuerySet[StripeOutbox]) -> None:
-        """Resend each row by itself, and report why a row cannot be resent."""
-        assert isinstance(request.user, User)
-        done = 0
-        for pk in rows.values_list("pk", flat=True):
-            try:
-                resend(pk, by=request.user)
-                done += 1
-            except CannotResend as problem:
-                self.message_user(request, str(problem), messages.WARNING)
-        self.message_user(request, f"{done} to be sent again within a minute or two.")
 
 
 @admin.register(StripeOutbox)
-class StripeOutboxAdmin(ResendingAdmin):
+class StripeOutboxAdmin(RepairingAdmin):
     list_display = (
         "status", "team", "meter", "value", "amount_micro", "happened_at", "tries", "last_error",
         "sent_at", "identifier",
@@ -140,14 +127,25 @@ class StripeOutboxAdmin(ResendingAdmin):
     actions = ("resend_rows",)
 
     @admin.action(
-        description="Resend (asks Stripe first where it may have arrived)", permissions=["resend"]
+        description="Resend (asks Stripe first where it may have arrived)", permissions=["repair"]
     )
     def resend_rows(self, request: HttpRequest, rows: QuerySet[StripeOutbox]) -> None:
-        self.resend_all(request, rows)
+        """Each row by itself; says why a row cannot be resent."""
+        assert isinstance(request.user, User)
+        done = 0
+        for pk in rows.values_list("pk", flat=True):
+            try:
+                resend(pk, by=request.user)
+                done += 1
+            except CannotResend as problem:
+                self.message_user(request, str(problem), messages.WARNING)
+        self.message_user(request, f"{done} to be sent again within a minute or two.")
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(ResendingAdmin):
+class ReconciliationAdmin(RepairingAdmin):
+    """The rows that make up a differing figure are resent from their own list."""
+
     list_display = (
         "state", "team", "meter", "scope", "starts_at", "ours", "theirs", "drift", "behind",
         "invoice", "checked_at",
@@ -156,7 +154,7 @@ class ReconciliationAdmin(ResendingAdmin):
     list_select_related = ("team",)
     search_fields = ("team__name", "team__slug", "invoice")
     ordering = ("-found_at",)
-    actions = ("check_again", "resend_rows", "repair")
+    actions = ("check_again", "repair")
 
     @admin.display(description="Outbox rows")
     def behind(self, row: Reconciliation) -> SafeString:
@@ -184,14 +182,7 @@ class ReconciliationAdmin(ResendingAdmin):
             verdict = "agrees now" if row.state == row.State.SETTLED else f"differs by {row.drift}"
             self.message_user(request, f"{row.team}, {row.meter}, {row.starts_at:%c}: {verdict}.")
 
-    @admin.action(
-        description="Resend the outbox rows behind (asks Stripe first)", permissions=["resend"]
-    )
-    def resend_rows(self, request: HttpRequest, rows: QuerySet[Reconciliation]) -> None:
-        for row in rows.select_related("team"):
-            self.resend_all(request, reconciliation.source_rows(row))
-
-    @admin.action(description="Repair a difference in credit", permissions=["resend"])
+    @admin.action(description="Repair a difference in credit", permissions=["repair"])
     def repair(self, request: HttpRequest, rows: QuerySet[Reconciliation]) -> None:
         assert isinstance(request.user, User)
         for row in rows.select_related("team"):

@@ -53,7 +53,8 @@ def take_back_unused(budget: Budget, before: Subscription, after: Subscription) 
     """Take back included credit for the time that a cheaper plan leaves, as its fee is prorated.
 
     A change gives back the fee of the rest of the period, so the credit of that rest goes as well,
-    used or not. When the subscription ends early, only what is left goes. Returns micro-USD.
+    used or not. When the subscription ends early, only what is left goes. Whoever went up before
+    going down, which brings no credit, keeps what the period is worth. Returns micro-USD.
     """
     moment, end = now(), before.period_end
     grant = (
@@ -66,11 +67,13 @@ def take_back_unused(budget: Budget, before: Subscription, after: Subscription) 
     if grant is None or moment >= end:
         return 0
     taken = LedgerEntry.objects.filter(about=grant.about, kind=LedgerEntry.Kind.TAKE_BACK)
-    held = min(before.plan.included_micro, grant.granted_micro - taken.total_micro())
+    kept, included = grant.granted_micro - taken.total_micro(), before.plan.included_micro
     entitled = after.plan.included_micro if after.is_in_force else 0
     seconds = (end - max(moment, before.period_start)).total_seconds()
     share = seconds / (end - before.period_start).total_seconds()
-    excess = int((held - entitled) * share) // MICRO_PER_CENT * MICRO_PER_CENT
+    worth = included * (1 - share) + entitled * share
+    excess = min((min(included, kept) - entitled) * share, kept - worth)
+    excess = int(excess) // MICRO_PER_CENT * MICRO_PER_CENT
     if not after.is_in_force:
         excess = min(excess, grant.left_micro)
     if excess <= 0:

@@ -15,7 +15,6 @@ from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
 from billing.models import (
-    CREDIT_KINDS,
     Budget,
     CreditBurn,
     CreditGrant,
@@ -26,6 +25,7 @@ from billing.models import (
     StripeOutboxItem,
     Subscription,
 )
+from billing.models.ledger import LedgerEntryQuerySet
 from billing.pricing import ADJUSTMENT_SKU
 
 GIVEN_BACK = "given-back:"  # Begins the source of an entry that Stripe never bills.
@@ -116,11 +116,8 @@ def _late_sources(team_id: UUID, since: datetime) -> tuple[str, ...]:
 
 def open_due_micro(budget: Budget) -> int:
     """What the open period costs beyond credit; negative when more was given back than is due."""
-    period = _open_period_of(budget)
-    usage = LedgerEntry.objects.filter(
-        _usage_of(period) | Q(source__in=period.late), team=budget.pk
-    ).of_usage()
-    return usage.total_micro() - _covered(budget.pk, period)
+    usage = _usage_of(budget.pk, _open_period_of(budget))
+    return usage.total_micro() - _covered(usage)
 
 
 def unbilled_credit_micro(team_id: UUID) -> int:
@@ -138,9 +135,8 @@ def covered_micro(team_id: UUID, start: datetime, end: datetime, closed_at: date
 
 
 def _credit_in(team_id: UUID, period: OpenPeriod) -> int:
-    usage = _usage_of(period) | Q(source__in=period.late)
-    given = LedgerEntry.objects.filter(NEVER_BILLED, usage, team=team_id)
-    return _covered(team_id, period) - given.total_micro()
+    usage = _usage_of(team_id, period)
+    return _covered(usage) - usage.filter(NEVER_BILLED).total_micro()
 
 
 def settle_open_usage(budget: Budget, grant: CreditGrant) -> None:
@@ -171,18 +167,18 @@ def _open_period_of(budget: Budget) -> OpenPeriod:
     return find_open_period(budget.pk) or OpenPeriod(start, start)
 
 
-def _usage_of(period: OpenPeriod) -> Q:
+def _usage_of(team_id: UUID, period: OpenPeriod) -> LedgerEntryQuerySet:
     """Charges since the period began, and what was given back since its last invoice was made."""
-    charges = Q(amount_micro__gt=0, occurred_at__gte=period.since)
+    charges = ~NEVER_BILLED & Q(occurred_at__gte=period.since)
     if period.until:
         charges &= Q(occurred_at__lt=period.until)
-    given = Q(amount_micro__lt=0, occurred_at__gte=period.credit_since)
+    given = NEVER_BILLED & Q(occurred_at__gte=period.credit_since)
     if period.credit_until:
         given &= Q(occurred_at__lt=period.credit_until)
-    return charges | given
+    late = Q(source__in=period.late)
+    return LedgerEntry.objects.filter(charges | given | late, team=team_id).of_usage()
 
 
-def _covered(team_id: UUID, period: OpenPeriod) -> int:
-    late = Q(entry__source__in=period.late)
-    burns = CreditBurn.objects.filter(_usage_of(period) | late, team_id=team_id)
-    return burns.exclude(entry__kind__in=CREDIT_KINDS).total_micro()
+def _covered(usage: LedgerEntryQuerySet) -> int:
+    """By the dates of what was used: a month may have turned before credit covered it."""
+    return CreditBurn.objects.filter(entry__in=usage).total_micro()

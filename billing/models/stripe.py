@@ -135,6 +135,7 @@ class TopUp(models.Model):
     NEXT = {
         Status.OPEN: {Status.PAID, Status.FAILED, Status.EXPIRED},
         Status.FAILED: {Status.PAID},
+        Status.EXPIRED: {Status.PAID},  # Given up by us, with the account that it was opened at.
         Status.PAID: {Status.REFUNDED},
         Status.REFUNDED: {Status.PAID},  # A refund that failed, or a dispute that was won.
     }

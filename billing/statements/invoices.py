@@ -2,20 +2,23 @@
 
 import logging
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Min, Sum
+from django.db.models import F, Max, Sum
+from django.db.models.functions import TruncMonth
 from django.forms.models import model_to_dict
 from django.utils.timezone import now
 
 from accounts.models import Team
 from billing.budgets.budget import lock_budget
+from billing.credit.open_usage import GIVEN_BACK
 from billing.db_snapshot import db_snapshot
 from billing.models import BillingDetails, Invoice, LedgerEntry, Rate, UsageDay
 from billing.money import round_to_cents
-from billing.months import Month, this_month
+from billing.months import Month, parse_month, this_month
 from billing.pricing import SKU_NAMES, format_nano_dollars, format_quantity
 from billing.statements.statement import (
     build_credit_statement,
@@ -107,17 +110,19 @@ def issue_due() -> int:
 
 
 def _uninvoiced_months() -> list[tuple[Month, UUID]]:
-    """Teams and ended months with usage and no invoice, oldest first."""
-    first = UsageDay.objects.aggregate(first=Min("day"))["first"]
-    months: list[tuple[Month, UUID]] = []
-    month = this_month().previous
-    while first is not None and month.end.date() > first:
-        used = UsageDay.objects.filter(day__gte=month.start.date(), day__lt=month.end.date())
-        known = Invoice.objects.filter(month=month.code).values("team")
-        teams = used.exclude(team__in=known).values_list("team_id", flat=True)
-        months = [(month, team_id) for team_id in teams.distinct().order_by("team_id")] + months
-        month = month.previous
-    return months
+    """Teams and ended months with usage or a charge by hand, and no invoice, oldest first."""
+    end = this_month().start
+    days = UsageDay.objects.filter(day__lt=end.date())
+    by_hand = LedgerEntry.objects.filter(
+        kind=LedgerEntry.Kind.ADJUSTMENT, amount_micro__gt=0, occurred_at__lt=end
+    ).exclude(source__startswith=GIVEN_BACK)
+    used = [
+        *days.values_list(TruncMonth("day"), "team").distinct().order_by(),
+        *by_hand.values_list(TruncMonth("occurred_at", tzinfo=UTC), "team").distinct(),
+    ]
+    codes = {(f"{month:%Y-%m}", team_id) for month, team_id in used}
+    codes -= set(Invoice.objects.values_list("month", "team"))
+    return [(parse_month(code), team_id) for code, team_id in sorted(codes)]
 
 
 @transaction.atomic

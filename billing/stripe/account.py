@@ -174,12 +174,6 @@ def with_customer(team: Team, call: Callable[[str], Made]) -> Made:
         return call(get_or_create_customer_id(team))
 
 
-def find_customer_id(team: Team) -> str:
-    """The team's customer id, "" while there is none."""
-    row = StripeCustomer.objects.filter(team=team).first()
-    return (row.customer_id if row else "") or ""
-
-
 def create_page(
     row: StripeCustomer | TopUp,
     field: str,
@@ -200,6 +194,7 @@ def create_page(
             raise
         except StripeFailure as failure:
             rows.filter(checkouts=number).update(checkouts=number + 1)
+            row.checkouts = number + 1  # Whoever tries again, with another customer, goes on there.
             if not isinstance(failure, StripeServerError):
                 raise
         else:

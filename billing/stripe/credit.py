@@ -118,7 +118,7 @@ def _withdraw(team: Team, customer_id: str, cents: int) -> None:
     grants = {
         grant.id: grant
         for grant in gateway.list_credit_grants({"customer": customer_id})
-        if not grant.is_void and (grant.expires_at is None or grant.expires_at > now())
+        if grant.voided_at is None and (grant.expires_at is None or grant.expires_at > now())
     }
     held = {
         grant_id: gateway.retrieve_credit_balance_cents(customer_id, grant_id)

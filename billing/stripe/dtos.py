@@ -47,6 +47,10 @@ class StripeObjectData(StripeData):
     metadata: Metadata = {}
 
 
+class StripePaymentData(StripeObjectData):
+    amount_cents: int = Field(validation_alias="amount")  # With tax.
+
+
 class StripeCustomerData(StripeData):
     id: str
     is_deleted: Flag = Field(False, validation_alias="deleted")
@@ -112,11 +116,11 @@ class StripeCheckoutSessionData(StripeData):
 
 
 class StripeInvoiceLineData(StripeData):
-    id: str
     description: Text = ""
     amount_cents: int = Field(validation_alias="amount")
     quantity: int | None = None
     price: Reference = Field("", validation_alias=AliasPath("pricing", "price_details", "price"))
+    product: Text = Field("", validation_alias=AliasPath("pricing", "price_details", "product"))
     period_start: datetime = Field(validation_alias=AliasPath("period", "start"))
     period_end: datetime = Field(validation_alias=AliasPath("period", "end"))
 
@@ -168,15 +172,9 @@ class StripeInvoiceData(StripeData):
 
 class StripeCreditGrantData(StripeData):
     id: str
-    customer: Reference
     amount_cents: int = Field(validation_alias=AliasPath("amount", "monetary", "value"))
     voided_at: datetime | None = None
     expires_at: datetime | None = None
-    metadata: Metadata = {}
-
-    @property
-    def is_void(self) -> bool:
-        return self.voided_at is not None
 
 
 class StripeCreditBalanceData(StripeData):

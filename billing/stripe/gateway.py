@@ -194,7 +194,7 @@ create_checkout_session = Post(dtos.StripeCheckoutSessionData, "v1.checkout.sess
 retrieve_checkout_session = Method(dtos.StripeCheckoutSessionData, "v1.checkout.sessions.retrieve")
 # Refused when it is not open any more.
 expire_checkout_session = Method(dtos.StripeCheckoutSessionData, "v1.checkout.sessions.expire")
-retrieve_payment = Method(dtos.StripeObjectData, "v1.payment_intents.retrieve")
+retrieve_payment = Method(dtos.StripePaymentData, "v1.payment_intents.retrieve")
 retrieve_refund = Method(dtos.StripeRefundData, "v1.refunds.retrieve")
 retrieve_dispute = Method(dtos.StripeDisputeData, "v1.disputes.retrieve")
 

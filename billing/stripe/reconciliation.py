@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, Sum
 from django.utils.timezone import now
 
 from accounts import audit
@@ -117,15 +117,7 @@ def repair(row: Reconciliation, *, by: User) -> str:
     return done
 
 
-def source_rows(row: Reconciliation) -> QuerySet[StripeOutbox]:
-    """The outbox rows whose events make up the differing figure."""
-    rows = StripeOutbox.objects.filter(
-        minute_range(row.starts_at, row.ends_at), team=row.team, meter=row.meter
-    )
-    return rows.exclude(status__in=[Status.LOCAL, Status.MOVED]).order_by("sequence")
-
-
-def minute_range(start: datetime, end: datetime) -> Q:
+def _minute_range(start: datetime, end: datetime) -> Q:
     """The rows stamped in [start, end)."""
     first, last = (int(moment.timestamp()) / 60 for moment in (start, end))
     return Q(minute__gte=first, minute__lt=last)
@@ -178,7 +170,7 @@ def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
     differ = 0
     for line in metered:
         meter, span = skus[line.price], (line.period_start, line.period_end)
-        ours = rows.filter(minute_range(*span), meter=meter).aggregate(
+        ours = rows.filter(_minute_range(*span), meter=meter).aggregate(
             units=Sum("value"), micro=Sum("amount_micro")
         )
         units, cents = max(0, ours["units"] or 0), max(0, round_to_cents(ours["micro"] or 0))

@@ -3,6 +3,8 @@
 Nothing here grants anything. A plan counts once Stripe's own state says so (`stripe.sync`).
 """
 
+import hashlib
+import json
 import logging
 from contextlib import suppress
 from uuid import UUID
@@ -259,7 +261,8 @@ def update_metered_items(subscription: Subscription, *, is_period_new: bool = Fa
     ]
     if changes and subscription.is_in_force:
         params = {"items": changes, "proration_behavior": "none"}
-        key = f"prices:{subscription.stripe_id}:{'+'.join(new)}"[:255]
+        digest = hashlib.sha256(json.dumps(changes).encode()).hexdigest()
+        key = f"prices:{subscription.stripe_id}:{digest}"
         _update_subscription(subscription, params, key)
 
 

@@ -50,7 +50,7 @@ def refresh_subscription(subscription_id: str) -> Subscription | None:
     for earlier in set(find_unbilled(team, data.created, data.id).values_list("subscription")):
         with suppress(StripeNotFound):  # Read first, so that what they hold is not billed again.
             store_latest_invoices(team, *earlier)
-    return store_subscription(team, data, began)
+    return _store_subscription(_build_subscription(team, data, began))
 
 
 def _resolve_duplicate(team: Team, data: StripeSubscriptionData) -> bool:
@@ -76,39 +76,39 @@ def _resolve_duplicate(team: Team, data: StripeSubscriptionData) -> bool:
 
 
 @transaction.atomic
-def store_subscription(team: Team, data: StripeSubscriptionData, began: datetime) -> Subscription:
-    """Write what a fetch that began then has seen, and let the budget follow its plan."""
-    budget = lock_budget(team.pk)
-    stored = Subscription.objects.filter(team=team).first()
-    if stored and stored.stripe_id == data.id and stored.read_at > began:
-        return stored
-    was_in_force = stored is not None and stored.is_in_force
-    is_same = stored is not None and stored.stripe_id == data.id
-    problem = stored.payment_problem if stored and is_same else ""
-    row = _build_subscription(team, data, began, problem)
+def _store_subscription(row: Subscription) -> Subscription:
+    """Write what was fetched unless a later fetch was first, and let the budget follow its plan."""
+    budget = lock_budget(row.team_id)
+    stored = Subscription.objects.filter(team=row.team_id).first()
+    same = stored if stored and stored.stripe_id == row.stripe_id else None
+    if same and same.read_at > row.read_at:
+        return same
+    if same and row.status not in {"active", "trialing"}:
+        row.payment_problem = same.payment_problem
     row.save(force_insert=stored is None, force_update=stored is not None)
+    was_in_force = stored is not None and stored.is_in_force
     plan_id = row.plan_id if row.is_in_force else DEFAULT_PLAN
     if (row.is_in_force or was_in_force) and budget.plan_id != plan_id:
         budget.plan_id = plan_id
         budget.save(update_fields=["plan"])
-    if stored and is_same and (stored.plan_id != row.plan_id or not row.is_in_force):
-        take_back_unused(budget, stored, row)
-    if row.is_in_force and not (is_same and was_in_force):
-        bill_with(row)
+    if row.is_in_force:
+        bill_with(row)  # Each time: what was just being sent is passed over.
+    if row.is_in_force and not (same and was_in_force):
         grants.charge_debt(budget)
         application.queue_mirror(budget)
-    notify(f"team:{team.pk}")
+    has_ended = was_in_force and not row.is_in_force
+    if same and (same.plan_id != row.plan_id or has_ended):
+        take_back_unused(budget, same, row)
+    notify(f"team:{row.team_id}")
     return row
 
 
-def _build_subscription(
-    team: Team, data: StripeSubscriptionData, began: datetime, problem: str
-) -> Subscription:
+def _build_subscription(team: Team, data: StripeSubscriptionData, began: datetime) -> Subscription:
+    """Not saved. Asks Stripe for its account, so that nothing is locked meanwhile."""
     # By the product of its fee; without a fee, the plan that asks for none.
     codes = [plan_code_of(item.price.product) for item in data.items]
     plan = Plan.objects.filter(pk__in=[code for code in codes if code]).first()
     fee = next((item for item in data.items if not item.price.meter), None)
-    is_fine = data.status in {"active", "trialing"}
     return Subscription(
         team=team,
         stripe_id=data.id,
@@ -123,7 +123,6 @@ def _build_subscription(
         created_at=data.created,
         cancel_at=data.cancel_at,
         ended_at=data.ended_at,
-        payment_problem="" if is_fine else problem,
         read_at=began,
     )
 
@@ -157,18 +156,15 @@ def refresh_open_period(team: Team) -> dict[str, str]:
     return store_latest_invoices(team, row.stripe_id) if row and gateway.is_enabled() else {}
 
 
-@transaction.atomic
 def _store_invoice(team: Team, invoice: StripeInvoiceData, began: datetime) -> None:
-    lock_budget(team.pk)
-    if StripeInvoice.objects.filter(pk=invoice.id, read_at__gt=began).exists():
-        return
-    StripeInvoice.objects.update_or_create(
-        pk=invoice.id,
-        defaults={
-            **invoice.model_dump(include=INVOICE_COLUMNS),
-            "team": team,
-            "account": current_account(),
-            "created_at": invoice.created,
-            "read_at": began,
-        },
-    )
+    columns = {
+        **invoice.model_dump(include=INVOICE_COLUMNS),
+        "team": team,
+        "account": current_account(),
+        "created_at": invoice.created,
+        "read_at": began,
+    }
+    with transaction.atomic():
+        lock_budget(team.pk)
+        if not StripeInvoice.objects.filter(pk=invoice.id, read_at__gt=began).exists():
+            StripeInvoice.objects.update_or_create(pk=invoice.id, defaults=columns)

@@ -154,12 +154,14 @@ def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: s
     row = _find_top_up(payment_intent)
     if row is None:
         return
+    # Tax is paid and refunded along, and is no credit.
+    paid_cents = gateway.retrieve_payment(payment_intent).amount_cents
+    cents = min(-(-amount_cents * row.amount_cents // paid_cents), row.amount_cents)
     with transaction.atomic():
         lock_budget(row.team_id)
         row.refresh_from_db()
-        if _is_revoked(row, cause):
+        if _taken_micro(row, cause):
             return
-        cents = min(amount_cents, row.amount_cents)
         taken, left = 0, cents * MICRO_PER_CENT
         # The payment's own credit, and what was given again when an earlier dispute failed.
         kept = Q(source__startswith=f"{row.source}:kept:")
@@ -175,7 +177,7 @@ def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: s
             notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=taken)
 
 
-def reinstate(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
+def reinstate(payment_intent: str, *, cause: str, note: str) -> None:
     """The money stayed with us after all. Undoes revoke_top_up of the same cause, once."""
     row = _find_top_up(payment_intent)
     if row is None:
@@ -183,15 +185,16 @@ def reinstate(payment_intent: str, amount_cents: int, *, cause: str, note: str) 
     with transaction.atomic():
         lock_budget(row.team_id)
         row.refresh_from_db()
-        cents, source = min(amount_cents, row.amount_cents), f"{row.source}:kept:{cause}"
-        if _is_revoked(row, cause) and not CreditGrant.objects.filter(source=source).exists():
-            grants.grant(row.team, cents * MICRO_PER_CENT, kind="paid", source=source, note=note)
-            row.set_returned(max(0, row.returned_cents - cents))
+        taken, source = _taken_micro(row, cause), f"{row.source}:kept:{cause}"
+        if taken and not CreditGrant.objects.filter(source=source).exists():
+            grants.grant(row.team, taken, kind="paid", source=source, note=note)
+            row.set_returned(row.returned_cents - taken // MICRO_PER_CENT)
 
 
-def _is_revoked(row: TopUp, cause: str) -> bool:
+def _taken_micro(row: TopUp, cause: str) -> int:
+    """What this cause took back of the payment's credit."""
     taken = LedgerEntry.objects.filter(team=row.team, kind=LedgerEntry.Kind.TAKE_BACK)
-    return taken.filter(source__endswith=f":{cause}").exists()
+    return taken.filter(source__endswith=f":{cause}").total_micro()
 
 
 def _find_top_up(payment_intent: str) -> TopUp | None:

@@ -15,7 +15,6 @@ from billing.credit import grants
 from billing.forms import IdempotentForm, TopUpForm
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription, TopUp
 from billing.stripe import gateway, subscriptions, top_ups
-from billing.stripe.account import find_customer_id
 from billing.stripe.errors import StripeDisabled
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
@@ -141,8 +140,7 @@ def paid(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     if not session_id.startswith("cs_") or not session_id.replace("_", "").isalnum():
         raise Http404
     session = gateway.retrieve_checkout_session(session_id)
-    if session.customer != find_customer_id(team):
-        raise Http404
+    get_object_or_404(StripeCustomer, team=team, customer_id=session.customer)
     row = top_ups.find_top_up(session)
     is_done = (
         row.status == TopUp.Status.PAID

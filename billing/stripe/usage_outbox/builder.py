@@ -77,7 +77,8 @@ def _build_batch(team_id: UUID) -> tuple[int, bool]:
     """One transaction's worth: how many items, and whether that was all."""
     lock_budget(team_id)
     service, moment = find_metered_subscription(team_id), now()
-    if service and not service.is_payment_decided:  # Usage waits until it is known who bills it.
+    # Until the first payment came or is given up, it is not known who bills the usage.
+    if service and service.row.status == "incomplete":
         return 0, True
     if service:
         _fill_in_period_end(service)
@@ -92,7 +93,7 @@ def _build_batch(team_id: UUID) -> tuple[int, bool]:
 def _fill_in_period_end(service: MeteredSubscription) -> None:
     """Set the period's end on rows that were written before the period was known."""
     rows = StripeOutbox.objects.undelivered().filter(
-        subscription=service.subscription, period_end=None
+        subscription=service.row.stripe_id, period_end=None
     )
     for row in rows:
         window = service.window(row.happened_at)

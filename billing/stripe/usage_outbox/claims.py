@@ -71,9 +71,9 @@ def claim_next(team_id: UUID | None = None) -> Claim | None:
     return None
 
 
-def mark_delivered(claim: Claim, reference: str = "") -> None:
+def mark_delivered(claim: Claim) -> None:
     """Stripe has it."""
-    _release_claim(claim, status=Status.SENT, sent_at=now(), reference=reference, last_error="")
+    _release_claim(claim, status=Status.SENT, sent_at=now(), last_error="")
 
 
 def mark_unknown(claim: Claim, error: str, *, new_key: bool) -> None:
@@ -152,6 +152,8 @@ def resend(row_id: int, *, by: User) -> StripeOutbox:
     row = StripeOutbox.objects.select_for_update(of=("self",)).select_related("team").get(pk=row_id)
     if row.status == Status.LOCAL:
         raise CannotResend(f"{row} is billed on our ledger alone: there is nothing to resend.")
+    if row.status == Status.MOVED:
+        raise CannotResend(f"{row} went with a later row, {row.reference}: resend that one.")
     if row.claimed_until and row.claimed_until > now():
         raise CannotResend(f"{row} is being sent right now. Look again in a few minutes.")
     previous = row.status

@@ -38,52 +38,37 @@ class BillingWindow:
 
 @dataclass(frozen=True)
 class MeteredSubscription:
-    """A subscription as far as metering is concerned."""
+    """A subscription as Stripe last told us, and the meters of its items."""
 
-    subscription: str
-    customer: str
-    started_at: datetime
-    period_start: datetime
-    period_end: datetime
-    ended_at: datetime | None
-    event_names: dict[str, str]  # The meters of its items: SKU → event name at Stripe.
-    prices: frozenset[str] | None = None  # Of its metered items; None: any price is billed.
-    is_payment_decided: bool = True  # False until the first payment came or is given up.
+    row: Subscription
+    event_names: dict[str, str]  # SKU → event name at Stripe.
 
     def window(self, moment: datetime) -> BillingWindow | None:
         """The stretch that holds this moment; None when the subscription does not cover it."""
-        if moment < self.started_at or (self.ended_at and moment >= self.ended_at):
+        row = self.row
+        if moment < row.created_at or (row.ended_at and moment >= row.ended_at):
             return None
-        if moment < self.period_start:
-            return BillingWindow(self.started_at, self.period_start)
-        if moment < self.period_end:
-            ends = [self.period_end, self.ended_at or self.period_end]
-            return BillingWindow(self.period_start, min(ends))
-        return BillingWindow(self.period_end, self.ended_at)  # Renewed, but not heard of yet.
+        if moment < row.period_start:
+            return BillingWindow(row.created_at, row.period_start)
+        if moment < row.period_end:
+            return BillingWindow(
+                row.period_start, min(row.period_end, row.ended_at or row.period_end)
+            )
+        return BillingWindow(row.period_end, row.ended_at)  # Renewed, but not heard of yet.
 
     def has_price(self, meter: str, price: str) -> bool:
         """Whether its invoices bill this meter at this price."""
-        return meter in self.event_names and (self.prices is None or price in self.prices)
+        return meter in self.event_names and price in self.row.metered_items
 
 
 def find_metered_subscription(team_id: UUID) -> MeteredSubscription | None:
-    """As Stripe last told us; None for a team that never had a subscription."""
+    """None for a team that never had a subscription."""
     row = Subscription.objects.filter(team_id=team_id).first()
     if row is None or row.status == "incomplete_expired":  # The first payment never came.
         return None
     skus = Rate.objects.filter(stripe_price_id__in=list(row.metered_items)).values("sku")
     meters = Meter.objects.filter(sku__in=skus)
-    return MeteredSubscription(
-        subscription=row.stripe_id,
-        customer=row.customer_id,
-        started_at=row.created_at,
-        period_start=row.period_start,
-        period_end=row.period_end,
-        ended_at=row.ended_at,
-        event_names=dict(meters.values_list("sku", "event_name")),
-        prices=frozenset(row.metered_items),
-        is_payment_decided=row.status != "incomplete",
-    )
+    return MeteredSubscription(row, dict(meters.values_list("sku", "event_name")))
 
 
 @dataclass(frozen=True)
@@ -97,7 +82,7 @@ class MeterStream:
 
     @property
     def subscription(self) -> str:
-        return self.service.subscription if self.service else ""
+        return self.service.row.stripe_id if self.service else ""
 
     def get_progress(self, unit: int) -> MeterProgress:
         progress, _ = MeterProgress.objects.get_or_create(
@@ -136,7 +121,7 @@ def add_row(
         team_id=stream.team_id,
         meter=stream.meter,
         subscription=stream.subscription,
-        customer=stream.service.customer if stream.service else "",
+        customer=stream.service.row.customer_id if stream.service else "",
         event_name=stream.service.event_names.get(stream.meter, "") if stream.service else "",
         period_end=stream.window.end if stream.window else None,
         status=Status.PENDING if stream.service else Status.LOCAL,

@@ -41,7 +41,7 @@ def handle_refund(event: WebhookEvent) -> None:
     note = "the payment of a top-up was refunded"
     if refund.status in {"failed", "canceled"}:
         note = "the refund of a top-up did not go through"
-        top_ups.reinstate(refund.payment_intent, refund.amount_cents, cause=refund.id, note=note)
+        top_ups.reinstate(refund.payment_intent, cause=refund.id, note=note)
     elif refund.payment_intent:
         top_ups.revoke_top_up(
             refund.payment_intent, refund.amount_cents, cause=refund.id, note=note
@@ -56,7 +56,7 @@ def handle_dispute(event: WebhookEvent) -> None:
     cause, cents = dispute.id, dispute.amount_cents
     if dispute.status == "won":
         note = "the dispute of a top-up was decided for us"
-        top_ups.reinstate(dispute.payment_intent, cents, cause=cause, note=note)
+        top_ups.reinstate(dispute.payment_intent, cause=cause, note=note)
         alert.update(settled_at=now())
         return
     note = "the payment of a top-up is disputed"

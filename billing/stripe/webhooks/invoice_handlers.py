@@ -13,7 +13,9 @@ from billing.budgets.budget import lock_budget
 from billing.credit import grants
 from billing.credit.allowances import ALLOWANCE_PRIORITY
 from billing.ledger.posting import credit_overpaid
-from billing.models import Plan, Subscription, WebhookEvent
+from billing.models import CreditGrant, Plan, Subscription, WebhookEvent
+from billing.stripe import gateway
+from billing.stripe.catalog import plan_code_of
 from billing.stripe.credit import mirror_credit
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.operator_alerts import raise_alert
@@ -84,18 +86,29 @@ def handle_paid(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> 
     """The card was charged: the payment problem is over, and a new month's credit begins."""
     if invoice.status != "paid" or not invoice.subscription:
         return
-    row = refresh_subscription(invoice.subscription)
+    refresh_subscription(invoice.subscription)
     _save_payment_problem(team, invoice, "")
-    if row is not None and row.is_in_force and invoice.billing_reason in NEW_PERIOD_REASONS:
-        _grant_allowance(team, row, invoice)
+    if invoice.billing_reason in NEW_PERIOD_REASONS:
+        _grant_allowance(team, invoice, _find_paid_plan(invoice))
 
 
-def _grant_allowance(team: Team, row: Subscription, invoice: StripeInvoiceData) -> None:
+def _find_paid_plan(invoice: StripeInvoiceData) -> Plan | None:
+    """The plan whose fee begins the period; prorations of a change before it name others."""
+    lines = sorted(gateway.list_invoice_lines({}, invoice.id), key=lambda line: line.period_end)
+    codes = [code for line in lines if (code := plan_code_of(line.product))]
+    return Plan.objects.filter(pk=codes[-1]).first() if codes else None
+
+
+@transaction.atomic
+def _grant_allowance(team: Team, invoice: StripeInvoiceData, paid: Plan | None) -> None:
     """The credit of the plan that this invoice paid for, unless a cheaper one took its place."""
-    prices = [line.price for line in invoice.lines]
-    paid = Plan.objects.filter(stripe_price_id__in=prices).exclude(stripe_price_id="").first()
+    lock_budget(team.pk)  # A change of plan takes back under the same lock.
+    rows = Subscription.objects.in_force().select_related("plan")
+    row = rows.filter(team=team, stripe_id=invoice.subscription, period_end__gt=now()).first()
+    if row is None or CreditGrant.objects.filter(source=f"plan:{invoice.id}").exists():
+        return
     included = min(row.plan.included_micro, (paid or row.plan).included_micro)
-    if not included or row.period_end <= now():
+    if not included:
         return
     grants.grant(
         team,

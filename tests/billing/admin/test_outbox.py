@@ -90,7 +90,7 @@ def test_a_dead_row_is_resent_on_record(operator, dead, metered):
 def test_onlookers_cannot_resend(onlooker, dead, drift):
     assert onlooker.get(OUTBOX).status_code == 200
     act(onlooker, OUTBOX, "resend_rows", dead)
-    act(onlooker, DRIFT, "resend_rows", drift)
+    act(onlooker, DRIFT, "repair", drift)
     dead.refresh_from_db()
     assert dead.status == "dead"
     assert not AuditEntry.objects.filter(action="outbox.resent").exists()
@@ -120,7 +120,7 @@ def test_a_difference_shows_both_figures_and_leads_to_its_rows(operator, team, d
 
 def test_resending_what_is_behind_a_difference_settles_it(operator, team, drift, metered):
     assert "differs by 5" in act(operator, DRIFT, "check_again", drift)
-    assert "1 to be sent again" in act(operator, DRIFT, "resend_rows", drift)
+    assert "1 to be sent again" in act(operator, OUTBOX, "resend_rows", rows(team)[0])
     flush(), flush()
     assert metered.billed("adjustments") == 100_000  # 5,000 seconds, on the next invoice.
     assert "agrees now" in act(operator, DRIFT, "check_again", drift)

@@ -116,6 +116,18 @@ def test_where_stripe_invoices_our_page_is_a_statement_without_a_number(
     )
 
 
+@pytest.mark.parametrize(("dollars", "issued"), [(5, 1), (-5, 0)])
+def test_a_month_with_nothing_but_a_charge_by_hand_is_invoiced(team, dollars, issued):
+    last = this_month().previous
+    LedgerEntry.objects.create(
+        team=team, kind="adjustment", amount_micro=dollars * 1_000_000, source="adjustment:1",
+        note="Labelling", occurred_at=last.start,
+    )  # fmt: skip
+    assert [issue_due(), issue_due()] == [issued, 0]
+    if issued:
+        assert invoices.load_issued(Invoice.objects.get()).due_cents == 500
+
+
 def test_an_ended_month_is_issued_once_and_stays_as_it_was(team, alice, settings):
     settings.SELLER_NAME = "Lathe Works"
     BillingDetails.objects.create(team=team, legal_name="Acme GmbH", tax_id="DE123")

@@ -22,12 +22,14 @@ from billing.models import (
     StripeOutbox,
     Subscription,
 )
+from billing.months import this_month
 from billing.pricing import supersede
 from billing.stripe import credit, gateway, reconciliation
 from billing.stripe.account import adopt_account, count_foreign_rows, get_or_create_customer_id
 from billing.stripe.catalog import sync_catalog
 from billing.stripe.doctor import keep_catalog
 from billing.stripe.subscriptions import change_plan
+from billing.stripe.usage_outbox import build, claims
 from tests.billing.stripe.fake.server import LIVE_KEY
 from tests.billing.stripe.usage_outbox.outbox_facts import run_of
 
@@ -78,6 +80,28 @@ def test_credit_given_after_use_covers_the_period_on_both_sides(tale):
     tale.close()
     tale.assert_sides_agree(0)
     assert tale.credit_at_stripe() == 700
+
+
+def test_credit_given_when_the_month_has_turned_and_the_invoice_is_a_draft_counts_once(tale):
+    end = this_month().start - timedelta(minutes=30)  # Of the subscription's period.
+    before = this_month().previous.previous
+    last_day = (before.end - timedelta(days=1)).day
+    start = before.start.replace(day=min(end.day, last_day), hour=end.hour, minute=end.minute)
+    tale.world.offset = int((start - timezone.now()).total_seconds())
+    tale.subscribe(PLAN_FREE)
+    tale.use(8)
+    tale.report()
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.pass_time(minutes=40)
+    give(tale, 5)
+    tale.pass_time(minutes=20)
+    tale.world.finalize(invoice["id"])
+    tale.world.collect(invoice["id"])
+    tale.deliver()
+    tale.assert_sides_agree(3)
+    assert grants.credit_balance_micro(tale.team) == 0
+    assert not Reconciliation.objects.filter(state="open").exists()
 
 
 def test_a_top_up_used_in_part_before_subscribing_gives_stripe_what_is_left(tale):
@@ -152,6 +176,30 @@ def test_a_refund_of_a_paid_invoice_is_credit_for_the_next(tale):
     tale.assert_sides_agree(12)
     tale.close()
     tale.assert_sides_agree(12)
+
+
+def test_what_is_given_back_while_an_invoice_is_a_draft_is_no_charge_of_the_next_period(
+    tale, monkeypatch
+):
+    tale.begin(monkeypatch, days_ago=65)
+    tale.subscribe(PLAN_FREE)
+    entry = tale.use(10)
+    tale.close()
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.pass_time(minutes=35)
+    refund(entry, 7)  # Of what was paid: it becomes credit.
+    credit.mirror_due()
+    tale.pass_time(minutes=25)
+    tale.world.finalize(invoice["id"])
+    tale.deliver()
+    tale.use(9)
+    tale.assert_sides_agree(12)
+    refund(entry, 3)
+    tale.assert_sides_agree(10)
+    assert grants.credit_balance_micro(tale.team) == 1 * DOLLAR
+    tale.close()
+    tale.assert_sides_agree(10)
 
 
 @pytest.mark.slow
@@ -313,6 +361,25 @@ def test_what_no_last_invoice_held_is_charged_with_the_next_subscription(
     tale.assert_sides_agree(due + 5)
     assert not Reconciliation.objects.filter(state="open").exists()
     assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
+
+
+def test_what_was_being_sent_while_the_next_subscription_began_is_charged(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.use(9)
+    build()
+    StripeOutbox.objects.update(next_at=tale.now())
+    claim = claims.claim_next()
+    tale.world.end_subscription(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    tale.subscribe(PLAN_FREE)
+    claims.mark_delivered(claim)  # The call has ended: an event for what no invoice bills.
+    tale.pass_time(minutes=10)
+    tale.world.happened(
+        "customer.subscription.updated",
+        tale.world.get("subscription", Subscription.objects.get().stripe_id),
+    )
+    tale.deliver()
+    tale.assert_sides_agree(9)
 
 
 @pytest.mark.slow

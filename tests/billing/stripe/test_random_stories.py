@@ -26,9 +26,12 @@ PASS = "passed over"  # Of a step that is impossible as things stand.
 class RandomTale(Tale):
     """Every clock is the account's. Steps are drawn; messages lag behind until a comparison."""
 
-    def start(self, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    def start(
+        self, monkeypatch: pytest.MonkeyPatch, seed: int, begin: datetime | None = None
+    ) -> None:
         self.draw, self.told, self.disputes = random.Random(seed), list[str](), list[str]()
-        self.world.offset = -int(timedelta(days=330).total_seconds())
+        ago = timezone.now() - begin if begin else timedelta(days=330)
+        self.world.offset = -int(ago.total_seconds())
         tale = self
 
         class Clock(datetime):

@@ -8,6 +8,7 @@ from billing.models import (
     MeterProgress,
     OperatorAlert,
     Reconciliation,
+    StripeOutbox,
     StripeOutboxItem,
     Subscription,
 )
@@ -73,6 +74,14 @@ def test_what_only_our_ledger_bills_is_not_resent(team, alice, run):
         resend(rows(team)[0].pk, by=alice)
 
 
+def test_what_went_with_a_later_row_is_not_resent(team, alice, run, metered):
+    use(run, 5_000)
+    build()
+    StripeOutbox.objects.update(status="moved", reference="the:later:row")
+    with pytest.raises(CannotResend, match="the:later:row"):
+        resend(rows(team)[0].pk, by=alice)
+
+
 def test_usage_that_the_builder_passed_over_is_found_and_taken_in(team, run, metered):
     first, second = use(run, 5_000), use(run, 3_000)
     MeterProgress.objects.create(team=team, meter="cpu", unit=1000, upto_segment=second.pk)
@@ -87,10 +96,8 @@ def test_usage_that_the_builder_passed_over_is_found_and_taken_in(team, run, met
 def test_the_service_is_read_from_the_subscription(team, metered):
     stripe_id = metered.subscribe(team)
     service = find_metered_subscription(team.pk)
-    assert (service.subscription, service.event_names) == (stripe_id, METERS)
-    assert service.customer == metered.customer_of(team.pk)
-    Subscription.objects.update(status="incomplete")
-    assert not find_metered_subscription(team.pk).is_payment_decided
+    assert (service.row.stripe_id, service.event_names) == (stripe_id, METERS)
+    assert service.row.customer_id == metered.customer_of(team.pk)
     Subscription.objects.update(status="incomplete_expired")
     assert find_metered_subscription(team.pk) is None
 

@@ -18,6 +18,7 @@ from billing.stripe.subscriptions import (
     active_subscription,
     cancel_at_period_end,
     change_plan,
+    metered_prices,
     preview_change,
     preview_next_invoice,
     start_checkout,
@@ -277,6 +278,25 @@ def test_a_new_rate_counts_from_the_next_period(story):
     items = Subscription.objects.get().metered_items
     assert new in items
     assert len(items) == Rate.objects.in_force().count()
+
+
+def test_prices_with_names_as_long_as_stripes_are_added_although_it_fails_once(story, monkeypatch):
+    monkeypatch.setattr("stripe._http_client.HTTPClient._sleep_time_seconds", lambda *_, **__: 0)
+    subscription = story.subscribe("team")
+    for rate in list(Rate.objects.in_force()):
+        supersede(rate.sku, rate.nano_per_unit + 1_000)
+    sync_catalog()
+    prices = story.world.kind("price")
+    for rate in Rate.objects.in_force():
+        price = prices.pop(rate.stripe_price_id)
+        price["id"] = f"price_1{price['id'][6:]:x>23}"
+        prices[price["id"]] = price
+        Rate.objects.filter(pk=rate.pk).update(stripe_price_id=price["id"])
+    story.server.break_next("POST", r"/v1/subscriptions/\w+$", "500-before", times=3)
+    story.world.close_period(subscription.stripe_id)
+    story.deliver()
+    assert Subscription.objects.get().metered_items.keys() == set(metered_prices())
+    assert story.server.refusals == []
 
 
 def test_a_customer_deleted_at_stripe_is_made_anew(story):

@@ -8,12 +8,14 @@ from django.db import connection
 
 from accounts.models import Notice
 from billing.credit import grants
-from billing.models import LedgerEntry, OperatorAlert, TopUp, WebhookEvent
+from billing.models import LedgerEntry, OperatorAlert, StripeCustomer, TopUp, WebhookEvent
 from billing.stripe import gateway
+from billing.stripe.account import adopt_account, get_or_create_customer_id
 from billing.stripe.credit import mirror_due
 from billing.stripe.top_ups import TopUpDone, TopUpMismatch, start_top_up_checkout
 from billing.stripe.webhooks import inbox
 from billing.stripe.webhooks.dispatcher import process_due
+from tests.billing.stripe.fake.server import KEY, LIVE_KEY
 from web.errors import NotAllowed
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +109,29 @@ def test_an_expired_page_is_an_expired_top_up(story):
     story.deliver()
     row.refresh_from_db()
     assert row.status == "expired"
+
+
+def test_a_page_that_was_given_up_and_is_paid_after_all_grants_its_credit(story, settings):
+    row = story.open_top_up()
+    settings.STRIPE_SECRET_KEY = LIVE_KEY  # For an hour: what was open is given up.
+    adopt_account()
+    settings.STRIPE_SECRET_KEY = KEY
+    adopt_account()
+    row.refresh_from_db()
+    assert row.status == "expired"
+    story.world.pay(row.session_id)
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (row.status, grants.credit_balance_micro(story.team)) == ("paid", 25 * DOLLAR)
+
+
+def test_a_page_for_a_customer_that_had_to_be_made_anew_is_kept(story):
+    get_or_create_customer_id(story.team)
+    StripeCustomer.objects.update(customer_id="cus_of_nobody")
+    request_id = uuid.uuid4()
+    first = start_top_up_checkout(story.team, story.owner, 2_500, request_id)
+    assert TopUp.objects.get().session_id == first.rpartition("/")[2]
+    assert start_top_up_checkout(story.team, story.owner, 2_500, request_id) == first
 
 
 def test_the_same_form_twice_is_one_page(story):
@@ -241,6 +266,33 @@ def test_a_dispute_holds_the_credit_until_it_is_won(story):
     story.world.close_dispute(dispute["id"], "won")
     story.deliver(times=2)
     assert grants.credit_balance_micro(story.team) == 25 * DOLLAR
+
+
+def test_a_dispute_that_is_won_gives_again_what_it_took_and_no_refund_before_it(story):
+    row = story.pay_top_up(2_000)
+    story.world.refund(row.payment_intent, 1_500)
+    story.deliver()
+    dispute = story.world.dispute(row.payment_intent)  # Of the whole charge.
+    story.deliver(times=2)
+    assert grants.credit_balance_micro(story.team) == 0
+    story.world.close_dispute(dispute["id"], "won")
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (grants.credit_balance_micro(story.team), left_at_stripe(story)) == (5 * DOLLAR, 500)
+    assert (row.status, row.kept_cents) == ("paid", 500)
+
+
+def test_a_part_refund_of_a_payment_with_tax_takes_its_part_of_the_credit(story):
+    row = story.pay_top_up(2_000)
+    story.world.get("payment_intent", row.payment_intent)["amount"] = 2_400
+    story.world.refund(row.payment_intent, 1_200)
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (grants.credit_balance_micro(story.team), row.kept_cents) == (10 * DOLLAR, 1_000)
+    story.world.refund(row.payment_intent, 1_200)
+    story.deliver(times=2)
+    row.refresh_from_db()
+    assert (grants.credit_balance_micro(story.team), row.status) == (0, "refunded")
 
 
 def test_a_lost_dispute_changes_nothing_more(story):

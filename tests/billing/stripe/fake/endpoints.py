@@ -381,6 +381,7 @@ def _prorations(world: World, subscription: Thing, changed: list[Thing]) -> list
             lines.append({
                 "customer": subscription["customer"], "amount": amount, "metadata": {},
                 "description": f"{word} on {name}", "period": {"start": world.now(), "end": end},
+                "_price": item["price"],
             })  # fmt: skip
     return lines
 

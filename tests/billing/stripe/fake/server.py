@@ -109,6 +109,9 @@ class StripeServer:
         """(status, body, is replayed). Raises Dropped where the line goes dead."""
         if call.method == "POST" and RANDOM_KEY.fullmatch(key) and not HARMLESS.match(call.path):
             self.refusals.append(f"{call.method} {call.path}: no idempotency key")
+        if len(key) > 255:
+            self.refusals.append(f"{call.method} {call.path}: idempotency key too long")
+            return 400, problem("invalid_request_error", "Idempotency key too long"), False
         trap = self._trap(call)
         if trap == "429":
             return 429, problem("rate_limit_error", "Too many requests", code="rate_limit"), False

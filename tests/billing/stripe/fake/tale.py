@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from billing.budgets import budget
 from billing.budgets.budget import lock_budget
 from billing.credit import application
 from billing.ledger import posting
@@ -34,6 +35,7 @@ class Tale(Story):
         self.world.offset = -int(timedelta(days=days_ago).total_seconds())
         for module in (builder, claims, row_queue, sender, posting):
             monkeypatch.setattr(module, "now", self.now)
+        monkeypatch.setattr(budget, "this_month", lambda: month_of(self.now()))
         return self
 
     def now(self) -> datetime:
@@ -47,12 +49,12 @@ class Tale(Story):
         ms = dollars * DOLLAR // CPU_MICRO_PER_SECOND * 1_000
         self.pass_time(minutes=2)
         with transaction.atomic():
-            budget = lock_budget(self.team.pk)
+            locked = lock_budget(self.team.pk)
             segment = use(of or run_of(self.team), ms, self.now())
             entry = LedgerEntry.objects.get(source=f"segment:{segment.pk}")
-            application.apply_credit(budget, entry)
-            budget.spent_micro += entry.amount_micro
-            budget.save(update_fields=["spent_micro"])
+            application.apply_credit(locked, entry)
+            locked.spent_micro += entry.amount_micro
+            locked.save(update_fields=["spent_micro"])
         self.pass_time(minutes=2)
         return entry
 

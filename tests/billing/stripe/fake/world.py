@@ -232,18 +232,22 @@ class World:
         return {
             "id": f"il_{self._number:06d}", "object": "line_item", "amount": amount,
             "currency": "usd", "description": f"{quantity} × {name}", "quantity": quantity,
-            "period": {"start": start, "end": end}, "metadata": {},
-            "pricing": {"type": "price_details", "price_details": {
-                "price": price["id"], "product": price["product"]}},
+            "period": {"start": start, "end": end}, "metadata": {}, "pricing": self._pricing(price),
         }  # fmt: skip
 
     def _item_line(self, item: Thing) -> Thing:
+        """Of an item by hand or a proration, which names the price that it is of."""
         self._number += 1
         return {
             "id": f"il_{self._number:06d}", "object": "line_item", "amount": item["amount"],
             "currency": "usd", "description": item.get("description") or "", "quantity": 1,
-            "period": item["period"], "metadata": item["metadata"], "pricing": None,
+            "period": item["period"], "metadata": item["metadata"],
+            "pricing": self._pricing(item["_price"]) if "_price" in item else None,
         }  # fmt: skip
+
+    def _pricing(self, price: Thing) -> Thing:
+        details = {"price": price["id"], "product": price["product"]}
+        return {"type": "price_details", "price_details": details}
 
     def close_period(self, subscription_id: str) -> Thing:
         """Time passes to the end of the subscription's period: a draft invoice for it."""

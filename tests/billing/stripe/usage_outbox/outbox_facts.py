@@ -14,6 +14,7 @@ from billing.models import (
     Rate,
     RunEndReason,
     StripeOutbox,
+    Subscription,
     UsageEvent,
     UsageSegment,
 )
@@ -28,16 +29,19 @@ METERS = {
 }
 
 
-def service(customer: str = "cus_1", **facts: object) -> MeteredSubscription:
+def service(
+    customer: str = "cus_1", event_names: dict[str, str] = METERS, **facts: object
+) -> MeteredSubscription:
     """A subscription that began ten days ago; its period began then, too."""
     start = now() - timedelta(days=10)
-    return MeteredSubscription(
+    row = Subscription(
         **{
-            "subscription": "sub_1", "customer": customer, "started_at": start,
-            "period_start": start, "period_end": start + timedelta(days=30), "ended_at": None,
-            "event_names": METERS,
+            "stripe_id": "sub_1", "customer_id": customer, "created_at": start,
+            "period_start": start, "period_end": start + timedelta(days=30),
+            "metered_items": {"": "si_1"},  # Rates have no price at Stripe here.
         } | facts
     )  # fmt: skip
+    return MeteredSubscription(row, event_names)
 
 
 def run_of(team: Team, sku: str = "cpu", devices: int = 1) -> MeteredRun:

@@ -109,7 +109,9 @@ def test_every_row_of_a_meter_has_a_minute_of_its_own(team, subscribe):
         build()
     minutes = [row.minute for row in rows(team)]
     assert len(set(minutes)) == 5
-    assert all(held.started_at.timestamp() / 60 <= m <= moment.timestamp() / 60 for m in minutes)
+    assert all(
+        held.row.created_at.timestamp() / 60 <= m <= moment.timestamp() / 60 for m in minutes
+    )
     with pytest.raises(IntegrityError), transaction.atomic():
         StripeOutbox.objects.create(
             team=team, meter="cpu", subscription="s", customer="c", sequence=99,
@@ -120,7 +122,7 @@ def test_every_row_of_a_meter_has_a_minute_of_its_own(team, subscribe):
 def test_usage_is_cut_at_the_boundary_of_the_service_period(team, subscribe):
     boundary = datetime(2026, 11, 10, 12, 34, 56, tzinfo=UTC)
     subscribe(
-        started_at=boundary - timedelta(days=30), period_start=boundary,
+        created_at=boundary - timedelta(days=30), period_start=boundary,
         period_end=boundary + timedelta(days=30),
     )  # fmt: skip
     run = run_of(team)
@@ -152,7 +154,7 @@ def test_usage_after_a_renewal_that_we_have_not_heard_of_stays_out_of_the_old_pe
 
 def test_nothing_is_reported_before_the_period_has_a_whole_minute(team, subscribe):
     start = now().replace(second=30, microsecond=0)
-    subscribe(started_at=start, period_start=start)
+    subscribe(created_at=start, period_start=start)
     use(run_of(team), 5_000, start + timedelta(seconds=1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "now", lambda: start + timedelta(seconds=20))
@@ -174,8 +176,8 @@ def test_a_later_subscription_reports_only_what_was_used_after_its_start(team, s
     use(run, 4_900, now() - timedelta(days=20))
     build()
     held = subscribe()
-    use(run, 800, held.started_at - timedelta(seconds=1))  # Not built yet, and yet too early.
-    use(run, 3_500, held.started_at + timedelta(hours=1))
+    use(run, 800, held.row.created_at - timedelta(seconds=1))  # Not built yet, and yet too early.
+    use(run, 3_500, held.row.created_at + timedelta(hours=1))
     use(run, 900, now())
     build()
     assert values(team, status="local") == [4, 1]
