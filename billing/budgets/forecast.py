@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from uuid import UUID
 
+from django.core.cache import cache
 from django.db import transaction
 from django.utils.timezone import now
 
@@ -14,6 +15,7 @@ from billing.models import Budget, UsageDay
 from billing.months import start_of_day, this_month
 from web.templatetags.ui import money
 
+CACHED_SECONDS = 600
 MIN_OBSERVATION = timedelta(hours=24)  # An hour's rush says little about a month.
 
 
@@ -25,14 +27,23 @@ def forecast_micro(budget: Budget, charges_by_day: Mapping[date, int] | None = N
     moment, month = now(), this_month()
     yesterday = start_of_day(moment) - timedelta(days=1)
     first = yesterday.date()
-    if charges_by_day is not None and yesterday >= month.start:
-        recent = sum(micro for day, micro in charges_by_day.items() if day >= first)
-    else:
+    if charges_by_day is None:
         recent = UsageDay.objects.filter(team=budget.pk, day__gte=first).total_micro()
+    else:
+        recent = sum(micro for day, micro in charges_by_day.items() if day >= first)
+        if yesterday < month.start:
+            recent += _charges_of(budget.pk, first)
     left = month.end - moment
     watched = max(MIN_OBSERVATION, moment - yesterday)
     second = timedelta(seconds=1)
     return max(0, budget.spent_micro) + recent * (left // second) // (watched // second)
+
+
+def _charges_of(team_id: UUID, day: date) -> int:
+    """Of a day that is over: what comes late to it may be told some minutes later."""
+    charges = UsageDay.objects.filter(team=team_id, day=day)
+    found = cache.get_or_set(f"charges:{team_id}:{day}", charges.total_micro, CACHED_SECONDS)
+    return int(found or 0)
 
 
 def warn_of_overspending() -> int:

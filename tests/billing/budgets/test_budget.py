@@ -17,6 +17,7 @@ from billing.ledger.posting import post_entry
 from billing.metering import admission
 from billing.models import Budget, LedgerEntry
 from billing.months import month_of, this_month
+from billing.statements.statement import daily_charges
 from training.models import Status
 from training.scheduling import claims, watchdog
 from training.scheduling.wait_reason import wait_reason
@@ -99,6 +100,20 @@ def test_a_team_heading_past_its_cap_is_told_once(team, alice):
     forecast.warn_of_overspending()
     forecast.warn_of_overspending()
     assert told(team).count("budget.forecast_over") == 1
+
+
+@pytest.mark.parametrize("day", [1, 2, 15])
+def test_the_page_forecasts_from_its_own_sums_what_the_api_does(team, monkeypatch, day):
+    """On the first of a month yesterday is not among the sums of the page."""
+    moment = this_month().start.replace(day=day, hour=15)
+    monkeypatch.setattr(forecast, "now", lambda: moment)
+    monkeypatch.setattr(forecast, "this_month", lambda: month_of(moment))
+    for number in range(3):
+        spend(team, 1_000_000 * (number + 1), at=moment - timedelta(days=number))
+    days = daily_charges(team, month_of(moment)).values_list("day", "amount_micro")
+    expected = forecast_micro(get_budget(team))
+    assert expected > 3_000_000  # Today's and yesterday's, spread over what is left.
+    assert forecast_micro(get_budget(team), dict(days)) == expected
 
 
 def test_a_job_waits_near_the_cap_unless_an_hour_is_paid_for(team, job):
