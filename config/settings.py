@@ -156,7 +156,7 @@ if DB_POOL_SIZE := env.integer("DB_POOL_SIZE", 0):
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = env.pool_options(DB_POOL_SIZE)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": {"BACKEND": "web.redis_cache.SharedRedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "config.redis_cache.SharedRedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }

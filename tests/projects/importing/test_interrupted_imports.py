@@ -89,7 +89,9 @@ def outcome(version):
 
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("content", "filename"), [(TABLE, "x.csv"), (gzip.compress(TABLE), "x.csv.gz")]
+    ("content", "filename"),
+    [(TABLE, "x.csv"), (gzip.compress(TABLE), "x.csv.gz")],
+    ids=["csv", "gz"],
 )
 def test_a_killed_import_is_read_again_as_if_nothing_had_been(
     project, spoil, content, filename, ended_by

@@ -5,7 +5,7 @@ from django.core.cache import caches
 from django.test import override_settings
 
 ADDRESS = "redis://127.0.0.1:1/0"  # Nothing is asked of it.
-CACHES = {"default": {"BACKEND": "web.redis_cache.SharedRedisCache", "LOCATION": ADDRESS}}
+CACHES = {"default": {"BACKEND": "config.redis_cache.SharedRedisCache", "LOCATION": ADDRESS}}
 
 
 def test_requests_share_one_pool_of_connections() -> None:
