@@ -1,5 +1,6 @@
 """Issuing, rotating and revoking API tokens."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
@@ -25,6 +26,19 @@ class TokenLimits:
     allowed_models: list[str] = field(default_factory=list)  # Empty: all of the team's.
     budget_micro: int | None = None  # Each month.
     requests_per_minute: int | None = None
+
+
+_spending: list[Callable[[Team], dict[str, int]]] = []
+
+
+def register_spending(spent_by_prefix: Callable[[Team], dict[str, int]]) -> None:
+    """Billing knows what was spent by each token this month, and lies above."""
+    _spending[:] = [spent_by_prefix]
+
+
+def spent_this_month(team: Team) -> dict[str, int]:
+    """Micro-USD by the prefix of a token; those that spent nothing are left out."""
+    return _spending[0](team) if _spending else {}
 
 
 @transaction.atomic

@@ -10,11 +10,14 @@ class BillingConfig(AppConfig):
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
         from accounts.storage_quota import register_quota
+        from accounts.tokens import register_spending
         from billing.budgets.budget import get_budget
         from billing.models import WebhookEvent
+        from billing.statements.statement import spent_by_tokens
         from web.queues.readings import register_queue
 
         register_quota(lambda team: get_budget(team).plan.storage_bytes)
+        register_spending(spent_by_tokens)
         waiting = WebhookEvent.Status.WAITING
         register_queue(
             "stripe events", lambda: WebhookEvent.objects.filter(status=waiting), "received_at"

@@ -231,8 +231,7 @@ DEFAULT_CAP_MICRO = env.integer("DEFAULT_CAP_MICRO", 25_000_000)  # micro-USD a 
 MAX_CAP_WITHOUT_CARD_MICRO = env.integer(
     "MAX_CAP_WITHOUT_CARD_MICRO", DEFAULT_CAP_MICRO if STRIPE_SECRET_KEY else 0
 )
-# Once for each person, to try the product with: a team without a card works on credit alone where
-# Stripe collects.
+# Once for each person, to try the product with; without a card, credit alone where Stripe collects.
 FREE_CREDIT_MICRO = env.integer("FREE_CREDIT_MICRO", 5_000_000 if STRIPE_SECRET_KEY else 0)
 # An hour, of each team (teams: each person, sign-ups: each address); 0: any number.
 RATE_LIMITS = {
@@ -336,11 +335,12 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env.optional("OTEL_EXPORTER_OTLP_ENDPOINT")
 API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 6000)  # per API token; 0: any
 SPECTACULAR_SETTINGS = {
     "TITLE": "Lathe API",
-    "DESCRIPTION": "[Help](/docs/) · [limits](/docs/limits/) · [back to Lathe](/home/)",
+    "DESCRIPTION": (BASE_DIR / "web/api_reference.md").read_text(),
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     **dict.fromkeys(("SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF", "REDOC_DIST"), "SIDECAR"),
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "none"},
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": ["web.api.describe_shapes"],

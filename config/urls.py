@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts.views.email import EmailView
+from accounts.views.second_factor import SecondFactorView
 from config import monitoring
 from config.status_page import status_page
 from web.language.operators import translate_site
@@ -28,6 +29,7 @@ api = [
 urlpatterns = [
     path("", include("web.pages.urls")),
     path("accounts/email/", EmailView.as_view(), name="account_email"),
+    path("accounts/2fa/", SecondFactorView.as_view(), name="mfa_index"),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),
     path("", include("projects.urls")),

@@ -1,6 +1,8 @@
 """What every API endpoint shares: one error shape and one list shape."""
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -145,6 +147,7 @@ ERROR_SCHEMA: dict[str, Any] = {
         }
     },
 }
+TAGS_FILE = Path(__file__).parent / "api_reference_tags.txt"  # English, as all of the API.
 WHOLE_LISTS = {"plans"}  # Operations whose lists come on one page.
 LIST_PARAMETERS: list[dict[str, Any]] = [
     {
@@ -168,6 +171,7 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
     """drf-spectacular's hook, behind its own: the one error shape and the one list shape, where
     views only say what is in the list."""
     result = postprocess_schema_enums(result, generator)  # type: ignore[no-untyped-call]
+    result["tags"] = read_tags()
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
     reference = {"schema": {"$ref": "#/components/schemas/Error"}}
     refused = {"description": "Why not.", "content": {"application/json": reference}}
@@ -175,10 +179,23 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
         for method, operation in operations.items():
             if not isinstance(operation, dict) or "responses" not in operation:
                 continue
+            _summarize(operation)
             operation["responses"].setdefault("default", refused)
             if method == "get":
                 _describe_list(operation)
     return result
+
+
+def read_tags() -> list[dict[str, str]]:
+    """What the parts of the reference are about, in the order in which somebody new needs them."""
+    lines = TAGS_FILE.read_text().splitlines()
+    return [dict(zip(("name", "description"), line.split(": ", 1), strict=True)) for line in lines]
+
+
+def _summarize(operation: dict[str, Any]) -> None:
+    """The first sentence of what it does, which the reference shows beside the address."""
+    first = re.split(r"(?<=[.?!])\s|[;:]\s", operation.get("description", ""), maxsplit=1)[0]
+    operation.setdefault("summary", " ".join(first.split()).rstrip("."))
 
 
 def _describe_list(operation: dict[str, Any]) -> None:

@@ -73,7 +73,12 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     creator_role = ""  # What `find_token` adds, as the next.
     has_former_secret = False
+    spent_micro = 0  # This month; what the page of tokens adds.
     objects = ApiTokenQuerySet.as_manager()
+
+    @property
+    def has_spent_budget(self) -> bool:
+        return self.budget_micro is not None and self.spent_micro >= self.budget_micro
 
     def renew_secret(self, overlap: timedelta) -> str:
         """Another secret with the same beginning; the former one works for the overlap. Unsaved."""

@@ -14,7 +14,7 @@ from accounts.audit_log import AuditFilter, csv_parts
 from accounts.forms.tokens import ApiTokenForm, EditTokenForm, RotateTokenForm
 from accounts.models import ApiToken, AuditEntry, Team
 from accounts.permissions import find_team, has_permission, require_permission
-from accounts.tokens import issue, require_control, revoke, rotate, update
+from accounts.tokens import issue, require_control, revoke, rotate, spent_this_month, update
 from web.requests import AuthenticatedRequest
 from web.streams.detached import DetachedResponse
 from web.streams.downloads import parts_download
@@ -30,12 +30,15 @@ def _render_tokens(
     status: int = 200,
 ) -> HttpResponse:
     rows = ApiToken.objects.filter(team=team).select_related("created_by")
+    listed, spent = list(rows.order_by("revoked_at", "-created_at")), spent_this_month(team)
+    for token in listed:
+        token.spent_micro = spent.get(token.prefix, 0)
     context = {
         "team": team,
         "form": form,
         "secret": secret,
         "overlaps": RotateTokenForm.OVERLAPS,
-        "tokens": rows.order_by("revoked_at", "-created_at"),
+        "tokens": listed,
         "may_create": has_permission(request.user, team, "tokens"),
         "may_revoke_all": has_permission(request.user, team, "team"),
         "origin": request.build_absolute_uri("/").rstrip("/"),

@@ -1,6 +1,7 @@
 """Admin pages about money. Posted rows are read-only; changes are new rows with a reason."""
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from accounts import audit
 from accounts.models import Team, User
 from billing import models
 from billing.admin.actions import RUN_FORM_ACTIONS, TEAM_FORM_ACTIONS, FormActionsMixin
+from billing.forms import DollarsField
 from billing.ledger.corrections import post_adjustment
 from billing.pricing import format_nano_dollars, supersede
 from billing.statements.sources import CostSource, resolve_names
@@ -173,16 +175,20 @@ class AdjustmentForm(forms.ModelForm[models.LedgerEntry]):
 
     request_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     note = forms.CharField(max_length=255, label="Reason", help_text="The customer reads this.")
-    amount_micro = forms.IntegerField(
-        label="Amount in micro-USD", help_text="Negative gives back: -1000000 is one dollar."
+    dollars = DollarsField(
+        min_value=Decimal(-1_000_000),
+        decimal_places=6,
+        label="US dollars",
+        help_text="A positive amount is charged, a negative one given back: -5 gives back $5.",
     )
+    field_order = ("team", "dollars", "note", "request_id")
 
     class Meta:
         model = models.LedgerEntry
-        fields = ("team", "amount_micro", "note", "request_id")
+        fields = ("team", "note", "request_id")
 
-    def clean_amount_micro(self) -> int:
-        amount: int = self.cleaned_data["amount_micro"]
+    def clean_dollars(self) -> int:
+        amount: int = self.cleaned_data["dollars"]  # In micro-USD, as the field gives it.
         if amount == 0:
             raise forms.ValidationError("An adjustment of nothing changes nothing.")
         return amount
@@ -204,7 +210,7 @@ class LedgerEntryAdmin(NamedSourcesMixin, AppendOnlyAdmin):
         assert isinstance(request.user, User)
         entry = post_adjustment(
             obj.team,
-            obj.amount_micro,
+            form.cleaned_data["dollars"],
             obj.note,
             by=request.user,
             request_id=form.cleaned_data["request_id"],

@@ -19,7 +19,7 @@ from accounts.models import Team
 from billing.db_snapshot import db_snapshot
 from billing.models import CreditDay, LedgerEntry, MeteredRun, UsageDay
 from billing.models.ledger import AmountQuerySet, LedgerEntryQuerySet
-from billing.months import Month
+from billing.months import Month, this_month
 from billing.pricing import ANSWERS_SKU, SKU_NAMES, UNIT_SKUS, VOICE_SKUS, format_quantity
 from billing.statements.sources import COUNTED_FAMILIES, CostSource, RunUsage, resolve_names
 
@@ -186,6 +186,13 @@ def month_total(team: Team, month: Month) -> int:
     """Micro-USD that the month's usage cost so far."""
     charges = daily_charges(team, month)
     return charges.total_micro() + refunds_and_adjustments(team, month).total_micro()
+
+
+def spent_by_tokens(team: Team) -> dict[str, int]:
+    """Micro-USD of this month by the prefix of the API token, as its budget counts them."""
+    days = daily_charges(team, this_month()).exclude(token_prefix="")
+    rows = days.values_list("token_prefix").annotate(Sum("amount_micro"))
+    return dict(rows.order_by())
 
 
 def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> Statement:

@@ -161,9 +161,7 @@ class RolloutEndpoint(APIView):
         return Response(RolloutAnswer(load_rollout(found)).data)
 
 
-class _TrialEndpoint(APIView):
-    """Puts a model on trial under the name, and ends the trial."""
-
+class _TrialEndpoint(APIView):  # Puts a model on trial under the name, and ends the trial.
     def _permitted(self, request: Request, deployment_id: UUID) -> Deployment:
         viewer = viewer_of(request)
         deployment = find_deployment(viewer, deployment_id)
@@ -202,6 +200,7 @@ class ShadowEndpoint(_TrialEndpoint):
 
     @extend_schema(operation_id="end_shadow", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
+        """Stop asking the other model."""
         deployment = self._permitted(request, deployment_id)
         trials.end_shadow(deployment, viewer_of(request))
         return Response(DeploymentAnswer(deployment).data)

@@ -67,6 +67,7 @@ class PromotionRuleEndpoint(APIView):
 
     @extend_schema(operation_id="drop_promotion_rule", responses={204: None})
     def delete(self, request: Request, deployment_id: UUID) -> Response:
+        """Remove the rule. The name may move to any model of its task again."""
         deployment, viewer = find_deployment(viewer_of(request), deployment_id), viewer_of(request)
         require_permission(viewer, deployment.team, "write")
         promotion.delete_rule(deployment, viewer)

@@ -29,6 +29,7 @@ class Percentile(Aggregate):
 class ModelTraffic:
     """Sampled requests that one model answered."""
 
+    role: str  # "deployed", "canary" or "shadow"
     model: TrainedModel
     requests: int
     errors: int
@@ -64,18 +65,20 @@ def load_rollout(deployment: Deployment) -> Rollout:
     if shadow is None:
         compared = compared.none()
     return Rollout(
-        deployed=_traffic(deployment.model, rows.filter(model_key=deployment.model_id)),
-        canary=_traffic(deployment.canary_model, rows.filter(model_key=deployment.canary_model_id))
+        deployed=_traffic("deployed", deployment.model, rows.filter(model_key=deployment.model_id)),
+        canary=_traffic(
+            "canary", deployment.canary_model, rows.filter(model_key=deployment.canary_model_id)
+        )
         if deployment.canary_model
         else None,
-        shadow=_traffic(shadow, compared, "shadow_latency_ms") if shadow else None,
+        shadow=_traffic("shadow", shadow, compared, "shadow_latency_ms") if shadow else None,
         shadow_compared=compared.count(),
         shadow_agreed=compared.filter(shadow_answers=F("answers")).count(),
     )
 
 
 def _traffic(
-    model: TrainedModel, rows: QuerySet[RequestLog], latency: str = "latency_ms"
+    role: str, model: TrainedModel, rows: QuerySet[RequestLog], latency: str = "latency_ms"
 ) -> ModelTraffic:
     facts = rows.aggregate(
         requests=Count("pk"),
@@ -83,4 +86,4 @@ def _traffic(
         p50_ms=Percentile(latency, 0.5),
         p95_ms=Percentile(latency, 0.95),
     )
-    return ModelTraffic(model, **facts)
+    return ModelTraffic(role, model, **facts)

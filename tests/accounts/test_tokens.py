@@ -8,8 +8,13 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils.timezone import now
 
+from accounts import tokens
 from accounts.models import ApiToken, AuditEntry, Membership, Role, Team, User
+from accounts.tokens import TokenLimits
+from billing.metering.usage_events import UsageRecord, record_usage
+from billing.models import UsageDay
 from tests.conftest import issue
+from web.templatetags.ui import money
 
 SCOPES = ["read", "write", "inference"]
 
@@ -282,3 +287,33 @@ def test_a_revoked_or_expired_token_cannot_be_changed(client_of, alice, token):
     for over in ({"expires_at": now()}, {"revoked_at": now()}):
         ApiToken.objects.filter(pk=token.pk).update(**over)
         assert edit(client_of(alice), token, days="never").status_code == 409
+
+
+@pytest.mark.parametrize(("left", "is_over"), [(1, False), (0, True), (-1, True)])
+def test_what_a_token_has_spent_stands_beside_its_budget(
+    client_of, alice, team, other_team, left, is_over
+):
+    limits = TokenLimits(budget_micro=1)
+    token, _ = tokens.issue(team, alice, name="Bot", scopes=["inference"], limits=limits)
+    record_usage(
+        UsageRecord(
+            team_id=owner.pk,
+            source="deployment:1",
+            event_key=key,
+            units=90_000,
+            requests=1,
+            token_prefix=prefix,
+        )
+        for owner, key, prefix in (
+            (team, "a", token.prefix),
+            (team, "b", token.prefix),
+            (team, "c", "lathe_another"),
+            (other_team, "d", token.prefix),
+        )
+    )
+    spent = 2 * UsageDay.objects.get(team=other_team).amount_micro
+    assert spent > 0
+    ApiToken.objects.update(budget_micro=spent + left)
+    page = client_of(alice).get(reverse("accounts:tokens", args=[team.slug])).content.decode()
+    assert f"{money(spent + left)} a month, {money(spent)} spent" in page
+    assert ("it answers nothing until next month" in page) is is_over

@@ -10,8 +10,13 @@ from assistants.models import Conversation, Version
 from assistants.queries.needs import assistants_needs
 from assistants.versions import building
 from tests.assistants.test_loop import record
+from training.models import TrainingJob
 from web.child_process import Finished
 
+COPIED = (
+    "team", "project", "dataset_version", "compute_class", "launched_by", "task", "base_model",
+    "recipe", "estimate", "data_facts",
+)  # fmt: skip
 pytestmark = pytest.mark.django_db
 
 
@@ -54,3 +59,17 @@ def test_visitors_who_wait_and_a_broken_promise_need_somebody(live):
     assert sentences(assistant)[1:] == [f"{live} answers below its promise."]
     type(assistant).objects.update(state="retired", retired_at=now())
     assert len(sentences(assistant)) == 1
+
+
+def test_a_broken_promise_is_not_buried_below_failed_fine_tunes(live, job, alice, client_of):
+    assistant = live.assistant
+    Version.objects.update(promise_broken_at=now())
+    for number in range(8):
+        TrainingJob.objects.create(
+            **{name: getattr(job, name) for name in COPIED},
+            name=f"attempt {number}", status="failed", failure_code="diverged", finished_at=now(),
+        )  # fmt: skip
+    page = client_of(alice).get(f"/teams/{assistant.team.slug}/").content.decode()
+    assert page.index("answers below its promise.") < page.index("attempt 7” failed")
+    needs = page[page.index("Needs you") :]
+    assert all(f"“attempt {number}” failed" in needs for number in range(8))

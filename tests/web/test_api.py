@@ -1,5 +1,7 @@
 """What every endpoint shares: one error shape, one list shape."""
 
+import re
+
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
@@ -127,3 +129,43 @@ def test_an_unknown_cursor_is_refused(teams, after):
 def test_an_exact_page_has_no_more(teams):
     assert page("limit=5")["has_more"] is False
     assert page("limit=4")["has_more"] is True
+
+
+@pytest.fixture(scope="module")
+def reference():
+    from drf_spectacular.generators import SchemaGenerator
+
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def operations(reference):
+    return [
+        (f"{method} {path}", operation)
+        for path, methods in reference["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_call_of_the_reference_says_in_a_line_what_it_does(reference):
+    summaries = {name: operation.get("summary", "") for name, operation in operations(reference)}
+    assert len(summaries) > 100
+    wrong = {name: text for name, text in summaries.items() if not 3 <= len(text) <= 130}
+    assert wrong == {}
+    assert not [name for name, text in summaries.items() if "DRF" in text]
+
+
+def test_the_reference_begins_with_what_somebody_new_needs(reference):
+    described = [tag["name"] for tag in reference["tags"]]
+    used = {tag for _, operation in operations(reference) for tag in operation["tags"]}
+    assert described[:2] == ["datasets", "training-jobs"]
+    assert set(described) == used
+
+
+def test_the_calls_that_the_reference_links_to_are_in_it(reference):
+    known = {
+        f"#/{operation['tags'][0]}/{operation['operationId']}"
+        for _, operation in operations(reference)
+    }
+    linked = re.findall(r"\((#/[^)]+)\)", reference["info"]["description"])
+    assert len(linked) == 4
+    assert set(linked) <= known

@@ -37,6 +37,7 @@ from training.queries.option_words import option_words
 from training.queries.report.verdict import judge_model, quality_bars
 from training.scheduling.claims import latest_checkpoint
 from training.scheduling.wait_reason import wait_reason
+from web.language.sentences import AsWritten
 from web.templatetags.times import duration
 from web.templatetags.ui import money
 
@@ -218,7 +219,7 @@ def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]
     ]
     for role in SPEC_CLASSES[job.task].roles:
         if named := role.columns_in(job.recipe):
-            listed.append((role.title, ", ".join(named)))
+            listed.append((role.title, AsWritten(", ".join(named))))
     if split := job.recipe.get("split"):
         listed.append(("Split", SplitSpec.model_validate(split).sentence))
     listed.append(
@@ -227,12 +228,14 @@ def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]
     if job.priority:
         listed.append(("Priority", f"{job.priority:+}"))
     if job.source_model:
-        listed.append(("Made from", job.source_model.name))
+        listed.append(("Made from", AsWritten(job.source_model.name)))
         listed.append(("Form", job.recipe["export"]["format"]))
     if search := job.recipe.get("search"):
         listed.append(("Search", _format_search(search)))
     if None not in rows:
-        listed.append(("Rows", " / ".join(f"{count:,}" for count in rows)))
+        listed.append(
+            ("Rows to train / validate / test", " / ".join(f"{count:,}" for count in rows))
+        )
     return listed + hyperparameter_rows(job, run)
 
 

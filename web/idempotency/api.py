@@ -26,9 +26,9 @@ class BadIdempotencyKey(UserError):
     sentence = f"{HEADER} is 1 to {MAX_KEY_CHARACTERS} printable ASCII characters, such as a UUID."
 
 
+# DRF's view, whose `post` sent twice under one key acts once and answers twice. No docstring: the
+# API's reference would show it wherever a view has none of its own.
 class APIView(views.APIView):
-    """DRF's view, whose `post` sent twice under one key acts once and answers twice."""
-
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "post" in cls.__dict__:

@@ -5,11 +5,14 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import allauth
 from django.utils.text import camel_case_to_spaces
 
 from web.language.python_texts import is_shown
 
 APPS = ("accounts", "assistants", "billing", "inference", "projects", "training")
+# Of allauth, by its app: shown in the admin beside ours.
+SIGN_IN_MODELS = {"mfa": "Authenticator", "usersessions": "UserSession"}
 TITLED = {"description", "label", "search_help_text"}
 # Before names of Django's making, so that nothing that people named so is translated elsewhere.
 NAME = "Admin: "
@@ -18,6 +21,9 @@ NAME = "Admin: "
 def texts_of(root: Path) -> Iterator[tuple[str, str, int]]:
     """(Text, place, line) of every app, and of its models, fields, columns and actions."""
     yield f"{NAME}Operators", "config/urls.py", 0
+    for app, model in SIGN_IN_MODELS.items():
+        for text, _ in names_in(Path(allauth.__file__).parent / app / "models.py", {model}):
+            yield NAME + text, "accounts/admin/sign_in.py", 0
     for app in APPS:
         yield NAME + app.capitalize(), f"{app}/apps.py", 0
         files = sorted((root / app).rglob("*.py"))

@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.filters import ChoicesFieldListFilter
+from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.sites import AdminSite
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
@@ -15,8 +16,8 @@ from django.forms.utils import pretty_name
 from django.utils.functional import Promise, lazy
 from django.utils.safestring import SafeString
 
-from web.language.model_texts import APPS, NAME
-from web.language.sentences import translated, whole_message
+from web.language.model_texts import APPS, NAME, SIGN_IN_MODELS
+from web.language.sentences import lazy_choices, translated, whole_message
 
 
 def name(text: str) -> str:
@@ -34,10 +35,14 @@ def translate_site(site: AdminSite) -> None:
         config.verbose_name = name_lazy(str(config.verbose_name))
         for model in config.get_models():
             _translate_model(model)
+    for app, model_name in SIGN_IN_MODELS.items():
+        _translate_model(apps.get_model(app, model_name))
     site.index_title = name_lazy(str(site.index_title))
     for model, page in site._registry.items():
-        if model._meta.app_label in APPS:
+        if model._meta.app_label in (*APPS, *SIGN_IN_MODELS):
             _translate_page(page)
+            for shown in (type(page), *page.inlines):
+                _translate_choices(shown)
     admin.FieldListFilter.register(
         lambda field: bool(field.flatchoices), TranslatedChoicesFilter, take_priority=True
     )
@@ -72,6 +77,18 @@ def _translate_page(page: Any) -> None:
         for called, field in form.declared_fields.items():
             field.label = _lazily(pretty_name(called) if field.label is None else field.label)
             field.help_text = _lazily(field.help_text)
+
+
+def _translate_choices(page: type[BaseModelAdmin[Any]]) -> None:
+    """Of fields that may be changed: those that are only shown are in words anyhow."""
+    make_field: Callable[..., Any] = page.formfield_for_choice_field
+
+    def formfield_for_choice_field(self: Any, *args: Any, **options: Any) -> Any:
+        field = make_field(self, *args, **options)
+        field.choices = lazy_choices(field.choices)
+        return field
+
+    page.formfield_for_choice_field = formfield_for_choice_field  # type: ignore[method-assign]
 
 
 def in_words(model: type[models.Model], column: Any) -> Any:

@@ -55,9 +55,13 @@ class Texts:
     anywhere: list[Pattern]
 
 
+class AsWritten(str):
+    """A customer's own words among ours, such as a column's name: never translated."""
+
+
 def translated(text: object) -> str:
     """This text in the active language; itself where it is unknown or the language is English."""
-    if isinstance(text, SafeString):
+    if isinstance(text, SafeString | AsWritten):
         return text
     if not isinstance(text, str) or isinstance(text, Promise):
         return str(text)

@@ -56,7 +56,7 @@ def test_a_negative_rate_is_refused(db):
 
 def test_an_adjustment_is_booked_once_with_its_reason(operator, team, alice):
     form = {
-        "team": str(team.pk), "amount_micro": -500, "note": "Sorry", "request_id": str(uuid.uuid4())
+        "team": str(team.pk), "dollars": "-0.0005", "note": "Sorry", "request_id": str(uuid.uuid4())
     }  # fmt: skip
     for _ in range(2):
         assert operator.post("/admin/billing/ledgerentry/add/", form).status_code == 302
@@ -64,6 +64,22 @@ def test_an_adjustment_is_booked_once_with_its_reason(operator, team, alice):
     assert (entry.amount_micro, entry.note) == (-500, "Sorry")
     assert budget.get_budget(team).spent_micro == 0  # What nothing was charged for is credit.
     assert AuditEntry.objects.get(action="ledger.adjusted").actor == "root@lathe.test"
+
+
+@pytest.mark.parametrize(("typed", "micro"), [("12.34", 12_340_000), ("-1", -1_000_000)])
+def test_an_adjustment_is_typed_in_dollars(operator, team, typed, micro):
+    form = {"team": str(team.pk), "dollars": typed, "note": "Why", "request_id": str(uuid.uuid4())}
+    assert operator.post("/admin/billing/ledgerentry/add/", form).status_code == 302
+    assert LedgerEntry.objects.get(source__startswith="adjustment:").amount_micro == micro
+
+
+@pytest.mark.parametrize("typed", ["0", "0.0000001", "-1000001", "a lot", ""])
+def test_an_adjustment_that_is_no_amount_of_dollars_is_refused_in_the_form(operator, team, typed):
+    form = {"team": str(team.pk), "dollars": typed, "note": "Why", "request_id": str(uuid.uuid4())}
+    answer = operator.post("/admin/billing/ledgerentry/add/", form)
+    assert answer.status_code == 200
+    assert answer.context["errors"]
+    assert not LedgerEntry.objects.filter(source__startswith="adjustment:").exists()
 
 
 @pytest.mark.parametrize(("amount", "reason"), [(0, "why"), (5, "  ")])

@@ -63,6 +63,7 @@ def test_a_shadow_is_compared_and_costs_nothing(deployment, other, alice, token,
     shown = load_rollout(deployment)
     assert (shown.shadow_compared, shown.shadow_agreed) == (5, 2)
     assert shown.shadow.p50_ms is not None
+    assert [one.role for one in shown.rows] == ["deployed", "shadow"]
 
 
 @pytest.mark.slow

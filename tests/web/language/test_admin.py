@@ -11,10 +11,11 @@ from tests.web.language.reading import Reader
 
 CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-CN,zh;q=0.9,en;q=0.5"}
 APPS = {"accounts", "assistants", "billing", "inference", "projects", "training"}
+APPS |= {"mfa", "usersessions"}  # allauth's, beside ours.
 ENGLISH = re.compile(r"[A-Za-z]{3,}")
 # Products, units and formats keep their names.
 NAMES = re.compile(
-    r"Lathe|Stripe|API|Webhook|JSON|SHA-256|Parquet|UUID|UID|URL|SKU|CPU|GPU|CUDA|UTC|USD|GiB|MiB"
+    r"Lathe|Stripe|API|WebAuthn|TOTP|Webhook|JSON|SHA-256|Parquet|UUID|UID|URL|SKU|CPU|GPU|CUDA|UTC|USD|GiB|MiB"
     r"|token|LoRA|ONNX|IMAP|SMTP|training-job:…|deployment:…"
 )
 
@@ -115,3 +116,13 @@ def test_the_home_lists_and_forms_show_no_english_titles(operator, things):
         left = [text for text in headings_of(page) if english_left(text) and text not in OTHERS]
         wrong |= {path: left} if left else {}
     assert wrong == {}, "\n".join(f"{where}: {left}" for where, left in wrong.items())
+
+
+def test_roles_are_chosen_in_chinese(operator, team):
+    page = operator.get(reverse("admin:accounts_team_change", args=[team.pk]), **CHINESE)
+    [select] = re.findall(
+        r'<select name="memberships-0-role".*?</select>', page.content.decode(), re.DOTALL
+    )
+    labels = re.findall(r">([^<]+)</option>", select)
+    assert len(labels) >= 6
+    assert not [label for label in labels if english_left(label)]

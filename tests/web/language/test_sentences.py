@@ -4,9 +4,10 @@ import re
 
 import pytest
 from django.utils import translation
+from django.utils.html import conditional_escape
 from django.utils.safestring import mark_safe
 
-from web.language.sentences import translated
+from web.language.sentences import AsWritten, translated
 from web.templatetags.language import language_word
 from web.templatetags.ui import STATUS_TONES, status_badge
 
@@ -94,3 +95,10 @@ def test_a_column_that_is_called_like_a_word_of_ours_keeps_its_name(chinese, col
     )
     assert told.startswith("question 是自由文本；")
     assert f"{column} 在 96 行中重复 3 个值" in told
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_customers_own_words_stay_though_they_are_words_of_ours():
+    assert translated("Label") != "Label"
+    assert translated(AsWritten("Label")) == "Label"
+    assert conditional_escape(translated(AsWritten("<b>"))) == "&lt;b&gt;"
