@@ -235,6 +235,43 @@ def close_unreported(tale) -> None:
     tale.world.collect(invoice["id"])
 
 
+@pytest.mark.parametrize("is_built", [True, False])
+def test_what_was_given_back_of_usage_that_missed_its_invoice_is_carried_on(tale, is_built):
+    tale.subscribe(PLAN_FREE)
+    tale.use(9)
+    give(tale, 8)
+    tale.assert_sides_agree(1)
+    entry = tale.use(4)
+    if is_built:
+        build()
+    refund(entry, 4)
+    credit.mirror_due()
+    close_unreported(tale)  # It asks for nine and takes nine of twelve off.
+    tale.deliver()
+    assert not Reconciliation.objects.filter(scope="balance", state="open").exists()
+    tale.assert_sides_agree(1)
+    assert tale.credit_at_stripe() == 300
+    give(tale, 5)
+    tale.assert_sides_agree(0)
+    assert grants.credit_balance_micro(tale.team) == 4 * DOLLAR
+    tale.use(6)
+    tale.close()
+    tale.assert_sides_agree(2)
+    assert tale.credit_at_stripe() == 0
+    assert reconciliation.reconcile(tale.team) == 0
+
+
+def test_a_refund_of_what_our_ledger_alone_bills_undoes_that_and_is_no_credit(tale):
+    tale.subscribe(PLAN_FREE)
+    tale.world.end_subscription(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    entry = tale.use(10)
+    refund(entry, 6)
+    assert (tale.statements_cents(), tale.charged_cents()) == (400, 0)
+    refund(entry, 4)
+    assert tale.statements_cents() == grants.credit_balance_micro(tale.team) == 0
+
+
 @pytest.mark.slow
 def test_credit_settles_charges_and_not_what_was_given_back(tale):
     tale.subscribe(PLAN_FREE)
