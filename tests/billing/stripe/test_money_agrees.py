@@ -12,6 +12,7 @@ from billing.credit import grants
 from billing.metering import runs
 from billing.metering.admission import admission_refusal
 from billing.models import (
+    Budget,
     CreditGrant,
     LedgerEntry,
     MeteredRun,
@@ -343,6 +344,21 @@ def test_credit_taken_back_after_use_is_charged_and_blocks_nobody(tale, cause):
     assert get_budget(tale.team).debt_micro == 0
     assert not admission_refusal(get_budget(tale.team), "cpu", 1)
     tale.close()
+    tale.assert_sides_agree(6)
+
+
+def test_a_debt_that_is_charged_counts_once_against_the_cap(tale):
+    tale.subscribe(PLAN_FREE)
+    row = tale.pay_top_up(1_000)
+    tale.use(6)
+    before = get_budget(tale.team)
+    Budget.objects.update(cap_micro=10 * DOLLAR)
+    tale.world.refund(row.payment_intent)
+    tale.deliver(times=2)
+    budget = get_budget(tale.team)
+    assert (budget.spent_micro, budget.debt_micro) == (before.spent_micro, 0)
+    assert budget.left_micro == 4 * DOLLAR
+    assert not admission_refusal(budget, "cpu", 1)
     tale.assert_sides_agree(6)
 
 
