@@ -262,8 +262,10 @@ def test_what_was_given_back_of_usage_that_missed_its_invoice_is_carried_on(tale
     assert reconciliation.reconcile(tale.team) == 0
 
 
-def test_a_refund_of_what_our_ledger_alone_bills_undoes_that_and_is_no_credit(tale):
+def test_a_refund_of_what_our_ledger_alone_bills_undoes_that_and_is_no_credit(tale, monkeypatch):
+    tale.begin(monkeypatch, days_ago=2)  # Its last invoice may still come.
     tale.subscribe(PLAN_FREE)
+    tale.pass_time(days=1)
     tale.world.end_subscription(Subscription.objects.get().stripe_id)
     tale.deliver()
     entry = tale.use(10)
