@@ -127,6 +127,7 @@ def charge_debt(budget: Budget) -> None:
     source = f"debt:{latest.pk}:{debt}"
     charge = LedgerEntry(kind=Kind.ADJUSTMENT, amount_micro=debt, source=source, note=note)
     post_entry(budget, charge)
+    budget.spent_micro -= debt  # The cap counted it when it was used.
     budget.save(update_fields=["spent_micro"])
     paid = CreditGrant(kind="paid", granted_micro=debt, source=source, note=note)
     application.create_grant(budget, paid)

@@ -8,7 +8,8 @@ from django.utils.timezone import now
 
 from billing.budgets.budget import lock_budget, roll_over
 from billing.credit import application
-from billing.credit.open_usage import GIVEN_BACK, open_due_micro
+from billing.credit.invoice_periods import GIVEN_BACK
+from billing.credit.open_usage import open_due_micro
 from billing.models import Budget, CreditGrant, LedgerEntry
 from billing.months import month_of
 

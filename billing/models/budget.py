@@ -25,7 +25,8 @@ class Budget(models.Model):
     plan = models.ForeignKey(Plan, models.PROTECT, related_name="+")
     cap_micro = models.BigIntegerField(null=True, blank=True)  # Micro-USD a month; null: no cap.
     period_start = models.DateTimeField()  # First moment of the month that spent_micro counts.
-    spent_micro = models.BigIntegerField(default=0)  # This period's usage, refunds taken off.
+    # This period's usage, refunds taken off. A debt that is charged was counted when it was used.
+    spent_micro = models.BigIntegerField(default=0)
     reserved_micro = models.BigIntegerField(default=0)  # Held for live leases.
     mode = models.CharField(max_length=8, choices=Mode.choices, default=Mode.BY_PLAN, blank=True)
     debt_micro = models.BigIntegerField(default=0)  # Credit taken back after it was used.

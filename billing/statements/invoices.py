@@ -14,7 +14,7 @@ from django.utils.timezone import now
 
 from accounts.models import Team
 from billing.budgets.budget import lock_budget
-from billing.credit.open_usage import GIVEN_BACK
+from billing.credit.invoice_periods import GIVEN_BACK
 from billing.db_snapshot import db_snapshot
 from billing.models import BillingDetails, Invoice, LedgerEntry, Rate, UsageDay
 from billing.money import round_to_cents

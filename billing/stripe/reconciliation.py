@@ -14,7 +14,8 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import Team, User
 from billing.credit import grants
-from billing.credit.open_usage import EPOCH, covered_micro
+from billing.credit.invoice_periods import EPOCH
+from billing.credit.open_usage import covered_micro
 from billing.models import (
     MeterProgress,
     Rate,

@@ -22,6 +22,7 @@ from billing.stripe.catalog import plan_code_of
 from billing.stripe.dtos import StripeInvoiceData, StripeSubscriptionData
 from billing.stripe.errors import StripeNotFound
 from billing.stripe.operator_alerts import raise_alert
+from billing.stripe.usage_outbox import build
 from billing.stripe.usage_outbox.claims import bill_with, find_unbilled
 from web.sse import notify
 
@@ -151,9 +152,14 @@ def refresh_open_period(team: Team) -> dict[str, str]:
     """Store the newest invoices of the team's subscription, before its credit is reckoned with.
 
     What an invoice has collected by now, no new credit covers, although its message is on the way.
+    Nor did it collect what was not taken in before.
     """
     row = Subscription.objects.filter(team=team).first()
-    return store_latest_invoices(team, row.stripe_id) if row and gateway.is_enabled() else {}
+    if row is None or not gateway.is_enabled():
+        return {}
+    statuses = store_latest_invoices(team, row.stripe_id)
+    build(team.pk)
+    return statuses
 
 
 def _store_invoice(team: Team, invoice: StripeInvoiceData, began: datetime) -> None:

@@ -21,7 +21,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
 from billing.budgets.budget import lock_budget
-from billing.credit.open_usage import GIVEN_BACK
+from billing.credit.invoice_periods import GIVEN_BACK
 from billing.models import (
     LedgerEntry,
     StripeOutbox,

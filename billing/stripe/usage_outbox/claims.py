@@ -19,7 +19,7 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
-from billing.credit.open_usage import EPOCH, FINAL_INVOICE_WITHIN
+from billing.credit.invoice_periods import EPOCH, FINAL_INVOICE_WITHIN
 from billing.models import StripeCustomer, StripeInvoice, StripeOutbox, Subscription
 from web.advisory_lock import try_advisory_lock_in_transaction
 from web.errors import UserError

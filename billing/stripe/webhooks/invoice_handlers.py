@@ -22,7 +22,7 @@ from billing.stripe.operator_alerts import raise_alert
 from billing.stripe.reconciliation import reconcile
 from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import refresh_invoice, refresh_subscription
-from billing.stripe.usage_outbox import report_usage
+from billing.stripe.usage_outbox import build, report_usage
 
 NEW_PERIOD_REASONS = {"subscription_create", "subscription_cycle"}
 PAYMENT_PROBLEMS = {  # By Stripe's event: ours, and what is said.
@@ -70,6 +70,7 @@ def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) 
 
 @of_invoice
 def handle_finalized(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
+    build(team.pk)  # What missed this invoice is known before what it leaves is reckoned with.
     credit_overpaid(team.pk, invoice.id, "Given back when the invoice was final already")
     reconcile(team, invoice.id)
 

@@ -12,6 +12,7 @@ from billing.credit import grants
 from billing.metering import runs
 from billing.metering.admission import admission_refusal
 from billing.models import (
+    Budget,
     CreditGrant,
     LedgerEntry,
     MeteredRun,
@@ -235,6 +236,45 @@ def close_unreported(tale) -> None:
     tale.world.collect(invoice["id"])
 
 
+@pytest.mark.parametrize("is_built", [True, False])
+def test_what_was_given_back_of_usage_that_missed_its_invoice_is_carried_on(tale, is_built):
+    tale.subscribe(PLAN_FREE)
+    tale.use(9)
+    give(tale, 8)
+    tale.assert_sides_agree(1)
+    entry = tale.use(4)
+    if is_built:
+        build()
+    refund(entry, 4)
+    credit.mirror_due()
+    close_unreported(tale)  # It asks for nine and takes nine of twelve off.
+    tale.deliver()
+    assert not Reconciliation.objects.filter(scope="balance", state="open").exists()
+    tale.assert_sides_agree(1)
+    assert tale.credit_at_stripe() == 300
+    give(tale, 5)
+    tale.assert_sides_agree(0)
+    assert grants.credit_balance_micro(tale.team) == 4 * DOLLAR
+    tale.use(6)
+    tale.close()
+    tale.assert_sides_agree(2)
+    assert tale.credit_at_stripe() == 0
+    assert reconciliation.reconcile(tale.team) == 0
+
+
+def test_a_refund_of_what_our_ledger_alone_bills_undoes_that_and_is_no_credit(tale, monkeypatch):
+    tale.begin(monkeypatch, days_ago=2)  # Its last invoice may still come.
+    tale.subscribe(PLAN_FREE)
+    tale.pass_time(days=1)
+    tale.world.end_subscription(Subscription.objects.get().stripe_id)
+    tale.deliver()
+    entry = tale.use(10)
+    refund(entry, 6)
+    assert (tale.statements_cents(), tale.charged_cents()) == (400, 0)
+    refund(entry, 4)
+    assert tale.statements_cents() == grants.credit_balance_micro(tale.team) == 0
+
+
 @pytest.mark.slow
 def test_credit_settles_charges_and_not_what_was_given_back(tale):
     tale.subscribe(PLAN_FREE)
@@ -306,6 +346,21 @@ def test_credit_taken_back_after_use_is_charged_and_blocks_nobody(tale, cause):
     assert get_budget(tale.team).debt_micro == 0
     assert not admission_refusal(get_budget(tale.team), "cpu", 1)
     tale.close()
+    tale.assert_sides_agree(6)
+
+
+def test_a_debt_that_is_charged_counts_once_against_the_cap(tale):
+    tale.subscribe(PLAN_FREE)
+    row = tale.pay_top_up(1_000)
+    tale.use(6)
+    before = get_budget(tale.team)
+    Budget.objects.update(cap_micro=10 * DOLLAR)
+    tale.world.refund(row.payment_intent)
+    tale.deliver(times=2)
+    budget = get_budget(tale.team)
+    assert (budget.spent_micro, budget.debt_micro) == (before.spent_micro, 0)
+    assert budget.left_micro == 4 * DOLLAR
+    assert not admission_refusal(budget, "cpu", 1)
     tale.assert_sides_agree(6)
 
 
