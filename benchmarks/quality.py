@@ -114,7 +114,7 @@ def _run(data: DataSet, seed: int, options: argparse.Namespace) -> Outcome:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(data.columns[data.target]))
     known, apart = order[: int(0.75 * len(order))], order[int(0.75 * len(order)) :]
-    truth = np.array(data.columns[data.target], dtype=object)[apart]
+    truth = np.array(data.truth or data.columns[data.target], dtype=object)[apart]
     started_at = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report, answers = _train_and_answer(data, known, apart, Path(folder), options.method)

@@ -33,6 +33,7 @@ class DataSet:
     task: str
     columns: dict[str, Column]
     target: str
+    truth: Column | None = None  # The right targets, where some of the columns' are wrong.
 
     @property
     def inputs(self) -> list[str]:
@@ -74,7 +75,8 @@ def _made_tables() -> Iterator[DataSet]:
     yield DataSet("friedman", "tabular-regression", columns | {"y": target.tolist()}, "y")
     wrong = target.copy()
     wrong[np.random.default_rng(4).choice(900, 9, replace=False)] *= 1000
-    yield DataSet("friedman-errors", "tabular-regression", columns | {"y": wrong.tolist()}, "y")
+    with_errors = columns | {"y": wrong.tolist()}
+    yield DataSet("friedman-errors", "tabular-regression", with_errors, "y", target.tolist())
     prices = np.exp(target / 5) * 1000
     yield DataSet("prices", "tabular-regression", columns | {"y": prices.tolist()}, "y")
     rare, labels = datasets.make_classification(
