@@ -10,6 +10,9 @@ from typing import Any
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis import ConnectionPool, Redis
 
+# More than threads ask at once. By default a pool refuses the hundred-and-first instead of waiting.
+MAX_CONNECTIONS = 1000
+
 
 class SharedRedisCacheClient(RedisCacheClient):
     """May be used by several threads at once."""
@@ -26,7 +29,7 @@ def _open_client(pool: ConnectionPool) -> Redis:
 
 @cache
 def _open_cache_client(servers: tuple[str, ...]) -> SharedRedisCacheClient:
-    return SharedRedisCacheClient(list(servers))
+    return SharedRedisCacheClient(list(servers), max_connections=MAX_CONNECTIONS)
 
 
 class SharedRedisCache(RedisCache):
