@@ -15,7 +15,7 @@ process to a tested and exported model; their imports and answers are not counte
 (tables) runs its preset medium_quality and is told the metric; SetFit (texts) starts from the base
 model that our job starts from. Each is installed into an environment of its own below var/.
 
-Data: benchmarks.quality_sets. Runs for minutes to hours: one process after another, on all cores.
+Data: benchmarks.quality.sets. Runs for minutes to hours: one process after another, on all cores.
 """
 
 import argparse
@@ -46,16 +46,16 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from benchmarks.environments import AUTOGLUON, SETFIT, locate_python, run_checked
-from benchmarks.quality_sets import DataSet, Values, list_sets
+from benchmarks.environments import AUTOGLUON, PROJECT, SETFIT, locate_python, run_checked
+from benchmarks.quality.sets import DataSet, Values, list_sets
 from engine import catalog, serving
 from engine.tasks.text import base_models
 
-PROJECT = Path(__file__).resolve().parent.parent
 RESAMPLES = 1000
 RARE_SHARE = 0.2
 PIXELS = 32  # Of a side, for the baselines of pictures.
-RIVALS = {"setfit": "text-classification", "autogluon": "tabular"}  # And the tasks of each.
+# What tasks begin with that each can do, and its packages.
+RIVALS = {"setfit": ("text-classification", SETFIT), "autogluon": ("tabular", AUTOGLUON)}
 Fit = Callable[[DataSet, Values, Values], Values]
 Score = Callable[[Values, Values], float]
 
@@ -130,7 +130,7 @@ def _run(data: DataSet, seed: int, options: argparse.Namespace) -> Outcome:
     rivals = {
         one: compare(_run_rival(one, data, known, apart, name, seconds))
         for one in options.rivals
-        if data.task.startswith(RIVALS[one])
+        if data.task.startswith(RIVALS[one][0])
     }
     claim = next((one for one in report["metrics"] if one["name"] == name), None)
     holds = claim and claim["low"] is not None and _claim_holds(score, truth, answers, claim, rng)
@@ -182,7 +182,6 @@ def _run_rival(
     name: str, data: DataSet, known: Values, apart: Values, metric: str, seconds: float
 ) -> Values:
     """What the rival answers to the rows apart after that many seconds of training."""
-    packages = {"setfit": SETFIT, "autogluon": AUTOGLUON}[name]
     start = catalog.base_models_for_task("text-classification")[0]
     with tempfile.TemporaryDirectory() as folder:
         for part, rows in (("train", known), ("test", apart)):
@@ -196,8 +195,8 @@ def _run_rival(
         }
         path = Path(folder) / "request.json"
         path.write_text(json.dumps(request))
-        python = locate_python(name, packages)
-        run_checked([python, "-m", "benchmarks.quality_rivals", name, str(path)])
+        python = locate_python(name, RIVALS[name][1])
+        run_checked([python, "-m", "benchmarks.quality.rivals", name, str(path)])
         return np.array(json.loads((Path(folder) / "answers.json").read_text()), dtype=object)
 
 

@@ -1,6 +1,6 @@
 """The rivals that benchmarks.quality measures beside a job: one of them, in this process.
 
-    python -m benchmarks.quality_rivals NAME REQUEST.json
+    python -m benchmarks.quality.rivals NAME REQUEST.json
 
 The request names a folder with train.parquet and test.parquet; the answers to the test rows are
 written into answers.json there. Only the seconds of training are limited.

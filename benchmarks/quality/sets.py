@@ -14,9 +14,10 @@ import numpy.typing as npt
 from PIL import Image
 from sklearn import datasets
 
+from benchmarks.environments import PROJECT
 from inference import demo_data
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared/data"
+SHARED = PROJECT.parent / "shared/data"
 MAX_ROWS = 3000
 FEW_ROWS = 8
 DRAWN_DIGITS = 1000
