@@ -256,9 +256,14 @@ FORMATS = (
     NumberFormat(",", "'"),
 )
 SCALED = tuple(ScaledFormat(each.decimal, each.group) for each in FORMATS)
-SIGNED = tuple(
-    SignedFormat(each.decimal, each.group, negative=side) for side in SIDES for each in FORMATS
-)
+
+
+def signed_formats(negative: str) -> list[SignedFormat]:
+    """Those in which this side's amounts are below zero."""
+    return [SignedFormat(each.decimal, each.group, negative=negative) for each in FORMATS]
+
+
+SIGNED = tuple(each for side in SIDES for each in signed_formats(side))
 DURATIONS = (DurationFormat(), DurationFormat(shown="h:mm"))
 BY_NAME = {each.name: each for each in (*FORMATS, *SCALED, *SIGNED)}
 UNIT_BEHIND = re.compile(r"9[ \u00a0\u202f]?([^\W\d_]{1,10}[²³]?|[°℃℉]\s?[CF]?|[㎡㎏㎝㎞])")

@@ -1,6 +1,7 @@
 """Questions about columns whose numbers could as well be something else."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from projects.reading.columns import number_formats
@@ -39,6 +40,16 @@ def marks_of(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[
         if number_format.is_grouped(shape):
             roles.add(("group", number_format.group))
     return frozenset(roles)
+
+
+def _one_of_each_meaning(
+    formats: Sequence[NumberFormat], shapes: list[CellShape]
+) -> list[NumberFormat]:
+    """The first of those under which the marks in these cells are the same."""
+    found: dict[frozenset[tuple[str, str]], NumberFormat] = {}
+    for each in formats:
+        found.setdefault(marks_of(each, shapes), each)
+    return list(found.values())
 
 
 def number_reading(number_format: NumberFormat, shapes: list[CellShape]) -> Reading:
@@ -82,9 +93,8 @@ def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
     formats = number_formats.fitting_formats(shapes, candidates)
     if not formats:
         return None
-    by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
     readings = _scaled_readings(cells)  # 5M may be five million.
-    readings += [number_reading(each, shapes) for each in reversed(by_meaning.values())]
+    readings += [number_reading(each, shapes) for each in _one_of_each_meaning(formats, shapes)]
     sentence = (
         f"Every cell of {cells.name!r} is a number with {unit!r} behind it, such as"
         f" {shapes[0].example!r}. Read the numbers, or keep the text?"
@@ -112,8 +122,7 @@ def _scaled_readings(cells: ColumnCells) -> list[Reading]:
     formats = number_formats.fitting_formats(shapes, number_formats.SCALED)
     if not formats or not scale_words(shapes):
         return []
-    by_meaning = {marks_of(each, shapes): each for each in reversed(formats)}
-    return [_with_missing(cells, each) for each in reversed(by_meaning.values())]
+    return [_with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
 
 
 def scale_words(shapes: list[CellShape]) -> set[str]:
@@ -135,13 +144,14 @@ def ask_about_sides(cells: ColumnCells) -> Question | None:
     has_cents = all(re.search(r"[.,]99\D*$", shape.pattern) for shape in shapes)
     if len(sides) != 2 or (are_letters and not has_cents):
         return None
-    formats = number_formats.fitting_formats(shapes, number_formats.SIGNED)
-    by_meaning = {
-        (each.negative, marks_of(each, shapes)): each
-        for each in reversed(formats)
-        if isinstance(each, number_formats.SignedFormat) and each.negative in sides
-    }
-    readings = [_with_missing(cells, each) for each in reversed(by_meaning.values())]
+    readings = [
+        _with_missing(cells, each)
+        for negative in number_formats.SIDES
+        if negative in sides
+        for each in _one_of_each_meaning(
+            number_formats.fitting_formats(shapes, number_formats.signed_formats(negative)), shapes
+        )
+    ]
     if not readings:
         return None
     example = next(shape.example for shape in shapes if number_formats.side_behind(shape))
