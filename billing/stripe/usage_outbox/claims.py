@@ -199,8 +199,10 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
     customer = StripeCustomer.objects.get(team=team)
     earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
     first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
+    # What Stripe never took is on no invoice, whenever it was used.
+    never_taken = Q(status=Status.DEAD, first_try_at=None)
     return (
-        StripeOutbox.objects.filter(team=team, minute__gte=first, minute__lt=last)
+        StripeOutbox.objects.filter(Q(minute__gte=first) | never_taken, team=team, minute__lt=last)
         .exclude(subscription__in=["", stripe_id])
         .filter(customer__in=[customer.customer_id, *earlier])  # Not a sandbox's.
         .exclude(status=Status.MOVED)

@@ -437,6 +437,35 @@ def test_what_was_being_sent_while_the_next_subscription_began_is_charged(tale):
     tale.assert_sides_agree(9)
 
 
+@pytest.mark.parametrize(("is_sent", "credit_dollars"), [(False, 0), (False, 4), (True, 0)])
+def test_what_missed_the_last_invoice_is_charged_with_the_next_subscription(
+    tale, is_sent, credit_dollars
+):
+    """And what the last invoice holds is not charged again."""
+    tale.subscribe(PLAN_FREE)
+    if credit_dollars:
+        give(tale, credit_dollars)
+    tale.use(7)
+    tale.adjust(2)
+    if is_sent:
+        tale.report()
+    build()
+    stripe_id = Subscription.objects.get().stripe_id
+    tale.world.get("subscription", stripe_id)["cancel_at_period_end"] = True
+    last = tale.world.close_period(stripe_id)
+    tale.world.end_subscription(stripe_id)
+    tale.pass_time(hours=2)
+    tale.world.finalize(last["id"])
+    tale.deliver(times=2)
+    tale.report()
+    assert StripeOutbox.objects.filter(status="dead").count() == 2 * (not is_sent)
+    tale.pass_time(days=1)
+    tale.subscribe(PLAN_FREE, times=2)
+    tale.pass_time(minutes=10)
+    tale.assert_sides_agree(9 - credit_dollars)
+    assert not OperatorAlert.objects.filter(key__startswith="outbox", settled_at=None).exists()
+
+
 @pytest.mark.slow
 def test_what_was_invoiced_when_a_subscription_ended_is_not_charged_again(tale):
     tale.subscribe(PLAN_FREE)
