@@ -8,7 +8,7 @@ import tempfile
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.authentication import find_uploader
 from assistants.consultations.door import with_waiting_line
@@ -16,7 +16,7 @@ from assistants.gateway import with_assistant_models
 from inference.gateway.client_address import with_client_of_each_connection
 from inference.gateway.inference_requests import is_inference_path
 from inference.gateway.reverse_proxy import with_inference_proxy
-from web.guard.application import Guard
+from web.guard.application import HEALTH_PATHS, Guard
 from web.guard.limits import Limits, Uploads
 from web.guard.trusted_proxies import TrustedProxies
 from web.streams.detached import DetachedStreams
@@ -33,9 +33,15 @@ VOICE_BODY_BYTES = 7 * 1024**2
 FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes the last of it.
 
 
-def with_front(django: ASGIApp) -> ASGIApp:
-    """The whole web process as one ASGI application."""
-    served = DetachedStreams(with_waiting_line(django))
+def with_front(django: ASGIApp, probes: ASGIApp) -> ASGIApp:
+    """The whole web process as one ASGI application; `probes` answers the addresses of health."""
+    questions = with_waiting_line(django)
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        answers = probes if scope["path"] in HEALTH_PATHS else questions
+        await answers(scope, receive, send)
+
+    served = DetachedStreams(route)
     guarded = Guard(
         with_assistant_models(with_inference_proxy(served), served),
         limits=Limits.from_settings(),

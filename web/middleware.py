@@ -3,7 +3,6 @@
 import ipaddress
 import re
 import secrets
-from collections.abc import Awaitable
 from contextvars import ContextVar
 
 from django.conf import settings
@@ -12,10 +11,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.utils.deprecation import MiddlewareMixin
 
 from web.browser.refusals import page_with_the_button
 from web.errors import UserError, error_body, error_type_for_status
+from web.front.middleware import SynchronousMiddleware
 from web.log_context import request_id
 
 # Read by the audit log, which has no request at hand.
@@ -30,18 +29,17 @@ def is_api_request(request: HttpRequest) -> bool:
     return request.path.startswith(API_PATH_PREFIXES) and not request.path.startswith("/api/docs")
 
 
-class RequestIdMiddleware(MiddlewareMixin):
+class RequestIdMiddleware(SynchronousMiddleware):
     """Names each request in `X-Request-Id` and in logs; a well-formed id of the caller is kept."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         sent_id = request.headers.get("X-Request-Id", "")
         is_usable = REQUEST_ID_PATTERN.fullmatch(sent_id)
         request_id.set(sent_id if is_usable else f"req_{secrets.token_hex(12)}")
         client_address.set(_client_address_of(request))
         response = self.get_response(request)
-        if isinstance(response, HttpResponseBase):
-            return _add_request_id(response)
-        return _add_request_id_async(response)
+        response.headers.setdefault("X-Request-Id", request_id.get())
+        return response
 
 
 def _client_address_of(request: HttpRequest) -> str | None:
@@ -52,46 +50,25 @@ def _client_address_of(request: HttpRequest) -> str | None:
         return None
 
 
-def _add_request_id(response: HttpResponseBase) -> HttpResponseBase:
-    response.headers.setdefault("X-Request-Id", request_id.get())
-    return response
-
-
-async def _add_request_id_async(response: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-    return _add_request_id(await response)
-
-
-class PrivatePagesMiddleware(MiddlewareMixin):
+class PrivatePagesMiddleware(SynchronousMiddleware):
     """What answers a credential is for its owner: no cache on the way, and none of the browser,
     keeps it after signing out. Views that set Cache-Control themselves know better."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        response = self.get_response(request)
-        if isinstance(response, HttpResponseBase):
-            return _keep_private(request, response)
-        return _keep_private_async(request, response)
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Django's hook."""
+        has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if has_session or "Authorization" in request.headers or response.cookies:
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
 
 
-def _keep_private(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    is_private = (
-        settings.SESSION_COOKIE_NAME in request.COOKIES or "Authorization" in request.headers
-    )
-    if is_private or response.cookies:
-        response.headers.setdefault("Cache-Control", "private, no-store")
-    return response
-
-
-async def _keep_private_async(
-    request: HttpRequest, response: Awaitable[HttpResponseBase]
-) -> HttpResponseBase:
-    return _keep_private(request, await response)
-
-
-class UserErrorMiddleware(MiddlewareMixin):
+class UserErrorMiddleware(SynchronousMiddleware):
     """Turns an expected refusal into a page, an htmx fragment or JSON. Views never catch it."""
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Django's hook; runs for sync and async views alike."""
+        """Django's hook."""
         return render_user_error(request, error) if isinstance(error, UserError) else None
 
 

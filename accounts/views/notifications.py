@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -80,11 +79,10 @@ def latest_notices(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 
 @login_required
-async def notices_live(request: HttpRequest, slug: str) -> HttpResponseBase:
+def notices_live(request: HttpRequest, slug: str) -> HttpResponseBase:
     """A stream that says "update" whenever a notice appears or is read."""
-    user = await request.auser()
-    team = await sync_to_async(find_own_team)(request, slug)
-    return event_stream_response(request, user, notices_channel(team))
+    team = find_own_team(request, slug)
+    return event_stream_response(request, request.user, notices_channel(team))
 
 
 @login_required

@@ -3,7 +3,6 @@
 import json
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
@@ -107,11 +106,10 @@ def webhook_log(request: AuthenticatedRequest, endpoint_id: UUID) -> HttpRespons
 
 
 @login_required
-async def webhook_live(request: HttpRequest, endpoint_id: UUID) -> HttpResponseBase:
+def webhook_live(request: HttpRequest, endpoint_id: UUID) -> HttpResponseBase:
     """A stream that says "update" whenever something was sent."""
-    user = await request.auser()
-    endpoint = await sync_to_async(_find_endpoint)(user, endpoint_id)
-    return event_stream_response(request, user, deliveries_channel(endpoint))
+    endpoint = _find_endpoint(request.user, endpoint_id)
+    return event_stream_response(request, request.user, deliveries_channel(endpoint))
 
 
 @login_required

@@ -23,6 +23,19 @@ from web.language.sentences import translated
 AT_ONCE, LONGEST, SECONDS = 4, 60, 5.0
 # Those who wait for a writer, or for a visitor to write more; and those whose asker has left.
 ELSEWHERE, SPARE_THREADS = 64, 10
+# Of no use to who has neither session nor form: the answers would be the same without.
+FOR_PAGES_ONLY = {
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "web.browser.page_memo.PageMemoMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "web.idempotency.middleware.IdempotencyMiddleware",
+    "web.browser.middleware.PageAnswerMiddleware",
+}
 API_PATH = re.compile(r"/consult|/v1/assistants/[^/]{1,80}/(?:consult|chat)")
 WIDGET_PATH = re.compile(r"/w/[^/]{1,40}/messages")
 
@@ -31,7 +44,8 @@ def with_waiting_line(django: ASGIApp, questions: ASGIApp | None = None) -> ASGI
     """The application that lets questions wait for their turn at `questions`, and passes on to
     `django` what is none."""
     line = WaitingLine(at_once=AT_ONCE, longest=LONGEST, seconds=SECONDS, elsewhere=ELSEWHERE)
-    questions = questions or ThreadedHandler(AT_ONCE + ELSEWHERE + SPARE_THREADS)
+    threads = AT_ONCE + ELSEWHERE + SPARE_THREADS
+    questions = questions or ThreadedHandler(threads, left_out=FOR_PAGES_ONLY)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if not is_question(scope):

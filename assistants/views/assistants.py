@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core import signing
@@ -102,11 +101,10 @@ def versions(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
-async def live(request: HttpRequest, assistant_id: UUID) -> HttpResponseBase:
+def live(request: HttpRequest, assistant_id: UUID) -> HttpResponseBase:
     """Says when the assistant or its versions changed."""
-    user = await request.auser()
-    await sync_to_async(find_assistant)(user, assistant_id)
-    return event_stream_response(request, user, f"assistant:{assistant_id}")
+    find_assistant(request.user, assistant_id)
+    return event_stream_response(request, request.user, f"assistant:{assistant_id}")
 
 
 @login_required

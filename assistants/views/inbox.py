@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -52,12 +51,10 @@ def lists(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_safe
-async def live(request: HttpRequest, slug: str) -> HttpResponseBase:
+def live(request: HttpRequest, slug: str) -> HttpResponseBase:
     """Says when a conversation of the team changed."""
-    user = await request.auser()
-
-    team = await sync_to_async(find_team)(request, slug, "inbox")
-    return event_stream_response(request, user, f"inbox:{team.pk}")
+    team = find_team(request, slug, "inbox")
+    return event_stream_response(request, request.user, f"inbox:{team.pk}")
 
 
 @login_required
@@ -124,11 +121,10 @@ def presence(request: AuthenticatedRequest, conversation_id: UUID) -> HttpRespon
 
 @login_required
 @require_safe
-async def conversation_live(request: HttpRequest, conversation_id: UUID) -> HttpResponseBase:
+def conversation_live(request: HttpRequest, conversation_id: UUID) -> HttpResponseBase:
     """Says when something was said."""
-    user = await request.auser()
-    await sync_to_async(_find)(user, conversation_id)
-    return event_stream_response(request, user, f"conversation:{conversation_id}")
+    _find(request.user, conversation_id)
+    return event_stream_response(request, request.user, f"conversation:{conversation_id}")
 
 
 @login_required

@@ -6,7 +6,6 @@ signed token in the frame's own storage. Neither cookies nor sessions are used.
 
 from collections.abc import Iterator, Mapping
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -213,10 +212,10 @@ def _is_said_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
 
 
 @require_safe
-async def stream(request: HttpRequest, key: str) -> HttpResponseBase:
+def stream(request: HttpRequest, key: str) -> HttpResponseBase:
     """Says when something new was said in the visitor's conversation."""
     try:
-        conversation = await sync_to_async(_open_conversation)(key, request.GET.get("visitor", ""))
+        conversation = _open_conversation(key, request.GET.get("visitor", ""))
         assert conversation.visitor_id is not None  # Found by it.
         return visitor_stream_response(conversation.visitor_id, f"conversation:{conversation.pk}")
     except UserError as problem:

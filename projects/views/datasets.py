@@ -3,7 +3,6 @@
 from typing import cast
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
@@ -108,11 +107,10 @@ def dataset_status(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespo
     return render(request, "projects/_dataset_body.html", _dataset_context(request, dataset_id))
 
 
-async def dataset_events(request: HttpRequest, dataset_id: UUID) -> HttpResponseBase:
+def dataset_events(request: HttpRequest, dataset_id: UUID) -> HttpResponseBase:
     """Server-sent events of the newest version's import; strangers and guests get 404."""
-    user = await request.auser()
-    newest = await sync_to_async(_latest_visible_version)(user, dataset_id)
-    return event_stream_response(request, user, import_channel(newest))
+    newest = _latest_visible_version(request.user, dataset_id)
+    return event_stream_response(request, request.user, import_channel(newest))
 
 
 @login_required

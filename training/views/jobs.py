@@ -3,7 +3,6 @@
 from typing import cast
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -183,11 +182,9 @@ def download_log(request: HttpRequest, job_id: UUID) -> HttpResponse:
 
 
 @login_required
-async def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """A stream that says "update" whenever the job changed."""
-    user = await request.auser()
-    found = await sync_to_async(find_job)(user, job_id)
-    return event_stream_response(request, user, found.channel)
+    return event_stream_response(request, request.user, find_job(request.user, job_id).channel)
 
 
 @login_required

@@ -1,6 +1,5 @@
 """Middleware for answers to browsers: sign-in for fragments, wrong methods, compression."""
 
-from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -9,15 +8,15 @@ from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, resolve
-from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
+from web.front.middleware import SynchronousMiddleware
 from web.middleware import is_api_request
 
 FRAGMENT_TYPES = ("application/json", "text/event-stream")
 
 
-class PageAnswerMiddleware(MiddlewareMixin):
+class PageAnswerMiddleware(SynchronousMiddleware):
     """Replaces two answers that a browser cannot show.
 
     A fragment, chart or stream whose session has ended would get the login page, and draw it into
@@ -25,16 +24,8 @@ class PageAnswerMiddleware(MiddlewareMixin):
     forms, opened by GET (a reload, a shared link), leads to the page above it.
     """
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        response = self.get_response(request)
-        if isinstance(response, HttpResponseBase):
-            return _answer_for_browser(request, response)
-        return self._answer_later(request, response)
-
-    async def _answer_later(
-        self, request: HttpRequest, response: Awaitable[HttpResponseBase]
-    ) -> HttpResponseBase:
-        return _answer_for_browser(request, await response)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return _answer_for_browser(request, self.get_response(request))
 
 
 def _answer_for_browser(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

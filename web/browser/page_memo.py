@@ -5,16 +5,16 @@ do not know each other. Only while a GET is answered, and only until its answer 
 changes something, and every stream, asks anew.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.deprecation import MiddlewareMixin
+
+from web.front.middleware import SynchronousMiddleware
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -48,18 +48,12 @@ def once_per_page(function: Callable[Parameters, Answer]) -> Callable[Parameters
     return remembered
 
 
-class PageMemoMiddleware(MiddlewareMixin):
+class PageMemoMiddleware(SynchronousMiddleware):
     """Opens the memory for a GET and closes it before the answer is sent."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if iscoroutinefunction(self.get_response):
-            return self._answer_async(request)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         with _open_memory(request):
             return self.get_response(request)
-
-    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        with _open_memory(request):
-            return await self.get_response(request)  # type: ignore[misc,no-any-return]
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """The pages' door: every form carries a hidden key, and acts once under it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.deprecation import MiddlewareMixin
 
+from web.front.middleware import SynchronousMiddleware
 from web.idempotency import store
 from web.idempotency.fingerprint import fingerprint
 from web.idempotency.store import Answer, Claim, RequestInProgress
@@ -18,14 +17,11 @@ MAX_CHARACTERS = 64
 REPEATED_HEADERS = ("Location", "Content-Type", "HX-Redirect", "HX-Retarget", "HX-Reswap")
 
 
-class IdempotencyMiddleware(MiddlewareMixin):
+class IdempotencyMiddleware(SynchronousMiddleware):
     """Innermost, so that it sees who signed in. A form of nobody has nothing to spend."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        response = self.get_response(request)
-        if isinstance(response, HttpResponseBase):
-            return _end(request, response)
-        return _end_async(request, response)
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return _end(request, self.get_response(request))
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, options: Any
@@ -55,15 +51,6 @@ def _fingerprint(request: HttpRequest) -> str:
     for name, files in request.FILES.lists():
         form.setlist(name, files)  # type: ignore[arg-type]  # Hashed, never read as text.
     return fingerprint("POST", request.get_full_path(), form)
-
-
-async def _end_async(
-    request: HttpRequest, response: Awaitable[HttpResponseBase]
-) -> HttpResponseBase:
-    answer = await response
-    if hasattr(request, "_idempotency_claim"):
-        return await sync_to_async(_end)(request, answer)
-    return answer
 
 
 def _end(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

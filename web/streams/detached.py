@@ -7,12 +7,13 @@ and lets Django end the request; `DetachedStreams` then sends what it yields, an
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.front.middleware import SynchronousMiddleware
 
 SCOPE_KEY = "lathe.stream"
 
@@ -32,39 +33,21 @@ class _Handover:
     content: AsyncGenerator[bytes, None] | None = None
 
 
-class DetachStreamsMiddleware:
+class DetachStreamsMiddleware(SynchronousMiddleware):
     """Must be the outermost middleware: what it lets go of is out of everybody's reach."""
 
-    async_capable, sync_capable = True, True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        response = self.get_response(request)
-        if isinstance(response, HttpResponseBase):
-            return _detach(request, response)
-        return self._detach_async(request, response)
-
-    async def _detach_async(
-        self, request: HttpRequest, response: Awaitable[HttpResponseBase]
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        return _detach(request, await response)
-
-
-def _detach(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
-    """The answer's head alone; the answer itself where nobody would send the rest, as in tests."""
-    handover = getattr(request, "scope", {}).get(SCOPE_KEY)
-    if handover is None or not isinstance(answer, DetachedResponse):
-        return answer
-    handover.content = answer.parts
-    head = HttpResponse(status=answer.status_code)
-    head.headers, head.cookies = answer.headers, answer.cookies
-    return head
+        """Django's hook: the answer's head alone; the answer itself where nobody would send the
+        rest, as in tests."""
+        handover = getattr(request, "scope", {}).get(SCOPE_KEY)
+        if handover is None or not isinstance(response, DetachedResponse):
+            return response
+        handover.content = response.parts
+        head = HttpResponse(status=response.status_code)
+        head.headers, head.cookies = response.headers, response.cookies
+        return head
 
 
 class DetachedStreams:

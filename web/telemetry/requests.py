@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Awaitable
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.deprecation import MiddlewareMixin
 from prometheus_client import Counter, Histogram
 
+from web.front.middleware import SynchronousMiddleware
 from web.telemetry.registry import REGISTRY
 
 logger = logging.getLogger("web.access")
@@ -33,31 +32,23 @@ SECONDS = Histogram(
 )
 
 
-class RequestMetricsMiddleware(MiddlewareMixin):
+class RequestMetricsMiddleware(SynchronousMiddleware):
     """Behind RequestIdMiddleware, so that its lines carry the request's id."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
         if request.path in PROBES:  # Nothing that they answer depends on the name: any is allowed.
             request.get_host = _any_host  # type: ignore[method-assign]
         response = self.get_response(request)
-        if isinstance(response, HttpResponseBase):
-            return _observe(request, response, began)
-        return _observe_async(request, response, began)
+        _observe(request, response, time.perf_counter() - began)
+        return response
 
 
 def _any_host() -> str:
     return "localhost"
 
 
-async def _observe_async(
-    request: HttpRequest, response: Awaitable[HttpResponseBase], began: float
-) -> HttpResponseBase:
-    return _observe(request, await response, began)
-
-
-def _observe(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
-    seconds = time.perf_counter() - began
+def _observe(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
     # The pattern, not the path: there are few of them, and no id of anybody's is in it.
     route = request.resolver_match.route if request.resolver_match else "other"
     method = request.method if request.method in METHODS else "other"
@@ -66,4 +57,3 @@ def _observe(request: HttpRequest, response: HttpResponseBase, began: float) -> 
     if request.path not in PROBES:
         facts = (method, request.path, response.status_code, 1000 * seconds)
         logger.info("%s %s %d %.0f ms", *facts)
-    return response

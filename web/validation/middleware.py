@@ -1,14 +1,13 @@
 """Refuses addresses, cookies and forms that no page could handle, before any page sees them."""
 
 import codecs
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
-from django.utils.deprecation import MiddlewareMixin
 
+from web.front.middleware import SynchronousMiddleware
 from web.middleware import is_api_request, render_plain_error
 from web.validation.values import UnacceptableValue, require_address, require_form
 
@@ -16,10 +15,10 @@ from web.validation.values import UnacceptableValue, require_address, require_fo
 CHARSETS = {codecs.lookup(name).name for name in ("utf-8", "ascii", "latin-1", "cp1252")}
 
 
-class AddressMiddleware(MiddlewareMixin):
+class AddressMiddleware(SynchronousMiddleware):
     """Path, query, cookies and charset. Stands before the sessions, which look cookies up."""
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
             charset = request.encoding
             if charset and codecs.lookup(charset).name not in CHARSETS:
@@ -27,23 +26,18 @@ class AddressMiddleware(MiddlewareMixin):
                 raise UnacceptableValue("Send the body in UTF-8: this charset is not read here.")
             require_address(request.path, request.GET, request.COOKIES.values())
         except UnacceptableValue as refusal:
-            response = render_plain_error(request, refusal)
-            return _as_awaitable(response) if iscoroutinefunction(self) else response
+            return render_plain_error(request, refusal)
         return self.get_response(request)
 
 
-async def _as_awaitable(response: HttpResponse) -> HttpResponseBase:
-    return response
-
-
-class FormMiddleware(MiddlewareMixin):
+class FormMiddleware(SynchronousMiddleware):
     """The fields of posted forms. Stands after the CSRF check, which reads them first. Bodies of
     the API are read by `web.validation.parsers`."""
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, options: Any
     ) -> HttpResponse | None:
-        """Django's hook; runs for sync and async views alike."""
+        """Django's hook."""
         reads_body = is_api_request(request) or getattr(view, "csrf_exempt", False)
         if request.method != "POST" or reads_body:
             return None

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.core.handlers.asgi import ASGIHandler
 
 from accounts.models import AuditEntry
 from projects import storage
 from projects.errors import BadUpload, UploadTooLarge
 from projects.importing.uploads import receive_upload, reimport
 from projects.models import Dataset, DatasetVersion, ImportStatus
+from web.front.threaded_handler import ThreadedHandler
 
 TABLE = b"text,label\nhello,a\nbye,b\n"
 
@@ -102,7 +102,7 @@ def test_a_client_that_goes_away_while_sending_leaves_nothing(
             (b"content-length", b"100000"),
         ],
     }
-    asyncio.run(ASGIHandler()(scope, receive, send))
+    asyncio.run(ThreadedHandler(1)(scope, receive, send))
     assert answers == []
     assert list(temporary.iterdir()) == []
     assert not DatasetVersion.objects.exists()

@@ -23,10 +23,7 @@ def run(view, *, method="GET", leaves_after=None):
     sent = []
 
     async def django(scope, receive, send):
-        async def get_response(request):
-            return view()
-
-        response = await DetachStreamsMiddleware(get_response)(Request(scope))
+        response = DetachStreamsMiddleware(lambda request: view())(Request(scope))
         headers = [(k.encode(), v.encode()) for k, v in response.items()]
         start = {"type": "http.response.start", "status": response.status_code}
         await send(start | {"headers": headers})
