@@ -9,16 +9,19 @@ class AssistantsConfig(AppConfig):
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
         from assistants import checks  # noqa: F401
+        from assistants.gateway import assistant_models
         from assistants.lifecycle import named_assistants, projects_of
         from assistants.people.notices import WAITING
         from assistants.queries.needs import assistants_needs
         from billing.statements.sources import register_source
         from inference.queries.needs import register_needs
+        from inference.serving.other_models import register_models
 
         register_source(
             "assistant", named_assistants, "assistants:assistant", "Assistant", projects_of
         )
         register_needs(assistants_needs)
+        register_models(assistant_models())
         register_events(
             EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
             EventType(

@@ -61,6 +61,14 @@ class UnknownAssistant(UserError):
     sentence = "There is no live assistant of this name for this key."
 
 
+class ModelNotAllowed(UserError):
+    code, status = "model_not_allowed", 403
+
+
+class TokenBudgetSpent(UserError):
+    code, status = "insufficient_quota", 402
+
+
 class InvalidConsultation(UserError):
     code, status = "invalid_parameter", 400
 

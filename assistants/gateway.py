@@ -9,11 +9,27 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference.serving.other_models import OtherModels
 from web.front.bodies import read_messages, replay
 
 CHAT_PATH = "/v1/chat/completions"
-MARK = b'"assistant:'
+PREFIX = "assistant:"
+MARK = b'"' + PREFIX.encode()
 MAX_BYTES = 1024**2  # A longer body is no question to an assistant.
+
+
+def assistant_models() -> OtherModels:
+    """The team's live assistants, as /v1/models lists them."""
+    from assistants.models import Assistant
+
+    table, live = Assistant._meta.db_table, Assistant.State.LIVE
+    return OtherModels(
+        prefix=PREFIX,
+        sql=f"SELECT '{PREFIX}' || name, created_at FROM {table}"
+        f" WHERE team_id = %s AND state = '{live}' ORDER BY created_at DESC",
+        sentence="An assistant answers at /v1/chat/completions, and at"
+        " /v1/assistants/NAME/consult.",
+    )
 
 
 def with_assistant_models(inference: ASGIApp, django: ASGIApp) -> ASGIApp:
@@ -45,7 +61,7 @@ def _assistant_named(messages: list[Message]) -> str | None:
         model = json.loads(body).get("model")
     except (ValueError, AttributeError):
         return None
-    if not isinstance(model, str) or not model.startswith("assistant:"):
+    if not isinstance(model, str) or not model.startswith(PREFIX):
         return None
-    name = model.removeprefix("assistant:")
+    name = model.removeprefix(PREFIX)
     return name if name and all(c.isalnum() or c in "-_" for c in name) else "-"

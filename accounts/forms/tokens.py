@@ -36,7 +36,8 @@ class ApiTokenForm(forms.Form):
         label="Only these models",
         required=False,
         max_length=MAX_NAMED_MODELS * MAX_NAME_LENGTH,
-        help_text="Names of endpoints it may ask, one a line. Empty: all of the team's.",
+        help_text="Names of endpoints it may ask, and of assistants as assistant:NAME, one a line."
+        " Empty: all of the team's.",
         widget=forms.Textarea(attrs={"rows": 2, "placeholder": "support-tickets"}),
     )
     budget = forms.DecimalField(

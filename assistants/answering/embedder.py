@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
+from assistants.consultations.asking_token import asking_prefix
 from assistants.errors import EncoderUnavailable
 from assistants.models import Assistant
 from engine.answering.encoders import with_prefix
@@ -31,7 +32,9 @@ def embed(assistant: Assistant, encoder: str, texts: Sequence[str]) -> npt.NDArr
         "encoding_format": "base64",
         "truncate": True,
     }
-    token = internal_token.issue_token(assistant.team_id, None, source=assistant.source)
+    token = internal_token.issue_token(
+        assistant.team_id, None, source=assistant.source, prefix=asking_prefix.get()
+    )
     headers = {
         internal_token.HEADER: token,
         web_process.HEADER: web_process.proof().decode(),

@@ -16,6 +16,7 @@ from assistants.api.consult import (
     ChannelOrTokenAuthentication,
     EventStreamRenderer,
     MayConsult,
+    admit_caller,
     claims_in,
     describe,
     find_channel,
@@ -62,6 +63,7 @@ class ChatView(APIView):
             **claims_in(request, sent.get("metadata")),
         )
         channel = find_channel(request.auth, name)
+        admit_caller(request.auth)
         if sent["stream"]:
             return stream_reply(channel, question, _ChatStream(sent["model"]))
         return Response(as_completion(sent["model"], describe(consult(channel, question))))

@@ -21,6 +21,7 @@ from accounts.models import ApiToken, TokenScope, scopes_within
 from accounts.permissions import TokenNotAllowed
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
+from assistants.consultations.asking_token import admit_token, require_allowed
 from assistants.consultations.lookups import find_api_channel
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback
@@ -152,6 +153,7 @@ class ConsultView(APIView):
             **claims_in(request, sent.get("metadata")),
         )
         channel = find_channel(request.auth, name)
+        admit_caller(request.auth)
         if sent["stream"] or "text/event-stream" in request.headers.get("Accept", ""):
             return stream_reply(channel, question, _ConsultStream())
         return Response(describe(consult(channel, question)))
@@ -209,6 +211,7 @@ class SpeechView(APIView):
         reply = find_spoken(token)
         if reply is None or reply.message.channel_id != find_channel(request.auth, name).pk:
             raise UnknownSpeech
+        admit_caller(request.auth)
         return audio_response(open_speech(reply))
 
 
@@ -232,8 +235,14 @@ def claims_in(request: Request, metadata: object) -> Claimed:
     }
 
 
+def admit_caller(auth: object) -> None:
+    """Hold an API token to its limits. Raises TokenBudgetSpent or TooManyRequests."""
+    if isinstance(auth, ApiToken):
+        admit_token(auth)
+
+
 def find_channel(auth: object, name: str | None) -> Channel:
-    """The channel that a credential asks through. Raises UnknownAssistant."""
+    """The channel that a credential asks through. Raises UnknownAssistant or ModelNotAllowed."""
     if isinstance(auth, Channel):
         if name is not None and auth.assistant.name != name:
             raise UnknownAssistant
@@ -241,6 +250,7 @@ def find_channel(auth: object, name: str | None) -> Channel:
     assert isinstance(auth, ApiToken)
     if name is None:
         raise UnknownAssistant("With an API token, ask at /v1/assistants/{name}/consult.")
+    require_allowed(auth, name)
     if (channel := find_api_channel(auth.team_id, name)) is not None:
         return channel
     assistants = Assistant.objects.current().filter(team=auth.team_id, name=name)

@@ -20,6 +20,7 @@ from assistants.answering.masking import mask
 from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.consultations import storing
+from assistants.consultations.asking_token import asking_prefix
 from assistants.consultations.beside import send_beside
 from assistants.consultations.lookups import find_live_version
 from assistants.consultations.originals import seal_original
@@ -342,6 +343,7 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         burst="" if outcome.question == message.text else outcome.question,
         step_ms=outcome.step_ms,
         request_id=request_id.get()[:60],
+        token_prefix=asking_prefix.get(),
         for_audit=is_drawn_for_audit(version.assistant),
     )
 

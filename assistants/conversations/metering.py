@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from assistants.consultations.asking_token import asking_prefix
 from assistants.models import Assistant, Decision
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.pricing import ANSWERS_SKU
@@ -34,14 +35,15 @@ def count_answers() -> int:
 
 @transaction.atomic
 def _count_batch() -> int:
-    """As one event for each assistant and day, so that an answer waits for no team's budget."""
+    """As one event for each assistant, day and API token: no answer waits for a team's budget."""
     uncounted = Decision.objects.filter(is_counted=False, route__in=ANSWERED)
     rows = uncounted.select_related("message__channel__assistant").order_by("at")
     batch = list(rows.select_for_update(skip_locked=True, of=("self",), no_key=True)[:BATCH])
-    groups: dict[tuple[UUID, date], list[Decision]] = defaultdict(list)
+    groups: dict[tuple[UUID, date, str], list[Decision]] = defaultdict(list)
     for decision in batch:
         day = decision.at.astimezone(UTC).date()
-        groups[decision.message.channel.assistant_id, day].append(decision)
+        channel = decision.message.channel
+        groups[channel.assistant_id, day, decision.token_prefix].append(decision)
     Decision.objects.filter(pk__in=[decision.pk for decision in batch]).update(is_counted=True)
     record_usage(_record_of(decisions) for decisions in groups.values())
     return len(batch)
@@ -57,6 +59,7 @@ def _record_of(decisions: list[Decision]) -> UsageRecord:
         units=len(decisions),
         requests=len(decisions),
         kind=ANSWERS_SKU,
+        token_prefix=decisions[0].token_prefix,
         occurred_at=latest,
     )
 
@@ -72,6 +75,7 @@ def record_use(assistant: Assistant, kind: str, key: str, units: int) -> None:
                 units=units,
                 requests=1,
                 kind=kind,
+                token_prefix=asking_prefix.get(),
             )
         ]
     )

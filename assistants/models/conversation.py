@@ -342,6 +342,7 @@ class Decision(models.Model):
     burst = models.TextField(blank=True, db_default="")  # All that was asked, where it was more.
     step_ms = models.JSONField(default=dict)
     request_id = models.CharField(max_length=60, blank=True)
+    token_prefix = models.CharField(max_length=16, blank=True, db_default="")  # Of who asked.
     for_audit = models.BooleanField(default=False)  # Drawn at random for the daily audit.
     # Whether it is on the bill, if it answered. What older code decides never is.
     is_counted = models.BooleanField(default=False, db_default=True)

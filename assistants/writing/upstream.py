@@ -11,6 +11,7 @@ from django.conf import settings
 from pydantic import BaseModel
 
 from assistants import outgoing
+from assistants.consultations.asking_token import asking_prefix
 from assistants.errors import WriterUnavailable
 from assistants.outgoing import OutgoingFailed, OutgoingRefused
 from assistants.writing.writers import Writer
@@ -156,7 +157,9 @@ def _ask_models(
     writer: Writer, body: dict[str, object], seconds: float, in_pieces: bool
 ) -> Iterator[bytes]:
     assistant = writer.assistant
-    token = internal_token.issue_token(assistant.team_id, None, source=assistant.source)
+    token = internal_token.issue_token(
+        assistant.team_id, None, source=assistant.source, prefix=asking_prefix.get()
+    )
     headers = {
         internal_token.HEADER: token,
         web_process.HEADER: web_process.proof().decode(),

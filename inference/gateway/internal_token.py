@@ -26,6 +26,7 @@ class InternalCaller:
     api_token_id: UUID | None = None  # Of a batch: the token that began it.
     source: str | None = None  # What is billed instead of what answers: an assistant.
     usage_key: str | None = None  # Of a batch's line: its use is billed once under this key.
+    prefix: str = ""  # Of the API token that asked the assistant.
 
 
 def issue_token(
@@ -35,6 +36,7 @@ def issue_token(
     *,
     source: str | None = None,
     usage_key: str | None = None,
+    prefix: str = "",
 ) -> str:
     """A token for the team's deployments, valid for MAX_AGE_SECONDS."""
     facts = {"team": str(team_id), "person": person_id}
@@ -44,6 +46,8 @@ def issue_token(
         facts["source"] = source
     if usage_key is not None:
         facts["usage_key"] = usage_key
+    if prefix:
+        facts["prefix"] = prefix
     return signing.dumps(facts, salt=_SALT)
 
 
@@ -53,6 +57,12 @@ def verify_token(text: str) -> InternalCaller | None:
         facts = signing.loads(text, salt=_SALT, max_age=MAX_AGE_SECONDS)
         token = facts.get("token")
         team_id, token_id = UUID(facts["team"]), UUID(token) if token else None
-        return InternalCaller(team_id, token_id, facts.get("source"), facts.get("usage_key"))
+        return InternalCaller(
+            team_id,
+            token_id,
+            facts.get("source"),
+            facts.get("usage_key"),
+            facts.get("prefix", ""),
+        )
     except (signing.BadSignature, KeyError, ValueError):
         return None

@@ -5,6 +5,7 @@ import contextlib
 import hmac
 import logging
 import time
+from datetime import datetime
 
 from django.conf import settings
 from starlette.exceptions import HTTPException
@@ -14,10 +15,10 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from accounts.models import TokenScope
-from inference.serving.principals import ServedDeployment
+from inference.serving.other_models import sentence_for
 from inference.serving.protocol.body import JsonObject
 from inference.serving.protocol.classify import MAX_ROWS
-from inference.serving.protocol.errors import ApiError, bad_request, unauthenticated
+from inference.serving.protocol.errors import ApiError, bad_request, unauthenticated, unknown_model
 from inference.serving.protocol.http import (
     CLIENT_CLOSED_REQUEST,
     SCOPE_KEY,
@@ -133,14 +134,19 @@ class ModelsApp:
 
     async def _list_models(self, request: Request) -> Response:
         principal = await self.services.authenticate(request)
-        deployments = await self.services.lookups.list_deployments(principal)
-        return JsonResponse({"object": "list", "data": [*map(_model_object, deployments)]})
+        models = await self.services.lookups.list_models(principal)
+        data = [_model_object(name, made) for name, made in models.items()]
+        return JsonResponse({"object": "list", "data": data})
 
     async def _retrieve_model(self, request: Request) -> Response:
         principal = await self.services.authenticate(request)
         name = request.path_params["model"]
-        deployment = await self.services.lookups.get_deployment(principal, name)
-        return JsonResponse(_model_object(deployment))
+        made = (await self.services.lookups.list_models(principal)).get(name)
+        if made is None and sentence_for(name) is not None:
+            raise unknown_model(name)
+        if made is None:  # Deployed an instant ago, or a fine-tuned model that nobody deployed yet.
+            made = (await self.services.lookups.get_deployment(principal, name)).created_at
+        return JsonResponse(_model_object(name, made))
 
     async def _delete_model(self, request: Request) -> Response:
         """Retire the deployment; the name is free again."""
@@ -240,12 +246,7 @@ def _routing_error(scope: Scope, refusal: HTTPException) -> ApiError:
     return ApiError(404, "unknown_url", f"There is no {scope['method']} {scope['path'][:100]}.")
 
 
-def _model_object(deployment: ServedDeployment) -> JsonObject:
-    """A deployment as an OpenAI model."""
-    created = int(deployment.created_at.timestamp())
-    return {
-        "id": deployment.name,
-        "object": "model",
-        "created": created,
-        "owned_by": "lathe",
-    }
+def _model_object(name: str, made: datetime) -> JsonObject:
+    """A deployment, an assistant or a base model as an OpenAI model."""
+    created = int(made.timestamp())
+    return {"id": name, "object": "model", "created": created, "owned_by": "lathe"}

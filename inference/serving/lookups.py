@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from inference.fine_tuning.names import PREFIX
 from inference.gateway import internal_token
 from inference.models import Deployment
 from inference.serving.db_executor import DatabaseExecutor
+from inference.serving.other_models import base_encoders, registered, sentence_for
 from inference.serving.principals import (
     DEPLOYMENTS_SQL,
     PLAYGROUND_PREFIX,
@@ -41,6 +43,7 @@ from inference.serving.principals import (
 )
 from inference.serving.protocol.errors import (
     ApiError,
+    bad_request,
     database_busy,
     model_not_allowed,
     out_of_quota,
@@ -123,7 +126,7 @@ class CachedLookups:
             scopes, source = frozenset({"inference"}), caller.source
             return Principal(
                 caller.team_id,
-                "" if source else PLAYGROUND_PREFIX,
+                caller.prefix if source else PLAYGROUND_PREFIX,
                 scopes,
                 is_suspended,
                 is_batch=caller.usage_key is not None,
@@ -135,10 +138,16 @@ class CachedLookups:
             raise unauthenticated("The API token that began this batch is expired or revoked.")
         return replace(principal, is_batch=True, usage_key=caller.usage_key)
 
-    async def list_deployments(self, principal: Principal) -> list[ServedDeployment]:
-        """What a team serves and the token may ask, newest first."""
-        served = (await self._deployments.get(principal.team_id)).values()
-        return [one for one in served if principal.may_ask(one.name)]
+    async def list_models(self, principal: Principal) -> dict[str, datetime]:
+        """Names and times of creation of what the token may ask: the team's deployments, newest
+        first, then models of other apps and base encoders."""
+        deployments = (await self._deployments.get(principal.team_id)).values()
+        found = {one.name: one.created_at for one in deployments}
+        for models in registered:
+            found |= dict(await self._fetch_rows(models.sql, principal.team_id))
+        for encoder in base_encoders():
+            found.setdefault(encoder.name, encoder.created_at)
+        return {name: made for name, made in found.items() if principal.may_ask(name)}
 
     async def get_deployment(self, principal: Principal, name: str) -> ServedDeployment:
         """The team's deployment of this name; a fine-tuned model is deployed now if need be.
@@ -157,6 +166,8 @@ class CachedLookups:
             newest = await self._deployments.get(team_id, max_age_seconds=0)
             deployment = newest.get(name)
         if deployment is None:
+            if sentence := sentence_for(name):
+                raise bad_request(sentence, "model")
             raise unknown_model(name)
         return deployment
 

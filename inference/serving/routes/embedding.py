@@ -1,12 +1,11 @@
 """The route /v1/embeddings: by a deployed text model's encoder, or by a base encoder."""
 
-from datetime import UTC, datetime
-
 from django.conf import settings
 from starlette.requests import Request
 
 from engine import catalog
 from engine.errors import EngineError
+from inference.serving.other_models import base_encoder, is_at_hand, is_encoder
 from inference.serving.principals import Principal, ServedDeployment
 from inference.serving.protocol import embeddings as protocol
 from inference.serving.protocol.embeddings import EmbeddingsRequest
@@ -17,8 +16,6 @@ from inference.serving.services import Services
 from inference.serving.usage_counter import RequestRecord
 
 TEXT_TASKS = ("text-classification", "text-regression")
-BASE_SOURCES = ("wheel", "local")  # Others would be downloaded while a caller waits.
-EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class EmbeddingRoutes:
@@ -46,14 +43,13 @@ class EmbeddingRoutes:
             deployment = await lookups.get_deployment(principal, name)
         except ApiError as error:
             entry = catalog.CATALOG.get(name)
-            is_encoder = entry is not None and TEXT_TASKS[0] in entry.tasks
-            if error.status != 404 or entry is None or not is_encoder:
+            if error.status != 404 or entry is None or not is_encoder(entry):
                 raise
-            if entry.source.kind not in BASE_SOURCES and not entry.offline:
+            if not is_at_hand(entry):
                 raise bad_request(
                     f"{name} is not on this machine, so it cannot embed here.", "model"
                 ) from None
-            return ServedDeployment(None, name, EPOCH, f"base/{name}", "", name, TEXT_TASKS[0])
+            return base_encoder(name)
         if deployment.task not in TEXT_TASKS:
             raise bad_request(
                 f"{name} does {deployment.task.replace('-', ' ')}: it has no embeddings of texts.",

@@ -89,6 +89,9 @@ def test_texts_and_token_ids_as_floats_or_base64(token, with_models):
         ({"input": "w1", "model": "nobody"}, 404, "model"),
         ({"input": "w1", "model": "intents"}, 400, "model"),
         ({"input": "w1", "model": "bge-large-en-v1.5"}, 404, "model"),
+        ({"input": "w1", "model": "bge-small-en-v1.5"}, 400, "model"),  # To be downloaded.
+        ({"input": "w1", "model": "small-text-transformer"}, 404, "model"),  # Knows nothing yet.
+        ({"input": "w1", "model": "assistant:shop-help"}, 400, "model"),
     ],
 )
 def test_every_wrong_request_names_its_parameter(body, status, param, token, with_models):

@@ -23,7 +23,7 @@ def test_a_token_asks_only_the_models_it_names(team, alice, deployment, with_mod
         answer = await client.post("/v1/classify", json=BODY)
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "model_not_allowed"
-        assert (await client.get("/v1/models")).json()["data"] == []
+        assert (await client.get("/v1/models")).json()["data"] == []  # Nor base encoders.
         assert (await client.get("/v1/models/intents")).status_code == 403
         assert (await client.delete("/v1/models/intents")).status_code == 403
         await in_thread(ApiToken.objects.update, allowed_models=["intents"])
