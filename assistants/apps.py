@@ -6,48 +6,51 @@ class AssistantsConfig(AppConfig):
     label = "assistants"
 
     def ready(self) -> None:
-        from accounts.models import EventGroup
-        from accounts.notifications.events import EventType, register_events
         from assistants import checks  # noqa: F401
         from assistants.gateway import assistant_models
         from assistants.lifecycle import named_assistants, projects_of
-        from assistants.people.notices import WAITING
         from assistants.queries.needs import assistants_needs
         from billing.statements.sources import register_source
+        from inference.gateway.other_models import register_models
         from inference.queries.needs import register_needs
-        from inference.serving.other_models import register_models
 
         register_source(
             "assistant", named_assistants, "assistants:assistant", "Assistant", projects_of
         )
         register_needs(assistants_needs)
         register_models(assistant_models())
-        register_events(
-            EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
-            EventType(
-                "assistant.promise_broken",
-                EventGroup.FAILURES,
-                "An assistant answers below its promise",
-            ),
-            EventType(
-                "assistant.version_refused",
-                EventGroup.FAILURES,
-                "A version of an assistant is built and does not go live",
-            ),
-            EventType(
-                "assistant.version_failed",
-                EventGroup.FAILURES,
-                "A version of an assistant could not be measured",
-            ),
-            EventType(
-                "conversation.handed_over",
-                EventGroup.INBOX,
-                "A visitor waits for a person",
-                bundling=WAITING,
-            ),
-            EventType("conversation.closed", EventGroup.PROGRESS, "A conversation is closed"),
-            EventType(
-                "answer.corrected", EventGroup.PROGRESS, "A person corrected what was answered"
-            ),
-            position=40,
-        )
+        _register_events()
+
+
+def _register_events() -> None:
+    from accounts.models import EventGroup
+    from accounts.notifications.events import EventType, register_events
+    from assistants.people.notices import WAITING
+
+    register_events(
+        EventType("assistant.live", EventGroup.RESULTS, "A version of an assistant is live"),
+        EventType(
+            "assistant.promise_broken",
+            EventGroup.FAILURES,
+            "An assistant answers below its promise",
+        ),
+        EventType(
+            "assistant.version_refused",
+            EventGroup.FAILURES,
+            "A version of an assistant is built and does not go live",
+        ),
+        EventType(
+            "assistant.version_failed",
+            EventGroup.FAILURES,
+            "A version of an assistant could not be measured",
+        ),
+        EventType(
+            "conversation.handed_over",
+            EventGroup.INBOX,
+            "A visitor waits for a person",
+            bundling=WAITING,
+        ),
+        EventType("conversation.closed", EventGroup.PROGRESS, "A conversation is closed"),
+        EventType("answer.corrected", EventGroup.PROGRESS, "A person corrected what was answered"),
+        position=40,
+    )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inference.serving.other_models import OtherModels
+from inference.gateway.other_models import OtherModels
 from web.front.bodies import read_messages, replay
 
 CHAT_PATH = "/v1/chat/completions"

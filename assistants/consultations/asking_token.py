@@ -34,7 +34,7 @@ def admit_token(token: ApiToken) -> None:
     budget = token.budget_micro
     if budget is not None and spent_this_month(token.team).get(token.prefix, 0) >= budget:
         raise TokenBudgetSpent(
-            f"This API token has spent its budget of {plain_dollars(budget)} dollars for this"
+            f"This API token has spent its budget of ${plain_dollars(budget)} for this"
             " month. Use another token, or wait for the next month."
         )
     if token.requests_per_minute is not None:

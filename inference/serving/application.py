@@ -15,7 +15,7 @@ from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from accounts.models import TokenScope
-from inference.serving.other_models import sentence_for
+from inference.gateway.other_models import sentence_for
 from inference.serving.protocol.body import JsonObject
 from inference.serving.protocol.classify import MAX_ROWS
 from inference.serving.protocol.errors import ApiError, bad_request, unauthenticated, unknown_model

@@ -26,9 +26,9 @@ from inference import deployments
 from inference.fine_tuning import deploying
 from inference.fine_tuning.names import PREFIX
 from inference.gateway import internal_token
+from inference.gateway.other_models import registered, sentence_for
 from inference.models import Deployment
 from inference.serving.db_executor import DatabaseExecutor
-from inference.serving.other_models import base_encoders, registered, sentence_for
 from inference.serving.principals import (
     DEPLOYMENTS_SQL,
     PLAYGROUND_PREFIX,
@@ -38,6 +38,7 @@ from inference.serving.principals import (
     TOKEN_SQL,
     Principal,
     ServedDeployment,
+    base_encoders,
     deployment_of,
     principal_of,
 )

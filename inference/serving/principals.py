@@ -2,14 +2,17 @@
 
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from accounts.models import Team, scopes_within
 from accounts.models.api_token import WITH_DIGEST_SQL, WORKING_TOKENS_SQL
 from billing.models import UsageDay
+from engine import catalog
+from engine.catalog.entries import BaseModelEntry
 from inference.models import Deployment
 from inference.serving.model_cache import CheckpointKeys
 from training.models import Checkpoint, TrainedModel, TrainingJob
@@ -49,6 +52,10 @@ WHERE deployment.team_id = %s AND deployment.retired_at IS NULL
 ORDER BY deployment.created_at DESC
 """
 SUSPENDED_SQL = f"SELECT frozen_at IS NOT NULL FROM {Team._meta.db_table} WHERE id = %s"
+
+
+ENCODER_TASK = "text-classification"
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +168,24 @@ def principal_of(rows: list[tuple[Any, ...]]) -> Principal | None:
         budget_micro,
         requests_per_minute,
     )
+
+
+def is_encoder(entry: BaseModelEntry) -> bool:
+    """Whether it gives texts a meaning before anybody trained it."""
+    return ENCODER_TASK in entry.tasks and entry.source.kind != "scratch"
+
+
+def is_at_hand(entry: BaseModelEntry) -> bool:
+    """Others would be downloaded while a caller waits."""
+    return entry.offline or entry.source.kind in ("wheel", "local")
+
+
+def base_encoder(name: str) -> ServedDeployment:
+    return ServedDeployment(None, name, EPOCH, f"base/{name}", "", name, ENCODER_TASK)
+
+
+def base_encoders() -> Iterator[ServedDeployment]:
+    """Those that answer /v1/embeddings on this machine."""
+    for name, entry in catalog.CATALOG.items():
+        if is_encoder(entry) and is_at_hand(entry):
+            yield base_encoder(name)

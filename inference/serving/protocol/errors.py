@@ -72,7 +72,7 @@ def out_of_token_budget(budget_micro: int) -> ApiError:
     return ApiError(
         402,
         "insufficient_quota",
-        f"This API token has spent its budget of {plain_dollars(budget_micro)} dollars for this"
+        f"This API token has spent its budget of ${plain_dollars(budget_micro)} for this"
         " month. Use another token, or wait for the next month.",
         headers={"x-should-retry": "false"},
     )

@@ -5,8 +5,13 @@ from starlette.requests import Request
 
 from engine import catalog
 from engine.errors import EngineError
-from inference.serving.other_models import base_encoder, is_at_hand, is_encoder
-from inference.serving.principals import Principal, ServedDeployment
+from inference.serving.principals import (
+    Principal,
+    ServedDeployment,
+    base_encoder,
+    is_at_hand,
+    is_encoder,
+)
 from inference.serving.protocol import embeddings as protocol
 from inference.serving.protocol.embeddings import EmbeddingsRequest
 from inference.serving.protocol.errors import ApiError, bad_request
