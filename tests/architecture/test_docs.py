@@ -8,7 +8,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
-    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "docs").rglob("*.md")),
     PROJECT / "README.md",
     PROJECT / "CONTRIBUTING.md",
 ]
@@ -24,6 +24,10 @@ PATH = re.compile(r"(?<![\w./<-])((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|toml|txt|in
 MODULE = re.compile(rf"(?<![\w./-])((?:{'|'.join(TOP_LEVEL)})(?:\.\w+)+)")
 MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 LONGEST_TEMPLATE_LINE = 140
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(PROJECT))
 
 
 @cache
@@ -77,25 +81,25 @@ def resolves(dotted: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_path_a_document_names_exists(document):
     assert [path for path in sorted(named_paths(document)) if not exists(path, document)] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_module_a_document_names_exists(document):
     assert [
         name for name in sorted(set(MODULE.findall(code_of(document)))) if not resolves(name)
     ] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_of_a_document_leads_somewhere(document):
     local = [link for link in LINK.findall(text_of(document)) if "://" not in link]
     assert [link for link in local if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_make_target_a_document_names_exists(document):
     targets = set(re.findall(r"^([a-z][a-z-]*):", (PROJECT / "Makefile").read_text(), re.M))
     assert set(MAKE_TARGET.findall(code_of(document))) <= targets

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 from django.urls import reverse
@@ -97,6 +97,6 @@ def _point_to_page(link: Token) -> None:
     target, _, anchor = str(link.attrGet("href") or "").partition("#")
     if target.startswith(("http:", "https:", "mailto:", "/")) or not target:
         return
-    slug = target.removesuffix(".md")
+    slug = PurePosixPath(target).stem
     fragment = f"#{anchor}" if anchor else ""
     link.attrSet("href", reverse("doc", args=[slug]) + fragment if slug in SLUGS else "#")
