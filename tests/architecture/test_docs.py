@@ -17,11 +17,15 @@ TOP_LEVEL = sorted(
 )
 # Made when the product runs or by those who read.
 NOT_IN_THE_TREE = ("var/", "node_modules/")
+# Words of SQL, and names of nginx and torch.
+NOT_OURS = re.compile(r"^(proxy_|client_|limit_conn)|_state_dict$|^(SKIP|LOCKED|VALID)$")
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 FENCED_CODE = re.compile(r"^```.*?^```$", re.S | re.M)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 PATH = re.compile(r"(?<![\w./<-])((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|toml|txt|in))(?![\w/<…-])")
 MODULE = re.compile(rf"(?<![\w./-])((?:{'|'.join(TOP_LEVEL)})(?:\.\w+)+)")
+# With an underscore, in capitals, or two words in one.
+IDENTIFIER = re.compile(r"(?<![\w-])([A-Za-z]\w*_\w+|[A-Z]{4,}|[A-Z][a-z]+[A-Z]\w+)\b")
 MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 LONGEST_TEMPLATE_LINE = 140
 
@@ -91,6 +95,42 @@ def test_every_module_a_document_names_exists(document):
     assert [
         name for name in sorted(set(MODULE.findall(code_of(document)))) if not resolves(name)
     ] == []
+
+
+@cache
+def words_of_the_code() -> set[str]:
+    folders = [PROJECT / name for name in TOP_LEVEL if name not in {"node_modules", "var"}]
+    paths = [*PROJECT.glob("*"), *(path for folder in folders for path in folder.rglob("*"))]
+    kinds = {".py", ".html", ".js", ".yaml", ".c", ".toml", ".json"}
+    texts = [path.read_text() for path in paths if path.suffix in kinds]
+    return {*re.findall(r"\w+", "\n".join(texts)), *(path.stem for path in paths)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_class_function_and_setting_a_document_names_exists(document):
+    names = set(IDENTIFIER.findall(" ".join(INLINE_CODE.findall(text_of(document)))))
+    # A counter of Prometheus is told with "_total", a setting is read from the file in NAME_FILE.
+    plain = {name.removesuffix("_total").removesuffix("_FILE") for name in names}
+    assert {name for name in plain - words_of_the_code() if not NOT_OURS.search(name)} == set()
+
+
+def test_every_setting_is_listed_with_its_meaning():
+    listed = re.findall(r"^# ([A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.M)
+    read = re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', (PROJECT / "config/settings.py").read_text())
+    assert len(read) > 50
+    assert set(read) - set(listed) == {"EMAIL_VERIFICATION"}  # The former name of another.
+
+
+def test_a_decision_has_the_number_of_its_file():
+    headings = {
+        path.name: path.read_text().split("\n", 1)[0]
+        for path in (PROJECT / "docs/decisions").glob("*.md")
+    }
+    assert {
+        name: heading
+        for name, heading in headings.items()
+        if not heading.startswith(f"# {int(name[:4])}. ")
+    } == {}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
