@@ -55,11 +55,6 @@ urlpatterns = [
     ),
     path("models/<uuid:model_id>/deploy/", deployments.deploy, name="deploy"),
     path(
-        "models/<uuid:model_id>/deployments/",
-        deployments.model_deployments,
-        name="model-deployments",
-    ),
-    path(
         "projects/<uuid:project_id>/deployments/",
         deployments.project_deployments,
         name="project-deployments",

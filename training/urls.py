@@ -17,7 +17,6 @@ urlpatterns = [
     path("teams/<slug:slug>/jobs/", jobs.jobs, name="jobs"),
     path("teams/<slug:slug>/jobs/compare/", jobs.compare_jobs, name="compare-jobs"),
     path("teams/<slug:slug>/jobs/overlay.json", jobs.overlay_json, name="overlay"),
-    path("teams/<slug:slug>/jobs/recent/", jobs.recent_jobs, name="recent"),
     path("projects/<uuid:project_id>/jobs/list/", jobs.project_jobs, name="project-jobs"),
     path("jobs/<uuid:job_id>/", jobs.job, name="job"),
     path("jobs/<uuid:job_id>/status/", jobs.job_status, name="job-status"),

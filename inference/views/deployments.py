@@ -214,15 +214,6 @@ def restore(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
-def model_deployments(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    """Where a model is served, for the model's page."""
-    model = find_model(request.user, model_id)
-    rows = Deployment.objects.serving().filter(model=model)
-    return render(request, "inference/_deployments.html", {"rows": rows, "model": model})
-
-
-@login_required
-@require_safe
 def project_deployments(request: AuthenticatedRequest, project_id: UUID) -> HttpResponse:
     """What a project serves, for the project's page."""
     project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)

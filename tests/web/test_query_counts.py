@@ -24,7 +24,6 @@ CLAIM_QUERIES = 17  # Two of them make the budget, once for each team.
 PAGES = {
     "jobs": "/teams/{team}/jobs/",
     "jobs by cost": "/teams/{team}/jobs/?sort=cost",
-    "recent jobs": "/teams/{team}/jobs/recent/",
     "project jobs": "/projects/{project}/jobs/list/",
     "models": "/teams/{team}/models/",
     "datasets": "/teams/{team}/datasets/",

@@ -6,13 +6,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.models import Team, User
+from accounts.models import User
 from accounts.permissions import find_team, require_permission
 from projects.models import Project
 from training.jobs import actions
@@ -87,29 +86,12 @@ def jobs(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def recent_jobs(request: HttpRequest, slug: str) -> HttpResponse:
-    """A fragment with the team's newest jobs."""
-    team = find_team(request, slug)
-    return _render_newest_jobs(
-        request, TrainingJob.objects.not_in_trash().filter(team=team), team=team
-    )
-
-
-@login_required
-@require_GET
 def project_jobs(request: HttpRequest, project_id: UUID) -> HttpResponse:
     """A fragment with one project's newest jobs."""
     project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
-    return _render_newest_jobs(
-        request, TrainingJob.objects.filter(project=project, archived_at=None), team=project.team
-    )
-
-
-def _render_newest_jobs(
-    request: HttpRequest, jobs: QuerySet[TrainingJob], team: Team
-) -> HttpResponse:
-    newest = with_related(jobs).order_by("-created_at")[:MAX_RECENT_JOBS]
-    return render(request, "training/_jobs.html", {"jobs": job_rows(newest), "team": team})
+    jobs = with_related(TrainingJob.objects.filter(project=project, archived_at=None))
+    newest = job_rows(jobs.order_by("-created_at")[:MAX_RECENT_JOBS])
+    return render(request, "training/_jobs.html", {"jobs": newest, "team": project.team})
 
 
 @login_required

@@ -135,7 +135,6 @@ def test_strangers_get_404_everywhere(deployment, model, job, project, mallory, 
         ("deployment", deployment.pk),
         ("activity", deployment.pk),
         ("deploy", model.pk),
-        ("model-deployments", model.pk),
         ("deployment-plan", job.pk),
     ):
         assert client.get(url(name, key)).status_code == 404, name
@@ -150,11 +149,10 @@ def test_strangers_get_404_everywhere(deployment, model, job, project, mallory, 
     assert b"intents" not in client.get(url("project-deployments", project.pk)).content
 
 
-def test_fragments_show_where_a_model_and_a_project_are_served(
-    deployment, model, project, alice, client_of
+def test_fragments_show_what_a_project_serves_and_how_it_is_used(
+    deployment, project, alice, client_of
 ):
     client = client_of(alice)
-    assert b"intents" in client.get(url("model-deployments", model.pk)).content
     assert b"intents" in client.get(url("project-deployments", project.pk)).content
     assert b"Requests today" in client.get(url("activity", deployment.pk)).content
 

@@ -211,11 +211,12 @@ def copies(job: TrainingJob, count: int) -> None:
         measure(job, "train_loss", {1: 2.0, 2: 1.0})
 
 
-@pytest.mark.parametrize("address", ["/teams/{slug}/jobs/", "/teams/{slug}/jobs/recent/"])
+@pytest.mark.parametrize("address", ["/teams/{slug}/jobs/", "/projects/{project}/jobs/list/"])
 def test_a_list_asks_the_same_number_of_questions_however_long(
     job: TrainingJob, alice, client_of: Callable, address: str
 ):
-    browser, path = client_of(alice), address.format(slug=job.team.slug)
+    browser = client_of(alice)
+    path = address.format(slug=job.team.slug, project=job.project_id)
     browser.get(path)
     with CaptureQueriesContext(connection) as few:
         browser.get(path)
