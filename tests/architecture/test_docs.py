@@ -27,7 +27,6 @@ MODULE = re.compile(rf"(?<![\w./-])((?:{'|'.join(TOP_LEVEL)})(?:\.\w+)+)")
 # With an underscore, in capitals, or two words in one.
 IDENTIFIER = re.compile(r"(?<![\w-])([A-Za-z]\w*_\w+|[A-Z]{4,}|[A-Z][a-z]+[A-Z]\w+)\b")
 MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
-LONGEST_TEMPLATE_LINE = 140
 
 
 def name_of(document: Path) -> str:
@@ -164,17 +163,6 @@ def test_the_readme_names_every_folder():
     table = text_of(PROJECT / "README.md").partition("## Folders")[2]
     tracked = {path.name for path in PROJECT.iterdir() if (path / "__init__.py").exists()}
     assert {name for name in tracked if f"`{name}/`" not in table} == set()
-
-
-def test_no_line_of_a_template_is_longer_than_a_screen_is_wide():
-    long = [
-        f"{path.relative_to(PROJECT)}:{number}"
-        for path in sorted((PROJECT / "templates").rglob("*"))
-        if path.is_file()
-        for number, line in enumerate(path.read_text().splitlines(), 1)
-        if len(line) > LONGEST_TEMPLATE_LINE
-    ]
-    assert long == []
 
 
 def test_every_template_that_code_or_templates_name_exists():

@@ -12,7 +12,6 @@ SHORT_FUNCTION = 5
 LARGEST_SHARE_OF_SHORT = 0.43  # To be 0.33 once every room is put in order.
 LONGEST_MODULE = 400
 FILES_IN_A_FOLDER = 15
-OPEN_FOLDERS = {"inference"}  # Still open.
 LONGEST_TEMPLATE_LINE = 140
 
 
