@@ -1,6 +1,5 @@
 """Generates an FAQ: topics of a shop, each asked in several ways. Needs the standard library."""
 
-import csv
 import json
 import random
 from dataclasses import dataclass
@@ -33,12 +32,3 @@ def generate_faq(phrasings: int = 8, seed: int = 0) -> list[FaqRow]:
             question = rng.choice(TOPICS["frames"]).replace("{q}", f"{verb} {thing}")
             rows.append(FaqRow(question, topic["key"], topic["answer"]))
     return rows
-
-
-def write_faq_csv(path: Path, phrasings: int = 8, seed: int = 0) -> None:
-    """A file with COLUMNS."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in generate_faq(phrasings, seed):
-            writer.writerow((row.question, row.topic, row.answer))

@@ -15,7 +15,6 @@ NAMED = (ORDER_NUMBER, EMAIL, PHONE)
 MASKED = {EMAIL: ("e-mail",), PHONE: ("phone", "cn-mobile")}  # Kinds of masking's.
 MIN_LENGTH, MAX_LENGTH = 3, 40
 ALLOWED = re.compile(r"[\w#?./-]+(?: [\w#?./-]+)*")
-SAMPLES = {EMAIL: "name@example.com", PHONE: "+44 20 7946 0958"}
 
 
 def check_shape(shape: str) -> str:
@@ -44,15 +43,6 @@ def holds_shape(shape: str, text: str) -> bool:
     """Whether the text has it, or had it before it was masked."""
     masks = (f"<{kind}>" for kind in MASKED.get(shape, ()))
     return any(mask in text for mask in masks) or bool(find_shape(shape, text))
-
-
-def sample_of(shape: str) -> str:
-    """Something of this shape, for people who write a rule."""
-    drawn = DRAWN.get(shape, shape)
-    numbered = "".join(
-        str(place % 9 + 1) if letter == "#" else letter for place, letter in enumerate(drawn)
-    )
-    return SAMPLES.get(shape, numbered.replace("?", "A"))
 
 
 @lru_cache(maxsize=256)

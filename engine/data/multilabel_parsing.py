@@ -95,12 +95,8 @@ def possible_separator(cells: Sequence[str]) -> str:
     return ""
 
 
-def detect_separator(cells: Sequence[str], *, is_certain: bool = False) -> str:
-    """The separator between repeated short labels. Prose with commas repeats no parts."""
-    return _find_separator(Counter(cells), is_certain=is_certain)
-
-
 def _find_separator(counts: Counter[str], *, is_certain: bool = False) -> str:
+    """The separator between repeated short labels. Prose with commas repeats no parts."""
     for separator in SEPARATORS:
         holders = _count_holders(counts, separator)
         if is_certain and holders:

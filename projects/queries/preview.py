@@ -81,18 +81,6 @@ def load_columns(
     return list(rows)
 
 
-def load_first_rows(version: DatasetVersion, limit: int = 10) -> list[list[str | None]]:
-    """The first rows as text, in the order of `version.columns`; none of images."""
-    if not version.columns or thumbnails.image_column(version):
-        return []
-    names = ", ".join(
-        f"{quote_identifier(column['name'])}::VARCHAR" for column in version.columns[:50]
-    )
-    with _open_table(version) as (connection, table):
-        rows = connection.execute(f"SELECT {names} FROM {table} LIMIT ?", [limit]).fetchall()
-    return [list(row) for row in rows]
-
-
 @contextmanager
 def _open_table(version: DatasetVersion) -> "Iterator[tuple[duckdb.DuckDBPyConnection, str]]":
     """DuckDB over the stored file itself: it reads the columns and rows that are asked for."""
