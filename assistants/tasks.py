@@ -4,12 +4,11 @@ from uuid import UUID
 
 from celery import Task, shared_task
 
+from assistants import delivery
 from assistants.consultations import originals
 from assistants.conversations import metering, spoken, watchdog
-from assistants.delivery import sending
-from assistants.loop import shadow
 from assistants.mail import receiving
-from assistants.versions import building, classifier, scheduling
+from assistants.versions import building, classifier, scheduling, shadow
 
 TRIES_FOR_ORDER = 3  # A second each.
 
@@ -32,7 +31,7 @@ def decide_in_shadow(task: "Task[..., None]", decision_id: str, sealed: str = ""
     """What the shadow version says to a question that was answered; after the one before it."""
     try:
         waits = task.request.retries < TRIES_FOR_ORDER
-        shadow.decide_beside(UUID(decision_id), sealed, waits=waits)
+        shadow.decide_in_shadow(UUID(decision_id), sealed, waits=waits)
     except shadow.OutOfOrder as problem:
         raise task.retry(countdown=1) from problem
 
@@ -52,7 +51,7 @@ def count_answers() -> None:
 @shared_task
 def deliver_replies() -> None:
     """Send people's replies by e-mail and WeChat."""
-    sending.deliver_due()
+    delivery.deliver_due()
 
 
 @shared_task

@@ -30,9 +30,8 @@ from assistants.lifecycle import (
     retire_assistant,
     set_paused,
 )
-from assistants.loop import shadow
 from assistants.models import Assistant, Version
-from assistants.versions import building, gate
+from assistants.versions import building, gate, shadow
 from projects.models import Dataset, Project
 from web.api import cursor_page
 from web.idempotency.api import APIView

@@ -22,8 +22,8 @@ from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present
 from assistants.conversations.situations import read_captured
 from assistants.lifecycle import find_assistant
-from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from assistants.models import Assistant, Conversation, Judgement, Message, Note
+from assistants.review.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from web.api import cursor_page
 from web.idempotency.api import APIView
 from web.validation.fields import IntegerField

@@ -16,8 +16,8 @@ from assistants.api.inbox import find_readable
 from assistants.knowledge import answers
 from assistants.knowledge.phrasings import add_phrasing, remove_phrasing
 from assistants.lifecycle import find_assistant
-from assistants.loop.gaps import find_gaps
 from assistants.models import Answer, Phrasing
+from assistants.review.gaps import find_gaps
 from web.api import cursor_page
 from web.idempotency.api import APIView
 

@@ -27,9 +27,9 @@ from assistants.api.serializers import (
 from assistants.conversations import privacy
 from assistants.errors import StaleVersionState
 from assistants.lifecycle import add_channel, change_channel, disable_channel, find_assistant
-from assistants.loop.judging import judge
 from assistants.models import Channel, Judgement, Rule, TestCase, TestRun
 from assistants.queries import figures, measures
+from assistants.review.judging import judge
 from assistants.versions.ruling import add_rule, change_rule, delete_rule, find_swallowed
 from assistants.versions.testing import run_tests
 from web.api import BadParameter, cursor_page

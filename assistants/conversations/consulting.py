@@ -21,9 +21,9 @@ from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
 from assistants.consultations import storing
 from assistants.consultations.asking_token import asking_prefix
-from assistants.consultations.beside import send_beside
 from assistants.consultations.lookups import find_live_version
 from assistants.consultations.originals import seal_original
+from assistants.consultations.shadow_request import enqueue_shadow_decision
 from assistants.conversations import bursts, spoken, state
 from assistants.conversations.auditing import is_drawn_for_audit
 from assistants.conversations.metering import PAID_ROUTES, record_use
@@ -158,7 +158,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     outcome.question = outcome.question or masked
     reply = _keep(conversation, message, version, outcome, outcome.language or language, heard)
     if assistant.shadow_left and reply.decision is not None and outcome.reason != "budget":
-        send_beside(reply.decision, situation, asked_back=conversation.asked_back)
+        enqueue_shadow_decision(reply.decision, situation, asked_back=conversation.asked_back)
     return reply
 
 

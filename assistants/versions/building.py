@@ -22,7 +22,6 @@ from assistants.errors import (
     RefusedByGate,
 )
 from assistants.knowledge.phrasings import taught_phrasings
-from assistants.loop.audited_share import out_of_scope_of
 from assistants.models import (
     Assistant,
     Judgement,
@@ -31,6 +30,7 @@ from assistants.models import (
     Version,
     VersionStatus,
 )
+from assistants.review.audited_share import out_of_scope_of
 from assistants.versions import gate
 from assistants.versions.passages import as_order, current_passages
 from assistants.versions.rows import export_rows, frozen_phrasings

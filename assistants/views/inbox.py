@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Team
 from accounts.permissions import find_team
+from assistants import delivery
 from assistants.answering.suggestions import (
     find_question,
     find_usable_answer,
@@ -22,11 +23,10 @@ from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present, tell_present
 from assistants.conversations.situations import read_captured
-from assistants.delivery import sending
-from assistants.loop.replies import send_reply
 from assistants.models import Answer, Conversation, ConversationState, Message
 from assistants.queries.corrections import judgements_of, versions_that_learnt
 from assistants.queries.listings import groups_of, inbox_conversations
+from assistants.review.replies import send_reply
 from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
@@ -145,7 +145,7 @@ def send_again(
 ) -> HttpResponse:
     """A reply that did not reach the visitor."""
     found = _find(request.user, conversation_id)
-    sending.send_again(found, message_id)
+    delivery.send_again(found, message_id)
     return redirect("assistants:conversation", found.pk)
 
 

@@ -15,9 +15,9 @@ from assistants.knowledge import answers, documents
 from assistants.knowledge.importing import Mapping, add_source
 from assistants.knowledge.phrasings import add_phrasing, remove_phrasing
 from assistants.lifecycle import find_assistant
-from assistants.loop.gaps import Gap, close_gap, find_gap
 from assistants.models import Answer, Assistant, Phrasing, Source
 from assistants.queries.listings import topics_with_counts
+from assistants.review.gaps import Gap, close_gap, find_gap
 from assistants.views.assistants import find_row, find_to_change, page_context
 from web.requests import AuthenticatedRequest
 

@@ -9,9 +9,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from assistants.lifecycle import find_assistant
-from assistants.loop import shadow
 from assistants.models import Assistant, Version, VersionStatus
 from assistants.queries.promise_curves import best_point, draw, reweigh, rounded
+from assistants.versions import shadow
 from assistants.views.assistants import find_to_change, page_context
 from web.requests import AuthenticatedRequest
 

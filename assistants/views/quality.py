@@ -14,13 +14,13 @@ from accounts.permissions import require_permission
 from assistants.errors import InvalidConsultation
 from assistants.forms.assistants import TestCaseForm
 from assistants.lifecycle import find_assistant
-from assistants.loop.gaps import LOOKED_BACK, find_gaps
-from assistants.loop.judging import judge
-from assistants.loop.replies import dismiss_reply, draft_answer, pending_replies
 from assistants.models import Answer, Decision, Judgement, TestCase, VersionStatus
 from assistants.models.quality import VERDICT_WORDS
 from assistants.queries.corrections import count_corrections
 from assistants.queries.test_runs import compare_runs, versions_to_test
+from assistants.review.gaps import LOOKED_BACK, find_gaps
+from assistants.review.judging import judge
+from assistants.review.replies import dismiss_reply, draft_answer, pending_replies
 from assistants.versions import gate
 from assistants.versions.testing import run_tests
 from assistants.views.assistants import find_row, find_to_change, page_context

@@ -17,7 +17,7 @@ from assistants.writing.grounding import CheckedSentence
 from billing.models import UsageEvent
 from billing.pricing import supersede
 from tests.assistants.conftest import RULE, SUBJECTS, store_table
-from tests.assistants.test_loop import learn
+from tests.assistants.made import learn
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from accounts.models import Notice
 from assistants.models import Conversation, Version
 from assistants.queries.needs import assistants_needs
 from assistants.versions import building
-from tests.assistants.test_loop import record
+from tests.assistants.made import record
 from training.models import TrainingJob
 from web.child_process import Finished
 

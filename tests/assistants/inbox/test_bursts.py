@@ -10,8 +10,8 @@ from django.test import Client
 from assistants.conversations import bursts, state
 from assistants.conversations.consulting import Question, consult
 from assistants.lifecycle import add_channel
-from assistants.loop.judging import judge
 from assistants.models import Answer, Channel, Conversation, Decision, Message, Visitor
+from assistants.review.judging import judge
 
 SECONDS = 0.8
 PARTS = ["how do i", "return", "an order"]

@@ -7,7 +7,7 @@ import pytest
 from assistants.answering import suggestions
 from assistants.conversations import state
 from assistants.models import Answer, Conversation, Decision, Judgement, Message, Phrasing
-from tests.assistants.test_loop import record
+from tests.assistants.made import record
 
 pytestmark = pytest.mark.django_db
 QUESTION = "may my goat come along when i pick it up"

@@ -3,7 +3,7 @@
 import pytest
 
 from assistants.models import Answer, Phrasing
-from tests.assistants.test_loop import record
+from tests.assistants.made import record
 
 pytestmark = pytest.mark.django_db
 

@@ -7,9 +7,9 @@ import pytest
 from django.utils.timezone import now
 
 from accounts.webhooks import secret_encryption
+from assistants import delivery
 from assistants.conversations import state
 from assistants.conversations.situations import read_captured
-from assistants.delivery import sending
 from assistants.errors import DeliveryNotFailed
 from assistants.lifecycle import change_channel, disable_channel
 from assistants.mail import receiving
@@ -86,8 +86,8 @@ def test_a_reply_goes_out_in_the_thread_and_once(opened, box, alice):
     conversation = Conversation.objects.get()
     state.take(conversation, alice)
     state.reply(conversation, alice, "Send it back within 30 days. 谢谢")
-    assert sending.deliver_due() == 1
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 1
+    assert delivery.deliver_due() == 0
     (sent,) = box.sent
     mail = email.message_from_bytes(sent, policy=policy.default)
     assert (mail["To"], mail["From"], mail["Subject"]) == (
@@ -197,24 +197,24 @@ def test_a_certificate_of_nobody_is_refused(opened, monkeypatch):
 def test_a_refused_reply_is_tried_again_then_given_up_then_sent_by_hand(
     opened, box, alice, monkeypatch
 ):
-    monkeypatch.setattr(sending, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(delivery, "MOST_ATTEMPTS", 2)
     ask(box)
     read(opened)
     conversation = Conversation.objects.get()
     state.take(conversation, alice)
     message = state.reply(conversation, alice, "words")
     box.refuses = "554 no such person"
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 0
     row = Delivery.objects.get()
     assert (row.state, "no such person" in row.problem) == ("sending", True)
     with pytest.raises(DeliveryNotFailed):
-        sending.send_again(conversation, message.pk)
+        delivery.send_again(conversation, message.pk)
     Delivery.objects.update(next_at=now())
-    sending.deliver_due()
+    delivery.deliver_due()
     assert Delivery.objects.get().state == "failed"
     box.refuses = ""
-    sending.send_again(conversation, message.pk)
-    assert sending.deliver_due() == 1
+    delivery.send_again(conversation, message.pk)
+    assert delivery.deliver_due() == 1
     assert Delivery.objects.get().problem == ""
 
 
@@ -230,7 +230,7 @@ def test_tls_on_request_is_demanded(opened, account, box, alice, tmp_path, offer
         conversation = Conversation.objects.get()
         state.take(conversation, alice)
         state.reply(conversation, alice, "words")
-        assert sending.deliver_due() == int(offers_tls)
+        assert delivery.deliver_due() == int(offers_tls)
     assert len(box.sent) == int(offers_tls)
     assert ("STARTTLS" in Delivery.objects.get().problem) != offers_tls
 
@@ -268,7 +268,7 @@ def test_the_draft_stands_in_the_reply_and_sending_it_teaches(opened, box, alice
     )
     judgement = Decision.objects.get().judgement
     assert (judgement.verdict, judgement.answer.key) == ("should_have_answered", key)
-    assert sending.deliver_due() == 1
+    assert delivery.deliver_due() == 1
     mail = email.message_from_bytes(box.sent[0], policy=policy.default)
     assert mail.get_content().strip() == draft
     page = browser.get(f"/conversations/{conversation.pk}/").content.decode()
@@ -291,7 +291,7 @@ def test_one_reply_that_cannot_be_sent_holds_up_no_other(opened, box, alice):
     state.take(conversation, alice)
     lost = state.reply(conversation, alice, "first")
     Conversation.objects.update(contact="sealed under a key that is gone")
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 0
     assert "log says why" in Delivery.objects.get(message=lost).problem
 
 

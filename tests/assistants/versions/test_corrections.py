@@ -7,13 +7,13 @@ import pytest
 
 from assistants.knowledge.answers import edit, write_answer
 from assistants.knowledge.phrasings import add_phrasing
-from assistants.loop.judging import judge
 from assistants.models import Decision, Judgement, Message, Phrasing, TestCase, Version
 from assistants.queries.corrections import count_corrections
+from assistants.review.judging import judge
 from assistants.versions import building
 from assistants.versions.rows import export_rows
 from projects import storage
-from tests.assistants.test_loop import learn, record
+from tests.assistants.made import learn, record
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from django.utils.timezone import now
 
+from assistants import delivery
 from assistants.conversations import consulting, state
-from assistants.delivery import sending
 from assistants.errors import WechatRefused
 from assistants.lifecycle import add_channel
 from assistants.models import Channel, Conversation, Delivery, Message
@@ -172,12 +172,12 @@ def test_a_persons_reply_reaches_the_visitor_as_a_message(client, channel, alice
     assert "user" not in conversation.contact  # Sealed.
     answers["send"] = {"errcode": 45015, "errmsg": "response out of time limit"}
     state.reply(conversation, alice, "您好，我来帮您")
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 0
     assert "out of time limit" in Delivery.objects.get().problem
     answers["send"] = {"errcode": 0}
     Delivery.objects.update(next_at=now())
-    assert sending.deliver_due() == 1
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 1
+    assert delivery.deliver_due() == 0
     assert json.loads(calls[-1][1]) == {
         "touser": "user", "msgtype": "text", "text": {"content": "您好，我来帮您"},
     }  # fmt: skip
@@ -199,10 +199,10 @@ def test_a_long_reply_is_sent_in_parts_and_goes_on_where_it_failed(
         taken.append(part)
 
     monkeypatch.setattr(replying, "send_message", send_two)
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 0
     monkeypatch.setattr(replying, "send_message", send)
     Delivery.objects.update(next_at=now())
-    assert sending.deliver_due() == 1
+    assert delivery.deliver_due() == 1
     parts = [
         json.loads(body)["text"]["content"] for name, body in wechat_calls[0] if name == "send"
     ]
@@ -218,7 +218,7 @@ def test_without_the_right_to_send_a_reply_comes_with_the_next_message(
     conversation = ask_for_a_person(client, channel, alice)
     for text in ("one moment", "it is on its way"):
         state.reply(conversation, alice, text)
-    assert sending.deliver_due() == 0
+    assert delivery.deliver_due() == 0
     assert {row.state for row in Delivery.objects.all()} == {"failed"}
     assert "next message" in Delivery.objects.first().problem
     answer = call(client, channel, "and now?", "8").content.decode()

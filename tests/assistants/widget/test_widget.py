@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from assistants import delivery
 from assistants.answering.texts import DEFAULT_TEXTS
 from assistants.conversations import state
-from assistants.delivery import sending
 from assistants.lifecycle import add_channel
 from assistants.models import Channel, Conversation, Message
 from assistants.rules.matching import Situation, applies
@@ -158,7 +158,7 @@ def test_who_waits_may_leave_an_address_and_is_written_to(
     assert "ann@" not in conversation.contact
     state.take(conversation, alice)
     state.reply(conversation, alice, "It comes on Monday.")
-    assert sending.deliver_due() == 1
+    assert delivery.deliver_due() == 1
     (sent,) = mailoutbox
     assert (sent.to, sent.subject) == (["ann@example.com"], "Re: where is order 7")
     assert sent.body == "It comes on Monday."

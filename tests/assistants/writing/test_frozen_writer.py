@@ -13,7 +13,7 @@ from assistants.models import Channel, TestCase, Version
 from assistants.outgoing import OutgoingFailed
 from assistants.versions import gate
 from assistants.writing.writers import settings_of, writer_of
-from tests.assistants.test_loop import learn
+from tests.assistants.made import learn
 
 pytestmark = pytest.mark.django_db
 QUESTION = "to whom do i hand hammocks before the tide turns"

@@ -80,7 +80,7 @@ def build_and_publish(client: httpx.Client, address: str) -> Any:
 
 
 def consult(client: httpx.Client, question: str) -> Any:
-    return sent(client.post("/v1/assistants/loop-help/consult", json={"text": question}))
+    return sent(client.post("/v1/assistants/review-help/consult", json={"text": question}))
 
 
 def test_a_corrected_question_is_answered_by_the_next_version(client):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from assistants.loop.gaps import find_gaps, group
 from assistants.models import Answer, Decision, Judgement, Message, Phrasing
+from assistants.review.gaps import find_gaps, group
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from accounts.notifications.publish import publish_to_programs
 from accounts.permissions import person_behind
 from assistants.errors import InvalidConsultation, JudgedAlready
 from assistants.knowledge.phrasings import add_phrasing
-from assistants.loop.promise import check_promise
 from assistants.models import Answer, Assistant, Decision, Judgement, Phrasing
+from assistants.review.promise import check_promise
 
 
 @transaction.atomic

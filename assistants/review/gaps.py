@@ -9,9 +9,9 @@ from django.db import transaction
 
 from accounts.models import User
 from assistants.errors import JudgedAlready
-from assistants.loop.judging import judge
 from assistants.models import Answer, Assistant, Decision, Judgement
 from assistants.queries.figures import gaps
+from assistants.review.judging import judge
 from assistants.writing.grounding import FILLERS
 from engine.answering.terms import split_terms
 

@@ -8,7 +8,7 @@ from assistants.rules.matching import Situation
 from web.enqueue import enqueue_on_commit
 
 
-def send_beside(decision: Decision, situation: Situation, *, asked_back: bool) -> None:
+def enqueue_shadow_decision(decision: Decision, situation: Situation, *, asked_back: bool) -> None:
     """Let the shadow version decide the same question. What the live one knew and nobody stores
     goes along, encrypted: the question before it was masked, and what is said of the visitor."""
     known = {

@@ -50,7 +50,7 @@ class OutOfOrder(Exception):
     """An earlier question of the conversation is on its way to the shadow version."""
 
 
-def decide_beside(decision_id: UUID, sealed: str = "", *, waits: bool = False) -> None:
+def decide_in_shadow(decision_id: UUID, sealed: str = "", *, waits: bool = False) -> None:
     """What the shadow version would have said. Doing it twice changes nothing.
 
     Raises OutOfOrder if it `waits` for the question before, which a dialogue depends on.

@@ -16,7 +16,6 @@ from assistants.conversations.metering import ANSWERED
 from assistants.errors import InvalidConsultation, JudgedAlready
 from assistants.knowledge.answers import write_answer
 from assistants.knowledge.phrasings import add_phrasing
-from assistants.loop.judging import judge
 from assistants.models import (
     Answer,
     Assistant,
@@ -26,6 +25,7 @@ from assistants.models import (
     Message,
     Phrasing,
 )
+from assistants.review.judging import judge
 
 MAX_CHARS = 4_000  # Of an answer, which may be sent as it is.
 KEY_CHARS = 60

@@ -1,4 +1,4 @@
-"""A version in shadow asks for things and goes on as it would live, beside the one that answers."""
+"""A version in shadow says nothing, and asks for things and goes on as it would live."""
 
 import json
 
@@ -7,12 +7,13 @@ from celery.exceptions import Retry
 
 from accounts.webhooks import secret_encryption
 from assistants import tasks
-from assistants.loop import shadow
-from assistants.models import Assistant, Conversation, Decision, ShadowDecision
+from assistants.models import Assistant, Conversation, Decision, Phrasing, ShadowDecision
+from assistants.versions import shadow
+from tests.assistants.made import learn
 from tests.assistants.rules.test_asking import ASKED, asking
-from tests.assistants.test_loop import learn
 
 pytestmark = pytest.mark.django_db
+ENQUEUE = "assistants.consultations.shadow_request.enqueue_on_commit"
 ASK = "/v1/assistants/shop-help/consult"
 RETURN, NONSENSE = "how do i return an order", "who painted the mona lisa"
 
@@ -35,7 +36,8 @@ def talk(api, token, monkeypatch, live):
     """Says something in one conversation; the shadow decides at once, as its task does."""
     known, sent = {}, []
     monkeypatch.setattr(
-        "assistants.consultations.beside.enqueue_on_commit", lambda _, *task: sent.append(task)
+        ENQUEUE,
+        lambda _, *task: sent.append(task),
     )
 
     def say(text, **more):
@@ -48,8 +50,8 @@ def talk(api, token, monkeypatch, live):
         while sent:
             decision, sealed = sent.pop()
             assert text not in sealed  # It goes by the broker, encrypted.
-            shadow.decide_beside(decision, sealed)
-            shadow.decide_beside(decision, sealed)
+            shadow.decide_in_shadow(decision, sealed)
+            shadow.decide_in_shadow(decision, sealed)
         found = ShadowDecision.objects.filter(decision__pk=reply["id"]).first()
         return reply, found
 
@@ -116,14 +118,15 @@ def test_it_begins_in_the_middle_where_the_live_version_is(live, alice, talk):
 
 def test_a_message_of_code_of_before_decides_all_the_same(live, other, api, token):
     reply = api(token).post(ASK, {"text": RETURN}).json()
-    shadow.decide_beside(reply["id"])
+    shadow.decide_in_shadow(reply["id"])
     assert ShadowDecision.objects.get().route == Decision.objects.get().route
 
 
 def test_of_two_quick_messages_the_earlier_is_decided_first(live, other, api, token, monkeypatch):
     sent = []
     monkeypatch.setattr(
-        "assistants.consultations.beside.enqueue_on_commit", lambda _, *task: sent.append(task)
+        ENQUEUE,
+        lambda _, *task: sent.append(task),
     )
     with_rules(other, asking())
     first = api(token).post(ASK, {"text": "where is my order", "visitor": "v"}).json()
@@ -141,7 +144,7 @@ def test_of_two_quick_messages_the_earlier_is_decided_first(live, other, api, to
 
 @pytest.mark.slow
 def test_a_lost_message_is_waited_for_three_times_only(live, other, api, token, monkeypatch):
-    monkeypatch.setattr("assistants.consultations.beside.enqueue_on_commit", lambda *_: None)
+    monkeypatch.setattr(ENQUEUE, lambda *_: None)
     first = api(token).post(ASK, {"text": RETURN, "visitor": "v"}).json()
     talk = {"visitor": "v", "conversation": first["conversation"]}
     second = api(token).post(ASK, {"text": "how do i track my parcel", **talk}).json()
@@ -150,3 +153,33 @@ def test_a_lost_message_is_waited_for_three_times_only(live, other, api, token, 
         task.apply((second["id"],), throw=True, retries=2)
     task.apply((second["id"],), throw=True, retries=3)
     assert str(ShadowDecision.objects.get().decision_id) == second["id"]
+
+
+@pytest.mark.slow
+def test_a_version_in_shadow_says_nothing_and_its_differences_are_listed(
+    live, alice, api, token, client_of, django_capture_on_commit_callbacks
+):
+    assistant = live.assistant
+    Phrasing.objects.filter(answer__key="return-an-order").delete()
+    other = learn(assistant, alice)
+    browser = client_of(alice)
+    address = f"/assistants/{assistant.pk}/measure/{other.number}/"
+    assert browser.post(f"{address}shadow/").status_code == 302
+    client = api(token)
+    for text in ("how do i return an order", "who painted the mona lisa"):
+        with django_capture_on_commit_callbacks(execute=True):
+            reply = client.post("/v1/assistants/shop-help/consult", {"text": text}).json()
+        shadow.decide_in_shadow(reply["id"])
+    assert reply["version"] == live.number
+    compared = shadow.compare(other)
+    assert (compared.questions, compared.live_answered) == (2, 1)
+    assert [row.decision.answer_key for row in compared.differences] == ["return-an-order"]
+    page = browser.get(address).content.decode()
+    assert "Of 2 questions it decided 1 alike" in page
+    assistant.refresh_from_db()
+    assert assistant.shadow_left == 98
+    address = f"/api/v1/assistants/{assistant.pk}/versions/{other.number}/shadow"
+    assert client.get(address).json()["differences"][0]["live"] == "return-an-order"
+    assert client.post(address, {"questions": 5}).status_code == 202
+    refused = client.post(address.replace(f"/{other.number}/", f"/{live.number}/"))
+    assert refused.status_code == 409

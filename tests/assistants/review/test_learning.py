@@ -1,4 +1,4 @@
-"""The loop: what people correct makes the next version answer more, and nothing breaks the gate."""
+"""What people correct makes the next version answer more, and nothing breaks the gate."""
 
 import random
 
@@ -8,13 +8,13 @@ from assistants.answering.deciding import decide
 from assistants.demo_data import generate_faq
 from assistants.errors import RefusedByGate
 from assistants.knowledge.importing import add_source
-from assistants.loop import shadow
-from assistants.loop.judging import judge
-from assistants.models import Conversation, Decision, Judgement, Message, Phrasing, Version
+from assistants.models import Decision, Judgement, Phrasing, Version
+from assistants.review.judging import judge
 from assistants.rules.matching import Situation
-from assistants.versions import building, gate
+from assistants.versions import gate
 from engine.answering.bounds import wilson_interval
 from tests.assistants.conftest import MAPPING, store_table
+from tests.assistants.made import learn, record
 
 pytestmark = pytest.mark.django_db
 COLUMNS = ("question", "topic", "answer")
@@ -32,14 +32,6 @@ def rows():
     return taught, random.Random(0).sample(rest, 150), fresh
 
 
-def learn(assistant, alice) -> Version:
-    version = building.create_version(assistant, alice)
-    assert building.build_pending() == 1
-    version.refresh_from_db()
-    assert version.status == "measured", version.failure_sentence
-    return version
-
-
 def ask(version, questions) -> tuple[float, float]:
     """(answered share, precision) on questions nobody fitted."""
     outcomes = [decide(version, Situation(text=row.question, language="en")) for row in questions]
@@ -50,17 +42,6 @@ def ask(version, questions) -> tuple[float, float]:
     ]
     right = sum(given == expected for given, expected in answered)
     return len(answered) / len(questions), right / max(1, len(answered))
-
-
-def record(assistant, version, text, route="refuse", key="", *, for_audit=False) -> Decision:
-    """A decision on a question, as consulting keeps it."""
-    talk = Conversation.objects.create(channel=assistant.channels.get(), version=version)
-    message = Message.objects.create(
-        conversation=talk, channel=talk.channel, seq=1, author="visitor", text=text
-    )
-    return Decision.objects.create(
-        message=message, version=version, route=route, answer_key=key, for_audit=for_audit
-    )
 
 
 @pytest.mark.nightly
@@ -123,33 +104,3 @@ def test_an_audit_below_the_promise_makes_the_version_ask_back_until_it_is_above
     audit("right", 120)
     assert live.promise_broken_at is None
     assert decide(live, question).route == Decision.Route.ANSWER
-
-
-@pytest.mark.slow
-def test_a_version_in_shadow_says_nothing_and_its_differences_are_listed(
-    live, alice, api, token, client_of, django_capture_on_commit_callbacks
-):
-    assistant = live.assistant
-    Phrasing.objects.filter(answer__key="return-an-order").delete()
-    other = learn(assistant, alice)
-    browser = client_of(alice)
-    address = f"/assistants/{assistant.pk}/measure/{other.number}/"
-    assert browser.post(f"{address}shadow/").status_code == 302
-    client = api(token)
-    for text in ("how do i return an order", "who painted the mona lisa"):
-        with django_capture_on_commit_callbacks(execute=True):
-            reply = client.post("/v1/assistants/shop-help/consult", {"text": text}).json()
-        shadow.decide_beside(reply["id"])
-    assert reply["version"] == live.number
-    compared = shadow.compare(other)
-    assert (compared.questions, compared.live_answered) == (2, 1)
-    assert [row.decision.answer_key for row in compared.differences] == ["return-an-order"]
-    page = browser.get(address).content.decode()
-    assert "Of 2 questions it decided 1 alike" in page
-    assistant.refresh_from_db()
-    assert assistant.shadow_left == 98
-    address = f"/api/v1/assistants/{assistant.pk}/versions/{other.number}/shadow"
-    assert client.get(address).json()["differences"][0]["live"] == "return-an-order"
-    assert client.post(address, {"questions": 5}).status_code == 202
-    refused = client.post(address.replace(f"/{other.number}/", f"/{live.number}/"))
-    assert refused.status_code == 409

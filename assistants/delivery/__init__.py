@@ -1,1 +1,0 @@
-"""People's replies on their way to visitors outside our pages: by e-mail and WeChat."""

@@ -1,1 +1,0 @@
-"""From what was decided to what is taught: judgements become phrasings."""
