@@ -30,7 +30,7 @@ from training.jobs.launch import LaunchRequest, estimate, launch
 from training.jobs.launch_preview import newest_ready_version
 from training.models import Checkpoint, TrainingJob
 from training.queries.job_list import with_related
-from training.queries.lookups import find_job
+from training.queries.lookups import find_job, find_job_to_change
 from training.queries.metric_series import curves_of, latest_values
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
@@ -197,8 +197,7 @@ class RetryEndpoint(APIView):
     def post(self, request: Request, job_id: UUID) -> Response:
         """A new job with the same recipe. 409 unless it failed or was cancelled."""
         viewer = viewer_of(request)
-        job = find_job(viewer, job_id)
-        require_permission(viewer, job.team, "write")
+        job = find_job_to_change(viewer, job_id)
         return _created_response(request, actions.retry(job, viewer))
 
 
@@ -209,8 +208,7 @@ class RestartEndpoint(APIView):
     def post(self, request: Request, job_id: UUID) -> Response:
         """A new job that goes on from a checkpoint of an ended or paused one."""
         viewer = viewer_of(request)
-        job = find_job(viewer, job_id)
-        require_permission(viewer, job.team, "write")
+        job = find_job_to_change(viewer, job_id)
         body = RestartRequest(data=request.data)
         body.is_valid(raise_exception=True)
         checkpoint = find_checkpoint(job, body.validated_data["checkpoint"])
@@ -231,7 +229,6 @@ def _created_response(request: Request, job: TrainingJob) -> Response:
 def _apply_action(verb: Any, request: Request, job_id: UUID) -> Response:
     """The job after one verb on it."""
     viewer = viewer_of(request)
-    job = find_job(viewer, job_id)
-    require_permission(viewer, job.team, "write")
+    job = find_job_to_change(viewer, job_id)
     verb(job, viewer)
     return Response(OneJobAnswer(find_job(viewer_of(request), job_id)).data)

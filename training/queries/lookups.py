@@ -5,6 +5,8 @@ from uuid import UUID
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
+from accounts.models import ApiToken, User
+from accounts.permissions import require_permission
 from training.errors import ModelPurged
 from training.models import TrainedModel, TrainingJob
 from training.queries.job_list import with_related
@@ -12,6 +14,13 @@ from training.queries.job_list import with_related
 
 def find_job(viewer: object, job_id: UUID) -> TrainingJob:
     return get_object_or_404(with_related(TrainingJob.objects.visible_to(viewer)), pk=job_id)
+
+
+def find_job_to_change(viewer: User | ApiToken, job_id: UUID) -> TrainingJob:
+    """Raises NotAllowed for who may only look."""
+    job = find_job(viewer, job_id)
+    require_permission(viewer, job.team, "write")
+    return job
 
 
 def find_model(viewer: object, model_id: UUID) -> TrainedModel:
@@ -24,3 +33,10 @@ def find_model(viewer: object, model_id: UUID) -> TrainedModel:
     if found is None:
         raise Http404
     return found
+
+
+def find_model_to_change(viewer: User | ApiToken, model_id: UUID) -> TrainedModel:
+    """Raises NotAllowed for who may only look."""
+    model = find_model(viewer, model_id)
+    require_permission(viewer, model.team, "write")
+    return model

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
@@ -14,14 +14,14 @@ from training.jobs.exports import MAX_LISTED, formats_of, launch_export
 from training.models import TrainedModel
 from training.queries.evaluation_report import report_of
 from training.queries.lookups import find_model
-from training.views.jobs import signed_in_user
+from web.requests import AuthenticatedRequest
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def model_exports(request: HttpRequest, model_id: UUID) -> HttpResponse:
+def model_exports(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
     """GET: the forms made so far, and what can be made. POST: queue the job that makes one."""
-    model, user = find_model(request.user, model_id), signed_in_user(request)
+    model, user = find_model(request.user, model_id), request.user
     if request.method == "POST":
         require_permission(user, model.team, "write")
         form = ExportForm(model, request.POST)

@@ -6,13 +6,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.models import User
-from accounts.permissions import find_team, require_permission
+from accounts.permissions import find_team
 from projects.models import Project
 from training.jobs import actions
 from training.models import Status, TrainingJob
@@ -35,11 +34,12 @@ from training.queries.job_list import (
 from training.queries.job_page.charts import CHARTS, chart_of, has_curves, validation_metric_of
 from training.queries.job_page.code import as_curl, as_python
 from training.queries.job_page.comparison import find_jobs, overlay, parameter_rows
-from training.queries.lookups import find_job
+from training.queries.lookups import find_job, find_job_to_change
 from training.queries.metric_series import as_csv, latest_values
 from training.queries.models import validation_words
 from web.browser.details import tags_in
 from web.browser.trash import TRASH_DAYS
+from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
 PAGE_SIZE, MAX_RECENT_JOBS = 25, 6
@@ -52,23 +52,21 @@ JOB_TABS = [
     ("log", "Log"),
     ("cost", "Cost & attempts"),
 ]
-
-
 HISTORY_TABS = ("events", "checkpoints", "cost")
 
 
 @login_required
 @require_GET
-def jobs(request: HttpRequest, slug: str) -> HttpResponse:
+def jobs(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """All of a team's jobs, newest first unless sorted otherwise."""
     team = find_team(request, slug)
     sort = request.GET.get("sort", "new")
     text, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
     tag = request.GET.get("tag", "")
     every = TrainingJob.objects.not_in_trash().filter(team=team)
-    found = filter_jobs(every, text, status, tag)
-    page = Paginator(sorted_job_ids(found, sort), PAGE_SIZE).get_page(request.GET.get("page"))
-    shown = sort_jobs(with_related(found.filter(pk__in=list(page))), sort)
+    matching = filter_jobs(every, text, status, tag)
+    page = Paginator(sorted_job_ids(matching, sort), PAGE_SIZE).get_page(request.GET.get("page"))
+    shown = sort_jobs(with_related(matching.filter(pk__in=list(page))), sort)
     sorts = [(key, words) for key, (words, _) in SORTS.items()]
     context = {
         "team": team,
@@ -86,7 +84,7 @@ def jobs(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def project_jobs(request: HttpRequest, project_id: UUID) -> HttpResponse:
+def project_jobs(request: AuthenticatedRequest, project_id: UUID) -> HttpResponse:
     """A fragment with one project's newest jobs."""
     project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
     jobs = with_related(TrainingJob.objects.filter(project=project, archived_at=None))
@@ -96,97 +94,95 @@ def project_jobs(request: HttpRequest, project_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+def job_page(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
     """One job, as it is now; its parts refresh themselves while it moves."""
-    found, user = find_job(request.user, job_id), signed_in_user(request)
-    wanted = request.GET.get("tab", "")
-    tab = wanted if wanted in dict(JOB_TABS) else "charts"
-    status = status_context(found, user)
+    job, user = find_job(request.user, job_id), request.user
+    tab = request.GET.get("tab", "")
+    tab = tab if tab in dict(JOB_TABS) else "charts"
+    status = status_context(job, user)
     context = {
         **status,
         "tabs": JOB_TABS,
         "tab": tab,
-        "is_over": found.is_finished,  # Before the page was opened: nothing of it moves.
+        "is_over": job.is_finished,  # Before the page was opened: nothing of it moves.
         "trash_days": TRASH_DAYS,
     }
     if tab == "log":
-        context |= log_context(found)
+        context |= log_context(job)
     elif tab in HISTORY_TABS:
-        context |= history_context(found, user)
+        context |= history_context(job, user)
     else:
-        metric = validation_metric_of(found, cast("dict[str, float]", status["values"]))
+        metric = validation_metric_of(job, cast("dict[str, float]", status["values"]))
         context |= {
-            "configuration": configuration_rows(found, load_run_facts([found])[found.pk]),
+            "configuration": configuration_rows(job, load_run_facts([job])[job.pk]),
             "measured_title": f"Validation {validation_words(metric)}",
-            "has_curves": has_curves(found),
-            "curl": as_curl(found),
-            "python": as_python(found),
+            "has_curves": has_curves(job),
+            "curl": as_curl(job),
+            "python": as_python(job),
         }
     return render(request, "training/job.html", context)
 
 
 @login_required
 @require_GET
-def job_status(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    found = find_job(request.user, job_id)
-    return render(
-        request, "training/_job_status.html", status_context(found, signed_in_user(request))
-    )
+def job_status(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
+    job = find_job(request.user, job_id)
+    return render(request, "training/_job_status.html", status_context(job, request.user))
 
 
 @login_required
 @require_GET
-def job_events(request: HttpRequest, job_id: UUID) -> HttpResponse:
+def job_events(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
     """The events, checkpoints or costs, whichever tab is open."""
-    found = find_job(request.user, job_id)
+    job = find_job(request.user, job_id)
     tab = request.GET.get("tab", "events")
     if tab not in HISTORY_TABS:
         raise Http404
-    context = history_context(found, signed_in_user(request))
+    context = history_context(job, request.user)
     return render(request, f"training/_job_{tab}.html", context)
 
 
 @login_required
 @require_GET
-def job_log(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    found = find_job(request.user, job_id)
-    return render(request, "training/_job_log.html", log_context(found))
+def job_log(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
+    job = find_job(request.user, job_id)
+    return render(request, "training/_job_log.html", log_context(job))
 
 
 @login_required
 @require_GET
-def download_log(request: HttpRequest, job_id: UUID) -> HttpResponse:
+def download_log(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
     """The end of the log as a text file."""
-    found = find_job(request.user, job_id)
-    answer = HttpResponse(found.log_tail, content_type="text/plain; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="job-{found.pk}.log"'
+    job = find_job(request.user, job_id)
+    answer = HttpResponse(job.log_tail, content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="job-{job.pk}.log"'
     return answer
 
 
 @login_required
-def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+def job_live(request: AuthenticatedRequest, job_id: UUID) -> HttpResponseBase:
     """A stream that says "update" whenever the job changed."""
     return event_stream_response(request, request.user, find_job(request.user, job_id).channel)
 
 
 @login_required
 @require_GET
-def job_metrics(request: HttpRequest, job_id: UUID) -> JsonResponse:
+def job_metrics(request: AuthenticatedRequest, job_id: UUID) -> JsonResponse:
     """The curves of the chart that `?chart=` names, as static/js/app/chart.js draws them.
 
     `?chart=all` answers every chart under its name: a page with five of them asks once.
     """
-    chart, found = request.GET.get("chart", "loss"), find_job(request.user, job_id)
+    chart, job = request.GET.get("chart", "loss"), find_job(request.user, job_id)
     if chart == ALL_CHARTS:
-        return JsonResponse({name: chart_of(found, name) for name in CHARTS})
+        return JsonResponse({name: chart_of(job, name) for name in CHARTS})
     if chart not in CHARTS:
         raise Http404
-    return JsonResponse(chart_of(found, chart))
+    return JsonResponse(chart_of(job, chart))
 
 
 @login_required
 @require_GET
-def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
+def compare_jobs(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """Curves of several jobs in one picture, and where their parameters differ."""
     team = find_team(request, slug)
     chosen = find_jobs(request.user, team, request.GET.getlist("job"))
@@ -208,7 +204,7 @@ def compare_jobs(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def overlay_json(request: HttpRequest, slug: str) -> JsonResponse:
+def overlay_json(request: AuthenticatedRequest, slug: str) -> JsonResponse:
     """The curves of `?metric=` of every `?job=`, as the chart draws them."""
     team = find_team(request, slug)
     jobs = find_jobs(request.user, team, request.GET.getlist("job"))
@@ -218,68 +214,57 @@ def overlay_json(request: HttpRequest, slug: str) -> JsonResponse:
 
 @login_required
 @require_GET
-def job_metrics_csv(request: HttpRequest, job_id: UUID) -> HttpResponse:
+def job_metrics_csv(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
     """All that was measured, as a file."""
-    found = find_job(request.user, job_id)
-    answer = HttpResponse(as_csv(found), content_type="text/csv")
-    answer["Content-Disposition"] = f'attachment; filename="measurements-{found.pk}.csv"'
+    job = find_job(request.user, job_id)
+    answer = HttpResponse(as_csv(job), content_type="text/csv")
+    answer["Content-Disposition"] = f'attachment; filename="measurements-{job.pk}.csv"'
     return answer
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def cancel_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+def cancel_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
     """GET asks for confirmation (browsers without dialogs); POST cancels."""
-    found, user = find_job(request.user, job_id), signed_in_user(request)
-    require_permission(user, found.team, "write")
+    job, user = find_job_to_change(request.user, job_id), request.user
     if request.method == "GET":
-        context = {"job": found, "team": found.team, "verbs": allowed_actions(found, user)}
+        context = {"job": job, "team": job.team, "verbs": allowed_actions(job, user)}
         return render(request, "training/cancel_job.html", context)
-    actions.cancel(found, user)
+    actions.cancel(job, user)
     messages.success(request, "Cancelled. The page below says what was charged.")
-    return redirect("training:job", found.pk)
+    return redirect("training:job", job.pk)
 
 
 @login_required
 @require_POST
-def pause_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    found, user = find_job(request.user, job_id), signed_in_user(request)
-    require_permission(user, found.team, "write")
-    actions.pause(found, user)
-    return redirect("training:job", found.pk)
+def pause_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
+    job, user = find_job_to_change(request.user, job_id), request.user
+    actions.pause(job, user)
+    return redirect("training:job", job.pk)
 
 
 @login_required
 @require_POST
-def resume_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    found, user = find_job(request.user, job_id), signed_in_user(request)
-    require_permission(user, found.team, "write")
-    actions.resume(found, user)
-    return redirect("training:job", found.pk)
+def resume_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
+    job, user = find_job_to_change(request.user, job_id), request.user
+    actions.resume(job, user)
+    return redirect("training:job", job.pk)
 
 
 @login_required
 @require_POST
-def retry_job(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    found, user = find_job(request.user, job_id), signed_in_user(request)
-    require_permission(user, found.team, "write")
-    new = actions.retry(found, user)
+def retry_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
+    job, user = find_job_to_change(request.user, job_id), request.user
+    new = actions.retry(job, user)
     messages.success(request, "Queued again with the same recipe, from the start.")
     return redirect("training:job", new.pk)
 
 
 @login_required
 @require_POST
-def restart_job(request: HttpRequest, job_id: UUID, checkpoint_id: int) -> HttpResponse:
-    found, user = find_job(request.user, job_id), signed_in_user(request)
-    require_permission(user, found.team, "write")
-    checkpoint = get_object_or_404(found.checkpoints, pk=checkpoint_id)
-    new = actions.restart(found, checkpoint, user)
+def restart_job(request: AuthenticatedRequest, job_id: UUID, checkpoint_id: int) -> HttpResponse:
+    job, user = find_job_to_change(request.user, job_id), request.user
+    checkpoint = get_object_or_404(job.checkpoints, pk=checkpoint_id)
+    new = actions.restart(job, checkpoint, user)
     messages.success(request, f"Queued. It goes on from step {checkpoint.step:,}.")
     return redirect("training:job", new.pk)
-
-
-def signed_in_user(request: HttpRequest) -> User:
-    """The signed-in user; login_required stands before every view here."""
-    assert isinstance(request.user, User)
-    return request.user

@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -24,16 +24,16 @@ from training.models import TrainingJob
 from training.queries import chat_preview
 from training.queries.lookups import find_model
 from training.queries.starts import START_PREFIX, can_train_on, find_starts
-from training.views.jobs import signed_in_user
+from web.requests import AuthenticatedRequest
 
 MAX_DATASETS = 100
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def launch_page(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def launch_page(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """GET: the form with an estimate of the current choice. POST: launch, or say what is wrong."""
-    version, user = _requested_version(request, dataset_id), signed_in_user(request)
+    version, user = _requested_version(request, dataset_id), request.user
     if request.method == "POST":
         require_permission(user, version.dataset.project.team, "write")
         form = LaunchForm(version, request.POST)
@@ -52,7 +52,7 @@ def launch_page(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-def train_on_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
+def train_on_page(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
     """Choose the dataset with which training goes on from a finished model."""
     model = find_model(request.user, model_id)
     datasets = Dataset.objects.visible_to(request.user).filter(
@@ -70,11 +70,11 @@ def train_on_page(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def estimate_fragment(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """Fits, how long, how much, and the button."""
     version = _requested_version(request, dataset_id)
     form = LaunchForm(version, request.GET)
-    user = signed_in_user(request)
+    user = request.user
     context = {
         "form": form,
         "offer": form.preview(user),
@@ -88,29 +88,29 @@ def estimate_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 
 @login_required
 @require_GET
-def offer_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def offer_fragment(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """How long the suggested fine-tune takes and what it costs, in a line."""
     version = _requested_version(request, dataset_id)
     form = LaunchForm.prefilled(version, initial_request(version, None))
-    offer = form.preview(signed_in_user(request))
+    offer = form.preview(request.user)
     return render(request, "training/_offer.html", {"offer": offer})
 
 
 @login_required
 @require_GET
-def rows_fragment(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
+def rows_fragment(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """Five final training rows under the columns chosen."""
     version = _requested_version(request, dataset_id)
     context = _preview_rows(LaunchForm(version, request.GET)) | {"version": version}
     return render(request, "training/_preview.html", context)
 
 
-def _requested_version(request: HttpRequest, dataset_id: UUID) -> DatasetVersion:
+def _requested_version(request: AuthenticatedRequest, dataset_id: UUID) -> DatasetVersion:
     sent = request.POST if request.method == "POST" else request.GET
     return find_ready_version(request.user, dataset_id, sent.get("version"))
 
 
-def _initial_form(request: HttpRequest, version: DatasetVersion) -> LaunchForm:
+def _initial_form(request: AuthenticatedRequest, version: DatasetVersion) -> LaunchForm:
     """The choices in the URL (a form sent back without JavaScript), else the first ones."""
     if "compute" in request.GET:
         return LaunchForm(version, request.GET)
@@ -128,7 +128,7 @@ def _initial_form(request: HttpRequest, version: DatasetVersion) -> LaunchForm:
     return LaunchForm.prefilled(version, initial_request(version, _job_to_copy(request, version)))
 
 
-def _job_to_copy(request: HttpRequest, version: DatasetVersion) -> TrainingJob | None:
+def _job_to_copy(request: AuthenticatedRequest, version: DatasetVersion) -> TrainingJob | None:
     """The job whose settings to start from, when the URL names one on the same dataset."""
     try:
         job_id = UUID(request.GET.get("again", ""))
@@ -154,7 +154,7 @@ def _preview_rows(form: LaunchForm) -> dict[str, object]:
 
 
 def _render_page(
-    request: HttpRequest, form: LaunchForm, user: User, status: int = 200, **more: object
+    request: AuthenticatedRequest, form: LaunchForm, user: User, status: int = 200, **more: object
 ) -> HttpResponse:
     context = {
         "form": form,

@@ -8,9 +8,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from accounts.permissions import require_permission
 from training.jobs import removal
-from training.queries.lookups import find_job, find_model
+from training.queries.lookups import find_job_to_change, find_model_to_change
 from web.browser.details import DetailsForm
 from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
@@ -19,8 +18,7 @@ from web.requests import AuthenticatedRequest
 @login_required
 @require_POST
 def archive_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job = find_job(request.user, job_id)
-    require_permission(request.user, job.team, "write")
+    job = find_job_to_change(request.user, job_id)
     removal.archive(job, request.user)
     messages.success(request, f"{job.name} is in the trash for {TRASH_DAYS} days.")
     return redirect("training:jobs", job.team.slug)
@@ -29,8 +27,7 @@ def archive_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def restore_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job = find_job(request.user, job_id)
-    require_permission(request.user, job.team, "write")
+    job = find_job_to_change(request.user, job_id)
     removal.restore(job, request.user)
     messages.success(request, f"{job.name} is back.")
     return redirect("training:job", job.pk)
@@ -39,8 +36,7 @@ def restore_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def archive_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    model = find_model(request.user, model_id)
-    require_permission(request.user, model.team, "write")
+    model = find_model_to_change(request.user, model_id)
     removal.archive(model, request.user)
     messages.success(request, f"{model.name} is in the trash for {TRASH_DAYS} days.")
     return redirect("training:models", model.team.slug)
@@ -49,8 +45,7 @@ def archive_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse
 @login_required
 @require_POST
 def restore_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    model = find_model(request.user, model_id)
-    require_permission(request.user, model.team, "write")
+    model = find_model_to_change(request.user, model_id)
     removal.restore(model, request.user)
     messages.success(request, f"{model.name} is back.")
     return redirect("training:model", model.pk)
@@ -59,8 +54,7 @@ def restore_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse
 @login_required
 @require_POST
 def rename_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job = find_job(request.user, job_id)
-    require_permission(request.user, job.team, "write")
+    job = find_job_to_change(request.user, job_id)
     form = DetailsForm(request.POST, max_name_length=120)
     if form.is_valid():
         removal.change_details(job, form.cleaned_data, request.user)
@@ -73,8 +67,7 @@ def rename_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rename_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    model = find_model(request.user, model_id)
-    require_permission(request.user, model.team, "write")
+    model = find_model_to_change(request.user, model_id)
     form = DetailsForm(request.POST, max_name_length=120)
     if form.is_valid():
         removal.change_details(model, form.cleaned_data, request.user)
