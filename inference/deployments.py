@@ -17,7 +17,7 @@ from django.utils.timezone import now
 from accounts import audit
 from accounts.models import ApiToken, Team, User
 from accounts.notifications.publish import publish
-from accounts.permissions import person_behind
+from accounts.permissions import person_behind, require_permission
 from inference import promotion
 from inference.errors import (
     AlreadyRetired,
@@ -158,6 +158,13 @@ def find_deployment(viewer: object, deployment_id: UUID) -> Deployment:
     """The deployment with its team, project and model. Raises Http404 for strangers, too."""
     visible = Deployment.objects.visible_to(viewer).select_related("team", "project", "model")
     return get_object_or_404(visible, pk=deployment_id)
+
+
+def find_deployment_to_change(viewer: User | ApiToken, deployment_id: UUID) -> Deployment:
+    """As find_deployment. Raises NotAllowed for who may only look."""
+    deployment = find_deployment(viewer, deployment_id)
+    require_permission(viewer, deployment.team, "write")
+    return deployment
 
 
 def named_deployments(deployment_ids: Collection[UUID]) -> QuerySet[Deployment]:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.models import ApiToken
 from accounts.permissions import require_permission, viewer_of
 from inference import deployments
-from inference.deployments import MAX_NAME_LENGTH, find_deployment
+from inference.deployments import MAX_NAME_LENGTH, find_deployment, find_deployment_to_change
 from inference.feedback import record_feedback
 from inference.models import Deployment
 from inference.queries.rollout import load_rollout
@@ -145,9 +145,8 @@ class DeploymentEndpoint(APIView):
     @extend_schema(operation_id="retire_deployment", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
         """Stop serving. The name is free again; its usage and log stay."""
-        deployment = find_deployment(viewer_of(request), deployment_id)
         viewer = viewer_of(request)
-        require_permission(viewer, deployment.team, "write")
+        deployment = find_deployment_to_change(viewer, deployment_id)
         deployments.retire(deployment, viewer)
         return Response(DeploymentAnswer(deployment).data)
 
@@ -161,19 +160,12 @@ class RolloutEndpoint(APIView):
         return Response(RolloutAnswer(load_rollout(found)).data)
 
 
-class _TrialEndpoint(APIView):  # Puts a model on trial under the name, and ends the trial.
-    def _permitted(self, request: Request, deployment_id: UUID) -> Deployment:
-        viewer = viewer_of(request)
-        deployment = find_deployment(viewer, deployment_id)
-        require_permission(viewer, deployment.team, "write")
-        return deployment
-
-
-class CanaryEndpoint(_TrialEndpoint):
+class CanaryEndpoint(APIView):
     @extend_schema(operation_id="start_canary", request=CanaryRequest, responses=DeploymentAnswer)
     def put(self, request: Request, deployment_id: UUID) -> Response:
         """Let another model answer a share of requests."""
-        deployment, viewer = self._permitted(request, deployment_id), viewer_of(request)
+        viewer = viewer_of(request)
+        deployment = find_deployment_to_change(viewer, deployment_id)
         body = CanaryRequest(data=request.data)
         body.is_valid(raise_exception=True)
         model = find_model(viewer, body.validated_data["model"])
@@ -183,16 +175,17 @@ class CanaryEndpoint(_TrialEndpoint):
     @extend_schema(operation_id="end_canary", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
         """All requests go to the deployed model again."""
-        deployment = self._permitted(request, deployment_id)
+        deployment = find_deployment_to_change(viewer_of(request), deployment_id)
         trials.end_canary(deployment, viewer_of(request))
         return Response(DeploymentAnswer(deployment).data)
 
 
-class ShadowEndpoint(_TrialEndpoint):
+class ShadowEndpoint(APIView):
     @extend_schema(operation_id="start_shadow", request=ShadowRequest, responses=DeploymentAnswer)
     def put(self, request: Request, deployment_id: UUID) -> Response:
         """Ask another model the same and compare; its answers reach nobody and cost nothing."""
-        deployment, viewer = self._permitted(request, deployment_id), viewer_of(request)
+        viewer = viewer_of(request)
+        deployment = find_deployment_to_change(viewer, deployment_id)
         body = ShadowRequest(data=request.data)
         body.is_valid(raise_exception=True)
         trials.start_shadow(deployment, find_model(viewer, body.validated_data["model"]), viewer)
@@ -201,16 +194,16 @@ class ShadowEndpoint(_TrialEndpoint):
     @extend_schema(operation_id="end_shadow", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
         """Stop asking the other model."""
-        deployment = self._permitted(request, deployment_id)
+        deployment = find_deployment_to_change(viewer_of(request), deployment_id)
         trials.end_shadow(deployment, viewer_of(request))
         return Response(DeploymentAnswer(deployment).data)
 
 
-class RollbackEndpoint(_TrialEndpoint):
+class RollbackEndpoint(APIView):
     @extend_schema(operation_id="roll_back_deployment", request=None, responses=DeploymentAnswer)
     def post(self, request: Request, deployment_id: UUID) -> Response:
         """Answer with the model that the name had before."""
-        deployment = self._permitted(request, deployment_id)
+        deployment = find_deployment_to_change(viewer_of(request), deployment_id)
         trials.roll_back(deployment, viewer_of(request))
         return Response(DeploymentAnswer(deployment).data)
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from accounts.permissions import require_permission, viewer_of
 from inference import promotion
-from inference.deployments import find_deployment
+from inference.deployments import find_deployment, find_deployment_to_change
 from inference.models import PromotionVerdict
 from web.api import cursor_page
 from web.idempotency.api import APIView
@@ -68,8 +68,8 @@ class PromotionRuleEndpoint(APIView):
     @extend_schema(operation_id="drop_promotion_rule", responses={204: None})
     def delete(self, request: Request, deployment_id: UUID) -> Response:
         """Remove the rule. The name may move to any model of its task again."""
-        deployment, viewer = find_deployment(viewer_of(request), deployment_id), viewer_of(request)
-        require_permission(viewer, deployment.team, "write")
+        viewer = viewer_of(request)
+        deployment = find_deployment_to_change(viewer, deployment_id)
         promotion.delete_rule(deployment, viewer)
         return Response(status=204)
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.permissions import find_team, has_permission, require_permission
 from inference import deployments, request_log
-from inference.deployments import find_deployment
+from inference.deployments import find_deployment, find_deployment_to_change
 from inference.feedback import corrected_rows, learn_corrections
 from inference.forms.deployments import MoveForm, NameForm, TrialForm
 from inference.forms.playground import PlaygroundForm, playground_form
@@ -60,8 +60,8 @@ def deployment_detail(request: AuthenticatedRequest, deployment_id: UUID) -> Htt
 @require_POST
 def playground(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Predict one row; the answer as a fragment, or the whole page without JavaScript."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")  # A prediction costs money.
+    # A prediction costs money.
+    deployment = find_deployment_to_change(request.user, deployment_id)
     form = playground_form(deployment, request.POST, request.FILES)
     answer = predict(deployment, request.user, form.row) if form.is_valid() else None
     if request.htmx:
@@ -118,8 +118,7 @@ def deploy(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
 @require_POST
 def move(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Let the name answer with another model."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     form = MoveForm(deployment, request.POST)
     if form.is_valid():
         with refusals_on(form):
@@ -135,8 +134,7 @@ def move(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
 @require_POST
 def learn_from_feedback(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Put what callers corrected into the dataset, as a new version."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     version = learn_corrections(deployment, request.user)
     messages.success(request, "The corrected rows come last in the new version.")
     return redirect("projects:dataset", version.dataset_id)
@@ -146,8 +144,7 @@ def learn_from_feedback(request: AuthenticatedRequest, deployment_id: UUID) -> H
 @require_POST
 def try_model(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Put a model on trial under the name, as canary or shadow."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     form = TrialForm(deployment, request.POST)
     if form.is_valid():
         with refusals_on(form):
@@ -168,8 +165,7 @@ def try_model(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespons
 @require_POST
 def end_trial(request: AuthenticatedRequest, deployment_id: UUID, kind: str) -> HttpResponse:
     """End the canary or the shadow."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     end = trials.end_canary if kind == "canary" else trials.end_shadow
     end(deployment, request.user)
     messages.success(request, f"{deployment.model} answers alone.")
@@ -180,8 +176,7 @@ def end_trial(request: AuthenticatedRequest, deployment_id: UUID, kind: str) -> 
 @require_POST
 def roll_back(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Answer with the former model again."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     trials.roll_back(deployment, request.user)
     messages.success(request, f"{deployment.name} answers with {deployment.model} again.")
     return redirect("inference:deployment", deployment.pk)
@@ -191,8 +186,7 @@ def roll_back(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespons
 @require_POST
 def retire(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Stop serving."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     require_typed_name(request, deployment.name)
     deployments.retire(deployment, request.user)
     messages.success(
@@ -205,8 +199,7 @@ def retire(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
 @require_POST
 def restore(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
     """Serve again what was taken down."""
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     deployments.restore(deployment, request.user)
     messages.success(request, f"{deployment.name} is live again.")
     return redirect("inference:deployment", deployment.pk)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import User
 from accounts.permissions import has_permission, require_permission
 from inference.batches import lifecycle
-from inference.deployments import find_deployment
+from inference.deployments import find_deployment, find_deployment_to_change
 from inference.errors import NoAnswers
 from inference.forms.tables import TableForm
 from inference.models import Deployment, TablePrediction
@@ -28,8 +28,7 @@ from web.requests import AuthenticatedRequest
 @login_required
 @require_POST
 def begin(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse:
-    deployment = find_deployment(request.user, deployment_id)
-    require_permission(request.user, deployment.team, "write")
+    deployment = find_deployment_to_change(request.user, deployment_id)
     form = TableForm(deployment, request.POST, request.FILES)
     if form.is_valid():
         with refusals_on(form):
