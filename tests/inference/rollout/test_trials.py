@@ -78,7 +78,9 @@ def test_the_page_starts_shows_and_ends_trials(client_of, alice, deployment, mod
     shown = browser.get(page).content.decode()
     assert "20% of requests" in shown
     assert "has not been asked yet" in shown
-    assert browser.post(start, form | {"percent": "500"}).status_code in (200, 422)
+    refused = browser.post(start, form | {"percent": "500"})
+    assert "less than or equal to 99" in refused.content.decode()
+    assert Deployment.objects.get().canary_percent == 20
     for name in ("end-canary", "end-shadow"):
         browser.post(reverse(f"inference:{name}", args=[deployment.pk]))
     found = Deployment.objects.get()

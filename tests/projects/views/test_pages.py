@@ -38,9 +38,16 @@ def test_a_stranger_finds_nothing(client_of, mallory, project, dataset_version):
         assert getattr(client, method)(url).status_code == 404, url
 
 
-def test_a_guest_is_sent_to_sign_in_or_finds_nothing(client, project, dataset_version):
+def test_a_guest_is_sent_to_sign_in_and_has_no_stream(client, project, dataset_version):
     for method, url in urls(project, dataset_version.dataset):
-        assert getattr(client, method)(url).status_code in (302, 404), url
+        answer = getattr(client, method)(url)
+        if url.endswith("/live/"):
+            assert answer.status_code == 404
+        else:
+            assert (answer.status_code, answer["Location"].split("?")[0]) == (
+                302,
+                "/accounts/login/",
+            ), url
 
 
 def test_a_viewer_may_look_but_not_change(client_of, vera, project, dataset_version):
@@ -191,10 +198,17 @@ def test_masking_makes_a_new_version(client_of, alice, bring_in):
     assert DatasetVersion.objects.get(number=2).overrides == {"mask": ["text"]}
 
 
-def test_strange_version_numbers_show_no_error(client_of, alice, dataset_version):
-    for asked in ("0", "99999999", "x", "-1", "1e3", "²", "9" * 50):
-        url = f"/datasets/{dataset_version.dataset_id}/?version={asked}"
-        assert client_of(alice).get(url).status_code in (200, 404)
+def test_a_version_that_is_not_there_is_not_found_and_nonsense_shows_the_newest(
+    client_of, alice, dataset_version
+):
+    page = f"/datasets/{dataset_version.dataset_id}/?version="
+    statuses = {
+        number: client_of(alice).get(page + number).status_code
+        for number in ("0", "99999999", "x", "-1", "1e3", "²", "9" * 50)
+    }
+    not_found = {number for number, status in statuses.items() if status == 404}
+    assert not_found == {"0", "99999999"}
+    assert set(statuses.values()) == {200, 404}
 
 
 def test_a_new_person_finds_a_first_project(client, db):
