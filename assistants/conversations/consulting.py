@@ -47,6 +47,7 @@ from assistants.models import (
     Version,
     Visitor,
 )
+from assistants.rules.matching import Situation
 from assistants.voice.audio import DEFAULT_FORMAT
 from assistants.writing.answering import Listener
 from assistants.writing.writers import settings_of, writer_of
@@ -74,9 +75,9 @@ class Question:
     external_id: str = ""
     address: str | None = None
     contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
-    attributes: dict[str, str] = field(default_factory=dict)  # Of the visitor, for rules;
-    vouched: dict[str, str] = field(default_factory=dict)  # those that the site's server signed,
-    is_verified: bool = False  # which also says who the visitor is.
+    attributes: dict[str, str] = field(default_factory=dict)  # What the page says of the visitor.
+    vouched: dict[str, str] = field(default_factory=dict)  # What the site's server signed of them.
+    is_verified: bool = False  # Whether the site's server signed who the visitor is.
     locale: str = ""  # Of the visitor, such as "zh-CN".
     # {external id: text} of what was sent just before and may not have come yet: a browser sends
     # on several connections at once, and what was written first is to stand first.
@@ -149,17 +150,26 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
     situation = situation_of(version, message, masked, language, claims_of(question), original=text)
-    if is_daily_budget_spent(assistant):
-        outcome = Outcome(Decision.Route.HAND_OVER, "", reason="budget")
-    else:
-        unless_taken = _unless_taken_over(conversation, say) if say else None
-        outcome = decide(version, situation, asked_back=conversation.asked_back, say=unless_taken)
+    outcome = _decide(assistant, version, situation, conversation, say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
     outcome.question = outcome.question or masked
     reply = _keep(conversation, message, version, outcome, outcome.language or language, heard)
     if assistant.shadow_left and reply.decision is not None and outcome.reason != "budget":
         enqueue_shadow_decision(reply.decision, situation, asked_back=conversation.asked_back)
     return reply
+
+
+def _decide(
+    assistant: Assistant,
+    version: Version,
+    situation: Situation,
+    conversation: Conversation,
+    say: Listener | None,
+) -> Outcome:
+    if is_daily_budget_spent(assistant):
+        return Outcome(Decision.Route.HAND_OVER, "", reason="budget")
+    unless_taken = _unless_taken_over(conversation, say) if say else None
+    return decide(version, situation, asked_back=conversation.asked_back, say=unless_taken)
 
 
 def _unless_taken_over(conversation: Conversation, say: Listener) -> Listener:

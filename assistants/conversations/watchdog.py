@@ -1,4 +1,4 @@
-"""What time does to conversations: nobody waits unnoticed, and quiet ones are closed."""
+"""Hands over conversations that nobody answers, closes quiet ones, and deletes expired ones."""
 
 from datetime import timedelta
 

@@ -43,7 +43,7 @@ class ReadingOptions(TypedDict, total=False):
     sheet: str
     file: str  # Of an archive of several tables; "*" joins those with the same columns.
     mask: list[str]  # Columns whose personal data is replaced by its kind.
-    columns: dict[str, str]  # Column: the name of its reading, see columns.column.Reading.
+    columns: dict[str, str]  # Column: the name of its reading, see projects.reading.columns.column.
     edits: list[Edit]  # Made to the finished table, in this order.
     based_on: int  # The number of the version that was edited last.
 

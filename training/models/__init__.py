@@ -1,4 +1,4 @@
-"""What you teach: jobs, the attempts that carry them, what they report and the models they make."""
+"""Jobs, the attempts that carry them, what they report, and the models they make."""
 
 from training.models.analysis import Analysis
 from training.models.attempt import Attempt

@@ -1,4 +1,4 @@
-"""What a dead worker cannot say itself."""
+"""Ends attempts whose worker is silent or whose limits are reached, and tidies what jobs leave."""
 
 import logging
 from contextlib import suppress

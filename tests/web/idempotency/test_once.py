@@ -74,7 +74,7 @@ REFUSED_HERE = {  # They need a job or model in a state that this walk does not 
     "/api/v1/assistants/{assistant_id}/versions/{number}/rollback",
     "/api/v1/assistants/{assistant_id}/versions/{number}/shadow",
     "/api/v1/assistants/{assistant_id}/versions/{number}/test-runs",
-    # Questions are told apart by the id that their sender gives each (assistants.consulting).
+    # Questions are told apart by the id that their sender gives each.
     "/consult",
     "/v1/assistants/{name}/consult",
     "/v1/assistants/{name}/feedback",
