@@ -18,8 +18,9 @@ class CaseRow:
 
     @property
     def differs(self) -> bool:
-        both = self.live is not None and self.newest is not None
-        return both and self.live["got"] != self.newest["got"]  # type: ignore[index]
+        if self.live is None or self.newest is None:
+            return False
+        return bool(self.live["got"] != self.newest["got"])
 
 
 def versions_to_test(assistant: Assistant) -> list[Version]:
@@ -31,7 +32,7 @@ def versions_to_test(assistant: Assistant) -> list[Version]:
     return [*live, *newest]
 
 
-def compare_runs(assistant: Assistant) -> dict[str, Any]:
+def compare_runs(assistant: Assistant) -> dict[str, object]:
     """`rows`, and the last `runs` they come from."""
     runs: dict[str, TestRun] = {}
     for version in versions_to_test(assistant):
