@@ -1,6 +1,7 @@
 """Predicts through the models process for a signed-in person, with an internal token."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
@@ -31,27 +32,11 @@ class Prediction:
 
 def predict(deployment: Deployment, person: User, row: Row) -> Prediction:
     """Raises PredictionRejected with the models process's own sentence, or ModelsUnreachable."""
-    import httpx  # Here, because every process loads this module and few of them ask.
-
     is_generative = deployment.model.task == "text-generation"
+    path = "/v1/chat/completions" if is_generative else "/v1/classify"
     body = _chat_body(row) if is_generative else {"input": row}
     token = internal_token.issue_token(deployment.team_id, person.pk)
-    try:
-        answer = httpx.post(
-            settings.MODELS_URL + ("/v1/chat/completions" if is_generative else "/v1/classify"),
-            json={"model": deployment.name, **body},
-            headers={
-                internal_token.HEADER: token,
-                web_process.HEADER: web_process.proof().decode(),
-            },
-            timeout=TIMEOUT_SECONDS,
-        )
-        content = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise ModelsUnreachable from error
-    if answer.status_code != 200:
-        raise PredictionRejected(content["error"]["message"])
-    milliseconds = answer.elapsed.total_seconds() * 1000
+    content, milliseconds = _post(path, {"model": deployment.name, **body}, token)
     if is_generative:
         return Prediction(
             row=row,
@@ -73,6 +58,28 @@ def predict(deployment: Deployment, person: User, row: Row) -> Prediction:
         tokens=content["usage"]["prompt_tokens"],
         request_id=content["id"],
     )
+
+
+def _post(path: str, body: dict[str, object], token: str) -> tuple[Any, float]:
+    """The models process's answer, and after how many milliseconds it came."""
+    import httpx  # Here, because every process loads this module and few of them ask.
+
+    try:
+        answer = httpx.post(
+            settings.MODELS_URL + path,
+            json=body,
+            headers={
+                internal_token.HEADER: token,
+                web_process.HEADER: web_process.proof().decode(),
+            },
+            timeout=TIMEOUT_SECONDS,
+        )
+        content = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ModelsUnreachable from error
+    if answer.status_code != 200:
+        raise PredictionRejected(content["error"]["message"])
+    return content, answer.elapsed.total_seconds() * 1000
 
 
 def _chat_body(row: Row) -> dict[str, object]:

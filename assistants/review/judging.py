@@ -42,15 +42,9 @@ def judge(
     answer = find_answer(assistant, answer_key) if answer_key else None
     if is_audit and not decision.for_audit:
         raise InvalidConsultation("This decision was not drawn for the audit.", param="is_audit")
-    Judgement.objects.filter(decision=decision, by_visitor=True).delete()
-    fields = {"verdict": verdict, "answer": answer, "text": text, "is_audit": is_audit}
-    try:
-        with transaction.atomic():
-            judgement = Judgement.objects.create(
-                decision=decision, person=person_behind(by), **fields
-            )
-    except IntegrityError:
-        raise JudgedAlready from None
+    judgement = Judgement(decision=decision, person=person_behind(by), verdict=verdict, text=text)
+    judgement.answer, judgement.is_audit = answer, is_audit
+    _store(judgement)
     is_lesson = teaches and verdict != Judgement.Verdict.RIGHT and not is_audit
     if answer is not None and is_lesson:
         add_phrasing(answer, decision.question, Phrasing.Origin.CORRECTION)
@@ -62,6 +56,16 @@ def judge(
         _tell_programs(assistant, judgement, answer)
     audit.record(assistant.team, by, "assistant.judged", assistant.name, verdict=verdict)
     return judgement
+
+
+def _store(judgement: Judgement) -> None:
+    """In place of the visitor's. Raises JudgedAlready."""
+    Judgement.objects.filter(decision=judgement.decision, by_visitor=True).delete()
+    try:
+        with transaction.atomic():
+            judgement.save(force_insert=True)
+    except IntegrityError:
+        raise JudgedAlready from None
 
 
 def _tell_programs(assistant: Assistant, judgement: Judgement, answer: Answer) -> None:
