@@ -187,7 +187,7 @@ def test_what_was_cancelled_says_which_rows_were_not_asked(
     assert not asked
 
 
-def test_a_worker_that_was_too_slow_makes_no_second_batch(
+def test_a_worker_that_was_too_slow_makes_no_second_batch_and_leaves_no_file(
     client_of, alice, endpoint, dataset, dataset_version, asked, monkeypatch
 ):
     ask(client_of(alice), endpoint, dataset=dataset.pk)
@@ -200,6 +200,7 @@ def test_a_worker_that_was_too_slow_makes_no_second_batch(
     monkeypatch.setattr(running, "_write_requests", write_slowly)
     running.prepare_due()
     assert not Batch.objects.exists()
+    assert not ApiFile.objects.exists()
 
 
 def test_viewers_and_strangers_ask_nothing(
@@ -251,21 +252,6 @@ def test_a_table_that_cannot_be_read_holds_up_no_other(
     assert (broken.batch, broken.next_at) == (None, None)
     assert "could not be read" in broken.problem
     assert Batch.objects.get().status == "completed"
-
-
-def test_the_loser_of_a_double_claim_leaves_no_file(
-    client_of, alice, endpoint, dataset, dataset_version, asked, monkeypatch
-):
-    ask(client_of(alice), endpoint, dataset=dataset.pk)
-    write = running._write_requests
-
-    def write_slowly(row):
-        TablePrediction.objects.filter(pk=row.pk).update(attempts=row.attempts + 1)
-        return write(row)
-
-    monkeypatch.setattr(running, "_write_requests", write_slowly)
-    running.prepare_due()
-    assert not ApiFile.objects.exists()
 
 
 def test_a_person_who_left_the_team_has_no_further_row_asked(
