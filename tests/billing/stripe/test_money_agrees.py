@@ -210,10 +210,7 @@ def test_credit_covers_late_usage_and_adjustments(tale):
     tale.use(5)
     tale.report()
     tale.use(6)  # Nobody takes it in before the invoice is final.
-    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
-    tale.pass_time(hours=2)
-    tale.world.finalize(invoice["id"])
-    tale.world.collect(invoice["id"])
+    tale.close_unreported()
     tale.deliver()
     tale.adjust(4)
     tale.assert_sides_agree(0)
@@ -228,14 +225,6 @@ def test_credit_covers_late_usage_and_adjustments(tale):
     assert tale.credit_at_stripe() == 200
 
 
-def close_unreported(tale) -> None:
-    """The invoice becomes final before anybody takes in what was used last."""
-    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
-    tale.pass_time(hours=2)
-    tale.world.finalize(invoice["id"])
-    tale.world.collect(invoice["id"])
-
-
 @pytest.mark.parametrize("is_built", [True, False])
 def test_what_was_given_back_of_usage_that_missed_its_invoice_is_carried_on(tale, is_built):
     tale.subscribe(PLAN_FREE)
@@ -247,7 +236,7 @@ def test_what_was_given_back_of_usage_that_missed_its_invoice_is_carried_on(tale
         build()
     refund(entry, 4)
     credit.mirror_due()
-    close_unreported(tale)  # It asks for nine and takes nine of twelve off.
+    tale.close_unreported()  # It asks for nine and takes nine of twelve off.
     tale.deliver()
     assert not Reconciliation.objects.filter(scope="balance", state="open").exists()
     tale.assert_sides_agree(1)
@@ -283,7 +272,7 @@ def test_credit_settles_charges_and_not_what_was_given_back(tale):
     tale.adjust(-2)
     tale.adjust(3)
     give(tale, 5)
-    close_unreported(tale)
+    tale.close_unreported()
     tale.deliver()
     tale.assert_sides_agree(10)
     give(tale, 6)
@@ -295,7 +284,7 @@ def test_what_is_given_back_while_an_invoice_becomes_final_is_credit(tale):
     tale.pass_time(minutes=3)
     tale.adjust(5)
     tale.report()
-    close_unreported(tale)
+    tale.close_unreported()
     tale.adjust(-2)  # Stripe has collected the 5 already: the message is on its way.
     tale.deliver(times=2)
     tale.assert_sides_agree(5)
@@ -310,7 +299,7 @@ def test_credit_bought_while_an_invoice_becomes_final_is_for_what_follows(tale):
     tale.use(8)
     tale.report()
     top_up = tale.open_top_up(1_000)
-    close_unreported(tale)
+    tale.close_unreported()
     tale.world.pay(top_up.session_id)
     tale.deliver(backwards=True)
     tale.assert_sides_agree(8)
@@ -322,10 +311,7 @@ def test_credit_bought_while_an_invoice_becomes_final_is_for_what_follows(tale):
 def test_late_usage_is_billed_once_and_no_button_bills_it_again(tale):
     tale.subscribe(PLAN_FREE)
     tale.use(5)
-    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
-    tale.pass_time(hours=2)
-    tale.world.finalize(invoice["id"])
-    tale.world.collect(invoice["id"])
+    tale.close_unreported()
     tale.deliver()
     tale.assert_sides_agree(5)
     for row in Reconciliation.objects.all():
@@ -700,10 +686,7 @@ def test_the_whole_story_agrees_to_the_cent_in_every_state(tale, monkeypatch, se
     tale.use(5)
     tale.assert_sides_agree(15)
     tale.use(6)  # Nobody takes it in before the invoice is final.
-    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
-    tale.pass_time(hours=2)
-    tale.world.finalize(invoice["id"])
-    tale.world.collect(invoice["id"])
+    tale.close_unreported()
     tale.deliver()
     tale.assert_sides_agree(21)
     tale.use(2)
