@@ -282,3 +282,23 @@ def test_everything_reads_and_acts_without_javascript(product, browser, visited,
     page.get_by_role("row", name="spare.csv").get_by_role("button", name="Restore").click()
     page.wait_for_url(re.compile("/datasets/.+/"))
     context.close()
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_an_error_page_is_not_drawn_into_a_part_of_a_page(product, browser, visited, status):
+    page = browser.new_context(storage_state=visited["state"]).new_page()
+    address = f"{product.url}/teams/{visited['team']}/"
+    error_page = page.request.get(f"{product.url}/nowhere/").text()
+    page.route(
+        "**/month/",
+        lambda route: route.fulfill(status=status, body=error_page, content_type="text/html"),
+    )
+    page.goto(address)
+    if status == 404:
+        said = page.locator("#problem").get_by_text("There is no such page")
+    else:  # It is asked for again: the page says since when it is not up to date.
+        said = page.get_by_text("Reconnecting, last update")
+    said.wait_for()
+    assert page.locator("h1").count() == 1
+    assert "Nothing here" not in page.title()
+    page.context.close()

@@ -103,7 +103,11 @@ def test_error_pages_need_no_database(status):
     request = RequestFactory().get("/x")
     answer = _render_error(request, status, "A sentence.")
     assert answer.status_code == status
-    assert "A sentence." in answer.content.decode()
+    page = answer.content.decode()
+    assert "A sentence." in page
+    heading = re.search("<h1>(.+)</h1>", page)[1]
+    assert f"<title>{heading} · Lathe</title>" in page  # Of many tabs, which one failed.
+    assert 'href="/home/"' in page
 
 
 def refused(path, db_user=None, **headers):
