@@ -18,7 +18,7 @@ class RunEndReason(models.TextChoices):
     """Why a metered run ended."""
 
     FINISHED = "finished"
-    STOPPED = "stopped", "stopped by the user"
+    STOPPED = "stopped", "stopped early"  # By its people, at an announced cost, or as its worker left.
     CAP = "cap", "spend cap reached"
     LEASE = "lease", "worker fell silent"
     FAILED = "failed"

@@ -78,5 +78,5 @@ def time_limit_error(seconds: int | None, machine: ComputeClass) -> str:
     most = machine.time_limit_seconds
     if seconds is None or MIN_TIME_LIMIT_SECONDS <= seconds <= most:
         return ""
-    shortest = format_duration(MIN_TIME_LIMIT_SECONDS)
-    return f"A time limit on {machine.name} is {shortest} to {format_duration(most)}"
+    shortest_duration = format_duration(MIN_TIME_LIMIT_SECONDS)
+    return f"A time limit on {machine.name} is {shortest_duration} to {format_duration(most)}"

@@ -55,12 +55,12 @@ def fail(attempt: Attempt, code: FailureCode, sentence: str) -> None:
 def fail_at_time_limit(attempt: Attempt) -> None:
     """The job used all the time it may; its checkpoints stay, to go on from."""
     job = _lock_job(attempt)
-    allowed = limits.format_duration(limits.effective_time_limit(job))
+    allowed_duration = limits.format_duration(limits.effective_time_limit(job))
     saved = job.checkpoints.kept().order_by("-step").first()
     kept = f" The checkpoint at step {saved.step:,} is kept." if saved else ""
     job.fail(
         FailureCode.TIME_LIMIT,
-        f"The training reached its time limit of {allowed} of run time.{kept}",
+        f"The training reached its time limit of {allowed_duration} of run time.{kept}",
     )
     close(attempt, FailureCode.TIME_LIMIT, RunEndReason.FAILED)
 

@@ -127,6 +127,8 @@ MEMBERS = (
 CONTENDERS = ("a linear model on words", "a linear model on characters", "accuracy", "R²")
 # Parts of the test rows, and how far a difference reaches.
 PARTS = ("(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points")
+# Lengths of time: training.jobs.limits.format_duration and how long ago a worker was seen.
+DURATIONS = ("{number} s", "{number} min", "{number} h", "{number} h {number_2} min", "{number} days")
 NAMES = ("{name}'s team",)
 # Details of the audit log, by their keys.
 DETAILS = ("answers with",)
@@ -144,6 +146,6 @@ OFFERS = (
 )
 TEXTS = (
     *WORDS, *FIGURES, *COMPARED, *PROPOSALS, *TASKS, *COLUMNS, *OFFERS, *VERDICTS, *MEASURED,
-    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES, *FATES, *FORM_WORDS,
-    *STATES, *ENDINGS,
+    *RIVALS, *MEMBERS, *CONTENDERS, *PARTS, *STAGES, *DETAILS, *NAMES, *DURATIONS, *FATES,
+    *FORM_WORDS, *STATES, *ENDINGS,
 )  # fmt: skip

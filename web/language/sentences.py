@@ -32,7 +32,8 @@ KEY_LENGTH = 3  # Patterns are found by so many letters of their start or end.
 NUMBER = r"[−+-]?\d(?:[\d.,]*\d)?%?"
 # Their values are words of ours, so they are translated too. Other values are people's own.
 OWN_WORDS = re.compile(
-    r"(words|phrase|reason|sentence|label|what|why|display|title|unit|verb|kind|count|rows|next|each)"
+    r"(words|phrase|reason|sentence|label|what|why|display|title|unit|verb|kind|count|rows|next|each"
+    r"|duration|format_age)"
 )
 
 

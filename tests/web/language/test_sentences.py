@@ -33,6 +33,16 @@ def chinese():
         # A clause that may be absent.
         ("shapes.zip v1 is ready: 120 rows.", "shapes.zip v1 已就绪：120 行。"),
         ("52 to 72", "52 至 72"),
+        ("24 h of run time", "24 小时运行时间"),
+        (
+            "The training reached its time limit of 1 h 30 min of run time.",
+            "训练达到了 1 小时 30 分钟的运行时间限制。",
+        ),
+        (
+            "Of billed run time. Empty: the most allowed, 24 h.",
+            "按计费运行时间。留空：允许的最大值，24 小时。",
+        ),
+        ("no gpu worker has been seen for 3 days", "已有 3 天未见到 gpu 工作节点"),
         (
             "Root mean squared error 2.184; boosted trees at their defaults 2.421.",
             "均方根误差 2.184；默认设置的提升树 2.421。",
