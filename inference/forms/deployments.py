@@ -10,7 +10,7 @@ from inference.deployments import MAX_NAME_LENGTH
 from inference.models import Deployment
 from training.models import TrainedModel
 from web.browser.page_memo import once_per_page
-from web.language.sentences import translated_lazy
+from web.language.sentences import lazy_choices, translated_lazy
 
 
 class NameForm(forms.Form):
@@ -60,7 +60,7 @@ class TrialForm(MoveForm):
         ("shadow", "Shadow: it is asked beside, and only compared"),
     ]
 
-    kind = forms.ChoiceField(label="How", choices=KINDS, initial="canary")
+    kind = forms.ChoiceField(label="How", choices=lazy_choices(KINDS), initial="canary")
     percent = forms.IntegerField(
         label="Share in percent", min_value=1, max_value=99, initial=10,
         help_text="Of 100 requests, so many are answered by it. Of no meaning to a shadow.",

@@ -34,6 +34,8 @@ SIGNS = {  # That the page shows the move.
     "paused": ".callout[data-tone=wait]",
 }  # fmt: skip
 MOST_REQUESTS, MOST_BYTES, MOST_SHIFT = 15, 150_000, 0.01
+COLUMNS = """() => [...document.querySelectorAll("thead th")]
+  .map((title) => Math.round(title.getBoundingClientRect().left))"""
 SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
   const moved = [];
@@ -166,6 +168,17 @@ def test_pages_are_light_and_stand_still(product, browser, visited, states):
         assert shift["sum"] < MOST_SHIFT, f"{path}: {shift}"
         page.close()
     context.close()
+
+
+def test_the_last_rows_of_a_list_move_no_column(product, browser, visited, states):
+    """A browser paints a long page before all of it has come."""
+    page = browser.new_context(storage_state=visited["state"]).new_page()
+    for tail in ("datasets/", "jobs/", "models/", "deployments/"):
+        page.goto(f"{product.url}/teams/{visited['team']}/{tail}")
+        whole = page.evaluate(COLUMNS)
+        page.evaluate("document.querySelectorAll('tbody tr + tr').forEach((row) => row.remove())")
+        assert page.evaluate(COLUMNS) == whole != [], tail
+    page.context.close()
 
 
 @pytest.mark.slow

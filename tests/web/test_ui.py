@@ -161,6 +161,18 @@ def test_a_column_title_that_people_wrote_stays_escaped_when_it_has_a_class():
     assert "&lt;script&gt;" in render("{% table name %}{% endtable %}", name="<script>:num")
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("demo@lathe.local", "demo@<wbr>lathe.<wbr>local"),
+        ("<b>@x", "&lt;b&gt;@<wbr>x"),
+        ("", ""),
+    ],
+)
+def test_an_address_breaks_between_its_parts(address, shown):
+    assert ui.breakable(address) == shown
+
+
 def test_a_stat_may_have_a_note():
     assert render('{% stat "Spent" micro|money note="so far" %}', micro=1_820_416) == (
         '<div class="stat"><span class="muted">Spent</span><b>$1.82</b>'

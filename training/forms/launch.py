@@ -59,7 +59,8 @@ class LaunchForm(forms.Form):
     base_model = forms.ChoiceField(label="Base model")
     compute = forms.ChoiceField(label="Machine")
     preset = forms.ChoiceField(
-        choices=[*((one.key, one.title) for one in PRESETS), (EXPERT, "Expert")], required=False
+        choices=lazy_choices([*((one.key, one.title) for one in PRESETS), (EXPERT, "Expert")]),
+        required=False,
     )
     time_limit = TimeLimitField(label="Time limit")
 

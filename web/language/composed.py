@@ -128,7 +128,9 @@ CONTENDERS = ("a linear model on words", "a linear model on characters", "accura
 # Parts of the test rows, and how far a difference reaches.
 PARTS = ("(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points")
 # Lengths of time: training.jobs.limits.format_duration and how long ago a worker was seen.
-DURATIONS = ("{number} s", "{number} min", "{number} h", "{number} h {number_2} min", "{number} days")
+DURATIONS = (
+    "{number} s", "{number} min", "{number} h", "{number} h {number_2} min", "{number} days",
+)  # fmt: skip
 NAMES = ("{name}'s team",)
 # Details of the audit log, by their keys.
 DETAILS = ("answers with",)

@@ -233,18 +233,26 @@ def card(
 
 
 @register.simple_block_tag
-def table(content: str, *columns: str, cards: bool = False, long: bool = False) -> SafeString:
+def table(
+    content: str,
+    *columns: str,
+    cards: bool = False,
+    long: bool = False,
+    fixed: bool = False,
+) -> SafeString:
     """A table with these column titles and the rows inside the tag.
 
     A title may end in its class: "Cost:num" is set to the right, "Actions:sr-only" is only read
     aloud. `cards` shows each row as a card on a phone, where cells carry `data-label`; `long`
-    scrolls within the page.
+    scrolls within the page; `fixed` gives columns the widths of their classes, whatever the rows
+    hold.
     """
     return format_html(
-        '<div class="table-container{}"><table class="table{}"><thead><tr>{}</tr></thead>'
+        '<div class="table-container{}"><table class="table{}{}"><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>",
         " long" if long else "",
         " cards" if cards else "",
+        " fixed" if fixed else "",
         format_html_join("", "{}", ((_column_title(column),) for column in columns)),
         content,
     )
@@ -264,6 +272,13 @@ def _column_title(column: str) -> SafeString:
 def _title(words: str) -> str:
     """A template's literal, translated here since it may carry a class; it keeps its mark."""
     return SafeString(gettext(words)) if isinstance(words, SafeString) and words else words
+
+
+@register.filter
+def breakable(address: object) -> SafeString:
+    """An e-mail address that a narrow column breaks after "@" and ".", not within a word."""
+    parts = re.split(r"(?<=[@.])", str(address))
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in parts))
 
 
 @register.simple_tag

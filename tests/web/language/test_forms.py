@@ -13,9 +13,17 @@ from web.language.sentences import translated
 
 OURS = ("accounts", "assistants", "billing", "inference", "projects", "training", "web")
 # Names of products, of their fields and of formats.
-NAMES = {"API", "WeChat", "AppID", "AppSecret", "EncodingAESKey", "JSON", "CSV", "Mac Roman"} | {
-    f"UTF-{bits}" for bits in (8, 16, 32)
-}
+NAMES = {
+    "API",
+    "WeChat",
+    "AppID",
+    "AppSecret",
+    "EncodingAESKey",
+    "JSON",
+    "CSV",
+    "Mac Roman",
+    "English",
+} | {f"UTF-{bits}" for bits in (8, 16, 32)}
 
 
 def forms_of_ours(parent: type = forms.BaseForm) -> Iterator[type[forms.BaseForm]]:
@@ -25,9 +33,10 @@ def forms_of_ours(parent: type = forms.BaseForm) -> Iterator[type[forms.BaseForm
         yield from forms_of_ours(child)
 
 
-def texts_of(name: str, field: forms.Field) -> Iterator[str]:
-    yield str(field.label or pretty_name(name))
-    yield str(field.help_text or "")
+def shown_of(name: str, field: forms.Field) -> Iterator[str]:
+    """As a page shows them: its template translates labels and help, and choices stay as given."""
+    yield translated(str(field.label or pretty_name(name)))
+    yield translated(str(field.help_text or ""))
     if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
         yield from (str(words) for _, words in field.choices)
 
@@ -38,9 +47,8 @@ def test_no_label_help_or_choice_is_left_in_english():
     with translation.override("zh-hans"):
         for form in set(forms_of_ours()):
             for name, field in form.base_fields.items():
-                for text in texts_of(name, field):
-                    shown = translated(text)
+                for shown in shown_of(name, field):
                     is_english = re.search("[A-Za-z]{3}", shown)
                     if is_english and not re.search("[\u4e00-\u9fff]", shown):
-                        left.add(text)
+                        left.add(shown)
     assert left - NAMES - available_timezones() == set()
