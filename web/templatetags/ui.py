@@ -244,14 +244,14 @@ def table(
 
     A title may end in its class: "Cost:num" is set to the right, "Actions:sr-only" is only read
     aloud. `cards` shows each row as a card on a phone, where cells carry `data-label`; `long`
-    scrolls within the page; `fixed` gives columns the widths of their classes, whatever the rows
-    hold.
+    scrolls within the page; `fixed` does what `cards` does, and gives columns the widths of their
+    classes, whatever the rows hold.
     """
     return format_html(
         '<div class="table-container{}"><table class="table{}{}"><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div>",
         " long" if long else "",
-        " cards" if cards else "",
+        " cards" if cards or fixed else "",
         " fixed" if fixed else "",
         format_html_join("", "{}", ((_column_title(column),) for column in columns)),
         content,
