@@ -32,6 +32,7 @@ def _render_members(
     status: int = 200,
     *,
     was_sent: bool = False,
+    team_form: TeamForm | None = None,
 ) -> HttpResponse:
     may_change = has_permission(request.user, team, "team")
     context = {
@@ -44,7 +45,7 @@ def _render_members(
         "invitations": Invitation.objects.open().filter(team=team) if may_change else [],
         "may_change": may_change,
         "is_owner": role_of(request.user, team) == Role.OWNER,
-        "team_form": TeamForm(initial={"name": team.name}),
+        "team_form": team_form or TeamForm(initial={"name": team.name}),
     }
     return render(request, "accounts/members.html", context, status=status)
 
@@ -79,7 +80,7 @@ def rename_team(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     require_permission(request.user, team, "team")
     form = TeamForm(request.POST)
     if not form.is_valid():
-        raise UserError("A team name has 1 to 80 characters.", param="name")
+        return _render_members(request, team, InvitationForm(), status=400, team_form=form)
     audit.record(team, request.user, "team.renamed", form.cleaned_data["name"], old=team.name)
     Team.objects.filter(pk=team.pk).update(name=form.cleaned_data["name"])
     return redirect("accounts:members", team.slug)

@@ -280,6 +280,16 @@ def test_a_threshold_is_moved_and_its_costs_follow_at_once(product, browser, vis
     context.close()
 
 
+def test_the_field_that_was_refused_has_the_focus(product, browser, visited):
+    page = browser.new_context(storage_state=visited["state"]).new_page()
+    page.goto(f"{product.url}/teams/{visited['team']}/projects/create/")
+    page.get_by_label("Name").fill(" ")
+    page.get_by_label("Name").press("Enter")
+    page.locator("p.error").wait_for()
+    assert page.evaluate("document.activeElement.name") == "name"
+    page.context.close()
+
+
 def test_everything_reads_and_acts_without_javascript(product, browser, visited, states):
     context = browser.new_context(storage_state=visited["state"], java_script_enabled=False)
     page = context.new_page()

@@ -36,6 +36,13 @@
     form.dataset.sent = "";
     form.querySelector("button[type=submit], button:not([type])")?.setAttribute("aria-busy", "true");
   });
+  // What is wrong with a form is where its reader goes on: at the first field that was refused.
+  function goToRefusal(page) {
+    const field = page.querySelector("main [aria-invalid=true]");
+    field?.closest("details")?.setAttribute("open", "");
+    field?.focus();
+  }
+  document.addEventListener("DOMContentLoaded", () => goToRefusal(document));
   // Back in history shows the page as it was left.
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) {

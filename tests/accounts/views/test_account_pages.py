@@ -1,5 +1,6 @@
 """Signing up, settings and the audit log."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -124,3 +125,15 @@ def test_every_admin_page_of_accounts_opens(client, token, team, alice):
         page = client.get(f"/admin/accounts/{path}/change/")
         assert page.status_code == 200
         assert token.digest not in page.content.decode()
+
+
+def test_a_team_name_that_is_refused_stays_in_its_field(client_of, alice, team):
+    answer = client_of(alice).post(
+        reverse("accounts:rename-team", args=[team.slug]), {"name": "x" * 81}
+    )
+    page = answer.content.decode()
+    assert answer.status_code == 400
+    assert "x" * 81 in page
+    # Read aloud with its field: what `aria-describedby` names is there.
+    described = re.search(r'<input[^>]*name="name"[^>]*aria-describedby="([^"]+)"', page)[1]
+    assert re.search(rf'id="{described}">\s*<p class="error" role="alert">[^<]*80', page)
