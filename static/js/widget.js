@@ -226,8 +226,11 @@ document.addEventListener("keydown", (event) => {
 });
 async function start() {
   if (customer && signature) {
-    // A wrong signature: they are a visitor like any other.
-    await ask("identity", { id: customer, hash: signature, attributes: signed, attributes_hash: signedHash }).then((data) => { identity = data.visitor; }, () => {});
+    // What is signed wrongly, or has expired: they are a visitor like any other, and whoever builds the site reads why.
+    await ask("identity", { id: customer, hash: signature, attributes: signed, attributes_hash: signedHash }).then(
+      (data) => { identity = data.visitor; },
+      (problem) => console.warn(`Lathe: this visitor is not verified. ${problem.message}`),
+    );
   }
   // Not before somebody listens: what was sent earlier would be lost without a word.
   for (const control of form.elements) control.disabled = false;

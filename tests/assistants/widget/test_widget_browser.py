@@ -124,6 +124,22 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
 
 
 @pytest.mark.slow
+def test_whoever_builds_the_site_reads_why_a_visitor_is_not_verified(live, alice, product, page):
+    site = Site(product)
+    channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[site.origin])
+    site.tag = (
+        f'<script async src="{product}/w/{channel.public_key}.js" data-visitor-id="7" data-visitor-hash="0f">'
+        "</script>"
+    )
+    warnings: list[str] = []
+    page.on("console", lambda message: warnings.append(message.text))
+    page.goto(site.origin)
+    page.get_by_role("button", name="Chat").click()
+    sync_api.expect(page.frame_locator("iframe").locator("textarea")).to_be_enabled()
+    assert "Lathe: this visitor is not verified. This signature is not of this visitor." in warnings
+
+
+@pytest.mark.slow
 def test_a_written_answer_appears_sentence_by_sentence(documented, alice, product, page):
     ours, writer = Site(product), SlowWriter()
     assistant = documented.assistant
