@@ -4,15 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0024_answer_rate'),
+        ("billing", "0024_answer_rate"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='meteredrun',
-            name='end_reason',
-            field=models.CharField(blank=True, choices=[('finished', 'Finished'), ('stopped', 'stopped early'), ('cap', 'spend cap reached'), ('lease', 'worker fell silent'), ('failed', 'Failed')], max_length=10),
+            model_name="meteredrun",
+            name="end_reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("finished", "Finished"),
+                    ("stopped", "stopped early"),
+                    ("cap", "spend cap reached"),
+                    ("lease", "worker fell silent"),
+                    ("failed", "Failed"),
+                ],
+                max_length=10,
+            ),
         ),
     ]

@@ -18,7 +18,8 @@ class RunEndReason(models.TextChoices):
     """Why a metered run ended."""
 
     FINISHED = "finished"
-    STOPPED = "stopped", "stopped early"  # By its people, at an announced cost, or as its worker left.
+    # By its people, at an announced cost, or as its worker left.
+    STOPPED = "stopped", "stopped early"
     CAP = "cap", "spend cap reached"
     LEASE = "lease", "worker fell silent"
     FAILED = "failed"

@@ -128,8 +128,8 @@ def test_whoever_builds_the_site_reads_why_a_visitor_is_not_verified(live, alice
     site = Site(product)
     channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[site.origin])
     site.tag = (
-        f'<script async src="{product}/w/{channel.public_key}.js" data-visitor-id="7" data-visitor-hash="0f">'
-        "</script>"
+        f'<script async src="{product}/w/{channel.public_key}.js"'
+        ' data-visitor-id="7" data-visitor-hash="0f"></script>'
     )
     warnings: list[str] = []
     page.on("console", lambda message: warnings.append(message.text))
