@@ -109,6 +109,31 @@ def test_a_repeated_message_gets_the_same_reply_once(api, token, live):
     assert Message.objects.filter(author="visitor").count() == 1
 
 
+def test_ids_of_messages_are_each_visitors_and_each_conversations_own(api, token, live):
+    client = api(token)
+    questions = ["how do i return an order", "how do i track my parcel"]
+    for scope in ("visitor", "conversation"):
+        places = [{"visitor": "a"}, {"visitor": "b"}]
+        if scope == "conversation":
+            begun = [consult(client, "hello").json()["conversation"] for _ in range(2)]
+            places = [{"conversation": one} for one in begun]
+        first, second = (
+            consult(client, text, message_id="1", **place).json()
+            for text, place in zip(questions, places, strict=True)
+        )
+        assert (first["answer"], second["answer"]) == ("return-an-order", "track-a-parcel")
+        assert first["conversation"] != second["conversation"]
+
+
+def test_an_id_of_another_message_is_refused_and_not_answered_with_its_reply(api, token, live):
+    client = api(token)
+    consult(client, "how do i return an order", message_id="1", visitor="a")
+    refused = consult(client, "how do i track my parcel", message_id="1", visitor="a")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "message_id")
+    assert "another text" in refused.json()["error"]["message"]
+    assert Message.objects.filter(author="visitor").count() == 1
+
+
 def test_a_language_that_was_not_measured_gets_no_answer(api, token, live):
     body = consult(api(token), "怎么退货").json()
     assert body["language"] == "zh"
