@@ -89,9 +89,12 @@ def restore(budget: Budget, entry: LedgerEntry) -> int:
     for row in by_grant.filter(used__gt=0).order_by("-last"):
         if not back:
             break
-        part = min(row["used"], back)
-        apply_grant(CreditGrant.objects.get(pk=row["grant"]), entry, -part)
-        back -= part
+        grant = CreditGrant.objects.get(pk=row["grant"])
+        # An adjustment, which names no charge, may have returned some of it before.
+        part = min(row["used"], grant.granted_micro - grant.left_micro, back)
+        if part:
+            apply_grant(grant, entry, -part)
+            back -= part
     return total - back
 
 

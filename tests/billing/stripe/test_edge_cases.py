@@ -213,3 +213,37 @@ def test_usage_that_stripe_took_and_lost_waits_for_a_person(tale):
     claims.mark_lost([StripeOutbox.objects.get().identifier], "lost")
     reconciliation.reconcile_all()
     assert StripeOutbox.objects.get().status == "dead"
+
+
+def test_a_refund_of_what_an_adjustment_gave_back_already_returns_no_credit_twice(tale):
+    """An operator gives back by hand, and later the whole run's cost."""
+    tale.subscribe("free")
+    give(tale, 5)
+    run = run_of(tale.team)
+    tale.use(5, of=run)
+    tale.adjust(-2)
+    give_back(run, 5)
+    assert grants.credit_balance_micro(tale.team) == 7 * DOLLAR
+    tale.assert_sides_agree(0)
+    tale.use(9)
+    tale.assert_sides_agree(2)
+    tale.close()
+    tale.assert_sides_agree(2)
+
+
+def test_a_refund_covers_what_the_open_period_still_owes_before_it_is_credit(tale):
+    """Stripe takes all credit off the whole period, too."""
+    tale.subscribe("free")
+    give(tale, 10)
+    run = run_of(tale.team)
+    tale.use(9, of=run)
+    tale.use(4)
+    give_back(run, 2)
+    tale.assert_sides_agree(1)
+    give_back(run, 3)
+    assert grants.credit_balance_micro(tale.team) == 2 * DOLLAR
+    tale.assert_sides_agree(0)
+    tale.close()
+    tale.assert_sides_agree(0)
+    tale.use(3)
+    tale.assert_sides_agree(1)
