@@ -73,6 +73,11 @@ class InvalidConsultation(UserError):
     code, status = "invalid_parameter", 400
 
 
+class ConversationDeleted(UserError):
+    code, status = "conversation_deleted", 410
+    sentence = "This conversation was deleted meanwhile. Nothing of it is kept."
+
+
 class TooManyQuestions(UserError):
     code, status, retry_after_seconds = "too_many_questions", 429, 60
     sentence = "Too many questions in a short time. Wait a minute and ask again."

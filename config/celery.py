@@ -5,13 +5,11 @@ A message is only a hint that rows are waiting; beat sends every hint again.
 
 import os
 import time
-from contextlib import suppress
 from typing import Any
 
 from celery import Celery, Task
 from celery.schedules import crontab
 from celery.signals import before_task_publish, task_postrun, task_prerun
-from redis.exceptions import RedisError
 
 from config.queues import DEFAULT_QUEUE, TASK_ROUTES
 from web.log_context import request_id
@@ -193,8 +191,7 @@ def record_duty(task: "Task[Any, Any]", **_: Any) -> None:
     from django.core.cache import cache
 
     if task.name in {entry["task"] for entry in app.conf.beat_schedule.values()}:
-        with suppress(RedisError):
-            cache.set(DUTY_KEY.format(task.name), time.time(), DUTY_KEPT_SECONDS)
+        cache.set(DUTY_KEY.format(task.name), time.time(), DUTY_KEPT_SECONDS)
 
 
 @task_postrun.connect

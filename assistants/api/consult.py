@@ -1,5 +1,6 @@
 """POST /v1/assistants/{name}/consult and /consult: one question, one reply."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any, TypedDict
@@ -147,7 +148,7 @@ class ConsultView(APIView):
             conversation_id=sent.get("conversation"),
             visitor=sent.get("visitor", ""),
             language=sent.get("language", ""),
-            external_id=sent.get("message_id", ""),
+            external_id=_external_id(sent),
             address=client_address.get(),
             locale=sent.get("locale", ""),
             **claims_in(request, sent.get("metadata")),
@@ -239,6 +240,15 @@ def admit_caller(auth: object) -> None:
     """Hold an API token to its limits. Raises TokenBudgetSpent or TooManyRequests."""
     if isinstance(auth, ApiToken):
         admit_token(auth)
+
+
+def _external_id(sent: dict[str, Any]) -> str:
+    """The message's id among those of its visitor, or else of its conversation: "1" of another one
+    is another message."""
+    if not sent.get("message_id"):
+        return ""
+    whose = sent.get("visitor") or sent.get("conversation") or ""
+    return hashlib.sha256(f"{whose}\0{sent['message_id']}".encode()).hexdigest()
 
 
 def find_channel(auth: object, name: str | None) -> Channel:

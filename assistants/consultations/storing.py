@@ -69,21 +69,27 @@ def find_stored(channel: Channel, external_id: str) -> Message | None:
 
 
 def receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Message, bool]:
-    """Store the message; False where its external id was stored before. `visitor`: if known.
-
-    Raises InvalidConsultation for a conversation of somebody else."""
+    """Store the message; False where it was stored before, under its external id. `visitor`: if
+    known. Raises InvalidConsultation for a conversation of somebody else, and for an external id
+    of another message."""
     # Nobody can have written any of it before.
     if not (arrival.visitor_hash or arrival.conversation_id or arrival.external_id):
         return *_open(arrival, None), True  # One statement, which needs no transaction around it.
-    if (stored := find_stored(arrival.channel, arrival.external_id)) is not None:
-        return stored.conversation, stored, False
-    try:
-        with transaction.atomic():
-            return *_receive(arrival, visitor), True
-    except _StoredBefore:
-        stored = find_stored(arrival.channel, arrival.external_id)
-        assert stored is not None
-        return stored.conversation, stored, False
+    stored = find_stored(arrival.channel, arrival.external_id)
+    if stored is None:
+        try:
+            with transaction.atomic():
+                return *_receive(arrival, visitor), True
+        except _StoredBefore:
+            stored = find_stored(arrival.channel, arrival.external_id)
+            assert stored is not None
+    if stored.text != arrival.text:  # Its reply answers something else.
+        raise InvalidConsultation(
+            "This message id was sent before with another text. Give each message an id of its"
+            " own, and send one again only as it was.",
+            param="message_id",
+        )
+    return stored.conversation, stored, False
 
 
 def _receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Message]:

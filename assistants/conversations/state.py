@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from accounts.models import User
 from accounts.notifications.publish import publish, publish_to_programs
 from accounts.webhooks import secret_encryption
-from assistants.errors import ConversationMovedOn
+from assistants.errors import ConversationDeleted, ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Delivery, Message, Move
 from assistants.people.waiting import waiting_words
 from web.database.rows import Columns, fetch
@@ -52,12 +52,18 @@ def append_message(
 
 
 def lock(conversation: Conversation) -> Conversation:
-    """The row as it is now, locked until the transaction ends; with the channel that is known."""
+    """The row as it is now, locked until the transaction ends; with the channel that is known.
+    Raises ConversationDeleted: its visitor may be erased while a question is being answered."""
     if not Conversation.channel.is_cached(conversation):
         rows = Conversation.objects.select_for_update(of=("self",))
-        return rows.select_related("channel__assistant__team").get(pk=conversation.pk)
-    ((*values,),) = fetch(LOCK_SQL, [conversation.pk])
-    locked = CONVERSATION.read(values)
+        found = rows.select_related("channel__assistant__team").filter(pk=conversation.pk).first()
+        if found is None:
+            raise ConversationDeleted
+        return found
+    kept = list(fetch(LOCK_SQL, [conversation.pk]))
+    if not kept:
+        raise ConversationDeleted
+    locked = CONVERSATION.read([*kept[0]])
     locked.channel = conversation.channel
     return locked
 

@@ -39,10 +39,10 @@ def require_channel(key: str) -> Channel:
     return channel
 
 
-def visitor_of(request: HttpRequest) -> tuple[str, str]:
+def visitor_of(channel: Channel, request: HttpRequest) -> tuple[str, str]:
     """The visitor's token and name; new ones for who has none."""
     token = request.headers.get(VISITOR_HEADER, "")
-    visitor = read_token(token)
+    visitor = read_token(channel, token)
     return (token, visitor) if visitor is not None else issue_visitor()
 
 
@@ -85,7 +85,8 @@ def identify(channel: Channel, told: Identity) -> str:
             "What was signed has expired, or exp is no time in seconds since 1970. Sign it anew.",
             param="attributes",
         )
-    identity = {"visitor": f"{KNOWN}{told.customer}", "vouched": vouched}
+    visitor = f"{KNOWN}{told.customer}"
+    identity = {"channel": str(channel.pk), "visitor": visitor, "vouched": vouched}
     return signing.dumps(identity, salt=VISITOR_SALT)
 
 
@@ -100,17 +101,17 @@ def is_verified(visitor: str) -> bool:
     return visitor.startswith(KNOWN)
 
 
-def read_token(token: str) -> str | None:
-    """The visitor's name; None where the token is none of ours."""
-    signed = _load_token(token)
+def read_token(channel: Channel, token: str) -> str | None:
+    """The visitor's name; None where the token is none of ours, or vouched for elsewhere."""
+    signed = _load_token(channel, token)
     if isinstance(signed, dict):
         return str(signed["visitor"])
     return None if signed is None else str(signed)
 
 
-def read_vouched(token: str) -> dict[str, str]:
+def read_vouched(channel: Channel, token: str) -> dict[str, str]:
     """What the site's server signed of the visitor, besides who they are, while it holds."""
-    signed = _load_token(token)
+    signed = _load_token(channel, token)
     vouched = dict(signed["vouched"]) if isinstance(signed, dict) else {}
     return {} if _has_expired(vouched) else vouched
 
@@ -126,11 +127,14 @@ def _has_expired(vouched: Mapping[str, str]) -> bool:
     return not math.isfinite(expires) or expires <= time.time()
 
 
-def _load_token(token: str) -> object:
+def _load_token(channel: Channel, token: str) -> object:
+    """A channel of another team may vouch for a customer of the same id: that is somebody else."""
     try:
-        return signing.loads(token, salt=VISITOR_SALT)
+        signed = signing.loads(token, salt=VISITOR_SALT)
     except signing.BadSignature:
         return None
+    is_of_another = isinstance(signed, dict) and signed.get("channel") != str(channel.pk)
+    return None if is_of_another else signed
 
 
 def locale_of(request: HttpRequest) -> str:

@@ -4,6 +4,7 @@ Whoever embeds the frame is decided by its `frame-ancestors`; who writes is a vi
 signed token in the frame's own storage. Neither cookies nor sessions are used.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 
 from django.conf import settings
@@ -138,9 +139,9 @@ def messages(request: HttpRequest, key: str) -> HttpResponseBase:
     what was said, as events after each sentence of it where the client accepts those."""
     try:
         channel = require_channel(key)
-        token, visitor = visitor_of(request)
+        token, visitor = visitor_of(channel, request)
         if request.method == "POST":
-            question = _read_question(request, token, visitor)
+            question = _read_question(request, channel, token, visitor)
             told = _Stream(channel, visitor, token)
             if "text/event-stream" in request.headers.get("Accept", ""):
                 return stream_reply(channel, question, told)
@@ -193,7 +194,7 @@ def speech(request: HttpRequest, key: str, token: str) -> HttpResponse:
     """A reply as audio, for the visitor to whom it was said."""
     try:
         channel = require_channel(key)
-        visitor = read_token(request.headers.get(VISITOR_HEADER, ""))
+        visitor = read_token(channel, request.headers.get(VISITOR_HEADER, ""))
         reply = find_spoken(token)
         if visitor is None or reply is None or not _is_said_to(reply, channel, visitor):
             raise UnknownSpeech
@@ -224,14 +225,14 @@ def stream(request: HttpRequest, key: str) -> HttpResponseBase:
 
 def _open_conversation(key: str, token: str) -> Conversation:
     channel = require_channel(key)
-    visitor = read_token(token)
+    visitor = read_token(channel, token)
     found = current_conversation(channel, visitor) if visitor else None
     if found is None:
         raise UnknownAssistant("There is no open conversation.")
     return found
 
 
-def _read_question(request: HttpRequest, token: str, visitor: str) -> Question:
+def _read_question(request: HttpRequest, channel: Channel, token: str, visitor: str) -> Question:
     """Raises InvalidConsultation or AudioTooLarge."""
     audio = None
     if request.content_type == "multipart/form-data":
@@ -255,7 +256,7 @@ def _read_question(request: HttpRequest, token: str, visitor: str) -> Question:
         external_id=_external_id(visitor, sent),
         address=client_address.get(),
         attributes=read_attributes(sent.get("metadata")),  # Which a page may forge.
-        vouched=read_vouched(token),
+        vouched=read_vouched(channel, token),
         is_verified=is_verified(visitor),
         locale=locale_of(request),
         before={
@@ -268,7 +269,8 @@ def _read_question(request: HttpRequest, token: str, visitor: str) -> Question:
 
 def _external_id(visitor: str, sent: Mapping[str, object]) -> str:
     message_id = str(sent.get("id", ""))[:50]
-    return f"{visitor[:40]}:{message_id}" if message_id else ""
+    whose = hashlib.sha256(visitor.encode("utf-8", "replace")).hexdigest()[:40]
+    return f"{whose}:{message_id}" if message_id else ""
 
 
 def _history(channel: Channel, visitor: str) -> dict[str, object]:

@@ -55,7 +55,7 @@ def contact(request: HttpRequest, key: str) -> HttpResponse:
     """{email}: where the reply of a person is sent, too."""
     try:
         channel = require_channel(key)
-        _, visitor = visitor_of(request)
+        _, visitor = visitor_of(channel, request)
         conversation = current_conversation(channel, visitor)
         if conversation is None or not may_leave_address(conversation):
             raise InvalidConsultation("No reply of a person is awaited here.")
@@ -82,7 +82,7 @@ def rating(request: HttpRequest, key: str) -> HttpResponse:
     """{csat}: 1 to 5 for a conversation that is closed."""
     try:
         channel = require_channel(key)
-        _, visitor = visitor_of(request)
+        _, visitor = visitor_of(channel, request)
         conversation = current_conversation(channel, visitor)
         csat = read_body(request).get("csat")
         if (
@@ -108,7 +108,6 @@ def feedback(request: HttpRequest, key: str) -> HttpResponse:
     """{id, helpful}: whether a reply helped."""
     try:
         channel = require_channel(key)
-        visitor_of(request)
         sent = read_body(request)
         try:
             decision = UUID(str(sent.get("id")))

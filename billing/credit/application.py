@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Max, Q, Sum
 from django.utils.timezone import now
 
-from billing.credit.open_usage import settle_open_usage
+from billing.credit.open_usage import open_due_micro, settle_open_usage
 from billing.models import Budget, CreditBurn, CreditGrant, LedgerEntry, StripeCustomer
 from web.enqueue import enqueue_on_commit
 
@@ -71,8 +71,9 @@ def apply_grant(grant: CreditGrant, entry: LedgerEntry, amount_micro: int) -> No
 def restore(budget: Budget, entry: LedgerEntry) -> int:
     """Return credit that the charges undone by a negative entry had used, last used first.
 
-    What those charges owe beyond credit is undone first, and a grant that has expired meanwhile
-    gets nothing back: that becomes a new one. Returns how much credit came back.
+    What those charges, and all of the open period, owe beyond credit is undone first: Stripe, too,
+    takes credit off the whole period. A grant that has expired meanwhile gets nothing back: that
+    becomes a new one. Returns how much credit came back.
     """
     mine = Q(team=budget.pk)
     if entry.run_id is not None:
@@ -82,15 +83,18 @@ def restore(budget: Budget, entry: LedgerEntry) -> int:
     entries = LedgerEntry.objects.filter(mine).of_usage().exclude(pk=entry.pk)
     charged, burned = entries.total_micro(), CreditBurn.objects.filter(entry__in=entries)
     owed_less = burned.total_micro() - charged - entry.amount_micro
-    back = total = max(0, min(owed_less, -entry.amount_micro))
+    back = total = max(0, min(owed_less, -entry.amount_micro, -open_due_micro(budget)))
     valid = burned.filter(Q(grant__expires_at=None) | Q(grant__expires_at__gt=now()))
     by_grant = valid.values("grant").annotate(used=Sum("amount_micro"), last=Max("pk"))
     for row in by_grant.filter(used__gt=0).order_by("-last"):
         if not back:
             break
-        part = min(row["used"], back)
-        apply_grant(CreditGrant.objects.get(pk=row["grant"]), entry, -part)
-        back -= part
+        grant = CreditGrant.objects.get(pk=row["grant"])
+        # An adjustment, which names no charge, may have returned some of it before.
+        part = min(row["used"], grant.granted_micro - grant.left_micro, back)
+        if part:
+            apply_grant(grant, entry, -part)
+            back -= part
     return total - back
 
 

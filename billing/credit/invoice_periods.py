@@ -36,7 +36,7 @@ class InvoicePeriod:
     """Charges of [since, until) and what was given back in [credit_since, credit_until).
 
     Without an end while it is open. `late` are sources of other charges that are on its invoice,
-    `missed` of charges that are not.
+    `missed` of charges that are not. `ended_at`: of the subscription whose last period it is.
     """
 
     since: datetime
@@ -45,6 +45,7 @@ class InvoicePeriod:
     credit_until: datetime | None = None
     late: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    ended_at: datetime | None = None
 
     def usage_of(self, team_id: UUID) -> LedgerEntryQuerySet:
         charges = ~NEVER_BILLED & Q(occurred_at__gte=self.since) & ~Q(source__in=self.missed)
@@ -53,6 +54,10 @@ class InvoicePeriod:
             charges &= Q(occurred_at__lt=self.until)
         if self.credit_until:
             given &= Q(occurred_at__lt=self.credit_until)
+        if self.ended_at:  # What was used since then our ledger alone bills, and gives back.
+            since = LedgerEntry.objects.filter(team=team_id, occurred_at__gte=self.ended_at)
+            alone = since.exclude(kind="refund").exclude(run=None).values("run")
+            given &= ~Q(kind="refund", occurred_at__gte=self.ended_at, run__in=alone)
         late = Q(source__in=self.late)
         return LedgerEntry.objects.filter(charges | given | late, team=team_id).of_usage()
 
@@ -104,8 +109,15 @@ class InvoicePeriods:
             elif is_within(row.happened_at) and not is_within(billed_at):
                 missed.append(row)
         sources = (*self._sources_of(late), *self._given_back_meanwhile(late, since))
+        ended_at = self.subscription.ended_at if self.subscription else None
         return InvoicePeriod(
-            since, credit_since, until, closed_at, sources, tuple(self._sources_of(missed))
+            since,
+            credit_since,
+            until,
+            closed_at,
+            sources,
+            tuple(self._sources_of(missed)),
+            ended_at if until and ended_at and until >= ended_at else None,
         )
 
     def closed_before(self, moment: datetime) -> Iterator[InvoicePeriod]:

@@ -108,7 +108,9 @@ def _open_period_of(budget: Budget, periods: InvoicePeriods) -> InvoicePeriod:
     """With what was used after the subscription ended, which our ledger alone bills."""
     start = budget.period_start
     period = periods.find_open()
-    return replace(period, until=None) if period else InvoicePeriod(start, start)
+    if period is None:
+        return InvoicePeriod(start, start)
+    return replace(period, until=None, ended_at=None)
 
 
 def _due(usage: LedgerEntryQuerySet) -> int:

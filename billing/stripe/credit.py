@@ -60,12 +60,15 @@ def mirror_due() -> int:
 
 def mirror_credit(team: Team) -> int:
     """Make Stripe's balance the ledger's; returns the cents by which it differed."""
-    row = StripeCustomer.objects.filter(team=team).exclude(customer_id=None).first()
-    if row is None or not gateway.is_enabled():
+    customers = StripeCustomer.objects.filter(team=team).exclude(customer_id=None)
+    if not gateway.is_enabled() or not customers.exists():
         return 0
     with try_advisory_lock(f"Stripe's credit of {team.pk}") as is_ours:
         if not is_ours:
             raise StripeRateLimited
+        row = customers.first()  # Not before: its number is part of the next grant's key.
+        if row is None:
+            return 0
         changed_at = row.credit_changed_at
         drift = compare_credit(team)
         if drift > 0:

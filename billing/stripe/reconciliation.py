@@ -30,6 +30,7 @@ from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.errors import StripeFailure, StripeNotFound
 from billing.stripe.operator_alerts import raise_alert, settle_alert
 from billing.stripe.subscriptions import update_metered_items
+from billing.stripe.usage_outbox.claims import retry_refused
 from billing.stripe.usage_outbox.pending_usage import look_below_progress
 from web.errors import UserError
 
@@ -56,6 +57,7 @@ def reconcile_all() -> int:
     look_below_progress()
     if not gateway.is_enabled():
         return 0
+    retry_refused()
     for row in Subscription.objects.in_force():
         _try(row.team, partial(update_metered_items, row))
     rows = StripeOutbox.objects.values("team").union(StripeCustomer.objects.values("team"))

@@ -15,7 +15,7 @@ from django.urls import reverse
 from accounts import audit
 from accounts.models import Team, User
 from accounts.permissions import require_permission
-from billing.models import Plan, Rate, StripeCustomer, Subscription
+from billing.models import Plan, Rate, StripeCustomer, StripeOutbox, Subscription
 from billing.stripe import gateway
 from billing.stripe.account import create_page, return_urls, tax_params, with_customer
 from billing.stripe.dtos import StripeInvoiceData, StripeParams
@@ -247,12 +247,13 @@ def update_metered_items(subscription: Subscription, *, is_period_new: bool = Fa
     """Add the meters that a subscription does not have at all. Repeatable, at any time.
 
     When a period has just begun, also move its lines to today's prices: no period is billed at two.
+    A line that counts something of the period already, as nobody heard of it, keeps its price.
     """
     sku_of = dict(Rate.objects.exclude(stripe_price_id="").values_list("stripe_price_id", "sku"))
     item_of = {sku_of.get(price): item for price, item in subscription.metered_items.items()}
     new = [price for price in metered_prices() if price not in subscription.metered_items]
-    if not is_period_new:
-        new = [price for price in new if sku_of[price] not in item_of]
+    fixed = item_of.keys() & _counted_skus(subscription) if is_period_new else item_of.keys()
+    new = [price for price in new if sku_of[price] not in fixed]
     changes = [
         {"id": item_of[sku_of[price]], "price": price}
         if sku_of[price] in item_of
@@ -264,6 +265,15 @@ def update_metered_items(subscription: Subscription, *, is_period_new: bool = Fa
         digest = hashlib.sha256(json.dumps(changes).encode()).hexdigest()
         key = f"prices:{subscription.stripe_id}:{digest}"
         _update_subscription(subscription, params, key)
+
+
+def _counted_skus(subscription: Subscription) -> set[str]:
+    """Of what the subscription's lines count in its period so far."""
+    rows = StripeOutbox.objects.filter(
+        subscription=subscription.stripe_id,
+        minute__gte=int(subscription.period_start.timestamp()) // 60,
+    )
+    return set(rows.exclude(status=StripeOutbox.Status.MOVED).values_list("meter", flat=True))
 
 
 def open_portal(team: Team, user: User) -> str:

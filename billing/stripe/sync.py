@@ -106,10 +106,10 @@ def _store_subscription(row: Subscription) -> Subscription:
 
 def _build_subscription(team: Team, data: StripeSubscriptionData, began: datetime) -> Subscription:
     """Not saved. Asks Stripe for its account, so that nothing is locked meanwhile."""
-    # By the product of its fee; without a fee, the plan that asks for none.
-    codes = [plan_code_of(item.price.product) for item in data.items]
-    plan = Plan.objects.filter(pk__in=[code for code in codes if code]).first()
-    fee = next((item for item in data.items if not item.price.meter), None)
+    # By the product of its fee; without a fee, the plan that asks for none. Other lines may have
+    # been added in Stripe's dashboard.
+    fee = next((item for item in data.items if plan_code_of(item.price.product)), None)
+    plan = Plan.objects.filter(pk=plan_code_of(fee.price.product)).first() if fee else None
     return Subscription(
         team=team,
         stripe_id=data.id,
@@ -129,9 +129,18 @@ def _build_subscription(team: Team, data: StripeSubscriptionData, began: datetim
 
 
 def refresh_invoice(invoice_id: str) -> tuple[Team, StripeInvoiceData] | None:
-    """The invoice as Stripe has it now, with its team; None when it is no team's."""
+    """The invoice as Stripe has it now, with its team; None when it is no team's (any more).
+
+    An operator may delete a draft that is outside subscriptions.
+    """
     began = now()
-    invoice = gateway.retrieve_invoice(invoice_id)
+    try:
+        invoice = gateway.retrieve_invoice(invoice_id)
+    except StripeNotFound:
+        if StripeInvoice.objects.filter(pk=invoice_id).exclude(status="draft").exists():
+            raise
+        StripeInvoice.objects.filter(pk=invoice_id).delete()
+        return None
     team = find_team_by_customer(invoice.customer)
     if team is None:
         return None

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from assistants.conversations import consulting
+from assistants.conversations.privacy import erase_visitor
 from assistants.demo_data import generate_faq
 from assistants.models import Answer, Conversation, Decision, Message
 from tests.assistants.conftest import COLUMNS, store_table
@@ -107,6 +109,49 @@ def test_a_repeated_message_gets_the_same_reply_once(api, token, live):
     assert one["id"] == two["id"]
     assert one["response"] == two["response"]
     assert Message.objects.filter(author="visitor").count() == 1
+
+
+def test_ids_of_messages_are_each_visitors_and_each_conversations_own(api, token, live):
+    client = api(token)
+    questions = ["how do i return an order", "how do i track my parcel"]
+    for scope in ("visitor", "conversation"):
+        places = [{"visitor": "a"}, {"visitor": "b"}]
+        if scope == "conversation":
+            begun = [consult(client, "hello").json()["conversation"] for _ in range(2)]
+            places = [{"conversation": one} for one in begun]
+        first, second = (
+            consult(client, text, message_id="1", **place).json()
+            for text, place in zip(questions, places, strict=True)
+        )
+        assert (first["answer"], second["answer"]) == ("return-an-order", "track-a-parcel")
+        assert first["conversation"] != second["conversation"]
+
+
+def test_an_id_of_another_message_is_refused_and_not_answered_with_its_reply(api, token, live):
+    client = api(token)
+    consult(client, "how do i return an order", message_id="1", visitor="a")
+    refused = consult(client, "how do i track my parcel", message_id="1", visitor="a")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "message_id")
+    assert "another text" in refused.json()["error"]["message"]
+    assert Message.objects.filter(author="visitor").count() == 1
+
+
+def test_who_is_erased_while_being_answered_is_told_and_nothing_is_kept(
+    api, token, live, alice, monkeypatch
+):
+    decide = consulting.decide
+
+    def decide_meanwhile(*args, **options):
+        erase_visitor(live.assistant, "v", alice)
+        return decide(*args, **options)
+
+    monkeypatch.setattr(consulting, "decide", decide_meanwhile)
+    client = api(token)
+    client.raise_request_exception = False
+    gone = consult(client, "how do i return an order", visitor="v")
+    assert (gone.status_code, gone.json()["error"]["code"]) == (410, "conversation_deleted")
+    assert not Conversation.objects.exists()
+    assert not Message.objects.exists()
 
 
 def test_a_language_that_was_not_measured_gets_no_answer(api, token, live):

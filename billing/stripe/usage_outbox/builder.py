@@ -24,6 +24,7 @@ from billing.budgets.budget import lock_budget
 from billing.credit.invoice_periods import GIVEN_BACK
 from billing.models import (
     LedgerEntry,
+    Rate,
     StripeOutbox,
     StripeOutboxEntry,
     StripeOutboxEvent,
@@ -82,7 +83,8 @@ def _build_batch(team_id: UUID) -> tuple[int, bool]:
         return 0, True
     if service:
         _fill_in_period_end(service)
-    items = [_with_line(item, service) for item in load_pending_usage(team_id)]
+    prices = set(Rate.objects.in_force().values_list("stripe_price_id", flat=True))
+    items = [_with_line(item, service, prices) for item in load_pending_usage(team_id)]
     for stream, group in _hourly_groups(team_id, items, service):
         _append(stream, group, moment)
     if len(items) >= BATCH_SIZE:
@@ -101,14 +103,17 @@ def _fill_in_period_end(service: MeteredSubscription) -> None:
             StripeOutbox.objects.filter(pk=row.pk).update(period_end=window.end)
 
 
-def _with_line(item: UsageItem, service: MeteredSubscription | None) -> UsageItem:
+def _with_line(item: UsageItem, service: MeteredSubscription | None, prices: set[str]) -> UsageItem:
     """Usage as a line of the subscription bills it: in units, or by its amount where no line has
-    its price, because the rate changed within the period or is newer than the subscription."""
+    its price, because the rate changed within the period or is newer than the subscription.
+
+    A line whose price is none of today's (`prices`) counts nothing more: it may get another one.
+    """
     if (
         service is None
         or service.window(item.at) is None
         or ADJUSTMENT_SKU not in service.event_names
-        or service.has_price(item.meter, item.price)
+        or (item.price in prices and service.has_price(item.meter, item.price))
     ):
         return item
     return replace(item, meter=ADJUSTMENT_SKU, units=item.amount_micro, unit=MICRO_PER_UNIT)

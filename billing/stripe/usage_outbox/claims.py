@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.timezone import now
 
 from accounts import audit
@@ -86,11 +86,14 @@ def mark_unknown(claim: Claim, error: str, *, new_key: bool) -> None:
     )
 
 
-def reschedule(claim: Claim, error: str, *, at: datetime | None = None) -> None:
+def reschedule(
+    claim: Claim, error: str, *, at: datetime | None = None, new_key: bool = False
+) -> None:
     """This call certainly had no effect: the row stands as before it, and is tried later."""
     _release_claim(
         claim,
         **_state_before_claim(claim),
+        idempotency_generation=claim.row.idempotency_generation + new_key,
         next_at=at or retry_at(claim.row.tries, RETRY_DELAYS),
         last_error=error,
     )
@@ -165,6 +168,18 @@ def resend(row_id: int, *, by: User) -> StripeOutbox:
     row.save()
     audit.record(row.team, by, "outbox.resent", row.identifier, was=previous, error=row.last_error)
     return row
+
+
+def retry_refused() -> int:
+    """Try again what Stripe certainly never took, while its subscription goes on. What caused the
+    refusals may be repaired by now; what it took and lost waits for a person. Returns how many."""
+    current = Subscription.objects.in_force().filter(stripe_id=OuterRef("subscription"))
+    refused = StripeOutbox.objects.filter(Exists(current), status=Status.DEAD, first_try_at=None)
+    return refused.update(
+        status=Status.PENDING,
+        idempotency_generation=F("idempotency_generation") + 1,
+        next_at=now(),
+    )
 
 
 @transaction.atomic

@@ -35,6 +35,7 @@ METER_LAG = timedelta(hours=1)  # Stripe's counts may lag; younger silence prove
 MAX_EVENT_AGE = timedelta(days=34)  # Stripe takes events of the last 35 days.
 DUPLICATE_EVENT_TEXT = "event already exists with identifier"
 KEY_IN_USE = "idempotency_key_in_use"  # Another call with the same key is still running.
+TIMESTAMP_AHEAD = "timestamp_in_future"  # Our clock is ahead of Stripe's by more than 5 minutes.
 
 
 def flush(team_id: UUID | None = None) -> int:
@@ -108,6 +109,9 @@ def _send(claim: Claim) -> bool:
         if refusal.stripe_code == KEY_IN_USE:
             claims.mark_unknown(claim, refusal.reason, new_key=False)
             raise StripeRateLimited from refusal
+        if refusal.stripe_code == TIMESTAMP_AHEAD:
+            claims.reschedule(claim, refusal.reason, at=now() + MINUTE, new_key=True)
+            return False
         if DUPLICATE_EVENT_TEXT not in refusal.reason.lower():
             return _mark_dead(claim, refusal)
     except (StripeUnreachable, StripeServerError) as problem:  # It may have had its effect.
@@ -118,6 +122,7 @@ def _send(claim: Claim) -> bool:
         claims.reschedule(claim, str(problem))
         raise
     claims.mark_delivered(claim)
+    settle_alert(f"outbox:{row.identifier}")
     return True
 
 
@@ -155,6 +160,7 @@ def _mark_dead(claim: Claim, refusal: StripeRequestRejected) -> bool:
     raise_alert(
         f"outbox:{claim.row.identifier}",
         f"Stripe refused usage of {claim.row.team} (outbox row {claim.row}): {refusal.reason} It "
-        "is not billed until somebody repairs the cause and resends the row.",
+        "is not billed until somebody repairs the cause. It is tried again every night, and when "
+        "the row is resent.",
     )
     return False

@@ -128,14 +128,18 @@ SNAPSHOT_HANDLERS: dict[str, EventHandler] = {
     **dict.fromkeys(invoice_handlers.PAYMENT_PROBLEMS, invoice_handlers.handle_payment_problem),
     "invoice.finalization_failed": invoice_handlers.handle_finalization_failed,
     "invoice.voided": invoice_handlers.handle_changed,
+    "invoice.deleted": invoice_handlers.handle_changed,
     "invoice.marked_uncollectible": invoice_handlers.handle_changed,
     "credit_note.created": invoice_handlers.handle_credit_note,
     "credit_note.updated": invoice_handlers.handle_credit_note,
     "credit_note.voided": invoice_handlers.handle_credit_note,
-    "refund.created": handle_refund,
-    "refund.failed": handle_refund,
-    "charge.dispute.created": handle_dispute,
-    "charge.dispute.closed": handle_dispute,
+    # One that is cancelled sends no message but an update.
+    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed"), handle_refund),
+    # An inquiry that becomes a dispute does not send another "created".
+    **{
+        f"charge.dispute.{change}": handle_dispute
+        for change in ("created", "updated", "funds_withdrawn", "funds_reinstated", "closed")
+    },
     "billing.alert.triggered": handle_usage_alert,
     "customer.deleted": handle_customer_deleted,
 }  # fmt: skip

@@ -60,6 +60,37 @@ def test_a_signature_is_of_one_customer_and_one_widget(client, channel, live, al
     assert identify(client, channel, "", sign(channel, "")).status_code == 400
 
 
+def test_who_one_widget_vouches_for_is_a_stranger_in_another(client, channel, live, alice):
+    """Its secret belongs to another site, which may call anybody its customer 42."""
+    live.rules = [
+        {"name": "known", "when": {"visitor": {"verified": "true"}}, "then": {"do": "refuse"}}
+    ]
+    live.save(update_fields=["rules"])
+    owner = identify(client, channel, "42", sign(channel, "42")).json()["visitor"]
+    post(client, channel, "messages", {"text": "my order is 4711, how do i return it"}, owner)
+    second = add_channel(live.assistant, "web", alice, allowed_origins=["https://other.test"])
+    forged = identify(client, second, "42", sign(second, "42")).json()["visitor"]
+    headers = {"X-Lathe-Visitor": forged}
+    seen = client.get(f"/w/{channel.public_key}/messages", headers=headers).json()
+    assert seen["messages"] == []
+    assert client.get(f"/w/{channel.public_key}/stream?visitor={forged}").status_code == 404
+    said = post(client, channel, "messages", {"text": RETURN}, forged).json()
+    assert "4711" not in str(said)
+    assert Decision.objects.latest("at").rule == ""
+    assert Conversation.objects.count() == 2
+
+
+def test_ids_of_messages_are_each_customers_own(client, channel):
+    """However much their names have in common."""
+    replies = []
+    for customer, text in (("c" * 60 + "1", RETURN), ("c" * 60 + "2", "how do i track my parcel")):
+        token = identify(client, channel, customer, sign(channel, customer)).json()["visitor"]
+        said = post(client, channel, "messages", {"text": text, "id": "m1"}, token).json()
+        replies.append([one["text"] for one in said["messages"]])
+    assert [len(said) for said in replies] == [2, 2]
+    assert replies[0] != replies[1]
+
+
 def test_rules_know_who_was_vouched_for_and_no_page_can_say_so(client, channel, live):
     rule = {"name": "known", "when": {"visitor": {"verified": "true"}}, "then": {"do": "refuse"}}
     live.rules = [rule]

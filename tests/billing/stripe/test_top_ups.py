@@ -257,6 +257,34 @@ def test_a_refund_that_fails_gives_the_credit_again(story):
     assert grants.credit_balance_micro(story.team) == 25 * DOLLAR
 
 
+def test_a_refund_that_is_given_up_later_gives_the_credit_again(story):
+    """One that waits for the customer's bank details ends without a message of its own kind."""
+    row = story.pay_top_up()
+    refund = story.world.refund(row.payment_intent) | {"status": "requires_action"}
+    story.world.kind("refund")[refund["id"]] = refund
+    story.deliver()
+    assert grants.credit_balance_micro(story.team) == 0
+    refund["status"] = "canceled"
+    story.world.happened("refund.updated", refund)
+    story.deliver(times=2)
+    assert (grants.credit_balance_micro(story.team), left_at_stripe(story)) == (25 * DOLLAR, 2_500)
+
+
+@pytest.mark.parametrize("change", ["updated", "funds_withdrawn"])
+def test_an_inquiry_that_becomes_a_dispute_takes_the_credit_back(story, change):
+    """The bank first asks, and money moves only later: Stripe says so by an update."""
+    row = story.pay_top_up()
+    dispute = story.world.dispute(row.payment_intent)
+    dispute["status"] = "warning_needs_response"
+    story.deliver()
+    assert grants.credit_balance_micro(story.team) == 25 * DOLLAR
+    dispute["status"] = "needs_response"
+    story.world.happened(f"charge.dispute.{change}", dispute)
+    story.deliver(times=2)
+    assert (grants.credit_balance_micro(story.team), left_at_stripe(story)) == (0, 0)
+    assert OperatorAlert.objects.filter(key=f"dispute:{dispute['id']}", settled_at=None).exists()
+
+
 def test_a_dispute_holds_the_credit_until_it_is_won(story):
     row = story.pay_top_up()
     dispute = story.world.dispute(row.payment_intent)

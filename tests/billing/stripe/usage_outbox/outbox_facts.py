@@ -69,7 +69,7 @@ def use(run: MeteredRun, ms: int, at: datetime | None = None) -> UsageSegment:
     if amount:
         LedgerEntry.objects.create(
             team=run.team, kind="compute", amount_micro=amount, source=f"segment:{segment.pk}",
-            about=run.source, occurred_at=at,
+            about=run.source, run=run, sku=run.rate.sku, occurred_at=at,
         )  # fmt: skip
     run.billed_ms = upto
     run.save(update_fields=["billed_ms"])

@@ -9,7 +9,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from billing.ledger.corrections import refund_part
 from billing.models import LedgerEntry, Rate, Reconciliation
 from tests.billing.stripe.fake.tale import DOLLAR
-from tests.billing.stripe.test_random_stories import RandomTale
+from tests.billing.stripe.stories.test_random_stories import RandomTale
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
