@@ -12,6 +12,7 @@ from projects.profiling import label_noise
 from projects.profiling.column_roles import tags_words
 from projects.profiling.findings.entities import find_entities
 from projects.profiling.findings.missing_codes import find_missing_codes
+from projects.profiling.findings.nearly_numbers import find_nearly_numbers
 from projects.profiling.findings.note_rows import find_note_rows
 from projects.profiling.findings.placeholder_dates import find_placeholder_dates
 from projects.profiling.findings.summary_rows import find_summary_rows
@@ -54,6 +55,7 @@ def find_problems(
         *find_entities(connection, table, columns),
         *find_placeholder_dates(connection, table, columns),
         *find_note_rows(connection, table, columns, rows),
+        *find_nearly_numbers(connection, table, columns),
         *_marked_places(columns, suggested),
         *_turns_of_chats(columns),
     ]

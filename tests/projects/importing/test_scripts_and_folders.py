@@ -3,6 +3,7 @@ that would be read as a strange table of text. Through the real upload, as their
 
 # ruff: noqa: E501 - a table of cases, one to a line.
 
+import datetime
 import gzip
 import io
 import json
@@ -11,7 +12,8 @@ import zipfile
 import pyarrow as pa
 import pytest
 
-from tests.projects.importing.test_files_of_many_hands import lines
+from tests.projects.importing.test_files_of_many_hands import lines, three
+from tests.projects.importing.test_further_kinds_of_files import parquet
 from tests.projects.importing.test_kinds_of_files import (
     EVEN,
     LABELS,
@@ -69,6 +71,12 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "words with labels": (WORDS, "ner.csv", Expected(rows=80, said="Cells of Tag are labels of words")),
     "lists of labels of words": (lines({"tokens": ["Ann", "sees", str(n)], "ner_tags": [1, 0, 0]} for n in range(36)), "t.jsonl", Expected(said="Cells of ner_tags are labels of words")),
     "a label such as B-plan": (table(labels=[["B-plan", "A-plan", "O"][n % 3] for n in range(36)]), "t.csv", Expected(rows=36, target="label", unsaid="labels of words")),
+    "spans in Parquet": (parquet(x=TEXTS, v=[datetime.timedelta(minutes=n) for n in range(36)]), "t.parquet", Expected(types={"v": "integer"}, cells={"v": [0, 60_000_000]}, said="v holds lengths of time, counted in µs")),
+    "numbers below a limit": (three(["<5" if n % 9 == 0 else n for n in range(40)]), "t.csv", Expected(types={"v": "text"}, said="v is read as text for 5 of its 40 cells, such as '<5'")),
+    "codes, mostly digits": (three([f"A/5 {n}" if n % 9 == 0 else n for n in range(400)]), "t.csv", Expected(types={"v": "text"}, unsaid="is read as text for")),
+    "sizes of shoes and shirts": (three(["XL" if n % 9 == 0 else 36 + n % 9 for n in range(90)]), "t.csv", Expected(types={"v": "text"}, unsaid="is read as text for")),
+    "spans of ISO 8601": (three(["PT1H30M", "PT45S", "P1DT2M", "PT0.5S"] * 10), "t.csv", Expected(types={"v": "text"}, asked=("v",))),
+    "words of P and T": (three(["P", "PT", "P1"] * 10), "t.csv", Expected(types={"v": "text"}, unasked=("v",))),
     "LZ4": (pa.compress(table().encode(), codec="lz4", asbytes=True), "t.csv.lz4", Expected(refused="LZ4")),
     "R": (gzip.compress(b"RDX3\nX\n\x00\x00\x00\x03" + bytes(90)), "t.RData", Expected(refused="data of R")),
     "one object of R": (gzip.compress(b"X\n\x00\x00\x00\x03\x00\x04\x02\x00" + bytes(90)), "t.rds", Expected(refused="data of R")),
