@@ -10,6 +10,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from projects.profiling.english_names import (
+    QUALIFIERS,
+    TARGET_WORDS,
+    TEXT_WORDS,
+    UNIT_WORDS,
+)
 from projects.profiling.foreign_names import (
     CJK_TARGET_WORDS,
     CJK_TEXT_WORDS,
@@ -17,56 +23,11 @@ from projects.profiling.foreign_names import (
     FOREIGN_TEXT_WORDS,
 )
 
-# How surely a column of this name is what a model should learn.
-TARGET_WORDS = {
-    "label": 6, "labels": 6, "target": 6, "category": 6, "class": 6, "intent": 6, "sentiment": 6,
-    "categories": 6, "classes": 6, "intents": 6, "topics": 5, "tags": 5, "emotion": 6,
-    "polarity": 6, "annotation": 6, "annotations": 6,
-    "queue": 5, "topic": 5, "tag": 5, "outcome": 5, "output": 4, "y": 4, "type": 3, "department": 4,
-    "team": 3, "priority": 3, "severity": 4, "urgency": 3, "rating": 4, "stars": 4, "star": 4,
-    "score": 4, "quality": 5, "risk": 4, "status": 2, "group": 2, "spam": 6, "churn": 6,
-    "churned": 6, "exited": 6, "attrition": 6, "survived": 6, "died": 6, "death": 4, "default": 5,
-    "defaulted": 6, "fraud": 6, "fraudulent": 6, "cancelled": 6, "canceled": 6, "converted": 5,
-    "conversion": 4, "purchased": 5, "revenue": 4, "product": 2, "subscribed": 5, "approved": 5,
-    "approval": 4, "species": 5, "variety": 4, "diagnosis": 6, "disease": 4, "failure": 5,
-    "price": 5, "prices": 5, "cost": 3, "charges": 4, "salary": 5, "income": 2, "wage": 4,
-    "wages": 4, "sales": 5, "demand": 4, "cnt": 3, "medv": 6, "value": 3, "toxic": 5, "toxicity": 5,
-    "language": 3, "lang": 3, "answer": 1, "result": 3, "grade": 3, "yield": 4, "consumption": 3,
-    "strength": 3, "rings": 3, "won": 3, "win": 3, "winner": 3, "hired": 5, "delayed": 4,
-    "left": 5, "quit": 5, "resigned": 6, "turnover": 5, "retained": 5, "returned": 4, "clicked": 6,
-    "bought": 5, "repaid": 5, "accepted": 5, "admitted": 5, "passed": 4, "success": 5, "failed": 5,
-    "readmitted": 6, "relapse": 5, "responded": 5, "upgraded": 5, "renewed": 5, "anomaly": 6,
-    "defect": 5, "defective": 6, "malignant": 6, "mortality": 6, "infected": 6, "satisfaction": 5,
-    "satisfied": 5, "rent": 5, "fare": 4, "fee": 3, "delay": 4, "duration": 3, "eta": 4,
-    "expectancy": 6, "disorder": 5, "chance": 4,
-    "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4,
-    "recommended": 4, "recommend": 4, "issuetype": 3,
-    "relevance": 6, "relevant": 5, "similarity": 5, "entailment": 6, "stance": 6, "difficulty": 4,
-}  # fmt: skip
-TEXT_WORDS = {
-    "text": 6, "message": 6, "subject": 5, "title": 4, "body": 6, "question": 5, "answer": 3,
-    "content": 6, "review": 6, "reviews": 6, "sentence": 6, "comment": 6, "comments": 6,
-    "description": 5, "utterance": 6, "query": 5, "ticket": 3, "email": 3, "mail": 3, "tweet": 6,
-    "post": 4, "headline": 5, "summary": 4, "document": 5, "abstract": 5, "feedback": 6,
-    "request": 4, "input": 3, "sms": 6, "complaint": 5, "narrative": 6, "note": 4, "notes": 4,
-    "transcript": 6, "article": 5, "statement": 4, "problem": 4,
-    "issue": 4, "premise": 5, "hypothesis": 5, "passage": 6, "paragraph": 6, "story": 5, "essay": 6,
-    "lyrics": 6, "caption": 5, "prompt": 5, "plot": 4, "bio": 4, "symptoms": 5, "instruction": 5,
-    "remark": 5, "remarks": 5,
-}  # fmt: skip
-# Words after which a name means something about the thing, not the thing itself.
-QUALIFIERS = frozenset({
-    "confidence", "count", "reason", "gold", "code", "number", "num", "no", "nr", "prob",
-    "probability", "index", "rank", "source", "url", "link", "name", "area", "year", "yr", "month",
-    "date", "time", "length", "size", "level",
-})  # fmt: skip
-# Behind what was measured, as in delay_min and price_usd.
-UNIT_WORDS = frozenset({
-    "min", "mins", "minutes", "sec", "secs", "seconds", "ms", "hours", "hrs", "days", "usd", "eur",
-    "gbp", "cny", "rmb", "inr", "kwh", "mw", "kg", "km", "pct", "percent", "sqm",
-})  # fmt: skip
 # Fields by which programs call the object that they belong to.
 NAME_FIELDS = frozenset({"name", "display_value", "displayName"})
+VALUE_FIELDS = frozenset(
+    {"label", "value", "name", "raw", "html", "plain", "string", "#text", "$t"}
+)
 # What a model said and a person has yet to confirm.
 GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
 GUESS_SHARE = 0.3
@@ -82,6 +43,19 @@ CASES = frozenset({
 })  # fmt: skip
 ENDINGS = frozenset({"status", "result", "outcome", "condition"})
 CASE_ENDING_SCORE = 5.0
+UNIT_BONUS = 0.5  # salary_in_usd beside salary, which is in many currencies.
+# What sorts things: in a table of facts one more of them, unless it stands last.
+SORTING_WORDS = frozenset({
+    "category", "categories", "class", "type", "group", "topic", "topics", "tag", "tags", "queue",
+    "department", "team", "product", "priority",
+})  # fmt: skip
+# A table with several of these is the export of a help desk, where requests are routed to groups.
+HELP_DESK_WORDS = frozenset({
+    "requester", "submitter", "assignee", "assigned", "ticket", "priority", "status", "via",
+    "channel", "agent", "caller",
+})  # fmt: skip
+ROUTES = frozenset({"group", "queue", "team", "department", "category"})
+MIN_HELP_DESK_COLUMNS, ROUTE_BONUS = 3, 3.0
 SPAN_SCORE = 3.0
 # In words such as low and high, these are facts about a row; what is estimated is their number.
 # What cells say of how something ended or was judged, whatever the column is called.
@@ -96,6 +70,7 @@ OUTCOME_VALUES = frozenset({
     "合格", "不合格", "通过", "未通过", "正常", "异常", "故障", "违约", "流失", "成功", "失败",
     "积极", "消极", "良性", "恶性", "满意", "不满意",
 })  # fmt: skip
+DIRECTIONS = frozenset({"up", "down", "show"})  # `4.1 and up` is no outcome.
 QUANTITIES = frozenset({
     "price", "prices", "cost", "charges", "salary", "income", "wage", "wages", "sales", "revenue",
     "demand", "value", "consumption",
@@ -114,7 +89,9 @@ PLACES_AND_PEOPLE = frozenset({
     "location", "channel", "source", "device", "browser", "os", "month", "day", "year", "weekday",
     "season", "hour", "quarter", "zip", "zipcode", "postcode", "postal", "lat", "latitude", "lon",
     "lng", "long", "longitude", "phone", "code", "cabin", "ticket", "sku", "airline", "brand",
-    "relationship", "timezone", "currency", "version", "embarked", "holiday", "model",
+    "relationship", "timezone", "currency", "version", "ver", "embarked", "holiday", "model",
+    "name", "names", "author", "user", "username", "artist", "actor", "director", "player",
+    "seller", "agent", "owner", "host", "reviewer",
 })  # fmt: skip
 CJK_PLACES_AND_PEOPLE = (
     "性别", "年龄", "城市", "地区", "省份", "省", "区域", "学历", "婚姻", "职业", "渠道", "月份",
@@ -168,6 +145,9 @@ IDENTIFIER_WORDS = frozenset({
 ADDRESS_WORDS = frozenset({"url", "link", "href"})
 # Alone among those above and in a column of numbers these say how long something took.
 SPAN_WORDS, CJK_SPANS = frozenset({"time"}), ("时间",)
+TIMES_TAKEN = [["time", word] for word in ("taken", "spent", "to", "in", "until", "elapsed")]
+# Of numbers that come again these are measures or codes: a body mass index, the key of a song.
+MEASURE_WORDS = frozenset({"index", "key"})
 CJK_IDENTIFIERS = (
     "编号",
     "序号",
@@ -222,19 +202,53 @@ def target_name_score(name: str) -> float:
         score = 6.0
     if before and last in ENDINGS and before[-1] in CASES:
         score = CASE_ENDING_SCORE
-    if before and may_name_span(name):
+    is_span = last in SPAN_WORDS or words[:2] in TIMES_TAKEN or _has_cjk(name, CJK_SPANS)
+    if before and is_span and may_name_span(name):
         score = max(score, SPAN_SCORE)
     if words[0] in ("is", "has") and before and last not in PLACES_AND_PEOPLE:
         score, share = max(score, 3.0), 1.0
-    others = max((TARGET_WORDS.get(word, 0) for word in before), default=0)
-    return max(found, score, others * share) * (GUESS_SHARE if GUESSES & set(words) else 1)
+    # What is written at the close is no closing price.
+    others = max((TARGET_WORDS.get(word, 0) for word in before if word != "close"), default=0)
+    score = max(found, score, others * share)
+    score += UNIT_BONUS if score and _ends_in_unit(words) else 0.0
+    return score * (GUESS_SHARE if GUESSES & set(words) else 1)
+
+
+def _ends_in_unit(words: list[str]) -> bool:
+    is_in_two = len(words) > 2 and "".join(words[-2:]) in UNIT_WORDS  # kWh.
+    return is_in_two or (len(words) > 1 and words[-1] in UNIT_WORDS)
 
 
 def _put_noun_last(words: list[str]) -> list[str]:
     """`quality of sleep` as `sleep quality`, and `delay_min` as `delay`."""
-    words = words[:-1] if len(words) > 1 and words[-1] in UNIT_WORDS else words
+    if _ends_in_unit(words):
+        words = words[:-1] if words[-1] in UNIT_WORDS else words[:-2]
+        words = words[:-1] if len(words) > 1 and words[-1] == "in" else words
     place = words.index("of") if "of" in words[1:-1] else 0
     return words[place + 1 :] + words[:place] if place else words
+
+
+def is_sorting_name(name: str) -> bool:
+    """Whether cells say which kind a thing is of."""
+    return bool(SORTING_WORDS & set(split_name(name)[-1:]))
+
+
+def route_bonus(name: str, names: Sequence[str]) -> float:
+    """What a group or a queue gains among columns that only help desks have."""
+    known = sum(bool(HELP_DESK_WORDS & set(split_name(other))) for other in names)
+    is_route = bool(ROUTES & set(split_name(name)[-1:]))
+    return ROUTE_BONUS if is_route and known >= MIN_HELP_DESK_COLUMNS else 0.0
+
+
+def names_measure(name: str) -> bool:
+    """Whether `index` or `key` is all that makes the name one of an identifier."""
+    words = {word.rstrip("0123456789") for word in split_name(name)}
+    return bool(MEASURE_WORDS & words) and not (IDENTIFIER_WORDS - MEASURE_WORDS) & words
+
+
+def names_place_in_plane(name: str, names: Sequence[str]) -> bool:
+    """Whether the name is `y` and stands beside an `x`."""
+    return name.strip().lower() == "y" and any(other.strip().lower() == "x" for other in names)
 
 
 def names_quantity(name: str) -> bool:
@@ -259,6 +273,9 @@ def find_series(names: Sequence[str]) -> set[str]:
 
 def text_name_score(name: str) -> float:
     """From 0, no text by its name, to 6."""
+    outer, _, field = name.rpartition(".")
+    if outer and field.lower() not in VALUE_FIELDS:
+        name = field  # `tweet.favorite_count` is no tweet.
     words = split_name(name)
     known = TEXT_WORDS | FOREIGN_TEXT_WORDS
     score = max((known.get(word.rstrip("0123456789"), 0) for word in words), default=0)

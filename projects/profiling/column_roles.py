@@ -1,5 +1,6 @@
 """How likely each column is free text, or the target, by its name, place, type and values."""
 
+import re
 from dataclasses import dataclass
 
 from projects.profiling import column_names
@@ -20,10 +21,15 @@ SENTENCE_WORDS = 9.0  # Places and titles have fewer.
 MAX_NAME_WORDS = 8.0
 CODE_WORDS = 2.5
 MIN_TELLING_NAME = 3
+MEAN_JUDGEMENT_SCORE = 2.0
 LAST_COLUMN = 3.0
 MAX_UNMARKED = 8  # Each takes a moment to measure.
 SERIES_PENALTY = 4.0
 EARLIEST_CLOCK = 10_000_000  # Days as 19700101 and seconds since 1970 are above that.
+ONLY_CLASSES_SCORE, MIN_MEASURES = 3.0, 4
+MAX_PHRASES, MIN_ROWS_PER_PHRASE = 20, 20
+WORD_LABEL = re.compile(r"\b[BIES]-[\w-]+")
+WORD_LABEL_NAMES = frozenset({"ner_tags", "pos_tags", "chunk_tags", "ner_labels"})
 OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
 
 
@@ -44,7 +50,9 @@ class Target:
         column = self.column
         if column["type"] not in ("number", "integer") or column["unique"] <= 2:
             return False
-        if column_names.is_class_name(column["name"]) and column["unique"] <= MAX_CODED_CLASSES:
+        if column_names.is_class_name(column["name"]) and (
+            column["unique"] <= MAX_CODED_CLASSES or _is_counted_through(column)
+        ):
             return False
         if column["type"] == "number":
             # Decimals may be written for classes: 0.0, 1.0 and 2.0.
@@ -54,16 +62,35 @@ class Target:
         return column["unique"] > (TEXT_QUANTITY_VALUES if of_texts else QUANTITY_VALUES)
 
 
+def _is_counted_through(column: ColumnProfile) -> bool:
+    """Whether whole numbers take every value from 0 or 1 on, as the numbers of classes do."""
+    low, high = column.get("min"), column.get("max")
+    return (
+        column["type"] == "integer"
+        and low in (0, 1)
+        and high == low + column["unique"] - 1
+        and column["unique"] <= FEW_CLASSES
+    )
+
+
 def is_identifier(column: ColumnProfile, rows: int) -> bool:
     """Whether the column only tells rows apart."""
     if column_names.is_numbered_class_name(column["name"]) and column["unique"] <= FEW_CLASSES:
         return False
     low, high = column.get("min"), column.get("max")
     differs = column["type"] == "integer" and column["unique"] == rows > 2
+    if column_names.names_measure(column["name"]) and _is_measured(column, rows):
+        return False
     if column_names.is_identifier_name(column["name"]) or column.get("looks_like"):
         is_answer = column["unique"] <= 2 and column_names.may_name_span(column["name"])
         return differs or not (is_answer or _is_span_of_time(column))
     return differs and low is not None and high is not None and high - low == rows - 1
+
+
+def _is_measured(column: ColumnProfile, rows: int) -> bool:
+    """Whether cells are numbers that have fractions or come again, as those of an index do not."""
+    is_counted = column["type"] == "integer" and not _mostly_differs(column, rows)
+    return column["type"] == "number" or is_counted
 
 
 def _is_span_of_time(column: ColumnProfile) -> bool:
@@ -119,6 +146,8 @@ def text_score(column: ColumnProfile, rows: int) -> float:
     """0 for what is no text; of others the words of a cell and what the name says."""
     if column["type"] != "text" or is_identifier(column, rows):
         return 0.0
+    if column["unique"] <= MAX_PHRASES and rows >= MIN_ROWS_PER_PHRASE * column["unique"]:
+        return 0.0  # What a program writes, as `Payment for invoice`, is a class.
     words = column.get("mean_words") or 0.0
     unique_share = column["unique"] / max(1, rows - column["missing"])
     named = column_names.text_name_score(column["name"])
@@ -158,17 +187,27 @@ def _is_feature(column: ColumnProfile, rows: int) -> bool:
 
 def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> list[Target]:
     """The likeliest targets first; columns that cannot be one are left out."""
+    if any(map(tags_words, columns)):
+        columns = [one for one in columns if column_names.target_name_score(one["name"]) >= 6]
     has_late_texts = any(
         column_names.is_late_text_name(column["name"]) and column["name"] in texts
         for column in columns
     )
+    names = [column["name"] for column in columns]
+    only_classes = _find_only_classes(columns, rows)
     is_message = bool(texts) and not any(map(column_names.is_review_name, texts))
     found = []
-    series = column_names.find_series([column["name"] for column in columns])
+    series = column_names.find_series(names)
     for position, column in enumerate(columns, 1):
         target = _judge_target(column, position, len(columns), texts, rows)
-        if target is None:
+        if target is None or column_names.names_place_in_plane(column["name"], names):
             continue
+        if texts:
+            bonus = column_names.route_bonus(column["name"], names)
+            target = Target(column, target.score + bonus, target.evidence)
+        if column is only_classes and not texts:
+            evidence = [*target.evidence, "it alone repeats few values"]
+            target = Target(column, target.score + ONLY_CLASSES_SCORE, evidence)
         if series:
             target = _compare_with_series(target, series, columns, rows)
         if (has_late_texts and column_names.is_late_outcome_name(column["name"])) or (
@@ -178,6 +217,16 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
         if target.score > 0:
             found.append(target)
     return sorted(found, key=lambda target: -target.score)
+
+
+def _find_only_classes(columns: list[ColumnProfile], rows: int) -> ColumnProfile | None:
+    """The one column of few values in a table of measures: what was measured."""
+    others = [one for one in columns if not is_identifier(one, rows)]
+    few = [one for one in others if one["unique"] <= MAX_CODED_CLASSES]
+    if len(few) != 1 or len(others) - 1 < MIN_MEASURES:
+        return None
+    is_measured = all(one["type"] in ("number", "integer") for one in others if one is not few[0])
+    return few[0] if is_measured else None
 
 
 def list_unmarked_numbers(columns: list[ColumnProfile], ranked: list[Target]) -> list[Target]:
@@ -213,9 +262,7 @@ def _judge_target(
 ) -> Target | None:
     if not _can_be_target(column, texts, rows):
         return None
-    named, evidence = column_names.target_name_score(column["name"]), []
-    if column["type"] == "text" and column_names.names_quantity(column["name"]):
-        named /= 2
+    named, evidence = _score_name(column), []
     unique = column.get("cell_labels", column["unique"])
     score = named + _type_score(column, unique)
     if named >= MIN_TELLING_NAME:
@@ -234,15 +281,41 @@ def _judge_target(
     return Target(column, score, evidence)
 
 
+def _score_name(column: ColumnProfile) -> float:
+    """How surely the name is of a target, given what the cells are."""
+    name = column["name"]
+    named = column_names.target_name_score(name)
+    if column["type"] == "number" and column_names.is_judgement_name(name):
+        return named + MEAN_JUDGEMENT_SCORE  # Of many people.
+    if column["type"] != "text":
+        return named
+    if column["unique"] > 2 and column_names.may_name_span(name):
+        return 0.0  # Morning and evening.
+    return named / 2 if column_names.names_quantity(name) else named
+
+
 def _holds_outcomes(column: ColumnProfile) -> bool:
-    """Whether its few values all say how something ended or was judged."""
+    """Whether its few values all say how something ended or was judged. `Up` does, alone."""
     values = [entry["value"].casefold().split() for entry in column["top_values"]]
     if column["type"] != "text" or not 2 <= column["unique"] <= len(values) <= MAX_OUTCOMES:
         return False
     return all(
-        len(words) <= MAX_OUTCOME_WORDS and column_names.OUTCOME_VALUES & set(words)
+        len(words) <= MAX_OUTCOME_WORDS
+        and column_names.OUTCOME_VALUES & set(words)
+        and (len(words) == 1 or not column_names.DIRECTIONS & set(words))
         for words in values
     )
+
+
+def tags_words(column: ColumnProfile) -> bool:
+    """Whether cells are labels of words in the notation of CoNLL, one or a list of them, or numbers
+    of these under the name that Hugging Face gives them."""
+    if column["name"].strip().casefold() in WORD_LABEL_NAMES:
+        return True
+    shown = [entry["value"] for entry in column["top_values"]] or column["examples"]
+    words = {word for cell in shown for word in WORD_LABEL.findall(cell)}
+    plain = {word for cell in shown for word in re.findall(r"[\w-]+", cell)}
+    return len(words) > 1 and "O" in plain and plain == words | {"O"}
 
 
 def _can_be_target(column: ColumnProfile, texts: list[str], rows: int) -> bool:
@@ -250,7 +323,7 @@ def _can_be_target(column: ColumnProfile, texts: list[str], rows: int) -> bool:
     is_list = "cell_labels" in column
     if column["type"] not in ("text", "integer", "boolean", "number") and not is_list:
         return False
-    if unique < 2 or is_identifier(column, rows):
+    if unique < 2 or is_identifier(column, rows) or tags_words(column):
         return False
     if column["type"] != "text":
         return True

@@ -11,7 +11,7 @@ from typing import Protocol
 from engine.data.label_columns import ABSENT_WORDS, PRESENT_WORDS
 from engine.data.splitting import SPLIT_NAMES
 from projects.profiling import column_names, column_roles
-from projects.profiling.column_roles import Target
+from projects.profiling.column_roles import MIN_TELLING_NAME, Target
 from projects.profiling.generation_columns import (
     holds_chats,
     is_certain_pair,
@@ -32,6 +32,7 @@ MAX_TARGETS = 4
 PROSE_BONUS, TABLE_BONUS = 3.0, 2.0
 JUDGEMENT_BONUS = 2.5
 UNNAMED_PENALTY = 1.0  # Tables have their target last more often than texts their label.
+SORTING_PENALTY = 3.0
 FEW_FEATURES = 2
 CLEAR_LEAD = 2.5  # Of the best use over all others: nothing needs to be measured.
 SKILL_WEIGHT = 4.0
@@ -126,7 +127,8 @@ def _rank_uses(
     ]
     uses.sort(key=lambda use: -use.score)
     is_close = len(uses) > 1 and uses[0].score - uses[1].score < CLEAR_LEAD
-    is_unnamed = bool(uses) and not column_names.target_name_score(uses[0].target.name)
+    named = column_names.target_name_score(uses[0].target.name) if uses else MIN_TELLING_NAME
+    is_unnamed = named < MIN_TELLING_NAME
     if probe is not None and (is_close or is_unnamed):
         uses = [_measure(use, probe) for use in uses]
         uses.sort(key=lambda use: -use.score)
@@ -164,6 +166,8 @@ def _uses_of_target(
         uses.append(_Use(target, names, inputs, target.score + bonus))
     if features:
         bonus = TABLE_BONUS if len(features) >= FEW_FEATURES else 0.0
+        if column_names.is_sorting_name(target.name) and target.column is not columns[-1]:
+            bonus -= SORTING_PENALTY
         score = target.score + bonus
         uses.append(_Use(target, [], features, score, is_beside_prose=is_prose))
     elif not inputs and len(others) > 0:
@@ -245,7 +249,8 @@ def _suggest_nothing(
 def _is_clearly_named(column: ColumnProfile, texts: list[str]) -> bool:
     named = column_names.target_name_score(column["name"])
     is_possible = column["type"] in ("text", "integer", "boolean", "json") and column["unique"] > 0
-    return named >= CLEAR_TARGET_SCORE and is_possible and column["name"] not in texts
+    is_label = is_possible and not column_roles.tags_words(column)
+    return named >= CLEAR_TARGET_SCORE and is_label and column["name"] not in texts
 
 
 def _suggest_image_task(

@@ -109,7 +109,10 @@ def read_docx(path: Path, issues: Issues) -> Iterator[Block]:
                 _enter(headings, level, part.text)
             else:
                 yield Block(_heading(headings), " ".join(part.text.split()))
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (
+        # python-docx takes the parts of a document for whole: one that lacks some has no attribute.
+        PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, OSError, AttributeError,
+    ) as error:  # fmt: skip
         raise UnreadableFile(
             "bad_document", "This document is damaged and cannot be read. Save it again in Word."
         ) from error

@@ -8,6 +8,7 @@ from projects.reading.arrow import is_arrow
 from projects.reading.encodings.detection import decode_text
 from projects.reading.encodings.wide import detect_wide
 from projects.reading.images.zip_archive import is_picture
+from projects.reading.json.scripts import is_script_of_json
 from projects.reading.refused_formats import (
     COMPRESSED_SIGNATURES,
     find_refused_binary,
@@ -23,6 +24,7 @@ ACCEPTED_FORMATS = (
 )
 DOCUMENT_FORMATS = ("pdf", "docx", "markdown")
 PACKED_FORMATS = ("zip", "compressed")  # What they hold has to be looked at in turn.
+SCRIPT_SUFFIXES = (".js", ".mjs", ".json", ".jsonp")
 MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
 SAMPLE_BYTES = 64 * 1024
 MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
@@ -87,6 +89,8 @@ def _detect_zip_format(path: Path) -> str:
 def _detect_text_format(start: bytes, filename: str) -> str:
     text = decode_text(start).lstrip("\ufeff \t\r\n")
     suffix = Path(filename).suffix.lower()
+    if suffix in SCRIPT_SUFFIXES and is_script_of_json(text):
+        return "json"
     if what := find_refused_text(text, suffix):
         raise _unsupported(what)
     if text.startswith("[") and (suffix == ".json" or text[1:].lstrip().startswith("{")):

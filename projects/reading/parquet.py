@@ -3,8 +3,11 @@ gigabytes."""
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from projects.reading.columns.column import TEXT, Column, Question, Reading
 from projects.reading.columns.date_formats import BUDDHIST_YEARS, ISO
@@ -58,6 +61,20 @@ def require_reasonable_size(
             f"This file unpacks to {unpacked / 1024**3:.1f} GB, over {MAX_COMPRESSION_RATIO} times"
             " its own size. Remove repeated values, or split it.",
         )
+
+
+def report_lengths_of_time(upload: Path, issues: Issues) -> None:
+    """Says what the numbers of durations count: Parquet keeps them as plain integers, and only the
+    schema that Arrow leaves beside them knows what they are."""
+    try:
+        schema = pq.read_schema(upload)
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        return
+    for field in schema:
+        if pa.types.is_duration(field.type):
+            unit = field.type.unit.replace("us", "µs")
+            note = f"{field.name} holds lengths of time, counted in {unit}."
+            issues.add("lengths_of_time", note, column=field.name)
 
 
 def read_columns(

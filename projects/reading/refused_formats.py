@@ -14,6 +14,7 @@ COMPRESSED_SIGNATURES = (
     (b"\x28\xb5\x2f\xfd", "Zstandard"),
 )
 SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
+R_DATA = "data of R (.rds, .RData). Save the table as CSV or Parquet"
 # What is refused by its first bytes, and as what it is named in the refusal.
 UNSUPPORTED_SIGNATURES = [
     (b"7z\xbc\xaf", "a 7-Zip archive. Unpack it and upload the file inside"),
@@ -31,8 +32,14 @@ UNSUPPORTED_SIGNATURES = [
     (b"$FL3", "an SPSS file (.zsav). Save it as CSV or .xlsx"),
     (b"<stata_dta>", "a Stata file (.dta). Save it as CSV or .xlsx"),
     (bytes(12) + b"\xc2\xea\x81\x60", "a SAS file (.sas7bdat). Save it as CSV or .xlsx"),
+    (b"HEADER RECORD*******LIB", "a SAS transport file (.xpt). Save it as CSV or .xlsx"),
+    (b"MATLAB 5.0 MAT-file", "a file of MATLAB (.mat). Save its table as CSV"),
+    (b"RDX2\n", R_DATA), (b"RDX3\n", R_DATA), (b"X\n\0\0\0", R_DATA),
+    (b"\x04\x22\x4d\x18", "a file packed with LZ4. Unpack it, or pack it as .gz, .zst or .zip"),
+    (b"LZIP", "a file packed with lzip. Unpack it, or pack it as .gz, .xz or .zip"),
+    (b"\x1f\x9d", "a file packed with compress (.Z). Unpack it, or pack it as .gz or .zip"),
     (b"Obj\x01", "an Avro file. Save it as Parquet or JSON Lines"),
-]
+]  # fmt: skip
 # Of text files, the same. People save web pages and reports under the names of tables.
 SAVE_AS_CSV = "Open it in a spreadsheet program and save it as CSV or .xlsx"
 ROWS_AS_CSV = "Make a table of it, one row for each entry, and save it as CSV"
@@ -45,11 +52,8 @@ UNSUPPORTED_BEGINNINGS = [
     (("begin:vcalendar",), f"a calendar (iCalendar). {ROWS_AS_CSV}"),
     (("begin:vcard",), f"a file of contacts (vCard). {ROWS_AS_CSV}"),
     (("{\\rtf",), "a document of the kind RTF. Save its table as CSV"),
-    (
-        ("window.ytd.",),
-        "an archive of Twitter (JavaScript). Delete what stands before its first bracket and save"
-        " it as .json",
-    ),
+    (("\\documentclass", "\\begin{tab", "\\begin{long"), f"a text of LaTeX. {ROWS_AS_CSV}"),
+    (("\x1e{", "\x1e["), "a sequence of JSON texts. Save it as JSON Lines, one object a line"),
 ]
 YAML, SQL = "a YAML file. Save its rows as CSV or JSON", "an SQL script. Export the table as CSV"
 UNSUPPORTED_SUFFIXES = {".yml": YAML, ".yaml": YAML, ".sql": SQL}

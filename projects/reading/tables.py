@@ -27,7 +27,7 @@ from projects.reading.html_entities import register_decoding
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
-from projects.reading.parquet import read_columns, require_reasonable_size
+from projects.reading.parquet import read_columns, report_lengths_of_time, require_reasonable_size
 from projects.reading.results import (
     BulkReader,
     Dialect,
@@ -330,6 +330,7 @@ def _import_parquet(
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
         require_reasonable_size(connection, table, described, upload.stat().st_size)
+        report_lengths_of_time(upload, issues)
         read = read_columns(connection, table, described, overrides, issues)
         columns = mask_columns(read, overrides)
         write_typed_table(connection, table, columns, folder / "data.parquet")

@@ -9,8 +9,10 @@ import duckdb
 from engine.data.multilabel_parsing import marks_places
 from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
+from projects.profiling.column_roles import tags_words
 from projects.profiling.findings.entities import find_entities
 from projects.profiling.findings.missing_codes import find_missing_codes
+from projects.profiling.findings.nearly_numbers import find_nearly_numbers
 from projects.profiling.findings.note_rows import find_note_rows
 from projects.profiling.findings.placeholder_dates import find_placeholder_dates
 from projects.profiling.findings.summary_rows import find_summary_rows
@@ -53,6 +55,7 @@ def find_problems(
         *find_entities(connection, table, columns),
         *find_placeholder_dates(connection, table, columns),
         *find_note_rows(connection, table, columns, rows),
+        *find_nearly_numbers(connection, table, columns),
         *_marked_places(columns, suggested),
         *_turns_of_chats(columns),
     ]
@@ -161,16 +164,21 @@ def _turns_of_chats(columns: list[ColumnProfile]) -> list[ProfileWarning]:
 
 def _marked_places(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:
     """Columns of spans, such as of names in a text, which are no labels of the text."""
-    return [
-        {
-            "code": "marked_places",
-            "sentence": f"Cells of {column['name']} mark places in a text, as for finding names.",
-            "advice": "Labels of places cannot be learnt here: give each text a label as a whole.",
-        }
+    advice = "Labels of places and words cannot be learnt here: give each text a label as a whole."
+    sentences = [
+        f"Cells of {column['name']} are labels of words, such as B-PER and O."
+        for column in columns
+        if tags_words(column)
+    ]
+    sentences += [
+        f"Cells of {column['name']} mark places in a text, as for finding names."
         for column in columns
         if column["type"] == "json"
         and column["name"] not in suggested_targets(suggested)
         and marks_places(column["examples"])
+    ]
+    return [
+        {"code": "marked_places", "sentence": sentence, "advice": advice} for sentence in sentences
     ]
 
 

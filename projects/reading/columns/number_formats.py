@@ -217,6 +217,25 @@ class DurationFormat(NumberFormat):
         return f"CASE WHEN {fits} THEN {whole} END"
 
 
+@dataclass(frozen=True)
+class IsoDurationFormat(DurationFormat):
+    """Spans of time as ISO 8601 writes them, PT1H30M, without years and months."""
+
+    shown: str = "PT1H30M"
+
+    def match(self, shape: CellShape) -> re.Match[str] | None:
+        return re.fullmatch(_ISO_DURATION, shape.pattern) if len(shape.pattern) > 2 else None
+
+    def to_sql(self, cell: str) -> str:
+        days, hours, minutes, seconds = (
+            f"coalesce(try_cast(regexp_extract({cell}, '{_ISO_DURATION}', {place}) AS DOUBLE), 0)"
+            for place in range(1, 5)
+        )
+        whole = f"{days} * 86400 + {hours} * 3600 + {minutes} * 60 + {seconds}"
+        fits = f"regexp_full_match({cell}, '{_ISO_DURATION}') AND length({cell}) > 2"
+        return f"CASE WHEN {fits} THEN {whole} END"
+
+
 # Words behind a number for a power of ten, in lower case and without a point.
 _SCALES = {
     3: ("k", "thousand", "tsd", "tausend", "tys", "тыс", "千", "천",),
@@ -243,6 +262,7 @@ _SIDE_SQL = rf"[{SPACES}]*(?:{_SIDE})[.]?$"
 SIDE_BEHIND = re.compile(rf"(.*9)[{SPACES}]*({_SIDE})[.]?", re.IGNORECASE)
 DURATION_SHAPE = re.compile(r"[-+]?(9+ days?,? [+]?)?(9{1,3}:)?9{1,3}:99([.]9{1,9})?")
 _DURATION_SQL = r"^[-+]?(?:([0-9]+) days?,? [+]?)?(?:([0-9]+):)?([0-9]+):([0-9]{2}(?:[.][0-9]+)?)$"
+_ISO_DURATION = "P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:[.][0-9]+)?)S)?)?"
 PLAIN = NumberFormat(".", "")
 # In the order of preference where several explain a column and mean the same numbers.
 FORMATS = (
@@ -264,7 +284,8 @@ def signed_formats(negative: str) -> list[SignedFormat]:
 
 
 SIGNED = tuple(each for side in SIDES for each in signed_formats(side))
-DURATIONS = (DurationFormat(), DurationFormat(shown="h:mm"))
+ISO_DURATION = IsoDurationFormat()
+DURATIONS = (DurationFormat(), DurationFormat(shown="h:mm"), ISO_DURATION)
 BY_NAME = {each.name: each for each in (*FORMATS, *SCALED, *SIGNED)}
 UNIT_BEHIND = re.compile(r"9[ \u00a0\u202f]?([^\W\d_]{1,10}[²³]?|[°℃℉]\s?[CF]?|[㎡㎏㎝㎞])")
 

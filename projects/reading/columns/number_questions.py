@@ -163,12 +163,19 @@ def ask_about_sides(cells: ColumnCells) -> Question | None:
 
 
 def ask_about_durations(cells: ColumnCells) -> Question | None:
-    """4:13 and 1:02:33 may be spans of time, and 10:30 a time of day."""
+    """4:13 and 1:02:33 may be spans of time, and 10:30 a time of day; PT4M13S is a span."""
     shapes = cells.seen.shapes
+    iso = number_formats.ISO_DURATION
+    if all(map(iso.match, shapes)) and any("T" in shape.pattern for shape in shapes):
+        sentence = (
+            f"Cells of {cells.name!r} such as {shapes[0].example!r} are spans of time. Read them as"
+            " seconds, or keep the text?"
+        )
+        return Question("durations", sentence, [_with_missing(cells, iso), TEXT])
     if not all(map(number_formats.DURATIONS[0].match, shapes)):
         return None
     has_short_only = all(re.fullmatch("[-+]?9+:99", shape.pattern) for shape in shapes)
-    formats = number_formats.DURATIONS if has_short_only else number_formats.DURATIONS[:1]
+    formats = number_formats.DURATIONS[:2] if has_short_only else number_formats.DURATIONS[:1]
     readings = [
         _with_missing(cells, each)
         for each in formats

@@ -57,7 +57,9 @@ def judge_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> HeaderV
     below = [row for row in rest[:MAX_ROWS_COMPARED] if [cell.strip() for cell in row] != names]
     sequence = _counting_places(names, below)
     signs = _read_signs(names, below, sequence)
-    if signs.certain_recurring:
+    # One name among many may also be a value: `Holiday` above `No Holiday` and `Holiday`.
+    is_outvoted = signs.words_above_values >= CLEAR_MAJORITY * signs.certain_recurring
+    if signs.certain_recurring and not is_outvoted:
         reason = f"the value {signs.first_recurring[:40]!r} of the first line comes again below"
         has_names = signs.words_above_values + signs.words_above_sentences > 0
         return HeaderVerdict(False, reason, is_doubtful=has_names)
@@ -71,7 +73,9 @@ def judge_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> HeaderV
     if sequence:
         is_certain = int(names[min(sequence)]) in YEARS or signs.words_above_values > 0
         return HeaderVerdict(True, "the first line counts up, as names do", not is_certain)
-    is_doubtful = bool(signs.recurring) or (signs.sentences > 0 and not signs.words_above_values)
+    is_doubtful = signs.recurring * CLEAR_MAJORITY > signs.words_above_values or (
+        signs.sentences > 0 and not signs.words_above_values
+    )
     return HeaderVerdict(True, "the first line reads as names", is_doubtful)
 
 

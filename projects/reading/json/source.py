@@ -12,6 +12,7 @@ from projects.reading.columns.inference import STRING
 from projects.reading.encodings import detection as encodings
 from projects.reading.json.exports import UnreadableRow
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
+from projects.reading.json.scripts import strip_script
 from projects.reading.json.shapes import (
     CountingDecoder,
     Shape,
@@ -99,6 +100,9 @@ def _read_document(
             " line.",
         )
     text = path.read_text(encoding=_without_mark(encoding), errors="replace")
+    text, script = strip_script(text) if is_array else (text, "")
+    if script:
+        issues.add("json_shape", f"JavaScript before the first bracket was left out: {script[:60]}")
     decoder = CountingDecoder()
     try:
         documents = [document for _, document in parse_documents(text, decoder)]

@@ -19,6 +19,7 @@ from projects.reading.format_detection import PACKED_FORMATS, detect_format
 from projects.reading.images.zip_archive import ZipArchive, ZipEntry
 from projects.reading.packed.compressed import unpack_compressed
 from projects.reading.packed.joining import join_parquet, join_sources, name_origins
+from projects.reading.packed.text_folders import find_texts, write_texts
 from projects.reading.packed.zip_tables import (
     ArchiveContents,
     PackedTable,
@@ -70,6 +71,8 @@ def import_upload(
 
 def _import_archive(upload: Path, folder: Path, overrides: ReadingOptions) -> ImportedTable:
     with ZipArchive(upload) as archive:
+        if texts := find_texts(archive):
+            return _import_texts(archive, texts, folder, overrides)
         found = find_tables(archive)
         tables = unpack_tables(archive, _wanted_entries(found, overrides), folder)
     try:
@@ -85,6 +88,19 @@ def _import_archive(upload: Path, folder: Path, overrides: ReadingOptions) -> Im
     finally:
         for table in tables:
             table.path.unlink(missing_ok=True)
+
+
+def _import_texts(
+    archive: ZipArchive, texts: Sequence[ZipEntry], folder: Path, overrides: ReadingOptions
+) -> ImportedTable:
+    target, issues = folder / "texts.jsonl", Issues()
+    write_texts(archive, texts, target, issues)
+    try:
+        imported = import_table(target, target.name, folder, overrides)
+    finally:
+        target.unlink(missing_ok=True)
+    told: list[Issue] = [*issues.as_list(), *imported.issues]
+    return replace(imported, dialect={**imported.dialect, "packed": "zip"}, issues=told)
 
 
 def _wanted_entries(found: ArchiveContents, overrides: ReadingOptions) -> list[ZipEntry]:

@@ -181,7 +181,6 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "an e-mail": (MAIL, "a.eml", Expected(refused="an e-mail")),
     "the log of a server": (LOG, "access.log", Expected(refused="the log of a web server")),
     "brat": (BRAT, "a.ann", Expected(refused="brat")),
-    "Twitter": ('window.YTD.tweets.part0 = [\n{"tweet": {"full_text": "a"}}\n]', "tweets.js", Expected(refused="Delete what stands before its first bracket")),
     "Telegram": (json.dumps(TELEGRAM), "result.json", Expected(rows=36, types={"text": "text"}, cells={"text": ["see https://x.example and call", TEXTS[1]]})),
     "Messenger": (json.dumps(MESSENGER), "message_1.json", Expected(rows=36, said="converted twice")),
     "reviews of the App Store": (json.dumps(STORE), "t.json", Expected(rows=36, target="im:rating.label", cells={"content.label": [TEXTS[0]]})),

@@ -27,6 +27,10 @@ NAMES = {
         "a,b,c,d,1", lambda n: f"{n},{n * 2},{n * 3},{n + 5},{n % 2}", rows=20
     ),
     "words": below("text,label", lambda n: f"some words number {n},{WORDS[n % 4]}"),
+    "a name that is a value below": below(
+        "day,rented,hour,Holiday",
+        lambda n: f"{n},{n * 7},{n % 24},{'Holiday' if n % 3 else 'No Holiday'}",
+    ),
     "repeated header": "\n".join([below("kind,n", lambda n: f"x{n},{n}", 6)] * 3),
     "a class named like the column once": below(
         "name,kind,size", lambda n: f"n{n},{WORDS[n % 4]},{n}"
@@ -72,6 +76,8 @@ def test_what_can_be_either_is_doubtful(table):
     assert judge(table).is_doubtful
 
 
-@pytest.mark.parametrize("case", ["two years", "years beside classes", "words"])
+@pytest.mark.parametrize(
+    "case", ["two years", "years beside classes", "words", "a name that is a value below"]
+)
 def test_what_is_plain_is_not_asked(case):
     assert not judge(NAMES[case]).is_doubtful
