@@ -19,8 +19,8 @@ from projects.reading.results import UnreadableFile
 OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # Old Office files, .xls among them.
 ACCEPTED_FORMATS = (
     "CSV, TSV, JSON Lines, JSON, Parquet, Arrow (Feather), Excel (.xlsx, .xlsb, .xls), OpenDocument"
-    " (.ods), one of these in a zip, .gz, .bz2, .xz or .zst, a zip of pictures or of texts, or a document (PDF,"
-    " Word's .docx, Markdown)"
+    " (.ods), one of these in a zip, .gz, .bz2, .xz or .zst, a zip of pictures or of texts, or a"
+    " document (PDF, Word's .docx, Markdown)"
 )
 DOCUMENT_FORMATS = ("pdf", "docx", "markdown")
 PACKED_FORMATS = ("zip", "compressed")  # What they hold has to be looked at in turn.

@@ -176,7 +176,7 @@ def test_bombs_are_refused_before_they_are_unpacked(read, monkeypatch):
     ("files", "said"),
     [
         ({"a.jpg": PHOTO}, "No picture in this archive has a label"),
-        ({"readme.txt": b"x"}, "holds no table and no pictures, but readme.txt"),
+        ({"readme.txt": b"x"}, "holds no table, pictures or labelled texts, but readme.txt"),
         ({"a/broken.jpg": b"x"}, "No picture could be read"),
         ({}, "is empty"),
     ],

@@ -161,7 +161,7 @@ def test_the_same_columns_under_names_that_say_nothing_are_asked_about(read):
         ({"inner.zip": zipped({"a.csv": CSV})}, "holds another one, 'inner.zip'"),
         ({"train.csv.gz": gzip.compress(CSV)}, "holds another one, 'train.csv.gz'"),
         ({"data.csv": zipped({"a.csv": CSV})}, "is an archive itself"),
-        ({"program.exe": b"MZ"}, "holds no table and no pictures, but program.exe"),
+        ({"program.exe": b"MZ"}, "holds no table, pictures or labelled texts, but program.exe"),
         ({"../a.csv": CSV}, "points outside"),
         ({"empty.csv": b""}, "no file in it has any bytes"),
     ],
