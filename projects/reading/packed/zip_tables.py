@@ -120,6 +120,6 @@ def _no_table(archives: Sequence[ZipEntry], entries: Sequence[ZipEntry]) -> Unre
     shown = ", ".join(entry.name[-80:] for entry in entries[:MAX_SHOWN])
     return UnreadableFile(
         "no_table",
-        f"This zip archive holds no table, pictures or labelled texts, but {shown}. Zip a table (CSV, Excel,"
-        " JSON Lines or Parquet), or pictures or texts in one folder for each label.",
+        f"This zip archive holds no table, pictures or labelled texts, but {shown}. Zip a table"
+        " (CSV, Excel, JSON Lines or Parquet), or pictures or texts in one folder for each label.",
     )
