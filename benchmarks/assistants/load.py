@@ -1,9 +1,12 @@
 """How quickly an assistant answers under load, at a running product.
 
-    python -m benchmarks.assistants.load URL ASSISTANT [--rate 20] [--seconds 60] [--key ch_…]
+    python -m benchmarks.assistants.load URL ASSISTANT [--rate 20] [--seconds 60] [--repeated]
+        [--key ch_…]
 
 LATHE_TOKEN holds an API token. Questions are the generator's, sent on time whether or not earlier
-ones were answered. With --key, the key of a widget, 500 visitors then keep their streams open.
+ones were answered. Each names an order of its own, so that none is found among the texts that were
+read before; with --repeated they come again, as visitors' do. With --key, the key of a widget, 500
+visitors then keep their streams open.
 """
 
 import argparse
@@ -24,7 +27,7 @@ CONNECTIONS = 200
 VISITORS, SECONDS_BETWEEN_VISITORS = 500, 1.1  # One address may ask sixty times a minute.
 
 
-def ask_at_rate(url: str, name: str, rate: float, seconds: float) -> None:
+def ask_at_rate(url: str, name: str, rate: float, seconds: float, *, repeated: bool) -> None:
     """Print percentiles of the times of what was answered, and all statuses."""
     questions = [row.question for row in generate_faq(8, seed=2)]
     headers = {"Authorization": f"Bearer {os.environ['LATHE_TOKEN']}"}
@@ -35,7 +38,8 @@ def ask_at_rate(url: str, name: str, rate: float, seconds: float) -> None:
 
     def ask() -> tuple[int, float]:
         started = time.perf_counter()
-        body = {"text": random.choice(questions)}
+        own = "" if repeated else f" My order is {random.randrange(10**9)}."
+        body = {"text": random.choice(questions) + own}
         status = pool.request("POST", f"/v1/assistants/{name}/consult", json=body).status
         return status, (time.perf_counter() - started) * 1000
 
@@ -77,9 +81,12 @@ def main() -> None:
     parser.add_argument("assistant")
     parser.add_argument("--rate", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--repeated", action="store_true")
     parser.add_argument("--key", default="")
     options = parser.parse_args()
-    ask_at_rate(options.url, options.assistant, options.rate, options.seconds)
+    ask_at_rate(
+        options.url, options.assistant, options.rate, options.seconds, repeated=options.repeated
+    )
     if options.key:
         asyncio.run(keep_visitors(options.url, options.key))
 

@@ -78,6 +78,7 @@ class CachedLookups:
         self._token_spending = SingleFlightTtlCache(self._load_token_spent, BUDGET_TTL_SECONDS)
         self._suspended = SingleFlightTtlCache(self._load_suspended, TOKEN_TTL_SECONDS)
         self._deployments = SingleFlightTtlCache(self._load_deployments, DEPLOYMENT_TTL_SECONDS)
+        self._other_models = SingleFlightTtlCache(self._load_other_models, TOKEN_TTL_SECONDS)
         self._budgets = SingleFlightTtlCache(self._load_may_spend, BUDGET_TTL_SECONDS)
         self._pool = AsyncConnectionPool(
             kwargs={**connection_params(), "autocommit": True},
@@ -144,8 +145,7 @@ class CachedLookups:
         first, then models of other apps and base encoders."""
         deployments = (await self._deployments.get(principal.team_id)).values()
         found = {one.name: one.created_at for one in deployments}
-        for models in registered:
-            found |= dict(await self._fetch_rows(models.sql, principal.team_id))
+        found |= await self._other_models.get(principal.team_id)
         for encoder in base_encoders():
             found.setdefault(encoder.name, encoder.created_at)
         return {name: made for name, made in found.items() if principal.may_ask(name)}
@@ -226,6 +226,10 @@ class CachedLookups:
     async def _load_deployments(self, team_id: UUID) -> dict[str, ServedDeployment]:
         rows = await self._fetch_rows(DEPLOYMENTS_SQL, team_id)
         return {deployment.name: deployment for deployment in map(deployment_of, rows)}
+
+    async def _load_other_models(self, team_id: UUID) -> dict[str, datetime]:
+        rows = [row for models in registered for row in await self._fetch_rows(models.sql, team_id)]
+        return {name: created_at for name, created_at in rows}
 
     async def _load_may_spend(self, team_id: UUID) -> bool:
         try:

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from starlette.requests import Request
 
 from engine.errors import EngineError
-from inference.serving.answer_cache import CachedRow
 from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import GENERATION_TASK, OtherModel, Principal, ServedDeployment
 from inference.serving.protocol import classify as protocol
@@ -17,7 +17,7 @@ from inference.serving.protocol.classify import ClassifyRequest, ClassifyResult
 from inference.serving.protocol.classify_rows import ReadRows, read_rows
 from inference.serving.protocol.errors import ApiError, bad_request
 from inference.serving.protocol.http import JsonResponse, info_of, read_body
-from inference.serving.routes.encoding import encode_rows
+from inference.serving.routes.encoding import compute_unless_known, encode_rows
 from inference.serving.services import Services
 from inference.serving.usage_counter import RequestRecord
 
@@ -110,28 +110,12 @@ class ClassificationRoutes:
         row has one, and EngineError for a row that the model cannot read."""
         if not read.rows:
             raise read.problems[min(read.problems)]
-        rows = list(read.rows.values())
+        rows: list[Any] = list(read.rows.values())
         is_text = model.served.manifest.inputs.kind == "text"
-        if is_text and self._services.answer_cache.entries:
-            return await self._from_cache(model, rows)
-        return await self._compute(model, rows)
-
-    async def _from_cache(
-        self, model: LoadedModel, rows: Sequence[Any]
-    ) -> tuple[list[Any], list[int]]:
-        """Outputs and tokens of each row; computed only where the text was not asked before."""
-        cache = self._services.answer_cache
-        keys = [cache.key(model.id, row) for row in rows]
-        found = {key: cache.get(key) for key in keys}
-        missing = {key: row for key, row in zip(keys, rows, strict=True) if found[key] is None}
-        if missing:
-            computed = await self._compute(model, list(missing.values()))
-            for key, outputs, tokens in zip(missing, *computed, strict=True):
-                row = CachedRow(outputs, tokens)
-                found[key] = row
-                cache.put(key, row)
-        known = [one for key in keys if (one := found[key]) is not None]
-        return [one.outputs for one in known], [one.tokens for one in known]
+        compute = partial(self._compute, model)
+        if not is_text:
+            return await compute(rows)
+        return await compute_unless_known(self._services.answer_cache, model.id, rows, compute)
 
     async def _compute(
         self, model: LoadedModel, rows: Sequence[Any]

@@ -1,10 +1,14 @@
 """The route /v1/embeddings: by a deployed text model's encoder, or by a base encoder."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.conf import settings
 from starlette.requests import Request
 
 from engine import catalog
 from engine.errors import EngineError
+from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import (
     Principal,
     ServedDeployment,
@@ -16,10 +20,11 @@ from inference.serving.protocol import embeddings as protocol
 from inference.serving.protocol.embeddings import EmbeddingsRequest
 from inference.serving.protocol.errors import ApiError, bad_request
 from inference.serving.protocol.http import JsonResponse, info_of, read_body
-from inference.serving.routes.encoding import encode_rows
+from inference.serving.routes.encoding import compute_unless_known, encode_rows
 from inference.serving.services import Services
 from inference.serving.usage_counter import RequestRecord
 
+MAX_CACHED_TEXTS = 16  # Who sends more sends a collection, and each of its texts once.
 TEXT_TASKS = ("text-classification", "text-regression")
 
 
@@ -80,14 +85,29 @@ class EmbeddingRoutes:
                 deployment.model_id, deployment.artifact_key
             )
         try:
-            encoded = await encode_rows(model, payload.texts, cut=payload.cuts)
+            rows, lengths = await self._embed(model, payload)
         except EngineError as error:
             raise bad_request(error.sentence, "input") from error
-        lengths = model.served.token_counts(encoded)
-        rows = await services.batcher.predict(model.id, model.served.outputs, encoded, lengths)
         tokens = sum(lengths)
         content = protocol.embeddings_response(payload, np.stack(rows), tokens)
         services.record_usage(principal, deployment, tokens)
         record = RequestRecord(200, payload.texts, tokens, [f"{len(rows)} embeddings"])
         services.log_request(request, principal, deployment, record)
         return JsonResponse(content, headers={"x-lathe-model": model.id})
+
+    async def _embed(
+        self, model: LoadedModel, payload: EmbeddingsRequest
+    ) -> tuple[list[Any], list[int]]:
+        """The vector and the tokens of each text. Raises EngineError for one that is too long."""
+
+        async def compute(texts: Sequence[str]) -> tuple[list[Any], list[int]]:
+            encoded = await encode_rows(model, texts, cut=payload.cuts)
+            lengths = model.served.token_counts(encoded)
+            outputs = model.served.outputs
+            rows = await self._services.batcher.predict(model.id, outputs, encoded, lengths)
+            return list(rows), list(lengths)
+
+        if len(payload.texts) > MAX_CACHED_TEXTS:
+            return await compute(payload.texts)
+        cache, kind = self._services.answer_cache, "cut" if payload.cuts else "whole"
+        return await compute_unless_known(cache, f"{model.id}/{kind}", payload.texts, compute)

@@ -32,6 +32,7 @@ from projects import storage
 from tests.conftest import issue
 from web.sse import notify
 
+ENCODERS = ["all-MiniLM-L6-v2", "multilingual-e5-small"]  # Those that come with the requirements.
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
@@ -117,7 +118,10 @@ def test_the_list_of_models_and_one_model_have_openais_shape(deployment, token, 
         listed = (await client.get("/v1/models")).json()
         created = int(deployment.created_at.timestamp())
         one = {"id": "intents", "object": "model", "created": created, "owned_by": "lathe"}
-        assert listed == {"object": "list", "data": [one]}
+        encoders = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "lathe"} for name in ENCODERS
+        ]
+        assert listed == {"object": "list", "data": [one, *encoders]}
         assert (await client.get("/v1/models/intents")).json() == one
         for name in ("ft:base:team:name:1", "org/model", "%2e%2e/x"):
             refused(await client.get(f"/v1/models/{name}"), 404, "model_not_found", "model")
@@ -267,7 +271,8 @@ def test_a_frozen_team_is_403(deployment, token, team, with_models):
 
 def test_strangers_do_not_learn_that_a_deployment_exists(deployment, mallory_token, with_models):
     async def talk(client, app):
-        assert (await client.get("/v1/models")).json()["data"] == []
+        models = (await client.get("/v1/models")).json()["data"]
+        assert [model["id"] for model in models] == ENCODERS
         answer = await client.post("/v1/classify", json={"model": "intents", "input": "card"})
         refused(answer, 404, "model_not_found", "model")
         refused(await client.get("/v1/info?model=intents"), 404, "model_not_found", "model")

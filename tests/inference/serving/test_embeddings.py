@@ -61,6 +61,29 @@ def test_texts_and_token_ids_as_floats_or_base64(token, with_models):
     assert UsageEvent.objects.aggregate(sum=Sum("units"))["sum"] == 3 + 3 + 4 * 2 + 2
 
 
+@pytest.mark.usefixtures("encoder")
+def test_a_text_that_was_asked_before_is_not_computed_again_and_costs_the_same(token, with_models):
+    async def talk(client, app):
+        def counted():
+            return app.services.batcher.rows, app.services.usage_counter.unflushed_tokens
+
+        first = await embed(client, input=["w1 w2", "w3", "w1 w2"])
+        (rows, tokens), longest = counted(), "w1 " * 65
+        assert (rows, tokens) == (2, 5)  # The same text twice in one request is one row.
+        assert await embed(client, input=["w1 w2", "w3", "w1 w2"]) == first
+        assert counted() == (rows, 2 * tokens)
+        cut = await embed(client, input=longest, truncate=True)
+        assert cut["usage"]["prompt_tokens"] <= 64
+        await embed(client, 400, input=longest)  # Whole, it is still refused.
+        computed = app.services.batcher.rows
+        collection = [f"w{number % 7}" for number in range(17)]
+        await embed(client, input=collection)
+        await embed(client, input=collection)
+        assert app.services.batcher.rows == computed + 2 * 17  # A collection is not kept.
+
+    with_models(talk, token)
+
+
 @pytest.mark.usefixtures("encoder", "deployment")
 @pytest.mark.parametrize(
     ("body", "status", "param"),

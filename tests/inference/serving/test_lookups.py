@@ -9,6 +9,7 @@ from django.db import connection
 
 from billing.budgets import budget as budgets
 from billing.models import Budget
+from inference.gateway.other_models import registered
 from inference.models import Deployment
 from inference.serving import lookups, principals
 from tests.inference.serving.test_application import in_thread
@@ -70,7 +71,8 @@ def test_a_lookup_within_its_ttl_asks_the_database_once(deployment, token, with_
         await asyncio.sleep(0.3)  # Until the process listens, which clears every cache.
         for _ in range(5):
             await client.get("/v1/models")
-        assert queries == [principals.TOKEN_SQL, principals.DEPLOYMENTS_SQL]
+        of_other_apps = [models.sql for models in registered]
+        assert queries == [principals.TOKEN_SQL, principals.DEPLOYMENTS_SQL, *of_other_apps]
 
     with_models(talk, token)
 
