@@ -1,5 +1,5 @@
 """What stands in front of Django in the web process, outermost first: the guard, then
-assistants asked as models, then inference, last the line in which questions to assistants wait."""
+assistants asked as models, then inference, last the queue in which questions to assistants wait."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from django.db import close_old_connections
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.authentication import find_uploader
-from assistants.consultations.door import with_waiting_line
+from assistants.consultations.admission import with_admission_queue
 from assistants.gateway import with_assistant_models
 from inference.gateway.client_address import with_client_of_each_connection
 from inference.gateway.inference_requests import is_inference_path
@@ -35,7 +35,7 @@ FREE_BYTES = 1024**3  # Of the folder for temporary files; an upload never takes
 
 def with_front(django: ASGIApp, probes: ASGIApp) -> ASGIApp:
     """The whole web process as one ASGI application; `probes` answers the addresses of health."""
-    questions = with_waiting_line(django)
+    questions = with_admission_queue(django)
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         answers = probes if scope["path"] in HEALTH_PATHS else questions

@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from assistants.conversations import state
 from assistants.models import Channel, Conversation, Message
-from web.front.waiting_line import elsewhere
+from web.front.admission_queue import elsewhere
 
 BURST_SECONDS = 0.8
 KINDS = (Channel.Kind.WEB, Channel.Kind.WECHAT)

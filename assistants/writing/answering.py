@@ -10,7 +10,7 @@ from assistants.writing.grounding import CheckedSentence, check_sentence, iter_s
 from assistants.writing.instructions import INSTRUCTIONS
 from assistants.writing.upstream import ChatMessage, Writing
 from assistants.writing.writers import Writer
-from web.front.waiting_line import elsewhere
+from web.front.admission_queue import elsewhere
 
 SECONDS = 8.0
 WECHAT_SECONDS = 3.5  # WeChat waits for five, with all that comes before and behind.

@@ -49,6 +49,8 @@ OLD_MODULES = {
     "attacking": "adversarial_attacks",
     "shrinking": "pruning",
     "sharing": "strategies",
+    "door": "admission",
+    "waiting_line": "admission_queue",
 }
 # In any module: a class or function.
 OLD_NAMES = {

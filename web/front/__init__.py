@@ -1,1 +1,1 @@
-"""What runs between the guard and Django: the line in which requests wait, and their thread."""
+"""What runs between the guard and Django: the queue in which requests wait, and their thread."""

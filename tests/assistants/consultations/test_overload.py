@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from psycopg_pool import PoolTimeout
 
-from assistants.consultations import door
+from assistants.consultations import admission
 from assistants.lifecycle import add_channel
 from assistants.models import Channel
 from web.database import pool
@@ -48,9 +48,10 @@ async def stuck(scope, receive, send):
 @pytest.mark.parametrize("language", [b"en", b"zh-CN"])
 def test_each_door_says_429_in_its_own_shape_and_when_to_come_again(path, language):
     async def scenario():
-        application = door.with_waiting_line(stuck, stuck)
+        application = admission.with_admission_queue(stuck, stuck)
         running = [
-            asyncio.create_task(call(application, path)) for _ in range(door.AT_ONCE + door.LONGEST)
+            asyncio.create_task(call(application, path))
+            for _ in range(admission.AT_ONCE + admission.LONGEST)
         ]
         await asyncio.sleep(0.05)
         start, content = await call(application, path, [(b"accept-language", language)])
@@ -72,10 +73,10 @@ def test_each_door_says_429_in_its_own_shape_and_when_to_come_again(path, langua
 
 def test_what_asks_nothing_waits_for_nobody():
     async def scenario():
-        application = door.with_waiting_line(answers, stuck)
+        application = admission.with_admission_queue(answers, stuck)
         running = [
             asyncio.create_task(call(application, "/consult"))
-            for _ in range(door.AT_ONCE + door.LONGEST)
+            for _ in range(admission.AT_ONCE + admission.LONGEST)
         ]
         await asyncio.sleep(0.05)
         for path, method in (("/consult", "GET"), ("/w/ch_abc/stream", "GET"), ("/inbox/", "POST")):

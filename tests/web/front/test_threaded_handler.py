@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import FileResponse, HttpResponse
 from django.urls import re_path
 
-from assistants.consultations.door import FOR_PAGES_ONLY
+from assistants.consultations.admission import FOR_PAGES_ONLY
 from web.front.threaded_handler import ThreadedHandler
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)

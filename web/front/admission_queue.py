@@ -1,7 +1,7 @@
-"""How many requests of a kind are under way at once, and how many wait for their turn.
+"""Limits how many requests of a kind run at once, and how many wait for their turn.
 
-What comes while the line is full is refused at once, before it costs a thread or a connection: then
-those who wait are served in time, where else all would wait too long.
+A request that finds the queue full is refused at once, before it costs a thread or a connection:
+the waiting ones are then served in time, where otherwise all would wait too long.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from threading import BoundedSemaphore
 from web.database.pool import DatabaseBusy, lend_connection
 
 
-class LineIsFull(DatabaseBusy):
+class QueueIsFull(DatabaseBusy):
     sentence = "Too many questions are being answered at once. Ask again in a moment."
 
 
-class WaitingLine:
+class AdmissionQueue:
     """`at_once` are under way and `longest` wait, each at most `seconds`; of those under way, at
     most `elsewhere` at once lend their place while they wait for something slow.
 
@@ -33,7 +33,7 @@ class WaitingLine:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Raises LineIsFull, also after waiting in vain."""
+        """Raises QueueIsFull, also after waiting in vain."""
         await self._wait_for_turn()
         place = _Place(self, asyncio.get_running_loop())
         token = _current.set(place)
@@ -48,7 +48,7 @@ class WaitingLine:
             self._under_way += 1
             return
         if len(self._turns) >= self._longest:
-            raise LineIsFull
+            raise QueueIsFull
         turn = asyncio.get_running_loop().create_future()
         self._turns.append(turn)
         try:
@@ -60,7 +60,7 @@ class WaitingLine:
             elif turn in self._turns:
                 self._turns.remove(turn)
             if isinstance(error, TimeoutError):
-                raise LineIsFull from None
+                raise QueueIsFull from None
             raise
 
     def free(self) -> None:
@@ -73,30 +73,30 @@ class WaitingLine:
                 turn.set_result(None)
 
     def take(self) -> None:
-        """Take one without waiting: who has waited once is not refused half done."""
+        """Take a place without waiting: a request is not refused half done."""
         self._under_way += 1
 
 
 @dataclass
 class _Place:
-    line: WaitingLine
+    queue: AdmissionQueue
     loop: asyncio.AbstractEventLoop
 
 
-_current: ContextVar[_Place | None] = ContextVar("waiting_line_place", default=None)
+_current: ContextVar[_Place | None] = ContextVar("admission_queue_place", default=None)
 
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """While this thread waits for something slow, others have its connection and its place."""
+    """Lend this thread's connection and place to others while it waits for something slow."""
     lend_connection()
     place = _current.get()
-    if place is None or not place.line.may_lend.acquire(blocking=False):
+    if place is None or not place.queue.may_lend.acquire(blocking=False):
         yield
         return
-    place.loop.call_soon_threadsafe(place.line.free)
+    place.loop.call_soon_threadsafe(place.queue.free)
     try:
         yield
     finally:
-        place.loop.call_soon_threadsafe(place.line.take)
-        place.line.may_lend.release()
+        place.loop.call_soon_threadsafe(place.queue.take)
+        place.queue.may_lend.release()

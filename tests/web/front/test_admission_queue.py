@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from web.front.waiting_line import LineIsFull, WaitingLine, elsewhere
+from web.front.admission_queue import AdmissionQueue, QueueIsFull, elsewhere
 
 
 def hold(line, begun, may_end):
@@ -24,12 +24,12 @@ async def settle():
 
 def test_so_many_are_under_way_so_many_wait_and_the_rest_is_refused():
     async def scenario():
-        line, begun, may_end = WaitingLine(at_once=2, longest=3, seconds=5), [], asyncio.Event()
+        line, begun, may_end = AdmissionQueue(at_once=2, longest=3, seconds=5), [], asyncio.Event()
         tasks = [hold(line, begun, may_end) for _ in range(7)]
         await settle()
         assert len(begun) == 2
         refused = [task for task in tasks if task.done()]
-        assert [type(task.exception()) for task in refused] == [LineIsFull] * 2
+        assert [type(task.exception()) for task in refused] == [QueueIsFull] * 2
         may_end.set()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert len(begun) == 5
@@ -41,10 +41,14 @@ def test_so_many_are_under_way_so_many_wait_and_the_rest_is_refused():
 
 def test_who_waits_in_vain_is_refused_and_takes_nobodys_place():
     async def scenario():
-        line, begun, may_end = WaitingLine(at_once=1, longest=9, seconds=0.05), [], asyncio.Event()
+        line, begun, may_end = (
+            AdmissionQueue(at_once=1, longest=9, seconds=0.05),
+            [],
+            asyncio.Event(),
+        )
         first = hold(line, begun, may_end)
         await settle()
-        with pytest.raises(LineIsFull):
+        with pytest.raises(QueueIsFull):
             async with line.place():
                 pass
         left = hold(line, begun, may_end)  # Leaves before it is its turn.
@@ -60,7 +64,7 @@ def test_who_waits_in_vain_is_refused_and_takes_nobodys_place():
 
 def test_who_waits_for_something_slow_lends_the_place_and_has_it_again():
     async def scenario():
-        line = WaitingLine(at_once=1, longest=9, seconds=5, elsewhere=1)
+        line = AdmissionQueue(at_once=1, longest=9, seconds=5, elsewhere=1)
         may_go_on, is_elsewhere = threading.Event(), threading.Event()
 
         def wait_elsewhere():
@@ -92,7 +96,7 @@ def test_who_waits_for_something_slow_lends_the_place_and_has_it_again():
 
 def test_a_place_is_lent_no_more_often_than_allowed():
     async def scenario():
-        line = WaitingLine(at_once=2, longest=0, seconds=5, elsewhere=1)
+        line = AdmissionQueue(at_once=2, longest=0, seconds=5, elsewhere=1)
         may_go_on, elsewhere_count = threading.Event(), threading.Semaphore(0)
 
         def wait_elsewhere():

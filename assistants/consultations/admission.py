@@ -1,4 +1,4 @@
-"""Where questions enter the web process: one line for all doors, and 429 where it is full.
+"""The queue in which questions to assistants wait before Django, and the 429 when it is full.
 
 It stands inside the guard, which has limited size and time of a body, and before Django, so that a
 refusal costs neither a thread nor a database connection.
@@ -13,17 +13,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assistants.prometheus import REFUSED_QUESTIONS
 from web.errors import error_body, error_type_for_status
+from web.front.admission_queue import AdmissionQueue, QueueIsFull
 from web.front.bodies import read_messages, replay
 from web.front.threaded_handler import ThreadedHandler
-from web.front.waiting_line import LineIsFull, WaitingLine
 from web.language.sentences import translated
 
-# Those under way keep two processors busy; more would only wait for one another. Who waits is
-# answered within SECONDS or told to come again.
+# AT_ONCE keep two processors busy; more would only wait for one another. Whoever waits longer than
+# SECONDS is refused.
 AT_ONCE, LONGEST, SECONDS = 4, 60, 5.0
-# Those who wait for a writer, or for a visitor to write more; and those whose asker has left.
+# ELSEWHERE wait for a language model, or for a visitor to write more; SPARE_THREADS finish requests
+# whose client has left.
 ELSEWHERE, SPARE_THREADS = 64, 10
-# Of no use to who has neither session nor form: the answers would be the same without.
+# Needed by pages only: without session and form, the answers are the same.
 FOR_PAGES_ONLY = {
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -40,10 +41,10 @@ API_PATH = re.compile(r"/consult|/v1/assistants/[^/]{1,80}/(?:consult|chat)")
 WIDGET_PATH = re.compile(r"/w/[^/]{1,40}/messages")
 
 
-def with_waiting_line(django: ASGIApp, questions: ASGIApp | None = None) -> ASGIApp:
-    """The application that lets questions wait for their turn at `questions`, and passes on to
-    `django` what is none."""
-    line = WaitingLine(at_once=AT_ONCE, longest=LONGEST, seconds=SECONDS, elsewhere=ELSEWHERE)
+def with_admission_queue(django: ASGIApp, questions: ASGIApp | None = None) -> ASGIApp:
+    """An application that queues the requests that ask an assistant and passes them to `questions`;
+    all others go to `django` at once."""
+    queue = AdmissionQueue(at_once=AT_ONCE, longest=LONGEST, seconds=SECONDS, elsewhere=ELSEWHERE)
     threads = AT_ONCE + ELSEWHERE + SPARE_THREADS
     questions = questions or ThreadedHandler(threads, left_out=FOR_PAGES_ONLY)
 
@@ -51,13 +52,13 @@ def with_waiting_line(django: ASGIApp, questions: ASGIApp | None = None) -> ASGI
         if not is_question(scope):
             await django(scope, receive, send)
             return
-        body = await read_messages(receive)  # First: who sends slowly takes no place meanwhile.
+        body = await read_messages(receive)  # First: a slow sender must not hold a place.
         has_place = False
         try:
-            async with line.place():
+            async with queue.place():
                 has_place = True
                 await questions(scope, replay(body, receive), send)
-        except LineIsFull as refusal:
+        except QueueIsFull as refusal:
             if has_place:
                 raise
             await _refuse(refusal, scope, send)
@@ -73,8 +74,8 @@ def is_question(scope: Scope) -> bool:
     return bool(API_PATH.fullmatch(path) or WIDGET_PATH.fullmatch(path))
 
 
-async def _refuse(refusal: LineIsFull, scope: Scope, send: Send) -> None:
-    """In the shape of the door: the API's, or the widget's."""
+async def _refuse(refusal: QueueIsFull, scope: Scope, send: Send) -> None:
+    """Answer 429 in the shape of the API, or of the widget."""
     REFUSED_QUESTIONS.inc()
     if API_PATH.fullmatch(scope["path"]):
         type_ = error_type_for_status(refusal.status)
