@@ -14,7 +14,7 @@ from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import ApiToken, User
-from accounts.permissions import person_behind
+from accounts.permissions import person_behind, require_permission
 from assistants.consultations.originals import delete_originals
 from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
 from assistants.models import Assistant, Channel, Mailbox
@@ -93,10 +93,14 @@ def retire_assistant(assistant: Assistant, by: User | ApiToken) -> None:
     assistant.refresh_from_db()
 
 
-def find_assistant(viewer: object, assistant_id: UUID) -> Assistant:
-    """The assistant with team and project. Raises Http404 for strangers, too."""
+def find_assistant(viewer: User | ApiToken, assistant_id: UUID, permission: str = "") -> Assistant:
+    """The assistant with team and project. Raises Http404 for strangers, too, and refuses members
+    without the permission."""
     visible = Assistant.objects.visible_to(viewer).select_related("team", "project")
-    return get_object_or_404(visible, pk=assistant_id)
+    assistant = get_object_or_404(visible, pk=assistant_id)
+    if permission:
+        require_permission(viewer, assistant.team, permission)
+    return assistant
 
 
 def named_assistants(assistant_ids: Collection[UUID]) -> QuerySet[Assistant]:

@@ -37,13 +37,6 @@ from web.api import cursor_page
 from web.idempotency.api import APIView
 
 
-def find_to_change(request: Request, assistant_id: UUID) -> Assistant:
-    """The assistant, if this caller may write in its team."""
-    assistant = find_assistant(viewer_of(request), assistant_id)
-    require_permission(viewer_of(request), assistant.team, "write")
-    return assistant
-
-
 def find_version(assistant: Assistant, number: int) -> Version:
     """Raises Http404."""
     versions = assistant.versions.select_related("assistant__team")
@@ -86,7 +79,7 @@ class AssistantEndpoint(APIView):
     )
     def patch(self, request: Request, assistant_id: UUID) -> Response:
         """Promise and share count from the next version on; pausing counts at once."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = AssistantChange(data=request.data, context={"assistant": assistant})
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
@@ -99,7 +92,7 @@ class AssistantEndpoint(APIView):
 
     @extend_schema(operation_id="retire_assistant", responses=AssistantAnswer)
     def delete(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         retire_assistant(assistant, viewer_of(request))
         return Response(AssistantAnswer(assistant).data)
 
@@ -118,7 +111,7 @@ class SourcesEndpoint(APIView):
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
         """Rows become phrasings of the answers that the key column names, or passages."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = SourceRequest(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
@@ -155,7 +148,7 @@ class VersionsEndpoint(APIView):
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
         """Freeze the knowledge and measure it; read the version until it is measured."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = BuildRequest(data=request.data)
         body.is_valid(raise_exception=True)
         version = building.create_version(assistant, viewer_of(request), **body.validated_data)
@@ -178,7 +171,7 @@ class PublishEndpoint(APIView):
         operation_id="publish_assistant_version", request=PublishRequest, responses=VersionAnswer
     )
     def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = PublishRequest(data=request.data)
         body.is_valid(raise_exception=True)
         version = find_version(assistant, number)
@@ -193,7 +186,7 @@ class RollbackEndpoint(APIView):
     @extend_schema(operation_id="roll_back_assistant", request=None, responses=VersionAnswer)
     def post(self, request: Request, assistant_id: UUID, number: int = 0) -> Response:
         """Rolls back; with the number of a retired version, to that one."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         if number and find_version(assistant, number).status != "live":
             raise RefusedByGate(
                 f"Version {number} is not live. Roll back the version that is live."
@@ -233,7 +226,7 @@ class ShadowEndpoint(APIView):
     @extend_schema(operation_id="start_shadow", request=ShadowRequest, responses={202: dict})
     def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
         """For the next so many questions. Raises 409 for a version that is not measured."""
-        version = find_version(find_to_change(request, assistant_id), number)
+        version = find_version(find_assistant(viewer_of(request), assistant_id, "write"), number)
         body = ShadowRequest(data=request.data)
         body.is_valid(raise_exception=True)
         questions = body.validated_data["questions"]

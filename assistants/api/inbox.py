@@ -12,9 +12,8 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.permissions import person_behind, require_permission, viewer_of
+from accounts.permissions import person_behind, viewer_of
 from assistants.answering.suggestions import find_question, suggest_answers
-from assistants.api.assistants import find_to_change
 from assistants.api.serializers import ConversationAnswer
 from assistants.consultations.originals import read_original
 from assistants.conversations import state, visitors
@@ -22,7 +21,7 @@ from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present
 from assistants.conversations.situations import read_captured
 from assistants.lifecycle import find_assistant
-from assistants.models import Assistant, Conversation, Judgement, Message, Note
+from assistants.models import Conversation, Judgement, Message, Note
 from assistants.review.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from web.api import cursor_page
 from web.idempotency.api import APIView
@@ -94,15 +93,8 @@ class WrittenReplyAnswer(serializers.ModelSerializer[Judgement]):
         fields = ("id", "object", "question", "text", "language", "at")
 
 
-def find_readable(request: Request, assistant_id: UUID) -> Assistant:
-    """The assistant, if this caller may read what its visitors write."""
-    assistant = find_assistant(viewer_of(request), assistant_id)
-    require_permission(viewer_of(request), assistant.team, "inbox")
-    return assistant
-
-
 def find_conversation(request: Request, assistant_id: UUID, conversation_id: UUID) -> Conversation:
-    assistant = find_readable(request, assistant_id)
+    assistant = find_assistant(viewer_of(request), assistant_id, "inbox")
     rows = Conversation.objects.filter(channel__assistant=assistant)
     return get_object_or_404(
         rows.select_related("channel__assistant__team", "assignee", "visitor"), pk=conversation_id
@@ -118,7 +110,7 @@ class ConversationsEndpoint(APIView):
         responses=ConversationAnswer(many=True),
     )
     def get(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_readable(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "inbox")
         rows = Conversation.objects.filter(channel__assistant=assistant)
         if tag := request.query_params.get("tag"):
             rows = rows.filter(tags__contains=[tag.replace("\0", "")])
@@ -251,7 +243,7 @@ class WrittenRepliesEndpoint(APIView):
 
     @extend_schema(operation_id="list_written_replies", responses=WrittenReplyAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID) -> Response:
-        rows = pending_replies(find_readable(request, assistant_id)).order_by()
+        rows = pending_replies(find_assistant(viewer_of(request), assistant_id, "inbox")).order_by()
         return cursor_page(request, rows, WrittenReplyAnswer().to_representation, "-at")
 
 
@@ -261,7 +253,7 @@ class WrittenReplyEndpoint(APIView):
     @extend_schema(operation_id="review_written_reply", request=ReviewRequest, responses=dict)
     def post(self, request: Request, assistant_id: UUID, judgement_id: int) -> Response:
         """`draft`: make an answer of it, which waits for approval; `dismiss`: nothing."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = ReviewRequest(data=request.data)
         body.is_valid(raise_exception=True)
         if body.validated_data["action"] == "dismiss":

@@ -11,8 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import viewer_of
-from assistants.api.assistants import find_to_change
-from assistants.api.inbox import find_readable
 from assistants.knowledge import answers
 from assistants.knowledge.phrasings import add_phrasing, remove_phrasing
 from assistants.lifecycle import find_assistant
@@ -79,7 +77,7 @@ class PhrasingOfAnswer(serializers.ModelSerializer[Phrasing]):
 
 def find_answer(request: Request, assistant_id: UUID, answer_id: int) -> Answer:
     """To change it. Raises Http404."""
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(viewer_of(request), assistant_id, "write")
     return get_object_or_404(assistant.answers.select_related("assistant__team"), pk=answer_id)
 
 
@@ -96,7 +94,8 @@ class AnswersEndpoint(APIView):
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
         """409 where an answer has this key: change that one."""
-        assistant, by = find_to_change(request, assistant_id), viewer_of(request)
+        by = viewer_of(request)
+        assistant = find_assistant(by, assistant_id, "write")
         body = AnswerRequest(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
@@ -186,7 +185,7 @@ class GapsEndpoint(APIView):
     def get(self, request: Request, assistant_id: UUID) -> Response:
         """`decisions`: judge one as `should_have_answered`, and its question is taught. For tokens
         whose creator may use the inbox."""
-        found = find_gaps(find_readable(request, assistant_id))[:GAPS_SHOWN]
+        found = find_gaps(find_assistant(viewer_of(request), assistant_id, "inbox"))[:GAPS_SHOWN]
         gaps = [
             {
                 "object": "assistant.gap",

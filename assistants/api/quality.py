@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from accounts import audit
 from accounts.permissions import viewer_of
 from assistants.answering.masking import mask
-from assistants.api.assistants import find_to_change, find_version
+from assistants.api.assistants import find_version
 from assistants.api.serializers import (
     ChannelAnswer,
     ChannelRequest,
@@ -71,7 +71,7 @@ class TestCasesEndpoint(APIView):
         operation_id="add_test_case", request=TestCaseAnswer, responses={201: TestCaseAnswer}
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = TestCaseAnswer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
@@ -89,7 +89,7 @@ class TestCaseEndpoint(APIView):
     @extend_schema(operation_id="delete_test_case", responses={204: None})
     def delete(self, request: Request, assistant_id: UUID, case_id: int) -> Response:
         """No version is held back by it any more."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         case = get_object_or_404(assistant.test_cases, pk=case_id)
         question = case.question[:80]
         audit.record(assistant.team, viewer_of(request), "assistant.test-deleted", question)
@@ -111,7 +111,7 @@ class TestRunsEndpoint(APIView):
     @extend_schema(operation_id="run_tests", request=None, responses={201: TestRunAnswer})
     def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
         """Every case, now. 409 for a version that was not measured."""
-        version = find_version(find_to_change(request, assistant_id), number)
+        version = find_version(find_assistant(viewer_of(request), assistant_id, "write"), number)
         if version.measured_at is None:
             raise StaleVersionState("Only a version that is measured can be tested.")
         run = run_tests(version)
@@ -130,7 +130,7 @@ class RulesEndpoint(APIView):
     def post(self, request: Request, assistant_id: UUID) -> Response:
         """The examples must do what they say. The rule counts from the next version on. `warnings`
         tells which examples an earlier rule decides."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = RuleAnswer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
@@ -162,7 +162,7 @@ class RuleEndpoint(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _find(self, request: Request, assistant_id: UUID, rule_id: int) -> Rule:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         rule: Rule = get_object_or_404(assistant.rules, pk=rule_id)
         rule.assistant = assistant
         return rule
@@ -180,7 +180,7 @@ class ChannelsEndpoint(APIView):
         operation_id="add_channel", request=ChannelRequest, responses={201: ChannelAnswer}
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = ChannelRequest(data=request.data)
         body.is_valid(raise_exception=True)
         kind = Channel.Kind(body.validated_data["kind"])
@@ -195,7 +195,7 @@ class ChannelEndpoint(APIView):
     @extend_schema(operation_id="change_channel", request=ChannelChange, responses=ChannelAnswer)
     def patch(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
         """Its name, where it opens, and how many questions a day; accounts, on its page."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         channel = get_object_or_404(assistant.channels, pk=channel_id, disabled_at=None)
         channel.assistant = assistant
         body = ChannelChange(data=request.data)
@@ -207,7 +207,7 @@ class ChannelEndpoint(APIView):
     @extend_schema(operation_id="remove_channel", responses={204: None})
     def delete(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
         """Nobody gets in by it any more; what was said stays."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         channel = get_object_or_404(assistant.channels, pk=channel_id)
         channel.assistant = assistant
         disable_channel(channel, viewer_of(request))
@@ -220,14 +220,14 @@ class VisitorsEndpoint(APIView):
     @extend_schema(operation_id="export_visitor", responses=dict)
     def get(self, request: Request, assistant_id: UUID) -> Response:
         """Whoever may change the assistant may see what a visitor wrote."""
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         visitor = request.query_params.get("visitor", "")
         rows = privacy.export_visitor(assistant, visitor)
         return Response({"object": "assistant.visitor", "conversations": rows})
 
     @extend_schema(operation_id="erase_visitor", responses=dict)
     def delete(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         visitor = request.query_params.get("visitor", "")
         count = privacy.erase_visitor(assistant, visitor, viewer_of(request))
         return Response({"object": "assistant.visitor", "deleted_conversations": count})
@@ -247,7 +247,7 @@ class JudgementsEndpoint(APIView):
         operation_id="judge_decision", request=JudgementRequest, responses={201: JudgementAnswer}
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        assistant = find_to_change(request, assistant_id)
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = JudgementRequest(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core import signing
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_POST, require_safe
@@ -101,7 +101,7 @@ def versions(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
-def live(request: HttpRequest, assistant_id: UUID) -> HttpResponseBase:
+def live(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponseBase:
     """Says when the assistant or its versions changed."""
     find_assistant(request.user, assistant_id)
     return event_stream_response(request, request.user, f"assistant:{assistant_id}")
@@ -110,7 +110,7 @@ def live(request: HttpRequest, assistant_id: UUID) -> HttpResponseBase:
 @login_required
 @require_POST
 def build(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     version = building.create_version(assistant, request.user, train_classifier=True)
     messages.success(request, f"Version {version.number} is being built.")
     return redirect("assistants:assistant", assistant.pk)
@@ -119,7 +119,7 @@ def build(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def publish(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     version = get_object_or_404(Version, assistant=assistant, number=number)
     gate.publish(version, request.user, why_worse=request.POST.get("why_worse", "")[:500])
     messages.success(request, f"Version {number} answers now.")
@@ -129,7 +129,7 @@ def publish(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
 @login_required
 @require_POST
 def roll_back(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     version = gate.roll_back(assistant, request.user)
     messages.success(request, f"Version {version.number} answers again.")
     return redirect("assistants:assistant", assistant.pk)
@@ -138,7 +138,7 @@ def roll_back(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse
 @login_required
 @require_POST
 def pause(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     set_paused(assistant, assistant.state == Assistant.State.LIVE, request.user)
     return redirect("assistants:assistant", assistant.pk)
 
@@ -198,13 +198,6 @@ def _read_so_far(sealed: str) -> dict[str, Any]:
         return dict(signing.loads(sealed, salt=SO_FAR, max_age=SO_FAR_SECONDS))
     except signing.BadSignature:
         return {}
-
-
-def find_to_change(request: AuthenticatedRequest, assistant_id: UUID) -> Assistant:
-    """The assistant, if this person may change it."""
-    assistant = find_assistant(request.user, assistant_id)
-    require_permission(request.user, assistant.team, "write")
-    return assistant
 
 
 def find_row(request: AuthenticatedRequest, kind: type[Row], pk: int) -> Row:

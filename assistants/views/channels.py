@@ -23,7 +23,7 @@ from assistants.lifecycle import (
 )
 from assistants.mail.account import MailAccount, open_mailbox, open_outgoing
 from assistants.models import Channel
-from assistants.views.assistants import find_to_change, page_context
+from assistants.views.assistants import page_context
 from assistants.views.visitors import identity_secret
 from assistants.wechat import crypto, replying
 from assistants.wechat.replying import Account
@@ -51,7 +51,7 @@ def channel_list(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespo
 
 @login_required
 def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     if kind not in TITLES:
         raise Http404
     form = FORMS[kind](request.POST or None)

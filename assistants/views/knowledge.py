@@ -18,7 +18,7 @@ from assistants.lifecycle import find_assistant
 from assistants.models import Answer, Assistant, Phrasing, Source
 from assistants.queries.listings import topics_with_counts
 from assistants.review.gaps import Gap, close_gap, find_gap
-from assistants.views.assistants import find_row, find_to_change, page_context
+from assistants.views.assistants import find_row, page_context
 from web.requests import AuthenticatedRequest
 
 PAGE_ROWS = 50
@@ -45,7 +45,7 @@ def _find_gap(assistant: Assistant, decision: str) -> Gap | None:
 @login_required
 @require_POST
 def add(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     form = SourceForm(assistant, request.POST)
     if not form.is_valid():
         return _render(request, assistant, form, AnswerForm(assistant))
@@ -63,7 +63,7 @@ def add(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def add_document(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     form = DocumentForm(assistant, request.POST)
     if not form.is_valid():
         return _render(request, assistant, SourceForm(assistant), AnswerForm(assistant), form)
@@ -91,7 +91,7 @@ def retire_source(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     form = AnswerForm(assistant, request.POST)
     if not form.is_valid():
         return _render(request, assistant, SourceForm(assistant), form)

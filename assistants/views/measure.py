@@ -12,7 +12,7 @@ from assistants.lifecycle import find_assistant
 from assistants.models import Assistant, Version, VersionStatus
 from assistants.queries.promise_curves import best_point, draw, reweigh, rounded
 from assistants.versions import shadow
-from assistants.views.assistants import find_to_change, page_context
+from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
 
 SHADOW_QUESTIONS = 100
@@ -47,7 +47,7 @@ def measure(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
 @require_POST
 def start_shadow(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> HttpResponse:
     """Let the version decide the next questions, too, without saying anything."""
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     shadow.start(_find_version(assistant, number), SHADOW_QUESTIONS, request.user)
     messages.success(request, f"It decides the next {SHADOW_QUESTIONS} questions in shadow.")
     return redirect("assistants:measure", assistant.pk, number)

@@ -23,7 +23,7 @@ from assistants.review.judging import judge
 from assistants.review.replies import dismiss_reply, draft_answer, pending_replies
 from assistants.versions import gate
 from assistants.versions.testing import run_tests
-from assistants.views.assistants import find_row, find_to_change, page_context
+from assistants.views.assistants import find_row, page_context
 from web.requests import AuthenticatedRequest
 
 AUDITS_SHOWN = 20
@@ -62,7 +62,7 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
 def run_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """By the version that is live and the newest one, which the page compares; of the newest one
     the gate says whether it may go live."""
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     for version in versions_to_test(assistant):
         if version.status == VersionStatus.LIVE:
             run_tests(version)
@@ -91,8 +91,7 @@ def delete_case(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """The random audit, questions that were refused, what people replied themselves, and what
     became of it all."""
-    assistant = find_assistant(request.user, assistant_id)
-    require_permission(request.user, assistant.team, "inbox")
+    assistant = find_assistant(request.user, assistant_id, "inbox")
     drawn = Decision.objects.filter(
         message__channel__assistant=assistant, for_audit=True, judgement=None
     ).select_related("message", "reply")

@@ -26,7 +26,7 @@ from assistants.versions.ruling import (
     move_rule,
     try_question,
 )
-from assistants.views.assistants import find_row, find_to_change, page_context
+from assistants.views.assistants import find_row, page_context
 from web.requests import AuthenticatedRequest
 
 
@@ -70,7 +70,7 @@ def act(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
 @require_POST
 def try_rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """Which rule decides a question, of those on this page; nothing is stored."""
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     text = clean_text(request.POST.get("text", ""))
     context = {"question": mask(text), "ruling": try_question(assistant, text)}
     if request.htmx:

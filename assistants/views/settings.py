@@ -13,7 +13,7 @@ from assistants.forms.settings import SettingsForm
 from assistants.forms.words import WordsForm
 from assistants.lifecycle import change_assistant, find_assistant, retire_assistant
 from assistants.models import Assistant
-from assistants.views.assistants import find_to_change, page_context
+from assistants.views.assistants import page_context
 from web.browser.confirmation import require_typed_name
 from web.requests import AuthenticatedRequest
 
@@ -38,7 +38,7 @@ def settings(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @require_POST
 def words(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """Languages, opening hours, and the assistant's own words."""
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     form = WordsForm(assistant, request.POST)
     if not form.is_valid():
         return _render(request, assistant, words_form=form)
@@ -51,7 +51,7 @@ def words(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @require_POST
 def retire(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """It answers nobody any more."""
-    assistant = find_to_change(request, assistant_id)
+    assistant = find_assistant(request.user, assistant_id, "write")
     require_typed_name(request, assistant.name)
     retire_assistant(assistant, request.user)
     messages.success(request, f"{assistant.name} is retired: it answers nobody any more.")
