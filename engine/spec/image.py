@@ -9,9 +9,12 @@ from engine.spec.shared import (
     FAIRNESS_COLUMNS,
     SPLIT_COLUMN,
     TARGET_COLUMN,
+    ClassWeights,
     ColumnRole,
+    EarlyStoppingPatience,
     JobSpec,
     LoopHyperparameters,
+    Schedule,
     SplitSpec,
     epochs_for_steps,
     validate_distinct_columns,
@@ -82,23 +85,9 @@ class ImageHyperparameters(LoopHyperparameters):
         title="Label smoothing",
         description="Share of belief spread over the other labels; helps when labels are noisy.",
     )
-    class_weights: Literal["none", "balanced"] = Field(
-        default="none",
-        title="Class weights",
-        description="balanced: rare labels count as much in all as common ones.",
-    )
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="cosine",
-        title="Schedule",
-        description="How the rate falls after the warm-up: to zero, or not at all.",
-    )
-    early_stopping_patience: int = Field(
-        default=15,
-        ge=0,
-        le=1000,
-        title="Patience",
-        description="Stop after this many epochs without a better validation score. 0: never.",
-    )
+    class_weights: ClassWeights = "none"
+    schedule: Schedule = "cosine"
+    early_stopping_patience: EarlyStoppingPatience = 15
 
     @property
     def is_fitted_directly(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,30 @@ from engine.spec.searching import Choices, Range, SearchSpace, SearchSpec
 
 LORA_RATE_FACTOR = 10.0  # Small matrices that start at zero need a higher rate than the weights.
 SuggestedColumns = dict[str, str | list[str] | None]  # By spec field.
+# Hyperparameters that several tasks have, each with a default of its own.
+ClassWeights = Annotated[
+    Literal["none", "balanced"],
+    Field(
+        title="Class weights",
+        description="balanced: rare labels count as much in all as common ones.",
+    ),
+]
+EarlyStoppingPatience = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=1000,
+        title="Patience",
+        description="Stop after this many epochs without a better validation score. 0: never.",
+    ),
+]
+Schedule = Annotated[
+    Literal["linear", "cosine", "constant"],
+    Field(
+        title="Schedule",
+        description="How the rate falls after the warm-up: to zero, or not at all.",
+    ),
+]
 
 
 class ColumnRole(FrozenModel):
@@ -145,11 +169,7 @@ class LoopHyperparameters(FrozenModel):
             " momentum 0.9, needs little memory and a much higher rate."
         ),
     )
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="linear",
-        title="Schedule",
-        description="How the rate falls after the warm-up: to zero, or not at all.",
-    )
+    schedule: Schedule = "linear"
     warmup_fraction: float = Field(
         default=0.1,
         ge=0,
@@ -190,13 +210,7 @@ class LoopHyperparameters(FrozenModel):
         title="Gradient checkpointing",
         description="Computes activations twice instead of keeping them: slower, far less memory.",
     )
-    early_stopping_patience: int = Field(
-        default=2,
-        ge=0,
-        le=1000,
-        title="Patience",
-        description="Stop after this many epochs without a better validation score. 0: never.",
-    )
+    early_stopping_patience: EarlyStoppingPatience = 2
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto",
         title="Numeric precision",

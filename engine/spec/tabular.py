@@ -9,7 +9,9 @@ from engine.spec.shared import (
     FAIRNESS_COLUMNS,
     SPLIT_COLUMN,
     TARGET_COLUMN,
+    ClassWeights,
     ColumnRole,
+    EarlyStoppingPatience,
     JobSpec,
     LoopHyperparameters,
     SplitSpec,
@@ -47,18 +49,8 @@ class TabularHyperparameters(LoopHyperparameters):
         title="Dropout",
         description="Share of the network's signals silenced at random while training.",
     )
-    class_weights: Literal["none", "balanced"] = Field(
-        default="none",
-        title="Class weights",
-        description="balanced: rare labels count as much in all as common ones.",
-    )
-    early_stopping_patience: int = Field(
-        default=8,
-        ge=0,
-        le=1000,
-        title="Patience",
-        description="Stop after this many epochs without a better validation score. 0: never.",
-    )
+    class_weights: ClassWeights = "none"
+    early_stopping_patience: EarlyStoppingPatience = 8
 
     @property
     def is_fitted_directly(self) -> bool:

@@ -10,6 +10,7 @@ from engine.spec.shared import (
     LORA_RATE_FACTOR,
     SPLIT_COLUMN,
     TARGET_COLUMN,
+    ClassWeights,
     ColumnRole,
     JobSpec,
     LoopHyperparameters,
@@ -66,11 +67,7 @@ class TextHyperparameters(LoopHyperparameters):
         title="Label separator",
         description="Between several labels in a cell. Empty: JSON lists, or | ; , if found.",
     )
-    class_weights: Literal["none", "balanced"] = Field(
-        default="none",
-        title="Class weights",
-        description="balanced makes rare labels count as much as common ones.",
-    )
+    class_weights: ClassWeights = "none"
     augmentation: Literal["none", "light", "strong"] = Field(
         default="none",
         title="Augmentation",
