@@ -23,8 +23,8 @@ class AccountsConfig(AppConfig):
         register_events(
             EventType("member.joined", security, "Somebody joined the team"),
             EventType("token.created", security, "An API token was created"),
-            EventType("team.frozen", security, "The team was frozen by an operator"),
-            EventType("team.unfrozen", security, "The freeze was lifted"),
+            EventType("team.frozen", security, "The team was suspended by an operator"),
+            EventType("team.unfrozen", security, "The suspension was lifted"),
             EventType("webhook.disabled", security, "A webhook was disabled"),
             position=50,
         )

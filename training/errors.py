@@ -38,7 +38,9 @@ class OverBudget(UserError):
 
 class TeamSuspended(UserError):
     code, status = "team_frozen", 403
-    sentence = "This team is on hold. Nothing new can run until an administrator lifts the hold."
+    sentence = (
+        "This team is suspended. Nothing new can run until an administrator lifts the suspension."
+    )
 
 
 class DataPurged(UserError):

@@ -54,17 +54,17 @@ class TeamAdmin(admin.ModelAdmin[Team]):
     search_fields = ("name", "slug", "memberships__user__email")
     readonly_fields = ("created_at", "frozen_at")
     inlines = (MembershipInline,)
-    actions = ("freeze", "unfreeze")
+    actions = ("suspend", "unsuspend")
 
-    @admin.action(description="Freeze: nothing new may run", permissions=["change"])
-    def freeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
+    @admin.action(description="Suspend: nothing new may run", permissions=["change"])
+    def suspend(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         running = list(teams.filter(frozen_at=None))
         for team in running:
             suspension.suspend(team, request.user if isinstance(request.user, User) else None)
-        self.message_user(request, f"{len(running)} frozen.")
+        self.message_user(request, f"{len(running)} suspended.")
 
-    @admin.action(description="Lift the freeze", permissions=["change"])
-    def unfreeze(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
+    @admin.action(description="Lift the suspension", permissions=["change"])
+    def unsuspend(self, request: HttpRequest, teams: QuerySet[Team]) -> None:
         suspended = list(teams.filter(frozen_at__isnull=False))
         for team in suspended:
             suspension.unsuspend(team, request.user if isinstance(request.user, User) else None)

@@ -14,7 +14,7 @@ def suspend(team: Team, operator: User | None) -> None:
     """Refuse everything new that the team wants to run."""
     if Team.objects.filter(pk=team.pk, frozen_at=None).update(frozen_at=now()):
         _record_and_publish(
-            team, operator, "team.frozen", f"An operator froze {team}: nothing new may run."
+            team, operator, "team.frozen", f"An operator suspended {team}: nothing new may run."
         )
 
 
@@ -23,7 +23,7 @@ def unsuspend(team: Team, operator: User | None) -> None:
     """Allow the team to run things again."""
     if Team.objects.filter(pk=team.pk, frozen_at__isnull=False).update(frozen_at=None):
         _record_and_publish(
-            team, operator, "team.unfrozen", f"An operator lifted the freeze of {team}."
+            team, operator, "team.unfrozen", f"An operator lifted the suspension of {team}."
         )
 
 

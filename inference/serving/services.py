@@ -82,7 +82,8 @@ class Services:
             raise ApiError(
                 403,
                 "team_frozen",
-                "This team is on hold. Nothing new can run until an administrator lifts the hold.",
+                "This team is suspended. Nothing new can run until an administrator lifts the"
+                " suspension.",
             )
         if principal.is_batch or principal.source is not None:
             return principal  # An assistant limits each of its visitors itself.

@@ -143,7 +143,7 @@ def test_a_frozen_team_gives_its_plans_up_with_a_sentence(running, model, team, 
     Team.objects.filter(pk=team.pk).update(frozen_at=now())
     scheduled_deployments.advance_all()
     plan.refresh_from_db()
-    assert plan.outcome.startswith("Given up: This team is on hold.")
+    assert plan.outcome.startswith("Given up: This team is suspended.")
 
 
 @pytest.mark.django_db

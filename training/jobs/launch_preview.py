@@ -45,7 +45,7 @@ def preview_launch(version: DatasetVersion, request: LaunchRequest, viewer: User
     except (CannotLaunch, InTrash) as refusal:
         return LaunchPreview(None, "Cannot launch", [refusal.sentence])
     if team.frozen_at:
-        return LaunchPreview(expected, "This team is on hold", [TeamSuspended.sentence])
+        return LaunchPreview(expected, "This team is suspended", [TeamSuspended.sentence])
     if not has_permission(viewer, team, "write"):
         return LaunchPreview(expected, "Your role may not launch")
     if expected.inspection is not None and expected.inspection.refusal is not None:

@@ -14,7 +14,7 @@ from training.scheduling import queue_order, workers
 def wait_reason(job: TrainingJob) -> str:
     """Why a queued job is not running yet, in a few words; by the order that claims follow."""
     if job.team.frozen_at:
-        return "this team is on hold"
+        return "this team is suspended"
     before = queue_order.queue_position(job)
     if before is None:
         return _concurrency_reason(job)

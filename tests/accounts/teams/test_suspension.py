@@ -15,7 +15,7 @@ def test_suspending_twice_is_recorded_and_published_once(team, alice):
     team.refresh_from_db()
     assert team.frozen_at == first
     assert [entry.action for entry in AuditEntry.objects.filter(team=team)] == ["team.frozen"]
-    assert Notice.objects.get().sentence == "An operator froze Acme Labs: nothing new may run."
+    assert Notice.objects.get().sentence == "An operator suspended Acme Labs: nothing new may run."
 
 
 def test_lifting_what_is_not_suspended_says_nothing(team):

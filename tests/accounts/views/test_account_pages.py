@@ -105,10 +105,10 @@ def test_an_audit_entry_names_token_address_and_system(team, alice, token, clien
     assert team.audit_entries.get(action="team.renamed").address == "127.0.0.1"
 
 
-def test_freezing_a_team_in_the_admin_is_audited(client, team, db):
+def test_suspending_a_team_in_the_admin_is_audited(client, team, db):
     operator = User.objects.create_superuser("root@acme.test", "correct horse battery")
     client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
-    form = {"action": "freeze", "_selected_action": [str(team.pk)]}
+    form = {"action": "suspend", "_selected_action": [str(team.pk)]}
     client.post("/admin/accounts/team/", form)
     team.refresh_from_db()
     assert team.frozen_at is not None

@@ -121,7 +121,7 @@ def test_wishes_are_shown_saved_and_checked(told, as_alice, alice):
     assert b"not one of the available choices" in refused.content
 
 
-def test_tokens_members_and_freezes_are_told(team, alice, client_of, rf):
+def test_tokens_members_and_suspensions_are_told(team, alice, client_of, rf):
     from accounts import tokens
     from accounts.teams import suspension
 

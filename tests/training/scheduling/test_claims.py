@@ -76,7 +76,7 @@ def test_a_frozen_team_starts_nothing(job):
     job.team.frozen_at = now()
     job.team.save()
     assert claims.claim("cpu", "worker-1") is None
-    assert wait_reason(job) == "this team is on hold"
+    assert wait_reason(job) == "this team is suspended"
 
 
 def test_a_job_that_cannot_pay_is_paused_and_the_next_one_runs(job, other_team):
