@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from engine import artifact, serving
 from engine.artifact import Manifest
 from engine.errors import BadTrainingData
+from engine.serving.answers import Answer
 
 if TYPE_CHECKING:
     from engine.prediction_heads import PredictionHead
 
 
-def predict(folder: Path, rows: list[Any]) -> Iterator[dict[str, Any]]:
+def predict(folder: Path, rows: list[Any]) -> Iterator[Answer]:
     """The served file's answer to each row; rows have the form that the manifest describes."""
-    for answer in serving.load_model(folder).answer(rows):
-        yield dict(answer)
+    yield from serving.load_model(folder).answer(rows)
 
 
 def evaluate_artifact(folder: Path, data: Path) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Code that calls a deployment, ready to paste, with its address and name."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ def snippets_for(deployment: Deployment) -> list[Snippet]:
     ]
 
 
-def _curl(url: str, body: dict[str, Any], path: str = "/classify") -> str:
+def _curl(url: str, body: Mapping[str, object], path: str = "/classify") -> str:
     quoted = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
     return (
         f"curl {url}{path} \\\n"

@@ -1,7 +1,5 @@
 """Opens projects; moves projects and datasets to the trash and back."""
 
-from typing import Any
-
 from django.db import transaction
 from django.utils.timezone import now
 
@@ -62,7 +60,7 @@ def restore_dataset(dataset: Dataset, by: User) -> None:
             audit.record(dataset.project.team, by, "dataset.restored", dataset.name)
 
 
-def change_dataset_details(dataset: Dataset, details: dict[str, Any], by: User) -> None:
+def change_dataset_details(dataset: Dataset, details: dict[str, object], by: User) -> None:
     """Give a dataset another name, tags or notes; versions and models keep their names."""
     changed = changed_details(dataset, details)
     if not changed:

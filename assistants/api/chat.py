@@ -69,7 +69,7 @@ class ChatView(APIView):
         return Response(as_completion(sent["model"], describe(consult(channel, question))))
 
 
-def find_question(messages: list[dict[str, Any]]) -> str:
+def find_question(messages: list[dict[str, object]]) -> str:
     """The text of the last message, which must be a user's. Raises InvalidConsultation."""
     last = messages[-1]
     content = last.get("content")
@@ -81,7 +81,7 @@ def find_question(messages: list[dict[str, Any]]) -> str:
     return content
 
 
-def as_completion(model: str, reply: dict[str, object]) -> dict[str, Any]:
+def as_completion(model: str, reply: dict[str, object]) -> dict[str, object]:
     """The reply as a chat completion; all that is ours is under `assistant`."""
     message = {"role": "assistant", "content": reply["response"], "refusal": None}
     return {

@@ -42,7 +42,7 @@ class Writes:
             f" SELECT {', '.join(places)}{source} {once} RETURNING *)"
         )
 
-    def update(self, name: str, row: Model, changes: dict[str, Any], *, after: str = "") -> None:
+    def update(self, name: str, row: Model, changes: dict[str, object], *, after: str = "") -> None:
         """Columns of this row, keys by the names of theirs; only if `after` wrote something."""
         assignments = []
         for attribute, value in changes.items():

@@ -1,7 +1,6 @@
 """How a question and its reply are stored: under the conversation's lock, in few statements."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -114,7 +113,7 @@ def _receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, M
 
 def _know(arrival: Arrival, visitor: Visitor | None) -> Visitor:
     """Who writes, with what is known of them now."""
-    known: dict[str, Any] = {"locale": arrival.locale} if arrival.locale else {}
+    known: dict[str, object] = {"locale": arrival.locale} if arrival.locale else {}
     if arrival.is_verified:
         known["verified"] = True
     if visitor is None:
@@ -184,7 +183,7 @@ def _append(arrival: Arrival, locked: Conversation) -> Message:
 
 
 def keep_reply(
-    locked: Conversation, said: Message, decision: Decision, changes: dict[str, Any]
+    locked: Conversation, said: Message, decision: Decision, changes: dict[str, object]
 ) -> None:
     """Store what the assistant says, if that is not stored yet, and why; and change columns of the
     conversation, whose row is locked."""
@@ -210,7 +209,7 @@ def keep_reply(
 
 
 def _add_message(
-    writes: Writes, locked: Conversation, message: Message, changes: dict[str, Any]
+    writes: Writes, locked: Conversation, message: Message, changes: dict[str, object]
 ) -> None:
     message.conversation, message.at = locked, now()
     next_seq = (

@@ -195,7 +195,7 @@ class RuleForm(forms.Form):
             "Where it asks for something": asks,
         }
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, object]:
         """`name`, `when`, `then` and the examples, as the API takes them."""
         fields = self.cleaned_data
         when = {
@@ -225,7 +225,7 @@ class RuleForm(forms.Form):
         }
 
 
-def _action(do: str, value: str) -> dict[str, Any]:
+def _action(do: str, value: str) -> dict[str, object]:
     named = VALUES.get(do)
     return (
         {"do": do, named: value.strip()} if named and (value or do != "hand_over") else {"do": do}
@@ -241,7 +241,7 @@ def _pair_of(line: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _fields_of(rule: Rule) -> dict[str, Any]:
+def _fields_of(rule: Rule) -> dict[str, object]:
     """What the form shows of a rule."""
     when, then = dict(rule.when), rule.then
     shown = {

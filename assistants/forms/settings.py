@@ -205,7 +205,7 @@ class SettingsForm(forms.Form):
                 self.add_error(name, sentence)
         return fields
 
-    def changes(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, object]:
         """The fields to change, as the model stores them."""
         fields = dict(self.cleaned_data)
         budget, keys = fields.pop("daily_budget"), {name: fields.pop(name) for name in KEYS}

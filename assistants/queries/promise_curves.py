@@ -3,7 +3,6 @@ nobody could answer: the chart and the sentence of the measure page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 WIDTH, HEIGHT = 240.0, 140.0
 Point = Mapping[str, float]
@@ -72,7 +71,7 @@ def _joined(places: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{across},{down}" for across, down in places)
 
 
-def rounded(point: Point | None) -> dict[str, Any]:
+def rounded(point: Point | None) -> dict[str, object]:
     """Of a hundred customers."""
     if point is None:
         return {"point": None}

@@ -1,9 +1,9 @@
 """How the live version and the newest one decide the test cases, beside each other."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from assistants.models import Assistant, TestCase, TestRun, Version, VersionStatus
+from assistants.versions.testing import CaseResult
 
 CASES_SHOWN = 500
 
@@ -13,14 +13,14 @@ class CaseRow:
     """A case with its last results, None where it was not run since."""
 
     case: TestCase
-    live: dict[str, Any] | None
-    newest: dict[str, Any] | None
+    live: CaseResult | None
+    newest: CaseResult | None
 
     @property
     def differs(self) -> bool:
         if self.live is None or self.newest is None:
             return False
-        return bool(self.live["got"] != self.newest["got"])
+        return self.live["got"] != self.newest["got"]
 
 
 def versions_to_test(assistant: Assistant) -> list[Version]:

@@ -54,11 +54,14 @@ def evaluate_attacks(
     for epsilon in EPSILONS:
         for name, steps in (("FGSM", 1), ("PGD", PGD_STEPS)):
             correct = _correct_rows(forward, embedding, rows, labels, epsilon=epsilon, steps=steps)
+            interval = accuracy_with_interval(correct)
             results.append(
                 {
                     "attack": name,
                     "epsilon": epsilon,
-                    **accuracy_with_interval(correct),
+                    "accuracy": interval["accuracy"],
+                    "low": interval["low"],
+                    "high": interval["high"],
                     "significance": mcnemar_test_of_correctness(correct, clean, "accuracy"),
                 }
             )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow.parquet as pq
 
@@ -34,11 +34,15 @@ class RankedRow:
     margin: float
 
 
+class Ranking(TypedDict):
+    rows: list[list[int | str | float]]  # Each as row, likeliest label and margin.
+
+
 def rank_unlabelled(
     artifact: Path, data: Path, column: str, seconds: float = MAX_SECONDS
-) -> dict[str, Any]:
-    """The rows whose `column` is empty, all of them where there is none, as lists of row, likeliest
-    label and margin. Raises BadTrainingData where the table lacks what the model reads."""
+) -> Ranking:
+    """The rows whose `column` is empty, all of them where there is no such column. Raises
+    BadTrainingData where the table lacks what the model reads."""
     manifest = read_manifest(artifact)
     if manifest.target.kind != "label" or manifest.inputs.kind not in ("text", "features"):
         raise BadTrainingData("cannot_rank", "This model does not give one label to rows of text.")

@@ -60,7 +60,7 @@ def analyse(request: AnalysisRequest) -> JsonObject:
 def _rank_rows(request: AnalysisRequest) -> JsonObject:
     assert request.data is not None
     assert request.column is not None
-    return rank_unlabelled(request.artifact, request.data, request.column)
+    return {**rank_unlabelled(request.artifact, request.data, request.column)}
 
 
 def _evaluate_groups(request: AnalysisRequest) -> JsonObject:

@@ -8,7 +8,7 @@ tokens. The type of the predictions is in the schema's metadata under `lathe`.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ def predictions_table(predictions: ModelPredictions, rows: TestRows) -> pa.Table
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(about).encode()})
 
 
-def _prediction_columns(predictions: ModelPredictions, rows: TestRows) -> dict[str, Any]:
+def _prediction_columns(predictions: ModelPredictions, rows: TestRows) -> dict[str, object]:
     names = rows.label_names
     if isinstance(predictions, MulticlassPredictions):
         return {
@@ -98,7 +98,7 @@ def _prediction_columns(predictions: ModelPredictions, rows: TestRows) -> dict[s
             "predicted": predictions.predicted,
             "error": predictions.errors,
         }
-    columns: dict[str, Any] = {"label": predictions.references, "predicted": predictions.outputs}
+    columns: dict[str, object] = {"label": predictions.references, "predicted": predictions.outputs}
     if predictions.losses is not None and predictions.tokens is not None:
         columns |= {"loss": predictions.losses, "tokens": predictions.tokens}
     return columns

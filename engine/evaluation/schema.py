@@ -3,7 +3,8 @@
 `REPORT_FORMAT` grows when a key changes its meaning; adding a key leaves it as it is.
 """
 
-from typing import Any, Literal, NotRequired
+from collections.abc import Mapping
+from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -161,6 +162,7 @@ class AttackResult(AccuracyInterval):
     attack: str
     epsilon: float
     significance: Significance
+    shown: NotRequired[str]  # The strength in the unit of the input.
 
 
 class AttackReport(TypedDict):
@@ -169,6 +171,7 @@ class AttackReport(TypedDict):
     attacks: list[AttackResult]
     method: str
     sentence: NotRequired[str]
+    what: NotRequired[str]  # What was moved, where it is not the embedding.
 
 
 class RobustnessReport(TypedDict):
@@ -189,7 +192,7 @@ class LabelExample(TypedDict):
     probability: float
     runner_up: str
     runner_up_probability: float
-    explanation: NotRequired[dict[str, Any]]
+    explanation: NotRequired[Mapping[str, object]]
 
 
 class NumberExample(TypedDict):
@@ -198,7 +201,7 @@ class NumberExample(TypedDict):
     true: float
     predicted: float
     error: float
-    explanation: NotRequired[dict[str, Any]]
+    explanation: NotRequired[Mapping[str, object]]
 
 
 Examples = (
@@ -239,4 +242,4 @@ class Report(AnswerTypeParts):
     cross_validation: NotRequired[CrossValidatedRows]
     fairness: NotRequired[list[FairnessReport]]
     robustness: NotRequired[RobustnessReport]
-    explanations: NotRequired[dict[str, Any]]
+    explanations: NotRequired[dict[str, object]]

@@ -1,13 +1,13 @@
 """What all export jobs share: they keep one file to serve and compare it with the original."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from engine.artifact import Manifest
 from engine.errors import ExportRefused
 from engine.evaluation import Report
 from engine.export.parity import FLOAT_FILE, INT8_FILE
+from engine.export.variant_comparison import VariantComparison
 from engine.spec import ExportSpec
 from engine.tasks import EvaluationResult, ExtraSections
 
@@ -45,7 +45,7 @@ def keep_requested_file(export: ExportSpec, manifest: Manifest, folder: Path) ->
 
 
 def with_variant_comparison(
-    evaluated: EvaluationResult, card: Callable[[], Mapping[str, Any]]
+    evaluated: EvaluationResult, card: Callable[[], VariantComparison]
 ) -> EvaluationResult:
     """The same, with the comparison as the report's section `card`. `card` may raise
     ExportRefused."""

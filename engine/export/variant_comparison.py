@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NotRequired
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,14 @@ class VariantSide(TypedDict):
     quality: float | None
 
 
+class PromptComparison(TypedDict):
+    """One prompt of a language model: whether both choose the same next token."""
+
+    prompt: str
+    same: bool
+    difference: float  # The largest between their logits.
+
+
 class VariantComparison(TypedDict):
     """The report's section `card` of an export job."""
 
@@ -65,12 +73,13 @@ class VariantComparison(TypedDict):
     loss: float
     rule: str
     sentence: str
+    prompts: NotRequired[list[PromptComparison]]  # Of language models.
 
 
 def compare_variants(
     export: ExportSpec, source: ModelVariant, made: ModelVariant
-) -> dict[str, Any]:
-    """A VariantComparison. Raises ExportRefused if the variant is too much worse, or neither
+) -> VariantComparison:
+    """Raises ExportRefused if the variant is too much worse, or neither
     smaller nor quicker."""
     kind = get_answer_type(made.predictions)
     significance = kind.compare(made.predictions, source.predictions)
@@ -96,7 +105,7 @@ def compare_variants(
     }
     _validate_improvement(export, card)
     card["sentence"] = _format_sentence(card)
-    return cast("dict[str, Any]", card)
+    return card
 
 
 def _count_rows(predictions: ModelPredictions) -> int:

@@ -1,6 +1,6 @@
 """The part of every artifact's manifest that describes its training."""
 
-from typing import Any
+from typing import TypedDict
 
 from engine.distributed import collectives
 from engine.loop.checkpoints import TrainingState
@@ -8,11 +8,28 @@ from engine.loop.device import Device
 from engine.spec import JobSpec
 
 
+class TrainingSummary(TypedDict):
+    """The manifest's `training`."""
+
+    method: str  # The one used.
+    reason: str  # Why that is not the requested one.
+    hyperparameters: dict[str, object]
+    split: dict[str, object]
+    steps: int
+    epochs: int
+    best_epoch: int
+    validation: dict[str, float]
+    seconds: float
+    rows_per_second: float | None
+    device: str
+    processes: int
+    precision: str
+
+
 def build_training_summary(
     spec: JobSpec, device: Device, state: TrainingState, *, method: str, reason: str, seconds: float
-) -> dict[str, Any]:
-    """The manifest's `training`. `method` is the one used, `reason` why that is not the
-    requested one; `seconds` covers all attempts."""
+) -> TrainingSummary:
+    """`seconds` covers all attempts."""
     return {
         "method": method,
         "reason": reason,

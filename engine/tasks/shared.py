@@ -16,10 +16,10 @@ from engine.data.splitting import Split
 from engine.errors import BrokenExport
 from engine.events import DatasetLoaded, Reporter
 from engine.export.single_file import with_variant_comparison
-from engine.export.variant_comparison import ModelVariant, compare_variants
+from engine.export.variant_comparison import ModelVariant, VariantComparison, compare_variants
 from engine.loop.checkpoints import TrainingState
 from engine.loop.device import Device
-from engine.loop.training_summary import build_training_summary
+from engine.loop.training_summary import TrainingSummary, build_training_summary
 from engine.spec import ExportSpec, JobSpec
 from engine.tasks import DataSummary, EvaluationResult
 
@@ -105,7 +105,7 @@ class PreparedJob(Generic[AnySpec]):
             warnings=self.warnings,
         )
 
-    def training_summary(self, trained: FitResult) -> dict[str, Any]:
+    def training_summary(self, trained: FitResult) -> TrainingSummary:
         """The manifest's `training`."""
         return build_training_summary(
             self.spec,
@@ -163,7 +163,7 @@ def compare_with_original(
     `measure` runs the artifact of a folder on the test rows, under a name.
     """
 
-    def card() -> dict[str, Any]:
+    def card() -> VariantComparison:
         original = measure(export.source, verify(export.source), "original")
         return compare_variants(export, original, measure(folder, manifest, export.format))
 

@@ -3,11 +3,12 @@
 import base64
 import math
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.utils.html import escape
 
+from engine.artifact import Feature, Inputs
 from inference.models import Deployment
 from inference.playground import MAX_CHARACTERS
 from training.queries.report.example_inputs import example_cells, example_text
@@ -53,21 +54,19 @@ class FeaturesForm(forms.Form):
 
     def __init__(
         self,
-        features: list[dict[str, Any]],
+        features: list[Feature],
         data: Any = None,
         example: dict[str, str] | None = None,
     ) -> None:
         super().__init__(data)
         # By position: a feature may be called anything, a field of a form may not.
-        self._names = {
-            f"feature_{place}": feature["name"] for place, feature in enumerate(features)
-        }
+        self._names = {f"feature_{place}": feature.name for place, feature in enumerate(features)}
         for field, feature in zip(self._names, features, strict=True):
             self.fields[field] = _build_field(feature)
-            self.initial[field] = _known_value(feature, (example or {}).get(feature["name"], ""))
+            self.initial[field] = _known_value(feature, (example or {}).get(feature.name, ""))
 
     @property
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         values = {name: self.cleaned_data[field] for field, name in self._names.items()}
         return {
             name: value.isoformat() if isinstance(value, date) else value
@@ -80,34 +79,40 @@ PlaygroundForm = TextForm | ImageForm | FeaturesForm
 
 
 def playground_form(deployment: Deployment, data: Any = None, files: Any = None) -> PlaygroundForm:
-    inputs = (deployment.model.manifest or {}).get("inputs") or {}
-    if inputs.get("kind") == "features":
-        return FeaturesForm(inputs.get("features") or [], data, example_cells(deployment.model))
-    if inputs.get("kind") == "image":
+    inputs = _inputs_of(deployment)
+    if inputs.kind == "features":
+        return FeaturesForm(inputs.features, data, example_cells(deployment.model))
+    if inputs.kind == "image":
         return ImageForm(data, files)
     return TextForm(data, initial={"text": example_text(deployment.model)})
 
 
 def example_row(deployment: Deployment, text: str) -> object:
     """The row in snippets: the text, the features of a test row, or PICTURE."""
-    inputs = (deployment.model.manifest or {}).get("inputs") or {}
-    if inputs.get("kind") == "image":
+    inputs = _inputs_of(deployment)
+    if inputs.kind == "image":
         return PICTURE
-    if inputs.get("kind") != "features":
+    if inputs.kind != "features":
         return text
     cells = example_cells(deployment.model)
     return {
-        feature["name"]: _example_value(feature, cells.get(feature["name"], ""))
-        for feature in (inputs.get("features") or [])
+        feature.name: _example_value(feature, cells.get(feature.name, ""))
+        for feature in inputs.features
     }
 
 
-def _build_field(feature: dict[str, Any]) -> forms.Field:
+def _inputs_of(deployment: Deployment) -> Inputs:
+    """What the model reads, by its manifest; a text where an old model has none."""
+    manifest = deployment.model.manifest or {}
+    return Inputs.model_validate({"kind": "text", **(manifest.get("inputs") or {})})
+
+
+def _build_field(feature: Feature) -> forms.Field:
     # Somebody's own word: as markup it is shown as it is, where a text of ours is translated.
-    options: dict[str, Any] = {"label": escape(feature["name"]), "required": False}
-    kind = feature["kind"]
+    options: dict[str, Any] = {"label": escape(feature.name), "required": False}
+    kind = feature.kind
     if kind == "category":
-        choices = [UNKNOWN_CHOICE, *((name, name) for name in feature["categories"] if name)]
+        choices = [UNKNOWN_CHOICE, *((name, name) for name in feature.categories if name)]
         return forms.ChoiceField(choices=choices, **options)
     if kind == "boolean":
         return forms.ChoiceField(
@@ -116,17 +121,17 @@ def _build_field(feature: dict[str, Any]) -> forms.Field:
         )
     if kind == "date":
         return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
-    low, high = feature.get("low"), feature.get("high")
+    low, high = feature.low, feature.high
     if low is not None and high is not None:
         options["help_text"] = f"{low:g} to {high:g} in training"
     return forms.FloatField(widget=forms.NumberInput(attrs={"step": "any"}), **options)
 
 
-def _known_value(feature: dict[str, Any], cell: str) -> Any:
+def _known_value(feature: Feature, cell: str) -> Any:
     """What the cell of a test row says of this feature, as its field shows it; else None."""
-    kind = feature["kind"]
+    kind = feature.kind
     if kind == "category":
-        return cell if cell in feature["categories"] else None
+        return cell if cell in feature.categories else None
     if kind == "boolean":
         return {"true": "1", "1": "1", "false": "0", "0": "0"}.get(cell.lower())
     try:
@@ -140,16 +145,16 @@ def _known_value(feature: dict[str, Any], cell: str) -> Any:
         return None
 
 
-def _example_value(feature: dict[str, Any], cell: str) -> Any:
+def _example_value(feature: Feature, cell: str) -> Any:
     """The cell of a test row as the API takes it; something typical where it says nothing."""
     known = _known_value(feature, cell)
     if known is not None:
-        as_sent = {"1": True, "0": False} if feature["kind"] == "boolean" else {}
+        as_sent = {"1": True, "0": False} if feature.kind == "boolean" else {}
         return known.isoformat() if isinstance(known, date) else as_sent.get(known, known)
-    if feature["kind"] == "category":
-        return next((name for name in feature["categories"] if name), "")
-    if feature["kind"] == "boolean":
+    if feature.kind == "category":
+        return next((name for name in feature.categories if name), "")
+    if feature.kind == "boolean":
         return True
-    if feature["kind"] == "date":
+    if feature.kind == "date":
         return "2026-01-31"
-    return round(cast(float, feature.get("middle", 0.0)), 4)
+    return round(feature.middle, 4)

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from itertools import chain, repeat
-from typing import IO, Any, cast
+from typing import IO, TypedDict, cast
 
 import pyarrow.parquet as pq
 from django.utils.text import get_valid_filename
@@ -19,9 +19,29 @@ from web.spreadsheet_cells import escape_formula
 from web.streams.detached import DetachedResponse
 from web.streams.downloads import file_download
 
+
+class ItemError(TypedDict):
+    message: str
+
+
+class LabelScore(TypedDict):
+    label: str
+    score: float
+
+
+class AnswerItem(TypedDict, total=False):
+    """The answer to one row of /v1/classify, or its error."""
+
+    label: str
+    labels: list[str]
+    scores: list[LabelScore]
+    value: float
+    error: ItemError
+
+
 ADDED = ("prediction", "score", "error")
-NO_TEXT = {"error": {"message": "This row has no text."}}
-NOT_ANSWERED = {"error": {"message": "This row was not asked."}}
+NO_TEXT: AnswerItem = {"error": {"message": "This row has no text."}}
+NOT_ANSWERED: AnswerItem = {"error": {"message": "This row was not asked."}}
 
 
 def download_answers(row: TablePrediction) -> DetachedResponse:
@@ -53,7 +73,7 @@ def _write_table(row: TablePrediction, sink: IO[bytes]) -> None:
                 writer.writerow([*cells, *map(csv_cell, _answer_cells(item))])
 
 
-def _answer_cells(item: dict[str, Any]) -> tuple[object, object, str]:
+def _answer_cells(item: AnswerItem) -> tuple[object, object, str]:
     """The prediction, its score (none of a number), and the sentence of an error."""
     if "error" in item:
         return None, None, item["error"]["message"]
@@ -66,7 +86,7 @@ def _answer_cells(item: dict[str, Any]) -> tuple[object, object, str]:
     return item["label"], scores[item["label"]], ""
 
 
-def _iterate_items(row: TablePrediction) -> Iterator[dict[str, Any]]:
+def _iterate_items(row: TablePrediction) -> Iterator[AnswerItem]:
     """The answer of each row in order, without end: what was not asked says so."""
     batch = row.batch
     files = [batch.output_file, batch.error_file] if batch else []
@@ -78,7 +98,7 @@ def _iterate_items(row: TablePrediction) -> Iterator[dict[str, Any]]:
     yield from chain(repeat(NOT_ANSWERED))
 
 
-def _iterate_lines(file: ApiFile | None) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _iterate_lines(file: ApiFile | None) -> Iterator[tuple[int, list[AnswerItem]]]:
     """Each request's first row, and an item for each of its rows."""
     if file is None:
         return

@@ -1,7 +1,8 @@
 """Small histograms of columns, drawn from their profiles: above a column, and in lists."""
 
 from dataclasses import dataclass
-from typing import Any
+
+from projects.profiling.profile import ColumnProfile
 
 BOX_WIDTH, BOX_HEIGHT = 60, 16
 MIN_SHARE_SHOWN = 0.3  # Of the rows that the most frequent values hold, for a picture of them.
@@ -18,7 +19,7 @@ class Bar:
     title: str
 
 
-def column_bars(profile: dict[str, Any], rows: int) -> tuple[list[Bar], str]:
+def column_bars(profile: ColumnProfile, rows: int) -> tuple[list[Bar], str]:
     """Steps of a number's histogram, or a column's most frequent values."""
     if steps := profile.get("histogram"):
         words = f"{format_number(profile.get('min'))} – {format_number(profile.get('max'))}"

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import F, Func, JSONField, Prefetch, QuerySet, Value
 
 from projects.models import Dataset, DatasetVersion, ImportStatus
+from projects.profiling.profile import ColumnProfile
 from projects.queries.cells import display_cell
 from projects.queries.column_bars import Bar, column_bars, draw_bars, title_of_bar
 
@@ -61,12 +62,13 @@ def _first_in_profile(path: str) -> Func:
 
 def _glance_at(version: Any) -> DatasetGlance:
     """Of a version with what `list_with_glances` adds to it."""
-    suggested, target = version.suggested or {}, version.target or {}
+    suggested: Any = version.suggested or {}
+    target: Any = version.target or {}
     if "image_column" in suggested and version.rows:
         spread = {0, version.rows // 2, version.rows - 1}
         pictures, sample = sorted(spread), ""
     else:
-        pictures, sample = [], _sample_of(version.text or {})
+        pictures, sample = [], _sample_of(version.text) if version.text else ""
     balance = version.class_balance or []
     if target.get("histogram") and not suggested.get("task", "").endswith("classification"):
         bars, span = column_bars(target, version.rows or 0)
@@ -87,7 +89,7 @@ def _glance_at(version: Any) -> DatasetGlance:
     )
 
 
-def _sample_of(column: dict[str, Any]) -> str:
+def _sample_of(column: ColumnProfile) -> str:
     """The beginning of one of its cells; of a chat what is said first."""
     cell = display_cell(next(iter(column.get("examples") or []), None))
     said = cell.turns[0].text if cell.turns else cell.text or ""

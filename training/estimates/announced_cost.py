@@ -5,8 +5,8 @@ agrees to the higher amount that the pause names. So a slow machine or a loaded 
 makes a bill higher than what somebody has read.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from billing.money import affordable_ms
 from training.models import Attempt, TrainingJob
@@ -55,7 +55,7 @@ def ask_for_more(job: TrainingJob) -> int:
     return wanted
 
 
-def without_agreement(estimate: dict[str, Any]) -> dict[str, Any]:
+def without_agreement(estimate: Mapping[str, object]) -> dict[str, object]:
     """What was announced at the launch. A copy of a job starts anew: nobody agreed to more."""
     return {key: value for key, value in estimate.items() if key not in (AGREED, NEXT)}
 

@@ -1,7 +1,7 @@
 """Moves finished fine-tunes and models to the trash and back, says what they are used for, and
 changes what they are called."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import Model, Q
@@ -58,7 +58,7 @@ def unfinished_jobs_of(thing: Model) -> list[str]:
     ]
 
 
-def change_details(thing: Removable, details: dict[str, Any], by: User) -> None:
+def change_details(thing: Removable, details: dict[str, object], by: User) -> None:
     """Give it another name, tags or notes; what is made from it keeps its own name."""
     changed = changed_details(thing, details)
     if not changed:

@@ -3,7 +3,6 @@ template beside the weights, so that transformers opens it with AutoModelForCaus
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from engine.errors import BadTrainingData
 from engine.events import PhaseName, Reporter
 from engine.export.pruning import count_parameters
 from engine.export.single_file import with_variant_comparison
-from engine.export.variant_comparison import ModelVariant, compare_variants
+from engine.export.variant_comparison import ModelVariant, VariantComparison, compare_variants
 from engine.loop.checkpoints import TrainingState
 from engine.metrics import GenerationPredictions
 from engine.progress import ProgressTracker
@@ -95,7 +94,7 @@ class GenerationExport(GenerationTask):
 TASK: Task[PreparedChats, FittedChats] = GenerationExport()
 
 
-def _compare_with_original(prepared: PreparedChats, folder: Path) -> dict[str, Any]:
+def _compare_with_original(prepared: PreparedChats, folder: Path) -> VariantComparison:
     """Losses of the same answers by both, and how far apart their next tokens' logits are."""
     export, rows = prepared.export_spec, sample_test_rows(prepared)
     prompts = [prompt_messages(prepared.chats.chats[row]) for row in rows[:PROMPTS]]

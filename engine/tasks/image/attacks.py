@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.analysis.adversarial_attacks import accuracy_with_interval
+from engine.evaluation.schema import AttackReport, AttackResult
 from engine.metrics.paired import mcnemar_test_of_correctness
 from engine.tasks.image.data.preprocessing import Pixels, to_network_input
 
@@ -28,13 +29,13 @@ ATTACK_METHOD = (
 Truth = npt.NDArray[np.int64]
 
 
-def evaluate_attacks(network: nn.Module, pixels: Pixels, true: Truth) -> dict[str, Any]:
+def evaluate_attacks(network: nn.Module, pixels: Pixels, true: Truth) -> AttackReport:
     """Accuracy of `network` (pixels from 0 to 1 to logits, on the CPU) on the first MAX_ROWS,
     without and under attack."""
     network.eval()
     rows, truth = pixels[:MAX_ROWS], true[:MAX_ROWS]
     clean = _correct_under_attack(network, rows, truth, 0.0, 0)
-    results = []
+    results: list[AttackResult] = []
     for epsilon in EPSILONS:
         for name, steps in (("FGSM", 1), ("PGD", PGD_STEPS)):
             right = _correct_under_attack(network, rows, truth, epsilon / 255, steps)

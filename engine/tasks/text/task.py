@@ -97,7 +97,7 @@ class TextTask:
             target=prepared.prediction_head.target(spec.target_name),
             serving=describe_serving(served, parity),
             parity=parity,
-            training=prepared.training_summary(trained),
+            training={**prepared.training_summary(trained)},
         )
 
     def evaluate(

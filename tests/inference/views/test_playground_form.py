@@ -6,13 +6,17 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils.translation import override
 
+from engine.artifact import Feature
 from inference.forms.playground import FeaturesForm
 
 FEATURES = [
-    {"name": "age", "kind": "number", "low": 1, "high": 99},
-    {"name": "plan", "kind": "category", "categories": ["basic", "plus"]},
-    {"name": "is new", "kind": "boolean"},
-    {"name": "since", "kind": "date"},
+    Feature.model_validate(column)
+    for column in [
+        {"name": "age", "kind": "number", "low": 1, "high": 99},
+        {"name": "plan", "kind": "category", "categories": ["basic", "plus"]},
+        {"name": "is new", "kind": "boolean"},
+        {"name": "since", "kind": "date"},
+    ]
 ]
 
 
@@ -37,7 +41,7 @@ def test_each_field_begins_with_what_its_cell_says_if_it_can(example, initial):
 def test_columns_keep_their_names_in_every_language():
     """A column may be called as one of our words is, or as markup."""
     names = ["plan", "<b>x</b>"]
-    form = FeaturesForm([{"name": name, "kind": "number"} for name in names])
+    form = FeaturesForm([Feature(name=name, kind="number") for name in names])
     with override("zh-hans"):
         shown = "".join(render_to_string("_field.html", {"field": field}) for field in form)
     assert ">\n    plan " in shown
