@@ -171,7 +171,12 @@ class FeedbackView(APIView):
         body = ReplyRating(data=request.data)
         body.is_valid(raise_exception=True)
         channel = find_channel(request.auth, name)
-        record_feedback(channel, body.validated_data["id"], **_ratings(body.validated_data))
+        record_feedback(
+            channel,
+            body.validated_data["id"],
+            is_helpful=body.validated_data.get("helpful"),
+            csat=body.validated_data.get("csat"),
+        )
         return Response({"object": "assistant.feedback", "id": str(body.validated_data["id"])})
 
 
@@ -303,10 +308,6 @@ def _describe_voice(reply: Reply) -> dict[str, object] | None:
     path = f"/v1/assistants/{assistant.name}/speech/{spoken.token}"
     seconds = round(spoken.speech.seconds, 2) if spoken.speech else None
     return {"url": settings.PUBLIC_URL + path, "format": spoken.format, "seconds": seconds}
-
-
-def _ratings(data: dict[str, Any]) -> dict[str, Any]:
-    return {"is_helpful": data.get("helpful"), "csat": data.get("csat")}
 
 
 class _ConsultStream:

@@ -1,4 +1,4 @@
-"""Credit that nobody pays for by itself: what plans include, and free credit to begin with.
+"""Credit that is not sold: what plans include, and free credit for new teams.
 
 With Stripe, a plan's credit follows each paid invoice (billing.stripe.webhooks.invoice_handlers).
 Without it, an operator gives teams their plans, and each calendar month brings the plan's credit.
@@ -53,8 +53,9 @@ def take_back_unused(budget: Budget, before: Subscription, after: Subscription) 
     """Take back included credit for the time that a cheaper plan leaves, as its fee is prorated.
 
     A change gives back the fee of the rest of the period, so the credit of that rest goes as well,
-    used or not. When the subscription ends early, only what is left goes. Whoever went up before
-    going down, which brings no credit, keeps what the period is worth. Returns micro-USD.
+    used or not. When the subscription ends early, only what is left goes. A team that upgraded
+    within the period and downgrades again keeps the credit that the time on the better plan is
+    worth. Returns micro-USD.
     """
     moment, end = now(), before.period_end
     grant = (
@@ -88,8 +89,8 @@ def take_back_unused(budget: Budget, before: Subscription, after: Subscription) 
 def grant_free_credit(user: User) -> CreditGrant | None:
     """Give the first team that the person owns free credit, once for a person.
 
-    Instead of letting teams without a card use first and pay later. Where addresses must be
-    confirmed, only once theirs is: addresses are what strangers have many of.
+    This replaces postpaid use for teams without a card. Where addresses must be confirmed, the
+    credit waits for that: otherwise made-up addresses would collect it.
     """
     is_known = user.has_confirmed_email or not settings.REQUIRE_VERIFIED_EMAIL
     source = f"free:{user.pk}"

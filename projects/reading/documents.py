@@ -48,15 +48,14 @@ def open_document(path: Path, kind: str) -> TableSource:
         raise UnreadableFile("no_text", NO_TEXT)
     return TableSource(
         names=COLUMNS,
-        rows=iter([block.heading, block.text, _number(block.page)] for block in passages),
+        rows=iter(
+            [block.heading, block.text, None if block.page is None else str(block.page)]
+            for block in passages
+        ),
         dialect={"format": kind},
         issues=issues,
         native_types={0: "text", 1: "text"},
     )
-
-
-def _number(page: int | None) -> str | None:
-    return None if page is None else str(page)
 
 
 def read_pdf(path: Path, issues: Issues) -> Iterator[Block]:
@@ -136,7 +135,10 @@ def read_markdown(path: Path, issues: Issues) -> Iterator[Block]:
         if token.type == "heading_open":
             level = int(token.tag[1:])
         elif token.type == "inline":
-            words = "".join(_plain(child.type, child.content) for child in token.children or [])
+            words = "".join(
+                " " if child.type in ("softbreak", "hardbreak") else child.content
+                for child in token.children or []
+            )
             if level is None:
                 yield Block(_heading(headings), " ".join(words.split()))
             else:
@@ -144,10 +146,6 @@ def read_markdown(path: Path, issues: Issues) -> Iterator[Block]:
                 level = None
         elif token.type in ("fence", "code_block"):
             yield Block(_heading(headings), token.content.strip())
-
-
-def _plain(kind: str, content: str) -> str:
-    return " " if kind in ("softbreak", "hardbreak") else content
 
 
 def _enter(headings: dict[int, str], level: int, text: str) -> None:

@@ -9,7 +9,7 @@ from tests.architecture.imports import PROJECT, source_files, syntax_tree
 LONGEST_FUNCTION = 45
 LONGEST_OF_NINE_IN_TEN = 25
 SHORT_FUNCTION = 5
-LARGEST_SHARE_OF_SHORT = 0.43  # To be 0.33 once every room is put in order.
+LARGEST_SHARE_OF_SHORT = 0.39  # To be 0.33 once every room is put in order.
 LONGEST_MODULE = 400
 FILES_IN_A_FOLDER = 15
 LONGEST_TEMPLATE_LINE = 140

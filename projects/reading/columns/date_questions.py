@@ -45,17 +45,15 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
     fitting = readings[:1]
     if not cells.seen.has_valid_dates:
         # 29 February 2567 was a day as Thailand counts years, and is none otherwise.
-        moved = [with_buddhist_years(one) for one in readings if _counts_years(one)]
+        moved = [
+            with_buddhist_years(one) for one in readings if isinstance(one.date_format, DateFormat)
+        ]
         fitting = _all_fitting(cells, readings) or _all_fitting(cells, moved)
     if not fitting:
         return KEEP_TEXT
     if cells.seen.markers:
         return _ask_about_missing_dates(cells, fitting)
     return _settle_years(cells, fitting, notes)
-
-
-def _counts_years(reading: Reading) -> bool:
-    return isinstance(reading.date_format, DateFormat)
 
 
 def _all_fitting(cells: ColumnCells, readings: list[Reading]) -> list[Reading]:

@@ -28,7 +28,8 @@ def unpack_compressed(upload: Path, filename: str, target: Path) -> tuple[str, s
 
     Raises UnreadableFile for a damaged file, and for one that unpacks to too much.
     """
-    start = _first_bytes(upload)
+    with open(upload, "rb") as file:
+        start = file.read(8)
     method = next(name for mark, name in COMPRESSED_SIGNATURES if start.startswith(mark))
     try:
         with _OPENERS[method](upload) as packed:
@@ -68,11 +69,6 @@ def require_plausible_size(unpacked: int, packed: int) -> None:
             "This file unpacks to far more than a table would, as zip bombs do. If it is a table,"
             " upload it unpacked.",
         )
-
-
-def _first_bytes(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(8)
 
 
 def _inner_name(filename: str, method: str) -> str:
