@@ -134,7 +134,8 @@ def _by_rule(
     reading: Reading,
     manner: Manner,
 ) -> Outcome:
-    """What the rule does or asks for; the rules behind it, and the match, where it only tags."""
+    """Carry out the rule, or ask for what it needs. A rule that only tags leaves the decision to
+    the rules after it, then to the match."""
     assistant = reading.version.assistant
     captured, then = acting.capture(rule, situation), rule.then
     value = next(iter(captured.values()), "")
@@ -156,7 +157,7 @@ def _by_rule(
 
 
 def _find_ruling(rules: Sequence[RuleSpec], situation: Situation, reading: Reading) -> Ruling:
-    """Where the question cannot be read, by the rules that need no reading."""
+    """The first rule that applies; without the encoder only those that need no embedding."""
     try:
         return find_rule(rules, situation, reading.complete)
     except EncoderUnavailable:
@@ -164,8 +165,8 @@ def _find_ruling(rules: Sequence[RuleSpec], situation: Situation, reading: Readi
 
 
 def _by_match_or_terms(situation: Situation, reading: Reading, manner: Manner) -> Outcome:
-    """Where the question cannot be read, its words find what may be meant: nothing is answered,
-    and where they find nothing, or were asked about just before, a person is."""
+    """Decide by embeddings. Without the encoder nothing is answered: suggest what shares words with
+    the question, or hand over if nothing does or suggestions were made just before."""
     try:
         return _by_reading(situation, reading, manner)
     except EncoderUnavailable:
@@ -231,7 +232,7 @@ def _by_match(
 
 
 def _find_usable(assistant: Assistant, keys: list[str]) -> list[Answer]:
-    """Of these answers those that may be said now: as `Answer.objects.usable()` says."""
+    """Those of these answers that may be given now, by the rule of `Answer.objects.usable()`."""
     moment = now()
     return [ANSWER.read(row) for row in fetch(USABLE_SQL, [assistant.pk, keys, moment, moment])]
 
@@ -239,7 +240,7 @@ def _find_usable(assistant: Assistant, keys: list[str]) -> list[Answer]:
 def _by_passages(
     version: Version, situation: Situation, vector: Vector, refused: Outcome, say: Listener | None
 ) -> Outcome:
-    """Written from the documents or, where that is not grounded, quoted; else still refused."""
+    """An answer written from the documents, a quote where that is not grounded, or the refusal."""
     passages = find_passages(version, situation.language, situation.text, vector)
     if not passages:
         return refused
