@@ -38,7 +38,7 @@ def body_too_slow(seconds: float) -> Rejection:
     return Rejection(
         408,
         "request_timeout",
-        f"The rest of the body did not arrive within {seconds:g} seconds. Send it again.",
+        f"The rest of the body did not arrive within {seconds:g} s. Send it again.",
         is_of_slow_body=True,
     )
 
