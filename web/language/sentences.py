@@ -23,6 +23,8 @@ from django.utils.translation import get_language, to_locale
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 MAX_LENGTH = 2000  # Longer texts are people's own.
+# Of a field by its name in the API: "hyperparameters.epochs: It must be 0 or more."
+ABOUT_FIELD = re.compile(r"([a-z_]+(?:\.\w+)*: )(.+\.)", re.DOTALL)
 LISTING = " · "  # Between facts beside each other.
 MAX_SENTENCES = 12
 MIN_LETTERS = 3  # Fixed letters in a pattern; less would fit what people wrote.
@@ -92,6 +94,8 @@ def _translated(text: str, language: str) -> str:
     texts, whole = _load(language), text.strip()
     if (found := _one(whole, texts, SENTENCE_END)) is not None:
         return found
+    if about := ABOUT_FIELD.fullmatch(whole):
+        return about[1] + _translated(about[2], language)
     parts = SENTENCE_END.split(whole)
     if 1 < len(parts) <= MAX_SENTENCES:
         made = list(_longest_first(parts, texts))
