@@ -264,12 +264,9 @@ def test_a_dialog_holds_the_keyboard_and_gives_it_back(product, browser, visited
     page = browser.new_context(storage_state=visited["state"]).new_page()
     for path, name in (
         ("/settings/", "Delete my account"),
-        (f"{visited['dataset']}?tab=versions", "Move to the trash"),
         (f"/teams/{visited['team']}/members/", "Leave"),
     ):
         page.goto(product.url + path)
-        if (menu := page.locator("summary[aria-label=More]")).count():
-            menu.click()
         opener = page.get_by_role("button", name=name).first
         opener.focus()
         page.keyboard.press("Enter")

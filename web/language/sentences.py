@@ -24,7 +24,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 MAX_LENGTH = 2000  # Longer texts are people's own.
 # Of a field by its name in the API: "hyperparameters.epochs: It must be 0 or more."
-ABOUT_FIELD = re.compile(r"([a-z_]+(?:\.\w+)*: )(.+\.)", re.DOTALL)
+ABOUT_FIELD = re.compile(r"([a-z_]+(?:\.\w+)*: )([A-Z“{].+\.)", re.DOTALL)
 LISTING = " · "  # Between facts beside each other.
 MAX_SENTENCES = 12
 MIN_LETTERS = 3  # Fixed letters in a pattern; less would fit what people wrote.
@@ -72,6 +72,12 @@ def translated(text: object) -> str:
     if language.startswith("en") or not text.strip() or len(text) > MAX_LENGTH:
         return text
     return _translated(text, language)
+
+
+def without_field_name(sentence: str) -> str:
+    """For a form, which shows the sentence beside the field: people do not know its API name."""
+    about = ABOUT_FIELD.fullmatch(sentence)
+    return about[2] if about else sentence
 
 
 def whole_message(text: str) -> str | None:

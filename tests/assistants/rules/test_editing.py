@@ -87,6 +87,7 @@ def test_a_wrong_action_is_told_at_its_field(page, sent, problem):
     client, path = page
     form = client.post(path, fields(**sent)).context["form"]
     assert problem in form.errors["value"][0]
+    assert "then." not in form.errors["value"][0]
     assert not Rule.objects.exists()
 
 
