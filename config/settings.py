@@ -96,6 +96,7 @@ MIDDLEWARE = [
     "web.browser.middleware.CompressionMiddleware",
     "csp.middleware.CSPMiddleware",
     "web.middleware.RequestIdMiddleware",
+    "web.language.middleware.RequestLanguageMiddleware",
     "web.telemetry.requests.RequestMetricsMiddleware",
     "web.validation.middleware.AddressMiddleware",
     "web.middleware.PrivatePagesMiddleware",
@@ -105,7 +106,7 @@ MIDDLEWARE = [
     "web.validation.middleware.FormMiddleware",
     "web.browser.page_memo.PageMemoMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "web.language.middleware.LanguageMiddleware",
+    "web.language.middleware.UserLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -204,8 +205,7 @@ STATICFILES_FINDERS = [
     "web.browser.static_bundle.BundleFinder",
 ]
 WHITENOISE_USE_FINDERS = TESTING or DEBUG
-# Streams to disk above this, so a large upload never sits in memory.
-FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # Larger uploads go to disk, never into memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 7 * 1024 * 1024  # 5 MB in base64; the guard lets in less.
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 2 * 1024**3)
 

@@ -33,6 +33,7 @@ from engine.errors import (
 )
 from engine.events import Failure, PhaseStarted, Reporter, Result
 from engine.spec import TrainingSpec, error_field, parse_spec
+from engine.spec.problems import problem_sentence
 from engine.stop_signal import StopSignal
 from engine.thread_env import THREAD_ENV
 
@@ -214,7 +215,7 @@ def _read_spec(path: Path) -> TrainingSpec:
     except ValidationError as error:
         first = error.errors()[0]
         place = error_field(first["loc"]) or "spec"
-        sentence = f"The job's settings are wrong: {place}: {first['msg']}."
+        sentence = f"The job's settings are wrong: {place}: {problem_sentence(first)}"
         raise BadTrainingData("bad_spec", sentence) from error
 
 

@@ -1,6 +1,6 @@
 """What keeps an assistant right: rules, test cases and judgements."""
 
-from typing import Self
+from typing import Self, TypedDict
 
 from django.db import models
 from django.db.models import Q
@@ -74,13 +74,23 @@ class TestCase(models.Model):
         return self.question[:80]
 
 
+class CaseResult(TypedDict):
+    """One case as a version decides it; `got` is for people."""
+
+    case: int
+    question: str
+    passed: bool
+    locked: bool
+    got: str
+
+
 class TestRun(models.Model):
     """All test cases of an assistant, decided by one version."""
 
     __test__ = False
 
     version = models.ForeignKey(Version, models.CASCADE, related_name="test_runs")
-    results = models.JSONField()  # [{"case", "question", "passed", "locked", "got"}]
+    results = models.JSONField()  # A CaseResult for each.
     passed = models.PositiveIntegerField()
     failed = models.PositiveIntegerField()
     failed_locked = models.PositiveIntegerField()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from assistants.models import Assistant, TestCase, TestRun, Version, VersionStatus
-from assistants.versions.testing import CaseResult
+from assistants.models.quality import CaseResult
 
 CASES_SHOWN = 500
 

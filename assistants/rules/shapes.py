@@ -25,7 +25,7 @@ def check_shape(shape: str) -> str:
     if not is_drawn or not MIN_LENGTH <= len(shape) <= MAX_LENGTH:
         raise ValueError(
             f"Name a shape ({', '.join(NAMED)}) or draw one of {MIN_LENGTH} to {MAX_LENGTH}"
-            " characters: # is a digit, ? a letter, all else itself, such as AB-######"
+            " characters: # is a digit, ? a letter, all else itself, such as AB-######."
         )
     return shape
 

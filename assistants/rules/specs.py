@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from assistants.errors import InvalidRule
 from assistants.rules.shapes import check_shape
+from engine.spec.problems import problem_sentence
 
 MAX_TAG_LENGTH = 40
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
@@ -141,8 +142,8 @@ def parse_rule(name: str, when: Any, then: Any) -> RuleSpec:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "then"
-        words = fault["msg"].removeprefix("Value error, ").rstrip(".")
-        raise InvalidRule(f"{place}: {words}.", param=place.split(".")[0]) from error
+        sentence = problem_sentence(fault)
+        raise InvalidRule(f"{place}: {sentence}", param=place.split(".")[0]) from error
 
 
 def _check_words(text: str, *, captures: bool) -> None:
@@ -150,9 +151,9 @@ def _check_words(text: str, *, captures: bool) -> None:
     for name in PLACEHOLDER.findall(text):
         if name not in PLACEHOLDERS:
             known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
-            raise ValueError(f"“{name}” in braces is filled by nothing: a text may hold {known}")
+            raise ValueError(f"“{name}” in braces is filled by nothing: a text may hold {known}.")
         if name == "captured" and not captures:
             raise ValueError(
                 "{captured} is filled only where the question must look like something, or was"
-                " asked for it"
+                " asked for it."
             )

@@ -1,22 +1,11 @@
 """Runs an assistant's test cases against a version, with the code that decides in earnest."""
 
-from typing import TypedDict
-
 from assistants.answering.deciding import decide
 from assistants.answering.masking import mask
 from assistants.answering.outcome import Outcome
 from assistants.models import Decision, TestCase, TestRun, Version
+from assistants.models.quality import CaseResult
 from assistants.rules.matching import Situation
-
-
-class CaseResult(TypedDict):
-    """One case as a version decides it; `got` is for people."""
-
-    case: int
-    question: str
-    passed: bool
-    locked: bool
-    got: str
 
 
 def run_tests(version: Version) -> TestRun:

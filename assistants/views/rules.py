@@ -27,6 +27,7 @@ from assistants.versions.ruling import (
     try_question,
 )
 from assistants.views.assistants import find_row, page_context
+from web.language.sentences import without_field_name
 from web.requests import AuthenticatedRequest
 
 
@@ -97,7 +98,10 @@ def _save(form: RuleForm, assistant: Assistant, by: User, found: Rule | None = N
     except (InvalidRule, AssistantNameTaken) as problem:
         fields = {"then": "value", "when": "says_any"}
         name = fields.get(problem.param or "", problem.param)
-        form.add_error(name if name in form.fields else None, problem.sentence)
+        if name in form.fields:
+            form.add_error(name, without_field_name(problem.sentence))
+        else:
+            form.add_error(None, problem.sentence)
         return False
     return True
 

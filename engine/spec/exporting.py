@@ -99,5 +99,5 @@ class ExportSpec(FrozenModel):
     @model_validator(mode="after")
     def _validate_pruning(self) -> Self:
         if self.format == "pruned" and self.keep == self.keep_heads == 1:
-            raise ValueError("Pruning that keeps all neurons and all heads removes nothing")
+            raise ValueError("Pruning that keeps all neurons and all heads removes nothing.")
         return self

@@ -249,5 +249,7 @@ class GenerationSpec(JobSpec):
         is_scratch = entry is not None and entry.source.kind == "scratch"
         is_random = is_scratch and self.initial_model is None
         if is_random and self.hyperparameters.method == "lora":
-            raise ValueError("Method lora needs a base model that is not from scratch: choose full")
+            raise ValueError(
+                "Method lora needs a base model that is not from scratch: choose full."
+            )
         return self

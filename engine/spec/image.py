@@ -113,7 +113,7 @@ class ImageHyperparameters(LoopHyperparameters):
         if self.mixup and self.method == "head":
             raise ValueError(
                 "Mixup blends pictures in every epoch, and the method head reads each once: use"
-                " auto or full, or no mixup"
+                " auto or full, or no mixup."
             )
         return self
 

@@ -152,14 +152,14 @@ class TextHyperparameters(LoopHyperparameters):
     @classmethod
     def _validate_folds(cls, folds: int) -> int:
         if folds == 1:
-            raise ValueError("One fold leaves nothing to train on: use 0, or 2 and more")
+            raise ValueError("One fold leaves nothing to train on: use 0, or 2 and more.")
         return folds
 
     @field_validator("batch_tokens")
     @classmethod
     def _validate_batch_tokens(cls, tokens: int) -> int:
         if 0 < tokens < MIN_BATCH_TOKENS:
-            raise ValueError(f"Use 0 for the automatic choice, or {MIN_BATCH_TOKENS} and more")
+            raise ValueError(f"Use 0 for the automatic choice, or {MIN_BATCH_TOKENS} and more.")
         return tokens
 
     @model_validator(mode="after")
@@ -167,7 +167,7 @@ class TextHyperparameters(LoopHyperparameters):
         if self.augmentation != "none" and self.method in ("head", "probe"):
             raise ValueError(
                 f"Augmentation changes texts from epoch to epoch, and the method {self.method}"
-                " reads each text once: use auto, full, upper or lora, or no augmentation"
+                " reads each text once: use auto, full, upper or lora, or no augmentation."
             )
         return self
 

@@ -11,6 +11,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from accounts.models import ApiToken
+from engine.spec.problems import NOT_ACCEPTED, problem_sentence
 from inference.errors import NoSuchObject, UnsupportedEncoding
 from projects.errors import BadUpload
 from projects.models import Project
@@ -89,14 +90,10 @@ def parse_body(body: type[Body], content: object) -> Body:
         names = [str(part) for part in problem["loc"] if str(part).isidentifier()]
         kept = [name for name in names if name not in ("int", "float", "str", "constrained")]
         param = ".".join(kept)
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = "is not a parameter that is supported here"
-        elif problem["type"] == "missing":
-            message = "is required"
-        elif problem["type"] == "literal_error":
-            message = "has a value that is not allowed"
-        raise BadParameter(f"{param}: {message}.", param=param or None) from None
+        # Of a union, a literal is but one of the values that are allowed.
+        is_literal = problem["type"] == "literal_error"
+        sentence = NOT_ACCEPTED if is_literal else problem_sentence(problem)
+        raise BadParameter(f"{param}: {sentence}", param=param or None) from None
 
 
 def list_page(

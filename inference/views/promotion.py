@@ -12,6 +12,7 @@ from inference import promotion
 from inference.deployments import find_deployment
 from inference.forms.deployments import PromotionRuleForm
 from inference.models import PromotionVerdict
+from web.browser.refusals import status_of
 from web.requests import AuthenticatedRequest
 
 MAX_VERDICTS = 20
@@ -31,7 +32,7 @@ def promotion_rule(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRe
             form = PromotionRuleForm(deployment)
         elif form.is_valid():
             promotion.set_rule(deployment, promotion.RuleInput(**form.cleaned_data), request.user)
-        if not request.htmx:
+        if not request.htmx and not form.errors:
             return redirect("inference:deployment", deployment.pk)
     verdicts = PromotionVerdict.objects.filter(deployment=deployment).select_related("model")
     context = {
@@ -43,4 +44,4 @@ def promotion_rule(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRe
         "may_change": has_permission(request.user, deployment.team, "write"),
     }
     template = "inference/_promotion.html" if request.htmx else "inference/promotion.html"
-    return render(request, template, context)
+    return render(request, template, context, status=status_of(form, invalid=200))

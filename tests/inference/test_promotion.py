@@ -92,6 +92,16 @@ def test_the_rule_is_set_shown_and_dropped_on_the_page(serving, models, alice, v
     assert not PromotionRule.objects.exists()
 
 
+@pytest.mark.parametrize("headers", [{}, {"hx-request": "true"}])
+def test_a_refused_rule_is_shown_open_with_its_sentence(serving, alice, client_of, headers):
+    path = f"/deployments/{serving.pk}/promotion/"
+    sent = {"metric": "accuracy", "threshold": "much"}
+    page = client_of(alice).post(path, sent, headers=headers).content.decode()
+    fold = page.partition('<details class="fold"')[2].partition("</details>")[0]
+    assert fold.startswith(" open>")
+    assert "Enter a number." in fold
+
+
 def test_the_rule_over_the_api(serving, models, api, token, mallory_token):
     path = f"/api/v1/deployments/{serving.pk}"
     assert api(token).get(f"{path}/promotion-rule").status_code == 404

@@ -259,6 +259,33 @@ def test_the_search_opens_moves_and_leads_by_keyboard_alone(product, browser, vi
     context.close()
 
 
+def test_a_dialog_holds_the_keyboard_and_gives_it_back(product, browser, visited):
+    """Focus moves in, Tab and Shift+Tab go round inside, Escape closes and leads back."""
+    page = browser.new_context(storage_state=visited["state"]).new_page()
+    for path, name in (
+        ("/settings/", "Delete my account"),
+        (f"/teams/{visited['team']}/members/", "Leave"),
+    ):
+        page.goto(product.url + path)
+        opener = page.get_by_role("button", name=name).first
+        opener.focus()
+        page.keyboard.press("Enter")
+        dialog = page.locator("dialog:popover-open")
+        dialog.wait_for()
+        fields = dialog.locator("button, input:not([type=hidden])").count()
+        for key in ("Tab", "Shift+Tab"):
+            met = set()
+            for _ in range(fields + 1):
+                assert page.evaluate("!!document.activeElement.closest('dialog:popover-open')"), key
+                met.add(page.evaluate("document.activeElement.outerHTML"))
+                page.keyboard.press(key)
+            assert len(met) == fields, path
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+        assert opener.evaluate("button => button === document.activeElement"), path
+    page.context.close()
+
+
 def test_a_threshold_is_moved_and_its_costs_follow_at_once(product, browser, visited, states):
     path = next(path for path in states if "thresholds" in path)
     context = browser.new_context(storage_state=visited["state"])

@@ -2,12 +2,13 @@
 
 from typing import Any, Literal, TypedDict, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 from django import forms
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from engine.spec import LoopHyperparameters, hyperparameters_class
+from engine.spec.problems import problem_sentence
 from training.jobs.recipes import HyperparameterValues
 from training.queries.option_words import option_words
 from web.language.sentences import translated_lazy
@@ -44,7 +45,7 @@ class HyperparameterForm(forms.Form):
         except ValidationError as error:
             for problem in error.errors():
                 name = str(problem["loc"][0]) if problem["loc"] else None
-                self.add_error(name, problem["msg"])
+                self.add_error(name, problem_sentence(problem))
         return chosen
 
 
@@ -69,7 +70,8 @@ def build_form_field(info: FieldInfo) -> forms.Field:
             **facts,
         )
     if info.annotation is str:
-        return forms.CharField(max_length=200, **facts)
+        longest = [one.max_length for one in info.metadata if isinstance(one, MaxLen)]
+        return forms.CharField(max_length=(longest or [200])[0], **facts)
     bounds = {"min_value": _numeric_bound(info, Ge, Gt), "max_value": _numeric_bound(info, Le, Lt)}
     if info.annotation is int:
         return forms.IntegerField(**bounds, **facts)

@@ -65,12 +65,16 @@ def time_limit_form_data(seconds: int | None) -> dict[str, str]:
 
 
 def time_limit_help_text(machines: list[ComputeClass]) -> str:
-    """What an empty field means on each machine."""
-    longest = {machine.name: format_duration(machine.time_limit_seconds) for machine in machines}
-    if len(set(longest.values())) == 1:
-        return f"Of billed run time. Empty: the most allowed, {next(iter(longest.values()))}."
-    each = ", ".join(f"{most} on {name}" for name, most in longest.items())
-    return f"Of billed run time. Empty: the most allowed, {each}."
+    """What an empty field means on each machine, one sentence for each duration."""
+    names: dict[str, list[str]] = {}
+    for machine in machines:
+        duration = format_duration(machine.time_limit_seconds)
+        names.setdefault(duration, []).append(machine.name)
+    if len(names) == 1:
+        (duration,) = names
+        return f"Of billed run time. Empty: the most allowed, {duration}."
+    each = [f"At most {duration} on {', '.join(those)}." for duration, those in names.items()]
+    return " ".join(["Of billed run time. Empty: the most allowed.", *each])
 
 
 def time_limit_error(seconds: int | None, machine: ComputeClass) -> str:

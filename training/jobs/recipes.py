@@ -19,6 +19,7 @@ from engine.spec import (
     error_field,
     parse_spec,
 )
+from engine.spec.problems import problem_sentence
 from training.errors import CannotLaunch
 from training.models import ComputeClass
 
@@ -85,5 +86,5 @@ def validation_refusal(
     problem lies in no single field; `prefix` is the one parameter that holds all of them."""
     problem = error.errors()[0]
     field = ".".join(filter(None, [prefix, error_field(problem["loc"]) or default_field]))
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    return CannotLaunch(f"{field}: {message}.", param=prefix or field)
+    sentence = problem_sentence(problem)
+    return CannotLaunch(f"{field}: {sentence}", param=prefix or field)

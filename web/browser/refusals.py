@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from web.errors import UserError
+from web.language.sentences import without_field_name
 
 
 @contextmanager
@@ -16,7 +17,8 @@ def refusals_on(form: forms.BaseForm) -> Iterator[None]:
     try:
         yield
     except UserError as refusal:
-        form.add_error(refusal.param if refusal.param in form.fields else None, refusal.sentence)
+        field = refusal.param if refusal.param in form.fields else None
+        form.add_error(field, without_field_name(refusal.sentence) if field else refusal.sentence)
         form.refusal_status = refusal.status  # type: ignore[attr-defined]
 
 

@@ -5,12 +5,15 @@ import secrets
 from dataclasses import dataclass
 from functools import lru_cache
 
+from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.html import escape
 from starlette.types import Message, Scope
 
 from web.database.pool import DatabaseBusy
 from web.errors import error_body, error_type_for_status
+from web.language.sentences import translated
 
 API_PATH_PREFIXES = ("/api/", "/v1/", "/consult")
 _PAGE_POLICY = b"default-src 'self'; frame-ancestors 'none'"
@@ -35,7 +38,7 @@ def body_too_slow(seconds: float) -> Rejection:
     return Rejection(
         408,
         "request_timeout",
-        f"The rest of the body did not arrive within {seconds:g} seconds. Send it again.",
+        f"The rest of the body did not arrive within {seconds:g} s. Send it again.",
         is_of_slow_body=True,
     )
 
@@ -132,20 +135,31 @@ def _json(rejection: Rejection) -> Content:
 
 def _page(rejection: Rejection, scope: Scope) -> Content:
     content_type = b"text/html; charset=utf-8"
-    if any(name == b"hx-request" for name, _ in scope["headers"]):
-        fragment = (
-            f'<div class="alert" data-variant="destructive">{escape(rejection.sentence)}</div>'
-        )
+    headers = dict(scope["headers"])
+    language = _language_of(headers)
+    if b"hx-request" in headers:
+        with translation.override(language):
+            sentence = escape(translated(rejection.sentence))
+        fragment = f'<div class="alert" data-variant="destructive">{sentence}</div>'
         placed = [(b"hx-retarget", b"#problem"), (b"hx-reswap", b"innerHTML")]
         return content_type, fragment.encode(), placed
-    page = _rendered(rejection.sentence)
+    page = _rendered(rejection.sentence, language)
     return content_type, page, [(b"content-security-policy", _PAGE_POLICY)]
 
 
+def _language_of(headers: dict[bytes, bytes]) -> str:
+    """As Django chooses it for a request, which is not made yet."""
+    request = HttpRequest()
+    request.COOKIES = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    return translation.get_language_from_request(request)
+
+
 @lru_cache(maxsize=64)
-def _rendered(sentence: str) -> bytes:
+def _rendered(sentence: str, language: str) -> bytes:
     """Rendered once: whoever is refused a thousand times a second must not cost a template each."""
-    return render_to_string("refused.html", {"sentence": sentence}).encode()
+    with translation.override(language):
+        return render_to_string("refused.html", {"sentence": sentence}).encode()
 
 
 def _size(max_bytes: int) -> str:

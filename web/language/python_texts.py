@@ -14,7 +14,7 @@ from pathlib import Path
 
 # Where texts reach only programs, operators or developers: these stay English.
 NOT_ON_PAGES = re.compile(
-    r"(^|/)(tests|benchmarks|migrations|management|config|guard|gateway|serving|openai|"
+    r"(^|/)(tests|benchmarks|migrations|management|config|gateway|serving|openai|"
     r"api|wechat|idempotency)/"
     r"|(^|/)(authentication|throttling|permissions|payloads|checks|demo\w*|parsers|icons)\.py$"
     r"|^inference/(batches|files|fine_tuning)/|^inference/models/(api_file|batch|__init__)\.py$"

@@ -23,6 +23,8 @@ from django.utils.translation import get_language, to_locale
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=\S)")
 MAX_LENGTH = 2000  # Longer texts are people's own.
+# Of a field by its name in the API: "hyperparameters.epochs: It must be 0 or more."
+ABOUT_FIELD = re.compile(r"([a-z_]+(?:\.\w+)*: )([A-Z“{].+\.)", re.DOTALL)
 LISTING = " · "  # Between facts beside each other.
 MAX_SENTENCES = 12
 MIN_LETTERS = 3  # Fixed letters in a pattern; less would fit what people wrote.
@@ -72,6 +74,12 @@ def translated(text: object) -> str:
     return _translated(text, language)
 
 
+def without_field_name(sentence: str) -> str:
+    """For a form, which shows the sentence beside the field: people do not know its API name."""
+    about = ABOUT_FIELD.fullmatch(sentence)
+    return about[2] if about else sentence
+
+
 def whole_message(text: str) -> str | None:
     """This text where it is one message as it stands, in the active language; None in English."""
     language = get_language() or "en"
@@ -92,6 +100,8 @@ def _translated(text: str, language: str) -> str:
     texts, whole = _load(language), text.strip()
     if (found := _one(whole, texts, SENTENCE_END)) is not None:
         return found
+    if about := ABOUT_FIELD.fullmatch(whole):
+        return about[1] + _translated(about[2], language)
     parts = SENTENCE_END.split(whole)
     if 1 < len(parts) <= MAX_SENTENCES:
         made = list(_longest_first(parts, texts))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine.spec.problems import problem_sentence
 from engine.tasks.generation.messages import Message
 from engine.tasks.generation.writing.tool_calls import ToolCall, ToolRequest
 from inference.serving.protocol.body import JsonObject
@@ -85,7 +86,7 @@ def _parse_tool(number: int, value: object) -> Tool:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
         param = f"tools[{number}]" + (f".{place}" if place else "")
-        raise bad_request(f"{param}: {problem['msg']}.", param) from None
+        raise bad_request(f"{param}: {problem_sentence(problem)}", param) from None
 
 
 def _forced_names(choice: object, names: Sequence[str]) -> list[str]:

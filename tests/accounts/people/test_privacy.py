@@ -38,6 +38,19 @@ def test_sessions_are_listed_and_ended_one_by_one(ada):
     assert here.get("/settings/").status_code == 200
 
 
+def test_a_wrong_password_is_said_in_the_open_form_and_signs_nobody_out(ada):
+    here, there = signed_in("ada@acme.test"), signed_in("ada@acme.test")
+    answer = here.post("/settings/sessions/", {"password": "not it"})
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    form = page.partition('action="/settings/sessions/"')[0].rpartition("<details")[2]
+    assert form.startswith(' class="fold" open>')
+    said = page.partition('id="id_password_error"')[2].partition("</div>")[0]
+    assert "That is not your current password. Nobody was signed out." in said
+    assert there.get("/settings/").status_code == 200
+    assert " open>" not in here.get("/settings/").content.decode()
+
+
 def test_nobody_ends_the_session_of_somebody_else(ada, alice, client_of):
     signed_in("ada@acme.test")
     session = ada[0].usersession_set.get()

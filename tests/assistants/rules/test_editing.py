@@ -80,13 +80,14 @@ def test_the_form_knows_every_action(page, sent, then):
      ({"do": "ask_for", "value": "?", "then_do": "refuse"}, "shape"),
      ({"do": "ask_for", "value": "?", "shape": "drawn", "shape_drawn": "(", "then_do": "refuse"},
       "shape"),
-     ({"do": "say", "value": ""}, "at least 1 character"),
+     ({"do": "say", "value": ""}, "must not be empty"),
      ({"do": "say", "value": "{x}"}, "filled by nothing")],
 )  # fmt: skip
 def test_a_wrong_action_is_told_at_its_field(page, sent, problem):
     client, path = page
     form = client.post(path, fields(**sent)).context["form"]
     assert problem in form.errors["value"][0]
+    assert "then." not in form.errors["value"][0]
     assert not Rule.objects.exists()
 
 

@@ -1,5 +1,7 @@
 """The launch page: the estimate comes before the button, and the button names the blocker."""
 
+import re
+
 import pytest
 
 from accounts.models import AuditEntry
@@ -7,7 +9,7 @@ from billing.models import Budget
 from projects.importing import imports
 from projects.importing.uploads import receive_upload
 from projects.models import DatasetVersion
-from training.models import TrainingJob
+from training.models import ComputeClass, TrainingJob
 
 GOOD = {
     "version": "1",
@@ -185,6 +187,53 @@ def test_a_wrong_time_limit_is_named_at_its_field(dataset_version, alice, client
     answer = client_of(alice).post(url(dataset_version), GOOD | {"time_limit_hours": "1000"})
     field = answer.content.decode().partition("<legend>Time limit")[2].partition("</fieldset>")[0]
     assert "A time limit is whole hours, of 0 to 720 hours" in field
+
+
+@pytest.mark.parametrize(
+    ("change", "english", "chinese"),
+    [
+        ({"folds": "1"}, "One fold leaves nothing to train on", "只有一折就没有可供训练的行"),
+        (
+            {"label_separator": "123456"},
+            "at most 5 characters (it has 6)",
+            "确保该变量包含不超过 5 字符",
+        ),
+        ({"label_smoothing": "0.5"}, "It must be less than 0.5.", "必须小于 0.5。"),
+        ({"head_learning_rate": "0"}, "It must be more than 0.", "必须大于 0。"),
+    ],
+)
+def test_a_wrong_setting_is_said_plainly_at_its_field(
+    dataset_version, alice, client_of, change, english, chinese
+):
+    client, (name,) = client_of(alice), change
+    sent = GOOD | {f"hyperparameters-{name}": change[name]}
+    for language, sentence in (("en", english), ("zh-hans", chinese)):
+        type(alice).objects.update(language=language)
+        page = client.post(url(dataset_version), sent).content.decode()
+        at_field = page.partition(f'id="id_hyperparameters-{name}_error"')[2].partition("</ul>")[0]
+        assert sentence in at_field
+        assert "Value error" not in page
+
+
+def test_the_time_limit_speaks_chinese(dataset_version, alice, client_of):
+    ComputeClass.objects.create(
+        code="slow", name="Slow box", device="cpu", time_limit_seconds=5400, order=9,
+        memory_bytes=2**34,
+    )  # fmt: skip
+    type(alice).objects.update(language="zh-hans")
+    answer = client_of(alice).post(
+        url(dataset_version), GOOD | {"compute": "slow", "time_limit_hours": "9"}
+    )
+    page = answer.content.decode()
+    field = page[page.index('name="time_limit_hours"') :].partition("</fieldset>")[0]
+    help_text = field.partition('<p class="muted">')[2].partition("</p>")[0]
+    assert "24 小时" in help_text
+    assert "1 小时 30 分钟" in help_text
+    assert "Slow box" in help_text
+    assert not re.search(r"\b(At|most|on|min|h|Empty)\b", help_text)
+    error = field.partition("errorlist")[2]
+    assert "60 秒" in error
+    assert "1 小时 30 分钟" in error
 
 
 def test_column_names_are_shown_as_text(dataset_version, alice, client_of):

@@ -163,6 +163,25 @@ def test_pages_are_refused_with_a_page_and_htmx_with_a_fragment():
     assert b"<html" not in fragment.body
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"accept_language": "zh-CN,zh;q=0.9,en;q=0.5"}, {"cookie": "a=b; django_language=zh-hans"}],
+)
+def test_a_refused_page_is_in_the_readers_language_and_the_api_in_english(headers):
+    page, fragment = (
+        Client(length=10**12, **headers),
+        Client(length=9**12, hx_request="1", **headers),
+    )
+    program, english = Client("/api/v1/me", length=10**12, **headers), Client(length=10**12)
+    asked(page, fragment)
+    asked(program, english)
+    assert "请求体超过 5 MiB。" in page.body.decode()
+    assert 'lang="zh-hans"' in page.body.decode()
+    assert "请求体超过 5 MiB。" in fragment.body.decode()
+    assert program.error["message"] == "The body is larger than 5 MiB."
+    assert b"The body is larger than 5 MiB." in english.body
+
+
 def uploads(callers=("ann",), room=True) -> Uploads:
     async def find_caller(scope):
         name = dict(scope["headers"]).get(b"who", b"").decode()

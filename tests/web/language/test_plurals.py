@@ -21,7 +21,7 @@ COUNTED = re.compile(r"(?:%\((\w+)\)s|\{(\w*)\})(?:</\w+>)? (?:[a-z-]+ )?([a-z]+
 # Words that end in s and count nothing: what a name does, and small words.
 NO_PLURALS = re.compile(
     r"is|was|has|as|its|this|does|says|of|answers|holds|waits|leaves|names|gives|keeps|knows|needs"
-    r"|reads|comes|makes|stops|succeeds|goes|gets|writes|shows|invites|sums|ms"
+    r"|reads|comes|makes|stops|succeeds|goes|gets|writes|shows|invites|sums|ms|less"
 )
 # Values that are words, before a plural noun or a verb: "Cells of {name} hold lists".
 WORDS = {"name", "column", "cells", "example", "code", "drawn", "missing", "retired_at", "key"}
