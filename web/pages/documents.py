@@ -28,7 +28,7 @@ GROUPS: list[tuple[str, list[str]]] = [
         ],
     ),
     ("Build on it", ["openai-api", "webhooks", "search-and-exports", "limits"]),
-    ("Run it yourself", ["operating", "front", "billing", "stripe"]),
+    ("Run it yourself", ["operating", "front", "billing", "stripe", "figures"]),
     ("Change it", ["architecture", "glossary", "adding-a-task", "languages"]),
 ]
 TRANSLATED_GROUPS = 2  # Those for who uses Lathe are in every language, the others in English.

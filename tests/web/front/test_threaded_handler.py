@@ -75,7 +75,8 @@ def ask(application, path, headers=(), body=b"", method="POST"):
     content = b"".join(message.get("body", b"") for message in sent[1:])
     said = {name.lower(): value for name, value in sent[0]["headers"]}
     said.pop(b"expires", None)  # Of this second.
-    said[b"vary"] = said.get(b"vary", b"").removesuffix(b", Cookie")  # It looks at none.
+    varies = said.get(b"vary", b"").split(b", ")
+    said[b"vary"] = {name for name in varies if name != b"Cookie"}  # It looks at none.
     return sent[0]["status"], said, re.sub(rb"req_[0-9a-f]{24}", b"", content)
 
 
