@@ -25,6 +25,7 @@ from assistants.knowledge.phrasings import taught_phrasings
 from assistants.models import (
     Assistant,
     Judgement,
+    Passage,
     Phrasing,
     Rule,
     Version,
@@ -34,7 +35,7 @@ from assistants.review.audited_share import out_of_scope_of
 from assistants.versions import gate
 from assistants.versions.passages import as_order, current_passages
 from assistants.versions.rows import export_rows, frozen_phrasings
-from assistants.versions.storing import read_measured, refresh_statistics, store
+from assistants.versions.storing import Measured, read_measured, refresh_statistics, store
 from assistants.writing.writers import freeze
 from engine.answering.order import (
     JudgedQuestion,
@@ -45,7 +46,7 @@ from projects import storage
 from web import child_process
 from web.enqueue import enqueue_on_commit
 from web.errors import UserError
-from web.row_queue import claim_rows
+from web.row_queue import claim_rows, update_claimed
 from web.sse import notify
 
 logger = logging.getLogger(__name__)
@@ -126,6 +127,26 @@ def build(version: Version) -> None:
         _export(version)
     phrasings = frozen_phrasings(version)
     passages = current_passages(version.assistant)
+    measured = _measure(version, phrasings, passages)
+    if measured is None:
+        return
+    store(version, phrasings, passages, measured)
+    refresh_statistics()
+    if version.publish_when_measured and version.status == VersionStatus.MEASURED:
+        assert version.created_by is not None
+        try:
+            gate.publish(version, version.created_by)
+        except RefusedByGate as refusal:
+            sentence = f"{version} is built and does not go live: {refusal.sentence}"
+            with transaction.atomic():
+                _publish(version, "assistant.version_refused", sentence)
+
+
+def _measure(
+    version: Version, phrasings: list[Phrasing], passages: list[Passage]
+) -> Measured | None:
+    """What a child measures; None where the version failed, or is to be measured again because
+    something killed the child, as the end of its worker does."""
     with tempfile.TemporaryDirectory(prefix="measure-") as name:
         folder = Path(name)
         order = _write_order(version, phrasings)
@@ -140,22 +161,16 @@ def build(version: Version) -> None:
             seconds=MAX_SECONDS,
             restarts=1,
         )
+        if finished.returncode is not None and finished.returncode < 0:
+            logger.warning("Measuring version %s was killed and begins again", version.pk)
+            update_claimed(version, claimed_until=None)
+            return None
         if finished.returncode != 0:
             logger.error("Measuring version %s failed: %s", version.pk, finished.stderr[-4_000:])
             late = "Measuring took too long. Use fewer phrasings for each answer."
             _fail(version, late if finished.returncode is None else FAILURE)
-            return
-        measured = read_measured(folder)
-    store(version, phrasings, passages, measured)
-    refresh_statistics()
-    if version.publish_when_measured and version.status == VersionStatus.MEASURED:
-        assert version.created_by is not None
-        try:
-            gate.publish(version, version.created_by)
-        except RefusedByGate as refusal:
-            sentence = f"{version} is built and does not go live: {refusal.sentence}"
-            with transaction.atomic():
-                _publish(version, "assistant.version_refused", sentence)
+            return None
+        return read_measured(folder)
 
 
 def _export(version: Version) -> None:

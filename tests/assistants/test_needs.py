@@ -12,6 +12,7 @@ from assistants.versions import building
 from tests.assistants.made import record
 from training.models import TrainingJob
 from web.child_process import Finished
+from web.row_queue import claim_rows
 
 COPIED = (
     "team", "project", "dataset_version", "compute_class", "launched_by", "task", "base_model",
@@ -44,6 +45,25 @@ def test_a_version_that_could_not_be_measured_is_told_and_shown_until_a_newer_on
         out_of_scope_share=0.1,
     )  # fmt: skip
     assert sentences(assistant) == []
+
+
+def test_a_version_whose_measuring_is_killed_begins_again_and_fails_in_the_end(
+    taught, alice, monkeypatch
+):
+    version, killed = building.create_version(taught, alice), []
+
+    def run(*_, **__):
+        killed.append(1)
+        return Finished(returncode=-9, stdout="", stderr="")
+
+    monkeypatch.setattr(building, "child_process", SimpleNamespace(run=run))
+    building.build(claim_rows(type(version).objects.all(), limit=1)[0])
+    version.refresh_from_db()
+    assert (version.status, version.claimed_until, len(killed)) == ("building", None, 1)
+    assert not Notice.objects.filter(event="assistant.version_failed").exists()
+    building.build_pending()
+    version.refresh_from_db()
+    assert (version.status, len(killed)) == ("failed", building.MAX_ATTEMPTS)
 
 
 def test_visitors_who_wait_and_a_broken_promise_need_somebody(live):
