@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from assistants.consultations.asking_token import asking_prefix
+from assistants.asking_token import asking_prefix
 from assistants.errors import EncoderUnavailable
 from assistants.models import Assistant
 from engine.answering.encoders import with_prefix

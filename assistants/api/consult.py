@@ -22,7 +22,7 @@ from accounts.models import ApiToken, TokenScope, scopes_within
 from accounts.permissions import TokenNotAllowed
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
-from assistants.consultations.asking_token import admit_token, require_allowed
+from assistants.asking_token import admit_token, require_allowed
 from assistants.consultations.lookups import find_api_channel
 from assistants.conversations.consulting import Question, Reply, consult
 from assistants.conversations.feedback import record_feedback

@@ -19,8 +19,8 @@ from assistants.answering.limits import admit
 from assistants.answering.masking import mask
 from assistants.answering.outcome import Outcome, SourceQuote
 from assistants.answering.spending import is_daily_budget_spent
+from assistants.asking_token import asking_prefix
 from assistants.consultations import storing
-from assistants.consultations.asking_token import asking_prefix
 from assistants.consultations.lookups import find_live_version
 from assistants.consultations.originals import seal_original
 from assistants.consultations.shadow_request import enqueue_shadow_decision

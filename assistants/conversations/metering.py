@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from assistants.consultations.asking_token import asking_prefix
+from assistants.asking_token import asking_prefix
 from assistants.models import Assistant, Decision
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.pricing import ANSWERS_SKU

@@ -11,7 +11,7 @@ from django.conf import settings
 from pydantic import BaseModel
 
 from assistants import outgoing
-from assistants.consultations.asking_token import asking_prefix
+from assistants.asking_token import asking_prefix
 from assistants.errors import WriterUnavailable
 from assistants.outgoing import OutgoingFailed, OutgoingRefused
 from assistants.writing.writers import Writer
