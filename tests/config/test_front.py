@@ -1,11 +1,13 @@
-"""Where large bodies are accepted: at every view that takes files, and nowhere else."""
+"""Where large bodies are accepted, and who answers probes."""
+
+import asyncio
 
 import pytest
 from django.urls import Resolver404, resolve
 from rest_framework.parsers import MultiPartParser
 
 from accounts.authentication import find_uploader
-from config.front import is_upload
+from config.front import is_upload, with_front
 from tests.web.test_outsiders import concrete, routes
 
 
@@ -54,3 +56,34 @@ def test_an_uploader_is_known_by_a_valid_session_or_token_only(alice, client_of,
     alice.is_active = False
     alice.save()
     assert find_uploader("", f"sessionid={session}") is None
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_are_answered_while_nothing_else_is(path):
+    async def stuck(scope, receive, send):
+        await asyncio.Event().wait()
+
+    async def alive(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"alive"})
+
+    async def ask(asked):
+        sent = []
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {
+            "type": "http", "http_version": "1.1", "method": "GET", "path": asked, "raw_path": b"",
+            "query_string": b"", "headers": [], "client": ("127.0.0.1", 1),
+        }  # fmt: skip
+        async with asyncio.timeout(1):
+            await with_front(stuck, probes=alive)(scope, receive, send)
+        return sent
+
+    assert asyncio.run(ask(path))[0]["status"] == 200
+    with pytest.raises(TimeoutError):
+        asyncio.run(ask("/accounts/login/"))

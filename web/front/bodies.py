@@ -1,4 +1,4 @@
-"""A request's body, read before it is known which application answers."""
+"""The receiving side of a request: its body, before it is known who answers, and its end."""
 
 from starlette.types import Message, Receive
 
@@ -24,3 +24,9 @@ def replay(messages: list[Message], receive: Receive) -> Receive:
         return waiting.pop(0) if waiting else await receive()
 
     return receive_again
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Returns when the client has left. Call it when the body was read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

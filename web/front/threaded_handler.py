@@ -22,6 +22,8 @@ from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
 from starlette.types import Receive, Scope, Send
 
+from web.front.bodies import wait_for_disconnect
+
 
 class ThreadedHandler:
     """An ASGI application: Django with at most `threads` requests at once; more wait their turn.
@@ -42,7 +44,7 @@ class ThreadedHandler:
             context = contextvars.copy_context()
             in_thread = self._threads.submit(context.run, self._django.respond, scope, body)
             answer = asyncio.wrap_future(in_thread)
-            leaving = asyncio.ensure_future(receive())
+            leaving = asyncio.ensure_future(wait_for_disconnect(receive))
             try:
                 await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
             finally:

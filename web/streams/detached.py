@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.front.bodies import wait_for_disconnect
 from web.front.middleware import SynchronousMiddleware
 
 SCOPE_KEY = "lathe.stream"
@@ -78,7 +79,7 @@ async def _send_until_disconnect(
     content: AsyncGenerator[bytes, None], receive: Receive, send: Send
 ) -> None:
     sending = asyncio.ensure_future(_send_all(content, send))
-    leaving = asyncio.ensure_future(_wait_for_disconnect(receive))
+    leaving = asyncio.ensure_future(wait_for_disconnect(receive))
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -94,8 +95,3 @@ async def _send_all(content: AsyncGenerator[bytes, None], send: Send) -> None:
         async for part in content:
             await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
