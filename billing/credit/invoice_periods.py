@@ -36,7 +36,7 @@ class InvoicePeriod:
     """Charges of [since, until) and what was given back in [credit_since, credit_until).
 
     Without an end while it is open. `late` are sources of other charges that are on its invoice,
-    `missed` of charges that are not. `ended_at`: of the subscription whose last period it is.
+    `missed` of charges that are not. `covered_until`: of the subscription whose last period it is.
     """
 
     since: datetime
@@ -45,7 +45,7 @@ class InvoicePeriod:
     credit_until: datetime | None = None
     late: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
-    ended_at: datetime | None = None
+    covered_until: datetime | None = None
 
     def usage_of(self, team_id: UUID) -> LedgerEntryQuerySet:
         charges = ~NEVER_BILLED & Q(occurred_at__gte=self.since) & ~Q(source__in=self.missed)
@@ -54,10 +54,10 @@ class InvoicePeriod:
             charges &= Q(occurred_at__lt=self.until)
         if self.credit_until:
             given &= Q(occurred_at__lt=self.credit_until)
-        if self.ended_at:  # What was used since then our ledger alone bills, and gives back.
-            since = LedgerEntry.objects.filter(team=team_id, occurred_at__gte=self.ended_at)
+        if self.covered_until:  # What was used since then our ledger alone bills, and gives back.
+            since = LedgerEntry.objects.filter(team=team_id, occurred_at__gte=self.covered_until)
             alone = since.exclude(kind="refund").exclude(run=None).values("run")
-            given &= ~Q(kind="refund", occurred_at__gte=self.ended_at, run__in=alone)
+            given &= ~Q(kind="refund", occurred_at__gte=self.covered_until, run__in=alone)
         late = Q(source__in=self.late)
         return LedgerEntry.objects.filter(charges | given | late, team=team_id).of_usage()
 
@@ -88,7 +88,7 @@ class InvoicePeriods:
         ended_at = row.ended_at
         if ended_at and (self.open_since >= ended_at or now() - ended_at > FINAL_INVOICE_WITHIN):
             return None
-        return self.make(self.open_since, ended_at)
+        return self.make(self.open_since, row.covers_until)
 
     def make(
         self, since: datetime, until: datetime | None, closed_at: datetime | None = None
@@ -109,7 +109,8 @@ class InvoicePeriods:
             elif is_within(row.happened_at) and not is_within(billed_at):
                 missed.append(row)
         sources = (*self._sources_of(late), *self._given_back_meanwhile(late, since))
-        ended_at = self.subscription.ended_at if self.subscription else None
+        row = self.subscription
+        is_last = row and row.ended_at and until and until >= row.ended_at
         return InvoicePeriod(
             since,
             credit_since,
@@ -117,7 +118,7 @@ class InvoicePeriods:
             closed_at,
             sources,
             tuple(self._sources_of(missed)),
-            ended_at if until and ended_at and until >= ended_at else None,
+            row.covers_until if row and is_last else None,
         )
 
     def closed_before(self, moment: datetime) -> Iterator[InvoicePeriod]:

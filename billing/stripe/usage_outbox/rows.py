@@ -45,16 +45,14 @@ class MeteredSubscription:
 
     def window(self, moment: datetime) -> BillingWindow | None:
         """The stretch that holds this moment; None when the subscription does not cover it."""
-        row = self.row
-        if moment < row.created_at or (row.ended_at and moment >= row.ended_at):
+        row, end = self.row, self.row.covers_until
+        if moment < row.created_at or (end and moment >= end):
             return None
         if moment < row.period_start:
             return BillingWindow(row.created_at, row.period_start)
         if moment < row.period_end:
-            return BillingWindow(
-                row.period_start, min(row.period_end, row.ended_at or row.period_end)
-            )
-        return BillingWindow(row.period_end, row.ended_at)  # Renewed, but not heard of yet.
+            return BillingWindow(row.period_start, min(row.period_end, end or row.period_end))
+        return BillingWindow(row.period_end, end)  # Renewed, but not heard of yet.
 
     def has_price(self, meter: str, price: str) -> bool:
         """Whether its invoices bill this meter at this price."""
