@@ -109,8 +109,9 @@ class InvoicePeriods:
             elif is_within(row.happened_at) and not is_within(billed_at):
                 missed.append(row)
         sources = (*self._sources_of(late), *self._given_back_meanwhile(late, since))
-        row = self.subscription
-        is_last = row and row.ended_at and until and until >= row.ended_at
+        last = self.subscription
+        if last and not (last.ended_at and until and until >= last.ended_at):
+            last = None
         return InvoicePeriod(
             since,
             credit_since,
@@ -118,7 +119,7 @@ class InvoicePeriods:
             closed_at,
             sources,
             tuple(self._sources_of(missed)),
-            row.covers_until if row and is_last else None,
+            last.covers_until if last else None,
         )
 
     def closed_before(self, moment: datetime) -> Iterator[InvoicePeriod]:

@@ -32,6 +32,8 @@ CACHE_SECONDS = 24 * 3600
 THREADS = min(4, os.cpu_count() or 1)
 # Of a search through a longer table, rows beyond so many are not counted: that means reading all.
 LONG_TABLE_ROWS, COUNTED_ROWS = 500_000, 10_000
+# DuckDB stops at a LIMIT early, but reads in one thread until then: only the beginning is read so.
+BEGINNING_ROWS = 300_000
 Cell = str | int | float | bool | None
 
 
@@ -260,10 +262,16 @@ def _find_first(
     first = (query.page - 1) * query.page_size
     last = max(first + query.page_size, COUNTED_ROWS)
     passed = first if first >= COUNTED_ROWS else 0
+    limits = [*values, last - passed + 1, passed]
+    begin = source if passed else f"{source} AND file_row_number < {BEGINNING_ROWS}"
     rows = connection.execute(
-        f"SELECT file_row_number FROM {source} LIMIT ? OFFSET ?",
-        [*values, last - passed + 1, passed],
+        f"SELECT file_row_number FROM {begin} LIMIT ? OFFSET ?", limits
     ).fetchall()
+    if not passed and len(rows) <= last:
+        rows = connection.execute(
+            f"SELECT file_row_number FROM {source} ORDER BY file_row_number LIMIT ? OFFSET ?",
+            limits,
+        ).fetchall()
     if passed and not rows:
         return _Found([], _count_matching(connection, version, query, source, values))
     numbers = [number for (number,) in rows[first - passed : first - passed + query.page_size]]

@@ -211,10 +211,11 @@ def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
             assert [row.number for row in filtered] == right
 
 
-@pytest.fixture
-def long_table(bring_in, monkeypatch):
+@pytest.fixture(params=[4, 12, 1_000], ids="the beginning has {} rows".format)
+def long_table(bring_in, monkeypatch, request):
     monkeypatch.setattr(row_queries, "LONG_TABLE_ROWS", 20)
     monkeypatch.setattr(row_queries, "COUNTED_ROWS", 15)
+    monkeypatch.setattr(row_queries, "BEGINNING_ROWS", request.param)
     return bring_in(TABLE.encode())
 
 
