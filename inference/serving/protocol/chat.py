@@ -59,6 +59,9 @@ class ResponseFormat(BaseModel):
         return self.json_schema.json_schema if self.json_schema else ANY_OBJECT
 
 
+STREAM_MESSAGE = "stream must be true or false."
+
+
 class GenerationBody(BaseModel):
     """The parameters that need no more than a look at their own value. Null means the default."""
 
@@ -82,6 +85,7 @@ class GenerationBody(BaseModel):
     logprobs: bool | Annotated[int, Field(ge=0, le=MAX_LEGACY_LOGPROBS)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     echo: bool | None = None
+    stream: bool | None = None
 
 
 # What a parameter must be, for people.
@@ -104,6 +108,7 @@ MESSAGES = {
     f" {MAX_LEGACY_LOGPROBS} in completions.",
     "top_logprobs": f"top_logprobs must be a whole number from 0 to {MAX_TOP_LOGPROBS}.",
     "echo": "echo must be true or false.",
+    "stream": STREAM_MESSAGE,
 }
 
 
@@ -208,7 +213,7 @@ def parse_generation_request(body: bytes, *, is_chat: bool) -> GenerationRequest
         prompts=prompts,
         sampling=_sampling(parameters, is_chat=is_chat),
         is_chat=is_chat,
-        is_stream=bool(content.get("stream")),
+        is_stream=bool(parameters.stream),
         include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
         n=n,
         echo=bool(parameters.echo),
@@ -219,6 +224,9 @@ def parse_generation_request(body: bytes, *, is_chat: bool) -> GenerationRequest
 def parse_messages(messages: object, param_name: str = "messages") -> Chat:
     """Raises ApiError (400) naming the message or the part at fault."""
     for place, message in enumerate(messages if isinstance(messages, list) else ()):
+        if isinstance(message, dict) and message.get("role") == "function":
+            param = f"{param_name}[{place}].role"
+            raise bad_request(f"{param} is 'function', an older form: send 'tool' instead.", param)
         parts = message.get("content") if isinstance(message, dict) else None
         for number, part in enumerate(parts if isinstance(parts, list) else ()):
             kind = part.get("type") if isinstance(part, dict) else None

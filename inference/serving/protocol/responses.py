@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.tasks.generation.sampling import Sampling
 from inference.serving.protocol.body import JsonObject, parse_json_object, validate
 from inference.serving.protocol.chat import (
+    STREAM_MESSAGE,
     GenerationRequest,
     JsonSchemaFormat,
     ResponseFormat,
@@ -39,6 +40,7 @@ class ResponsesBody(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     metadata: dict[str, str] | None = None
+    stream: bool | None = None
 
 
 MESSAGES = {
@@ -48,6 +50,7 @@ MESSAGES = {
     "temperature": "temperature must be a number from 0 to 2.",
     "top_p": "top_p must be a number from 0 to 1.",
     "metadata": "metadata must map texts to texts.",
+    "stream": STREAM_MESSAGE,
     "text": "text.format must be of the type text, json_object or json_schema, the latter with name"
     " and schema.",
 }
@@ -85,7 +88,7 @@ def parse_responses_request(body: bytes) -> ResponsesRequest:
             json_schema=text_format.allowed,
         ),
         is_chat=True,
-        is_stream=bool(content.get("stream")),
+        is_stream=bool(fields.stream),
         include_usage=False,
         echoed={
             "instructions": fields.instructions,

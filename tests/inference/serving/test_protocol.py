@@ -72,6 +72,8 @@ def parse_classify(**body):
         ({"response_format": "json"}, chat.MESSAGES["response_format"]),
         ({"response_format": {"type": "json_schema"}}, chat.MESSAGES["response_format"]),
         ({"functions": [{}]}, "functions is not supported here. Leave it out."),
+        ({"stream": "false"}, "stream must be true or false."),
+        ({"stream": 1}, "stream must be true or false."),
     ],
 )
 def test_a_bad_parameter_is_named_with_what_it_must_be(changes, sentence):
@@ -80,6 +82,13 @@ def test_a_bad_parameter_is_named_with_what_it_must_be(changes, sentence):
     (name,) = changes
     assert (caught.value.status, caught.value.param) == (400, name)
     assert caught.value.sentence == sentence
+
+
+def test_the_older_form_of_tool_messages_is_named():
+    with pytest.raises(ApiError) as caught:
+        parse_chat(messages=[*HELLO, {"role": "function", "name": "clock", "content": "12:00"}])
+    assert (caught.value.status, caught.value.param) == (400, "messages[1].role")
+    assert "send 'tool' instead" in caught.value.sentence
 
 
 def test_null_means_the_default():
