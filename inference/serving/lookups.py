@@ -40,6 +40,7 @@ from inference.serving.principals import (
     ServedDeployment,
     base_encoders,
     deployment_of,
+    is_base_encoder,
     principal_of,
 )
 from inference.serving.protocol.errors import (
@@ -47,6 +48,7 @@ from inference.serving.protocol.errors import (
     bad_request,
     database_busy,
     model_not_allowed,
+    only_embeds,
     out_of_quota,
     out_of_token_budget,
     service_unavailable,
@@ -169,7 +171,7 @@ class CachedLookups:
         if deployment is None:
             if sentence := sentence_for(name):
                 raise bad_request(sentence, "model")
-            raise unknown_model(name)
+            raise only_embeds(name) if is_base_encoder(name) else unknown_model(name)
         return deployment
 
     async def retire_deployment(self, principal: Principal, name: str) -> None:
@@ -177,6 +179,8 @@ class CachedLookups:
         if not principal.may_ask(name):
             raise model_not_allowed(name)
         if not await self._run(retire_by_name, principal.team_id, name, principal.token_id):
+            if name in await self.list_models(principal):
+                raise bad_request(f"{name} is not a deployment: only those end here.", "model")
             raise unknown_model(name)
         self._deployments.invalidate(principal.team_id)
 

@@ -170,14 +170,15 @@ def principal_of(rows: list[tuple[Any, ...]]) -> Principal | None:
     )
 
 
-def is_encoder(entry: BaseModelEntry) -> bool:
-    """Whether it gives texts a meaning before anybody trained it."""
-    return ENCODER_TASK in entry.tasks and entry.source.kind != "scratch"
-
-
 def is_at_hand(entry: BaseModelEntry) -> bool:
     """Others would be downloaded while a caller waits."""
     return entry.offline or entry.source.kind in ("wheel", "local")
+
+
+def is_base_encoder(name: str) -> bool:
+    """Whether a base model has this name that gives texts a meaning before anybody trained it."""
+    entry = catalog.CATALOG.get(name)
+    return entry is not None and ENCODER_TASK in entry.tasks and entry.source.kind != "scratch"
 
 
 def base_encoder(name: str) -> ServedDeployment:
@@ -187,5 +188,5 @@ def base_encoder(name: str) -> ServedDeployment:
 def base_encoders() -> Iterator[ServedDeployment]:
     """Those that answer /v1/embeddings on this machine."""
     for name, entry in catalog.CATALOG.items():
-        if is_encoder(entry) and is_at_hand(entry):
+        if is_base_encoder(name) and is_at_hand(entry):
             yield base_encoder(name)

@@ -58,6 +58,11 @@ def unknown_model(name: str) -> ApiError:
     )
 
 
+def only_embeds(name: str) -> ApiError:
+    sentence = f"{name} is a base model that only embeds texts: ask it at /v1/embeddings."
+    return ApiError(404, "model_not_found", sentence, param="model")
+
+
 def out_of_quota() -> ApiError:
     return ApiError(
         402,

@@ -14,7 +14,7 @@ from inference.serving.principals import (
     ServedDeployment,
     base_encoder,
     is_at_hand,
-    is_encoder,
+    is_base_encoder,
 )
 from inference.serving.protocol import embeddings as protocol
 from inference.serving.protocol.embeddings import EmbeddingsRequest
@@ -52,10 +52,9 @@ class EmbeddingRoutes:
         try:
             deployment = await lookups.get_deployment(principal, name)
         except ApiError as error:
-            entry = catalog.CATALOG.get(name)
-            if error.status != 404 or entry is None or not is_encoder(entry):
+            if error.status != 404 or not is_base_encoder(name):
                 raise
-            if not is_at_hand(entry):
+            if not is_at_hand(catalog.CATALOG[name]):
                 raise bad_request(
                     f"{name} is not on this machine, so it cannot embed here.", "model"
                 ) from None

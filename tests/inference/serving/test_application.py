@@ -82,6 +82,29 @@ def test_a_text_is_answered_in_vllms_shape_with_named_scores(deployment, token, 
     with_models(talk, token)
 
 
+BODIES = {
+    "classify": {"input": "a"},
+    "completions": {"prompt": "a"},
+    "chat/completions": {"messages": [{"role": "user", "content": "a"}]},
+    "responses": {"input": "a"},
+}
+
+
+def test_a_base_encoder_says_where_it_answers_and_is_not_deleted(token, with_models):
+    """It is listed, so that "there is no such model" would be wrong."""
+
+    async def talk(client, app):
+        for route, body in BODIES.items():
+            answer = await client.post(f"/v1/{route}", json={"model": ENCODERS[0], **body})
+            refused(answer, 404, "model_not_found", "model")
+            assert "ask it at /v1/embeddings" in answer.json()["error"]["message"]
+        answer = await client.delete(f"/v1/models/{ENCODERS[0]}")
+        refused(answer, 400, "invalid_parameter", "model")
+        assert (await client.get(f"/v1/models/{ENCODERS[0]}")).status_code == 200
+
+    with_models(talk, token)
+
+
 def test_many_texts_keep_their_order(deployment, token, with_models):
     async def talk(client, app):
         texts = ["card", "money transfer"] * 300
