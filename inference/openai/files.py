@@ -43,6 +43,12 @@ class ExpiresAfter(BaseModel):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
+class FileFields(BaseModel):
+    """What a form for one file says of its lifetime."""
+
+    expires_after: ExpiresAfter
+
+
 class UploadBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -110,7 +116,8 @@ class FilesView(OpenAiView):
         if "expires_after[seconds]" in fields:
             names = ("anchor", "seconds")
             sent_expiry = {name: fields.get(f"expires_after[{name}]") for name in names}
-            expiry = parse_body(ExpiresAfter, sent_expiry).seconds
+            parsed = parse_body(FileFields, {"expires_after": sent_expiry})
+            expiry = parsed.expires_after.seconds
         file = storing.store_upload(
             project=named_project(request) or storing.default_project(token.team, token),
             by=token,

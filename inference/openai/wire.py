@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from accounts.models import ApiToken
-from engine.spec.problems import NOT_ACCEPTED, problem_sentence
+from engine.spec.problems import problem_sentence
 from inference.errors import NoSuchObject, UnsupportedEncoding
 from projects.errors import BadUpload
 from projects.models import Project
@@ -85,15 +86,21 @@ def parse_body(body: type[Body], content: object) -> Body:
     try:
         return body.model_validate(dict(content))
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        # Of a union, pydantic adds the names of its members to the path.
-        names = [str(part) for part in problem["loc"] if str(part).isidentifier()]
-        kept = [name for name in names if name not in ("int", "float", "str", "constrained")]
-        param = ".".join(kept)
-        # Of a union, a literal is but one of the values that are allowed.
-        is_literal = problem["type"] == "literal_error"
-        sentence = NOT_ACCEPTED if is_literal else problem_sentence(problem)
-        raise BadParameter(f"{param}: {sentence}", param=param or None) from None
+        problems = error.errors(include_url=False, include_input=False)
+        param = _param_of(problems[0])
+        # Of a union, each member says what it would take.
+        sentences = dict.fromkeys(
+            problem_sentence(each).rstrip(".") for each in problems if _param_of(each) == param
+        )
+        first, *others = sentences
+        sentence = ", or ".join([first, *(f"{each[0].lower()}{each[1:]}" for each in others)])
+        raise BadParameter(f"{param}: {sentence}.", param=param or None) from None
+
+
+def _param_of(problem: ErrorDetails) -> str:
+    """The dotted name of the field; of a union, pydantic adds its members' names to the path."""
+    names = [str(part) for part in problem["loc"] if str(part).isidentifier()]
+    return ".".join(name for name in names if name not in ("int", "float", "str", "constrained"))
 
 
 def list_page(

@@ -125,6 +125,18 @@ def test_a_file_expires(client, django_db_blocker):
     assert ApiFile.objects.get().deleted_at is not None
 
 
+def test_a_lifetime_that_is_none_is_named_whole(client):
+    for expiry, param in (
+        ({"anchor": "now", "seconds": 3600}, "expires_after.anchor"),
+        ({"anchor": "created_at", "seconds": 60}, "expires_after.seconds"),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.files.create(
+                file=jsonl([{"n": 1}], "b.jsonl"), purpose="batch", expires_after=expiry
+            )
+        assert refused.value.param == param
+
+
 def test_a_large_file_comes_in_parts(client):
     content = "".join(json.dumps(row) + "\n" for row in chat_rows()).encode()
     upload = client.uploads.create(

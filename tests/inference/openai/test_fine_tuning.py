@@ -136,7 +136,25 @@ def test_every_wrong_parameter_is_named(client, training_file, body, param):
     assert refused.value.status_code == (404 if param.endswith("_file") else 400)
     shapes.require_shape(refused.value.response.json(), shapes.ERROR_RESPONSE)
     assert refused.value.param.startswith(param), refused.value.body
+    assert "not accepted here" not in refused.value.body["message"]
     assert not FineTuningJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "sentence"),
+    [
+        ({"n_epochs": 0}, "It must be one of: auto, or it must be 1 or more."),
+        ({"n_epochs": 51}, "It must be one of: auto, or it must be 50 or less."),
+        ({"batch_size": "many"}, "It must be one of: auto, or it must be a whole number."),
+        ({"learning_rate_multiplier": []}, "It must be one of: auto, or it must be a number."),
+    ],
+)
+def test_every_choice_of_a_hyperparameter_is_said(client, training_file, hyperparameters, sentence):
+    asked = {"model": BASE, "training_file": training_file.id, "hyperparameters": hyperparameters}
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.post("/fine_tuning/jobs", body=asked, cast_to=object)
+    (name,) = hyperparameters
+    assert refused.value.body["message"] == f"hyperparameters.{name}: {sentence}"
 
 
 def preference_rows(count=12):
