@@ -45,6 +45,7 @@ class Feature(_ManifestModel):
     high: float | None = None
     middle: float = 0.0  # Of a number: the median, which also stands in for missing values.
     scale: float = 1.0  # Of a number: what one unit of the model's input is.
+    number_format: str = ""  # Of a number: 1234.5 as its texts write it; "" if nothing is known.
     has_gaps: bool = False  # Some values were missing: an extra input says where.
 
 

@@ -1,10 +1,16 @@
 """Cells as people type them, read one by one: what is missing, and which number is meant.
 
 An upload is read as a whole column, which settles what "1,234" means there; a request has only the
-one cell, so that a number which can mean two things is refused.
+one cell. It is read as its column was written, where the table says so; else a number which can
+mean two things is refused.
 """
 
 import re
+from functools import cache
+
+# Of a table's Parquet metadata: JSON of columns whose numbers were not written as 1234.5, with the
+# number 1234.5 as they write it, such as {"price": "1.234,5"}.
+NUMBER_FORMATS_KEY = "lathe_number_formats"
 
 # As in uploads: what people write where they have no number.
 MISSING_MARKERS = (
@@ -29,18 +35,23 @@ def is_missing_marker(text: str) -> bool:
     return text.strip().casefold() in MISSING_MARKERS
 
 
-def parse_number_text(text: str) -> float:
+def parse_number_text(text: str, number_format: str = "") -> float:
     """The number with its sign, without currency, percent sign and marks between thousands.
 
-    Raises ValueError for what is no number, and for a single comma before three digits, which is a
-    decimal mark to some and stands between thousands to others.
+    `number_format` is 1234.5 as the text's column writes it, such as "1.234,5"; "" if nothing is
+    known of it. Raises ValueError for what is no number, and for a single comma before three digits
+    in a column of which nothing is known: to some it is a decimal mark, to others it groups.
     """
+    digits = _UNITS.sub("", text).replace("\u2212", "-")
+    if number_format:
+        group, decimal = number_format[1].strip("2"), number_format[-2]
+        if _written_with(group, decimal).fullmatch(digits):
+            return float(digits.replace(group, "").replace(decimal, "."))
     try:
         if "_" not in text:  # Python's own spelling, which no customer means.
             return float(text)
     except ValueError:
         pass
-    digits = _UNITS.sub("", text).replace("\u2212", "-")
     if _GROUPED["."].fullmatch(digits) or _MILLIONS[","].fullmatch(digits):
         digits = digits.replace(",", "")
     elif _GROUPED[","].fullmatch(digits):
@@ -52,3 +63,11 @@ def parse_number_text(text: str) -> float:
     if "_" in digits:
         raise ValueError(text)
     return float(digits)
+
+
+@cache
+def _written_with(group: str, decimal: str) -> re.Pattern[str]:
+    """What numbers look like with these marks; 12,34,567 groups as in India."""
+    group, decimal = re.escape(group), re.escape(decimal)
+    grouped = rf"\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|" if group else ""
+    return re.compile(rf"[+-]?(?:(?:{grouped}\d+)(?:{decimal}\d*)?|{decimal}\d+)")

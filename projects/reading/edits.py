@@ -13,9 +13,11 @@ from typing import TypedDict
 import duckdb
 import pyarrow.parquet as pq
 
+from engine.data.cell_text import NUMBER_FORMATS_KEY
 from projects.reading.columns.column import SQL_TYPES, Column
 from projects.reading.columns.precision import keeps_digits
 from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.columns.typed_table import parquet_options
 from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
 from projects.reading.results import Edit, ReadingOptions, UnreadableFile
 
@@ -156,8 +158,7 @@ def _apply_edit(
         source = f"(SELECT * FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
     connection.execute(
         f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
-        f" TO {quote_literal(str(edited))}"
-        " (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 20480)"
+        f" TO {quote_literal(str(edited))} {parquet_options(_number_formats_of(data))}"
     )
     if "image" in types.values():
         _write_small_groups(edited, data)
@@ -165,6 +166,12 @@ def _apply_edit(
         edited.replace(data)
     if not _count_rows(connection, data):
         raise UnreadableFile("no_rows", "No row is left after this edit.")
+
+
+def _number_formats_of(data: Path) -> str:
+    """What the table's metadata says of its columns' numbers; "" without it."""
+    kept = pq.read_metadata(data).metadata or {}
+    return kept.get(NUMBER_FORMATS_KEY.encode(), b"").decode()
 
 
 def _added_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> str:

@@ -106,7 +106,10 @@ def parse_number(feature: Feature, value: Any) -> float:
         if is_missing_marker(value):
             return math.nan
     try:
-        number = parse_number_text(value) if isinstance(value, str) else float(value)
+        if isinstance(value, str):
+            number = parse_number_text(value, feature.number_format)
+        else:
+            number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise BadTrainingData(
             "not_a_number", f"{feature.name!r} must be a number, not {str(value)[:40]!r}."

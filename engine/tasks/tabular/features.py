@@ -1,5 +1,6 @@
 """Infers which columns of a table are usable features, and of which kind."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.artifact import Feature
+from engine.data.cell_text import NUMBER_FORMATS_KEY
 from engine.errors import BadTrainingData
 from engine.tasks.tabular.encoder import (
     is_missing,
@@ -33,11 +35,13 @@ def infer_features(
     vocabularies. Raises BadTrainingData when no column is usable.
     """
     features, warnings = [], []
+    formats = json.loads((table.schema.metadata or {}).get(NUMBER_FORMATS_KEY.encode(), b"{}"))
     for name in names:
         column = table.column(name).take(pa.array(train_rows, pa.int64()))
         feature, problem = _infer_feature(name, column.type, column.to_pylist())
         if feature is not None:
-            features.append(feature)
+            written = formats.get(name, "") if feature.kind == "number" else ""
+            features.append(feature.model_copy(update={"number_format": written}))
         else:
             warnings.append(f"{name!r} is left out: {problem}.")
     if not features:

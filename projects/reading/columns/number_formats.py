@@ -88,7 +88,12 @@ class NumberFormat:
     @property
     def name(self) -> str:
         """An example that shows the format, as in "1.234,5"."""
-        return f"1{self.group}234{self.decimal}5{f' {self.unit}' if self.unit else ''}"
+        return f"{self.marks}{f' {self.unit}' if self.unit else ''}"
+
+    @property
+    def marks(self) -> str:
+        """1234.5 in the format, without a unit."""
+        return f"1{self.group}234{self.decimal}5"
 
     def match(self, shape: CellShape) -> re.Match[str] | None:
         """The parts of the number, if cells of this shape are numbers in this format."""

@@ -132,6 +132,29 @@ def test_numbers_are_read_as_people_write_them(cell, number):
     assert parse_number(NUMBER, cell) == number
 
 
+@pytest.mark.parametrize(
+    ("number_format", "cell", "number"),
+    [
+        ("1.234,5", "1.234", 1234.0),
+        ("1.234,5", "1,234", 1.234),
+        ("1.234,5", "-1.234,56 €", -1234.56),
+        ("1.234,5", "12.5", 12.5),  # No such group: a program wrote it.
+        ("1.234,5", 1.234, 1.234),
+        ("1,234.5", "1,234", 1234.0),
+        ("1,234.5", "1.234", 1.234),
+        ("1,234.5", "12,34,567", 1234567.0),
+        ("1234,5", "1,234", 1.234),
+        ("1234,5", "1.234", 1.234),
+        ("1 234,5", "1 234", 1234.0),
+        ("1 234,5", "1,234", 1.234),
+        ("1'234.5", "1'234", 1234.0),
+    ],
+)
+def test_a_number_is_read_as_its_column_was_written(number_format, cell, number):
+    feature = NUMBER.model_copy(update={"number_format": number_format})
+    assert parse_number(feature, cell) == pytest.approx(number)
+
+
 @pytest.mark.parametrize("cell", ["", "  ", "NA", "n/a", "-", "null", "?", None])
 def test_what_means_missing_in_an_upload_is_missing_in_a_request(cell):
     assert math.isnan(parse_number(NUMBER, cell))
