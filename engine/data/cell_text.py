@@ -1,12 +1,12 @@
-"""Cells as people type them, read one by one: what is missing, and which number is meant.
+"""Parses single cells as people type them: words for missing values, and numbers.
 
-An upload is read as a whole column, which settles what "1,234" means there; a request has only the
-one cell, so that a number which can mean two things is refused.
+In an upload the whole column shows what "1,234" means. A request has only one cell, so that a
+number with two possible meanings is refused.
 """
 
 import re
 
-# As in uploads: what people write where they have no number.
+# What people write in place of a missing value, in uploads as well.
 MISSING_MARKERS = (
     "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "nil", "--", ".",
     "<na>", "nat",  # Of pandas.
@@ -30,13 +30,13 @@ def is_missing_marker(text: str) -> bool:
 
 
 def parse_number_text(text: str) -> float:
-    """The number with its sign, without currency, percent sign and marks between thousands.
+    """The number with its sign, without currency, percent sign and grouping marks.
 
-    Raises ValueError for what is no number, and for a single comma before three digits, which is a
-    decimal mark to some and stands between thousands to others.
+    Raises ValueError for any other text, and for a single comma before three digits, which may be a
+    decimal mark or a grouping mark.
     """
     try:
-        if "_" not in text:  # Python's own spelling, which no customer means.
+        if "_" not in text:  # float() would accept 1_000.
             return float(text)
     except ValueError:
         pass
