@@ -222,7 +222,7 @@ def _find_conflicting_labels(
     connection: duckdb.DuckDBPyConnection, table: str, texts: list[str], target: str
 ) -> list[ConflictingLabels]:
     """The same text under different labels: at least one of them is wrong."""
-    name = f"trim({quote_identifier(target)}::VARCHAR)"
+    name = f"nullif(trim({quote_identifier(target)}::VARCHAR), '')"
     joined = quote_identifier(texts[0])
     if len(texts) > 1:
         joined = f"concat_ws(chr(10), {', '.join(map(quote_identifier, texts))})"
