@@ -186,8 +186,13 @@ def _split_by_time(groups: list[list[int]], spec: SplitSpec, column: Values) -> 
         "test": rows[borders[1] :],
     }
     missing = len(moments) - len(dated_rows)
-    warnings = [f"{missing:,} rows have no {spec.column}: trained on."] if missing else []
-    warnings += _drop_leaks(parts, groups)
+    warnings = _drop_leaks(parts, groups)
+    if missing:
+        warnings.insert(
+            0,
+            f"{'1 row has no' if missing == 1 else f'{missing:,} rows have no'} {spec.column}:"
+            " trained on.",
+        )
     if not parts["train"]:
         raise BadTrainingData(
             "no_training_rows",

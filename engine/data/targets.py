@@ -133,7 +133,11 @@ def select_numeric_rows(
             f"Column {column!r} holds mostly other things than numbers, such as {example!r}."
             " Choose a column of numbers, or the task text classification.",
         )
-    return numeric_rows, [f"{lost:,} rows have no number in {column}: skipped."] if lost else []
+    if not lost:
+        return numeric_rows, []
+    return numeric_rows, [
+        f"{'1 row has no' if lost == 1 else f'{lost:,} rows have no'} number in {column}: skipped."
+    ]
 
 
 def _parse_number(cell: str | None) -> float | None:

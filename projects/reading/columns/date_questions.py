@@ -198,7 +198,10 @@ def ask_about_stray_dates(cells: ColumnCells) -> Question | None:
         return None
     example = next((s.example for s in summary.shapes if s not in shapes), "a long text")
     sentence = (
-        f"{count:,} of {summary.filled:,} cells of {cells.name!r} are dates; {others:,} are not,"
-        f" such as {example!r}. Keep the column as text, or read those cells as missing?"
+        f"All cells of {cells.name!r} but one are dates; that one is {example!r}. Keep the column"
+        " as text, or read that cell as missing?"
+        if others == 1
+        else f"{count:,} of {summary.filled:,} cells of {cells.name!r} are dates; {others:,} are"
+        f" not, such as {example!r}. Keep the column as text, or read those cells as missing?"
     )
     return Question("stray_cells", sentence, [TEXT, *fitting])
