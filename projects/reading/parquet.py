@@ -153,7 +153,7 @@ def _fields_of(
         )
         for name, sql_type, *_ in inner
     ]
-    return [one for each in fields for one in _fields_of(connection, table, each, depth + 1)]
+    return [leaf for field in fields for leaf in _fields_of(connection, table, field, depth + 1)]
 
 
 def _count_losses(

@@ -238,14 +238,15 @@ AMBIGUOUS = (
     (DateFormat("dmy", "/"), DateFormat("mdy", "/")),
     (DateFormat("dmy", "-"), DateFormat("mdy", "-")),
 )
-_ALL = (*CERTAIN, *(each for pair in AMBIGUOUS for each in pair))
+_ALL = (*CERTAIN, *(date for pair in AMBIGUOUS for date in pair))
 _VARIANTS = [
-    replace(each, in_utc=in_utc, is_buddhist=is_buddhist)
-    for each in _ALL
+    replace(date, in_utc=in_utc, is_buddhist=is_buddhist)
+    for date in _ALL
     for in_utc in (False, True)
     for is_buddhist in (False, True)
 ]
-_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *(one for group in SHORT for one in group)]
+_SHORT = [date for group in SHORT for date in group]
+_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *_SHORT]
 BY_NAME = {date.name: date for date in _NAMED}
 OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
