@@ -5,20 +5,13 @@ from datetime import timedelta
 
 from django.core.cache import cache
 from django.utils.timezone import now
-from prometheus_client import Counter
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from assistants.answering.spending import spent_micro
 from assistants.models import Assistant
 from assistants.queries import figures
-from web.telemetry.registry import REGISTRY
 
-REFUSED_QUESTIONS = Counter(
-    "lathe_web_questions_refused",
-    "Questions to assistants that were answered 429 because too many waited.",
-    registry=REGISTRY,
-)
 PERIOD = timedelta(hours=24)
 CACHE_SECONDS = 60
 Reading = tuple[str, int, int]  # Figure, rows counted, rows among which.

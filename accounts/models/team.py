@@ -43,9 +43,8 @@ class Team(models.Model):
     name = models.CharField(max_length=80)
     slug = models.SlugField(max_length=60, unique=True)
     created_at = models.DateTimeField(default=now, editable=False)
-    frozen_at = models.DateTimeField(
-        null=True, blank=True
-    )  # Suspended by an operator: nothing new may run.
+    # By an operator: nothing new may run.
+    frozen_at = models.DateTimeField("suspended at", null=True, blank=True)
     objects = TeamQuerySet.as_manager()
 
     def get_absolute_url(self) -> str:

@@ -38,7 +38,7 @@ from web.idempotency.api import APIView
 
 
 def find_version(assistant: Assistant, number: int) -> Version:
-    """Raises Http404."""
+    """The version with this number. Raises Http404."""
     versions = assistant.versions.select_related("assistant__team")
     return get_object_or_404(versions, number=min(number, 2**31 - 1))
 
@@ -78,7 +78,7 @@ class AssistantEndpoint(APIView):
         operation_id="change_assistant", request=AssistantChange, responses=AssistantAnswer
     )
     def patch(self, request: Request, assistant_id: UUID) -> Response:
-        """Promise and share count from the next version on; pausing counts at once."""
+        """Promise and share take effect with the next version, pausing at once."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = AssistantChange(data=request.data, context={"assistant": assistant})
         body.is_valid(raise_exception=True)
@@ -181,11 +181,12 @@ class PublishEndpoint(APIView):
 
 
 class RollbackEndpoint(APIView):
-    """Lets the version answer that was live before."""
+    """Makes the previous version live again."""
 
     @extend_schema(operation_id="roll_back_assistant", request=None, responses=VersionAnswer)
     def post(self, request: Request, assistant_id: UUID, number: int = 0) -> Response:
-        """Rolls back; with the number of a retired version, to that one."""
+        """Roll back to the version that was live before. With a number: 409 unless that version is
+        live."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         if number and find_version(assistant, number).status != "live":
             raise RefusedByGate(
@@ -195,7 +196,7 @@ class RollbackEndpoint(APIView):
 
 
 class ShadowEndpoint(APIView):
-    """Lets a version decide beside the live one, saying nothing, and compares both."""
+    """Lets a version also decide questions, without replying, and compares it with the live one."""
 
     @extend_schema(operation_id="read_shadow", responses=dict)
     def get(self, request: Request, assistant_id: UUID, number: int) -> Response:
@@ -225,7 +226,7 @@ class ShadowEndpoint(APIView):
 
     @extend_schema(operation_id="start_shadow", request=ShadowRequest, responses={202: dict})
     def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
-        """For the next so many questions. Raises 409 for a version that is not measured."""
+        """Let the version decide the next `questions`. 409 for a version that is not measured."""
         version = find_version(find_assistant(viewer_of(request), assistant_id, "write"), number)
         body = ShadowRequest(data=request.data)
         body.is_valid(raise_exception=True)

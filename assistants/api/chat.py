@@ -29,7 +29,7 @@ from web.middleware import client_address
 
 
 class ChatRequest(serializers.Serializer[Any]):
-    """Of OpenAI's parameters those that mean something here; the others are passed over."""
+    """Those of OpenAI's parameters that have a meaning here; others are ignored."""
 
     model = serializers.CharField(max_length=100)
     messages = serializers.ListField(child=serializers.DictField(), allow_empty=False)
@@ -82,7 +82,7 @@ def find_question(messages: list[dict[str, object]]) -> str:
 
 
 def as_completion(model: str, reply: dict[str, object]) -> dict[str, object]:
-    """The reply as a chat completion; all that is ours is under `assistant`."""
+    """The reply as a chat completion; our own fields are under `assistant`."""
     message = {"role": "assistant", "content": reply["response"], "refusal": None}
     return {
         "id": f"chatcmpl-{reply['id'] or reply['conversation']}",
@@ -95,7 +95,7 @@ def as_completion(model: str, reply: dict[str, object]) -> dict[str, object]:
 
 
 class _ChatStream:
-    """OpenAI's chunks: the role with the first text, the text, the end with what is ours."""
+    """OpenAI's chunks: the role with the first text, more text, and the end with our own fields."""
 
     def __init__(self, model: str) -> None:
         self._base: dict[str, object] = {

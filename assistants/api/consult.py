@@ -45,7 +45,7 @@ class ChannelOrTokenAuthentication(ApiTokenAuthentication):
     def authenticate(self, request: Request) -> Any:
         words = request.headers.get("Authorization", "").split()
         if len(words) == 2 and words[0].lower() == "bearer" and words[1].startswith(KEY_PREFIX):
-            # The keys of the other channels stand in pages and addresses that everybody sees.
+            # Keys of other kinds of channels are public: they are in pages and addresses.
             channels = Channel.objects.filter(kind=Channel.Kind.API, disabled_at=None)
             channel = (
                 channels.filter(public_key=words[1][:40]).select_related("assistant__team").first()
@@ -206,7 +206,7 @@ class ConversationView(APIView):
 
 
 class SpeechView(APIView):
-    """A reply as audio, for who asked for it: made when it is first fetched, kept for 24 hours."""
+    """A reply as audio, which is made when it is first fetched and kept for 24 hours."""
 
     authentication_classes = [ChannelOrTokenAuthentication]
     permission_classes = [MayConsult]
@@ -221,22 +221,22 @@ class SpeechView(APIView):
         return audio_response(open_speech(reply))
 
 
-class Claimed(TypedDict):
-    """What a question says of its visitor."""
+class VisitorClaims(TypedDict):
+    """What a question says about its visitor."""
 
     attributes: dict[str, str]
     vouched: dict[str, str]
     is_verified: bool
 
 
-def claims_in(request: Request, metadata: object) -> Claimed:
-    """A server with an API token may say `verified`, and vouches for all it says then. A channel's
-    key may stand in a page: whoever has it vouches for nothing."""
-    told = read_attributes(metadata)
-    is_verified = isinstance(request.auth, ApiToken) and told.get(VERIFIED) == "true"
+def claims_in(request: Request, metadata: object) -> VisitorClaims:
+    """The claims in a question's metadata. With an API token, `verified` vouches for all of them; a
+    channel's key may be public, so that its claims are never vouched for."""
+    attributes = read_attributes(metadata)
+    is_verified = isinstance(request.auth, ApiToken) and attributes.get(VERIFIED) == "true"
     return {
-        "attributes": told,
-        "vouched": told if is_verified else {},
+        "attributes": attributes,
+        "vouched": attributes if is_verified else {},
         "is_verified": is_verified,
     }
 
@@ -248,8 +248,8 @@ def admit_caller(auth: object) -> None:
 
 
 def _external_id(sent: dict[str, Any]) -> str:
-    """The message's id among those of its visitor, or else of its conversation: "1" of another one
-    is another message."""
+    """An id for the message that is unique to its visitor, or else to its conversation, whose own
+    ids may be as short as "1"."""
     if not sent.get("message_id"):
         return ""
     whose = sent.get("visitor") or sent.get("conversation") or ""
@@ -301,7 +301,7 @@ def describe(reply: Reply) -> dict[str, object]:
 
 
 def _describe_voice(reply: Reply) -> dict[str, object] | None:
-    """`seconds` is None until the reply is spoken, which is when its address is first fetched."""
+    """The reply's audio. `seconds` is None until the audio is made, when it is first fetched."""
     if reply.spoken is None:
         return None
     assistant, spoken = reply.conversation.channel.assistant, reply.spoken
@@ -311,7 +311,7 @@ def _describe_voice(reply: Reply) -> dict[str, object] | None:
 
 
 class _ConsultStream:
-    """The text in deltas, then the whole reply."""
+    """Events of this API: the text in deltas, then the whole reply."""
 
     def describe(self, reply: Reply) -> dict[str, object]:
         return describe(reply)

@@ -1,6 +1,6 @@
-"""The native API of the inbox: conversations, what people reply, and what replies may teach.
+"""The native API of the inbox: conversations, people's replies, and drafts of answers from replies.
 
-All of it is for tokens whose creator may use the inbox; they act in that person's name.
+Only for tokens whose creator may use the inbox; they act in that person's name.
 """
 
 from typing import Any
@@ -122,39 +122,42 @@ class ConversationEndpoint(APIView):
 
     @extend_schema(operation_id="read_conversation", responses=dict)
     def get(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        found = find_conversation(request, assistant_id, conversation_id)
-        said = found.messages.select_related("decision", "person").order_by("seq")
-        question = find_question(found)
-        suggested = suggest_answers(found.channel.assistant, question) if question else []
+        conversation = find_conversation(request, assistant_id, conversation_id)
+        messages = conversation.messages.select_related("decision", "person").order_by("seq")
+        question = find_question(conversation)
+        suggested = suggest_answers(conversation.channel.assistant, question) if question else []
         return Response(
             {
-                **ConversationAnswer(found).data,
-                "assignee": found.assignee.email if found.assignee else None,
+                **ConversationAnswer(conversation).data,
+                "assignee": conversation.assignee.email if conversation.assignee else None,
                 "present": [
-                    one.email for one in others_present(found, person_behind(viewer_of(request)))
+                    reader.email
+                    for reader in others_present(conversation, person_behind(viewer_of(request)))
                 ],
-                "verified": bool(found.visitor and found.visitor.verified),
-                "locale": found.visitor.locale or None if found.visitor else None,
-                "blocked_until": found.visitor.blocked_until if found.visitor else None,
-                "captured": read_captured(found),
+                "verified": bool(conversation.visitor and conversation.visitor.verified),
+                "locale": conversation.visitor.locale or None if conversation.visitor else None,
+                "blocked_until": conversation.visitor.blocked_until
+                if conversation.visitor
+                else None,
+                "captured": read_captured(conversation),
                 "history": [
                     {
-                        "to": one.to,
-                        "by": one.person.email if one.person else None,
-                        "reason": one.reason or None,
-                        "at": one.at,
+                        "to": move.to,
+                        "by": move.person.email if move.person else None,
+                        "reason": move.reason or None,
+                        "at": move.at,
                     }
-                    for one in found.moves.select_related("person")
+                    for move in conversation.moves.select_related("person")
                 ],
-                "messages": MessageAnswer(said, many=True).data,
+                "messages": MessageAnswer(messages, many=True).data,
                 "question": question.seq if question else None,
                 "suggestions": [
                     {
-                        "answer": one.answer.key,
-                        "text": one.answer.text,
-                        "probability": round(one.probability, 4),
+                        "answer": suggestion.answer.key,
+                        "text": suggestion.answer.text,
+                        "probability": round(suggestion.probability, 4),
                     }
-                    for one in suggested
+                    for suggestion in suggested
                 ],
             }
         )
@@ -163,59 +166,61 @@ class ConversationEndpoint(APIView):
         operation_id="move_conversation", request=MoveRequest, responses=ConversationAnswer
     )
     def patch(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        """Take, return or close it. 409 where somebody else was faster."""
-        found = find_conversation(request, assistant_id, conversation_id)
+        """Take, return or close it. 409 where somebody else has done so first."""
+        conversation = find_conversation(request, assistant_id, conversation_id)
         body = MoveRequest(data=request.data)
         body.is_valid(raise_exception=True)
         person, to = person_behind(viewer_of(request)), body.validated_data["to"]
         if to == "human":
-            state.take(found, person)
+            state.take(conversation, person)
         elif to == "bot":
-            state.return_to_bot(found, person)
+            state.return_to_bot(conversation, person)
         else:
             outcomes = Conversation.Outcome
             is_resolved = body.validated_data["resolved"]
             outcome = outcomes.RESOLVED if is_resolved else outcomes.UNRESOLVED
-            state.close(found, outcome, person)
-        return Response(ConversationAnswer(found).data)
+            state.close(conversation, outcome, person)
+        return Response(ConversationAnswer(conversation).data)
 
 
 class RepliesEndpoint(APIView):
-    """What the person who took a conversation says."""
+    """Replies of the person who took a conversation."""
 
     @extend_schema(operation_id="reply", request=ReplyRequest, responses={201: MessageAnswer})
     def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        """An approved answer sent as it is becomes an answer to the question from the next version
-        on; words of one's own wait for a review. 409 for who has not taken the conversation."""
-        found = find_conversation(request, assistant_id, conversation_id)
+        """An approved answer that is sent unchanged answers such questions from the next version
+        on; other words wait for a review. 409 unless you have taken the conversation."""
+        conversation = find_conversation(request, assistant_id, conversation_id)
         body = ReplyRequest(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
-        said = send_reply(
-            found,
+        message = send_reply(
+            conversation,
             person_behind(viewer_of(request)),
             sent["text"],
             answer_key=sent["answer"],
             question_seq=sent.get("question"),
         )
-        return Response(MessageAnswer(said).data, status=status.HTTP_201_CREATED)
+        return Response(MessageAnswer(message).data, status=status.HTTP_201_CREATED)
 
 
 class NotesEndpoint(APIView):
-    """What people tell one another about a conversation; no visitor and no model is shown it."""
+    """People's notes about a conversation, which neither visitors nor models see."""
 
     @extend_schema(operation_id="list_notes", responses=NoteAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        found = find_conversation(request, assistant_id, conversation_id)
-        rows = found.notes.select_related("person").order_by()
+        conversation = find_conversation(request, assistant_id, conversation_id)
+        rows = conversation.notes.select_related("person").order_by()
         return cursor_page(request, rows, NoteAnswer().to_representation, "at")
 
     @extend_schema(operation_id="add_note", request=NoteAnswer, responses={201: NoteAnswer})
     def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        found = find_conversation(request, assistant_id, conversation_id)
+        conversation = find_conversation(request, assistant_id, conversation_id)
         body = NoteAnswer(data=request.data)
         body.is_valid(raise_exception=True)
-        note = add_note(found, person_behind(viewer_of(request)), body.validated_data["text"])
+        note = add_note(
+            conversation, person_behind(viewer_of(request)), body.validated_data["text"]
+        )
         return Response(NoteAnswer(note).data, status=status.HTTP_201_CREATED)
 
 
@@ -224,22 +229,22 @@ class BlockEndpoint(APIView):
 
     @extend_schema(operation_id="block_visitor", request=BlockRequest, responses=dict)
     def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        """What the visitor writes is refused for a day, a week or always."""
-        found = find_conversation(request, assistant_id, conversation_id)
+        """Refuse the visitor's messages for a day, a week or always."""
+        conversation = find_conversation(request, assistant_id, conversation_id)
         body = BlockRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        until = visitors.block(found, body.validated_data["period"], viewer_of(request))
+        until = visitors.block(conversation, body.validated_data["period"], viewer_of(request))
         return Response({"object": "assistant.visitor", "blocked_until": until})
 
     @extend_schema(operation_id="unblock_visitor", responses=dict)
     def delete(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        found = find_conversation(request, assistant_id, conversation_id)
-        visitors.unblock(found, viewer_of(request))
+        conversation = find_conversation(request, assistant_id, conversation_id)
+        visitors.unblock(conversation, viewer_of(request))
         return Response({"object": "assistant.visitor", "blocked_until": None})
 
 
 class WrittenRepliesEndpoint(APIView):
-    """What people replied in words of their own, and nobody has made an answer of yet."""
+    """People's replies in their own words that have not been reviewed yet."""
 
     @extend_schema(operation_id="list_written_replies", responses=WrittenReplyAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID) -> Response:
@@ -248,11 +253,11 @@ class WrittenRepliesEndpoint(APIView):
 
 
 class WrittenReplyEndpoint(APIView):
-    """One of them."""
+    """One written reply."""
 
     @extend_schema(operation_id="review_written_reply", request=ReviewRequest, responses=dict)
     def post(self, request: Request, assistant_id: UUID, judgement_id: int) -> Response:
-        """`draft`: make an answer of it, which waits for approval; `dismiss`: nothing."""
+        """`draft`: make an answer of it, which waits for approval; `dismiss`: make none."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = ReviewRequest(data=request.data)
         body.is_valid(raise_exception=True)

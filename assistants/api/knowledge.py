@@ -1,4 +1,4 @@
-"""The native API of answers, the ways to ask for them, and the questions that found none."""
+"""The native API of answers, their phrasings, and gaps: questions without an answer."""
 
 from datetime import datetime
 from typing import Any
@@ -29,8 +29,8 @@ def require_order(first: datetime | None, last: datetime | None) -> None:
 
 
 class AnswerRequest(serializers.Serializer[Any]):
-    """A draft is shown to nobody: it is said once it is approved. `questions`: ways to ask for it;
-    three or more make it findable, from the next version on."""
+    """An answer is used once it is approved. `questions`: ways to ask for it; with three or more it
+    can be found, from the next version on."""
 
     key = serializers.CharField(max_length=200)
     text = serializers.CharField(max_length=4000)
@@ -49,7 +49,7 @@ class AnswerRequest(serializers.Serializer[Any]):
 
 
 class AnswerChange(AnswerRequest):
-    """What is left out stays. `state`: `approved` lets it be said, `retired` silences it."""
+    """Omitted fields are not changed. `state`: only an `approved` answer is used."""
 
     state = serializers.ChoiceField(choices=["approved", "retired"])
 
@@ -76,13 +76,13 @@ class PhrasingOfAnswer(serializers.ModelSerializer[Phrasing]):
 
 
 def find_answer(request: Request, assistant_id: UUID, answer_id: int) -> Answer:
-    """To change it. Raises Http404."""
+    """An answer that the caller may change. Raises Http404."""
     assistant = find_assistant(viewer_of(request), assistant_id, "write")
     return get_object_or_404(assistant.answers.select_related("assistant__team"), pk=answer_id)
 
 
 class AnswersEndpoint(APIView):
-    """What may be said, word for word."""
+    """The texts that the assistant may reply, word for word."""
 
     @extend_schema(operation_id="list_answers", responses=AnswerOfAssistant(many=True))
     def get(self, request: Request, assistant_id: UUID) -> Response:
@@ -93,23 +93,23 @@ class AnswersEndpoint(APIView):
         operation_id="write_answer", request=AnswerRequest, responses={201: AnswerOfAssistant}
     )
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        """409 where an answer has this key: change that one."""
+        """409 where an answer has this key already: change that one."""
         by = viewer_of(request)
         assistant = find_assistant(by, assistant_id, "write")
         body = AnswerRequest(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
         language = sent.get("language") or assistant.default_language
-        made = answers.write_answer(assistant, sent["key"], sent["text"], language, by)
+        answer = answers.write_answer(assistant, sent["key"], sent["text"], language, by)
         answers.edit(
-            made, by, text=sent["text"], link=sent["link"], valid_from=sent["valid_from"],
+            answer, by, text=sent["text"], link=sent["link"], valid_from=sent["valid_from"],
             valid_until=sent["valid_until"],
         )  # fmt: skip
         for question in sent.get("questions", []):
-            add_phrasing(made, question)
+            add_phrasing(answer, question)
         if sent["approved"]:
-            answers.approve(made, by)
-        return Response(AnswerOfAssistant(made).data, status=status.HTTP_201_CREATED)
+            answers.approve(answer, by)
+        return Response(AnswerOfAssistant(answer).data, status=status.HTTP_201_CREATED)
 
 
 class AnswerEndpoint(APIView):
@@ -118,28 +118,28 @@ class AnswerEndpoint(APIView):
     @extend_schema(operation_id="read_answer", responses=AnswerOfAssistant)
     def get(self, request: Request, assistant_id: UUID, answer_id: int) -> Response:
         assistant = find_assistant(viewer_of(request), assistant_id)
-        found = get_object_or_404(assistant.answers, pk=answer_id)
-        return Response(AnswerOfAssistant(found).data)
+        answer = get_object_or_404(assistant.answers, pk=answer_id)
+        return Response(AnswerOfAssistant(answer).data)
 
     @extend_schema(operation_id="change_answer", request=AnswerChange, responses=AnswerOfAssistant)
     def patch(self, request: Request, assistant_id: UUID, answer_id: int) -> Response:
-        """A changed text is said at once; its key and language stay."""
-        found, by = find_answer(request, assistant_id, answer_id), viewer_of(request)
+        """A changed text is used at once. The key and language cannot be changed."""
+        answer, by = find_answer(request, assistant_id, answer_id), viewer_of(request)
         body = AnswerChange(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
         texts = ("text", "link", "valid_from", "valid_until")
         if any(name in request.data for name in texts):
-            kept = {name: getattr(found, name) for name in texts}
-            wanted = kept | {name: sent[name] for name in texts if name in request.data}
-            require_order(wanted["valid_from"], wanted["valid_until"])
-            answers.edit(found, by, **wanted)
+            current = {name: getattr(answer, name) for name in texts}
+            changed = current | {name: sent[name] for name in texts if name in request.data}
+            require_order(changed["valid_from"], changed["valid_until"])
+            answers.edit(answer, by, **changed)
         for question in sent.get("questions", []):
-            add_phrasing(found, question)
+            add_phrasing(answer, question)
         change = {"approved": answers.approve, "retired": answers.retire}.get(sent.get("state", ""))
         if change is not None:
-            change(found, by)
-        return Response(AnswerOfAssistant(found).data)
+            change(answer, by)
+        return Response(AnswerOfAssistant(answer).data)
 
 
 class PhrasingsEndpoint(APIView):
@@ -148,52 +148,52 @@ class PhrasingsEndpoint(APIView):
     @extend_schema(operation_id="list_phrasings", responses=PhrasingOfAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID, answer_id: int) -> Response:
         assistant = find_assistant(viewer_of(request), assistant_id)
-        found = get_object_or_404(assistant.answers, pk=answer_id)
-        return cursor_page(request, found.phrasings.all(), PhrasingOfAnswer().to_representation)
+        answer = get_object_or_404(assistant.answers, pk=answer_id)
+        return cursor_page(request, answer.phrasings.all(), PhrasingOfAnswer().to_representation)
 
     @extend_schema(
         operation_id="add_phrasing", request=PhrasingOfAnswer, responses={201: PhrasingOfAnswer}
     )
     def post(self, request: Request, assistant_id: UUID, answer_id: int) -> Response:
-        """It counts from the next version on; one that is known already is answered with."""
-        found = find_answer(request, assistant_id, answer_id)
+        """Used from the next version on. Returns the existing phrasing if it is known already."""
+        answer = find_answer(request, assistant_id, answer_id)
         body = PhrasingOfAnswer(data=request.data)
         body.is_valid(raise_exception=True)
-        added = add_phrasing(found, body.validated_data["text"])
+        added = add_phrasing(answer, body.validated_data["text"])
         return Response(PhrasingOfAnswer(added).data, status=status.HTTP_201_CREATED)
 
 
 class PhrasingEndpoint(APIView):
-    """One of them."""
+    """One phrasing."""
 
     @extend_schema(operation_id="remove_phrasing", responses={204: None})
     def delete(
         self, request: Request, assistant_id: UUID, answer_id: int, phrasing_id: int
     ) -> Response:
-        """The next version does not learn it; those that did keep it."""
-        found = find_answer(request, assistant_id, answer_id)
-        phrasing = get_object_or_404(found.phrasings, pk=phrasing_id)
-        phrasing.answer = found
+        """The next version does not learn it; versions that learnt it keep it."""
+        answer = find_answer(request, assistant_id, answer_id)
+        phrasing = get_object_or_404(answer.phrasings, pk=phrasing_id)
+        phrasing.answer = answer
         remove_phrasing(phrasing, viewer_of(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class GapsEndpoint(APIView):
-    """Questions that found no answer, those that ask alike together; the largest first."""
+    """Questions that found no answer, similar ones in one group; the largest group first."""
 
     @extend_schema(operation_id="list_gaps", responses=dict)
     def get(self, request: Request, assistant_id: UUID) -> Response:
         """`decisions`: judge one as `should_have_answered`, and its question is taught. For tokens
         whose creator may use the inbox."""
-        found = find_gaps(find_assistant(viewer_of(request), assistant_id, "inbox"))[:GAPS_SHOWN]
+        largest = find_gaps(find_assistant(viewer_of(request), assistant_id, "inbox"))[:GAPS_SHOWN]
         gaps = [
             {
                 "object": "assistant.gap",
                 "questions": gap.questions,
                 "times": len(gap.decisions),
                 "nearest": gap.first.candidates[0]["key"] if gap.first.candidates else None,
-                "decisions": [str(one.pk) for one in gap.decisions],
+                "decisions": [str(decision.pk) for decision in gap.decisions],
             }
-            for gap in found
+            for gap in largest
         ]
         return Response({"object": "list", "data": gaps, "has_more": False})

@@ -48,7 +48,7 @@ class TestRunAnswer(serializers.ModelSerializer[TestRun]):
 
 
 class ChannelChange(serializers.Serializer[Any]):
-    """What is left out stays."""
+    """Omitted fields are not changed."""
 
     name = serializers.CharField(max_length=80, required=False, allow_blank=True)
     allowed_origins = serializers.ListField(
@@ -82,13 +82,13 @@ class TestCasesEndpoint(APIView):
 
 
 class TestCaseEndpoint(APIView):
-    """One of them."""
+    """One test case."""
 
     __test__ = False
 
     @extend_schema(operation_id="delete_test_case", responses={204: None})
     def delete(self, request: Request, assistant_id: UUID, case_id: int) -> Response:
-        """No version is held back by it any more."""
+        """Delete it; the gate no longer asks for it."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         case = get_object_or_404(assistant.test_cases, pk=case_id)
         question = case.question[:80]
@@ -110,7 +110,7 @@ class TestRunsEndpoint(APIView):
 
     @extend_schema(operation_id="run_tests", request=None, responses={201: TestRunAnswer})
     def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
-        """Every case, now. 409 for a version that was not measured."""
+        """Run every test case now. 409 for a version that was not measured."""
         version = find_version(find_assistant(viewer_of(request), assistant_id, "write"), number)
         if version.measured_at is None:
             raise StaleVersionState("Only a version that is measured can be tested.")
@@ -119,7 +119,7 @@ class TestRunsEndpoint(APIView):
 
 
 class RulesEndpoint(APIView):
-    """What is decided before a question is matched."""
+    """Rules, which decide before a question is matched with answers."""
 
     @extend_schema(operation_id="list_rules", responses=RuleAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID) -> Response:
@@ -128,14 +128,14 @@ class RulesEndpoint(APIView):
 
     @extend_schema(operation_id="add_rule", request=RuleAnswer, responses={201: RuleAnswer})
     def post(self, request: Request, assistant_id: UUID) -> Response:
-        """The examples must do what they say. The rule counts from the next version on. `warnings`
-        tells which examples an earlier rule decides."""
+        """The rule must decide its examples as they say. Used from the next version on. `warnings`
+        names examples that an earlier rule decides."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         body = RuleAnswer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
         rule = add_rule(assistant, viewer_of(request), **fields)
-        swallowed = [one.sentence for one in find_swallowed(assistant)]
+        swallowed = [warning.sentence for warning in find_swallowed(assistant)]
         return Response(
             {**RuleAnswer(rule).data, "warnings": swallowed}, status=status.HTTP_201_CREATED
         )
@@ -146,13 +146,13 @@ class RuleEndpoint(APIView):
 
     @extend_schema(operation_id="change_rule", request=RuleAnswer, responses=RuleAnswer)
     def patch(self, request: Request, assistant_id: UUID, rule_id: int) -> Response:
-        """All of it must still hold; it counts from the next version on. `position` orders rules:
-        the lowest is tried first."""
+        """The whole rule must still be valid. Used from the next version on. The rule with the
+        lowest `position` is tried first."""
         rule = self._find(request, assistant_id, rule_id)
         body = RuleAnswer(rule, data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         change_rule(rule, viewer_of(request), **body.validated_data)
-        swallowed = [one.sentence for one in find_swallowed(rule.assistant)]
+        swallowed = [warning.sentence for warning in find_swallowed(rule.assistant)]
         return Response({**RuleAnswer(rule).data, "warnings": swallowed})
 
     @extend_schema(operation_id="delete_rule", responses={204: None})
@@ -169,7 +169,7 @@ class RuleEndpoint(APIView):
 
 
 class ChannelsEndpoint(APIView):
-    """Ways in."""
+    """Channels: the widget, the API, WeChat and e-mail."""
 
     @extend_schema(operation_id="list_channels", responses=ChannelAnswer(many=True))
     def get(self, request: Request, assistant_id: UUID) -> Response:
@@ -190,11 +190,11 @@ class ChannelsEndpoint(APIView):
 
 
 class ChannelEndpoint(APIView):
-    """One way in."""
+    """One channel."""
 
     @extend_schema(operation_id="change_channel", request=ChannelChange, responses=ChannelAnswer)
     def patch(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
-        """Its name, where it opens, and how many questions a day; accounts, on its page."""
+        """Change its name, origins and daily limit. Accounts are changed on its page."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         channel = get_object_or_404(assistant.channels, pk=channel_id, disabled_at=None)
         channel.assistant = assistant
@@ -206,7 +206,7 @@ class ChannelEndpoint(APIView):
 
     @extend_schema(operation_id="remove_channel", responses={204: None})
     def delete(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
-        """Nobody gets in by it any more; what was said stays."""
+        """Disable the channel. Its conversations are kept."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         channel = get_object_or_404(assistant.channels, pk=channel_id)
         channel.assistant = assistant
@@ -215,11 +215,11 @@ class ChannelEndpoint(APIView):
 
 
 class VisitorsEndpoint(APIView):
-    """What is kept of one visitor, named as in `consult`: ?visitor=NAME."""
+    """The stored data of a visitor, named as in `consult`: ?visitor=NAME."""
 
     @extend_schema(operation_id="export_visitor", responses=dict)
     def get(self, request: Request, assistant_id: UUID) -> Response:
-        """Whoever may change the assistant may see what a visitor wrote."""
+        """For callers who may change the assistant."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         visitor = request.query_params.get("visitor", "")
         rows = privacy.export_visitor(assistant, visitor)
@@ -264,7 +264,7 @@ class JudgementsEndpoint(APIView):
 
 
 class FiguresEndpoint(APIView):
-    """The figures of some days, thirty unless told otherwise."""
+    """The figures of a period, by default of the last thirty days."""
 
     @extend_schema(operation_id="read_figures", responses=dict)
     def get(self, request: Request, assistant_id: UUID) -> Response:
@@ -290,7 +290,7 @@ class FiguresEndpoint(APIView):
         )
 
 
-FIRST_YEAR, LAST_YEAR = 2000, 2200  # No arithmetic with days leaves what Python can count.
+FIRST_YEAR, LAST_YEAR = 2000, 2200  # So that no arithmetic with days overflows.
 
 
 def parse_moment(params: Any, name: str, default: datetime) -> datetime:

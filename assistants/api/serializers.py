@@ -1,4 +1,4 @@
-"""How assistants and what belongs to them look over the API."""
+"""Serializers of assistants, sources, versions, test cases, rules, channels and judgements."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -32,7 +32,7 @@ LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
 
 
 class AssistantRequest(serializers.Serializer[Any]):
-    """`out_of_scope_share`: of 1, the questions that nobody could answer."""
+    """`out_of_scope_share`: the share of questions that no answer covers, from 0 to 1."""
 
     project = serializers.UUIDField()
     name = serializers.SlugField(max_length=80)
@@ -61,7 +61,7 @@ class OpeningHoursField(serializers.Field[Any, Any, Any, Any]):
 
 
 class OwnTextsField(serializers.Field[Any, Any, Any, Any]):
-    """{language: {name: sentence}}; what is left out is said in our words."""
+    """{language: {name: sentence}}; omitted sentences are the default ones."""
 
     def to_internal_value(self, sent: Any) -> dict[str, dict[str, str]]:
         texts: dict[str, dict[str, str]] = sent if isinstance(sent, dict) else {"": {}}
@@ -228,8 +228,8 @@ class VersionAnswer(serializers.ModelSerializer[Version]):
         writer = writer_of(version)
         if writer is None:
             return None
-        written = writer.settings
-        return {"model": written.model, "url": written.url, "style": written.style}
+        settings = writer.settings
+        return {"model": settings.model, "url": settings.url, "style": settings.style}
 
     def get_report(self, version: Version) -> dict[str, Any]:
         return summarise(version)
@@ -330,7 +330,7 @@ class ChannelRequest(serializers.Serializer[Any]):
         return attrs
 
     def fields_of_channel(self) -> dict[str, Any]:
-        """What `lifecycle.add_channel` takes beside the kind."""
+        """The arguments of `lifecycle.add_channel` besides the kind."""
         sent = self.validated_data
         fields = {"name": sent["name"], "allowed_origins": sent.get("allowed_origins")}
         if wechat := dict(sent.get("wechat") or {}):

@@ -1,4 +1,5 @@
-"""Replies as streams of events: sentence by sentence where one is written, else at once."""
+"""Sends replies as streams of events: a reply that is being written sentence by sentence, others at
+once."""
 
 import json
 import logging
@@ -27,29 +28,35 @@ BROKEN_OFF: dict[str, object] = {
 
 
 class Shape(Protocol):
-    """What a door says of a reply."""
+    """The form of an endpoint's events."""
 
-    def describe(self, reply: Reply) -> Description: ...
-
-    def parts_of(self, described: Description) -> list[str]:
-        """The text of a reply that is known at once, as it is told."""
+    def describe(self, reply: Reply) -> Description:
+        """The whole reply as JSON."""
         ...
 
-    def delta(self, text: str) -> dict[str, object]: ...
+    def parts_of(self, described: Description) -> list[str]:
+        """The pieces in which the text of a reply is sent that is known at once."""
+        ...
 
-    def last(self, described: Description) -> Iterator[dict[str, object]]: ...
+    def delta(self, text: str) -> dict[str, object]:
+        """The event for a piece of text."""
+        ...
+
+    def last(self, described: Description) -> Iterator[dict[str, object]]:
+        """The events at the end."""
+        ...
 
 
 def stream_reply(channel: Channel, question: Question, shape: Shape) -> HttpResponseBase:
-    """Raises what `consult` raises, while nothing has been said."""
-    told = tell(channel, question, shape.describe)
-    if isinstance(told, Sentence):
+    """The reply to a question as a stream. Raises what `consult` raises, before the first event."""
+    first = tell(channel, question, shape.describe)
+    if isinstance(first, Sentence):
         response: HttpResponseBase = DetachedResponse(
-            _events(told, shape), content_type="text/event-stream"
+            _events(first, shape), content_type="text/event-stream"
         )
     else:
-        events = [shape.delta(part) for part in shape.parts_of(told)]
-        parts = [*map(event, (*events, *shape.last(told))), DONE]
+        events = [shape.delta(part) for part in shape.parts_of(first)]
+        parts = [*map(event, (*events, *shape.last(first))), DONE]
         response = HttpResponse(b"".join(parts), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
@@ -59,12 +66,12 @@ def stream_reply(channel: Channel, question: Question, shape: Shape) -> HttpResp
 async def _events(first: Sentence, shape: Shape) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(follow(first)) as following:
-            async for told in following:
-                if isinstance(told, Sentence):
-                    yield event(shape.delta(told.text))
+            async for part in following:
+                if isinstance(part, Sentence):
+                    yield event(shape.delta(part.text))
                 else:
-                    for part in shape.last(told):
-                        yield event(part)
+                    for final in shape.last(part):
+                        yield event(final)
     except Exception:  # The answer has begun: the error can only be part of it.
         logger.exception("A consultation broke off")
         yield event(BROKEN_OFF)

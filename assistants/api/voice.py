@@ -1,4 +1,4 @@
-"""How audio comes in and goes out over the API."""
+"""Fields and responses for audio in the API."""
 
 import base64
 import binascii
@@ -95,7 +95,7 @@ class VoiceField(serializers.Field[str, Any, Any, Any]):
 
 
 class AnyAccepted(BaseContentNegotiation):
-    """Audio goes out whatever `Accept` says, and refusals as JSON."""
+    """Ignores `Accept`: the response is audio, and errors are JSON."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
         return parsers[0]
@@ -105,7 +105,7 @@ class AnyAccepted(BaseContentNegotiation):
 
 
 def audio_response(speech: Speech) -> HttpResponse:
-    """The audio, which no cache between us and the asker may keep."""
+    """The audio, not to be stored by shared caches."""
     response = HttpResponse(bytes(speech.content), content_type=MEDIA_TYPES[speech.format])
     response["Cache-Control"] = "private, no-store"
     response["Content-Disposition"] = f'inline; filename="answer.{speech.format}"'

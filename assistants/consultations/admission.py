@@ -9,15 +9,21 @@ import re
 import secrets
 
 from django.utils.translation import override
+from prometheus_client import Counter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from assistants.prometheus import REFUSED_QUESTIONS
 from web.errors import error_body, error_type_for_status
 from web.front.admission_queue import AdmissionQueue, QueueIsFull
 from web.front.bodies import read_messages, replay
 from web.front.threaded_handler import ThreadedHandler
 from web.language.sentences import translated
+from web.telemetry.registry import REGISTRY
 
+REFUSED_QUESTIONS = Counter(
+    "lathe_web_questions_refused",
+    "Questions to assistants that were answered 429 because too many waited.",
+    registry=REGISTRY,
+)
 # AT_ONCE keep two processors busy; more would only wait for one another. Whoever waits longer than
 # SECONDS is refused.
 AT_ONCE, LONGEST, SECONDS = 4, 60, 5.0

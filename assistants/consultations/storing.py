@@ -7,7 +7,6 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from assistants.consultations.one_statement import Writes
-from assistants.conversations import state
 from assistants.errors import InvalidConsultation
 from assistants.models import (
     Channel,
@@ -160,7 +159,7 @@ def _open(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Mess
     writes.insert("said", message, after="opened", once=SAME_MESSAGE)
     row = writes.run(
         "SELECT opened.id, said.id FROM opened LEFT JOIN said ON true",
-        notified=state.listeners(conversation),
+        notified=conversation.live_channels,
     )
     if row is not None and row[1] is None:
         raise _StoredBefore
@@ -174,7 +173,7 @@ def _append(arrival: Arrival, locked: Conversation) -> Message:
     is_news = bool(arrival.contact) and not locked.contact
     writes = Writes()
     _add_message(writes, locked, message, {"contact": arrival.contact} if is_news else {})
-    row = writes.run("SELECT said.id, said.seq FROM said", notified=state.listeners(locked))
+    row = writes.run("SELECT said.id, said.seq FROM said", notified=locked.live_channels)
     if row is None:
         raise _StoredBefore
     message.pk, message.seq = row[:2]
@@ -200,7 +199,7 @@ def keep_reply(
         if said.pk is None
         else "SELECT reply_id, 0 FROM decided"
     )
-    row = writes.run(source, notified=state.listeners(locked))
+    row = writes.run(source, notified=locked.live_channels)
     assert row is not None  # Nobody else appends while the row is locked.
     if said.pk is None:
         said.pk, said.seq = row[:2]

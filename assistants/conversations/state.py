@@ -216,10 +216,4 @@ def _note_move(
 
 def announce(conversation: Conversation) -> None:
     """Refresh the inbox and the visitor's widget."""
-    notify(*listeners(conversation))
-
-
-def listeners(conversation: Conversation) -> list[str]:
-    """Who hears that something changed: the team's inbox, and the conversation's own pages."""
-    team_id = conversation.channel.assistant.team_id
-    return [f"inbox:{team_id}", f"conversation:{conversation.pk}"]
+    notify(*conversation.live_channels)

@@ -206,6 +206,11 @@ class Conversation(models.Model):
             )
         ]
 
+    @property
+    def live_channels(self) -> list[str]:
+        """The channels that live pages of the team's inbox and of the conversation subscribe to."""
+        return [f"inbox:{self.channel.assistant.team_id}", f"conversation:{self.pk}"]
+
     def __str__(self) -> str:
         return f"{self.channel}, {self.opened_at:%Y-%m-%d %H:%M}"
 

@@ -66,8 +66,8 @@ def create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         name, project = fields.pop("name"), fields.pop("project")
         with transaction.atomic():
             project = project or create_project(team, name, request.user)
-            made = create_assistant(project, name, request.user, **fields)
-        return redirect("assistants:knowledge", made.pk)
+            assistant = create_assistant(project, name, request.user, **fields)
+        return redirect("assistants:knowledge", assistant.pk)
     return render(request, "assistants/create.html", {"team": team, "form": form})
 
 
@@ -102,7 +102,7 @@ def versions(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 @require_safe
 def live(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponseBase:
-    """Says when the assistant or its versions changed."""
+    """An event stream that says when the assistant or its versions have changed."""
     find_assistant(request.user, assistant_id)
     return event_stream_response(request, request.user, f"assistant:{assistant_id}")
 
@@ -145,7 +145,7 @@ def pause(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 
 @login_required
 def try_it(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """A question and the whole decision about it; nothing is stored and nobody is told."""
+    """A question and the whole decision about it. Nothing is stored and nobody is notified."""
     assistant = find_assistant(request.user, assistant_id)
     context: dict[str, object] = page_context(request, assistant)
     if request.method == "POST":
@@ -157,18 +157,18 @@ def try_it(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 
 
 def _try_question(assistant: Assistant, text: str, so_far: dict[str, Any]) -> dict[str, object]:
-    """By the live version, else the newest that was measured. `so_far`: what the page remembers,
-    as nothing is stored."""
+    """The decision of the live version, else of the newest measured one. `so_far`: the state of the
+    conversation, which the page sends along as nothing is stored."""
     measured = assistant.versions.filter(status__in=["live", "measured"])
     version = measured.order_by("status", "-number").select_related("assistant").first()
     if version is None:
         raise AssistantNotLive("Build a version first; then questions can be tried.")
     original = clean_text(text)
-    asked = mask(original)
-    language = detect_language(asked, assistant.languages)
+    masked = mask(original)
+    language = detect_language(masked, assistant.languages)
     awaited, captured = so_far.get("awaited"), so_far.get("captured", {})
     situation = Situation(
-        text=asked,
+        text=masked,
         language=language,
         is_open=is_open(assistant, now()),
         original=original,
@@ -183,7 +183,7 @@ def _try_question(assistant: Assistant, text: str, so_far: dict[str, Any]) -> di
         "asked_back": outcome.route == Decision.Route.ASK,
     }
     return {
-        "question": asked,
+        "question": masked,
         "outcome": outcome,
         "version": version,
         "language": outcome.language or language,
@@ -192,17 +192,17 @@ def _try_question(assistant: Assistant, text: str, so_far: dict[str, Any]) -> di
     }
 
 
-def _read_so_far(sealed: str) -> dict[str, Any]:
-    """Nothing where the page's memory is too old, or not ours."""
+def _read_so_far(signed: str) -> dict[str, Any]:
+    """The state that the page sent along; {} where it is too old or not signed by us."""
     try:
-        return dict(signing.loads(sealed, salt=SO_FAR, max_age=SO_FAR_SECONDS))
+        return dict(signing.loads(signed, salt=SO_FAR, max_age=SO_FAR_SECONDS))
     except signing.BadSignature:
         return {}
 
 
 def find_row(request: AuthenticatedRequest, kind: type[Row], pk: int) -> Row:
-    """A row of an assistant, with it and its team, for who sees the team. Who may not change it is
-    refused a POST."""
+    """A row of an assistant that the user may see, with the assistant and its team. Raises Http404,
+    and for a POST the refusal of a user who may not change it."""
     visible = Assistant.objects.visible_to(request.user)
     rows = kind._default_manager.filter(assistant__in=visible).select_related("assistant__team")
     row: Row = get_object_or_404(rows, pk=pk)
@@ -212,7 +212,7 @@ def find_row(request: AuthenticatedRequest, kind: type[Row], pk: int) -> Row:
 
 
 def page_context(request: AuthenticatedRequest, assistant: Assistant) -> dict[str, object]:
-    """What each page of an assistant shows."""
+    """The context that all pages of an assistant need."""
     return {
         "team": assistant.team,
         "assistant": assistant,
@@ -232,7 +232,7 @@ def _versions_context(assistant: Assistant) -> dict[str, object]:
         "is_writer_changed": bool(rows)
         and not settings_of(rows[0]).writes_like(configured(assistant)),
         "corrections": corrections,
-        "learnt": {one.version.number: one.count for one in corrections.learnt},
+        "learnt": {learnt.version.number: learnt.count for learnt in corrections.learnt},
         "versions": rows,
         "live_version": live,
         "has_previous": any(row.status == VersionStatus.RETIRED for row in rows),

@@ -57,7 +57,7 @@ def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpRes
     form = FORMS[kind](request.POST or None)
     if request.method == "POST" and form.is_valid():
         fields = form.changes()
-        made = add_channel(
+        channel = add_channel(
             assistant,
             Channel.Kind(kind),
             request.user,
@@ -66,7 +66,7 @@ def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpRes
             secrets_sealed=fields.get("secrets", ""),
             **fields.get("settings", {}),
         )
-        return redirect("assistants:channel", made.pk)
+        return redirect("assistants:channel", channel.pk)
     context = {
         **page_context(request, assistant),
         "form": form,
@@ -77,25 +77,25 @@ def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpRes
 
 @login_required
 def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
-    """Its steps, its settings, and its test."""
-    found = find_channel(request.user, channel_id)
+    """A channel's steps, settings and test."""
+    channel = find_channel(request.user, channel_id)
     if request.method == "POST":
-        require_permission(request.user, found.assistant.team, "write")
-    form = FORMS[found.kind](request.POST or None, channel=found)
+        require_permission(request.user, channel.assistant.team, "write")
+    form = FORMS[channel.kind](request.POST or None, channel=channel)
     if request.method == "POST" and form.is_valid():
-        change_channel(found, request.user, **form.changes())
+        change_channel(channel, request.user, **form.changes())
         messages.success(request, "Saved.")
-        return redirect("assistants:channel", found.pk)
-    page = page_context(request, found.assistant)
-    may_sign = found.kind == Channel.Kind.WEB and page["may_change"]
+        return redirect("assistants:channel", channel.pk)
+    page = page_context(request, channel.assistant)
+    may_sign = channel.kind == Channel.Kind.WEB and page["may_change"]
     context = {
         **page,
-        "channel": found,
+        "channel": channel,
         "form": form,
         "signature_form": SignatureForm(),
         "public_url": settings.PUBLIC_URL,
-        "identity_secret": identity_secret(found) if may_sign else "",
-        "callback": settings.PUBLIC_URL + reverse("assistants:wechat", args=[found.public_key]),
+        "identity_secret": identity_secret(channel) if may_sign else "",
+        "callback": settings.PUBLIC_URL + reverse("assistants:wechat", args=[channel.public_key]),
     }
     return render(request, "assistants/channel.html", context)
 
@@ -103,33 +103,33 @@ def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def check(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
-    """Whether the other side takes what is set here, in its own words."""
-    found = find_channel(request.user, channel_id)
-    require_permission(request.user, found.assistant.team, "write")
-    if found.kind == Channel.Kind.EMAIL:
-        _check_mail(request, found)
-    elif found.kind == Channel.Kind.WECHAT and "address" in request.POST:
-        _check_signature(request, found)
-    elif found.kind == Channel.Kind.WECHAT:
-        _check_account(request, found)
+    """Test the channel's account at its mail servers or at WeChat."""
+    channel = find_channel(request.user, channel_id)
+    require_permission(request.user, channel.assistant.team, "write")
+    if channel.kind == Channel.Kind.EMAIL:
+        _check_mail(request, channel)
+    elif channel.kind == Channel.Kind.WECHAT and "address" in request.POST:
+        _check_signature(request, channel)
+    elif channel.kind == Channel.Kind.WECHAT:
+        _check_account(request, channel)
     else:
         raise Http404
-    return redirect("assistants:channel", found.pk)
+    return redirect("assistants:channel", channel.pk)
 
 
 @login_required
 @require_POST
 def remove(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
-    found = find_channel(request.user, channel_id)
-    require_permission(request.user, found.assistant.team, "write")
-    disable_channel(found, request.user)
+    channel = find_channel(request.user, channel_id)
+    require_permission(request.user, channel.assistant.team, "write")
+    disable_channel(channel, request.user)
     messages.success(request, "Nobody gets in by this channel any more.")
-    return redirect("assistants:channels", found.assistant_id)
+    return redirect("assistants:channels", channel.assistant_id)
 
 
-def _check_mail(request: HttpRequest, found: Channel) -> None:
-    """Raises MailFailed, which the page shows."""
-    account = MailAccount.of(found)
+def _check_mail(request: HttpRequest, channel: Channel) -> None:
+    """Log in at both mail servers. Raises MailFailed, which the page shows."""
+    account = MailAccount.of(channel)
     with open_mailbox(account) as mailbox:
         mailbox.noop()
     with open_outgoing(account) as server:
@@ -137,22 +137,22 @@ def _check_mail(request: HttpRequest, found: Channel) -> None:
     messages.success(request, "Both servers let this account in.")
 
 
-def _check_account(request: HttpRequest, found: Channel) -> None:
-    """Raises WechatRefused with WeChat's words, for example of an address it does not know."""
+def _check_account(request: HttpRequest, channel: Channel) -> None:
+    """Fetch a token from WeChat. Raises WechatRefused with WeChat's own words."""
     try:
-        replying.fetch_token(Account.of(found))
+        replying.fetch_token(Account.of(channel))
     except httpx.HTTPError as failure:
         raise WechatRefused(f"WeChat could not be reached: {type(failure).__name__}.") from failure
     messages.success(request, "WeChat knows this account.")
 
 
-def _check_signature(request: HttpRequest, found: Channel) -> None:
+def _check_signature(request: HttpRequest, channel: Channel) -> None:
     form = SignatureForm(request.POST)
     parts = form.parts() if form.is_valid() else ("", "", "")
     if not all(parts):
         raise WechatRefused("This address lacks signature, timestamp or nonce.")
     try:
-        crypto.check_signature(parts[0], Account.of(found).token, *parts[1:])
+        crypto.check_signature(parts[0], Account.of(channel).token, *parts[1:])
     except WechatRefused:
         raise WechatRefused(
             "The signature is of another token: the token here and at WeChat differ."

@@ -1,4 +1,4 @@
-"""The inbox: who waits, who answers, what was said and why."""
+"""Pages of the inbox: conversations, their messages and decisions, and people's replies."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -52,7 +52,7 @@ def lists(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def live(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """Says when a conversation of the team changed."""
+    """An event stream that says when a conversation of the team has changed."""
     team = find_team(request, slug, "inbox")
     return event_stream_response(request, request.user, f"inbox:{team.pk}")
 
@@ -60,39 +60,39 @@ def live(request: HttpRequest, slug: str) -> HttpResponseBase:
 @login_required
 @require_POST
 def take_next(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    """Take the conversation that waits longest."""
+    """Take the conversation that has waited longest."""
     team = find_team(request, slug, "inbox")
     group = request.POST.get("group", "")[:40].replace("\0", "")
-    taken = state.take_oldest([team.pk], request.user, group=group)
-    if taken is None:
+    conversation = state.take_oldest([team.pk], request.user, group=group)
+    if conversation is None:
         messages.info(request, "Nobody waits.")
         return redirect("assistants:inbox", slug)
-    return redirect("assistants:conversation", taken.pk)
+    return redirect("assistants:conversation", conversation.pk)
 
 
 @login_required
 @require_safe
 def conversation(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
-    found = _find(request.user, conversation_id)
-    return render(request, "assistants/conversation.html", _talk_context(request, found))
+    conversation = _find(request.user, conversation_id)
+    return render(request, "assistants/conversation.html", _talk_context(request, conversation))
 
 
 @login_required
 @require_safe
 def messages_of(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
-    """What was said and why, and what may be replied, as a fragment."""
-    found = _find(request.user, conversation_id)
-    return render(request, "assistants/_talk.html", _talk_context(request, found))
+    """The messages with their decisions, and the form for a reply, as a fragment."""
+    conversation = _find(request.user, conversation_id)
+    return render(request, "assistants/_talk.html", _talk_context(request, conversation))
 
 
 @login_required
 @require_safe
 def reply_form(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
-    """The form with the answer ?answer=KEY in it, as a fragment."""
-    found = _find(request.user, conversation_id)
-    chosen = _chosen_answer(request, found)
+    """The form for a reply, filled with the answer ?answer=KEY, as a fragment."""
+    conversation = _find(request.user, conversation_id)
+    chosen = _chosen_answer(request, conversation)
     context = {
-        "conversation": found,
+        "conversation": conversation,
         "chosen": chosen,
         "prefilled": chosen.text if chosen else "",
     }
@@ -103,26 +103,26 @@ def reply_form(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResp
 @require_safe
 def find_answers(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
     """Approved answers with the words ?q=, as a fragment."""
-    found = _find(request.user, conversation_id)
-    rows = search_answers(found.channel.assistant, request.GET.get("q", ""))
-    context = {"conversation": found, "found_answers": rows}
+    conversation = _find(request.user, conversation_id)
+    rows = search_answers(conversation.channel.assistant, request.GET.get("q", ""))
+    context = {"conversation": conversation, "found_answers": rows}
     return render(request, "assistants/_found_answers.html", context)
 
 
 @login_required
 @require_safe
 def presence(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
-    """Who else has the page open, as a fragment; asking for it says that one has."""
-    found = _find(request.user, conversation_id)
-    tell_present(found, request.user)
-    context = {"others": others_present(found, request.user)}
+    """Who else has the page open, as a fragment. The request marks its sender as present."""
+    conversation = _find(request.user, conversation_id)
+    tell_present(conversation, request.user)
+    context = {"others": others_present(conversation, request.user)}
     return render(request, "assistants/_presence.html", context)
 
 
 @login_required
 @require_safe
 def conversation_live(request: HttpRequest, conversation_id: UUID) -> HttpResponseBase:
-    """Says when something was said."""
+    """An event stream that says when the conversation has changed."""
     _find(request.user, conversation_id)
     return event_stream_response(request, request.user, f"conversation:{conversation_id}")
 
@@ -131,11 +131,11 @@ def conversation_live(request: HttpRequest, conversation_id: UUID) -> HttpRespon
 @require_POST
 def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> HttpResponse:
     """Take, reply, return to the assistant, close, note, block or unblock."""
-    found = _find(request.user, conversation_id)
+    conversation = _find(request.user, conversation_id)
     if action not in ACTIONS:
         raise Http404
-    ACTIONS[action](request, found)
-    return redirect("assistants:conversation", found.pk)
+    ACTIONS[action](request, conversation)
+    return redirect("assistants:conversation", conversation.pk)
 
 
 @login_required
@@ -143,10 +143,10 @@ def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> Ht
 def send_again(
     request: AuthenticatedRequest, conversation_id: UUID, message_id: int
 ) -> HttpResponse:
-    """A reply that did not reach the visitor."""
-    found = _find(request.user, conversation_id)
-    delivery.send_again(found, message_id)
-    return redirect("assistants:conversation", found.pk)
+    """Send a reply again that did not reach the visitor."""
+    conversation = _find(request.user, conversation_id)
+    delivery.send_again(conversation, message_id)
+    return redirect("assistants:conversation", conversation.pk)
 
 
 def _close(request: AuthenticatedRequest, conversation: Conversation) -> None:
@@ -164,7 +164,7 @@ def _block(request: AuthenticatedRequest, conversation: Conversation) -> None:
 
 
 def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
-    """Of the form: the text, the answer it was made from, the question that was shown."""
+    """Send the form's text, with the answer it was made from and the question that it answers."""
     seq = request.POST.get("question", "")
     send_reply(
         conversation,
@@ -177,13 +177,15 @@ def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
 
 Action = Callable[[AuthenticatedRequest, Conversation], object]
 ACTIONS: dict[str, Action] = {
-    "take": lambda request, talk: state.take(talk, request.user),
+    "take": lambda request, conversation: state.take(conversation, request.user),
     "reply": _reply,
-    "return": lambda request, talk: state.return_to_bot(talk, request.user),
+    "return": lambda request, conversation: state.return_to_bot(conversation, request.user),
     "close": _close,
-    "note": lambda request, talk: add_note(talk, request.user, request.POST.get("text", "")),
+    "note": lambda request, conversation: add_note(
+        conversation, request.user, request.POST.get("text", "")
+    ),
     "block": _block,
-    "unblock": lambda request, talk: visitors.unblock(talk, request.user),
+    "unblock": lambda request, conversation: visitors.unblock(conversation, request.user),
 }
 
 
@@ -193,7 +195,7 @@ def _chosen_answer(request: AuthenticatedRequest, conversation: Conversation) ->
 
 
 def _draft_for(question: Message | None) -> str:
-    """What the assistant would have said, where it may only draft."""
+    """The assistant's draft of a reply, where it may not reply itself; "" without one."""
     decision = getattr(question, "decision", None)
     return decision.draft if decision else ""
 
@@ -223,32 +225,37 @@ def _lists_context(request: AuthenticatedRequest, team: Team) -> dict[str, objec
     }
 
 
-def _talk_context(request: AuthenticatedRequest, found: Conversation) -> dict[str, object]:
-    team = found.channel.assistant.team
-    said = found.messages.select_related(
+def _talk_context(request: AuthenticatedRequest, conversation: Conversation) -> dict[str, object]:
+    team = conversation.channel.assistant.team
+    history = conversation.messages.select_related(
         "person", "delivery", "decision__judgement__answer", "decision__judgement__person",
         "decision__judgement__used_in",
     ).order_by("seq")  # fmt: skip
-    is_mine = found.assignee_id == request.user.pk and found.state == ConversationState.HUMAN
-    question = find_question(found) if is_mine else None
-    chosen = _chosen_answer(request, found)
+    is_mine = (
+        conversation.assignee_id == request.user.pk
+        and conversation.state == ConversationState.HUMAN
+    )
+    question = find_question(conversation) if is_mine else None
+    chosen = _chosen_answer(request, conversation)
     text = request.GET.get("q", "")
     return {
         "team": team,
-        "conversation": found,
-        "assistant": found.channel.assistant,
-        "said": said,
-        "originals": read_originals(said),
-        "learnt_in": versions_that_learnt(found.channel.assistant, judgements_of(said)),
+        "conversation": conversation,
+        "assistant": conversation.channel.assistant,
+        "said": history,
+        "originals": read_originals(history),
+        "learnt_in": versions_that_learnt(conversation.channel.assistant, judgements_of(history)),
         "is_mine": is_mine,
-        "captured": read_captured(found),
-        "moves": found.moves.select_related("person"),
-        "notes": found.notes.select_related("person"),
+        "captured": read_captured(conversation),
+        "moves": conversation.moves.select_related("person"),
+        "notes": conversation.notes.select_related("person"),
         "for_good": visitors.FOR_GOOD,
         "question": question,
-        "suggestions": suggest_answers(found.channel.assistant, question) if question else [],
+        "suggestions": suggest_answers(conversation.channel.assistant, question)
+        if question
+        else [],
         "chosen": chosen,
         "prefilled": chosen.text if chosen else _draft_for(question),
         "text": text,
-        "found_answers": search_answers(found.channel.assistant, text) if is_mine else [],
+        "found_answers": search_answers(conversation.channel.assistant, text) if is_mine else [],
     }

@@ -1,4 +1,4 @@
-"""Pages of what an assistant knows."""
+"""Pages of an assistant's knowledge: answers, phrasings, sources and documents."""
 
 from uuid import UUID
 
@@ -27,7 +27,7 @@ PAGE_ROWS = 50
 @login_required
 @require_safe
 def knowledge(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """Answers with their phrasings, and the datasets they came from."""
+    """Answers with their phrasings, and the datasets that they came from."""
     assistant = find_assistant(request.user, assistant_id)
     gap = _find_gap(assistant, request.GET.get("gap", ""))
     initial = {"gap": str(gap.first.pk), "questions": "\n".join(gap.questions)} if gap else {}
@@ -82,7 +82,7 @@ def add_document(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespo
 @login_required
 @require_POST
 def retire_source(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """Its passages are quoted no more; answers that came from it stay."""
+    """Retire a source: its passages are no longer quoted; answers from it stay."""
     source = find_row(request, Source, pk)
     documents.retire_source(source, request.user)
     return redirect("assistants:knowledge", source.assistant_id)
@@ -96,34 +96,34 @@ def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _render(request, assistant, SourceForm(assistant), form)
     fields = form.cleaned_data
-    made = answers.write_answer(
+    answer = answers.write_answer(
         assistant, fields["key"], fields["text"], fields["language"], request.user
     )
-    answers.edit(made, request.user, **form.changes())
+    answers.edit(answer, request.user, **form.changes())
     if gap := _find_gap(assistant, fields["gap"]):
-        close_gap(assistant, gap, made, request.user)
+        close_gap(assistant, gap, answer, request.user)
     for line in lines_of(fields["questions"]):
-        add_phrasing(made, line[:2000])
-    messages.success(request, f"{made.key} waits for approval.")
-    return redirect("assistants:answer", made.pk)
+        add_phrasing(answer, line[:2000])
+    messages.success(request, f"{answer.key} waits for approval.")
+    return redirect("assistants:answer", answer.pk)
 
 
 @login_required
 def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """One answer: its text, and ways to ask for it."""
-    found = find_row(request, Answer, pk)
-    form = AnswerForm(found.assistant, request.POST or None, answer=found)
+    """One answer: its text and its phrasings."""
+    answer = find_row(request, Answer, pk)
+    form = AnswerForm(answer.assistant, request.POST or None, answer=answer)
     if request.method == "POST" and form.is_valid():
         fields = form.cleaned_data
-        answers.edit(found, request.user, **form.changes())
+        answers.edit(answer, request.user, **form.changes())
         for line in lines_of(fields["questions"]):
-            add_phrasing(found, line[:2000])
-        return redirect("assistants:answer", found.pk)
+            add_phrasing(answer, line[:2000])
+        return redirect("assistants:answer", answer.pk)
     context = {
-        **page_context(request, found.assistant),
-        "answer": found,
+        **page_context(request, answer.assistant),
+        "answer": answer,
         "form": form,
-        "phrasings": found.phrasings.order_by("pk")[:500],
+        "phrasings": answer.phrasings.order_by("pk")[:500],
     }
     return render(request, "assistants/answer.html", context)
 
@@ -131,19 +131,19 @@ def answer(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def change_state(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
-    """Approve or retire."""
-    found = find_row(request, Answer, pk)
+    """Approve or retire an answer."""
+    answer = find_row(request, Answer, pk)
     actions = {"approve": answers.approve, "retire": answers.retire}
     if action not in actions:
         raise Http404
-    actions[action](found, request.user)
-    return redirect("assistants:answer", found.pk)
+    actions[action](answer, request.user)
+    return redirect("assistants:answer", answer.pk)
 
 
 @login_required
 @require_POST
 def remove(request: AuthenticatedRequest, pk: int) -> HttpResponse:
-    """A way to ask that is none; versions that learnt it keep it."""
+    """Remove a phrasing. Versions that learnt it keep it."""
     visible = Assistant.objects.visible_to(request.user)
     rows = Phrasing.objects.filter(answer__assistant__in=visible)
     phrasing = get_object_or_404(rows.select_related("answer__assistant__team"), pk=pk)

@@ -1,4 +1,5 @@
-"""The measure page: what a promise costs, on questions nobody fitted."""
+"""The page of a version's measurement: how many questions are answered at each promise, measured on
+questions that were not used for fitting."""
 
 from uuid import UUID
 
@@ -16,8 +17,8 @@ from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
 
 SHADOW_QUESTIONS = 100
-LOWEST, HIGHEST = 80, 99  # Percent of answers that are right,
-FEWEST, MOST = 1, 60  # and of questions that nobody could answer.
+LOWEST, HIGHEST = 80, 99  # The promise: percent of answers that are right.
+FEWEST, MOST = 1, 60  # Percent of questions that are out of scope.
 
 
 @login_required
@@ -46,7 +47,7 @@ def measure(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
 @login_required
 @require_POST
 def start_shadow(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> HttpResponse:
-    """Let the version decide the next questions, too, without saying anything."""
+    """Let the version also decide the next questions, without replying."""
     assistant = find_assistant(request.user, assistant_id, "write")
     shadow.start(_find_version(assistant, number), SHADOW_QUESTIONS, request.user)
     messages.success(request, f"It decides the next {SHADOW_QUESTIONS} questions in shadow.")
@@ -56,7 +57,7 @@ def start_shadow(request: AuthenticatedRequest, assistant_id: UUID, number: int)
 @login_required
 @require_safe
 def promise(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> HttpResponse:
-    """What another promise would give, as a fragment."""
+    """The figures of another promise, as a fragment."""
     version = _find_version(find_assistant(request.user, assistant_id), number)
     percent = _percent(request, "promise", version.promise)
     share = _percent(request, "share", version.out_of_scope_share)
@@ -76,7 +77,8 @@ def _find_version(assistant: Assistant, number: int) -> Version:
 
 
 def _promise_context(version: Version, percent: int, share: int) -> dict[str, object]:
-    """What each language's questions say of this promise, were `share` percent out of scope."""
+    """For each language, the figures of a promise of `percent`, if `share` percent of questions
+    were out of scope."""
     live = Version.objects.filter(
         assistant=version.assistant_id, status=VersionStatus.LIVE
     ).exclude(pk=version.pk).first()  # fmt: skip

@@ -31,14 +31,14 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     assistant = find_assistant(request.user, assistant_id)
     days, since, until = _period(request)
     period = (assistant, since, until)
-    shown = request.GET.get("show", "")
-    if shown not in figures.SHARES:
-        shown = "consultations"
+    figure = request.GET.get("show", "")
+    if figure not in figures.SHARES:
+        figure = "consultations"
     kind, _, part = request.GET.get("part", "")[:250].replace("\0", "").partition(":")
     if kind in figures.PARTS and part:
         title, rows = part, figures.part_of_consultations(*period, kind, part)
     else:
-        title, rows = figures.TITLES[shown], figures.counted_consultations(*period, shown)
+        title, rows = figures.TITLES[figure], figures.counted_consultations(*period, figure)
     context = {
         **page_context(request, assistant),
         "figures": figures.compute_figures(*period),
@@ -94,7 +94,7 @@ def export(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 def _amounts(
     assistant: Assistant, since: datetime, until: datetime
 ) -> Iterator[tuple[str, float | None, int]]:
-    """(name, value, how many it rests on) of what is no share."""
+    """(name, value, count) of each figure that is not a share."""
     cost = measures.cost_of_answers(assistant, since, until)
     yield "cost: micro-USD for each answer", cost.per_answer_micro, cost.answered
     answer = measures.seconds_to_answer(assistant, since, until)

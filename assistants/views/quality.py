@@ -33,7 +33,7 @@ GAPS_SHOWN = 50
 
 @login_required
 def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """Cases, and how the last version did."""
+    """The test cases, and the results of the live and the newest version."""
     assistant = find_assistant(request.user, assistant_id)
     form = TestCaseForm(request.POST or None)
     if request.method == "POST":
@@ -50,8 +50,12 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
         **page_context(request, assistant),
         **compare_runs(assistant),
         "can_run": versions,
-        "candidate": next((one for one in versions if one.status == VersionStatus.MEASURED), None),
-        "live_version": next((one for one in versions if one.status == VersionStatus.LIVE), None),
+        "candidate": next(
+            (version for version in versions if version.status == VersionStatus.MEASURED), None
+        ),
+        "live_version": next(
+            (version for version in versions if version.status == VersionStatus.LIVE), None
+        ),
         "form": form,
     }
     return render(request, "assistants/tests.html", context)
@@ -60,8 +64,8 @@ def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpRespons
 @login_required
 @require_POST
 def run_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """By the version that is live and the newest one, which the page compares; of the newest one
-    the gate says whether it may go live."""
+    """Run the test cases by the live version and the newest one, and show whether the gate would
+    let the newest one go live."""
     assistant = find_assistant(request.user, assistant_id, "write")
     for version in versions_to_test(assistant):
         if version.status == VersionStatus.LIVE:
@@ -89,8 +93,8 @@ def delete_case(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """The random audit, questions that were refused, what people replied themselves, and what
-    became of it all."""
+    """The random audit, gaps in the knowledge, people's own replies, and how many corrections were
+    learnt."""
     assistant = find_assistant(request.user, assistant_id, "inbox")
     drawn = Decision.objects.filter(
         message__channel__assistant=assistant, for_audit=True, judgement=None
@@ -123,37 +127,37 @@ def judge_decision(request: AuthenticatedRequest, decision_id: UUID) -> HttpResp
     alike = visible.filter(
         pk__in=_uuids(request.POST.getlist("also")), message__channel__assistant=assistant
     )
-    for one in [decision, *alike]:
+    for judged in [decision, *alike]:
         judge(
-            assistant, one.pk, verdict, request.user,
-            answer_key=request.POST.get("answer", "")[:200], is_audit=one.for_audit,
+            assistant, judged.pk, verdict, request.user,
+            answer_key=request.POST.get("answer", "")[:200], is_audit=judged.for_audit,
         )  # fmt: skip
     messages.success(request, "Judged.")
     return redirect("assistants:review", assistant.pk)
 
 
 def _uuids(texts: list[str]) -> list[UUID]:
-    """Those that are some, of the first few."""
-    found = []
+    """The valid ids among the first LOOKED_BACK texts."""
+    ids = []
     for text in texts[:LOOKED_BACK]:
         with suppress(ValueError):
-            found.append(UUID(text))
-    return found
+            ids.append(UUID(text))
+    return ids
 
 
 @login_required
 @require_POST
 def review_reply(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
-    """Make a draft of what a person replied, or dismiss it."""
+    """Make a draft of an answer from a person's reply, or dismiss the reply."""
     visible = Judgement.objects.visible_to(request.user, "inbox")
     rows = visible.select_related("decision__message__channel__assistant__team")
     judgement = get_object_or_404(rows, pk=pk)
     assistant = judgement.decision.message.channel.assistant
     require_permission(request.user, assistant.team, "write")
     if action == "draft":
-        made = draft_answer(assistant, judgement.pk, request.user)
-        messages.success(request, f"{made.key} waits for approval.")
-        return redirect("assistants:answer", made.pk)
+        answer = draft_answer(assistant, judgement.pk, request.user)
+        messages.success(request, f"{answer.key} waits for approval.")
+        return redirect("assistants:answer", answer.pk)
     if action != "dismiss":
         raise Http404
     dismiss_reply(assistant, judgement.pk, request.user)

@@ -33,7 +33,7 @@ from web.requests import AuthenticatedRequest
 
 @login_required
 def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """Rules in their order, and a form for a new one."""
+    """The rules in their order, and a form for a new one."""
     assistant = find_assistant(request.user, assistant_id)
     form = RuleForm(assistant, request.POST or None)
     if request.method == "POST":
@@ -47,30 +47,30 @@ def rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 def rule(request: AuthenticatedRequest, pk: int) -> HttpResponse:
     """One rule, to change it."""
-    found = find_row(request, Rule, pk)
-    form = RuleForm(found.assistant, request.POST or None, rule=found)
-    if form.is_bound and form.is_valid() and _save(form, found.assistant, request.user, found):
+    rule = find_row(request, Rule, pk)
+    form = RuleForm(rule.assistant, request.POST or None, rule=rule)
+    if form.is_bound and form.is_valid() and _save(form, rule.assistant, request.user, rule):
         messages.success(request, "Saved. It counts from the next version on.")
-        return redirect("assistants:rules", found.assistant_id)
-    context = {**page_context(request, found.assistant), "rule": found, "form": form}
+        return redirect("assistants:rules", rule.assistant_id)
+    context = {**page_context(request, rule.assistant), "rule": rule, "form": form}
     return render(request, "assistants/rule.html", context)
 
 
 @login_required
 @require_POST
 def act(request: AuthenticatedRequest, pk: int, action: str) -> HttpResponse:
-    """Move it up or down, turn it on or off, or delete it."""
-    found = find_row(request, Rule, pk)
+    """Move a rule up or down, turn it on or off, or delete it."""
+    rule = find_row(request, Rule, pk)
     if action not in ACTIONS:
         raise Http404
-    ACTIONS[action](found, request.user)
-    return redirect("assistants:rules", found.assistant_id)
+    ACTIONS[action](rule, request.user)
+    return redirect("assistants:rules", rule.assistant_id)
 
 
 @login_required
 @require_POST
 def try_rules(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """Which rule decides a question, of those on this page; nothing is stored."""
+    """Which rule of this page decides a question. Nothing is stored."""
     assistant = find_assistant(request.user, assistant_id, "write")
     text = clean_text(request.POST.get("text", ""))
     context = {"question": mask(text), "ruling": try_question(assistant, text)}
@@ -88,13 +88,13 @@ ACTIONS: dict[str, Callable[[Rule, User], None]] = {
 }
 
 
-def _save(form: RuleForm, assistant: Assistant, by: User, found: Rule | None = None) -> bool:
-    """False, with the form's error, where the rule or an example is wrong."""
+def _save(form: RuleForm, assistant: Assistant, by: User, rule: Rule | None = None) -> bool:
+    """Save a new or changed rule; False, with an error on the form, where it is not valid."""
     try:
-        if found is None:
+        if rule is None:
             add_rule(assistant, by, **form.spec())
         else:
-            change_rule(found, by, **form.spec())
+            change_rule(rule, by, **form.spec())
     except (InvalidRule, AssistantNameTaken) as problem:
         fields = {"then": "value", "when": "says_any"}
         name = fields.get(problem.param or "", problem.param)

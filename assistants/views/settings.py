@@ -20,7 +20,7 @@ from web.requests import AuthenticatedRequest
 
 @login_required
 def settings(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """Promise, budget, retention, and who writes from documents."""
+    """Promise, budget, retention, and the model that writes from documents."""
     assistant = find_assistant(request.user, assistant_id)
     if request.method == "POST":
         require_permission(request.user, assistant.team, "write")
@@ -50,7 +50,7 @@ def words(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def retire(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """It answers nobody any more."""
+    """Retire the assistant, which then answers nobody any more."""
     assistant = find_assistant(request.user, assistant_id, "write")
     require_typed_name(request, assistant.name)
     retire_assistant(assistant, request.user)

@@ -1,4 +1,4 @@
-"""Who asks in the widget's frame: the channel of its key, the visitor of a signed token."""
+"""Finds who asks in the widget's frame: the channel by its key, the visitor by a signed token."""
 
 import hashlib
 import hmac
@@ -40,27 +40,28 @@ def require_channel(key: str) -> Channel:
 
 
 def visitor_of(channel: Channel, request: HttpRequest) -> tuple[str, str]:
-    """The visitor's token and name; new ones for who has none."""
+    """The visitor's token and name; new ones where the request has no valid token."""
     token = request.headers.get(VISITOR_HEADER, "")
     visitor = read_token(channel, token)
     return (token, visitor) if visitor is not None else issue_visitor()
 
 
 def issue_visitor() -> tuple[str, str]:
-    """A token and the name in it, of somebody new."""
+    """The token and name of a new visitor."""
     visitor = secrets.token_urlsafe(18)
     return signing.dumps(visitor, salt=VISITOR_SALT), visitor
 
 
 def identity_secret(channel: Channel) -> str:
-    """What a site's own server signs its customers' ids with; nobody else knows it."""
+    """The secret by which a site's own server signs its customers' ids."""
     return salted_hmac("assistants.identity", str(channel.pk), algorithm="sha256").hexdigest()
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a site says of its customer. `hash`: HMAC-SHA256 of the id, in hex; `attributes_hash`:
-    of the id, a line break and `attributes`, which are JSON."""
+    """A site's statement about its customer. `customer`: the id. `hash`: HMAC-SHA256 of the id, in
+    hex. `attributes`: JSON. `attributes_hash`: HMAC-SHA256 of the id, a line break and
+    `attributes`."""
 
     customer: str
     hash: str
@@ -68,26 +69,28 @@ class Identity:
     attributes_hash: str = ""
 
 
-def identify(channel: Channel, told: Identity) -> str:
-    """The token of a customer whom the site's server vouches for: the same visitor on all their
-    devices. Raises InvalidConsultation."""
-    if not told.customer or not _is_signed(channel, told.customer, told.hash):
+def identify(channel: Channel, identity: Identity) -> str:
+    """The token of a customer whose id the site's server has signed, who is the same visitor on all
+    devices. Raises InvalidConsultation for a wrong or expired signature."""
+    if not identity.customer or not _is_signed(channel, identity.customer, identity.hash):
         raise InvalidConsultation("This signature is not of this visitor.", param="hash")
     vouched: dict[str, str] = {}
-    if told.attributes:
-        if not _is_signed(channel, f"{told.customer}\n{told.attributes}", told.attributes_hash):
+    if identity.attributes:
+        if not _is_signed(
+            channel, f"{identity.customer}\n{identity.attributes}", identity.attributes_hash
+        ):
             raise InvalidConsultation(
                 "This signature is not of these attributes.", param="attributes_hash"
             )
-        vouched = read_attributes(told.attributes)
+        vouched = read_attributes(identity.attributes)
     if _has_expired(vouched):
         raise InvalidConsultation(
             "What was signed has expired, or exp is no time in seconds since 1970. Sign it anew.",
             param="attributes",
         )
-    visitor = f"{KNOWN}{told.customer}"
-    identity = {"channel": str(channel.pk), "visitor": visitor, "vouched": vouched}
-    return signing.dumps(identity, salt=VISITOR_SALT)
+    visitor = f"{KNOWN}{identity.customer}"
+    claims = {"channel": str(channel.pk), "visitor": visitor, "vouched": vouched}
+    return signing.dumps(claims, salt=VISITOR_SALT)
 
 
 def _is_signed(channel: Channel, text: str, signature: str) -> bool:
@@ -97,12 +100,12 @@ def _is_signed(channel: Channel, text: str, signature: str) -> bool:
 
 
 def is_verified(visitor: str) -> bool:
-    """Whether the site's server vouched for the visitor of this name."""
+    """Whether the site's server has signed the visitor of this name."""
     return visitor.startswith(KNOWN)
 
 
 def read_token(channel: Channel, token: str) -> str | None:
-    """The visitor's name; None where the token is none of ours, or vouched for elsewhere."""
+    """The visitor's name; None for a token that we did not sign, or of another channel."""
     signed = _load_token(channel, token)
     if isinstance(signed, dict):
         return str(signed["visitor"])
@@ -110,14 +113,14 @@ def read_token(channel: Channel, token: str) -> str | None:
 
 
 def read_vouched(channel: Channel, token: str) -> dict[str, str]:
-    """What the site's server signed of the visitor, besides who they are, while it holds."""
+    """The attributes of the visitor that the site's server signed; {} after they expired."""
     signed = _load_token(channel, token)
     vouched = dict(signed["vouched"]) if isinstance(signed, dict) else {}
     return {} if _has_expired(vouched) else vouched
 
 
 def _has_expired(vouched: Mapping[str, str]) -> bool:
-    """A time that nobody can read has passed: it was meant to end."""
+    """Whether the time in `exp` has passed, or cannot be read."""
     if EXPIRES not in vouched:
         return False
     try:
@@ -128,7 +131,8 @@ def _has_expired(vouched: Mapping[str, str]) -> bool:
 
 
 def _load_token(channel: Channel, token: str) -> object:
-    """A channel of another team may vouch for a customer of the same id: that is somebody else."""
+    """The content of a token; None for one that we did not sign, or of another channel, whose
+    customer of the same id is somebody else."""
     try:
         signed = signing.loads(token, salt=VISITOR_SALT)
     except signing.BadSignature:
@@ -144,14 +148,15 @@ def locale_of(request: HttpRequest) -> str:
 
 
 def read_body(request: HttpRequest) -> dict[str, object]:
+    """The JSON object in the request's body. Raises InvalidConsultation for anything else."""
     try:
-        sent = json.loads(request.body)
+        body = json.loads(request.body)
     except (ValueError, RecursionError):
-        sent = None
-    if not isinstance(sent, dict):
+        body = None
+    if not isinstance(body, dict):
         raise InvalidConsultation("Send a JSON object.")
-    require_json(sent)
-    return sent
+    require_json(body)
+    return body
 
 
 def current_conversation(channel: Channel, visitor: str) -> Conversation | None:
@@ -162,6 +167,6 @@ def current_conversation(channel: Channel, visitor: str) -> Conversation | None:
 
 
 def refuse(problem: UserError) -> JsonResponse:
-    """Its sentence in the visitor's language."""
+    """The response for an error, with its sentence in the visitor's language."""
     body = {"error": translated(problem.sentence)}
     return JsonResponse(body, status=problem.status, headers=problem.headers)

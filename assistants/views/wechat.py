@@ -1,4 +1,4 @@
-"""The address that WeChat calls: its handshake, and messages in plain and encrypted mode."""
+"""The callback for WeChat: its handshake, and messages in plain and encrypted mode."""
 
 import time
 
@@ -21,7 +21,8 @@ MAX_BYTES = 64 * 1024
 @never_cache
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, key: str) -> HttpResponse:
-    """403 for what WeChat did not sign, 400 for what is no message; nothing is stored then."""
+    """Answer a call of WeChat. 403 without WeChat's signature, 400 for anything but a message; then
+    nothing is stored."""
     channels = Channel.objects.filter(kind=Channel.Kind.WECHAT, disabled_at=None)
     channel = channels.filter(public_key=key[:40]).select_related("assistant__team").first()
     if channel is None:
@@ -77,7 +78,8 @@ def _open_envelope(
 
 
 def _stamp(request: HttpRequest) -> tuple[str, str]:
-    """Timestamp and nonce. Raises WechatRefused for an old one: somebody replays a message."""
+    """The timestamp and nonce. Raises WechatRefused for an old timestamp, as the message may be
+    replayed."""
     timestamp, nonce = request.GET.get("timestamp", ""), request.GET.get("nonce", "")
     is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 12
     if not is_number or abs(time.time() - int(timestamp)) > MAX_AGE_SECONDS:

@@ -1,7 +1,7 @@
-"""The widget: a loader for one script tag, the frame it opens, and what the frame asks.
+"""The widget: the loader script, the frame that it opens, and the endpoints that the frame calls.
 
-Whoever embeds the frame is decided by its `frame-ancestors`; who writes is a visitor known by a
-signed token in the frame's own storage. Neither cookies nor sessions are used.
+`frame-ancestors` decides which sites may embed the frame. A visitor is known by a signed token in
+the frame's own storage; cookies and sessions are not used.
 """
 
 import hashlib
@@ -66,9 +66,10 @@ MICROPHONE_MARK = "LATHE_ALLOW"  # What the loader lets the frame use.
 
 @require_safe
 def loader(request: HttpRequest, key: str) -> HttpResponse:
-    """The script of the site's one tag. The frame may use a microphone only where it is heard."""
+    """The script of the site's script tag. It allows the frame a microphone only where the
+    assistant understands speech."""
     channel = find_channel(key)
-    may_listen = channel is not None and _hears(channel.assistant)
+    may_listen = channel is not None and _understands_speech(channel.assistant)
     script = LOADER.replace(MICROPHONE_MARK, '"microphone"' if may_listen else '""')
     response = HttpResponse(script, content_type="text/javascript; charset=utf-8")
     response["Cache-Control"] = f"public, max-age={LOADER_SECONDS}"
@@ -79,19 +80,24 @@ def loader(request: HttpRequest, key: str) -> HttpResponse:
 @xframe_options_exempt
 @never_cache
 def frame(request: HttpRequest, key: str) -> HttpResponse:
-    """The chat. Unknown, paused or without origins: an empty page that nobody may embed."""
+    """The chat; an empty page that no site may embed where the channel is unknown, paused or has no
+    origins."""
     channel = find_channel(key)
     origins = channel.allowed_origins if channel else []
     if channel is None or not origins or channel.assistant.state != Assistant.State.LIVE:
         response = HttpResponse("<!doctype html><title>Chat</title>")
         return _with_policy(response, "'none'")
-    wanted = request.headers.get("Accept-Language", "")[:2].lower()
-    language = wanted if wanted in ("en", "zh") and wanted in channel.assistant.languages else "en"
+    preferred = request.headers.get("Accept-Language", "")[:2].lower()
+    language = (
+        preferred
+        if preferred in ("en", "zh") and preferred in channel.assistant.languages
+        else "en"
+    )
     words = {
         name: text_of(channel.assistant, name, language) for name in ("greeting", "disclosure")
     }
     voice = _voice_of(channel.assistant, language)
-    # Known before the first request, so that several of one moment are of one visitor.
+    # Issued before the first request, so that requests at the same time are of one visitor.
     token, _ = issue_visitor()
     context = {"channel": channel, "language": language, "voice": voice, "visitor": token, **words}
     page = render(request, "assistants/widget.html", context)
@@ -100,7 +106,7 @@ def frame(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_safe
 def sample(request: HttpRequest, key: str) -> HttpResponse:
-    """A page as a customer's site would be, with the one script tag."""
+    """A page like a customer's site, with the script tag."""
     channel = require_channel(key)
     return render(request, "assistants/sample.html", {"channel": channel})
 
@@ -117,15 +123,15 @@ def _with_policy(
     return response
 
 
-def _hears(assistant: Assistant) -> bool:
-    """Whether a visitor of any of its languages may speak."""
+def _understands_speech(assistant: Assistant) -> bool:
+    """Whether visitors may speak in any of the assistant's languages."""
     if assistant.voice == Assistant.Voice.BROWSER:
         return True
     return any(not why_deaf(assistant, language) for language in assistant.languages)
 
 
 def _voice_of(assistant: Assistant, language: str) -> dict[str, object] | None:
-    """What the frame's script is told of the voice; None where there is none."""
+    """The voice settings for the frame's script; None where there is no voice."""
     if assistant.voice == Assistant.Voice.BROWSER:
         return {"kind": "browser"}
     hears, speaks = not why_deaf(assistant, language), not why_mute(assistant, language)
@@ -135,27 +141,27 @@ def _voice_of(assistant: Assistant, language: str) -> dict[str, object] | None:
 @csrf_exempt
 @never_cache
 def messages(request: HttpRequest, key: str) -> HttpResponseBase:
-    """GET: what was said so far. POST {text, id}, or a form with audio: a question; answers with
-    what was said, as events after each sentence of it where the client accepts those."""
+    """GET: the conversation so far. POST {text, id}, or a form with audio: a question, answered by
+    the conversation, as an event stream where the client accepts one."""
     try:
         channel = require_channel(key)
         token, visitor = visitor_of(channel, request)
         if request.method == "POST":
             question = _read_question(request, channel, token, visitor)
-            told = _Stream(channel, visitor, token)
+            shape = _WidgetStream(channel, visitor, token)
             if "text/event-stream" in request.headers.get("Accept", ""):
-                return stream_reply(channel, question, told)
-            return JsonResponse(told.describe(consult(channel, question)))
+                return stream_reply(channel, question, shape)
+            return JsonResponse(shape.describe(consult(channel, question)))
         if request.method not in ("GET", "HEAD"):
             return HttpResponse(status=405, headers={"Allow": "GET, POST"})
-        said = _history(channel, visitor)
-        return JsonResponse({**said, "visitor": token, "suggestions": []})
+        history = _history(channel, visitor)
+        return JsonResponse({**history, "visitor": token, "suggestions": []})
     except UserError as problem:
         return refuse(problem)
 
 
-class _Stream:
-    """The reply's text in deltas, then all that was said."""
+class _WidgetStream:
+    """Events for the frame: the reply's text in deltas, then the whole conversation."""
 
     def __init__(self, channel: Channel, visitor: str, token: str) -> None:
         self._channel, self._visitor, self._token = channel, visitor, token
@@ -171,7 +177,7 @@ class _Stream:
         }
 
     def parts_of(self, described: dict[str, object]) -> list[str]:
-        return []  # It is among what was said.
+        return []  # The conversation in the last event has the text.
 
     def delta(self, text: str) -> dict[str, object]:
         return {"delta": text}
@@ -181,8 +187,8 @@ class _Stream:
 
 
 def _choices(channel: Channel, reply: Reply) -> list[str]:
-    """What the visitor may say with a click: a question that was meant, or that a person is wanted,
-    which the built-in rule hears."""
+    """Texts that the visitor can send with a click: questions that may have been meant, and the
+    request for a person, which the built-in rule recognises."""
     if reply.route not in (Decision.Route.ASK, Decision.Route.REFUSE):
         return reply.suggestions
     return [*reply.suggestions, text_of(channel.assistant, "person", reply.language)]
@@ -191,19 +197,19 @@ def _choices(channel: Channel, reply: Reply) -> list[str]:
 @require_safe
 @never_cache
 def speech(request: HttpRequest, key: str, token: str) -> HttpResponse:
-    """A reply as audio, for the visitor to whom it was said."""
+    """A reply as audio, only for the visitor who got it."""
     try:
         channel = require_channel(key)
         visitor = read_token(channel, request.headers.get(VISITOR_HEADER, ""))
         reply = find_spoken(token)
-        if visitor is None or reply is None or not _is_said_to(reply, channel, visitor):
+        if visitor is None or reply is None or not _is_reply_to(reply, channel, visitor):
             raise UnknownSpeech
         return audio_response(open_speech(reply))
     except UserError as problem:
         return refuse(problem)
 
 
-def _is_said_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
+def _is_reply_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
     asker = reply.message.conversation.visitor
     return (
         reply.message.channel_id == channel.pk
@@ -214,7 +220,7 @@ def _is_said_to(reply: SpokenReply, channel: Channel, visitor: str) -> bool:
 
 @require_safe
 def stream(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Says when something new was said in the visitor's conversation."""
+    """An event stream that says when the visitor's conversation has a new message."""
     try:
         conversation = _open_conversation(key, request.GET.get("visitor", ""))
         assert conversation.visitor_id is not None  # Found by it.
@@ -226,14 +232,14 @@ def stream(request: HttpRequest, key: str) -> HttpResponseBase:
 def _open_conversation(key: str, token: str) -> Conversation:
     channel = require_channel(key)
     visitor = read_token(channel, token)
-    found = current_conversation(channel, visitor) if visitor else None
-    if found is None:
+    conversation = current_conversation(channel, visitor) if visitor else None
+    if conversation is None:
         raise UnknownAssistant("There is no open conversation.")
-    return found
+    return conversation
 
 
 def _read_question(request: HttpRequest, channel: Channel, token: str, visitor: str) -> Question:
-    """Raises InvalidConsultation or AudioTooLarge."""
+    """The question in the request. Raises InvalidConsultation or AudioTooLarge."""
     audio = None
     if request.content_type == "multipart/form-data":
         file = request.FILES.get("audio")
@@ -260,9 +266,9 @@ def _read_question(request: HttpRequest, channel: Channel, token: str, visitor: 
         is_verified=is_verified(visitor),
         locale=locale_of(request),
         before={
-            external_id: str(one.get("text", ""))
-            for one in (before if isinstance(before, list) else [])
-            if isinstance(one, dict) and (external_id := _external_id(visitor, one))
+            external_id: str(earlier.get("text", ""))
+            for earlier in (before if isinstance(before, list) else [])
+            if isinstance(earlier, dict) and (external_id := _external_id(visitor, earlier))
         },
     )
 
@@ -277,7 +283,7 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
     conversation = current_conversation(channel, visitor)
     if conversation is None:
         return {"conversation": None, "state": "bot", "messages": []}
-    said = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
+    newest = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
     answers = Decision.objects.filter(message__conversation=conversation, route__in=RATED)
     decided = {decision.reply_id: decision for decision in answers.only("pk", "reply_id")}
     conversation.channel = channel
@@ -293,6 +299,6 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
                 "text": message.text,
                 "id": str(decided[message.pk].pk) if message.pk in decided else None,
             }
-            for message in reversed(said)
+            for message in reversed(newest)
         ],
     }

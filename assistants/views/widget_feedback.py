@@ -1,5 +1,5 @@
-"""What a visitor of the widget says besides questions: who they are, an address, a rating, whether
-a reply helped."""
+"""Endpoints of the widget besides questions: the visitor's identity, an e-mail address, a rating of
+the conversation, and whether a reply helped."""
 
 from uuid import UUID
 
@@ -34,17 +34,17 @@ RATINGS = (1, 2, 3, 4, 5)
 @never_cache
 @require_POST
 def identity(request: HttpRequest, key: str) -> HttpResponse:
-    """{id, hash, attributes, attributes_hash}: who the visitor is, as the site's server says;
-    answers with their token."""
+    """{id, hash, attributes, attributes_hash}: the visitor's identity, signed by the site's server.
+    Returns the visitor's token."""
     try:
         channel, sent = require_channel(key), read_body(request)
-        told = Identity(
+        claimed = Identity(
             customer=str(sent.get("id", ""))[:200],
             hash=str(sent.get("hash", ""))[:64],
             attributes=str(sent.get("attributes") or "")[:MAX_ATTRIBUTES_CHARS],
             attributes_hash=str(sent.get("attributes_hash") or "")[:64],
         )
-        return JsonResponse({"visitor": identify(channel, told)})
+        return JsonResponse({"visitor": identify(channel, claimed)})
     except UserError as problem:
         return refuse(problem)
 
@@ -52,7 +52,7 @@ def identity(request: HttpRequest, key: str) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def contact(request: HttpRequest, key: str) -> HttpResponse:
-    """{email}: where the reply of a person is sent, too."""
+    """{email}: an address to which a person's reply is also sent."""
     try:
         channel = require_channel(key)
         _, visitor = visitor_of(channel, request)
@@ -79,7 +79,7 @@ def may_leave_address(conversation: Conversation) -> bool:
 @csrf_exempt
 @require_POST
 def rating(request: HttpRequest, key: str) -> HttpResponse:
-    """{csat}: 1 to 5 for a conversation that is closed."""
+    """{csat}: a rating from 1 to 5 of a closed conversation."""
     try:
         channel = require_channel(key)
         _, visitor = visitor_of(channel, request)

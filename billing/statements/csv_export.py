@@ -1,4 +1,4 @@
-"""A month's usage as CSV that a spreadsheet opens without executing anything in it."""
+"""A month's usage as CSV, in which no cell is a formula for a spreadsheet."""
 
 import csv
 import io
@@ -16,7 +16,8 @@ COLUMNS = [
 
 
 def statement_csv(statement: Statement, by: str = "attempt") -> str:
-    """The month as rows per "day", "job", "attempt" or "token", ending in the total."""
+    """The month as CSV, with a row for each `by` and a last row with the total. `by` is a key of
+    CSV_LAYOUTS: attempt, job, day, token, voice or answer."""
     out = io.StringIO()
     writer = csv.writer(out)
     columns, rows = CSV_LAYOUTS[by]
@@ -76,7 +77,8 @@ def _by_attempt(statement: Statement) -> Iterator[list[str]]:
 
 
 def _attempt_rows(source: CostSource) -> Iterator[list[str]]:
-    """The attempts, and one row for whatever of the source no attempt explains (all inference)."""
+    """A row for each attempt, and one for costs of the source without an attempt, such as all
+    inference."""
     for attempt in source.attempts:
         run = attempt.run
         yield [

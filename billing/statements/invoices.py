@@ -34,7 +34,8 @@ KIND_LABELS = {LedgerEntry.Kind.REFUND: "Given back", LedgerEntry.Kind.ADJUSTMEN
 
 @dataclass(frozen=True, kw_only=True)
 class InvoiceLine:
-    """One row. `nano_per_unit` is None where several prices or none applied."""
+    """One line of an invoice. `nano_per_unit`: the price of a unit in nano-USD; None where several
+    prices or none applied."""
 
     what: str
     quantity: str = ""
@@ -48,7 +49,8 @@ class InvoiceLine:
 
 @dataclass(frozen=True, kw_only=True)
 class InvoiceContent:
-    """Everything that is printed. Lines are exact; `due_cents` is their sum, rounded once."""
+    """Everything that an invoice prints. Lines are exact micro-USD; `due_cents` is their sum,
+    rounded once."""
 
     seller: dict[str, str]
     buyer: dict[str, str]
@@ -67,7 +69,7 @@ class InvoiceContent:
 
 
 def build_content(team: Team, month: Month) -> InvoiceContent:
-    """The month as an invoice shows it; for a month that is not over, so far."""
+    """The month as an invoice shows it; the month so far if it is not over."""
     with db_snapshot():
         lines = [
             *_compute_lines(team, month),
@@ -100,9 +102,9 @@ def load_issued(invoice: Invoice) -> InvoiceContent:
 
 
 def issue_due() -> int:
-    """Issue what is missing of every month that is over; returns how many. Safe to repeat.
+    """Issue the missing invoices of all months that are over; returns how many. Repeatable.
 
-    Only without Stripe, whose invoices have numbers of their own: one use has one invoice.
+    Does nothing with Stripe, which issues invoices itself.
     """
     if gateway.is_enabled():
         return 0
@@ -110,7 +112,7 @@ def issue_due() -> int:
 
 
 def _uninvoiced_months() -> list[tuple[Month, UUID]]:
-    """Teams and ended months with usage or a charge by hand, and no invoice, oldest first."""
+    """The ended months and teams with usage or a manual charge and no invoice, oldest first."""
     end = this_month().start
     days = UsageDay.objects.filter(day__lt=end.date())
     by_hand = LedgerEntry.objects.filter(
@@ -127,9 +129,9 @@ def _uninvoiced_months() -> list[tuple[Month, UUID]]:
 
 @transaction.atomic
 def _issue_invoice(team_id: UUID, month: Month) -> bool:
-    # Numbers are given one at a time, so that none is ever missing or given twice.
+    # One invoice at a time, so that no number is missing or used twice.
     advisory_lock_in_transaction("invoice numbers")
-    # From here on the team books into the new month only: this one cannot change any more.
+    # Entries are written under this lock; from now on the team's are in the new month only.
     lock_budget(team_id)
     if Invoice.objects.filter(team=team_id, month=month.code).exists():
         return False
@@ -155,7 +157,7 @@ def get_invoice(team: Team, month: Month) -> tuple[Invoice | None, InvoiceConten
 
 
 def _compute_lines(team: Team, month: Month) -> list[InvoiceLine]:
-    """Compute by SKU and the price at which it ran."""
+    """A line for compute of each SKU and price."""
     rows = (
         daily_charges(team, month)
         .filter(run__isnull=False)
@@ -189,14 +191,14 @@ def _token_lines(team: Team, month: Month) -> list[InvoiceLine]:
 
 
 def _single_rate(sku: str, month: Month) -> int | None:
-    """The price of one unit, if it was the same all the time."""
+    """The price of a unit in nano-USD, if it did not change in the month; else None."""
     rates = Rate.objects.filter(sku=sku, valid__overlap=(month.start, month.end))
     prices = set(rates.values_list("nano_per_unit", flat=True))
     return prices.pop() if len(prices) == 1 else None
 
 
 def _refund_and_adjustment_lines(team: Team, month: Month) -> list[InvoiceLine]:
-    """What was given back, by reason, and every adjustment."""
+    """A line for refunds, and one for adjustments, of each reason."""
     entries = refunds_and_adjustments(team, month).values_list("kind", "note")
     lines = []
     for kind, note, micro in entries.annotate(a=Sum("amount_micro")).order_by("kind", "note"):

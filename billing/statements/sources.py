@@ -1,7 +1,7 @@
-"""What causes costs: a job or deployment and its attempts, with what each used in a month.
+"""Sources of cost: jobs, deployments and others, with their attempts and what each used in a month.
 
-Billing itself knows only source strings such as "training-job:<id>"; the apps that own their
-families register how these are named and linked.
+Billing only stores source strings such as "training-job:<id>". The app that owns a family of
+sources registers how they are named and linked.
 """
 
 from collections import defaultdict
@@ -18,8 +18,8 @@ from billing.models import MeteredRun
 from web.language.sentences import translated
 from web.validation.values import parse_uuid
 
-COUNTED_FAMILIES = ("deployment", "base-model", "assistant")  # Of usage that is counted, not timed.
-NO_PROJECT = "Other"  # What belongs to no project, or is gone.
+COUNTED_FAMILIES = ("deployment", "base-model", "assistant")  # Their usage is counted, not timed.
+NO_PROJECT = "Other"  # For sources of no project, or that no longer exist.
 NamedRows = Callable[[Collection[UUID]], QuerySet[Any]]  # With a field `name`.
 NameResolver = Callable[[Collection[UUID]], dict[UUID, str]]
 
@@ -28,10 +28,10 @@ NameResolver = Callable[[Collection[UUID]], dict[UUID, str]]
 class SourceFamily:
     """How a statement names and links the sources that begin with "<family>:"."""
 
-    names: NamedRows  # Of these ids, as far as they exist.
-    url_name: str  # Of the page of one of them.
-    label: str  # Stands before the id of one that no longer exists.
-    projects: NameResolver | None = None  # The names of the projects that these ids belong to.
+    names: NamedRows  # The rows of these ids that exist.
+    url_name: str  # The URL name of a source's page.
+    label: str  # Shown with the id of a source that no longer exists.
+    projects: NameResolver | None = None  # The names of these sources' projects.
 
 
 _families: dict[str, SourceFamily] = {}
@@ -40,13 +40,13 @@ _families: dict[str, SourceFamily] = {}
 def register_source(
     family: str, names: NamedRows, url_name: str, label: str, projects: NameResolver | None = None
 ) -> None:
-    """Called from `AppConfig.ready` of the app that owns these sources."""
+    """Register a family of sources; called in `AppConfig.ready` of the app that owns them."""
     _families[family] = SourceFamily(names, url_name, label, projects)
 
 
 @dataclass
 class Amount:
-    """Micro-USD charged and given back; both positive."""
+    """Micro-USD charged and refunded; both positive."""
 
     charged_micro: int = 0
     refunded_micro: int = 0
@@ -58,16 +58,16 @@ class Amount:
 
 @dataclass
 class RunUsage(Amount):
-    """One attempt: a metered run and what it cost this month."""
+    """One attempt: a metered run and what it cost in the month."""
 
     run: MeteredRun | None = None
     device_ms: int = 0
-    notes: list[str] = field(default_factory=list)  # Why something was given back.
+    notes: list[str] = field(default_factory=list)  # Reasons of refunds.
 
 
 @dataclass
 class CostSource(Amount):
-    """A job or deployment, named by its source string, and what it cost this month."""
+    """A job or deployment, identified by its source string, and what it cost in the month."""
 
     source: str = ""
     runs: dict[UUID, RunUsage] = field(default_factory=dict)  # Filled by `add_attempts`.
@@ -78,7 +78,7 @@ class CostSource(Amount):
 
     @cached_property
     def family(self) -> str:
-        """ "training-job", "deployment" or whatever the source begins with."""
+        """The part of the source before the colon, such as "training-job"."""
         return self.source.partition(":")[0]
 
     @cached_property
@@ -87,7 +87,7 @@ class CostSource(Amount):
 
     @cached_property
     def url(self) -> str:
-        """Of the page of the job or deployment; "" for what has none."""
+        """The address of the source's page; "" where it has none."""
         registered = _families.get(self.family)
         if registered is None or self.subject_id is None:
             return ""
@@ -95,14 +95,14 @@ class CostSource(Amount):
 
     @property
     def label(self) -> str:
-        """Its name; of what does not exist any more, the beginning of its id."""
+        """The source's name; without one, its family and the beginning of its id."""
         if self.name or self.subject_id is None:
             return self.name or self.source
         return f"{self._family_label} {str(self.subject_id)[:8]}"
 
     @property
     def shown_label(self) -> str:
-        """On pages: people's own names as they wrote them, our words in the page's language."""
+        """The label with our own words, but not people's names, in the page's language."""
         if self.name or self.subject_id is None:
             return self.label
         return f"{translated(self._family_label)} {str(self.subject_id)[:8]}"
@@ -114,14 +114,14 @@ class CostSource(Amount):
 
     @property
     def attempts(self) -> list[RunUsage]:
-        """In the order they began."""
+        """The attempts in the order in which they began."""
         return sorted(
             self.runs.values(), key=lambda use: (use.run is None, use.run and use.run.fence)
         )
 
 
 def resolve_names(sources: Iterable[CostSource]) -> None:
-    """Fill in the names, with one query for all families."""
+    """Set the names of these sources, with one query for all families."""
     families: dict[str, dict[UUID, CostSource]] = defaultdict(dict)
     for source in sources:
         if source.subject_id:
@@ -140,7 +140,7 @@ def resolve_names(sources: Iterable[CostSource]) -> None:
 
 @dataclass(frozen=True)
 class ProjectCost:
-    """`percent` is of the dearest project, the length of a bar."""
+    """The cost of a project. `percent`: of the most expensive project's cost, for a bar."""
 
     project: str
     net_micro: int
@@ -148,7 +148,8 @@ class ProjectCost:
 
 
 def cost_by_project(sources: list[CostSource]) -> list[ProjectCost]:
-    """The dearest first, with one query for each family of sources. Projects of one name add up."""
+    """The cost of each project, the most expensive first. Projects with the same name are summed.
+    Makes one query for each family of sources."""
     ids: dict[str, set[UUID]] = defaultdict(set)
     for source in sources:
         if source.subject_id is not None:
@@ -165,5 +166,5 @@ def cost_by_project(sources: list[CostSource]) -> list[ProjectCost]:
     highest = max(sums.values(), default=0) or 1
     return [
         ProjectCost(project, micro, round(max(0.0, 100 * micro / highest), 1))
-        for project, micro in sorted(sums.items(), key=lambda one: (-one[1], one[0]))
+        for project, micro in sorted(sums.items(), key=lambda entry: (-entry[1], entry[0]))
     ]

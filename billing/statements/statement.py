@@ -1,8 +1,7 @@
-"""What a team used and owes for one month.
+"""A team's usage and what it owes for a month.
 
-Charges come from the daily sums that the database keeps beside the ledger, everything else from
-its entries, all in one snapshot: rows, days and total add up to the micro-dollar even while
-heartbeats are being posted.
+Charges come from the daily sums beside the ledger, everything else from the ledger's entries, all
+read in one snapshot: rows, days and total add up to the micro-dollar even while usage is posted.
 """
 
 from collections import Counter
@@ -27,9 +26,8 @@ Kind = LedgerEntry.Kind
 CHARGE_KINDS = (Kind.COMPUTE, Kind.INFERENCE)
 CREDIT_LABELS = {Kind.CREDIT: "Granted", Kind.EXPIRY: "Expired", Kind.TAKE_BACK: "Taken back"}
 MAX_ROWS = 50  # Rows of a table on a page; the CSV has them all.
-# In SQL, because the ORM knows no grouping sets and would read the rows three times. Units and
-# requests are of tokens; seconds and characters of speech, and answers, are no tokens and stand in
-# `used`.
+# In SQL, as the ORM has no grouping sets and would read the rows three times. Units and requests
+# are of tokens; seconds and characters of speech, and answers, are in `used`.
 _TOTALS_SQL = f"""
 SELECT grouping(sku), grouping(source), grouping(day), source, day, token_prefix, sku,
     coalesce(sum(units), 0)::bigint, coalesce(sum(requests), 0)::bigint,
@@ -46,7 +44,7 @@ HAVING grouping(sku) = 1 OR sku = ANY(%(no_tokens)s)
 
 @dataclass(frozen=True)
 class TokenUsage:
-    """What one API token asked of deployments; the prefix is "" for the playground."""
+    """The usage of deployments by one API token; the prefix is "" for the playground."""
 
     prefix: str
     units: int
@@ -56,8 +54,8 @@ class TokenUsage:
 
 @dataclass(frozen=True)
 class UnitUsage:
-    """Answers that one assistant gave, seconds that it heard, or characters that it spoke; part of
-    its cost."""
+    """An assistant's answers, seconds of recognised speech, or spoken characters; part of its
+    cost."""
 
     by: CostSource
     sku: str
@@ -82,7 +80,7 @@ class DayTotal:
 
 @dataclass(frozen=True)
 class CreditLine:
-    """One movement; what covered usage is one line per grant."""
+    """A change of credit. Usage that was covered is one line for each grant."""
 
     what: str
     note: str
@@ -92,11 +90,11 @@ class CreditLine:
 
 @dataclass(frozen=True)
 class CreditStatement:
-    """Opening plus all lines is the closing balance, exactly."""
+    """A team's credit in a month: the opening balance plus all lines is the closing balance."""
 
     opening_micro: int
     lines: list[CreditLine]
-    used_micro: int  # Of the month's usage, covered by credit.
+    used_micro: int  # The part of the month's usage that credit covered.
 
     @property
     def closing_micro(self) -> int:
@@ -115,12 +113,12 @@ class Statement:
     month: Month
     credit: CreditStatement
     as_of: datetime = field(default_factory=now)
-    cost_sources: list[CostSource] = field(default_factory=list)  # The dearest first.
-    others: list[LedgerEntry] = field(default_factory=list)  # What no job or deployment caused.
+    cost_sources: list[CostSource] = field(default_factory=list)  # The most expensive first.
+    others: list[LedgerEntry] = field(default_factory=list)  # Entries without a job or deployment.
     days: list[DayTotal] = field(default_factory=list)
-    charges_by_day: dict[date, int] = field(default_factory=dict)  # Without what was given back.
+    charges_by_day: dict[date, int] = field(default_factory=dict)  # Without refunds.
     tokens: list[TokenUsage] = field(default_factory=list)
-    used: list[UnitUsage] = field(default_factory=list)  # Part of what assistants cost.
+    used: list[UnitUsage] = field(default_factory=list)  # Part of the cost of assistants.
 
     @property
     def voice(self) -> list[UnitUsage]:
@@ -136,12 +134,12 @@ class Statement:
 
     @property
     def covered_micro(self) -> int:
-        """What credit took off; zero or negative."""
+        """The amount that credit covered, as zero or a negative number."""
         return -self.credit.used_micro
 
     @property
     def due_micro(self) -> int:
-        """What credit did not cover."""
+        """The amount that credit did not cover."""
         return self.total_micro + self.covered_micro
 
     @property
@@ -163,7 +161,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class TopRows:
-    """The most expensive rows, and the sum of those left out."""
+    """The most expensive rows, and the count and sum of the others."""
 
     rows: list[CostSource]
     omitted_count: int
@@ -172,12 +170,12 @@ class TopRows:
 
 
 def top_rows(sources: list[CostSource]) -> TopRows:
-    """Of sources sorted by cost, the first MAX_ROWS."""
-    rest = sources[MAX_ROWS:]
+    """The first MAX_ROWS of sources that are sorted by cost."""
+    omitted = sources[MAX_ROWS:]
     return TopRows(
         rows=sources[:MAX_ROWS],
-        omitted_count=len(rest),
-        omitted_micro=sum(source.net_micro for source in rest),
+        omitted_count=len(omitted),
+        omitted_micro=sum(source.net_micro for source in omitted),
         total_micro=sum(source.net_micro for source in sources),
     )
 
@@ -189,14 +187,15 @@ def month_total(team: Team, month: Month) -> int:
 
 
 def spent_by_tokens(team: Team) -> dict[str, int]:
-    """Micro-USD of this month by the prefix of the API token, as its budget counts them."""
+    """Micro-USD spent this month by each API token's prefix, as its budget counts them."""
     days = daily_charges(team, this_month()).exclude(token_prefix="")
     rows = days.values_list("token_prefix").annotate(Sum("amount_micro"))
     return dict(rows.order_by())
 
 
 def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> Statement:
-    """The month's usage and what is owed for it, as of now; jobs by attempt unless told not to."""
+    """The month's usage and what is owed for it, as of now; `with_attempts` also loads attempts and
+    names of sources."""
     with db_snapshot():
         statement = Statement(team, month, build_credit_statement(team, month))
         sources = _load_charges(statement)
@@ -219,7 +218,7 @@ def build_statement(team: Team, month: Month, *, with_attempts: bool = True) -> 
 
 
 def add_attempts(statement: Statement, sources: list[CostSource]) -> None:
-    """Fill in what each attempt of these sources used; free ones are listed too."""
+    """Add the attempts of these sources with what each used, including free ones."""
     by_name = {source.source: source for source in sources}
     charges = daily_charges(statement.team, statement.month).filter(run__isnull=False)
     if len(by_name) < len(statement.cost_sources):
@@ -237,9 +236,9 @@ def add_attempts(statement: Statement, sources: list[CostSource]) -> None:
         if source is None:
             continue
         use = source.runs.setdefault(run.pk, RunUsage())
-        sums = run.__dict__
-        use.run, use.device_ms = run, sums["month_ms"] or 0
-        use.charged_micro = sums["month_micro"] or 0
+        annotations = run.__dict__
+        use.run, use.device_ms = run, annotations["month_ms"] or 0
+        use.charged_micro = annotations["month_micro"] or 0
 
 
 def daily_charges(team: Team, month: Month) -> AmountQuerySet[UsageDay]:
@@ -248,14 +247,14 @@ def daily_charges(team: Team, month: Month) -> AmountQuerySet[UsageDay]:
 
 
 def refunds_and_adjustments(team: Team, month: Month) -> LedgerEntryQuerySet:
-    """The month's entries about usage that are not charges."""
+    """The month's ledger entries about usage that are not charges."""
     span = Q(occurred_at__gte=month.start, occurred_at__lt=month.end)
     # ~Q(...) is written like the condition of the partial index that answers it.
     return LedgerEntry.objects.filter(span, ~Q(kind__in=CHARGE_KINDS), team=team).of_usage()
 
 
 def _attach_refund(entry: LedgerEntry, sources: dict[str, CostSource]) -> bool:
-    """Put a refund to the job it is of; False for what no job or deployment caused."""
+    """Add a refund to its source; False for an entry without one."""
     if entry.kind != Kind.REFUND or not entry.about:
         return False
     source = sources.setdefault(entry.about, CostSource(source=entry.about))
@@ -269,7 +268,7 @@ def _attach_refund(entry: LedgerEntry, sources: dict[str, CostSource]) -> bool:
 
 
 def _load_charges(statement: Statement) -> dict[str, CostSource]:
-    """Fill in what was charged by day, API token and unit; returns it by source."""
+    """Set the statement's charges by day, API token and unit; returns the charges by source."""
     month = statement.month
     params: dict[str, UUID | date | list[str]] = {
         "team": statement.team.pk,
@@ -281,25 +280,25 @@ def _load_charges(statement: Statement) -> dict[str, CostSource]:
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS_SQL, params)
         for row in cursor.fetchall():
-            all_skus, not_source, not_day, source, day, prefix, *of_units = row[:9]
-            micro, device_ms, units, requests, asked_micro = row[9:]
-            if not all_skus:
-                used.append((source, *of_units, micro))
-            elif not not_source:
+            is_over_skus, is_over_sources, is_over_days, source, day, prefix, *unit_usage = row[:9]
+            micro, device_ms, units, requests, token_micro = row[9:]
+            if not is_over_skus:
+                used.append((source, *unit_usage, micro))
+            elif not is_over_sources:
                 sources[source] = CostSource(
                     micro, source=source, device_ms=device_ms, units=units, requests=requests
                 )
-            elif not not_day:
+            elif not is_over_days:
                 statement.charges_by_day[day] = micro
-            elif units or requests or asked_micro:
-                statement.tokens.append(TokenUsage(prefix, units, requests, asked_micro))
-    statement.used = [UnitUsage(sources[name], *rest) for name, *rest in sorted(used)]
+            elif units or requests or token_micro:
+                statement.tokens.append(TokenUsage(prefix, units, requests, token_micro))
+    statement.used = [UnitUsage(sources[name], *usage) for name, *usage in sorted(used)]
     statement.tokens.sort(key=lambda use: (-use.amount_micro, use.prefix))
     return sources
 
 
 def build_credit_statement(team: Team, month: Month) -> CreditStatement:
-    """Read from the ledger's credit entries and the daily sums of the burns."""
+    """The month's credit, from the ledger's credit entries and the daily sums of used credit."""
     moved = LedgerEntry.objects.filter(team=team, occurred_at__lt=month.end).of_credit()
     opening, lines = 0, []
     for row in moved.order_by("occurred_at", "pk"):

@@ -1,7 +1,8 @@
-"""A team's customer at Stripe, the account and mode that it belongs to, and opening its pages.
+"""A team's customer at Stripe, the account and mode that it belongs to, and creating its pages.
 
-An id of a sandbox means nothing to a live account. What belongs to another account is put aside
-with its customer, so that going back finds it again, and is made anew where it is needed.
+Ids of a sandbox do not exist in a live account. Ids of another account are saved in `elsewhere` of
+the team's customer, so that they can be used again after going back, and new objects are created
+where they are needed.
 """
 
 from collections.abc import Callable
@@ -41,13 +42,14 @@ from billing.stripe.errors import (
 from web.advisory_lock import advisory_lock_in_transaction
 from web.enqueue import enqueue_on_commit
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-KEPT = (Meter, StripeCustomer, StripeInvoice, Subscription, TopUp)  # Rows with an account.
+MODELS_WITH_ACCOUNT = (Meter, StripeCustomer, StripeInvoice, Subscription, TopUp)
 
 
 def current_account() -> str:
-    """Such as "acct_1:live"; "" for a key that may not read its account. Raises StripeFailure."""
+    """The account and mode of the key, such as "acct_1:live"; "" for a key that may not read its
+    account. Raises StripeFailure."""
     return _account_of(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
 
 
@@ -74,7 +76,7 @@ def count_foreign_rows() -> int:
 
 
 def adopt_account() -> None:
-    """Note the account beside every id, and put aside what belongs to another. Repeatable."""
+    """Store the account with every id, and set ids of another account aside. Repeatable."""
     account = current_account()
     is_known = not StripeCustomer.objects.exclude(account=account).exists()
     is_priced = not Rate.objects.exclude(stripe_price_id="").exclude(stripe_account=account)
@@ -82,7 +84,7 @@ def adopt_account() -> None:
         return
     with transaction.atomic():
         advisory_lock_in_transaction("Stripe account")
-        for model in KEPT:
+        for model in MODELS_WITH_ACCOUNT:
             model._default_manager.filter(account="").update(account=account)
         for catalog in (Plan, Rate):
             priced = catalog._default_manager.exclude(stripe_price_id="")
@@ -97,7 +99,9 @@ def adopt_account() -> None:
 
 
 def _put_aside(row: StripeCustomer, account: str = "") -> None:
-    """Forget a customer's ids, which `elsewhere` keeps, and take those of this account from it."""
+    """Move a customer's ids into `elsewhere`, and use the ids it holds for `account`, if any.
+
+    The team's subscription is deleted and its undelivered usage rows are marked dead."""
     budget = lock_budget(row.team_id)
     subscription = Subscription.objects.filter(team=row.team_id).first()
     if row.customer_id:
@@ -112,15 +116,15 @@ def _put_aside(row: StripeCustomer, account: str = "") -> None:
     StripeOutbox.objects.undelivered().filter(team=row.team_id, customer=row.customer_id).update(
         status=StripeOutbox.Status.DEAD, last_error="of another account, mode or customer"
     )
-    known = row.elsewhere.get(account, {})
-    row.customer_id, row.account = known.get("customer"), account or row.account
+    ids = row.elsewhere.get(account, {})
+    row.customer_id, row.account = ids.get("customer"), account or row.account
     row.generation, row.checkout_id = row.generation + 1, ""
     row.save()
 
 
 @transaction.atomic
 def forget_customer(row: StripeCustomer, *, by: User | None = None, reason: str) -> None:
-    """The customer does not exist (any more): a new one is made when it is needed."""
+    """Forget a customer that no longer exists at Stripe; a new one is created when needed."""
     StripeCustomer.objects.select_for_update().get(pk=row.pk)
     row.refresh_from_db()
     gone = row.customer_id
@@ -132,9 +136,9 @@ def forget_customer(row: StripeCustomer, *, by: User | None = None, reason: str)
 
 
 def get_or_create_customer_id(team: Team) -> str:
-    """The team's customer id at Stripe, created on first use. Raises a StripeFailure.
+    """The team's customer id at Stripe, created on first use. Raises StripeFailure.
 
-    Two callers at once get the same customer: the idempotency key is the team's own.
+    Two callers at once get the same customer, as the idempotency key is the same for a team.
     """
     adopt_account()
     row, _ = StripeCustomer.objects.get_or_create(
@@ -149,11 +153,11 @@ def get_or_create_customer_id(team: Team) -> str:
     try:
         customer = gateway.create_customer(params, key=f"customer:{team.pk}:{row.generation}")
     except (StripeServerError, StripeRequestRejected):
-        # Both answers stay under their key for a day.
+        # Stripe repeats both answers under their key for a day.
         rows = StripeCustomer.objects.filter(pk=team.pk, generation=row.generation)
         rows.update(generation=F("generation") + 1)
         raise
-    # What the ledger has is new to this customer.
+    # The new customer has no credit yet: have the ledger's mirrored.
     StripeCustomer.objects.filter(pk=team.pk, customer_id=None).update(
         customer_id=customer.id, credit_changed_at=now()
     )
@@ -162,8 +166,8 @@ def get_or_create_customer_id(team: Team) -> str:
     return row.customer_id or customer.id
 
 
-def with_customer(team: Team, call: Callable[[str], Made]) -> Made:
-    """Call with the team's customer, and once more with a new one if Stripe does not know it."""
+def with_customer(team: Team, call: Callable[[str], Result]) -> Result:
+    """Call with the team's customer id, and again with a new customer if Stripe has no such one."""
     customer = get_or_create_customer_id(team)
     try:
         return call(customer)
@@ -178,41 +182,44 @@ def create_page(
     row: StripeCustomer | TopUp,
     field: str,
     create: Callable[[int], StripeCheckoutSessionData],
-    **facts: object,
+    **columns: object,
 ) -> StripeCheckoutSessionData:
-    """Create a page at Stripe under a key with the number of the row's pages; store its id.
+    """Create a page at Stripe and store its id in `field`, with these other columns.
 
-    Two clicks at once use one number and get one page. Stripe repeats its answers for a day, a
-    page that has expired and failures too, so each answer raises the number. After a failure of
-    Stripe's own it is tried once more.
+    `create` gets the number of the row's pages, which must be part of its idempotency key. Two
+    clicks at once use the same number and get the same page. As Stripe repeats an answer under its
+    key for a day, be it an expired page or a failure, each answer raises the number. After a 5xx
+    answer the page is created once more. Raises StripeFailure.
     """
     rows = type(row)._default_manager.filter(pk=row.pk)
     for number in (row.checkouts, row.checkouts + 1):
         try:
-            made = create(number)
-        except (StripeUnreachable, StripeRateLimited):  # Nothing was answered, so nothing is kept.
+            session = create(number)
+        except (StripeUnreachable, StripeRateLimited):  # No answer is stored under the key.
             raise
         except StripeFailure as failure:
             rows.filter(checkouts=number).update(checkouts=number + 1)
-            row.checkouts = number + 1  # Whoever tries again, with another customer, goes on there.
+            row.checkouts = number + 1  # For `with_customer`, which may call again.
             if not isinstance(failure, StripeServerError):
                 raise
         else:
-            rows.filter(checkouts=number).update(checkouts=number + 1, **{field: made.id}, **facts)
-            return made
+            rows.filter(checkouts=number).update(
+                checkouts=number + 1, **{field: session.id}, **columns
+            )
+            return session
     raise StripeServerError
 
 
 def return_urls(team: Team) -> dict[str, str]:
-    """Where Stripe's pages lead back to."""
+    """The addresses to which Stripe's pages lead back."""
     page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
     paid = settings.PUBLIC_URL + reverse("billing:paid", args=[team.slug])
-    # Stripe puts the id in the place of the braces, which must therefore stay as they are.
+    # Stripe replaces the braces by the session's id, so they must not be encoded.
     return {"success_url": f"{paid}?session_id={{CHECKOUT_SESSION_ID}}", "cancel_url": page}
 
 
 def tax_params() -> StripeParams:
-    """What Stripe Tax needs Checkout to collect; nothing unless it is set up."""
+    """The parameters by which Checkout collects what Stripe Tax needs; {} unless it is set up."""
     if not settings.STRIPE_AUTOMATIC_TAX:
         return {}
     return {

@@ -1,7 +1,7 @@
-"""Our plans and rates in Stripe's catalog: what they are called there, and `sync_catalog`.
+"""Our plans and rates in Stripe's catalog: their names there, and `sync_catalog`.
 
-Sync as often as you like. A price is never edited: another amount is a new price that takes over
-the lookup key. A product and the lookup key of its price have the same name.
+Syncing is repeatable. A price is never edited: another amount is a new price that takes over the
+lookup key. A product's id is also the lookup key of its price.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class CatalogEntry:
     """A plan or rate as it should be at Stripe."""
 
     row: Plan | Rate
-    key: str  # Of the product and the price. Ours, so that a price of any age names its plan.
+    key: str  # The product's id and the price's lookup key. Ours, so that old prices name a plan.
     name: str
     cents: Decimal  # Exact: Stripe takes twelve decimals.
     meter: str = ""  # The meter's id; "" for a plan's fee.
@@ -38,51 +38,53 @@ class CatalogEntry:
 
 
 def meter_event_name(sku: str) -> str:
-    """What usage of a SKU is reported as: "gpu-h100" → "lathe_gpu_h100_seconds"."""
+    """The event name under which usage of a SKU is reported: "gpu-h100" is
+    "lathe_gpu_h100_seconds"."""
     word = sku.replace("-", "_")
     return f"lathe_{word}" if sku in pricing.COUNTED_SKUS else f"lathe_{word}_seconds"
 
 
 def plan_code_of(product_id: str) -> str:
-    """The plan a product stands for; "" when it is none of our plans."""
+    """The code of the plan that a product stands for; "" for a product that is not a plan."""
     is_plan = product_id.startswith(PLAN_PREFIX)
     return product_id.removeprefix(PLAN_PREFIX) if is_plan else ""
 
 
 def sync_catalog() -> list[str]:
-    """Create what is missing or differs; returns a sentence for each thing made.
+    """Create what is missing or differs; returns a sentence for each object created.
 
-    Stripe repeats a 5xx answer under its key for a day, although the object may exist: then
-    everything is looked at again, under keys of another generation.
+    Stripe repeats a 5xx answer under its key for a day, although the object may have been created:
+    then everything is compared again, with keys of another generation.
     """
     adopt_account()
-    done: list[str] = []
+    created: list[str] = []
     for generation in range(MAX_ATTEMPTS):
         with suppress(StripeServerError):
-            _create_missing(done, generation)
-            return done
+            _create_missing(created, generation)
+            return created
     raise StripeServerError
 
 
-def _create_missing(done: list[str], generation: int) -> None:
-    entries = _wanted_entries(_ensure_meters(done, generation))
+def _create_missing(created: list[str], generation: int) -> None:
+    entries = _expected_entries(_ensure_meters(created, generation))
     keys = [entry.key for entry in entries]
     prices, products = gateway.list_prices_by_lookup_key(keys), gateway.list_product_ids(keys)
     for entry in entries:
         if entry.key not in products:
             params = {"id": entry.key, "name": entry.name}
             gateway.create_product(params, key=f"product:{entry.key}:{generation}")
-            done.append(f"Made product {entry.key}.")
+            created.append(f"Made product {entry.key}.")
         price = prices.get(entry.key)
         if price is None or not entry.is_in(price):
             price = _create_price(entry, price.id if price else "none", generation)
             cents = gateway.decimal_text(entry.cents)
-            done.append(f"Made price {price.id} for {entry.name}: {cents} cents.")
+            created.append(f"Made price {price.id} for {entry.name}: {cents} cents.")
         ids = {"stripe_price_id": price.id, "stripe_account": current_account()}
         type(entry.row)._default_manager.filter(pk=entry.row.pk).update(**ids)
 
 
-def _wanted_entries(meters: Mapping[str, StripeMeterData]) -> list[CatalogEntry]:
+def _expected_entries(meters: Mapping[str, StripeMeterData]) -> list[CatalogEntry]:
+    """The entries that the catalog should have: a fee for each plan, a price for each rate."""
     plans = Plan.objects.filter(monthly_cents__gt=0).order_by("order")
     fees = [
         CatalogEntry(
@@ -103,7 +105,7 @@ def _wanted_entries(meters: Mapping[str, StripeMeterData]) -> list[CatalogEntry]
     return fees + rates
 
 
-def _ensure_meters(done: list[str], generation: int) -> dict[str, StripeMeterData]:
+def _ensure_meters(created: list[str], generation: int) -> dict[str, StripeMeterData]:
     """The active meters by the names of their events, one for each SKU."""
     meters = gateway.list_active_meters()
     for sku in Rate.objects.in_force().order_by("sku").values_list("sku", flat=True):
@@ -115,9 +117,9 @@ def _ensure_meters(done: list[str], generation: int) -> dict[str, StripeMeterDat
                 "default_aggregation": {"formula": "sum"},
             }
             meters[name] = gateway.create_meter(params, key=f"meter:{name}:{generation}")
-            done.append(f"Made meter {name}.")
-        facts = {"event_name": name, "meter_id": meters[name].id, "account": current_account()}
-        Meter.objects.update_or_create(sku=sku, defaults=facts)
+            created.append(f"Made meter {name}.")
+        columns = {"event_name": name, "meter_id": meters[name].id, "account": current_account()}
+        Meter.objects.update_or_create(sku=sku, defaults=columns)
     return meters
 
 

@@ -1,9 +1,9 @@
-"""Stripe's credit balance follows our ledger: its invoices take off what our statement does.
+"""Mirrors the credit of our ledger to Stripe, so that its invoices take off what ours would.
 
-Whatever moves credit (a purchase, a gift, a refund, an expiry, a take-back) marks the customer
-row; `mirror_credit` then makes or withdraws grants at Stripe until its balance is what the ledger
-says. It reads both sides anew each time: a lost answer, a deleted customer or another account
-correct themselves. A difference that nothing of ours explains is not corrected but reported.
+Every change of credit (a purchase, a gift, a refund, an expiry, a take-back) marks the customer's
+row; `mirror_credit` then creates or withdraws grants at Stripe until its balance equals the
+ledger's. It reads both balances each time, so that a lost answer, a deleted customer or another
+account need no repair. A difference without such a mark is reported, not corrected.
 """
 
 import logging
@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 
 
 def expected_cents(team: Team) -> int:
-    """What Stripe should hold: what is left, and what covers usage that it has not invoiced."""
-    with db_snapshot():  # Credit that is being used must not count on both sides.
+    """The balance that Stripe should have: credit that is left, plus credit that covers usage which
+    is not invoiced yet, less the team's debt."""
+    with db_snapshot():  # So that credit that is used in this moment is not counted twice.
         left = CreditGrant.objects.filter(team=team).usable(now()).total_left_micro()
         owed = sum(Budget.objects.filter(pk=team.pk).values_list("debt_micro", flat=True))
         micro = left + unbilled_credit_micro(team.pk) - owed
@@ -48,25 +49,26 @@ def mirror_due() -> int:
     changed = StripeCustomer.objects.filter(
         credit_changed_at__isnull=False, customer_id__isnull=False
     )
-    done = 0
+    mirrored = 0
     for row in changed.select_related("team"):
         try:
             mirror_credit(row.team)
-            done += 1
+            mirrored += 1
         except StripeFailure as failure:  # Tried again within the minute.
             logger.warning("The credit of %s was not mirrored: %s", row.team, failure)
-    return done
+    return mirrored
 
 
 def mirror_credit(team: Team) -> int:
-    """Make Stripe's balance the ledger's; returns the cents by which it differed."""
+    """Make Stripe's balance equal to the ledger's; returns the cents by which it differed. Raises
+    StripeFailure."""
     customers = StripeCustomer.objects.filter(team=team).exclude(customer_id=None)
     if not gateway.is_enabled() or not customers.exists():
         return 0
     with try_advisory_lock(f"Stripe's credit of {team.pk}") as is_ours:
         if not is_ours:
             raise StripeRateLimited
-        row = customers.first()  # Not before: its number is part of the next grant's key.
+        row = customers.first()  # Under the lock, as its number is part of the next grant's key.
         if row is None:
             return 0
         changed_at = row.credit_changed_at
@@ -83,19 +85,19 @@ def mirror_credit(team: Team) -> int:
 def compare_credit(team: Team) -> int:
     """The cents that the ledger has more than Stripe. Raises StripeFailure.
 
-    Stripe may finalize an invoice while we look: both sides must be of one moment.
+    Both balances must be of one moment: StripeRateLimited where an invoice changed meanwhile.
     """
     customer_id = StripeCustomer.objects.values_list("customer_id", flat=True).get(team=team)
     before = refresh_open_period(team)
     try:
-        theirs = gateway.retrieve_credit_balance_cents(str(customer_id))
+        stripe_cents = gateway.retrieve_credit_balance_cents(str(customer_id))
     except StripeNotFound:
         row = StripeCustomer.objects.select_related("team").get(team=team)
         forget_customer(row, reason="Stripe does not know it")
         raise
     if refresh_open_period(team) != before:
         raise StripeRateLimited
-    return expected_cents(team) - theirs
+    return expected_cents(team) - stripe_cents
 
 
 def _create_grant(team: Team, row: StripeCustomer, cents: int) -> None:
@@ -111,33 +113,35 @@ def _create_grant(team: Team, row: StripeCustomer, cents: int) -> None:
         "metadata": {"team": str(team.pk), "number": number},
     }
     StripeCustomer.objects.filter(pk=row.pk).update(credit_grants=F("credit_grants") + 1)
-    # A failure here is no harm: the next comparison sees whether the grant was made.
+    # A failure does no harm: the next comparison sees whether the grant was created.
     gateway.create_credit_grant(params, key=f"credit:{row.customer_id}:{number}")
 
 
 def _withdraw(team: Team, customer_id: str, cents: int) -> None:
-    """Take cents off what Stripe holds. No grant can be reduced, so a new one takes its place,
-    made first: whatever fails in between, the next comparison withdraws the others."""
+    """Take cents off the balance at Stripe. A grant cannot be reduced, so grants are ended, and a
+    new one for the surplus is created first: after a failure in between, the next comparison
+    withdraws the others."""
     grants = {
         grant.id: grant
         for grant in gateway.list_credit_grants({"customer": customer_id})
         if grant.voided_at is None and (grant.expires_at is None or grant.expires_at > now())
     }
-    held = {
+    left_of_grants = {
         grant_id: gateway.retrieve_credit_balance_cents(customer_id, grant_id)
         for grant_id in grants
     }
-    chosen = _choose(held, cents)
-    rest = sum(held[grant_id] for grant_id in chosen) - cents
-    if rest > 0:
-        _create_grant(team, StripeCustomer.objects.get(team=team), rest)
+    chosen = _choose_grants(left_of_grants, cents)
+    surplus = sum(left_of_grants[grant_id] for grant_id in chosen) - cents
+    if surplus > 0:
+        _create_grant(team, StripeCustomer.objects.get(team=team), surplus)
     for grant_id in chosen:
-        _end_grant(team, grant_id, is_untouched=held[grant_id] == grants[grant_id].amount_cents)
+        is_untouched = left_of_grants[grant_id] == grants[grant_id].amount_cents
+        _end_grant(team, grant_id, is_untouched=is_untouched)
 
 
-def _choose(held: dict[str, int], cents: int) -> list[str]:
-    """One grant that is large enough, the smallest such; else several, the largest first."""
-    sizes = sorted((left, grant_id) for grant_id, left in held.items() if left)
+def _choose_grants(left_of_grants: dict[str, int], cents: int) -> list[str]:
+    """The smallest grant that has enough left; without one, the largest ones that have together."""
+    sizes = sorted((left, grant_id) for grant_id, left in left_of_grants.items() if left)
     for left, grant_id in sizes:
         if left >= cents:
             return [grant_id]
@@ -150,7 +154,7 @@ def _choose(held: dict[str, int], cents: int) -> list[str]:
 
 
 def _end_grant(team: Team, grant_id: str, *, is_untouched: bool) -> None:
-    """Void what no invoice has used; expire what an invoice has left."""
+    """Void a grant that no invoice has used; expire one that was used in part."""
     try:
         if is_untouched:
             with suppress(StripeRequestRejected):  # An invoice used it this instant.

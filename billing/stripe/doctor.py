@@ -1,4 +1,4 @@
-"""Whether this installation and its Stripe account fit together, and keeping it so."""
+"""Checks that this installation and its Stripe account match, and keeps the catalog up to date."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +19,14 @@ ACCOUNT_ALERT, CATALOG_ALERT = "stripe-account", "stripe-catalog"
 
 @dataclass(frozen=True)
 class Check:
+    """The result of one check."""
+
     is_ok: bool
     sentence: str
 
 
 def run_checks() -> Iterator[Check]:
-    """One after the other; without a working key nothing else can be seen."""
+    """All checks; only the first ones without a working key, which the others need."""
     if not gateway.is_enabled():
         yield Check(True, "No STRIPE_SECRET_KEY: local mode, the ledger alone. That works.")
         return
@@ -44,10 +46,10 @@ def run_checks() -> Iterator[Check]:
 
 
 def keep_catalog() -> int:
-    """Bring Stripe's catalog and running subscriptions up to date; returns how much was made.
+    """Bring Stripe's catalog and subscriptions up to date; returns how many objects were created.
 
-    Rates and plans change in the admin and with an upgrade. Another account's ids are put aside
-    by hand only (sync_stripe_catalog), as that ends the plans that were paid there.
+    Rates and plans change in the admin and with an upgrade. Ids of another account are only set
+    aside by hand (sync_stripe_catalog), as that ends the plans that were paid there.
     """
     if not gateway.is_enabled():
         return 0
@@ -55,8 +57,8 @@ def keep_catalog() -> int:
         if not (account := _check_account()).is_ok:
             raise_alert(ACCOUNT_ALERT, account.sentence)
             return 0
-        made = len(sync_catalog())
-        for row in Subscription.objects.in_force() if made else ():
+        changes = len(sync_catalog())
+        for row in Subscription.objects.in_force() if changes else ():
             update_metered_items(row)
     except StripeFailure as failure:
         raise_alert(
@@ -67,11 +69,11 @@ def keep_catalog() -> int:
         return 0
     settle_alert(ACCOUNT_ALERT)
     settle_alert(CATALOG_ALERT)
-    return made
+    return changes
 
 
 def _check_account() -> Check:
-    """Ids of a sandbox mean nothing to a live account, and the other way round."""
+    """Whether all stored ids belong to the account and mode of the key."""
     foreign = count_foreign_rows()
     if foreign:
         return Check(
@@ -87,8 +89,8 @@ def _check_catalog() -> Iterator[Check]:
     rates = Rate.objects.in_force()
     unpriced += [rate.sku for rate in rates if not rate.stripe_price_id]
     active = gateway.list_active_meters()
-    known = Meter.objects.values_list("event_name", flat=True)
-    unpriced += [name for name in known if name not in active]
+    event_names = Meter.objects.values_list("event_name", flat=True)
+    unpriced += [name for name in event_names if name not in active]
     if unpriced:
         names = ", ".join(unpriced)
         yield Check(False, f"Not in Stripe's catalog: {names}. Run sync_stripe_catalog.")

@@ -1,6 +1,6 @@
-"""Stripe's objects as far as we read them. Nothing here knows Stripe's library.
+"""Stripe's objects with the fields that we read. Nothing here imports Stripe's library.
 
-Amounts are whole cents, moments are aware datetimes, what Stripe leaves out or sends as null is
+Amounts are whole cents, moments are aware datetimes, a text that Stripe omits or sends as null is
 "", and a reference that Stripe may send expanded is always its id.
 """
 
@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-StripeParams = Mapping[str, object]  # What we send: nested values that Stripe documents.
+StripeParams = Mapping[str, object]  # Parameters of a call, as Stripe documents them.
 
 
 def _reference_id(value: object) -> object:
@@ -40,7 +40,7 @@ class StripeData(BaseModel):
 
 
 class StripeObjectData(StripeData):
-    """Of an object whose content does not matter to us."""
+    """An object of which we read no more than this."""
 
     id: Text = ""
     url: Text = ""
@@ -74,7 +74,7 @@ class StripeMeterData(StripeData):
 
 
 class StripeSubscriptionItemData(StripeData):
-    """One line of a subscription; its period is here, not on the subscription."""
+    """One line of a subscription. The billing period is a field of it, not of the subscription."""
 
     id: str
     price: StripePriceData
@@ -126,7 +126,7 @@ class StripeInvoiceLineData(StripeData):
 
 
 class StripeAppliedCreditData(StripeData):
-    """Credit that an invoice took off, before tax."""
+    """Credit or a discount that was applied to an invoice, before tax."""
 
     cents: int = Field(validation_alias="amount")
     type: Text = ""  # "credit_balance_transaction" for credit grants, else a discount.
@@ -143,7 +143,7 @@ class StripeInvoiceData(StripeData):
     billing_reason: Text = ""
     number: Text = ""
     total_cents: int = Field(validation_alias="total")
-    # What is still to be paid: `amount_due` says what was to be paid, and ignores credit notes.
+    # What is still to be paid. `amount_due` would include what was paid, and ignore credit notes.
     due_cents: Cents = Field(0, validation_alias="amount_remaining")
     applied_credit: Annotated[
         tuple[StripeAppliedCreditData, ...], BeforeValidator(lambda value: value or ())
@@ -198,13 +198,13 @@ class StripeRefundData(StripeData):
 
 
 class StripeDisputeData(StripeRefundData):
-    """Its statuses "lost" and "won" are final."""
+    """A dispute of a payment. The statuses "lost" and "won" are final."""
 
     reason: Text = ""
 
 
 class StripeEventData(StripeData):
-    """A notification of either kind. `payload` is the whole body as it came."""
+    """A snapshot event or a thin event. `payload` is the whole body as it was received."""
 
     id: str
     type: str
@@ -219,7 +219,7 @@ class StripeEventData(StripeData):
 
 
 class StripeMeterErrorsData(StripeData):
-    """A thin event that says which meter events were taken and then not counted."""
+    """A thin event that names meter events which Stripe accepted and then did not count."""
 
     class ErrorType(StripeData):
         class Sample(StripeData):

@@ -1,10 +1,10 @@
-"""What can go wrong between Stripe and us, by what the caller should do about it."""
+"""Failures of calls to Stripe, one class for each way in which a caller should react."""
 
 from web.errors import UserError
 
 
 class StripeFailure(UserError):
-    """Any call to Stripe that gave no answer we can use."""
+    """A call to Stripe that failed or gave no usable answer."""
 
     code, status = "stripe_failed", 502
     sentence = "Stripe did not carry this out. Try again in a minute."
@@ -42,18 +42,18 @@ class StripeServerError(StripeFailure):
 
 
 class StripeRequestRejected(StripeFailure):
-    """Stripe understood and said no. The sentence carries Stripe's own reason."""
+    """Stripe rejected the request; the sentence has Stripe's reason."""
 
     code, status = "stripe_refused", 409
 
     def __init__(self, reason: str, *, param: str | None = None, stripe_code: str = "") -> None:
         super().__init__(f"Stripe refused: {reason}", param=param)
-        self.reason = reason  # Stripe's own words, without ours.
+        self.reason = reason  # Stripe's words only.
         self.stripe_code = stripe_code
 
 
 class StripeNotFound(StripeRequestRejected):
-    """The object does not exist there (404 or resource_missing)."""
+    """The object does not exist at Stripe (404 or resource_missing)."""
 
 
 class StripeKeyRejected(StripeFailure):

@@ -1,9 +1,9 @@
-"""The only place that talks to Stripe. It takes our ids and integers, returns `billing.stripe.dtos`
-or raises a StripeFailure.
+"""The only module that calls Stripe. Functions take our ids and integers, and return
+`billing.stripe.dtos` or raise StripeFailure.
 
-Stripe's library is loaded on first use, so that a web process without a key never holds it. Every
-POST carries an idempotency key that the caller derives from a row of ours; its own retries reuse
-that key, and so must ours, except after StripeServerError (a 5xx answer is saved and replayed).
+Stripe's library is loaded on first use, so that a web process without a key never loads it. Every
+POST has an idempotency key that the caller derives from a row of ours. The library's retries reuse
+that key, and ours must too, except after StripeServerError: a 5xx answer is stored and repeated.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from billing.stripe.errors import BadSignature, StripeFailure
 CONNECT_TIMEOUT_SECONDS = 3.05
 SIGNATURE_TOLERANCE_SECONDS = 300  # How old a signed message may be.
 PAGE = {"limit": 100}
-MAX_ROWS = 100_000  # Of one list: more would be a loop that Stripe never ends.
-MAX_LOOKUP_KEYS = 10  # That one call takes.
+MAX_ROWS = 100_000  # Of one list, so that a list that never ends does not hang us.
+MAX_LOOKUP_KEYS = 10  # Of one call.
 Data = TypeVar("Data", bound=StripeData)
 
 
 def is_enabled() -> bool:
-    """Whether this installation has a Stripe account behind it."""
+    """Whether this installation uses Stripe, which is when it has a key."""
     return bool(settings.STRIPE_SECRET_KEY)
 
 
@@ -41,14 +41,14 @@ def is_live_mode() -> bool:
 
 
 def api_version() -> str:
-    """The version every call is pinned to; webhook endpoints must be made with the same."""
+    """The API version of every call; webhook endpoints must be created with the same."""
     version: str = _stripe_module().api_version
     return version
 
 
 @lru_cache(maxsize=1)
 def _stripe_module() -> Any:
-    import stripe  # Here, so that importing our own modules does not cost the web process this.
+    import stripe  # Imported here, as it takes long and most processes never call Stripe.
 
     stripe.enable_telemetry = False
     return stripe
@@ -79,9 +79,9 @@ def _client_for(key: str, bases: tuple[tuple[str, str], ...], timeout_seconds: i
 
 @dataclass(frozen=True)
 class StripeCall(Generic[Data]):
-    """One method of Stripe's client, such as "v1.refunds.retrieve", and what it answers.
+    """A method of Stripe's client, such as "v1.refunds.retrieve", and the model of its answer.
 
-    Called with an object's id, parameters or both. Raises a StripeFailure.
+    Called with an object's id, parameters or both. Raises StripeFailure.
     """
 
     model: type[Data]
@@ -93,20 +93,22 @@ class StripeCall(Generic[Data]):
 
 
 class Method(StripeCall[Data]):
+    """A method that returns one object."""
+
     def __call__(self, *arguments: str | StripeParams) -> Data:
         with _translate_errors():
             return self.model.model_validate(self.method(*arguments).to_dict(for_json=True))
 
 
 class Post(StripeCall[Data]):
-    """Under an idempotency key."""
+    """A method that is called with an idempotency key."""
 
     def __call__(self, *arguments: str | StripeParams, key: str) -> Data:
         return Method(self.model, self.name)(*arguments, {"idempotency_key": key})
 
 
 class List(StripeCall[Data]):
-    """Every row, page by page."""
+    """A method that lists objects; all rows are returned, page by page."""
 
     def __call__(self, params: StripeParams, *path: str) -> Iterator[Data]:
         with _translate_errors():
@@ -179,9 +181,9 @@ def list_thin_events_since(moment: datetime, types: list[str]) -> Iterator[dtos.
     return List(dtos.StripeEventData, "v2.core.events.list")(params)
 
 
-# --- What takes an id, parameters or both -------------------------------------------------------
+# --- Calls with an id, parameters or both -------------------------------------------------------
 
-# Of the account behind the key; the cheapest way to see that the key works.
+# The account of the key; the cheapest call that shows that the key works.
 retrieve_account = Method(dtos.StripeObjectData, "v1.accounts.retrieve_current")
 create_customer = Post(dtos.StripeCustomerData, "v1.customers.create")
 retrieve_customer = Method(dtos.StripeCustomerData, "v1.customers.retrieve")
@@ -209,8 +211,8 @@ preview_invoice = Method(dtos.StripeInvoiceData, "v1.invoices.create_preview")
 create_portal_session = Method(dtos.StripeObjectData, "v1.billing_portal.sessions.create")
 
 create_credit_grant = Post(dtos.StripeCreditGrantData, "v1.billing.credit_grants.create")
-# Takes back the whole grant; refused when it was used or voided before. Without a key of ours, as
-# `expire_credit_grant`: to do it twice is no harm, and a failure would stay under the key.
+# Refused when the grant was used or voided before. This and `expire_credit_grant` have no
+# idempotency key: calling twice does no harm, and a failure would be repeated under the key.
 void_credit_grant = Method(dtos.StripeCreditGrantData, "v1.billing.credit_grants.void_grant")
 expire_credit_grant = Method(dtos.StripeCreditGrantData, "v1.billing.credit_grants.expire")
 # "Already exists" arrives as StripeRequestRejected: the event was delivered before.
@@ -220,7 +222,7 @@ retrieve_meter_errors = Method(dtos.StripeMeterErrorsData, "v2.core.events.retri
 
 # The snapshot endpoints registered at Stripe.
 list_webhook_endpoints = List(dtos.StripeWebhookEndpointData, "v1.webhook_endpoints.list")
-# Every line: an invoice itself carries its first page of them only.
+# All lines: an invoice itself has only its first page of them.
 list_invoice_lines = List(dtos.StripeInvoiceLineData, "v1.invoices.line_items.list")
 list_credit_grants = List(dtos.StripeCreditGrantData, "v1.billing.credit_grants.list")
 # What Stripe counted; eventually consistent.
@@ -233,7 +235,7 @@ list_meter_event_summaries = List(
 
 
 def list_product_ids(product_ids: list[str]) -> set[str]:
-    """Which of these exist there; at most a page of them."""
+    """Which of these products exist; at most one page of them."""
     rows = List(dtos.StripeObjectData, "v1.products.list")({"ids": product_ids})
     return {row.id for row in rows}
 
@@ -249,7 +251,7 @@ def list_prices_by_lookup_key(lookup_keys: list[str]) -> dict[str, dtos.StripePr
 
 
 def list_active_meters() -> dict[str, dtos.StripeMeterData]:
-    """The meters that count, by the names of their events."""
+    """The active meters, by their event names."""
     rows = List(dtos.StripeMeterData, "v1.billing.meters.list")({"status": "active"})
     return {meter.event_name: meter for meter in rows}
 

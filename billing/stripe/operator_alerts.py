@@ -1,4 +1,4 @@
-"""Alerts for the operator about trouble with money, each kind of trouble once."""
+"""Alerts for the operator about problems with money; a repeated problem is one alert."""
 
 import logging
 
@@ -24,5 +24,5 @@ def raise_alert(key: str, sentence: str) -> None:
 
 
 def settle_alert(key: str) -> None:
-    """The trouble is over."""
+    """Mark an alert as settled."""
     OperatorAlert.objects.filter(key=key, settled_at=None).update(settled_at=now())

@@ -1,7 +1,7 @@
-"""Comparing our figures with Stripe's: each invoice when it is final, credit every night.
+"""Compares our figures with Stripe's: each invoice when it is final, and credit every night.
 
-A difference is a Reconciliation row and an alert. Money is never corrected here: an operator
-decides, and the repair looks again before it changes anything.
+A difference becomes a Reconciliation row and an alert. It is never corrected by itself: an operator
+decides, and `repair` compares again before it changes anything.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from billing.stripe.usage_outbox.pending_usage import look_below_progress
 from web.errors import UserError
 
 Scope, State, Status = Reconciliation.Scope, Reconciliation.State, StripeOutbox.Status
-BALANCE_METER = "credit"  # Stands in the place of a meter where none is compared.
+BALANCE_METER = "credit"  # In place of a meter, where a balance is compared.
 
 
 class CannotRepair(UserError):
@@ -66,7 +66,7 @@ def reconcile_all() -> int:
 
 
 def _try(team: Team, call: Callable[[], int | None]) -> int | None:
-    """One team's trouble is an alert, and no reason to pass over the others."""
+    """Call for one team; a failure becomes an alert, so that the other teams are still compared."""
     try:
         outcome = call()
     except StripeFailure as problem:
@@ -92,10 +92,10 @@ def recheck(row: Reconciliation) -> int:
 
 
 def repair(row: Reconciliation, *, by: User) -> str:
-    """Make good a difference in credit; returns what was done. Looks again before it acts.
+    """Correct a difference in credit; returns a sentence that says what was done.
 
-    A balance at Stripe becomes what the ledger says. Credit that an invoice did not take off is
-    granted again, here and there. Raises CannotRepair, and a StripeFailure.
+    Compares again first. Stripe's balance is made equal to the ledger's; credit that an invoice did
+    not take off is granted again. Raises CannotRepair and StripeFailure.
     """
     recheck(row)
     row.refresh_from_db()
@@ -103,12 +103,14 @@ def repair(row: Reconciliation, *, by: User) -> str:
         return f"{row} agrees by now: nothing was to be done."
     if row.scope == Scope.BALANCE:
         credit.mirror_credit(row.team)
-        done = f"Stripe's credit of {row.team} is what our ledger says."
+        outcome = f"Stripe's credit of {row.team} is what our ledger says."
     elif row.scope == Scope.CREDIT and row.drift > 0:
         note = f"Credit that invoice {row.invoice} did not take off"
         cents, source = row.drift * MICRO_PER_CENT, f"repair:{row.pk}"
         grants.grant(row.team, cents, kind="promo", source=source, note=note, by=by)
-        done = f"{row.drift} cents that the invoice charged were granted to {row.team} as credit."
+        outcome = (
+            f"{row.drift} cents that the invoice charged were granted to {row.team} as credit."
+        )
     else:
         raise CannotRepair(
             f"{row} is not a difference in credit. Resend the rows behind it, or correct the "
@@ -117,19 +119,19 @@ def repair(row: Reconciliation, *, by: User) -> str:
     Reconciliation.objects.filter(pk=row.pk).update(state=State.REPAIRED, checked_at=now())
     settle_alert(f"drift:{row.pk}")
     audit.record(row.team, by, "reconciliation.repaired", str(row), cents=row.drift)
-    return done
+    return outcome
 
 
 def _minute_range(start: datetime, end: datetime) -> Q:
-    """The rows stamped in [start, end)."""
+    """A filter for outbox rows whose minute is in [start, end)."""
     first, last = (int(moment.timestamp()) / 60 for moment in (start, end))
     return Q(minute__gte=first, minute__lt=last)
 
 
 def _compare_balance(team: Team) -> bool | None:
-    """Whether the ledger's credit and Stripe's differ, None without a customer.
+    """Whether the ledger's credit and Stripe's differ; None without a customer.
 
-    A change that is under way is carried out first.
+    A change of credit that has not been mirrored yet is mirrored first.
     """
     row = StripeCustomer.objects.filter(team=team).exclude(customer_id=None).first()
     if row is None:
@@ -139,7 +141,7 @@ def _compare_balance(team: Team) -> bool | None:
         if row.credit_changed_at or not is_billed:  # Without invoices Stripe sees no usage.
             credit.mirror_credit(team)
         drift = credit.compare_credit(team)
-    except StripeNotFound:  # Deleted there; the ledger's credit waits for the next customer.
+    except StripeNotFound:  # Deleted at Stripe; the next customer gets the ledger's credit.
         raise_alert(
             f"customer-deleted:{row.customer_id}",
             f"Stripe does not know {row.customer_id} of {team}, a customer that was deleted. A new "
@@ -153,11 +155,10 @@ def _compare_balance(team: Team) -> bool | None:
 
 
 def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
-    """Quantity and cents of every metered line, meters that should have had one, and credit.
-
-    Returns how many differ. Each line is rounded once, here and there.
+    """Compare quantity and cents of every metered line, meters without a line, and applied credit;
+    returns how many of these differ. We and Stripe both round each line once.
     """
-    # What its subscription's invoices should count, delivered or not.
+    # All usage that invoices of this subscription should count, delivered or not.
     rows = StripeOutbox.objects.filter(team=team, subscription=invoice.subscription)
     rows = rows.exclude(status=Status.MOVED)
     lines = list(gateway.list_invoice_lines({}, invoice.id))
@@ -200,7 +201,8 @@ def _record(
     *,
     tolerated: int = 0,
 ) -> bool:
-    """Keep a difference at a place, or settle one that is gone. Whether the figures differ."""
+    """Store a difference at a place, or settle one that is gone; returns whether the figures
+    differ by more than `tolerated`."""
     row = Reconciliation.objects.filter(
         team=place.team, meter=place.meter, scope=scope, starts_at=place.starts_at,
         invoice=place.invoice,

@@ -1,6 +1,6 @@
 """Subscribing to a plan, previewing and making changes, cancelling, and Stripe's portal.
 
-Nothing here grants anything. A plan counts once Stripe's own state says so (`stripe.sync`).
+Nothing here gives a team a plan: `stripe.sync` does, when Stripe's state says that it is in force.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from billing.stripe.sync import refresh_subscription
 from web.errors import UserError
 
 logger = logging.getLogger(__name__)
-MAX_METERED_ITEMS = 19  # Stripe takes 20 recurring lines; one is the plan's fee.
+MAX_METERED_ITEMS = 19  # Stripe allows 20 recurring lines; one is the plan's fee.
 
 
 class AlreadySubscribed(UserError):
@@ -51,7 +51,7 @@ class PlanNotPriced(UserError):
 
 
 def active_subscription(team: Team) -> Subscription | None:
-    """The team's subscription while its plan counts."""
+    """The team's subscription if it is in force; else None."""
     rows = Subscription.objects.in_force().filter(team=team)
     return rows.select_related("plan").first()
 
@@ -59,8 +59,9 @@ def active_subscription(team: Team) -> Subscription | None:
 def start_checkout(team: Team, user: User, plan: Plan, request_id: UUID) -> str:
     """The address of Stripe's page where this plan is paid for.
 
-    A double click gets the page that is open. A subscription that does not count any more, such
-    as an unpaid one, ends first.
+    An open page for the plan is reused, for example after a double click. A subscription that is
+    not in force, such as an unpaid one, is ended first. Raises AlreadySubscribed, PlanNotOffered,
+    PlanNotPriced and StripeFailure.
     """
     require_permission(user, team, "billing")
     if active_subscription(team):
@@ -101,7 +102,7 @@ def _open_checkout(
 
 
 def end_dead_subscription(team: Team, user: User) -> None:
-    """End a subscription that gives no plan and that no payment page of ours can revive."""
+    """End a subscription that is not in force and has not ended, such as an unpaid one."""
     row = Subscription.objects.filter(team=team).first()
     if row is None or row.is_in_force or row.status in Subscription.ENDED:
         return
@@ -128,23 +129,22 @@ def metered_prices() -> list[str]:
 
 
 def _reuse_or_expire_checkout(team: Team, plan: Plan) -> str:
-    """The page that is open for this plan, "" for none; another plan's is closed.
-
-    Two open pages would be two subscriptions. One that was paid this instant stays paid.
+    """The address of the open page for this plan, or ""; a page for another plan is expired, as two
+    open pages could become two subscriptions. Raises AlreadySubscribed where it was just paid.
     """
     row = StripeCustomer.objects.get(pk=team.pk)
     if not row.checkout_id:
         return ""
     try:
-        before = gateway.retrieve_checkout_session(row.checkout_id)
+        session = gateway.retrieve_checkout_session(row.checkout_id)
     except StripeNotFound:
         return ""
-    if before.status == "open" and before.metadata.get("plan") == plan.code:
-        return before.url
-    if before.status == "open":
+    if session.status == "open" and session.metadata.get("plan") == plan.code:
+        return session.url
+    if session.status == "open":
         gateway.expire_checkout_session(row.checkout_id)
-    elif before.subscription:
-        current = refresh_subscription(before.subscription)
+    elif session.subscription:
+        current = refresh_subscription(session.subscription)
         if current is not None and current.is_in_force:
             raise AlreadySubscribed(
                 "This team has just subscribed. Reload the page in a moment to see its plan."
@@ -173,7 +173,7 @@ def preview_change(team: Team, plan: Plan) -> StripeInvoiceData:
 
 
 def preview_next_invoice(team: Team) -> StripeInvoiceData | None:
-    """The next invoice as it stands; None without a subscription that goes on."""
+    """The next invoice so far; None without a subscription that renews."""
     subscription = active_subscription(team)
     if subscription is None or subscription.cancel_at:
         return None
@@ -193,7 +193,7 @@ def _changed_items(subscription: Subscription, plan: Plan) -> list[StripeParams]
 
 
 def change_plan(team: Team, user: User, plan: Plan, request_id: UUID) -> Subscription:
-    """Move to another plan now; Stripe credits what is left of the old one. Repeatable."""
+    """Change to another plan now; Stripe credits the unused time of the old one. Repeatable."""
     require_permission(user, team, "billing")
     subscription = _require_subscription(team)
     params = {
@@ -208,7 +208,8 @@ def change_plan(team: Team, user: User, plan: Plan, request_id: UUID) -> Subscri
 
 
 def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscription | None:
-    """Let it end with the period that is paid for; one that is not paid for ends now (None)."""
+    """Let the subscription end with its paid period; one that is not in force ends now, and None is
+    returned."""
     require_permission(user, team, "billing")
     if active_subscription(team) is None and Subscription.objects.open().filter(team=team).exists():
         end_dead_subscription(team, user)
@@ -220,7 +221,7 @@ def cancel_at_period_end(team: Team, user: User, request_id: UUID) -> Subscripti
 
 
 def undo_cancellation(team: Team, user: User, request_id: UUID) -> Subscription:
-    """Let it renew after all."""
+    """Let a cancelled subscription renew."""
     require_permission(user, team, "billing")
     params, key = {"cancel_at_period_end": False}, f"keep:{team.pk}:{request_id}"
     after = _update_subscription(_require_subscription(team), params, key)
@@ -233,21 +234,21 @@ def _update_subscription(
 ) -> Subscription:
     try:
         gateway.update_subscription(subscription.stripe_id, params, key=key)
-    except StripeServerError:  # Stripe repeats it for a day; the change itself may be repeated.
+    except StripeServerError:  # Repeated under its key for a day; the change is repeatable.
         gateway.update_subscription(subscription.stripe_id, params, key=f"{key}:1")
     try:
-        # Fetched anew: a repeated request is answered with what was true the first time.
+        # Fetched again, as the answer to a repeated request is that of the first one.
         return refresh_subscription(subscription.stripe_id) or subscription
-    except StripeFailure as failure:  # The change has happened; a message will tell us of it.
+    except StripeFailure as failure:  # The change was made; an event will report it.
         logger.warning("%s was changed and could not be read: %s", subscription, failure)
         return subscription
 
 
 def update_metered_items(subscription: Subscription, *, is_period_new: bool = False) -> None:
-    """Add the meters that a subscription does not have at all. Repeatable, at any time.
+    """Add the meters that a subscription lacks. Repeatable, at any time.
 
-    When a period has just begun, also move its lines to today's prices: no period is billed at two.
-    A line that counts something of the period already, as nobody heard of it, keeps its price.
+    When a period has just begun, its lines also get today's prices, so that no period is billed at
+    two prices. A line that has already counted usage of the period keeps its price.
     """
     sku_of = dict(Rate.objects.exclude(stripe_price_id="").values_list("stripe_price_id", "sku"))
     item_of = {sku_of.get(price): item for price, item in subscription.metered_items.items()}
@@ -268,7 +269,7 @@ def update_metered_items(subscription: Subscription, *, is_period_new: bool = Fa
 
 
 def _counted_skus(subscription: Subscription) -> set[str]:
-    """Of what the subscription's lines count in its period so far."""
+    """The SKUs of usage that the subscription has counted in its period so far."""
     rows = StripeOutbox.objects.filter(
         subscription=subscription.stripe_id,
         minute__gte=int(subscription.period_start.timestamp()) // 60,
@@ -277,7 +278,7 @@ def _counted_skus(subscription: Subscription) -> set[str]:
 
 
 def open_portal(team: Team, user: User) -> str:
-    """The address of Stripe's own pages about the team's cards, addresses and invoices."""
+    """The address of Stripe's portal for the team's cards, addresses and invoices."""
     require_permission(user, team, "billing")
     page = settings.PUBLIC_URL + reverse("billing:plan", args=[team.slug])
     return with_customer(

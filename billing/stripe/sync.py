@@ -1,8 +1,7 @@
-"""Copying a subscription's and an invoice's state from Stripe: fetch, then write if newer.
+"""Copies the state of subscriptions and invoices from Stripe: fetch, then write if newer.
 
-Messages arrive late, twice and in any order, so what they say is never used. A fetch that began
-later has seen everything that an earlier one has; therefore the begin of the fetch decides which
-of two copies stays.
+Events arrive late, twice and in any order, so their content is never used. A fetch that began later
+has seen everything that an earlier one saw, so the copy whose fetch began last is kept.
 """
 
 from contextlib import suppress
@@ -26,7 +25,7 @@ from billing.stripe.usage_outbox import build
 from billing.stripe.usage_outbox.claims import bill_with, find_unbilled
 from web.sse import notify
 
-# Of StripeInvoice, named alike in StripeInvoiceData.
+# Columns of StripeInvoice that have the same name in StripeInvoiceData.
 INVOICE_COLUMNS = {
     *("status", "billing_reason", "number", "total_cents", "due_cents", "page_url", "pdf_url"),
     *("period_start", "period_end", "next_attempt_at", "finalized_at"),
@@ -34,13 +33,13 @@ INVOICE_COLUMNS = {
 
 
 def find_team_by_customer(customer_id: str) -> Team | None:
-    """Whose customer this is; None for a customer that is none of ours."""
+    """The team of a customer; None for a customer of no team."""
     row = StripeCustomer.objects.filter(customer_id=customer_id).select_related("team").first()
     return row.team if row else None
 
 
 def refresh_subscription(subscription_id: str) -> Subscription | None:
-    """The team's subscription as Stripe has it now; None when it is no team's (any more)."""
+    """Fetch and store a subscription; None when it is of no team, or no longer its current one."""
     began = now()
     data = gateway.retrieve_subscription(subscription_id)
     team = find_team_by_customer(data.customer)
@@ -49,22 +48,23 @@ def refresh_subscription(subscription_id: str) -> Subscription | None:
     if _resolve_duplicate(team, data):
         return None
     for earlier in set(find_unbilled(team, data.created, data.id).values_list("subscription")):
-        with suppress(StripeNotFound):  # Read first, so that what they hold is not billed again.
+        with suppress(StripeNotFound):  # Stored first, so that usage on them is not billed again.
             store_latest_invoices(team, *earlier)
     return _store_subscription(_build_subscription(team, data, began))
 
 
 def _resolve_duplicate(team: Team, data: StripeSubscriptionData) -> bool:
-    """Whether another of the team's goes before this one. Of two in force the younger is ended."""
+    """Whether the team's stored subscription takes precedence over this one. Of two that are in
+    force, the younger is ended at Stripe."""
     stored = Subscription.objects.filter(team=team).exclude(stripe_id=data.id).first()
     if stored is None:
         return False
     if data.status not in Subscription.IN_FORCE:
         return stored.is_in_force or stored.created_at > data.created
-    other = gateway.retrieve_subscription(stored.stripe_id)
-    if other.status not in Subscription.IN_FORCE:
+    rival = gateway.retrieve_subscription(stored.stripe_id)
+    if rival.status not in Subscription.IN_FORCE:
         return False
-    older, younger = sorted([data, other], key=lambda each: (each.created, each.id))
+    older, younger = sorted([data, rival], key=lambda each: (each.created, each.id))
     gateway.cancel_subscription(
         younger.id, {"prorate": True, "invoice_now": True}, key=f"cancel-second:{younger.id}"
     )
@@ -78,7 +78,7 @@ def _resolve_duplicate(team: Team, data: StripeSubscriptionData) -> bool:
 
 @transaction.atomic
 def _store_subscription(row: Subscription) -> Subscription:
-    """Write what was fetched unless a later fetch was first, and let the budget follow its plan."""
+    """Write a fetched subscription unless a later fetch was written, and set the budget's plan."""
     budget = lock_budget(row.team_id)
     stored = Subscription.objects.filter(team=row.team_id).first()
     same = stored if stored and stored.stripe_id == row.stripe_id else None
@@ -93,7 +93,7 @@ def _store_subscription(row: Subscription) -> Subscription:
         budget.plan_id = plan_id
         budget.save(update_fields=["plan"])
     if row.is_in_force:
-        bill_with(row)  # Each time: what was just being sent is passed over.
+        bill_with(row)  # Each time, as it skips rows that are being sent in that moment.
     if row.is_in_force and not (same and was_in_force):
         grants.charge_debt(budget)
         application.queue_mirror(budget)
@@ -105,8 +105,9 @@ def _store_subscription(row: Subscription) -> Subscription:
 
 
 def _build_subscription(team: Team, data: StripeSubscriptionData, began: datetime) -> Subscription:
-    """Not saved. Asks Stripe for its account, so that nothing is locked meanwhile."""
-    # By the product of its fee; without a fee, the plan that asks for none. Other lines may have
+    """The row of a fetched subscription, not saved. It may call Stripe for the account, so it must
+    not be called while rows are locked."""
+    # The plan is that of the fee's product; without a fee, the default plan. Other lines may have
     # been added in Stripe's dashboard.
     fee = next((item for item in data.items if plan_code_of(item.price.product)), None)
     plan = Plan.objects.filter(pk=plan_code_of(fee.price.product)).first() if fee else None
@@ -129,9 +130,8 @@ def _build_subscription(team: Team, data: StripeSubscriptionData, began: datetim
 
 
 def refresh_invoice(invoice_id: str) -> tuple[Team, StripeInvoiceData] | None:
-    """The invoice as Stripe has it now, with its team; None when it is no team's (any more).
-
-    An operator may delete a draft that is outside subscriptions.
+    """Fetch and store an invoice; returns its team and the invoice, or None when it is of no team
+    or was deleted. An operator may delete a draft that is of no subscription.
     """
     began = now()
     try:
@@ -158,10 +158,11 @@ def store_latest_invoices(team: Team, subscription_id: str) -> dict[str, str]:
 
 
 def refresh_open_period(team: Team) -> dict[str, str]:
-    """Store the newest invoices of the team's subscription, before its credit is reckoned with.
+    """Store the newest invoices of the team's subscription and take in its usage, before credit is
+    computed; returns the invoices' statuses.
 
-    What an invoice has collected by now, no new credit covers, although its message is on the way.
-    Nor did it collect what was not taken in before.
+    New credit does not cover usage that is on an invoice, even if the event about that invoice has
+    not arrived yet; and usage that was not taken in before is on none.
     """
     row = Subscription.objects.filter(team=team).first()
     if row is None or not gateway.is_enabled():

@@ -1,9 +1,9 @@
-"""Prepaid credit: opened at Checkout, granted once when Stripe says that it is paid, taken back
-when its payment is refunded or disputed, and given again if the money stays after all.
+"""Prepaid credit: bought at Checkout, granted once when Stripe says that it is paid, taken back
+when the payment is refunded or disputed, and granted again when the refund or dispute fails.
 
-The grant's source names the payment, so of several messages about one payment only one counts.
-Stripe's own credit grant, which makes its invoices take the credit off, is created after our row
-and can be repeated.
+The grant's source names the payment, so that several events about a payment make one grant. The
+credit grant at Stripe, by which its invoices take credit off, is created later by
+`billing.stripe.credit`.
 """
 
 from uuid import UUID
@@ -47,7 +47,8 @@ class TopUpDone(UserError):
 
 
 def start_top_up_checkout(team: Team, user: User, amount_cents: int, request_id: UUID) -> str:
-    """The address of Stripe's page for paying it. The same request twice is one top-up."""
+    """The address of Stripe's page for paying a top-up. The same `request_id` is one top-up. Raises
+    TopUpMismatch, TopUpDone and StripeFailure."""
     require_permission(user, team, "billing")
     row, is_new = TopUp.objects.get_or_create(
         pk=request_id,
@@ -62,7 +63,7 @@ def start_top_up_checkout(team: Team, user: User, amount_cents: int, request_id:
         raise TopUpMismatch
     if is_new:
         audit.record(team, user, "credit.checkout_opened", str(row.pk), cents=amount_cents)
-    if row.session_id:  # An earlier click opened a page, which may still be paid.
+    if row.session_id:  # An earlier click created a page, which may still be open.
         session = gateway.retrieve_checkout_session(row.session_id)
         if session.status == "complete" and row.status != TopUp.Status.FAILED:
             raise TopUpDone
@@ -95,11 +96,11 @@ def _open_page(row: TopUp, customer: str) -> str:
 
 
 def find_top_up(session: StripeCheckoutSessionData) -> TopUp | None:
-    """The top-up that a session pays for; None for a session that is none of ours."""
+    """The top-up that a Checkout session pays for; None for any other session."""
     rows = TopUp.objects.select_related("team", "created_by")
     if row := rows.filter(session_id=session.id).first():
         return row
-    # Stripe was quicker than our own note of its answer.
+    # The event may arrive before the session's id was stored.
     topup_id = parse_uuid(session.metadata.get("topup", ""))
     return rows.filter(pk=topup_id, session_id=None).first() if topup_id else None
 
@@ -117,7 +118,7 @@ def sync_top_up(session: StripeCheckoutSessionData) -> None:
 
 
 def mark_failed(session: StripeCheckoutSessionData) -> None:
-    """A delayed payment did not arrive."""
+    """Mark a top-up as failed whose delayed payment did not arrive."""
     row = find_top_up(session)
     if row is not None and session.payment_status != "paid":
         row.transition(TopUp.Status.FAILED)
@@ -150,55 +151,60 @@ def _mark_paid(row: TopUp, session: StripeCheckoutSessionData) -> None:
 
 
 def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: str) -> None:
-    """Undo the credit that this payment bought. The same cause ("re_…", "dp_…") counts once."""
+    """Take back the credit that a refunded or disputed part of a payment bought.
+
+    `cause`: the id of the refund or dispute; each takes credit back once. `amount_cents`: with tax.
+    """
     row = _find_top_up(payment_intent)
     if row is None:
         return
-    # Tax is paid and refunded along, and is no credit.
+    # A payment and its refund include tax, credit does not: take back the same share.
     paid_cents = gateway.retrieve_payment(payment_intent).amount_cents
     cents = min(-(-amount_cents * row.amount_cents // paid_cents), row.amount_cents)
     with transaction.atomic():
         lock_budget(row.team_id)
         row.refresh_from_db()
-        if _taken_micro(row, cause):
+        if _revoked_micro(row, cause):
             return
-        taken, left = 0, cents * MICRO_PER_CENT
-        # The payment's own credit, and what was given again when an earlier dispute failed.
-        kept = Q(source__startswith=f"{row.source}:kept:")
-        credit = CreditGrant.objects.filter(Q(source=row.source) | kept, team=row.team)
+        revoked, left = 0, cents * MICRO_PER_CENT
+        # The grant of the payment, and those that were reinstated after an earlier dispute failed.
+        reinstated = Q(source__startswith=f"{row.source}:kept:")
+        credit = CreditGrant.objects.filter(Q(source=row.source) | reinstated, team=row.team)
         for source in credit.order_by("pk").values_list("source", flat=True):
             part = grants.revoke(source, note, amount_micro=left, key=cause)
-            taken, left = taken + part, left - part
+            revoked, left = revoked + part, left - part
         row.set_returned(row.returned_cents + cents)
-        if taken:
-            sentence = f"{money(taken)} of credit was taken back: {note}."
+        if revoked:
+            sentence = f"{money(revoked)} of credit was taken back: {note}."
             grant = CreditGrant.objects.select_related("team").get(source=row.source)
             key = f"credit.taken_back:{cause}"
-            notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=taken)
+            notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=revoked)
 
 
 def reinstate(payment_intent: str, *, cause: str, note: str) -> None:
-    """The money stayed with us after all. Undoes revoke_top_up of the same cause, once."""
+    """Grant again, once, what `revoke_top_up` took back for the same cause: the refund failed, or
+    the dispute was won."""
     row = _find_top_up(payment_intent)
     if row is None:
         return
     with transaction.atomic():
         lock_budget(row.team_id)
         row.refresh_from_db()
-        taken, source = _taken_micro(row, cause), f"{row.source}:kept:{cause}"
-        if taken and not CreditGrant.objects.filter(source=source).exists():
-            grants.grant(row.team, taken, kind="paid", source=source, note=note)
-            row.set_returned(row.returned_cents - taken // MICRO_PER_CENT)
+        revoked, source = _revoked_micro(row, cause), f"{row.source}:kept:{cause}"
+        if revoked and not CreditGrant.objects.filter(source=source).exists():
+            grants.grant(row.team, revoked, kind="paid", source=source, note=note)
+            row.set_returned(row.returned_cents - revoked // MICRO_PER_CENT)
 
 
-def _taken_micro(row: TopUp, cause: str) -> int:
-    """What this cause took back of the payment's credit."""
-    taken = LedgerEntry.objects.filter(team=row.team, kind=LedgerEntry.Kind.TAKE_BACK)
-    return taken.filter(source__endswith=f":{cause}").total_micro()
+def _revoked_micro(row: TopUp, cause: str) -> int:
+    """The micro-USD of credit that were taken back for this cause."""
+    revocations = LedgerEntry.objects.filter(team=row.team, kind=LedgerEntry.Kind.TAKE_BACK)
+    return revocations.filter(source__endswith=f":{cause}").total_micro()
 
 
 def _find_top_up(payment_intent: str) -> TopUp | None:
-    """The top-up of a payment, settled first if this message is ahead of that of its payment."""
+    """The top-up of a payment; None for any other payment. Where the event that it was paid has not
+    arrived yet, the top-up is synced first."""
     rows = TopUp.objects.select_related("team", "created_by")
     if row := rows.filter(payment_intent=payment_intent).first():
         return row

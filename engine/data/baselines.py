@@ -1,4 +1,5 @@
-"""Baselines for fine-tuning: the commonest label, a linear model on words, a frozen encoder."""
+"""Baselines for fine-tuning: the most frequent label, a linear model on words, and a linear model
+on a frozen encoder's embeddings."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ MAX_TFIDF_FEATURES = 20_000
 PROBE_C = 10.0  # C of the logistic regression on unit-length embeddings.
 MAX_CROSS_VALIDATED_ROWS = 600
 PROBE_C_GRID = (10.0, 30.0, 100.0)
-USUAL_VARIANCE, MAX_SPREAD_FACTOR = 0.7, 30.0  # Of unit-length embeddings of one subject.
-ABSENT_LABEL_BIAS = -8.0  # Of a label that no training row has: practically never predicted.
+USUAL_VARIANCE, MAX_SPREAD_FACTOR = 0.7, 30.0  # Of unit-length embeddings of texts on one subject.
+ABSENT_LABEL_BIAS = -8.0  # Of a label without training rows, which is then hardly ever predicted.
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Probe:
     rows: int  # Training rows it has seen.
 
     def outputs(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(rows, labels), before any softmax or sigmoid."""
+        """The logits, shape (rows, labels)."""
         logits: npt.NDArray[np.float32] = embeddings @ self.weights.T + self.bias
         return logits
 
     def outputs_of_sparse(self, features: csr_matrix) -> npt.NDArray[np.float32]:
-        """The same of a sparse matrix (rows, features)."""
+        """The logits of a sparse matrix of shape (rows, features)."""
         return np.asarray(features @ self.weights.T + self.bias, dtype=np.float32)
 
 
@@ -49,10 +50,11 @@ def fit_probe(
     class_weight: str | None = None,
     strength: float | None = None,
 ) -> Probe:
-    """`strength` is the inverse regularisation C; None chooses it."""
-    chosen = strength or _choose_probe_c(embeddings, labels, class_weight)
-    chosen *= _spread_factor(embeddings)
-    model = LogisticRegression(C=chosen, max_iter=300, class_weight=class_weight).fit(
+    """A logistic regression on unit-length embeddings, shape (rows, hidden), and label indices,
+    shape (rows,). `strength`: the inverse regularisation C; None chooses it."""
+    strength = strength or _choose_probe_c(embeddings, labels, class_weight)
+    strength *= _spread_factor(embeddings)
+    model = LogisticRegression(C=strength, max_iter=300, class_weight=class_weight).fit(
         embeddings, labels
     )
     weights = np.zeros((label_count, embeddings.shape[1]), dtype=np.float32)
@@ -74,8 +76,8 @@ def fit_sparse_classifier(
     class_weight: str | None,
     strength: float,
 ) -> Probe:
-    """One logistic regression for each label: many times faster on sparse features than one for all
-    labels, and as good. `strength` is the inverse regularisation C."""
+    """One logistic regression for each label, which on sparse features is as good as a multinomial
+    one and many times faster. `strength`: the inverse regularisation C."""
     weights = np.zeros((label_count, features.shape[1]), dtype=np.float32)
     bias = np.full(label_count, ABSENT_LABEL_BIAS, dtype=np.float32)
     present = np.unique(labels)
@@ -98,8 +100,8 @@ def make_sparse_classifier(class_weight: str | None, strength: float) -> Logisti
 
 
 def _spread_factor(embeddings: npt.NDArray[np.float32]) -> float:
-    """Some encoders, such as e5, put all texts into a narrow cone: the same differences are there
-    in smaller numbers, so the penalty on weights must be smaller by as much."""
+    """By how much to raise C for embeddings that differ little: some encoders, such as e5, put all
+    texts into a narrow cone, so that weights must be larger for the same differences."""
     variance = float(np.var(embeddings, axis=0, dtype=np.float64).sum())
     return min(MAX_SPREAD_FACTOR, max(1.0, USUAL_VARIANCE / max(variance, 1e-9)))
 
@@ -107,8 +109,8 @@ def _spread_factor(embeddings: npt.NDArray[np.float32]) -> float:
 def _choose_probe_c(
     embeddings: npt.NDArray[np.float32], labels: Ints, class_weight: str | None
 ) -> float:
-    """A fixed value, or with few rows, where the best one varies most and trying costs little, by
-    cross-validation."""
+    """The C of the probe: by cross-validation where there are few rows, as the best value then
+    varies most and fitting is quick; else a fixed value."""
     counts = np.bincount(labels)
     fewest = int(counts[counts > 0].min())
     if len(labels) > MAX_CROSS_VALIDATED_ROWS or fewest < 3:
@@ -129,7 +131,7 @@ def _choose_probe_c(
 
 
 def majority_probabilities(train_labels: Ints, rows: int, label_count: int) -> Floats:
-    """The label frequencies of the training rows, for every row."""
+    """The label frequencies of the training rows, for every row; shape (rows, labels)."""
     counts = np.bincount(train_labels, minlength=label_count)
     return np.tile(counts / counts.sum(), (rows, 1))
 
@@ -137,8 +139,8 @@ def majority_probabilities(train_labels: Ints, rows: int, label_count: int) -> F
 def tfidf_probabilities(
     train_texts: list[str], train_labels: Ints, test_texts: list[str], label_count: int
 ) -> Floats:
-    """TF-IDF of words and word pairs with one logistic regression for each label, which is as good
-    as a multinomial one for many labels and three times as fast."""
+    """The probabilities of TF-IDF of words and word pairs with one logistic regression for each
+    label, which is as good as a multinomial one and three times as fast; shape (rows, labels)."""
     features, test_features = fit_tfidf_features(train_texts, test_texts)
     model = OneVsRestClassifier(make_sparse_classifier(None, 10.0)).fit(features, train_labels)
     probabilities = np.zeros((len(test_texts), label_count))
@@ -149,7 +151,7 @@ def tfidf_probabilities(
 def tfidf_multilabel_probabilities(
     train_texts: list[str], present: npt.NDArray[np.bool_], test_texts: list[str]
 ) -> Floats:
-    """The same for several labels a row, `present` (rows, labels)."""
+    """`tfidf_probabilities` for several labels a row. `present`: shape (rows, labels)."""
     features, test_features = fit_tfidf_features(train_texts, test_texts)
     probabilities = np.zeros((len(test_texts), present.shape[1]))
     for label in range(present.shape[1]):
@@ -174,7 +176,8 @@ def fit_tfidf_features(train_texts: list[str], test_texts: list[str]) -> tuple[A
 
 
 def sign_test(better: int, worse: int) -> float:
-    """The p-value of `worse` being more; 1 where it is not."""
+    """The p-value of a two-sided sign test that more rows are worse than better; 1 where fewer
+    are."""
     if worse <= better:
         return 1.0
     return float(binomtest(better, better + worse, 0.5).pvalue)

@@ -1,4 +1,4 @@
-"""Divides rows into batches of similar length, so that there is little padding."""
+"""Divides rows into batches of similar length, so that little padding is needed."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,8 @@ Batch = npt.NDArray[np.int64]
 def length_sorted_batches(
     lengths: Sequence[int], batch_tokens: int, most_rows: int = MAX_ROWS_PER_BATCH
 ) -> list[Batch]:
-    """All rows, shortest first, cut so that rows times the longest row stay within the budget."""
+    """All rows, shortest first, in batches whose rows times their longest row are at most
+    `batch_tokens`."""
     order = np.argsort(np.asarray(lengths), kind="stable")
     return _split_by_token_budget(order, np.asarray(lengths), batch_tokens, most_rows)
 
@@ -23,10 +24,10 @@ def length_sorted_batches(
 def length_grouped_batches(
     lengths: Sequence[int], batch_tokens: int, *, seed: int, epoch: int
 ) -> list[list[Batch]]:
-    """The batches of every optimizer step of one epoch, equal for equal seed and epoch.
+    """The batches of every optimizer step of one epoch; the same for the same seed and epoch.
 
-    Rows are shuffled, sorted by length within pools, cut into batches and shuffled again. Long
-    texts make batches of few rows; consecutive ones are merged into one step.
+    Rows are shuffled, sorted by length within pools, split into batches and shuffled again. Batches
+    of few long rows are merged into steps of at least MIN_ROWS_PER_STEP rows.
     """
     generator = np.random.default_rng((seed, epoch))
     sizes = np.asarray(lengths)
@@ -58,7 +59,7 @@ def merge_for_accumulation(steps: list[list[Batch]], accumulation: int) -> list[
 
 
 def split_into_microbatches(batch: Batch, halvings: int) -> list[Batch]:
-    """The batch in at most 2^halvings parts, for machines with too little memory for all of it."""
+    """The batch in at most 2^halvings parts, for a machine with too little memory for all of it."""
     return [part for part in np.array_split(batch, 2**halvings) if len(part)]
 
 
@@ -68,7 +69,7 @@ def _split_by_token_budget(
     batch_tokens: int,
     most_rows: int = MAX_ROWS_PER_BATCH,
 ) -> list[Batch]:
-    """`order` must be sorted by length: the last row of a batch is then its longest."""
+    """The rows of `order`, which must be sorted by length, in batches within the budget."""
     batches, start = [], 0
     ordered = lengths[order]
     for end in range(1, len(order) + 1):
@@ -80,7 +81,7 @@ def _split_by_token_budget(
 
 
 def group_into_steps(batches: list[Batch]) -> list[list[Batch]]:
-    """Consecutive batches merged into steps of enough rows."""
+    """Consecutive batches merged into steps of at least MIN_ROWS_PER_STEP rows."""
     steps: list[list[Batch]] = []
     current: list[Batch] = []
     for batch in batches:

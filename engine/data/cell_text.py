@@ -1,8 +1,7 @@
-"""Cells as people type them, read one by one: what is missing, and which number is meant.
+"""Parses single cells as people type them: words for missing values, and numbers.
 
-An upload is read as a whole column, which settles what "1,234" means there; a request has only the
-one cell. It is read as its column was written, where the table says so; else a number which can
-mean two things is refused.
+In an upload the whole column shows what "1,234" means. A request has only one cell: it is read as
+its column was written, where the table says so; else a number with two possible meanings is refused.
 """
 
 import re
@@ -12,7 +11,7 @@ from functools import cache
 # number 1234.5 as they write it, such as {"price": "1.234,5"}.
 NUMBER_FORMATS_KEY = "lathe_number_formats"
 
-# As in uploads: what people write where they have no number.
+# What people write in place of a missing value, in uploads as well.
 MISSING_MARKERS = (
     "na", "n/a", "nan", "null", "none", "-", "?", "#n/a", "nil", "--", ".",
     "<na>", "nat",  # Of pandas.
@@ -36,11 +35,11 @@ def is_missing_marker(text: str) -> bool:
 
 
 def parse_number_text(text: str, number_format: str = "") -> float:
-    """The number with its sign, without currency, percent sign and marks between thousands.
+    """The number with its sign, without currency, percent sign and grouping marks.
 
     `number_format` is 1234.5 as the text's column writes it, such as "1.234,5"; "" if nothing is
-    known of it. Raises ValueError for what is no number, and for a single comma before three digits
-    in a column of which nothing is known: to some it is a decimal mark, to others it groups.
+    known of it. Raises ValueError for any other text, and for a single comma before three digits in
+    a column of which nothing is known: it may be a decimal mark or a grouping mark.
     """
     digits = _UNITS.sub("", text).replace("\u2212", "-")
     if number_format:
@@ -48,7 +47,7 @@ def parse_number_text(text: str, number_format: str = "") -> float:
         if _written_with(group, decimal).fullmatch(digits):
             return float(digits.replace(group, "").replace(decimal, "."))
     try:
-        if "_" not in text:  # Python's own spelling, which no customer means.
+        if "_" not in text:  # float() would accept 1_000.
             return float(text)
     except ValueError:
         pass

@@ -1,4 +1,4 @@
-"""Labels in columns of their own: each column is one label, its cells say whether a row has it."""
+"""Reads labels where each column is one label, and its cells say whether a row has it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,15 +21,16 @@ Cells = Sequence[str | None]
 def read_label_columns(
     columns: Mapping[str, Cells],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which label each row has, (rows, columns), and of which rows every cell is known, (rows,).
+    """Which labels each row has, shape (rows, columns), and whether all its cells are known, shape
+    (rows,).
 
-    In a column that writes absence (as 0 or no), an empty cell is unknown; else it means absence.
-    Raises BadTrainingData, with column and row, for a cell that says neither.
+    In a column with words for absence (such as 0 or no), an empty cell is unknown; in others it
+    means absence. Raises BadTrainingData, with column and row, for a cell with any other word.
     """
-    present = [_read_column(name, cells) for name, cells in columns.items()]
-    values = np.stack([values for values, _ in present], axis=1)
-    known = np.stack([known for _, known in present], axis=1)
-    return values, np.logical_and.reduce(known, axis=1)
+    read = [_read_column(name, cells) for name, cells in columns.items()]
+    present = np.stack([values for values, _ in read], axis=1)
+    is_known = np.stack([known for _, known in read], axis=1)
+    return present, np.logical_and.reduce(is_known, axis=1)
 
 
 def _read_column(name: str, cells: Cells) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -43,5 +44,5 @@ def _read_column(name: str, cells: Cells) -> tuple[npt.NDArray[np.bool_], npt.ND
             )
     says_absence = any(word in ABSENT_WORDS for word in words)
     present = np.array([word in PRESENT_WORDS for word in words], dtype=bool)
-    known = np.array([bool(word) or not says_absence for word in words], dtype=bool)
-    return present, known
+    is_known = np.array([bool(word) or not says_absence for word in words], dtype=bool)
+    return present, is_known

@@ -1,12 +1,12 @@
-"""Rows whose label is probably wrong, and whether a model learns more without them.
+"""Finds rows whose label is probably wrong, and whether a model learns more without them.
 
-Confident learning (Northcutt, Jiang and Chuang 2021): out of sample, a row is believed to have
-another label where that label's probability reaches the mean that it has on its own rows. What is
-found is left out of training only where cross-validation, on the labels as given, is better for it.
+Confident learning (Northcutt, Jiang and Chuang 2021): a row is suspected of having another label
+where that label's out-of-sample probability reaches its mean over the rows that have it. Suspects
+are left out of training only where that raises the cross-validated accuracy on the given labels.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -16,20 +16,21 @@ from typing_extensions import TypedDict
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-# Fits on the first positions and gives probabilities (rows, labels) of the second ones.
+# Fits on the first positions and returns probabilities of the second ones, shape (rows, labels).
 FitPredict = Callable[[Ints, Ints], Floats]
 
 FOLDS = 5
 MIN_ROWS, MIN_ROWS_OF_A_LABEL = 60, 5
 MAX_COST = 30_000  # Rows times labels; with more the folds take longer than a quick training.
-MIN_SHARE = 0.02  # Fewer suspects are shown, and too few to gain anything by.
-MAX_SHARE = 0.4  # More are no slips: the columns do not tell the labels.
+MIN_SHARE = 0.02  # Fewer suspects are listed, but leaving them out would change too little.
+MAX_SHARE = 0.4  # More are not errors: the labels cannot be predicted from the columns.
 MAX_LISTED = 50
 MAX_SHOWN_CHARACTERS = 400
 
 
 class LabelIssue(TypedDict):
-    """A suspected label; `row` counts from 0 in the file, `probability` is the suggested one's."""
+    """A suspected label. `row`: its number in the file, from 0. `probability`: of the suggested
+    label."""
 
     row: int
     text: str
@@ -40,8 +41,9 @@ class LabelIssue(TypedDict):
 
 @dataclass(frozen=True)
 class LabelExamination:
-    """Suspected rows by their position, the surest first, with what they probably are, and the
-    accuracy of held-out rows with all rows to learn from, and without the suspects."""
+    """The positions of suspected rows, the most certain first, with their suggested labels and
+    these labels' probabilities; and the accuracy on held-out rows of a model trained on all rows,
+    and of one trained without the suspects."""
 
     suspects: Ints
     suggested: Ints
@@ -55,8 +57,8 @@ class LabelExamination:
 
 
 def examine_labels(labels: Ints, predict: FitPredict, seed: int) -> LabelExamination | None:
-    """None of data that is too small, too large, or too poor in rows of a label to say, and where
-    the model doubts so many that it is the model which does not know."""
+    """The examination; None where the data is too small or too large, a label has too few rows, or
+    there are so many suspects that the model is poor."""
     counts = np.bincount(labels)
     present = counts[counts > 0]
     is_fit = len(labels) >= MIN_ROWS and present.min() >= MIN_ROWS_OF_A_LABEL and len(present) > 1
@@ -69,19 +71,22 @@ def examine_labels(labels: Ints, predict: FitPredict, seed: int) -> LabelExamina
     if len(suspects) > MAX_SHARE * len(labels):
         return None
     accuracy = float((probabilities.argmax(1) == labels).mean())
-    found = LabelExamination(suspects, suggested, probabilities[suspects, suggested], accuracy)
+    examination = LabelExamination(
+        suspects, suggested, probabilities[suspects, suggested], accuracy
+    )
     if len(suspects) < MIN_SHARE * len(labels):
-        return found
-    kept = [(np.setdiff1d(train, suspects), test) for train, test in folds]
-    if any(len(np.unique(labels[train])) < len(present) for train, _ in kept):
-        return found
-    without = _predict_folds(kept, predict, len(labels))
-    right = float((without.argmax(1) == labels).mean())
-    return LabelExamination(suspects, suggested, found.probabilities, accuracy, right)
+        return examination
+    reduced_folds = [(np.setdiff1d(train, suspects), test) for train, test in folds]
+    if any(len(np.unique(labels[train])) < len(present) for train, _ in reduced_folds):
+        return examination
+    without = _predict_folds(reduced_folds, predict, len(labels))
+    accuracy_without = float((without.argmax(1) == labels).mean())
+    return replace(examination, accuracy_without=accuracy_without)
 
 
 def find_suspects(probabilities: Floats, labels: Ints) -> tuple[Ints, Ints]:
-    """Positions and probable labels, in the order of how much likelier these are than the given."""
+    """The positions of suspected rows and their suggested labels, by how much more probable these
+    are than the given labels."""
     rows = np.arange(len(labels))
     thresholds = np.array([
         probabilities[labels == label, label].mean() if (labels == label).any() else 1.0
@@ -97,7 +102,7 @@ def find_suspects(probabilities: Floats, labels: Ints) -> tuple[Ints, Ints]:
 
 
 def list_label_issues(
-    found: LabelExamination,
+    examination: LabelExamination,
     rows: Ints,
     *,
     labels: Ints,
@@ -105,9 +110,11 @@ def list_label_issues(
     texts: Sequence[str],
     source_rows: Sequence[int],
 ) -> list[LabelIssue]:
-    """The surest suspects as the report shows them. `rows` are those that were examined; the rest
-    is of all usable rows."""
-    chosen = zip(rows[found.suspects], found.suggested, found.probabilities, strict=True)
+    """The most certain suspects, for the report. `rows`: the rows that were examined; the other
+    arguments are of all usable rows."""
+    chosen = zip(
+        rows[examination.suspects], examination.suggested, examination.probabilities, strict=True
+    )
     return [
         LabelIssue(
             row=int(source_rows[row]),
@@ -120,9 +127,9 @@ def list_label_issues(
     ]
 
 
-def describe_examination(found: LabelExamination, rows: int) -> str:
-    """What was found, and what came of it; empty where nothing was."""
-    count = len(found.suspects)
+def describe_examination(examination: LabelExamination, rows: int) -> str:
+    """Sentences on the suspects and whether they were left out; "" where there are none."""
+    count = len(examination.suspects)
     if not count:
         return ""
     start = (
@@ -130,12 +137,13 @@ def describe_examination(found: LabelExamination, rows: int) -> str:
         if count > 1
         else (f"1 of {rows:,} training rows seems to have a wrong label")
     )
-    if found.is_better_without:
-        assert found.accuracy_without is not None
+    if examination.is_better_without:
+        assert examination.accuracy_without is not None
         return (
-            f"{start}. Without them cross-validated accuracy rises from {found.accuracy:.1%} to"
-            f" {found.accuracy_without:.1%}, so the model did not learn from them. They are listed"
-            " under Mistakes: correct them, and the model learns from all rows."
+            f"{start}. Without them cross-validated accuracy rises from"
+            f" {examination.accuracy:.1%} to {examination.accuracy_without:.1%}, so the model did"
+            " not learn from them. They are listed under Mistakes: correct them, and the model"
+            " learns from all rows."
         )
     return f"{start}. They were learnt all the same; read them under Mistakes."
 

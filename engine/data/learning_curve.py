@@ -1,7 +1,7 @@
-"""What more rows would give: accuracy with a quarter, half and all of them, and the curve drawn on.
+"""Estimates the accuracy with twice the rows, from that with a quarter, half and all of them.
 
-Errors of most learners fall as a power of the rows (Hestness et al. 2017), so that each doubling
-takes away the same share of what the doubling before it took.
+The error of most learners falls as a power of the number of rows (Hestness et al. 2017), so that
+the gain of each doubling is a fixed share of the gain of the doubling before it.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MIN_GAIN = 0.005
 
 
 class LearningCurve(TypedDict):
-    """Cross-validated accuracy by training rows, and what twice the most would probably reach."""
+    """Cross-validated accuracy by the number of training rows, and estimated for twice as many."""
 
     rows: list[int]
     accuracy: list[float]
@@ -34,7 +34,8 @@ class _Point:
 
 
 def measure_learning_curve(labels: Ints, predict: FitPredict, seed: int) -> LearningCurve | None:
-    """None of data too small or too large to say; `predict` is of a model that fits in a moment."""
+    """The learning curve; None where the data is too small or too large. `predict` must be of a
+    model that is quick to fit."""
     counts = np.bincount(labels)
     present = int((counts > 0).sum())
     if len(labels) < MIN_ROWS or present < 2 or len(labels) * present > MAX_COST:
@@ -57,18 +58,18 @@ def measure_learning_curve(labels: Ints, predict: FitPredict, seed: int) -> Lear
 
 
 def extrapolate(quarter: float, half: float, whole: float) -> float:
-    """Accuracy with twice the rows."""
+    """Accuracy with twice the rows, by the last two gains."""
     first, second = half - quarter, whole - half
     if second <= 0:
         return whole
-    kept = min(0.8, max(0.25, second / first)) if first > 0 else 0.5
-    return min(1.0, whole + second * kept)
+    ratio = min(0.8, max(0.25, second / first)) if first > 0 else 0.5
+    return min(1.0, whole + second * ratio)
 
 
 def _measure(labels: Ints, predict: FitPredict, parts: list[Ints], share: float) -> _Point | None:
     right, sizes = 0, []
     for number, held_out in enumerate(parts):
-        train = np.concatenate([part for other, part in enumerate(parts) if other != number])
+        train = np.concatenate([part for fold, part in enumerate(parts) if fold != number])
         train = train[: int(share * len(train))]
         if len(np.unique(labels[train])) < 2:
             return None
@@ -79,7 +80,7 @@ def _measure(labels: Ints, predict: FitPredict, parts: list[Ints], share: float)
 
 def _describe(half: _Point, whole: _Point, doubled: float) -> str:
     gain = doubled - whole.accuracy
-    # Named for the translation: a number's place takes nothing but a number.
+    # Named number… for the translation, in which such a placeholder matches only a number.
     number_of_half, number_half = f"{half.accuracy:.1%}", f"{half.rows:,}"
     number_of_whole, number_whole = f"{whole.accuracy:.1%}", f"{whole.rows:,}"
     start = (

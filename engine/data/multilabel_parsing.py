@@ -1,10 +1,10 @@
-"""Cells that hold several labels: lists in the notations of common tools, or separated words.
+"""Parses cells that hold several labels: lists in notations of common tools, or separated words.
 
-What a cell is comes first: brackets, braces and quotes are read as what they are (JSON, Python,
-numpy, Label Studio) and never cut at commas. Words between separators are several labels only when
-the column shows it: the same words recur alone, in other company and in other places. A column such
-as "Garden, broken", where every cell has one comma, keeps one label a row, and says that it could
-be read otherwise.
+Lists with brackets, braces and quotes (JSON, Python, numpy, Label Studio) are parsed as such and
+not split at commas. Words between separators are several labels only when the column shows that
+they are independent: the same words occur alone, with others, and in other positions. A column such
+as "Garden, broken", where every cell has one comma, keeps one label a row, with a warning that it
+could be read in another way.
 """
 
 import ast
@@ -21,14 +21,14 @@ SEPARATORS = (
     "<br>", "<br/>", "<br />", "|", ";#", ";", ",", "\n", "、", "，", "；", "｜", "／", "/", "\t",
     " + ", " & ", "·", "#", "┋",
 )  # fmt: skip
-# What separates labels now and then, but levels of one label more often.
+# These sometimes separate labels, but more often the levels of one label.
 DOUBTFUL_SEPARATORS = (" > ", " ")
 MAX_LABEL_LENGTH = 60
-MIN_SEPARATOR_SHARE = 0.1  # Of the cells must hold a separator before it is taken for one.
+MIN_SEPARATOR_SHARE = 0.1  # Of the cells must hold a mark before it may be a separator.
 MAX_LABELS_TO_CELLS = 0.5  # Different labels to different cells: combinations repeat their parts.
 MIN_WHOLE_SHARE = 0.9  # Of the cells have whole brackets in each label; a few may be damaged.
 MIN_FREE_SHARE = 0.6  # Of the labels must recur alone, in other places or with other counts.
-LOOKED_AT = 200  # Cells, of which one that marks places is enough.
+MAX_CHECKED_CELLS = 200  # For marks of places, of which one is enough.
 LABEL_STUDIO_KEYS = ("choices", "labels", "taxonomy")
 
 _HASHTAGS = re.compile(r"#[^\s#]+(?:\s*,?\s+#[^\s#]+)*")
@@ -54,29 +54,31 @@ class ParsedLabels:
     labels: list[list[str]]
     format_description: str
     doubt: str = ""
-    are_single: bool = False  # One label in each cell, whose notation allows for no more.
+    are_single: bool = False  # Each cell holds one label, in a notation that has no lists.
 
 
 def parse_label_cells(cells: Sequence[str], per_row: str, separator: str) -> ParsedLabels | None:
-    """None when every cell is one label. `per_row` is auto, one or several."""
+    """The labels of each cell; None when every cell is one label.
+
+    `per_row`: auto, one or several. `separator`: chosen by hand, or "" to detect it."""
     if per_row == "one":
         return None
     counts = Counter(cells)  # Cells repeat: each different one is looked at once.
-    found = _parse_distinct(counts, per_row, separator)
-    if found is None:
+    parsed = _parse_distinct(counts, per_row, separator)
+    if parsed is None:
         return None
-    labels_of = dict(zip(counts, found.labels, strict=True))
-    return replace(found, labels=[labels_of[cell] for cell in cells])
+    labels_of = dict(zip(counts, parsed.labels, strict=True))
+    return replace(parsed, labels=[labels_of[cell] for cell in cells])
 
 
 def _parse_distinct(counts: Counter[str], per_row: str, separator: str) -> ParsedLabels | None:
     """The labels of each different cell, in the order of `counts`."""
     if not separator and (structured := _parse_structured(counts)) is not None:
         return structured
-    found = separator or _find_separator(counts, is_certain=per_row == "several")
-    if found:
+    separator = separator or _find_separator(counts, is_certain=per_row == "several")
+    if separator:
         return ParsedLabels(
-            [split_labels(cell, found) for cell in counts], f"separated by {found!r}"
+            [split_labels(cell, separator) for cell in counts], f"separated by {separator!r}"
         )
     if per_row == "several":
         return ParsedLabels([[cell.strip()] for cell in counts], "one label each")
@@ -109,7 +111,7 @@ def _find_separator(counts: Counter[str], *, is_certain: bool = False) -> str:
 
 
 def _count_holders(counts: Counter[str], separator: str) -> int:
-    """How many cells hold several parts."""
+    """How many cells hold several parts between separators."""
     return sum(
         count
         for cell, count in counts.items()
@@ -119,7 +121,7 @@ def _count_holders(counts: Counter[str], separator: str) -> int:
 
 def split_labels(cell: str, separator: str) -> list[str]:
     """The different labels between separators, without blanks and quotation marks around them."""
-    if separator == ";" and "&" in cell:  # One that ends an HTML entity separates nothing.
+    if separator == ";" and "&" in cell:  # The semicolon of an HTML entity is not a separator.
         marked = _ENTITY.sub(_mark_entity, cell)
         pieces = [part.replace("\0", ";") for part in marked.split(";")]
     else:
@@ -128,26 +130,26 @@ def split_labels(cell: str, separator: str) -> list[str]:
     return list(dict.fromkeys(part for part in parts if part))
 
 
-def _mark_entity(found: re.Match[str]) -> str:
-    is_one = found[1].startswith("#") or f"{found[1]};" in html5
-    return f"&{found[1]}\0" if is_one else found[0]
+def _mark_entity(entity: re.Match[str]) -> str:
+    is_one = entity[1].startswith("#") or f"{entity[1]};" in html5
+    return f"&{entity[1]}\0" if is_one else entity[0]
 
 
 def _without_quotes(text: str) -> str:
-    found = _QUOTED.fullmatch(text)
-    return (found[1] or found[2] or "").strip() if found else text
+    quoted = _QUOTED.fullmatch(text)
+    return (quoted[1] or quoted[2] or "").strip() if quoted else text
 
 
 def _is_whole(part: str) -> bool:
-    """Whether no bracket of a part opens or closes in another one, as in <b>one</b>."""
+    """Whether all brackets of a part are closed in it, unlike those of a list that was split."""
     return all(part.count(a) == part.count(b) for a, b in ("<>", "()", "[]", "{}"))
 
 
 def _are_labels(counts: Counter[str], separator: str) -> bool:
     """Whether the parts are few and short enough to be labels."""
-    labels = {cell: split_labels(cell, separator) for cell in counts}
-    parts = {part for found in labels.values() for part in found}
-    whole = sum(counts[cell] for cell, found in labels.items() if all(map(_is_whole, found)))
+    parts_of = {cell: split_labels(cell, separator) for cell in counts}
+    parts = {part for cell_parts in parts_of.values() for part in cell_parts}
+    whole = sum(count for cell, count in counts.items() if all(map(_is_whole, parts_of[cell])))
     return (
         len(parts) <= MAX_LABELS_TO_CELLS * max(len(counts), counts.total() / 2)
         and max(map(len, parts), default=0) <= MAX_LABEL_LENGTH
@@ -156,22 +158,22 @@ def _are_labels(counts: Counter[str], separator: str) -> bool:
 
 
 def _are_free(counts: Counter[str], separator: str) -> bool:
-    """Whether labels combine freely, as independent ones do.
+    """Whether parts occur in several positions or with several counts, as independent labels do.
 
-    In "Garden, broken" a word keeps its place and never stands alone; labels of a ticket do not.
+    In "Garden, broken" a word keeps its position and is never alone; labels of a ticket do not.
     """
     places: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for cell in counts:
         parts = split_labels(cell, separator)
         for place, part in enumerate(parts):
             places[part].add((place, len(parts)))
-    repeated = [seen for seen in places.values() if len(seen) > 1]
+    repeated = [positions for positions in places.values() if len(positions) > 1]
     return len(repeated) >= MIN_FREE_SHARE * len(places)
 
 
 def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
-    """Cells in a notation for lists; a plain word among them is one label (as Label Studio writes
-    a single choice). None when they are not in one."""
+    """The labels of cells in a notation for lists, in which a plain word is one label (as Label
+    Studio writes a single choice). None when the cells are not in such a notation."""
     marked = sum(count for cell, count in counts.items() if cell.strip().startswith(_OPENING))
     if not marked or marked < MIN_SEPARATOR_SHARE * counts.total():
         return _parse_vectors(counts)
@@ -179,19 +181,19 @@ def _parse_structured(counts: Counter[str]) -> ParsedLabels | None:
         return _parse_vectors(counts)
     if len(keys := find_label_keys(counts)) == 1:
         key = keys[0]
-        read = [label_names(cell, key) or [] for cell in counts]
-        is_single = are_single(counts) and all(len(found) == 1 for found in read)
-        return ParsedLabels(read, f"the field {key!r} of objects", are_single=is_single)
-    labels, names = [], Counter[str]()
+        names_of = [label_names(cell, key) or [] for cell in counts]
+        is_single = are_single(counts) and all(len(names) == 1 for names in names_of)
+        return ParsedLabels(names_of, f"the field {key!r} of objects", are_single=is_single)
+    labels, notations = [], Counter[str]()
     for cell, count in counts.items():
         parsed = _parse_cell(cell.strip())
         if parsed is None:
             return None
-        found, notation = parsed
-        labels.append(list(dict.fromkeys(label.strip() for label in found if label.strip())))
-        names[notation] += count
-    names.pop("", None)
-    return ParsedLabels(labels, names.most_common(1)[0][0] if names else "one label each")
+        cell_labels, notation = parsed
+        labels.append(list(dict.fromkeys(label.strip() for label in cell_labels if label.strip())))
+        notations[notation] += count
+    notations.pop("", None)
+    return ParsedLabels(labels, notations.most_common(1)[0][0] if notations else "one label each")
 
 
 def _parse_cell(cell: str) -> tuple[list[str], str] | None:
@@ -199,20 +201,20 @@ def _parse_cell(cell: str) -> tuple[list[str], str] | None:
     if not cell.startswith(_OPENING):
         return [cell], ""
     if cell.startswith(("#", "【", "<")) and _FRAMED.fullmatch(cell):
-        return [one for one in re.split(r"[#【】<>\s]+", cell) if one], "framed words"
+        return [word for word in re.split(r"[#【】<>\s]+", cell) if word], "framed words"
     if cell.startswith("#"):
         is_tagged = _HASHTAGS.fullmatch(cell) is not None
         return ([tag.strip("#, ") for tag in cell.split("#")], "hashtags") if is_tagged else None
-    for read, name in (
+    for parse, name in (
         (_read_json, "a JSON list"),
         (_read_python, "a Python list"),
         (_read_numpy, "a numpy array"),
         (_read_postgres, "an array of PostgreSQL"),
         (_read_r, "a vector of R"),
     ):
-        found = read(cell)
-        if found is not None:
-            return found, name
+        labels = parse(cell)
+        if labels is not None:
+            return labels, name
     return None
 
 
@@ -237,10 +239,10 @@ def _read_python(cell: str) -> list[str] | None:
 
 def _read_numpy(cell: str) -> list[str] | None:
     """['a' 'b'] and array(['a', 'b'], dtype=object); or words without quotes, as in [a, b]."""
-    found = _NUMPY.fullmatch(cell)
-    if found is None:
+    array = _NUMPY.fullmatch(cell)
+    if array is None:
         return None
-    inner = found[1]
+    inner = array[1]
     quoted = [first or second for first, second in _QUOTED.findall(inner)]
     if quoted and not _QUOTED.sub("", inner).strip(" ,\n"):
         return quoted
@@ -250,19 +252,19 @@ def _read_numpy(cell: str) -> list[str] | None:
 
 
 def _read_postgres(cell: str) -> list[str] | None:
-    found = _POSTGRES.fullmatch(cell)
-    return split_labels(found[1], ",") if found else None
+    array = _POSTGRES.fullmatch(cell)
+    return split_labels(array[1], ",") if array else None
 
 
 def _read_r(cell: str) -> list[str] | None:
-    found = _R_VECTOR.fullmatch(cell)
-    return split_labels(found[1], ",") if found else None
+    vector = _R_VECTOR.fullmatch(cell)
+    return split_labels(vector[1], ",") if vector else None
 
 
 def marks_places(cells: Sequence[str]) -> bool:
-    """Whether cells say where in a text something is, as [[0, 5, "PER"]] and Label Studio's spans
-    do, and not what the whole text is."""
-    for cell in cells[:LOOKED_AT]:
+    """Whether cells label places in a text, as [[0, 5, "PER"]] and Label Studio's spans do, and not
+    the whole text."""
+    for cell in cells[:MAX_CHECKED_CELLS]:
         text = cell.strip()
         if not text.startswith(("[", "(", "{")):
             continue

@@ -1,6 +1,6 @@
-"""The answer of the nearest known question: what a language model must beat.
+"""A baseline for language models: the answer of the nearest question in the training rows.
 
-One that has learnt rows by heart does no better than looking them up.
+A model that memorised its training rows is no better than this.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 MAX_ROWS, MAX_CHARACTERS = 20_000, 2_000
 
 
-def find_nearest(known: Sequence[str], asked: Sequence[str]) -> list[int] | None:
-    """For each question the place of the nearest known one, by TF-IDF of character groups, which
-    needs no words; None where the known ones say nothing. Only the first MAX_ROWS are known."""
+def find_nearest(known_questions: Sequence[str], questions: Sequence[str]) -> list[int] | None:
+    """For each question the position of the nearest known one, by TF-IDF of character n-grams,
+    which also works without blanks between words. Only the first MAX_ROWS known questions are
+    compared. None where they are all blank."""
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
     try:
-        features = vectorizer.fit_transform([text[:MAX_CHARACTERS] for text in known[:MAX_ROWS]])
-    except ValueError:  # There is none, or every one is blank.
+        features = vectorizer.fit_transform(
+            [text[:MAX_CHARACTERS] for text in known_questions[:MAX_ROWS]]
+        )
+    except ValueError:  # There are none, or all are blank.
         return None
-    likeness = vectorizer.transform([text[:MAX_CHARACTERS] for text in asked]) @ features.T
+    likeness = vectorizer.transform([text[:MAX_CHARACTERS] for text in questions]) @ features.T
     return [int(place) for place in np.asarray(likeness.argmax(axis=1)).ravel()]

@@ -1,4 +1,4 @@
-"""Splits rows into train, validation and test: seeded, no text or row in two parts."""
+"""Splits rows into train, validation and test, by a seed, with no text or row in two parts."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,9 +31,11 @@ Values = Sequence[str | None]
 
 @dataclass(frozen=True)
 class Split:
-    """Sorted row positions of each part, disjoint; and of all rows (rows,) what further splits of
-    the same kind are drawn by: the number of the group that stays together, the stratum, and the
-    place in time where the split is by time."""
+    """The sorted row positions of each part; no row is in two parts.
+
+    `groups`, `strata` and `moments`, each of shape (rows,), are what further splits of the same
+    kind need: the number of the group that stays together, the stratum, and for a split by time
+    the moment in seconds or in the column's own numbers."""
 
     train: Indices
     validation: Indices
@@ -90,9 +92,10 @@ def find_untrained_label(split: Split, labels: Indices, label_names: Sequence[st
 def _rows_that_stay_together(
     keys: Sequence[str], are_texts: bool
 ) -> tuple[list[list[int]], list[str]]:
+    """Groups of rows with equal keys, or with nearly equal texts, and warnings."""
     if are_texts:
-        found = group_texts(keys)
-        return found.groups, found.warnings
+        text_groups = group_texts(keys)
+        return text_groups.groups, text_groups.warnings
     rows_by_key: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate(keys):
         rows_by_key[" ".join(key.casefold().split())].append(row)
@@ -100,7 +103,8 @@ def _rows_that_stay_together(
 
 
 def _join_by_value(groups: list[list[int]], column: Values) -> list[list[int]]:
-    """Groups that share a value of the column as one; rows without a value stand alone."""
+    """The groups, where groups that share a value of the column are joined. Rows without a value
+    join no group."""
     first_with: dict[str, int] = {}
     pairs = [
         (first_with.setdefault(value, place), place)
@@ -125,10 +129,10 @@ def _require_several_groups(groups: list[list[int]], spec: SplitSpec) -> None:
 def _draw_held_out(
     groups: list[list[int]], labels: Sequence[int], spec: SplitSpec, *, rows: int
 ) -> tuple[list[int], list[int]]:
-    """Row numbers for validation and test, each label giving its share.
+    """Row numbers for validation and test, a share of each label.
 
-    Fractions of rows left over are carried to the next label, so that the totals come out right
-    even when every label is small. Each label keeps at least one group to train on.
+    Fractions of rows are carried over to the next label, so that the totals are right even when
+    every label is small. Each label keeps at least one group to train on.
     """
     shares = _shares(spec, rows)
     by_label: dict[int, list[list[int]]] = defaultdict(list)
@@ -153,34 +157,42 @@ def _draw_held_out(
 
 
 def _shares(spec: SplitSpec, rows: int) -> list[float]:
-    """Of test and validation."""
+    """The shares of test and validation, in this order."""
     most = MAX_HELD_OUT_ROWS / rows
     return [min(spec.test_fraction, most), min(spec.validation_fraction, most)]
 
 
 def _split_by_time(groups: list[list[int]], spec: SplitSpec, column: Values) -> Split:
-    """The newest rows are the test. Rows of one moment stay together, and a text that comes again
-    later leaves the earlier part."""
+    """The newest rows are the test. Rows of one moment stay together, and a text that repeats in a
+    later part is dropped from the earlier one."""
     moments = _read_moments(spec, column)
-    known = [row for row, moment in enumerate(moments) if moment is not None]
-    moment_of = np.asarray([moments[row] for row in known], dtype=np.float64)
+    dated_rows = [row for row, moment in enumerate(moments) if moment is not None]
+    moment_of = np.asarray([moments[row] for row in dated_rows], dtype=np.float64)
     order = np.argsort(moment_of, kind="stable")
-    test_share, validation_share = _shares(spec, max(1, len(known)))
-    ends = [len(known) * (1 - test_share - validation_share), len(known) * (1 - test_share)]
-    # The first row of the moment that stands at each border.
+    test_share, validation_share = _shares(spec, max(1, len(dated_rows)))
+    ends = [
+        len(dated_rows) * (1 - test_share - validation_share),
+        len(dated_rows) * (1 - test_share),
+    ]
+    # Each border is moved to the first row of its moment.
     ordered = moment_of[order]
     borders = [
-        int(np.searchsorted(ordered, ordered[min(round(end), len(known) - 1)])) for end in ends
+        int(np.searchsorted(ordered, ordered[min(round(end), len(dated_rows) - 1)])) for end in ends
     ]
-    rows = [known[place] for place in order]
+    rows = [dated_rows[place] for place in order]
     parts = {
-        "train": rows[: borders[0]] + [row for row, one in enumerate(moments) if one is None],
+        "train": rows[: borders[0]] + [row for row, moment in enumerate(moments) if moment is None],
         "validation": rows[borders[0] : borders[1]],
         "test": rows[borders[1] :],
     }
-    missing = len(moments) - len(known)
-    warnings = [f"{missing:,} rows have no {spec.column}: trained on."] if missing else []
-    warnings += _drop_leaks(parts, groups)
+    missing = len(moments) - len(dated_rows)
+    warnings = _drop_leaks(parts, groups)
+    if missing:
+        warnings.insert(
+            0,
+            f"{'1 row has no' if missing == 1 else f'{missing:,} rows have no'} {spec.column}:"
+            " trained on.",
+        )
     if not parts["train"]:
         raise BadTrainingData(
             "no_training_rows",
@@ -192,7 +204,7 @@ def _split_by_time(groups: list[list[int]], spec: SplitSpec, column: Values) -> 
 
 
 def _read_moments(spec: SplitSpec, column: Values) -> list[float | None]:
-    """Each row's place in time: ISO dates as seconds, or the numbers that a column counts in.
+    """Each row's moment: an ISO date in seconds, or the column's number; None without a value.
 
     Raises BadTrainingData at the first cell that is neither, and for a column without any.
     """
@@ -213,7 +225,7 @@ def _read_moments(spec: SplitSpec, column: Values) -> list[float | None]:
 
 
 def _moment(value: str) -> float:
-    """Raises ValueError for what is neither a finite number nor an ISO date or time."""
+    """The number, or the seconds of the ISO date or time. Raises ValueError for any other text."""
     try:
         number = float(value)
     except ValueError:

@@ -1,8 +1,8 @@
-"""Finds numbers in a target that only an error explains, such as one a thousand times too large. A
-squared loss would spend the whole model on them.
+"""Finds numbers in a target that are so far from the others that they must be errors, such as one a
+thousand times too large. With a squared loss, a model would learn little else.
 
-Robust distances from the median in units of the interquartile range; of positive numbers also in
-logarithms, so that honest long tails (incomes, prices, counts) are no outliers.
+Distances are from the median in interquartile ranges. Positive numbers must also be far in their
+logarithms, so that long tails (incomes, prices, counts) are not outliers.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from engine.data.splitting import Split
 from engine.metrics.shapes import Bools, Floats
 
 LINEAR_REACH = 30.0  # Interquartile ranges from the median.
-LOG_REACH = 5.0  # The same of logarithms: 6.7 deviations of a lognormal distribution.
+LOG_REACH = 5.0  # The same for logarithms: 6.7 standard deviations of a lognormal distribution.
 MIN_LOG_SPREAD = 0.2
-MAX_SHARE = 0.03  # More are no errors but a part of the distribution.
+MAX_SHARE = 0.03  # More of them are not errors but a part of the distribution.
 MIN_ROWS = 20
 MAX_NAMED = 3
 TAIL_RATIO = 1.5
@@ -36,8 +36,8 @@ def find_target_outliers(values: Floats) -> Bools:
 
 
 def is_long_tailed(values: Floats) -> bool:
-    """Whether positive values lie more evenly in their logarithms, as prices and counts do: the
-    larger half of a range reaches TAIL_RATIO times further than the smaller one."""
+    """Whether values are positive and skewed to the right, as prices and counts are: from the
+    median to the 95th percentile is over TAIL_RATIO times as far as to the 5th."""
     if len(values) < MIN_ROWS or values.min() <= 0:
         return False
     low, middle, high = np.percentile(values, [5, 50, 95])
@@ -57,32 +57,32 @@ def leave_out_outliers(
     split: Split, values: Floats, source_rows: Sequence[int], column: str
 ) -> tuple[Split, list[str]]:
     """The split without training and validation rows whose target is an outlier, and a warning that
-    names them. The test rows stay: they are what the model will meet."""
-    known = np.concatenate([split.train, split.validation])
-    outliers = known[find_target_outliers(values[known])]
+    names them. Test rows stay, as new data will have outliers, too."""
+    used_rows = np.concatenate([split.train, split.validation])
+    outliers = used_rows[find_target_outliers(values[used_rows])]
     if not len(outliers):
         return split, []
     train, validation = (np.setdiff1d(rows, outliers) for rows in (split.train, split.validation))
     low, high = np.percentile(values[train], [5, 95])
-    named = ", ".join(
+    listed = ", ".join(
         f"row {source_rows[row] + 1:,}: {values[row]:,.6g}" for row in outliers[:MAX_NAMED]
     )
     count = f"{len(outliers):,} rows have" if len(outliers) > 1 else "1 row has"
     warning = (
         f"{count} a {column!r} so far from all others that only an error explains it"
-        f" ({named}{' …' if len(outliers) > MAX_NAMED else ''}; nine of ten are between"
+        f" ({listed}{' …' if len(outliers) > MAX_NAMED else ''}; nine of ten are between"
         f" {low:,.6g} and {high:,.6g}). Nothing was learnt from them: check them in the data."
     )
     return replace(split, train=train, validation=validation), [warning]
 
 
 def describe_test_outliers(true: npt.NDArray[np.float64], predicted: Floats) -> str:
-    """What the error would be without outliers among the test rows; empty where there are none."""
+    """A sentence on the error without outliers among the test rows; "" where there are none."""
     outliers = find_target_outliers(true)
     if not outliers.any():
         return ""
-    kept, errors = true[~outliers], (true - predicted)[~outliers]
-    rmse, spread = float(np.sqrt((errors**2).mean())), float(kept.var())
+    usual, errors = true[~outliers], (true - predicted)[~outliers]
+    rmse, spread = float(np.sqrt((errors**2).mean())), float(usual.var())
     r2 = f" and R² {1 - (errors**2).mean() / spread:.3f}" if spread else ""
     rows = f"{outliers.sum():,} test rows hold" if outliers.sum() > 1 else "1 test row holds"
     return (

@@ -24,7 +24,8 @@ NUMBER_BINS = 10  # Strata of numbers, so that each part of the split has small 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """`values`: label numbers (rows,), booleans (rows, labels), or numbers (rows,)."""
+    """The targets. `values`: label indices, shape (rows,); booleans, shape (rows, labels); or
+    numbers, shape (rows,); according to `kind`."""
 
     kind: Literal["label", "labels", "number"]
     values: npt.NDArray[Any]
@@ -32,7 +33,7 @@ class GroundTruth:
     warnings: list[str] = field(default_factory=list)
 
     def label_counts(self) -> list[tuple[str, int]]:
-        """How many rows have each label, the most frequent first; nothing of numbers."""
+        """How many rows have each label, the most frequent first; [] for numbers."""
         if self.kind == "number":
             return []
         counts = (
@@ -40,8 +41,8 @@ class GroundTruth:
             if self.kind == "label"
             else self.values.sum(axis=0)
         )
-        named = zip(self.label_names, counts.tolist(), strict=True)
-        return sorted(named, key=lambda one: (-one[1], one[0]))
+        counted = zip(self.label_names, counts.tolist(), strict=True)
+        return sorted(counted, key=lambda entry: (-entry[1], entry[0]))
 
     def strata(self) -> list[int]:
         """A stratum for each row: its label, the rarest of its labels, or its number's quantile."""
@@ -60,7 +61,8 @@ class GroundTruth:
 
 
 def read_targets(cells: list[str], spec: TextSpec) -> GroundTruth:
-    """Cells must not be empty. Raises BadTrainingData if nothing can be learnt from them."""
+    """The targets in these cells, none of which may be empty. Raises BadTrainingData if nothing can
+    be learnt from them."""
     column = spec.target_name
     if spec.task == "text-regression":
         return _read_numbers(cells, column)
@@ -96,9 +98,8 @@ def _require_one_key(cells: Sequence[str], column: str) -> None:
 
 
 def read_marked_targets(present: npt.NDArray[np.bool_], names: list[str]) -> GroundTruth:
-    """The truth of labels in columns of their own; `present` (rows, labels) has no unknown cell.
-
-    Raises BadTrainingData when no row has any of them.
+    """The targets where each column is one label. `present`: shape (rows, labels), without unknown
+    cells. Raises BadTrainingData when no row has any of the labels.
     """
     counts = Counter(dict(zip(names, present.sum(axis=0).tolist(), strict=True)))
     if not present.any():
@@ -123,8 +124,8 @@ def select_numeric_rows(
     targets: list[str | None], rows: list[int], column: str
 ) -> tuple[list[int], list[str]]:
     """The rows whose target is a finite number, and a warning about the others."""
-    kept = [row for row in rows if _parse_number(targets[row]) is not None]
-    lost = len(rows) - len(kept)
+    numeric_rows = [row for row in rows if _parse_number(targets[row]) is not None]
+    lost = len(rows) - len(numeric_rows)
     if lost > len(rows) / 2:
         example = next(targets[row] for row in rows if _parse_number(targets[row]) is None)
         raise BadTrainingData(
@@ -132,7 +133,11 @@ def select_numeric_rows(
             f"Column {column!r} holds mostly other things than numbers, such as {example!r}."
             " Choose a column of numbers, or the task text classification.",
         )
-    return kept, [f"{lost:,} rows have no number in {column}: skipped."] if lost else []
+    if not lost:
+        return numeric_rows, []
+    return numeric_rows, [
+        f"{'1 row has no' if lost == 1 else f'{lost:,} rows have no'} number in {column}: skipped."
+    ]
 
 
 def _parse_number(cell: str | None) -> float | None:
@@ -155,7 +160,8 @@ def _read_numbers(cells: list[str], column: str) -> GroundTruth:
 
 
 def _read_labels(cells: list[str], column: str, doubt: Sequence[str] = ()) -> GroundTruth:
-    """`doubt` says how the cells could also be read; too many labels may come of that."""
+    """The targets where each cell is one label. `doubt`: warnings that the cells could be read in
+    another way, which may be the reason for too many labels."""
     counts = Counter(cells)
     if len(counts) < 2:
         raise BadTrainingData(
@@ -196,7 +202,7 @@ def _read_multilabels(parsed: ParsedLabels, column: str) -> GroundTruth:
 
 
 def _separator_warnings(cells: list[str], spec: TextSpec) -> list[str]:
-    """Single labels that could also be several, said unless a person already decided."""
+    """A warning where single labels may be several, unless a person has already decided."""
     if spec.hyperparameters.labels_per_row != "auto":
         return []
     separator = possible_separator(cells)
@@ -209,7 +215,7 @@ def _separator_warnings(cells: list[str], spec: TextSpec) -> list[str]:
 
 
 def _notation_warnings(cells: list[str], spec: TextSpec) -> list[str]:
-    """Cells that look like lists in a notation that is not read."""
+    """A warning where cells look like lists in a notation that is not read."""
     marked = sum(cell[:1] in "[({<【" and not cell[-1:].isalnum() for cell in cells)
     if marked < len(cells) / 2:
         return []
@@ -235,13 +241,13 @@ def _rare_label_warnings(counts: Counter[str]) -> list[str]:
     rare = [name for name, count in counts.items() if count < 3]
     if not rare:
         return []
-    shown = ", ".join(sorted(rare)[:5]) + (" …" if len(rare) > 5 else "")
+    listed = ", ".join(sorted(rare)[:5]) + (" …" if len(rare) > 5 else "")
     if len(rare) == 1:
         return [
-            f"The label {shown} has fewer than 3 rows: it will hardly be learnt and cannot be"
+            f"The label {listed} has fewer than 3 rows: it will hardly be learnt and cannot be"
             " tested. Add rows or merge it into another."
         ]
     return [
-        f"{len(rare):,} labels have fewer than 3 rows ({shown}): they will hardly be learnt"
+        f"{len(rare):,} labels have fewer than 3 rows ({listed}): they will hardly be learnt"
         " and cannot be tested. Add rows or merge them into others."
     ]

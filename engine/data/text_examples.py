@@ -1,4 +1,5 @@
-"""Reads labelled texts from Parquet: all types as text, unusable rows skipped and counted."""
+"""Reads labelled texts from Parquet. All types are read as text; unusable rows are skipped and
+counted in a warning."""
 
 import json
 from dataclasses import dataclass, replace
@@ -27,8 +28,8 @@ MAX_ROWS = 5_000_000
 
 @dataclass(frozen=True)
 class TextExamples:
-    """Usable rows. `rows` are their numbers in the file, from 0; each part of the split gets its
-    share of every stratum."""
+    """The usable rows. `rows`: their numbers in the file, from 0. `strata`: each part of the split
+    gets its share of every stratum."""
 
     rows: list[int]
     texts: list[str]
@@ -49,42 +50,43 @@ def read_examples(spec: TextSpec) -> TextExamples:
     table = read_columns(spec.data, columns)
     texts = join_text_columns(table, spec.text_columns)
     rows, truth, warnings = _read_truth(spec, table, texts)
-    kept_texts = [texts[row] for row in rows]
+    usable_texts = [texts[row] for row in rows]
     split_values = read_as_strings(table, split_column) if split_column else None
     return TextExamples(
         rows=rows,
-        texts=kept_texts,
+        texts=usable_texts,
         truth=truth,
         strata=truth.strata(),
         split_values=[split_values[row] for row in rows] if split_values else None,
-        warnings=warnings + truth.warnings + _contradictory_label_warnings(kept_texts, truth),
+        warnings=warnings + truth.warnings + _contradictory_label_warnings(usable_texts, truth),
     )
 
 
 def _read_truth(
     spec: TextSpec, table: pa.Table, texts: list[str]
 ) -> tuple[list[int], GroundTruth, list[str]]:
-    """The usable rows, what they answer, and what was skipped."""
+    """The usable rows, their targets, and warnings about skipped rows."""
     if spec.target_columns:
         cells = {name: read_as_strings(table, name) for name in spec.target_columns}
         present, known = read_label_columns(cells)
-        kept = [row for row, text in enumerate(texts) if text and known[row]]
+        usable = [row for row, text in enumerate(texts) if text and known[row]]
         warnings = _skipped_row_warnings(spec, texts, missing_targets=int((~known).sum()))
-        _validate_row_count(spec, len(kept))
-        return kept, read_marked_targets(present[kept], spec.target_columns), warnings
+        _validate_row_count(spec, len(usable))
+        return usable, read_marked_targets(present[usable], spec.target_columns), warnings
     targets = read_as_strings(table, spec.target_name)
-    kept = [row for row, text in enumerate(texts) if text and targets[row]]
+    usable = [row for row, text in enumerate(texts) if text and targets[row]]
     missing = sum(not target for target in targets)
     warnings = _skipped_row_warnings(spec, texts, missing_targets=missing)
     if spec.task == "text-regression":
-        kept, unreadable = select_numeric_rows(targets, kept, spec.target_name)
+        usable, unreadable = select_numeric_rows(targets, usable, spec.target_name)
         warnings += unreadable
-    _validate_row_count(spec, len(kept))
-    return kept, read_targets([str(targets[row]) for row in kept], spec), warnings
+    _validate_row_count(spec, len(usable))
+    return usable, read_targets([str(targets[row]) for row in usable], spec), warnings
 
 
 def split_examples(examples: TextExamples, spec: TextSpec) -> Split:
-    """Rows divided as the spec says. Raises BadTrainingData when a part is of no use."""
+    """The split that the spec describes. Raises BadTrainingData when the training rows have one
+    label only, or no rows are left for the test."""
     truth = examples.truth
     split = split_rows(
         examples.texts,
@@ -112,7 +114,7 @@ def split_examples(examples: TextExamples, spec: TextSpec) -> Split:
 
 
 def read_column_names(path: Path) -> list[str]:
-    """Raises BadTrainingData when the file is no Parquet."""
+    """The names of the file's columns. Raises BadTrainingData when it is not Parquet."""
     try:
         names: list[str] = pq.read_schema(path).names
     except (OSError, pa.ArrowInvalid) as error:
@@ -123,7 +125,7 @@ def read_column_names(path: Path) -> list[str]:
 
 
 def read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Raises BadTrainingData for a column that is not there, and for too many rows."""
+    """These columns of the file. Raises BadTrainingData for a missing one or for too many rows."""
     present = read_column_names(path)
     for column in columns:
         if column not in present:
@@ -144,7 +146,7 @@ def read_columns(path: Path, columns: list[str]) -> pa.Table:
 
 
 def read_as_strings(table: pa.Table, column: str) -> list[str | None]:
-    """Any type as text without outer blanks; whole floats lose their `.0`; empty becomes None."""
+    """The cells of any type as trimmed text; whole floats without `.0`; None for empty ones."""
     return [_as_string(value) for value in table.column(column).to_pylist()]
 
 

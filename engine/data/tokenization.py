@@ -1,4 +1,4 @@
-"""Texts as token ids, computed once and padded for each batch."""
+"""Tokenizes texts once, and pads their token ids for each batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TokenizedRows:
         return [len(ids) for ids in self.ids]
 
     def padded(self, rows: npt.NDArray[np.int64], device: str) -> tuple[Tensor, Tensor]:
-        """Ids and mask, (rows, tokens), int64."""
+        """Token ids and attention mask, each of shape (rows, tokens), int64."""
         ids, mask = pad_token_ids([self.ids[row] for row in rows])
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
@@ -33,7 +33,7 @@ class TokenizedRows:
 def pad_token_ids(
     rows: Sequence[Sequence[int] | npt.NDArray[np.int32]],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Ids padded with 0 and mask, (rows, tokens)."""
+    """Token ids padded with 0, and the attention mask, each of shape (rows, tokens)."""
     ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):

@@ -1,4 +1,5 @@
-"""What waits for a person of a team, shown on its overview. Apps above this one add their own."""
+"""Things that wait for a person of a team, as its overview lists them. Apps above this one add
+theirs with `register_needs`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,16 +24,15 @@ _sources: list[Callable[[Team], Iterable[Need]]] = []
 
 
 def register_needs(source: Callable[[Team], Iterable[Need]]) -> None:
-    """Ask this for a team's needs, too; from an app's `ready()`."""
+    """Adds a function that lists a team's needs; called from an app's `ready()`."""
     if source not in _sources:
         _sources.append(source)
 
 
 def registered_needs(team: Team) -> list[Need]:
-    """As they were at most KEPT_SECONDS ago: a page that is opened often asks seldom."""
+    """The needs of all registered functions, cached for KEPT_SECONDS: the page is opened often."""
 
-    def ask() -> list[Need]:
+    def load() -> list[Need]:
         return [need for source in _sources for need in source(team)]
 
-    found = cache.get_or_set(f"needs:{team.pk}", ask, KEPT_SECONDS)
-    return found or []
+    return cache.get_or_set(f"needs:{team.pk}", load, KEPT_SECONDS) or []

@@ -1,4 +1,4 @@
-"""A team at a glance, for operators: its money, people, work and failures."""
+"""One team for operators: its budget and credit, jobs, endpoints, and counts of its data."""
 
 from dataclasses import dataclass
 

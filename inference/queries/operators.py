@@ -1,4 +1,5 @@
-"""What operators see first: is work waiting, who works, what fails, who came, what came in."""
+"""The home page of operators: machines, failures of jobs, new people and teams, charges, and what
+waits to be sent to Stripe."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,11 +24,11 @@ class OperatorHome:
     people_this_week: int
     teams: int
     teams_this_week: int
-    revenue_micro: int  # This month's charges.
+    revenue_micro: int  # This month's charges, in micro-USD.
     revenue_today_micro: int
-    outbox_waiting: int
-    outbox_since: datetime | None  # Of the oldest that waits.
-    outbox_dead: int
+    outbox_waiting: int  # Messages to Stripe that are not sent yet.
+    outbox_since: datetime | None  # When the first of them was or is due.
+    outbox_dead: int  # Messages that are no longer tried.
 
 
 def load_home() -> OperatorHome:

@@ -1,4 +1,5 @@
-"""What a team's overview shows: the next step, the month, what runs now, what needs somebody."""
+"""A team's overview: the next step, spending and traffic, jobs, endpoints, and things that wait
+for a person."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -62,13 +63,13 @@ class Overview:
     steps: list[Step]
     is_new: bool  # Not all steps are done.
     budget: Budget
-    spending: str
-    requests: int
+    spending: str  # This and the other lines are SVG points of `sparkline`.
+    requests: int  # Of the last HOURS.
     traffic: str
-    p95_ms: float | None
+    p95_ms: float | None  # None without requests in the last HOURS.
     latency: str
     running: int
-    queued: int
+    queued: int  # The job counts are of the NEWEST_JOBS.
     launches: str
     now: list[tuple[JobRow, str, tuple[str, str] | None]]  # Row, time left, metric and value.
     results: list[ResultRow]
@@ -80,8 +81,8 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     jobs = _newest_jobs(team)
     unfinished = [job for job in jobs if job.status in UNFINISHED]
     succeeded = [job for job in jobs if job.status == Status.SUCCEEDED]
-    current, done = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
-    rows = {row.job: row for row in job_rows([*current, *done], with_sparklines=False)}
+    current, finished = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
+    rows = {row.job: row for row in job_rows([*current, *finished], with_sparklines=False)}
     measured = _measured(current)
     endpoints = list(Deployment.objects.serving().filter(team=team).select_related("model"))
     traffic, budget = load_traffic(team), get_budget(team)
@@ -104,18 +105,18 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
         queued=sum(job.status == Status.QUEUED for job in unfinished),
         launches=sparkline(_daily_launches(jobs)),
         now=[(rows[job], format_time_left(job), measured.get(job)) for job in current],
-        results=_results([rows[job] for job in done]),
+        results=_results([rows[job] for job in finished]),
         needs=_needs(team, jobs, versions, budget),
         endpoints=[
-            EndpointCard(one, sum(hours), sparkline(hours))
-            for one in sorted(endpoints, key=lambda one: one.name)[:MAX_ENDPOINTS]
-            for hours in [traffic.by_source[one.source]]
+            EndpointCard(endpoint, sum(hours), sparkline(hours))
+            for endpoint in sorted(endpoints, key=lambda endpoint: endpoint.name)[:MAX_ENDPOINTS]
+            for hours in [traffic.by_source[endpoint.source]]
         ],
     )
 
 
 def _measured(jobs: Sequence[TrainingJob]) -> dict[TrainingJob, tuple[str, str]]:
-    """Name and value of what each has measured on validation rows, if anything."""
+    """Name and value of the main metric on validation rows, by job; jobs without one are absent."""
     values = newest_values(jobs, [f"validation_{name}" for name in VALIDATION_METRICS])
     return {
         job: latest_validation_result(values[job.pk], job.task) for job in jobs if job.pk in values
@@ -123,7 +124,7 @@ def _measured(jobs: Sequence[TrainingJob]) -> dict[TrainingJob, tuple[str, str]]
 
 
 def _newest_jobs(team: Team) -> list[TrainingJob]:
-    """Those that run, those that wait, then the others; of each the newest first."""
+    """At most NEWEST_JOBS: those that run, those that wait, then the others, each newest first."""
     order = Case(
         When(status=Status.RUNNING, then=Value(0)),
         When(status__in=UNFINISHED, then=Value(1)),
@@ -148,8 +149,8 @@ def _steps(
         reverse("training:models", args=[team.slug]),
     )
     dataset = reverse("projects:dataset", args=[versions[0].dataset_id]) if versions else datasets
-    made = next((job.model_id for job in jobs if job.model_id), None)
-    model = reverse("training:model", args=[made]) if made else models
+    model_id = next((job.model_id for job in jobs if job.model_id), None)
+    model = reverse("training:model", args=[model_id]) if model_id else models
     endpoint = (
         reverse("inference:deployment", args=[endpoints[0].pk])
         if endpoints
@@ -180,7 +181,8 @@ def _daily_launches(jobs: Sequence[TrainingJob]) -> list[int]:
 
 
 def _p95_ms(team: Team) -> tuple[float | None, list[int]]:
-    """Of the sampled requests of the last day, and of each of its hours, 0 where there was none."""
+    """The 95th percentile of the latency of the sampled requests of the last HOURS, and of each
+    hour, oldest first, 0 without requests."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT floor(extract(epoch FROM now() - log.at) / 3600)::int AS hours_ago,"
@@ -191,22 +193,23 @@ def _p95_ms(team: Team) -> tuple[float | None, list[int]]:
             " GROUP BY GROUPING SETS ((), (hours_ago))",
             [team.pk, now() - timedelta(hours=HOURS)],
         )
-        found: dict[int | None, float | None] = dict(cursor.fetchall())
-    by_hour = [round(found.get(ago) or 0) for ago in range(HOURS - 1, -1, -1)]
-    return found.get(None), by_hour
+        p95_by_hours_ago: dict[int | None, float | None] = dict(cursor.fetchall())
+    by_hour = [round(p95_by_hours_ago.get(ago) or 0) for ago in range(HOURS - 1, -1, -1)]
+    return p95_by_hours_ago.get(None), by_hour
 
 
 def _results(listed: Sequence[JobRow]) -> list[ResultRow]:
-    """Each with its verdict, from the parts of the report that decide it."""
+    """Each job with its verdict. Of the reports, which are long, only the parts that decide it are
+    read."""
     parts = ("kind", "headline_metric", "verdict", "metrics", "baselines", "test_rows")
     rows = Evaluation.objects.filter(model__in=[row.job.model_id for row in listed]).order_by("pk")
-    found = {
+    reports = {
         model: dict(zip(parts, values, strict=True))
         for model, *values in rows.values_list("model_id", *(f"report__{part}" for part in parts))
     }
     verdicts = {
         model: judge_model({key: value for key, value in report.items() if value is not None})  # type: ignore[arg-type]
-        for model, report in found.items()
+        for model, report in reports.items()
     }
     return [ResultRow(row.job, row.result, verdicts.get(row.job.model_id)) for row in listed]
 
@@ -234,5 +237,5 @@ def _needs(
             needs.append(
                 Need(f"“{version.dataset}” was not read. {version.failure_sentence}", url, "bad")
             )
-    # Customers who wait, and answers below their promise, are not to be buried below failed jobs.
+    # Registered needs come first: waiting customers are more urgent than failed jobs.
     return [*registered_needs(team), *needs]

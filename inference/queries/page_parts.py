@@ -19,29 +19,29 @@ from training.models import TrainedModel
 
 
 def overview(request: HttpRequest, subject: Model) -> dict[str, object]:
-    """The whole overview of a team but its projects."""
+    """A team's overview without its projects, and the project to which a first upload would go."""
     team = cast(Team, subject)
     has_read = bool(request.session.get(READ_REPORT_KEY))
     projects = Project.objects.active().filter(team=team)
-    found = load_overview(team, has_read_report=has_read)
-    if found.steps[0].is_done:
-        return {"found": found, "first_project": None}
+    loaded = load_overview(team, has_read_report=has_read)
+    if loaded.steps[0].is_done:
+        return {"overview": loaded, "first_project": None}
     first = projects.first()
     if first is not None:
-        found.steps[0] = replace(found.steps[0], url=reverse("projects:upload", args=[first.pk]))
-    return {"found": found, "first_project": first}
+        loaded.steps[0] = replace(loaded.steps[0], url=reverse("projects:upload", args=[first.pk]))
+    return {"overview": loaded, "first_project": first}
 
 
 def model_side(request: HttpRequest, subject: Model) -> dict[str, object]:
-    """Where a model is live, a form to ask it, and one to deploy it."""
+    """The endpoints that serve a model, a form to try it, and one to deploy it."""
     model = cast(TrainedModel, subject)
     request.session.setdefault(READ_REPORT_KEY, True)
     serving = Deployment.objects.serving().filter(team=model.team, model__task=model.task)
     listed = list(serving.select_related("model").order_by("name"))
-    own = [one for one in listed if one.model_id == model.pk]
+    own = [endpoint for endpoint in listed if endpoint.model_id == model.pk]
     return {
         "model_endpoints": own,
-        "other_endpoints": [one for one in listed if one.model_id != model.pk],
+        "other_endpoints": [endpoint for endpoint in listed if endpoint.model_id != model.pk],
         "try_form": playground_form(own[0]) if own else None,
         "deploy_form": NameForm(initial={"name": deployments.suggest_name(model)}),
         "may_deploy": has_permission(viewer_of(request), model.team, "write"),

@@ -1,4 +1,4 @@
-"""What a canary and a shadow have shown, out of the sampled log of requests."""
+"""The traffic of an endpoint's deployed model, canary and shadow, from the sampled requests."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,7 +43,8 @@ class ModelTraffic:
 
 @dataclass(frozen=True)
 class Rollout:
-    """The deployed model beside those on trial."""
+    """Traffic of the deployed model and of those that are tried beside it. Of the requests that the
+    shadow answered too, `shadow_agreed` got the same answer from both models."""
 
     deployed: ModelTraffic
     canary: ModelTraffic | None
@@ -53,11 +54,12 @@ class Rollout:
 
     @property
     def rows(self) -> list[ModelTraffic]:
-        return [one for one in (self.deployed, self.canary, self.shadow) if one is not None]
+        parts = (self.deployed, self.canary, self.shadow)
+        return [part for part in parts if part is not None]
 
 
 def load_rollout(deployment: Deployment) -> Rollout:
-    """The requests of the last WINDOW, since the name last moved."""
+    """The requests of the last WINDOW, but only since the endpoint's models last changed."""
     since = max(now() - WINDOW, deployment.changed_at)
     rows = RequestLog.objects.filter(deployment=deployment, at__gte=since)
     compared = rows.filter(shadow_answers__isnull=False, status=200)

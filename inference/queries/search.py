@@ -1,4 +1,4 @@
-"""Finds a team's things and pages by part of their names, or by a tag."""
+"""Finds a team's objects and pages by part of their names, or by a tag."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ PAGES = [
 
 
 @dataclass(frozen=True)
-class Found:
-    """One thing or page, with where it is."""
+class SearchResult:
+    """One object or page of a team, with its address."""
 
     name: str
     kind: str
@@ -38,24 +38,25 @@ class Found:
     icon: str
 
 
-def search(team: Team, text: str) -> list[Found]:
-    """Pages and things whose name contains the text; without text, the pages."""
+def search(team: Team, text: str) -> list[SearchResult]:
+    """Objects and pages whose name contains the text in any case, and objects with it as a tag; for
+    fewer than MIN_LETTERS, pages only."""
     text = text.strip()
     pages = [
-        Found(name, "Page", reverse(view, args=[team.slug]), picture)
+        SearchResult(name, "Page", reverse(view, args=[team.slug]), picture)
         for name, view, picture in PAGES
         if text.lower() in name.lower()
     ]
-    return pages if len(text) < MIN_LETTERS else [*_find_things(team, text), *pages]
+    return pages if len(text) < MIN_LETTERS else [*_find_objects(team, text), *pages]
 
 
-def _find_things(team: Team, text: str) -> Iterator[Found]:
-    of_this = Q(name__icontains=text) | Q(tags__contains=[text])
+def _find_objects(team: Team, text: str) -> Iterator[SearchResult]:
+    matches = Q(name__icontains=text) | Q(tags__contains=[text])
     datasets = Dataset.objects.filter(
-        of_this, project__team=team, archived_at=None, project__archived_at=None
+        matches, project__team=team, archived_at=None, project__archived_at=None
     )
-    jobs = TrainingJob.objects.not_in_trash().filter(of_this, team=team)
-    models = TrainedModel.objects.not_in_trash().filter(of_this, team=team)
+    jobs = TrainingJob.objects.not_in_trash().filter(matches, team=team)
+    models = TrainedModel.objects.not_in_trash().filter(matches, team=team)
     endpoints = Deployment.objects.serving().filter(team=team, name__icontains=text)
     projects = Project.objects.active().filter(team=team, name__icontains=text)
     for rows, kind, view, picture in (
@@ -66,4 +67,4 @@ def _find_things(team: Team, text: str) -> Iterator[Found]:
         (projects, "Project", "projects:project", "home"),
     ):
         for pk, name in rows.values_list("pk", "name")[:MAX_OF_A_KIND]:
-            yield Found(name, kind, reverse(view, args=[pk]), picture)
+            yield SearchResult(name, kind, reverse(view, args=[pk]), picture)

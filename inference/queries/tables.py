@@ -1,4 +1,4 @@
-"""The tables that an endpoint answered or is answering, for its page."""
+"""The tables whose rows an endpoint has answered or is answering, for its page."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ STATES = {  # Of a batch that has ended, as people read it.
 
 @dataclass(frozen=True)
 class TableProgress:
-    """One table: its state as a word, how many of its rows were asked, and what is wrong."""
+    """One table: its state as a word, how many of its rows are done, and what is wrong."""
 
     row: TablePrediction
-    state: str
+    state: str  # "importing", "running" or one of STATES.
     rows: int
-    asked: int
+    asked: int  # Rows that have an answer or an error.
     problem: str
 
     @property
@@ -44,14 +44,14 @@ def is_complete(row: TablePrediction) -> bool:
 
 
 def _made_files(row: TablePrediction) -> list[ApiFile]:
-    """None of a batch that was given up before its first answer."""
+    """Its files of answers and of errors; none where the batch ended before its first answer."""
     batch = row.batch
     return [file for file in (batch.output_file, batch.error_file) if file] if batch else []
 
 
 def list_tables(deployment: Deployment) -> list[TableProgress]:
-    """The latest ones, newest first."""
-    # A finished batch has no answers left: its counts are its own.
+    """The endpoint's last SHOWN tables, newest first."""
+    # Answers are counted while a batch runs; they are deleted when it ends and stores its counts.
     answers = Count("batch__answers", filter=Q(batch__status__in=OPEN_STATUSES))
     rows = (
         TablePrediction.objects.filter(deployment=deployment)
@@ -63,9 +63,9 @@ def list_tables(deployment: Deployment) -> list[TableProgress]:
 
 
 def tables_context(deployment: Deployment) -> dict[str, object]:
-    """What the list of tables shows, and whether it looks again."""
+    """The tables, and whether any is open, so that the page loads them again."""
     tables = list_tables(deployment)
-    return {"tables": tables, "tables_open": any(one.is_open for one in tables)}
+    return {"tables": tables, "tables_open": any(table.is_open for table in tables)}
 
 
 def _progress(row: TablePrediction, answers: int) -> TableProgress:
@@ -85,7 +85,7 @@ def _progress(row: TablePrediction, answers: int) -> TableProgress:
 
 
 def _problem_of(batch: Batch) -> str:
-    """In rows of the table: a line of the batch asks for several."""
+    """The batch's first problem, with its line as rows of the table: a line asks for several."""
     if not batch.problems:
         return ""
     line, message = batch.problems[0]["line"], str(batch.problems[0]["message"])

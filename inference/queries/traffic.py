@@ -1,4 +1,4 @@
-"""Requests of the last day by hour: of a team, and of one endpoint."""
+"""Counts and latencies of requests by hour or day, of a team and of one endpoint."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ GROUP BY 1 ORDER BY 1
 
 @dataclass
 class Traffic:
-    """Requests of the last hours, in all and by deployment."""
+    """Counts of requests in each of the last HOURS, oldest first, in all and by source, which is
+    a deployment's."""
 
     by_hour: list[int] = field(default_factory=lambda: [0] * HOURS)
     by_source: dict[str, list[int]] = field(
@@ -51,7 +52,7 @@ def load_traffic(team: Team) -> Traffic:
 
 
 class TrafficSeries(TypedDict):
-    """One line of a chart: [seconds since 1970, value] by hour or day."""
+    """One line of a chart: points (seconds since 1970, value) by hour or day."""
 
     name: str
     points: list[tuple[int, float]]
@@ -59,7 +60,7 @@ class TrafficSeries(TypedDict):
 
 
 def requests_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSeries]:
-    """Requests of each of the last 24 hours, or 30 days (UTC); nothing if there were none."""
+    """Requests of each of the last HOURS, or DAYS (UTC); no series if there were none."""
     counts = _requests_by_day(deployment) if by_day else _requests_by_hour(deployment)
     if not any(counts.values()):
         return []
@@ -102,10 +103,10 @@ def _requests_by_hour(deployment: Deployment) -> dict[int, float]:
 
 def _requests_by_day(deployment: Deployment) -> dict[int, float]:
     first = now().date() - timedelta(days=DAYS - 1)
-    found = UsageDay.objects.filter(
+    usage_days = UsageDay.objects.filter(
         team_id=deployment.team_id, source=deployment.source, day__gte=first
     )
-    by_day = dict(found.values_list("day").annotate(count=Sum("requests")))
+    by_day = dict(usage_days.values_list("day").annotate(count=Sum("requests")))
     days = (first + timedelta(days=place) for place in range(DAYS))
     return {
         int(datetime.combine(day, time.min, UTC).timestamp()): by_day.get(day, 0) for day in days
@@ -113,7 +114,7 @@ def _requests_by_day(deployment: Deployment) -> dict[int, float]:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """SVG points in a box of 100 by 24; a level line at the bottom where nothing happened."""
+    """SVG points in a box of 100 by 24; a level line at the bottom where all values are 0."""
     highest = max(values, default=0) or 1
     last = max(1, len(values) - 1)
     return " ".join(

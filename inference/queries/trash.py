@@ -1,4 +1,4 @@
-"""The trash of a team: everything that can still be restored, the latest first."""
+"""The trash of a team: all removed objects that can still be restored, latest removed first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MAX_OF_A_KIND = 100
 
 @dataclass(frozen=True)
 class TrashItem:
-    """One thing, named as on the pages, with the view that restores it."""
+    """One removed object, with the name of the view that restores it."""
 
     kind: str
     name: str
@@ -38,14 +38,14 @@ def list_trash(team: Team) -> list[TrashItem]:
     jobs = TrainingJob.objects.filter(team=team, archived_at__gte=since).defer("log_tail")
     models = TrainedModel.objects.filter(team=team, archived_at__gte=since)
     endpoints = Deployment.objects.filter(team=team, retired_at__gte=since)
-    found = [
+    items = [
         *_items("Project", projects, "projects:restore-project"),
         *_items("Dataset", datasets.select_related("project"), "projects:restore-dataset"),
         *_items("Fine-tune", jobs.select_related("project"), "training:restore-job"),
         *_items("Model", models.select_related("project"), "training:restore-model"),
         *_items("Endpoint", endpoints.select_related("project"), "inference:restore"),
     ]
-    return sorted(found, key=lambda item: item.removed_at, reverse=True)
+    return sorted(items, key=lambda item: item.removed_at, reverse=True)
 
 
 def _items(

@@ -1,4 +1,4 @@
-"""Edits a version's rows, labels and columns: each edit makes a new version of the same bytes."""
+"""Edits a version's rows, labels and columns. Each edit makes a new version of the same file."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -16,15 +16,15 @@ MAX_EDITS = 1_000
 def edit_version(
     version: DatasetVersion, edits: Sequence[Edit], by: User | ApiToken
 ) -> DatasetVersion:
-    """A new version with these edits after those that the version has already.
+    """A new version with these edits, after those that the version already has.
 
     Raises BadEdit for an edit that does not fit the version, and DatasetNotReady.
     """
     if version.status != ImportStatus.READY:
         raise DatasetNotReady
     overrides = cast(ReadingOptions, dict(version.overrides))
-    made = overrides.get("edits", [])
-    if not edits or len(made) + len(edits) > MAX_EDITS:
+    earlier_edits = overrides.get("edits", [])
+    if not edits or len(earlier_edits) + len(edits) > MAX_EDITS:
         raise BadEdit(f"A version has 1 to {MAX_EDITS:,} edits.", param="edits")
     types = {column["name"]: column["type"] for column in version.columns}
     rows = version.rows or 0
@@ -41,5 +41,5 @@ def edit_version(
             rows -= len(set(edit["rows"]))
         if edit["op"] == "add_rows":
             rows += len(edit["cells"])
-    overrides["edits"], overrides["based_on"] = [*made, *edits], version.number
+    overrides["edits"], overrides["based_on"] = [*earlier_edits, *edits], version.number
     return reimport(version, overrides, by)

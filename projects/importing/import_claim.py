@@ -1,4 +1,4 @@
-"""One worker's claim of an import: a lease that runs out, and a fence against a late holder."""
+"""A worker's claim of an import: a lease that expires, and a fence against an expired holder."""
 
 import datetime
 import uuid
@@ -11,9 +11,7 @@ from projects.errors import StaleImportState
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from web.db_retry import retry_on_disconnect
 
-CLAIM_SECONDS = 60  # A worker that does not renew its claim for this long is taken for dead.
-
-
+CLAIM_SECONDS = 60  # A worker that has not renewed its claim for this long is presumed dead.
 MAX_RUNNING_PER_TEAM = 2  # Fewer than the threads of the imports' worker (config.queues).
 
 _VERSIONS = DatasetVersion._meta.db_table
@@ -40,19 +38,19 @@ SELECT id FROM line WHERE turn < {MAX_RUNNING_PER_TEAM} ORDER BY turn, created_a
 
 
 def pending_imports() -> QuerySet[DatasetVersion]:
-    """Imports that nobody is working on."""
+    """Imports that no worker has claimed, or whose claim has expired."""
     return DatasetVersion.objects.filter(status=ImportStatus.IMPORTING).filter(
         Q(claimed_until=None) | Q(claimed_until__lt=now())
     )
 
 
 class ImportClaim:
-    """The right to import one version and to publish what came of it.
+    """The right to import one version and to publish the result.
 
-    `claimed_until` of the row is also the fence: a new claim is only possible once it is past, so
-    each claim writes a later moment, and every renewal and the publication require the moment that
-    this holder wrote last. Attempts store their files under keys of their own, so that a holder
-    who was taken for dead can neither publish nor overwrite what its successor published.
+    `claimed_until` of the row is also the fence: a claim can only be taken when the last one has
+    expired, so each claim writes a later moment; a renewal or publication requires the moment that
+    this holder wrote last. Each attempt stores its files under its own keys, so that an expired
+    holder can neither publish nor overwrite what its successor published.
     """
 
     def __init__(self, version_id: uuid.UUID | str, until: datetime.datetime) -> None:
@@ -64,7 +62,7 @@ class ImportClaim:
     def take(cls, version_id: uuid.UUID | str) -> "ImportClaim | None":
         """A claim of this import; None when another worker has it or it has ended."""
         until = _claim_expiry()
-        # Whoever had it before ended without an outcome: killed, or cut off from the database.
+        # An earlier holder ended without an outcome: killed, or cut off from the database.
         earlier = Case(When(claimed_until=None, then=0), default=1)
         is_taken = (
             pending_imports()
@@ -75,10 +73,10 @@ class ImportClaim:
 
     @classmethod
     def take_next(cls) -> "ImportClaim | None":
-        """A claim of the import whose turn it is; None when nothing waits that may run now.
+        """A claim of the import that is next; None when no pending import may run now.
 
-        Teams take turns, and none holds more than MAX_RUNNING_PER_TEAM: however much one uploads,
-        the next file of another finds a worker.
+        Teams take turns, and none runs more than MAX_RUNNING_PER_TEAM imports, so that a team's
+        many uploads do not delay another's next file.
         """
         with connection.cursor() as cursor:
             cursor.execute(_NEXT_IMPORTS)
@@ -90,22 +88,22 @@ class ImportClaim:
         if not transaction.get_connection().in_atomic_block:
             close_old_connections()
         until = _claim_expiry()
-        # `until` too: after a lost connection the row may already hold what was written.
-        held = DatasetVersion.objects.filter(
+        # `until` too: after a lost connection the row may already hold the new moment.
+        claimed = DatasetVersion.objects.filter(
             pk=self.version_id,
             status=ImportStatus.IMPORTING,
             claimed_until__in=[self.until, until],
         )
-        if not retry_on_disconnect(lambda: held.update(claimed_until=until)):
+        if not retry_on_disconnect(lambda: claimed.update(claimed_until=until)):
             raise StaleImportState
         self.until = until
 
     def give_back(self, pause: datetime.timedelta) -> None:
-        """Let any worker take the import after a pause; nothing where the claim was lost."""
-        held = DatasetVersion.objects.filter(
+        """Let any worker take the import after a pause. Does nothing where the claim was lost."""
+        claimed = DatasetVersion.objects.filter(
             pk=self.version_id, status=ImportStatus.IMPORTING, claimed_until=self.until
         )
-        retry_on_disconnect(lambda: held.update(claimed_until=now() + pause))
+        retry_on_disconnect(lambda: claimed.update(claimed_until=now() + pause))
 
 
 def _claim_expiry() -> datetime.datetime:

@@ -1,6 +1,6 @@
-"""What an import and its child process tell each other, as JSON files.
+"""The JSON files that an import and its child process exchange.
 
-Apart from the process, so that those who only read an answer load none of the readers.
+In a module of its own, so that code that only reads an answer loads none of the readers.
 """
 
 from typing import TYPE_CHECKING, TypedDict
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 
 class ImportOrder(TypedDict):
+    """The file to read: `upload` is its path, `filename` the name that the customer gave it."""
+
     upload: str
     filename: str
     overrides: "ReadingOptions"
 
 
 class ImportedVersion(TypedDict):
-    """What a finished import writes on its version; the keys are the row's fields."""
+    """What a finished import stores on its version; the keys are fields of DatasetVersion."""
 
     rows: int
     rejected_rows: int
@@ -31,14 +33,14 @@ class ImportedVersion(TypedDict):
 
 
 class ImportFailure(TypedDict):
-    """Why no table could be made of a file, for a program and for a person."""
+    """Why a file could not be imported: a code for programs, a sentence for people."""
 
     code: str
     sentence: str
 
 
 class ImportAnswer(TypedDict):
-    """Exactly one of the two is there."""
+    """The result of an import: exactly one of the two is not None."""
 
     table: ImportedVersion | None
     failure: ImportFailure | None

@@ -1,7 +1,7 @@
 """The child process of an import: `python -m projects.importing.import_process <order.json>`.
 
-Reads an untrusted file and writes answer.json beside its table. Knows no Django and, by its
-environment, no secret. Whatever a file does to this process, the worker that started it lives on.
+Reads an untrusted file and writes answer.json beside its table. It loads no Django and its
+environment holds no secret. A file that crashes this process does not crash the worker.
 """
 
 import json
@@ -16,12 +16,12 @@ from projects.reading.packed.importing import import_upload
 from projects.reading.results import UnreadableFile
 from projects.reading.tables import connect_duckdb
 
-MAX_CPU_SECONDS = 1_800  # A file that takes longer is made to cost, or too large for us.
+MAX_CPU_SECONDS = 1_800  # A file that takes longer is too large, or made to take long.
 MAX_FILE_BYTES = 32 * 1024**3  # Of each file that the child writes, spilled rows included.
 
 
 def main(order_path: str) -> None:
-    """Carry out one order and write the answer beside it."""
+    """Import the file that the order names, and write the answer beside it."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS + 5))
     path = Path(order_path)
@@ -30,7 +30,7 @@ def main(order_path: str) -> None:
 
 
 def carry_out(order: ImportOrder, folder: Path) -> ImportAnswer:
-    """Make data.parquet and rejects.csv in the folder, and profile the table."""
+    """Write data.parquet and rejects.csv into the folder, and profile the table."""
     try:
         table = import_upload(Path(order["upload"]), order["filename"], folder, order["overrides"])
     except UnreadableFile as refusal:

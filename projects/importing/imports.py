@@ -1,4 +1,5 @@
-"""Turns an uploaded file into a typed table. The row is the truth; a message is only a hint."""
+"""Imports uploaded files as typed tables. The version's row says what is to be done; a Celery
+message only wakes a worker to look."""
 
 import datetime
 import json
@@ -59,14 +60,14 @@ logger = logging.getLogger(__name__)
 
 
 def import_channel(version: DatasetVersion) -> str:
-    """Where live pages of this version listen."""
+    """The channel that live pages of this version subscribe to."""
     return f"dataset:{version.pk}"
 
 
 def import_next() -> bool:
-    """Import the version whose turn it is, if any; sends a message for the next one.
+    """Import the next pending version, if any, and send a message for the one after it.
 
-    One import for each message, so that a worker that is told to stop does so after one.
+    Each message makes one import, so that a worker that is told to stop does so after one.
     """
     claim = ImportClaim.take_next()
     if claim is None:
@@ -97,9 +98,9 @@ def _import_claimed(claim: ImportClaim) -> bool:
     except StaleImportState:
         answer = None
     except DISCONNECT_ERRORS:
-        raise  # Once it is back the claim has run out, and the file is read again.
+        raise  # When the database is back, the claim has expired and the file is read again.
     except Exception:
-        # The one place that catches everything: the customer gets a sentence, we get the trace.
+        # Catches everything: the customer gets a sentence, the log gets the traceback.
         logger.exception("Import of version %s failed", version.pk)
         answer = INTERNAL_FAILURE
     is_published = answer is not None and retry_on_disconnect(
@@ -112,7 +113,7 @@ def _import_claimed(claim: ImportClaim) -> bool:
 def _read_unless_interrupted(version: DatasetVersion, claim: ImportClaim) -> ImportAnswer | None:
     """The answer; None where the file is to be read again, which happens MAX_REREADS times."""
     if version.interruptions > MAX_REREADS:
-        return INTERRUPTED_FAILURE  # Each reading took its worker with it.
+        return INTERRUPTED_FAILURE  # Each attempt ended with its worker.
     try:
         return _read_upload(version, claim)
     except ImportInterrupted:
@@ -123,9 +124,9 @@ def _read_unless_interrupted(version: DatasetVersion, claim: ImportClaim) -> Imp
 
 
 def _read_upload(version: DatasetVersion, claim: ImportClaim) -> ImportAnswer:
-    """What the child process made of the file; its table is in storage when this returns.
+    """Fetch the file, have the child process read it, and put its table into storage.
 
-    Every reading has a folder of its own: in another's, a half-written copy would pass for whole.
+    Each attempt has its own folder: a half-written file of an earlier one would be taken for whole.
     """
     scratch = Path(settings.VAR_DIR) / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -149,7 +150,7 @@ def _read_upload(version: DatasetVersion, claim: ImportClaim) -> ImportAnswer:
 
 
 def _delete_abandoned_folders(scratch: Path) -> None:
-    """Free what workers left on this machine's disk when they were killed."""
+    """Delete the folders that killed workers left on this machine's disk."""
     for folder in scratch.glob("import-*"):
         with suppress(FileNotFoundError):
             if folder.stat().st_mtime < time.time() - ABANDONED_SECONDS:
@@ -168,9 +169,9 @@ def _run_renewing(
 
 
 def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finished:
-    """The child reads a stranger's file: it gets no secret and bounded memory, time and output.
-
-    It is never started again in the same folder: a half-written copy there would pass for a whole.
+    """Run the child process without secrets, and with bounded memory, time and output, as it reads
+    an untrusted file. It is never started twice in a folder: a half-written file there would be
+    taken for whole.
     """
     return child_process.run(
         [sys.executable, "-m", "projects.importing.import_process", str(order)],
@@ -178,8 +179,8 @@ def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finishe
         seconds=TIMEOUT_SECONDS,
         memory_bytes=MEMORY_LIMIT_BYTES,
         output_bytes=MAX_LOG_BYTES,
-        # The token is meant for training. And threads that spin beside small matrices take a
-        # processor which somebody else needs.
+        # HF_TOKEN is for training only. OpenBLAS threads spin beside small matrices and take
+        # processors from other work.
         extra_environment={"HF_TOKEN": "", "OPENBLAS_NUM_THREADS": "1"},
         every=claim.renew,
         every_seconds=CLAIM_RENEWAL_SECONDS,
@@ -187,7 +188,8 @@ def _run_child_process(claim: ImportClaim, order: Path) -> child_process.Finishe
 
 
 def _load_answer(folder: Path, finished: child_process.Finished) -> ImportAnswer:
-    """Raises ImportInterrupted for a child that something outside ended."""
+    """The child's answer, or a failure by how it ended. Raises ImportInterrupted where a signal
+    from outside ended it."""
     if finished.returncode is None:
         return failed("time_limit", "Reading this file took over an hour. Split it into parts.")
     if finished.returncode == 0:
@@ -221,13 +223,14 @@ def _save_answer(version: DatasetVersion, claim: ImportClaim, answer: ImportAnsw
             notify(import_channel(version))
             _publish_outcome(version)
     except StaleImportState:
-        # After a lost connection the first try may have been committed after all.
+        # After a lost connection, the first attempt to save may have been committed.
         return version.parquet_key.startswith(f"{claim.folder}/")
     return True
 
 
 def _delete_unpublished_files(version: DatasetVersion, claim: ImportClaim) -> None:
-    """Delete what this attempt stored in vain, and once the import has ended what others left."""
+    """Delete the files of this attempt unless they were published, and, once the import has ended,
+    those of other attempts."""
     parent = f"datasets/{version.pk}"
     has_ended = version.status != ImportStatus.IMPORTING
     for name in storage.list_folders(parent):

@@ -1,4 +1,4 @@
-"""Files that arrive in parts, each kept in storage as it comes, so that any process can go on."""
+"""Uploads that arrive in parts. Each part is put into storage, so that any process can go on."""
 
 import tempfile
 import uuid
@@ -27,7 +27,8 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def begin(project: Project, by: User, filename: str, size: int) -> ResumableUpload:
-    """Raises UploadTooLarge, StorageFull, TooManyUploads, or BadUpload for an empty file."""
+    """Begin an upload of `size` bytes. Raises UploadTooLarge, StorageFull, TooManyUploads, or
+    BadUpload for an empty file."""
     if size > settings.MAX_UPLOAD_BYTES:
         raise UploadTooLarge
     if not size:
@@ -35,18 +36,18 @@ def begin(project: Project, by: User, filename: str, size: int) -> ResumableUplo
     pending = ResumableUpload.objects.filter(created_by=by)
     if pending.count() >= MAX_PENDING_PER_PERSON:
         raise TooManyUploads
-    coming = pending.filter(project__team=project.team).aggregate(sum=Sum("size"))["sum"] or 0
-    require_room(project.team, size + coming)
+    announced = pending.filter(project__team=project.team).aggregate(sum=Sum("size"))["sum"] or 0
+    require_room(project.team, size + announced)
     return ResumableUpload.objects.create(
         project=project, created_by=by, filename=filename[:255] or "upload", size=size
     )
 
 
 def add_part(upload: ResumableUpload, offset: int, chunks: Iterable[bytes]) -> int:
-    """Keep the bytes that follow `offset`; returns how many there are now.
+    """Store the bytes that follow `offset`; returns how many bytes have arrived now.
 
-    Raises UploadOutOfStep unless exactly `offset` bytes are here, and BadUpload for more bytes than
-    were announced or than one part may hold.
+    Raises UploadOutOfStep unless exactly `offset` bytes have arrived, and BadUpload for more bytes
+    than were announced or than one part may hold.
     """
     if offset != upload.received:
         raise UploadOutOfStep
@@ -61,7 +62,7 @@ def add_part(upload: ResumableUpload, offset: int, chunks: Iterable[bytes]) -> i
         if not size:
             return offset
         storage.put_file(key, Path(sink.name))
-    # Of two requests that send the same part one wins; the other's bytes are not needed.
+    # Of two requests that send the same part, only one updates the row.
     is_first = ResumableUpload.objects.filter(pk=upload.pk, received=offset).update(
         received=offset + size, parts=[*upload.parts, key], touched_at=now()
     )
@@ -72,7 +73,7 @@ def add_part(upload: ResumableUpload, offset: int, chunks: Iterable[bytes]) -> i
 
 
 def read_chunks(upload: ResumableUpload) -> Iterator[bytes]:
-    """The whole file. Raises BadUpload while some of it is missing."""
+    """The bytes of the whole file. Raises BadUpload while parts are missing."""
     if not upload.is_complete:
         raise BadUpload("This file has not arrived whole yet.", param="file")
     for key in upload.parts:
@@ -82,12 +83,12 @@ def read_chunks(upload: ResumableUpload) -> Iterator[bytes]:
 
 
 def discard(upload: ResumableUpload) -> None:
-    """Forget an upload and its bytes."""
+    """Delete an upload and its parts."""
     storage.delete(upload.folder)
     ResumableUpload.objects.filter(pk=upload.pk).delete()
 
 
 def delete_abandoned() -> None:
-    """Free what uploads hold that nobody has gone on with."""
+    """Delete uploads that got no part within LIFETIME, 100 at a time."""
     for upload in ResumableUpload.objects.filter(touched_at__lt=now() - LIFETIME)[:100]:
         discard(upload)

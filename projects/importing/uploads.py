@@ -1,4 +1,4 @@
-"""Receives files: written to disk and hashed on the way, stored, then handed to the importer."""
+"""Receives uploads: hashes and stores the file, creates a version, and enqueues its import."""
 
 import hashlib
 import tempfile
@@ -30,7 +30,7 @@ READING_OPTIONS = ReadingOptions.__optional_keys__
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What came of an upload. `is_duplicate`: these bytes are the newest version already."""
+    """The version of an upload. `is_duplicate`: the newest version already has these bytes."""
 
     version: DatasetVersion
     is_duplicate: bool = False
@@ -83,16 +83,16 @@ def receive_upload(
 def reimport(
     version: DatasetVersion, overrides: ReadingOptions, by: User | ApiToken
 ) -> DatasetVersion:
-    """The same bytes read another way, as a new version: versions never change."""
+    """A new version of the same file, read with other options. Versions never change."""
     require_rate("uploads", version.dataset.project.team_id)
-    known = {key: value for key, value in overrides.items() if key in READING_OPTIONS}
+    options = {key: value for key, value in overrides.items() if key in READING_OPTIONS}
     successor = DatasetVersion(
         dataset=version.dataset,
         filename=version.filename,
         upload_key=version.upload_key,
         upload_bytes=version.upload_bytes,
         upload_sha256=version.upload_sha256,
-        overrides=known,
+        overrides=options,
         created_by=person_behind(by),
     )
     with transaction.atomic():
@@ -104,7 +104,7 @@ def reimport(
 def choose_readings(
     version: DatasetVersion, readings: Mapping[str, str], by: User | ApiToken
 ) -> DatasetVersion:
-    """A new version in which these columns are read as chosen; earlier choices stay.
+    """A new version in which these columns are read as chosen; earlier choices are kept.
 
     The column "" stands for the first line, or for the file of an archive.
 
@@ -123,10 +123,10 @@ def choose_readings(
             )
     overrides = cast(ReadingOptions, dict(version.overrides))
     if readings.get("", "").startswith("file:"):
-        # Another table: what was chosen for the columns of this one says nothing about it.
+        # Another table: choices for the columns of this one do not apply to it.
         return reimport(version, {"file": _chosen_file(version, readings[""])}, by)
     if "" in readings:
-        overrides.pop("edits", None)  # Their rows are numbered otherwise under another header.
+        overrides.pop("edits", None)  # Another header changes the numbers of their rows.
         overrides["header_rows"] = _chosen_header_rows(readings[""])
     if columns:
         overrides["columns"] = {**overrides.get("columns", {}), **columns}
@@ -134,20 +134,21 @@ def choose_readings(
 
 
 def _chosen_file(version: DatasetVersion, reading: str) -> str:
-    """Of "file:train.csv" the file; "*" stands for all with the same columns."""
-    file, known = reading.partition(":")[2], version.dialect.get("files", [])
-    if known and (file == "*" or file in known):
+    """The file in "file:train.csv"; "*" stands for all files with the same columns. Raises
+    UnknownReading for a file that the archive does not have."""
+    file, files = reading.partition(":")[2], version.dialect.get("files", [])
+    if files and (file == "*" or file in files):
         return file
     raise UnknownReading(
-        f"The upload is no archive that holds {file!r}. Choose one of: {', '.join(known[:20])}."
-        if known
+        f"The upload is no archive that holds {file!r}. Choose one of: {', '.join(files[:20])}."
+        if files
         else "The upload is no archive of several tables.",
         param="columns",
     )
 
 
 def _chosen_header_rows(reading: str) -> int:
-    """Of "header:1" or "header:0", the answers to whether the first line names the columns."""
+    """The number of header rows in "header:1" or "header:0". Raises UnknownReading for others."""
     if reading not in ("header:0", "header:1"):
         raise UnknownReading(
             f"{reading!r} says nothing about the first line. Choose header:1 or header:0.",
@@ -157,7 +158,8 @@ def _chosen_header_rows(reading: str) -> int:
 
 
 def _save_and_enqueue(version: DatasetVersion, by: User | ApiToken | None, action: str) -> None:
-    """Number the version and send its import. The dataset row's lock keeps numbers unique."""
+    """Give the version the next number, save it and enqueue its import. The lock on the dataset's
+    row keeps numbers unique."""
     dataset = Dataset.objects.select_for_update().get(pk=version.dataset_id)
     require_present(dataset.project, dataset)
     version.number = (dataset.versions.aggregate(last=Max("number"))["last"] or 0) + 1
@@ -183,7 +185,7 @@ def _write_and_hash(chunks: Iterable[bytes], path: Path) -> _HashedFile:
 def _store_version(
     received: _HashedFile, filename: str, by: User | ApiToken | None
 ) -> DatasetVersion:
-    """A version, not saved yet, whose bytes are in storage already."""
+    """Put the file into storage; returns its version, which is not saved yet."""
     version = DatasetVersion(
         filename=filename,
         upload_bytes=received.size,
@@ -203,7 +205,7 @@ def _find_identical_version(dataset: Dataset | None, sha256: str) -> DatasetVers
 
 
 def _display_name(filename: str) -> str:
-    """The name as the customer gave it, without a path or what a page or database cannot show."""
+    """The customer's name for the file, without a path and unprintable characters."""
     last = PurePosixPath(filename.replace("\\", "/")).name
-    shown = "".join(letter for letter in last if letter.isprintable()).strip()
-    return shown.encode("utf-8", "replace").decode()[:255] or "upload"
+    printable = "".join(letter for letter in last if letter.isprintable()).strip()
+    return printable.encode("utf-8", "replace").decode()[:255] or "upload"

@@ -1,9 +1,9 @@
-"""What a column's name says about its use, in English, Chinese and some of other languages.
+"""Scores what a column's name says about its use, in English, Chinese and some other languages.
 
-A name is split into words at blanks, signs and changes of case, and loses its accents. English puts
-the noun last, or before `of`, so that this word counts most: `customer_rating` and `rating of
-customers` are ratings, `rating_count` is a count. Chinese and
-Japanese names are not split; a word counts wherever it stands.
+A name is split into words at blanks, signs and changes of case, without accents. English puts the
+noun last, or before `of`, so that this word counts most: `customer_rating` and `rating of
+customers` are ratings, `rating_count` is a count. Chinese and Japanese names are not split; their
+words count anywhere in the name.
 """
 
 import re
@@ -23,20 +23,20 @@ from projects.profiling.foreign_names import (
     FOREIGN_TEXT_WORDS,
 )
 
-# Fields by which programs call the object that they belong to.
+# Fields that hold the name of the object they belong to: `category.name` is a category.
 NAME_FIELDS = frozenset({"name", "display_value", "displayName"})
 VALUE_FIELDS = frozenset(
     {"label", "value", "name", "raw", "html", "plain", "string", "#text", "$t"}
 )
-# What a model said and a person has yet to confirm.
+# Predictions of a model, which no person has confirmed.
 GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
 GUESS_SHARE = 0.3
-# Nouns that many features end in: a vehicle class, a building type. Alone they name a target.
+# Last words of many features, as in `vehicle_class`. Only a name of one such word is a target.
 GENERIC_NOUNS = frozenset({
     "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
     "team", "result", "condition", "cost", "rating",
 })  # fmt: skip
-# Of these a status, a result or an outcome is how the case ended.
+# Before a word of ENDINGS, these make a target: a loan's status is how the loan ended.
 CASES = frozenset({
     "loan", "claim", "application", "subscription", "account", "customer", "patient", "admission",
     "inspection", "test", "exam", "treatment", "campaign", "machine", "payment", "appointment",
@@ -44,12 +44,12 @@ CASES = frozenset({
 ENDINGS = frozenset({"status", "result", "outcome", "condition"})
 CASE_ENDING_SCORE = 5.0
 UNIT_BONUS = 0.5  # salary_in_usd beside salary, which is in many currencies.
-# What sorts things: in a table of facts one more of them, unless it stands last.
+# Words for sorting things. In a table of features such a column is a feature, unless it is last.
 SORTING_WORDS = frozenset({
     "category", "categories", "class", "type", "group", "topic", "topics", "tag", "tags", "queue",
     "department", "team", "product", "priority",
 })  # fmt: skip
-# A table with several of these is the export of a help desk, where requests are routed to groups.
+# A table with MIN_HELP_DESK_COLUMNS of these comes from a help desk, where requests go to groups.
 HELP_DESK_WORDS = frozenset({
     "requester", "submitter", "assignee", "assigned", "ticket", "priority", "status", "via",
     "channel", "agent", "caller",
@@ -57,8 +57,7 @@ HELP_DESK_WORDS = frozenset({
 ROUTES = frozenset({"group", "queue", "team", "department", "category"})
 MIN_HELP_DESK_COLUMNS, ROUTE_BONUS = 3, 3.0
 SPAN_SCORE = 3.0
-# In words such as low and high, these are facts about a row; what is estimated is their number.
-# What cells say of how something ended or was judged, whatever the column is called.
+# Values that say how something ended or was judged, whatever the column's name is.
 OUTCOME_VALUES = frozenset({
     "successful", "success", "failed", "failure", "fail", "pass", "passed", "approved", "rejected",
     "denied", "accepted", "declined", "won", "lost", "win", "loss", "spam", "ham", "positive",
@@ -70,7 +69,8 @@ OUTCOME_VALUES = frozenset({
     "合格", "不合格", "通过", "未通过", "正常", "异常", "故障", "违约", "流失", "成功", "失败",
     "积极", "消极", "良性", "恶性", "满意", "不满意",
 })  # fmt: skip
-DIRECTIONS = frozenset({"up", "down", "show"})  # `4.1 and up` is no outcome.
+DIRECTIONS = frozenset({"up", "down", "show"})  # `4.1 and up` is not an outcome.
+# As numbers these are targets; a column of words such as low and high is more likely a feature.
 QUANTITIES = frozenset({
     "price", "prices", "cost", "charges", "salary", "income", "wage", "wages", "sales", "revenue",
     "demand", "value", "consumption",
@@ -109,12 +109,12 @@ CJK_PERSON_NAMES = (
     "姓名", "名字", "名称", "作者", "用户", "昵称", "客户", "地址", "公司", "店名", "店铺", "商家",
     "品牌", "型号", "小区", "楼盘", "氏名", "名前", "住所", "订单",
 )  # fmt: skip
-# What is written after the fact: a model that sorts new messages never has it.
+# Texts that are written after the outcome is known: a new message does not have them yet.
 LATE_TEXTS = frozenset({
     "resolution", "reply", "answer", "response", "solution", "completion", "rejected", "chosen",
     "closing", "close", "closed", "closure", "fix", "resolved", "followup", "outcome",
 })  # fmt: skip
-# What a review says is how well its writer judges.
+# Words for reviews, which predict the rating that their writer gives.
 REVIEWS = frozenset({"review", "reviews", "comment", "comments", "feedback", "opinion"})
 CJK_REVIEWS = ("评论", "評論", "评价", "レビュー", "感想")
 JUDGEMENTS = frozenset({
@@ -122,7 +122,7 @@ JUDGEMENTS = frozenset({
     "recommend",
 })  # fmt: skip
 CJK_JUDGEMENTS = ("评分", "評分", "评级", "星级", "打分", "得分", "情感", "评价", "評価", "好评")
-# Before `name` these are things whose names tell something of them.
+# Before `name`: things whose names describe them.
 NAMED_THINGS = frozenset({
     "product", "item", "recipe", "dish", "book", "movie", "film", "course", "game", "app", "song",
 })  # fmt: skip
@@ -134,19 +134,19 @@ CJK_LATE_TEXTS = (
 )  # fmt: skip
 LATE_OUTCOMES = frozenset({"rating", "satisfaction", "csat", "nps", "resolved", "closed", "status"})
 CJK_LATE_OUTCOMES = ("满意", "评分", "评价", "满意度", "状态")
-# Of these where no review is beside them: a message says nothing of how its answer pleased.
+# These are late outcomes beside a message, which comes before its answer; not beside a review.
 SATISFACTION, CJK_SATISFACTION = frozenset({"satisfaction", "csat", "nps"}), ("满意",)
-# Names that never teach: they identify a row, not what it says.
+# Words that name identifiers and times, which describe no row.
 IDENTIFIER_WORDS = frozenset({
     "id", "ids", "qid", "uid", "pid", "tid", "gid", "cid", "sid", "uuid", "guid", "key", "index",
     "hash", "url", "link", "href", "date", "datetime", "time", "timestamp", "created", "updated",
     "unnamed", "rownum", "dteday",
 })  # fmt: skip
 ADDRESS_WORDS = frozenset({"url", "link", "href"})
-# Alone among those above and in a column of numbers these say how long something took.
+# Without another word of IDENTIFIER_WORDS, and over numbers, these are durations.
 SPAN_WORDS, CJK_SPANS = frozenset({"time"}), ("时间",)
 TIMES_TAKEN = [["time", word] for word in ("taken", "spent", "to", "in", "until", "elapsed")]
-# Of numbers that come again these are measures or codes: a body mass index, the key of a song.
+# Over numbers that repeat, these are measures or codes: a body mass index, the key of a song.
 MEASURE_WORDS = frozenset({"index", "key"})
 CJK_IDENTIFIERS = (
     "编号",
@@ -183,14 +183,14 @@ def split_name(name: str) -> list[str]:
 
 
 def target_name_score(name: str) -> float:
-    """From 0, no target by its name, to 6."""
+    """How likely a column of this name is a target, from 0 to about 6."""
     outer, _, field = name.rpartition(".")
     words = split_name(outer if field in NAME_FIELDS and outer else name)
-    found = _cjk_score(name, CJK_TARGET_WORDS)
+    cjk_score = _cjk_score(name, CJK_TARGET_WORDS)
     if name.strip().startswith("是否"):
-        found = max(found, 5.0)
+        cjk_score = max(cjk_score, 5.0)
     if not words:
-        return found
+        return cjk_score
     if is_numbered_class_name(name):
         return 5.0
     *before, last = _put_noun_last(words)
@@ -207,16 +207,16 @@ def target_name_score(name: str) -> float:
         score = max(score, SPAN_SCORE)
     if words[0] in ("is", "has") and before and last not in PLACES_AND_PEOPLE:
         score, share = max(score, 3.0), 1.0
-    # What is written at the close is no closing price.
+    # `close_notes` are notes at the close, not a closing price.
     others = max((TARGET_WORDS.get(word, 0) for word in before if word != "close"), default=0)
-    score = max(found, score, others * share)
+    score = max(cjk_score, score, others * share)
     score += UNIT_BONUS if score and _ends_in_unit(words) else 0.0
     return score * (GUESS_SHARE if GUESSES & set(words) else 1)
 
 
 def _ends_in_unit(words: list[str]) -> bool:
-    is_in_two = len(words) > 2 and "".join(words[-2:]) in UNIT_WORDS  # kWh.
-    return is_in_two or (len(words) > 1 and words[-1] in UNIT_WORDS)
+    is_split_unit = len(words) > 2 and "".join(words[-2:]) in UNIT_WORDS  # kWh is split at W.
+    return is_split_unit or (len(words) > 1 and words[-1] in UNIT_WORDS)
 
 
 def _put_noun_last(words: list[str]) -> list[str]:
@@ -229,37 +229,38 @@ def _put_noun_last(words: list[str]) -> list[str]:
 
 
 def is_sorting_name(name: str) -> bool:
-    """Whether cells say which kind a thing is of."""
+    """Whether the name is of a category that things are sorted by."""
     return bool(SORTING_WORDS & set(split_name(name)[-1:]))
 
 
 def route_bonus(name: str, names: Sequence[str]) -> float:
-    """What a group or a queue gains among columns that only help desks have."""
-    known = sum(bool(HELP_DESK_WORDS & set(split_name(other))) for other in names)
+    """The bonus of a group or queue in a table that comes from a help desk; else 0."""
+    help_desk_columns = sum(bool(HELP_DESK_WORDS & set(split_name(other))) for other in names)
     is_route = bool(ROUTES & set(split_name(name)[-1:]))
-    return ROUTE_BONUS if is_route and known >= MIN_HELP_DESK_COLUMNS else 0.0
+    return ROUTE_BONUS if is_route and help_desk_columns >= MIN_HELP_DESK_COLUMNS else 0.0
 
 
 def names_measure(name: str) -> bool:
-    """Whether `index` or `key` is all that makes the name one of an identifier."""
+    """Whether the name has `index` or `key`, which may be measures, and no other word of an
+    identifier."""
     words = {word.rstrip("0123456789") for word in split_name(name)}
     return bool(MEASURE_WORDS & words) and not (IDENTIFIER_WORDS - MEASURE_WORDS) & words
 
 
-def names_place_in_plane(name: str, names: Sequence[str]) -> bool:
-    """Whether the name is `y` and stands beside an `x`."""
+def is_y_coordinate(name: str, names: Sequence[str]) -> bool:
+    """Whether the name is `y` in a table that also has an `x`: a coordinate, not a target."""
     return name.strip().lower() == "y" and any(other.strip().lower() == "x" for other in names)
 
 
 def names_quantity(name: str) -> bool:
-    """Whether what it says is a number by its nature."""
+    """Whether the name is of a quantity such as a price."""
     words = split_name(name)
     return bool(words) and words[-1] in QUANTITIES
 
 
 def find_series(names: Sequence[str]) -> set[str]:
-    """Names that are counted through, such as `x1`, `x2`, `x3`: they describe a row together. None
-    where all are, as in a table without a header, or few."""
+    """Numbered names, such as `x1`, `x2`, `x3`, which are inputs of one kind. Empty where all names
+    are numbered, as in a table without a header, or where few are."""
     if not names:
         return set()
     by_stem: dict[str, set[str]] = {}
@@ -267,18 +268,18 @@ def find_series(names: Sequence[str]) -> set[str]:
         stem = name.rstrip("0123456789")
         if stem != name:
             by_stem.setdefault(stem.casefold(), set()).add(name)
-    found = {name for same in by_stem.values() if len(same) >= MIN_SERIES for name in same}
-    return found if MIN_SERIES_SHARE * len(names) <= len(found) < len(names) else set()
+    series = {name for same in by_stem.values() if len(same) >= MIN_SERIES for name in same}
+    return series if MIN_SERIES_SHARE * len(names) <= len(series) < len(names) else set()
 
 
 def text_name_score(name: str) -> float:
-    """From 0, no text by its name, to 6."""
+    """How likely a column of this name is free text, from 0 to 6."""
     outer, _, field = name.rpartition(".")
     if outer and field.lower() not in VALUE_FIELDS:
-        name = field  # `tweet.favorite_count` is no tweet.
+        name = field  # `tweet.favorite_count` is not a tweet.
     words = split_name(name)
-    known = TEXT_WORDS | FOREIGN_TEXT_WORDS
-    score = max((known.get(word.rstrip("0123456789"), 0) for word in words), default=0)
+    scores = TEXT_WORDS | FOREIGN_TEXT_WORDS
+    score = max((scores.get(word.rstrip("0123456789"), 0) for word in words), default=0)
     return max(float(score), _cjk_score(name, CJK_TEXT_WORDS))
 
 
@@ -292,7 +293,7 @@ def is_identifier_name(name: str) -> bool:
 
 
 def may_name_span(name: str) -> bool:
-    """Whether `delivery_time` and the like, over numbers, tell how long and not when."""
+    """Whether numbers under this name, such as `delivery_time`, may be durations."""
     words = set(split_name(name))
     is_named = bool(SPAN_WORDS & words) or _has_cjk(name, CJK_SPANS)
     others = [word for word in CJK_IDENTIFIERS if word not in CJK_SPANS]
@@ -309,22 +310,22 @@ def is_satisfaction_name(name: str) -> bool:
 
 
 def is_numbered_class_name(name: str) -> bool:
-    """Whether the name is of a class by its number, such as `Class Index` or `label_id`."""
+    """Whether the name is of the number of a class, such as `Class Index` or `label_id`."""
     words = split_name(name)
     is_class = bool(CLASS_WORDS & set(words)) or "answer" in words
     return len(words) > 1 and is_class and words[-1] in CLASS_NUMBERS
 
 
 def is_person_or_thing_name(name: str) -> bool:
-    """Whether cells call somebody or something by name: short, different and no prose."""
+    """Whether cells are names of people, companies, products and the like."""
     words = split_name(name)
-    if _cjk_score(name, CJK_TEXT_WORDS):  # What a customer wrote is no customer.
+    if _cjk_score(name, CJK_TEXT_WORDS):  # A customer's message is not a customer.
         return False
     return bool(words and words[-1] in PERSON_NAMES) or _has_cjk(name, CJK_PERSON_NAMES)
 
 
 def describes_where_or_who(name: str) -> bool:
-    """Whether the column is a usual feature: of a person, a place, a season, a channel."""
+    """Whether the name is of a common feature: of a person, a place, a season, a channel."""
     words = split_name(name)
     return bool(words and words[-1] in PLACES_AND_PEOPLE) or _has_cjk(name, CJK_PLACES_AND_PEOPLE)
 
@@ -338,14 +339,14 @@ def is_judgement_name(name: str) -> bool:
 
 
 def names_thing(name: str) -> bool:
-    """Whether cells are the names of products, books and the like."""
+    """Whether cells are names of products, books and the like, which describe the thing."""
     words = split_name(name)
     is_named = words[-1:] == ["name"] and bool(NAMED_THINGS & set(words))
     return is_named or _has_cjk(name, CJK_NAMED_THINGS)
 
 
 def is_address_name(name: str) -> bool:
-    """Whether cells are addresses of pages, which tell something where nothing else does."""
+    """Whether cells are web addresses, which may be read as text where there is no other text."""
     words = set(split_name(name)) & IDENTIFIER_WORDS
     return bool(words) and words <= ADDRESS_WORDS
 

@@ -1,7 +1,8 @@
-"""Profiles columns, many in one query: planning one costs more than counting a few thousand cells.
+"""Profiles columns, many in one query, as planning a query costs more than counting some thousand
+cells.
 
-Each query stands a group of columns on end, as rows of (column, line, value), and groups by column.
-A group has as many columns as keep its cells below MAX_CELLS_AT_ONCE: of a long table, one.
+Each query unpivots a group of columns into rows of (place, line, value) and groups by place. A
+group has so many columns that its cells stay below MAX_CELLS_AT_ONCE: in a long table, one column.
 """
 
 import math
@@ -53,8 +54,8 @@ def profile_columns(
     rows: int,
     sample: str = "",
 ) -> list[ColumnProfile]:
-    """The profiles of these columns, none of them images, in their order. `sample` is a table of
-    some of the rows, which tells what texts look like; without it all rows do."""
+    """The profiles of these columns, in their order; none may be of images. `sample`: a table with
+    some of the rows, from which words and patterns of texts are counted; by default all rows."""
     profiles: list[ColumnProfile] = []
     size = max(1, min(MAX_COLUMNS_AT_ONCE, MAX_CELLS_AT_ONCE // max(1, rows)))
     for start in range(0, len(columns), size):
@@ -64,7 +65,7 @@ def profile_columns(
 
 
 class _Group:
-    """Columns that are profiled together; queries call the column at place 7 "7"."""
+    """Columns that are profiled together. In queries, a column is named by its place: "7"."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class _Group:
     ) -> None:
         self.connection, self.table, self.columns, self.rows = connection, table, columns, rows
         self.sample = sample
-        self.lengths: dict[int, tuple[Any, ...]] = {}  # Of texts by place, once they are known.
+        self.lengths: dict[int, tuple[Any, ...]] = {}  # LENGTHS of texts by place, once counted.
 
     def profiles(self) -> list[ColumnProfile]:
         if len(self.columns) == 1:
@@ -89,7 +90,7 @@ class _Group:
         self._add_text_stats(profiles)
         return profiles
 
-    def _on_end(self, cast_to: str, types: tuple[str, ...] = (), table: str = "") -> str:
+    def _unpivoted(self, cast_to: str, types: tuple[str, ...] = (), table: str = "") -> str:
         """SQL of the cells that are not missing, as rows of (place, line, value)."""
         table = table or self.table
         if len(self.columns) == 1:
@@ -116,24 +117,24 @@ class _Group:
             yield int(place), tuple(values)
 
     def _counts(self) -> list[tuple[int, int, list[str]]]:
-        """(filled, distinct, the first few) of each column."""
-        found = dict(
+        """(filled cells, distinct values, the first few values) of each column."""
+        counts = dict(
             self._by_place(
                 "SELECT place, count(*), count(DISTINCT value),"
                 f" arg_min(value, line, {EXAMPLES})"
-                f" FROM {self._on_end('VARCHAR')} GROUP BY place"
+                f" FROM {self._unpivoted('VARCHAR')} GROUP BY place"
             )
         )
         nothing: tuple[int, int, list[str]] = (0, 0, [])
-        return [cast(Any, found.get(place, nothing)) for place in range(len(self.columns))]
+        return [cast(Any, counts.get(place, nothing)) for place in range(len(self.columns))]
 
     def _counts_of_one(self) -> tuple[int, int, list[str]]:
-        """The same of a long column, whose texts are told apart by hashes of 64 bits."""
+        """`_counts` of a single column; its texts are compared by hashes of 64 bits."""
         cells = self._cells_of_one()
         exact = self.rows <= MAX_EXACT_COUNT_ROWS
         key = "hash(value)" if self._has(TEXTS) else "value"
         distinct = f"count(DISTINCT {key})" if exact else "approx_count_distinct(value)"
-        # With the lengths, so that long texts are read once.
+        # Lengths are taken in the same query, so that long texts are read once.
         lengths = f", {LENGTHS}" if self._has(TEXTS) else ""
         row = self.connection.execute(
             f"SELECT count(*), {distinct}{lengths} FROM {cells}"
@@ -141,13 +142,13 @@ class _Group:
         first = self.connection.execute(
             f"SELECT value::VARCHAR FROM {cells} LIMIT {EXAMPLES}"
         ).fetchall()
-        filled, unique, *found = cast(tuple[int, ...], row)
-        self.lengths = {0: tuple(found)} if found else {}
+        filled, unique, *text_lengths = cast(tuple[int, ...], row)
+        self.lengths = {0: tuple(text_lengths)} if text_lengths else {}
         return filled, unique, [value for (value,) in first]
 
     def _top_values_of_one(self, filled: int, distinct: int) -> list[ValueCount]:
-        """The same of a long column; nothing where nearly every value is another and counting them
-        all would find little."""
+        """`_top_values` of a single column; empty for a long column most of whose values differ,
+        where counting them all would show little."""
         share = MAX_COUNTED_SHARE if self.rows > MAX_ALWAYS_COUNTED_ROWS else 1
         if distinct >= share * filled:
             return []
@@ -161,15 +162,15 @@ class _Group:
             ).fetchall()
             listed = ", ".join(str(number) for number, _ in hashes) or "NULL"
             chosen = f"WHERE hash(value) IN ({listed})"
-        found = self.connection.execute(
+        value_counts = self.connection.execute(
             f"SELECT value::VARCHAR AS shown, count(*) AS times FROM {cells} {chosen}"
             f" GROUP BY value HAVING count(*) > 1 ORDER BY times DESC, shown LIMIT {TOP_VALUES}"
         ).fetchall()
-        return [{"value": truncate(value), "count": times} for value, times in found]
+        return [{"value": truncate(value), "count": times} for value, times in value_counts]
 
     def _cells_of_one(self) -> str:
-        """SQL of the cells of a long column that are not missing: numbers and days as they are,
-        for writing them as text costs more than counting them."""
+        """SQL of the filled cells of a single column. Numbers and dates are not cast, as casting
+        them to text costs more than counting them."""
         name = quote_identifier(self.columns[0]["name"])
         value = f"{name}::VARCHAR" if self._has(TEXTS) else name
         return f"(SELECT {value} AS value FROM {self.table} WHERE {name} IS NOT NULL)"
@@ -178,7 +179,7 @@ class _Group:
         """The values that occur more than once, the most frequent first."""
         top: dict[int, list[ValueCount]] = defaultdict(list)
         query = (
-            f"SELECT place, value, count(*) AS times FROM {self._on_end('VARCHAR')}"
+            f"SELECT place, value, count(*) AS times FROM {self._unpivoted('VARCHAR')}"
             " GROUP BY place, value HAVING count(*) > 1 QUALIFY row_number() OVER"
             f" (PARTITION BY place ORDER BY times DESC, value) <= {TOP_VALUES}"
             " ORDER BY place, times DESC, value"
@@ -211,7 +212,7 @@ class _Group:
             return
         query = (
             "SELECT place, min(value), max(value), avg(value), median(value)"
-            f" FROM {self._on_end('DOUBLE', NUMBERS)} WHERE isfinite(value) GROUP BY place"
+            f" FROM {self._unpivoted('DOUBLE', NUMBERS)} WHERE isfinite(value) GROUP BY place"
         )
         for place, stats in self._by_place(query):
             profile = profiles[place]
@@ -221,7 +222,7 @@ class _Group:
         self._add_histograms(profiles)
 
     def _add_histograms(self, profiles: list[ColumnProfile]) -> None:
-        """How numbers are spread, for the small picture above their column."""
+        """Count the numbers of each column in equal steps, for the histogram above the column."""
         ends = [
             (place, profile["min"], profile["max"])
             for place, profile in enumerate(profiles)
@@ -236,7 +237,7 @@ class _Group:
         step = f"floor({HISTOGRAM_STEPS} * greatest(0, least(1, {part})))::INTEGER"
         query = (
             f"SELECT cells.place, least({HISTOGRAM_STEPS - 1}, {step}) AS step, count(*)"
-            f" FROM {self._on_end('DOUBLE', NUMBERS)} cells"
+            f" FROM {self._unpivoted('DOUBLE', NUMBERS)} cells"
             f" JOIN (VALUES {rows}) ends (place, low, high)"
             " ON ends.place = cells.place::INTEGER"
             " WHERE isfinite(value) GROUP BY cells.place, step"
@@ -248,7 +249,7 @@ class _Group:
     def _add_text_stats(self, profiles: list[ColumnProfile]) -> None:
         if not self._has(TEXTS):
             return
-        cells = self._on_end("VARCHAR", TEXTS)
+        cells = self._unpivoted("VARCHAR", TEXTS)
         lengths = self.lengths or dict(
             self._by_place(f"SELECT place, {LENGTHS} FROM {cells} GROUP BY place")
         )
@@ -256,24 +257,28 @@ class _Group:
             f"count(*) FILTER (regexp_full_match(trim(value), {quote_literal(shape)}))"
             for shape in VALUE_PATTERNS.values()
         )
-        looks = dict(
+        patterns = dict(
             self._by_place(
                 f"SELECT place, avg({COUNTED_WORDS}), count(*), {shapes}"
-                f" FROM {self._on_end('VARCHAR', TEXTS, self.sample)} GROUP BY place"
+                f" FROM {self._unpivoted('VARCHAR', TEXTS, self.sample)} GROUP BY place"
             )
         )
         for place, profile in enumerate(profiles):
             if profile["type"] in TEXTS:
-                unseen = (None, 0, *[0] * len(VALUE_PATTERNS))
+                no_patterns = (None, 0, *[0] * len(VALUE_PATTERNS))
                 no_lengths = (None, None, None, None)
-                _describe_texts(profile, lengths.get(place, no_lengths), looks.get(place, unseen))
+                _describe_texts(
+                    profile, lengths.get(place, no_lengths), patterns.get(place, no_patterns)
+                )
 
 
 def _describe_texts(
-    profile: ColumnProfile, lengths: tuple[Any, ...], looks: tuple[Any, ...]
+    profile: ColumnProfile, lengths: tuple[Any, ...], patterns: tuple[Any, ...]
 ) -> None:
+    """Add the statistics of texts. `lengths`: LENGTHS; `patterns`: mean words, cells, and for each
+    of VALUE_PATTERNS how many cells match."""
     shortest, mean, p95, longest = lengths
-    words, looked_at, *matching = looks
+    words, cells, *matching = patterns
     profile["lengths"] = {
         "min": cast(int | None, shortest),
         "mean": finite_or_none(mean),
@@ -282,17 +287,17 @@ def _describe_texts(
     }
     profile["mean_length"] = finite_or_none(mean)
     profile["mean_words"] = finite_or_none(words)
-    enough = max(1.0, MIN_PATTERN_SHARE * looked_at)
+    enough = max(1.0, MIN_PATTERN_SHARE * cells)
     counts = zip(VALUE_PATTERNS, cast(list[int], matching), strict=True)
     profile["looks_like"] = next((shape for shape, count in counts if count >= enough), "")
 
 
 def finite_or_none(value: object) -> float | None:
-    """A number JSON can hold."""
+    """A finite number, rounded to six digits; None for a value that JSON cannot hold."""
     number = None if value is None else float(cast(float, value))
     if number is None or not math.isfinite(number):
         return None
-    # Small numbers keep six digits of their own: 0.0000001 is no zero.
+    # Small numbers keep six significant digits, so that 0.0000001 does not become zero.
     return round(number, 6) if abs(number) >= 1 else float(f"{number:.6g}")
 
 

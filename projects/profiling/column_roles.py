@@ -1,4 +1,5 @@
-"""How likely each column is free text, or the target, by its name, place, type and values."""
+"""Scores how likely each column is free text, or the target, by its name, position, type and
+values."""
 
 import re
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
 
 @dataclass(frozen=True)
 class Target:
-    """A column that a model might learn, and how likely that is meant."""
+    """A column that a model may learn to predict, and how likely it is the intended target."""
 
     column: ColumnProfile
     score: float
@@ -46,7 +47,7 @@ class Target:
         return self.column["name"]
 
     def is_quantity(self, *, of_texts: bool) -> bool:
-        """Whether its values are numbers to estimate rather than classes to tell apart."""
+        """Whether its values are numbers to estimate (regression) rather than classes."""
         column = self.column
         if column["type"] not in ("number", "integer") or column["unique"] <= 2:
             return False
@@ -55,7 +56,7 @@ class Target:
         ):
             return False
         if column["type"] == "number":
-            # Decimals may be written for classes: 0.0, 1.0 and 2.0.
+            # Classes may be written as decimals: 0.0, 1.0 and 2.0.
             values = [entry["value"] for entry in column["top_values"]]
             is_whole = all(float(value).is_integer() for value in values)
             return not (column["unique"] == len(values) <= QUANTITY_VALUES and is_whole)
@@ -63,7 +64,7 @@ class Target:
 
 
 def _is_counted_through(column: ColumnProfile) -> bool:
-    """Whether whole numbers take every value from 0 or 1 on, as the numbers of classes do."""
+    """Whether the values are all integers from 0 or 1 to a highest one, as numbers of classes."""
     low, high = column.get("min"), column.get("max")
     return (
         column["type"] == "integer"
@@ -74,7 +75,7 @@ def _is_counted_through(column: ColumnProfile) -> bool:
 
 
 def is_identifier(column: ColumnProfile, rows: int) -> bool:
-    """Whether the column only tells rows apart."""
+    """Whether the column only identifies rows."""
     if column_names.is_numbered_class_name(column["name"]) and column["unique"] <= FEW_CLASSES:
         return False
     low, high = column.get("min"), column.get("max")
@@ -88,13 +89,14 @@ def is_identifier(column: ColumnProfile, rows: int) -> bool:
 
 
 def _is_measured(column: ColumnProfile, rows: int) -> bool:
-    """Whether cells are numbers that have fractions or come again, as those of an index do not."""
+    """Whether cells are numbers with fractions or numbers that repeat, unlike those of an index."""
     is_counted = column["type"] == "integer" and not _mostly_differs(column, rows)
     return column["type"] == "number" or is_counted
 
 
 def _is_span_of_time(column: ColumnProfile) -> bool:
-    """Whether numbers under a name such as `delivery_time` are durations, and no clock."""
+    """Whether the column holds durations, by a name such as `delivery_time` and numbers too small
+    for timestamps."""
     is_number = column["type"] in ("number", "integer") and not column.get("looks_like")
     return (
         is_number
@@ -104,21 +106,22 @@ def _is_span_of_time(column: ColumnProfile) -> bool:
 
 
 def find_text_columns(columns: list[ColumnProfile], rows: int) -> list[str]:
-    """Columns of prose, in their order in the table."""
+    """The names of columns of free text, in the table's order, with columns that name the thing
+    each text is about."""
     scored = [(column["name"], text_score(column, rows)) for column in columns]
     best = max((score for _, score in scored), default=0.0)
     least = MIN_TEXT_SCORE
     if best < MIN_TEXT_SCORE and not any(_is_feature(column, rows) for column in columns[:-1]):
         least = LONE_TEXT_SCORE
-    found = [name for name, score in scored if score >= least and score >= best - WIDEST_GAP]
-    if not found:
-        return found
-    things = [one["name"] for one in columns if _names_things(one, rows)]
-    return [name for name, _ in scored if name in found or name in things]
+    prose = [name for name, score in scored if score >= least and score >= best - WIDEST_GAP]
+    if not prose:
+        return prose
+    named_things = [column["name"] for column in columns if _names_things(column, rows)]
+    return [name for name, _ in scored if name in prose or name in named_things]
 
 
 def _names_things(column: ColumnProfile, rows: int) -> bool:
-    """Whether the column says in a few words what each row's text is about."""
+    """Whether the column names, in a few words, the thing that each row's text is about."""
     is_text = column["type"] == "text" and column_names.names_thing(column["name"])
     return is_text and _mostly_differs(column, rows) and (column.get("mean_words") or 0) >= 2
 
@@ -128,7 +131,8 @@ def _mostly_differs(column: ColumnProfile, rows: int) -> bool:
 
 
 def find_lone_texts(columns: list[ColumnProfile], rows: int) -> list[ColumnProfile]:
-    """Of columns that are neither prose nor features: addresses, names, sequences and such."""
+    """Columns of text that differ from row to row and are not identifiers, such as web addresses,
+    names and sequences: what a table without prose and features may be learnt from."""
     return [
         column
         for column in columns
@@ -143,21 +147,21 @@ def find_lone_texts(columns: list[ColumnProfile], rows: int) -> list[ColumnProfi
 
 
 def text_score(column: ColumnProfile, rows: int) -> float:
-    """0 for what is no text; of others the words of a cell and what the name says."""
+    """How likely the column is free text, by the words in a cell and its name; 0 for no text."""
     if column["type"] != "text" or is_identifier(column, rows):
         return 0.0
     if column["unique"] <= MAX_PHRASES and rows >= MIN_ROWS_PER_PHRASE * column["unique"]:
-        return 0.0  # What a program writes, as `Payment for invoice`, is a class.
+        return 0.0  # Phrases of a program that repeat, such as `Payment for invoice`, are classes.
     words = column.get("mean_words") or 0.0
     unique_share = column["unique"] / max(1, rows - column["missing"])
-    named = column_names.text_name_score(column["name"])
+    name_score = column_names.text_name_score(column["name"])
     if column_names.is_person_or_thing_name(column["name"]) and words < MAX_NAME_WORDS:
         return 0.0
-    if not named and words < CODE_WORDS and _are_codes(column["examples"]):
+    if not name_score and words < CODE_WORDS and _are_codes(column["examples"]):
         return 0.0
     prose = min(PROSE_WORDS, words) if unique_share > 0.3 else min(1.0, words / 4)
-    is_named = named and (words > 1 or (named >= 6 and unique_share > 0.3))
-    return prose + named if (prose >= 1.2 or is_named) else 0.0
+    is_named = name_score and (words > 1 or (name_score >= 6 and unique_share > 0.3))
+    return prose + name_score if (prose >= 1.2 or is_named) else 0.0
 
 
 def _are_codes(examples: list[str]) -> bool:
@@ -165,7 +169,7 @@ def _are_codes(examples: list[str]) -> bool:
 
 
 def is_prose(column: ColumnProfile, rows: int) -> bool:
-    """Whether cells are sentences, by their words or by their name."""
+    """Whether cells are sentences, by their number of words or by the column's name."""
     return text_score(column, rows) > 0 and (
         (column.get("mean_words") or 0.0) >= SENTENCE_WORDS
         or column_names.text_name_score(column["name"]) >= 5
@@ -188,7 +192,9 @@ def _is_feature(column: ColumnProfile, rows: int) -> bool:
 def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> list[Target]:
     """The likeliest targets first; columns that cannot be one are left out."""
     if any(map(tags_words, columns)):
-        columns = [one for one in columns if column_names.target_name_score(one["name"]) >= 6]
+        columns = [
+            column for column in columns if column_names.target_name_score(column["name"]) >= 6
+        ]
     has_late_texts = any(
         column_names.is_late_text_name(column["name"]) and column["name"] in texts
         for column in columns
@@ -196,11 +202,11 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
     names = [column["name"] for column in columns]
     only_classes = _find_only_classes(columns, rows)
     is_message = bool(texts) and not any(map(column_names.is_review_name, texts))
-    found = []
+    targets = []
     series = column_names.find_series(names)
     for position, column in enumerate(columns, 1):
         target = _judge_target(column, position, len(columns), texts, rows)
-        if target is None or column_names.names_place_in_plane(column["name"], names):
+        if target is None or column_names.is_y_coordinate(column["name"], names):
             continue
         if texts:
             bonus = column_names.route_bonus(column["name"], names)
@@ -215,29 +221,33 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
         ):
             target = Target(column, target.score - 3, target.evidence)
         if target.score > 0:
-            found.append(target)
-    return sorted(found, key=lambda target: -target.score)
+            targets.append(target)
+    return sorted(targets, key=lambda target: -target.score)
 
 
 def _find_only_classes(columns: list[ColumnProfile], rows: int) -> ColumnProfile | None:
-    """The one column of few values in a table of measures: what was measured."""
-    others = [one for one in columns if not is_identifier(one, rows)]
-    few = [one for one in others if one["unique"] <= MAX_CODED_CLASSES]
+    """The only column with few values in a table of numbers, which is likely the class; else None.
+    Identifiers do not count."""
+    others = [column for column in columns if not is_identifier(column, rows)]
+    few = [column for column in others if column["unique"] <= MAX_CODED_CLASSES]
     if len(few) != 1 or len(others) - 1 < MIN_MEASURES:
         return None
-    is_measured = all(one["type"] in ("number", "integer") for one in others if one is not few[0])
+    is_measured = all(
+        column["type"] in ("number", "integer") for column in others if column is not few[0]
+    )
     return few[0] if is_measured else None
 
 
 def list_unmarked_numbers(columns: list[ColumnProfile], ranked: list[Target]) -> list[Target]:
-    """Quantities that neither name nor place speaks for, none of them ranked."""
-    known = {target.name for target in ranked}
+    """Columns of quantities that were not ranked, as neither their name nor position suggests that
+    they are targets."""
+    ranked_names = {target.name for target in ranked}
     numbers = [
         column
         for column in columns
         if column["type"] in ("number", "integer")
         and column["unique"] > MAX_CODED_CLASSES
-        and column["name"] not in known
+        and column["name"] not in ranked_names
         and not column_names.describes_where_or_who(column["name"])
         and not column_names.is_identifier_name(column["name"])
     ]
@@ -247,10 +257,15 @@ def list_unmarked_numbers(columns: list[ColumnProfile], ranked: list[Target]) ->
 def _compare_with_series(
     target: Target, series: set[str], columns: list[ColumnProfile], rows: int
 ) -> Target:
-    """Columns that are counted through are inputs; a single other one is what they tell."""
+    """The target with a lower score if it is one of the numbered columns, which are inputs, and a
+    higher one if it is the only other column."""
     if target.name in series:
         return Target(target.column, target.score - SERIES_PENALTY, target.evidence)
-    others = [one for one in columns if one["name"] not in series and not is_identifier(one, rows)]
+    others = [
+        column
+        for column in columns
+        if column["name"] not in series and not is_identifier(column, rows)
+    ]
     if len(others) > 1:
         return target
     evidence = [*target.evidence, "all other columns are counted through"]
@@ -262,10 +277,10 @@ def _judge_target(
 ) -> Target | None:
     if not _can_be_target(column, texts, rows):
         return None
-    named, evidence = _score_name(column), []
+    name_score, evidence = _score_name(column), []
     unique = column.get("cell_labels", column["unique"])
-    score = named + _type_score(column, unique)
-    if named >= MIN_TELLING_NAME:
+    score = name_score + _type_score(column, unique)
+    if name_score >= MIN_TELLING_NAME:
         evidence.append("its name says so")
     if is_outcome := _holds_outcomes(column):
         score += OUTCOME_SCORE
@@ -275,27 +290,28 @@ def _judge_target(
         evidence.append("it is the last column")
     elif position == 1 and unique <= FEW_CLASSES:
         score += 0.75
-    if named < 4 and not is_outcome and column_names.describes_where_or_who(column["name"]):
+    if name_score < 4 and not is_outcome and column_names.describes_where_or_who(column["name"]):
         score -= 3.0
     score -= 4.0 * column["missing"] / max(1, rows)
     return Target(column, score, evidence)
 
 
 def _score_name(column: ColumnProfile) -> float:
-    """How surely the name is of a target, given what the cells are."""
+    """How likely the column is a target by its name, given the type of its cells."""
     name = column["name"]
-    named = column_names.target_name_score(name)
+    name_score = column_names.target_name_score(name)
     if column["type"] == "number" and column_names.is_judgement_name(name):
-        return named + MEAN_JUDGEMENT_SCORE  # Of many people.
+        return name_score + MEAN_JUDGEMENT_SCORE  # Of many people.
     if column["type"] != "text":
-        return named
+        return name_score
     if column["unique"] > 2 and column_names.may_name_span(name):
         return 0.0  # Morning and evening.
-    return named / 2 if column_names.names_quantity(name) else named
+    return name_score / 2 if column_names.names_quantity(name) else name_score
 
 
 def _holds_outcomes(column: ColumnProfile) -> bool:
-    """Whether its few values all say how something ended or was judged. `Up` does, alone."""
+    """Whether all its few values say how something ended or was judged. A direction such as `Up`
+    counts only as a whole value."""
     values = [entry["value"].casefold().split() for entry in column["top_values"]]
     if column["type"] != "text" or not 2 <= column["unique"] <= len(values) <= MAX_OUTCOMES:
         return False
@@ -308,13 +324,13 @@ def _holds_outcomes(column: ColumnProfile) -> bool:
 
 
 def tags_words(column: ColumnProfile) -> bool:
-    """Whether cells are labels of words in the notation of CoNLL, one or a list of them, or numbers
-    of these under the name that Hugging Face gives them."""
+    """Whether cells are labels of words in CoNLL's notation, such as B-PER, or numbers of these
+    under the names that Hugging Face uses."""
     if column["name"].strip().casefold() in WORD_LABEL_NAMES:
         return True
-    shown = [entry["value"] for entry in column["top_values"]] or column["examples"]
-    words = {word for cell in shown for word in WORD_LABEL.findall(cell)}
-    plain = {word for cell in shown for word in re.findall(r"[\w-]+", cell)}
+    cells = [entry["value"] for entry in column["top_values"]] or column["examples"]
+    words = {word for cell in cells for word in WORD_LABEL.findall(cell)}
+    plain = {word for cell in cells for word in re.findall(r"[\w-]+", cell)}
     return len(words) > 1 and "O" in plain and plain == words | {"O"}
 
 
@@ -334,7 +350,7 @@ def _can_be_target(column: ColumnProfile, texts: list[str], rows: int) -> bool:
 
 
 def _type_score(column: ColumnProfile, unique: int) -> float:
-    """For few values, for two most of all."""
+    """The score of a target's type: higher for few values, highest for two."""
     both = 0.75 if unique == 2 else 0.0
     if column["type"] == "integer" and "cell_labels" not in column:
         return both + (1.0 if unique <= MAX_CODED_CLASSES else 0.0)

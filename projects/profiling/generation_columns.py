@@ -1,4 +1,4 @@
-"""Suggestions for language models: chats in one column, or questions and answers in two."""
+"""Suggests text generation for tables with chats in one column, or questions and answers in two."""
 
 import re
 
@@ -19,11 +19,11 @@ PROMPT_PAIRS = [
     ("human", "assistant"), ("context", "response"), ("question", "response"),
     ("question", "answer_text"),
 ]  # fmt: skip
-CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables of other uses hardly have both names.
-# The worse of two answers, by the name of the better one.
+CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables with another use rarely have both names.
+# The column of the worse of two answers, by the name of that of the better one.
 REJECTED_NAMES = {"chosen": "rejected", "preferred_output": "non_preferred_output"}
 CHAT_COLUMNS = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
-# Beside a prompt, what belongs to it.
+# Columns that are read with a prompt, by the prompt's name.
 PROMPT_PARTS = {
     "instruction": ("input", "context"), "prompt": ("query", "input", "context"),
     "question": ("context",), "指令": ("输入",), "问题": ("背景", "上下文"),
@@ -38,7 +38,7 @@ _LIST_OF_TURNS = re.compile(r'\[\{"(?:role|from)": ?"')
 
 
 def holds_chats(column: ColumnProfile) -> bool:
-    """Whether cells are lists of messages by the column's name, or texts with marked turns."""
+    """Whether cells are chats: lists of messages, or texts with marked turns."""
     name = column["name"].lower()
     if column["type"] == "json":
         is_pair_of_better = name in REJECTED_NAMES and all(
@@ -87,8 +87,8 @@ def suggest_prompt_pair(columns: list[ColumnProfile]) -> Suggestion | None:
 
 
 def suggest_pair_of_texts(texts: list[str]) -> Suggestion | None:
-    """Of a table without a label: its only two columns of running text, such as a sentence in two
-    languages; not a heading and what stands under it."""
+    """The suggestion to generate the second of two columns of free text from the first, such as a
+    translation; None for other tables, and for a heading and its text."""
     if len(texts) != 2 or column_names.is_heading_name(texts[0]):
         return None
     why = (
@@ -99,20 +99,20 @@ def suggest_pair_of_texts(texts: list[str]) -> Suggestion | None:
 
 
 def is_certain_pair(pair: Suggestion, columns: list[ColumnProfile]) -> bool:
-    """Whether nothing but prompts and answers can be meant: by both names, by a rejected answer
-    beside the chosen one, or as lists of messages."""
+    """Whether the table can only hold prompts and answers: by both names, by a rejected answer
+    beside the chosen one, by a passage beside a question, or by answers that are JSON."""
     names = {column["name"].lower() for column in columns}
     types = {column["name"]: column["type"] for column in columns}
     answer = pair["target_column"] or ""
     is_named = (pair["text_columns"][0].lower(), answer.lower()) in CERTAIN_PAIRS
     is_preference = REJECTED_NAMES.get(answer.lower(), "") in names
-    # A passage, a question and its answer: as in SQuAD.
+    # A passage, a question and its answer, as in SQuAD.
     is_about_passage = {"question", "context"} <= {name.lower() for name in pair["text_columns"]}
     return is_named or is_preference or is_about_passage or types[answer] == "json"
 
 
 def _add_preference(suggestion: Suggestion, answer: str, columns: list[ColumnProfile]) -> None:
-    """Says what becomes of the worse answers of preference data."""
+    """Add to the reason that the worse answers of preference data are left out."""
     names = {column["name"].lower(): column["name"] for column in columns}
     rejected = names.get(REJECTED_NAMES.get(answer.lower(), ""))
     if rejected is not None:

@@ -1,4 +1,4 @@
-"""Profiles a column of images: sizes, repeats, and the same image in two splits."""
+"""Profiles a column of images: sizes, duplicates, and images that are in two splits."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -31,7 +31,7 @@ class ImageProfile:
 def profile_images(
     connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnInfo]
 ) -> ImageProfile:
-    """Reads each image's bytes once, to hash them; equal means equal byte for byte."""
+    """The profile of the table's column of images, which are compared by SHA-256 of their bytes."""
     name = next(column["name"] for column in columns if column["type"] == "image")
     present = {column["name"] for column in columns}
     texts = {
@@ -73,7 +73,7 @@ def profile_images(
 
 
 def fetch_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[object, ...]:
-    """The one row of a query that always has one."""
+    """The row of a query that always returns one."""
     row = connection.execute(sql).fetchone()
     assert row is not None
     return tuple(row)

@@ -1,4 +1,4 @@
-"""Which language a column of texts is in: by its script, then by the words that English needs."""
+"""Detects the language of a column of texts: by its script, then by common English words."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-# Of a script that one language of many rows has, by the first word of its letters' names.
+# The main language of a script, by the first word of its letters' Unicode names.
 LANGUAGE_OF_SCRIPT = {
     "CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "THAI": "th", "HEBREW": "he",
     "GREEK": "el", "ARMENIAN": "hy", "GEORGIAN": "ka", "TAMIL": "ta", "TELUGU": "te",
@@ -25,7 +25,7 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 def detect_language(texts: Iterable[str]) -> str:
-    """A code of ISO 639-1, `en` where nothing tells."""
+    """The ISO 639-1 code of the language; `en` where it cannot be detected."""
     text = "\n".join(texts)[:MAX_CHARACTERS]
     letters = [letter for letter in text if letter.isalpha()]
     scripts = Counter(unicodedata.name(letter, "?").split()[0] for letter in letters)

@@ -1,6 +1,7 @@
-"""The profile of a table as it is stored on its version, shown on its page and given by the API.
+"""The profile of a table, as it is stored on its version, shown on its page and returned by the
+API.
 
-Keys are part of the API: none is renamed. Everything in it is JSON.
+The keys are part of the API and must not be renamed. All values are JSON.
 """
 
 from typing import NotRequired, TypedDict
@@ -25,7 +26,7 @@ class Lengths(TypedDict):
 
 
 class ColumnProfile(TypedDict):
-    """One column. Which of the optional keys there are depends on its type."""
+    """The profile of one column; the optional keys depend on its type."""
 
     name: str
     type: str
@@ -74,7 +75,8 @@ class ImageStatistics(ImageSizes):
 
 
 class Suggestion(TypedDict):
-    """The likeliest use of a table. The target is None where rows carry their own answers."""
+    """The likeliest use of a table. `target_column` is None where there is none, such as for chats,
+    which hold their own answers."""
 
     task: str
     text_columns: list[str]
@@ -92,14 +94,14 @@ def build_suggestion(task: str, texts: list[str], target: str | None, why: str) 
 
 
 def suggested_targets(suggested: Suggestion) -> list[str]:
-    """The suggested target columns: none, one, or several that are a label each."""
+    """The suggested target columns: none, one, or several where each is a label."""
     target = suggested.get("target_column")
     return [target] if target else suggested.get("target_columns", [])
 
 
 class StoredInspection(TypedDict):
-    """What a job with the suggested columns would read: an engine.tasks.inspection.Inspection, and
-    the key of the spec it is of."""
+    """An engine.tasks.inspection.Inspection of a job with the suggested columns, and the key of
+    the job's spec."""
 
     key: str
     result: dict[str, object]
@@ -120,7 +122,7 @@ class ConflictingLabels(TypedDict):
 
 
 class DoubtfulLabel(TypedDict):
-    """A row, by its number from 0, whose label the other rows speak against."""
+    """A row, by its number from 0, for which a model of the other rows predicts another label."""
 
     row: int
     text: str
@@ -130,7 +132,7 @@ class DoubtfulLabel(TypedDict):
 
 
 class Fix(TypedDict):
-    """Edits that mend a finding, in a new version."""
+    """Edits that fix a finding, in a new version."""
 
     title: str
     edits: list[Edit]
@@ -141,7 +143,7 @@ class ProfileWarning(TypedDict):
     advice: str
     code: NotRequired[str]
     fix: NotRequired[Fix]
-    other_fix: NotRequired[Fix]  # Another way to mend it.
+    other_fix: NotRequired[Fix]  # An alternative.
 
 
 class TableProfile(TypedDict):

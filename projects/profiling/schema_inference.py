@@ -1,7 +1,7 @@
-"""Suggests what a table could teach a model: up to three uses, the likeliest first.
+"""Suggests what a model could learn from a table: up to MAX_PROPOSALS uses, the likeliest first.
 
-Evidence are names, places, types and values of the columns; where these do not decide, how well a
-model of two seconds learns each target from what would be given to it.
+Evidence are names, positions, types and values of the columns; where these do not decide, each
+target is also predicted from its inputs by a quick model (projects.profiling.learnability).
 """
 
 import math
@@ -23,10 +23,10 @@ from projects.profiling.profile import ColumnProfile, Suggestion, build_suggesti
 
 SPLIT_COLUMNS = frozenset({
     "split", "set", "subset", "partition", "fold", "dataset_split", "data_split", "usage", "phase",
-    "sheet",  # What an import of several sheets calls the column of their names.
+    "sheet",  # The column of sheets' names, which an import of several sheets adds.
 })  # fmt: skip
 MAX_SPLIT_VALUES = 4
-CLEAR_TARGET_SCORE = 5  # Of a name that goes before marks in several columns.
+CLEAR_TARGET_SCORE = 5  # Of a name: such a target is preferred to marks in several columns.
 MAX_PROPOSALS = 3
 MAX_TARGETS = 4
 PROSE_BONUS, TABLE_BONUS = 3.0, 2.0
@@ -34,14 +34,14 @@ JUDGEMENT_BONUS = 2.5
 UNNAMED_PENALTY = 1.0  # Tables have their target last more often than texts their label.
 SORTING_PENALTY = 3.0
 FEW_FEATURES = 2
-CLEAR_LEAD = 2.5  # Of the best use over all others: nothing needs to be measured.
+CLEAR_LEAD = 2.5  # Of the best use over all others: then skill is not measured.
 SKILL_WEIGHT = 4.0
 NO_SKILL, ALL_SKILL = 0.02, 0.995
 MIN_TOLD_SKILL = 0.1
 
 
 class Probe(Protocol):
-    """How well inputs tell a target, from 0 to 1; None where it cannot be said."""
+    """Measures how well inputs predict a target, from 0 to 1; None where it cannot be measured."""
 
     def skill(
         self, inputs: list[ColumnProfile], texts: list[str], target: ColumnProfile
@@ -50,22 +50,22 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class _Use:
-    """One thing that a table may be for, and how likely it is meant."""
+    """A possible use of a table: a target and its inputs, and how likely it is intended."""
 
     target: Target
     texts: list[str]
     inputs: list[ColumnProfile]
     score: float
     skill: float | None = None
-    is_beside_prose: bool = False  # The same target might be learnt from running text.
+    is_beside_prose: bool = False  # The same target may also be learnt from free text.
 
 
 def propose_mappings(
     columns: list[ColumnProfile], rows: int, probe: Probe | None = None
 ) -> list[Suggestion]:
-    """The likeliest uses of a table with these columns and so many rows, at least one."""
+    """The likeliest uses of a table with these columns and this many rows; at least one."""
     split = next((column["name"] for column in columns if _is_split(column)), None)
-    proposals = _propose([one for one in columns if one["name"] != split], rows, probe)
+    proposals = _propose([column for column in columns if column["name"] != split], rows, probe)
     if split is not None:
         for proposal in proposals:
             proposal["split_column"] = split
@@ -74,7 +74,7 @@ def propose_mappings(
 
 
 def _is_split(column: ColumnProfile) -> bool:
-    """Whether the column says train, validation or test for each row."""
+    """Whether the column assigns each row to train, validation or test."""
     words = {entry["value"].strip().casefold() for entry in column["top_values"]}
     return (
         column["type"] == "text"
@@ -102,7 +102,7 @@ def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> li
     inputs = [name for name in texts if name not in marks]
     if (
         inputs
-        and _stand_together(marks, columns)
+        and _are_adjacent(marks, columns)
         and not (targets and _is_clear_target(targets[0], marks))
     ):
         proposals.insert(0, _suggest_marked_labels(inputs, marks))
@@ -127,14 +127,16 @@ def _rank_uses(
     ]
     uses.sort(key=lambda use: -use.score)
     is_close = len(uses) > 1 and uses[0].score - uses[1].score < CLEAR_LEAD
-    named = column_names.target_name_score(uses[0].target.name) if uses else MIN_TELLING_NAME
-    is_unnamed = named < MIN_TELLING_NAME
+    name_score = column_names.target_name_score(uses[0].target.name) if uses else MIN_TELLING_NAME
+    is_unnamed = name_score < MIN_TELLING_NAME
     if probe is not None and (is_close or is_unnamed):
         uses = [_measure(use, probe) for use in uses]
         uses.sort(key=lambda use: -use.score)
-        if _tells_nothing(uses[0]):
+        if _has_no_evidence(uses[0]):
             others = column_roles.list_unmarked_numbers(columns, targets)
-            more = [use for one in others for use in _uses_of_target(columns, texts, one, rows)]
+            more = [
+                use for number in others for use in _uses_of_target(columns, texts, number, rows)
+            ]
             uses += [_measure(use, probe) for use in more]
             uses.sort(key=lambda use: -use.score)
     return uses
@@ -143,15 +145,18 @@ def _rank_uses(
 def _uses_of_target(
     columns: list[ColumnProfile], texts: list[str], target: Target, rows: int
 ) -> list[_Use]:
-    """The target learnt from texts, from the other columns, or from either."""
+    """The uses of a target: learnt from texts, from the other columns, or both as two uses."""
     others = [column for column in columns if column["name"] != target.name]
     inputs = [column for column in others if column["name"] in texts]
-    early = [one for one in inputs if not column_names.is_late_text_name(one["name"])]
+    early = [column for column in inputs if not column_names.is_late_text_name(column["name"])]
     inputs = early or inputs
     different = math.prod(column["unique"] for column in inputs)
     if different <= target.column["unique"] and not target.is_quantity(of_texts=True):
-        texts, inputs = [], []  # A text for each label is a category: no other is left for a test.
-    features = [one for one in column_roles.find_features(others, rows) if one["name"] not in texts]
+        # With one text for each label the texts are categories, and none is left for a test.
+        texts, inputs = [], []
+    features = [
+        column for column in column_roles.find_features(others, rows) if column["name"] not in texts
+    ]
     is_prose = any(column_roles.is_prose(column, rows) for column in inputs)
     uses = []
     if inputs:
@@ -181,8 +186,8 @@ def _measure(use: _Use, probe: Probe) -> _Use:
     skill = probe.skill(use.inputs, use.texts, use.target.column)
     if skill is None:
         return use
-    # What other columns tell without an error is the same fact twice, such as a code and its name,
-    # or the votes that a label was counted from.
+    # A target that other columns predict without error repeats them, as a code does its name, or
+    # was computed from them, such as a label from votes.
     is_named = column_names.target_name_score(use.target.name) >= CLEAR_TARGET_SCORE
     is_meant = is_named and not use.is_beside_prose
     is_copy = skill > ALL_SKILL and not use.texts and not is_meant
@@ -190,10 +195,10 @@ def _measure(use: _Use, probe: Probe) -> _Use:
     return replace(use, score=use.score + gain, skill=skill)
 
 
-def _tells_nothing(use: _Use) -> bool:
-    """Whether neither its name nor its values speak for the likeliest target."""
-    named = column_names.target_name_score(use.target.name)
-    return not named and use.skill is not None and use.skill < NO_SKILL
+def _has_no_evidence(use: _Use) -> bool:
+    """Whether neither the target's name nor the measured skill suggests this use."""
+    name_score = column_names.target_name_score(use.target.name)
+    return not name_score and use.skill is not None and use.skill < NO_SKILL
 
 
 def _describe(use: _Use, rows: int) -> Suggestion:
@@ -233,12 +238,14 @@ def _suggest_nothing(
 ) -> Suggestion:
     if len(columns) == 1:
         return build_suggestion("tabular-classification", [], None, "There is only one column.")
-    # A column called label is one even where it cannot be learnt: the reason is then told.
-    named = next((one for one in columns if texts and _is_clearly_named(one, texts)), None)
-    if named is not None:
-        texts = [name for name in texts if name != named["name"]]
-        why = f"{named['name']} is the label by its name."
-        return build_suggestion("text-classification", texts, named["name"], why)
+    # A column named label is suggested even where it cannot be learnt, so that the reason is shown.
+    labelled = next(
+        (column for column in columns if texts and _is_clearly_named(column, texts)), None
+    )
+    if labelled is not None:
+        texts = [name for name in texts if name != labelled["name"]]
+        why = f"{labelled['name']} is the label by its name."
+        return build_suggestion("text-classification", texts, labelled["name"], why)
     if pair := suggest_pair_of_texts(texts):
         return pair
     why = "No column repeats few enough values to be a label. Choose the target yourself."
@@ -247,16 +254,17 @@ def _suggest_nothing(
 
 
 def _is_clearly_named(column: ColumnProfile, texts: list[str]) -> bool:
-    named = column_names.target_name_score(column["name"])
+    name_score = column_names.target_name_score(column["name"])
     is_possible = column["type"] in ("text", "integer", "boolean", "json") and column["unique"] > 0
     is_label = is_possible and not column_roles.tags_words(column)
-    return named >= CLEAR_TARGET_SCORE and is_label and column["name"] not in texts
+    return name_score >= CLEAR_TARGET_SCORE and is_label and column["name"] not in texts
 
 
 def _suggest_image_task(
     image: ColumnProfile, columns: list[ColumnProfile], rows: int
 ) -> Suggestion:
-    """The import of an archive names its columns label and split."""
+    """The suggestion to learn the column `label` from images, with the column `split` if there is
+    one: the import of an archive names them so."""
     by_name = {column["name"]: column for column in columns}
     label, split = by_name.get("label"), by_name.get("split")
     why = "The column holds pictures. Choose what they should be told apart by."
@@ -271,30 +279,30 @@ def _suggest_image_task(
 
 
 def _holds_marks(column: ColumnProfile) -> bool:
-    """Whether cells only say yes or no, so that the column may be a label of its own."""
-    shown = [*column["examples"], *(entry["value"] for entry in column["top_values"])]
-    words = {word.strip().casefold() for word in shown}
+    """Whether cells are only words for yes or no, so that the column may be one label."""
+    cells = [*column["examples"], *(entry["value"] for entry in column["top_values"])]
+    words = {word.strip().casefold() for word in cells}
     if not words or words - PRESENT_WORDS - ABSENT_WORDS or column["unique"] > 2:
         return False
     return column["unique"] == 2 or (column["missing"] > 0 and words <= PRESENT_WORDS)
 
 
-def _stand_together(marks: list[str], columns: list[ColumnProfile]) -> bool:
-    """Whether there are several, side by side: marks here and there are facts of their own."""
+def _are_adjacent(marks: list[str], columns: list[ColumnProfile]) -> bool:
+    """Whether there are several such columns, side by side. Scattered ones are features."""
     places = [place for place, column in enumerate(columns) if column["name"] in marks]
     return len(places) > 1 and places[-1] - places[0] == len(places) - 1
 
 
 def _is_clear_target(target: Target, marks: list[str]) -> bool:
-    """Whether one column is so clearly the label that marks beside it are something else."""
-    named = column_names.target_name_score(target.name)
-    return target.name not in marks and named >= CLEAR_TARGET_SCORE
+    """Whether the target's name is so clearly that of a label that marks beside it are none."""
+    name_score = column_names.target_name_score(target.name)
+    return target.name not in marks and name_score >= CLEAR_TARGET_SCORE
 
 
 def _suggest_marked_labels(texts: list[str], marks: list[str]) -> Suggestion:
-    shown = ", ".join(marks[:4]) + (" …" if len(marks) > 4 else "")
+    listed = ", ".join(marks[:4]) + (" …" if len(marks) > 4 else "")
     why = (
-        f"{' and '.join(texts)} is free text; {len(marks)} columns ({shown}) say yes or no, so"
+        f"{' and '.join(texts)} is free text; {len(marks)} columns ({listed}) say yes or no, so"
         " each is read as one label."
     )
     suggestion = build_suggestion("text-classification", texts, None, why)

@@ -1,6 +1,6 @@
-"""Profiles a finished table: its columns, repeats, classes and what should be done about them.
+"""Profiles a finished table: its columns, duplicates and classes, and warnings about them.
 
-Plain DuckDB over the Parquet file: no Django, no database.
+DuckDB reads the Parquet file; no Django and no database are needed.
 """
 
 import unicodedata
@@ -53,7 +53,7 @@ MAX_COMPARED_CELLS = 50_000_000  # Above it repeated rows are not counted.
 def profile_table(
     connection: duckdb.DuckDBPyConnection, data: Path, columns: list[ColumnInfo]
 ) -> TableProfile:
-    """The whole profile of a Parquet file with these columns."""
+    """The profile of a Parquet file with these columns."""
     table = f"read_parquet({quote_literal(str(data))})"
     rows = cast(int, fetch_row(connection, f"SELECT count(*) FROM {table}")[0])
     if any(column["type"] == "image" for column in columns):
@@ -81,8 +81,8 @@ def profile_table(
     }
     if inspection is not None:
         profile["inspection"] = inspection
-    read = read_inspection(inspection)
-    is_label = read is None or read.kind == "label"
+    inspected = read_inspection(inspection)
+    is_label = inspected is None or inspected.kind == "label"
     doubts = doubtful_labels(connection, table, suggested) if is_label else []
     if doubts:
         profile["doubtful_labels"] = doubts
@@ -97,8 +97,8 @@ def profile_table(
 def _take_sample(
     connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnInfo], rows: int
 ) -> tuple[str, int]:
-    """A table of some thousand rows, evenly spread, and how many they are; the table itself
-    where it is no longer. Tells what texts look like and what can be learnt, counts nothing."""
+    """A temporary table of some thousand rows, evenly spread, and its number of rows; the table
+    itself where it is short. Used for patterns of texts and for skill, not for counts."""
     size = max(MIN_SAMPLE_ROWS, min(MAX_SAMPLE_ROWS, MAX_SAMPLE_CELLS // len(columns)))
     step = -(-rows // size)
     if step < 2:
@@ -118,7 +118,7 @@ def _profile_columns(
     rows: int,
     sample: str,
 ) -> list[ColumnProfile]:
-    """The columns' profiles, with the counts of the labels in cells that hold several."""
+    """The columns' profiles, with `cell_labels` of columns whose cells are lists of labels."""
     profiles = profile_columns(connection, table, columns, rows, sample)
     labels = count_cell_labels(connection, table, profiles)
     for column in profiles:
@@ -130,7 +130,8 @@ def _profile_columns(
 def _profile_image_table(
     connection: duckdb.DuckDBPyConnection, data: Path, columns: list[ColumnInfo], rows: int
 ) -> TableProfile:
-    """The profile of a table with a column of images; file names are not personal data."""
+    """The profile of a table with a column of images. File names are not searched for personal
+    data."""
     table = f"read_parquet({quote_literal(str(data))})"
     images = profile_images(connection, table, columns)
     others = [column for column in columns if column["name"] != images.column["name"]]
@@ -163,7 +164,7 @@ def _add_languages(
     columns: list[ColumnProfile],
     proposals: list[Suggestion],
 ) -> None:
-    """The language of each column that a proposal reads as text."""
+    """Add the language of each column that a proposal reads as text."""
     texts = {name for proposal in proposals for name in proposal["text_columns"]}
     for column in columns:
         if column["name"] in texts and column["type"] == "text":
@@ -178,12 +179,12 @@ def _add_languages(
 def _count_duplicates(
     connection: duckdb.DuckDBPyConnection, table: str, rows: int, columns: list[ColumnProfile]
 ) -> int | None:
-    """Rows that repeat an earlier row entirely; None where the table is too large to compare.
+    """How many rows repeat an earlier one entirely; None where the table is too large to compare.
 
-    Rows are told apart by hashes of 64 bits, of which a million make two equal ones once in 37
-    million times.
+    Rows are compared by hashes of 64 bits: among a million different rows, two have the same hash
+    with a probability of one in 37 million.
     """
-    if any(one["unique"] == rows and not one.get("unique_is_estimate") for one in columns):
+    if any(column["unique"] == rows and not column.get("unique_is_estimate") for column in columns):
         return 0  # A column that differs in every row, such as an id.
     if rows * len(columns) > MAX_COMPARED_CELLS:
         return None
@@ -198,8 +199,8 @@ def _class_balance(
     target: str | None,
     stored: StoredInspection | None,
 ) -> list[ClassShare]:
-    """The labels that training would learn, with their rows; of a target that it refuses or that is
-    too large to look at here, the column's values without outer blanks."""
+    """The labels that training would learn, with their number of rows. Without an inspection (of a
+    large table, or of a target that training refuses), the column's trimmed values."""
     inspection = read_inspection(stored)
     rows: list[tuple[str, int]] = []
     if inspection is not None and inspection.labels:
@@ -221,15 +222,15 @@ def _find_conflicting_labels(
     connection: duckdb.DuckDBPyConnection, table: str, texts: list[str], target: str
 ) -> list[ConflictingLabels]:
     """The same text under different labels: at least one of them is wrong."""
-    name = f"trim({quote_identifier(target)}::VARCHAR)"
+    name = f"nullif(trim({quote_identifier(target)}::VARCHAR), '')"
     joined = quote_identifier(texts[0])
     if len(texts) > 1:
         joined = f"concat_ws(chr(10), {', '.join(map(quote_identifier, texts))})"
-    # Hardly a text has blanks around it, and looking for them is what costs most.
+    # Few texts have blanks around them, and trimming all texts is what costs most.
     has_blanks = f"starts_with({joined}, ' ') OR ends_with({joined}, ' ')"
     text = f"lower(CASE WHEN {has_blanks} THEN trim({joined}) ELSE {joined} END)"
     usable = f"{name} IS NOT NULL AND {text} <> ''"
-    # Hashes first: whole texts are only compared where two of them look the same.
+    # By hashes first: whole texts are only compared where two hashes are equal.
     suspects = connection.execute(
         f"SELECT text FROM (SELECT hash(nullif({text}, '')) AS text, hash({name}) AS label"
         f" FROM {table} WHERE {name} IS NOT NULL)"
@@ -286,7 +287,7 @@ def _missing_warning(profile: TableProfile, name: str, share: float) -> ProfileW
 
 
 def _inspection_warnings(inspection: Inspection | None) -> list[ProfileWarning]:
-    """What training would refuse about the suggested columns."""
+    """A warning where training with the suggested columns would be refused."""
     if inspection is None or inspection.refusal is None:
         return []
     advice = "Training with the suggested columns would be refused. Mend it, or choose others."
@@ -314,12 +315,12 @@ def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
         warnings.append(warning)
     if profile["label_noise_candidates"]:
         count = len(profile["label_noise_candidates"])
-        what = "pictures" if "pictures" in profile else "texts"
-        advice = f"Decide on one label for each; the {what} are listed below."
-        sentence = f"{count} {what} come with more than one label."
+        kinds = "pictures" if "pictures" in profile else "texts"
+        advice = f"Decide on one label for each; the {kinds} are listed below."
+        sentence = f"{count} {kinds} come with more than one label."
         if count == 1:
-            one = what.removesuffix("s")
-            sentence = f"1 {one} comes with more than one label."
+            kind = kinds.removesuffix("s")
+            sentence = f"1 {kind} comes with more than one label."
         warnings.append(_warning(sentence, advice))
     return warnings
 
@@ -330,10 +331,10 @@ def _class_warnings(balance: list[ClassShare], target: str | None) -> list[Profi
     warnings = []
     rare = [entry for entry in balance if entry["count"] < 10]
     if rare:
-        shown = ", ".join(entry["label"][:40] for entry in rare[:3])
+        listed = ", ".join(entry["label"][:40] for entry in rare[:3])
         advice = "Add examples, or merge rare labels into one."
         what = "1 label has" if len(rare) == 1 else f"{len(rare)} labels have"
-        warnings.append(_warning(f"{what} fewer than 10 rows: {shown}.", advice))
+        warnings.append(_warning(f"{what} fewer than 10 rows: {listed}.", advice))
     if balance[0]["count"] > 20 * balance[-1]["count"]:
         sentence = f"{balance[0]['label'][:60]} is over 20 times as frequent as the rarest label."
         advice = "Read macro F1 rather than accuracy: always guessing it would look good."
@@ -347,7 +348,7 @@ def _class_warnings(balance: list[ClassShare], target: str | None) -> list[Profi
 
 
 def _twin_warning(twin: str, label: str, target: str | None) -> ProfileWarning:
-    """Of two labels that people take for one."""
+    """A warning about two labels that look like one; `twin` is the more frequent."""
     place = f" in {target}" if target else ""
     into = decode_entities(twin)
     sentence = (
@@ -362,7 +363,9 @@ def _twin_warning(twin: str, label: str, target: str | None) -> ProfileWarning:
         sentence = f"{twin!r} and {label!r}{place} are the same label, written with HTML entities."
     warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
     if target:
-        warning["fix"] = _merge_labels(target, [one for one in (twin, label) if one != into], into)
+        warning["fix"] = _merge_labels(
+            target, [spelling for spelling in (twin, label) if spelling != into], into
+        )
     return warning
 
 
@@ -371,16 +374,16 @@ def _fold_case(label: str) -> str:
 
 
 def _fold(label: str) -> str:
-    """A label without what hardly anyone sees: case, blanks, characters without width, how letters
-    are put together (é as one character or two, full-width Ａ), Arabic's stroke that only makes
-    words longer, HTML entities, and marks at the ends."""
+    """A label in a form in which spellings that look alike are equal: without differences of case,
+    blanks, invisible characters, Unicode composition (é as one character or two), full-width
+    letters, Arabic's tatweel, HTML entities, and marks at the ends."""
     text = decode_entities(label).replace(TATWEEL, "")
-    seen = "".join(one for one in text if one.isprintable() or one.isspace())
-    return _plain_ends(unicodedata.normalize("NFKC", seen))
+    visible = "".join(letter for letter in text if letter.isprintable() or letter.isspace())
+    return _plain_ends(unicodedata.normalize("NFKC", visible))
 
 
 def _plain_ends(label: str) -> str:
-    """In lower case, and without marks that people forget at the ends; all of a label of marks."""
+    """A label in lower case without END_MARKS at its ends; a label of only such marks is kept."""
     folded = _fold_case(label)
     return folded.strip(END_MARKS) or folded
 

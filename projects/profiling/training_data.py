@@ -1,4 +1,5 @@
-"""What training would make of a table: label lists in cells, and the suggested columns as read."""
+"""Reads a table as training would: lists of labels in cells, and an inspection of the suggested
+columns."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -30,10 +31,10 @@ class PathsOfASpec(TypedDict):
 def count_cell_labels(
     connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnProfile]
 ) -> dict[str, int]:
-    """How many different labels the cells hold, of each column whose cells are lists of labels."""
+    """The number of different labels in each column whose cells are lists of labels."""
     names = [column["name"] for column in columns if _may_list_labels(column)]
     counts: dict[str, int] = {}
-    # Many columns in one query: each of them costs a look at every column's place in the file.
+    # Many columns in one query, as each query reads the position of every column in the file.
     for group in batched(names, COLUMNS_AT_ONCE):
         quoted = [quote_identifier(name) for name in group]
         cells = ", ".join(f"trim({name})" for name in quoted)
@@ -62,8 +63,8 @@ def _count_labels(cells: list[str]) -> int:
 
 
 def inspect_suggestion(data: Path, suggested: Suggestion) -> StoredInspection | None:
-    """What a job with the suggested columns would read; None without a complete suggestion, and of
-    tables too large to be read here."""
+    """The inspection of a job with the suggested columns; None where the suggestion is incomplete
+    or the table is too large to be read here."""
     spec_class = SPEC_CLASSES[suggested["task"]]
     nowhere: PathsOfASpec = {"data": data, "output": Path("out"), "work": Path("work")}
     columns = spec_class.from_suggestion(suggested)

@@ -18,7 +18,7 @@ class Cell:
 
     text: str | None
     turns: list[Turn] = field(default_factory=list)
-    hidden_turns: int = 0
+    hidden_turns: int = 0  # Turns of the chat after those.
 
 
 def display_cell(raw: str | float | bool | None) -> Cell:

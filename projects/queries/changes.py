@@ -22,38 +22,43 @@ class VersionLine:
 
 
 def list_versions(versions: Sequence[DatasetVersion]) -> list[VersionLine]:
-    """The versions with what is new in each. Edits and readings are kept from version to version,
-    so that those of the version it was made from are no change."""
-    by_number = {one.number: one for one in versions}
+    """The versions with what each changed. A version repeats the edits and readings of the one that
+    it was made from: only those that it adds are changes."""
+    by_number = {version.number: version for version in versions}
     lines = []
-    for one in versions:
-        options = cast(ReadingOptions, one.overrides)
-        parents = [by_number.get(number) for number in (options.get("based_on", 0), one.number - 1)]
-        known = [parent.overrides if parent else {} for parent in parents]
+    for version in versions:
+        options = cast(ReadingOptions, version.overrides)
+        parents = [
+            by_number.get(number) for number in (options.get("based_on", 0), version.number - 1)
+        ]
+        earlier_options = [parent.overrides if parent else {} for parent in parents]
         changes = min(
-            (_changes(options, cast(ReadingOptions, before)) for before in known), key=len
+            (_changes(options, cast(ReadingOptions, before)) for before in earlier_options), key=len
         )
-        if one.overrides and not changes:
+        if version.overrides and not changes:
             changes = [READ_ANOTHER_WAY]
-        lines.append(VersionLine(one, changes[0] if changes else "", len(changes[1:])))
+        lines.append(VersionLine(version, changes[0] if changes else "", len(changes[1:])))
     return lines
 
 
 def _changes(options: ReadingOptions, before: ReadingOptions) -> list[str]:
-    edits, known = options.get("edits", []), before.get("edits", [])
-    found = (
-        [_describe(edit) for edit in edits[len(known) :]] if edits[: len(known)] == known else []
+    """Words for what `options` add to those of an earlier version."""
+    edits, earlier_edits = options.get("edits", []), before.get("edits", [])
+    changes = (
+        [_describe(edit) for edit in edits[len(earlier_edits) :]]
+        if edits[: len(earlier_edits)] == earlier_edits
+        else []
     )
     if options.get("file", "") not in ("", before.get("file", "")):
-        found.append(f"read from the archive: {reading_title('file:' + options['file'])}")
+        changes.append(f"read from the archive: {reading_title('file:' + options['file'])}")
     decided = before.get("columns", {})
     for column, reading in options.get("columns", {}).items():
         if decided.get(column) != reading:
-            found.append(f"{column} read as: {reading_title(reading)}")
+            changes.append(f"{column} read as: {reading_title(reading)}")
     masked = [name for name in options.get("mask", []) if name not in before.get("mask", [])]
     if masked:
-        found.append(f"personal data masked in {_listed(masked)}")
-    return found
+        changes.append(f"personal data masked in {_listed(masked)}")
+    return changes
 
 
 def _describe(edit: Edit) -> str:

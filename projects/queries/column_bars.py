@@ -1,4 +1,4 @@
-"""Small histograms of columns, drawn from their profiles: above a column, and in lists."""
+"""Small histograms of columns, drawn from their profiles, above columns and in lists."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,8 @@ class Bar:
 
 
 def column_bars(profile: ColumnProfile, rows: int) -> tuple[list[Bar], str]:
-    """Steps of a number's histogram, or a column's most frequent values."""
+    """Bars of a number's histogram, or of a column's most frequent values, with words on what they
+    show; no bars where these values hold less than MIN_SHARE_SHOWN of the rows."""
     if steps := profile.get("histogram"):
         words = f"{format_number(profile.get('min'))} – {format_number(profile.get('max'))}"
         titles = ["1 row" if count == 1 else f"{count:,} rows" for count in steps]
@@ -28,14 +29,14 @@ def column_bars(profile: ColumnProfile, rows: int) -> tuple[list[Bar], str]:
     top = profile.get("top_values") or []
     sign = "≈ " if profile.get("unique_is_estimate") else ""
     unique = f"{sign}{profile.get('unique', 0):,}"
-    if len(top) < 2 or sum(one["count"] for one in top) < MIN_SHARE_SHOWN * rows:
+    if len(top) < 2 or sum(entry["count"] for entry in top) < MIN_SHARE_SHOWN * rows:
         return [], f"{unique} different" if profile.get("unique") else ""
-    titles = [title_of_bar(one["value"], one["count"]) for one in top]
-    return draw_bars([one["count"] for one in top], titles), f"{unique} values"
+    titles = [title_of_bar(entry["value"], entry["count"]) for entry in top]
+    return draw_bars([entry["count"] for entry in top], titles), f"{unique} values"
 
 
 def title_of_bar(value: object, count: int) -> str:
-    """What a bar of a histogram stands for, and of how many rows."""
+    """The title of a bar: its value and the number of rows that have it."""
     return f"{value}: {'1 row' if count == 1 else f'{count:,} rows'}"
 
 

@@ -74,8 +74,8 @@ def compare_versions(
         connect() as connection,
     ):
         joined = _joined(old, new, _comparable(older, newer, common), key, matched_by)
-        found = connection.execute(f"SELECT change, count(*) FROM ({joined}) GROUP BY 1").fetchall()
-        counted = dict(found)
+        totals = connection.execute(f"SELECT change, count(*) FROM ({joined}) GROUP BY 1")
+        counted = dict(totals.fetchall())
         rows = connection.execute(
             f"SELECT * FROM ({joined}) ORDER BY number, change LIMIT {PAGE_SIZE}"
             f" OFFSET {(page - 1) * PAGE_SIZE}"
@@ -97,8 +97,8 @@ def compare_versions(
 def _comparable(
     older: DatasetVersion, newer: DatasetVersion, common: Sequence[str]
 ) -> dict[str, str]:
-    """SQL of each column that both have: its values, of which "102.0" and 102 are the same where
-    one version reads as text what the other reads as numbers."""
+    """SQL of the values of each common column, by its name. Where one version read the column as
+    text and the other as numbers, it is such that "102.0" and 102 are equal."""
     before = {column["name"]: column["type"] for column in older.columns}
     after = {column["name"]: column["type"] for column in newer.columns}
     columns = {}
@@ -126,7 +126,7 @@ def _joined(old: Path, new: Path, values: dict[str, str], key: str, matched_by: 
         match = f"coalesce({quote_identifier(key)}::VARCHAR, '')"
 
     def side(path: Path) -> str:
-        # Rows that say the same are told apart by which of them it is.
+        # Equal rows are numbered, so that each is matched with one row of the other version.
         return (
             f"(SELECT file_row_number AS number, {match} AS match,"
             f" row_number() OVER (PARTITION BY {match} ORDER BY file_row_number) AS which,"
@@ -148,7 +148,7 @@ def _row_change(row: tuple[object, ...], common: list[str]) -> RowChange:
     change, number, *values = row
     pairs = zip(common, values[::2], values[1::2], strict=True)
     cells = [
-        CellChange(name, _shown(before), _shown(after))
+        CellChange(name, _as_text(before), _as_text(after))
         for name, before, after in pairs
         if change != "changed" or before != after
     ]
@@ -157,5 +157,5 @@ def _row_change(row: tuple[object, ...], common: list[str]) -> RowChange:
     return RowChange(change, number, cells)
 
 
-def _shown(value: object) -> str | None:
+def _as_text(value: object) -> str | None:
     return None if value is None else str(value)

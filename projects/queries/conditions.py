@@ -1,4 +1,4 @@
-"""What rows must be: filters and a search, as SQL."""
+"""A search and filters of rows, as conditions in SQL."""
 
 import itertools
 import json
@@ -24,8 +24,8 @@ SQL_TYPES = {
     "integer": "DOUBLE", "number": "DOUBLE", "date": "DATE", "datetime": "TIMESTAMP",
     "boolean": "BOOLEAN",
 }  # fmt: skip
-# Letters as in English; last those that letters of other alphabets become in lower case, the Kelvin
-# sign and İ of Turkish.
+# Digits, then letters by how rare they are in English. "k" and "i" are last, since each has another
+# upper case: the Kelvin sign, and the Turkish İ.
 SIGNS_RARE_FIRST = "0123456789qzxjvbpygfwmucldrhsnoateki"
 OTHER_CASES = {"k": "\u212a", "i": "\u0130"}
 SEARCHED_TYPES = ("text", "json")
@@ -33,7 +33,7 @@ SEARCHED_TYPES = ("text", "json")
 
 @dataclass(frozen=True, kw_only=True)
 class RowFilter:
-    """What a row's cell must be. `missing` and `filled` take no value."""
+    """A condition on a row's cell in this column. `missing` and `filled` take no value."""
 
     column: str
     operator: Operator
@@ -43,68 +43,73 @@ class RowFilter:
 def build_condition(
     types: Mapping[str, str], search: str, filters: Sequence[RowFilter]
 ) -> tuple[str, list[str]]:
-    """SQL that holds for the rows wanted, and the values of its parameters."""
+    """An SQL condition that is true for the rows that the search and all filters match ("" without
+    any), and the values of its parameters. `types` are those of the columns by name."""
     parts, values = [], []
     if search := search.strip():
-        looked = [
+        searches = [
             _build_contains(quote_identifier(name), search)
             for name, kind in types.items()
             if kind in SEARCHED_TYPES
         ]
-        parts.append(f"({' OR '.join(f'({one})' for one, _ in looked) or 'false'})")
-        values += [value for _, bound in looked for value in bound]
-    for one in filters:
-        if one.operator == "contains":
-            part, bound = _build_contains(f"{quote_identifier(one.column)}::VARCHAR", one.value)
+        parts.append(f"({' OR '.join(f'({condition})' for condition, _ in searches) or 'false'})")
+        values += [value for _, bound in searches for value in bound]
+    for row_filter in filters:
+        if row_filter.operator == "contains":
+            part, bound = _build_contains(
+                f"{quote_identifier(row_filter.column)}::VARCHAR", row_filter.value
+            )
             parts.append(part)
             values += bound
             continue
-        template = OPERATORS[one.operator]
-        kind = SQL_TYPES.get(types[one.column], "VARCHAR")
-        parts.append(template.format(column=quote_identifier(one.column), type=kind))
-        values += [one.value] * template.count("?")
+        template = OPERATORS[row_filter.operator]
+        kind = SQL_TYPES.get(types[row_filter.column], "VARCHAR")
+        parts.append(template.format(column=quote_identifier(row_filter.column), type=kind))
+        values += [row_filter.value] * template.count("?")
     return " AND ".join(parts), values
 
 
-def _build_contains(text: str, wanted: str) -> tuple[str, list[str]]:
-    """SQL for a text that holds the wanted one in any case, and its parameters.
+def _build_contains(text: str, needle: str) -> tuple[str, list[str]]:
+    """SQL that is true where the SQL expression `text` contains `needle` in any case, and its
+    parameters.
 
-    Making a text lower case costs many times what looking for two letters does: their rarest pair
-    is looked for first, in each case. What is left is read by a pattern where the cases of all
-    signs are known.
+    Making a text lower case costs many times what searching it for two letters does. So the rarest
+    pair of the needle is searched for first, in each case; the texts that have it are matched with
+    a pattern where the needle is ASCII, all cases of which are known, else made lower case.
     """
     exact = f"contains(lower({text}), lower(?))"
-    pair = _rarest_pair(wanted.lower())
+    pair = _rarest_pair(needle.lower())
     if not pair:
-        return exact, [wanted]
+        return exact, [needle]
     cases = [dict.fromkeys(sign + sign.upper() + OTHER_CASES.get(sign, "")) for sign in pair]
     spelled = ["".join(signs) for signs in itertools.product(*cases)]
     quick = " OR ".join([f"contains({text}, ?)"] * len(spelled))
-    if wanted.isascii():
-        pattern = "".join(map(_spell, wanted))
+    if needle.isascii():
+        pattern = "".join(map(_spell, needle))
         matches = f"regexp_matches({text}, ?)"
         return " AND ".join([f"({quick})", matches]), [*spelled, pattern]
-    # Most that match are written as the wanted text is.
+    # Most texts that match have the needle in the case in which it was typed.
     full = f"contains({text}, ?) OR " + exact
-    return " AND ".join([f"({quick})", f"({full})"]), [*spelled, wanted, wanted]
+    return " AND ".join([f"({quick})", f"({full})"]), [*spelled, needle, needle]
 
 
 def _spell(sign: str) -> str:
-    """A pattern of the sign in each of its cases."""
+    """A regular expression of the sign in each of its cases."""
     low = sign.lower()
     return f"[{low}{low.upper()}{OTHER_CASES.get(low, '')}]" if sign.isalpha() else re.escape(sign)
 
 
-def _rarest_pair(wanted: str) -> str:
-    """The two signs that rule a text out the soonest; "" without any whose cases are known."""
-    pairs = [wanted[place : place + 2] for place in range(len(wanted) - 1)]
+def _rarest_pair(needle: str) -> str:
+    """The two adjacent signs of `needle` that are searched for fastest; "" where no two adjacent
+    signs are in SIGNS_RARE_FIRST, the signs whose cases are known."""
+    pairs = [needle[place : place + 2] for place in range(len(needle) - 1)]
 
-    def cost(pair: str) -> int:  # Every place of the first sign is looked at.
+    def cost(pair: str) -> int:  # Twice the first: the search stops at each place that has it.
         first, second = map(SIGNS_RARE_FIRST.index, pair)
         return 2 * first + second
 
-    known = [pair for pair in pairs if all(sign in SIGNS_RARE_FIRST for sign in pair)]
-    return min(known, key=cost, default="")
+    usable_pairs = [pair for pair in pairs if all(sign in SIGNS_RARE_FIRST for sign in pair)]
+    return min(usable_pairs, key=cost, default="")
 
 
 def parse_filters(sent: object) -> list[RowFilter]:
@@ -116,14 +121,14 @@ def parse_filters(sent: object) -> list[RowFilter]:
     if not isinstance(sent, list):
         raise wrong
     filters = []
-    for one in sent:
-        if not isinstance(one, Mapping) or not set(one) <= {"column", "operator", "value"}:
+    for entry in sent:
+        if not isinstance(entry, Mapping) or not set(entry) <= {"column", "operator", "value"}:
             raise wrong
-        operator = str(one.get("operator", "is"))
-        value = one.get("value", "")
+        operator = str(entry.get("operator", "is"))
+        value = entry.get("value", "")
         filters.append(
             RowFilter(
-                column=str(one.get("column", "")),
+                column=str(entry.get("column", "")),
                 operator=cast(Operator, operator),
                 value=json.dumps(value) if isinstance(value, bool) else str(value),
             )

@@ -1,4 +1,4 @@
-"""Datasets as lists show them: the newest version of each, with a glance at what is in it."""
+"""Datasets as lists show them: the newest version of each, with a summary of its content."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +11,8 @@ from projects.queries.cells import display_cell
 from projects.queries.column_bars import Bar, column_bars, draw_bars, title_of_bar
 
 MAX_BARS, MAX_LABELS, MAX_LETTERS = 12, 3, 90
-# Of a profile only what is shown: that of a wide table is long.
-UNSEEN = ("profile", "columns", "issues", "overrides", "dialect")
+# Of the profile, long for a wide table, only the parts shown are read.
+NOT_LOADED = ("profile", "columns", "issues", "overrides", "dialect")
 TARGET_PATH = (
     "$.columns[*] ? (@.name == $.suggested.target_column"
     " || @.name == $.suggested.target_columns[0])"
@@ -22,7 +22,7 @@ TEXT_PATH = "$.columns[*] ? (@.name == $.suggested.text_columns[0])"
 
 @dataclass(frozen=True)
 class DatasetGlance:
-    """What a list shows of a version: how its labels or numbers are spread, and a row of it."""
+    """What a list shows of a version: how its target is distributed, and a text or pictures."""
 
     bars: list[Bar] = field(default_factory=list)
     span: str = ""  # From the least number to the greatest, where the bars are of numbers.
@@ -35,9 +35,9 @@ class DatasetGlance:
 def list_with_glances(
     datasets: QuerySet[Dataset],
 ) -> list[tuple[Dataset, DatasetVersion | None, DatasetGlance]]:
-    """Each with its newest version, in two queries however many datasets and versions there are."""
+    """Each dataset with its newest version, in two queries for any number of both."""
     versions = DatasetVersion.objects.order_by("dataset_id", "-number").distinct("dataset_id")
-    versions = versions.defer(*UNSEEN).annotate(
+    versions = versions.defer(*NOT_LOADED).annotate(
         suggested=F("profile__suggested"),
         class_balance=F("profile__class_balance"),
         target=_first_in_profile(TARGET_PATH),
@@ -53,7 +53,7 @@ def list_with_glances(
 
 
 def _first_in_profile(path: str) -> Func:
-    """The first part of a profile at this jsonpath."""
+    """An expression for the first part of the profile at this jsonpath."""
     path_of_type = Func(Value(path), template="(%(expressions)s)::jsonpath")
     return Func(
         F("profile"), path_of_type, function="jsonb_path_query_first", output_field=JSONField()
@@ -61,7 +61,7 @@ def _first_in_profile(path: str) -> Func:
 
 
 def _glance_at(version: Any) -> DatasetGlance:
-    """Of a version with what `list_with_glances` adds to it."""
+    """The summary of a version that has the annotations of `list_with_glances`."""
     suggested: Any = version.suggested or {}
     target: Any = version.target or {}
     if "image_column" in suggested and version.rows:
@@ -75,11 +75,12 @@ def _glance_at(version: Any) -> DatasetGlance:
         return DatasetGlance(bars, span, sample=sample, pictures=pictures)
     if not balance:
         return DatasetGlance(sample=sample, pictures=pictures)
-    shown = balance[:MAX_BARS]
+    largest = balance[:MAX_BARS]
     bars = draw_bars(
-        [one["count"] for one in shown], [title_of_bar(one["label"], one["count"]) for one in shown]
+        [entry["count"] for entry in largest],
+        [title_of_bar(entry["label"], entry["count"]) for entry in largest],
     )
-    labels = [one["label"] for one in balance[:MAX_LABELS]]
+    labels = [entry["label"] for entry in balance[:MAX_LABELS]]
     return DatasetGlance(
         bars,
         labels=labels,
@@ -90,10 +91,10 @@ def _glance_at(version: Any) -> DatasetGlance:
 
 
 def _sample_of(column: ColumnProfile) -> str:
-    """The beginning of one of its cells; of a chat what is said first."""
+    """The first MAX_LETTERS of one of its cells; of a chat those of its first turn."""
     cell = display_cell(next(iter(column.get("examples") or []), None))
-    said = cell.turns[0].text if cell.turns else cell.text or ""
-    if said.startswith(("[{", '{"')):  # A chat that the profile cut: half of its marks say nothing.
+    text = cell.turns[0].text if cell.turns else cell.text or ""
+    if text.startswith(("[{", '{"')):  # A chat that the profile cut: half of its marks say nothing.
         return ""
-    line = " ".join(said.split())
+    line = " ".join(text.split())
     return line if len(line) <= MAX_LETTERS else f"{line[:MAX_LETTERS]}…"

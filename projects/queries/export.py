@@ -1,4 +1,4 @@
-"""Whole versions as files: CSV that spreadsheets open safely, JSON lines, or the Parquet itself."""
+"""Whole versions as files: CSV without formulas, JSON lines, tasks of Label Studio, or Parquet."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ BATCH_ROWS = 10_000
 
 
 def export_table(version: DatasetVersion, file_format: str) -> DetachedResponse:
-    """A download of all rows; pictures only come with Parquet."""
+    """A download of all rows in one of EXPORT_FORMATS; only Parquet includes pictures."""
     ending = FILE_ENDINGS.get(file_format, file_format)
     name = get_valid_filename(f"{version.dataset.name[:80]}-v{version.number}.{ending}")
     file: IO[bytes]

@@ -1,5 +1,5 @@
 """Rows as tasks of Label Studio (https://labelstud.io/guide/tasks): the data, and the label as a
-choice. What is exported there comes back through the ordinary upload."""
+choice. Its exports are read by the ordinary upload."""
 
 import json
 from typing import IO, cast
@@ -17,7 +17,7 @@ Task = dict[str, object]
 
 
 def write_tasks(version: DatasetVersion, sink: IO[bytes]) -> None:
-    """A JSON list with one task for each row. Pictures stay out: tasks would need their address."""
+    """Writes a JSON list of a task for each row, without pictures: a task would need their URL."""
     suggested = cast(Suggestion, version.profile.get("suggested") or {})
     targets = suggested_targets(suggested)
     label = targets[0] if len(targets) == 1 else ""

@@ -1,10 +1,10 @@
-"""Which rows to label next: the least sure first, by a trained model's answers that the caller
-brings, otherwise by a small model of the labels that there are so far.
+"""Which rows to label next: those whose label is least certain first, by a trained model's answers
+that the caller gives, otherwise by a small model fitted to the labels given so far.
 
 Active learning by margin (Settles, "Active Learning Literature Survey", 2009, section 3.1): a row
 whose two likeliest labels are nearly tied teaches most. The small model is a ridge classifier on
 hashed TF-IDF of words (of pairs of characters where words are not spaced), fitted anew for each
-batch in well under a second, so that the labels of a minute ago count already.
+batch in well under a second, so that it knows the labels of a minute ago.
 """
 
 import re
@@ -26,7 +26,7 @@ from projects.reading.columns.sql import quote_identifier, quote_literal
 BATCH = 10
 MAX_UNLABELLED, MAX_LABELLED = 5_000, 1_000  # Rows looked at for one batch.
 MAX_KNOWN_LABELS = 2_000  # More than any model can have.
-MIN_LABELLED = 6  # Before that rows come as they stand.
+MIN_LABELLED = 6  # With fewer labels rows come in the order of the file.
 DIMENSIONS, PENALTY = 2_048, 1.0
 MAX_TEXT_CHARS, MAX_COUNTED_CHARS = 5_000, 2_000
 _PIECES = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff]+|[\u3040-\u30ff\u3400-\u9fff]")
@@ -46,7 +46,7 @@ class RowToLabel:
 class LabellingBatch:
     rows: list[RowToLabel]
     remaining: int  # Rows without a label, those of this batch among them.
-    # "model": the least sure first by the answers brought; "labels": by the small model; "file".
+    # By the answers given, by the small model, or the order of the file.
     order: Literal["model", "labels", "file"]
 
 
@@ -59,24 +59,25 @@ def next_rows(
     ranked: Mapping[int, str] | None = None,
 ) -> LabellingBatch:
     """The rows to label next. `drafts` are labels given and not saved yet, by row; `column` may be
-    one that the version has not yet; `ranked` are rows with a trained model's answers, the least
-    sure first, which come before all others. Raises BadRowQuery for unknown columns of text."""
-    present = [one["name"] for one in version.columns if one["type"] != "image"]
+    one that the version does not have yet; `ranked` are a trained model's answers by row, the least
+    certain first: while any of these rows is unlabelled, the batch is of them alone. Raises
+    BadRowQuery for unknown columns of text."""
+    present = [entry["name"] for entry in version.columns if entry["type"] != "image"]
     if not texts or any(name not in present for name in texts):
         raise BadRowQuery("Choose the columns of text to read.", param="text")
     joined = (
-        f"concat_ws(chr(10), {', '.join(f'{quote_identifier(one)}::VARCHAR' for one in texts)})"
+        f"concat_ws(chr(10), {', '.join(f'{quote_identifier(name)}::VARCHAR' for name in texts)})"
     )
     label = f"nullif(trim({quote_identifier(column)}::VARCHAR), '')"
-    known = label if column in present else "NULL::VARCHAR"
-    done = ", ".join(map(str, drafts)) or "-1"
+    label_or_null = label if column in present else "NULL::VARCHAR"
+    drafted = ", ".join(map(str, drafts)) or "-1"
     with storage.local_file(version.parquet_key) as path, connect() as connection:
         table = f"read_parquet({quote_literal(str(path))}, file_row_number = true)"
         source = (
             f"(SELECT file_row_number AS row, left({joined}, {MAX_TEXT_CHARS}) AS text,"
-            f" {known} AS label FROM {table})"
+            f" {label_or_null} AS label FROM {table})"
         )
-        open_ = f"label IS NULL AND row NOT IN ({done}) AND trim(text) <> ''"
+        open_ = f"label IS NULL AND row NOT IN ({drafted}) AND trim(text) <> ''"
         remaining = connection.execute(f"SELECT count(*) FROM {source} WHERE {open_}").fetchone()
         if ranked and (rows := _in_order(connection, source, open_, ranked, skipped)):
             return LabellingBatch(rows[:BATCH], remaining[0] if remaining else 0, "model")
@@ -84,18 +85,19 @@ def next_rows(
             f"SELECT row, text FROM {source} WHERE {open_} LIMIT {MAX_UNLABELLED}"
         ).fetchall()
         labelled = connection.execute(
-            f"SELECT row, text, label FROM {source} WHERE label IS NOT NULL OR row IN ({done})"
+            f"SELECT row, text, label FROM {source} WHERE label IS NOT NULL OR row IN ({drafted})"
             f" ORDER BY label IS NOT NULL LIMIT {MAX_LABELLED}"
         ).fetchall()
     unlabelled = [(row, text) for row, text in unlabelled if row not in skipped]
-    taught = [(text, drafts.get(row, label)) for row, text, label in labelled]
-    rows, order = _order(unlabelled, taught)
+    examples = [(text, drafts.get(row, label)) for row, text, label in labelled]
+    rows, order = _order(unlabelled, examples)
     return LabellingBatch(rows[:BATCH], remaining[0] if remaining else 0, order)
 
 
 def known_labels(version: DatasetVersion, column: str) -> set[str]:
-    """The labels that rows of this column have, trimmed; none of a column that is not there yet."""
-    if column not in {one["name"] for one in version.columns}:
+    """The trimmed labels of this column, at most MAX_KNOWN_LABELS; none where the version has no
+    such column."""
+    if column not in {entry["name"] for entry in version.columns}:
         return set()
     label = f"nullif(trim({quote_identifier(column)}::VARCHAR), '')"
     with storage.local_file(version.parquet_key) as path, connect() as connection:
@@ -130,15 +132,20 @@ def _in_order(
 def _order(
     unlabelled: list[tuple[int, str]], labelled: list[tuple[str, str]]
 ) -> tuple[list[RowToLabel], Literal["labels", "file"]]:
+    """The unlabelled rows (row, text) by the margin between their two likeliest labels, smallest
+    first, from ridge regression on the labelled texts (text, label) in its dual form; as they come
+    where there are too few labels. Then which of both orders it is."""
     names = sorted({label for _, label in labelled})
     if len(labelled) < MIN_LABELLED or len(names) < 2 or not unlabelled:
         return [RowToLabel(row, text) for row, text in unlabelled], "file"
     features = _features([text for text, _ in labelled] + [text for _, text in unlabelled])
-    taught, asked = features[: len(labelled)], features[len(labelled) :]
+    labelled_features, unlabelled_features = features[: len(labelled)], features[len(labelled) :]
     truth = np.eye(len(names))[[names.index(label) for _, label in labelled]]
     prior = truth.mean(axis=0)
-    kernel = taught @ taught.T + PENALTY * np.eye(len(taught))
-    scores = prior + asked @ taught.T @ np.linalg.solve(kernel, truth - prior)
+    kernel = labelled_features @ labelled_features.T + PENALTY * np.eye(len(labelled_features))
+    scores = prior + unlabelled_features @ labelled_features.T @ np.linalg.solve(
+        kernel, truth - prior
+    )
     best = np.sort(scores, axis=1)
     order = np.argsort(best[:, -1] - best[:, -2], kind="stable")
     guesses = scores.argmax(axis=1)
@@ -151,7 +158,7 @@ def _features(texts: Sequence[str]) -> Matrix:
     counts = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
     for place, text in enumerate(texts):
         pieces = _PIECES.findall(text[:MAX_COUNTED_CHARS].casefold())
-        pairs = [f"{one} {other}" for one, other in zip(pieces, pieces[1:], strict=False)]
+        pairs = [f"{first} {second}" for first, second in zip(pieces, pieces[1:], strict=False)]
         for piece in [*pieces, *pairs]:
             counts[place, zlib.crc32(piece.encode()) % DIMENSIONS] += 1
     frequency = (counts > 0).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Shows rows of a finished table: as they are, and as a model would get them."""
+"""The first rows of a version, as they are and as they are trained on."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ MAX_DISPLAY_CHARS = 2_000
 
 
 class TrainingRow(TypedDict):
-    """A row as a model gets it."""
+    """A row as it is trained on: its text columns joined, and its target."""
 
     text: str
     target: str
@@ -29,16 +29,16 @@ class TrainingRow(TypedDict):
 def load_training_rows(
     version: DatasetVersion, text_columns: list[str], targets: Sequence[str], limit: int = 5
 ) -> Sequence[TrainingRow]:
-    """The first rows as they are trained on, text columns joined; of several targets, each a label
-    of its own, the names of those that the row has.
+    """The first rows as they are trained on, text columns joined. Several targets are labels of
+    their own: `target` names those that are true of the row.
 
-    Rows without text or target are skipped, as in training. Unknown columns give no rows. Of
-    images it is a few of each label, as GalleryImage.
+    Rows without text or target are skipped, as in training. With an unknown column there are no
+    rows. Of a dataset of images these are GalleryImages, a few of each label.
     """
     if thumbnails.image_column(version) in text_columns:
         return thumbnails.load_gallery(version, targets[0] if targets else None, limit)
-    known = {column["name"] for column in version.columns}
-    if not text_columns or not known.issuperset([*text_columns, *targets]):
+    column_names = {column["name"] for column in version.columns}
+    if not text_columns or not column_names.issuperset([*text_columns, *targets]):
         return []
     names = ", ".join(map(quote_identifier, text_columns))
     text = f"concat_ws({quote_literal(TEXT_SEPARATOR)}, {names})"
@@ -72,7 +72,7 @@ def _target_sql(targets: Sequence[str]) -> str:
 def load_columns(
     version: DatasetVersion, columns: list[str], limit: int
 ) -> list[tuple[str | None, ...]]:
-    """These columns of the first rows as whole text; none where a column is unknown."""
+    """These columns of the first rows as uncut text; no rows where a column is unknown."""
     if not {column["name"] for column in version.columns}.issuperset(columns):
         return []
     names = ", ".join(f"{quote_identifier(name)}::VARCHAR" for name in columns)
@@ -83,7 +83,8 @@ def load_columns(
 
 @contextmanager
 def _open_table(version: DatasetVersion) -> "Iterator[tuple[duckdb.DuckDBPyConnection, str]]":
-    """DuckDB over the stored file itself: it reads the columns and rows that are asked for."""
+    """A connection of DuckDB and SQL for the version's table. It reads the stored Parquet file, and
+    of it only the columns and rows of a query."""
     with (
         tempfile.TemporaryDirectory(prefix="preview-") as folder,
         storage.local_file(version.parquet_key) as path,

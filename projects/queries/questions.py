@@ -14,7 +14,7 @@ DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
 
 @dataclass(frozen=True)
 class ReadingChoice:
-    """A reading that a person may choose: its name for the form and its title."""
+    """A reading of a column that a person may choose: its name in forms, and its title."""
 
     name: str
     title: str
@@ -22,7 +22,8 @@ class ReadingChoice:
 
 @dataclass(frozen=True)
 class QuestionTable:
-    """A question with the same cells in every reading: each row is a cell, then its readings."""
+    """A question on a column: each of `rows` is a cell as written, then its value in each of the
+    `choices`."""
 
     column: str
     code: str

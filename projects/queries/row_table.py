@@ -1,4 +1,4 @@
-"""Rows as the dataset's page draws them: heads that sort, cells that read, links to more."""
+"""Rows as the dataset's page shows them: heads with links that sort, cells, links to more pages."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,27 +38,28 @@ class RowTable:
 
 
 def build_row_table(
-    version: DatasetVersion, found: RowsPage, query: RowQuery, sent: QueryDict
+    version: DatasetVersion, page: RowsPage, query: RowQuery, sent: QueryDict
 ) -> RowTable:
-    """The page in the words of a template; links keep what was sent."""
+    """The page as its template uses it; links keep the other parameters of the request."""
     moments = {column["name"] for column in version.columns if column["type"] == "datetime"}
     return RowTable(
-        heads=[_head(version, name, query, sent) for name in list(found.columns)[:MAX_COLUMNS]],
+        heads=[_head(version, name, query, sent) for name in list(page.columns)[:MAX_COLUMNS]],
         rows=[
-            (row.number + 1, _cells(list(found.columns), list(row.cells), moments))
-            for row in found.rows
+            (row.number + 1, _cells(list(page.columns), list(row.cells), moments))
+            for row in page.rows
         ],
-        matching=found.matching,
-        is_counted=found.is_counted,
-        page=found.page,
-        pages=found.pages,
-        newer=_with(sent, page=str(found.page - 1)) if found.page > 1 else "",
-        older=_with(sent, page=str(found.page + 1)) if found.has_more else "",
+        matching=page.matching,
+        is_counted=page.is_counted,
+        page=page.page,
+        pages=page.pages,
+        newer=_with(sent, page=str(page.page - 1)) if page.page > 1 else "",
+        older=_with(sent, page=str(page.page + 1)) if page.has_more else "",
     )
 
 
 def _cells(names: list[str], values: list[Any], moments: set[str]) -> list[Cell]:
-    """Moments with a blank between day and time, where a narrow column may break."""
+    """The first MAX_COLUMNS cells. Those of columns in `moments` have a blank between day and time,
+    where a narrow column may break the line."""
     return [
         display_cell(
             value.replace("T", " ", 1) if name in moments and isinstance(value, str) else value
@@ -74,13 +75,13 @@ def _head(version: DatasetVersion, name: str, query: RowQuery, sent: QueryDict) 
     lengths = own.get("lengths") or {}
     bars, words = column_bars(own, version.rows or 0)
     is_sorted = query.sort == name
-    turned = is_sorted and not query.is_descending
+    sorts_descending = is_sorted and not query.is_descending
     direction = "descending" if query.is_descending else "ascending"
     return ColumnHead(
         name=name,
         type=str(types.get(name, "")),
         is_long=(lengths.get("mean") or 0) > LONG_TEXT,
-        sort_query=_with(sent, sort=f"-{name}" if turned else name, page="1"),
+        sort_query=_with(sent, sort=f"-{name}" if sorts_descending else name, page="1"),
         sorted=direction if is_sorted else "",
         bars=bars,
         bars_are=words,
@@ -88,6 +89,7 @@ def _head(version: DatasetVersion, name: str, query: RowQuery, sent: QueryDict) 
 
 
 def _with(sent: QueryDict, **changes: str) -> str:
+    """The query string of these parameters with changes."""
     query = sent.copy()
     for name, value in changes.items():
         query[name] = value

@@ -1,7 +1,7 @@
-"""Pages through the rows of a version, filtered, searched and sorted, be there millions of them.
+"""Pages of a version's rows, filtered, searched and sorted, fast for millions of them, too.
 
-DuckDB finds the numbers of the rows, reading only the columns that decide; Parquet then gives
-those rows, reading only the row groups that hold them.
+DuckDB finds the numbers of the rows, reading only the columns of the conditions; then these rows
+are read from the Parquet file, only in the row groups that hold them.
 """
 
 import hashlib
@@ -30,17 +30,17 @@ MAX_PAGE_SIZE = 200
 MAX_FILTERS = 20
 CACHE_SECONDS = 24 * 3600
 THREADS = min(4, os.cpu_count() or 1)
-# Of a search through a longer table, rows beyond so many are not counted: that means reading all.
+# Where a table is longer, a search counts at most COUNTED_ROWS: counting all means reading all.
 LONG_TABLE_ROWS, COUNTED_ROWS = 500_000, 10_000
-# DuckDB stops at a LIMIT early, but reads in one thread until then: only the beginning is read so.
+# DuckDB stops early at a LIMIT, but reads in one thread up to there: so first this many rows only.
 BEGINNING_ROWS = 300_000
 Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowQuery:
-    """Which rows, in which order, and which page of them. `search` looks into all text columns,
-    in any case. Without `sort` rows come as they stand in the file."""
+    """Which rows, in which order, and which page of them. `search` is a text that any text column
+    contains, in any case. Without `sort` rows come in the order of the file."""
 
     page: int = 1
     page_size: int = 50
@@ -60,8 +60,8 @@ class Row:
 
 @dataclass(frozen=True)
 class RowsPage:
-    """One page. `matching` counts the rows of all pages; where not `is_counted`, more match than
-    that. Pictures have None for their cell."""
+    """One page. `matching` counts the rows of all pages; unless `is_counted`, still more match.
+    Cells of pictures are None."""
 
     columns: Sequence[str]
     rows: Sequence[Row]
@@ -80,7 +80,7 @@ class RowsPage:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Matches:
     """The numbers of a page's rows, and how many rows match as far as they were counted."""
 
     numbers: list[int]
@@ -89,39 +89,43 @@ class _Found:
 
 
 def load_rows(version: DatasetVersion, query: RowQuery) -> RowsPage:
-    """One page of a ready version's rows. Raises BadRowQuery for what the version has not."""
+    """One page of a ready version's rows. Raises BadRowQuery for unknown columns, operators or
+    pages, and for values that do not fit their column."""
     _validate(version, query)
     columns = [column["name"] for column in version.columns]
     with storage.local_file(version.parquet_key) as path:
-        found = _find_numbers(version, query, path)
-        rows = read_rows(path, found.numbers, columns, _image_columns(version))
+        matches = _find_numbers(version, query, path)
+        images = [column["name"] for column in version.columns if column["type"] == "image"]
+        rows = read_rows(path, matches.numbers, columns, left_out=images)
     return RowsPage(
-        columns, rows, query.page, query.page_size, found.matching, is_counted=found.is_counted
+        columns, rows, query.page, query.page_size, matches.matching, is_counted=matches.is_counted
     )
 
 
 def matching_numbers(version: DatasetVersion, query: RowQuery, limit: int) -> list[int]:
-    """The numbers of all rows that match, whatever the page. Raises BadRowQuery for more."""
+    """The numbers of all rows that match, whatever the page. Raises BadRowQuery where more than
+    `limit` match."""
     everything = replace(query, page=1, page_size=MAX_PAGE_SIZE, sort="")
     _validate(version, everything)
     with storage.local_file(version.parquet_key) as path:
-        found = _find_numbers(version, replace(everything, page_size=limit), path)
-    if not found.is_counted:
+        matches = _find_numbers(version, replace(everything, page_size=limit), path)
+    if not matches.is_counted:
         raise BadRowQuery(
-            f"Over {found.matching:,} rows match; at most {limit:,} are changed at once."
+            f"Over {matches.matching:,} rows match; at most {limit:,} are changed at once."
             " Filter further."
         )
-    if found.matching > limit:
+    if matches.matching > limit:
         raise BadRowQuery(
-            f"{found.matching:,} rows match; at most {limit:,} are changed at once. Filter further."
+            f"{matches.matching:,} rows match; at most {limit:,} are changed at once."
+            " Filter further."
         )
-    return found.numbers
+    return matches.numbers
 
 
 def count_by_value(
     version: DatasetVersion, column: str, limit: int = 100
 ) -> list[tuple[str | None, int]]:
-    """The column's values with their rows, the most frequent first: what a filter offers."""
+    """The column's values with their numbers of rows, the most frequent first, at most `limit`."""
     _require_column(version, column)
     with storage.local_file(version.parquet_key) as path, connect() as connection:
         rows = connection.execute(
@@ -135,25 +139,26 @@ def count_by_value(
 def read_rows(
     path: Path, numbers: Sequence[int], columns: Sequence[str], left_out: Sequence[str] = ()
 ) -> list[Row]:
-    """These rows in this order, from the row groups that hold them."""
+    """These rows in this order, from the row groups that hold them; columns left out are None."""
     file = pq.ParquetFile(path)
-    read = [name for name in columns if name not in left_out]
-    wanted = sorted(set(numbers))
-    found: dict[int, dict[str, object]] = {}
+    stored_columns = [name for name in columns if name not in left_out]
+    sorted_numbers = sorted(set(numbers))
+    values_by_row: dict[int, dict[str, object]] = {}
     start = place = 0
     for group in range(file.metadata.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
         inside = []
-        while place < len(wanted) and wanted[place] < end:
-            inside.append(wanted[place])
+        while place < len(sorted_numbers) and sorted_numbers[place] < end:
+            inside.append(sorted_numbers[place])
             place += 1
         if inside:
-            table = file.read_row_group(group, columns=read)
+            table = file.read_row_group(group, columns=stored_columns)
             values = table.take([number - start for number in inside]).to_pylist()
-            found.update(zip(inside, values, strict=True))
+            values_by_row.update(zip(inside, values, strict=True))
         start = end
     return [
-        Row(number, [to_cell(found[number].get(name)) for name in columns]) for number in numbers
+        Row(number, [to_cell(values_by_row[number].get(name)) for name in columns])
+        for number in numbers
     ]
 
 
@@ -175,16 +180,17 @@ def _validate(version: DatasetVersion, query: RowQuery) -> None:
         raise BadRowQuery("There is no such page.", param="page")
     if len(query.filters) > MAX_FILTERS:
         raise BadRowQuery(f"At most {MAX_FILTERS} filters are applied.", param="filters")
-    for one in query.filters:
-        kind = _require_column(version, one.column)
-        if one.operator not in OPERATORS:
+    for row_filter in query.filters:
+        kind = _require_column(version, row_filter.column)
+        if row_filter.operator not in OPERATORS:
             known = ", ".join(OPERATORS)
             raise BadRowQuery(
-                f"There is no filter {one.operator!r}. Known: {known}.", param="filters"
+                f"There is no filter {row_filter.operator!r}. Known: {known}.", param="filters"
             )
-        if one.operator in ("less", "more") and kind not in SQL_TYPES:
+        if row_filter.operator in ("less", "more") and kind not in SQL_TYPES:
             raise BadRowQuery(
-                f"Column {one.column!r} holds {kind}: less and more are for numbers and dates.",
+                f"Column {row_filter.column!r} holds {kind}:"
+                " less and more are for numbers and dates.",
                 param="filters",
             )
     if query.sort:
@@ -199,16 +205,12 @@ def _require_column(version: DatasetVersion, name: str, param: str = "filters") 
     return str(types[name])
 
 
-def _image_columns(version: DatasetVersion) -> list[str]:
-    return [column["name"] for column in version.columns if column["type"] == "image"]
-
-
-def _find_numbers(version: DatasetVersion, query: RowQuery, path: Path) -> _Found:
+def _find_numbers(version: DatasetVersion, query: RowQuery, path: Path) -> _Matches:
     first, total = (query.page - 1) * query.page_size, version.rows or 0
     types = {column["name"]: str(column["type"]) for column in version.columns}
     condition, values = build_condition(types, query.search, query.filters)
     if not condition and not query.sort:
-        return _Found(list(range(first, min(first + query.page_size, total))), total)
+        return _Matches(list(range(first, min(first + query.page_size, total))), total)
     where = f" WHERE {condition}" if condition else ""
     table = f"read_parquet({quote_literal(str(path))}, file_row_number = true){where}"
     with connect() as connection:
@@ -225,8 +227,10 @@ def _find_numbers(version: DatasetVersion, query: RowQuery, path: Path) -> _Foun
 
 
 def _reads_texts(query: RowQuery) -> bool:
-    """Whether whole texts have to be read, and not only compared."""
-    return bool(query.search.strip()) or any(one.operator == "contains" for one in query.filters)
+    """Whether the query searches in texts, which is far slower than comparing whole values."""
+    return bool(query.search.strip()) or any(
+        row_filter.operator == "contains" for row_filter in query.filters
+    )
 
 
 def _find_and_count(
@@ -236,7 +240,7 @@ def _find_and_count(
     source: str,
     values: Sequence[str],
     order: str = "",
-) -> _Found:
+) -> _Matches:
     first = (query.page - 1) * query.page_size
     rows = connection.execute(
         f"SELECT file_row_number FROM {source}{order} LIMIT ? OFFSET ?",
@@ -244,11 +248,11 @@ def _find_and_count(
     ).fetchall()
     is_last = len(rows) < query.page_size and (rows or not first)
     matching = (
-        first + len(rows)  # The page says it already: the table is not read again.
+        first + len(rows)  # Known from the last page: the table is not read again.
         if is_last
         else _count_matching(connection, version, query, source, values)
     )
-    return _Found([number for (number,) in rows], matching)
+    return _Matches([number for (number,) in rows], matching)
 
 
 def _find_first(
@@ -257,15 +261,15 @@ def _find_first(
     query: RowQuery,
     source: str,
     values: Sequence[str],
-) -> _Found:
+) -> _Matches:
     """A page in the order of the file, read no further than it takes to count COUNTED_ROWS."""
     first = (query.page - 1) * query.page_size
     last = max(first + query.page_size, COUNTED_ROWS)
     passed = first if first >= COUNTED_ROWS else 0
     limits = [*values, last - passed + 1, passed]
-    begin = source if passed else f"{source} AND file_row_number < {BEGINNING_ROWS}"
+    beginning = "" if passed else f" AND file_row_number < {BEGINNING_ROWS}"
     rows = connection.execute(
-        f"SELECT file_row_number FROM {begin} LIMIT ? OFFSET ?", limits
+        f"SELECT file_row_number FROM {source}{beginning} LIMIT ? OFFSET ?", limits
     ).fetchall()
     if not passed and len(rows) <= last:
         rows = connection.execute(
@@ -273,10 +277,10 @@ def _find_first(
             limits,
         ).fetchall()
     if passed and not rows:
-        return _Found([], _count_matching(connection, version, query, source, values))
+        return _Matches([], _count_matching(connection, version, query, source, values))
     numbers = [number for (number,) in rows[first - passed : first - passed + query.page_size]]
-    seen = passed + len(rows)
-    return _Found(numbers, min(seen, last), is_counted=seen <= last)
+    counted = passed + len(rows)
+    return _Matches(numbers, min(counted, last), is_counted=counted <= last)
 
 
 def _find_sorted(
@@ -285,7 +289,7 @@ def _find_sorted(
     query: RowQuery,
     source: str,
     values: Sequence[str],
-) -> _Found:
+) -> _Matches:
     """A sorted page, with all that match counted in the same reading: both need every row."""
     direction = "DESC" if query.is_descending else "ASC"
     name = quote_identifier(query.sort)
@@ -300,8 +304,8 @@ def _find_sorted(
         [*values, query.page_size, first],
     ).fetchall()
     if not rows:
-        return _Found([], _count_matching(connection, version, query, source, values))
-    return _Found([number for number, _ in rows], rows[0][1])
+        return _Matches([], _count_matching(connection, version, query, source, values))
+    return _Matches([number for number, _ in rows], rows[0][1])
 
 
 def _count_matching(
@@ -311,17 +315,17 @@ def _count_matching(
     source: str,
     values: Sequence[str],
 ) -> int:
-    """Versions never change, so a count is kept for the next pages."""
+    """The number of all rows that match. Since versions never change, it is cached."""
     if not query.search.strip() and not query.filters:
         return version.rows or 0
-    asked = json.dumps([query.search, [asdict(one) for one in query.filters]])
-    key = f"rows:{version.pk}:{hashlib.sha256(asked.encode()).hexdigest()}"
-    known = cast(int | None, cache.get(key))
-    if known is None:
+    description = json.dumps([query.search, [asdict(row_filter) for row_filter in query.filters]])
+    key = f"rows:{version.pk}:{hashlib.sha256(description.encode()).hexdigest()}"
+    count = cast(int | None, cache.get(key))
+    if count is None:
         row = connection.execute(f"SELECT count(*) FROM {source}", list(values)).fetchone()
-        known = int(row[0]) if row else 0
-        cache.set(key, known, CACHE_SECONDS)
-    return known
+        count = int(row[0]) if row else 0
+        cache.set(key, count, CACHE_SECONDS)
+    return count
 
 
 @contextmanager

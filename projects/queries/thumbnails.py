@@ -1,4 +1,4 @@
-"""Shows images of a dataset version: a few of each label, and single ones as thumbnails."""
+"""Images of a dataset version: a few of each label, and single ones as thumbnails."""
 
 import io
 from typing import TypedDict
@@ -30,7 +30,8 @@ def image_column(version: DatasetVersion) -> str | None:
 
 
 def load_gallery(version: DatasetVersion, label: str | None, limit: int = 24) -> list[GalleryImage]:
-    """Images of as many labels as fit."""
+    """At most `limit` images, a few of each of the first labels (MAX_IMAGES_PER_LABEL,
+    MAX_GALLERY_LABELS)."""
     table = _load_image_metadata(version)
     names = table.column_names
     labels = table[label].to_pylist() if label in names else [""] * len(table)
@@ -78,7 +79,7 @@ def encode_thumbnail(content: bytes, side: int) -> bytes:
 
 
 def _load_image_bytes(version: DatasetVersion, row: int) -> bytes | None:
-    """The bytes as stored."""
+    """The stored bytes of one row's image; None where the version has no images or no such row."""
     column = image_column(version)
     if column is None or not version.parquet_key:
         return None

@@ -1,7 +1,7 @@
-"""Arrow IPC files, which Feather version 2 is as well, and IPC streams.
+"""Converts Arrow IPC files (Feather version 2 is the same format) and IPC streams to Parquet.
 
-They become a Parquet file, a batch at a time, which is then read as any other. What Parquet or
-DuckDB would read as something else is cast first, or refused by name.
+They are converted a batch at a time, and the Parquet file is then read as any other. Types that
+Parquet or DuckDB would read as something else are cast first, or refused.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DAMAGED = "This Arrow file is damaged or of an unknown kind."
 
 
 def is_arrow(start: bytes) -> bool:
-    """Whether a file that starts so is one of Arrow's."""
+    """Whether a file that starts with these bytes is an Arrow file or stream."""
     is_stream = start.startswith(STREAM_SIGNATURE) and len(start) > 8 and start[7] == 0
     return start.startswith(FILE_SIGNATURE) or is_stream
 
@@ -64,7 +64,7 @@ def _open(file: pa.NativeFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
 
 
 def _readable_type(field: pa.Field) -> pa.DataType:
-    """The type that the column is written with. Raises UnreadableFile for one without equal."""
+    """The type that the column is written with. Raises UnreadableFile for an unsupported type."""
     kind = field.type
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type

@@ -1,4 +1,4 @@
-"""Documents (PDF, Word, Markdown) as a table of passages: heading, text and page.
+"""Reads documents (PDF, Word, Markdown) as a table of passages: heading, text and page.
 
 A passage is a few paragraphs under one heading, short enough to be quoted and to be embedded.
 """
@@ -32,7 +32,7 @@ NO_TEXT = (
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, a list's item or a table's row, and where it stands."""
+    """A paragraph, a list item or a table row, with its headings and page."""
 
     heading: str
     text: str
@@ -59,7 +59,7 @@ def open_document(path: Path, kind: str) -> TableSource:
 
 
 def read_pdf(path: Path, issues: Issues) -> Iterator[Block]:
-    """The paragraphs of each page; pages without text are told of. Raises UnreadableFile."""
+    """The paragraphs of each page; pages without text become issues. Raises UnreadableFile."""
     try:
         reader = PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):
@@ -84,7 +84,7 @@ def read_pdf(path: Path, issues: Issues) -> Iterator[Block]:
 
 
 def _unwrap(paragraph: str) -> str:
-    """One line: words cut at the end of a line are joined, Chinese lines without a space."""
+    """The paragraph as one line; hyphenated words are joined, and Chinese lines get no space."""
     joined = re.sub(r"(?<=\w)-\n(?=\w)", "", paragraph)
     joined = re.sub(r"(?<=[\u3000-\u9fff])\s*\n\s*(?=[\u3000-\u9fff])", "", joined)
     return " ".join(joined.split())
@@ -105,11 +105,11 @@ def read_docx(path: Path, issues: Issues) -> Iterator[Block]:
                     cells = dict.fromkeys(cell.text.strip() for cell in row.cells)
                     yield Block(_heading(headings), " | ".join(filter(None, cells)))
             elif (level := _heading_level(part.style.name if part.style else "")) is not None:
-                _enter(headings, level, part.text)
+                _begin_heading(headings, level, part.text)
             else:
                 yield Block(_heading(headings), " ".join(part.text.split()))
     except (
-        # python-docx takes the parts of a document for whole: one that lacks some has no attribute.
+        # python-docx raises AttributeError where a part of the document is missing.
         PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, OSError, AttributeError,
     ) as error:  # fmt: skip
         raise UnreadableFile(
@@ -120,8 +120,8 @@ def read_docx(path: Path, issues: Issues) -> Iterator[Block]:
 def _heading_level(style: str | None) -> int | None:
     if style == "Title":
         return 0
-    found = re.fullmatch(r"Heading (\d)", style or "")
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"Heading (\d)", style or "")
+    return int(match[1]) if match else None
 
 
 def read_markdown(path: Path, issues: Issues) -> Iterator[Block]:
@@ -142,16 +142,16 @@ def read_markdown(path: Path, issues: Issues) -> Iterator[Block]:
             if level is None:
                 yield Block(_heading(headings), " ".join(words.split()))
             else:
-                _enter(headings, level, words)
+                _begin_heading(headings, level, words)
                 level = None
         elif token.type in ("fence", "code_block"):
             yield Block(_heading(headings), token.content.strip())
 
 
-def _enter(headings: dict[int, str], level: int, text: str) -> None:
-    """Begin this heading; deeper ones end."""
-    for deeper in [known for known in headings if known >= level]:
-        del headings[deeper]
+def _begin_heading(headings: dict[int, str], level: int, text: str) -> None:
+    """Begin a heading of this level, which ends those of the same and of deeper levels."""
+    for ended in [other for other in headings if other >= level]:
+        del headings[ended]
     if text.strip():
         headings[level] = " ".join(text.split())
 
@@ -180,7 +180,7 @@ def join_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def _split_long(text: str) -> Iterator[str]:
-    """Pieces of at most MAX_PASSAGE_CHARS that end where sentences do, if they can."""
+    """Pieces of at most MAX_PASSAGE_CHARS that end where a sentence ends, unless it is longer."""
     piece = ""
     for sentence in SENTENCE_END.split(text.strip()):
         for start in range(0, len(sentence), MAX_PASSAGE_CHARS):

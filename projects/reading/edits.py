@@ -1,9 +1,9 @@
-"""Changes that people make to a finished table: cells set, rows and columns dropped, labels merged,
-HTML entities decoded, a column of text and rows added.
+"""Edits that people make to a finished table: set cells, drop rows and columns, merge labels,
+decode HTML entities, add a column of text, add rows.
 
-They are kept with the version as a list and applied after typing, one after the other, so that the
-same bytes with the same edits always give the same table. Row numbers count from 0 in the table as
-it stands before the edit.
+A version stores its edits as a list. They are applied after typing, one after the other, so that
+the same file with the same edits always gives the same table. Row numbers count from 0 in the table
+as it is before the edit.
 """
 
 import re
@@ -35,18 +35,19 @@ COLUMN_OPERATIONS = (
 
 
 class EditProblem(ValueError):
-    """What is wrong with an edit, as a sentence."""
+    """An edit does not fit the table; the message says why, as a sentence."""
 
 
 class _Change(TypedDict):
-    """SQL of one edit: the value of each column that changes, and the rows that stay."""
+    """SQL of one edit: an expression for each column that changes, and a condition for the rows
+    that stay."""
 
     values: dict[str, str]
-    kept: str
+    rows: str
 
 
 def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
-    """Whether an edit fits a table of these column types and so many rows. Raises EditProblem."""
+    """Raise EditProblem unless the edit fits a table with these column types and this many rows."""
     operation, column = edit.get("op", ""), edit.get("column", "")
     if operation not in OPERATIONS:
         raise EditProblem(f"There is no edit {operation!r}. Known: {', '.join(OPERATIONS)}.")
@@ -94,7 +95,7 @@ def _check_new_rows(rows: list[dict[str, str | None]], types: dict[str, str]) ->
 def _check_new_column(name: str, types: dict[str, str]) -> None:
     if not name.strip() or len(name) > MAX_NAME_CHARS:
         raise EditProblem(f"A column's name has 1 to {MAX_NAME_CHARS} characters.")
-    if name.casefold() in {one.casefold() for one in types}:
+    if name.casefold() in {column.casefold() for column in types}:
         raise EditProblem(f"There is a column {name!r} already.")
     if len(types) >= MAX_COLUMNS:
         raise EditProblem(f"A table has at most {MAX_COLUMNS:,} columns.")
@@ -111,7 +112,7 @@ def _check_rows(edit: Edit, rows: int) -> None:
 
 
 def named_columns(options: ReadingOptions) -> set[str]:
-    """The columns that a person's choices about the table speak of by name."""
+    """The names of columns that edits, masking and chosen readings refer to."""
     edits = options.get("edits", [])
     names = {edit["column"] for edit in edits if edit.get("column")}
     names |= {name for edit in edits for row in edit.get("cells") or [] for name in row}
@@ -122,7 +123,7 @@ def apply_edits(
     connection: duckdb.DuckDBPyConnection, data: Path, columns: list[Column], edits: list[Edit]
 ) -> list[Column]:
     """Change the Parquet file and return its columns. Raises UnreadableFile for an edit that does
-    not fit, which only happens when the table is read otherwise than it was when it was edited."""
+    not fit: the file is now read in another way than when it was edited."""
     for edit in edits:
         types = {column.name: column.type for column in columns}
         try:
@@ -157,7 +158,7 @@ def _apply_edit(
     if edit["op"] == "add_rows":
         source = f"(SELECT * FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
     connection.execute(
-        f"COPY (SELECT {chosen} FROM {source} WHERE {change['kept']} ORDER BY {ROW_NUMBER})"
+        f"COPY (SELECT {chosen} FROM {source} WHERE {change['rows']} ORDER BY {ROW_NUMBER})"
         f" TO {quote_literal(str(edited))} {parquet_options(_number_formats_of(data))}"
     )
     if "image" in types.values():
@@ -205,7 +206,7 @@ def _set_cells(edit: Edit, types: dict[str, str]) -> _Change:
     value = _value_sql(edit.get("value"), types[name])
     listed = ", ".join(str(int(number)) for number in edit["rows"])
     changed = f"CASE WHEN {ROW_NUMBER} IN ({listed}) THEN {value} ELSE {quote_identifier(name)} END"
-    return {"values": {name: changed}, "kept": "true"}
+    return {"values": {name: changed}, "rows": "true"}
 
 
 def _merge_values(edit: Edit, types: dict[str, str]) -> _Change:
@@ -214,43 +215,36 @@ def _merge_values(edit: Edit, types: dict[str, str]) -> _Change:
     value = _value_sql(edit["to"], types[name])
     cell = f"trim({quote_identifier(name)}::VARCHAR)"
     changed = f"CASE WHEN {cell} IN ({listed}) THEN {value} ELSE {quote_identifier(name)} END"
-    return {"values": {name: changed}, "kept": "true"}
+    return {"values": {name: changed}, "rows": "true"}
 
 
 def _drop_rows(edit: Edit, types: dict[str, str]) -> _Change:
     listed = ", ".join(str(int(number)) for number in edit["rows"])
-    return {"values": {}, "kept": f"{ROW_NUMBER} NOT IN ({listed})"}
+    return {"values": {}, "rows": f"{ROW_NUMBER} NOT IN ({listed})"}
 
 
 def _drop_missing(edit: Edit, types: dict[str, str]) -> _Change:
     cell = f"nullif(trim({quote_identifier(edit['column'])}::VARCHAR), '')"
-    return {"values": {}, "kept": f"{cell} IS NOT NULL"}
+    return {"values": {}, "rows": f"{cell} IS NOT NULL"}
 
 
 def _drop_duplicates(edit: Edit, types: dict[str, str]) -> _Change:
-    """Every row that repeats an earlier one entirely, or in one column."""
+    """Drop every row that repeats an earlier one, in one column or in all."""
     names = [edit["column"]] if edit.get("column") else list(types)
     same = ", ".join(map(quote_identifier, names))
-    kept = f"true QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {ROW_NUMBER}) = 1"
-    return {"values": {}, "kept": kept}
+    first = f"true QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY {ROW_NUMBER}) = 1"
+    return {"values": {}, "rows": first}
 
 
 def _decode_entities(edit: Edit, types: dict[str, str]) -> _Change:
     cell = quote_identifier(edit["column"])
     changed = f"CASE WHEN contains({cell}, '&') THEN decode_entities({cell}) ELSE {cell} END"
-    return {"values": {edit["column"]: changed}, "kept": "true"}
+    return {"values": {edit["column"]: changed}, "rows": "true"}
 
 
-def _drop_column(edit: Edit, types: dict[str, str]) -> _Change:
-    return {"values": {}, "kept": "true"}
-
-
-def _add_column(edit: Edit, types: dict[str, str]) -> _Change:
-    return {"values": {}, "kept": "true"}
-
-
-def _add_rows(edit: Edit, types: dict[str, str]) -> _Change:
-    return {"values": {}, "kept": "true"}
+def _change_no_cells(edit: Edit, types: dict[str, str]) -> _Change:
+    """For edits that add or drop columns or add rows, which `_apply_edit` does by itself."""
+    return {"values": {}, "rows": "true"}
 
 
 OPERATIONS = {
@@ -259,9 +253,9 @@ OPERATIONS = {
     "drop_rows": _drop_rows,
     "drop_missing": _drop_missing,
     "drop_duplicates": _drop_duplicates,
-    "drop_column": _drop_column,
-    "add_column": _add_column,
-    "add_rows": _add_rows,
+    "drop_column": _change_no_cells,
+    "add_column": _change_no_cells,
+    "add_rows": _change_no_cells,
     "decode_entities": _decode_entities,
 }
 
@@ -271,7 +265,7 @@ def _check_value(value: str | None, column: str, types: dict[str, str]) -> None:
     if value is None or not value.strip() or kind not in SQL_TYPES:
         return
     problem = EditProblem(f"{value!r} is no {kind}, which column {column!r} holds.")
-    # SQL would round 1.5 to a whole number, and numbers that are too long.
+    # SQL would round 1.5 to an integer, and would round numbers of too many digits.
     if kind in NUMBERS and not NUMBERS[kind].fullmatch(value.strip()):
         raise problem
     if kind == "integer" and abs(int(value)) >= 2**63:

@@ -1,8 +1,9 @@
-"""Workbooks (.xlsx, .xlsb, .xls, .ods) as a Source: values only; a formula gives its last result.
+"""Opens workbooks (.xlsx, .xlsb, .xls, .ods) as a TableSource of values; a formula's value is its
+last result.
 
-Read by calamine, from an open file, so that nothing depends on the name of the upload. Merged cells
-hold their value in every row they cover. The largest sheet is read unless one is chosen; sheets
-with the same columns are one table.
+calamine reads them from an open file, so that nothing depends on the upload's name. A merged cell
+has its value in every row it covers. The largest sheet is read unless one is chosen; sheets with
+the same columns are joined into one table.
 """
 
 import datetime
@@ -57,12 +58,12 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
         for name, rows in sheets.items()
         if any(any(map(_is_filled, row)) for row in rows)
     }
-    shown = {name: rows for name, rows in filled.items() if name not in hidden} or filled
+    visible = {name: rows for name, rows in filled.items() if name not in hidden} or filled
     if not filled:
         raise UnreadableFile("empty_file", "This workbook is empty: no sheet has a filled cell.")
     issues = Issues()
     chosen = overrides.get("sheet")
-    names = [chosen] if chosen in filled else _choose_sheets(shown)
+    names = [chosen] if chosen in filled else _choose_sheets(visible)
     others = ", ".join(repr(name) for name in sheets if name not in names)[:200]
     if len(names) > 1:
         joined = ", ".join(repr(name) for name in names)[:200]
@@ -72,8 +73,8 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
             f" {SHEET_COLUMN!r} says which row came from where.",
         )
     if others:
-        read = ", ".join(repr(name) for name in names)[:200]
-        issues.add("other_sheets", f"Only the sheet {read} was read. There are also: {others}.")
+        listed = ", ".join(repr(name) for name in names)[:200]
+        issues.add("other_sheets", f"Only the sheet {listed} was read. There are also: {others}.")
     source = _build_source(filled, names, overrides, issues)
     source.dialect["sheets"] = list(sheets)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
@@ -91,8 +92,8 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
 
 
 def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str]]:
-    """All cells of all sheets, and the names of those that are hidden: lists for choosing, as a
-    rule. calamine holds a sheet in memory whole."""
+    """The cells of every sheet by its name, and the names of hidden sheets, which often hold lists
+    to choose from. calamine holds a whole sheet in memory."""
     long_numbers = find_long_numbers(path)
     with open(path, "rb") as file, _workbook_errors():
         book = CalamineWorkbook.from_filelike(file)
@@ -101,7 +102,9 @@ def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str]]:
             for name in book.sheet_names
         }
         hidden = {
-            one.name for one in book.sheets_metadata if one.visible != SheetVisibleEnum.Visible
+            sheet.name
+            for sheet in book.sheets_metadata
+            if sheet.visible != SheetVisibleEnum.Visible
         }
         return sheets, hidden
 
@@ -149,12 +152,12 @@ def _choose_sheets(filled: dict[str, list[Cells]]) -> list[str]:
 
 
 def _header_of(rows: list[Cells]) -> tuple[int, list[str]] | None:
-    """Where the header of a sheet is, and the names in it."""
+    """The line of a sheet's header and the names in it; None where it has no header."""
     sample = list(itertools.islice(_iter_records(rows), HEADER_SAMPLE_ROWS))
-    found = locate_header(sample, Delimiters(), {"short_rows": "fill"}).header
-    if not found:
+    header = locate_header(sample, Delimiters(), {"short_rows": "fill"}).header
+    if not header:
         return None
-    return found[-1].line, [cell.strip() for cell in found[-1].cells]
+    return header[-1].line, [cell.strip() for cell in header[-1].cells]
 
 
 def _is_filled(value: Any) -> bool:
@@ -194,8 +197,8 @@ def _build_source(
 
 
 def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
-    """Whether the header names groups of columns (merged cells) and the next row the columns. Years
-    over groups read as data at first."""
+    """Whether the header names groups of columns (merged cells) and the next row names the columns.
+    A header of years may at first have been taken for data."""
     if len(header.header) > 1:
         return False
     first = next((record for record in sample if any(record.cells)), None)
@@ -210,7 +213,7 @@ def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
     is_named = is_named and not any(map(value_type, below.cells))
     if len(set(below.cells)) == len(groups.cells):
         return is_named
-    # Names that come again below each group: the rows further down must be otherwise.
+    # Names that repeat below each group: only the rows further down show that they are names.
     data = [record.cells for record in sample if record.line > below.line][:HEADER_SAMPLE_ROWS]
     values = sum(bool(value_type(cell)) for cells in data for cell in cells)
     return is_named and values > sum(map(len, data)) / 2
@@ -249,7 +252,8 @@ def _to_cell(value: Any) -> str:
 def _report_unsaved_formulas(
     path: Path, sheet: str, source: TableSource, rows: list[Cells]
 ) -> None:
-    """Programs that write formulas without computing them leave cells that only Excel fills."""
+    """Report columns whose formulas have no saved result: programs that write formulas without
+    computing them leave cells empty until Excel opens the file."""
     head = rows[: FORMULA_ROWS + 1]
     empty = [
         position
@@ -277,7 +281,7 @@ def _report_unsaved_formulas(
 
 
 def _report_error_cells(path: Path, issues: Issues) -> None:
-    """calamine leaves cells such as #DIV/0! empty."""
+    """Report cells with an error such as #DIV/0!, which calamine reads as empty."""
     count = 0
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -296,7 +300,8 @@ def _report_error_cells(path: Path, issues: Issues) -> None:
 
 
 def _report_shortened(rows: Iterator[Cells], issues: Issues) -> None:
-    """Excel keeps 15 digits of a number, libraries 16, and zeros stand for the others."""
+    """Report numbers that lost their last digits: Excel stores 15 digits of a number, libraries 16,
+    and writes zeros for the others."""
     whole = [
         int(Decimal(repr(cell)))
         for row in rows

@@ -1,4 +1,4 @@
-"""Tells what kind of file was uploaded from its bytes; the name is only a hint."""
+"""Detects the format of an uploaded file from its bytes; the name is only a hint."""
 
 import json
 import zipfile
@@ -28,9 +28,9 @@ SCRIPT_SUFFIXES = (".js", ".mjs", ".json", ".jsonp")
 MARKDOWN_SUFFIXES = (".md", ".markdown")  # Its bytes could be a table's.
 SAMPLE_BYTES = 64 * 1024
 MIN_BINARY_CHECK_BYTES = 512  # A file this small may hold odd characters in earnest.
-# None that text is written with, nor that separates cells (as Hive's 1, and ASCII's 31 for units).
+# Without those that occur in text or separate cells (such as Hive's 1 and ASCII's 31).
 CONTROL_CODES = (0, *range(2, 9), *range(14, 27), *range(28, 31))
-# And of zip archives, by a file that they hold.
+# Zip archives that are not read, by a file that they hold.
 UNSUPPORTED_CONTENTS = [
     ("ppt/", "a PowerPoint presentation"),
     ("META-INF/container.xml", "an e-book (EPUB)"),
@@ -42,8 +42,8 @@ UNSUPPORTED_CONTENTS = [
 
 
 def detect_format(path: Path, filename: str) -> str:
-    """One of delimited, jsonl, json, parquet, arrow, excel, images, or of DOCUMENT_FORMATS, or of
-    PACKED_FORMATS; else raises UnreadableFile."""
+    """The file's format: delimited, jsonl, json, parquet, arrow, excel, images, or one of
+    DOCUMENT_FORMATS or PACKED_FORMATS. Raises UnreadableFile for any other."""
     with open(path, "rb") as file:
         start = file.read(SAMPLE_BYTES)
     if not start:
@@ -139,7 +139,8 @@ def _is_single_value(text: str) -> bool:
 
 
 def _is_binary(start: bytes) -> bool:
-    """Control characters do not come in text, except in UTF-16, whose zeros stand in order."""
+    """Whether many bytes are control codes, which text does not hold except for the zeros of
+    UTF-16, which are at every other place."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or detect_wide(start)[0]:
         return False
     even, odd = start[0::2], start[1::2]

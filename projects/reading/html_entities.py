@@ -1,4 +1,4 @@
-"""HTML entities, such as &amp; and &#39;, in texts that came out of web pages."""
+"""Decodes HTML entities, such as &amp; and &#39;, in texts that were copied from web pages."""
 
 import html
 import json
@@ -21,11 +21,12 @@ def register_decoding(connection: duckdb.DuckDBPyConnection) -> None:
 
 def decode_entities(text: str) -> str:
     """The text with each entity as the character that it stands for; &nbsp; as a blank."""
-    return _ENTITY.sub(lambda found: html.unescape(found[0]).replace(NO_BREAK, " "), text)
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]).replace(NO_BREAK, " "), text)
 
 
 def decode_cell(cell: str) -> str:
-    """The same of a cell, which stays JSON where it is: &quot; inside it would end a text."""
+    """A cell with its entities decoded. In a cell of JSON only the strings are decoded, as &quot;
+    decoded in place would end a string."""
     if cell.lstrip()[:1] in ("[", "{"):
         with suppress(ValueError, RecursionError):
             return json.dumps(_decode_value(json.loads(cell)), ensure_ascii=False)

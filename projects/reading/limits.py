@@ -1,4 +1,4 @@
-"""What one table may hold. Beyond these an upload is refused or a row rejected, with a sentence."""
+"""Limits of one table. Beyond them an upload is refused, or a row is rejected, with a sentence."""
 
 MAX_COLUMNS = 2_000
 MAX_ROWS = 20_000_000

@@ -1,5 +1,5 @@
-"""What a Parquet file unpacks to, and its columns. A dictionary of one long text can stand for
-gigabytes."""
+"""Checks the size that a Parquet file unpacks to, and maps its columns to ours. A file whose
+dictionary repeats one long text can unpack to gigabytes."""
 
 import re
 from dataclasses import dataclass, replace
@@ -39,16 +39,17 @@ def require_reasonable_size(
     described: list[tuple[object, ...]],
     file_bytes: int,
 ) -> None:
-    """Raises UnreadableFile for too many rows, and for a file that is made to grow.
+    """Raise UnreadableFile for too many rows, and for a file that unpacks to far more than its
+    size.
 
     `described` is DuckDB's DESCRIBE of the table. Lengths of repeated texts are computed once for
     each entry of a dictionary, so this costs little exactly where unpacking would cost most.
     """
     texts = [quote_identifier(str(row[0])) for row in described if str(row[1]) == "VARCHAR"]
     lengths = " + ".join(f"coalesce(sum(strlen({name})), 0)" for name in texts) or "0"
-    found = connection.execute(f"SELECT count(*), {lengths} FROM {table}").fetchone()
-    assert found is not None
-    rows, text_bytes = int(found[0]), int(found[1])
+    totals = connection.execute(f"SELECT count(*), {lengths} FROM {table}").fetchone()
+    assert totals is not None
+    rows, text_bytes = int(totals[0]), int(totals[1])
     if rows > MAX_ROWS:
         raise UnreadableFile(
             "too_many_rows",
@@ -64,8 +65,8 @@ def require_reasonable_size(
 
 
 def report_lengths_of_time(upload: Path, issues: Issues) -> None:
-    """Says what the numbers of durations count: Parquet keeps them as plain integers, and only the
-    schema that Arrow leaves beside them knows what they are."""
+    """Report the unit of durations: Parquet stores them as plain integers, and only the Arrow
+    schema in the file's metadata names the unit."""
     try:
         schema = pq.read_schema(upload)
     except (pa.ArrowException, OSError, UnicodeDecodeError):
@@ -84,7 +85,10 @@ def read_columns(
     overrides: ReadingOptions,
     issues: Issues,
 ) -> list[Column]:
-    """The columns as their types say; a number that no type of ours keeps is a question."""
+    """The columns with our types. Numbers that none of our types can hold become a question.
+
+    `described` is DuckDB's DESCRIBE of the table. Raises UnreadableFile for too many columns, and
+    for columns of files."""
     if len(described) > MAX_COLUMNS:
         raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
     described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described
@@ -104,16 +108,16 @@ def read_columns(
             connection, table, _Stored(str(name), quote_identifier(str(name)), str(sql_type))
         )
     ]
-    names = unique_column_names([one.name for one in stored])
+    names = unique_column_names([field.name for field in stored])
     lossy = _count_losses(connection, table, dict(zip(names, stored, strict=True)), issues)
     thai = _count_thai_years(connection, table, dict(zip(names, stored, strict=True)))
     columns = []
-    for name, one in zip(names, stored, strict=True):
-        kind, expression = _map_sql_type(one.source, one.sql_type)
-        column = Column(name, kind, one.name, expression)
+    for name, field in zip(names, stored, strict=True):
+        kind, expression = _map_sql_type(field.source, field.sql_type)
+        column = Column(name, kind, field.name, expression)
         choice = overrides.get("columns", {}).get(name)
         if name in lossy:
-            column = _lossy_column(column, one, lossy[name], choice)
+            column = _lossy_column(column, field, lossy[name], choice)
         elif name in thai:
             column = _thai_column(column, *thai[name], choice)
         columns.append(column)
@@ -149,25 +153,27 @@ def _fields_of(
         )
         for name, sql_type, *_ in inner
     ]
-    return [one for each in fields for one in _fields_of(connection, table, each, depth + 1)]
+    return [leaf for field in fields for leaf in _fields_of(connection, table, field, depth + 1)]
 
 
 def _count_losses(
     connection: duckdb.DuckDBPyConnection, table: str, stored: dict[str, _Stored], issues: Issues
 ) -> dict[str, int]:
-    """How many cells of each column its type of ours would change, where any. All columns are read
-    at once. What is infinite becomes missing, which is told."""
-    losses = {name: _loss(one.source, one.sql_type) for name, one in stored.items()}
-    floats = [name for name, one in stored.items() if one.sql_type in ("FLOAT", "DOUBLE")]
+    """How many cells of a column our type for it would change, by name, without columns of none.
+    All columns are read in one query. Infinite numbers become missing, and an issue says so."""
+    losses = {name: _loss(field.source, field.sql_type) for name, field in stored.items()}
+    floats = [name for name, field in stored.items() if field.sql_type in ("FLOAT", "DOUBLE")]
     losses |= {name: f"isinf({stored[name].source})" for name in floats}
-    asked = {name: condition for name, condition in losses.items() if condition}
-    if not asked:
+    conditions = {name: condition for name, condition in losses.items() if condition}
+    if not conditions:
         return {}
-    counts = ", ".join(f"count(*) FILTER ({condition})" for condition in asked.values())
+    counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions.values())
     row = connection.execute(f"SELECT {counts} FROM {table}").fetchone()
-    found = {name: int(count) for name, count in zip(asked, row or (), strict=True) if count}
+    counts_by_column = {
+        name: int(count) for name, count in zip(conditions, row or (), strict=True) if count
+    }
     for name in floats:
-        if count := found.pop(name, 0):
+        if count := counts_by_column.pop(name, 0):
             issues.add(
                 "infinite_numbers",
                 "1 cell of this column is infinite and was read as missing."
@@ -175,13 +181,13 @@ def _count_losses(
                 else f"{count:,} cells of this column are infinite and were read as missing.",
                 column=name,
             )
-    return found
+    return counts_by_column
 
 
 def _loss(source: str, sql_type: str) -> str:
-    """SQL that is true for a value that its type of ours changes; "" where none is."""
-    if found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", sql_type):
-        digits, scale = int(found[1]), int(found[2])
+    """SQL that is true for a value that our type for it changes; "" where it changes none."""
+    if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", sql_type):
+        digits, scale = int(decimal[1]), int(decimal[2])
         if not scale:
             return "" if digits <= INTEGER_DIGITS else f"try_cast({source} AS BIGINT) IS NULL"
         text = f"{source}::VARCHAR"
@@ -228,15 +234,18 @@ def _lossy_column(column: Column, stored: _Stored, count: int, choice: str | Non
 def _count_thai_years(
     connection: duckdb.DuckDBPyConnection, table: str, stored: dict[str, _Stored]
 ) -> dict[str, tuple[int, int]]:
-    """Of each column of dates with years such as 2567: how many those are, and how many dates."""
+    """For each column of dates that has years such as 2567: how many dates have one, and how many
+    dates there are."""
     low, high = BUDDHIST_YEARS
-    dates = [name for name, one in stored.items() if one.sql_type.startswith(("DATE", "TIMESTAMP"))]
+    dates = [
+        name for name, field in stored.items() if field.sql_type.startswith(("DATE", "TIMESTAMP"))
+    ]
     dates = [name for name in dates if not stored[name].sql_type.endswith("]")]
     if not dates:
         return {}
     counts = ", ".join(
-        f"count(*) FILTER (year({one}) BETWEEN {low} AND {high}), count({one})"
-        for one in (stored[name].source for name in dates)
+        f"count(*) FILTER (year({field}) BETWEEN {low} AND {high}), count({field})"
+        for field in (stored[name].source for name in dates)
     )
     row = connection.execute(f"SELECT {counts} FROM {table}").fetchone() or ()
     pairs = zip(dates, row[::2], row[1::2], strict=True)
@@ -244,8 +253,8 @@ def _count_thai_years(
 
 
 def _thai_column(column: Column, count: int, filled: int, choice: str | None) -> Column:
-    """Dates in a future that hardly anyone writes of, or counted as in Thailand: where most are
-    such, text until a person says which."""
+    """A column of dates some of which have years such as 2567: those may be in the future, or 2024
+    in Thailand's calendar. Where most have, the column is text until a person decides."""
     if count < MOSTLY * filled:
         return replace(column, notes=[strange_years_note(count)])
     text = replace(column, type="text", expression=f"({column.expression})::VARCHAR")

@@ -1,8 +1,8 @@
-"""Finds what points to a person, and masks it: e-mail, phone, card, IBAN, Chinese identity number
-and IP address.
+"""Finds and masks personal data: e-mail, phone, card, IBAN, Chinese identity number and IP address.
 
-A pattern only proposes; a check decides. Finding and masking use the same `find_matches`, so that
-nothing is masked which would not be reported: order numbers and timestamps stay as they are.
+A pattern selects candidates, and a check (a checksum, a country's numbering plan) decides. Finding
+and masking both use `find_matches`, so that only what would be reported is masked: order numbers
+and timestamps stay as they are.
 """
 
 import json
@@ -74,17 +74,17 @@ CONTINUES_BEHIND = re.compile(r"[-_]\w|[./]\d")
 
 
 class PersonalDataFinding(TypedDict):
-    """One kind found in one column; the example is masked."""
+    """A kind of personal data that a column holds; the example is masked."""
 
     column: str
     kind: str
     count: int
     example: str
-    is_partial: NotRequired[bool]  # Only so many cells were looked at: there may be more.
+    is_partial: NotRequired[bool]  # Only MAX_CANDIDATES cells were checked: there may be more.
 
 
 class Match(NamedTuple):
-    """One place of a text that points to a person."""
+    """The position of personal data in a text."""
 
     kind: str
     start: int
@@ -94,14 +94,19 @@ class Match(NamedTuple):
 def find_personal_data(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[ColumnInfo]
 ) -> list[PersonalDataFinding]:
-    """Each kind found in each column of text, JSON or integers, with the number of its cells."""
+    """The kinds of personal data in each column of text, JSON or integers, with the number of cells
+    that hold one."""
     findings: list[PersonalDataFinding] = []
-    asked = [column for column in columns if column["type"] in ("text", "json", "integer")]
-    integers = [column["name"] for column in asked if column["type"] == "integer"]
-    long = _find_long(connection, table, integers)
-    asked = [one for one in asked if one["type"] != "integer" or one["name"] in long]
-    suspects = _find_suspects(connection, table, [column["name"] for column in asked])
-    for column in asked:
+    candidates = [column for column in columns if column["type"] in ("text", "json", "integer")]
+    integers = [column["name"] for column in candidates if column["type"] == "integer"]
+    long_integers = _find_long(connection, table, integers)
+    candidates = [
+        column
+        for column in candidates
+        if column["type"] != "integer" or column["name"] in long_integers
+    ]
+    suspects = _find_suspects(connection, table, [column["name"] for column in candidates])
+    for column in candidates:
         if column["name"] not in suspects:
             continue
         kinds = INTEGER_KINDS if column["type"] == "integer" else tuple(PATTERNS)
@@ -122,15 +127,15 @@ def find_personal_data(
 
 
 def find_matches(text: str) -> Iterator[Match]:
-    """The places that pass their kind's check, none of them overlapping, kind after kind."""
-    taken: list[Match] = []
+    """The matches that pass their kind's check, without overlaps, in the order of PATTERNS."""
+    matches: list[Match] = []
     for kind, pattern in COMPILED_PATTERNS.items():
         for candidate in pattern.finditer(text):
             start, end = candidate.span()
-            is_free = all(end <= other.start or start >= other.end for other in taken)
+            is_free = all(end <= match.start or start >= match.end for match in matches)
             if is_free and CHECKS[kind](candidate):
-                taken.append(Match(kind, start, end))
-    return iter(taken)
+                matches.append(Match(kind, start, end))
+    return iter(matches)
 
 
 def mask(text: str) -> str:
@@ -157,11 +162,11 @@ def register_masking(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _find_suspects(connection: duckdb.DuckDBPyConnection, table: str, names: list[str]) -> set[str]:
-    """The columns with a cell that may be personal; few queries for many columns, for planning one
-    for each would cost more than reading the cells."""
+    """The columns with a cell that may hold personal data. Many columns are read in one query, as
+    planning a query for each would cost more than reading the cells."""
     suspicious = _suspicious("value")
     row = connection.execute(f"SELECT count(*) > {LONG_TABLE_ROWS} FROM {table}").fetchone()
-    if row and row[0]:  # One by one, each until its first such cell.
+    if row and row[0]:  # One query each, which ends at the first such cell.
         return {
             name
             for name in names
@@ -170,7 +175,7 @@ def _find_suspects(connection: duckdb.DuckDBPyConnection, table: str, names: lis
                 f" WHERE {suspicious} LIMIT 1"
             ).fetchone()
         }
-    found: set[str] = set()
+    suspects: set[str] = set()
     for group in batched(names, COLUMNS_AT_ONCE):
         # Named by place: a column may have any name.
         columns = ", ".join(
@@ -180,29 +185,29 @@ def _find_suspects(connection: duckdb.DuckDBPyConnection, table: str, names: lis
             f"SELECT DISTINCT place FROM (UNPIVOT (SELECT {columns} FROM {table})"
             f" ON COLUMNS(*) INTO NAME place VALUE value) WHERE {suspicious}"
         ).fetchall()
-        found |= {group[int(place)] for (place,) in rows}
-    return found
+        suspects |= {group[int(place)] for (place,) in rows}
+    return suspects
 
 
 def _find_long(connection: duckdb.DuckDBPyConnection, table: str, names: list[str]) -> set[str]:
-    """The columns of integers that have any as long as those that point to a person. Answered by
-    what the file says of each of its parts, mostly without reading cells; many columns at once, for
-    opening a wide file costs more than its figures."""
-    found: set[str] = set()
+    """The columns of integers whose highest value has as many digits as a mobile number. DuckDB
+    takes it from the statistics of the file's row groups, mostly without reading cells; many
+    columns are read in one query, as opening a wide file costs more."""
+    long_columns: set[str] = set()
     for group in batched(names, COLUMNS_AT_ONCE):
         highest = ", ".join(f"max({quote_identifier(name)})" for name in group)
         row = connection.execute(f"SELECT {highest} FROM {table}").fetchone() or ()
-        found |= {
+        long_columns |= {
             name
             for name, value in zip(group, row, strict=False)
             if value is not None and value >= SHORTEST_INTEGER
         }
-    return found
+    return long_columns
 
 
 def _suspicious(value: str) -> str:
-    """SQL for a text with an @ or with many digits. Looking for single digits first costs half of
-    what the pattern does, and many texts have none."""
+    """SQL for a text with an @ or with many digits. Looking for any digit first costs half of what
+    the pattern costs, and many texts have none."""
     has_digit = " OR ".join(f"contains({value}, '{digit}')" for digit in range(10))
     has_many = f"regexp_matches({value}, {quote_literal(MANY_DIGITS)})"
     return f"contains({value}, '@') OR (({has_digit}) AND {has_many})"
@@ -213,8 +218,8 @@ def _load_candidates(
 ) -> list[str]:
     """At most MAX_CANDIDATES cells that may hold one of these kinds.
 
-    Cells with an @ or with digits close together are looked at more closely: every kind has one or
-    the other, and most cells have neither.
+    The pattern is tried only on cells with an @ or with digits close together: every kind has one
+    of these, and most cells have neither.
     """
     value = f"{quote_identifier(name)}::VARCHAR"
     patterns = "|".join(f"(?:{PATTERNS[kind]})" for kind in kinds)
@@ -238,9 +243,9 @@ def _find_in_cells(texts: list[str], name: str, kind: str) -> list[str]:
 
 
 def _are_other_numbers(texts: list[str], kind: str, name: str) -> bool:
-    """Whether cells that are nothing but a number are ids: of random ones every tenth passes the
-    check of a card, of cards all do; and a mobile number differs from an order number only by the
-    column's name."""
+    """Whether cells that are nothing but a number are ids. One random number in ten passes the
+    check of a card, so a column of cards has to have more; a mobile number differs from an order
+    number only by the column's name."""
     whole = [text for text in texts if _WHOLE_NUMBER.fullmatch(text.strip())]
     if kind == "cn-mobile":
         return bool(whole) and not _PHONE_COLUMN.search(name)
@@ -272,7 +277,8 @@ def _is_card(candidate: re.Match[str]) -> bool:
 
 
 def _is_phone(candidate: re.Match[str]) -> bool:
-    """With a country code: possible in that country. Without: valid where it is written so."""
+    """Whether a number with a country code is possible in that country, and whether one without is
+    valid in a country where numbers are written like this."""
     text = candidate.group()
     if not _is_whole_number(candidate):
         return False
@@ -289,8 +295,8 @@ def _is_phone(candidate: re.Match[str]) -> bool:
 
 
 def _is_chinese_mobile(candidate: re.Match[str]) -> bool:
-    """Eleven digits of a Chinese operator, by themselves or beside Chinese text or a word for
-    telephones: amid other text they are an order number."""
+    """Whether this is a mobile number of a Chinese operator: eleven digits that are the whole text,
+    or that have a word for telephones nearby, as other digits in a text are order numbers."""
     text = candidate.string
     is_alone = text.strip() == candidate.group()
     near = text[max(0, candidate.start() - CONTEXT_CHARS) : candidate.end() + CONTEXT_CHARS]

@@ -1,6 +1,6 @@
-"""Files that are no tables of ours, by their first bytes or lines, and what to do with them.
+"""Recognises files that are not read, by their first bytes or lines, and says what to do instead.
 
-Most would otherwise be read as a strange table of text.
+Without this, most of them would be read as a meaningless table of text.
 """
 
 import re
@@ -15,7 +15,7 @@ COMPRESSED_SIGNATURES = (
 )
 SINGLE_IMAGE = "one picture. Zip many of them, in one folder for each label"
 R_DATA = "data of R (.rds, .RData). Save the table as CSV or Parquet"
-# What is refused by its first bytes, and as what it is named in the refusal.
+# The first bytes of refused files, and the name of each format with advice for the refusal.
 UNSUPPORTED_SIGNATURES = [
     (b"7z\xbc\xaf", "a 7-Zip archive. Unpack it and upload the file inside"),
     (b"Rar!", "a RAR archive. Unpack it and upload the file inside"),
@@ -40,7 +40,7 @@ UNSUPPORTED_SIGNATURES = [
     (b"\x1f\x9d", "a file packed with compress (.Z). Unpack it, or pack it as .gz or .zip"),
     (b"Obj\x01", "an Avro file. Save it as Parquet or JSON Lines"),
 ]  # fmt: skip
-# Of text files, the same. People save web pages and reports under the names of tables.
+# The same for text files: people save web pages and reports with a table's suffix.
 SAVE_AS_CSV = "Open it in a spreadsheet program and save it as CSV or .xlsx"
 ROWS_AS_CSV = "Make a table of it, one row for each entry, and save it as CSV"
 UNSUPPORTED_BEGINNINGS = [
@@ -64,13 +64,13 @@ SQL_LINE = re.compile(r"(create table|insert into|drop table|-- \w+ (sql |databa
 LIBSVM_LINE = re.compile(r"[-+]?[0-9.]+(?:,[0-9.]+)*(?:\s+[0-9]+:[-+0-9.eE]+)+\s*(?:#.*)?")
 LINES_LOOKED_AT = 20
 MIN_LINES = 4
-# Of text, by lines that come again and again.
+# Patterns of lines that repeat in refused text files.
 CHAT_LINE = re.compile(
     r"\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},? \d{1,2}[:.]\d{2}([:.]\d{2})?(\s?[ap]\.?m\.?)?"
     r"(\]| -) \S[^:]*: .*",
     re.IGNORECASE,
 )
-# Above what was said, as WeChat and QQ write it.
+# The line above a message, as WeChat and QQ write it.
 SENDER_LINE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(:\d\d)?\s+[^,;\t|]{1,40}")
 SUBTITLE_LINE = re.compile(r"\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.*")
 TAGGED_LINE = re.compile(r"\S+(\s\S+)*\s([BI]-[A-Z][\w-]*|O)")
@@ -119,7 +119,8 @@ def find_refused_binary(start: bytes) -> str:
 
 
 def find_refused_text(text: str, suffix: str) -> str:
-    """The same of a file of text, without the blanks at its beginning."""
+    """What a text file that starts with this text is; "" where it may be a table. `text` has no
+    blanks at its beginning."""
     for beginnings, what in UNSUPPORTED_BEGINNINGS:
         if text[:SIGNATURE_CHARS].lower().startswith(beginnings):
             return what
@@ -139,10 +140,10 @@ def find_refused_text(text: str, suffix: str) -> str:
 
 
 def _find_refused_lines(lines: list[str]) -> str:
-    """The same by what lines look like: chats of messengers, subtitles, settings, tagged words."""
+    """What the file is by the form of its lines, such as a chat or subtitles; "" for any other."""
     if len(lines) < MIN_LINES:
         return ""
-    return next((what for is_such, what in LINE_FORMATS if is_such(lines)), "")
+    return next((what for matches, what in LINE_FORMATS if matches(lines)), "")
 
 
 def _share(pattern: re.Pattern[str], lines: list[str]) -> float:
@@ -150,12 +151,12 @@ def _share(pattern: re.Pattern[str], lines: list[str]) -> float:
 
 
 def _are_subtitles(lines: list[str]) -> bool:
-    found = _share(SUBTITLE_LINE, lines) * len(lines)
-    return lines[0] == "1" and found >= len(lines) // 4
+    timings = sum(SUBTITLE_LINE.fullmatch(line) is not None for line in lines)
+    return lines[0] == "1" and timings >= len(lines) // 4
 
 
 def _are_tagged_words(lines: list[str]) -> bool:
-    tags = [found[2] for line in lines if (found := TAGGED_LINE.fullmatch(line))]
+    tags = [match[2] for line in lines if (match := TAGGED_LINE.fullmatch(line))]
     return len(tags) >= len(lines) - 1 and {"O"} < set(tags)
 
 
@@ -167,8 +168,8 @@ def _is_mail(lines: list[str]) -> bool:
 
 
 def _are_turns(lines: list[str]) -> bool:
-    found = [match[1].casefold() for line in lines if (match := SPEAKER_LINE.fullmatch(line))]
-    return len(found) > 0.9 * len(lines) and len(set(found)) > 1
+    speakers = [match[1].casefold() for line in lines if (match := SPEAKER_LINE.fullmatch(line))]
+    return len(speakers) > 0.9 * len(lines) and len(set(speakers)) > 1
 
 
 def _are_settings(lines: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What reading a file leaves behind: rows, refusals with their place, and things worth saying."""
+"""The results of reading a file: rows, rejected rows with their lines, and issues to report."""
 
 import csv
 from collections import Counter
@@ -31,7 +31,7 @@ class Edit(TypedDict, total=False):
 
 
 class ReadingOptions(TypedDict, total=False):
-    """What a customer chose by hand; whatever is absent is detected. Stored as `overrides`."""
+    """What a customer chose by hand; a missing key is detected. Stored as `overrides`."""
 
     encoding: str
     delimiter: str
@@ -72,7 +72,8 @@ class Dialect(TypedDict, total=False):
 
 
 class Issue(TypedDict):
-    """Something worth telling about one place of a file; `line` and `column` where known."""
+    """Something the customer should know about a place in the file; `line` and `column` where
+    known."""
 
     code: str
     sentence: str
@@ -91,7 +92,7 @@ class UnreadableFile(Exception):
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """One row that was refused: where, why, and the row itself."""
+    """A row that was refused, with its line, the reason, and its cells."""
 
     line: int
     column: str
@@ -101,7 +102,8 @@ class RejectedRow:
 
 @dataclass
 class Issues:
-    """Things the customer should know, each code at most ten times and then counted."""
+    """What the customer should know: at most MAX_ISSUES_PER_CODE issues of each code are kept, and
+    the others counted."""
 
     entries: list[Issue] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -127,7 +129,7 @@ class Issues:
 
 
 class BulkReader(Protocol):
-    """Reads a regular file at once. Its methods raise duckdb.Error, UnicodeDecodeError or
+    """Reads a regular file in bulk. Its methods raise duckdb.Error, UnicodeDecodeError or
     csv.vectorized.IrregularFile where the file is not regular."""
 
     rejects: "list[RejectedRow]"
@@ -166,7 +168,7 @@ class TableSource:
 
 
 class RejectedRowsWriter:
-    """The refused rows as a CSV that a spreadsheet can open without running anything in it."""
+    """Writes rejected rows as a CSV in which no cell is a formula for a spreadsheet."""
 
     def __init__(self, path: Path) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""What stands below a table in the same sheet or file: notes, and further tables."""
+"""Detects what is below a table in the same sheet or file: notes, and further tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,8 +13,8 @@ NOTE = "The row stands below an empty one and holds one value: a note, not a row
 
 
 def mark_notes(records: Iterator[Record]) -> Iterator[Record]:
-    """The records, those rejected that hold one value below an empty row, where rows above hold
-    more. Each is listed with the rows that were left out."""
+    """The records. One that holds a single value below an empty row, where rows above hold more,
+    gets a `problem`, so that it is listed with the rejected rows."""
     is_below_blank, widest = False, 0
     for record in records:
         filled = sum(bool(cell.strip()) for cell in record.cells)
@@ -25,12 +25,12 @@ def mark_notes(records: Iterator[Record]) -> Iterator[Record]:
 
 
 def report_further_tables(records: Sequence[Record], dialect: CsvDialect, issues: Issues) -> None:
-    """Say where, below an empty row, another header seems to begin: its rows were read as rows of
-    the first table."""
+    """Report each place where another header seems to begin below an empty row, as its rows were
+    read as rows of the first table."""
     if not dialect.header:
         return
     start = next(
-        (place for place, one in enumerate(records) if one.line > dialect.header[-1].line), 0
+        (place for place, record in enumerate(records) if record.line > dialect.header[-1].line), 0
     )
     for place in range(start + 1, len(records) - 1):
         if any(records[place - 1].cells) or not _begins_table(records, start, place):
@@ -47,12 +47,18 @@ def _begins_table(records: Sequence[Record], start: int, place: int) -> bool:
     cells = records[place].cells
     if len(cells) < 2 or not all(map(str.strip, cells)) or any(map(value_type, cells)):
         return False
-    above = [one.cells for one in records[max(start, place - COMPARED_ROWS) : place] if one.cells]
-    below = [one.cells for one in records[place + 1 : place + 1 + COMPARED_ROWS] if one.cells]
+    above = [
+        record.cells
+        for record in records[max(start, place - COMPARED_ROWS) : place]
+        if record.cells
+    ]
+    below = [
+        record.cells for record in records[place + 1 : place + 1 + COMPARED_ROWS] if record.cells
+    ]
     return all(_names_columns(cells, rows) for rows in (above, below) if rows) and bool(below)
 
 
 def _names_columns(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     verdict = judge_header(cells, rows)
-    met = {cell for row in rows for cell in row}
-    return verdict.is_header and not verdict.is_doubtful and not met & set(cells)
+    values = {cell for row in rows for cell in row}
+    return verdict.is_header and not verdict.is_doubtful and not values & set(cells)

@@ -1,4 +1,4 @@
-"""Makes the typed Parquet table: first text, row by row, then types over whole columns."""
+"""Imports a file as a typed Parquet table: first as text, then with a type for each column."""
 
 import hashlib
 import os
@@ -45,7 +45,7 @@ DAMAGED_PARQUET = "This Parquet file is damaged or of an unknown kind."
 
 @dataclass(frozen=True)
 class ImportedTable:
-    """A finished import in a folder: data.parquet, rejects.csv and what to say about them."""
+    """A finished import: the files data.parquet and rejects.csv, and what the customer is told."""
 
     data: Path
     rejects: Path
@@ -63,7 +63,8 @@ class ImportedTable:
 
 
 def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConnection:
-    """DuckDB that stays small, spills to `scratch` and loads nothing from the network."""
+    """A DuckDB connection with a memory limit, which spills to `scratch` and loads no extensions
+    from the network."""
     connection = duckdb.connect(
         config={
             "memory_limit": memory,
@@ -78,7 +79,7 @@ def connect_duckdb(scratch: Path, memory: str = "450MB") -> duckdb.DuckDBPyConne
 
 
 def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make known to SQL what columns are read by and masked with."""
+    """Make the Python functions that reading and masking use known to SQL."""
     personal_data.register_masking(connection)
     register_label_names(connection)
     register_decoding(connection)
@@ -118,7 +119,7 @@ def import_source(
             "too_many_columns",
             f"This table has {len(source.names):,} columns; at most {MAX_COLUMNS:,} are read.",
         )
-    # First by what a sample shows; where a later row is otherwise, by counting every cell.
+    # First types are expected from a sample; where a later row differs, every cell is counted.
     for straighten in (False, True):
         bulk = source.straighten() if straighten and source.straighten else source.bulk
         if bulk is None or (straighten and source.straighten is None):
@@ -127,7 +128,7 @@ def import_source(
             try:
                 return _import_in_bulk(connection, source, bulk, folder, overrides, expects)
             except IrregularFile:
-                break  # Its lines are, whatever the columns hold.
+                break  # Its lines are irregular, so other types would not help.
             except (duckdb.Error, UnicodeDecodeError):
                 continue
     return _import_records(connection, source, folder, overrides)
@@ -141,7 +142,7 @@ def _import_in_bulk(
     overrides: ReadingOptions,
     expects: bool,
 ) -> ImportedTable:
-    """The table out of the file as it stands, without a copy of its text. Raises IrregularFile or
+    """Import straight from the file, without a copy of its text. Raises IrregularFile or
     duckdb.Error for a file that has to be read record by record."""
     text, data = folder / "text.parquet", folder / "data.parquet"
     try:
@@ -170,18 +171,20 @@ def _import_records(
     folder: Path,
     overrides: ReadingOptions,
 ) -> ImportedTable:
-    """The table by way of a copy of its text, record by record."""
+    """Import record by record, by way of a copy of the table as text."""
     text = folder / "text.parquet"
     rows, rejected = write_text_table(connection, source, text, folder / "rejects.csv")
     _require_rows(rows, rejected, source)
     table = f"read_parquet({quote_literal(str(text))})" if text.exists() else TEXT_TABLE
     try:
         inferred = _type_records(connection, table, source, folder, overrides, expects=True)
-    except duckdb.Error:  # A row is otherwise than the sample.
+    except duckdb.Error:  # A row differs from the sample.
         inferred = _type_records(connection, table, source, folder, overrides, expects=False)
-    done = _finish_table(connection, table, source, folder, overrides, inferred, (rows, rejected))
+    imported = _finish_table(
+        connection, table, source, folder, overrides, inferred, (rows, rejected)
+    )
     text.unlink(missing_ok=True)
-    return done
+    return imported
 
 
 def _type_records(
@@ -210,8 +213,8 @@ def _finish_table(
     inferred: list[Column],
     counted: tuple[int, int],
 ) -> ImportedTable:
-    """Apply the edits to data.parquet, and gather what there is to say. `counted` are the rows kept
-    and the rows rejected."""
+    """Apply the edits to data.parquet, and collect issues and questions. `counted`: how many rows
+    were kept and how many rejected."""
     rows, rejected = counted
     columns = mask_columns(inferred, overrides)
     if edits := overrides.get("edits", []):
@@ -252,12 +255,12 @@ def _describe_questions(
     overrides: ReadingOptions,
     sources: Sequence[str] = (),
 ) -> list[ColumnQuestion]:
-    """The open questions. A masked column has none: its cells must not be shown. `sources` are the
-    texts of the columns, where the columns do not tell."""
-    named = sources or [column.source for column in columns]
+    """The open questions. A masked column has none, as its cells must not be shown. `sources`: SQL
+    for the texts of the columns; by default each column's own."""
+    sources = sources or [column.source for column in columns]
     described = [
         describe_question(connection, table, source, column)
-        for source, column in zip(named, columns, strict=True)
+        for source, column in zip(sources, columns, strict=True)
         if column.question is not None and column.name not in overrides.get("mask", [])
     ]
     return [question for question in described if question is not None]
@@ -266,7 +269,7 @@ def _describe_questions(
 def open_source(
     kind: str, upload: Path, overrides: ReadingOptions, scratch: Path | None
 ) -> TableSource:
-    """A file of text, a workbook or a document, by the kind that detect_format gives."""
+    """Open a text file, a workbook or a document; `kind` is the result of detect_format."""
     # The libraries of other formats take long to load, and no other table needs them.
     if kind == "excel":
         from projects.reading.excel import open_spreadsheet
@@ -331,14 +334,14 @@ def _import_parquet(
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
         require_reasonable_size(connection, table, described, upload.stat().st_size)
         report_lengths_of_time(upload, issues)
-        read = read_columns(connection, table, described, overrides, issues)
-        columns = mask_columns(read, overrides)
+        stored = read_columns(connection, table, described, overrides, issues)
+        columns = mask_columns(stored, overrides)
         write_typed_table(connection, table, columns, folder / "data.parquet")
         edits = overrides.get("edits", [])
         columns = apply_edits(connection, folder / "data.parquet", columns, edits)
         rows = pq.read_metadata(folder / "data.parquet").num_rows
-        sources = [column.expression for column in read]
-        questions = _describe_questions(connection, table, read, overrides, sources)
+        sources = [column.expression for column in stored]
+        questions = _describe_questions(connection, table, stored, overrides, sources)
     except duckdb.Error as error:
         raise UnreadableFile("bad_parquet", DAMAGED_PARQUET) from error
     if not rows:

@@ -1,8 +1,8 @@
-"""Numbers of a workbook that say more than the float that the reader of workbooks makes of them.
+"""Reads numbers of a workbook that a float would change.
 
-Excel itself writes what a float prints. Programs also write ids of 17 digits and decimals of 20 as
-numbers, which are read here as they stand in the file. And a format of zeros, such as 00000, shows
-the number 2139 as the postcode 02139, which is what people see and mean.
+Excel itself writes numbers that a float can hold. Programs also write ids of 17 digits and decimals
+of 20 as numbers: their text is read here from the file. And a number format of zeros, such as
+00000, shows the number 2139 as the postcode 02139, which is what people mean.
 """
 
 import re
@@ -37,7 +37,8 @@ _NUMBER = re.compile(r"[-+]?(\d+([.]\d*)?|[.]\d+)([eE][-+]?\d{1,4})?")
 
 
 def find_long_numbers(path: Path) -> dict[str, Places]:
-    """For each sheet the cells whose numbers a float would round, or show without their zeros."""
+    """For each sheet, the cells whose numbers a float would round, or would show without leading
+    zeros."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
@@ -52,11 +53,11 @@ def find_long_numbers(path: Path) -> dict[str, Places]:
                 if part in names and (places := _read_sheet(archive.read(part), zeros))
             }
     except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError, ValueError):
-        return {}  # Whoever reads the workbook itself says what is wrong with it.
+        return {}  # The reader of the workbook itself reports what is wrong with it.
 
 
 def count_hidden_rows(path: Path, sheets: Collection[str]) -> int:
-    """How many rows of these sheets a filter or a person has hidden."""
+    """How many rows of these sheets are hidden, by a filter or by hand."""
     try:
         with zipfile.ZipFile(path) as archive:
             if "xl/workbook.xml" not in archive.namelist():
@@ -68,26 +69,26 @@ def count_hidden_rows(path: Path, sheets: Collection[str]) -> int:
 
 
 def _formats_of_zeros(archive: zipfile.ZipFile) -> dict[int, str]:
-    """The formats that pad numbers with zeros, by the number of the style that has them."""
+    """The number formats that pad with zeros, by the index of the cell style that uses them."""
     if "xl/styles.xml" not in archive.namelist():
         return {}
     root = ElementTree.fromstring(archive.read("xl/styles.xml"))
     codes = {
-        one.get("numFmtId"): _UNSEEN_IN_FORMAT.sub("", one.get("formatCode", ""))
-        for one in root.iter(f"{SPREADSHEET}numFmt")
+        element.get("numFmtId"): _UNSEEN_IN_FORMAT.sub("", element.get("formatCode", ""))
+        for element in root.iter(f"{SPREADSHEET}numFmt")
     }
     styles = root.find(f"{SPREADSHEET}cellXfs")
     return {
         number: codes[kind]
-        for number, one in enumerate(styles if styles is not None else ())
-        if (kind := one.get("numFmtId")) in codes and _ZEROS.fullmatch(codes[kind])
+        for number, element in enumerate(styles if styles is not None else ())
+        if (kind := element.get("numFmtId")) in codes and _ZEROS.fullmatch(codes[kind])
     }
 
 
 def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
     """The names of the sheets, and the parts of the archive that hold them."""
     relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
-    targets = {one.get("Id"): one.get("Target", "") for one in relations}
+    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
     parts = {}
     for sheet in ElementTree.fromstring(archive.read("xl/workbook.xml")).iter():
         if sheet.tag.endswith("}sheet") and (target := targets.get(sheet.get(RELATION))):
@@ -98,9 +99,9 @@ def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
 
 def _read_sheet(content: bytes, zeros: Mapping[int, str]) -> Places:
     places = dict(_iter_padded(content, zeros)) if zeros else {}
-    for found in _EXCEL_CELL.finditer(content):
-        kind, place = _TYPE.search(found[1]), _PLACE.search(found[1])
-        text = found[2].decode()
+    for cell in _EXCEL_CELL.finditer(content):
+        kind, place = _TYPE.search(cell[1]), _PLACE.search(cell[1])
+        text = cell[2].decode()
         if place and (kind is None or kind[1] == b"n") and _is_rounded(text):
             row, column = coordinate_to_tuple(place[1].decode())
             places[row - 1, column - 1] = text
@@ -108,17 +109,17 @@ def _read_sheet(content: bytes, zeros: Mapping[int, str]) -> Places:
 
 
 def _iter_padded(content: bytes, zeros: Mapping[int, str]) -> Iterator[tuple[tuple[int, int], str]]:
-    for found in _STYLED_CELL.finditer(content):
-        kind, place = _TYPE.search(found[1]), _PLACE.search(found[1])
-        style = _STYLE.search(found[1])
+    for cell in _STYLED_CELL.finditer(content):
+        kind, place = _TYPE.search(cell[1]), _PLACE.search(cell[1])
+        style = _STYLE.search(cell[1])
         pattern = zeros.get(int(style[1])) if style else None
         if pattern and place and (kind is None or kind[1] == b"n"):
             row, column = coordinate_to_tuple(place[1].decode())
-            yield (row - 1, column - 1), _padded(found[2].decode(), pattern)
+            yield (row - 1, column - 1), _padded(cell[2].decode(), pattern)
 
 
 def _padded(digits: str, pattern: str) -> str:
-    """123456789 as 000-00-0000 shows it, 123-45-6789."""
+    """The digits in a format of zeros: 123456789 in 000-00-0000 is 123-45-6789."""
     width = pattern.count("0")
     filled = digits.zfill(width)
     ahead, rest = filled[: len(filled) - width], iter(filled[len(filled) - width :])
@@ -130,14 +131,14 @@ def _is_rounded(text: str) -> bool:
 
 
 def _read_open_document(archive: zipfile.ZipFile) -> dict[str, Places]:
-    found: dict[str, Places] = {}
+    places_by_sheet: dict[str, Places] = {}
     with archive.open("content.xml") as file:
         for _, element in ElementTree.iterparse(file):
             if element.tag == f"{TABLE}table":
                 if places := dict(_iter_open_document(element)):
-                    found[element.get(f"{TABLE}name", "")] = places
+                    places_by_sheet[element.get(f"{TABLE}name", "")] = places
                 element.clear()
-    return found
+    return places_by_sheet
 
 
 def _iter_open_document(table: ElementTree.Element) -> Iterator[tuple[tuple[int, int], str]]:

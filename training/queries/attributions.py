@@ -1,4 +1,5 @@
-"""What made an answer, as templates draw it: coloured words, squares over a picture, cells."""
+"""Which parts of an input an answer rests on, as templates draw them: coloured words, squares over
+a picture, or cells of a table's row."""
 
 from typing_extensions import TypedDict
 
@@ -17,12 +18,13 @@ class ScoredCell(TypedDict):
 
 
 class Explanation(TypedDict, total=False):
-    """What the engine says made an answer: words of `text`, a grid over a picture, or cells."""
+    """The engine's explanation of an answer: scores of the words of `text`, of a grid over a
+    picture, or of cells. A score above 0 speaks for the answer, one below against it."""
 
     text: str
     words: list[ScoredWord]
-    grid: list[list[float]]
-    covers: tuple[float, ...]
+    grid: list[list[float]]  # Rows of scores, from the top.
+    covers: tuple[float, ...]  # Left, top, width, height of the grid, in shares of the picture.
     cells: list[ScoredCell]
 
 
@@ -65,9 +67,9 @@ def heatmap(grid: list[list[float]], covers: tuple[float, ...]) -> dict[str, obj
         "across": len(grid[0]),
         "down": len(grid),
         "squares": [
-            {**one, "opacity": abs(one["strength"]) / 130}
-            for one in squares
-            if abs(one["strength"]) >= MIN_STRENGTH
+            {**square, "opacity": abs(square["strength"]) / 130}
+            for square in squares
+            if abs(square["strength"]) >= MIN_STRENGTH
         ],
         "left": left,
         "top": top,
@@ -77,6 +79,6 @@ def heatmap(grid: list[list[float]], covers: tuple[float, ...]) -> dict[str, obj
 
 
 def scored_cells(cells: list[ScoredCell]) -> list[dict[str, object]]:
-    """With a strength from -100 to 100."""
+    """The cells, each with its `strength` from -100 to 100."""
     strongest = max((abs(cell["score"]) for cell in cells), default=0) or 1
     return [{**cell, "strength": round(100 * cell["score"] / strongest)} for cell in cells]

@@ -21,16 +21,16 @@ class Turn:
 
 @dataclass(frozen=True)
 class ChatPreview:
-    """One row of the data; `problem` says why it would be skipped."""
+    """One row of the data; `problem` says why it would be skipped, "" when it is trained on."""
 
-    row: int
+    row: int  # From 0.
     turns: list[Turn]
     hidden_turns: int  # Turns that are not shown.
     problem: str = ""
 
 
 def preview_chats(version: DatasetVersion, column: str) -> list[ChatPreview]:
-    """Of the first rows; none for a column that the data lacks."""
+    """The chats of the first MAX_CHATS_SHOWN rows; none for a column that the data lacks."""
     cells = preview.load_columns(version, [column], MAX_CHATS_SHOWN)
     return [_preview_chat(row, value) for row, (value,) in enumerate(cells)]
 
@@ -38,7 +38,8 @@ def preview_chats(version: DatasetVersion, column: str) -> list[ChatPreview]:
 def preview_pairs(
     version: DatasetVersion, prompts: list[str], completion: str
 ) -> list[ChatPreview]:
-    """Rows of prompt columns and a completion, as the chats they become."""
+    """The first MAX_CHATS_SHOWN rows of prompt columns and a completion column, as chats of two
+    turns: the prompts together, and the completion, on which the model is trained."""
     rows = preview.load_training_rows(version, prompts, [completion], MAX_CHATS_SHOWN)
     return [
         ChatPreview(
@@ -56,6 +57,7 @@ def _preview_chat(row: int, value: Any) -> ChatPreview:
     except InvalidChat as problem:
         return ChatPreview(row, [], 0, f"Skipped: the chat {problem}."[:MAX_PROBLEM_LENGTH])
     turns = [
-        Turn(one["role"], one["content"], one["role"] == "assistant") for one in chat[:MAX_TURNS]
+        Turn(message["role"], message["content"], message["role"] == "assistant")
+        for message in chat[:MAX_TURNS]
     ]
     return ChatPreview(row, turns, len(chat) - len(turns))

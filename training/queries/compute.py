@@ -1,4 +1,5 @@
-"""What operators see of the machines: who is there, who idles, who waits. A few queries in all."""
+"""The state of each compute class for operators: its workers by what they do, and its jobs that
+run and wait, in a few queries in all."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,11 +21,11 @@ class ComputeClassRow:
     """One compute class as it stands now."""
 
     machine: ComputeClass
-    rate_micro: int | None  # For an hour of one device.
-    seen: int
+    rate_micro: int | None  # Micro-USD for an hour of one device.
+    connected: int  # Workers that have reported within SILENT_AFTER.
     idle: int
-    draining: int
-    silent: int
+    draining: int  # Connected, but they take no further jobs.
+    silent: int  # Neither stopped nor connected.
     idle_since: datetime | None
     running: int
     queued: int
@@ -33,25 +34,25 @@ class ComputeClassRow:
 
 
 class WorkerCounts(TypedDict):
-    seen: int
+    connected: int
     idle: int
     draining: int
     silent: int
-    since: datetime | None  # When the one that has idled longest began to.
+    since: datetime | None  # Since when the worker that has been idle longest is idle.
 
 
 class JobCounts(TypedDict):
     queued: int
     running: int
-    since: datetime | None  # When the one that has waited longest was queued.
+    since: datetime | None  # Since when the job that has waited longest is queued.
 
 
-NO_WORKERS = WorkerCounts(seen=0, idle=0, draining=0, silent=0, since=None)
+NO_WORKERS = WorkerCounts(connected=0, idle=0, draining=0, silent=0, since=None)
 NO_JOBS = JobCounts(queued=0, running=0, since=None)
 
 
 def compute_class_rows() -> list[ComputeClassRow]:
-    """Every class; only those with waiting jobs are asked why nobody takes them."""
+    """A row for every compute class; `no_capacity_reason` only where jobs are queued."""
     rates = {
         rate.sku: rate.nano_per_unit * 3600 // 1000
         for rate in Rate.objects.filter(valid__contains=now())
@@ -83,7 +84,7 @@ def _build_row(
     return ComputeClassRow(
         machine=machine,
         rate_micro=rate,
-        seen=workers["seen"],
+        connected=workers["connected"],
         idle=workers["idle"],
         draining=workers["draining"],
         silent=workers["silent"],
@@ -96,14 +97,14 @@ def _build_row(
 
 
 def _workers_by_class() -> dict[str, WorkerCounts]:
-    here = Q(stopped_at=None)
-    seen = here & Q(seen_at__gt=now() - SILENT_AFTER)
-    idle = seen & Q(wish=DesiredState.WORK, idle_since__isnull=False)
+    running = Q(stopped_at=None)
+    connected = running & Q(seen_at__gt=now() - SILENT_AFTER)
+    idle = connected & Q(wish=DesiredState.WORK, idle_since__isnull=False)
     rows = Worker.objects.values("compute_class").annotate(
-        seen=Count("pk", filter=seen),
+        connected=Count("pk", filter=connected),
         idle=Count("pk", filter=idle),
-        draining=Count("pk", filter=seen & ~Q(wish=DesiredState.WORK)),
-        silent=Count("pk", filter=here & ~seen),
+        draining=Count("pk", filter=connected & ~Q(wish=DesiredState.WORK)),
+        silent=Count("pk", filter=running & ~connected),
         since=Min("idle_since", filter=idle),
     )
     return {row["compute_class"]: cast(WorkerCounts, row) for row in rows}

@@ -1,4 +1,5 @@
-"""An evaluation report as the model page shows it. The numbers are the engine's, never redone."""
+"""An evaluation report as the model page shows it. Its numbers are the engine's; none is computed
+again here."""
 
 import re
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ if TYPE_CHECKING:  # Types only: the web process computes no metrics.
 
 Row = dict[str, object]  # One thing as a template draws it.
 MAX_MATRIX_LABELS = 30
-FEW_ROWS = re.compile("read the intervals")  # Both say that test rows are few.
+FEW_ROWS = re.compile("read the intervals")  # Both sentences warn of few test rows.
 ROUGH = re.compile("the reported numbers are rough")
 DATA_FIELDS = (
     "train_rows", "validation_rows", "test_rows", "labels", "mean_tokens", "picture_size",
@@ -64,7 +65,7 @@ MAIN_METRICS = {
 
 @dataclass(frozen=True)
 class ConfusionCell:
-    """One cell of the confusion matrix; heat is its share of the true label's rows."""
+    """One cell of the confusion matrix; `heat` is its share of the true label's rows, 0 to 1."""
 
     true: str
     predicted: str
@@ -82,7 +83,7 @@ def report_of(model: TrainedModel) -> "Report":
 
 
 def report_context(report: "Report") -> Row:
-    """The report in the shapes the templates draw; what a task does not have is empty."""
+    """The report as its templates use it; parts that the task does not have are empty."""
     confusion, residuals = report.get("confusion"), report.get("residuals")
     stored: Mapping[str, Any] = report  # With what the job adds: data and parity.
     bins = (report.get("calibration") or {}).get("bins", [])
@@ -98,7 +99,7 @@ def report_context(report: "Report") -> Row:
         ],
         "verdict": judge_model(report),
         "headline_title": _headline_title(report),
-        "labels_by_f1": sorted(report.get("per_class") or [], key=lambda one: one["f1"]),
+        "labels_by_f1": sorted(report.get("per_class") or [], key=lambda label: label["f1"]),
         "bars": quality_bars(report),
         "importance": _importance_rows(report.get("explanations") or {}),
         "main_metrics": [metric for metric in metrics if metric["name"] in MAIN_METRICS],
@@ -122,16 +123,20 @@ def report_context(report: "Report") -> Row:
 
 
 def list_cautions(report: "Report", data: Mapping[str, Any]) -> list[str]:
-    """What to know before trusting the numbers; of few test rows once, by the report itself."""
+    """The report's notes and the data's warnings; that test rows are few is said once only, by the
+    report."""
     notes, warnings = report.get("notes") or [], data.get("warnings") or []
-    is_told = any(FEW_ROWS.search(note) for note in notes)
-    return [*notes, *(one for one in warnings if not (is_told and ROUGH.search(one)))]
+    notes_say_few_rows = any(FEW_ROWS.search(note) for note in notes)
+    return [
+        *notes,
+        *(warning for warning in warnings if not (notes_say_few_rows and ROUGH.search(warning))),
+    ]
 
 
 def report_tabs(report: "Report", model: TrainedModel) -> list[tuple[str, str]]:
-    """The tabs of a model's page that have something in them: key and words."""
+    """Key and title of the tabs of a model's page that have content."""
     stored: Mapping[str, Any] = report
-    shown = {
+    tabs = {
         "summary": ("Summary", True),
         "mistakes": ("Mistakes", bool(stored.get("examples") or stored.get("samples"))),
         "confusion": ("Confusion", bool(report.get("confusion"))),
@@ -143,13 +148,13 @@ def report_tabs(report: "Report", model: TrainedModel) -> list[tuple[str, str]]:
         "explain": ("Explain", bool(explanation_kind(model))),
         "files": ("Files & exports", True),
     }
-    return [(key, words) for key, (words, is_there) in shown.items() if is_there]
+    return [(key, words) for key, (words, has_content) in tabs.items() if has_content]
 
 
 def format_metric(metric: "Measure") -> Row:
     title = metric.get("title") or metric["name"].replace("_", " ").capitalize()
-    shown = {"shown": format_metric_value(metric), "interval": format_interval(metric)}
-    return {**metric, "title": title, **shown}
+    texts = {"shown": format_metric_value(metric), "interval": format_interval(metric)}
+    return {**metric, "title": title, **texts}
 
 
 def _comparison_rows(report: "Report") -> list[Row]:
@@ -178,7 +183,7 @@ def _baseline_row(baseline: "BaselineResult", own: "Mapping[str, Measure]") -> R
 def format_significance(
     significance: "Significance | None", metrics: Mapping[str, Mapping[str, object]]
 ) -> dict[str, str]:
-    """The lead of this model, its interval and p in words that fit a cell."""
+    """This model's lead over a baseline, its interval and the p-value, as short texts."""
     if not significance:
         return {"lead": "", "lead_interval": "", "p_value": ""}
     is_share = bool(metrics.get(significance.get("metric", ""), {"share": True}).get("share"))
@@ -230,7 +235,7 @@ def _confusion_rows(
 
 
 def _breakdown_rows(report: "Report") -> list[Row]:
-    """Each with the value that counts, as dots on intervals."""
+    """Each breakdown with the headline metric of its slices, as dots on intervals."""
     name = report.get("headline_metric", "accuracy")
     titles = {metric["name"]: metric["title"] for metric in report.get("metrics", [])}
     return [
@@ -244,7 +249,7 @@ def _breakdown_rows(report: "Report") -> list[Row]:
 
 
 def fairness_context(fairness: "FairnessReport") -> Row:
-    """The widest question first, rates as percentages."""
+    """The report on fairness with its rates and gaps as texts, in percent where they are shares."""
     questions: list[Row] = [
         {
             **question,
@@ -308,14 +313,16 @@ def _headline_title(report: "Report") -> str:
 
 
 def _importance_rows(explanations: Mapping[str, Any]) -> list[Row]:
-    """The columns that count most, each with its share of the largest in percent."""
+    """The columns that the answers rest on, each with its score in percent of the largest."""
     columns = explanations.get("columns") or []
-    largest = max((one["score"] for one in columns), default=0) or 1
-    return [{**one, "share": round(max(0, 100 * one["score"] / largest), 1)} for one in columns]
+    largest = max((column["score"] for column in columns), default=0) or 1
+    return [
+        {**column, "share": round(max(0, 100 * column["score"] / largest), 1)} for column in columns
+    ]
 
 
 def _parity_rows(parity: Mapping[str, Any]) -> list[Row]:
-    """One row per exported file: does it compute what the trained network computes?"""
+    """One row for each exported file: how far its answers differ from the trained network's."""
     served = parity.get("served")
     return [
         {
@@ -341,14 +348,14 @@ def _example_groups(
 
 
 def _format_example(row: Row) -> Row:
-    """Numbers as text; words or squares with how much each counted, ready for a template."""
-    shown = {
+    """The row with numbers as text, and with its explanation as `explanation_context` gives it."""
+    values = {
         key: format_number(value) if isinstance(value, float) and "prob" not in key else value
         for key, value in row.items()
     }
     explanation = {"text": row.get("text"), **cast(Row, row.get("explanation") or {})}
     cells = {"cells_of_row": cells_in(str(row.get("text") or ""))}
-    return shown | cells | explanation_context(cast(Explanation, explanation))
+    return values | cells | explanation_context(cast(Explanation, explanation))
 
 
 def cells_in(text: str) -> list[tuple[str, str]]:

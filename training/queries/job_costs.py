@@ -29,7 +29,7 @@ JOB_SOURCE = Concat(Value("training-job:"), Cast(OuterRef("pk"), TextField()))
 
 
 def with_costs(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
-    """The same jobs, each carrying what `cost_of` needs, so that a list asks once."""
+    """The same jobs, annotated with what `cost_of` needs, so that a list costs no further query."""
     runs = MeteredRun.objects.filter(source=JOB_SOURCE).order_by().values("source")
     refunds = LedgerEntry.objects.filter(about=JOB_SOURCE, kind=LedgerEntry.Kind.REFUND)
     return jobs.annotate(
@@ -45,7 +45,7 @@ def _sum_subquery(rows: QuerySet[Any, Any], total: Sum) -> Coalesce:
 
 
 def cost_of(job: TrainingJob) -> CostSummary:
-    """What the job used and cost so far; free of queries when it came through `with_costs`."""
+    """What the job used and cost so far; without a query for a job out of `with_costs`."""
     facts = job.__dict__
     if "charged_micro" not in facts:
         return load_cost_summary(job.source)
@@ -53,7 +53,7 @@ def cost_of(job: TrainingJob) -> CostSummary:
 
 
 def with_charged_amounts(attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
-    """Attempts with `amount_micro`, what each was charged before refunds."""
+    """The attempts with `amount_micro`: micro-USD that each was charged, before refunds."""
     return attempts.select_related("run").annotate(
         amount_micro=ExpressionWrapper(
             F("run__billed_ms")

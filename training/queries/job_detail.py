@@ -59,7 +59,7 @@ PHASES = [
 
 @dataclass(frozen=True)
 class AllowedActions:
-    """What this viewer may do to the job now: a button is shown only where it is legal."""
+    """What this viewer may do to the job now: only those buttons are shown."""
 
     pause: bool
     resume: bool
@@ -118,17 +118,18 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
 
 
 def related_jobs(job: TrainingJob) -> list[tuple[str, TrainingJob]]:
-    """Jobs that this one repeats or goes on from, and those that do so with it."""
-    found = [("Retry of", job.retry_of)] if job.retry_of else []
+    """Jobs that this one repeats or was started from, and those that repeat it or were started from
+    it, each with the words for how they are related."""
+    related = [("Retry of", job.retry_of)] if job.retry_of else []
     if job.start_from:
-        found.append((f"Restarted from step {job.start_from.step:,} of", job.start_from.job))
+        related.append((f"Restarted from step {job.start_from.step:,} of", job.start_from.job))
     # Two queries in one, each with its index: an OR over both would read every job.
     restarted = TrainingJob.objects.filter(start_from__in=job.checkpoints.values("pk"))
     later_ones = job.retries.order_by().values("pk").union(restarted.order_by().values("pk"))
     again_jobs = TrainingJob.objects.filter(pk__in=later_ones)
     for later in again_jobs.order_by("-created_at")[:MAX_RELATED_JOBS_SHOWN]:
-        found.append(("Retried as" if later.retry_of_id else "Restarted as", later))
-    return found
+        related.append(("Retried as" if later.retry_of_id else "Restarted as", later))
+    return related
 
 
 def _resumable_checkpoint(job: TrainingJob) -> Checkpoint | None:
@@ -187,14 +188,14 @@ def format_charge(cost: CostSummary) -> str:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the runs of a job have shown of settings that were left open."""
+    """Values that the runs of a job chose for settings that were left automatic."""
 
     worker: str | None
     peak_learning_rate: float | None
 
 
 def load_run_facts(jobs: Iterable[TrainingJob]) -> dict[UUID, RunFacts]:
-    """Of all these jobs in one query."""
+    """The facts of all these jobs by their ids, in one query."""
     newest_attempt = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number")
     rates = MetricPoint.objects.filter(job=OuterRef("pk"), name="learning_rate").values("job")
     rows = (
@@ -210,7 +211,7 @@ def load_run_facts(jobs: Iterable[TrainingJob]) -> dict[UUID, RunFacts]:
 
 
 def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]:
-    """The exact parameters of this run, most asked for first."""
+    """Title and value of this run's parameters, those that people look for most first."""
     facts = job.data_facts
     rows = [facts.get(f"{part}_rows") for part in ("train", "validation", "test")]
     listed = [
@@ -218,8 +219,8 @@ def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]
         ("Device", " · ".join(filter(None, [str(job.compute_class), run.worker]))),
     ]
     for role in SPEC_CLASSES[job.task].roles:
-        if named := role.columns_in(job.recipe):
-            listed.append((role.title, AsWritten(", ".join(named))))
+        if columns := role.columns_in(job.recipe):
+            listed.append((role.title, AsWritten(", ".join(columns))))
     if split := job.recipe.get("split"):
         listed.append(("Split", SplitSpec.model_validate(split).sentence))
     listed.append(
@@ -246,10 +247,8 @@ def _format_search(search: SearchOptions) -> str:
 
 
 def hyperparameter_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]:
-    """Every hyperparameter by its title; where it was left open, what the run made of it.
-
-    The method comes first. What a finished run left open is left out: it took no such value.
-    """
+    """Title and value of every hyperparameter, the method first; of an automatic one the value that
+    the run chose. One for which a finished run chose no value is left out: it was not used."""
     chosen = job.recipe.get("hyperparameters", {})
     resolved = _resolved_values(job, run)
     listed = []
@@ -272,15 +271,15 @@ def hyperparameter_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]
 
 
 def _resolved_values(job: TrainingJob, run: RunFacts) -> dict[str, object]:
-    """What stands behind "automatic", as far as the run has shown it."""
-    found: dict[str, object] = {"epochs": job.epochs} if job.epochs else {}
+    """The values that the run has chosen so far for automatic hyperparameters, by name."""
+    resolved: dict[str, object] = {"epochs": job.epochs} if job.epochs else {}
     if run.peak_learning_rate:
-        found["learning_rate"] = f"{run.peak_learning_rate:.3g}"
+        resolved["learning_rate"] = f"{run.peak_learning_rate:.3g}"
     training = (job.model.manifest.get("training") or {}) if job.model else {}
     for name in ("method", "precision"):
         if training.get(name):
-            found[name] = training[name]
-    return found
+            resolved[name] = training[name]
+    return resolved
 
 
 def history_context(job: TrainingJob, viewer: User) -> dict[str, object]:
@@ -316,7 +315,8 @@ def trial_rows(job: TrainingJob) -> list[dict[str, object]]:
 
 
 def _status_message(job: TrainingJob) -> str:
-    """Why the job is paused or cancelled, as the event said."""
+    """The message of the latest change of status, such as why the job is paused; "" while it is
+    queued or running."""
     if job.status in MOVING:
         return ""
     events = JobEvent.objects.filter(job=job, kind="status").order_by("-id")
@@ -324,14 +324,15 @@ def _status_message(job: TrainingJob) -> str:
 
 
 def _newest_events(job: TrainingJob) -> list[JobEvent]:
-    """What a job that moves has just done; others say why they stand, or show their result."""
+    """The latest events of a job that is queued or running; none of others, whose page shows why
+    they stopped, or their result."""
     if job.status not in MOVING:
         return []
     return list(job.events.order_by("-id")[:MAX_NEWEST_EVENTS])
 
 
 def _resume_step(job: TrainingJob) -> int | None:
-    """The step of the checkpoint that a paused job goes on from."""
+    """The step of the checkpoint that a paused job will resume from."""
     if job.status != Status.PAUSED:
         return None
     checkpoint = latest_checkpoint(job)
@@ -342,8 +343,10 @@ def _test_results(job: TrainingJob) -> "tuple[Report | None, dict[str, float]]":
     """The report and the metrics on test rows, once there is a model."""
     if job.model_id is None:
         return None, {}
-    found = Evaluation.objects.filter(model=job.model_id).values_list("report", "model__metrics")
-    return found.last() or (None, {})
+    evaluations = Evaluation.objects.filter(model=job.model_id).values_list(
+        "report", "model__metrics"
+    )
+    return evaluations.last() or (None, {})
 
 
 def phase_rail(job: TrainingJob) -> list[tuple[str, str]]:
@@ -361,9 +364,9 @@ def phase_rail(job: TrainingJob) -> list[tuple[str, str]]:
 
 
 def _is_over_estimate(job: TrainingJob, cost: CostSummary) -> bool:
-    """Whether it takes, or took, longer than launch promised at most."""
-    promised = job.estimate.get("seconds_high")
-    return promised is not None and cost.device_seconds > promised
+    """Whether it has used more compute than the highest estimate at its launch."""
+    highest_estimate = job.estimate.get("seconds_high")
+    return highest_estimate is not None and cost.device_seconds > highest_estimate
 
 
 def _hourly_rate_micro(job: TrainingJob) -> int | None:

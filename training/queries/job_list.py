@@ -26,7 +26,7 @@ class JobRow:
     job: TrainingJob
     task: str
     percent: int
-    result: str  # The one that counts for its task, of a finished model.
+    result: str  # The main metric of its finished model; "" before.
     sparkline: str  # SVG points of the training loss.
     cost: CostSummary
 
@@ -40,7 +40,7 @@ def project_names(job_ids: Collection[UUID]) -> dict[UUID, str]:
 
 
 def with_related(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
-    """Jobs with everything that lists and pages name, so that showing them asks nothing more."""
+    """Jobs with the rows that lists and pages show of them, so that these need no further query."""
     related = with_costs(jobs).select_related(
         "team", "project", "dataset_version__dataset", "compute_class", "launched_by", "model"
     )
@@ -66,7 +66,7 @@ def sort_jobs(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJob]:
 
 
 def sorted_job_ids(jobs: QuerySet[TrainingJob], sort: str) -> QuerySet[TrainingJob, UUID]:
-    """What a paginator turns the pages of: all else is read for the shown page alone."""
+    """The ids that a paginator cuts into pages; all else is read for the page shown only."""
     ordered = sort_jobs(with_costs(jobs) if sort == "cost" else jobs, sort)
     return ordered.values_list("pk", flat=True)
 

@@ -1,4 +1,4 @@
-"""Finding one job or model for whoever asks: a stranger's is a 404. For pages and the API alike."""
+"""Finds one job or model for pages and the API; one that the viewer may not see raises Http404."""
 
 from uuid import UUID
 
@@ -24,15 +24,16 @@ def find_job_to_change(viewer: User | ApiToken, job_id: UUID) -> TrainingJob:
 
 
 def find_model(viewer: object, model_id: UUID) -> TrainedModel:
+    """Raises ModelPurged for a deleted model that the viewer could see, else Http404."""
     models = TrainedModel.objects.visible_to(viewer).select_related(
         "team", "project", "dataset_version__dataset", "job"
     )
-    found = models.filter(pk=model_id).first()
-    if found is None and TrainedModel.objects.purged_of(viewer).filter(pk=model_id).exists():
+    model = models.filter(pk=model_id).first()
+    if model is None and TrainedModel.objects.purged_of(viewer).filter(pk=model_id).exists():
         raise ModelPurged
-    if found is None:
+    if model is None:
         raise Http404
-    return found
+    return model
 
 
 def find_model_to_change(viewer: User | ApiToken, model_id: UUID) -> TrainedModel:

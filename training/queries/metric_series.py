@@ -1,4 +1,4 @@
-"""A job's measured values over its steps, as charts, the API and spreadsheets get them."""
+"""A job's metrics over its steps, for charts, the API and CSV files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Points = list[tuple[int, float]]
 SqlParameters = dict[str, UUID | int | list[str] | None]
 _POINTS = MetricPoint._meta.db_table
 
-# From name to name and from attempt to attempt through the index, since DISTINCT ON would read
-# every one of a hundred thousand points.
+# Each name is looked up in the index after the one before it: DISTINCT ON would read every one of
+# a hundred thousand points.
 _NAMES = f"""
 names AS (
     SELECT min(name) AS name FROM {_POINTS} WHERE job_id = %(job)s
@@ -101,30 +101,31 @@ class Series(TypedDict):
 
 @dataclass
 class MetricCurve:
-    """One metric over the steps. Of more than MAX_POINTS steps, each stretch is told by its lowest
-    and its highest point, so that no spike is lost; `measured` says for how many they stand."""
+    """One metric over the steps. Beyond MAX_POINTS steps only the lowest and the highest point of
+    each stretch are kept, so that no spike is lost."""
 
     points: Points
-    measured: int
+    measured: int  # Points before this reduction.
 
 
 def curves_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str, MetricCurve]:
-    """Each metric in order of steps, without what a lost attempt measured in vain."""
-    wanted = None if names is None else list(names)
-    lost, facts = _excluding_discarded_steps(job)
-    facts |= {"job": job.pk, "names": wanted}
+    """The curves by name of metric (None: of all), without the steps of an attempt that a later
+    one repeated."""
+    requested = None if names is None else list(names)
+    condition, parameters = _excluding_discarded_steps(job)
+    parameters |= {"job": job.pk, "names": requested}
     with connection.cursor() as cursor:
-        cursor.execute(_CURVE_ENDS.format(without_lost=lost), facts)
+        cursor.execute(_CURVE_ENDS.format(without_lost=condition), parameters)
         ends: dict[str, tuple[int, int, float]] = {row[0]: row[1:] for row in cursor.fetchall()}
         if not ends:
             return {}
-        facts["names"] = list(ends)
+        parameters["names"] = list(ends)
         first, last = min(end[0] for end in ends.values()), max(end[1] for end in ends.values())
         if last - first < MAX_POINTS:
-            cursor.execute(_ALL_POINTS.format(without_lost=lost), facts)
+            cursor.execute(_ALL_POINTS.format(without_lost=condition), parameters)
             return _full_curves(cursor.fetchall())
-        facts |= {"first": first, "length": -(-(last - first + 1) // BUCKET_COUNT)}
-        cursor.execute(_BUCKETS.format(without_lost=lost), facts)
+        parameters |= {"first": first, "length": -(-(last - first + 1) // BUCKET_COUNT)}
+        cursor.execute(_BUCKETS.format(without_lost=condition), parameters)
         return _downsampled(cursor.fetchall(), ends)
 
 
@@ -139,12 +140,12 @@ def newest_values(
     jobs: Iterable[TrainingJob], names: Iterable[str]
 ) -> dict[UUID, dict[str, float]]:
     """The newest value of these metrics, by job, from one query; jobs without any are left out."""
-    found: dict[UUID, dict[str, float]] = {}
+    values: dict[UUID, dict[str, float]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST, {"jobs": [job.pk for job in jobs], "names": list(names)})
         for job_id, name, value in cursor.fetchall():
-            found.setdefault(job_id, {})[name] = value
-    return found
+            values.setdefault(job_id, {})[name] = value
+    return values
 
 
 def sparklines(jobs: Iterable[TrainingJob]) -> dict[TrainingJob, str]:
@@ -175,49 +176,54 @@ def _excluding_discarded_steps(job: TrainingJob) -> tuple[str, SqlParameters]:
     """A condition with its parameters that leaves out what attempts measured after the step from
     which a later one went on."""
     condition = ""
-    facts: SqlParameters = {}
+    parameters: SqlParameters = {}
     for number, (attempt, kept_until) in enumerate(_last_kept_steps(job).items()):
         condition += f" AND NOT (attempt_number = %(lost{number})s AND step > %(kept{number})s)"
-        facts |= {f"lost{number}": attempt, f"kept{number}": kept_until}
-    return condition, facts
+        parameters |= {f"lost{number}": attempt, f"kept{number}": kept_until}
+    return condition, parameters
 
 
 def _last_kept_steps(job: TrainingJob) -> dict[int, int]:
-    """By attempt, the last step that a later attempt went on from; absent: all of it counts."""
-    kept: dict[int, int] = {}
+    """By number of attempt, the step up to which its points are kept, since a later attempt resumed
+    there; attempts all of whose points are kept are absent."""
+    kept_steps: dict[int, int] = {}
     lowest: int | None = None
-    for attempt in sorted(job.attempts.all(), key=lambda one: -one.number):
+    for attempt in sorted(job.attempts.all(), key=lambda attempt: -attempt.number):
         if lowest is not None:
-            kept[attempt.number] = lowest
-        resumed = attempt.resumed_from_step or 0
-        lowest = resumed if lowest is None else min(lowest, resumed)
-    return kept
+            kept_steps[attempt.number] = lowest
+        resumed_from = attempt.resumed_from_step or 0
+        lowest = resumed_from if lowest is None else min(lowest, resumed_from)
+    return kept_steps
 
 
 def _full_curves(rows: list[tuple[str, int, float]]) -> dict[str, MetricCurve]:
-    """Of two values at one step the later, of the newer attempt, counts."""
-    found: dict[str, dict[int, float]] = {}
+    """Curves of all points; of two values at one step the newer attempt's, which comes later, is
+    kept."""
+    curves: dict[str, dict[int, float]] = {}
     for name, step, value in rows:
-        found.setdefault(name, {})[step] = value
-    return {name: MetricCurve(list(values.items()), len(values)) for name, values in found.items()}
+        curves.setdefault(name, {})[step] = value
+    return {name: MetricCurve(list(values.items()), len(values)) for name, values in curves.items()}
 
 
 def _downsampled(
     rows: list[tuple[str, int, list[float], list[float]]],
     ends: dict[str, tuple[int, int, float]],
 ) -> dict[str, MetricCurve]:
-    """Two points for each stretch of steps, or one, and always the very last."""
-    found: dict[str, MetricCurve] = {}
+    """Curves of one or two points for each stretch of steps, and always the last point of all.
+
+    `rows` are (name, points, [lowest value, step], [highest value, step]); `ends` are (first step,
+    last step, last value) by name."""
+    curves: dict[str, MetricCurve] = {}
     for name, count, lowest, highest in rows:
-        curve = found.setdefault(name, MetricCurve([], 0))
+        curve = curves.setdefault(name, MetricCurve([], 0))
         pair = {int(step): value for value, step in (lowest, highest)}
         curve.points += sorted(pair.items())
         curve.measured += count
-    for name, curve in found.items():
+    for name, curve in curves.items():
         _, last_step, last_value = ends[name]
         if curve.points[-1][0] != last_step:
             curve.points.append((last_step, last_value))
-    return found
+    return curves
 
 
 def _polyline(points: Points) -> str:

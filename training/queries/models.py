@@ -1,4 +1,4 @@
-"""What pages say about models beside their reports."""
+"""Models in lists and in lines of text: their main results, their versions."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from training.models import TrainedModel
 from training.queries.svg_plots import format_value
 
 MAX_VERSIONS = 20
-# What a model is known by in lists: of each kind of task the first two that it has.
+# Metrics that lists show of a model, with whether they are shares: the first two that it has.
 HEADLINE_METRICS = {
     "accuracy": ("Accuracy", True),
     "micro_f1": ("Micro F1", True),
@@ -31,13 +31,13 @@ MAX_RESULTS_SHOWN = 2
 
 
 def headline_results(model: TrainedModel) -> list[str]:
-    """The results that count, in words that fit a cell."""
-    known = [name for name in HEADLINE_METRICS if model.metrics.get(name) is not None]
+    """The model's main metrics, at most MAX_RESULTS_SHOWN, such as "Accuracy 94.7%"."""
+    measured = [name for name in HEADLINE_METRICS if model.metrics.get(name) is not None]
     return [
         RESULT_WORDS[name].format(
             value=format_value(model.metrics[name], is_share=HEADLINE_METRICS[name][1])
         )
-        for name in known[:MAX_RESULTS_SHOWN]
+        for name in measured[:MAX_RESULTS_SHOWN]
     ]
 
 
@@ -73,7 +73,8 @@ def explanation_kind(model: TrainedModel) -> str:
     return kind if kind in ("text", "features", "image") else ""
 
 
-# What a running job shows of its validation rows: the first that it has told.
+# The metric that a running job shows of its validation rows is the first of these that it has
+# measured; the value says whether it is a share.
 VALIDATION_METRICS = {
     "accuracy": True,
     "micro_f1": True,
@@ -88,8 +89,8 @@ DEFAULT_METRIC_NAMES = {
 
 
 def headline_test_result(metrics: dict[str, float]) -> tuple[str, str] | None:
-    """Name and value of the metric on test rows that counts most. The network's last validation
-    would mislead where something else was kept in the end."""
+    """Name and value of the main metric on test rows. The last validation of the network would
+    mislead where another model, such as boosted trees, was kept in the end."""
     for name, (title, share) in HEADLINE_METRICS.items():
         if metrics.get(name) is not None:
             words = title if title[1].isupper() else title[0].lower() + title[1:]
@@ -103,7 +104,7 @@ def validation_words(name: str) -> str:
 
 
 def latest_validation_result(values: dict[str, float], task: str) -> tuple[str, str]:
-    """Name and value of the newest validation metric that counts."""
+    """Name and newest value of the main metric on validation rows; "—" before the first."""
     for name, share in VALIDATION_METRICS.items():
         value = values.get(f"validation_{name}")
         if value is not None:

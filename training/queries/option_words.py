@@ -1,4 +1,4 @@
-"""What pages call the options of hyperparameters, whose own names are for programs."""
+"""Words on pages for the options of hyperparameters, whose own names are for the API."""
 
 OPTION_WORDS = {
     "auto": "Automatic",

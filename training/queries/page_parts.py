@@ -1,4 +1,4 @@
-"""What training adds to the pages of lower apps."""
+"""Parts that training adds to the pages of apps below it."""
 
 from typing import cast
 

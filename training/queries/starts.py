@@ -1,4 +1,4 @@
-"""The finished models that training may go on from, beside the base models."""
+"""The finished models that a new training may start from, beside the base models."""
 
 from contextlib import suppress
 from uuid import UUID
@@ -18,20 +18,21 @@ def start_key(model: TrainedModel) -> str:
 
 
 def can_train_on(model: TrainedModel) -> bool:
-    """Whether training may go on from it: of language models that a fine-tune made."""
+    """Whether a new training may start from it: only from a language model that a job trained."""
     return trainable_on(TrainedModel.objects.filter(pk=model.pk)).exists()
 
 
 def trainable_on(models: QuerySet[TrainedModel]) -> QuerySet[TrainedModel]:
-    """Smaller and exported models are not: their weights are no longer what was trained."""
+    """Those of these models that a new training may start from. Smaller and exported forms are
+    left out: their weights are no longer those that were trained."""
     return models.filter(task=CHAT_TASK, archived_at=None, purged_at=None, job__source_model=None)
 
 
 def find_starts(team: Team, chosen: str) -> dict[str, TrainedModel]:
-    """The team's newest models that training may go on from, and the chosen one, by their keys."""
+    """The team's newest models that a new training may start from, and the chosen one, by key."""
     rows = trainable_on(TrainedModel.objects.not_in_trash().filter(team=team))
-    found = list(rows.order_by("-created_at")[:MAX_STARTS])
-    if chosen.startswith(START_PREFIX) and chosen not in map(start_key, found):
+    models = list(rows.order_by("-created_at")[:MAX_STARTS])
+    if chosen.startswith(START_PREFIX) and chosen not in map(start_key, models):
         with suppress(ValueError):
-            found += rows.filter(pk=UUID(chosen.removeprefix(START_PREFIX)))
-    return {start_key(model): model for model in found}
+            models += rows.filter(pk=UUID(chosen.removeprefix(START_PREFIX)))
+    return {start_key(model): model for model in models}

@@ -1,4 +1,4 @@
-"""The report's plots as places in SVG units, drawn by templates: no script, and they print."""
+"""The report's plots in SVG units, which templates draw without scripts, so that they print."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NO_VALUE = "—"
 
 @dataclass(frozen=True)
 class PlotLine:
-    """One curve: `points` is a polyline's, `number` picks its colour."""
+    """One curve: `points` are those of an SVG polyline."""
 
     label: str
     points: str
@@ -25,20 +25,20 @@ class PlotLine:
 
 @dataclass(frozen=True)
 class Plot:
-    """Axes with a name and two ends each, curves, and perhaps dots."""
+    """Axes with a name and two ends each, curves, and dots (x, y) in SVG units."""
 
     title: str
     x_label: str
     y_label: str
     axis_ends: tuple[str, str, str, str]  # Left, right, bottom, top.
     lines: list[PlotLine]
-    diagonal: str = ""  # "up" or "down": the line of guessing, or of being exactly right.
+    diagonal: str = ""  # "up" or "down": a line of chance (ROC), or of exact predictions.
     dots: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar; y grows downwards."""
+    """One bar in SVG units, whose y grows downwards."""
 
     x: float
     y: float
@@ -93,25 +93,25 @@ def _svg_points(pairs: list[list[float]]) -> str:
 
 
 def calibration_bars(bins: "list[CalibrationBin]") -> list[dict[str, float]]:
-    """Each bin with its bar."""
+    """Each bin of confidence with its bar in SVG units: as high as its accuracy."""
     return [
         {
-            "low": one["low"],
-            "high": one["high"],
-            "confidence": one["confidence"],
-            "accuracy": one["accuracy"],
-            "rows": one["count"],
-            "x": round(one["low"] * WIDTH, 2),
-            "width": round((one["high"] - one["low"]) * WIDTH - 1, 2),
-            "top": round((1 - one["accuracy"]) * HEIGHT, 2),
-            "height": round(one["accuracy"] * HEIGHT, 2),
+            "low": bin_["low"],
+            "high": bin_["high"],
+            "confidence": bin_["confidence"],
+            "accuracy": bin_["accuracy"],
+            "rows": bin_["count"],
+            "x": round(bin_["low"] * WIDTH, 2),
+            "width": round((bin_["high"] - bin_["low"]) * WIDTH - 1, 2),
+            "top": round((1 - bin_["accuracy"]) * HEIGHT, 2),
+            "height": round(bin_["accuracy"] * HEIGHT, 2),
         }
-        for one in bins
+        for bin_ in bins
     ]
 
 
 def residual_plot(residuals: "Residuals | None") -> Plot | None:
-    """Predicted against true; on the diagonal is exactly right."""
+    """Predicted against true values on one scale; exact predictions lie on the diagonal."""
     points = residuals.get("points") if residuals else None
     if not points:
         return None
@@ -197,8 +197,8 @@ def _interval_row(
 
 def format_metric_value(measure: Mapping[str, object], value: float | None = None) -> str:
     """The measured value, or another one of the same metric."""
-    shown = measure.get("value") if value is None else value
-    return format_value(cast("float | None", shown), is_share=bool(measure.get("share")))
+    value_to_show = measure.get("value") if value is None else value
+    return format_value(cast("float | None", value_to_show), is_share=bool(measure.get("share")))
 
 
 def format_interval(measure: "Measure") -> str:
@@ -206,7 +206,7 @@ def format_interval(measure: "Measure") -> str:
 
 
 def format_value(value: float | None, *, is_share: bool) -> str:
-    """A share as a percentage, anything else with digits that tell something."""
+    """A share as a percentage, any other number as `format_number` writes it."""
     if value is None:
         return NO_VALUE
     return f"{value:.1%}" if is_share else format_number(value)

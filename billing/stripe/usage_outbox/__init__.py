@@ -1,7 +1,7 @@
-"""Reporting usage to Stripe so that each whole second counts there exactly once.
+"""Reports usage to Stripe so that each unit is counted there exactly once.
 
-`build` takes new usage into rows; `flush` delivers rows. Both may be called at any time, any
-number of times, by anyone: rows, not calls, decide what happens.
+`build` writes new usage into outbox rows; `flush` delivers rows. Both may be called at any time and
+by several processes at once: the state of the rows decides what is done.
 """
 
 from uuid import UUID

@@ -1,13 +1,13 @@
-"""Turning metered usage into rows for Stripe: whole units, each item once, fractions carried.
+"""Writes metered usage into outbox rows for Stripe: whole units, each item once, fractions carried.
 
-Usage is cut by meter, service period and hour, so that every row is stamped in the period that
-pays for it and close to when it happened. Where no subscription covers it, the row is `local`:
-our ledger alone bills it, and a subscription begun later never does.
+Usage is grouped by meter, service period and hour, so that every row has a minute in the period
+that pays for it, close to when it was used. Where no subscription covers it, the row is `local`:
+only our ledger bills it, and a later subscription never does.
 
-Amounts of money go on the meter of adjustments, whose unit is a millionth of a dollar: adjustments,
-and usage that missed the invoice of its period, at the price it was used at. Stripe's credit covers
-them like all metered usage. What is given back is credit at Stripe (billing.stripe.credit), never a
-negative amount here.
+Amounts of money are reported on the meter of adjustments, whose unit is a millionth of a dollar:
+adjustments, and usage that missed the invoice of its period, at the price at which it was used.
+Stripe's credit covers them like all metered usage. Refunds become credit at Stripe
+(billing.stripe.credit), never a negative amount here.
 """
 
 from collections.abc import Iterable, Iterator
@@ -52,33 +52,34 @@ MICRO_PER_UNIT = 1
 
 
 class NoSubscription(Exception):
-    """Nothing bills this team at present."""
+    """The team has no subscription that could bill an amount now."""
 
 
 class MeterMissing(NoSubscription):
-    """The subscription gets the meter of adjustments soon."""
+    """The subscription does not have the meter of adjustments yet; it is added later."""
 
 
 def build(team_id: UUID | None = None) -> int:
-    """Take new usage and adjustments of one team, or of all, into the outbox; returns how many."""
-    taken = 0
+    """Write new usage and adjustments of one team, or of all teams, into the outbox; returns how
+    many items."""
+    items = 0
     for team in teams_with_pending_usage() if team_id is None else [team_id]:
         is_complete = False
         while not is_complete:
             try:
                 count, is_complete = _build_batch(team)
-            except NoFreeMinute:  # Nothing was taken in; the next build finds a free minute.
+            except NoFreeMinute:  # The batch was rolled back; the next build has a free minute.
                 break
-            taken += count
-    return taken
+            items += count
+    return items
 
 
 @transaction.atomic
 def _build_batch(team_id: UUID) -> tuple[int, bool]:
-    """One transaction's worth: how many items, and whether that was all."""
+    """Write one batch; returns how many items it has, and whether it was the last."""
     lock_budget(team_id)
     service, moment = find_metered_subscription(team_id), now()
-    # Until the first payment came or is given up, it is not known who bills the usage.
+    # Until the first payment succeeds or fails for good, it is open who bills the usage.
     if service and service.row.status == "incomplete":
         return 0, True
     if service:
@@ -104,10 +105,11 @@ def _fill_in_period_end(service: MeteredSubscription) -> None:
 
 
 def _with_line(item: UsageItem, service: MeteredSubscription | None, prices: set[str]) -> UsageItem:
-    """Usage as a line of the subscription bills it: in units, or by its amount where no line has
-    its price, because the rate changed within the period or is newer than the subscription.
+    """The item as the subscription bills it: in units of its meter, or by its amount on the meter
+    of adjustments where no line has its price, as the rate changed within the period or is newer
+    than the subscription.
 
-    A line whose price is none of today's (`prices`) counts nothing more: it may get another one.
+    A line whose price is not one of today's (`prices`) is not used any more: its price may change.
     """
     if (
         service is None
@@ -122,7 +124,7 @@ def _with_line(item: UsageItem, service: MeteredSubscription | None, prices: set
 def _hourly_groups(
     team_id: UUID, items: Iterable[UsageItem], service: MeteredSubscription | None
 ) -> Iterator[tuple[MeterStream, list[UsageItem]]]:
-    """The items by stream and hour, in order of time within each meter."""
+    """The items grouped by stream and hour, in order of time within each meter."""
 
     def stream_and_hour(item: UsageItem) -> tuple[MeterStream, datetime]:
         hour = item.at.replace(minute=0, second=0, microsecond=0)
@@ -134,7 +136,8 @@ def _hourly_groups(
 
 
 def _append(stream: MeterStream, items: list[UsageItem], moment: datetime) -> None:
-    """Report the whole units that these items complete, and carry the rest."""
+    """Write a row with the whole units of these items and of the carried fraction; carry the new
+    fraction."""
     progress = stream.get_progress(items[0].unit)
     value, amount = progress.add(
         sum(item.units for item in items), sum(item.amount_micro for item in items)
@@ -156,7 +159,7 @@ def _append(stream: MeterStream, items: list[UsageItem], moment: datetime) -> No
 def _append_adjustments(
     team_id: UUID, service: MeteredSubscription | None, moment: datetime
 ) -> int:
-    """Take in the team's new adjustments; returns how many."""
+    """Write the team's new adjustments into the outbox; returns how many."""
     carried = StripeOutboxEntry.objects.filter(entry=OuterRef("pk"))
     new = LedgerEntry.objects.filter(
         ~Exists(carried), team_id=team_id, kind__in=["refund", "adjustment"]
@@ -172,7 +175,7 @@ def _append_adjustments(
 
 
 def _is_meter_missing(service: MeteredSubscription | None, at: datetime) -> bool:
-    """Whether a subscription covers this moment, but was made before there were adjustments."""
+    """Whether a subscription covers this moment but lacks the meter of adjustments."""
     return bool(service and service.window(at) and ADJUSTMENT_SKU not in service.event_names)
 
 
@@ -192,17 +195,17 @@ def _add_amount(
 
 @transaction.atomic
 def move_to_adjustments(claim: Claim, moment: datetime) -> None:
-    """Put the amount of a row that comes too late into the period that is open now.
+    """Put the amount of a row that is too late for its period into the current one.
 
-    No event of the row exists at Stripe. Raises NoSubscription where no invoice is to come.
+    The row must have no event at Stripe. Raises NoSubscription where there will be no invoice.
     """
     row = claim.row
     lock_budget(row.team_id)
-    made = None
+    adjustment = None
     if row.amount_micro > 0:
         service = find_metered_subscription(row.team_id)
         stream = stream_for(row.team_id, ADJUSTMENT_SKU, service, moment)
         if stream.service is None:
             raise MeterMissing if _is_meter_missing(service, moment) else NoSubscription
-        made = _add_amount(stream, row.amount_micro, moment, moment)
-    claims.mark_moved(claim, made.identifier if made else "nothing to charge")
+        adjustment = _add_amount(stream, row.amount_micro, moment, moment)
+    claims.mark_moved(claim, adjustment.identifier if adjustment else "nothing to charge")

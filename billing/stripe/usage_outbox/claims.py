@@ -1,10 +1,9 @@
-"""Which sender does what to which row: claims, what came of them, and sending rows again.
+"""Claims of outbox rows by senders, the outcomes of claims, and sending rows again.
 
-A claim is written down, with the time of the call it precedes, before Stripe is called: a sender
-that is killed in between leaves a row that says "tried, outcome unknown". No transaction is open
-during the call. Stripe allows one call at a time per customer and meter: so does a claim, which
-runs out by itself long after every timeout of the call has passed. That is more than
-`web.row_queue.claim_rows` does, so claiming is written out here.
+A claim is committed, with the time of the call, before Stripe is called, so that a sender that is
+killed leaves a row with the status "unknown". No transaction is open during the call. Stripe allows
+one call at a time per customer and meter, and so does a claim, which expires long after every
+timeout of the call. `web.row_queue.claim_rows` does not do this, so claiming is written here.
 """
 
 from collections.abc import Iterable
@@ -29,7 +28,7 @@ Status = StripeOutbox.Status
 
 # Stripe's client gives up after 1.5 minutes, its retries included.
 VISIBILITY_TIMEOUT = timedelta(minutes=4)
-MAX_CANDIDATES = 50  # Due rows looked at per claim; others may take them at the same moment.
+MAX_CANDIDATES = 50  # Due rows tried for one claim, as other senders may claim them first.
 RETRY_DELAYS = (12, 24, 48, 96, 192, 384, 768, 1500)  # Seconds.
 INVOICED_AT_ONCE = ("subscription_update", "subscription_threshold", "subscription")
 
@@ -40,7 +39,8 @@ class CannotResend(UserError):
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to call Stripe about one row until `row.claimed_until`, and how it stood before."""
+    """The right to call Stripe about a row until `row.claimed_until`; `before` is the row as it was
+    before the claim."""
 
     row: StripeOutbox
     before: StripeOutbox
@@ -48,7 +48,7 @@ class Claim:
 
 @transaction.atomic
 def claim_next(team_id: UUID | None = None) -> Claim | None:
-    """Claim the next due row; None when there is none that is not another sender's."""
+    """Claim the next due row; None when no due row is free."""
     moment = now()
     calling = StripeOutbox.objects.filter(claimed_until__gt=moment)
     same = calling.filter(team_id=OuterRef("team_id"), meter=OuterRef("meter"))
@@ -56,7 +56,7 @@ def claim_next(team_id: UUID | None = None) -> Claim | None:
     if team_id is not None:
         due = due.filter(team_id=team_id)
     for row in due.select_for_update(skip_locked=True, of=("self",))[:MAX_CANDIDATES]:
-        # Of the senders that claim in this instant, one per team and meter gets any further.
+        # Of the senders that claim at the same time, one per team and meter gets the lock.
         is_only_one = try_advisory_lock_in_transaction(f"outbox:{row.team_id}:{row.meter}")
         if not is_only_one or calling.filter(team=row.team_id, meter=row.meter).exists():
             continue
@@ -72,12 +72,12 @@ def claim_next(team_id: UUID | None = None) -> Claim | None:
 
 
 def mark_delivered(claim: Claim) -> None:
-    """Stripe has it."""
+    """Stripe has accepted the row."""
     _release_claim(claim, status=Status.SENT, sent_at=now(), last_error="")
 
 
 def mark_unknown(claim: Claim, error: str, *, new_key: bool) -> None:
-    """The call may have had its effect or not: try again, under a new key if asked."""
+    """The outcome of the call is unknown: try again, with a new idempotency key if `new_key`."""
     _release_claim(
         claim,
         idempotency_generation=claim.row.idempotency_generation + (1 if new_key else 0),
@@ -89,7 +89,7 @@ def mark_unknown(claim: Claim, error: str, *, new_key: bool) -> None:
 def reschedule(
     claim: Claim, error: str, *, at: datetime | None = None, new_key: bool = False
 ) -> None:
-    """This call certainly had no effect: the row stands as before it, and is tried later."""
+    """The call certainly had no effect: restore the row's state before it, and try later."""
     _release_claim(
         claim,
         **_state_before_claim(claim),
@@ -100,17 +100,17 @@ def reschedule(
 
 
 def mark_rejected(claim: Claim, error: str) -> None:
-    """Stripe will never take it as it is: kept for people to look at."""
+    """Stripe will never accept the row as it is: mark it dead, for an operator to look at."""
     _release_claim(
         claim, **(_state_before_claim(claim) | {"status": Status.DEAD}), last_error=error
     )
 
 
 def mark_not_delivered(claim: Claim) -> None:
-    """No earlier call had its effect: the row is as good as new, with a key of its own.
+    """No earlier call had an effect: reset the row, with a new idempotency key.
 
-    After an operator's doubt the identifier is new, too: Stripe still remembers the one of an
-    event that it accepted and then lost.
+    After `resend` the event's identifier is new, too, as Stripe still remembers that of an event
+    which it accepted and then lost.
     """
     row = claim.row
     _release_claim(
@@ -126,7 +126,7 @@ def mark_not_delivered(claim: Claim) -> None:
 
 
 def mark_moved(claim: Claim, reference: str) -> None:
-    """Its amount goes with a later row; no event of it exists at Stripe."""
+    """The row's amount was moved to a later row; Stripe has no event of it."""
     _release_claim(
         claim, status=Status.MOVED, first_try_at=None, reference=reference, last_error=""
     )
@@ -138,19 +138,20 @@ def _state_before_claim(claim: Claim) -> dict[str, object]:
 
 
 def _release_claim(claim: Claim, **columns: object) -> None:
-    """Write what came of it, unless the claim ran out and another sender took the row over."""
+    """Write the outcome, unless the claim expired and another sender claimed the row."""
     update_claimed(claim.row, attempts="tries", claimed_until=None, **columns)
 
 
-# --- Again: by hand, after Stripe lost them, and on the team's next subscription ----------------
+# --- Sending rows again: by hand, after Stripe lost them, with the team's next subscription -----
 
 
 @transaction.atomic
 def resend(row_id: int, *, by: User) -> StripeOutbox:
-    """Deliver a row again, whatever became of it, without letting it count twice.
+    """Have a row delivered again, whatever its status, without counting it twice.
 
-    If an earlier call may have had its effect, Stripe's count of the row's minute is asked
-    first. Raises CannotResend for what only our ledger bills and while a call is under way.
+    If an earlier call may have had an effect, Stripe's count of the row's minute is checked first.
+    Raises CannotResend for a row that only our ledger bills, one that was moved to a later row, and
+    one that is being sent.
     """
     row = StripeOutbox.objects.select_for_update(of=("self",)).select_related("team").get(pk=row_id)
     if row.status == Status.LOCAL:
@@ -171,8 +172,9 @@ def resend(row_id: int, *, by: User) -> StripeOutbox:
 
 
 def retry_refused() -> int:
-    """Try again what Stripe certainly never took, while its subscription goes on. What caused the
-    refusals may be repaired by now; what it took and lost waits for a person. Returns how many."""
+    """Retry dead rows that Stripe certainly never accepted, while their subscription is in force;
+    returns how many. The cause may have been repaired. Rows that Stripe accepted and lost wait for
+    an operator."""
     current = Subscription.objects.in_force().filter(stripe_id=OuterRef("subscription"))
     refused = StripeOutbox.objects.filter(Exists(current), status=Status.DEAD, first_try_at=None)
     return refused.update(
@@ -184,7 +186,8 @@ def retry_refused() -> int:
 
 @transaction.atomic
 def mark_lost(identifiers: Iterable[str], reason: str) -> int:
-    """Stripe took these events and did not count them: they wait, dead, to be resent by hand."""
+    """Mark rows as dead whose events Stripe accepted and did not count, for an operator to resend;
+    returns how many."""
     lost = 0
     for identifier in identifiers:
         plain = identifier.rpartition(":")[0]
@@ -200,21 +203,21 @@ def mark_lost(identifiers: Iterable[str], reason: str) -> int:
 
 
 def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[StripeOutbox]:
-    """Usage from before this subscription began that no invoice of an earlier one holds.
+    """Rows of usage from before this subscription began that are on no invoice of an earlier one.
 
-    A subscription that is ended at once, or whose customer is deleted, has no last invoice. Those
-    of an unpaid one stay drafts.
+    A subscription that is ended at once, or whose customer is deleted, has no last invoice, and the
+    invoices of an unpaid one stay drafts.
     """
     abandoned = Q(status="draft", created_at__lt=now() - FINAL_INVOICE_WITHIN)
     invoices = StripeInvoice.objects.filter(~abandoned, team=team)
     cycles = invoices.filter(billing_reason="subscription_cycle").values_list("period_end")
-    # Whoever ends a subscription in Stripe's dashboard may have it invoiced at once.
+    # A subscription that is ended in Stripe's dashboard may be invoiced at once.
     at_once = invoices.filter(billing_reason__in=INVOICED_AT_ONCE).values_list("created_at")
     closed = max((end for (end,) in cycles.union(at_once)), default=EPOCH)
     customer = StripeCustomer.objects.get(team=team)
     earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
     first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
-    # What Stripe never took is on no invoice, whenever it was used.
+    # Rows that Stripe never accepted are on no invoice, whenever they were used.
     never_taken = Q(status=Status.DEAD, first_try_at=None)
     return (
         StripeOutbox.objects.filter(Q(minute__gte=first) | never_taken, team=team, minute__lt=last)
@@ -226,11 +229,12 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
 
 
 def bill_with(row: Subscription) -> int:
-    """Have what no invoice of an earlier subscription holds moved to this one's first invoice."""
+    """Have usage that is on no invoice of an earlier subscription moved to this one's first
+    invoice; returns how many rows."""
     unbilled = find_unbilled(row.team, row.created_at, row.stripe_id)
     return unbilled.update(
         status=Status.PENDING,
-        period_end=EPOCH,  # The sender moves what comes too late for its period.
+        period_end=EPOCH,  # The sender moves rows that are too late for their period.
         first_try_at=None,
         sent_at=None,
         verify_before_send=False,

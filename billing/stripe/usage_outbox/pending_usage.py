@@ -1,4 +1,4 @@
-"""What was metered and is not in the outbox yet: segments of compute and usage events."""
+"""Loads metered usage that is not in the outbox yet: segments of compute, and usage events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from billing.models import (
 )
 
 LOOKBACK = timedelta(days=40)  # Longer than any service period that may still be open.
-BATCH_SIZE = 2000  # Items taken in per transaction, of each kind.
+BATCH_SIZE = 2000  # Items of each kind in one transaction.
 # Base units per reported unit: milliseconds per second, tokens per token.
 MS_PER_UNIT, TOKENS_PER_UNIT = 1000, 1
 
 
 @dataclass(frozen=True)
 class UsageItem:
-    """One metered row, in base units of its meter."""
+    """A metered row. `units`: in base units of its meter; `unit`: base units per reported unit."""
 
     pk: int
     is_segment: bool  # Of compute; else a usage event.
@@ -45,15 +45,15 @@ class UsageItem:
 def load_pending_usage(team_id: UUID) -> list[UsageItem]:
     """The next items of a team, oldest first. The team's budget must be locked.
 
-    Usage is only written under that lock, so within a team their ids are in commit order and
-    nothing can appear below the newest id that was taken in.
+    Usage is only written under that lock, so that a team's ids are in commit order and no item can
+    appear below the newest id in the outbox.
     """
-    seen = MeterProgress.objects.filter(team_id=team_id).aggregate(
+    newest = MeterProgress.objects.filter(team_id=team_id).aggregate(
         segment=Max("upto_segment"), event=Max("upto_event")
     )
     items = [
-        *_pending_segments(team_id, seen["segment"] or 0),
-        *_pending_events(team_id, seen["event"] or 0),
+        *_pending_segments(team_id, newest["segment"] or 0),
+        *_pending_events(team_id, newest["event"] or 0),
     ]
     return sorted(items, key=lambda item: item.at)
 
@@ -97,9 +97,8 @@ WHERE EXISTS (SELECT FROM {UsageSegment._meta.db_table} segment
 
 
 def look_below_progress() -> None:
-    """Have the next build look where something was passed over within LOOKBACK.
-
-    Nothing is, unless somebody wrote usage without the lock.
+    """Set the progress of teams back to items that were missed within LOOKBACK, so that the next
+    build takes them in. There are none unless usage was written without the lock.
     """
     since = now() - LOOKBACK
     carried = StripeOutboxItem.objects.filter(segment=OuterRef("pk"))
@@ -114,7 +113,7 @@ def look_below_progress() -> None:
 
 
 def teams_with_pending_usage() -> list[UUID]:
-    """Teams with something that the outbox has not taken in: a few index look-ups per team."""
+    """The teams with usage that is not in the outbox. Costs a few index look-ups per team."""
     with connection.cursor() as cursor:
         cursor.execute(_PENDING_TEAMS_SQL)
         return [team_id for (team_id,) in cursor.fetchall()]

@@ -1,5 +1,5 @@
-"""Which subscription bills usage at a given moment, and writing outbox rows for it: whole units,
-a number and a minute of their own.
+"""Finds the subscription that bills usage of a moment, and writes outbox rows for it. Each row has
+whole units, its own sequence number and its own minute.
 
 Rows are written in the transaction of a build, under the lock of the team's budget.
 """
@@ -17,20 +17,18 @@ from billing.models import LedgerEntry, Meter, MeterProgress, Rate, StripeOutbox
 Status = StripeOutbox.Status
 SECONDS_PER_MINUTE = 60
 MAX_METER_LENGTH = 32  # Characters of a meter's name inside an identifier.
-MAX_MINUTES_AWAY = 2 * 24 * 60  # How far from its usage a row may be stamped, in minutes.
-
-
-# Stripe finalizes an invoice an hour after its period ends; we stop counting on that earlier.
+MAX_MINUTES_AWAY = 2 * 24 * 60  # How far a row's minute may be from its usage.
+# Stripe finalizes an invoice an hour after its period ends; our rows must be there earlier.
 REPORTING_GRACE = timedelta(minutes=50)
 
 
 class NoFreeMinute(Exception):
-    """Every minute of the service period so far is taken; a minute from now there is another."""
+    """Every minute of the service period so far has a row; in a minute there will be another."""
 
 
 @dataclass(frozen=True)
 class BillingWindow:
-    """A stretch of a service period, [start, end); `end` is None while it is not known."""
+    """A part of a service period, [start, end); `end` is None while it is not known."""
 
     start: datetime
     end: datetime | None
@@ -38,13 +36,13 @@ class BillingWindow:
 
 @dataclass(frozen=True)
 class MeteredSubscription:
-    """A subscription as Stripe last told us, and the meters of its items."""
+    """A subscription as it was last fetched, and the meters of its items."""
 
     row: Subscription
     event_names: dict[str, str]  # SKU → event name at Stripe.
 
     def window(self, moment: datetime) -> BillingWindow | None:
-        """The stretch that holds this moment; None when the subscription does not cover it."""
+        """The window with this moment; None when the subscription does not cover it."""
         row, end = self.row, self.row.covers_until
         if moment < row.created_at or (end and moment >= end):
             return None
@@ -52,7 +50,7 @@ class MeteredSubscription:
             return BillingWindow(row.created_at, row.period_start)
         if moment < row.period_end:
             return BillingWindow(row.period_start, min(row.period_end, end or row.period_end))
-        return BillingWindow(row.period_end, end)  # Renewed, but not heard of yet.
+        return BillingWindow(row.period_end, end)  # Renewed, but not fetched since.
 
     def has_price(self, meter: str, price: str) -> bool:
         """Whether its invoices bill this meter at this price."""
@@ -60,7 +58,7 @@ class MeteredSubscription:
 
 
 def find_metered_subscription(team_id: UUID) -> MeteredSubscription | None:
-    """None for a team that never had a subscription."""
+    """The team's subscription, in force or ended; None for a team that never had one."""
     row = Subscription.objects.filter(team_id=team_id).first()
     if row is None or row.status == "incomplete_expired":  # The first payment never came.
         return None
@@ -71,7 +69,8 @@ def find_metered_subscription(team_id: UUID) -> MeteredSubscription | None:
 
 @dataclass(frozen=True)
 class MeterStream:
-    """Where the usage of one meter goes during one window; without a service, nowhere."""
+    """The subscription and window that usage of a meter is reported to; without a service, usage is
+    not reported and only billed by our ledger."""
 
     team_id: UUID
     meter: str
@@ -95,7 +94,7 @@ class MeterStream:
 def stream_for(
     team_id: UUID, meter: str, service: MeteredSubscription | None, at: datetime
 ) -> MeterStream:
-    """The subscription's stream while that covers this meter and moment, else the local one."""
+    """The subscription's stream if it covers this meter and moment; else the local one."""
     window = service.window(at) if service else None
     if service is None or window is None or meter not in service.event_names:
         return MeterStream(team_id, meter)
@@ -111,7 +110,7 @@ def add_row(
     now: datetime,
     entry: LedgerEntry | None = None,
 ) -> StripeOutbox:
-    """A row of usage. Raises NoFreeMinute."""
+    """Write a row of usage with the free minute nearest to `near`. Raises NoFreeMinute."""
     minute = _free_minute(stream, near, now)
     rows = StripeOutbox.objects.filter(team_id=stream.team_id, meter=stream.meter)
     sequence = (rows.aggregate(last=Max("sequence"))["last"] or 0) + 1
@@ -133,7 +132,8 @@ def add_row(
 
 
 def _identifier(stream: MeterStream, sequence: int) -> str:
-    """Unique at Stripe and at most 90 characters; a very long meter is replaced by its digest."""
+    """An identifier that is unique at Stripe and has at most 90 characters; a long name of a meter
+    is replaced by its digest."""
     meter = stream.meter
     if len(meter) > MAX_METER_LENGTH:
         meter = hashlib.sha256(meter.encode()).hexdigest()[:MAX_METER_LENGTH]
@@ -141,8 +141,8 @@ def _identifier(stream: MeterStream, sequence: int) -> str:
 
 
 def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
-    """The free minute of the window nearest to a moment, earlier ones first."""
-    # The whole minutes that begin inside the window and have begun by now.
+    """The window's free minute nearest to a moment; of two, the earlier. Raises NoFreeMinute."""
+    # Only whole minutes that begin inside the window and have begun by now.
     first, last = 0, _to_minute(now)
     if stream.window is not None:
         first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
@@ -150,14 +150,14 @@ def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
             last = min(_to_minute(stream.window.end - timedelta(seconds=1)), last)
     nearest = min(max(_to_minute(near), first), last)
     first, last = max(first, nearest - MAX_MINUTES_AWAY), min(last, nearest + MAX_MINUTES_AWAY)
-    taken = set(
+    used_minutes = set(
         StripeOutbox.objects.filter(
             team_id=stream.team_id, meter=stream.meter, minute__range=(first, last)
         ).values_list("minute", flat=True)
     )
     for distance in range(last - first + 1):
         for minute in (nearest - distance, nearest + distance):
-            if first <= minute <= last and minute not in taken:
+            if first <= minute <= last and minute not in used_minutes:
                 return minute
     raise NoFreeMinute
 

@@ -1,9 +1,8 @@
-"""Delivering outbox rows so that each counts once at Stripe, whatever is lost on the way.
+"""Delivers outbox rows so that each is counted once at Stripe, even if calls or answers are lost.
 
-Within a day of the first try the event's identifier makes repeats harmless. After that it no
-longer does: a row whose outcome is unknown is then looked for in Stripe's own count of the row's
-minute, which is why every row has a minute of its own. What comes too late for the invoice of its
-period becomes a line of the next one.
+Within a day of the first try, Stripe ignores repeats by the event's identifier. After that, a row
+with an unknown outcome is looked for in Stripe's count of the row's minute, which is why every row
+has its own minute. A row that is too late for the invoice of its period is moved to the next one.
 """
 
 import logging
@@ -31,17 +30,17 @@ from web.templatetags.ui import exact_money
 logger = logging.getLogger(__name__)
 IDENTIFIER_VALID_FOR = timedelta(hours=20)  # Stripe remembers identifiers for at least 24 hours.
 MINUTE = timedelta(minutes=1)
-METER_LAG = timedelta(hours=1)  # Stripe's counts may lag; younger silence proves nothing.
-MAX_EVENT_AGE = timedelta(days=34)  # Stripe takes events of the last 35 days.
+METER_LAG = timedelta(hours=1)  # Stripe's counts may lag by this long.
+MAX_EVENT_AGE = timedelta(days=34)  # Stripe accepts events of the last 35 days.
 DUPLICATE_EVENT_TEXT = "event already exists with identifier"
 KEY_IN_USE = "idempotency_key_in_use"  # Another call with the same key is still running.
 TIMESTAMP_AHEAD = "timestamp_in_future"  # Our clock is ahead of Stripe's by more than 5 minutes.
 
 
 def flush(team_id: UUID | None = None) -> int:
-    """Deliver what is due; returns how many rows were delivered. Does nothing without a key.
+    """Deliver rows that are due; returns how many were delivered. Does nothing without a key.
 
-    Stops early when Stripe cannot be reached: the next flush goes on.
+    Ends early when Stripe cannot be reached; the next flush continues.
     """
     if not gateway.is_enabled():
         return 0
@@ -58,7 +57,8 @@ def flush(team_id: UUID | None = None) -> int:
 
 
 def _deliver(claim: Claim) -> bool:
-    """One call about one claimed row; whether the row is delivered now. Raises StripeFailure."""
+    """Make the next call about a claimed row; returns whether it is delivered now. Raises
+    StripeFailure."""
     is_late = _is_too_late(claim.row)
     # Stripe may no longer recognise the identifier of the first try.
     is_expired = now() - (claim.before.first_try_at or now()) > IDENTIFIER_VALID_FOR
@@ -70,7 +70,7 @@ def _deliver(claim: Claim) -> bool:
 
 
 def _move(claim: Claim) -> bool:
-    """Its amount goes into the open period; without one, somebody has to invoice it by hand."""
+    """Move the row's amount into the current period; without one, mark the row dead and alert."""
     try:
         move_to_adjustments(claim, now())
         settle_alert(f"outbox:{claim.row.identifier}")
@@ -114,7 +114,7 @@ def _send(claim: Claim) -> bool:
             return False
         if DUPLICATE_EVENT_TEXT not in refusal.reason.lower():
             return _mark_dead(claim, refusal)
-    except (StripeUnreachable, StripeServerError) as problem:  # It may have had its effect.
+    except (StripeUnreachable, StripeServerError) as problem:  # The call may have had an effect.
         is_replayed = isinstance(problem, StripeServerError)
         claims.mark_unknown(claim, str(problem), new_key=is_replayed)
         raise
@@ -127,7 +127,8 @@ def _send(claim: Claim) -> bool:
 
 
 def _reconcile_unknown(claim: Claim) -> bool:
-    """Decide an unknown outcome by Stripe's own count of the row's minute."""
+    """Decide an unknown outcome by Stripe's count of the row's minute; returns whether the row is
+    delivered."""
     settled_at = (claim.before.last_try_at or now()) + METER_LAG
     if now() < settled_at:
         claims.reschedule(claim, claim.row.last_error, at=settled_at)
@@ -147,7 +148,7 @@ def _reconcile_unknown(claim: Claim) -> bool:
 
 
 def _counted_in_minute(row: StripeOutbox) -> int:
-    """What Stripe counted for the row's customer in the minute that is the row's alone."""
+    """The units that Stripe counted for the row's customer in the row's minute."""
     start = row.minute * 60
     params = {"customer": row.customer, "start_time": start, "end_time": start + 60}
     meter = Meter.objects.get(event_name=row.event_name)

@@ -1,4 +1,4 @@
 """Events from Stripe: verified by `views`, stored by `inbox`, handled by `dispatcher`.
 
-An event only says that something changed. The object's present state is always fetched.
+An event only says that an object changed; the object's current state is always fetched.
 """

@@ -1,4 +1,4 @@
-"""Handling stored events: claim one, run its handler, record the outcome."""
+"""Handles stored events: claims one, runs its handler, and stores the outcome."""
 
 import logging
 from datetime import timedelta
@@ -23,19 +23,19 @@ def process_due(limit: int = 500) -> int:
     """Handle every event that is due; returns how many were claimed."""
     if not gateway.is_enabled():
         return 0
-    done = 0
-    while done < limit:
+    handled = 0
+    while handled < limit:
         claim_until = now() + VISIBILITY_TIMEOUT
         claimed = claim_rows(WebhookEvent.objects.due(), limit=1, next_at=claim_until)
         if not claimed:
             break
         _dispatch(claimed[0])
-        done += 1
-    return done
+        handled += 1
+    return handled
 
 
 def _dispatch(event: WebhookEvent) -> None:
-    """Outside any transaction: handlers call Stripe, and open their own when they write."""
+    """Run the event's handler. Not in a transaction, as handlers call Stripe and open their own."""
     is_snapshot = event.endpoint == WebhookEvent.Endpoint.SNAPSHOT
     if is_snapshot and event.api_version not in {gateway.api_version(), ""}:
         made_for, ours = event.api_version, gateway.api_version()
@@ -59,7 +59,7 @@ def _dispatch(event: WebhookEvent) -> None:
         handler(event)
     except StripeFailure as failure:
         _schedule_retry(event, failure.sentence)
-    except Exception as error:  # The top of a worker: one bad message must not stop the others.
+    except Exception as error:  # One bad event must not stop the others.
         logger.exception("Handling %s failed", event)
         _schedule_retry(event, f"{type(error).__name__}: {error}")
     else:

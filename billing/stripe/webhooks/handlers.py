@@ -1,4 +1,4 @@
-"""Handlers by event type. Each fetches the object's present state, and may run late or twice."""
+"""Handlers by event type. Each fetches the object's current state, and may run late or twice."""
 
 from collections.abc import Callable
 
@@ -94,7 +94,7 @@ def handle_customer_deleted(event: WebhookEvent) -> None:
 
 
 def handle_meter_errors(event: WebhookEvent) -> None:
-    """Usage that Stripe accepted and then did not count."""
+    """Mark rows of usage that Stripe accepted and then did not count."""
     try:
         errors = gateway.retrieve_meter_errors(event.pk)
         kinds, count = errors.error_types, errors.error_count

@@ -1,4 +1,4 @@
-"""Storing Stripe's events, each once; finding the ones that never reached us."""
+"""Stores Stripe's events, each once, and fetches events that did not arrive."""
 
 from datetime import timedelta
 
@@ -15,13 +15,13 @@ from billing.stripe.webhooks.handlers import SNAPSHOT_HANDLERS, THIN_HANDLERS
 from web.enqueue import enqueue_on_commit
 
 Endpoint, Status = WebhookEvent.Endpoint, WebhookEvent.Status
-LOOKBACK = timedelta(days=3)  # As long as Stripe itself keeps trying to deliver.
-MAX_EVENT_TYPES = 20  # What one call of Stripe's event list takes.
+LOOKBACK = timedelta(days=3)  # As long as Stripe tries to deliver an event.
+MAX_EVENT_TYPES = 20  # Of one call of Stripe's event list.
 PROCESS = "billing.tasks.process_webhooks"
 
 
 def receive(events: list[StripeEventData], endpoint: WebhookEvent.Endpoint) -> None:
-    """Store events and have them handled at once; one that is known already stays as it is."""
+    """Store events and have them handled at once; an event that is stored already is ignored."""
     rows = [
         WebhookEvent(
             id=event.id,
@@ -38,7 +38,7 @@ def receive(events: list[StripeEventData], endpoint: WebhookEvent.Endpoint) -> N
 
 
 def fetch_missed_events() -> int:
-    """Ask Stripe for the events of the last days; returns how many had not reached us."""
+    """Fetch the events of LOOKBACK from Stripe; returns how many had not arrived."""
     if not gateway.is_enabled():
         return 0
     since, types = now() - LOOKBACK, sorted(SNAPSHOT_HANDLERS)
@@ -53,12 +53,12 @@ def fetch_missed_events() -> int:
     count = 0
     for endpoint, listed in calls:
         events = list(listed)
-        known = WebhookEvent.objects.in_bulk([event.id for event in events])
-        # The list shows events in the account's own version, which says nothing about an endpoint.
+        stored = WebhookEvent.objects.in_bulk([event.id for event in events])
+        # The list has events in the account's own API version, not in that of our endpoint.
         missed = [
             event.model_copy(update={"api_version": ""})
             for event in reversed(events)
-            if event.id not in known
+            if event.id not in stored
         ]
         receive(missed, endpoint)
         count += len(missed)
@@ -67,7 +67,7 @@ def fetch_missed_events() -> int:
 
 @transaction.atomic
 def replay(event: WebhookEvent, by: User) -> None:
-    """Handle the event again. Effects are keyed, so what it did before is not done twice."""
+    """Have an event handled again. Effects have keys, so that none happens twice."""
     WebhookEvent.objects.filter(pk=event.pk).update(
         status=Status.WAITING, next_at=Now(), processed_at=None, attempts=0, error=""
     )

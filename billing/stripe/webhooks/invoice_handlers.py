@@ -25,7 +25,7 @@ from billing.stripe.sync import refresh_invoice, refresh_subscription
 from billing.stripe.usage_outbox import build, report_usage
 
 NEW_PERIOD_REASONS = {"subscription_create", "subscription_cycle"}
-PAYMENT_PROBLEMS = {  # By Stripe's event: ours, and what is said.
+PAYMENT_PROBLEMS = {  # By Stripe's event type: our event type and its sentence.
     "invoice.payment_failed": ("payment.failed", "The card was not charged for invoice {invoice}."),
     "invoice.overdue": ("payment.failed", "Invoice {invoice} is overdue."),
     "invoice.payment_action_required": (
@@ -39,7 +39,7 @@ InvoiceHandler = Callable[[WebhookEvent, Team, StripeInvoiceData], None]
 
 
 def of_invoice(handler: InvoiceHandler) -> Callable[[WebhookEvent], None]:
-    """Calls the handler with the invoice as Stripe has it now, unless it is no team's."""
+    """Call the handler with the invoice's team and current state, unless it is of no team."""
 
     @wraps(handler)
     def handle(event: WebhookEvent) -> None:
@@ -58,7 +58,7 @@ def handle_changed(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) 
 
 @of_invoice
 def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
-    """While it is a draft, usage of its period still gets in."""
+    """Report usage before the draft is final, and begin the subscription's new period."""
     if invoice.status == "draft":
         report_usage(team.pk)
         mirror_credit(team)
@@ -70,13 +70,13 @@ def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) 
 
 @of_invoice
 def handle_finalized(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
-    build(team.pk)  # What missed this invoice is known before what it leaves is reckoned with.
+    build(team.pk)  # So that usage which missed this invoice is known before it is compared.
     credit_overpaid(team.pk, invoice.id, "Given back when the invoice was final already")
     reconcile(team, invoice.id)
 
 
 def handle_credit_note(event: WebhookEvent) -> None:
-    """A credit note changes what is left to pay of its invoice."""
+    """Refresh the credit note's invoice, as it changes what is still to be paid."""
     invoice_id = event.payload["data"]["object"].get("invoice")
     if invoice_id:
         refresh_invoice(str(invoice_id))
@@ -84,7 +84,7 @@ def handle_credit_note(event: WebhookEvent) -> None:
 
 @of_invoice
 def handle_paid(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
-    """The card was charged: the payment problem is over, and a new month's credit begins."""
+    """Clear the payment problem, and grant a new period's included credit."""
     if invoice.status != "paid" or not invoice.subscription:
         return
     refresh_subscription(invoice.subscription)
@@ -94,7 +94,7 @@ def handle_paid(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> 
 
 
 def _find_paid_plan(invoice: StripeInvoiceData) -> Plan | None:
-    """The plan whose fee begins the period; prorations of a change before it name others."""
+    """The plan whose fee is for the new period; prorations of an earlier change are of others."""
     lines = sorted(gateway.list_invoice_lines({}, invoice.id), key=lambda line: line.period_end)
     codes = [code for line in lines if (code := plan_code_of(line.product))]
     return Plan.objects.filter(pk=codes[-1]).first() if codes else None
@@ -102,8 +102,9 @@ def _find_paid_plan(invoice: StripeInvoiceData) -> Plan | None:
 
 @transaction.atomic
 def _grant_allowance(team: Team, invoice: StripeInvoiceData, paid: Plan | None) -> None:
-    """The credit of the plan that this invoice paid for, unless a cheaper one took its place."""
-    lock_budget(team.pk)  # A change of plan takes back under the same lock.
+    """Grant the included credit of the plan that this invoice paid for, or of a cheaper plan that
+    has replaced it."""
+    lock_budget(team.pk)  # A change of plan takes credit back under the same lock.
     rows = Subscription.objects.in_force().select_related("plan")
     row = rows.filter(team=team, stripe_id=invoice.subscription, period_end__gt=now()).first()
     if row is None or CreditGrant.objects.filter(source=f"plan:{invoice.id}").exists():
@@ -124,7 +125,8 @@ def _grant_allowance(team: Team, invoice: StripeInvoiceData, paid: Plan | None) 
 
 @of_invoice
 def handle_payment_problem(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
-    """Told, and shown on the page about the plan, unless it was paid or given up meanwhile."""
+    """Notify the team and show the problem on the plan's page, unless the invoice is not open any
+    more."""
     if invoice.status != "open":
         return
     notice, words = PAYMENT_PROBLEMS[event.type]
@@ -151,7 +153,7 @@ def handle_finalization_failed(event: WebhookEvent, team: Team, invoice: StripeI
 
 @transaction.atomic
 def _save_payment_problem(team: Team, invoice: StripeInvoiceData, sentence: str) -> None:
-    """Shown on the page about the plan."""
+    """Store the sentence that the plan's page shows; "" clears it."""
     lock_budget(team.pk)
     rows = Subscription.objects.filter(team=team, stripe_id=invoice.subscription)
     rows.update(payment_problem=sentence[:255])

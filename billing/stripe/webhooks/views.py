@@ -1,4 +1,4 @@
-"""The two addresses that Stripe posts to: A for snapshot events, B for thin ones."""
+"""The two endpoints that Stripe posts events to: snapshot events and thin events."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +14,7 @@ from billing.stripe.webhooks.inbox import receive
 @csrf_exempt
 @require_POST
 def snapshot(request: HttpRequest) -> HttpResponse:
-    """Endpoint A."""
+    """The endpoint for snapshot events."""
     secrets = settings.STRIPE_WEBHOOK_SECRETS
     return _receive(request, "construct_event", secrets, WebhookEvent.Endpoint.SNAPSHOT)
 
@@ -22,7 +22,7 @@ def snapshot(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def thin(request: HttpRequest) -> HttpResponse:
-    """Endpoint B."""
+    """The endpoint for thin events."""
     secrets = settings.STRIPE_THIN_WEBHOOK_SECRETS
     return _receive(request, "parse_event_notification", secrets, WebhookEvent.Endpoint.THIN)
 
@@ -30,7 +30,7 @@ def thin(request: HttpRequest) -> HttpResponse:
 def _receive(
     request: HttpRequest, reader: str, secrets: list[str], endpoint: WebhookEvent.Endpoint
 ) -> HttpResponse:
-    """Plain words: who reads them reads them in Stripe's dashboard."""
+    """Verify and store an event. Answers are plain text, as they are read in Stripe's dashboard."""
     try:
         signature = request.headers.get("Stripe-Signature")
         event = gateway.verify_event(request.body, signature, secrets, reader)

@@ -1,1 +1,1 @@
-"""Texts changed by seeded draws: to train on, and to see what a model makes of them."""
+"""Changes texts by seeded random draws, to augment training and to test robustness."""

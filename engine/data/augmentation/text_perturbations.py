@@ -1,5 +1,5 @@
-"""Changes of a text that keep its meaning: typing errors, letter case, punctuation, words lost or
-swapped. Each is drawn with the given generator; none makes a text empty."""
+"""Changes of a text that keep its meaning: typing errors, letter case, punctuation, dropped or
+swapped words. Each is drawn with the given generator; none makes a text empty."""
 
 import random
 import re
@@ -16,7 +16,7 @@ KEYBOARD_NEIGHBOURS = {
 
 
 def add_typos(text: str, rng: random.Random) -> str:
-    """Neighbouring keys, swapped, doubled and lost letters."""
+    """The text with typing errors: neighbouring keys, and swapped, doubled and dropped letters."""
     letters = list(text)
     places = [place for place, letter in enumerate(letters) if letter.isalpha()]
     typos = min(len(places), max(1, round(TYPO_SHARE * len(places))))
@@ -48,7 +48,7 @@ def perturb_punctuation(text: str, rng: random.Random) -> str:
 
 
 def drop_words(text: str, rng: random.Random) -> str:
-    """Some words lost; never all of them."""
+    """The text without some of its words; never without all."""
     words = text.split(" ")
     count = min(len(words) - 1, max(1, round(DROP_SHARE * len(words))))
     dropped = set(rng.sample(range(len(words)), count)) if count > 0 else set()
@@ -56,7 +56,7 @@ def drop_words(text: str, rng: random.Random) -> str:
 
 
 def swap_words(text: str, rng: random.Random) -> str:
-    """One word and the next change places; of a text of one word, nothing."""
+    """The text with one word and the next one swapped; a text of one word is unchanged."""
     words = text.split(" ")
     if len(words) > 1:
         place = rng.randrange(len(words) - 1)

@@ -1,7 +1,8 @@
-"""Augments training texts otherwise in each epoch: typing errors, letter case, words lost, swapped.
+"""Augments training texts differently in each epoch: typing errors, letter case, dropped or swapped
+words.
 
-Every draw follows from (seed, draw, row) alone, so that a resumed job draws the same. Half of the
-texts of a draw stay as they are: people's own texts are mostly clean.
+Every draw depends only on (seed, draw, row), so that a resumed job draws the same. Half of the
+texts of a draw are not changed, as people's own texts are mostly clean.
 """
 
 import random

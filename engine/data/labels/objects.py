@@ -1,9 +1,9 @@
-"""Cells that hold objects, as [{"name": "billing"}, {"name": "refund"}] of trackers and help desks:
-which field of the objects is the label.
+"""Finds which field is the label in cells that hold objects, such as [{"name": "billing"},
+{"name": "refund"}], which trackers and help desks export.
 
-A field may be the label where nearly every object has it and its values recur. Numbers beside names
-are ids or scores; what the label's name determines, such as its colour, is no second label. Where
-several fields remain a person has to say which.
+A field may be the label where nearly every object has it and its values repeat. Numbers beside
+names are ids or scores; a field that the label determines, such as its colour, is not a label.
+Where several fields remain, a person has to choose.
 """
 
 import ast
@@ -12,10 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 MAX_CELLS = 3_000
-ENOUGH_TIMES = 5  # A cell that comes again counts so often: its values recur.
+ENOUGH_TIMES = 5  # A repeated cell is counted at most so often.
 MAX_VALUE_CHARS = 60
 MIN_SHARE = 0.9  # Of the objects have a field that may be the label.
-MAX_DISTINCT_SHARE = 0.5  # Of the values: labels recur.
+MAX_DISTINCT_SHARE = 0.5  # Of the values may be different: labels repeat.
 NAMES_OF_LABELS = (
     "label", "labels", "name", "tag", "category", "topic", "class", "intent", "title", "text",
     "value", "sentiment", "theme", "subject", "标签", "名称", "类别", "分类", "ラベル", "名前",
@@ -42,19 +42,19 @@ def parse_objects(cell: str) -> Objects | None:
 
 
 def find_label_keys(cells: Iterable[str]) -> list[str]:
-    """The fields that may be the label, the likeliest first; none where cells are no objects."""
+    """The fields that may be the label, the likeliest first; [] where a cell is not objects."""
     counts = cells if isinstance(cells, Counter) else Counter(cells)
     objects: Objects = []
     for cell in list(counts)[:MAX_CELLS]:
-        found = parse_objects(cell)
-        if found is None:
+        cell_objects = parse_objects(cell)
+        if cell_objects is None:
             return []
-        objects += found * min(counts[cell], ENOUGH_TIMES)
+        objects += cell_objects * min(counts[cell], ENOUGH_TIMES)
     if not objects or any(fields <= objects[0].keys() for fields in CHAT_FIELDS):
         return []
     values = {
-        key: list(map(_as_label, (one.get(key) for one in objects)))
-        for key in dict.fromkeys(key for one in objects for key in one)
+        key: [_as_label(item.get(key)) for item in objects]
+        for key in dict.fromkeys(key for item in objects for key in item)
     }
     plausible = [key for key in values if _may_be_label(values[key])]
     texts = [key for key in plausible if not all(map(_is_number, values[key]))]
@@ -62,16 +62,16 @@ def find_label_keys(cells: Iterable[str]) -> list[str]:
 
 
 def label_names(cell: str, key: str) -> list[str] | None:
-    """What this field says in each object of a cell; None where it holds no objects."""
+    """The different values of this field in a cell's objects; None where it holds no objects."""
     objects = parse_objects(cell)
     if objects is None:
         return None
-    found = (_as_label(one.get(key)) for one in objects)
-    return list(dict.fromkeys(name.strip() for name in found if name and name.strip()))
+    names = (_as_label(item.get(key)) for item in objects)
+    return list(dict.fromkeys(name.strip() for name in names if name and name.strip()))
 
 
 def label_names_json(cell: str | None, key: str) -> str | None:
-    """The same as JSON, for SQL."""
+    """`label_names` as JSON, for SQL."""
     names = None if cell is None else label_names(cell, key)
     return None if names is None else json.dumps(names, ensure_ascii=False)
 
@@ -103,19 +103,20 @@ def _may_be_label(values: Sequence[str | None]) -> bool:
 
 
 def _choose(keys: Sequence[str], values: dict[str, list[str | None]]) -> list[str]:
-    """One of the fields that say the same, none of those that another one determines by its name,
-    and only those called like labels where some are."""
+    """The fields without those that repeat another one: of equivalent fields the first, and none
+    that a field named like a label determines. If some are named like labels, only those."""
     ranked = sorted(keys, key=_rank)
-    kept: list[str] = []
+    chosen: list[str] = []
     for key in ranked:
-        said_by = [
-            other for other in kept if _determines(values[other], values[key])
-            and (other.casefold() in NAMES_OF_LABELS or _determines(values[key], values[other]))
-        ]  # fmt: skip
-        if not said_by:
-            kept.append(key)
-    named = [key for key in kept if key.casefold() in NAMES_OF_LABELS]
-    return named or kept
+        is_implied = any(
+            _determines(values[earlier], values[key])
+            and (earlier.casefold() in NAMES_OF_LABELS or _determines(values[key], values[earlier]))
+            for earlier in chosen
+        )
+        if not is_implied:
+            chosen.append(key)
+    label_like = [key for key in chosen if key.casefold() in NAMES_OF_LABELS]
+    return label_like or chosen
 
 
 def _rank(key: str) -> int:
@@ -123,9 +124,9 @@ def _rank(key: str) -> int:
     return NAMES_OF_LABELS.index(name) if name in NAMES_OF_LABELS else len(NAMES_OF_LABELS)
 
 
-def _determines(one: Sequence[str | None], other: Sequence[str | None]) -> bool:
-    """Whether each value of the first stands beside one value of the second only."""
+def _determines(first: Sequence[str | None], second: Sequence[str | None]) -> bool:
+    """Whether each value of the first occurs with only one value of the second."""
     beside: dict[str | None, Counter[str | None]] = defaultdict(Counter)
-    for value, companion in zip(one, other, strict=True):
+    for value, companion in zip(first, second, strict=True):
         beside[value][companion] += 1
     return all(len(companions) == 1 for companions in beside.values())

@@ -1,1 +1,2 @@
-"""What is worth mending in a table: why it matters, and edits that mend it."""
+"""Findings: problems of a table, each with the reason it matters and, if possible, edits as a
+fix."""

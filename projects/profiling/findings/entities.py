@@ -1,4 +1,4 @@
-"""Texts that still hold HTML entities, such as &amp;, as copies of web pages do."""
+"""Finds texts that still hold HTML entities, such as &amp;, as text copied from web pages does."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -17,8 +17,8 @@ MAX_SHOWN_CHARS = 60
 def find_entities(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
 ) -> list[ProfileWarning]:
-    """A finding for each column of texts with entities. Nothing is decoded unasked: in a text about
-    HTML they are what was meant."""
+    """A finding for each column of texts with entities. They are decoded only on request, as in a
+    text about HTML they belong there."""
     names = [column["name"] for column in columns if column["type"] in ("text", "json")]
     warnings = []
     for group in batched(names, COLUMNS_AT_ONCE):
@@ -30,17 +30,18 @@ def find_entities(
 def _count_cells(
     connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
 ) -> dict[str, tuple[int, int, str]]:
-    """How many cells hold entities, how many are filled, and the first of the entities."""
-    asked = []
+    """For each column with entities: how many cells hold some, how many cells are filled, and the
+    first entity."""
+    measures = []
     for name in names:
         cell, pattern = quote_identifier(name), quote_literal(PATTERN)
-        # Hardly a text holds an ampersand, and looking for that alone is quick.
-        found = f"contains({cell}, '&') AND regexp_matches({cell}, {pattern})"
-        asked.append(
-            f"count(*) FILTER ({found}), count({cell}),"
-            f" first(regexp_extract({cell}, {pattern})) FILTER ({found})"
+        # Few texts hold an ampersand, and looking for that first is quick.
+        has_entity = f"contains({cell}, '&') AND regexp_matches({cell}, {pattern})"
+        measures.append(
+            f"count(*) FILTER ({has_entity}), count({cell}),"
+            f" first(regexp_extract({cell}, {pattern})) FILTER ({has_entity})"
         )
-    row = connection.execute(f"SELECT {', '.join(asked)} FROM {table}").fetchone()
+    row = connection.execute(f"SELECT {', '.join(measures)} FROM {table}").fetchone()
     values = cast(tuple[Any, ...], row)
     groups = zip(names, values[::3], values[1::3], values[2::3], strict=True)
     return {name: (count, filled, example) for name, count, filled, example in groups if count}

@@ -1,5 +1,5 @@
-"""Numbers that stand for a missing answer, such as 99 in files of SPSS: models take them as they
-are."""
+"""Finds numbers that stand for a missing answer, such as 99 in files of SPSS, which a model would
+take for values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from projects.reading.results import Edit
 HIGH_CODES = frozenset({9, 99, 999, 9999, 99999, 999999})
 LOW_CODES = frozenset({-1, -9, -99, -999, -9999})
 MIN_TIMES, MIN_OTHERS = 3, 3
-MIN_GAP, MIN_GAP_SHARE = 3, 0.1  # To the nearest other value; of what those spread over.
+MIN_GAP, MIN_GAP_SHARE = 3, 0.1  # To the nearest other value; as a share of the others' range.
 
 
 @dataclass(frozen=True)
@@ -41,32 +41,32 @@ def find_missing_codes(
     ]
     if not candidates:
         return []
-    asked = ", ".join(
-        f"count(*) FILTER ({one.cell} = {one.code}),"
-        f" min({one.cell}) FILTER ({one.cell} <> {one.code}),"
-        f" max({one.cell}) FILTER ({one.cell} <> {one.code}),"
-        f" count(DISTINCT {one.cell})"
-        for one in candidates
+    measures = ", ".join(
+        f"count(*) FILTER ({candidate.cell} = {candidate.code}),"
+        f" min({candidate.cell}) FILTER ({candidate.cell} <> {candidate.code}),"
+        f" max({candidate.cell}) FILTER ({candidate.cell} <> {candidate.code}),"
+        f" count(DISTINCT {candidate.cell})"
+        for candidate in candidates
     )
-    values = cast(tuple[Any, ...], connection.execute(f"SELECT {asked} FROM {table}").fetchone())
+    values = cast(tuple[Any, ...], connection.execute(f"SELECT {measures} FROM {table}").fetchone())
     groups = zip(candidates, values[::4], values[1::4], values[2::4], values[3::4], strict=True)
     return [
-        _finding(connection, table, one, times)
-        for one, times, low, high, distinct in groups
-        if times >= MIN_TIMES and distinct > MIN_OTHERS and _is_far(one.code, low, high)
+        _finding(connection, table, candidate, times)
+        for candidate, times, low, high, distinct in groups
+        if times >= MIN_TIMES and distinct > MIN_OTHERS and _is_far(candidate.code, low, high)
     ]
 
 
 def _is_far(code: int, low: float, high: float) -> bool:
-    if code < 0:  # Below nothing but counts and amounts.
+    if code < 0:  # All other values are counts or amounts, which are never negative.
         return low >= 0
     return code - high >= max(MIN_GAP, MIN_GAP_SHARE * (high - low))
 
 
 def _finding(
-    connection: duckdb.DuckDBPyConnection, table: str, one: _Candidate, times: int
+    connection: duckdb.DuckDBPyConnection, table: str, candidate: _Candidate, times: int
 ) -> ProfileWarning:
-    name, code = one.name, one.code
+    name, code = candidate.name, candidate.code
     warning: ProfileWarning = {
         "code": "missing_codes",
         "sentence": f"{times:,} cells of {name} hold {code}, apart from all other values: a code"
@@ -75,11 +75,11 @@ def _finding(
         " stands for nothing.",
     }
     if times <= MAX_ROWS_IN_AN_EDIT:
-        found = connection.execute(
-            f"SELECT line FROM (SELECT row_number() OVER () - 1 AS line, {one.cell} AS value"
+        lines = connection.execute(
+            f"SELECT line FROM (SELECT row_number() OVER () - 1 AS line, {candidate.cell} AS value"
             f" FROM {table}) WHERE value = {code}"
         ).fetchall()
-        rows = [row for (row,) in found]
+        rows = [row for (row,) in lines]
         edits: list[Edit] = [{"op": "set_cells", "column": name, "rows": rows, "value": None}]
         warning["fix"] = {"title": f"Empty the cells of {name} that hold {code}", "edits": edits}
     return warning

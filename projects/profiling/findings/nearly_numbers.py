@@ -1,5 +1,5 @@
-"""Columns that are text for a few cells, such as `<5` or `100,5` among numbers: a model would take
-every number in them for a word."""
+"""Finds columns of numbers that are text because of a few cells, such as `<5` or `100,5`: a model
+would take each number in them for a word."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,21 +19,21 @@ COLUMNS_AT_ONCE = 50
 def find_nearly_numbers(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
 ) -> list[ProfileWarning]:
-    """A finding for each such column; none for codes, whose names say what they are."""
+    """A finding for each such column, except for columns whose name says that they hold codes."""
     names = [column["name"] for column in columns if _may_be_numbers(column)]
     warnings = []
     for group in batched(names, COLUMNS_AT_ONCE):
-        asked = []
+        measures = []
         for name in group:
             cell = f"trim({quote_identifier(name)})"
             number = f"try_cast({cell} AS DOUBLE)"
-            asked.append(
+            measures.append(
                 f"count({cell}), count({number}), count(DISTINCT {number}),"
                 f" count(DISTINCT {cell}) FILTER ({number} IS NULL),"
                 f" min({cell}) FILTER ({number} IS NULL)"
             )
-        found = connection.execute(f"SELECT {', '.join(asked)} FROM {table}").fetchone()
-        values = cast(tuple[Any, ...], found)
+        row = connection.execute(f"SELECT {', '.join(measures)} FROM {table}").fetchone()
+        values = cast(tuple[Any, ...], row)
         for place, name in enumerate(group):
             filled, numbers, different, others, example = values[5 * place : 5 * place + 5]
             is_mostly = MIN_SHARE * filled <= numbers < filled and different >= MIN_NUMBERS

@@ -1,5 +1,5 @@
-"""Lines that a program wrote below its table, such as when the report was made: rows that hold one
-value where all others hold several."""
+"""Finds notes that a program wrote below its table, such as the date of the report: rows at the end
+with one value where all other rows have several."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ MAX_SHOWN_CHARS = 60
 def find_note_rows(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile], rows: int
 ) -> list[ProfileWarning]:
-    """A finding for the last rows of a table that hold nothing but a text in the first column."""
+    """A finding for the last rows of a table that have only a text in the first column."""
     if (
         len(columns) < MIN_COLUMNS
         or rows < MIN_ROWS
@@ -27,24 +27,25 @@ def find_note_rows(
         return []
     first, *others = [quote_identifier(column["name"]) for column in columns]
     filled = " + ".join(f"({name} IS NOT NULL)::INTEGER" for name in (first, *others))
-    found = connection.execute(
+    lines = connection.execute(
         f"SELECT line, text, filled FROM (SELECT row_number() OVER () - 1 AS line,"
         f" {first}::VARCHAR AS text, {filled} AS filled FROM {table}) WHERE line >= {rows}"
         f" - {LAST_ROWS} OR filled < {MIN_FILLED} ORDER BY line"
     ).fetchall()
-    notes = [(line, text) for line, text, count in found if count == 1 and text]
+    notes = [(line, text) for line, text, count in lines if count == 1 and text]
     are_last = [line for line, _ in notes] == list(range(rows - len(notes), rows))
-    if not notes or not are_last or sum(count < MIN_FILLED for *_, count in found) > len(notes):
+    sparse_rows = sum(count < MIN_FILLED for *_, count in lines)
+    if not notes or not are_last or sparse_rows > len(notes):
         return []
     line, text = notes[0]
     edits: list[Edit] = [{"op": "drop_rows", "rows": [line for line, _ in notes]}]
-    shown = f"row {line + 1:,}: {text[:MAX_SHOWN_CHARS]!r}"
+    example = f"row {line + 1:,}: {text[:MAX_SHOWN_CHARS]!r}"
     return [
         {
             "code": "note_rows",
-            "sentence": f"1 row at the end holds a single value, {shown}."
+            "sentence": f"1 row at the end holds a single value, {example}."
             if len(notes) == 1
-            else f"{len(notes):,} rows at the end hold a single value, such as {shown}.",
+            else f"{len(notes):,} rows at the end hold a single value, such as {example}.",
             "advice": "Programs write such notes below a table. They are no rows of it.",
             "fix": {"title": "Leave them out", "edits": edits},
         }

@@ -1,5 +1,5 @@
-"""Days that programs write where there is none, such as 0001-01-01, 9999-12-31 and 1970-01-01: a
-model would take them for moments far away."""
+"""Finds dates that programs write in place of a missing one, such as 0001-01-01, 9999-12-31 and
+1970-01-01, which a model would take for real dates."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -11,8 +11,8 @@ from projects.reading.columns.sql import batched, quote_identifier
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
 from projects.reading.results import Edit
 
-FIRST_YEAR, LAST_YEAR = 1000, 2999  # Hardly a table tells of a day before or after them.
-# Zero, as databases and spreadsheets count days and seconds.
+FIRST_YEAR, LAST_YEAR = 1000, 2999  # Few tables hold dates outside these years.
+# Day zero of databases and spreadsheets, which count days or seconds from there.
 ZERO_DAYS = ", ".join(
     f"'{day}'::DATE" for day in ("1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01")
 )
@@ -24,25 +24,25 @@ MIN_ZEROS, MIN_YEARS_APART = 3, 10  # Of other days than that one; fewer may be 
 def find_placeholder_dates(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
 ) -> list[ProfileWarning]:
-    """A finding for each column of dates in which some cells stand for no day."""
+    """A finding for each column of dates in which some cells hold a placeholder."""
     names = [column["name"] for column in columns if column["type"] in ("date", "datetime")]
-    found = []
+    warnings = []
     for group in batched(names, COLUMNS_AT_ONCE):
-        asked = ", ".join(
+        measures = ", ".join(
             f"count(DISTINCT {quote_identifier(name)}) FILTER ({_far(name)}),"
             f" count(*) FILTER ({_is_zero(name)})"
             for name in group
         )
-        counts = connection.execute(f"SELECT {asked} FROM {table}").fetchone() or ()
+        counts = connection.execute(f"SELECT {measures} FROM {table}").fetchone() or ()
         for name, far, zeros in zip(group, counts[::2], counts[1::2], strict=True):
-            if 0 < far <= MAX_FAR_DAYS:  # Of more, history may tell.
-                found.append(_finding(connection, table, name, _far(name)))
+            if 0 < far <= MAX_FAR_DAYS:  # More of them may be real dates in history.
+                warnings.append(_finding(connection, table, name, _far(name)))
             if zeros >= MIN_ZEROS:
-                found += [
+                warnings += [
                     _finding(connection, table, name, f"{quote_identifier(name)}::DATE = {zero}")
                     for zero in _lonely_zeros(connection, table, quote_identifier(name))
                 ]
-    return found
+    return warnings
 
 
 def _far(name: str) -> str:
@@ -55,7 +55,7 @@ def _is_zero(name: str) -> str:
 
 
 def _lonely_zeros(connection: duckdb.DuckDBPyConnection, table: str, cell: str) -> list[str]:
-    """The zeros that come again and again, long before all other days, as SQL."""
+    """SQL for each of ZERO_DAYS that occurs several times, long before all other dates."""
     rows = connection.execute(
         f"SELECT {cell}::DATE::VARCHAR FROM {table} WHERE {cell}::DATE IN ({ZERO_DAYS})"
         f" GROUP BY {cell}::DATE HAVING count(*) >= {MIN_ZEROS} AND {cell}::DATE +"

@@ -1,5 +1,5 @@
-"""What is worth mending in a table beyond its labels: constant and id-like columns, outliers, texts
-that are nearly the same. Each finding says why it matters and, where edits mend it, offers them."""
+"""Finds problems of a table: constant and id-like columns, outliers, near duplicates, doubtful
+labels. Each finding says why it matters and, where edits can fix it, offers them."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -49,7 +49,7 @@ def find_problems(
     suggested: Suggestion,
     rows: int,
 ) -> list[ProfileWarning]:
-    """The findings about a table whose columns were profiled."""
+    """The findings about a table with these column profiles and this suggestion."""
     certain = [
         *find_summary_rows(connection, table, columns, rows),
         *find_entities(connection, table, columns),
@@ -74,7 +74,8 @@ def find_problems(
 def doubtful_labels(
     connection: duckdb.DuckDBPyConnection, table: str, suggested: Suggestion
 ) -> list[DoubtfulLabel]:
-    """Of the first rows of texts with one label each: those that are probably labelled wrongly."""
+    """The rows that probably have a wrong label, among the first MAX_ROWS of a table of texts with
+    one label each; [] for other tables."""
     texts, target = suggested["text_columns"], suggested["target_column"]
     if suggested["task"] != "text-classification" or not texts or target is None:
         return []
@@ -83,26 +84,26 @@ def doubtful_labels(
     rows = connection.execute(
         f"SELECT {text}, {label} FROM {table} LIMIT {label_noise.MAX_ROWS}"
     ).fetchall()
-    kept = [number for number, (text, label) in enumerate(rows) if text and label]
-    found = label_noise.find_doubtful_labels(
-        [rows[number][0] for number in kept], [rows[number][1] for number in kept]
+    usable = [number for number, (text, label) in enumerate(rows) if text and label]
+    doubts = label_noise.find_doubtful_labels(
+        [rows[number][0] for number in usable], [rows[number][1] for number in usable]
     )
     return [
         {
-            "row": kept[one.place],
-            "text": rows[kept[one.place]][0][:MAX_SHOWN_CHARS],
-            "label": one.label,
-            "likely": one.likely,
-            "confidence": round(one.confidence, 3),
+            "row": usable[doubt.place],
+            "text": rows[usable[doubt.place]][0][:MAX_SHOWN_CHARS],
+            "label": doubt.label,
+            "likely": doubt.likely,
+            "confidence": round(doubt.confidence, 3),
         }
-        for one in found
+        for doubt in doubts
     ]
 
 
 def doubtful_labels_warning(
     doubts: list[DoubtfulLabel], target: str, rows: int
 ) -> list[ProfileWarning]:
-    """The finding, with relabelling and leaving out as its two fixes."""
+    """The finding about doubtful labels, with two fixes: relabel the rows, or leave them out."""
     if not doubts:
         return []
     first = doubts[0]
@@ -114,10 +115,10 @@ def doubtful_labels_warning(
         {
             "op": "set_cells",
             "column": target,
-            "rows": [one["row"] for one in doubts if one["likely"] == likely],
+            "rows": [doubt["row"] for doubt in doubts if doubt["likely"] == likely],
             "value": likely,
         }
-        for likely in sorted({one["likely"] for one in doubts})
+        for likely in sorted({doubt["likely"] for doubt in doubts})
     ]
     return [
         {
@@ -129,27 +130,27 @@ def doubtful_labels_warning(
             "fix": {"title": "Relabel them", "edits": relabel},
             "other_fix": {
                 "title": "Leave them out",
-                "edits": [{"op": "drop_rows", "rows": [one["row"] for one in doubts]}],
+                "edits": [{"op": "drop_rows", "rows": [doubt["row"] for doubt in doubts]}],
             },
         }
     ]
 
 
 def drop_columns(names: list[str]) -> Fix:
-    """Leaves these columns out, in a new version."""
-    shown = ", ".join(names[:MAX_LISTED_COLUMNS])
+    """A fix that drops these columns."""
+    listed = ", ".join(names[:MAX_LISTED_COLUMNS])
     return {
-        "title": f"Drop {shown}",
+        "title": f"Drop {listed}",
         "edits": [{"op": "drop_column", "column": name} for name in names],
     }
 
 
 def _turns_of_chats(columns: list[ColumnProfile]) -> list[ProfileWarning]:
-    """Tables with a row for each turn of a chat: no row by itself can teach an answer."""
+    """A finding for a table with a row for each turn of a chat, which cannot be trained on."""
     for column in columns:
-        said = {entry["value"].strip().casefold() for entry in column["top_values"]}
+        speakers = {entry["value"].strip().casefold() for entry in column["top_values"]}
         is_speaker = column["name"].strip().casefold() in SPEAKER_COLUMNS
-        if is_speaker and len(said) > 1 and said <= SPEAKERS:
+        if is_speaker and len(speakers) > 1 and speakers <= SPEAKERS:
             return [
                 {
                     "code": "turns_of_chats",
@@ -163,7 +164,7 @@ def _turns_of_chats(columns: list[ColumnProfile]) -> list[ProfileWarning]:
 
 
 def _marked_places(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:
-    """Columns of spans, such as of names in a text, which are no labels of the text."""
+    """A finding for each column that labels words or places in a text, not the text."""
     advice = "Labels of places and words cannot be learnt here: give each text a label as a whole."
     sentences = [
         f"Cells of {column['name']} are labels of words, such as B-PER and O."
@@ -183,7 +184,8 @@ def _marked_places(columns: list[ColumnProfile], suggested: Suggestion) -> list[
 
 
 def _constant_columns(columns: list[ColumnProfile], suggested: Suggestion) -> list[ProfileWarning]:
-    """Not of what a model is to answer, where one instruction or system text may hold for all."""
+    """A finding for columns with one value. Not for text generation, where one instruction or
+    system text may hold for all rows."""
     if suggested["task"] == "text-generation":
         return []
     used = {*suggested["text_columns"], *suggested_targets(suggested)}
@@ -194,12 +196,12 @@ def _constant_columns(columns: list[ColumnProfile], suggested: Suggestion) -> li
     ]
     if not names or len(names) == len(columns):
         return []
-    shown = ", ".join(names[:MAX_LISTED_COLUMNS])
+    listed = ", ".join(names[:MAX_LISTED_COLUMNS])
     verb = "says" if len(names) == 1 else "say"
     return [
         {
             "code": "constant_columns",
-            "sentence": f"{shown} {verb} the same in every row.",
+            "sentence": f"{listed} {verb} the same in every row.",
             "advice": "Nothing can be learnt from that. Leave it out.",
             "fix": drop_columns(names),
         }
@@ -209,7 +211,7 @@ def _constant_columns(columns: list[ColumnProfile], suggested: Suggestion) -> li
 def _id_columns(
     columns: list[ColumnProfile], suggested: Suggestion, rows: int
 ) -> list[ProfileWarning]:
-    """Columns that number or name the rows, of tables whose other columns are features."""
+    """A finding for columns that number or name the rows of a table of features."""
     if not suggested["task"].startswith("tabular"):
         return []
     names = [
@@ -223,12 +225,12 @@ def _id_columns(
     ]
     if not names or len(names) == len(columns):
         return []
-    shown = ", ".join(names[:MAX_LISTED_COLUMNS])
+    listed = ", ".join(names[:MAX_LISTED_COLUMNS])
     verb = "has" if len(names) == 1 else "have"
     return [
         {
             "code": "id_columns",
-            "sentence": f"{shown} {verb} a different value in every row.",
+            "sentence": f"{listed} {verb} a different value in every row.",
             "advice": "It names rows rather than describes them, so it misleads a model.",
             "fix": drop_columns(names),
         }
@@ -243,14 +245,15 @@ def _counts_rows(column: ColumnProfile, rows: int) -> bool:
 def _outliers(
     connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnProfile]
 ) -> list[ProfileWarning]:
-    """Numbers far from all others: a slip of the comma, a sentinel such as 999999, or an event."""
+    """A finding for each column with numbers far from all others, such as typing errors and codes
+    for missing values."""
     names = [
         column["name"]
         for column in columns
         if column["type"] in ("integer", "number") and column["unique"] > MIN_ROWS
     ]
     warnings: list[ProfileWarning] = []
-    # Many columns in one query: each of them costs a look at every column's place in the file.
+    # Many columns in one query, as each query reads the position of every column in the file.
     for group in batched(names, COLUMNS_AT_ONCE):
         for name, (count, example) in _find_outliers(connection, table, group).items():
             what = "1 cell is" if count == 1 else f"{count:,} cells are"
@@ -268,35 +271,39 @@ def _outliers(
 def _find_outliers(
     connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
 ) -> dict[str, tuple[int, float]]:
-    """How many cells of each column lie far from its middle half, and the farthest."""
+    """For each column with outliers: how many cells are more than OUTLIER_SPREADS quartile ranges
+    beyond the quartiles, and the farthest of them."""
     cells = {name: f"{quote_identifier(name)}::DOUBLE" for name in names}
     quartiles = ", ".join(
         f"quantile_cont({cell}, [0.25, 0.75]) FILTER (isfinite({cell}))" for cell in cells.values()
     )
     row = connection.execute(f"SELECT {quartiles} FROM {table}").fetchone()
-    found = dict(zip(names, cast(tuple[list[float] | None, ...], row), strict=True))
-    spread = {name: ends for name, ends in found.items() if ends and ends[1] > ends[0]}
-    asked: list[str] = []
-    bound: list[float] = []  # Written into the query, a number would be a DECIMAL and overflow.
+    pairs = zip(names, cast(tuple[list[float] | None, ...], row), strict=True)
+    spread = {name: ends for name, ends in pairs if ends and ends[1] > ends[0]}
+    measures: list[str] = []
+    bound: list[float] = []  # As literals in the query they would be DECIMAL and overflow.
     for name, (low, high) in spread.items():
         # Halves, as the whole width of two doubles may be no double.
         distance = f"abs({cells[name]} / 2 - ?)"
         middle, far_away = low / 4 + high / 4, (OUTLIER_SPREADS + 0.5) * (high / 2 - low / 2)
         far = f"isfinite({cells[name]}) AND {distance} > ?"
-        asked += [f"count(*) FILTER ({far})", f"max_by({cells[name]}, {distance}) FILTER ({far})"]
+        measures += [
+            f"count(*) FILTER ({far})",
+            f"max_by({cells[name]}, {distance}) FILTER ({far})",
+        ]
         bound += [middle, far_away, middle, middle, far_away]
-    if not asked:
+    if not measures:
         return {}
-    row = connection.execute(f"SELECT {', '.join(asked)} FROM {table}", bound).fetchone()
+    row = connection.execute(f"SELECT {', '.join(measures)} FROM {table}", bound).fetchone()
     values = cast(tuple[Any, ...], row)
-    pairs = zip(spread, values[::2], values[1::2], strict=True)
-    return {name: (count, example) for name, count, example in pairs if count}
+    measured = zip(spread, values[::2], values[1::2], strict=True)
+    return {name: (count, example) for name, count, example in measured if count}
 
 
 def _near_duplicates(
     connection: duckdb.DuckDBPyConnection, table: str, suggested: Suggestion, rows: int
 ) -> list[ProfileWarning]:
-    """Texts that differ only in case, blanks and punctuation."""
+    """A finding for texts that differ only in case, blanks and punctuation."""
     texts = suggested["text_columns"]
     if not suggested["task"].startswith("text") or not texts:
         return []

@@ -122,15 +122,15 @@ def parse_reading(name: str) -> Reading | None:
     if kind == "number" and (number_format := number_formats.format_named(detail)):
         return Reading(name, "number", number_format)
     if kind == "duration":
-        found = next((each for each in number_formats.DURATIONS if each.name == detail), None)
-        return Reading(name, "number", found) if found else None
+        duration = next((each for each in number_formats.DURATIONS if each.name == detail), None)
+        return Reading(name, "number", duration) if duration else None
     if kind in ("date", "datetime") and detail in date_formats.BY_NAME:
         return Reading(name, kind, date_format=date_formats.BY_NAME[detail])
     return None
 
 
 def native_column(source: str, native: str, name: str, original: str) -> Column:
-    """A column whose type the file itself knows."""
+    """A column whose type the file itself states."""
     expression = (
         filled_or_null(source)
         if native in ("text", "json")

@@ -75,7 +75,7 @@ def moment_sql(iso: str) -> str:
     """SQL for a day and a time of it, which may count to twelve or say that it is UTC's."""
     place = r"[ ](UTC|GMT)([+-][0-9]{1,2}(:?[0-9]{2})?)?$"
     text = f"regexp_replace({iso}, '(,|{place})|\\x{{202f}}', '', 'g')"
-    formats = ", ".join(f"'{one}'" for one in HALF_DAYS)
+    formats = ", ".join(f"'{layout}'" for layout in HALF_DAYS)
     halves = f"try_strptime(upper({text}), [{formats}])"
     # A cast takes PM for a place's time and leaves the hour as it is.
     is_half = f"regexp_matches({text}, '(?i)[ap]m$')"
@@ -142,14 +142,14 @@ class WrittenDate:
         regexp = f"(?i)^{self._sql_pattern}{time}$"
         text = f"trim({cell})"
         names = list(re.findall(r"\?P<(\w+)>", self.parts))
-        found = {
+        groups = {
             name: f"regexp_extract({text}, '{regexp}', {place})"
             for place, name in enumerate([*names, "time"], 1)
         }
-        parts = [self._year_sql(found), _month_sql(found["month"]), found["day"]]
+        parts = [self._year_sql(groups), _month_sql(groups["month"]), groups["day"]]
         iso = " || '-' || ".join(parts)
         if with_time:
-            return moment_sql(f"({iso} || {found['time']})")
+            return moment_sql(f"({iso} || {groups['time']})")
         return f"try_cast(({iso}) AS DATE)"
 
     def year_sql(self, cell: str) -> str:
@@ -161,30 +161,30 @@ class WrittenDate:
         bare = re.sub(r"\?P<\w+>", "", self.parts)
         return bare.replace("9", "[0-9]")
 
-    def _year_sql(self, found: dict[str, str]) -> str:
-        year = f"try_cast(replace({found['year']}, '元', '1') AS INTEGER)"
-        if "era" in found:
+    def _year_sql(self, groups: dict[str, str]) -> str:
+        year = f"try_cast(replace({groups['year']}, '元', '1') AS INTEGER)"
+        if "era" in groups:
             begins = "".join(
                 f" WHEN '{era}' THEN {before}::INTEGER"
                 for era, before in (ERAS | ERA_LETTERS).items()
             )
             # Without an era, years have four digits.
             without = f"CASE WHEN {year} >= 1000 THEN 0 END"
-            year = f"({year} + CASE lower({found['era']}){begins} ELSE {without} END)::INTEGER"
+            year = f"({year} + CASE lower({groups['era']}){begins} ELSE {without} END)::INTEGER"
         if self.has_short_years:
             year = f"({year} + CASE WHEN {year} < {PIVOT} THEN 2000 ELSE 1900 END)::INTEGER"
         low, high = BUDDHIST_YEARS
-        is_thai = f"regexp_matches({found['month']}, '[\u0e00-\u0e7f]')"
+        is_thai = f"regexp_matches({groups['month']}, '[\u0e00-\u0e7f]')"
         moved = (
             f"WHEN {is_thai} AND {year} BETWEEN {low} AND {high} THEN {BUDDHIST_OFFSET}::INTEGER"
         )
         return f"lpad(({year} - CASE {moved} ELSE 0 END)::VARCHAR, 4, '0')"
 
 
-def _month_sql(found: str) -> str:
+def _month_sql(month: str) -> str:
     """SQL for the number of a month that is written as a name or as a number."""
     whens = "".join(f" WHEN '{name}' THEN '{number}'::VARCHAR" for name, number in MONTHS.items())
-    return f"CASE rtrim(lower({found}), '.'){whens} ELSE {found} END"
+    return f"CASE rtrim(lower({month}), '.'){whens} ELSE {month} END"
 
 
 _YEAR, _DAY = "(?P<year>9999)", "(?P<day>9{1,2})"
@@ -238,14 +238,15 @@ AMBIGUOUS = (
     (DateFormat("dmy", "/"), DateFormat("mdy", "/")),
     (DateFormat("dmy", "-"), DateFormat("mdy", "-")),
 )
-_ALL = (*CERTAIN, *(each for pair in AMBIGUOUS for each in pair))
+_ALL = (*CERTAIN, *(date for pair in AMBIGUOUS for date in pair))
 _VARIANTS = [
-    replace(each, in_utc=in_utc, is_buddhist=is_buddhist)
-    for each in _ALL
+    replace(date, in_utc=in_utc, is_buddhist=is_buddhist)
+    for date in _ALL
     for in_utc in (False, True)
     for is_buddhist in (False, True)
 ]
-_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *(one for group in SHORT for one in group)]
+_SHORT = [date for group in SHORT for date in group]
+_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *_SHORT]
 BY_NAME = {date.name: date for date in _NAMED}
 OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})$"
 

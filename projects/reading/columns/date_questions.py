@@ -1,4 +1,5 @@
-"""Decides columns of dates: their order, their years, and the cells among them that are none."""
+"""Decides how a column of dates is read: the order of day and month, how years are counted, and
+cells among the dates that are not dates."""
 
 import re
 from dataclasses import replace
@@ -28,8 +29,10 @@ MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
 
 def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
-    """The reading of a column whose cells all have the shape of these formats, or a question."""
-    patterns, notes = [shape.pattern for shape in cells.seen.shapes], []
+    """The reading, question and notes of a column whose cells all have the shape of these formats.
+
+    With a question the reading is TEXT until a person has answered."""
+    patterns, notes = [shape.pattern for shape in cells.summary.shapes], []
     kind = "datetime" if date_formats.has_time(patterns) else "date"
     if date_formats.has_offset(patterns):
         offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
@@ -40,26 +43,28 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
             ]
             notes = ["Times with different offsets from UTC are given in UTC."]
     readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
-    if cells.seen.check:
+    if cells.summary.check:
         return readings[0], None, notes  # It leaves out Buddhist years, too.
     fitting = readings[:1]
-    if not cells.seen.has_valid_dates:
+    if not cells.summary.has_valid_dates:
         # 29 February 2567 was a day as Thailand counts years, and is none otherwise.
         moved = [
-            with_buddhist_years(one) for one in readings if isinstance(one.date_format, DateFormat)
+            with_buddhist_years(reading)
+            for reading in readings
+            if isinstance(reading.date_format, DateFormat)
         ]
         fitting = _all_fitting(cells, readings) or _all_fitting(cells, moved)
     if not fitting:
         return KEEP_TEXT
-    if cells.seen.markers:
+    if cells.summary.markers:
         return _ask_about_missing_dates(cells, fitting)
     return _settle_years(cells, fitting, notes)
 
 
 def _all_fitting(cells: ColumnCells, readings: list[Reading]) -> list[Reading]:
-    """The readings in which all cells are dates, words for missing aside."""
-    others = cells.seen.marker_count
-    return [one for one in readings if _count_unfitting(cells, one) == others]
+    """The readings in which every cell is a date, except words for missing such as NA."""
+    others = cells.summary.marker_count
+    return [reading for reading in readings if _count_unfitting(cells, reading) == others]
 
 
 def _count_unfitting(cells: ColumnCells, reading: Reading) -> int:
@@ -67,8 +72,8 @@ def _count_unfitting(cells: ColumnCells, reading: Reading) -> int:
 
 
 def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) -> Decision:
-    """Years such as 2567 are 2024 as Thailand counts them, or in a future that hardly anyone
-    writes of."""
+    """Decide how years are counted: 2567 may be 2024 in Thailand's calendar, or a year in a future
+    that few tables hold."""
     low, high = BUDDHIST_YEARS
     form = fitting[0].date_format
     first, last = cells.ends(form.year_sql(cells.source))
@@ -76,8 +81,8 @@ def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
         return _settle_order(cells, fitting, notes)
     count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
     is_certain = isinstance(form, DateFormat) and form.is_buddhist
-    if is_certain or (count >= MOSTLY * cells.seen.filled and isinstance(form, DateFormat)):
-        buddhist = [with_buddhist_years(one) for one in fitting]
+    if is_certain or (count >= MOSTLY * cells.summary.filled and isinstance(form, DateFormat)):
+        buddhist = [with_buddhist_years(reading) for reading in fitting]
         if not (is_certain or cells.context.is_thai or THAI.search(cells.name)):
             sentence = buddhist_years_sentence(cells.name)
             return TEXT, Question("buddhist_years", sentence, [*buddhist, *fitting, TEXT]), []
@@ -112,7 +117,7 @@ def strange_years_note(count: int) -> str:
 def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
     low, high = OTHER_YEARS
     count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
-    return count > 0 and count >= MOSTLY * cells.seen.filled
+    return count > 0 and count >= MOSTLY * cells.summary.filled
 
 
 def with_buddhist_years(reading: Reading) -> Reading:
@@ -125,7 +130,7 @@ def with_buddhist_years(reading: Reading) -> Reading:
 def _settle_order(cells: ColumnCells, fitting: list[Reading], notes: list[str]) -> Decision:
     only = fitting[0].date_format
     if isinstance(only, WrittenDate) and only.is_doubtful:
-        example = cells.seen.shapes[0].example
+        example = cells.summary.shapes[0].example
         sentence = (
             f"Are cells of {cells.name!r} such as {example!r} dates, in short, or are they codes?"
         )
@@ -140,13 +145,12 @@ def _settle_order(cells: ColumnCells, fitting: list[Reading], notes: list[str]) 
 
 def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Decision:
     """Dates beside words such as NA: missing dates, or the classes of a column of text."""
-    seen = cells.seen
-    shown = ", ".join(seen.markers)
+    markers, count = ", ".join(cells.summary.markers), cells.summary.marker_count
     sentence = (
-        f"1 cell of {cells.name!r} is {shown}; the others are dates. Keep the column as text, or"
+        f"1 cell of {cells.name!r} is {markers}; the others are dates. Keep the column as text, or"
         " read that cell as missing?"
-        if seen.marker_count == 1
-        else f"{seen.marker_count:,} cells of {cells.name!r} are {shown}; the others are dates."
+        if count == 1
+        else f"{count:,} cells of {cells.name!r} are {markers}; the others are dates."
         " Keep the column as text, or read those cells as missing?"
     )
     dates = [replace(reading, name=f"{reading.name}+missing") for reading in fitting]
@@ -155,7 +159,7 @@ def _ask_about_missing_dates(cells: ColumnCells, fitting: list[Reading]) -> Deci
 
 def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | None:
     """20240131 beside 20240201 are dates: as numbers they would be 70 apart."""
-    if any(shape.pattern != "99999999" or shape.digits != 8 for shape in cells.seen.shapes):
+    if any(shape.pattern != "99999999" or shape.digits != 8 for shape in cells.summary.shapes):
         return None
     reading = Reading(f"date:{COMPACT.name}", "date", date_format=COMPACT)
     value = reading.to_sql(cells.source)
@@ -163,36 +167,41 @@ def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | N
     if cells.count(unfitting) or cells.count_distinct(value) < MIN_COMPACT_DATES:
         return None
     sentence = (
-        f"All cells of {cells.name!r} are numbers such as {cells.seen.shapes[0].example!r}, and all"
-        " are dates. Read the dates, or the numbers?"
+        f"All cells of {cells.name!r} are numbers such as {cells.summary.shapes[0].example!r}, and"
+        " all are dates. Read the dates, or the numbers?"
     )
     return Question("compact_dates", sentence, [reading, number, TEXT])
 
 
 def ask_about_stray_dates(cells: ColumnCells) -> Question | None:
     """Most cells are dates, and a few are words: such as the total below a report."""
-    seen = cells.seen
+    summary = cells.summary
     by_format: dict[str, int] = {}
-    for shape in seen.shapes:
+    for shape in summary.shapes:
         for each in date_formats.fitting_dates([shape.pattern])[:1]:
             by_format[each.name] = by_format.get(each.name, 0) + shape.count
     name, count = max(by_format.items(), key=lambda entry: entry[1], default=("", 0))
-    others = seen.filled - count
-    if not others or count < MOSTLY_DATES * seen.filled:
+    others = summary.filled - count
+    if not others or count < MOSTLY_DATES * summary.filled:
         return None
     first = date_formats.BY_NAME[name]
-    shapes = [shape for shape in seen.shapes if first.pattern.fullmatch(shape.pattern)]
+    shapes = [shape for shape in summary.shapes if first.pattern.fullmatch(shape.pattern)]
     kind = "datetime" if date_formats.has_time([shape.pattern for shape in shapes]) else "date"
     formats = date_formats.fitting_dates([shape.pattern for shape in shapes])
     readings = [Reading(f"{kind}:{each.name}+missing", kind, date_format=each) for each in formats]
     fitting = [
-        one for one in readings if _count_unfitting(cells, one) == others + seen.marker_count
+        reading
+        for reading in readings
+        if _count_unfitting(cells, reading) == others + summary.marker_count
     ]
     if not fitting:
         return None
-    example = next((s.example for s in seen.shapes if s not in shapes), "a long text")
+    example = next((s.example for s in summary.shapes if s not in shapes), "a long text")
     sentence = (
-        f"{count:,} of {seen.filled:,} cells of {cells.name!r} are dates; {others:,} are not, such"
-        f" as {example!r}. Keep the column as text, or read those cells as missing?"
+        f"All cells of {cells.name!r} but one are dates; that one is {example!r}. Keep the column"
+        " as text, or read that cell as missing?"
+        if others == 1
+        else f"{count:,} of {summary.filled:,} cells of {cells.name!r} are dates; {others:,} are"
+        f" not, such as {example!r}. Keep the column as text, or read those cells as missing?"
     )
     return Question("stray_cells", sentence, [TEXT, *fitting])

@@ -1,9 +1,9 @@
-"""Infers what each column of text holds: decided by the whole column and the file, or asked.
+"""Infers the type of each column of text from all its cells and from the rest of the file.
 
-Every column is summed up by the shapes of its cells (digits become 9). A type is given only when it
-explains every cell; text that carries more than its number (007, 3.10 beside 3.1) stays text. Where
-two readings are plausible and mean different things, the column stays text and a question with both
-readings goes to a person, whose answer comes back in `overrides["columns"]`.
+Every column is summarized by the shapes of its cells (digits become 9). A column gets a type only
+when the type explains every cell; text that says more than its number (007, 3.10 beside 3.1) stays
+text. Where two readings are plausible and mean different things, the column stays text and a person
+is asked which is right; the answer comes back in `overrides["columns"]`.
 """
 
 import re
@@ -82,33 +82,37 @@ def infer_columns(
     keep: Callable[[], None] | None = None,
     expects: bool = False,
 ) -> list[Column]:
-    """The columns c0, c1, … of the text table. `names` are their final and original names;
-    `native_types` those that the file itself knows; `chosen` what people decided, by name; `keep`
-    makes single columns of the table quick to read, where many will have to be. With `expects`,
-    some columns are decided by a sample, and their `check` has to be made of every row."""
-    asked = [
+    """The columns c0, c1, … of the text table, with their types.
+
+    `names`: the final and the original name of each. `native_types`: types that the file itself
+    states, by position. `chosen`: readings that people chose, by name. `keep` is called before many
+    single columns are read, to store the table by column. With `expects`, a sample may decide a
+    column: its `check` is then SQL that the caller has to test on every row."""
+    untyped = [
         f"c{place}" for place in range(len(names)) if native_types.get(place, STRING) == STRING
     ]
-    seen = summarize_columns(connection, table, asked, keep, expects=expects)
+    summaries = summarize_columns(connection, table, untyped, keep, expects=expects)
     is_thai = any(THAI.search(original) for _, original in names) or any(
-        THAI.search(shape.pattern) for one in seen.values() for shape in one.shapes
+        THAI.search(shape.pattern) for summary in summaries.values() for shape in summary.shapes
     )
-    context = FileContext(separator, _certain_marks(seen.values()), is_thai)
+    context = FileContext(separator, _certain_marks(summaries.values()), is_thai)
     columns = []
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
         choice = chosen.get(name) or chosen.get(original)
         if choice is not None and choice not in (LIST.name, COLUMNS.name):
-            shapes = seen.get(source) or summarize_columns(connection, table, [source])[source]
-            cells = ColumnCells(connection, table, source, name, shapes, context)
+            summary = (
+                summaries.get(source) or summarize_columns(connection, table, [source])[source]
+            )
+            cells = ColumnCells(connection, table, source, name, summary, context)
             columns.append(_chosen_column(cells, choice, original))
         elif native_types.get(position) == STRING:
-            cells = ColumnCells(connection, table, source, name, seen[source], context)
+            cells = ColumnCells(connection, table, source, name, summaries[source], context)
             columns.append(_string_column(cells, original))
         elif position in native_types:
             columns.append(native_column(source, native_types[position], name, original))
         else:
-            cells = ColumnCells(connection, table, source, name, seen[source], context)
+            cells = ColumnCells(connection, table, source, name, summaries[source], context)
             columns.append(_decided_column(cells, original))
     return ask_about_objects(connection, table, columns)
 
@@ -135,10 +139,11 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
 
 
 def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[str]]:
-    """Whole numbers as such, and a word about digits that were rounded because a person said so."""
+    """The reading as integers where every cell is whole, and a note on digits that were rounded
+    because a person chose to."""
     value, text = reading.to_sql(cells.source), trimmed(cells.source)
-    is_short = not any(shape.digits > MAX_DIGITS for shape in cells.seen.shapes)
-    is_short = is_short and not cells.seen.other_count
+    is_short = not any(shape.digits > MAX_DIGITS for shape in cells.summary.shapes)
+    is_short = is_short and not cells.summary.other_count
     if is_short and not cells.count(f"{value} % 1 <> 0"):
         return replace(reading, type="integer"), []
     rounded = 0 if is_short else cells.count(f"NOT ({keeps_digits_sql(text, value)})")
@@ -146,8 +151,8 @@ def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[
 
 
 def _string_column(cells: ColumnCells, original: str) -> Column:
-    """A column whose cells the file calls texts: days and moments are such without a doubt; numbers
-    are only asked about, as a text of digits may be a code."""
+    """A column whose cells the file stores as texts. Texts that are dates become dates; texts that
+    are numbers stay text with a question, as a text of digits may be a code."""
     column = _decided_column(cells, original)
     if column.type in ("date", "datetime"):
         return column
@@ -166,15 +171,15 @@ def _string_column(cells: ColumnCells, original: str) -> Column:
 
 def _with_ascii_digits(cells: ColumnCells) -> ColumnCells:
     """The cells with digits such as ٣ and ３ as 3, where all of them hold such digits."""
-    shapes = cells.seen.shapes
-    if not shapes or cells.seen.other_count or cells.seen.markers:
+    shapes = cells.summary.shapes
+    if not shapes or cells.summary.other_count or cells.summary.markers:
         return cells
     if not all(FOREIGN_DIGITS.search(shape.example) for shape in shapes):
         return cells
     source = foreign_digits_sql(cells.source)
     table = f"(SELECT {source} AS {cells.source} FROM {cells.table})"
-    seen = summarize_columns(cells.connection, table, [cells.source])[cells.source]
-    return replace(cells, source=source, seen=seen)
+    summary = summarize_columns(cells.connection, table, [cells.source])[cells.source]
+    return replace(cells, source=source, summary=summary)
 
 
 def _decided_column(cells: ColumnCells, original: str) -> Column:
@@ -182,17 +187,17 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
     reading, question, notes = _decide(cells)
     is_numeric = reading.type in ("integer", "number")
     source = as_written.source if reading == TEXT else cells.source
-    expression, check = reading.to_sql(source), cells.seen.check
+    expression, check = reading.to_sql(source), cells.summary.check
     if check and reading != TEXT:
-        # What passes the check is written as SQL writes it. No such day raises an error.
+        # A cell that passes the check can be cast as it is. The cast fails for a day such as 30/2.
         expression = f"CAST(nullif({cells.source}, '') AS {SQL_TYPES[reading.type]})"
     return Column(
         name=cells.name,
         type=reading.type,
         original_name=original,
         expression=expression,
-        missing_markers=tuple(cells.seen.markers) if is_numeric else (),
-        missing_marker_count=cells.seen.marker_count if is_numeric else 0,
+        missing_markers=tuple(cells.summary.markers) if is_numeric else (),
+        missing_marker_count=cells.summary.marker_count if is_numeric else 0,
         reading=reading.name,
         question=question,
         notes=notes,
@@ -202,27 +207,27 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
 
 
 def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]]:
-    """The roles that marks have in the columns which can be read in one way only."""
+    """The roles of marks, such as ("decimal", ","), in the columns that have only one reading."""
     marks: set[tuple[str, str]] = set()
-    for seen in columns:
-        formats = [] if seen.other_count else number_formats.fitting_formats(seen.shapes)
-        meanings = {marks_of(each, seen.shapes) for each in formats}
+    for summary in columns:
+        formats = [] if summary.other_count else number_formats.fitting_formats(summary.shapes)
+        meanings = {marks_of(each, summary.shapes) for each in formats}
         if len(meanings) == 1:
             marks |= meanings.pop()
     return frozenset(marks)
 
 
 def _decide(cells: ColumnCells) -> Decision:
-    seen = cells.seen
-    if not seen.shapes or not any(shape.digits for shape in seen.shapes):
+    shapes = cells.summary.shapes
+    if not shapes or not any(shape.digits for shape in shapes):
         return KEEP_TEXT
-    if not seen.other_count:
-        dates = date_formats.fitting_dates([shape.pattern for shape in seen.shapes])
+    if not cells.summary.other_count:
+        dates = date_formats.fitting_dates([shape.pattern for shape in shapes])
         if dates:
             return decide_date(cells, dates)
-        if _holds_codes(seen.shapes):
+        if _holds_codes(shapes):
             return KEEP_TEXT
-        formats = number_formats.fitting_formats(seen.shapes)
+        formats = number_formats.fitting_formats(shapes)
         if formats:
             return _decide_number(cells, formats)
         for ask in (ask_about_scales, ask_about_sides, ask_about_durations, ask_about_unit_behind):
@@ -238,7 +243,7 @@ def _holds_codes(shapes: list[CellShape]) -> bool:
 
 
 def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     by_meaning: dict[frozenset[tuple[str, str]], NumberFormat] = {}
     for each in formats:
         by_meaning.setdefault(marks_of(each, shapes), each)
@@ -270,19 +275,20 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
 def _weigh(
     cells: ColumnCells, meanings: list[frozenset[tuple[str, str]]]
 ) -> frozenset[tuple[str, str]] | None:
-    """The meaning that the column and the rest of the file speak for; None when nothing does."""
+    """The more likely of two meanings of a mark, a decimal mark or a grouping mark, by the column
+    and the rest of the file; None when neither is more likely."""
     grouped = next((each for each in meanings if all(role == "group" for role, _ in each)), None)
     decimal = next((each for each in meanings if each != grouped), None)
     if grouped is None or decimal is None or len(meanings) > 2:
         return None
     (_, mark), *_ = grouped
     marks, separator = cells.context.marks, cells.context.separator
-    other = "." if mark == "," else ","
-    for_group = (("group", mark) in marks) + (("decimal", other) in marks)
-    for_decimal = (("decimal", mark) in marks) + (("group", other) in marks)
+    other_mark = "." if mark == "," else ","
+    for_group = (("group", mark) in marks) + (("decimal", other_mark) in marks)
+    for_decimal = (("decimal", mark) in marks) + (("group", other_mark) in marks)
     if for_group or for_decimal:
         return None if for_group and for_decimal else (grouped if for_group else decimal)
-    bare = [shape for shape in cells.seen.shapes if mark not in shape.pattern]
+    bare = [shape for shape in cells.summary.shapes if mark not in shape.pattern]
     has_long_bare = any(shape.digits > 3 for shape in bare)
     if mark == ",":
         # Whoever separates cells by commas seldom writes decimals with them, by semicolons often.
@@ -295,9 +301,12 @@ def _weigh(
 
 
 def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
-    """Whether 1.250 may be a rounded thousand: programs write all decimals of a column, or none
-    that are zero. Beside commas, which separate decimal points, only where 950 is written too."""
-    dotted = [shape for shape in cells.seen.shapes if "." in shape.pattern]
+    """Whether 1.250 may stand for 1250.
+
+    Programs write all decimals of a column, or leave out zeros at the end: where some cells end in
+    zero and others have no mark, the mark may group thousands. In a file separated by commas the
+    point is a decimal mark unless cells such as 950 stand beside it."""
+    dotted = [shape for shape in cells.summary.shapes if "." in shape.pattern]
     rounded = sum(shape.count for shape in dotted if shape.ends_with_zero)
     if has_bare or not rounded:
         return rounded > 0
@@ -306,33 +315,33 @@ def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
 
 def _ask_about_strays(cells: ColumnCells) -> Decision:
     """A column of numbers in which a few cells are something else stays text, and says so."""
-    seen = cells.seen
+    summary = cells.summary
     if question := ask_about_stray_dates(cells):
         return TEXT, question, []
     scored = []
     candidates: tuple[NumberFormat, ...] = number_formats.FORMATS
-    if len(scale_words(seen.shapes)) > 1:  # 5M beside XL is a size.
+    if len(scale_words(summary.shapes)) > 1:  # 5M beside XL is a size.
         candidates = (*candidates, *number_formats.SCALED)
     for each in candidates:
-        shapes = [shape for shape in seen.shapes if each.match(shape) and not shape.is_code]
+        shapes = [shape for shape in summary.shapes if each.match(shape) and not shape.is_code]
         scored.append((sum(shape.count for shape in shapes), each, shapes))
     count, number_format, shapes = max(scored, key=lambda entry: entry[0])
-    others = seen.filled - count
-    words = [shape for shape in seen.shapes if shape not in shapes]
+    others = summary.filled - count
+    words = [shape for shape in summary.shapes if shape not in shapes]
     # Many cells of few words, such as "—" and "k.A.", are a way to say that a number is missing.
     are_few_words = len(words) <= MAX_STRAY_WORDS and not any(word.digits for word in words)
-    are_few_words = are_few_words and seen.filled >= MIN_CELLS
-    least = MOSTLY_NUMBERS if seen.other_count or not are_few_words else MIN_NUMBERS
-    if not shapes or not others or count < least * seen.filled:
+    are_few_words = are_few_words and summary.filled >= MIN_CELLS
+    least = MOSTLY_NUMBERS if summary.other_count or not are_few_words else MIN_NUMBERS
+    if not shapes or not others or count < least * summary.filled:
         return KEEP_TEXT
     reading = number_reading(number_format, shapes)
     missing = Reading(f"{reading.name}+missing", "number", number_format)
-    example = next((s.example for s in seen.shapes if s not in shapes), "a long text")
+    example = next((s.example for s in summary.shapes if s not in shapes), "a long text")
     sentence = (
         f"All cells of {cells.name!r} but one are numbers; that one is {example!r}. Keep the column"
         " as text, or read that cell as missing?"
         if others == 1
-        else f"{count:,} of {seen.filled:,} cells of {cells.name!r} are numbers; {others:,} are"
+        else f"{count:,} of {summary.filled:,} cells of {cells.name!r} are numbers; {others:,} are"
         f" not, such as {example!r}. Keep the column as text, or read those cells as missing?"
     )
     return TEXT, Question("stray_cells", sentence, [TEXT, missing]), []
@@ -343,20 +352,20 @@ def _marked_example(shapes: list[CellShape]) -> str:
 
 
 def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
-    """What was decided and is not plain to see."""
+    """Notes on what was decided and cannot be seen in the column itself."""
     notes = []
-    if reading.number_format != PLAIN and marks_of(reading.number_format, cells.seen.shapes):
-        example = _marked_example(cells.seen.shapes)
+    if reading.number_format != PLAIN and marks_of(reading.number_format, cells.summary.shapes):
+        example = _marked_example(cells.summary.shapes)
         notes.append(f"Numbers are read as in {reading.number_format.name}, such as {example!r}.")
-    if all(SHORTENED.fullmatch(shape.pattern) for shape in cells.seen.shapes):
+    if all(SHORTENED.fullmatch(shape.pattern) for shape in cells.summary.shapes):
         notes.append(
-            f"Cells such as {cells.seen.shapes[0].example!r} are how spreadsheets show numbers of"
-            " more than 11 digits. If they are ids, their last digits are lost: format the column"
-            " as text before it is saved as CSV."
+            f"Cells such as {cells.summary.shapes[0].example!r} are how spreadsheets show numbers"
+            " of more than 11 digits. If they are ids, their last digits are lost: format the"
+            " column as text before it is saved as CSV."
         )
-    if any(map(reading.number_format.is_in_brackets, cells.seen.shapes)):
+    if any(map(reading.number_format.is_in_brackets, cells.summary.shapes)):
         notes.append("Numbers in brackets were read as losses, with a minus.")
-    units = sorted({shape.unit for shape in cells.seen.shapes} - {""})
+    units = sorted({shape.unit for shape in cells.summary.shapes} - {""})
     if units:
         notes.append(f"{units[0]} beside the numbers was left out.")
     return notes
@@ -370,7 +379,7 @@ def describe_question(
         return None
     readings = column.question.readings
     values = [f"({reading.to_sql('cell')})::VARCHAR" for reading in readings]
-    # Cells that one reading drops or changes come first: the question is about them. Few are equal.
+    # Cells that a reading drops or changes come first, as the question is about them.
     dropped = " OR ".join(f"{value} IS NULL" for value in values)
     changed = " OR ".join(f"{value} <> cell" for value in values)
     ranked = (

@@ -1,5 +1,5 @@
-"""Columns whose cells hold lists of objects: which of their fields is a label is asked where
-several may be. Where only one may be, training reads it by itself."""
+"""Asks which field is the label in columns whose cells hold lists of objects, where several fields
+may be. Where only one may be, training finds it without a question."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,31 +24,28 @@ def register_label_names(connection: duckdb.DuckDBPyConnection) -> None:
 def ask_about_objects(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]
 ) -> list[Column]:
-    """The columns, those with a question whose objects have several fields that may be the label.
-    Nothing is asked about a column that a person has decided."""
-    asked = [
+    """The columns, with a question on each whose objects have several fields that may be the label.
+    Columns that a person has decided get no question."""
+    sources = [
         f"c{place}"
         for place, column in enumerate(columns)
         if column.type in ("text", "json") and column.question is None and not column.is_chosen
     ]
-    found: dict[str, list[str]] = {}
-    for group in batched(asked, COLUMNS_AT_ONCE):
-        firsts = ", ".join(f"first({one}) FILTER ({one} <> '')" for one in group)
+    keys_by_source: dict[str, list[str]] = {}
+    for group in batched(sources, COLUMNS_AT_ONCE):
+        firsts = ", ".join(f"first({source}) FILTER ({source} <> '')" for source in group)
         sample = f"(SELECT {', '.join(group)} FROM {table} LIMIT {FIRST_ROWS})"
         row = connection.execute(f"SELECT {firsts} FROM {sample}").fetchone() or ()
         for source, cell in zip(group, row, strict=True):
             if cell is not None and cell.lstrip().startswith("[{"):
-                found[source] = _plausible_keys(connection, table, source)
+                rows = connection.execute(
+                    f"SELECT {source} FROM {table} WHERE {source} <> '' LIMIT {SAMPLE_CELLS}"
+                ).fetchall()
+                keys_by_source[source] = find_label_keys(row[0] for row in rows)
     return [
-        _with_question(column, found.get(f"c{place}", [])) for place, column in enumerate(columns)
+        _with_question(column, keys_by_source.get(f"c{place}", []))
+        for place, column in enumerate(columns)
     ]
-
-
-def _plausible_keys(connection: duckdb.DuckDBPyConnection, table: str, source: str) -> list[str]:
-    rows = connection.execute(
-        f"SELECT {source} FROM {table} WHERE {source} <> '' LIMIT {SAMPLE_CELLS}"
-    ).fetchall()
-    return find_label_keys(row[0] for row in rows)
 
 
 def _with_question(column: Column, keys: Sequence[str]) -> Column:

@@ -7,11 +7,11 @@ from projects.reading.limits import MAX_NAME_CHARS
 
 def unique_column_names(originals: list[str]) -> list[str]:
     """One usable name per original; compared without case, as DuckDB and spreadsheets do."""
-    taken: set[str] = set()
+    used: set[str] = set()
     names = []
     for position, original in enumerate(originals, 1):
-        name = _deduplicate(_clean_name(original) or f"column_{position}", taken)
-        taken.add(name.casefold())
+        name = _deduplicate(_clean_name(original) or f"column_{position}", used)
+        used.add(name.casefold())
         names.append(name)
     return names
 
@@ -21,10 +21,10 @@ def _clean_name(original: str) -> str:
     return re.sub(r"\s+", " ", visible).strip()[:MAX_NAME_CHARS].strip()
 
 
-def _deduplicate(name: str, taken: set[str]) -> str:
-    if name.casefold() not in taken:
+def _deduplicate(name: str, used: set[str]) -> str:
+    if name.casefold() not in used:
         return name
     number = 2
-    while f"{name}_{number}".casefold() in taken:
+    while f"{name}_{number}".casefold() in used:
         number += 1
     return f"{name}_{number}"

@@ -52,7 +52,7 @@ class CellShape:
 
     @property
     def is_code(self) -> bool:
-        """Digits that are no quantity: 007, a telephone number, a long id, or 2E5.
+        """Digits that are not a quantity: 007, a telephone number, a long id, or 2E5.
 
         Programs write powers of ten with a sign or a point (2e+05, 1.5e5); people write 2E5 on a
         shelf or a fault code.
@@ -72,8 +72,8 @@ class CellShape:
     @property
     def unit(self) -> str:
         """The currency or percent sign beside the digits, or ""."""
-        found = re.search(UNIT, self.pattern)
-        return found[0] if found else ""
+        match = re.search(UNIT, self.pattern)
+        return match[0] if match else ""
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,26 @@ class NumberFormat:
         if self.unit:
             bare = pattern.removesuffix(self.unit)
             pattern = bare if bare != pattern else ""
-        found = _grammar(replace(self, unit="") if self.unit else self).fullmatch(pattern)
-        if found is None or not shape.starts_with_zero:
-            return found
+        match = _grammar(replace(self, unit="") if self.unit else self).fullmatch(pattern)
+        if match is None or not shape.starts_with_zero:
+            return match
         # No number begins with a group of zero (0,950) or with a zero before digits (01.5).
-        return found if len(found["whole"] or "9") == 1 else None
+        return match if len(match["whole"] or "9") == 1 else None
 
     def is_grouped(self, shape: CellShape) -> bool:
         """Whether the grouping mark stands in cells of this shape."""
-        found = self.match(shape)
-        return found is not None and not (found["whole"] or "9").isdigit()
+        match = self.match(shape)
+        return match is not None and not (match["whole"] or "9").isdigit()
 
     def is_in_brackets(self, shape: CellShape) -> bool:
         """Whether cells of this shape are losses as accountants write them, as in (1,200)."""
-        found = self.match(shape)
-        return found is not None and found["bracket"] is not None
+        match = self.match(shape)
+        return match is not None and match["bracket"] is not None
 
     def is_integer(self, shape: CellShape) -> bool:
         """Whether cells of this shape are whole numbers in this format."""
-        found = self.match(shape)
-        return found is not None and not (found["fraction"] or found["exponent"])
+        match = self.match(shape)
+        return match is not None and not (match["fraction"] or match["exponent"])
 
     def to_sql(self, cell: str) -> str:
         """SQL that makes DOUBLE of a text expression; NULL where the format does not apply."""
@@ -171,8 +171,8 @@ class SignedFormat(NumberFormat):
         return f"{super().name} -{self.negative}"
 
     def match(self, shape: CellShape) -> re.Match[str] | None:
-        found = SIDE_BEHIND.fullmatch(shape.pattern)
-        return super().match(replace(shape, pattern=found[1]) if found else shape)
+        amount = SIDE_BEHIND.fullmatch(shape.pattern)
+        return super().match(replace(shape, pattern=amount[1]) if amount else shape)
 
     def to_sql(self, cell: str) -> str:
         words = "|".join(SIDES[self.negative])
@@ -284,7 +284,7 @@ SCALED = tuple(ScaledFormat(each.decimal, each.group) for each in FORMATS)
 
 
 def signed_formats(negative: str) -> list[SignedFormat]:
-    """Those in which this side's amounts are below zero."""
+    """The formats in which amounts of this side, DR or CR, are below zero."""
     return [SignedFormat(each.decimal, each.group, negative=negative) for each in FORMATS]
 
 
@@ -300,8 +300,8 @@ def format_named(name: str) -> NumberFormat | None:
     example, _, unit = name.partition(" ") if name not in BY_NAME else (name, "", "")
     if example not in BY_NAME:  # "1 234,5 kg": the first blank groups digits.
         example, _, unit = name.rpartition(" ")
-    found = BY_NAME.get(example)
-    return replace(found, unit=unit) if found and unit else found
+    number_format = BY_NAME.get(example)
+    return replace(number_format, unit=unit) if number_format and unit else number_format
 
 
 def unit_behind(shapes: list[CellShape]) -> str:
@@ -309,8 +309,8 @@ def unit_behind(shapes: list[CellShape]) -> str:
     units = set()
     for shape in shapes:
         last = shape.pattern.rfind("9")
-        found = UNIT_BEHIND.fullmatch(shape.pattern[last:]) if last >= 0 else None
-        units.add(found[1] if found else "")
+        match = UNIT_BEHIND.fullmatch(shape.pattern[last:]) if last >= 0 else None
+        units.add(match[1] if match else "")
     unit = units.pop() if len(units) == 1 else ""
     return "" if not unit or re.fullmatch(UNIT, unit) else unit
 
@@ -343,8 +343,8 @@ def _grammar(number_format: NumberFormat) -> re.Pattern[str]:
 
 def _without_scale(pattern: str) -> str:
     bare = re.sub(UNIT, "", pattern).strip(SPACES)
-    found = SCALE_BEHIND.fullmatch(bare)
-    return f"{found[1]}{found[3]}" if found else pattern
+    match = SCALE_BEHIND.fullmatch(bare)
+    return f"{match[1]}{match[3]}" if match else pattern
 
 
 def is_number(shape: CellShape) -> bool:
@@ -359,14 +359,14 @@ def is_number(shape: CellShape) -> bool:
 
 def scale_word(shape: CellShape) -> str:
     """The word for a power of ten behind the number, in lower case; "" where there is none."""
-    found = SCALE_BEHIND.fullmatch(re.sub(UNIT, "", shape.pattern).strip(SPACES))
-    return found[2].casefold() if found else ""
+    match = SCALE_BEHIND.fullmatch(re.sub(UNIT, "", shape.pattern).strip(SPACES))
+    return match[2].casefold() if match else ""
 
 
 def side_behind(shape: CellShape) -> str:
     """DR or CR where a word for debit or credit stands behind the amount; else ""."""
-    found = SIDE_BEHIND.fullmatch(shape.pattern)
-    word = found[2].casefold() if found else ""
+    match = SIDE_BEHIND.fullmatch(shape.pattern)
+    word = match[2].casefold() if match else ""
     return next((side for side, words in SIDES.items() if word in words), "")
 
 

@@ -34,8 +34,8 @@ def marks_of(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[
     """What the marks in these cells are under a format: {("decimal", ","), ("group", ".")}."""
     roles = set()
     for shape in shapes:
-        found = number_format.match(shape)
-        if found is not None and (found["fraction"] or "").strip("9"):
+        match = number_format.match(shape)
+        if match is not None and (match["fraction"] or "").strip("9"):
             roles.add(("decimal", number_format.decimal))
         if number_format.is_grouped(shape):
             roles.add(("group", number_format.group))
@@ -45,11 +45,11 @@ def marks_of(number_format: NumberFormat, shapes: list[CellShape]) -> frozenset[
 def _one_of_each_meaning(
     formats: Sequence[NumberFormat], shapes: list[CellShape]
 ) -> list[NumberFormat]:
-    """The first of those under which the marks in these cells are the same."""
-    found: dict[frozenset[tuple[str, str]], NumberFormat] = {}
+    """The first format of each meaning: formats mean the same where marks have the same roles."""
+    by_meaning: dict[frozenset[tuple[str, str]], NumberFormat] = {}
     for each in formats:
-        found.setdefault(marks_of(each, shapes), each)
-    return list(found.values())
+        by_meaning.setdefault(marks_of(each, shapes), each)
+    return list(by_meaning.values())
 
 
 def number_reading(number_format: NumberFormat, shapes: list[CellShape]) -> Reading:
@@ -60,7 +60,7 @@ def number_reading(number_format: NumberFormat, shapes: list[CellShape]) -> Read
 
 def ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
     """Amounts in several currencies, or percent beside plain numbers, are not one quantity."""
-    units = {shape.unit for shape in cells.seen.shapes}
+    units = {shape.unit for shape in cells.summary.shapes}
     if len(units - {""}) <= 1 and not ("%" in units and "" in units):
         return None
     listed = ", ".join(sorted(unit or "none" for unit in units))
@@ -71,7 +71,7 @@ def ask_about_units(cells: ColumnCells, reading: Reading) -> Question | None:
 def ask_about_brackets(cells: ColumnCells, reading: Reading) -> Question | None:
     """(1), (2), (3) number notes as often as they are losses: only beside other numbers, or with a
     decimal or grouping mark, are brackets a minus."""
-    shapes, number_format = cells.seen.shapes, reading.number_format
+    shapes, number_format = cells.summary.shapes, reading.number_format
     are_notes = all(
         number_format.is_in_brackets(shape) and not re.search(r"[.,]9", shape.pattern)
         for shape in shapes
@@ -87,8 +87,8 @@ def ask_about_brackets(cells: ColumnCells, reading: Reading) -> Question | None:
 
 def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
     """Every cell is a number with the same word behind it: a quantity, or a name such as 3a."""
-    shapes = cells.seen.shapes
-    unit = "" if cells.seen.markers else number_formats.unit_behind(shapes)
+    shapes = cells.summary.shapes
+    unit = "" if cells.summary.markers else number_formats.unit_behind(shapes)
     candidates = [replace(each, unit=unit) for each in number_formats.FORMATS] if unit else []
     formats = number_formats.fitting_formats(shapes, candidates)
     if not formats:
@@ -104,9 +104,9 @@ def ask_about_unit_behind(cells: ColumnCells) -> Question | None:
 
 def ask_about_scales(cells: ColumnCells) -> Question | None:
     """1.5K beside 950 and 3M, or 1,2 Mio. throughout: numbers in short, or sizes and codes."""
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     readings = _scaled_readings(cells)
-    if not readings or (number_formats.unit_behind(shapes) and not cells.seen.markers):
+    if not readings or (number_formats.unit_behind(shapes) and not cells.summary.markers):
         return None
     example = next(shape.example for shape in shapes if number_formats.scale_word(shape))
     sentence = (
@@ -118,7 +118,7 @@ def ask_about_scales(cells: ColumnCells) -> Question | None:
 
 def _scaled_readings(cells: ColumnCells) -> list[Reading]:
     """The readings that multiply out the words for powers of ten; none where there are none."""
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     formats = number_formats.fitting_formats(shapes, number_formats.SCALED)
     if not formats or not scale_words(shapes):
         return []
@@ -137,7 +137,7 @@ def scale_words(shapes: list[CellShape]) -> set[str]:
 
 def ask_about_sides(cells: ColumnCells) -> Question | None:
     """Amounts of which some have DR or CR behind them."""
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     sides = {number_formats.side_behind(shape) for shape in shapes}
     # Of three kinds, it is open on which side the plain amounts are. "5 h" and "30 s" are times.
     are_letters = any(re.search("9 ?[shSH]$", shape.pattern) for shape in shapes)
@@ -164,7 +164,7 @@ def ask_about_sides(cells: ColumnCells) -> Question | None:
 
 def ask_about_durations(cells: ColumnCells) -> Question | None:
     """4:13 and 1:02:33 may be spans of time, and 10:30 a time of day; PT4M13S is a span."""
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     iso = number_formats.ISO_DURATION
     if all(map(iso.match, shapes)) and any("T" in shape.pattern for shape in shapes):
         sentence = (
@@ -179,7 +179,8 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
     readings = [
         _with_missing(cells, each)
         for each in formats
-        if cells.count(f"{each.to_sql(trimmed(cells.source))} IS NULL") == cells.seen.marker_count
+        if cells.count(f"{each.to_sql(trimmed(cells.source))} IS NULL")
+        == cells.summary.marker_count
     ]
     if not readings:
         return None
@@ -193,7 +194,7 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
 def _with_missing(cells: ColumnCells, number_format: NumberFormat) -> Reading:
     """The reading that takes words such as NA beside the numbers for missing."""
     kind = "duration" if isinstance(number_format, number_formats.DurationFormat) else "number"
-    name = f"{kind}:{number_format.name}{'+missing' if cells.seen.markers else ''}"
+    name = f"{kind}:{number_format.name}{'+missing' if cells.summary.markers else ''}"
     return Reading(name, "number", number_format)
 
 
@@ -201,7 +202,7 @@ def ask_about_codes(cells: ColumnCells, reading: Reading) -> Question | None:
     """600 123 456 may be a telephone number, and 192.168.100.200 an address: amounts differ in
     length, and hardly all of them are beyond a hundred million."""
     number_format = reading.number_format
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     has_code_length = all(
         shape.digits >= MIN_CODE_DIGITS and not shape.unit and number_format.is_grouped(shape)
         for shape in shapes
@@ -235,9 +236,9 @@ def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
     """3.1 and 3.10 are one number but two versions: text when the text carries more."""
     if AMOUNT_NAME.search(cells.name.casefold()):
         return None
-    shapes = cells.seen.shapes
-    found = [reading.number_format.match(shape) for shape in shapes]
-    lengths = {len(each["fraction"]) for each in found if each and each["fraction"]}
+    shapes = cells.summary.shapes
+    matches = [reading.number_format.match(shape) for shape in shapes]
+    lengths = {len(each["fraction"]) for each in matches if each and each["fraction"]}
     ends_with_zero = any(shape.ends_with_zero for shape in shapes)
     if len(lengths) > 1 and ends_with_zero:
         texts = cells.count_distinct(trimmed(cells.source))
@@ -260,7 +261,7 @@ def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
 def _may_be_versions(cells: ColumnCells) -> bool:
     """Short pairs of numbers of which one ends in zero though others are shorter, as 3.9 and 3.10;
     or a column whose name says so. Programs write all decimals of a column, or no zero but 5.0."""
-    shapes = cells.seen.shapes
+    shapes = cells.summary.shapes
     if not all(VERSION_SHAPE.fullmatch(shape.pattern) for shape in shapes):
         return False
     if VERSION_NAME.search(cells.name.casefold()):
@@ -275,16 +276,16 @@ def _may_be_versions(cells: ColumnCells) -> bool:
 def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | None:
     """Numbers of so many digits that the last ones would be rounded. Where a sample decides, its
     check looks at them."""
-    if cells.seen.check:
+    if cells.summary.check:
         return None
-    long = [shape for shape in cells.seen.shapes if shape.digits > MAX_DIGITS]
-    if not long and not any("e" in shape.pattern.casefold() for shape in cells.seen.shapes):
+    long = [shape for shape in cells.summary.shapes if shape.digits > MAX_DIGITS]
+    if not long and not any("e" in shape.pattern.casefold() for shape in cells.summary.shapes):
         return None
     text, value = trimmed(cells.source), reading.number_format.to_sql(trimmed(cells.source))
     count = cells.count(f"NOT ({keeps_digits_sql(text, value)})")
     if not count:
         return None
-    example = max(cells.seen.shapes, key=lambda shape: shape.digits).example
+    example = max(cells.summary.shapes, key=lambda shape: shape.digits).example
     sentence = (
         f"1 cell of {cells.name!r} has more digits than a number keeps, such as {example!r}. Keep"
         " it as text, or round it to about 16 digits?"
@@ -297,7 +298,7 @@ def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | N
 
 def ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
     """Beside a few whole numbers, "none" may be a class of its own."""
-    markers = cells.seen.markers
+    markers = cells.summary.markers
     if not markers or reading.type != "integer":
         return None
     if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:

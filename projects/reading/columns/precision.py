@@ -1,20 +1,20 @@
-"""Whether a DOUBLE keeps the number that a text says.
+"""Whether a DOUBLE holds the number that a text states without rounding.
 
-Of 15 significant digits it keeps each. Programs write a DOUBLE with 16 or more, as 0.1 + 0.2 or
-numpy's 1.000000000000000056e-01: such texts are what the DOUBLE prints. Any other text of so many
-digits, an amount of 18 digits or an id, is a number that a DOUBLE would round.
+A DOUBLE holds any 15 significant digits. Programs print a DOUBLE with 16 or more, such as
+0.30000000000000004 or numpy's 1.000000000000000056e-01; such a text is the DOUBLE's own. Any other
+text of so many digits, such as an id of 18 digits, would be rounded.
 """
 
 import math
 import re
 
 MAX_DIGITS = 15  # Above 2**53 a DOUBLE no longer tells neighbours apart.
-PRINTED_DIGITS = range(16, 26)  # So many does a program print of one.
+PRINTED_DIGITS = range(16, 26)  # How many digits programs print of a DOUBLE.
 SHORT_CHARS = 16  # A sign or a point and 15 digits.
 
 
 def keeps_digits(text: str) -> bool:
-    """Whether the DOUBLE of a plain number's text says the same."""
+    """Whether the DOUBLE of a plain number's text is exactly that number."""
     value, digits = float(text), _significant(text)
     if not math.isfinite(value) or (digits and not value):
         return False
@@ -31,7 +31,7 @@ def _significant(text: str) -> str:
 
 
 def keeps_digits_sql(text: str, value: str) -> str:
-    """The same as SQL: of a text expression and its DOUBLE, neither NULL nor blank."""
+    """SQL for `keeps_digits`, of a text expression and its DOUBLE, neither NULL nor blank."""
     digits = _significant_sql(text)
     printed = ", ".join(
         _significant_sql(f"printf('%.{count - 1}e', {value})") for count in PRINTED_DIGITS

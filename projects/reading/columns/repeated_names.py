@@ -21,13 +21,13 @@ COUNTED_BY_PANDAS = re.compile(r"(.+)\.([1-9]\d{0,2})")  # Labels, Labels.1, Lab
 
 
 @dataclass(frozen=True)
-class _Cells:
-    """What the cells of columns of one name are like."""
+class _CellMeasures:
+    """Measures of the cells of all columns that have one name."""
 
     are_short: bool
-    are_packed: bool  # No cell is filled behind an empty one.
-    have_gaps: bool
-    recurring: float
+    are_packed: bool  # In no row is a cell filled to the right of an empty one.
+    have_gaps: bool  # In some row the first cell is filled and the last one is empty.
+    recurring: float  # The share of values beyond the first column that other columns hold too.
 
 
 def merge_repeated(
@@ -37,8 +37,9 @@ def merge_repeated(
     chosen: Mapping[str, str],
     used: Collection[str],
 ) -> list[Column]:
-    """The columns, those of one name made one list where they are one; all know their `source`.
-    `used` are names that a person's choices speak of, such as Labels_2: those columns stay."""
+    """The columns, where columns of one name that form a list became one column. Each has its
+    `source`. A column whose name is in `used`, such as Labels_2, is not merged: a person's choices
+    refer to it."""
     placed = [
         replace(column, source=column.source or f"c{place}") for place, column in enumerate(columns)
     ]
@@ -51,16 +52,16 @@ def merge_repeated(
         merged[first.name] = first
         if first.reading == LIST.name:
             dropped |= {column.name for column in group[1:]}
-    return [merged.get(one.name, one) for one in placed if one.name not in dropped]
+    return [merged.get(column.name, column) for column in placed if column.name not in dropped]
 
 
 def _groups(columns: Sequence[Column]) -> list[list[Column]]:
-    named = {column.original_name.strip() for column in columns}
+    names = {column.original_name.strip() for column in columns}
     groups: dict[str, list[Column]] = {}
     for column in columns:
         name = column.original_name.strip()
         counted = COUNTED_BY_PANDAS.fullmatch(name)
-        groups.setdefault(counted[1] if counted and counted[1] in named else name, []).append(
+        groups.setdefault(counted[1] if counted and counted[1] in names else name, []).append(
             column
         )
     return [group for name, group in groups.items() if name and len(group) > 1]
@@ -79,7 +80,7 @@ def _decide(
     )  # fmt: skip
     if choice in (LIST.name, COLUMNS.name):
         return as_list if choice == LIST.name else first
-    cells = _look_at(connection, table, [column.source for column in group])
+    cells = _measure_cells(connection, table, [column.source for column in group])
     are_values = all(column.type in ("text", "boolean") for column in group)
     if cells.are_short and cells.are_packed and cells.have_gaps and are_values:
         if cells.recurring >= MIN_RECURRING:
@@ -109,11 +110,13 @@ def _with_question(first: Column, source: str, count: int) -> Column:
 def _list_sql(sources: Sequence[str]) -> str:
     """SQL for the filled cells of a row as a list in JSON; NULL where all are empty."""
     cells = ", ".join(f"nullif({trimmed(source)}, '')" for source in sources)
-    filled = f"list_filter([{cells}], lambda one: one IS NOT NULL)"
+    filled = f"list_filter([{cells}], lambda cell: cell IS NOT NULL)"
     return f"CASE WHEN len({filled}) > 0 THEN to_json({filled})::VARCHAR END"
 
 
-def _look_at(connection: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str]) -> _Cells:
+def _measure_cells(
+    connection: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str]
+) -> _CellMeasures:
     cells = [f"nullif({trimmed(source)}, '')" for source in sources]
     holes = " OR ".join(
         f"({later} IS NOT NULL AND {earlier} IS NULL)"
@@ -127,15 +130,15 @@ def _look_at(connection: duckdb.DuckDBPyConnection, table: str, sources: Sequenc
         f"SELECT {place} AS place, {cell} AS cell FROM {table} WHERE {cell} IS NOT NULL"
         for place, cell in enumerate(cells)
     )
-    kinds = connection.execute(
+    totals = connection.execute(
         "SELECT avg(length(cell)), max(length(cell)), avg(length(cell) - length(replace(cell, ' ',"
         " '')) + 1), count(*) FILTER (place > 0),"
         " count(*) FILTER (place > 0 AND places > 1) FROM"
         f" (SELECT place, cell, count(DISTINCT place) OVER (PARTITION BY cell) AS places"
         f" FROM ({values}))"
     ).fetchone()
-    mean, longest, words, later, shared = (number or 0 for number in kinds or [0] * 5)
-    return _Cells(
+    mean, longest, words, later, shared = (number or 0 for number in totals or [0] * 5)
+    return _CellMeasures(
         are_short=0 < mean <= MAX_MEAN_LENGTH
         and longest <= MAX_LONG_LENGTH
         and words <= MAX_MEAN_WORDS,

@@ -36,7 +36,7 @@ MAX_SHAPE_LENGTH = 40  # No number or date is longer; what is, makes a column te
 
 @dataclass(frozen=True)
 class ColumnShapes:
-    """What the cells of one column look like, blank cells aside."""
+    """The shapes of one column's cells, without blank cells."""
 
     shapes: list[CellShape]
     markers: dict[str, int]  # Missing markers as written, and how often.
@@ -64,13 +64,13 @@ class FileContext:
 
 @dataclass(frozen=True)
 class ColumnCells:
-    """One column being decided: where its cells are, what they look like, what the file says."""
+    """A column to be typed: where its cells are, their shapes, and the file they are from."""
 
     connection: duckdb.DuckDBPyConnection
     table: str
     source: str
     name: str
-    seen: ColumnShapes
+    summary: ColumnShapes
     context: FileContext
 
     def count(self, condition: str) -> int:
@@ -106,37 +106,45 @@ def summarize_columns(
     *,
     expects: bool = False,
 ) -> dict[str, ColumnShapes]:
-    """Group the cells of these columns by shape. One that a sample shows to be text is not read
-    whole, and of a table that is no longer than the sample none is read twice. `keep` is called
-    before columns are read one by one. With `expects`, neither is a column read whole in whose
-    sample all cells are written in one plain way: whoever writes it has to make its `check`, which
-    also allows for simpler SQL."""
-    seen: dict[str, ColumnShapes] = {}
+    """The cells of each of these columns, grouped by shape.
+
+    A column that is plainly text in a sample is not read whole, and a table no longer than the
+    sample is read once. `keep` is called before columns are read one by one. With `expects`, a
+    column whose sample is written in one plain way is not read whole either: it gets a `check`,
+    which the caller has to test on every row.
+    """
+    summaries: dict[str, ColumnShapes] = {}
     for chunk in batched(sources, COLUMNS_AT_ONCE):
         columns = ", ".join(chunk)
         sample = f"(SELECT {columns} FROM {table} LIMIT {SAMPLE_ROWS})"
-        seen |= _count_shapes(connection, sample, chunk)
+        summaries |= _count_shapes(connection, sample, chunk)
     rows = connection.execute(f"SELECT 1 FROM {table} LIMIT {SAMPLE_ROWS + 1}").fetchall()
     if len(rows) <= SAMPLE_ROWS:
-        return {one: expect_shapes(one, seen[one]) for one in sources} if expects else seen
-    numeric = [one for one in sources if _numeric_share(seen[one]) >= MIN_NUMERIC_SHARE]
-    plain = {one: expect_shapes(one, seen[one]) for one in numeric} if expects else {}
-    plain = {one: expected for one, expected in plain.items() if expected.check}
-    for chunk in batched([one for one in numeric if one not in plain], COLUMNS_AT_ONCE):
+        if not expects:
+            return summaries
+        return {source: expect_shapes(source, summaries[source]) for source in sources}
+    numeric = [
+        source for source in sources if _numeric_share(summaries[source]) >= MIN_NUMERIC_SHARE
+    ]
+    plain: dict[str, ColumnShapes] = {}
+    if expects:
+        expected = {source: expect_shapes(source, summaries[source]) for source in numeric}
+        plain = {source: summary for source, summary in expected.items() if summary.check}
+    for chunk in batched([source for source in numeric if source not in plain], COLUMNS_AT_ONCE):
         plain |= _count_plain_shapes(connection, table, chunk)
-    others = [one for one in numeric if one not in plain]
-    doubtful = [one for one in plain if may_lose_zeros(plain[one].shapes)]
+    others = [source for source in numeric if source not in plain]
+    doubtful = [source for source in plain if may_lose_zeros(plain[source].shapes)]
     if keep and len(others) + 2 * len(doubtful) > MAX_SINGLE_READS:
         keep()
-    seen |= plain
+    summaries |= plain
     for source in others:
-        seen |= _count_shapes(connection, table, [source])
-    return seen
+        summaries |= _count_shapes(connection, table, [source])
+    return summaries
 
 
 def expect_shapes(source: str, sample: ColumnShapes) -> ColumnShapes:
-    """The sample with the check that makes it stand for the whole column: whatever else cells hold
-    that pass it, the column is decided alike. Without a check where a sample cannot tell."""
+    """The sample, with a check for the rest of the column: where every cell passes it, the whole
+    column would be decided as the sample is. Without a check where a sample cannot decide."""
     shapes = sample.shapes
     if not shapes or sample.markers or sample.other_count:
         return sample
@@ -157,15 +165,15 @@ def _check(source: str, pattern: str) -> str:
 
 
 def _expected_numbers(shapes: Sequence[CellShape]) -> str:
-    """The pattern of plain numbers that are decided as these are; "" for others."""
-    found = [re.fullmatch(r"-?(9{1,15})(?:[.](9{1,15}))?", shape.pattern) for shape in shapes]
+    """A pattern for plain numbers that would be decided as these are; "" where there is none."""
+    matches = [re.fullmatch(r"-?(9{1,15})(?:[.](9{1,15}))?", shape.pattern) for shape in shapes]
     has_codes = any(
         shape.starts_with_zero and each is not None and len(each[1]) > 1
-        for shape, each in zip(shapes, found, strict=True)
+        for shape, each in zip(shapes, matches, strict=True)
     )
-    if has_codes or not all(found):
+    if has_codes or not all(matches):
         return ""
-    lengths = {len(each[2] or "") for each in found if each}
+    lengths = {len(each[2] or "") for each in matches if each}
     whole = r"-?(0|[1-9]\d{0,14})"
     if lengths == {0}:
         return whole
@@ -188,8 +196,8 @@ def may_lose_zeros(shapes: Sequence[CellShape]) -> bool:
 def _count_plain_shapes(
     connection: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str]
 ) -> dict[str, ColumnShapes]:
-    """The shapes of those columns that hold plain numbers and ISO dates only; any other is counted
-    cell by cell, at four times the cost.
+    """The shapes of those columns that hold plain numbers and ISO dates only. Others are left to
+    `_count_shapes`, which costs four times as much.
 
     Such cells have one shape where length and marks are the same. All columns are read at once.
     """
@@ -204,10 +212,10 @@ def _count_plain_shapes(
         f" any_value(raw) FROM (UNPIVOT (SELECT {columns} FROM {table}) ON {columns}"
         f" INTO NAME source VALUE raw) WHERE raw <> '' GROUP BY ALL ORDER BY source"
     ).fetchall()
-    found = {source: [*group] for source, group in groupby(rows, key=lambda row: row[0])}
+    rows_by_source = {source: [*group] for source, group in groupby(rows, key=lambda row: row[0])}
     return {
         source: _describe_plain_shapes(group)
-        for source, group in found.items()
+        for source, group in rows_by_source.items()
         if len(group) <= MAX_SHAPES and all(fits for _, fits, *_ in group)
     }
 
@@ -223,7 +231,7 @@ def _describe_plain_shapes(rows: list[tuple[Any, ...]]) -> ColumnShapes:
         )
         for *_, times, example in rows
     ]
-    ordered = sorted(shapes, key=lambda one: (-one.count, one.pattern))
+    ordered = sorted(shapes, key=lambda shape: (-shape.count, shape.pattern))
     has_valid_dates = all(shape.pattern == "9999-99-99" for shape in shapes)
     return ColumnShapes(ordered, {}, 0, has_valid_dates)
 
@@ -251,12 +259,13 @@ def _count_shapes(
         " QUALIFY row_number() OVER (PARTITION BY source ORDER BY times DESC, shape)"
         f" <= {MAX_SHAPES + 1} ORDER BY source, times DESC, shape"
     ).fetchall()
-    found = {source: [*group] for source, group in groupby(rows, key=lambda row: row[0])}
-    return {source: _summarize(found.get(source, [])) for source in sources}
+    rows_by_source = {source: [*group] for source, group in groupby(rows, key=lambda row: row[0])}
+    return {source: _summarize(rows_by_source.get(source, [])) for source in sources}
 
 
 def _summarize(rows: list[tuple[Any, ...]]) -> ColumnShapes:
-    """Of one column: (source, filled cells of the column, then the fields of CellShape)."""
+    """The summary of one column. Rows are (source, filled cells of the column, fields of
+    CellShape …)."""
     total = rows[0][1] if rows else 0
     markers = {row[6]: row[5] for row in rows if row[6].lower() in MISSING_MARKERS}
     shapes = [CellShape(*row[2:]) for row in rows[:MAX_SHAPES] if row[6] not in markers]
@@ -264,9 +273,11 @@ def _summarize(rows: list[tuple[Any, ...]]) -> ColumnShapes:
     return ColumnShapes(shapes, markers, total - counted)
 
 
-def _numeric_share(seen: ColumnShapes) -> float:
+def _numeric_share(summary: ColumnShapes) -> float:
     """The share of cells that look like a number or a date in any format."""
     count = sum(
-        shape.count for shape in seen.shapes if is_number(shape) or fitting_dates([shape.pattern])
+        shape.count
+        for shape in summary.shapes
+        if is_number(shape) or fitting_dates([shape.pattern])
     )
-    return (count + seen.marker_count) / seen.filled if seen.filled else 0.0
+    return (count + summary.marker_count) / summary.filled if summary.filled else 0.0

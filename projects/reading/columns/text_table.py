@@ -24,17 +24,19 @@ TEXT_TABLE = "text_of_records"
 def write_text_table(
     connection: duckdb.DuckDBPyConnection, source: TableSource, path: Path, rejects_path: Path
 ) -> tuple[int, int]:
-    """Every row as text, a batch at a time into Parquet; of a table of one batch into TEXT_TABLE,
-    as every query on a file of many columns begins by reading what it says of each. Returns rows
-    kept and rows rejected."""
+    """Write every row as text. Returns the rows written and the rows rejected.
+
+    A table of one batch becomes the DuckDB table TEXT_TABLE, as each query on a Parquet file of
+    many columns first reads the statistics of each; a longer one is written to Parquet at `path`.
+    """
     names = [f"c{position}" for position in range(len(source.names))]
     schema = pa.schema([(name, pa.string()) for name in names])
     rejects = RejectedRowsWriter(rejects_path)
-    writer, waiting, kept = None, None, 0
+    writer, waiting, rows = None, None, 0
     try:
         for batch in _iter_batches(source, rejects):
-            kept += len(batch)
-            require_row_limit(kept)
+            rows += len(batch)
+            require_row_limit(rows)
             arrays = [_text_array(cells) for cells in zip(*batch, strict=True)]
             if waiting is not None:
                 writer = writer or pq.ParquetWriter(path, schema, compression="lz4")
@@ -48,7 +50,7 @@ def write_text_table(
         rejects.close()
         if writer is not None:
             writer.close()
-    return kept, rejects.count
+    return rows, rejects.count
 
 
 def require_row_limit(rows: int) -> None:
@@ -57,8 +59,8 @@ def require_row_limit(rows: int) -> None:
 
 
 def _text_array(cells: Sequence[str | None]) -> pa.Array:
-    """The cells as Arrow has them. pa.array loads pandas, which takes longer than all else that a
-    table of a few rows needs; of many cells it is the quicker one."""
+    """The cells as an Arrow array. pa.array loads pandas, which takes longer than the whole import
+    of a few rows; for a full batch it is the faster way."""
     if len(cells) == BATCH_ROWS:
         return pa.array(cells, pa.string())
     builder = StringBuilder()

@@ -1,4 +1,4 @@
-"""Writes a table's typed columns as Parquet, those masked that the customer chose."""
+"""Writes a table's typed columns as Parquet, with personal data masked in the chosen columns."""
 
 import json
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def describe_number_formats(columns: Sequence[Column]) -> str:
 
 
 def mask_columns(columns: list[Column], overrides: ReadingOptions) -> list[Column]:
-    """The columns, those that the customer chose to mask with personal data replaced."""
+    """The columns, with personal data replaced in those that the customer chose to mask."""
     chosen = overrides.get("mask", [])
     return [_mask_column(column) if column.name in chosen else column for column in columns]
 
@@ -55,7 +55,7 @@ def _mask_column(column: Column) -> Column:
     if column.type in ("text", "integer"):
         text = f"mask_personal_data(({column.expression})::VARCHAR)"
         return replace(column, type="text", expression=text)
-    # Nothing is ever found in dates, booleans and fractions. Who masks one by hand wants it gone.
+    # No personal data is looked for in dates, booleans and fractions: the whole cell is hidden.
     hidden = f"CASE WHEN ({column.expression}) IS NULL THEN NULL ELSE '<{column.type}>' END"
     return replace(column, type="text", expression=hidden)
 

@@ -62,7 +62,8 @@ def detect_dialect(sample: list[str], overrides: ReadingOptions) -> CsvDialect:
 def locate_header(
     records: list[Record], delimiters: Delimiters, overrides: ReadingOptions
 ) -> CsvDialect:
-    """Where the header is in these first records. Spreadsheets use it too, with any delimiters."""
+    """The dialect with the place of the header in these first records. Also used for spreadsheets,
+    where `delimiters` mean nothing."""
     written = [record for record in records if any(cell.strip() for cell in record.cells)]
     if not written:
         return CsvDialect(delimiters)
@@ -99,8 +100,11 @@ def locate_header(
 
 def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimiters:
     first_line = next((line for line in sample if line.strip()), "")
-    # Chinese prose is full of marks that separate columns now and then; then names, too.
-    characters = [*DELIMITERS, *(one for one in RARE_DELIMITERS if one in first_line)]
+    # Some of these are common in Chinese prose: they count only where they separate names, too.
+    characters = [
+        *DELIMITERS,
+        *(delimiter for delimiter in RARE_DELIMITERS if delimiter in first_line),
+    ]
     if _are_cells_between_blanks(sample):
         characters.append(" ")
     if overrides.get("delimiter"):
@@ -115,21 +119,21 @@ def _choose_delimiters(sample: list[str], overrides: ReadingOptions) -> Delimite
         candidates.append(delimiters)
         if "quote" not in overrides and _are_quotes_literal(sample, delimiters):
             candidates.append(replace(delimiters, quote=""))
-    split_header = any(one.delimiter in first_line for one in candidates)
+    split_header = any(candidate.delimiter in first_line for candidate in candidates)
 
     def score(delimiters: Delimiters) -> float:
-        """One that the first line lacks though another divides it is part of the cells, such as
-        the bar in labels like `cards|lost`."""
+        """A delimiter that is not in the first line, though another one is, scores less: it may be
+        part of cells, as the bar in labels like `cards|lost`."""
         is_foreign = split_header and delimiters.delimiter not in first_line
-        found = _consistency_score(sample, delimiters)
-        return found * FOREIGN_SHARE if is_foreign else found
+        consistency = _consistency_score(sample, delimiters)
+        return consistency * FOREIGN_SHARE if is_foreign else consistency
 
     return max(candidates, key=score)
 
 
 def _are_cells_between_blanks(sample: list[str]) -> bool:
-    """Whether blanks separate cells, those with blanks of their own in quotes, as R writes tables.
-    Of prose without quotes nobody can tell."""
+    """Whether blanks separate cells, and cells with blanks are quoted, as R writes tables. Lines
+    without any quotes may be prose, so most lines must have some."""
     lines = [line.rstrip("\r\n") for line in sample if line.strip()][:MAX_BLANK_SEPARATED]
     whole = sum(BETWEEN_BLANKS.fullmatch(line) is not None for line in lines)
     return whole == len(lines) > 1 and sum('"' in line for line in lines) > len(lines) / 2
@@ -165,15 +169,15 @@ def _detect_quoting(sample: list[str], delimiter: str) -> tuple[str, str]:
 
 
 def _escapes_separators(sample: list[str], delimiter: str) -> bool:
-    """Whether a backslash before a separator makes it part of the cell, as MySQL writes it: only so
-    are those lines as wide as the first one."""
+    """Whether a backslash before a separator makes it part of the cell, as MySQL writes it: then
+    lines with such separators are as wide as the first one."""
     lines = [line for line in sample if line.strip() and '"' not in line]
-    held = [line for line in lines if f"\\{delimiter}" in line]
-    if not held or len(held) == len(lines) == 1:
+    escaped = [line for line in lines if f"\\{delimiter}" in line]
+    if not escaped or len(escaped) == len(lines) == 1:
         return False
     width = lines[0].count(delimiter) - lines[0].count(f"\\{delimiter}")
     return width > 0 and all(
-        line.count(delimiter) - line.count(f"\\{delimiter}") == width for line in held
+        line.count(delimiter) - line.count(f"\\{delimiter}") == width for line in escaped
     )
 
 
@@ -189,7 +193,7 @@ def _consistency_score(sample: list[str], delimiters: Delimiters) -> float:
     width, _ = Counter(widths).most_common(1)[0]
     if width == 1:
         return MIN_MULTI_COLUMN_SCORE
-    regular = sum(other == width for other in widths) / len(widths)
+    regular = sum(row_width == width for row_width in widths) / len(widths)
     cells = itertools.islice((cell for record in records for cell in record.cells), 4_000)
     whole = mean(_type_score(cell, delimiters) for cell in cells)
     return regular * whole * (1 + 0.02 * min(width, 10))
@@ -202,7 +206,11 @@ def _type_score(cell: str, delimiters: Delimiters) -> float:
         return 1.0
     if delimiters.quote and text.count(delimiters.quote) % 2:
         return 0.5
-    others = [other for other in DELIMITERS[1:] if other != delimiters.delimiter and other in text]
+    others = [
+        delimiter
+        for delimiter in DELIMITERS[1:]
+        if delimiter != delimiters.delimiter and delimiter in text
+    ]
     return 0.5 if others else 1.0
 
 
@@ -225,8 +233,8 @@ def _count_preamble_records(records: list[Record], overrides: ReadingOptions) ->
 
 
 def _count_comments(records: list[Record]) -> int:
-    """Records above the header that begin with "# ". numpy writes the names so, too: then the last
-    one is the header."""
+    """How many records above the header begin with "# ". Where the last of them holds the names of
+    the columns, as numpy writes them, it is the header and not counted."""
     places = itertools.takewhile(
         lambda record: COMMENT.match(record.cells[0]) if record.cells else True, records
     )
@@ -243,7 +251,7 @@ def _count_comments(records: list[Record]) -> int:
 
 
 def _describes_columns(record: Record) -> bool:
-    """Whether a row holds what Qualtrics knows of each column, as {"ImportId":"QID1"}."""
+    """Whether a row holds Qualtrics' description of each column, such as {"ImportId":"QID1"}."""
     return bool(record.cells) and all(cell.startswith('{"ImportId"') for cell in record.cells)
 
 
@@ -255,19 +263,19 @@ def _is_title(record: Record, below: list[Record], width: int) -> bool:
         return True  # What a program says of its export, as DATEV does.
     if filled >= 2 and (len(record.cells) == width or filled * 2 > width):
         return False
-    usual = mean(_count_filled_cells(other) for other in below[:20])
+    usual = mean(_count_filled_cells(following) for following in below[:20])
     return filled < min(2, width) and usual >= 1.5 or (len(record.cells) < width / 2)
 
 
 def _precedes_header(below: list[Record], width: int) -> bool:
-    """Whether a row of names for all columns follows, with values below it: then what stands above,
-    in fewer cells, is about the table, such as the number of an account."""
+    """Whether a row of names for all columns follows, with values below it. Then a shorter row
+    above is about the whole table, such as an account number."""
     for place, record in enumerate(below[:MAX_PREAMBLE]):
         if _count_filled_cells(record) < width:
             continue
         if any(map(value_type, map(str.strip, record.cells))):
             return False
-        rows = [one.cells for one in below[place + 1 :] if len(one.cells) == width]
+        rows = [row.cells for row in below[place + 1 :] if len(row.cells) == width]
         columns = list(zip(*rows[:MAX_PREAMBLE], strict=True))
         return any(all(value_type(cell.strip()) for cell in cells) for cells in columns)
     return False
@@ -289,8 +297,9 @@ def _count_header_rows(body: list[Record], overrides: ReadingOptions) -> tuple[i
 
 
 def _names_options_below(body: list[Record]) -> bool:
-    """Whether the second line names what the first leaves empty, as SurveyMonkey writes questions
-    with several answers: words under every gap, and nothing above what numbers the rows."""
+    """Whether the second line names the columns that the first leaves empty, as SurveyMonkey writes
+    questions with several answers: each empty name has words below it, and the first column, which
+    numbers the rows, has none."""
     if len(body) < MIN_ROWS_BELOW_OPTIONS:
         return False
     names, options = ([cell.strip() for cell in record.cells] for record in body[:2])
@@ -303,8 +312,10 @@ def _names_options_below(body: list[Record]) -> bool:
 
 
 def _count_levels(body: list[Record]) -> int:
-    """How many lines name the columns as pandas writes levels of names: the first ones leave the
-    corner empty and come again from column to column; one more may name what tells rows apart."""
+    """How many header lines a table of pandas with two levels of column names has; 0 for any other.
+
+    Both lines leave their first cell empty, and names of the upper one repeat. A third line may
+    name the index."""
     if len(body) < MIN_ROWS_BELOW_OPTIONS:
         return 0
     upper, lower, last = ([cell.strip() for cell in record.cells] for record in body[:3])
@@ -324,14 +335,14 @@ def _modal_width(records: list[Record]) -> int:
 
 
 def _has_wide_rows(body: list[Record], header_rows: int, width: int) -> bool:
-    """Whether the rows themselves carry the header's empty last columns."""
+    """Whether most rows are also wider than `width`, by the header's empty last columns."""
     table = body[header_rows:]
     return not table or mean(len(record.cells) > width for record in table) > 0.5
 
 
 def _lacks_name_of_rows(header: Record, table: list[Record], width: int) -> bool:
-    """Whether the header has one name less than the rows have values, the first of which tell the
-    rows apart. Rows that end with a separator are as long too, but their last value is empty."""
+    """Whether the header has one name less than the rows have values, and each row's first value is
+    its own name. Rows that end with a separator are as long, but their last value is empty."""
     if len(header.cells) != width - 1 or width < 3 - (len(table) > 1):
         return False
     rows = [record.cells for record in table if len(record.cells) == width]
@@ -340,7 +351,7 @@ def _lacks_name_of_rows(header: Record, table: list[Record], width: int) -> bool
 
 
 def _should_fill_short_rows(table: list[Record], width: int, overrides: ReadingOptions) -> bool:
-    """Short rows are filled where leaving out empty last cells is this file's habit."""
+    """Short rows are filled where short rows occur throughout the file."""
     if overrides.get("short_rows"):
         return bool(overrides["short_rows"] == "fill")
     short = [record for record in table if len(record.cells) < width and any(record.cells)]
@@ -358,7 +369,8 @@ def _has_other_separator(record: Record, width: int) -> bool:
 
 
 def _is_recurring(odd: list[bool]) -> bool:
-    """Whether odd rows come all through a file, not once and not only as a second table's block."""
+    """Whether odd rows occur throughout a file, and not only as one block at its end, which would
+    be a second table."""
     count = sum(odd)
     return len(odd) >= 10 and count > 0.1 * len(odd) and not all(odd[len(odd) - count :])
 

@@ -1,4 +1,4 @@
-"""fastText's files: a text a line behind its labels, as in "__label__spam __label__ad Buy now"."""
+"""Reads fastText's files: each line has labels and then a text, as in "__label__spam Buy now"."""
 
 import json
 import re
@@ -28,10 +28,10 @@ def _iter_rows(lines: Iterator[str]) -> "Iterator[list[str | None] | RejectedRow
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        found = _LINE.fullmatch(line.strip())
-        if found is None:
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
             yield RejectedRow(number, "label", f"The line begins with no {PREFIX}.", [line])
             continue
-        labels = [label.removeprefix(PREFIX) for label in found[1].split()]
+        labels = [label.removeprefix(PREFIX) for label in match[1].split()]
         cell = labels[0] if len(labels) == 1 else json.dumps(labels, ensure_ascii=False)
-        yield [found[2], cell]
+        yield [match[2], cell]

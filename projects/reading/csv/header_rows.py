@@ -1,9 +1,9 @@
-"""Whether the first row of a table names its columns: every column gives its sign.
+"""Decides whether the first row of a table names its columns, by evidence from each column.
 
-A word above numbers speaks for names. A number above numbers, a value that comes again below in a
-column of classes, and a sentence above sentences speak for data. Numbers that count up from column
-to column, as years and survey items do, are names where nothing speaks for data. Where signs
-contradict each other a person is asked.
+A word above numbers is evidence for names. A number above numbers, a value that repeats below in a
+column of classes, and a sentence above sentences are evidence for data. Numbers that count up from
+column to column, as years and survey items do, are names unless there is evidence for data. Where
+columns disagree, a person is asked.
 """
 
 import re
@@ -39,7 +39,7 @@ class HeaderVerdict:
 
 @dataclass(frozen=True)
 class _Signs:
-    """What the columns say: how many times each sign was met, and words for the first one."""
+    """How many columns give each kind of evidence, and the first example of two kinds."""
 
     words_above_values: int
     values_above_values: int
@@ -51,10 +51,11 @@ class _Signs:
     first_recurring: str
 
 
-def judge_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> HeaderVerdict:
-    """`rest` is what stands below; rows that repeat the first one entirely are no sign."""
+def judge_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> HeaderVerdict:
+    """Whether `first` names the columns of `rows`, the rows below it. Rows equal to `first` are
+    ignored."""
     names = [cell.strip() for cell in first]
-    below = [row for row in rest[:MAX_ROWS_COMPARED] if [cell.strip() for cell in row] != names]
+    below = [row for row in rows[:MAX_ROWS_COMPARED] if [cell.strip() for cell in row] != names]
     sequence = _counting_places(names, below)
     signs = _read_signs(names, below, sequence)
     # One name among many may also be a value: `Holiday` above `No Holiday` and `Holiday`.
@@ -109,7 +110,7 @@ def _read_signs(
         if not kind and cells and mean(map(_is_value, cells)) > MIN_ALIKE_SHARE:
             words += 1
         if set(cells) == {name} and len(cells) < len(rows):
-            continue  # A box that was ticked or not, which forms name by what it says.
+            continue  # A tick box of a form: its column is named by the value of a tick.
         again = cells.count(name) if len(cells) >= MIN_CELLS_TO_COMPARE else 0
         if again >= max(2, len(cells) / 10):
             certain += 1
@@ -126,7 +127,7 @@ def _read_signs(
 
 
 def value_type(text: str) -> str:
-    """date, number, address, or nothing for words."""
+    """ "date", "number" or "address" (a URL or an e-mail); "" for words."""
     return next((name for name, pattern in _PATTERNS if pattern.fullmatch(text)), "")
 
 
@@ -139,15 +140,15 @@ def _is_sentence(text: str) -> bool:
 
 
 def _are_classes(cells: Sequence[str]) -> bool:
-    """Whether most cells come again: not of free text, nor of numbers of a row's own."""
+    """Whether most cells are values that repeat, as classes do and free text and ids do not."""
     counts = Counter(cells)
     return sum(count for count in counts.values() if count > 1) >= MIN_REPEATED_SHARE * len(cells)
 
 
 def _counting_places(names: Sequence[str], rows: Sequence[Sequence[str]]) -> frozenset[int]:
-    """Places of whole numbers that grow by one from column to column: years, or from 0 or 1 on.
+    """Positions of names that count up by one from column to column: years, or from 0 or 1.
 
-    None where the rows below count up too, or where two small numbers stand beside nothing else.
+    Empty where the rows below count up too, or where there are only two small numbers.
     """
     places = [place for place, name in enumerate(names) if name.isascii() and name.isdigit()]
     if len(places) < 2 or not _counts_up([names[place] for place in places]):

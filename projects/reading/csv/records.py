@@ -1,4 +1,4 @@
-"""Splits lines of text into records, surviving stray quotes without losing the rest of the file."""
+"""Splits lines of text into records. A stray quote spoils one record, not the rest of the file."""
 
 import csv
 import re
@@ -38,7 +38,8 @@ class Record:
 def split_records(
     lines: Iterator[str], delimiters: Delimiters, *, width: int = 0, first_line: int = 1
 ) -> Iterator[Record]:
-    """Every record of the lines. A known `width` lets swallowed rows be told from long cells."""
+    """Every record of the lines. With a known `width`, rows that an unclosed quote took into one
+    cell are told from a long cell."""
     feed = _RewindableLines(lines, delimiters, first_line)
     reader = _csv_reader(feed, delimiters)
     while True:
@@ -65,7 +66,7 @@ def split_records(
 
 
 def _repair_line(line: int, text: str, delimiters: Delimiters, width: int) -> Record | None:
-    """The line as a row of its own, where its stray quotes leave only one way to read it."""
+    """The line as one row, where its stray quotes allow only one reading; else None."""
     if delimiters.quote and delimiters.quote not in text:
         return None  # It is broken by its length, not by a quote.
     plain = _split_unquoted(text, delimiters)
@@ -78,7 +79,7 @@ def _repair_line(line: int, text: str, delimiters: Delimiters, width: int) -> Re
 
 
 class _RewindableLines:
-    """Hands lines to the csv module and remembers those of the current record, to go back."""
+    """Yields lines to the csv module, and keeps those of the current record to read them again."""
 
     def __init__(self, lines: Iterator[str], delimiters: Delimiters, first_line: int) -> None:
         self._lines = lines
@@ -98,8 +99,8 @@ class _RewindableLines:
         self.is_unclosed = self.is_over_repair_limit = False
 
     def next_plain(self) -> str | None:
-        """The next line without its end, where it is a record as it stands: no quotes, no escapes.
-        That is read in half the time. None leaves the line to the reader."""
+        """The next line without its end, where it has no quotes and no escapes: splitting such a
+        line takes half the time of the csv module. None where the csv module must read it."""
         text = self._waiting.popleft() if self._waiting else next(self._lines, None)
         if text is None:
             return None
@@ -126,11 +127,12 @@ class _RewindableLines:
         self.record_lines.append(text)
         if self._delimiters.escape != "backslash":
             return text
-        held = text.replace(f"\\{self._delimiters.delimiter}", HELD_SEPARATOR)
-        return _to_doubled_quotes(held, self._delimiters)
+        protected = text.replace(f"\\{self._delimiters.delimiter}", HELD_SEPARATOR)
+        return _to_doubled_quotes(protected, self._delimiters)
 
     def rewind(self) -> tuple[int, str]:
-        """Give back all lines of this record but its first, which is returned with its number."""
+        """Return the number and text of this record's first line; its other lines are yielded
+        again."""
         if len(self.record_lines) >= LONG_REPAIR_LINES:
             self._long_repairs += 1
         self._waiting.extendleft(reversed(self.record_lines[1:]))
@@ -210,18 +212,18 @@ def _split_leniently(text: str, delimiters: Delimiters) -> list[str] | None:
 
 def _find_closing_quote(text: str, start: int, delimiters: Delimiters) -> int:
     """Where the quoted cell that begins at `start` ends: an undoubled quote before a separator."""
-    quote, found = delimiters.quote, start
-    while (found := text.find(quote + delimiters.delimiter, found + 1)) >= 0:
-        run = len(text[start + 1 : found + 1]) - len(text[start + 1 : found + 1].rstrip(quote))
+    quote, end = delimiters.quote, start
+    while (end := text.find(quote + delimiters.delimiter, end + 1)) >= 0:
+        run = len(text[start + 1 : end + 1]) - len(text[start + 1 : end + 1].rstrip(quote))
         if run % 2:
-            return found
+            return end
     return len(text) - 1 if len(text) - 1 > start and text.endswith(quote) else -1
 
 
 def _is_unquoted_row(cells: list[str], delimiters: Delimiters, width: int) -> bool:
-    """Whether a line is a whole row once its quotes mean nothing.
+    """Whether a line is a whole row when its quotes are read as text.
 
-    Only told of separators that do not come in prose: "Hello, you" is no two cells.
+    Only for separators that are rare in prose: "Hello, you" is not two cells.
     """
     return width > 1 and len(cells) == width and delimiters.delimiter in "\t|"
 
@@ -231,6 +233,6 @@ def _to_doubled_quotes(text: str, delimiters: Delimiters) -> str:
     quote = delimiters.quote
     return re.sub(
         rf"\\([\\{re.escape(quote)}])",
-        lambda found: quote * 2 if found[1] == quote else "\\",
+        lambda escape: quote * 2 if escape[1] == quote else "\\",
         text,
     )

@@ -1,4 +1,5 @@
-"""Records below a header as rows of one width: what is blank or no row is left out with a word."""
+"""Makes rows of one width of the records below a header. Blank records are counted and left out;
+records that are not rows are rejected with a reason."""
 
 import re
 from collections.abc import Iterator
@@ -18,66 +19,60 @@ TEXT_FORMULA = re.compile(r'^="([^"]*)"$')  # Excel's way to keep 007 in a CSV.
 def normalize_rows(
     records: Iterator[Record], dialect: CsvDialect, issues: Issues
 ) -> "Iterator[list[str | None] | RejectedRow]":
-    """The rows below the header, each as wide as the table, or a RejectedRow that says why not."""
+    """The rows below the header, each as wide as the table, or a RejectedRow with the reason."""
     above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
-    met = MetInRows()
+    counts = RowCounts()
     for record in records:
         if record.line <= above:
             continue
-        row = judge_record(record, dialect, met)
-        while met.repaired:
-            issues.add("stray_quote", STRAY_QUOTE, met.repaired.pop())
+        row = judge_record(record, dialect, counts)
+        while counts.repaired:
+            issues.add("stray_quote", STRAY_QUOTE, counts.repaired.pop())
         if row is not None:
             yield row
-    met.report(issues)
+    counts.report(issues)
 
 
 def judge_record(
-    record: Record, dialect: CsvDialect, met: "MetInRows"
+    record: Record, dialect: CsvDialect, counts: "RowCounts"
 ) -> "list[str | None] | RejectedRow | None":
-    """One record below the header as a row, or why it is none; None for an empty one."""
+    """One record below the header as a row, or as a RejectedRow; None for an empty one."""
     cells = record.cells
     if record.problem:
         return RejectedRow(record.line, "", record.problem, cells)
-    # The first cell alone tells it of most rows, and every row is asked.
-    if not (cells and cells[0] and not cells[0].isspace()) and _is_blank(cells):
-        met.blank.add(record.line)
+    # Most rows have a filled first cell: looking at it first saves time on every row.
+    is_first_blank = not cells or not cells[0] or cells[0].isspace()
+    if is_first_blank and not any(cell and not cell.isspace() for cell in cells):
+        counts.blank.add(record.line)
         return None
     if reason := _reason_to_leave_out(record, dialect):
         return RejectedRow(record.line, "", reason, record.cells)
     if record.lines > 1 or dialect.has_text_formulas:
-        met.note(record, dialect)
+        counts.note(record, dialect)
     if record.repaired:
-        met.repaired.append(record.line)
+        counts.repaired.append(record.line)
     return _normalize_row(record, dialect)
 
 
 def _reason_to_leave_out(record: Record, dialect: CsvDialect) -> str:
-    """Why a row is none of the table's: it names the columns again, where files were joined, or
-    rules a line below them, as Markdown does."""
+    """Why a row does not belong to the table: it repeats the header, as where files were joined, or
+    is a line of dashes, as in Markdown. "" for any other row."""
     cells = record.cells
     if len(cells) < 2:
         return ""
     names = dialect.header[-1].cells if dialect.header else [""]
-    if cells[0].strip(" ") == names[0].strip(" ") and _are_alike(cells, names):
+    # The first cell is compared before the others to save time on every row.
+    is_alike = cells[0].strip(" ") == names[0].strip(" ")
+    if is_alike and [cell.strip(" ") for cell in cells] == [name.strip(" ") for name in names]:
         return "The row repeats the header."
-    # Every row is asked, so the first cell is looked at before all are.
     if cells[0][:1] in RULER_STARTS and all(RULER.fullmatch(cell) for cell in cells if cell):
         return "The row is a line of dashes."
     return ""
 
 
-def _is_blank(cells: list[str]) -> bool:
-    return not any(cell and not cell.isspace() for cell in cells)
-
-
-def _are_alike(cells: list[str], names: list[str]) -> bool:
-    return [cell.strip(" ") for cell in cells] == [name.strip(" ") for name in names]
-
-
 @dataclass
 class LineCounter:
-    """How often something was met, and where first."""
+    """How often something occurred, and the first line where it did."""
 
     count: int = 0
     first_line: int | None = None
@@ -88,13 +83,13 @@ class LineCounter:
 
 
 @dataclass
-class MetInRows:
-    """What rows hold that is mended in silence and told at the end."""
+class RowCounts:
+    """What was changed or left out in rows that were not rejected, to be reported at the end."""
 
     blank: LineCounter = field(default_factory=LineCounter)
     broken: LineCounter = field(default_factory=LineCounter)
     formulas: LineCounter = field(default_factory=LineCounter)
-    repaired: list[int] = field(default_factory=list)  # Lines, told one by one.
+    repaired: list[int] = field(default_factory=list)  # Line numbers, reported one by one.
 
     def note(self, record: Record, dialect: CsvDialect) -> None:
         if record.lines > 1:

@@ -1,4 +1,5 @@
-"""CSV, TSV and their relatives as a Source: shape decided from a sample, then streamed."""
+"""Opens delimited text (CSV, TSV and others) as a TableSource: the dialect is detected from a
+sample, then the file is streamed."""
 
 import itertools
 import re
@@ -103,7 +104,7 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
 
 @dataclass(frozen=True)
 class _Rewriting:
-    """What is done to each line before it is cut into cells, and what is said of it."""
+    """A change to each line before it is split into cells, and the issue that reports it."""
 
     rewrite: Callable[[str], str]
     issue_code: str = ""
@@ -114,11 +115,11 @@ def _choose_rewriting(sample: list[str], wide: str, overrides: ReadingOptions) -
     if wide:
         return _Rewriting(lambda line: line.replace(wide, WIDE_SEPARATOR_STAND_IN))
     if _has_curly_quotes(sample):
-        said = "Curly quotation marks around cells were read as straight ones."
-        return _Rewriting(lambda line: line.translate(CURLY_QUOTES), "curly_quotes", said)
+        sentence = "Curly quotation marks around cells were read as straight ones."
+        return _Rewriting(lambda line: line.translate(CURLY_QUOTES), "curly_quotes", sentence)
     if _are_lines_in_quotes(sample, overrides):
-        said = "Every line stands in quotation marks; they were taken away."
-        return _Rewriting(_without_outer_quotes, "quoted_lines", said)
+        sentence = "Every line stands in quotation marks; they were taken away."
+        return _Rewriting(_without_outer_quotes, "quoted_lines", sentence)
     return None
 
 
@@ -139,7 +140,7 @@ def _without_outer_quotes(line: str) -> str:
 
 
 def _with_habits(sample: list[str], dialect: CsvDialect, issues: Issues) -> CsvDialect:
-    """The dialect with what programs write in place of values."""
+    """The dialect with the ways in which the file writes missing values and text formulas."""
     if _has_text_formulas(sample, dialect):
         dialect = replace(dialect, has_text_formulas=True)
     if _writes_missing_as_mysql(sample, dialect):
@@ -158,7 +159,7 @@ def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
     cells = [cell for cell in dialect.doubtful_header if cell.strip()][:MAX_SHOWN_CELLS]
     if not cells:
         return []
-    taken = "names" if dialect.header else "a row of data"
+    guess = "names" if dialect.header else "a row of data"
     as_names: ReadingSamples = {
         "name": "header:1", "values": [f"name of a column: {cell}"[:200] for cell in cells],
     }  # fmt: skip
@@ -170,7 +171,7 @@ def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
             "column": "",
             "code": "header",
             "sentence": "Does the first line name the columns, or is it the first row? Its cells"
-            f" can be either; it was taken for {taken}.",
+            f" can be either; it was taken for {guess}.",
             "cells": [cell[:200] for cell in cells],
             "readings": [as_names, as_data],
         }
@@ -178,7 +179,8 @@ def header_questions(dialect: CsvDialect) -> list[ColumnQuestion]:
 
 
 def _find_wide_separator(sample: list[str]) -> str:
-    """Two marks that together separate cells, as in MovieLens' 1::122::5, alike in every line."""
+    """A separator of two characters, as in MovieLens' 1::122::5, with the same count in every line;
+    "" when there is none."""
     lines = [line for line in sample if line.strip()]
     for wide in WIDE_SEPARATORS:
         counts = {line.count(wide) for line in lines}
@@ -224,7 +226,7 @@ def _has_curly_quotes(sample: list[str]) -> bool:
 
 
 def column_names(dialect: CsvDialect) -> list[str]:
-    """One name per column as written; several header rows are joined, empty where there is none."""
+    """The name of each column as written, header rows joined; "" for a column without a name."""
     if not dialect.header:
         return [""] * dialect.width
     padding = [""] * dialect.width
@@ -287,7 +289,7 @@ def _read_bounded_lines(file: TextIO) -> Iterator[str]:
 
 
 def _unused_separator(sample: list[str]) -> str:
-    """A mark that stands in every line equally often; "" when there is none."""
+    """A character that occurs equally often in every line; "" when there is none."""
     lines = [line.strip() for line in sample if line.strip()]
     for separator in UNUSED_SEPARATORS:
         counts = {len(re.split(separator, line)) for line in lines}
@@ -315,8 +317,8 @@ def _add_dialect_issues(
             list(split_records(iter(sample), dialect.delimiters)), dialect, issues
         )
     for record in dialect.preamble:
-        shown = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
-        sentence = f"Line {record.line} above the header was left out: {shown}"
+        text = " ".join(cell.strip() for cell in record.cells if cell.strip())[:80]
+        sentence = f"Line {record.line} above the header was left out: {text}"
         issues.add("preamble", sentence, record.line)
     if (separator := _unused_separator(sample)) and dialect.width == 1:
         issues.add(

@@ -1,9 +1,9 @@
 """Reads delimited files with uneven rows at nearly the speed of regular ones.
 
-A copy is made in which every row is regular: lines that are, as nearly all are, pass as they stand,
-found by counting separators over whole chunks; only the others are read one by one, by the same
-code as in the reader of records, and filled up, cut, left out or rejected as there. What that code
-would have to look at over several lines is left to it: then there is no copy.
+A copy is made in which every row is regular. Separators are counted over whole chunks: lines with
+the right count, nearly all, are copied as they are. The others are read one by one by the code that
+also reads single records, and filled, cut, left out or rejected as there. Where that code has to
+look at several lines at once, no copy is made and the file is read record by record.
 """
 
 import csv
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from projects.reading.csv.dialect import CsvDialect
 from projects.reading.csv.records import Record
-from projects.reading.csv.rows import MetInRows, judge_record
+from projects.reading.csv.rows import RowCounts, judge_record
 from projects.reading.csv.vectorized import (
     CHUNK_BYTES,
     IrregularFile,
@@ -41,18 +41,18 @@ Marks = npt.NDArray[np.intp]
 
 @dataclass
 class StraightenedCsv(RegularCsv):
-    """A copy of regular rows, and what was met while it was made."""
+    """A copy of regular rows, and what was counted while it was written."""
 
-    met: MetInRows = field(default_factory=MetInRows)
+    counts: RowCounts = field(default_factory=RowCounts)
     kept: int = 0
 
     def check_rows(self, connection: duckdb.DuckDBPyConnection, rows: int) -> None:
-        """Raises IrregularFile where DuckDB read other rows than were written."""
+        """Raise IrregularFile unless DuckDB read as many rows as were written; report issues."""
         if rows != self.kept:
             raise IrregularFile
         for row in self.rejects:
             self.issues.add("rejected_row", row.reason, row.line, row.column)
-        self.met.report(self.issues)
+        self.counts.report(self.issues)
 
     @property
     def _skipped_lines(self) -> int:
@@ -62,7 +62,7 @@ class StraightenedCsv(RegularCsv):
 def open_straightened(
     path: Path, encoding: Encoding, dialect: CsvDialect, issues: Issues, scratch: Path
 ) -> StraightenedCsv | None:
-    """The copy, in `scratch`, as a reader for the whole file; None where there cannot be one."""
+    """A reader for the copy, which is written in `scratch`; None where no copy can be made."""
     if not may_be_in_bulk(path, dialect):
         return None
     as_utf8 = utf8_path(path, encoding, bool(dialect.header), scratch)
@@ -70,22 +70,22 @@ def open_straightened(
     if as_utf8 is None or line_ends is None or line_ends.lone_feeds:
         return None
     target = scratch / "straight.csv"
-    made = StraightenedCsv(target, dialect, issues, line_ends)
+    straightened = StraightenedCsv(target, dialect, issues, line_ends)
     try:
         with open(as_utf8, "rb") as source, open(target, "wb") as sink:
-            _Straightener(made, sink).run(source)
+            _Straightener(straightened, sink).run(source)
     except (IrregularFile, UnicodeDecodeError):
         target.unlink(missing_ok=True)
         return None
-    return made
+    return straightened
 
 
 class _Straightener:
     """Goes through a file chunk by chunk, counting lines."""
 
-    def __init__(self, made: StraightenedCsv, sink: io.BufferedWriter) -> None:
-        dialect = made.dialect
-        self._made, self._sink, self._dialect = made, sink, dialect
+    def __init__(self, copy: StraightenedCsv, sink: io.BufferedWriter) -> None:
+        dialect = copy.dialect
+        self._copy, self._sink, self._dialect = copy, sink, dialect
         self._delimiter = dialect.delimiters.delimiter
         self._quote = dialect.delimiters.quote
         self._above = (dialect.header or dialect.preamble or [Record(0, [])])[-1].line
@@ -108,7 +108,7 @@ class _Straightener:
                 raise IrregularFile
 
     def _go_through(self, chunk: bytes) -> bytes:
-        """Write the rows of whole lines; returns those of a record that is not at its end yet."""
+        """Write the rows of these whole lines; returns the lines of an unfinished last record."""
         if not chunk:
             return b""
         codes = np.frombuffer(chunk, dtype=np.uint8)
@@ -136,13 +136,13 @@ class _Straightener:
         return self._write(chunk, starts, ends, odd, quotes)
 
     def _write(self, chunk: bytes, starts: Marks, ends: Marks, odd: Marks, quotes: Marks) -> bytes:
-        """Regular lines in runs as they stand, the others one by one."""
-        done, place = 0, 0  # Bytes and lines that are written or left out.
+        """Write regular lines in runs, as they are, and judge the others one by one."""
+        written, place = 0, 0  # Bytes and lines that are written or left out.
         numbers = iter(odd.tolist())
         for number in numbers:
             if number < place:
                 continue  # Within a record of several lines.
-            self._keep(chunk[done : starts[number]], number - place)
+            self._keep(chunk[written : starts[number]], number - place)
             last = number
             while quotes[number : last + 1].sum() % 2:
                 last += 1
@@ -151,14 +151,14 @@ class _Straightener:
                     return chunk[starts[number] :]
             text = chunk[starts[number] : ends[last] + 1]
             self._judge(text, self._line + number + 1, last - number + 1)
-            done, place = int(ends[last]) + 1, last + 1
-        self._keep(chunk[done:], len(ends) - place)
+            written, place = int(ends[last]) + 1, last + 1
+        self._keep(chunk[written:], len(ends) - place)
         self._line += len(ends)
         return b""
 
     def _keep(self, lines: bytes, count: int) -> None:
         self._sink.write(lines)
-        self._made.kept += count
+        self._copy.kept += count
 
     def _judge(self, content: bytes, line: int, lines: int) -> None:
         if line <= self._above:
@@ -167,11 +167,11 @@ class _Straightener:
             return
         cells = self._split(content.decode())
         if lines > 1 and (len(cells) != self._dialect.width or self._delimiter in "\t|"):
-            raise IrregularFile  # Quotes that were never closed look alike.
-        row = judge_record(Record(line, cells, lines=lines), self._dialect, self._made.met)
+            raise IrregularFile  # A quote that was never closed looks the same.
+        row = judge_record(Record(line, cells, lines=lines), self._dialect, self._copy.counts)
         if isinstance(row, RejectedRow):
-            self._made.rejects.append(row)
-            if len(self._made.rejects) > MAX_REJECTS:
+            self._copy.rejects.append(row)
+            if len(self._copy.rejects) > MAX_REJECTS:
                 raise IrregularFile
         elif row is not None and len(cells) == self._dialect.width:
             self._keep(content, 1)
@@ -183,11 +183,11 @@ class _Straightener:
             bare = text.rstrip("\r\n")
             return bare.split(self._delimiter) if bare else []
         try:
-            found: Iterator[list[str]] = csv.reader(
+            reader: Iterator[list[str]] = csv.reader(
                 io.StringIO(text, newline=""),
                 delimiter=self._delimiter, quotechar=self._quote, strict=True,
             )  # fmt: skip
-            records = list(found)
+            records = list(reader)
         except csv.Error:
             raise IrregularFile from None
         if len(records) != 1 or not records[0]:

@@ -1,11 +1,11 @@
-"""Reads regular delimited files at the speed of DuckDB, as the text table that the reader of single
+"""Reads regular delimited files with DuckDB, into the same text table as the reader of single
 records makes.
 
 The table is a view of the file itself: reading it again costs less than a copy would. Only files
-that leave no choice take this way: one kind of line end, no control codes, and every row as wide
-as the table under strict rules for quotes; blank lines between rows are counted. DuckDB stops at
-the first place that is otherwise; the file is then read record by record, which mends or rejects
-rows.
+that have one possible reading are read this way: one kind of line end, no control codes, and every
+row as wide as the table under strict rules for quotes; blank lines between rows are counted. DuckDB
+stops at the first place that is not regular; the file is then read record by record, which repairs
+or rejects rows.
 """
 
 import codecs
@@ -38,12 +38,12 @@ MAX_LINE_BYTES = MAX_CELL_CHARS  # Longer lines are left to the reader of record
 
 
 class IrregularFile(Exception):
-    """The file holds something that only the reader of records can judge."""
+    """The file holds something that has to be read record by record."""
 
 
 @dataclass(frozen=True)
 class LineEnds:
-    """What was counted in a file: its line ends, and line feeds that are none of them."""
+    """Counts of a file: its line ends, and line feeds that are not line ends."""
 
     ends: int
     lone_feeds: int
@@ -77,7 +77,7 @@ class RegularCsv:
         return VIEW
 
     def keep(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
-        """Put a copy in columns behind the view, for those who read single columns many times."""
+        """Let the view read a Parquet copy, in which single columns are quick to read."""
         connection.execute(f"COPY {VIEW} TO {quote_literal(str(target))} {PARQUET_OPTIONS}")
         connection.execute(
             f"CREATE OR REPLACE VIEW {VIEW} AS FROM read_parquet({quote_literal(str(target))})"
@@ -85,7 +85,7 @@ class RegularCsv:
 
     @property
     def row_check(self) -> str:
-        """SQL that is true for a regular row: one that is neither blank nor the header again."""
+        """SQL that is true for a regular row: one that is neither blank nor a repeated header."""
         blank = " AND ".join(f"regexp_full_match({name}, {BLANK})" for name in self.names)
         # CASE, as OR would match every cell of every row.
         regular = f"CASE WHEN ascii(c0) BETWEEN 33 AND 126 THEN true ELSE NOT ({blank}) END"
@@ -225,7 +225,7 @@ def count_line_ends(path: Path) -> LineEnds | None:
 
 
 def _copy_as_utf8(path: Path, encoding: Encoding, target: Path) -> Path:
-    """What is no valid text becomes U+FFFD, as in the reader of records."""
+    """Bytes that are not valid text become U+FFFD, as in the reader of records."""
     decoder = codecs.getincrementaldecoder(encoding.name)("replace")
     with open(path, "rb") as file, open(target, "wb") as copy:
         while chunk := file.read(CHUNK_BYTES):

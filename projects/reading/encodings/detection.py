@@ -1,4 +1,4 @@
-"""Finds out how a file's bytes spell text. The guess is always shown and can be overruled."""
+"""Detects the encoding of a text file. The result is always shown and can be overruled."""
 
 import codecs
 import io
@@ -68,7 +68,7 @@ ISO_2022_JP_MARKS = (b"\x1b$B", b"\x1b$@")
 
 @dataclass(frozen=True)
 class Encoding:
-    """A Python codec name, and in a phrase why it was taken."""
+    """A Python codec name, and a phrase that says why it was chosen."""
 
     name: str
     reason: str
@@ -82,7 +82,7 @@ class Encoding:
 
 
 def choose_encoding(path: Path, overrides: ReadingOptions) -> Encoding:
-    """The encoding that a person chose, else the one that is found."""
+    """The encoding that a person chose, else the one detected."""
     detected, chosen = detect_encoding(path), overrides.get("encoding")
     if chosen not in ENCODING_CHOICES:
         return detected
@@ -91,7 +91,7 @@ def choose_encoding(path: Path, overrides: ReadingOptions) -> Encoding:
 
 
 def report_doubts(encoding: Encoding, issues: Issues) -> None:
-    """Say what of the text may be wrong."""
+    """Report characters that may be wrong."""
     if encoding.invalid_bytes:
         issues.add(
             "broken_characters",
@@ -108,7 +108,7 @@ def report_doubts(encoding: Encoding, issues: Issues) -> None:
 
 
 def report_double_encoding(sample: Sequence[str], issues: Issues) -> None:
-    """Say that UTF-8 was once read as Windows-1252 and saved: KÃ¶ln is no word."""
+    """Report text that was UTF-8, was read as Windows-1252 and saved again: KÃ¶ln for Köln."""
     lines = [line for line in sample if not line.isascii()]
     twice = sum(map(_is_encoded_twice, lines))
     if twice > 2 and twice >= MIN_TWICE_SHARE * len(lines):
@@ -127,7 +127,7 @@ def _is_encoded_twice(line: str) -> bool:
 
 
 def detect_encoding(path: Path) -> Encoding:
-    """The encoding of a text file, from its marks, its validity and what its letters look like."""
+    """The encoding of a text file, by its byte order mark, its validity and its letters."""
     with open(path, "rb") as file:
         return _detect_encoding(file)
 
@@ -210,15 +210,15 @@ def _count_valid_utf8_characters(file: BinaryIO) -> int | None:
 
 
 def _read_non_ascii_lines(file: BinaryIO) -> bytes:
-    """The first lines that hold anything but ASCII: all that tells encodings apart."""
-    wanted: list[bytes] = []
+    """The first lines that are not ASCII, as only they distinguish encodings."""
+    lines: list[bytes] = []
     size = 0
     file.seek(0)
     while size < SAMPLE_BYTES and (line := file.readline(SAMPLE_BYTES)):
         if not line.isascii():
-            wanted.append(line)
+            lines.append(line)
             size += len(line)
-    return b"".join(wanted)
+    return b"".join(lines)
 
 
 def _detect_legacy_encoding(sample: bytes) -> Encoding:
@@ -239,11 +239,11 @@ def _detect_legacy_encoding(sample: bytes) -> Encoding:
 
 
 def _detect_single_byte_encoding(sample: bytes) -> Encoding:
-    found = detect_single_byte(sample)
-    if found.is_guess:
+    reading = detect_single_byte(sample)
+    if reading.is_guess:
         reason = "a guess: not UTF-8, and its letters could be those of several encodings"
-        return Encoding(found.encoding, reason, is_guess=True)
-    return Encoding(found.encoding, f"its letters read as {ENCODING_CHOICES[found.encoding]}")
+        return Encoding(reading.encoding, reason, is_guess=True)
+    return Encoding(reading.encoding, f"its letters read as {ENCODING_CHOICES[reading.encoding]}")
 
 
 def _looks_western(sample: bytes) -> bool:
@@ -264,7 +264,7 @@ def _language_score(sample: bytes, codec: str, likeness: Callable[[str, str], fl
 
 
 def _decode_truncated(sample: bytes, codec: str) -> str:
-    """Decodes, allowing a last character cut in half by the sample's end."""
+    """The sample decoded, without a last character that its end cuts; "" where it cannot be."""
     for cut in range(4):
         try:
             return sample[: len(sample) - cut].decode(codec)

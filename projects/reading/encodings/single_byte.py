@@ -1,4 +1,4 @@
-"""Tells encodings of one byte a letter apart: by the scripts and alphabets that their letters make.
+"""Detects encodings of one byte a letter, by the scripts and alphabets that they would make.
 
 The same byte is ł in Windows-1250, ³ in Windows-1252 and Γ in a DOS code page. Of scripts other
 than Latin, how often each letter comes decides (charset-normalizer); of Latin ones, whether the
@@ -52,7 +52,8 @@ MIN_FIT, CLEAR_FIT = 0.85, 0.1  # Of characters in place, and how far ahead of o
 
 @dataclass(frozen=True)
 class _LatinReading:
-    """`fit`: the share of characters in place; `score`: the same, less what is unlikely before."""
+    """A Latin reading. `fit`: the share of characters beyond ASCII that are where such characters
+    may be; `score`: `fit` less a penalty for a rare encoding."""
 
     encoding: str
     text: str
@@ -65,7 +66,7 @@ class _LatinReading:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read the bytes, and whether another one fits as well."""
+    """The likeliest encoding, and whether another one fits about as well."""
 
     encoding: str
     is_guess: bool
@@ -75,30 +76,30 @@ def detect_single_byte(sample: bytes) -> Reading:
     """The likeliest encoding of a sample that holds bytes beyond ASCII and is no UTF-8."""
     latin = _rank_latin(sample)
     is_latin = bool(latin) and latin[0].fit >= MIN_FIT
-    other = None if is_latin else _find_other_script(sample)
-    if other is not None:
-        return other
+    script = None if is_latin else _find_other_script(sample)
+    if script is not None:
+        return script
     if not latin:
         return Reading("latin-1", is_guess=True)
     best = latin[0]
-    rival = next((one.score for one in latin if one.text != best.text), 0.0)
+    rival = next((reading.score for reading in latin if reading.text != best.text), 0.0)
     is_guess = best.fit < MIN_FIT or best.score - rival < CLEAR_FIT
     return Reading(best.encoding, is_guess)
 
 
 def _find_other_script(sample: bytes) -> Reading | None:
-    """The reading in a script of its own whose letters are the likeliest and best placed."""
+    """The likeliest reading in a script other than Latin; None where none is plausible."""
     matches = from_bytes(sample, cp_isolation=list(SCRIPT_ENCODINGS))
     scored = [
-        (one.coherence + placed - SCRIPT_ENCODINGS[one.encoding], one)
-        for one in matches
-        if _other_script(str(one)) and (placed := min(1.0, _placed(one))) >= MIN_PLACED
+        (match.coherence + placed - SCRIPT_ENCODINGS[match.encoding], match)
+        for match in matches
+        if _other_script(str(match)) and (placed := min(1.0, _placed(match))) >= MIN_PLACED
     ]
     if not scored:
         return None
-    score, best = max(scored, key=lambda one: one[0])
-    rival = max((other for other, one in scored if str(one) != str(best)), default=0.0)
-    is_guess = best.coherence < MIN_COHERENCE or score - rival < CLEAR_LIKELIHOOD
+    best_score, best = max(scored, key=lambda entry: entry[0])
+    rival = max((score for score, match in scored if str(match) != str(best)), default=0.0)
+    is_guess = best.coherence < MIN_COHERENCE or best_score - rival < CLEAR_LIKELIHOOD
     return Reading(best.encoding, is_guess)
 
 
@@ -119,8 +120,8 @@ def _other_script(text: str) -> str:
     scripts = Counter(unicodedata.name(letter, "?").partition(" ")[0] for letter, _ in foreign)
     script, count = scripts.most_common(1)[0] if scripts else ("", 0)
     whole = sum(
-        any(one > "\x7f" for one in beside)
-        and not any(one.isascii() and one.isalpha() for one in beside)
+        any(neighbour > "\x7f" for neighbour in beside)
+        and not any(neighbour.isascii() and neighbour.isalpha() for neighbour in beside)
         for _, beside in foreign
     )
     is_clear = count > MIN_SCRIPT_SHARE * len(foreign) and whole > MIN_WHOLE_SHARE * len(foreign)
@@ -137,7 +138,7 @@ def _rank_latin(sample: bytes) -> list[_LatinReading]:
             continue
         fit = round(_latin_fit(text, ALPHABETS[encoding]), 3)
         readings.append(_LatinReading(encoding, text, fit))
-    return sorted(readings, key=lambda one: -one.score)
+    return sorted(readings, key=lambda reading: -reading.score)
 
 
 def _latin_fit(text: str, alphabets: tuple[str, ...]) -> float:
@@ -158,6 +159,7 @@ def _latin_fit(text: str, alphabets: tuple[str, ...]) -> float:
     explained = max(
         sum(letters[letter] for letter in alphabet)
         for alphabet in alphabets
-        if alphabet != ICELANDIC or any(letters[one] for one in NEVER_MISSING_IN_ICELANDIC)
+        if alphabet != ICELANDIC
+        or any(letters[accented] for accented in NEVER_MISSING_IN_ICELANDIC)
     )
     return (marks + explained) / max(1, total)

@@ -1,4 +1,4 @@
-"""Tells Western single-byte encodings apart by the places in which their letters stand.
+"""Distinguishes Western single-byte encodings by the neighbours of each accented letter.
 
 A byte is a small accented letter in one encoding and a capital, a sign or a control code in
 another: 0x8E is é in Mac Roman, Ž in Windows-1252 and a control code in Latin-1. Words decide:

@@ -23,7 +23,7 @@ class ImageEntry:
 
 @dataclass
 class ImageArchiveIndex:
-    """What an archive holds, and how that was index out."""
+    """The images of an archive with their labels, and where the labels came from."""
 
     images: list[ImageEntry] = field(default_factory=list)
     rejects: list[RejectedRow] = field(default_factory=list)
@@ -37,7 +37,7 @@ class ImageArchiveIndex:
 
 
 def index_archive(archive: ZipArchive) -> ImageArchiveIndex:
-    """Raises UnreadableFile when no image has a label."""
+    """The label and split of each image. Raises UnreadableFile when no image has a label."""
     index = ImageArchiveIndex()
     entries = []
     for entry in archive.entries():
@@ -53,13 +53,13 @@ def index_archive(archive: ZipArchive) -> ImageArchiveIndex:
             " the table inside it by itself.",
         )
     pictures = PictureNames(entries)
-    found = find_label_tables(archive, entries, pictures)
-    index.notes += found.unused
-    if found.tables:
-        _index_by_tables(index, found.tables, pictures, images)
+    label_tables = find_label_tables(archive, entries, pictures)
+    index.notes += label_tables.unused
+    if label_tables.tables:
+        _index_by_tables(index, label_tables.tables, pictures, images)
     else:
         _index_by_folders(index, [entry for entry in entries if not entry.is_table])
-        others = [one for one in entries if not (one.is_table or one.is_image)]
+        others = [entry for entry in entries if not (entry.is_table or entry.is_image)]
         others = others if len(others) >= len(images) / 2 else []  # A few are read-me files.
         _explain_only_folder(index, others)
     if not index.images:
@@ -74,31 +74,34 @@ def _index_by_tables(
     pictures: PictureNames,
     images: Sequence[ZipEntry],
 ) -> None:
-    taken: set[int] = set()
+    used: set[int] = set()
     # Where a table lies is a split only if the pictures are shared between several such places.
     is_split_by_place = len({table.place_split for table in tables} - {""}) > 1
     for table in tables:
         for line, file, label, own_split in table.rows:
-            found = pictures.find(file, table.folder)
+            picture = pictures.find(file, table.folder)
             split = own_split or (table.place_split if is_split_by_place else "")
             problem = (
-                found if isinstance(found, str) else _rejection_reason(found, label, split, taken)
+                picture
+                if isinstance(picture, str)
+                else _rejection_reason(picture, label, split, used)
             )
-            if isinstance(found, str) or problem:
+            if isinstance(picture, str) or problem:
                 reason = f"{table.name}: {problem}"
                 index.rejects.append(RejectedRow(line, "file", reason, [file, label]))
                 continue
-            taken.add(found.number)
+            used.add(picture.number)
             part = SPLIT_ALIASES.get(split.casefold())
-            name = "/".join(found.parts)
-            index.images.append(ImageEntry(found, name, label[:MAX_LABEL_CHARS], part))
-    index.skipped_count += sum(entry.number not in taken for entry in images)
+            name = "/".join(picture.parts)
+            index.images.append(ImageEntry(picture, name, label[:MAX_LABEL_CHARS], part))
+    index.skipped_count += sum(entry.number not in used for entry in images)
     index.label_source = "labels from " + "; ".join(table.source for table in tables)
 
 
 def _explain_only_folder(index: ImageArchiveIndex, others: Sequence[ZipEntry]) -> None:
-    """Refuses the name of the only folder as a label where a table or files of another kind, such
-    as annotations of YOLO or Pascal VOC, were there but not understood; says so where none was."""
+    """Where all images lie in one folder: raise UnreadableFile if there are tables, or files of
+    another kind such as annotations of YOLO or Pascal VOC, that were not understood, as they hold
+    the labels; else add a note that the folder's name is the only label."""
     labels = {image.label for image in index.images if image.entry.is_image}
     if len(labels) != 1:
         return
@@ -123,12 +126,12 @@ def _explain_only_folder(index: ImageArchiveIndex, others: Sequence[ZipEntry]) -
     )
 
 
-def _rejection_reason(entry: ZipEntry, label: str, split: str, taken: set[int]) -> str:
+def _rejection_reason(entry: ZipEntry, label: str, split: str, used: set[int]) -> str:
     if not label:
         return "the picture has no label."
     if split and split.casefold() not in SPLIT_ALIASES:
         return f"the split {split[:40]!r} is neither train, validation nor test."
-    return "the picture is named twice." if entry.number in taken else ""
+    return "the picture is named twice." if entry.number in used else ""
 
 
 def _index_by_folders(index: ImageArchiveIndex, entries: Sequence[ZipEntry]) -> None:

@@ -1,5 +1,5 @@
-"""Which table of a picture archive gives the labels, and in which columns: found by the pictures
-that its cells name, not by how its columns are called alone."""
+"""Finds the tables of a picture archive that give the labels, and their columns, by the pictures
+that cells name as well as by the names of columns."""
 
 import json
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ SAMPLED_ROWS = 500
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What a table says: line, file as written, label and split of each row."""
+    """The rows of a table of labels: line, file as written, label and split of each."""
 
     name: str
     folder: tuple[str, ...]
@@ -60,7 +60,7 @@ class LabelTable:
 
 
 @dataclass
-class FoundTables:
+class LabelTables:
     """The tables that label pictures, and a sentence on each that does not."""
 
     tables: list[LabelTable] = field(default_factory=list)
@@ -69,9 +69,10 @@ class FoundTables:
 
 def find_label_tables(
     archive: ZipArchive, entries: Sequence[ZipEntry], pictures: PictureNames
-) -> FoundTables:
-    """Raises UnreadableFile when a table names the pictures but not clearly their labels."""
-    found = FoundTables()
+) -> LabelTables:
+    """The tables that label pictures. Raises UnreadableFile when a table names the pictures but it
+    is not clear which column is the label."""
+    label_tables = LabelTables()
     for entry in sorted(entries, key=lambda entry: len(entry.parts)):
         if not entry.name.lower().endswith(NAMING_SUFFIXES):
             continue
@@ -79,10 +80,10 @@ def find_label_tables(
             table = _read_label_table(archive, entry, pictures)
         except (UnreadableEntry, NoLabelTable) as problem:
             if not entry.name.lower().endswith(".txt"):  # A read-me file, most often.
-                found.unused.append(f"{entry.name} was not used for labels: {problem}.")
+                label_tables.unused.append(f"{entry.name} was not used for labels: {problem}.")
             continue
-        found.tables.append(table)
-    return found
+        label_tables.tables.append(table)
+    return label_tables
 
 
 def _read_label_table(archive: ZipArchive, entry: ZipEntry, pictures: PictureNames) -> LabelTable:
@@ -112,8 +113,8 @@ def _read_label_table(archive: ZipArchive, entry: ZipEntry, pictures: PictureNam
 def _find_file_column(
     table: FileTable, pictures: PictureNames, folder: tuple[str, ...]
 ) -> str | None:
-    """The column whose cells name the most pictures; else one that is called after files and sits
-    beside a label, so that a person hears which files are missing."""
+    """The column whose cells name the most pictures; else one whose name says that it holds files,
+    if there is a column of labels, so that rows of missing pictures are reported."""
     sample = [cells for _, cells in table.rows[:SAMPLED_ROWS]]
     counts = {
         name: pictures.count_known([cells.get(name, "") for cells in sample], folder)
@@ -122,14 +123,14 @@ def _find_file_column(
     best = max(counts, key=lambda name: counts[name], default=None)
     if best is not None and counts[best] >= MIN_NAMED_SHARE * max(1, len(sample)):
         return best
-    named = _column_named(table.names, FILE_COLUMNS)
+    file_column = _column_named(table.names, FILE_COLUMNS)
     is_labelled = _column_named(table.names, LABEL_COLUMNS) is not None
-    return named if is_labelled and named not in ("id", "name", "type", None) else None
+    return file_column if is_labelled and file_column not in ("id", "name", "type", None) else None
 
 
-def _column_named(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+def _column_named(names: Sequence[str], preferred: Sequence[str]) -> str | None:
     folded = {name.strip().casefold().replace(" ", "_"): name for name in reversed(names)}
-    return next((folded[name] for name in wanted if name in folded), None)
+    return next((folded[name] for name in preferred if name in folded), None)
 
 
 def _read_labels(

@@ -1,4 +1,4 @@
-"""Finds the picture that a table means by a path, a file name, or a name without its ending."""
+"""Finds the picture that a table names by a path, a file name, or a name without its suffix."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,10 @@ class PictureNames:
                 self._by_key.setdefault(key, []).append(entry)
 
     def find(self, written: str, folder: tuple[str, ...]) -> ZipEntry | str:
-        """The picture that a table in `folder` means by `written`, or why there is none.
+        """The picture that a table in `folder` names as `written`, or a sentence why there is none.
 
-        The whole path goes before the file name, the written case before any other, and the table's
-        own folder before the rest of the archive.
+        A whole path is preferred to a file name, the same case to another, and the table's own
+        folder to the rest of the archive.
         """
         parts = [part for part in written.strip().replace("\\", "/").split("/") if part]
         parts = [part for part in parts if part != "."]
@@ -32,9 +32,9 @@ class PictureNames:
         for start in range(len(parts)):
             path = "/".join(parts[start:])
             for key in (path, path.casefold()):
-                found = self._by_key.get(key, [])
-                inside = [entry for entry in found if entry.parts[: len(folder)] == folder]
-                chosen = inside if inside and len(found) > 1 else found
+                entries = self._by_key.get(key, [])
+                inside = [entry for entry in entries if entry.parts[: len(folder)] == folder]
+                chosen = inside if inside and len(entries) > 1 else entries
                 whole = [entry for entry in chosen if "/".join(entry.parts[len(folder) :]) == path]
                 if len(whole) == 1 or len(chosen) == 1:
                     return whole[0] if len(whole) == 1 else chosen[0]
@@ -43,12 +43,12 @@ class PictureNames:
         return NO_SUCH_PICTURE
 
     def count_known(self, cells: Sequence[str], folder: tuple[str, ...]) -> int:
-        """How many of the cells mean a picture."""
+        """How many of the cells name a picture."""
         return sum(self.find(cell, folder) != NO_SUCH_PICTURE for cell in cells if cell)
 
 
 def _keys(entry: ZipEntry) -> set[str]:
-    """Every end of the path, with and without the file's ending, in its own and in lower case."""
+    """Every tail of the path, with and without the file's suffix, as written and in lower case."""
     keys = set()
     for start in range(len(entry.parts)):
         path = "/".join(entry.parts[start:])

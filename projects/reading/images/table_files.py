@@ -43,7 +43,8 @@ class NoLabelTable(Exception):
 def read_file_table(
     archive: ZipArchive, entry: ZipEntry, *, header_rows: int | None = None
 ) -> FileTable:
-    """Raises NoLabelTable, UnreadableEntry, or UnreadableFile for what cannot be used at all."""
+    """The entry as named columns of text. Raises NoLabelTable where it holds no such table,
+    UnreadableEntry where it cannot be unpacked, UnreadableFile for a broken archive."""
     content = archive.read(entry, MAX_TABLE_BYTES)
     if entry.name.lower().endswith(WORKBOOK_SUFFIXES):
         return _read_workbook(content)
@@ -98,11 +99,11 @@ def _read_json(content: bytes, *, is_lines: bool) -> FileTable:
             rows = _rows_of_document(json.loads(text))
     except (ValueError, RecursionError, NoRows):
         raise NoLabelTable("it is no JSON that names pictures") from None
-    found = [(line, _as_text(row)) for line, row in enumerate(rows, 1) if isinstance(row, dict)]
-    names = list(dict.fromkeys(name for _, cells in found for name in cells))
-    if not found:
+    text_rows = [(line, _as_text(row)) for line, row in enumerate(rows, 1) if isinstance(row, dict)]
+    names = list(dict.fromkeys(name for _, cells in text_rows for name in cells))
+    if not text_rows:
         raise NoLabelTable("it holds no list of pictures")
-    return FileTable(names, found)
+    return FileTable(names, text_rows)
 
 
 def _read_cvat(content: bytes) -> FileTable:
@@ -113,8 +114,8 @@ def _read_cvat(content: bytes) -> FileTable:
         raise NoLabelTable("it is no XML that names pictures") from None
     rows: list[tuple[int, Cells]] = []
     for line, image in enumerate(root.iter("image"), 1):
-        tags = [one.get("label", "") for one in image.iter("tag")]
-        labels = list(dict.fromkeys(tags or [one.get("label", "") for one in image]))
+        tags = [mark.get("label", "") for mark in image.iter("tag")]
+        labels = list(dict.fromkeys(tags or [mark.get("label", "") for mark in image]))
         label = labels[0] if len(labels) == 1 else json.dumps(labels) if labels else ""
         row = {"file_name": image.get("name", ""), "label": label}
         split = image.get("subset", "").lower()
@@ -135,10 +136,10 @@ def _as_text(row: JsonObject) -> Cells:
 
 def _rows_of_document(document: object) -> list[object]:
     if isinstance(document, dict):
-        for read in (_rows_of_coco, _rows_of_datumaro, _rows_of_mapping):
-            found = read(document)
-            if found is not None:
-                return found
+        for convert in (_rows_of_coco, _rows_of_datumaro, _rows_of_mapping):
+            rows = convert(document)
+            if rows is not None:
+                return rows
     return flatten_rows(find_rows(document).rows)
 
 
@@ -149,12 +150,12 @@ def _rows_of_coco(document: JsonObject) -> list[object] | None:
     categories = document.get("categories")
     if not (isinstance(images, list) and isinstance(annotations, list)):
         return None
-    names = {one.get("id"): str(one.get("name")) for one in _objects(categories)}
+    names = {category.get("id"): str(category.get("name")) for category in _objects(categories)}
     labels: dict[object, list[str]] = defaultdict(list)
-    for one in _objects(annotations):
-        name = names.get(one.get("category_id"))
-        if name is not None and name not in labels[one.get("image_id")]:
-            labels[one.get("image_id")].append(name)
+    for annotation in _objects(annotations):
+        name = names.get(annotation.get("category_id"))
+        if name is not None and name not in labels[annotation.get("image_id")]:
+            labels[annotation.get("image_id")].append(name)
     return [
         {"file_name": image.get("file_name"), "label": _one_or_list(labels[image.get("id")])}
         for image in _objects(images)
@@ -167,11 +168,15 @@ def _rows_of_datumaro(document: JsonObject) -> list[object] | None:
     if not isinstance(items, list) or not isinstance(categories, dict):
         return None
     listed = (categories.get("label") or {}).get("labels")
-    names = [str(one.get("name")) for one in _objects(listed)]
+    names = [str(label.get("name")) for label in _objects(listed)]
     rows: list[object] = []
     for item in _objects(items):
-        marks = [one for one in _objects(item.get("annotations")) if one.get("type") == "label"]
-        places = [cast(int, one.get("label_id")) for one in marks]
+        annotations = _objects(item.get("annotations"))
+        places = [
+            cast(int, annotation.get("label_id"))
+            for annotation in annotations
+            if annotation.get("type") == "label"
+        ]
         labels = [names[place] for place in places if 0 <= place < len(names)]
         image = item.get("image")
         path = image.get("path") if isinstance(image, dict) else None
@@ -187,7 +192,7 @@ def _rows_of_mapping(document: JsonObject) -> list[object] | None:
 
 
 def _objects(value: object) -> list[JsonObject]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _one_or_list(labels: list[str]) -> object:

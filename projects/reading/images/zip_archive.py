@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -56,7 +57,7 @@ class ZipEntry:
 
 
 def is_picture(name: str) -> bool:
-    """Whether an entry's name is that of a picture, and none of the system's copies of one."""
+    """Whether an entry's name is that of a picture, and not of a copy that a system added."""
     parts = name.replace("\\", "/").split("/")
     is_copy = parts[-1].startswith("._") or any(part in SYSTEM_FILE_NAMES for part in parts)
     return name.lower().endswith(IMAGE_SUFFIXES) and not is_copy
@@ -83,6 +84,16 @@ def _require_readable(entry: ZipEntry) -> None:
         raise UnreadableEntry("it is protected by a password")
 
 
+@contextmanager
+def _entry_errors() -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
+        raise UnreadableEntry("it is damaged inside the archive") from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise UnreadableEntry("it is packed in a way that cannot be read") from error
+
+
 class ZipArchive:
     """An open zip file with a budget of bytes to unpack."""
 
@@ -103,8 +114,10 @@ class ZipArchive:
         """All files. Raises UnreadableFile when there are too many files or bytes to unpack."""
         infos = self._zip.infolist()
         if len(infos) > MAX_IMAGES:
-            sentence = f"This archive holds {len(infos):,} files; at most {MAX_IMAGES:,} are."
-            raise UnreadableFile("too_many_files", sentence.replace("are.", "are read."))
+            raise UnreadableFile(
+                "too_many_files",
+                f"This archive holds {len(infos):,} files; at most {MAX_IMAGES:,} are read.",
+            )
         promised = sum(info.file_size for info in infos)
         if promised > MAX_ARCHIVE_BYTES:
             raise UnreadableFile(
@@ -120,15 +133,18 @@ class ZipArchive:
                 yield ZipEntry(number, name, parts or (name,), info)
 
     def read(self, entry: ZipEntry, most_bytes: int = MAX_IMAGE_BYTES) -> bytes:
-        """The entry's bytes. Raises UnreadableEntry with the reason, or UnreadableFile for a zip
-        bomb that lied about its size."""
+        """The entry's bytes. Raises UnreadableEntry with the reason, or UnreadableFile where the
+        archive unpacks to more bytes than its directory states."""
         info = entry.info
         _require_readable(entry)
         if info.file_size > most_bytes:
             raise UnreadableEntry(f"it is larger than {most_bytes // 1024**2} MB")
         if info.file_size > max(MIN_RATIO_CHECK_BYTES, MAX_COMPRESSION_RATIO * info.compress_size):
             raise UnreadableEntry("it unpacks to far more than a picture would, as zip bombs do")
-        content = self._read_bytes(info, most_bytes)
+        with _entry_errors(), self._zip.open(info) as file:
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise UnreadableEntry(f"it is larger than {most_bytes // 1024**2} MB")
         self._remaining_bytes -= len(content)
         if self._remaining_bytes < 0:
             raise UnreadableFile("archive_too_large", UNPACKS_TO_MORE)
@@ -138,24 +154,7 @@ class ZipArchive:
         """Write a table's bytes to `target` by `copy`, which bounds them. Raises UnreadableEntry
         with the reason, or what `copy` raises."""
         _require_readable(entry)
-        try:
-            with self._zip.open(entry.info) as file:
-                self._remaining_bytes -= copy(file, target)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
-            raise UnreadableEntry("it is damaged inside the archive") from error
-        except (NotImplementedError, RuntimeError) as error:
-            raise UnreadableEntry("it is packed in a way that cannot be read") from error
+        with _entry_errors(), self._zip.open(entry.info) as file:
+            self._remaining_bytes -= copy(file, target)
         if self._remaining_bytes < 0:
             raise UnreadableFile("archive_too_large", UNPACKS_TO_MORE)
-
-    def _read_bytes(self, info: zipfile.ZipInfo, most_bytes: int) -> bytes:
-        try:
-            with self._zip.open(info) as file:
-                content = file.read(most_bytes + 1)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError) as error:
-            raise UnreadableEntry("it is damaged inside the archive") from error
-        except (NotImplementedError, RuntimeError) as error:
-            raise UnreadableEntry("it is packed in a way that cannot be read") from error
-        if len(content) > most_bytes:
-            raise UnreadableEntry(f"it is larger than {most_bytes // 1024**2} MB")
-        return content

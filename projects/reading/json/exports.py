@@ -1,5 +1,5 @@
-"""Objects as certain programs export them, made rows: chats of UltraChat, ChatGPT and Claude, and
-what people decided in Prodigy."""
+"""Converts objects that certain programs export into rows: chats of UltraChat, ChatGPT, Claude and
+Telegram, answers of Prodigy, and questions of SQuAD."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +19,15 @@ PRODIGY_ANSWERS = ("accept", "reject", "ignore")
 
 
 class UnreadableRow(str):
-    """In place of a row: why it is none."""
+    """Stands in place of a row that cannot be read; the text is the reason."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Export:
-    """Rows of one program: which they are, what becomes of them, and what is said of it."""
+    """How to recognise rows that one program exports, and how to convert them; `note` tells the
+    customer what was done."""
 
     matches: Callable[[Row], bool]
     convert: Callable[[Row], Row | UnreadableRow]
@@ -76,7 +77,8 @@ def _is_chatgpt(row: Row) -> bool:
 
 
 def _chat_of_chatgpt(row: Row) -> Row | UnreadableRow:
-    """The branch that was shown last; what was asked again differently is left out."""
+    """The messages of the branch that was shown last; edited questions' older branches are left
+    out."""
     nodes = row["mapping"]
     assert isinstance(nodes, dict)
     name = row.get("current_node")
@@ -90,8 +92,8 @@ def _chat_of_chatgpt(row: Row) -> Row | UnreadableRow:
     while name in nodes and len(branch) < MAX_MESSAGES:
         branch.append(nodes[name])
         name = nodes[name].get("parent")
-    said = [_chatgpt_message(node.get("message")) for node in reversed(branch)]
-    return _with_messages(row, "mapping", said)
+    messages = [_chatgpt_message(node.get("message")) for node in reversed(branch)]
+    return _with_messages(row, "mapping", messages)
 
 
 def _chatgpt_message(message: object) -> Row | None:
@@ -107,24 +109,26 @@ def _chatgpt_message(message: object) -> Row | None:
 def _is_claude(row: Row) -> bool:
     messages = row.get("chat_messages")
     return isinstance(messages, list) and all(
-        isinstance(one, dict) and {"sender", "text"} <= one.keys() for one in messages
+        isinstance(message, dict) and {"sender", "text"} <= message.keys() for message in messages
     )
 
 
 def _chat_of_claude(row: Row) -> Row | UnreadableRow:
     messages = row["chat_messages"]
     assert isinstance(messages, list)
-    said: list[Row | None] = [
-        {"role": ROLES[one["sender"]], "content": one["text"]}
-        if one["sender"] in ROLES and isinstance(one["text"], str) and one["text"].strip()
+    turns: list[Row | None] = [
+        {"role": ROLES[message["sender"]], "content": message["text"]}
+        if message["sender"] in ROLES
+        and isinstance(message["text"], str)
+        and message["text"].strip()
         else None
-        for one in messages
+        for message in messages
     ]
-    return _with_messages(row, "chat_messages", said)
+    return _with_messages(row, "chat_messages", turns)
 
 
-def _with_messages(row: Row, field: str, said: list[Row | None]) -> Row | UnreadableRow:
-    messages: list[object] = [one for one in said if one is not None]
+def _with_messages(row: Row, field: str, turns: list[Row | None]) -> Row | UnreadableRow:
+    messages: list[object] = [turn for turn in turns if turn is not None]
     if not messages:
         return UnreadableRow("This conversation holds no text of a user or of the assistant.")
     plain = {
@@ -147,7 +151,7 @@ def _is_prodigy_choice(row: Row) -> bool:
 
 
 def _row_of_prodigy(row: Row) -> Row | UnreadableRow:
-    """What was chosen of the options; nothing of a row that nobody accepted."""
+    """The row with the chosen options; an UnreadableRow where nobody accepted it."""
     if row["answer"] != "accept":
         return UnreadableRow(f"The answer in Prodigy was {row['answer']!r}, so nothing is known.")
     dropped = ("options", "answer", "config", *PRODIGY_MARKS)
@@ -180,7 +184,9 @@ def is_paragraph(value: object) -> bool:
         isinstance(value, dict)
         and isinstance(value.get("context"), str)
         and isinstance(value.get(QUESTIONS), list)
-        and all(isinstance(one, dict) and "question" in one for one in value[QUESTIONS])
+        and all(
+            isinstance(question, dict) and "question" in question for question in value[QUESTIONS]
+        )
     )
 
 

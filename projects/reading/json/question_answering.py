@@ -10,7 +10,7 @@ PARAGRAPHS = "paragraphs"
 
 
 def find_questions(document: object) -> tuple[list[object], list[str]] | None:
-    """The rows and what is to be said about them; None where the document is something else."""
+    """The rows of a SQuAD document and notes about them; None where it is something else."""
     articles = document.get("data") if isinstance(document, dict) else document
     if not isinstance(articles, list) or not articles or not all(map(_is_article, articles)):
         return None
@@ -55,7 +55,8 @@ def _rows_of_article(article: Row) -> Iterator[Row]:
 
 
 def _different_answers(answers: object) -> list[str]:
-    """The texts of [{"text": "Rome", "answer_start": 3}], of ["Rome"] or of one of them."""
-    found = answers if isinstance(answers, list) else [answers]
-    texts = [one.get("text") if isinstance(one, dict) else one for one in found]
+    """The different texts of [{"text": "Rome", "answer_start": 3}], of ["Rome"], or of one such
+    answer without a list."""
+    listed = answers if isinstance(answers, list) else [answers]
+    texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in listed]
     return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip()))

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from projects.reading.csv.header_rows import judge_header
 from projects.reading.json.exports import Row
@@ -23,12 +24,12 @@ SPLIT_COLUMN = "split"
 
 
 class NoRows(Exception):
-    """The document holds no rows, or several lists that could be them. The sentence says which."""
+    """The document holds no rows, or several lists that may be the rows; the message says which."""
 
 
 @dataclass
-class FoundRows:
-    """The rows of a document and what should be said about where they were."""
+class DocumentRows:
+    """The rows of a document, and notes for the customer on where in it they were."""
 
     rows: list[object]
     notes: list[str] = field(default_factory=list)
@@ -53,10 +54,10 @@ def parse_documents(text: str, decoder: json.JSONDecoder) -> Iterator[tuple[int,
         position = end
 
 
-def find_rows(document: object) -> FoundRows:
+def find_rows(document: object) -> DocumentRows:
     """The rows of one document. Raises NoRows."""
     if (questions := find_questions(document)) is not None:
-        return FoundRows(*questions)
+        return DocumentRows(*questions)
     if isinstance(document, list):
         return _rows_of_list(document)
     if not isinstance(document, dict):
@@ -64,33 +65,33 @@ def find_rows(document: object) -> FoundRows:
     if {"cells", "nbformat"} <= document.keys():
         raise NoRows("This is a Jupyter notebook. Save the table that it shows as CSV or Parquet.")
     if any(_is_turns(document[name]) for name in WHOLE_FIELDS & set(document)):
-        return FoundRows([document])  # One chat, whose messages are no rows.
+        return DocumentRows([document])  # One chat, whose messages are no rows.
     for find in (
         _rows_of_pandas, _rows_of_splits, _rows_of_columns, _rows_of_wrapper, _rows_by_key,
     ):  # fmt: skip
-        found = find(document)
-        if found is not None:
-            return found
+        rows = find(document)
+        if rows is not None:
+            return rows
     if any(isinstance(value, list | dict) and value for value in document.values()):
         raise NoRows(
             "No list of rows was found in this JSON file. Its fields are"
             f" {_listed(document)}. Save the rows as a list of objects, or one object a line."
         )
-    return FoundRows([document])
+    return DocumentRows([document])
 
 
-def _rows_of_list(items: list[object]) -> FoundRows:
+def _rows_of_list(items: list[object]) -> DocumentRows:
     lists = [item for item in items if isinstance(item, list)]
     if lists and len(lists) == len(items):
-        header, *rest = lists
+        header, *body = lists
         is_table = (
-            len(rest) > 0
+            len(body) > 0
             and all(isinstance(name, str) for name in header)
-            and all(len(row) == len(header) for row in rest)
-            and not all(isinstance(cell, dict) for row in rest for cell in row)
+            and all(len(row) == len(header) for row in body)
+            and not all(isinstance(cell, dict) for row in body for cell in row)
         )
         if not is_table and all(_is_chat(row) for row in lists):
-            return FoundRows(
+            return DocumentRows(
                 [{"messages": chat} for chat in lists],
                 ["Each inner list was read as one chat, in the column messages."],
             )
@@ -99,20 +100,20 @@ def _rows_of_list(items: list[object]) -> FoundRows:
                 "This JSON file is a list of lists. Give each row its field names, for example"
                 ' {"messages": [...]} for a chat.'
             )
-        return _rows_of_table(header, rest)
-    return FoundRows(items)
+        return _rows_of_table(header, body)
+    return DocumentRows(items)
 
 
-def _rows_of_table(first: list[object], rest: list[list[object]]) -> FoundRows:
+def _rows_of_table(first: list[object], lists: list[list[object]]) -> DocumentRows:
     """Lists of cells, the first of which names the columns where it reads as names."""
     names = [str(name) for name in first]
-    body = [["" if cell is None else str(cell) for cell in row] for row in rest]
+    body = [["" if cell is None else str(cell) for cell in row] for row in lists]
     if judge_header(names, body).is_header:
         note = "The first inner list was read as the names of the columns."
-        return FoundRows([dict(zip(names, row, strict=True)) for row in rest], [note])
+        return DocumentRows([dict(zip(names, row, strict=True)) for row in lists], [note])
     names = [f"column_{place}" for place in range(1, len(first) + 1)]
     note = "The first inner list was read as a row, not as the names of the columns."
-    return FoundRows([dict(zip(names, row, strict=True)) for row in [first, *rest]], [note])
+    return DocumentRows([dict(zip(names, row, strict=True)) for row in [first, *lists]], [note])
 
 
 def _is_chat(row: list[object]) -> bool:
@@ -133,24 +134,27 @@ def _is_turns(value: object) -> bool:
     )
 
 
-def _rows_of_pandas(document: Row) -> FoundRows | None:
+def _rows_of_pandas(document: Row) -> DocumentRows | None:
     """DataFrame.to_json in the orientations "split" and "table"."""
     columns, data = document.get("columns"), document.get("data")
     is_split = set(document) <= {"columns", "index", "data"} and isinstance(columns, list)
     if is_split and isinstance(data, list) and isinstance(columns, list):
         names = [str(column) for column in columns]
         if all(isinstance(row, list) and len(row) == len(names) for row in data):
-            return FoundRows([dict(zip(names, row, strict=True)) for row in data])
+            return DocumentRows([dict(zip(names, row, strict=True)) for row in data])
     if isinstance(document.get("schema"), dict) and isinstance(data, list):
-        return FoundRows([_without_index(row) for row in data])
+        return DocumentRows(
+            [
+                {name: value for name, value in row.items() if name != "index"}
+                if isinstance(row, dict)
+                else row
+                for row in data
+            ]
+        )
     return None
 
 
-def _without_index(row: object) -> object:
-    return {k: v for k, v in row.items() if k != "index"} if isinstance(row, dict) else row
-
-
-def _rows_of_splits(document: Row) -> FoundRows | None:
+def _rows_of_splits(document: Row) -> DocumentRows | None:
     """{"train": [...], "test": [...]}: the rows of all, with the name of their part."""
     parts = {name: value for name, value in document.items() if _is_row_list(value)}
     if not parts or not all(name.lower() in SPLIT_NAMES for name in parts):
@@ -164,10 +168,10 @@ def _rows_of_splits(document: Row) -> FoundRows | None:
             is_unnamed = isinstance(row, dict) and SPLIT_COLUMN not in row
             rows.append({**row, SPLIT_COLUMN: name} if is_unnamed else row)
     note = f"The parts {', '.join(sizes)} were joined; the column {SPLIT_COLUMN!r} says which."
-    return FoundRows(rows, [note])
+    return DocumentRows(rows, [note])
 
 
-def _rows_of_columns(document: Row) -> FoundRows | None:
+def _rows_of_columns(document: Row) -> DocumentRows | None:
     """{"text": [...], "label": [...]}, or pandas' {"text": {"0": ...}} and {"0": {"text": ...}}."""
     lists = [value for value in document.values() if isinstance(value, list)]
     if len(lists) == len(document) >= 2 and all(_is_scalar_list(value) for value in lists):
@@ -176,50 +180,49 @@ def _rows_of_columns(document: Row) -> FoundRows | None:
                 "The lists of this JSON file have different lengths, so they are not the columns of"
                 f" one table: {_listed(document)}."
             )
-        return FoundRows(
+        return DocumentRows(
             [dict(zip(document, row, strict=True)) for row in zip(*lists, strict=True)]
         )
     dicts = [value for value in document.values() if isinstance(value, dict) and value]
     if len(dicts) != len(document) or len(dicts) < 2 or len({tuple(each) for each in dicts}) > 1:
         return None
     if all(key.isdigit() for key in dicts[0]):
-        return FoundRows(
+        return DocumentRows(
             [dict(zip(document, (each[key] for each in dicts), strict=True)) for key in dicts[0]]
         )
-    return FoundRows(list(dicts)) if all(key.isdigit() for key in document) else None
+    return DocumentRows(list(dicts)) if all(key.isdigit() for key in document) else None
 
 
-def _rows_of_wrapper(document: Row, depth: int = 0, path: str = "") -> FoundRows | None:
+def _rows_of_wrapper(document: Row, depth: int = 0, path: str = "") -> DocumentRows | None:
     """The one list of objects inside objects, such as {"version": 1, "data": [...]}."""
     lists = [name for name, value in document.items() if _is_row_list(value)]
     # Objects of one field, such as the names of a chat's participants, are no rows beside others.
-    lists = [name for name in lists if _has_fields(document[name])] or lists
+    records = {name: cast(list[Row], document[name]) for name in lists}
+    lists = [name for name, rows in records.items() if any(len(row) > 1 for row in rows)] or lists
     if len(lists) > 1:
         names = ", ".join(repr(f"{path}{name}") for name in lists)
         raise NoRows(f"This JSON file holds several lists of objects: {names}. Save one of them.")
     if lists:
-        rows = document[lists[0]]
-        assert isinstance(rows, list)
         others = [name for name in document if name != lists[0]]
         notes = [f"The rows were found in {path + lists[0]!r}."]
         if others:
             notes.append(
                 f"Left out, because they stand beside the rows: {', '.join(others)[:200]}."
             )
-        return FoundRows(rows, notes)
+        return DocumentRows(list(records[lists[0]]), notes)
     if depth < MAX_WRAPPER_DEPTH:
         inner = [(name, value) for name, value in document.items() if isinstance(value, dict)]
-        found = [
+        nested = [
             rows
             for name, value in inner
             if (rows := _rows_of_wrapper(value, depth + 1, f"{path}{name}.")) is not None
         ]
-        if len(found) == 1:
-            return found[0]
+        if len(nested) == 1:
+            return nested[0]
     return None
 
 
-def _rows_by_key(document: Row) -> FoundRows | None:
+def _rows_by_key(document: Row) -> DocumentRows | None:
     """{"id1": {"text": ...}, "id2": {"text": ...}}: records by their names, as Firebase keeps them.
     They share most fields."""
     records = {name: value for name, value in document.items() if isinstance(value, dict)}
@@ -234,15 +237,11 @@ def _rows_by_key(document: Row) -> FoundRows | None:
         return None
     name = "key" if "key" not in counts else "key_of_record"
     note = f"The records were found by their names, which are in the column {name!r}."
-    return FoundRows([{name: key, **record} for key, record in records.items()], [note])
+    return DocumentRows([{name: key, **record} for key, record in records.items()], [note])
 
 
 def _is_row_list(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
-
-
-def _has_fields(rows: object) -> bool:
-    return isinstance(rows, list) and any(len(row) > 1 for row in rows)
 
 
 def _is_scalar_list(value: object) -> bool:

@@ -1,5 +1,5 @@
-"""How objects become rows: fields of nested objects as columns such as "ticket.body", tasks of
-Label Studio as texts with their labels. Lists and chats stay JSON."""
+"""Converts objects to rows: fields of nested objects become columns such as "ticket.body", tasks of
+Label Studio become texts with their labels. Lists and chats stay JSON."""
 
 import json
 from collections import Counter
@@ -17,8 +17,9 @@ WHOLE_FIELDS = {"messages", "conversations", "conversation", "tools", "chosen", 
 
 
 class CountingDecoder(json.JSONDecoder):
-    """JSON as people write it: NaN and Infinity become missing, of fields that an object names
-    twice the last one is kept, and numbers too long for a float are kept as text. Counts all."""
+    """Decodes JSON that is not strictly valid, and counts what it changed: NaN and Infinity become
+    missing, of fields that an object names twice the last one is kept, and numbers too long for a
+    float are kept as text."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -71,8 +72,8 @@ class CountingDecoder(json.JSONDecoder):
 
 @dataclass(frozen=True)
 class Shape:
-    """How the objects of one file become rows. `maps` are the paths of objects whose keys differ so
-    much from row to row that they are no columns."""
+    """How the objects of one file become rows. `maps` are the paths of objects that stay JSON, as
+    their keys differ too much from row to row to be columns."""
 
     is_label_studio: bool
     maps: frozenset[str]
@@ -87,7 +88,7 @@ class Shape:
 
 @dataclass
 class ShapeFinder:
-    """Looks at every object of a file before any becomes a row."""
+    """Collects, over all objects of a file, what decides how they become rows."""
 
     rows: int = 0
     tasks: int = 0
@@ -115,12 +116,12 @@ class ShapeFinder:
         is_label_studio = 0 < self.rows == self.tasks
         keys = self._task_keys if is_label_studio else self._keys
         maps = frozenset(path for path, names in keys.items() if len(names) > MAX_NESTED_FIELDS)
-        found = [
+        exports = [
             EXPORTS[place]
             for place, count in sorted(self.exported.items())
             if count == self.rows and (not EXPORTS[place].differs or len(self._values[place]) > 1)
         ]
-        return Shape(is_label_studio, maps, found[0] if found else None)
+        return Shape(is_label_studio, maps, exports[0] if exports else None)
 
     def report(self, issues: Issues) -> None:
         if self.shape.is_label_studio and self.disagreeing:
@@ -173,9 +174,9 @@ def _answers(task: Row) -> list[Row]:
     """What each annotation that was not cancelled says, by the name of its control."""
     annotations = task.get("annotations", task.get("completions"))
     return [
-        {name: value for name, value in map(_read_result, one.get("result") or []) if name}
-        for one in (annotations if isinstance(annotations, list) else [])
-        if isinstance(one, dict) and not one.get("was_cancelled")
+        {name: value for name, value in map(_read_result, annotation.get("result") or []) if name}
+        for annotation in (annotations if isinstance(annotations, list) else [])
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
     ]
 
 
@@ -207,7 +208,7 @@ def _flatten(row: Row, maps: frozenset[str], path: str = "", depth: int = 0) -> 
     for name, wrapped in row.items():
         inner, value = f"{path}{name}.", unwrap(wrapped)
         if isinstance(value, dict) and set(value) == {"choices"}:  # Label Studio's JSON-MIN.
-            found: Row = {f"{path}{name}": value["choices"]}
+            fields: Row = {f"{path}{name}": value["choices"]}
         elif (
             isinstance(value, dict)
             and value
@@ -215,9 +216,9 @@ def _flatten(row: Row, maps: frozenset[str], path: str = "", depth: int = 0) -> 
             and inner not in maps
             and depth < MAX_FIELD_DEPTH
         ):
-            found = _flatten(value, maps, inner, depth + 1)
+            fields = _flatten(value, maps, inner, depth + 1)
         else:
-            found = {f"{path}{name}": value}
+            fields = {f"{path}{name}": value}
         # {"a.b": 1, "a": {"b": 2}} names one column twice.
-        flat |= {key if key not in flat else f"{key}_2": item for key, item in found.items()}
+        flat |= {key if key not in flat else f"{key}_2": item for key, item in fields.items()}
     return flat

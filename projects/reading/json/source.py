@@ -105,18 +105,18 @@ def _read_document(
         issues.add("json_shape", f"JavaScript before the first bracket was left out: {script[:60]}")
     decoder = CountingDecoder()
     try:
-        documents = [document for _, document in parse_documents(text, decoder)]
-        found = find_rows(documents[0] if len(documents) == 1 else documents)
+        values = [value for _, value in parse_documents(text, decoder)]
+        document = find_rows(values[0] if len(values) == 1 else values)
     except NoRows as refusal:
         raise UnreadableFile("no_rows", str(refusal)) from refusal
     except (ValueError, RecursionError) as error:
         if not is_array:
             return None  # Lines that are no JSON are rejected one by one.
         raise UnreadableFile("bad_json", f"This file is not valid JSON: {error}.") from error
-    for note in found.notes:
+    for note in document.notes:
         issues.add("json_shape", note)
     decoder.report(issues)
-    return flatten_rows(found.rows, issues)
+    return flatten_rows(document.rows, issues)
 
 
 def _is_one_document(path: Path, encoding: str) -> bool:
@@ -218,16 +218,16 @@ def _value_type(value: object) -> str:
 
 def _column_type(kinds: set[str]) -> str:
     """The one type that holds all values; JSON when nested ones are mixed with others."""
-    seen = kinds - {"missing"}
-    if seen == {"text"}:
+    types = kinds - {"missing"}
+    if types == {"text"}:
         return STRING
-    if "large_integer" in seen and seen <= {"integer", "large_integer"}:
+    if "large_integer" in types and types <= {"integer", "large_integer"}:
         return "integer"
-    if len(seen) == 1:
-        return seen.pop()
-    if seen == {"integer", "number"}:
+    if len(types) == 1:
+        return types.pop()
+    if types == {"integer", "number"}:
         return "number"
-    return "json" if "json" in seen else "text"
+    return "json" if "json" in types else "text"
 
 
 def _to_cell(value: object) -> str | None:

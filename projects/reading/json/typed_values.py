@@ -1,4 +1,4 @@
-"""Values that say of which type they are, as MongoDB, Firestore and DynamoDB export them."""
+"""Unwraps values that state their own type, as MongoDB, Firestore and DynamoDB export them."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -73,8 +73,8 @@ def _import_archive(upload: Path, folder: Path, overrides: ReadingOptions) -> Im
     with ZipArchive(upload) as archive:
         if texts := find_texts(archive):
             return _import_texts(archive, texts, folder, overrides)
-        found = find_tables(archive)
-        tables = unpack_tables(archive, _wanted_entries(found, overrides), folder)
+        contents = find_tables(archive)
+        tables = unpack_tables(archive, _entries_to_unpack(contents, overrides), folder)
     try:
         columns = {table.name: _column_names(table) for table in tables}
         choice = _choose(tables, columns, overrides)
@@ -84,7 +84,7 @@ def _import_archive(upload: Path, folder: Path, overrides: ReadingOptions) -> Im
         else:
             imported = _import_joined(choice.tables, folder, overrides)
         questions = [] if choice.is_certain else [_ask(choice, tables, columns)]
-        return _describe(imported, choice, found, questions, columns)
+        return _describe(imported, choice, contents, questions, columns)
     finally:
         for table in tables:
             table.path.unlink(missing_ok=True)
@@ -99,21 +99,21 @@ def _import_texts(
         imported = import_table(target, target.name, folder, overrides)
     finally:
         target.unlink(missing_ok=True)
-    told: list[Issue] = [*issues.as_list(), *imported.issues]
-    return replace(imported, dialect={**imported.dialect, "packed": "zip"}, issues=told)
+    all_issues: list[Issue] = [*issues.as_list(), *imported.issues]
+    return replace(imported, dialect={**imported.dialect, "packed": "zip"}, issues=all_issues)
 
 
-def _wanted_entries(found: ArchiveContents, overrides: ReadingOptions) -> list[ZipEntry]:
-    """Those to unpack: the chosen one, or all that are compared."""
+def _entries_to_unpack(contents: ArchiveContents, overrides: ReadingOptions) -> list[ZipEntry]:
+    """The entries to unpack: the chosen one, or those whose columns are compared."""
     chosen = overrides.get("file", "")
-    named = [one for one in found.tables if "/".join(one.parts) == chosen]
-    largest = sorted(found.tables, key=lambda one: one.info.file_size, reverse=True)
-    kept = {one.number for one in named or largest[:MAX_COMPARED]}
-    return [one for one in found.tables if one.number in kept]
+    chosen_entries = [entry for entry in contents.tables if "/".join(entry.parts) == chosen]
+    largest = sorted(contents.tables, key=lambda entry: entry.info.file_size, reverse=True)
+    numbers = {entry.number for entry in chosen_entries or largest[:MAX_COMPARED]}
+    return [entry for entry in contents.tables if entry.number in numbers]
 
 
 def _column_names(table: PackedTable) -> tuple[str, ...]:
-    """The names of its columns; none where it cannot be read by itself."""
+    """The names of the table's columns; () where it cannot be read by itself."""
     try:
         kind = detect_format(table.path, PurePosixPath(table.name).name)
         if kind in PACKED_FORMATS:
@@ -136,9 +136,9 @@ def _choose(
 ) -> _Choice:
     main = _largest_group(tables, columns)
     chosen = overrides.get("file", "")
-    named = [table for table in tables if table.name == chosen]
-    if len(tables) == 1 or named:
-        return _Choice(named or list(tables), main, is_certain=True)
+    chosen_tables = [table for table in tables if table.name == chosen]
+    if len(tables) == 1 or chosen_tables:
+        return _Choice(chosen_tables or list(tables), main, is_certain=True)
     if chosen == JOINED:
         return _Choice(main, main, is_certain=True)
     belong_together = len(main) > 1 and (_are_splits(main) or _are_parts(main))
@@ -152,7 +152,7 @@ def _choose(
 def _largest_group(
     tables: Sequence[PackedTable], columns: dict[str, tuple[str, ...]]
 ) -> list[PackedTable]:
-    """The tables of the same columns that together hold most."""
+    """The tables with the same columns that together have the most bytes."""
     groups: dict[tuple[object, ...], list[PackedTable]] = defaultdict(list)
     for table in tables:
         names = columns[table.name]
@@ -205,7 +205,7 @@ def _import_joined(
 def _ask(
     choice: _Choice, tables: Sequence[PackedTable], columns: dict[str, tuple[str, ...]]
 ) -> ColumnQuestion:
-    """Which of the tables to read, with what each of them holds."""
+    """The question which table to read, with the columns and bytes of each."""
     largest = sorted(tables, key=_size, reverse=True)[:MAX_LISTED]
     described: dict[str, list[str | None]] = {
         table.name: [", ".join(columns[table.name])[:200], f"{_size(table):,}"] for table in largest
@@ -227,43 +227,44 @@ def _ask(
 def _describe(
     imported: ImportedTable,
     choice: _Choice,
-    found: ArchiveContents,
+    contents: ArchiveContents,
     questions: list[ColumnQuestion],
     columns: dict[str, tuple[str, ...]],
 ) -> ImportedTable:
-    """The table with a word on which files were read and which were not."""
-    read = [table.name for table in choice.tables]
-    names = ["/".join(entry.parts) for entry in found.tables]
+    """The table, with issues that name the files that were read and those that were not."""
+    names_read = [table.name for table in choice.tables]
+    names = ["/".join(entry.parts) for entry in contents.tables]
     issues = Issues()
-    if len(read) > 1:
-        column, _ = name_origins(choice.tables, columns[read[0]])
+    if len(names_read) > 1:
+        column, _ = name_origins(choice.tables, columns[names_read[0]])
         issues.add(
             "joined_files",
-            f"The files {_listed(read)} have the same columns and were joined; the column"
+            f"The files {_listed(names_read)} have the same columns and were joined; the column"
             f" {column!r} says which row came from where."
             if column
-            else f"The files {_listed(read)} have the same columns and were joined.",
+            else f"The files {_listed(names_read)} have the same columns and were joined.",
         )
-    others = [name for name in names if name not in read] + found.archives
+    others = [name for name in names if name not in names_read] + contents.archives
     if others:
         issues.add(
             "other_files",
-            f"Of this archive only {_listed(read)} was read. There are also: {_listed(others)}.",
+            f"Of this archive only {_listed(names_read)} was read. There are also:"
+            f" {_listed(others)}.",
         )
-    told: list[Issue] = [*issues.as_list(), *imported.issues]
+    all_issues: list[Issue] = [*issues.as_list(), *imported.issues]
     return replace(
         imported,
         dialect={
             **imported.dialect,
             "packed": "zip",
-            "file": read[0] if len(read) == 1 else JOINED,
+            "file": names_read[0] if len(names_read) == 1 else JOINED,
             "files": names[:MAX_COMPARED],
         },
-        issues=told,
+        issues=all_issues,
         questions=[*questions, *imported.questions],
     )
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name[-80:]) for name in names[:MAX_SHOWN_NAMES])
-    return shown + (" …" if len(names) > MAX_SHOWN_NAMES else "")
+    quoted = ", ".join(repr(name[-80:]) for name in names[:MAX_SHOWN_NAMES])
+    return quoted + (" …" if len(names) > MAX_SHOWN_NAMES else "")

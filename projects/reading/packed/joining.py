@@ -1,5 +1,5 @@
-"""Tables of one archive that have the same columns, as one table with a column that says from which
-file, or of which split, a row is."""
+"""Joins tables of one archive that have the same columns into one table. A new column says which
+file, or which split, each row is from."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from projects.reading.results import Issues, RejectedRow, TableSource
 
 SPLIT_COLUMN, FILE_COLUMN = "split", "file"
 TEXT_TYPES = ("text", "json", "string")
-Origins = list[str]  # What the new column says of each file.
+Origins = list[str]  # The new column's value for each file.
 
 
 def name_origins(tables: Sequence[PackedTable], names: Sequence[str]) -> tuple[str, Origins]:
@@ -36,7 +36,7 @@ def join_sources(
     orders = [_order_like(source.names, first.names) for source in sources]
     pairs = list(zip(sources, orders, strict=True))
     native = {
-        place: _common_type([one.native_types.get(order[place], "") for one, order in pairs])
+        place: _common_type([source.native_types.get(order[place], "") for source, order in pairs])
         for place in range(len(first.names))
     }
     return TableSource(
@@ -52,18 +52,15 @@ def join_sources(
 def join_parquet(
     connection: duckdb.DuckDBPyConnection, tables: Sequence[PackedTable], target: Path
 ) -> None:
-    """The same of Parquet and Arrow files, into one file. Raises duckdb.Error."""
+    """Join Parquet and Arrow files into one Parquet file, `target`. Raises duckdb.Error."""
     paths = [_as_parquet(table) for table in tables]
     column, origins = name_origins(tables, pq.read_schema(paths[0]).names)
     union = " UNION ALL BY NAME ".join(
-        f"SELECT *{_constant(column, origin)} FROM read_parquet({quote_literal(str(path))})"
+        f"SELECT *{f', {quote_literal(origin)} AS {quote_identifier(column)}' if column else ''}"
+        f" FROM read_parquet({quote_literal(str(path))})"
         for path, origin in zip(paths, origins, strict=True)
     )
     connection.execute(f"COPY ({union}) TO {quote_literal(str(target))} (FORMAT parquet)")
-
-
-def _constant(column: str, origin: str) -> str:
-    return f", {quote_literal(origin)} AS {quote_identifier(column)}" if column else ""
 
 
 def _as_parquet(table: PackedTable) -> Path:
@@ -75,17 +72,16 @@ def _as_parquet(table: PackedTable) -> Path:
     return converted
 
 
-def _order_like(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """For each wanted column, where it is among the names; by place where names do not tell."""
-    stripped = [name.strip() for name in names]
-    looked_for = [name.strip() for name in wanted]
-    if stripped == looked_for or len(set(stripped)) < len(stripped):
-        return list(range(len(wanted)))
-    return [stripped.index(name) for name in looked_for]
+def _order_like(names: Sequence[str], target_names: Sequence[str]) -> list[int]:
+    """For each of `target_names`, its position in `names`; the same position where names repeat."""
+    own, target = ([name.strip() for name in group] for group in (names, target_names))
+    if own == target or len(set(own)) < len(own):
+        return list(range(len(target)))
+    return [own.index(name) for name in target]
 
 
 def _common_type(kinds: Sequence[str]) -> str:
-    """One type that the files agree on; text where one says so; "" leaves it to the cells."""
+    """The type that all files have; text where any has text; else "", to infer it from cells."""
     if len(set(kinds)) == 1:
         return kinds[0]
     return "text" if set(kinds) & set(TEXT_TYPES) else ""
@@ -108,5 +104,5 @@ def _chain_rows(
                 yield row + last
             else:
                 yield [row[place] for place in order] + last
-        for one in source.issues.entries:
-            issues.add(one["code"], one["sentence"], one["line"], one["column"])
+        for issue in source.issues.entries:
+            issues.add(issue["code"], issue["sentence"], issue["line"], issue["column"])

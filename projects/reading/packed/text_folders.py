@@ -1,6 +1,6 @@
-"""Zip archives of texts, one in a file, whose folder is their label: a table of texts and labels.
+"""Reads zip archives of text files whose folder is their label, as a table of texts and labels.
 
-News groups, reviews and mails are passed on so: `train/pos/0_9.txt`, `sport/012.txt`, `spam/7`.
+News groups, reviews and e-mails are published like this: `train/pos/0_9.txt`, `spam/7`.
 """
 
 import json
@@ -25,11 +25,13 @@ MAX_TEXT_BYTES = 4 * MAX_CELL_CHARS
 
 
 def find_texts(archive: ZipArchive) -> list[ZipEntry]:
-    """The texts of an archive that holds hardly anything else, in folders for at least two labels;
-    none of any other."""
-    entries = [one for one in archive.entries() if not one.is_system_file and one.info.file_size]
-    texts = [one for one in entries if len(one.parts) > 1 and _is_text(one)]
-    labels = {_label(one) for one in texts}
+    """The text files of an archive that holds little else, in folders of at least two labels; [] of
+    any other archive."""
+    entries = [
+        entry for entry in archive.entries() if not entry.is_system_file and entry.info.file_size
+    ]
+    texts = [entry for entry in entries if len(entry.parts) > 1 and _is_text(entry)]
+    labels = {_label(entry) for entry in texts}
     if len(texts) < max(MIN_TEXTS, MIN_SHARE * len(entries)) or len(labels) < MIN_LABELS:
         return []
     is_split_only = all(label.casefold() in SPLIT_ALIASES for label in labels)
@@ -39,8 +41,8 @@ def find_texts(archive: ZipArchive) -> list[ZipEntry]:
 def write_texts(
     archive: ZipArchive, texts: Sequence[ZipEntry], target: Path, issues: Issues
 ) -> None:
-    """One JSON object a line: the text, its label, its split where folders say one, its file."""
-    splits = {one.number: _split(one) for one in texts}
+    """Write one JSON object a line: text, label, split (where folders name one) and file."""
+    splits = {entry.number: _split(entry) for entry in texts}
     has_splits = len(set(splits.values())) > 1
     with open(target, "w", encoding="utf-8") as file:
         for entry in texts:

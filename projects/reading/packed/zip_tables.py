@@ -1,8 +1,9 @@
-"""Which files of a zip archive are tables: not its read-me, its licence and what systems leave."""
+"""Which files of a zip archive are tables, as opposed to read-me files, licences and files that
+operating systems add."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -37,8 +38,7 @@ class PackedTable:
 
     @property
     def split(self) -> str:
-        """train, validation or test where the name, or else a folder, says which of them; else
-        an empty text."""
+        """train, validation or test where the file's name, or else a folder, says so; else ""."""
         place = PurePosixPath(self.name)
         for part in (place.stem, *reversed(place.parts[:-1])):
             words = {word.casefold() for word in _WORD.findall(part)}
@@ -50,37 +50,38 @@ class PackedTable:
 
 @dataclass(frozen=True)
 class ArchiveContents:
-    """The files that may be tables, and the names of archives and others beside them."""
+    """The files that may be tables, and the names of archives inside the archive."""
 
     tables: list[ZipEntry]
-    archives: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    archives: list[str]
 
 
 def find_tables(archive: ZipArchive) -> ArchiveContents:
-    """Raises UnreadableFile when nothing in the archive may be a table."""
-    entries = [one for one in archive.entries() if not one.is_system_file and one.info.file_size]
-    archives = [one for one in entries if one.name.lower().endswith(ARCHIVE_SUFFIXES)]
-    plain = [one for one in entries if one not in archives and not one.is_image]
-    named = [one for one in plain if _suffix(one) in TABLE_SUFFIXES]
-    texts = [one for one in plain if _suffix(one) in TEXT_SUFFIXES]
-    documents = [one for one in plain if _suffix(one) in DOCUMENT_SUFFIXES]
+    """The tables of an archive. Raises UnreadableFile when nothing in it may be a table."""
+    entries = [
+        entry for entry in archive.entries() if not entry.is_system_file and entry.info.file_size
+    ]
+    archives = [entry for entry in entries if entry.name.lower().endswith(ARCHIVE_SUFFIXES)]
+    plain = [entry for entry in entries if entry not in archives and not entry.is_image]
+    tabular = [entry for entry in plain if _suffix(entry) in TABLE_SUFFIXES]
+    texts = [entry for entry in plain if _suffix(entry) in TEXT_SUFFIXES]
+    documents = [entry for entry in plain if _suffix(entry) in DOCUMENT_SUFFIXES]
     tables = (
-        _without_companions(named)
+        _without_companions(tabular)
         or _without_companions(texts)
-        or named
+        or tabular
         or (documents if len(documents) == 1 else [])
     )
     if not tables:
         raise _no_table(archives, entries)
-    others = [one.name for one in entries if one not in tables and one not in archives]
-    return ArchiveContents(tables, [one.name for one in archives], others)
+    return ArchiveContents(tables, [entry.name for entry in archives])
 
 
 def unpack_tables(
     archive: ZipArchive, entries: Sequence[ZipEntry], folder: Path
 ) -> list[PackedTable]:
-    """Raises UnreadableFile for one that is protected, damaged, or unpacks to too much."""
+    """Unpack these entries into `folder`. Raises UnreadableFile for one that is protected, damaged,
+    or unpacks to too much."""
     unpacked = []
     for entry in entries:
         target, packed = folder / f"packed-{entry.number}", entry.info.compress_size
@@ -117,9 +118,9 @@ def _no_table(archives: Sequence[ZipEntry], entries: Sequence[ZipEntry]) -> Unre
         )
     if not entries:
         return UnreadableFile("empty_file", "This archive is empty: no file in it has any bytes.")
-    shown = ", ".join(entry.name[-80:] for entry in entries[:MAX_SHOWN])
+    names = ", ".join(entry.name[-80:] for entry in entries[:MAX_SHOWN])
     return UnreadableFile(
         "no_table",
-        f"This zip archive holds no table, pictures or labelled texts, but {shown}. Zip a table"
+        f"This zip archive holds no table, pictures or labelled texts, but {names}. Zip a table"
         " (CSV, Excel, JSON Lines or Parquet), or pictures or texts in one folder for each label.",
     )

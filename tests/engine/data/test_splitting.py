@@ -136,6 +136,18 @@ def test_the_newest_rows_are_the_test(moment):
     assert sorted(order[row] for row in parts.validation) == list(range(255, 270))
 
 
+@pytest.mark.parametrize(
+    ("undated", "warning"),
+    [(1, "1 row has no day: trained on."), (2, "2 rows have no day: trained on.")],
+)
+def test_rows_without_a_day_are_trained_on_and_counted(undated, warning):
+    days = [None] * undated + [f"2024-01-{1 + n % 28:02}" for n in range(100)]
+    spec = SplitSpec(method="time", column="day")
+    parts = split_rows([f"t{n}" for n in range(len(days))], [0] * len(days), spec, days)
+    assert parts.train.tolist()[:undated] == list(range(undated))
+    assert parts.warnings == [warning]
+
+
 def test_rows_of_one_moment_stay_together_and_what_is_no_time_is_named():
     days = ["2024-01-01"] * 50 + ["2024-01-02"] * 50
     spec = SplitSpec(method="time", column="day")

@@ -94,6 +94,8 @@ def test_rows_without_a_finite_number_are_skipped_with_a_warning():
     assert kept == [0, 5, 6, 7, 8, 9]
     assert warnings == ["4 rows have no number in price: skipped."]
     assert select_numeric_rows(["1", "2"], [0, 1], "price") == ([0, 1], [])
+    _, warnings = select_numeric_rows(["1", "2", "x"], [0, 1, 2], "price")
+    assert warnings == ["1 row has no number in price: skipped."]
 
 
 def test_a_column_of_mostly_other_things_is_refused_with_an_example():

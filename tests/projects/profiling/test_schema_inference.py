@@ -1,7 +1,10 @@
 """Which columns teach what."""
 
+import io
 import random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from projects.profiling.table_profile import profile_table
@@ -197,6 +200,23 @@ def test_the_profile_counts_what_is_there(read):
         {"text": "good thing", "labels": ["a", "b"], "count": 2}
     ]
     assert any("differ only in case" in warning["sentence"] for warning in found["warnings"])
+
+
+def test_a_label_of_blanks_is_missing_and_contradicts_no_other(read):
+    """Parquet keeps cells of blanks as they are."""
+    texts = [f"message number {number} says something of its own" for number in range(40)]
+    repeated = ["the parcel came late", "the parcel came late", "nobody answers me"] * 2
+    table = {
+        "text": [*texts, *repeated],
+        "label": [*["late", "rude"] * 20, "late", "  ", "rude", "late", "  ", "late"],
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(table), sink)
+    found = profile(read(sink.getvalue(), "labels.parquet"))
+    assert [entry["label"] for entry in found["class_balance"]] == ["late", "rude"]
+    assert found["label_noise_candidates"] == [
+        {"text": "nobody answers me", "labels": ["late", "rude"], "count": 2}
+    ]
 
 
 def test_nothing_to_learn_is_said(read):

@@ -1,4 +1,4 @@
-"""The charts of a job's page: which curves belong together, and the lines to compare them with."""
+"""The charts of a job's page: their curves, and the baselines that these are compared with."""
 
 from collections.abc import Mapping
 from typing import TypedDict
@@ -8,7 +8,7 @@ from training.queries.metric_series import Series, curves_of, latest_values
 from training.queries.models import VALIDATION_METRICS
 
 LOSSES = ("train_loss", "validation_loss")
-PROBE = "probe"  # The method that fits in one go.
+PROBE = "probe"  # The method that solves one layer at once, without steps.
 RATE = ("learning_rate",)
 # Of the worker, over seconds since the job started.
 SYSTEM_PERCENT = ("system_cpu_percent", "system_gpu_percent")
@@ -24,20 +24,21 @@ class ReferenceLine(TypedDict):
 
 class Chart(TypedDict):
     series: list[Series]
-    lines: list[ReferenceLine]  # Dashed and level: a baseline's value.
+    lines: list[ReferenceLine]  # Values of baselines, drawn as dashed horizontal lines.
 
 
 def chart_of(job: TrainingJob, name: str) -> Chart:
-    """One of CHARTS; a curve without points is left out."""
+    """The chart with this name, one of CHARTS; curves without points are left out."""
     if name == "metric":
         metric = validation_metric_of(job, latest_values(job))
         return Chart(series=_series(job, [f"validation_{metric}"]), lines=_baselines(job, metric))
-    wanted = {"loss": LOSSES, "rate": RATE, "load": SYSTEM_PERCENT, "memory": SYSTEM_MEMORY}
-    return Chart(series=_series(job, wanted[name]), lines=[])
+    curve_names = {"loss": LOSSES, "rate": RATE, "load": SYSTEM_PERCENT, "memory": SYSTEM_MEMORY}
+    return Chart(series=_series(job, curve_names[name]), lines=[])
 
 
 def validation_metric_of(job: TrainingJob, values: Mapping[str, float]) -> str:
-    """What the second chart shows: the first of those measured; before that, its task's."""
+    """The metric of the chart "metric": the first of VALIDATION_METRICS that was measured; before
+    anything was, the usual one of the job's task."""
     measured = (name for name in VALIDATION_METRICS if f"validation_{name}" in values)
     if name := next(measured, ""):
         return name
@@ -48,7 +49,7 @@ def validation_metric_of(job: TrainingJob, values: Mapping[str, float]) -> str:
 
 
 def has_curves(job: TrainingJob) -> bool:
-    """Whether there is, or may yet be, something to draw: the quick probe takes no steps."""
+    """Whether there are curves to draw, or may be later: the method PROBE takes no steps."""
     if not job.is_finished:
         hyperparameters = job.recipe.get("hyperparameters") or {}
         return bool(hyperparameters.get("method") != PROBE)
@@ -56,23 +57,23 @@ def has_curves(job: TrainingJob) -> bool:
 
 
 def _series(job: TrainingJob, names: "list[str] | tuple[str, ...]") -> list[Series]:
-    found = curves_of(job, names)
+    curves = curves_of(job, names)
     return [
-        Series(name=name, points=found[name].points, measured=found[name].measured)
+        Series(name=name, points=curves[name].points, measured=curves[name].measured)
         for name in names
-        if name in found
+        if name in curves
     ]
 
 
 def _baselines(job: TrainingJob, metric: str) -> list[ReferenceLine]:
-    """The baselines of the report, once there is one, but for those that look at no input."""
+    """Values of the report's baselines, once there is one, without the two that read no input."""
     if job.model_id is None or metric not in VALIDATION_METRICS:
         return []
     reports = Evaluation.objects.filter(model=job.model_id).order_by("-pk")
     report = reports.values_list("report", flat=True).first() or {}
     lines = []
     for baseline in report.get("baselines") or []:
-        measured = {one["name"]: one.get("value") for one in baseline["metrics"]}
+        measured = {measure["name"]: measure.get("value") for measure in baseline["metrics"]}
         value = measured.get(metric)
         if value is not None and baseline["id"] not in ("majority", "mean"):
             lines.append(ReferenceLine(name=baseline["name"], value=value))

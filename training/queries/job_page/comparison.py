@@ -1,4 +1,4 @@
-"""Several jobs beside each other: what they were given, and their curves in one picture."""
+"""Several jobs beside each other: their parameters, and their curves in one chart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from training.queries.job_detail import configuration_rows, load_run_facts
 from training.queries.job_list import with_related
 from training.queries.metric_series import Series, curves_of
 
-MAX_JOBS = 100  # Four pages of the list; more lines than that are no picture.
+MAX_JOBS = 100  # Four pages of the list; a chart of more lines cannot be read.
 MISSING = "—"
 
 
@@ -24,22 +24,23 @@ class ParameterRow:
 
 
 def find_jobs(viewer: object, team: Team, ids: Sequence[str]) -> list[TrainingJob]:
-    """The team's jobs with these ids, in this order; what is no id or not theirs is left out."""
-    wanted = []
+    """The team's jobs with these ids, in this order, at most MAX_JOBS; texts that are no id of such
+    a job are left out."""
+    job_ids = []
     for text in ids[:MAX_JOBS]:
         try:
-            wanted.append(UUID(text))
+            job_ids.append(UUID(text))
         except ValueError:
             continue
-    of_team = TrainingJob.objects.visible_to(viewer).filter(team=team, pk__in=wanted)
+    of_team = TrainingJob.objects.visible_to(viewer).filter(team=team, pk__in=job_ids)
     visible = with_related(of_team)
     visible = visible.prefetch_related("attempts")  # Curves leave out what lost ones measured.
-    found = {job.pk: job for job in visible}
-    return [found[pk] for pk in dict.fromkeys(wanted) if pk in found]
+    jobs = {job.pk: job for job in visible}
+    return [jobs[pk] for pk in dict.fromkeys(job_ids) if pk in jobs]
 
 
 def parameter_rows(jobs: Sequence[TrainingJob]) -> list[ParameterRow]:
-    """Every parameter that any of them has; those that differ come first."""
+    """Every parameter that any of the jobs has; those in which they differ come first."""
     runs = load_run_facts(jobs)
     listed = [dict(configuration_rows(job, runs[job.pk])) for job in jobs]
     titles = dict.fromkeys(title for values in listed for title in values)

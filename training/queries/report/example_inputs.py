@@ -1,4 +1,4 @@
-"""A text that a model was tested on, to try it with."""
+"""A text or a row that a model was tested on, to try it with."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from engine.evaluation.schema import Report
 
 MAX_LENGTH = 300
-NO_EXAMPLE = "A text of yours"  # For a model without a report: imported, or very old.
+NO_EXAMPLE = "A text of yours"  # For an imported model, which has no report.
 GROUPS = ("random", "best", "worst", "confused")
 
 

@@ -1,4 +1,4 @@
-"""A threshold's precision, recall and cost as the page shows them, and their curves."""
+"""The precision, recall and cost of answering only above a threshold, and their curves."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ DEFAULT_PLACE = STEPS // 2
 
 @dataclass(frozen=True)
 class ThresholdOutcome:
-    """What one threshold does on the test rows; shares are None where nothing is divided by."""
+    """The effect of one threshold on the test rows; a share of no rows is None."""
 
     threshold: float
     precision: float | None  # Of what is answered, the share that is right.
@@ -39,14 +39,15 @@ def outcome_at(
 
 
 def cheapest_place(counts: ThresholdCounts, cost_wrong: float, cost_missed: float) -> int:
-    """Of equally cheap thresholds the one in their middle, furthest from doing otherwise."""
+    """The place in `counts.points` of the threshold that costs least; of several equally cheap ones
+    the middle, which stays cheapest longest when the rows change."""
     costs = [wrong * cost_wrong + missed * cost_missed for _, wrong, missed in counts.points]
     places = [place for place, cost in enumerate(costs) if cost == min(costs)]
     return places[len(places) // 2]
 
 
 def served_place(counts: ThresholdCounts) -> int:
-    """Where the slider stands at first: as answers are given now, or in the middle."""
+    """The place of the threshold with which answers are given now; the middle without one."""
     return DEFAULT_PLACE if counts.served is None else round(counts.served * STEPS)
 
 
@@ -54,8 +55,8 @@ def threshold_curves(counts: ThresholdCounts) -> tuple[str, str]:
     """Precision and recall over the threshold, as points of two SVG polylines."""
     outcomes = [outcome_at(counts, place, 0, 0) for place in range(STEPS + 1)]
     return (
-        _svg_line([one.precision for one in outcomes]),
-        _svg_line([one.recall for one in outcomes]),
+        _svg_line([outcome.precision for outcome in outcomes]),
+        _svg_line([outcome.recall for outcome in outcomes]),
     )
 
 

@@ -10,9 +10,9 @@ if TYPE_CHECKING:  # Types only: the web process computes no metrics.
     from engine.evaluation.schema import BaselineResult, Report
     from engine.metrics.measures import Measure
 
-TRIVIAL_BASELINES = ("majority", "mean")  # They look at no input.
+TRIVIAL_BASELINES = ("majority", "mean")  # They read no input.
 SIGNIFICANCE_LEVEL = 0.05
-# A language model that matches no answer and shares next to nothing with any says nothing useful.
+# Below both, a language model that matches no expected answer is judged useless.
 USELESS_BLEU, USELESS_ROUGE = 1.0, 0.2
 
 
@@ -29,7 +29,7 @@ class ModelVerdict:
 
 @dataclass(frozen=True)
 class QualityBar:
-    """One contender's headline metric, in percent of the scale's width."""
+    """The headline metric of this model or of a baseline, in percent of the scale's width."""
 
     name: str
     is_ours: bool
@@ -40,7 +40,7 @@ class QualityBar:
 
 
 def judge_model(report: "Report") -> ModelVerdict:
-    """The verdict that the report's page, the job's page and lists show."""
+    """The verdict on the report that pages and lists show."""
     own = _measure(report.get("metrics", []), report.get("headline_metric", ""))
     if own is None or own.get("value") is None:
         return ModelVerdict("Not compared", "wait", "It was not measured on test rows.", "", "")
@@ -78,22 +78,33 @@ def quality_bars(report: "Report") -> list[QualityBar]:
         (baseline["name"], _measure(baseline["metrics"], name))
         for baseline in report.get("baselines", [])
     ]
-    known = [(title, one) for title, one in contenders if one and one.get("value") is not None]
-    if not known:
+    measured = [
+        (title, measure)
+        for title, measure in contenders
+        if measure and measure.get("value") is not None
+    ]
+    if not measured:
         return []
-    ends = [value for _, one in known for value in (one["value"], one.get("high")) if value]
-    scale = 1.0 if known[0][1].get("share") else max([abs(end) for end in ends] or [1.0])
-    return [_quality_bar(title, one, scale, is_ours=one is own) for title, one in known]
+    ends = [
+        value
+        for _, measure in measured
+        for value in (measure["value"], measure.get("high"))
+        if value
+    ]
+    scale = 1.0 if measured[0][1].get("share") else max([abs(end) for end in ends] or [1.0])
+    return [
+        _quality_bar(title, measure, scale, is_ours=measure is own) for title, measure in measured
+    ]
 
 
-def _quality_bar(title: str, one: "Measure", scale: float, *, is_ours: bool) -> QualityBar:
-    low, high = one.get("low"), one.get("high")
+def _quality_bar(title: str, measure: "Measure", scale: float, *, is_ours: bool) -> QualityBar:
+    low, high = measure.get("low"), measure.get("high")
     has_interval = low is not None and high is not None
     return QualityBar(
         name=title[:1].upper() + title[1:],
         is_ours=is_ours,
-        value_text=format_metric_value(one),
-        value=_percent_of(one["value"] or 0, scale),
+        value_text=format_metric_value(measure),
+        value=_percent_of(measure["value"] or 0, scale),
         low=_percent_of(low, scale) if low is not None and has_interval else None,
         width=_percent_of(high - low, scale) if low is not None and high is not None else None,
     )
@@ -104,7 +115,7 @@ def _percent_of(value: float, scale: float) -> float:
 
 
 def _measure(measures: "Sequence[Measure]", name: str) -> "Measure | None":
-    return next((one for one in measures if one["name"] == name), None)
+    return next((measure for measure in measures if measure["name"] == name), None)
 
 
 def _compare_in_words(report: "Report", own: "Measure") -> str:
@@ -119,7 +130,7 @@ def _compare_in_words(report: "Report", own: "Measure") -> str:
         assert measured is not None  # It was chosen by this metric.
         shown = format_metric_value(measured)
         text += f"; {rival['name']} {shown}"
-        # Figures that look the same need no word on their difference.
+        # Of figures that are shown alike the difference is not mentioned.
         if (
             shown != format_metric_value(own)
             and rival["significance"].get("p_value", 1) >= SIGNIFICANCE_LEVEL
@@ -137,9 +148,9 @@ def _best_rival(report: "Report", own: "Measure") -> "BaselineResult | None":
     sign = 1 if own["better"] == "up" else -1
     best, best_quality = None, float("-inf")
     for baseline in report.get("baselines", []):
-        one = _measure(baseline["metrics"], own["name"])
-        if baseline["id"] != "probe" and one and one.get("value") is not None:
-            quality = sign * (one["value"] or 0)
+        measure = _measure(baseline["metrics"], own["name"])
+        if baseline["id"] != "probe" and measure and measure.get("value") is not None:
+            quality = sign * (measure["value"] or 0)
             if quality > best_quality:
                 best, best_quality = baseline, quality
     return best
@@ -148,17 +159,17 @@ def _best_rival(report: "Report", own: "Measure") -> "BaselineResult | None":
 def _unbeaten_trivial_baseline(report: "Report", own: "Measure") -> "BaselineResult | None":
     sign = 1 if own["better"] == "up" else -1
     for baseline in report.get("baselines", []):
-        one = _measure(baseline["metrics"], own["name"])
-        is_known = one is not None and one.get("value") is not None
-        if baseline["id"] not in TRIVIAL_BASELINES or one is None or not is_known:
+        measure = _measure(baseline["metrics"], own["name"])
+        has_value = measure is not None and measure.get("value") is not None
+        if baseline["id"] not in TRIVIAL_BASELINES or measure is None or not has_value:
             continue
-        if sign * (own["value"] or 0) <= sign * (one["value"] or 0):
+        if sign * (own["value"] or 0) <= sign * (measure["value"] or 0):
             return baseline
     return None
 
 
 def _answers_are_useless(report: "Report") -> bool:
-    values = {one["name"]: one.get("value") for one in report.get("metrics", [])}
+    values = {measure["name"]: measure.get("value") for measure in report.get("metrics", [])}
     exact, bleu, rouge = (values.get(name) for name in ("exact_match", "bleu", "rougeL"))
     if exact is None or bleu is None or rouge is None:
         return False
@@ -166,5 +177,7 @@ def _answers_are_useless(report: "Report") -> bool:
 
 
 def _answer_scores(report: "Report") -> str:
-    found = [_measure(report.get("metrics", []), name) for name in ("exact_match", "bleu")]
-    return ", ".join(f"{one['title']} {format_metric_value(one)}" for one in found if one)
+    measures = [_measure(report.get("metrics", []), name) for name in ("exact_match", "bleu")]
+    return ", ".join(
+        f"{measure['title']} {format_metric_value(measure)}" for measure in measures if measure
+    )

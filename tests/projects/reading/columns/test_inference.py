@@ -139,6 +139,17 @@ def test_two_plausible_readings_become_a_question_and_stay_text(cells, separator
 
 
 @pytest.mark.parametrize(
+    ("cells", "kind"), [(["16.5"] * 20, "numbers"), (["2024-03-01"] * 20, "dates")]
+)
+def test_one_stray_cell_is_asked_about_in_the_singular(cells, kind):
+    sentence = one([*cells, "total"]).column.question.sentence
+    assert sentence == (
+        f"All cells of 'column 0' but one are {kind}; that one is 'total'. Keep the column as text,"
+        " or read that cell as missing?"
+    )
+
+
+@pytest.mark.parametrize(
     ("choice", "cells", "values"),
     [
         ("number:1,234.5", ["1,150", "2,300"], [1150, 2300]),
