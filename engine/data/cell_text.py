@@ -1,7 +1,8 @@
 """Parses single cells as people type them: words for missing values, and numbers.
 
 In an upload the whole column shows what "1,234" means. A request has only one cell: it is read as
-its column was written, where the table says so; else a number with two possible meanings is refused.
+its column was written, where the table says so. Else a number with two possible meanings is
+refused.
 """
 
 import re

@@ -171,8 +171,8 @@ def _apply_edit(
 
 def _number_formats_of(data: Path) -> str:
     """What the table's metadata says of its columns' numbers; "" without it."""
-    kept = pq.read_metadata(data).metadata or {}
-    return kept.get(NUMBER_FORMATS_KEY.encode(), b"").decode()
+    metadata: dict[bytes, bytes] = pq.read_metadata(data).metadata or {}
+    return metadata.get(NUMBER_FORMATS_KEY.encode(), b"").decode()
 
 
 def _added_rows(rows: list[dict[str, str | None]], types: dict[str, str]) -> str:
