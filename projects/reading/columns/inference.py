@@ -100,19 +100,19 @@ def infer_columns(
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
         choice = chosen.get(name) or chosen.get(original)
-        if choice is not None and choice not in (LIST.name, COLUMNS.name):
-            summary = (
-                summaries.get(source) or summarize_columns(connection, table, [source])[source]
-            )
-            cells = ColumnCells(connection, table, source, name, summary, context)
-            columns.append(_chosen_column(cells, choice, original))
-        elif native_types.get(position) == STRING:
-            cells = ColumnCells(connection, table, source, name, summaries[source], context)
-            columns.append(_string_column(cells, original))
-        elif position in native_types:
+        if choice in (LIST.name, COLUMNS.name):  # Not a reading of its cells as they are.
+            choice = None
+        native_type = native_types.get(position)
+        if choice is None and native_type not in (None, STRING):
             columns.append(native_column(source, native_types[position], name, original))
+            continue
+        summary = summaries.get(source) or summarize_columns(connection, table, [source])[source]
+        cells = ColumnCells(connection, table, source, name, summary, context)
+        if choice is not None:
+            columns.append(_chosen_column(cells, choice, original))
+        elif native_type == STRING:
+            columns.append(_string_column(cells, original))
         else:
-            cells = ColumnCells(connection, table, source, name, summaries[source], context)
             columns.append(_decided_column(cells, original))
     return ask_about_objects(connection, table, columns)
 
@@ -211,7 +211,7 @@ def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]
     marks: set[tuple[str, str]] = set()
     for summary in columns:
         formats = [] if summary.other_count else number_formats.fitting_formats(summary.shapes)
-        meanings = {marks_of(each, summary.shapes) for each in formats}
+        meanings = {marks_of(number_format, summary.shapes) for number_format in formats}
         if len(meanings) == 1:
             marks |= meanings.pop()
     return frozenset(marks)
@@ -225,7 +225,9 @@ def _decide(cells: ColumnCells) -> Decision:
         dates = date_formats.fitting_dates([shape.pattern for shape in shapes])
         if dates:
             return decide_date(cells, dates)
-        if _holds_codes(shapes):
+        has_fractions = any("." in shape.pattern or "," in shape.pattern for shape in shapes)
+        # 2E5 beside whole numbers is a code; beside 1.5 it is a number.
+        if any(shape.is_code and not (has_fractions and shape.has_exponent) for shape in shapes):
             return KEEP_TEXT
         formats = number_formats.fitting_formats(shapes)
         if formats:
@@ -236,21 +238,15 @@ def _decide(cells: ColumnCells) -> Decision:
     return _ask_about_strays(cells)
 
 
-def _holds_codes(shapes: list[CellShape]) -> bool:
-    """2E5 beside whole numbers is a code; beside 1.5 it is a number."""
-    has_fractions = any("." in shape.pattern or "," in shape.pattern for shape in shapes)
-    return any(shape.is_code and not (has_fractions and shape.has_exponent) for shape in shapes)
-
-
 def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     shapes = cells.summary.shapes
     by_meaning: dict[frozenset[tuple[str, str]], NumberFormat] = {}
-    for each in formats:
-        by_meaning.setdefault(marks_of(each, shapes), each)
+    for number_format in formats:
+        by_meaning.setdefault(marks_of(number_format, shapes), number_format)
     meanings = list(by_meaning)
     meaning = meanings[0] if len(meanings) == 1 else _weigh(cells, meanings)
     if meaning is None:
-        readings = [number_reading(by_meaning[each], shapes) for each in meanings]
+        readings = [number_reading(number_format, shapes) for number_format in by_meaning.values()]
         sentence = (
             f"Is the mark in {cells.name!r} a decimal mark, or does it group thousands? Cells such"
             f" as {_marked_example(shapes)!r} can be read both ways."
@@ -277,21 +273,21 @@ def _weigh(
 ) -> frozenset[tuple[str, str]] | None:
     """The more likely of two meanings of a mark, a decimal mark or a grouping mark, by the column
     and the rest of the file; None when neither is more likely."""
-    grouped = next((each for each in meanings if all(role == "group" for role, _ in each)), None)
-    decimal = next((each for each in meanings if each != grouped), None)
+    grouped = next((marks for marks in meanings if all(role == "group" for role, _ in marks)), None)
+    decimal = next((marks for marks in meanings if marks != grouped), None)
     if grouped is None or decimal is None or len(meanings) > 2:
         return None
     (_, mark), *_ = grouped
-    marks, separator = cells.context.marks, cells.context.separator
+    known_marks, separator = cells.context.marks, cells.context.separator
     other_mark = "." if mark == "," else ","
-    for_group = (("group", mark) in marks) + (("decimal", other_mark) in marks)
-    for_decimal = (("decimal", mark) in marks) + (("group", other_mark) in marks)
+    for_group = (("group", mark) in known_marks) + (("decimal", other_mark) in known_marks)
+    for_decimal = (("decimal", mark) in known_marks) + (("group", other_mark) in known_marks)
     if for_group or for_decimal:
         return None if for_group and for_decimal else (grouped if for_group else decimal)
     bare = [shape for shape in cells.summary.shapes if mark not in shape.pattern]
     has_long_bare = any(shape.digits > 3 for shape in bare)
     if mark == ",":
-        # Whoever separates cells by commas seldom writes decimals with them, by semicolons often.
+        # Where commas separate cells, decimals seldom have one; where semicolons do, they often do.
         is_plainly_grouped = bool(bare) and separator != ";"
         return grouped if (separator == "," or is_plainly_grouped) and not has_long_bare else None
     # Programs write decimals with a point; a file of semicolons may come from elsewhere.
@@ -322,9 +318,9 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
     candidates: tuple[NumberFormat, ...] = number_formats.FORMATS
     if len(scale_words(summary.shapes)) > 1:  # 5M beside XL is a size.
         candidates = (*candidates, *number_formats.SCALED)
-    for each in candidates:
-        shapes = [shape for shape in summary.shapes if each.match(shape) and not shape.is_code]
-        scored.append((sum(shape.count for shape in shapes), each, shapes))
+    for candidate in candidates:
+        shapes = [shape for shape in summary.shapes if candidate.match(shape) and not shape.is_code]
+        scored.append((sum(shape.count for shape in shapes), candidate, shapes))
     count, number_format, shapes = max(scored, key=lambda entry: entry[0])
     others = summary.filled - count
     words = [shape for shape in summary.shapes if shape not in shapes]
@@ -336,7 +332,7 @@ def _ask_about_strays(cells: ColumnCells) -> Decision:
         return KEEP_TEXT
     reading = number_reading(number_format, shapes)
     missing = Reading(f"{reading.name}+missing", "number", number_format)
-    example = next((s.example for s in summary.shapes if s not in shapes), "a long text")
+    example = next((word.example for word in words), "a long text")
     sentence = (
         f"All cells of {cells.name!r} but one are numbers; that one is {example!r}. Keep the column"
         " as text, or read that cell as missing?"
