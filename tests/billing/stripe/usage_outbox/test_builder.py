@@ -193,13 +193,14 @@ def test_a_compute_class_without_a_meter_stays_on_our_ledger(team, subscribe):
 
 def test_usage_after_the_end_of_a_subscription_is_local(team, subscribe):
     ended = now() - timedelta(hours=1)
-    subscribe(ended_at=ended)
+    metered = subscribe(ended_at=ended)
     run = run_of(team)
     use(run, 5_000, ended - timedelta(seconds=5))
     use(run, 6_000, ended + timedelta(seconds=5))
     build()
     pending, local = rows(team)
-    assert (pending.value, pending.status, pending.period_end) == (5, "pending", ended)
+    covered_until = metered.row.covers_until
+    assert (pending.value, pending.status, pending.period_end) == (5, "pending", covered_until)
     assert (local.value, local.status) == (6, "local")
 
 
