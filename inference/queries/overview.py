@@ -156,7 +156,9 @@ def _steps(
         if endpoints
         else reverse("inference:deployments", args=[team.slug])
     )
-    is_called = sum(traffic.by_hour) > 0 or any(hours for hours in traffic.by_source)
+    is_called = (
+        sum(traffic.by_hour) > 0 or UsageDay.objects.filter(team=team, requests__gt=0).exists()
+    )
     return [
         Step("Add data", "A table, chats or pictures.", datasets, bool(versions)),
         Step("Fine-tune", "Time and cost stand beside the button.", dataset, bool(jobs)),
