@@ -40,7 +40,7 @@ CODE_LIKE = re.compile(
     r"LEFT|JOIN|UNION|CASE|GROUP|BY|DO|LOCK|ALTER|COPY|CALL|PRAGMA|DESCRIBE|ON CONFLICT)\b|<[a-zA-Z/!]|[\\^]|^\S*://\S*$|^[\w.-]+/"
     r"|\b\w+=\S|[;{]\s*$|;\s*\w+=|::|\bIS (NOT )?(NULL|DISTINCT)|\b(SELECT|UNPIVOT|FILTER) ?\("
     r"|\(SELECT |^\w+\(|^[\w.]+\[|\bAS Xx$| AS Xx \(|\b(DESC|LIMIT|QUALIFY|FORMAT parquet)\b|^@"
-    r"|NOT IN \("
+    r"|NOT IN \(|\bKV_METADATA\b"
     r"|^Xx (AS|>) |default-src|no-store"
 )
 PROSE = re.compile(r"[A-Za-z]{2,}[,:]? (?:& )?[(“\"'‘]?[A-Za-z0-9]")
