@@ -54,7 +54,9 @@ def set_rule(deployment: Deployment, rule: RuleInput, viewer: User | ApiToken) -
     stored, _ = PromotionRule.objects.update_or_create(
         deployment=deployment, defaults={**asdict(rule), "changed_at": now()}
     )
-    audit.record(deployment.team, viewer, "promotion.set", deployment.name, rule=str(stored))
+    audit.record(
+        deployment.team, viewer, "promotion.set", deployment.name, rule=describe_rule(stored)
+    )
     return stored
 
 
@@ -68,10 +70,33 @@ def rule_of(deployment: Deployment) -> PromotionRule | None:
     return PromotionRule.objects.filter(deployment=deployment).first()
 
 
-def measured_metrics(model: TrainedModel) -> list[str]:
-    """The names of the metrics that the model's report has a value for."""
+def describe_rule(rule: PromotionRule) -> str:
+    """The rule in words: sentences, each of which can be translated by itself."""
+    metric = _find_metric(report_of(rule.deployment.model).get("metrics", []), rule.metric)
+    title, is_loss = _title_of(metric, rule.metric), _is_loss(metric)
+    sentences = ["A model takes the name only if it meets every condition."]
+    if rule.threshold is not None:
+        bound = _format_threshold(metric, rule.threshold)
+        sentences.append(f"{title} must be {'at most' if is_loss else 'at least'} {bound}.")
+    if rule.slice_threshold is not None:
+        bound = _format_threshold(metric, rule.slice_threshold)
+        sentences.append(
+            f"{title} must be {'at most' if is_loss else 'at least'} {bound} in each part of the"
+            " test rows."
+        )
+    if rule.not_worse:
+        sentences.append("It must not be worse than the deployed model on the same rows.")
+    return " ".join(sentences)
+
+
+def measured_metrics(model: TrainedModel) -> dict[str, str]:
+    """The metrics that the model's report has a value for, with their titles."""
     metrics = report_of(model).get("metrics", [])
-    return [metric["name"] for metric in metrics if metric.get("value") is not None]
+    return {
+        metric["name"]: _title_of(metric, metric["name"])
+        for metric in metrics
+        if metric.get("value") is not None
+    }
 
 
 def evaluate_rule(deployment: Deployment, model: TrainedModel) -> PromotionVerdict | None:
@@ -97,7 +122,7 @@ def evaluate_rule(deployment: Deployment, model: TrainedModel) -> PromotionVerdi
             model=model,
             passed=all(check["passed"] for check in checks),
             checks=checks,
-            rule=str(rule),
+            rule=describe_rule(rule),
         )
         if not verdict.passed:
             _publish_gated(deployment, verdict)
@@ -108,51 +133,62 @@ def _find_metric(metrics: "Sequence[Measure]", name: str) -> "Measure | None":
     return next((one for one in metrics if one["name"] == name and one["value"] is not None), None)
 
 
+def _title_of(metric: "Measure | None", name: str) -> str:
+    """The metric is None where a report does not have it."""
+    title = metric.get("title") if metric else None
+    return title or name.replace("_", " ").capitalize()
+
+
+def _is_loss(metric: "Measure | None") -> bool:
+    return metric is not None and metric.get("better", "up") == "down"
+
+
+def _format_threshold(metric: "Measure | None", threshold: float) -> str:
+    return format_metric_value(metric or {}, threshold)
+
+
 def _meets_threshold(metric: "Measure", threshold: float) -> bool:
     assert metric["value"] is not None  # `_find_metric` returns no other.
-    if metric.get("better", "up") == "up":
-        return metric["value"] >= threshold
-    return metric["value"] <= threshold
-
-
-def _describe_threshold(metric: "Measure", threshold: float) -> str:
-    bound = "at least" if metric.get("better", "up") == "up" else "at most"
-    return f"{bound} {format_metric_value(metric, threshold)}"
+    return metric["value"] <= threshold if _is_loss(metric) else metric["value"] >= threshold
 
 
 def _threshold_check(report: "Report", name: str, threshold: float) -> Check:
     metric = _find_metric(report.get("metrics", []), name)
+    title = _title_of(metric, name)
     if metric is None:
-        return Check(passed=False, sentence=f"Its report has no {name}.")
+        return Check(passed=False, sentence=f"Its report has no {title}.")
+    value, bound = format_metric_value(metric), _format_threshold(metric, threshold)
     return Check(
         passed=_meets_threshold(metric, threshold),
-        sentence=f"{metric.get('title', name)} is {format_metric_value(metric)}, wanted"
-        f" {_describe_threshold(metric, threshold)}.",
+        sentence=f"{title} is {value}, wanted {'at most' if _is_loss(metric) else 'at least'}"
+        f" {bound}.",
     )
 
 
 def _slice_check(report: "Report", name: str, threshold: float) -> Check:
     """The worst slice of enough rows must reach the threshold."""
     slices = [
-        (f"{group['title']}: {part['name']}", metric)
+        (group["title"], part["name"], metric)
         for group in report.get("breakdowns") or []
         for part in group["slices"]
         if part["rows"] >= MIN_SLICE_ROWS
         and (metric := _find_metric(part["metrics"], name)) is not None
     ]
     if not slices:
-        sentence = f"No part of the test rows has {MIN_SLICE_ROWS} rows measured by {name}."
+        title = _title_of(None, name)
+        sentence = f"No part of the test rows has {MIN_SLICE_ROWS} rows measured by {title}."
         return Check(passed=False, sentence=sentence)
-    is_loss = slices[0][1].get("better", "up") == "down"
-    slices.sort(key=lambda pair: pair[1]["value"] or 0.0, reverse=is_loss)
-    title, worst = slices[0]
+    title, is_loss = _title_of(slices[0][2], name), _is_loss(slices[0][2])
+    slices.sort(key=lambda part: part[2]["value"] or 0.0, reverse=is_loss)
+    group_title, part_name, worst = slices[0]
+    value, bound = format_metric_value(worst), _format_threshold(worst, threshold)
     return Check(
         passed=_meets_threshold(worst, threshold),
-        sentence=f"Its only part ({title}) has {format_metric_value(worst)}, wanted"
-        f" {_describe_threshold(worst, threshold)}."
+        sentence=f"{title} of its only part ({group_title}: {part_name}) is {value}, wanted"
+        f" {'at most' if is_loss else 'at least'} {bound}."
         if len(slices) == 1
-        else f"Its weakest part ({title}) has {format_metric_value(worst)}, wanted"
-        f" {_describe_threshold(worst, threshold)} in each of {len(slices)} parts.",
+        else f"{title} of its weakest part ({group_title}: {part_name}) is {value}, wanted"
+        f" {'at most' if is_loss else 'at least'} {bound} in each of {len(slices)} parts.",
     )
 
 
@@ -164,15 +200,15 @@ def _non_inferiority_check(deployment: Deployment, model: TrainedModel) -> Check
     except CannotCompare as refusal:
         sentence = f"Not comparable with {deployment.model.name}: {refusal.sentence}"
         return Check(passed=False, sentence=sentence)
-    main = comparison["metrics"][0]
-    values = (
-        f"{main['title']} {format_metric_value(main, main['first'])} against"
-        f" {format_metric_value(main, main['second'])} of {deployment.model.name},"
-        " which is deployed"
+    main, deployed = comparison["metrics"][0], deployment.model.name
+    title, value = main["title"], format_metric_value(main, main["first"])
+    other_value = format_metric_value(main, main["second"])
+    is_worse = comparison["verdict"] == "hurt"
+    return Check(
+        passed=not is_worse,
+        sentence=f"{'Surely worse' if is_worse else 'Not worse'}: {title} is {value} against"
+        f" {other_value} of {deployed}, which is deployed.",
     )
-    if comparison["verdict"] == "hurt":
-        return Check(passed=False, sentence=f"Surely worse: {values}.")
-    return Check(passed=True, sentence=f"Not worse: {values}.")
 
 
 def _publish_gated(deployment: Deployment, verdict: PromotionVerdict) -> None:

@@ -91,7 +91,5 @@ class PromotionRuleForm(forms.Form):
         rule = promotion.rule_of(deployment)
         initial = {name: getattr(rule, name) for name in self.base_fields} if rule else None
         super().__init__(data, initial=initial)  # type: ignore[arg-type]
-        names = promotion.measured_metrics(deployment.model)
-        self.fields["metric"].choices = [  # type: ignore[attr-defined]
-            (name, translated_lazy(name.replace("_", " "))) for name in names
-        ]
+        titles = promotion.measured_metrics(deployment.model)
+        self.fields["metric"].choices = lazy_choices(titles.items())  # type: ignore[attr-defined]

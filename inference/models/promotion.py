@@ -46,16 +46,7 @@ class PromotionRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        metric, conditions = self.metric.replace("_", " "), []
-        if self.threshold is not None:
-            conditions.append(f"its {metric} reaches {self.threshold:g}")
-        if self.slice_threshold is not None:
-            conditions.append(
-                f"no part of the test rows falls short of {metric} {self.slice_threshold:g}"
-            )
-        if self.not_worse:
-            conditions.append("it is not worse than the deployed model")
-        return f"A model takes the name only if {', and '.join(conditions)}."
+        return f"{self.metric} of {self.deployment_id}"
 
 
 class PromotionVerdictQuerySet(TeamOwnedQuerySet["PromotionVerdict"]):

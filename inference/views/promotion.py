@@ -34,12 +34,13 @@ def promotion_rule(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRe
             promotion.set_rule(deployment, promotion.RuleInput(**form.cleaned_data), request.user)
         if not request.htmx and not form.errors:
             return redirect("inference:deployment", deployment.pk)
+    rule = promotion.rule_of(deployment)
     verdicts = PromotionVerdict.objects.filter(deployment=deployment).select_related("model")
     context = {
         "deployment": deployment,
         "team": deployment.team,
         "form": form,
-        "rule": promotion.rule_of(deployment),
+        "rule": rule and promotion.describe_rule(rule),
         "verdicts": verdicts[:MAX_VERDICTS],
         "may_change": has_permission(request.user, deployment.team, "write"),
     }

@@ -1,7 +1,10 @@
 """A deployment's rule lets better models through, holds others back, and keeps every verdict."""
 
+import re
+
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from accounts.models import Notice
 from inference import deployments, promotion, scheduled_deployments
@@ -10,6 +13,7 @@ from inference.models import Deployment, PromotionRule, PromotionVerdict
 from projects import storage
 from tests.training.made import make_model
 from training.artifacts.storage import PREDICTIONS_FILE
+from web.language.sentences import translated
 
 LABELS = ["card", "transfer"]
 Wanted = promotion.RuleInput
@@ -83,13 +87,36 @@ def test_the_rule_is_set_shown_and_dropped_on_the_page(serving, models, alice, v
     browser, path = client_of(alice), f"/deployments/{serving.pk}/promotion/"
     browser.post(path, {"metric": "accuracy", "threshold": "0.9", "not_worse": "on"})
     page = browser.get(path).content.decode()
-    assert "A model takes the name only if its accuracy reaches 0.9, and it is not worse" in page
+    assert "Accuracy must be at least 90.0%. It must not be worse than" in page
     moved = browser.post(f"/deployments/{serving.pk}/move/", {"model": models["bad"].pk})
     assert moved.status_code == 409
     assert "held back" in browser.get(path).content.decode()
     assert client_of(vera).post(path, {"drop": "1"}).status_code == 403
     browser.post(path, {"drop": "1"})
     assert not PromotionRule.objects.exists()
+
+
+@pytest.mark.parametrize("threshold", [0.9, 0.0001, None])
+@pytest.mark.parametrize("slice_threshold", [0.8, None])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "log_loss"])
+def test_every_rule_and_verdict_is_in_the_readers_language(
+    serving, models, alice, metric, threshold, slice_threshold
+):
+    rule = promotion.set_rule(serving, Wanted(metric, threshold, slice_threshold), alice)
+    verdicts = [promotion.evaluate_rule(serving, models[name]) for name in ("better", "bad")]
+    told = [promotion.describe_rule(rule)]
+    told += [check["sentence"] for verdict in verdicts for check in verdict.checks]
+    with translation.override("zh-hans"):
+        shown = [translated(sentence) for sentence in told]
+    english = re.compile("[a-z]{3,} [a-z]{2,}")
+    assert [one for one in shown if english.search(one.replace(str(serving.model), ""))] == []
+
+
+def test_a_rule_of_a_loss_says_that_it_is_a_bound_from_above(serving, alice):
+    rule = promotion.set_rule(serving, Wanted("log_loss", 0.3, 0.5, not_worse=False), alice)
+    told = promotion.describe_rule(rule)
+    assert "Log loss must be at most 0.300." in told
+    assert "Log loss must be at most 0.500 in each part of the test rows." in told
 
 
 @pytest.mark.parametrize("headers", [{}, {"hx-request": "true"}])
@@ -168,7 +195,7 @@ def part(name, rows, value, better="up"):
 @pytest.mark.parametrize(
     ("parts", "threshold", "passed", "words"),
     [
-        ([part("a", 30, 0.9), part("b", 29, 0.1)], 0.8, True, "Its only part (Part: a)"),
+        ([part("a", 30, 0.9), part("b", 29, 0.1)], 0.8, True, "M of its only part (Part: a)"),
         ([part("a", 30, 0.9), part("b", 30, 0.7)], 0.8, False, "wanted at least"),
         ([part("a", 40, 2.0, "down"), part("b", 40, 3.0, "down")], 2.5, False, "(Part: b)"),
         ([part("a", 40, 2.0, "down"), part("b", 40, 2.4, "down")], 2.5, True, "at most"),
@@ -185,7 +212,7 @@ def test_the_weakest_part_of_enough_rows_decides(parts, threshold, passed, words
 
 def test_a_report_without_the_metric_fails_its_threshold():
     check = promotion._threshold_check({"metrics": [measure(None)]}, "m", 0.5)
-    assert check == {"passed": False, "sentence": "Its report has no m."}
+    assert check == {"passed": False, "sentence": "Its report has no M."}
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,11 @@ MEMBERS = (
 )
 CONTENDERS = ("a linear model on words", "a linear model on characters", "accuracy", "R²")
 # Parts of the test rows, and how far a difference reaches.
-PARTS = ("(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points")
+PARTS = (
+    "(other)", "(missing)", "{number} to {number_2}", "{number} points to {number_2} points",
+    "shortest third ({number}–{number_2} tokens)", "middle third ({number}–{number_2} tokens)",
+    "longest third ({number}–{number_2} tokens)",
+)  # fmt: skip
 # Lengths of time: training.jobs.limits.format_duration and how long ago a worker was seen.
 DURATIONS = (
     "{number} s", "{number} min", "{number} h", "{number} h {number_2} min", "{number} days",
