@@ -54,4 +54,4 @@ def end_session(user: User, session_id: int) -> bool:
 def _describe_browser(user_agent: str) -> str:
     browser = next((name for mark, name in BROWSERS.items() if mark in user_agent), "Browser")
     system = next((name for mark, name in SYSTEMS.items() if mark in user_agent), "")
-    return f"{browser} on {system}" if system else browser
+    return f"{browser}, {system}" if system else browser

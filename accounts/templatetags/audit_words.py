@@ -70,6 +70,7 @@ DEEDS = {
     "gated": "kept its model by its rule",
     "granted": "was granted",
     "held": "was put on hold",
+    "imported-again": "was imported again",
     "invited": "was invited",
     "joined": "has joined",
     "judged": "had an answer judged",
@@ -97,6 +98,7 @@ DEEDS = {
     "retired": "was taken down",
     "revoked": "was revoked",
     "role_changed": "got another role",
+    "rolled-back": "was rolled back",
     "rotated": "got a new secret",
     "rule-added": "got a rule",
     "rule-changed": "had a rule changed",
@@ -122,6 +124,7 @@ DEEDS = {
     "written": "was written",
 }
 NOT_TOLD = {"id", "name"}  # The name stands before the details.
+SENTENCES = {"rule", "reason"}  # Other values are names, which stay as people wrote them.
 UUID = re.compile(r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")
 
 
@@ -148,5 +151,6 @@ def told_details(detail: Mapping[str, object]) -> list[tuple[str, object]]:
             continue
         if key.endswith("_micro") and isinstance(value, int):
             key, value = key.removesuffix("_micro"), money(value)
-        told.append((key.replace("_", " "), value))
+        shown = translated(value) if key in SENTENCES else value
+        told.append((key.replace("_", " "), shown))
     return told

@@ -119,3 +119,11 @@ CSV_LAYOUTS: dict[str, tuple[list[str], Callable[[Statement], Iterator[list[str]
     "voice": (UNIT_COLUMNS, lambda statement: _by_units(statement.voice)),
     "answer": (UNIT_COLUMNS, lambda statement: _by_units(statement.answers)),
 }  # fmt: skip
+CSV_TITLES = {
+    "attempt": "Attempts",
+    "job": "Items",
+    "day": "Days",
+    "token": "API tokens",
+    "voice": "Speech",
+    "answer": "Answers",
+}

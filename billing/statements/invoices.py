@@ -29,7 +29,6 @@ from billing.stripe import gateway
 from web.advisory_lock import advisory_lock_in_transaction
 
 logger = logging.getLogger(__name__)
-KIND_LABELS = {LedgerEntry.Kind.REFUND: "Given back", LedgerEntry.Kind.ADJUSTMENT: "Adjustment"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,9 +201,16 @@ def _refund_and_adjustment_lines(team: Team, month: Month) -> list[InvoiceLine]:
     entries = refunds_and_adjustments(team, month).values_list("kind", "note")
     lines = []
     for kind, note, micro in entries.annotate(a=Sum("amount_micro")).order_by("kind", "note"):
-        label = KIND_LABELS[kind]
-        lines.append(InvoiceLine(what=f"{label}: {note}" if note else label, amount_micro=micro))
+        lines.append(InvoiceLine(what=_describe_entry(kind, note), amount_micro=micro))
     return lines
+
+
+def _describe_entry(kind: str, note: str) -> str:
+    if note.startswith("Refund: "):  # It says by itself what it is.
+        return note
+    if kind == LedgerEntry.Kind.REFUND:
+        return f"Given back: {note}" if note else "Given back"
+    return f"Adjustment: {note}" if note else "Adjustment"
 
 
 def _seller() -> dict[str, str]:

@@ -21,7 +21,7 @@ from billing.forms import BillingDetailsForm, CapForm
 from billing.models import BillingDetails, CreditGrant, Invoice, Plan
 from billing.months import parse_month, this_month
 from billing.pricing import list_prices
-from billing.statements.csv_export import CSV_LAYOUTS, statement_csv
+from billing.statements.csv_export import CSV_LAYOUTS, CSV_TITLES, statement_csv
 from billing.statements.invoices import get_invoice
 from billing.statements.sources import cost_by_project, resolve_names
 from billing.statements.statement import (
@@ -109,7 +109,7 @@ def statement(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     month = parse_month(request.GET.get("month"))
     statement = build_statement(team, month, with_attempts=False)
     resolve_names(statement.cost_sources)
-    context = {"team": team, "statement": statement, "csv_shapes": list(CSV_LAYOUTS)}
+    context = {"team": team, "statement": statement, "csv_titles": CSV_TITLES}
     return render(request, "billing/statement.html", context)
 
 

@@ -302,12 +302,14 @@ def base_model_choices(task: str) -> list[tuple[str, str]]:
 
 def _format_base_model(entry: catalog.BaseModelEntry) -> str:
     digits = 0 if entry.parameters >= 1e6 else 1
-    text = f"{entry.name} · {entry.parameters / 1e6:.{digits}f} M"
+    title, millions = entry.name, f"{entry.parameters / 1e6:.{digits}f}"
     if entry.source.kind == "scratch" and CHAT_TASK in entry.tasks:
-        return f"{text} · demo only, it knows no language"
+        return f"{title} · {millions} M · demo only, it knows no language"
     if entry.offline:
-        return text
-    return f"{text} · {'downloaded' if is_obtainable(entry) else 'cannot be downloaded now'}"
+        return f"{title} · {millions} M"
+    if is_obtainable(entry):
+        return f"{title} · {millions} M · downloaded"
+    return f"{title} · {millions} M · cannot be downloaded now"
 
 
 def machine_choices(machines: list[ComputeClass]) -> list[tuple[str, str]]:

@@ -34,11 +34,15 @@ def parse_uuid(text: str) -> UUID | None:
         return None
 
 
-def require_text(text: str, param: str | None = None) -> None:
-    """Raises UnacceptableValue for a text that PostgreSQL or UTF-8 cannot hold."""
+def require_text(text: str, param: str | None = None, *, place: str = ROOT) -> None:
+    """Raises UnacceptableValue for a text that PostgreSQL or UTF-8 cannot hold.
+
+    `place` says where a text stands that is no parameter's.
+    """
     if UNSTORABLE.search(text):
+        display = param or place
         raise UnacceptableValue(
-            f"{param or ROOT} holds a character that is no text: NUL or half of a surrogate pair."
+            f"{display} holds a character that is no text: NUL or half of a surrogate pair."
             " Take it out.",
             param=param,
         )
@@ -91,7 +95,7 @@ def require_form(fields: QueryDict) -> None:
 
 def require_address(path: str, query: QueryDict, cookies: Iterable[str]) -> None:
     """Check where a request goes, and its cookies. Raises UnacceptableValue."""
-    require_text(path, "The address")
+    require_text(path, place="The address")
     require_form(query)
     for name, values in query.lists():
         if max(map(len, (name, *values))) > MAX_ADDRESS_VALUE_CHARACTERS:
@@ -100,4 +104,4 @@ def require_address(path: str, query: QueryDict, cookies: Iterable[str]) -> None
                 param=name[:40],
             )
     for cookie in cookies:
-        require_text(cookie, "A cookie")
+        require_text(cookie, place="This cookie")

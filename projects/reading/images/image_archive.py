@@ -95,7 +95,8 @@ def _index_by_tables(
             name = "/".join(picture.parts)
             index.images.append(ImageEntry(picture, name, label[:MAX_LABEL_CHARS], part))
     index.skipped_count += sum(entry.number not in used for entry in images)
-    index.label_source = "labels from " + "; ".join(table.source for table in tables)
+    sources = "; ".join(table.source for table in tables)
+    index.label_source = f"labels from {sources}"
 
 
 def _explain_only_folder(index: ImageArchiveIndex, others: Sequence[ZipEntry]) -> None:
@@ -151,8 +152,10 @@ def _index_by_folders(index: ImageArchiveIndex, entries: Sequence[ZipEntry]) -> 
         part = SPLIT_ALIASES.get(parts[0].casefold()) if is_split else None
         name = "/".join(entry.parts)
         index.images.append(ImageEntry(entry, name, label[:MAX_LABEL_CHARS], part))
-    index.label_source = "labels from the folders' names" + (
-        ", splits from those above them" if is_split else ""
+    index.label_source = (
+        "labels from the folders' names, splits from those above them"
+        if is_split
+        else "labels from the folders' names"
     )
 
 

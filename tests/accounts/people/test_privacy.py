@@ -29,8 +29,8 @@ def test_sessions_are_listed_and_ended_one_by_one(ada):
     here = signed_in("ada@acme.test")
     there = signed_in("ada@acme.test", "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36")
     page = here.get("/settings/").content.decode()
-    assert "Firefox on Linux" in page
-    assert "Chrome on Windows" in page
+    assert "Firefox, Linux" in page
+    assert "Chrome, Windows" in page
     user, _ = ada
     other = user.usersession_set.exclude(session_key=here.session.session_key).get()
     assert here.post(f"/settings/sessions/{other.pk}/end/").status_code == 302

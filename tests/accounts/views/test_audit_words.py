@@ -2,9 +2,11 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from accounts.templatetags.audit_words import DEEDS, NOUNS, action_words, told_details
 
@@ -12,17 +14,33 @@ APPS = ("accounts", "billing", "projects", "training", "inference", "assistants"
 OF_OPERATORS = re.compile(r"/admin/|worker|reconciliation|/stripe/(account|webhooks|usage_outbox)")
 
 
+def trees() -> dict[Path, ast.Module]:
+    files = (path for app in APPS for path in Path(app).rglob("*.py"))
+    return {path: ast.parse(path.read_text()) for path in files}
+
+
+def recorders(modules: Iterable[ast.Module]) -> re.Pattern[str]:
+    """What writes an action: the log's own functions, and those that are told which action."""
+    told = {
+        one.name
+        for module in modules
+        for one in ast.walk(module)
+        if isinstance(one, ast.FunctionDef) and "action" in {arg.arg for arg in one.args.args}
+    }
+    return re.compile(rf"(^|\.)({'|'.join(sorted(told | {'record', 'record_change'}))})$|_change$")
+
+
 def recorded_actions() -> set[str]:
     """The constant actions of every call that writes into the log of a team."""
-    found = set()
-    for path in (path for app in APPS for path in Path(app).rglob("*.py")):
+    found, modules = set(), trees()
+    records = recorders(modules.values())
+    for path, module in modules.items():
         if OF_OPERATORS.search(str(path)):
             continue
-        for call in (
-            one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.Call)
-        ):
-            if re.search(r"(audit\.record|record_change|^record|_change)$", ast.unparse(call.func)):
-                values = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+        for call in (one for one in ast.walk(module) if isinstance(one, ast.Call)):
+            if records.search(ast.unparse(call.func)):
+                given = [*call.args, *(keyword.value for keyword in call.keywords)]
+                values = [arg.value for arg in given if isinstance(arg, ast.Constant)]
                 found |= {text for text in values if re.fullmatch(r"[a-z_]+\.[a-z_-]+", str(text))}
     return found
 
@@ -44,6 +62,7 @@ def test_every_action_of_a_team_has_words():
         ("deployment.moved", "Endpoint switched its model"),
         ("job.cancelled", "Fine-tune was cancelled"),
         ("assistant.version-built", "Assistant had a version built"),
+        ("dataset.imported-again", "Dataset was imported again"),
         ("something.newer_still", "something newer still"),
     ],
 )
@@ -60,3 +79,11 @@ def test_details_are_told_without_ids_and_emptiness():
     assert told_details(detail) == [
         ("scopes", ["read", "write"]), ("budget", "$2.50"), ("answers with", "Tickets"),
     ]  # fmt: skip
+
+
+def test_a_rule_in_the_log_is_in_the_readers_language_and_a_name_is_not():
+    rule = "It must not be worse than the deployed model on the same rows."
+    with translation.override("zh-hans"):
+        told = dict(told_details({"rule": rule, "answers_with": "Label"}))
+    assert not re.search("[a-z]", str(told["rule"]))
+    assert told["answers with"] == "Label"

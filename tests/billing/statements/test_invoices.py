@@ -1,6 +1,7 @@
 """Daily sums, statement, invoice and ledger say one thing."""
 
 import random
+import re
 import threading
 import uuid
 from datetime import timedelta
@@ -13,6 +14,7 @@ from django.urls import reverse
 from accounts.models import Team
 from billing.credit import grants
 from billing.ledger.corrections import post_adjustment
+from billing.metering import runs
 from billing.metering.usage_events import UsageRecord, record_usage
 from billing.models import (
     BillingDetails,
@@ -30,6 +32,8 @@ from billing.statements import invoices
 from billing.statements.invoices import build_content, issue_due
 from billing.statements.statement import build_statement
 from tests.billing.statements.test_statement import ran
+from tests.web.language.reading import Reader
+from tests.web.language.test_pages import CHINESE
 
 CHARGES = ["compute", "inference"]
 
@@ -228,6 +232,26 @@ def test_billing_details_are_saved_and_bad_ones_explained(team, alice, client_of
     assert BillingDetails.objects.get(team=team).legal_name == "Acme GmbH"
     bad = client.post(url("details", team), {"email": "nope"})
     assert "valid email" in bad.content.decode()
+
+
+def test_a_month_of_everything_is_in_the_readers_language(team, alice, client_of):
+    busy_month(team, alice)
+    kinds = {"voice-in-seconds": 7, "voice-out-characters": 1, "assistant-answers": 3}
+    for number, (kind, units) in enumerate(kinds.items()):
+        use = UsageRecord(
+            team_id=team.pk, source=f"assistant:{uuid.UUID(int=5)}", event_key=str(number),
+            units=units, requests=1, kind=kind,
+        )  # fmt: skip
+        record_usage([use])
+    runs.refund_source(f"training-job:{uuid.UUID(int=1)}", "Refund: out of memory")
+    names = re.compile(
+        r"\S+@\S+|Acme|Welcome|Sorry|lathe_a|Lathe|Free|Webhook|\b[Tt]oken\b|\w+-\w+:\S+"
+    )
+    for name in ("invoice", "statement", "usage"):
+        reader = Reader()
+        reader.feed(client_of(alice).get(url(name, team), **CHINESE).content.decode())
+        told = {text for text in reader.texts if re.search("[a-z]{4}", names.sub("", text))}
+        assert told == set(), name
 
 
 @pytest.mark.parametrize("by", ["day", "job", "attempt", "token"])

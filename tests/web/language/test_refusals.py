@@ -1,5 +1,7 @@
 """What is refused before anybody knows who asks is in the language of the browser or its cookie."""
 
+import re
+
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -39,6 +41,7 @@ def test_a_refusal_speaks_the_readers_language(case):
         assert heading, page
         assert not heading.isascii()
         assert not sentence.isascii(), sentence
+        assert not re.search("[A-Za-z]{2,} [A-Za-z]{2,}", sentence), sentence
     assert 'lang="en"' in ask(strict(), {}).content.decode()
 
 
@@ -46,6 +49,7 @@ def test_a_refusal_speaks_the_readers_language(case):
 def test_the_api_refuses_in_english(path):
     error = strict().get(path, headers=CHINESE).json()["error"]
     assert error["message"].isascii()
+    assert error["param"] is None  # An address is no parameter of the request.
 
 
 def test_the_language_of_a_refusal_does_not_stay_in_the_thread():
