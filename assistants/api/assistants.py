@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -46,9 +46,15 @@ def find_version(assistant: Assistant, number: int) -> Version:
 class AssistantsEndpoint(APIView):
     """The team's assistants."""
 
-    @extend_schema(operation_id="list_assistants", responses=AssistantAnswer(many=True))
+    @extend_schema(
+        operation_id="list_assistants",
+        parameters=[OpenApiParameter("name", str, description="Only the one of this name.")],
+        responses=AssistantAnswer(many=True),
+    )
     def get(self, request: Request) -> Response:
         rows = Assistant.objects.visible_to(viewer_of(request))
+        if name := request.query_params.get("name"):
+            rows = rows.filter(name=name)
         return cursor_page(request, rows, AssistantAnswer().to_representation)
 
     @extend_schema(

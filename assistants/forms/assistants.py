@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from accounts.models import Team
+from assistants.forms.percent import PercentField
 from assistants.models import Answer, Assistant, TestCase
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from web.language.sentences import lazy_choices, translated_lazy
@@ -28,20 +29,18 @@ class AssistantForm(forms.Form):
         empty_label=translated_lazy("A new project of its name"),
         help_text="Where its data and jobs are kept.",
     )
-    promise = forms.FloatField(
-        min_value=0.8,
-        max_value=0.99,
+    promise = PercentField(
+        least=80,
+        most=99,
         initial=0.95,
-        help_text="Of the answers it gives alone, the share that must be right: 0.8 to 0.99.",
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
+        help_text="Of 100 answers that it gives alone, how many must be right: 80 to 99.",
     )
-    out_of_scope_share = forms.FloatField(
-        min_value=0.01,
-        max_value=0.9,
+    out_of_scope_share = PercentField(
+        least=1,
+        most=90,
         initial=0.15,
         label="Questions nobody could answer",
-        help_text="Their share of all questions. The audit measures it once it is live.",
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
+        help_text="How many of 100. The audit measures it once the assistant is live.",
     )
     languages = forms.MultipleChoiceField(
         choices=lazy_choices([("en", "English"), ("zh", "Chinese")]),

@@ -51,10 +51,10 @@ class RuleForm(forms.Form):
         help_text="Answers by their key. The examples are tried with the newest version.",
     )
     looks_like = forms.ChoiceField(
-        required=False, label="When it holds", choices=lazy_choices(SHAPES)
+        required=False, label="When it contains", choices=lazy_choices(SHAPES)
     )
     looks_like_drawn = forms.CharField(
-        max_length=40, required=False, label="Drawn so", help_text=DRAWN_HELP
+        max_length=40, required=False, label="Pattern of your own", help_text=DRAWN_HELP
     )
     language = forms.ChoiceField(required=False, label="When it is in")
     channel = forms.ChoiceField(

@@ -7,6 +7,7 @@ from django import forms
 
 from accounts.errors import InvalidWebhookUrl
 from accounts.webhooks import secret_encryption
+from assistants.forms.percent import PercentField
 from assistants.models import Assistant
 from assistants.voice.configuration import FIELDS as VOICE_FIELDS
 from assistants.voice.configuration import voice_problems
@@ -32,19 +33,17 @@ def _in_dollars(micro: int) -> str:
 class SettingsForm(forms.Form):
     """What may change while the assistant answers."""
 
-    promise = forms.FloatField(
-        min_value=0.8,
-        max_value=0.99,
-        help_text="Of the answers it gives alone, the share that must be right: 0.8 to 0.99.",
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    promise = PercentField(
+        least=80,
+        most=99,
+        help_text="Of 100 answers that it gives alone, how many must be right: 80 to 99.",
     )
-    out_of_scope_share = forms.FloatField(
-        min_value=0.01,
-        max_value=0.9,
+    out_of_scope_share = PercentField(
+        least=1,
+        most=90,
         label="Questions nobody could answer",
-        help_text="Of all questions, the share that you assume. Once 200 questions of the random"
-        " audit are judged, a version is measured with the share found there.",
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
+        help_text="How many of 100, as you assume. Once 200 questions of the random audit are"
+        " judged, a version is measured with the share found there.",
     )
     rebuild_days = forms.IntegerField(
         min_value=1,

@@ -119,6 +119,12 @@ def read_vouched(channel: Channel, token: str) -> dict[str, str]:
     return {} if _has_expired(vouched) else vouched
 
 
+def is_expired(channel: Channel, token: str) -> bool:
+    """Whether what the site's server signed of the visitor held once, and holds no longer."""
+    signed = _load_token(channel, token)
+    return isinstance(signed, dict) and _has_expired(signed["vouched"])
+
+
 def _has_expired(vouched: Mapping[str, str]) -> bool:
     """Whether the time in `exp` has passed, or cannot be read."""
     if EXPIRES not in vouched:

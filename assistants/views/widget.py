@@ -40,6 +40,7 @@ from assistants.views.visitors import (
     VISITOR_HEADER,
     current_conversation,
     find_channel,
+    is_expired,
     is_verified,
     issue_visitor,
     locale_of,
@@ -154,8 +155,8 @@ def messages(request: HttpRequest, key: str) -> HttpResponseBase:
             return JsonResponse(shape.describe(consult(channel, question)))
         if request.method not in ("GET", "HEAD"):
             return HttpResponse(status=405, headers={"Allow": "GET, POST"})
-        history = _history(channel, visitor)
-        return JsonResponse({**history, "visitor": token, "suggestions": []})
+        history = {**_history(channel, visitor), "visitor": token, "suggestions": []}
+        return JsonResponse({**history, "has_expired": is_expired(channel, token)})
     except UserError as problem:
         return refuse(problem)
 
@@ -170,6 +171,7 @@ class _WidgetStream:
         return {
             **_history(self._channel, self._visitor),
             "visitor": self._token,
+            "has_expired": is_expired(self._channel, self._token),
             "suggestions": _choices(self._channel, reply),
             "voice": None
             if reply.spoken is None

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -104,9 +104,15 @@ class FeedbackAnswer(serializers.Serializer[Any]):
 class DeploymentsEndpoint(APIView):
     """What the team serves."""
 
-    @extend_schema(operation_id="list_deployments", responses=DeploymentAnswer(many=True))
+    @extend_schema(
+        operation_id="list_deployments",
+        parameters=[OpenApiParameter("name", str, description="Only the one of this name.")],
+        responses=DeploymentAnswer(many=True),
+    )
     def get(self, request: Request) -> Response:
         rows = Deployment.objects.visible_to(viewer_of(request))
+        if name := request.query_params.get("name"):
+            rows = rows.filter(name=name)
         return cursor_page(request, rows, DeploymentAnswer().to_representation)
 
     @extend_schema(

@@ -9,8 +9,8 @@ const form = document.querySelector("[data-question]");
 const contact = document.querySelector("[data-contact]");
 const field = form.querySelector("textarea");
 const words = root.lang === "zh"
-  ? { failed: "发送失败，请重试。", rate: "这次对话怎么样？1 很差，5 很好", noted: "人工回复也会发到这个邮箱。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！" }
-  : { failed: "That did not arrive. Please try again.", rate: "How was this conversation? 1 is bad, 5 is good", noted: "The reply comes to this address, too.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!" };
+  ? { failed: "发送失败，请重试。", rate: "这次对话怎么样？1 很差，5 很好", noted: "人工回复也会发到这个邮箱。", helpful: "有帮助", not: "没帮助", thanks: "谢谢！", unknown: "无法确认您的身份：这里不了解您的账户。请重新加载页面后再试。" }
+  : { failed: "That did not arrive. Please try again.", rate: "How was this conversation? 1 is bad, 5 is good", noted: "The reply comes to this address, too.", helpful: "Helpful", not: "Not helpful", thanks: "Thank you!", unknown: "We could not confirm who you are, so this chat does not know your account. Reload the page to try again." };
 let memory = "";
 const shown = new Map(); // The last message of each conversation; who writes after one was closed opens another.
 let source = null;
@@ -18,6 +18,7 @@ let followed = null; // The conversation whose news come.
 let early = null; // The start of an answer that is still being written.
 let identity = ""; // The token of who the site's server vouches for; kept by no browser.
 const { id: customer, hash: signature, signed, "signed-hash": signedHash, ...told } = about();
+let isKnown = true; // False once the visitor was told that the site's server no longer vouches for them.
 const extras = { metadata: told }; // What goes with each question; the voice adds to it.
 
 // What the page that holds the frame says of the visitor.
@@ -56,6 +57,12 @@ function add(author, text, id) {
   list.append(item);
   item.scrollIntoView({ block: "end" });
   return item;
+}
+
+// Once: rules that ask for what was signed apply no more, and a visitor who is not told would not know why.
+function tellUnknown() {
+  if (isKnown) add("system", words.unknown);
+  isKnown = false;
 }
 
 // What a language model writes, sentence by sentence, until the whole is told.
@@ -157,6 +164,7 @@ function show(data) {
     button.addEventListener("click", () => send(text));
     return button;
   }));
+  if (data.has_expired) tellUnknown();
   contact.hidden = !data.asks_for_address;
   if (data.asks_for_rating) choices.replaceChildren(words.rate, rates());
   if (data.messages.length && followed !== data.conversation) listen(data.conversation);
@@ -236,5 +244,6 @@ async function start() {
   for (const control of form.elements) control.disabled = false;
   field.focus();
   await ask("messages").then(show, (problem) => add("system", problem.message || words.failed));
+  if (customer && signature && !identity) tellUnknown();
 }
 start();

@@ -126,7 +126,7 @@ def test_a_document_is_added_on_the_page_and_a_wrong_column_is_named(
 def test_settings_are_changed_on_the_page(taught, alice, client_of):
     browser = client_of(alice)
     address = f"/assistants/{taught.pk}/settings/"
-    sent = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30",
+    sent = {"promise": "90", "out_of_scope_share": "20", "retention_days": "30",
             "daily_budget": "1.50", "writer_model": "m", "writer_url": "https://api.example.com/v1/",
             "writer_key": "sk-secret", "writer_input_price": "0.15",
             "writer_output_price": "0.6", "writing_style": "warm", "voice": "off"}  # fmt: skip

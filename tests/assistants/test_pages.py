@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from assistants.models import Answer, Conversation, Decision, Rule, TestCase
+from assistants.models import Answer, Assistant, Conversation, Decision, Rule, TestCase
 
 pytestmark = pytest.mark.django_db
 
@@ -31,11 +31,13 @@ def test_a_person_makes_an_assistant_writes_approves_and_asks(project, alice, cl
     client = client_of(alice)
     made = client.post(
         f"/teams/{team.slug}/assistants/new/",
-        {"name": "help", "project": str(project.pk), "promise": "0.9",
-         "out_of_scope_share": "0.2", "languages": ["en"]},
+        {"name": "help", "project": str(project.pk), "promise": "90",
+         "out_of_scope_share": "20", "languages": ["en"]},
     )  # fmt: skip
     assert made.status_code == 302, made.content
     base = made["Location"].replace("knowledge/", "")
+    made_one = Assistant.objects.get(name="help")
+    assert (made_one.promise, made_one.out_of_scope_share) == (0.9, 0.2)
     written = client.post(
         f"{base}answers/",
         {"key": "hours", "text": "We open at nine.", "questions": "when do you open\nopening time"},
@@ -161,3 +163,35 @@ def test_numbers_that_no_row_can_have_are_not_found(pk, client_of, alice):
         ("delete-test", ()), ("review-reply", ("dismiss",)),
     ):  # fmt: skip
         assert client.post(reverse(f"assistants:{name}", args=[pk, *more])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("80", 0.8), ("95", 0.95), ("97.5", 0.975), ("99", 0.99)]
+)
+def test_a_share_is_typed_and_shown_as_so_many_of_100(assistant, alice, client_of, typed, kept):
+    client, path = client_of(alice), f"/assistants/{assistant.pk}/settings/"
+    sent = {"promise": typed, "out_of_scope_share": "0.5", "retention_days": "30", "voice": "off"}
+    refused = client.post(path, sent)
+    assert 'value="0.5"' in refused.content.decode()  # As it was typed.
+    client.post(path, sent | {"out_of_scope_share": "12.5"})
+    assistant.refresh_from_db()
+    assert (assistant.promise, assistant.out_of_scope_share) == (kept, 0.125)
+    page = client.get(path).content.decode()
+    assert f'value="{typed}"' in page
+    assert 'value="12.5"' in page
+
+
+@pytest.mark.parametrize("typed", ["0.95", "79.9", "99.1", "nan", "-90"])
+def test_a_promise_outside_its_range_is_refused(assistant, alice, client_of, typed):
+    sent = {"promise": typed, "out_of_scope_share": "20", "retention_days": "30", "voice": "off"}
+    page = client_of(alice).post(f"/assistants/{assistant.pk}/settings/", sent)
+    assert "aria-invalid" in page.content.decode()
+    assistant.refresh_from_db()
+    assert assistant.promise == 0.9
+
+
+def test_a_program_finds_an_assistant_and_an_endpoint_by_name(things, api, token):
+    for path, name in (("assistants", "shop-help"), ("deployments", "intents")):
+        found = api(token).get(f"/api/v1/{path}?name={name}").json()["data"]
+        assert [one["name"] for one in found] == [name]
+        assert api(token).get(f"/api/v1/{path}?name=nobody").json()["data"] == []

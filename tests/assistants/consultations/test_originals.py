@@ -84,7 +84,7 @@ def test_switched_off_what_was_kept_is_deleted_at_once(live, api, token, alice, 
 
 def test_the_page_switches_it_on(live, alice, client_of):
     address = f"/assistants/{live.assistant_id}/settings/"
-    sent = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30", "voice": "off"}
+    sent = {"promise": "90", "out_of_scope_share": "20", "retention_days": "30", "voice": "off"}
     browser = client_of(alice)
     assert browser.post(address, sent | {"original_days": "14"}).status_code == 302
     live.assistant.refresh_from_db()

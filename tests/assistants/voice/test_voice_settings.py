@@ -22,7 +22,7 @@ from tests.assistants.voice.recordings import record
 
 pytestmark = pytest.mark.django_db
 PROJECT = Path(__file__).resolve().parents[3]
-FORM = {"promise": "0.9", "out_of_scope_share": "0.2", "retention_days": "30", "daily_budget": "",
+FORM = {"promise": "90", "out_of_scope_share": "20", "retention_days": "30", "daily_budget": "",
         "voice": "address", "voice_url": "https://api.example.com/v1/audio/speech",
         "voice_key": "sk-secret", "hearing_model": "ears", "speaking_model": "mouth",
         "voice_name": "alloy"}  # fmt: skip

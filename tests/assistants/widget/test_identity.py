@@ -30,6 +30,11 @@ def post(client, channel, path, body, token=""):
     return client.post(address, body, content_type="application/json", headers=headers)
 
 
+def told(client, channel, token):
+    headers = {"X-Lathe-Visitor": token}
+    return client.get(f"/w/{channel.public_key}/messages", headers=headers).json()
+
+
 def identify(client, channel, customer, signature):
     return post(client, channel, "identity", {"id": customer, "hash": signature})
 
@@ -154,8 +159,10 @@ def test_signed_attributes_hold_until_they_expire(client, channel, live, monkeyp
     body["attributes_hash"] = sign(channel, f"42\n{signed}")
     token = post(client, channel, "identity", body).json()["visitor"]
     assert rule_applied(client, channel, {}, token) == "gold"
+    assert not told(client, channel, token)["has_expired"]
     monkeypatch.setattr("assistants.views.visitors.time.time", lambda: expires + 1)
     assert rule_applied(client, channel, {"plan": "gold"}, token) == ""
+    assert told(client, channel, token)["has_expired"]  # So that the widget can say so.
     assert Visitor.objects.filter(verified=True).count() == 1
 
 

@@ -135,7 +135,10 @@ def test_whoever_builds_the_site_reads_why_a_visitor_is_not_verified(live, alice
     page.on("console", lambda message: warnings.append(message.text))
     page.goto(site.origin)
     page.get_by_role("button", name="Chat").click()
-    sync_api.expect(page.frame_locator("iframe").locator("textarea")).to_be_enabled()
+    chat = page.frame_locator("iframe")
+    sync_api.expect(chat.locator("textarea")).to_be_enabled()
+    # And the visitor reads that the chat does not know them, once.
+    sync_api.expect(chat.get_by_text("We could not confirm who you are")).to_have_count(1)
     assert "Lathe: this visitor is not verified. This signature is not of this visitor." in warnings
 
 

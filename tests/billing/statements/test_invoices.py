@@ -245,7 +245,8 @@ def test_a_month_of_everything_is_in_the_readers_language(team, alice, client_of
         record_usage([use])
     runs.refund_source(f"training-job:{uuid.UUID(int=1)}", "Refund: out of memory")
     names = re.compile(
-        r"\S+@\S+|Acme|Welcome|Sorry|lathe_a|Lathe|Free|Webhook|Assistant 0+|\b[Tt]oken\b|\w+-\w+:\S+"
+        r"\S+@\S+|Acme|Welcome|Sorry|lathe_a|Lathe|Free|Webhook|Assistant 0+|\b[Tt]oken\b"
+        r"|\w+-\w+:\S+"
     )
     for name in ("invoice", "statement", "usage"):
         reader = Reader()
