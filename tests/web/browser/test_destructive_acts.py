@@ -12,6 +12,8 @@ from accounts.models import Membership, Role
 from accounts.teams import membership
 from assistants.models import Answer, Source, TestCase
 from inference.models import ApiFile, Batch, Deployment, Purpose, TablePrediction
+from projects.lifecycle import create_project
+from projects.models import Dataset
 from tests.web.test_outsiders import concrete, is_acmes, routes
 from training.models import Status, TrainingJob
 
@@ -129,3 +131,17 @@ def test_an_endpoint_and_a_project_go_only_with_their_name_typed(things, alice, 
     ):
         assert client.post(path).status_code == 400
         assert client.post(path, {"typed_name": "something else"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("datasets", "words"),
+    [(0, "It holds no dataset."), (1, "Its dataset disappears"), (2, "Its 2 datasets disappear")],
+)
+def test_a_dialog_counts_as_people_do(team, alice, client_of, datasets, words):
+    project = create_project(team, "Churn", alice)
+    for number in range(datasets):
+        Dataset.objects.create(project=project, name=f"d{number}")
+    page = client_of(alice).get(f"/projects/{project.pk}/").content.decode()
+    dialog = page.partition("<dialog")[2].partition("</dialog>")[0]
+    assert words in " ".join(dialog.split())
+    assert not re.search(r"\b0 [a-z]", dialog)
