@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 from web.errors import UserError, error_body, error_type_for_status
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+SEND_A_TOKEN = "Send an API token: Authorization: Bearer <API token>."
 
 
 class BadParameter(UserError):
@@ -25,7 +26,7 @@ class BadParameter(UserError):
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER: every expected refusal in the one shape; None for other errors."""
-    response = _response_for(error)
+    response = _response_for(error, context.get("view"))
     if response is not None:
         set_rollback()
         # OpenAI's client retries 409 unless this header forbids it.
@@ -34,7 +35,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     return response
 
 
-def _response_for(error: Exception) -> Response | None:
+def _response_for(error: Exception, view: Any) -> Response | None:
     if isinstance(error, UserError):
         response = _error_response(error.sentence, error.status, code=error.code, param=error.param)
         for name, value in error.headers.items():
@@ -50,15 +51,24 @@ def _response_for(error: Exception) -> Response | None:
         param, message = _first_error(error.detail)
         return _error_response(message, 400, code="invalid_parameter", param=param)
     if isinstance(error, exceptions.APIException):
-        response = _error_response(
-            str(error.detail), error.status_code, code=str(error.get_codes())
-        )
-        if header := getattr(error, "auth_header", None):
-            response["WWW-Authenticate"] = header
-        if wait := getattr(error, "wait", None):
-            response["Retry-After"] = str(int(wait) + 1)
-        return response
+        return _framework_refusal(error, view)
     return None
+
+
+def _framework_refusal(error: exceptions.APIException, view: Any) -> Response:
+    """What DRF refuses by itself, in words that say what to do instead."""
+    message = str(error.detail)
+    if isinstance(error, exceptions.NotAuthenticated):
+        message = SEND_A_TOKEN
+    elif isinstance(error, exceptions.MethodNotAllowed) and view is not None:
+        allowed = " or ".join(name for name in view.allowed_methods if name != "OPTIONS")
+        message = f"Use {allowed} here, not {view.request.method}."
+    response = _error_response(message, error.status_code, code=str(error.get_codes()))
+    if header := getattr(error, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(int(wait) + 1)
+    return response
 
 
 def _error_response(

@@ -14,6 +14,7 @@ from accounts.notifications.events import webhook_event_choices
 from accounts.webhooks import endpoints
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.validation.fields import ChoiceField
 
 GROUP_PARAMETER = OpenApiParameter(
     "group", str, enum=EventGroup.values, description="Only this kind of notice."
@@ -36,7 +37,7 @@ class NoticeAnswer(serializers.Serializer[Any]):
 class EndpointRequest(serializers.Serializer[Any]):
     url = serializers.CharField(max_length=500)
     events = serializers.ListField(
-        child=serializers.ChoiceField(choices=[name for name, _ in webhook_event_choices()]),
+        child=ChoiceField(choices=[name for name, _ in webhook_event_choices()]),
         allow_empty=False,
         max_length=100,
     )

@@ -25,7 +25,7 @@ from assistants.models import Conversation, Judgement, Message, Note
 from assistants.review.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from web.api import cursor_page
 from web.idempotency.api import APIView
-from web.validation.fields import IntegerField
+from web.validation.fields import ChoiceField, IntegerField
 
 
 class ReplyRequest(serializers.Serializer[Any]):
@@ -38,7 +38,7 @@ class ReplyRequest(serializers.Serializer[Any]):
 
 
 class MoveRequest(serializers.Serializer[Any]):
-    to = serializers.ChoiceField(
+    to = ChoiceField(
         choices=["human", "bot", "closed"],
         help_text="`human`: take it; `bot`: return it to the assistant; `closed`: end it.",
     )
@@ -46,7 +46,7 @@ class MoveRequest(serializers.Serializer[Any]):
 
 
 class BlockRequest(serializers.Serializer[Any]):
-    period = serializers.ChoiceField(choices=list(visitors.PERIODS))
+    period = ChoiceField(choices=list(visitors.PERIODS))
 
 
 class NoteAnswer(serializers.ModelSerializer[Note]):
@@ -61,7 +61,7 @@ class NoteAnswer(serializers.ModelSerializer[Note]):
 
 
 class ReviewRequest(serializers.Serializer[Any]):
-    action = serializers.ChoiceField(choices=["draft", "dismiss"])
+    action = ChoiceField(choices=["draft", "dismiss"])
 
 
 class MessageAnswer(serializers.ModelSerializer[Message]):

@@ -18,6 +18,7 @@ from assistants.models import Answer, Phrasing
 from assistants.review.gaps import find_gaps
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.validation.fields import ChoiceField
 
 GAPS_SHOWN = 50
 
@@ -51,7 +52,7 @@ class AnswerRequest(serializers.Serializer[Any]):
 class AnswerChange(AnswerRequest):
     """Omitted fields are not changed. `state`: only an `approved` answer is used."""
 
-    state = serializers.ChoiceField(choices=["approved", "retired"])
+    state = ChoiceField(choices=["approved", "retired"])
 
 
 class AnswerOfAssistant(serializers.ModelSerializer[Answer]):

@@ -26,7 +26,7 @@ from assistants.voice.upstream import validate_voice_url
 from assistants.wechat.replying import Account
 from assistants.writing.upstream import validate_writer_url
 from assistants.writing.writers import writer_of
-from web.validation.fields import FloatField, IntegerField
+from web.validation.fields import ChoiceField, FloatField, IntegerField
 
 LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
 
@@ -39,7 +39,7 @@ class AssistantRequest(serializers.Serializer[Any]):
     promise = FloatField(min_value=0.8, max_value=0.99, default=0.95)
     out_of_scope_share = FloatField(min_value=0.01, max_value=0.9, default=0.15)
     languages = serializers.ListField(
-        child=serializers.ChoiceField(choices=LANGUAGES), min_length=1, required=False
+        child=ChoiceField(choices=LANGUAGES), min_length=1, required=False
     )
 
 
@@ -116,14 +116,14 @@ class AssistantChange(serializers.Serializer[Any]):
     )  # fmt: skip
     writing_style = serializers.CharField(max_length=300, required=False, allow_blank=True)
     languages = serializers.ListField(
-        child=serializers.ChoiceField(choices=LANGUAGES), min_length=1, required=False
+        child=ChoiceField(choices=LANGUAGES), min_length=1, required=False
     )
     opening_hours = OpeningHoursField(
         required=False, help_text='Such as {"mon": ["09:00", "17:00"]}; {}: always.'
     )
-    time_zone = serializers.ChoiceField(choices=sorted(available_timezones()), required=False)
+    time_zone = ChoiceField(choices=sorted(available_timezones()), required=False)
     texts = OwnTextsField(required=False, help_text='Such as {"en": {"greeting": "Hello!"}}.')
-    voice = serializers.ChoiceField(choices=Assistant.Voice.values, required=False)
+    voice = ChoiceField(choices=Assistant.Voice.values, required=False)
     voice_url = serializers.CharField(max_length=500, required=False, allow_blank=True)
     voice_key = serializers.CharField(max_length=500, required=False, allow_blank=True)
     hearing_model = serializers.CharField(max_length=200, required=False, allow_blank=True)
@@ -313,7 +313,7 @@ class MailAccountRequest(serializers.Serializer[Any]):
 
 
 class ChannelRequest(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=Channel.Kind.choices)
+    kind = ChoiceField(choices=Channel.Kind.choices)
     wechat = WechatAccount(required=False)
     email = MailAccountRequest(required=False)
     name = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
@@ -369,7 +369,7 @@ class JudgementRequest(serializers.Serializer[Any]):
     should have been said where no answer says it; it waits for a review."""
 
     decision = serializers.UUIDField()
-    verdict = serializers.ChoiceField(choices=Judgement.Verdict.choices)
+    verdict = ChoiceField(choices=Judgement.Verdict.choices)
     answer = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     text = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
     is_audit = serializers.BooleanField(default=False)

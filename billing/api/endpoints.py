@@ -20,6 +20,7 @@ from billing.statements.statement import Statement, build_statement
 from billing.stripe import gateway
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.validation.fields import ChoiceField
 
 MONTH = OpenApiParameter("month", str, description='Such as "2026-11"; this month if left out.')
 
@@ -132,7 +133,7 @@ class StatementAnswer(serializers.Serializer[Any]):
     left_micros = serializers.IntegerField(source="budget.left_micro", allow_null=True)
     reserved_micros = serializers.IntegerField(source="budget.reserved_micro")
     plan = serializers.CharField(source="budget.plan_id")
-    mode = serializers.ChoiceField(["prepaid", "postpaid"])
+    mode = ChoiceField(["prepaid", "postpaid"])
     on_hold = serializers.BooleanField()
     due_micros = serializers.IntegerField(source="statement.due_micro")
     forecast_micros = serializers.IntegerField(allow_null=True)
@@ -218,7 +219,7 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     """What the team has. Without Stripe, or without a subscription, most of it is null."""
 
     object = serializers.CharField()
-    billing = serializers.ChoiceField(choices=["stripe", "local"])
+    billing = ChoiceField(choices=["stripe", "local"])
     plan = serializers.CharField()
     status = serializers.CharField(source="row.status", allow_null=True)
     period_start = serializers.DateTimeField(source="row.period_start", allow_null=True)

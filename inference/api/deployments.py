@@ -19,7 +19,7 @@ from inference.rollout import trials
 from training.queries.lookups import find_model
 from web.api import cursor_page
 from web.idempotency.api import APIView
-from web.validation.fields import IntegerField
+from web.validation.fields import ChoiceField, IntegerField
 
 
 class DeploymentRequest(serializers.Serializer[Any]):
@@ -80,7 +80,7 @@ class RolloutAnswer(serializers.Serializer[Any]):
 
 class FeedbackRequest(serializers.Serializer[Any]):
     request_id = serializers.CharField(max_length=60, help_text="The id of the answer.")
-    score = serializers.ChoiceField(
+    score = ChoiceField(
         choices=[-1, 1], required=False, allow_null=True, help_text="1 right, -1 wrong."
     )
     correction = serializers.CharField(

@@ -22,6 +22,7 @@ from projects.reading.results import Edit
 from web.api import BadParameter
 from web.idempotency.api import APIView
 from web.streams.detached import DetachedResponse
+from web.validation.fields import ChoiceField
 
 DEFAULT_LIMIT = 50
 VERSION_PARAMETER = OpenApiParameter("version", int, description="Its number; the newest without.")
@@ -94,7 +95,7 @@ class EditRequest(serializers.Serializer[Any]):
     names a new column of text, all of it missing; add_rows puts `cells`, each a row by its columns,
     behind all others."""
 
-    op = serializers.ChoiceField(choices=list(OPERATIONS))
+    op = ChoiceField(choices=list(OPERATIONS))
     column = serializers.CharField(required=False, trim_whitespace=False)
     rows = serializers.ListField(
         child=serializers.IntegerField(min_value=0), required=False, max_length=MAX_ROWS_IN_AN_EDIT

@@ -5,13 +5,14 @@ import re
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
 from accounts.models import Team
-from web.api import BadParameter, cursor_page, exception_handler
+from web.api import SEND_A_TOKEN, BadParameter, cursor_page, exception_handler
 from web.errors import NotAllowed, UserError, error_type_for_status
+from web.validation.fields import ChoiceField
 
 
 def handled(error: Exception) -> tuple[int, dict]:
@@ -28,7 +29,7 @@ def handled(error: Exception) -> tuple[int, dict]:
         (Http404(), 404, "not_found", "There is no such thing here."),
         (PermissionDenied(), 403, "permission_denied", "You may not do this."),
         (ValidationError("Bad id."), 400, "invalid_parameter", "Bad id."),
-        (exceptions.NotAuthenticated("Who?"), 401, "not_authenticated", "Who?"),
+        (exceptions.NotAuthenticated("Who?"), 401, "not_authenticated", SEND_A_TOKEN),
         (
             exceptions.MethodNotAllowed("PUT"),
             405,
@@ -169,3 +170,42 @@ def test_the_calls_that_the_reference_links_to_are_in_it(reference):
     linked = re.findall(r"\((#/[^)]+)\)", reference["info"]["description"])
     assert len(linked) == 4
     assert set(linked) <= known
+
+
+def test_a_refused_method_says_which_ones_there_are(api, token):
+    answer = api(token).put("/api/v1/feedback")
+    assert answer.json()["error"]["message"] == "Use POST here, not PUT."
+    assert "GET" in api(token).delete("/api/v1/me").json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nope", "/api/v1/projects/x/y/z"])
+def test_an_address_that_is_none_is_named(api, token, path):
+    answer = api(token).get(path)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        404,
+        f"There is no GET {path}.",
+    )
+
+
+def test_every_choice_of_the_api_names_what_may_be_chosen():
+    """A program's author reads the refusal, and does not know our values."""
+    waiting, seen, silent = list(serializers.Serializer.__subclasses__()), set(), set()
+    while waiting:
+        one = waiting.pop()
+        waiting += one.__subclasses__()
+        if one.__module__.startswith(("rest_framework", "drf_spectacular")) or one in seen:
+            continue
+        seen.add(one)
+        for name, field in one._declared_fields.items():
+            if isinstance(field, serializers.ChoiceField) and not isinstance(field, ChoiceField):
+                silent.add(f"{one.__module__}.{one.__name__}.{name}")
+    assert len(seen) > 50
+    assert silent == set()
+
+
+@pytest.mark.parametrize("score", [0, "up", 2, None, [1]])
+def test_a_choice_that_is_none_is_answered_with_the_choices(api, token, score):
+    answer = api(token).post("/api/v1/feedback", {"request_id": "x", "score": score}, format="json")
+    assert answer.status_code == 400
+    if score is not None:
+        assert answer.json()["error"]["message"] == "score: It must be one of: -1, 1."

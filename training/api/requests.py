@@ -10,7 +10,7 @@ from training.forms.search import BUDGET_HELP
 from training.jobs.exports import ExportRequest
 from training.jobs.launch import TASKS, LaunchRequest
 from web.api import BadParameter
-from web.validation.fields import FloatField, IntegerField
+from web.validation.fields import ChoiceField, FloatField, IntegerField
 
 MAX_INPUT_CHARACTERS = 20_000
 EXPORT_FIELDS = ExportSpec.model_fields
@@ -90,7 +90,7 @@ class SearchRequest(StrictSerializer):
 class SplitRequest(StrictSerializer):
     """How rows are divided into train, validation and test. What is left out takes the task's."""
 
-    method = serializers.ChoiceField(
+    method = ChoiceField(
         choices=SPLIT_METHODS, required=False, help_text=SPLIT_FIELDS["method"].description or ""
     )
     column = serializers.CharField(
@@ -210,7 +210,7 @@ class RestartRequest(serializers.Serializer[Any]):
 
 
 class AnalysisRequest(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(
+    kind = ChoiceField(
         choices=["groups", "explain"],
         help_text="groups: fairness by `column`. explain: what made the answer to `input`.",
     )

@@ -22,6 +22,7 @@ from training.models import (
 from training.queries.job_costs import cost_of
 from training.scheduling import queue_order
 from training.scheduling.wait_reason import wait_reason
+from web.validation.fields import ChoiceField
 
 
 class SpanAnswer(serializers.Serializer[Any]):
@@ -70,7 +71,7 @@ class LogAnswer(serializers.Serializer[Any]):
 
 
 class FailureAnswer(serializers.Serializer[Any]):
-    code = serializers.ChoiceField(choices=FailureCode.choices)
+    code = ChoiceField(choices=FailureCode.choices)
     sentence = serializers.CharField()
     title = serializers.CharField()
     next_step = serializers.CharField()
@@ -83,7 +84,7 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
 
     object = serializers.CharField(default="training_job")
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=Status.choices)
+    status = ChoiceField(choices=Status.choices)
     phase = serializers.SerializerMethodField()
     progress = serializers.FloatField(help_text="0 to 1 over the whole job.")
     eta_seconds = serializers.FloatField(help_text="Null while unknown.")
@@ -123,7 +124,7 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     compute = serializers.CharField(source="compute_class_id")
     priority = serializers.IntegerField()
     time_limit_seconds = serializers.SerializerMethodField()
-    pause_code = serializers.ChoiceField(choices=PauseCode.choices, allow_null=True)
+    pause_code = ChoiceField(choices=PauseCode.choices, allow_null=True)
     retry_of = serializers.UUIDField(source="retry_of_id")
     source_model = serializers.UUIDField(
         source="source_model_id", help_text="Of an export job: the model it came from."
@@ -230,7 +231,7 @@ class TrialAnswer(serializers.Serializer[Trial]):
     object = serializers.CharField(default="training_job.trial")
     id = serializers.CharField()
     number = serializers.IntegerField()
-    state = serializers.ChoiceField(choices=TrialState.choices)
+    state = ChoiceField(choices=TrialState.choices)
     parameters = serializers.DictField()
     score_name = serializers.CharField()
     score = serializers.FloatField(help_text="On validation rows; null until there is one.")

@@ -80,6 +80,8 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if is_api_request(request):
+        return _render_error(request, 404, f"There is no {request.method} {request.path}.")
     return _render_error(request, 404, "There is no such page, or it is not yours to see.")
 
 

@@ -1,7 +1,8 @@
-"""Number fields of request bodies. DRF's own also read numbers from texts, without any bound."""
+"""Fields of request bodies. DRF's own also read numbers from texts, without any bound, and do not
+say what may be chosen."""
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 from rest_framework import serializers
 
@@ -23,3 +24,16 @@ class FloatField(serializers.FloatField):
         if not math.isfinite(value):
             self.fail("invalid")
         return value
+
+
+class ChoiceField(serializers.ChoiceField):
+    """One of several values, all named in the refusal."""
+
+    default_error_messages = {"invalid_choice": "It must be one of: {choices}."}
+
+    def fail(self, key: str, **values: Any) -> NoReturn:
+        super().fail(key, choices=", ".join(map(str, self.choices)), **values)
+
+
+class MultipleChoiceField(ChoiceField, serializers.MultipleChoiceField):
+    """Several of several values."""
