@@ -25,6 +25,10 @@ class TeamFacts:
     datasets: int
     models: int
 
+    @property
+    def job_count(self) -> int:
+        return sum(count for _, count in self.jobs_by_status)
+
 
 def load_team_facts(team: Team) -> TeamFacts:
     jobs = TrainingJob.objects.filter(team=team)
