@@ -34,6 +34,7 @@ CONSTANTS = re.compile(
 # What a number is that is never 1 there, by what follows from it on.
 NEVER_ONE = {
     "%(max)s characters, mean": "the end of a range",
+    "{number_2} tokens)": "the end of a range",
     "{all_labels} labels": "more than one, or the method is not said",
     "{rows} training rows seem": "labels are examined from 60 rows on",
     "{value} points": "a number with decimals",
