@@ -50,6 +50,7 @@ VIEWS = {"light": WIDE, "dark": WIDE, "phone": PHONE}
 STATES = ("stranger", "empty", "busy", "filled")
 SETTLE_MS = 300  # For charts, which draw themselves.
 TAKEN_PER_PATTERN = 6  # Of jobs, models and the like: one for each task.
+TAKEN_AGAIN = 2  # Of these, in other languages and views: a picture takes about a second.
 NOT_FOLLOWED = re.compile(
     r"/(logout|download|export|static|api|events|stream)|\.(csv|zip|html|pdf|txt|jsonl?|parquet)"
 )
@@ -267,9 +268,11 @@ def _take(
     session: Session,
     wanted: Wanted,
 ) -> None:
-    named = [(name, path) for name, path in _name_pages(paths) if wanted.pages.search(name)]
+    named = [one for one in _name_pages(paths) if wanted.pages.search(one[0])]
     for language, view, folder in wanted.folders(state_name):
-        missing = {folder / f"{name}.png": path for name, path in named}
+        is_first = (language, view) == (settings.LANGUAGE_CODE, next(iter(VIEWS)))
+        most = TAKEN_PER_PATTERN if is_first else TAKEN_AGAIN
+        missing = {folder / f"{name}.png": path for name, number, path in named if number <= most}
         missing = {file: path for file, path in missing.items() if not file.exists()}
         if not missing:
             continue
@@ -285,14 +288,14 @@ def _take(
         print(f"{state_name}, {language}, {view}: {len(missing)} pictures", flush=True)
 
 
-def _name_pages(paths: list[str]) -> Iterator[tuple[str, str]]:
-    """Each page's picture: its pattern, and which one of that pattern it is."""
+def _name_pages(paths: list[str]) -> Iterator[tuple[str, int, str]]:
+    """Each page's picture: its name by its pattern, and which one of that pattern it is."""
     numbers = Counter[str]()
     for path in paths:
         kind = (_kind(path) or path).lower()
         name = re.sub(r"[^a-z0-9]+", "-", kind).strip("-")[:80] or "home"
         numbers[name] += 1
-        yield f"{name}-{numbers[name]}", path
+        yield f"{name}-{numbers[name]}", numbers[name], path
 
 
 def _languages() -> list[str]:
