@@ -10,7 +10,13 @@
     }
   }
 
+  // On a phone the tabs are wider than the page: the one that is open must be seen.
+  function showCurrentTab() {
+    document.querySelector(".tabbar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
   const checkAll = () => check(document);
+  document.addEventListener("DOMContentLoaded", showCurrentTab);
   document.addEventListener("DOMContentLoaded", checkAll);
   document.addEventListener("htmx:after:swap", checkAll);
   document.addEventListener("toggle", checkAll, true);
