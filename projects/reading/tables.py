@@ -27,7 +27,12 @@ from projects.reading.html_entities import register_decoding
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
-from projects.reading.parquet import read_columns, report_lengths_of_time, require_reasonable_size
+from projects.reading.parquet import (
+    read_columns,
+    read_label_names,
+    report_lengths_of_time,
+    require_reasonable_size,
+)
 from projects.reading.results import (
     BulkReader,
     Dialect,
@@ -228,14 +233,17 @@ def _finish_table(
 
 def _import_images(upload: Path, folder: Path, overrides: ReadingOptions) -> ImportedTable:
     issues = Issues()
-    rows, rejected, columns, dialect = read_image_archive(upload, folder, issues)
+    rows, rejected, columns, dialect, questions = read_image_archive(
+        upload, folder, issues, overrides.get("labels", "")
+    )
     if edits := overrides.get("edits", []):
         with connect_duckdb(folder) as connection:
             register_functions(connection)
             columns = apply_edits(connection, folder / "data.parquet", columns, edits)
             rows = pq.read_metadata(folder / "data.parquet").num_rows
     _add_summary_issues([], issues, rows, rejected)
-    return _build_table(folder, rows, rejected, columns, dialect, issues)
+    imported = _build_table(folder, rows, rejected, columns, dialect, issues)
+    return replace(imported, questions=questions)
 
 
 def _import_arrow(
@@ -334,7 +342,8 @@ def _import_parquet(
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
         require_reasonable_size(connection, table, described, upload.stat().st_size)
         report_lengths_of_time(upload, issues)
-        stored = read_columns(connection, table, described, overrides, issues)
+        names = read_label_names(upload)
+        stored = read_columns(connection, table, described, overrides, issues, names)
         columns = mask_columns(stored, overrides)
         write_typed_table(connection, table, columns, folder / "data.parquet")
         edits = overrides.get("edits", [])
