@@ -66,6 +66,7 @@ class Dialect(TypedDict, total=False):
     short_rows: str
     sheet: str
     sheets: list[str]
+    hidden_columns: list[str]  # Of a workbook.
     labels: str
     packed: str  # How the file came: zip, gzip …
     file: str  # Its name inside; "*" for several that were joined.
