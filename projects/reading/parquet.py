@@ -116,16 +116,14 @@ def _with_label_names(
         " read.",
         column=column.name,
     )
+
+    def name_of(number: str) -> str:
+        return f"coalesce({listed}[greatest({number} + 1, 0)], nullif({number}::VARCHAR, '-1'))"
+
     if column.type == "json":
-        named = f"list_transform({stored.source}, lambda one: {listed}[one + 1])"
+        named = f"list_transform({stored.source}, lambda one: {name_of('one')})"
         return replace(column, expression=f"to_json({named})::VARCHAR")
-    number = stored.source
-    known = f"{number} BETWEEN 0 AND {len(names) - 1}"
-    expression = (
-        f"CASE WHEN {known} THEN {listed}[{number} + 1] WHEN {number} <> -1"
-        f" THEN {number}::VARCHAR END"
-    )
-    return replace(column, type="text", expression=expression)
+    return replace(column, type="text", expression=name_of(stored.source))
 
 
 def read_columns(

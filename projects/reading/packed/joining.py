@@ -63,7 +63,7 @@ def join_parquet(
     )
     options = ["FORMAT parquet"]
     if noted := (pq.read_schema(paths[0]).metadata or {}).get(HUGGING_FACE):  # Names of labels.
-        options.append(f"KV_METADATA {{huggingface: {quote_literal(noted.decode())}}}")
+        options.append("KV_METADATA {huggingface: " + quote_literal(noted.decode()) + "}")
     connection.execute(f"COPY ({union}) TO {quote_literal(str(target))} ({', '.join(options)})")
 
 

@@ -1,5 +1,5 @@
-"""Rows and columns that somebody has hidden in a workbook (.xlsx): they are read like all others, and
-whoever uploads them should know."""
+"""Rows and columns that somebody has hidden in a workbook (.xlsx): they are read like all others,
+and whoever uploads them should know."""
 
 import re
 import zipfile

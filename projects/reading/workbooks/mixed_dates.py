@@ -1,5 +1,6 @@
-"""Columns of a workbook in which some cells are dates and others are texts. Excel turns what looks like
-a date into one, as MAR1, 1-5 or 03/04/2024 typed day first, and leaves what does not, as 25/04/2024."""
+"""Columns of a workbook in which some cells are dates and others are texts. Excel turns what looks
+like a date into one, as MAR1, 1-5 or 03/04/2024 typed day first, and leaves what does not, as
+25/04/2024."""
 
 import datetime
 import re
