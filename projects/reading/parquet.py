@@ -3,7 +3,7 @@ dictionary repeats one long text can unpack to gigabytes."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def require_reasonable_size(
         )
 
 
-def report_lengths_of_time(upload: Path, issues: Issues) -> None:
+def _report_lengths_of_time(upload: Path, issues: Issues) -> None:
     """Report the unit of durations: Parquet stores them as plain integers, and only the Arrow
     schema in the file's metadata names the unit."""
     try:
@@ -81,7 +81,7 @@ def report_lengths_of_time(upload: Path, issues: Issues) -> None:
             issues.add("lengths_of_time", note, column=field.name)
 
 
-def read_label_names(upload: Path) -> dict[str, list[str]]:
+def _read_label_names(upload: Path) -> dict[str, list[str]]:
     """The names of labels that a file of Hugging Face's datasets gives numbers for, by column."""
     try:
         metadata = pq.read_schema(upload).metadata or {}
@@ -132,12 +132,14 @@ def read_columns(
     described: list[tuple[object, ...]],
     overrides: ReadingOptions,
     issues: Issues,
-    label_names: Mapping[str, list[str]],
+    upload: Path,
 ) -> list[Column]:
     """The columns with our types. Numbers that none of our types can hold become a question.
 
     `described` is DuckDB's DESCRIBE of the table. Raises UnreadableFile for too many columns, and
     for columns of files."""
+    _report_lengths_of_time(upload, issues)
+    label_names = _read_label_names(upload)
     if len(described) > MAX_COLUMNS:
         raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
     described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described

@@ -23,7 +23,8 @@ def parquet_options(number_formats: str = "") -> str:
     """
     options = f"FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
     if number_formats:
-        options += f", KV_METADATA {{{NUMBER_FORMATS_KEY}: {quote_literal(number_formats)}}}"
+        noted = f"{NUMBER_FORMATS_KEY}: {quote_literal(number_formats)}"
+        options += ", KV_METADATA {" + noted + "}"
     return f"({options})"
 
 
