@@ -23,8 +23,7 @@ def parquet_options(number_formats: str = "") -> str:
     """
     options = f"FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
     if number_formats:
-        noted = f"{NUMBER_FORMATS_KEY}: {quote_literal(number_formats)}"
-        options += ", KV_METADATA {" + noted + "}"
+        options += f", KV_METADATA {{{NUMBER_FORMATS_KEY}: {quote_literal(number_formats)}}}"
     return f"({options})"
 
 
