@@ -10,7 +10,7 @@ import datetime
 import itertools
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -80,22 +80,29 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
         issues.add("other_sheets", f"Only the sheet {listed} was read. There are also: {others}.")
     source = _build_source(filled, names, overrides, issues)
     source.dialect["sheets"] = list(sheets)
-    unseen = {place - left_edges[names[0]] for place in find_hidden_columns(path, names[0])}
-    known = unique_column_names(source.names)
-    source.dialect["hidden_columns"] = [one for at, one in enumerate(known) if at in unseen]
-    report_mixed_dates(filled[names[0]], known, issues)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
     _report_error_cells(path, issues)
+    _report_hidden(path, names, left_edges[names[0]], source)
+    report_mixed_dates(filled[names[0]], unique_column_names(source.names), issues)
+    _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
+    return source
+
+
+def _report_hidden(path: Path, names: Sequence[str], left_edge: int, source: TableSource) -> None:
+    """Of the sheets that were read: hidden rows, and the hidden columns of the first one."""
+    places = {place - left_edge for place in find_hidden_columns(path, names[0])}
+    columns = unique_column_names(source.names)
+    source.dialect["hidden_columns"] = [
+        column for place, column in enumerate(columns) if place in places
+    ]
     if hidden_rows := count_hidden_rows(path, names):
-        issues.add(
+        source.issues.add(
             "hidden_rows",
             "1 row is hidden in the workbook, by a filter or by hand. It was read like all others."
             if hidden_rows == 1
             else f"{hidden_rows:,} rows are hidden in the workbook, by a filter or by hand. They"
             " were read like all others.",
         )
-    _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
-    return source
 
 
 def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str], dict[str, int]]:

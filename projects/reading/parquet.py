@@ -126,6 +126,17 @@ def _with_label_names(
     return replace(column, type="text", expression=name_of(stored.source))
 
 
+def _reject_files(described: list[tuple[object, ...]]) -> None:
+    """Raises UnreadableFile for a column of files, such as pictures."""
+    for name, sql_type, *_ in described:
+        if "BLOB" in str(sql_type) and str(sql_type) != "BLOB":
+            raise UnreadableFile(
+                "pictures_in_parquet",
+                f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
+                " pictures as a zip, one folder for each label, or drop the column.",
+            )
+
+
 def read_columns(
     connection: duckdb.DuckDBPyConnection,
     table: str,
@@ -143,13 +154,7 @@ def read_columns(
     if len(described) > MAX_COLUMNS:
         raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
     described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described
-    for name, sql_type, *_ in described:
-        if "BLOB" in str(sql_type) and str(sql_type) != "BLOB":
-            raise UnreadableFile(
-                "pictures_in_parquet",
-                f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
-                " pictures as a zip, one folder for each label, or drop the column.",
-            )
+    _reject_files(described)
     if any(ANSWERS_TYPE.fullmatch(str(sql_type)) for _, sql_type, *_ in described):
         issues.add("export_of_program", FIRST_ANSWER_NOTE)
     stored = [
