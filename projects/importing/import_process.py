@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from projects.importing.import_order import ImportAnswer, ImportedVersion, ImportOrder, failed
+from projects.profiling.findings.hidden_columns import find_hidden_columns
 from projects.profiling.table_profile import profile_table
 from projects.reading.packed.importing import import_upload
 from projects.reading.results import UnreadableFile
@@ -38,6 +39,10 @@ def carry_out(order: ImportOrder, folder: Path) -> ImportAnswer:
     columns = [column.info for column in table.columns]
     with connect_duckdb(folder) as connection:
         profile = profile_table(connection, table.data, columns)
+    hidden = find_hidden_columns(
+        table.dialect.get("hidden_columns", []), [column["name"] for column in columns]
+    )
+    profile["warnings"] = [*hidden, *profile["warnings"]]
     if table.questions:
         profile["questions"] = table.questions
     imported: ImportedVersion = {

@@ -106,7 +106,8 @@ def choose_readings(
 ) -> DatasetVersion:
     """A new version in which these columns are read as chosen; earlier choices are kept.
 
-    The column "" stands for the first line, or for the file of an archive.
+    The column "" stands for the first line, for the file of an archive, or for where the labels of
+    pictures stand.
 
     Raises UnknownReading for a column that the version lacks or a reading that does not exist.
     """
@@ -125,6 +126,8 @@ def choose_readings(
     if readings.get("", "").startswith("file:"):
         # Another table: choices for the columns of this one do not apply to it.
         return reimport(version, {"file": _chosen_file(version, readings[""])}, by)
+    if readings.get("", "").startswith("labels:"):
+        return reimport(version, {"labels": _chosen_labels(version, readings[""])}, by)
     if "" in readings:
         overrides.pop("edits", None)  # Another header changes the numbers of their rows.
         overrides["header_rows"] = _chosen_header_rows(readings[""])
@@ -145,6 +148,18 @@ def _chosen_file(version: DatasetVersion, reading: str) -> str:
         else "The upload is no archive of several tables.",
         param="columns",
     )
+
+
+def _chosen_labels(version: DatasetVersion, reading: str) -> str:
+    """Of "labels:names" or "labels:folders", where the labels of pictures stand."""
+    chosen = reading.partition(":")[2]
+    if "labels" not in version.dialect or chosen not in ("names", "folders"):
+        raise UnknownReading(
+            f"{reading!r} says nothing about this version. Of pictures without a table of labels,"
+            " choose labels:names or labels:folders.",
+            param="columns",
+        )
+    return chosen
 
 
 def _chosen_header_rows(reading: str) -> int:

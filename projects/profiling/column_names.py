@@ -31,6 +31,7 @@ VALUE_FIELDS = frozenset(
 # Predictions of a model, which no person has confirmed.
 GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
 GUESS_SHARE = 0.3
+PAID_THINGS = frozenset({"fare", "rent", "fee", "salary", "wage", "wages", "sales", "charges"})
 # Last words of many features, as in `vehicle_class`. Only a name of one such word is a target.
 GENERIC_NOUNS = frozenset({
     "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
@@ -43,7 +44,7 @@ CASES = frozenset({
 })  # fmt: skip
 ENDINGS = frozenset({"status", "result", "outcome", "condition"})
 CASE_ENDING_SCORE = 5.0
-UNIT_BONUS = 0.5  # salary_in_usd beside salary, which is in many currencies.
+UNIT_BONUS = 1.0  # salary_in_usd beside salary, which is in many currencies.
 # Words for sorting things. In a table of features such a column is a feature, unless it is last.
 SORTING_WORDS = frozenset({
     "category", "categories", "class", "type", "group", "topic", "topics", "tag", "tags", "queue",
@@ -198,6 +199,8 @@ def target_name_score(name: str) -> float:
     if before and last in GENERIC_NOUNS and not SUBJECTS_OF_TRIAGE & {before[-1]}:
         score /= 2
     share = 0.3 if last in QUALIFIERS else 0.6
+    if last == "amount" and before and before[-1] in PAID_THINGS:
+        share = 1.0
     if last == "value" and before and before[-1] in VALUED_THINGS:
         score = 6.0
     if before and last in ENDINGS and before[-1] in CASES:
@@ -211,7 +214,7 @@ def target_name_score(name: str) -> float:
     others = max((TARGET_WORDS.get(word, 0) for word in before if word != "close"), default=0)
     score = max(cjk_score, score, others * share)
     score += UNIT_BONUS if score and _ends_in_unit(words) else 0.0
-    return score * (GUESS_SHARE if GUESSES & set(words) else 1)
+    return score * (GUESS_SHARE if is_guess_name(name) else 1)
 
 
 def _ends_in_unit(words: list[str]) -> bool:
@@ -226,6 +229,16 @@ def _put_noun_last(words: list[str]) -> list[str]:
         words = words[:-1] if len(words) > 1 and words[-1] == "in" else words
     place = words.index("of") if "of" in words[1:-1] else 0
     return words[place + 1 :] + words[:place] if place else words
+
+
+def is_guess_name(name: str) -> bool:
+    return bool(GUESSES & set(split_name(name)))
+
+
+def is_generic_name(name: str) -> bool:
+    """Whether it says which kind or how many of something else, as load_type and guest_count."""
+    words = split_name(name)
+    return len(words) > 1 and words[-1] in ("type", "group", "level", "count")
 
 
 def is_sorting_name(name: str) -> bool:

@@ -285,8 +285,8 @@ def _judge_target(
     if is_outcome := _holds_outcomes(column):
         score += OUTCOME_SCORE
         evidence.append("its values are outcomes")
-    if position == columns:
-        score += LAST_COLUMN
+    if position == columns and not column_names.is_guess_name(column["name"]):
+        score += LAST_COLUMN / (2 if column_names.is_generic_name(column["name"]) else 1)
         evidence.append("it is the last column")
     elif position == 1 and unique <= FEW_CLASSES:
         score += 0.75

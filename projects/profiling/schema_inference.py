@@ -5,6 +5,7 @@ target is also predicted from its inputs by a quick model (projects.profiling.le
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -98,7 +99,7 @@ def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> li
     texts = column_roles.find_text_columns(columns, rows)
     targets = column_roles.rank_targets(columns, texts, rows)
     proposals = [_describe(use, rows) for use in _rank_uses(columns, texts, targets, rows, probe)]
-    marks = [column["name"] for column in columns if _holds_marks(column)]
+    marks = _find_marks(columns)
     inputs = [name for name in texts if name not in marks]
     if (
         inputs
@@ -276,6 +277,14 @@ def _suggest_image_task(
     suggestion["image_column"] = image["name"]
     suggestion["split_column"] = split["name"] if split and not split["missing"] else None
     return suggestion
+
+
+def _find_marks(columns: list[ColumnProfile]) -> list[str]:
+    """The columns that only say yes or no, in the way in which most of them do: False beside 1 and
+    0 says something about the row, as whether its labels are clear."""
+    found = [column for column in columns if _holds_marks(column)]
+    usual = Counter(column["type"] for column in found).most_common(1)
+    return [column["name"] for column in found if column["type"] == usual[0][0]]
 
 
 def _holds_marks(column: ColumnProfile) -> bool:

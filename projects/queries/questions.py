@@ -9,6 +9,7 @@ from projects.reading.columns.column import ColumnQuestion
 
 JOINED_READING = "file:*"
 PLAIN_TITLES = {"list": "one list of labels", "columns": "columns of their own"}
+PICTURE_LABELS = {"names": "labels in the pictures' names", "folders": "labels by folders"}
 DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
 
 
@@ -65,6 +66,8 @@ def reading_title(name: str) -> str:
         title = "the names of the columns" if detail == "1" else "a row of data"
     elif kind == "key":
         title = f"labels, the field {detail}"
+    elif kind == "labels":
+        title = PICTURE_LABELS[detail]
     elif kind == "number":
         title = _number_title(detail)
     elif kind == "duration":

@@ -34,7 +34,8 @@ def convert_to_parquet(upload: Path, target: Path) -> None:
                 raise UnreadableFile(
                     "too_many_columns", f"At most {MAX_COLUMNS:,} columns are read."
                 )
-            readable = pa.schema([(field.name, _readable_type(field)) for field in schema])
+            fields = [(field.name, _readable_type(field)) for field in schema]
+            readable = pa.schema(fields, metadata=schema.metadata)
             with pq.ParquetWriter(target, readable, compression="lz4") as writer:
                 for batch in batches:
                     rows += batch.num_rows
@@ -50,6 +51,12 @@ def convert_to_parquet(upload: Path, target: Path) -> None:
                     writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=readable))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UnreadableFile("bad_arrow", DAMAGED) from error
+
+
+def read_arrow_names(path: Path) -> tuple[str, ...]:
+    """The names of a file's or a stream's columns. Raises pa.ArrowException or OSError."""
+    with pa.OSFile(str(path)) as file:
+        return tuple(_open(file)[0].names)
 
 
 def _open(file: pa.NativeFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

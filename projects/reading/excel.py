@@ -10,7 +10,7 @@ import datetime
 import itertools
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import openpyxl
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum
 
+from projects.reading.columns.names import unique_column_names
 from projects.reading.csv.dialect import CsvDialect, locate_header
 from projects.reading.csv.header_rows import value_type
 from projects.reading.csv.records import Delimiters, Record
@@ -31,7 +32,9 @@ from projects.reading.csv.source import (
 from projects.reading.limits import MAX_COLUMNS, MAX_UNPACKED_BYTES, SAMPLE_LINES
 from projects.reading.results import Issues, ReadingOptions, TableSource, UnreadableFile
 from projects.reading.stacked_tables import mark_notes, report_further_tables
-from projects.reading.workbook_numbers import Places, count_hidden_rows, find_long_numbers
+from projects.reading.workbook_numbers import Places, find_long_numbers
+from projects.reading.workbooks.hidden import count_hidden_rows, find_hidden_columns
+from projects.reading.workbooks.mixed_dates import report_mixed_dates
 
 DAMAGED_WORKBOOK = (
     "This workbook is damaged and cannot be opened. Open it in Excel and save it again."
@@ -52,7 +55,7 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     Raises UnreadableFile.
     """
     _reject_zip_bomb(path)
-    sheets, hidden = _read_sheets(path)
+    sheets, hidden, left_edges = _read_sheets(path)
     filled = {
         name: rows
         for name, rows in sheets.items()
@@ -79,34 +82,47 @@ def open_spreadsheet(path: Path, overrides: ReadingOptions) -> TableSource:
     source.dialect["sheets"] = list(sheets)
     _report_unsaved_formulas(path, names[0], source, filled[names[0]])
     _report_error_cells(path, issues)
+    _report_hidden(path, names, left_edges[names[0]], source)
+    report_mixed_dates(filled[names[0]], unique_column_names(source.names), issues)
+    _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
+    return source
+
+
+def _report_hidden(path: Path, names: Sequence[str], left_edge: int, source: TableSource) -> None:
+    """Of the sheets that were read: hidden rows, and the hidden columns of the first one."""
+    places = {place - left_edge for place in find_hidden_columns(path, names[0])}
+    columns = unique_column_names(source.names)
+    source.dialect["hidden_columns"] = [
+        column for place, column in enumerate(columns) if place in places
+    ]
     if hidden_rows := count_hidden_rows(path, names):
-        issues.add(
+        source.issues.add(
             "hidden_rows",
             "1 row is hidden in the workbook, by a filter or by hand. It was read like all others."
             if hidden_rows == 1
             else f"{hidden_rows:,} rows are hidden in the workbook, by a filter or by hand. They"
             " were read like all others.",
         )
-    _report_shortened(itertools.chain.from_iterable(filled[name] for name in names), issues)
-    return source
 
 
-def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str]]:
-    """The cells of every sheet by its name, and the names of hidden sheets, which often hold lists
-    to choose from. calamine holds a whole sheet in memory."""
+def _read_sheets(path: Path) -> tuple[dict[str, list[Cells]], set[str], dict[str, int]]:
+    """All cells of all sheets, the names of those that are hidden (lists for choosing, as a rule),
+    and how many empty columns were on the left of each. calamine holds a sheet in memory whole."""
     long_numbers = find_long_numbers(path)
     with open(path, "rb") as file, _workbook_errors():
         book = CalamineWorkbook.from_filelike(file)
-        sheets = {
+        whole = {
             name: _read_cells(book.get_sheet_by_name(name), long_numbers.get(name, {}))
             for name in book.sheet_names
         }
+        left_edges = {name: _left_edge(rows) for name, rows in whole.items()}
+        sheets = {name: [row[left_edges[name] :] for row in rows] for name, rows in whole.items()}
         hidden = {
             sheet.name
             for sheet in book.sheets_metadata
             if sheet.visible != SheetVisibleEnum.Visible
         }
-        return sheets, hidden
+        return sheets, hidden, left_edges
 
 
 @contextmanager
@@ -135,12 +151,16 @@ def _read_cells(sheet: CalamineSheet, long_numbers: Places) -> list[Cells]:
             continue  # A title above the table stays one cell.
         for row in rows[top : bottom + 1]:
             row[left : right + 1] = [value] * (min(right, len(row) - 1) - left + 1)
-    # A table that begins further right has no columns on its left.
+    return rows
+
+
+def _left_edge(rows: list[Cells]) -> int:
+    """How many columns are empty on the left: a table may begin further right."""
     first = min(
         (next((place for place, cell in enumerate(row) if _is_filled(cell)), MAX_COLUMNS))
         for row in rows or [[]]
     )
-    return [row[first:] for row in rows] if 0 < first < MAX_COLUMNS else rows
+    return first if first < MAX_COLUMNS else 0
 
 
 def _choose_sheets(filled: dict[str, list[Cells]]) -> list[str]:
@@ -201,7 +221,8 @@ def _has_group_names(header: CsvDialect, sample: list[Record]) -> bool:
     A header of years may at first have been taken for data."""
     if len(header.header) > 1:
         return False
-    first = next((record for record in sample if any(record.cells)), None)
+    above = {record.line for record in header.preamble}
+    first = next((one for one in sample if any(one.cells) and one.line not in above), None)
     groups = header.header[0] if header.header else first
     if groups is None:
         return False

@@ -1,7 +1,9 @@
 """Checks the size that a Parquet file unpacks to, and maps its columns to ours. A file whose
 dictionary repeats one long text can unpack to gigabytes."""
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from projects.reading.limits import MAX_COLUMNS, MAX_COMPRESSION_RATIO, MAX_ROWS
 from projects.reading.results import Issues, ReadingOptions, UnreadableFile
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # Row numbers, no column of the table.
+HUGGING_FACE = b"huggingface"  # The key of what the library datasets notes in a file.
 INTEGER_DIGITS = 18  # Of BIGINT.
 ROUNDED = Reading("number:1234.5", "number")
 ANSWERS_TYPE = re.compile(r'STRUCT\("?text"? VARCHAR\[\], "?answer_start"? (INTEGER|BIGINT)\[\]\)')
@@ -64,7 +67,7 @@ def require_reasonable_size(
         )
 
 
-def report_lengths_of_time(upload: Path, issues: Issues) -> None:
+def _report_lengths_of_time(upload: Path, issues: Issues) -> None:
     """Report the unit of durations: Parquet stores them as plain integers, and only the Arrow
     schema in the file's metadata names the unit."""
     try:
@@ -78,20 +81,53 @@ def report_lengths_of_time(upload: Path, issues: Issues) -> None:
             issues.add("lengths_of_time", note, column=field.name)
 
 
-def read_columns(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    described: list[tuple[object, ...]],
-    overrides: ReadingOptions,
-    issues: Issues,
-) -> list[Column]:
-    """The columns with our types. Numbers that none of our types can hold become a question.
+def _read_label_names(upload: Path) -> dict[str, list[str]]:
+    """The names of labels that a file of Hugging Face's datasets gives numbers for, by column."""
+    try:
+        metadata = pq.read_schema(upload).metadata or {}
+        features = json.loads(metadata.get(HUGGING_FACE, b"{}"))["info"]["features"]
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        return {}
+    if not isinstance(features, dict):
+        return {}
+    inner = {name: one.get("feature", one) for name, one in features.items() if _is_object(one)}
+    return {
+        str(name): list(map(str, feature["names"]))
+        for name, feature in inner.items()
+        if _is_object(feature) and feature.get("_type") == "ClassLabel"
+        if isinstance(feature.get("names"), list)
+    }
 
-    `described` is DuckDB's DESCRIBE of the table. Raises UnreadableFile for too many columns, and
-    for columns of files."""
-    if len(described) > MAX_COLUMNS:
-        raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
-    described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _with_label_names(
+    column: Column, stored: "_Stored", names: Sequence[str], issues: Issues
+) -> Column:
+    """A column of numbers, or of lists of them, with names in their place. -1 stands for no label,
+    as in the test rows of public data."""
+    listed = f"[{', '.join(map(quote_literal, names))}]"
+    shown = ", ".join(f"{number} is {name!r}" for number, name in enumerate(names[:3]))
+    issues.add(
+        "label_names",
+        f"The file says what the numbers of {column.name!r} stand for ({shown}). Their names were"
+        " read.",
+        column=column.name,
+    )
+
+    def name_of(number: str) -> str:
+        return f"coalesce({listed}[greatest({number} + 1, 0)], nullif({number}::VARCHAR, '-1'))"
+
+    if column.type == "json":
+        named = f"list_transform({stored.source}, lambda one: {name_of('one')})"
+        return replace(column, expression=f"to_json({named})::VARCHAR")
+    return replace(column, type="text", expression=name_of(stored.source))
+
+
+def _reject_files(described: list[tuple[object, ...]]) -> None:
+    """Raises UnreadableFile for a column of files, such as pictures."""
     for name, sql_type, *_ in described:
         if "BLOB" in str(sql_type) and str(sql_type) != "BLOB":
             raise UnreadableFile(
@@ -99,6 +135,26 @@ def read_columns(
                 f"Column {name!r} holds files, such as pictures or sound, inside the table. Upload"
                 " pictures as a zip, one folder for each label, or drop the column.",
             )
+
+
+def read_columns(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    described: list[tuple[object, ...]],
+    overrides: ReadingOptions,
+    issues: Issues,
+    upload: Path,
+) -> list[Column]:
+    """The columns with our types. Numbers that none of our types can hold become a question.
+
+    `described` is DuckDB's DESCRIBE of the table. Raises UnreadableFile for too many columns, and
+    for columns of files."""
+    _report_lengths_of_time(upload, issues)
+    label_names = _read_label_names(upload)
+    if len(described) > MAX_COLUMNS:
+        raise UnreadableFile("too_many_columns", f"At most {MAX_COLUMNS:,} columns are read.")
+    described = [row for row in described if not PANDAS_INDEX.fullmatch(str(row[0]))] or described
+    _reject_files(described)
     if any(ANSWERS_TYPE.fullmatch(str(sql_type)) for _, sql_type, *_ in described):
         issues.add("export_of_program", FIRST_ANSWER_NOTE)
     stored = [
@@ -116,7 +172,10 @@ def read_columns(
         kind, expression = _map_sql_type(field.source, field.sql_type)
         column = Column(name, kind, field.name, expression)
         choice = overrides.get("columns", {}).get(name)
-        if name in lossy:
+        is_numbered = field.sql_type.removesuffix("[]") in ("BIGINT", "INTEGER")
+        if is_numbered and (known := label_names.get(field.name)):
+            column = _with_label_names(column, field, known, issues)
+        elif name in lossy:
             column = _lossy_column(column, field, lossy[name], choice)
         elif name in thai:
             column = _thai_column(column, *thai[name], choice)

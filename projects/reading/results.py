@@ -42,6 +42,7 @@ class ReadingOptions(TypedDict, total=False):
     short_rows: str  # "reject" or "fill".
     sheet: str
     file: str  # Of an archive of several tables; "*" joins those with the same columns.
+    labels: str  # Of pictures: "names" or "folders".
     mask: list[str]  # Columns whose personal data is replaced by its kind.
     columns: dict[str, str]  # Column: the name of its reading, see projects.reading.columns.column.
     edits: list[Edit]  # Made to the finished table, in this order.
@@ -65,6 +66,7 @@ class Dialect(TypedDict, total=False):
     short_rows: str
     sheet: str
     sheets: list[str]
+    hidden_columns: list[str]  # Of a workbook.
     labels: str
     packed: str  # How the file came: zip, gzip …
     file: str  # Its name inside; "*" for several that were joined.

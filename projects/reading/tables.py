@@ -27,7 +27,7 @@ from projects.reading.html_entities import register_decoding
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
-from projects.reading.parquet import read_columns, report_lengths_of_time, require_reasonable_size
+from projects.reading.parquet import read_columns, require_reasonable_size
 from projects.reading.results import (
     BulkReader,
     Dialect,
@@ -222,20 +222,20 @@ def _finish_table(
         rows = pq.read_metadata(folder / "data.parquet").num_rows
     questions = source.questions + _describe_questions(connection, table, inferred, overrides)
     _add_summary_issues(columns, source.issues, rows, rejected)
-    imported = _build_table(folder, rows, rejected, columns, source.dialect, source.issues)
-    return replace(imported, questions=questions)
+    return _build_table(folder, rows, rejected, columns, source.dialect, source.issues, questions)
 
 
 def _import_images(upload: Path, folder: Path, overrides: ReadingOptions) -> ImportedTable:
     issues = Issues()
-    rows, rejected, columns, dialect = read_image_archive(upload, folder, issues)
+    read = read_image_archive(upload, folder, issues, overrides.get("labels", ""))
+    rows, rejected, columns, dialect, questions = read
     if edits := overrides.get("edits", []):
         with connect_duckdb(folder) as connection:
             register_functions(connection)
             columns = apply_edits(connection, folder / "data.parquet", columns, edits)
             rows = pq.read_metadata(folder / "data.parquet").num_rows
     _add_summary_issues([], issues, rows, rejected)
-    return _build_table(folder, rows, rejected, columns, dialect, issues)
+    return _build_table(folder, rows, rejected, columns, dialect, issues, questions)
 
 
 def _import_arrow(
@@ -333,8 +333,7 @@ def _import_parquet(
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
         require_reasonable_size(connection, table, described, upload.stat().st_size)
-        report_lengths_of_time(upload, issues)
-        stored = read_columns(connection, table, described, overrides, issues)
+        stored = read_columns(connection, table, described, overrides, issues, upload)
         columns = mask_columns(stored, overrides)
         write_typed_table(connection, table, columns, folder / "data.parquet")
         edits = overrides.get("edits", [])
@@ -352,8 +351,7 @@ def _import_parquet(
         )
     RejectedRowsWriter(folder / "rejects.csv").close()
     _add_summary_issues(columns, issues, rows, 0)
-    imported = _build_table(folder, rows, 0, columns, {"format": "parquet"}, issues)
-    return replace(imported, questions=questions)
+    return _build_table(folder, rows, 0, columns, {"format": "parquet"}, issues, questions)
 
 
 def _add_summary_issues(columns: list[Column], issues: Issues, rows: int, rejected: int) -> None:
@@ -388,6 +386,7 @@ def _build_table(
     columns: list[Column],
     dialect: Dialect,
     issues: Issues,
+    questions: list[ColumnQuestion],
 ) -> ImportedTable:
     return ImportedTable(
         data=folder / "data.parquet",
@@ -397,4 +396,5 @@ def _build_table(
         columns=columns,
         dialect=dialect,
         issues=issues.as_list(),
+        questions=questions,
     )

@@ -7,7 +7,7 @@ of 20 as numbers: their text is read here from the file. And a number format of 
 
 import re
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,7 +30,6 @@ _STYLED_CELL = re.compile(
 _STYLE = re.compile(rb'\bs="([0-9]+)"')
 _ZEROS = re.compile(r"0{2,}([-/. ]0+)*")
 _UNSEEN_IN_FORMAT = re.compile(r'\[[^\]]*\]|[\\"]|;.*')
-_HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*\bhidden="(?:1|true)"')
 SPREADSHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _PLACE, _TYPE = re.compile(rb'\br="([A-Z]{1,3}[0-9]{1,7})"'), re.compile(rb'\bt="(\w+)"')
 _NUMBER = re.compile(r"[-+]?(\d+([.]\d*)?|[.]\d+)([eE][-+]?\d{1,4})?")
@@ -46,7 +45,7 @@ def find_long_numbers(path: Path) -> dict[str, Places]:
                 return _read_open_document(archive)
             if "xl/workbook.xml" not in names:
                 return {}
-            parts, zeros = _sheet_parts(archive), _formats_of_zeros(archive)
+            parts, zeros = list_sheet_parts(archive), _formats_of_zeros(archive)
             return {
                 name: places
                 for name, part in parts.items()
@@ -54,18 +53,6 @@ def find_long_numbers(path: Path) -> dict[str, Places]:
             }
     except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError, ValueError):
         return {}  # The reader of the workbook itself reports what is wrong with it.
-
-
-def count_hidden_rows(path: Path, sheets: Collection[str]) -> int:
-    """How many rows of these sheets are hidden, by a filter or by hand."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if "xl/workbook.xml" not in archive.namelist():
-                return 0
-            parts = [part for name, part in _sheet_parts(archive).items() if name in sheets]
-            return sum(len(_HIDDEN_ROW.findall(archive.read(part))) for part in parts)
-    except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError, ValueError):
-        return 0
 
 
 def _formats_of_zeros(archive: zipfile.ZipFile) -> dict[int, str]:
@@ -85,7 +72,7 @@ def _formats_of_zeros(archive: zipfile.ZipFile) -> dict[int, str]:
     }
 
 
-def _sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
+def list_sheet_parts(archive: zipfile.ZipFile) -> dict[str, str]:
     """The names of the sheets, and the parts of the archive that hold them."""
     relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
     targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}

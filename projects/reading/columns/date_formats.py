@@ -13,10 +13,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 DATE_PART = r"9{1,2}"
+# Of these a clock shows only one at a place: what it showed says when, wherever that was.
+ZONES_OF_PLACES = (
+    ("EST", "EDT"), ("CST", "CDT"), ("MST", "MDT"), ("PST", "PDT"), ("AKST", "AKDT"), ("HST",),
+    ("CET", "CEST"), ("EET", "EEST"), ("WET", "WEST"), ("MSK",), ("IST",), ("JST",), ("KST",),
+    ("BST",), ("AEST", "AEDT"), ("NZST", "NZDT"), ("HKT",), ("SGT",), ("SAST",), ("BRT",),
+)  # fmt: skip
+ZONE = "|".join(zone for place in ZONES_OF_PLACES for zone in place)
 _TIME = (
     r"(?:(?:[ T]|, )9{1,2}:99(?::99(?:\.9{1,9})?)?"
     r"(?:(?P<zone> ?(?:Z|[+-]99:?99))|(?P<half>[ \u202f]?[AaPp][Mm])?(?P<utc> (?:UTC|GMT)"
-    r"(?:[+-]9{1,2}(?::?99)?)?)?)?)?"
+    rf"(?:[+-]9{{1,2}}(?::?99)?)?| (?:{ZONE}))?)?)?"
 )
 # Of a clock that counts to twelve.
 HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
@@ -73,7 +80,7 @@ class DateFormat:
 
 def moment_sql(iso: str) -> str:
     """SQL for a day and a time of it, which may count to twelve or say that it is UTC's."""
-    place = r"[ ](UTC|GMT)([+-][0-9]{1,2}(:?[0-9]{2})?)?$"
+    place = rf"[ ](UTC|GMT)([+-][0-9]{{1,2}}(:?[0-9]{{2}})?)?$|[ ]({ZONE})$"
     text = f"regexp_replace({iso}, '(,|{place})|\\x{{202f}}', '', 'g')"
     formats = ", ".join(f"'{layout}'" for layout in HALF_DAYS)
     halves = f"try_strptime(upper({text}), [{formats}])"
@@ -106,6 +113,7 @@ _MONTH_NAMES = (
     "december|dec|dezember|dez|décembre|déc|diciembre|dic|dezembro|dicembre|ธันวาคม|ธ.ค",
 )
 MONTHS = {name: n for n, names in enumerate(_MONTH_NAMES, 1) for name in names.split("|")}
+_SPACE = "' ' || "
 _MONTH = "|".join(sorted(map(re.escape, MONTHS), key=len, reverse=True)).replace("'", "''")
 ERAS = {
     "令和": 2018,
@@ -116,6 +124,7 @@ ERAS = {
     "民國": 1911,
     "民国": 1911,
 }
+OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})( [0-9]{4})?$"  # A year behind it, as Unix writes dates.
 ERA_LETTERS = {"r": 2018, "h": 1988, "s": 1925}
 
 
@@ -128,6 +137,7 @@ class WrittenDate:
     parts: str
     is_doubtful: bool = False
     has_short_years: bool = False  # 24 is 2024, and 69 is 1969.
+    in_utc: bool = False  # As of DateFormat.
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -138,19 +148,26 @@ class WrittenDate:
         time = (
             r"((?:(?:[ T]|, )[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?"
             r"(?:\s?[ap]m)?(?:\s(?:UTC|GMT)(?:[+-][0-9]{1,2}(?::?[0-9]{2})?)?)?)?)"
+            rf"(?:\s?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}}|{ZONE}))?"
         )
         regexp = f"(?i)^{self._sql_pattern}{time}$"
         text = f"trim({cell})"
-        names = list(re.findall(r"\?P<(\w+)>", self.parts))
-        groups = {
-            name: f"regexp_extract({text}, '{regexp}', {place})"
-            for place, name in enumerate([*names, "time"], 1)
-        }
-        parts = [self._year_sql(groups), _month_sql(groups["month"]), groups["day"]]
-        iso = " || '-' || ".join(parts)
+        names = re.findall(r"\?P<(\w+)>", self.parts)
+        is_time_inside = "time" in names
+        groups = ", ".join(f"'{name}'" for name in (*names, *(() if is_time_inside else ("time",))))
+        found = {name: f"one['{name}']" for name in (*names, "time")}
+        parts = [self._year_sql(found), _month_sql(found["month"]), found["day"]]
+        moment = iso = " || '-' || ".join(parts)
         if with_time:
-            return moment_sql(f"({iso} || {groups['time']})")
-        return f"try_cast(({iso}) AS DATE)"
+            moment = f"({iso} || {_SPACE if is_time_inside else ''}{found['time']})"
+        if self.in_utc:
+            offset = f"regexp_extract({text}, '{OFFSET}', 1)"
+            value = f"try_cast(({moment} || {offset}) AS TIMESTAMPTZ)::TIMESTAMP"
+        else:
+            value = moment_sql(moment) if with_time else f"try_cast(({iso}) AS DATE)"
+        # Groups are matched once: each of them is asked for many times.
+        matched = f"regexp_extract({text}, '{regexp}', [{groups}])"
+        return f"list_transform([{matched}], lambda one: {value})[1]"
 
     def year_sql(self, cell: str) -> str:
         """SQL for the year; those of an era and Thai ones are converted already."""
@@ -197,6 +214,11 @@ WRITTEN = (
         rf"(?:de |del |พ[.]ศ[.] ?)?{_YEAR}",
     ),
     WrittenDate("month-d-y", rf"{_WEEKDAY}{_NAMED_MONTH}\s{_DAY}(?:st|nd|rd|th)?,?\s{_YEAR}"),
+    WrittenDate(
+        "month-d-time-y",
+        rf"{_WEEKDAY}{_NAMED_MONTH}\s{{1,2}}{_DAY} (?P<time>9{{1,2}}:99:99)"
+        rf"(?: (?:[+-]9999|UTC|GMT|{ZONE}))? {_YEAR}",
+    ),
     WrittenDate("y년m월d일", rf"{_YEAR}년 ?(?P<month>9{{1,2}})월 ?{_DAY}일"),
     WrittenDate("y. m. d.", rf"{_YEAR}[.] (?P<month>9{{1,2}})[.] {_DAY}[.]?"),
     WrittenDate(
@@ -238,17 +260,30 @@ AMBIGUOUS = (
     (DateFormat("dmy", "/"), DateFormat("mdy", "/")),
     (DateFormat("dmy", "-"), DateFormat("mdy", "-")),
 )
-_ALL = (*CERTAIN, *(date for pair in AMBIGUOUS for date in pair))
+_ALL = (*CERTAIN, *(each for pair in AMBIGUOUS for each in pair))
+
+
+def given_in_utc(each: AnyDate) -> AnyDate:
+    """The same format for cells with different offsets."""
+    if isinstance(each, WrittenDate):
+        return replace(each, name=f"{each.name} UTC", in_utc=True)
+    return replace(each, in_utc=True)
+
+
 _VARIANTS = [
     replace(date, in_utc=in_utc, is_buddhist=is_buddhist)
     for date in _ALL
     for in_utc in (False, True)
     for is_buddhist in (False, True)
 ]
-_SHORT = [date for group in SHORT for date in group]
-_NAMED: list[AnyDate] = [*_VARIANTS, *WRITTEN, COMPACT, *_SHORT]
+_NAMED: list[AnyDate] = [
+    *_VARIANTS,
+    *WRITTEN,
+    *map(given_in_utc, WRITTEN),
+    COMPACT,
+    *(one for group in SHORT for one in group),
+]
 BY_NAME = {date.name: date for date in _NAMED}
-OFFSET = "(Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
 def fitting_dates(patterns: list[str]) -> list[AnyDate]:
@@ -262,7 +297,17 @@ def fitting_dates(patterns: list[str]) -> list[AnyDate]:
 
 def has_offset(patterns: list[str]) -> bool:
     """Whether times say how far they are from UTC."""
-    return any(re.search(r":99.*(Z|[+-]99:?99)$", pattern) for pattern in patterns)
+    return any(re.search(r":99.*(Z|[+-]99:?99)( 9999)?$", pattern) for pattern in patterns)
+
+
+def find_zones(patterns: list[str]) -> set[str]:
+    """The zones that times name by letters; "" stands for those that name none."""
+    found = (re.search(rf":99.* (UTC|GMT|{ZONE})\b", pattern) for pattern in patterns)
+    return {match[1] if match else "" for match in found}
+
+
+def are_of_one_place(zones: set[str]) -> bool:
+    return any(zones <= set(place) for place in ZONES_OF_PLACES)
 
 
 def has_time(patterns: list[str]) -> bool:

@@ -37,11 +37,13 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
     if date_formats.has_offset(patterns):
         offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
         if cells.count_distinct(f"nullif({offset}, '')") > 1:
-            dates = [
-                replace(each, in_utc=True) if isinstance(each, DateFormat) else each
-                for each in dates
-            ]
+            dates = list(map(date_formats.given_in_utc, dates))
             notes = ["Times with different offsets from UTC are given in UTC."]
+    if named := (zones := date_formats.find_zones(patterns)) - {"", "UTC", "GMT"}:
+        listed = ", ".join(sorted(zones - {""}))
+        if not date_formats.are_of_one_place(zones):
+            return TEXT, None, [f"Times of several zones ({listed}) were kept as text."]
+        notes = [f"The clock's time was read without its zone ({', '.join(sorted(named))})."]
     readings = [Reading(f"{kind}:{each.name}", kind, date_format=each) for each in dates]
     if cells.summary.check:
         return readings[0], None, notes  # It leaves out Buddhist years, too.

@@ -236,7 +236,7 @@ def _count_comments(records: list[Record]) -> int:
     """How many records above the header begin with "# ". Where the last of them holds the names of
     the columns, as numpy writes them, it is the header and not counted."""
     places = itertools.takewhile(
-        lambda record: COMMENT.match(record.cells[0]) if record.cells else True, records
+        lambda one: not one.cells or COMMENT.match(one.cells[0]) or one.cells == ["#"], records
     )
     count = sum(1 for _ in places)
     while count and not records[count - 1].cells:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from engine.tasks.image.data.decoding import InvalidImage, decode_image, open_image
-from projects.reading.columns.column import Column
+from projects.reading.columns.column import Column, ColumnQuestion
 from projects.reading.images.image_archive import ImageArchiveIndex, ImageEntry, index_archive
 from projects.reading.images.zip_archive import UnreadableEntry, ZipArchive
 from projects.reading.limits import MAX_STORED_BYTES, MAX_STORED_SIDE
@@ -45,16 +45,17 @@ class Row(TypedDict):
 
 
 def read_image_archive(
-    upload: Path, folder: Path, issues: Issues
-) -> tuple[int, int, list[Column], Dialect]:
-    """Write data.parquet and rejects.csv; returns rows, rejected rows, columns and the dialect.
+    upload: Path, folder: Path, issues: Issues, labels_by: str = ""
+) -> tuple[int, int, list[Column], Dialect, list[ColumnQuestion]]:
+    """Write data.parquet and rejects.csv; returns rows, rejected rows, columns, the dialect and
+    open questions.
 
     Raises UnreadableFile when nothing in the archive is an image with a label.
     """
     rejects = RejectedRowsWriter(folder / "rejects.csv")
     try:
         with ZipArchive(upload) as archive:
-            index = index_archive(archive)
+            index = index_archive(archive, labels_by)
             rows = _write_table(archive, index, folder / "data.parquet", issues, rejects)
     finally:
         rejects.close()
@@ -73,6 +74,7 @@ def read_image_archive(
         rejects.count,
         columns,
         {"format": "zip of pictures", "labels": index.label_source},
+        index.questions,
     )
 
 

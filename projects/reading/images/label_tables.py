@@ -77,6 +77,8 @@ def find_label_tables(
         if not entry.name.lower().endswith(NAMING_SUFFIXES):
             continue
         try:
+            if "submission" in entry.parts[-1].casefold():
+                raise NoLabelTable("its labels are places for answers, as its name says")
             table = _read_label_table(archive, entry, pictures)
         except (UnreadableEntry, NoLabelTable) as problem:
             if not entry.name.lower().endswith(".txt"):  # A read-me file, most often.

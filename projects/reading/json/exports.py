@@ -158,6 +158,12 @@ def _row_of_prodigy(row: Row) -> Row | UnreadableRow:
     return {name: value for name, value in row.items() if name not in dropped}
 
 
+def _row_of_one_label(row: Row) -> Row | UnreadableRow:
+    if row["answer"] == "ignore":
+        return UnreadableRow("The answer in Prodigy was 'ignore', so nothing is known.")
+    return {name: value for name, value in row.items() if name not in PRODIGY_MARKS}
+
+
 def _is_answered_question(row: Row) -> bool:
     """A row of SQuAD as Hugging Face keeps it."""
     answers = row.get("answers")
@@ -247,5 +253,11 @@ EXPORTS = (
         _row_of_prodigy,
         "Labels that were not accepted in Prodigy say what a text is not: those rows are rejected.",
         differs="label",  # Of one label, accepted and rejected are the two classes.
+    ),
+    Export(
+        _is_prodigy,
+        _row_of_one_label,
+        "One label was asked about in Prodigy: answers say whether a text has it. Rows that were"
+        " ignored are rejected.",
     ),
 )

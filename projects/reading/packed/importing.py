@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from projects.reading.arrow import read_arrow_names
 from projects.reading.columns.column import ColumnQuestion
 from projects.reading.format_detection import PACKED_FORMATS, detect_format
 from projects.reading.images.zip_archive import ZipArchive, ZipEntry
@@ -121,8 +122,7 @@ def _column_names(table: PackedTable) -> tuple[str, ...]:
         if kind == "parquet":
             return tuple(pq.read_schema(table.path).names)
         if kind == "arrow":
-            with pa.OSFile(str(table.path)) as file:
-                return tuple(pa.ipc.open_file(file).schema.names)
+            return read_arrow_names(table.path)
         source = open_source(kind, table.path, {}, None)
     except (UnreadableFile, pa.ArrowException, OSError):
         return ()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from projects.reading.arrow import convert_to_parquet
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.packed.zip_tables import PackedTable
+from projects.reading.parquet import HUGGING_FACE
 from projects.reading.results import Issues, RejectedRow, TableSource
 
 SPLIT_COLUMN, FILE_COLUMN = "split", "file"
@@ -60,7 +61,10 @@ def join_parquet(
         f" FROM read_parquet({quote_literal(str(path))})"
         for path, origin in zip(paths, origins, strict=True)
     )
-    connection.execute(f"COPY ({union}) TO {quote_literal(str(target))} (FORMAT parquet)")
+    options = ["FORMAT parquet"]
+    if noted := (pq.read_schema(paths[0]).metadata or {}).get(HUGGING_FACE):  # Names of labels.
+        options.append("KV_METADATA {huggingface: " + quote_literal(noted.decode()) + "}")
+    connection.execute(f"COPY ({union}) TO {quote_literal(str(target))} ({', '.join(options)})")
 
 
 def _as_parquet(table: PackedTable) -> Path:

@@ -25,6 +25,8 @@ COMPANIONS = re.compile(
     r"(read[ _-]?me|licen[cs]e|copying|notice|citation|change[ _-]?log|authors|about|manifest"
     r"|data[ _-]?package|dataset[ _-]?(metadata|infos?)|croissant|metadata|schema|package)\b.*"
 )
+# What Hugging Face's datasets leaves beside its Arrow files, in save_to_disk and in its cache.
+NOTES_OF_DATASETS = ("dataset_info.json", "dataset_dict.json", "state.json")
 MAX_SHOWN = 5
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -101,6 +103,9 @@ def _suffix(entry: ZipEntry) -> str:
 
 
 def _without_companions(entries: Sequence[ZipEntry]) -> list[ZipEntry]:
+    is_of_datasets = any(_suffix(entry) == ".arrow" for entry in entries)
+    if is_of_datasets:
+        entries = [one for one in entries if one.parts[-1] not in NOTES_OF_DATASETS]
     stems = [PurePosixPath(entry.name).stem.casefold() for entry in entries]
     return [
         entry

@@ -1,12 +1,14 @@
-"""Linear models are fitted on one thread whatever the machine offers."""
+"""Linear models are fitted on one thread whatever the machine offers, with a penalty that fits."""
 
 import json
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from engine.data import baselines
 from web import child_process
 
 LIST_THREADS = """
@@ -42,3 +44,28 @@ def test_threads_do_not_wait_for_one_another_in_small_products(start):
     threads = json.loads(done.stdout.splitlines()[-1])
     assert threads
     assert set(threads) == {1} or os.cpu_count() == 1
+
+
+def _noisy_embeddings(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit-length vectors of which one direction in 200 tells two labels, not without error."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, rows)
+    vectors = rng.normal(size=(rows, 200))
+    vectors[:, 0] += 1.5 * (2 * labels - 1)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("rows", [300, 900])
+def test_a_probe_of_noisy_embeddings_gets_a_strong_penalty(rows: int) -> None:
+    embeddings, labels = _noisy_embeddings(rows)
+    test, truth = _noisy_embeddings(2000, seed=1)
+    chosen = baselines.fit_probe(embeddings, labels, 2).outputs(test).argmax(1)
+    fixed = baselines.fit_probe(embeddings, labels, 2, strength=baselines.PROBE_C)
+    assert (chosen == truth).mean() > (fixed.outputs(test).argmax(1) == truth).mean()
+
+
+def test_a_probe_of_a_handful_of_rows_never_gets_the_strongest_penalty() -> None:
+    embeddings, labels = _noisy_embeddings(40)
+    loosest = baselines.fit_probe(embeddings, labels, 2)
+    strict = baselines.fit_probe(embeddings, labels, 2, strength=baselines.SMALL_C_GRID[-1])
+    assert np.abs(loosest.weights).sum() > np.abs(strict.weights).sum()

@@ -3,6 +3,7 @@ or asked, or refused. Through the real upload, as their neighbours are."""
 
 # ruff: noqa: E501 - a table of cases, one to a line.
 
+import datetime
 import json
 
 import pytest
@@ -57,6 +58,46 @@ def filtered(book):
         book.active.row_dimensions[n].hidden = True
 
 
+def hide(*columns):
+    def change(book):
+        for column in columns:
+            book.active.column_dimensions[column].hidden = True
+
+    return change
+
+
+def dated(cells):
+    return sheet(
+        [("x", "v", "kind"), *((f"x{n}", cell, "ab"[n % 2]) for n, cell in enumerate(cells))]
+    )
+
+
+def moments(write):
+    return three([f'"{write(n % 28 + 1, n)}"' for n in range(40)])
+
+
+def in_march(day):
+    return datetime.datetime(2024, 3, day)
+
+
+def swapped(day, month):
+    """3 April, typed day first where Excel takes the month first, is 4 March, and 25 April a text."""
+    return datetime.datetime(2024, day, month) if day <= 12 else f"{day}/{month:02}/2024"
+
+
+def titled_groups():
+    def merge(book):
+        book.active.merge_cells("B3:C3")
+        book.active.merge_cells("A3:A4")
+
+    names = [("Report of 2024",), (), ("Region", "2023", None, "2024"), (None, "Q1", "Q2", "Q1")]
+    return sheet([*names, *((f"R{n}", n, n + 1, n + 2) for n in range(30))], merge)
+
+
+GA4 = "# ----\n# Traffic\n#\n# Start date: 20240301\nSource,Users,Rate\n" + "\n".join(
+    f"s{n},{n * 10},0.{n:04}" for n in range(40)
+)
+DATES, UTC = Expected(types={"v": "datetime"}, unasked=("v",)), "given in UTC"
 KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     # Amounts.
     "notes in brackets": (three(cycle("(1)", "(2)", "(3)")), "t.csv", Expected(types={"v": "text"}, asked=("v",))),
@@ -95,8 +136,32 @@ KINDS: dict[str, tuple[str | bytes, str, Expected]] = {
     "a mailbox": ("\n".join(f"From a@x.org Fri Jan  5 10:00:00 2024\nSubject: {n}\n\n{text}\n" for n, text in enumerate(TEXTS)), "t.mbox", Expected(refused="mbox")),
     "settings": ("\n".join(f"[part{n}]\nkey = value, {n}" for n in range(20)), "t.ini", Expected(refused="settings")),
     "tagged words": ("EU B-ORG\nrejects O\nGerman B-MISC\n\n" * 20, "t.txt", Expected(refused="CoNLL")),
+    # Workbooks: what somebody hid, and what Excel took for dates.
+    "a hidden column": (sheet([("text", "note", "label"), *((text, n, label) for n, (text, label) in enumerate(PAIRS))], hide("B")), "t.xlsx", Expected(rows=36, types={"note": "integer"}, said="note is hidden in the workbook")),
+    "hidden columns further right": (sheet([(None, "text", "a", "b", "label"), *((None, text, n, n * 2, label) for n, (text, label) in enumerate(PAIRS))], hide("C", "D")), "t.xlsx", Expected(rows=36, said="a, b are hidden in the workbook")),
+    "no hidden column": (sheet([("text", "label"), *PAIRS]), "t.xlsx", Expected(rows=36, unsaid="hidden")),
+    "dates beside texts": (dated([in_march(n % 28 + 1) if n % 5 else f"{n % 28 + 1:02}/03/2024" for n in range(40)]), "t.xlsx", Expected(types={"v": "text"}, said="The column was read as text")),
+    "days for months": (dated([swapped(n % 28 + 1, 3) for n in range(40)]), "t.xlsx", Expected(types={"v": "text"}, said="taken days for months")),
+    "genes that are dates": (dated([in_march(1) if n % 9 == 0 else f"GENE{n}" for n in range(40)]), "t.xlsx", Expected(types={"v": "text"}, said="Excel makes dates of what looks like one")),
+    "ranges that are dates": (dated([["6-10", "11-20", in_march(5)][n % 3] for n in range(40)]), "t.xlsx", Expected(said="Excel makes dates")),
+    "a word for no date": (dated(["open" if n % 5 == 0 else in_march(n % 28 + 1) for n in range(40)]), "t.xlsx", Expected(unsaid="Excel makes dates")),
+    "groups below a title": (titled_groups(), "t.xlsx", Expected(rows=30, types={"Region": "text", "2023 Q1": "integer", "2023 Q2": "integer", "2024 Q1": "integer"})),
+    "Google Analytics": (GA4, "t.csv", Expected(rows=40, types={"Source": "text", "Users": "integer", "Rate": "number"})),
+    # Moments of e-mail, Unix and places.
+    "e-mail": (moments(lambda day, n: f"Fri, {day:02} Mar 2024 10:{n:02}:00 +0100"), "t.csv", Expected(types={"v": "datetime"}, cells={"v": ["2024-03-01T10:00:00"]})),
+    "e-mail of many places": (moments(lambda day, n: f"Fri, {day} Mar 2024 10:{n:02}:00 {['+0100', '-0500'][n % 2]}"), "t.csv", Expected(cells={"v": ["2024-03-01T09:00:00", "2024-03-02T15:01:00"]}, said=UTC)),
+    "Unix": (moments(lambda day, n: f"Fri Mar {day:2} 10:{n:02}:00 UTC 2024"), "t.csv", Expected(types={"v": "datetime"}, cells={"v": ["2024-03-01T10:00:00"]})),
+    "Twitter": (moments(lambda day, n: f"Fri Mar {day:02} 10:{n:02}:00 +0000 2024"), "t.csv", DATES),
+    "Unix of many places": (moments(lambda day, n: f"Fri Mar {day:02} 10:{n:02}:00 {['+0000', '+0100'][n % 2]} 2024"), "t.csv", Expected(cells={"v": ["2024-03-01T10:00:00", "2024-03-02T09:01:00"]}, said=UTC)),
+    "a zone by its letters": (moments(lambda day, n: f"2024-03-{day:02} 10:{n:02}:00 EST"), "t.csv", Expected(types={"v": "datetime"}, cells={"v": ["2024-03-01T10:00:00"]}, said="without its zone (EST)")),
+    "summer and winter": (moments(lambda day, n: f"3/{day}/2024 10:{n:02} {['PST', 'PDT'][n % 2]}"), "t.csv", Expected(types={"v": "datetime"}, said="without its zone (PDT, PST)")),
+    "zones of two places": (moments(lambda day, n: f"2024-03-{day:02} 10:{n:02}:00 {['EST', 'CET'][n % 2]}"), "t.csv", Expected(types={"v": "text"}, said="several zones (CET, EST)")),
 }  # fmt: skip
 QUICK = (
+    "a hidden column",
+    "days for months",
+    "e-mail of many places",
+    "zones of two places",
     "notes in brackets",
     "an account above its bookings",
     "postcodes by their format",

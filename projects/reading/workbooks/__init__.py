@@ -1,0 +1,1 @@
+"""What a workbook says beside its cells, and what Excel did to them."""
