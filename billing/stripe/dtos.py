@@ -196,6 +196,11 @@ class StripeRefundData(StripeData):
     amount_cents: int = Field(validation_alias="amount")
     payment_intent: Reference = ""
 
+    @property
+    def has_failed(self) -> bool:
+        """The money stays with us."""
+        return self.status in {"failed", "canceled"}
+
 
 class StripeDisputeData(StripeRefundData):
     """A dispute of a payment. The statuses "lost" and "won" are final."""

@@ -236,6 +236,7 @@ retrieve_meter_errors = Method(dtos.StripeMeterErrorsData, "v2.core.events.retri
 list_webhook_endpoints = List(dtos.StripeWebhookEndpointData, "v1.webhook_endpoints.list")
 # All lines: an invoice itself has only its first page of them.
 list_invoice_lines = List(dtos.StripeInvoiceLineData, "v1.invoices.line_items.list")
+list_refunds = List(dtos.StripeRefundData, "v1.refunds.list")  # Newest first.
 list_credit_grants = List(dtos.StripeCreditGrantData, "v1.billing.credit_grants.list")
 # What Stripe counted; eventually consistent.
 list_meter_event_summaries = List(
