@@ -1,0 +1,141 @@
+"""What is used around the beginning and the end of a subscription is billed once."""
+
+import pytest
+
+from billing.models import (
+    LedgerEntry,
+    OperatorAlert,
+    Plan,
+    StripeOutbox,
+    StripeOutboxEntry,
+    Subscription,
+)
+from billing.stripe import reconciliation
+from billing.stripe.account import get_or_create_customer_id
+from billing.stripe.subscriptions import metered_prices
+from tests.billing.stripe.fake.tale import Tale
+
+pytestmark = pytest.mark.django_db
+
+
+def subscribe_by_hand(tale: Tale, *, with_meters: bool = True) -> None:
+    """Somebody makes a subscription in Stripe's dashboard; its messages are on the way."""
+    lines = [{"price": Plan.objects.get(pk="team").stripe_price_id, "quantity": 1}]
+    lines += [{"price": price} for price in metered_prices() if with_meters]
+    session = tale.world.new(
+        "checkout.session", "cs", mode="subscription", status="open", amount_total=0,
+        customer=get_or_create_customer_id(tale.team), _lines=lines, _subscription_metadata={},
+    )  # fmt: skip
+    tale.world.pay(session["id"])
+
+
+def end_now(tale: Tale) -> None:
+    """At Stripe; its message is on the way."""
+    tale.world.end_subscription(Subscription.objects.get().stripe_id)
+
+
+def assert_charged_with_the_next(tale: Tale, dollars: int) -> None:
+    tale.pass_time(days=1)
+    tale.subscribe("free", times=2)
+    tale.pass_time(minutes=10)  # Each row of a meter has a minute of its own.
+    tale.assert_sides_agree(dollars)
+    tale.close()
+    tale.assert_sides_agree(dollars)
+    reconciliation.reconcile_all()
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+@pytest.mark.parametrize("charges", [1, 5])
+def test_charges_for_which_an_ended_subscription_has_no_minute_are_charged_with_the_next(
+    tale, charges, is_reported
+):
+    """A row has a minute of its own, and a subscription of two minutes has one whole one."""
+    tale.world.offset -= tale.world.now() % 60 - 30
+    tale.subscribe("free")
+    if charges > 1:
+        tale.pass_time(seconds=70)
+    for _ in range(charges):
+        tale.adjust(1)
+    tale.pass_time(seconds=15)
+    end_now(tale)
+    tale.pass_time(minutes=3)
+    tale.deliver()
+    if is_reported:
+        tale.report()
+    entries = LedgerEntry.objects.filter(kind="adjustment")
+    assert StripeOutboxEntry.objects.count() == entries.count() == charges
+    assert not StripeOutbox.objects.filter(status="local").exists()
+    assert_charged_with_the_next(tale, charges)
+
+
+@pytest.mark.parametrize("end", ["at once", "period"])
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_what_is_used_before_we_hear_of_the_end_is_charged_with_the_next(tale, end, is_reported):
+    tale.subscribe("free")
+    tale.use(3)
+    tale.report()
+    if end == "period":
+        stripe_id = Subscription.objects.get().stripe_id
+        tale.world.get("subscription", stripe_id)["cancel_at_period_end"] = True
+        last = tale.world.close_period(stripe_id)
+    end_now(tale)
+    tale.use(4)
+    tale.adjust(2)
+    if is_reported:
+        tale.report()
+    tale.deliver()
+    if end == "period":
+        tale.pass_time(hours=1)
+        tale.world.finalize(last["id"])
+        tale.deliver()
+    reconciliation.reconcile_all()
+    alert = OperatorAlert.objects.get(key=f"waiting:{tale.team.pk}", settled_at=None)
+    assert ("$6.00" if end == "period" else "$9.00") in alert.sentence
+    assert_charged_with_the_next(tale, 9)
+
+
+@pytest.mark.parametrize("backwards", [True, False])
+def test_what_was_used_until_another_subscription_takes_over_is_charged_once(tale, backwards):
+    tale.subscribe("free")
+    tale.use(3)
+    end_now(tale)
+    tale.use(4)
+    subscribe_by_hand(tale)
+    tale.deliver(backwards=backwards)
+    tale.pass_time(minutes=10)
+    tale.assert_sides_agree(7)
+    tale.close()
+    tale.assert_sides_agree(7)
+
+
+def test_a_subscription_that_was_made_without_meters_charges_what_is_used(tale):
+    subscribe_by_hand(tale, with_meters=False)
+    tale.server.break_next("POST", "/v1/subscriptions/", "refuse")
+    tale.deliver()
+    tale.use(5)
+    tale.report()
+    tale.adjust(2)
+    assert not StripeOutbox.objects.filter(status="local").exists()
+    tale.world.happened(
+        "customer.subscription.updated",
+        tale.world.get("subscription", Subscription.objects.get().stripe_id),
+    )
+    tale.deliver()
+    tale.use(1)
+    tale.assert_sides_agree(8)
+    tale.close()
+    tale.assert_sides_agree(8)
+
+
+def test_credit_used_before_we_hear_of_a_subscription_stays_used(tale):
+    tale.pay_top_up(2_000)
+    subscribe_by_hand(tale)
+    tale.use(5)
+    tale.report()
+    tale.deliver()
+    tale.assert_sides_agree(0)
+    tale.use(16)
+    tale.close()
+    tale.assert_sides_agree(1)
+    assert reconciliation.reconcile(tale.team) == 0
