@@ -127,7 +127,7 @@ SNAPSHOT_HANDLERS: dict[str, EventHandler] = {
     "invoice.paid": invoice_handlers.handle_paid,
     **dict.fromkeys(invoice_handlers.PAYMENT_PROBLEMS, invoice_handlers.handle_payment_problem),
     "invoice.finalization_failed": invoice_handlers.handle_finalization_failed,
-    "invoice.voided": invoice_handlers.handle_changed,
+    "invoice.voided": invoice_handlers.handle_voided,
     "invoice.deleted": invoice_handlers.handle_changed,
     "invoice.marked_uncollectible": invoice_handlers.handle_changed,
     "credit_note.created": invoice_handlers.handle_credit_note,

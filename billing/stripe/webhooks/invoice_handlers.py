@@ -12,14 +12,16 @@ from accounts.notifications.publish import publish
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
 from billing.credit.allowances import ALLOWANCE_PRIORITY
+from billing.credit.invoice_periods import VOIDED
 from billing.ledger.posting import credit_overpaid
-from billing.models import CreditGrant, Plan, Subscription, WebhookEvent
+from billing.models import CreditGrant, LedgerEntry, Plan, Subscription, WebhookEvent
+from billing.money import MICRO_PER_CENT
 from billing.stripe import gateway
 from billing.stripe.catalog import plan_code_of
 from billing.stripe.credit import mirror_credit
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.reconciliation import reconcile
+from billing.stripe.reconciliation import metered_lines, reconcile
 from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import refresh_invoice, refresh_subscription
 from billing.stripe.usage_outbox import build, report_usage
@@ -54,6 +56,28 @@ def of_invoice(handler: InvoiceHandler) -> Callable[[WebhookEvent], None]:
 def handle_changed(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
     if invoice.subscription:
         refresh_subscription(invoice.subscription)
+
+
+@of_invoice
+def handle_voided(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
+    """What it asked for usage is not owed, and Stripe holds again the credit that it took off."""
+    if invoice.status != "void":
+        return
+    source, name = f"{VOIDED}{invoice.id}", invoice.number or invoice.id
+    cents = sum(line.amount_cents for _, line in metered_lines(invoice.id)) - invoice.credit_cents
+    with transaction.atomic():
+        lock_budget(team.pk)
+        if cents > 0 and not LedgerEntry.objects.filter(source=source).exists():
+            LedgerEntry.objects.create(
+                team=team,
+                kind=LedgerEntry.Kind.ADJUSTMENT,
+                amount_micro=-cents * MICRO_PER_CENT,
+                source=source,
+                note=f"Invoice {name} was voided",
+            )
+        if micro := invoice.credit_cents * MICRO_PER_CENT:
+            note = f"Credit that the voided invoice {name} had used"
+            grants.grant(team, micro, kind="promo", source=source, note=note)
 
 
 @of_invoice

@@ -102,7 +102,8 @@ class Tale(Story):
 
     def charged_cents(self) -> int:
         """What Stripe's final invoices charge for usage, and the next one would."""
-        closed = [i for i in self.world.kind("invoice").values() if i["status"] != "draft"]
+        invoices = self.world.kind("invoice").values()
+        closed = [i for i in invoices if i["status"] not in {"draft", "void"}]
         charged = sum(
             line["amount"] for i in closed for line in i["_lines"] if self.world.is_metered(line)
         )

@@ -268,7 +268,7 @@ class World:
         invoice = self.get("invoice", invoice_id)
         self.price(invoice)
         metered = sum(line["amount"] for line in invoice["_lines"] if self.is_metered(line))
-        credit = self._burn(invoice["customer"], metered)
+        credit = sum(self._burn(invoice, metered).values())
         invoice["total"] -= credit
         invoice["total_pretax_credit_amounts"] = [
             {"amount": credit, "type": "credit_balance_transaction"}
@@ -290,17 +290,20 @@ class World:
         price = self.get("price", pricing["price_details"]["price"])
         return price["recurring"]["usage_type"] == "metered"
 
-    def _burn(self, customer: str, wanted: int) -> int:
-        burned = 0
+    def _burn(self, invoice: Thing, wanted: int) -> dict[str, int]:
+        """Cents by grant."""
+        burned: dict[str, int] = {}
+        invoice["_burned"] = burned
         grants = [
-            g for g in self.kind("billing.credit_grant").values() if g["customer"] == customer
-        ]
+            g for g in self.kind("billing.credit_grant").values()
+            if g["customer"] == invoice["customer"]
+        ]  # fmt: skip
         for grant in sorted(grants, key=lambda g: (g["priority"], g["expires_at"] or 10**12)):
             if grant["voided_at"] or (grant["expires_at"] or 10**12) <= self.now():
                 continue
-            part = min(wanted - burned, grant["_left"])
+            part = min(wanted - sum(burned.values()), grant["_left"])
             grant["_left"] -= part
-            burned += part
+            burned[grant["id"]] = part
             if part:
                 entry = self.new(
                     "billing.credit_balance_transaction", "cbtxn", credit_grant=grant["id"]
@@ -326,6 +329,15 @@ class World:
             subscription = self.get("subscription", subscription_id)
             subscription["status"] = "active" if succeeds else "past_due"
             self.happened("customer.subscription.updated", subscription)
+        return invoice
+
+    def void(self, invoice_id: str) -> Thing:
+        """Nobody is to pay it, and the credit that it took off is there again."""
+        invoice = self.get("invoice", invoice_id)
+        invoice |= {"status": "void", "next_payment_attempt": None}
+        for grant_id, cents in invoice.pop("_burned").items():
+            self.get("billing.credit_grant", grant_id)["_left"] += cents
+        self.happened("invoice.voided", invoice)
         return invoice
 
     def credit_note(self, invoice_id: str, cents: int) -> Thing:

@@ -139,3 +139,24 @@ def test_credit_used_before_we_hear_of_a_subscription_stays_used(tale):
     tale.close()
     tale.assert_sides_agree(1)
     assert reconciliation.reconcile(tale.team) == 0
+
+
+@pytest.mark.parametrize("credit_dollars", [0, 4, 20])
+def test_a_voided_invoice_is_owed_by_nobody_and_gives_its_credit_back(tale, credit_dollars):
+    tale.subscribe("free")
+    if credit_dollars:
+        tale.pay_top_up(credit_dollars * 100)
+    tale.use(10)
+    invoice_id = tale.close(is_paid=False)
+    tale.use(3)
+    tale.assert_sides_agree(max(0, 13 - credit_dollars))
+    tale.world.void(invoice_id)
+    tale.deliver(times=2)
+    due = max(0, 3 - credit_dollars)
+    tale.assert_sides_agree(due)
+    reconciliation.reconcile_all()
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
+    tale.close()
+    tale.assert_sides_agree(due)
+    tale.use(20)
+    tale.assert_sides_agree(max(due, 23 - credit_dollars))
