@@ -23,7 +23,7 @@ from billing.models import (
 from billing.models.ledger import LedgerEntryQuerySet
 
 GIVEN_BACK = "given-back:"  # Begins the source of an entry that Stripe never bills.
-VOIDED = "voided:"  # Likewise of what a voided invoice asked for: it is about no other invoice.
+FORGIVEN = "forgiven:"  # Likewise of what an invoice did not ask for: it is about no other one.
 NEVER_BILLED = (
     Q(kind="refund") | Q(kind="adjustment", amount_micro__lt=0) | Q(source__startswith=GIVEN_BACK)
 )
@@ -61,7 +61,7 @@ class InvoicePeriod:
             given &= ~Q(kind="refund", occurred_at__gte=self.ended_at, run__in=alone)
         late = Q(source__in=self.late)
         entries = LedgerEntry.objects.filter(charges | given | late, team=team_id).of_usage()
-        return entries.exclude(source__startswith=VOIDED)
+        return entries.exclude(source__startswith=FORGIVEN)
 
 
 class InvoicePeriods:
@@ -171,5 +171,5 @@ class InvoicePeriods:
         last = max((each.finalized_at or each.period_end for each in before), default=EPOCH)
         given = LedgerEntry.objects.filter(
             NEVER_BILLED, team=self.team_id, occurred_at__gte=last, occurred_at__lt=since
-        ).exclude(source__startswith=VOIDED)
+        ).exclude(source__startswith=FORGIVEN)
         return list(given.values_list("source", flat=True))

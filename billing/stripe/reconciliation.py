@@ -197,7 +197,7 @@ def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
     for meter, units in unbilled.values_list("meter").order_by("meter").annotate(u=Sum("value")):
         differ += _record(place(meter, *span), Scope.QUANTITY, units, 0)
     if metered and invoice.status != "draft":
-        most = sum(line.amount_cents for _, line in metered)
+        most = sum(line.asked_cents for _, line in metered)
         covered = covered_micro(team.pk, *span, invoice.finalized_at or invoice.created)
         cents, theirs = min(most, round_to_cents(covered)), invoice.credit_cents
         whole = place(BALANCE_METER, *span)

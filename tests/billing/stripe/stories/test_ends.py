@@ -160,3 +160,34 @@ def test_a_voided_invoice_is_owed_by_nobody_and_gives_its_credit_back(tale, cred
     tale.assert_sides_agree(due)
     tale.use(20)
     tale.assert_sides_agree(max(due, 23 - credit_dollars))
+
+
+@pytest.mark.parametrize("is_voided", [True, False])
+@pytest.mark.parametrize("credit_dollars", [0, 7, 20])
+def test_a_coupon_takes_as_much_off_our_statement_as_off_the_invoice(
+    tale, credit_dollars, is_voided
+):
+    """Somebody gives it in Stripe's dashboard: half of an invoice of ten dollars."""
+    tale.subscribe("free")
+    if credit_dollars:
+        tale.pay_top_up(credit_dollars * 100)
+    tale.use(10)
+    tale.report()
+    invoice = tale.world.close_period(Subscription.objects.get().stripe_id)
+    invoice["_percent_off"] = 50
+    tale.deliver()
+    tale.pass_time(hours=1)
+    tale.world.finalize(invoice["id"])
+    tale.deliver(times=2)
+    left = credit_dollars - min(5, credit_dollars)
+    tale.assert_sides_agree(5 - credit_dollars + left)
+    assert (tale.credit_at_stripe(), reconciliation.reconcile_all()) == (left * 100, 0)
+    if is_voided:
+        tale.world.void(invoice["id"])
+        tale.deliver(times=2)
+        tale.assert_sides_agree(0)
+        assert (tale.credit_at_stripe(), reconciliation.reconcile_all()) == (
+            credit_dollars * 100,
+            0,
+        )
+    assert not OperatorAlert.objects.filter(settled_at=None).exists()
