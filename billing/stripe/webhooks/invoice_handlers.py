@@ -15,7 +15,7 @@ from billing.credit.allowances import ALLOWANCE_PRIORITY
 from billing.credit.invoice_periods import FORGIVEN
 from billing.credit.open_usage import covered_micro
 from billing.ledger.posting import credit_overpaid
-from billing.models import CreditGrant, LedgerEntry, Plan, Subscription, WebhookEvent
+from billing.models import CreditGrant, LedgerEntry, Plan, StripeInvoice, Subscription, WebhookEvent
 from billing.money import MICRO_PER_CENT, round_to_cents
 from billing.stripe import gateway
 from billing.stripe.catalog import plan_code_of
@@ -134,7 +134,8 @@ def handle_paid(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> 
     if invoice.status != "paid" or not invoice.subscription:
         return
     refresh_subscription(invoice.subscription)
-    _save_payment_problem(team, invoice, "")
+    if not StripeInvoice.objects.filter(team=team, status="open").exists():
+        _save_payment_problem(team, invoice, "")  # This message may be an old one.
     if invoice.billing_reason in NEW_PERIOD_REASONS:
         _grant_allowance(team, invoice, _find_paid_plan(invoice))
 

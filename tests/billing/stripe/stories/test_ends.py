@@ -13,6 +13,7 @@ from billing.models import (
 from billing.stripe import reconciliation
 from billing.stripe.account import get_or_create_customer_id
 from billing.stripe.subscriptions import metered_prices
+from tests.billing.stripe.fake.endpoints import Call, delete_customer
 from tests.billing.stripe.fake.tale import Tale
 
 pytestmark = pytest.mark.django_db
@@ -191,3 +192,26 @@ def test_a_coupon_takes_as_much_off_our_statement_as_off_the_invoice(
             0,
         )
     assert not OperatorAlert.objects.filter(settled_at=None).exists()
+
+
+def test_what_was_used_until_we_hear_that_a_customer_is_gone_is_charged_with_the_next(tale):
+    tale.subscribe("free")
+    tale.use(3)
+    tale.report()
+    tale.use(1)
+    delete_customer(tale.world, Call("DELETE", "", {}), Subscription.objects.get().customer_id)
+    tale.use(2)
+    tale.deliver(backwards=True)  # First that it is gone, then that its subscription ended.
+    tale.server.refusals.clear()
+    OperatorAlert.objects.update(settled_at=tale.now())
+    assert_charged_with_the_next(tale, 6)
+
+
+def test_an_old_payment_that_is_heard_of_again_leaves_a_new_problem_shown(tale):
+    tale.subscribe("free")
+    paid = tale.close()
+    tale.close(is_paid=False)
+    assert Subscription.objects.get().payment_problem
+    tale.world.happened("invoice.paid", tale.world.get("invoice", paid))  # Weeks later, replayed.
+    tale.deliver()
+    assert Subscription.objects.get().payment_problem
