@@ -33,7 +33,7 @@ from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.usage_outbox.claims import retry_refused, waiting_micro
 from billing.stripe.usage_outbox.pending_usage import look_below_progress
 from web.errors import UserError
-from web.templatetags.ui import exact_money
+from web.templatetags.ui import money
 
 Scope, State, Status = Reconciliation.Scope, Reconciliation.State, StripeOutbox.Status
 BALANCE_METER = "credit"  # In place of a meter, where a balance is compared.
@@ -128,7 +128,7 @@ def _tell_of_waiting_usage(team: Team) -> None:
     if micro := waiting_micro(team):
         raise_alert(
             f"waiting:{team.pk}",
-            f"{team} used {exact_money(micro)}, before credit, that no invoice of their ended "
+            f"{team} used {money(micro)}, before credit, that no invoice of their ended "
             "subscription holds. It goes on the first invoice of their next subscription. If none "
             "is to come, collect it or give it back by an adjustment.",
         )

@@ -72,7 +72,9 @@ def test_charges_for_which_an_ended_subscription_has_no_minute_are_charged_with_
 
 @pytest.mark.parametrize("end", ["at once", "period"])
 @pytest.mark.parametrize("is_reported", [True, False])
-def test_what_is_used_before_we_hear_of_the_end_is_charged_with_the_next(tale, end, is_reported):
+def test_what_is_used_before_we_hear_of_the_end_is_charged_with_the_next(
+    tale, end, is_reported, client_of
+):
     tale.subscribe("free")
     tale.use(3)
     tale.report()
@@ -92,7 +94,9 @@ def test_what_is_used_before_we_hear_of_the_end_is_charged_with_the_next(tale, e
         tale.deliver()
     reconciliation.reconcile_all()
     alert = OperatorAlert.objects.get(key=f"waiting:{tale.team.pk}", settled_at=None)
-    assert ("$6.00" if end == "period" else "$9.00") in alert.sentence
+    amount = "$6.00" if end == "period" else "$9.00"
+    page = client_of(tale.owner).get(f"/teams/{tale.team.slug}/plan/").content.decode()
+    assert (amount in alert.sentence, f"holds {amount} of usage" in page) == (True, True)
     assert_charged_with_the_next(tale, 9)
 
 
