@@ -215,5 +215,5 @@ def move_to_adjustments(claim: Claim, moment: datetime) -> None:
             raise NoSubscription
         if not stream.event_name:
             raise MeterMissing
-        made = _add_amount(stream, row.amount_micro, moment, moment)
-    claims.mark_moved(claim, made.identifier if made else "nothing to charge")
+        adjustment = _add_amount(stream, row.amount_micro, moment, moment)
+    claims.mark_moved(claim, adjustment.identifier if adjustment else "nothing to charge")

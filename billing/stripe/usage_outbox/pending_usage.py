@@ -53,8 +53,8 @@ def load_pending_usage(team_id: UUID, is_early: Callable[[datetime], bool]) -> l
         segment=Max("upto_segment"), event=Max("upto_event")
     )
     kinds = (
-        _pending_segments(team_id, seen["segment"] or 0),
-        _pending_events(team_id, seen["event"] or 0),
+        _pending_segments(team_id, newest["segment"] or 0),
+        _pending_events(team_id, newest["event"] or 0),
     )
     # The rest of a kind waits with the first that does: what is below the newest is not found.
     items = [item for kind in kinds for item in takewhile(lambda it: not is_early(it.at), kind)]
