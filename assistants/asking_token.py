@@ -2,11 +2,18 @@
 
 from contextvars import ContextVar
 
+from django.db.models import BigIntegerField, Count, Subquery, Sum
+from django.db.models.functions import Coalesce
+
 from accounts.models import ApiToken
-from accounts.tokens import spent_this_month
 from assistants.errors import ModelNotAllowed, TokenBudgetSpent
 from assistants.gateway import PREFIX
-from billing.money import plain_dollars
+from assistants.models import Decision
+from billing.models import Rate
+from billing.money import plain_dollars, units_micro
+from billing.months import this_month
+from billing.pricing import ANSWERS_SKU
+from billing.statements.statement import daily_charges
 from web.rate_limits.counter import TooManyRequests, count
 
 MINUTE = 60
@@ -32,7 +39,7 @@ def admit_token(token: ApiToken) -> None:
     """
     asking_prefix.set(token.prefix)
     budget = token.budget_micro
-    if budget is not None and spent_this_month(token.team).get(token.prefix, 0) >= budget:
+    if budget is not None and _spent_micro(token) >= budget:
         raise TokenBudgetSpent(
             f"This API token has spent its budget of ${plain_dollars(budget)} for this"
             " month. Use another token, or wait for the next month."
@@ -44,3 +51,25 @@ def admit_token(token: ApiToken) -> None:
                 "This API token sends requests faster than its limit. Slow down and try again.",
                 usage,
             )
+
+
+def _spent_micro(token: ApiToken) -> int:
+    """What the token cost this month, with answers that are on the bill within a minute only."""
+    posted = daily_charges(token.team, this_month()).filter(token_prefix=token.prefix)
+    answers = Decision.objects.filter(
+        is_counted=False,
+        route__in=Decision.ANSWERED,
+        token_prefix=token.prefix,
+        message__channel__assistant__team=token.team_id,
+    )
+    sums = [
+        Coalesce(Subquery(rows.values("n"), output_field=BigIntegerField()), 0)
+        for rows in (
+            posted.order_by().values("token_prefix").annotate(n=Sum("amount_micro")),
+            answers.order_by().values("token_prefix").annotate(n=Count("pk")),
+        )
+    ]
+    rates = Rate.objects.in_force().filter(sku=ANSWERS_SKU)
+    # In one query: whoever asks waits for it.
+    nano, micro, count = rates.values_list("nano_per_unit", *sums).get()
+    return int(micro) + units_micro(count, nano)

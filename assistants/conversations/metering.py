@@ -19,8 +19,6 @@ PAID_ROUTES = {
     Decision.Route.QUOTE,
     Decision.Route.WRITTEN,
 }
-# What is an answer on the bill: an approved one, a passage, or one written from passages.
-ANSWERED = (Decision.Route.ANSWER, Decision.Route.QUOTE, Decision.Route.WRITTEN)
 BATCH = 1_000
 
 
@@ -36,7 +34,7 @@ def count_answers() -> int:
 @transaction.atomic
 def _count_batch() -> int:
     """As one event for each assistant, day and API token: no answer waits for a team's budget."""
-    uncounted = Decision.objects.filter(is_counted=False, route__in=ANSWERED)
+    uncounted = Decision.objects.filter(is_counted=False, route__in=Decision.ANSWERED)
     rows = uncounted.select_related("message__channel__assistant").order_by("at")
     batch = list(rows.select_for_update(skip_locked=True, of=("self",), no_key=True)[:BATCH])
     groups: dict[tuple[UUID, date, str], list[Decision]] = defaultdict(list)

@@ -326,6 +326,9 @@ class Decision(models.Model):
         SILENT = "silent"
         DRAFT = "draft"  # For a person to send: nothing was said.
 
+    # What is an answer on the bill: an approved one, a passage, or one written from passages.
+    ANSWERED = (Route.ANSWER, Route.QUOTE, Route.WRITTEN)
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     message = models.OneToOneField(Message, models.CASCADE, related_name="decision")
     reply = models.OneToOneField(Message, models.SET_NULL, related_name="+", null=True)

@@ -12,7 +12,6 @@ from assistants.answering.masking import mask
 from assistants.answering.suggestions import find_question, find_usable_answer
 from assistants.conversations import state
 from assistants.conversations.consulting import printable
-from assistants.conversations.metering import ANSWERED
 from assistants.errors import InvalidConsultation, JudgedAlready
 from assistants.knowledge.answers import write_answer
 from assistants.knowledge.phrasings import add_phrasing
@@ -76,7 +75,7 @@ def _keep_judgement(
     assistant: Assistant, decision: Decision, person: User, text: str, answer: Answer | None
 ) -> None:
     """Once a decision. Words of one's own wait for a review, and give way to an answer."""
-    is_answered = decision.route in ANSWERED
+    is_answered = decision.route in Decision.ANSWERED
     before = Judgement.objects.filter(decision=decision).first()
     if before is not None and before.awaits_review:
         if answer is None:
@@ -105,7 +104,7 @@ def _keep_judgement(
 
 
 def _verdict_on(decision: Decision, answer: Answer | None) -> str:
-    if decision.route not in ANSWERED:
+    if decision.route not in Decision.ANSWERED:
         return Verdict.SHOULD_HAVE_ANSWERED
     is_same = answer is not None and answer.key == decision.answer_key
     return Verdict.RIGHT if is_same else Verdict.WRONG

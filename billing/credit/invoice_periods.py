@@ -23,6 +23,7 @@ from billing.models import (
 from billing.models.ledger import LedgerEntryQuerySet
 
 GIVEN_BACK = "given-back:"  # Begins the source of an entry that Stripe never bills.
+FORGIVEN = "forgiven:"  # Likewise of what an invoice did not ask for: it is about no other one.
 NEVER_BILLED = (
     Q(kind="refund") | Q(kind="adjustment", amount_micro__lt=0) | Q(source__startswith=GIVEN_BACK)
 )
@@ -36,7 +37,7 @@ class InvoicePeriod:
     """Charges of [since, until) and what was given back in [credit_since, credit_until).
 
     Without an end while it is open. `late` are sources of other charges that are on its invoice,
-    `missed` of charges that are not. `covered_until`: of the subscription whose last period it is.
+    `missed` of charges that are not. `ended_at`: of the subscription whose last period it is.
     """
 
     since: datetime
@@ -45,7 +46,7 @@ class InvoicePeriod:
     credit_until: datetime | None = None
     late: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
-    covered_until: datetime | None = None
+    ended_at: datetime | None = None
 
     def usage_of(self, team_id: UUID) -> LedgerEntryQuerySet:
         charges = ~NEVER_BILLED & Q(occurred_at__gte=self.since) & ~Q(source__in=self.missed)
@@ -54,12 +55,13 @@ class InvoicePeriod:
             charges &= Q(occurred_at__lt=self.until)
         if self.credit_until:
             given &= Q(occurred_at__lt=self.credit_until)
-        if self.covered_until:  # What was used since then our ledger alone bills, and gives back.
-            since = LedgerEntry.objects.filter(team=team_id, occurred_at__gte=self.covered_until)
+        if self.ended_at:  # What was used since then our ledger alone bills, and gives back.
+            since = LedgerEntry.objects.filter(team=team_id, occurred_at__gte=self.ended_at)
             alone = since.exclude(kind="refund").exclude(run=None).values("run")
-            given &= ~Q(kind="refund", occurred_at__gte=self.covered_until, run__in=alone)
+            given &= ~Q(kind="refund", occurred_at__gte=self.ended_at, run__in=alone)
         late = Q(source__in=self.late)
-        return LedgerEntry.objects.filter(charges | given | late, team=team_id).of_usage()
+        entries = LedgerEntry.objects.filter(charges | given | late, team=team_id).of_usage()
+        return entries.exclude(source__startswith=FORGIVEN)
 
 
 class InvoicePeriods:
@@ -88,7 +90,7 @@ class InvoicePeriods:
         ended_at = row.ended_at
         if ended_at and (self.open_since >= ended_at or now() - ended_at > FINAL_INVOICE_WITHIN):
             return None
-        return self.make(self.open_since, row.covers_until)
+        return self.make(self.open_since, ended_at)
 
     def make(
         self, since: datetime, until: datetime | None, closed_at: datetime | None = None
@@ -109,9 +111,7 @@ class InvoicePeriods:
             elif is_within(row.happened_at) and not is_within(billed_at):
                 missed.append(row)
         sources = (*self._sources_of(late), *self._given_back_meanwhile(late, since))
-        last = self.subscription
-        if last and not (last.ended_at and until and until >= last.ended_at):
-            last = None
+        ended_at = self.subscription.ended_at if self.subscription else None
         return InvoicePeriod(
             since,
             credit_since,
@@ -119,7 +119,7 @@ class InvoicePeriods:
             closed_at,
             sources,
             tuple(self._sources_of(missed)),
-            last.covers_until if last else None,
+            ended_at if until and ended_at and until >= ended_at else None,
         )
 
     def closed_before(self, moment: datetime) -> Iterator[InvoicePeriod]:
@@ -171,5 +171,5 @@ class InvoicePeriods:
         last = max((each.finalized_at or each.period_end for each in before), default=EPOCH)
         given = LedgerEntry.objects.filter(
             NEVER_BILLED, team=self.team_id, occurred_at__gte=last, occurred_at__lt=since
-        )
+        ).exclude(source__startswith=FORGIVEN)
         return list(given.values_list("source", flat=True))

@@ -110,7 +110,7 @@ def _open_period_of(budget: Budget, periods: InvoicePeriods) -> InvoicePeriod:
     period = periods.find_open()
     if period is None:
         return InvoicePeriod(start, start)
-    return replace(period, until=None, covered_until=None)
+    return replace(period, until=None, ended_at=None)
 
 
 def _due(usage: LedgerEntryQuerySet) -> int:

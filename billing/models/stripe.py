@@ -4,7 +4,6 @@ Stripe decides all of this; a row here is a copy with the time at which it was r
 """
 
 import uuid
-from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -87,16 +86,6 @@ class Subscription(models.Model):
     @property
     def is_in_force(self) -> bool:
         return self.status in self.IN_FORCE
-
-    @property
-    def covers_until(self) -> datetime | None:
-        """The first moment after its end; None while it goes on.
-
-        Stripe tells whole seconds: what was used in the second of an end at once was used before.
-        """
-        if self.ended_at is None or self.ended_at >= self.period_end:
-            return self.ended_at
-        return self.ended_at + timedelta(seconds=1)
 
     @property
     def is_unpaid(self) -> bool:

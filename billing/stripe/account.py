@@ -39,6 +39,7 @@ from billing.stripe.errors import (
     StripeServerError,
     StripeUnreachable,
 )
+from billing.stripe.usage_outbox import build
 from web.advisory_lock import advisory_lock_in_transaction
 from web.enqueue import enqueue_on_commit
 
@@ -128,6 +129,7 @@ def forget_customer(row: StripeCustomer, *, by: User | None = None, reason: str)
     StripeCustomer.objects.select_for_update().get(pk=row.pk)
     row.refresh_from_db()
     gone = row.customer_id
+    build(row.team_id)  # What was used until now, the next subscription bills.
     _put_aside(row)
     earlier = row.elsewhere.pop(row.account, {}).get("earlier", [])
     row.elsewhere[row.account] = {"earlier": [*earlier, gone]}

@@ -115,6 +115,18 @@ class StripeCheckoutSessionData(StripeData):
     metadata: Metadata = {}
 
 
+class StripeAppliedCreditData(StripeData):
+    """Credit that an invoice took off, before tax, or a discount."""
+
+    cents: int = Field(validation_alias="amount")
+    type: Text = ""  # "credit_balance_transaction" for credit grants, else a discount.
+
+
+AppliedCredit = Annotated[
+    tuple[StripeAppliedCreditData, ...], BeforeValidator(lambda value: value or ())
+]
+
+
 class StripeInvoiceLineData(StripeData):
     description: Text = ""
     amount_cents: int = Field(validation_alias="amount")
@@ -123,13 +135,12 @@ class StripeInvoiceLineData(StripeData):
     product: Text = Field("", validation_alias=AliasPath("pricing", "price_details", "product"))
     period_start: datetime = Field(validation_alias=AliasPath("period", "start"))
     period_end: datetime = Field(validation_alias=AliasPath("period", "end"))
+    discounts: AppliedCredit = Field((), validation_alias="discount_amounts")
 
-
-class StripeAppliedCreditData(StripeData):
-    """Credit or a discount that was applied to an invoice, before tax."""
-
-    cents: int = Field(validation_alias="amount")
-    type: Text = ""  # "credit_balance_transaction" for credit grants, else a discount.
+    @property
+    def asked_cents(self) -> int:
+        """Without what coupons take off."""
+        return self.amount_cents - sum(each.cents for each in self.discounts)
 
 
 class StripeInvoiceData(StripeData):
@@ -145,9 +156,7 @@ class StripeInvoiceData(StripeData):
     total_cents: int = Field(validation_alias="total")
     # What is still to be paid. `amount_due` would include what was paid, and ignore credit notes.
     due_cents: Cents = Field(0, validation_alias="amount_remaining")
-    applied_credit: Annotated[
-        tuple[StripeAppliedCreditData, ...], BeforeValidator(lambda value: value or ())
-    ] = Field((), validation_alias="total_pretax_credit_amounts")
+    applied_credit: AppliedCredit = Field((), validation_alias="total_pretax_credit_amounts")
     finalized_at: datetime | None = Field(
         None, validation_alias=AliasPath("status_transitions", "finalized_at")
     )
@@ -195,6 +204,11 @@ class StripeRefundData(StripeData):
     status: Text = ""
     amount_cents: int = Field(validation_alias="amount")
     payment_intent: Reference = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """The money stays with us."""
+        return self.status in {"failed", "canceled"}
 
 
 class StripeDisputeData(StripeRefundData):

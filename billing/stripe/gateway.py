@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
+from threading import BoundedSemaphore
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
@@ -25,8 +26,11 @@ from billing.stripe.errors import BadSignature, StripeFailure
 CONNECT_TIMEOUT_SECONDS = 3.05
 SIGNATURE_TOLERANCE_SECONDS = 300  # How old a signed message may be.
 PAGE = {"limit": 100}
-MAX_ROWS = 100_000  # Of one list, so that a list that never ends does not hang us.
-MAX_LOOKUP_KEYS = 10  # Of one call.
+MAX_ROWS = 100_000  # Of one list: more would be a loop that Stripe never ends.
+MAX_LOOKUP_KEYS = 10  # That one call takes.
+# At once, of one process: when Stripe is slow, requests that wait for it leave threads and
+# connections to the database (config.asgi, DB_POOL_SIZE) to all others.
+MAX_CALLS = 8
 Data = TypeVar("Data", bound=StripeData)
 
 
@@ -96,7 +100,7 @@ class Method(StripeCall[Data]):
     """A method that returns one object."""
 
     def __call__(self, *arguments: str | StripeParams) -> Data:
-        with _translate_errors():
+        with _calling():
             return self.model.model_validate(self.method(*arguments).to_dict(for_json=True))
 
 
@@ -111,18 +115,26 @@ class List(StripeCall[Data]):
     """A method that lists objects; all rows are returned, page by page."""
 
     def __call__(self, params: StripeParams, *path: str) -> Iterator[Data]:
-        with _translate_errors():
+        with _calling():
             rows = self.method(*path, {**PAGE, **params}).auto_paging_iter()
             for row in islice(rows, MAX_ROWS):
                 yield self.model.model_validate(row.to_dict(for_json=True))
 
 
+_free_calls = BoundedSemaphore(MAX_CALLS)
+
+
 @contextmanager
-def _translate_errors() -> Iterator[None]:
+def _calling() -> Iterator[None]:
+    """Raises StripeFailure: at once where too many calls wait for their answer."""
+    if not _free_calls.acquire(blocking=False):
+        raise errors.StripeRateLimited
     try:
         yield
     except _stripe_module().StripeError as error:
         raise _to_failure(error) from error
+    finally:
+        _free_calls.release()
 
 
 def _to_failure(error: Any) -> StripeFailure:
@@ -224,6 +236,7 @@ retrieve_meter_errors = Method(dtos.StripeMeterErrorsData, "v2.core.events.retri
 list_webhook_endpoints = List(dtos.StripeWebhookEndpointData, "v1.webhook_endpoints.list")
 # All lines: an invoice itself has only its first page of them.
 list_invoice_lines = List(dtos.StripeInvoiceLineData, "v1.invoices.line_items.list")
+list_refunds = List(dtos.StripeRefundData, "v1.refunds.list")  # Newest first.
 list_credit_grants = List(dtos.StripeCreditGrantData, "v1.billing.credit_grants.list")
 # What Stripe counted; eventually consistent.
 list_meter_event_summaries = List(

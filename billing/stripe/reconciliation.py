@@ -26,13 +26,14 @@ from billing.models import (
 )
 from billing.money import MICRO_PER_CENT, round_to_cents
 from billing.stripe import credit, gateway
-from billing.stripe.dtos import StripeInvoiceData
+from billing.stripe.dtos import StripeInvoiceData, StripeInvoiceLineData
 from billing.stripe.errors import StripeFailure, StripeNotFound
 from billing.stripe.operator_alerts import raise_alert, settle_alert
 from billing.stripe.subscriptions import update_metered_items
-from billing.stripe.usage_outbox.claims import retry_refused
+from billing.stripe.usage_outbox.claims import retry_refused, waiting_micro
 from billing.stripe.usage_outbox.pending_usage import look_below_progress
 from web.errors import UserError
+from web.templatetags.ui import money
 
 Scope, State, Status = Reconciliation.Scope, Reconciliation.State, StripeOutbox.Status
 BALANCE_METER = "credit"  # In place of a meter, where a balance is compared.
@@ -47,6 +48,7 @@ def reconcile(team: Team, invoice_id: str = "") -> int:
     if not gateway.is_enabled():
         return 0
     differ = _compare_balance(team) or 0
+    _tell_of_waiting_usage(team)
     if invoice_id:
         differ += _compare_invoice(team, gateway.retrieve_invoice(invoice_id))
     return differ
@@ -122,6 +124,18 @@ def repair(row: Reconciliation, *, by: User) -> str:
     return outcome
 
 
+def _tell_of_waiting_usage(team: Team) -> None:
+    if micro := waiting_micro(team):
+        raise_alert(
+            f"waiting:{team.pk}",
+            f"{team} used {money(micro)}, before credit, that no invoice of their ended "
+            "subscription holds. It goes on the first invoice of their next subscription. If none "
+            "is to come, collect it or give it back by an adjustment.",
+        )
+    else:
+        settle_alert(f"waiting:{team.pk}")
+
+
 def _minute_range(start: datetime, end: datetime) -> Q:
     """A filter for outbox rows whose minute is in [start, end)."""
     first, last = (int(moment.timestamp()) / 60 for moment in (start, end))
@@ -161,10 +175,8 @@ def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
     # All usage that invoices of this subscription should count, delivered or not.
     rows = StripeOutbox.objects.filter(team=team, subscription=invoice.subscription)
     rows = rows.exclude(status=Status.MOVED)
-    lines = list(gateway.list_invoice_lines({}, invoice.id))
-    rates = Rate.objects.filter(stripe_price_id__in=[line.price for line in lines if line.price])
-    skus = dict(rates.values_list("stripe_price_id", "sku"))
-    metered = [line for line in lines if line.price in skus]
+    metered = metered_lines(invoice.id)
+    skus = {sku for sku, _ in metered}
 
     def place(meter: str, start: datetime, end: datetime) -> Reconciliation:
         return Reconciliation(
@@ -172,8 +184,8 @@ def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
         )
 
     differ = 0
-    for line in metered:
-        meter, span = skus[line.price], (line.period_start, line.period_end)
+    for meter, line in metered:
+        span = line.period_start, line.period_end
         ours = rows.filter(_minute_range(*span), meter=meter).aggregate(
             units=Sum("value"), micro=Sum("amount_micro")
         )
@@ -181,16 +193,24 @@ def _compare_invoice(team: Team, invoice: StripeInvoiceData) -> int:
         differ += _record(place(meter, *span), Scope.QUANTITY, units, line.quantity or 0)
         differ += _record(place(meter, *span), Scope.AMOUNT, cents, line.amount_cents, tolerated=1)
     span = (invoice.period_start, invoice.period_end)
-    unbilled = rows.filter(period_end=invoice.period_end).exclude(meter__in=skus.values())
+    unbilled = rows.filter(period_end=invoice.period_end).exclude(meter__in=skus)
     for meter, units in unbilled.values_list("meter").order_by("meter").annotate(u=Sum("value")):
         differ += _record(place(meter, *span), Scope.QUANTITY, units, 0)
     if metered and invoice.status != "draft":
-        most = sum(line.amount_cents for line in metered)
+        most = sum(line.asked_cents for _, line in metered)
         covered = covered_micro(team.pk, *span, invoice.finalized_at or invoice.created)
         cents, theirs = min(most, round_to_cents(covered)), invoice.credit_cents
         whole = place(BALANCE_METER, *span)
         differ += _record(whole, Scope.CREDIT, cents, theirs, tolerated=len(metered))
     return differ
+
+
+def metered_lines(invoice_id: str) -> list[tuple[str, StripeInvoiceLineData]]:
+    """What an invoice asks for usage, with the SKU of each line."""
+    lines = list(gateway.list_invoice_lines({}, invoice_id))
+    rates = Rate.objects.filter(stripe_price_id__in=[line.price for line in lines if line.price])
+    skus = dict(rates.values_list("stripe_price_id", "sku"))
+    return [(skus[line.price], line) for line in lines if line.price in skus]
 
 
 def _record(

@@ -86,6 +86,8 @@ def _store_subscription(row: Subscription) -> Subscription:
         return same
     if same and row.status not in {"active", "trialing"}:
         row.payment_problem = same.payment_problem
+    if stored and not stored.ended_at and (not same or row.ended_at):
+        build(row.team_id)  # What was used until we hear of an end, the next subscription bills.
     row.save(force_insert=stored is None, force_update=stored is not None)
     was_in_force = stored is not None and stored.is_in_force
     plan_id = row.plan_id if row.is_in_force else DEFAULT_PLAN

@@ -6,6 +6,7 @@ credit grant at Stripe, by which its invoices take credit off, is created later 
 `billing.stripe.credit`.
 """
 
+from itertools import dropwhile, islice
 from uuid import UUID
 
 from django.db import transaction
@@ -158,9 +159,7 @@ def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: s
     row = _find_top_up(payment_intent)
     if row is None:
         return
-    # A payment and its refund include tax, credit does not: take back the same share.
-    paid_cents = gateway.retrieve_payment(payment_intent).amount_cents
-    cents = min(-(-amount_cents * row.amount_cents // paid_cents), row.amount_cents)
+    cents = _credit_cents(row, payment_intent, amount_cents, cause)
     with transaction.atomic():
         lock_budget(row.team_id)
         row.refresh_from_db()
@@ -179,6 +178,26 @@ def revoke_top_up(payment_intent: str, amount_cents: int, *, cause: str, note: s
             grant = CreditGrant.objects.select_related("team").get(source=row.source)
             key = f"credit.taken_back:{cause}"
             notify_credit_event("credit.taken_back", grant, sentence, key=key, micro=revoked)
+
+
+def _credit_cents(row: TopUp, payment_intent: str, amount_cents: int, cause: str) -> int:
+    """The credit that a part of the payment bought: tax is paid and refunded along, and is none.
+
+    Rounded up together with earlier refunds, so that many parts take no more than the whole.
+    """
+    paid_cents, before = gateway.retrieve_payment(payment_intent).amount_cents, 0
+    if paid_cents != row.amount_cents:
+        newest_first = gateway.list_refunds({"payment_intent": payment_intent})
+        own_and_before = dropwhile(lambda refund: refund.id != cause, newest_first)
+        before = sum(
+            refund.amount_cents
+            for refund in islice(own_and_before, 1, None)
+            if not refund.has_failed
+        )
+    upto, without = (
+        -(-cents * row.amount_cents // paid_cents) for cents in (before + amount_cents, before)
+    )
+    return min(upto - without, row.amount_cents)
 
 
 def reinstate(payment_intent: str, *, cause: str, note: str) -> None:

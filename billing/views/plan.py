@@ -16,6 +16,7 @@ from billing.forms import IdempotentForm, TopUpForm
 from billing.models import Plan, StripeCustomer, StripeInvoice, Subscription, TopUp
 from billing.stripe import gateway, subscriptions, top_ups
 from billing.stripe.errors import StripeDisabled
+from billing.stripe.usage_outbox.claims import waiting_micro
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
 
@@ -38,6 +39,7 @@ def plan(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "customer": StripeCustomer.objects.filter(team=team).first(),
         "plans": Plan.objects.filter(is_offered=True).order_by("order"),
         "balance_micro": grants.credit_balance_micro(team),
+        "waiting_micro": waiting_micro(team) if gateway.is_enabled() else 0,
         "top_ups": TopUp.objects.filter(team=team).order_by("-created_at")[:MAX_ROWS],
         "open_invoice": StripeInvoice.objects.filter(team=team, status="open")
         .order_by("-created_at")

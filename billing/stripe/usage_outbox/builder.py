@@ -1,8 +1,9 @@
 """Writes metered usage into outbox rows for Stripe: whole units, each item once, fractions carried.
 
-Usage is grouped by meter, service period and hour, so that every row has a minute in the period
-that pays for it, close to when it was used. Where no subscription covers it, the row is `local`:
-only our ledger bills it, and a later subscription never does.
+Usage is cut by meter, service period and hour, so that every row is stamped in the period that
+pays for it and close to when it happened. Where no subscription covers it, the row is `local`:
+our ledger alone bills it, and a subscription begun later never does. As we hear of a subscription
+after it began, usage waits for two hours before it becomes that.
 
 Amounts of money are reported on the meter of adjustments, whose unit is a millionth of a dollar:
 adjustments, and usage that missed the invoice of its period, at the price at which it was used.
@@ -12,7 +13,7 @@ Stripe's credit covers them like all metered usage. Refunds become credit at Str
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
 from billing.budgets.budget import lock_budget
-from billing.credit.invoice_periods import GIVEN_BACK
+from billing.credit.invoice_periods import EPOCH, GIVEN_BACK
 from billing.models import (
     LedgerEntry,
     Rate,
@@ -31,6 +32,7 @@ from billing.models import (
     StripeOutboxItem,
 )
 from billing.pricing import ADJUSTMENT_SKU
+from billing.stripe import gateway
 from billing.stripe.usage_outbox import claims
 from billing.stripe.usage_outbox.claims import Claim
 from billing.stripe.usage_outbox.pending_usage import (
@@ -49,6 +51,7 @@ from billing.stripe.usage_outbox.rows import (
 )
 
 MICRO_PER_UNIT = 1
+NEWS_WITHIN = timedelta(hours=2)  # The hourly sweep finds a message that was lost.
 
 
 class NoSubscription(Exception):
@@ -85,12 +88,19 @@ def _build_batch(team_id: UUID) -> tuple[int, bool]:
     if service:
         _fill_in_period_end(service)
     prices = set(Rate.objects.in_force().values_list("stripe_price_id", flat=True))
-    items = [_with_line(item, service, prices) for item in load_pending_usage(team_id)]
+    pending = load_pending_usage(team_id, lambda at: _is_early(service, at, moment))
+    items = [_with_line(item, service, prices) for item in pending]
     for stream, group in _hourly_groups(team_id, items, service):
         _append(stream, group, moment)
     if len(items) >= BATCH_SIZE:
         return len(items), False
     return len(items) + _append_adjustments(team_id, service, moment), True
+
+
+def _is_early(service: MeteredSubscription | None, at: datetime, moment: datetime) -> bool:
+    """Whether a subscription that we have not heard of yet may cover this."""
+    end = service.row.ended_at if service else EPOCH
+    return gateway.is_enabled() and end is not None and at >= max(end, moment - NEWS_WITHIN)
 
 
 def _fill_in_period_end(service: MeteredSubscription) -> None:
@@ -114,7 +124,6 @@ def _with_line(item: UsageItem, service: MeteredSubscription | None, prices: set
     if (
         service is None
         or service.window(item.at) is None
-        or ADJUSTMENT_SKU not in service.event_names
         or (item.price in prices and service.has_price(item.meter, item.price))
     ):
         return item
@@ -164,19 +173,16 @@ def _append_adjustments(
     new = LedgerEntry.objects.filter(
         ~Exists(carried), team_id=team_id, kind__in=["refund", "adjustment"]
     ).order_by("pk")
+    taken = 0
     for entry in new:
-        if _is_meter_missing(service, entry.occurred_at):
-            continue  # It is being added to the subscription.
+        if _is_early(service, entry.occurred_at, moment):
+            continue
         if entry.amount_micro > 0 and not entry.source.startswith(GIVEN_BACK):
             stream = stream_for(team_id, ADJUSTMENT_SKU, service, entry.occurred_at)
             _add_amount(stream, entry.amount_micro, entry.occurred_at, moment, entry)
         StripeOutboxEntry.objects.create(entry=entry)
-    return len(new)
-
-
-def _is_meter_missing(service: MeteredSubscription | None, at: datetime) -> bool:
-    """Whether a subscription covers this moment but lacks the meter of adjustments."""
-    return bool(service and service.window(at) and ADJUSTMENT_SKU not in service.event_names)
+        taken += 1
+    return taken
 
 
 def _add_amount(
@@ -206,6 +212,8 @@ def move_to_adjustments(claim: Claim, moment: datetime) -> None:
         service = find_metered_subscription(row.team_id)
         stream = stream_for(row.team_id, ADJUSTMENT_SKU, service, moment)
         if stream.service is None:
-            raise MeterMissing if _is_meter_missing(service, moment) else NoSubscription
+            raise NoSubscription
+        if not stream.event_name:
+            raise MeterMissing
         adjustment = _add_amount(stream, row.amount_micro, moment, moment)
     claims.mark_moved(claim, adjustment.identifier if adjustment else "nothing to charge")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils.timezone import now
 
 from accounts import audit
@@ -216,9 +216,9 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
     closed = max((end for (end,) in cycles.union(at_once)), default=EPOCH)
     customer = StripeCustomer.objects.get(team=team)
     earlier = customer.elsewhere.get(customer.account, {}).get("earlier", [])
-    first, last = -(-int(closed.timestamp()) // 60), int(before.timestamp()) // 60
-    # Rows that Stripe never accepted are on no invoice, whenever they were used.
-    never_taken = Q(status=Status.DEAD, first_try_at=None)
+    first, last = (-(-int(moment.timestamp()) // 60) for moment in (closed, before))
+    # What Stripe never took is on no invoice, whenever it was used.
+    never_taken = Q(status=Status.DEAD, first_try_at=None) | Q(period_end=EPOCH)
     return (
         StripeOutbox.objects.filter(Q(minute__gte=first) | never_taken, team=team, minute__lt=last)
         .exclude(subscription__in=["", stripe_id])
@@ -226,6 +226,14 @@ def find_unbilled(team: Team, before: datetime, stripe_id: str) -> QuerySet[Stri
         .exclude(status=Status.MOVED)
         .exclude(claimed_until__gt=now())
     )
+
+
+def waiting_micro(team: Team) -> int:
+    """What only the team's next subscription will bill, before credit; 0 while it has one."""
+    customers = StripeCustomer.objects.filter(team=team)
+    if Subscription.objects.open().filter(team=team).exists() or not customers.exists():
+        return 0
+    return find_unbilled(team, now(), "").aggregate(total=Sum("amount_micro"))["total"] or 0
 
 
 def bill_with(row: Subscription) -> int:

@@ -1,8 +1,9 @@
 """Loads metered usage that is not in the outbox yet: segments of compute, and usage events."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from uuid import UUID
 
 from django.db import connection
@@ -42,8 +43,8 @@ class UsageItem:
     at: datetime
 
 
-def load_pending_usage(team_id: UUID) -> list[UsageItem]:
-    """The next items of a team, oldest first. The team's budget must be locked.
+def load_pending_usage(team_id: UUID, is_early: Callable[[datetime], bool]) -> list[UsageItem]:
+    """The next items of a team up to what is too early, oldest first. Its budget must be locked.
 
     Usage is only written under that lock, so that a team's ids are in commit order and no item can
     appear below the newest id in the outbox.
@@ -51,10 +52,12 @@ def load_pending_usage(team_id: UUID) -> list[UsageItem]:
     newest = MeterProgress.objects.filter(team_id=team_id).aggregate(
         segment=Max("upto_segment"), event=Max("upto_event")
     )
-    items = [
-        *_pending_segments(team_id, newest["segment"] or 0),
-        *_pending_events(team_id, newest["event"] or 0),
-    ]
+    kinds = (
+        _pending_segments(team_id, newest["segment"] or 0),
+        _pending_events(team_id, newest["event"] or 0),
+    )
+    # The rest of a kind waits with the first that does: what is below the newest is not found.
+    items = [item for kind in kinds for item in takewhile(lambda it: not is_early(it.at), kind)]
     return sorted(items, key=lambda item: item.at)
 
 

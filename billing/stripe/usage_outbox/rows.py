@@ -12,6 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Max
 
+from billing.credit.invoice_periods import EPOCH
 from billing.models import LedgerEntry, Meter, MeterProgress, Rate, StripeOutbox, Subscription
 
 Status = StripeOutbox.Status
@@ -23,7 +24,7 @@ REPORTING_GRACE = timedelta(minutes=50)
 
 
 class NoFreeMinute(Exception):
-    """Every minute of the service period so far has a row; in a minute there will be another."""
+    """Every minute of the open service period is taken so far; soon there is another."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class MeteredSubscription:
     event_names: dict[str, str]  # SKU → event name at Stripe.
 
     def window(self, moment: datetime) -> BillingWindow | None:
-        """The window with this moment; None when the subscription does not cover it."""
-        row, end = self.row, self.row.covers_until
+        """The stretch that holds this moment; None when the subscription does not cover it."""
+        row, end = self.row, self.row.ended_at
         if moment < row.created_at or (end and moment >= end):
             return None
         if moment < row.period_start:
@@ -81,6 +82,11 @@ class MeterStream:
     def subscription(self) -> str:
         return self.service.row.stripe_id if self.service else ""
 
+    @property
+    def event_name(self) -> str:
+        """ "" where the service has no line for the meter."""
+        return self.service.event_names.get(self.meter, "") if self.service else ""
+
     def get_progress(self, unit: int) -> MeterProgress:
         progress, _ = MeterProgress.objects.get_or_create(
             team_id=self.team_id,
@@ -94,9 +100,9 @@ class MeterStream:
 def stream_for(
     team_id: UUID, meter: str, service: MeteredSubscription | None, at: datetime
 ) -> MeterStream:
-    """The subscription's stream if it covers this meter and moment; else the local one."""
+    """The subscription's stream while that covers this moment, else the local one."""
     window = service.window(at) if service else None
-    if service is None or window is None or meter not in service.event_names:
+    if window is None:
         return MeterStream(team_id, meter)
     return MeterStream(team_id, meter, service, window)
 
@@ -110,8 +116,8 @@ def add_row(
     now: datetime,
     entry: LedgerEntry | None = None,
 ) -> StripeOutbox:
-    """Write a row of usage with the free minute nearest to `near`. Raises NoFreeMinute."""
-    minute = _free_minute(stream, near, now)
+    """A row of usage. Raises NoFreeMinute."""
+    minute, period_end = _place(stream, near, now)
     rows = StripeOutbox.objects.filter(team_id=stream.team_id, meter=stream.meter)
     sequence = (rows.aggregate(last=Max("sequence"))["last"] or 0) + 1
     return StripeOutbox.objects.create(
@@ -119,8 +125,8 @@ def add_row(
         meter=stream.meter,
         subscription=stream.subscription,
         customer=stream.service.row.customer_id if stream.service else "",
-        event_name=stream.service.event_names.get(stream.meter, "") if stream.service else "",
-        period_end=stream.window.end if stream.window else None,
+        event_name=stream.event_name,
+        period_end=period_end,
         status=Status.PENDING if stream.service else Status.LOCAL,
         sequence=sequence,
         identifier=_identifier(stream, sequence),
@@ -140,15 +146,33 @@ def _identifier(stream: MeterStream, sequence: int) -> str:
     return f"{settings.STRIPE_ENVIRONMENT[:12]}:{meter}:{stream.team_id.hex}:{sequence}"
 
 
-def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
-    """The window's free minute nearest to a moment; of two, the earlier. Raises NoFreeMinute."""
-    # Only whole minutes that begin inside the window and have begun by now.
-    first, last = 0, _to_minute(now)
-    if stream.window is not None:
-        first = -(-int(stream.window.start.timestamp()) // SECONDS_PER_MINUTE)
-        if stream.window.end is not None:
-            last = min(_to_minute(stream.window.end - timedelta(seconds=1)), last)
-    nearest = min(max(_to_minute(near), first), last)
+def _place(stream: MeterStream, near: datetime, now: datetime) -> tuple[int, datetime | None]:
+    """The row's minute, in its window, and the end of its period.
+
+    No event can be where a window is over and full, or has no line for the meter. Such a row
+    belongs to no period (EPOCH): its amount goes with a later row.
+    """
+    # The whole minutes that begin inside the window and have begun by now.
+    window, first, last = stream.window, 0, _to_minute(now)
+    if window is not None:
+        first = -(-int(window.start.timestamp()) // SECONDS_PER_MINUTE)
+        if window.end is not None:
+            last = min(_to_minute(window.end - timedelta(seconds=1)), last)
+    minute = _free_minute(stream, _to_minute(near), first, last)
+    if minute is not None:
+        end = window.end if window else None
+        return minute, end if stream.event_name or window is None else EPOCH
+    if window is None or window.end is None or window.end > now:
+        raise NoFreeMinute
+    minute = _free_minute(stream, first, 0, first - 2)  # Certainly before the window.
+    if minute is None:
+        raise NoFreeMinute
+    return minute, EPOCH
+
+
+def _free_minute(stream: MeterStream, near: int, first: int, last: int) -> int | None:
+    """The free minute from first to last that is nearest, earlier ones before later ones."""
+    nearest = min(max(near, first), last)
     first, last = max(first, nearest - MAX_MINUTES_AWAY), min(last, nearest + MAX_MINUTES_AWAY)
     used_minutes = set(
         StripeOutbox.objects.filter(
@@ -159,7 +183,7 @@ def _free_minute(stream: MeterStream, near: datetime, now: datetime) -> int:
         for minute in (nearest - distance, nearest + distance):
             if first <= minute <= last and minute not in used_minutes:
                 return minute
-    raise NoFreeMinute
+    return None
 
 
 def _to_minute(moment: datetime) -> int:

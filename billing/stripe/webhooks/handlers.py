@@ -32,14 +32,14 @@ def handle_checkout_session(event: WebhookEvent) -> None:
 def handle_subscription(event: WebhookEvent) -> None:
     row = refresh_subscription(event.object_id)
     if row is not None:
-        report_usage(row.team_id)
         update_metered_items(row)
+        report_usage(row.team_id)
 
 
 def handle_refund(event: WebhookEvent) -> None:
     refund = gateway.retrieve_refund(event.object_id)
     note = "the payment of a top-up was refunded"
-    if refund.status in {"failed", "canceled"}:
+    if refund.has_failed:
         note = "the refund of a top-up did not go through"
         top_ups.reinstate(refund.payment_intent, cause=refund.id, note=note)
     elif refund.payment_intent:
@@ -127,7 +127,7 @@ SNAPSHOT_HANDLERS: dict[str, EventHandler] = {
     "invoice.paid": invoice_handlers.handle_paid,
     **dict.fromkeys(invoice_handlers.PAYMENT_PROBLEMS, invoice_handlers.handle_payment_problem),
     "invoice.finalization_failed": invoice_handlers.handle_finalization_failed,
-    "invoice.voided": invoice_handlers.handle_changed,
+    "invoice.voided": invoice_handlers.handle_voided,
     "invoice.deleted": invoice_handlers.handle_changed,
     "invoice.marked_uncollectible": invoice_handlers.handle_changed,
     "credit_note.created": invoice_handlers.handle_credit_note,

@@ -12,14 +12,17 @@ from accounts.notifications.publish import publish
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
 from billing.credit.allowances import ALLOWANCE_PRIORITY
+from billing.credit.invoice_periods import FORGIVEN
+from billing.credit.open_usage import covered_micro
 from billing.ledger.posting import credit_overpaid
-from billing.models import CreditGrant, Plan, Subscription, WebhookEvent
+from billing.models import CreditGrant, LedgerEntry, Plan, StripeInvoice, Subscription, WebhookEvent
+from billing.money import MICRO_PER_CENT, round_to_cents
 from billing.stripe import gateway
 from billing.stripe.catalog import plan_code_of
 from billing.stripe.credit import mirror_credit
 from billing.stripe.dtos import StripeInvoiceData
 from billing.stripe.operator_alerts import raise_alert
-from billing.stripe.reconciliation import reconcile
+from billing.stripe.reconciliation import metered_lines, reconcile
 from billing.stripe.subscriptions import update_metered_items
 from billing.stripe.sync import refresh_invoice, refresh_subscription
 from billing.stripe.usage_outbox import build, report_usage
@@ -57,6 +60,48 @@ def handle_changed(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) 
 
 
 @of_invoice
+def handle_voided(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
+    """What it asked for usage is not owed, and Stripe holds again the credit that it took off."""
+    if invoice.status == "void":
+        asked = sum(line.asked_cents for _, line in metered_lines(invoice.id))
+        name, credit = f"Voided invoice {invoice.number or invoice.id}", invoice.credit_cents
+        _forgive(team, f"void:{invoice.id}", asked - credit, credit, name)
+
+
+def _forgive_discounts(team: Team, invoice: StripeInvoiceData) -> None:
+    """A coupon takes off usage before credit does, and our ledger hears of it afterwards."""
+    lines = [line for _, line in metered_lines(invoice.id)]
+    asked, whole = (
+        sum(getattr(line, f) for line in lines) for f in ("asked_cents", "amount_cents")
+    )
+    if not invoice.finalized_at or asked == whole:
+        return
+    span = invoice.period_start, invoice.period_end, invoice.finalized_at
+    due = max(0, whole - round_to_cents(covered_micro(team.pk, *span)))
+    cents, name = min(whole - asked, due), f"Discount of invoice {invoice.number or invoice.id}"
+    _forgive(team, f"discount:{invoice.id}", cents, whole - asked - cents, name)
+
+
+def _forgive(team: Team, key: str, cents: int, credit_cents: int, note: str) -> None:
+    """So much usage is not owed, and the credit that had covered more is there again; once."""
+    source = f"{FORGIVEN}{key}"
+    with transaction.atomic():
+        lock_budget(team.pk)
+        if cents > 0 and not LedgerEntry.objects.filter(source=source).exists():
+            LedgerEntry.objects.create(
+                team=team,
+                kind=LedgerEntry.Kind.ADJUSTMENT,
+                amount_micro=-cents * MICRO_PER_CENT,
+                source=source,
+                note=note,
+            )
+        # Reckoned with once: what came later has used other credit.
+        if credit_cents > 0 and not CreditGrant.objects.filter(source=source).exists():
+            micro = credit_cents * MICRO_PER_CENT
+            grants.grant(team, micro, kind="promo", source=source, note=note)
+
+
+@of_invoice
 def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
     """Report usage before the draft is final, and begin the subscription's new period."""
     if invoice.status == "draft":
@@ -70,7 +115,8 @@ def handle_created(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) 
 
 @of_invoice
 def handle_finalized(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> None:
-    build(team.pk)  # So that usage which missed this invoice is known before it is compared.
+    build(team.pk)  # What missed this invoice is known before what it leaves is reckoned with.
+    _forgive_discounts(team, invoice)
     credit_overpaid(team.pk, invoice.id, "Given back when the invoice was final already")
     reconcile(team, invoice.id)
 
@@ -88,7 +134,8 @@ def handle_paid(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -> 
     if invoice.status != "paid" or not invoice.subscription:
         return
     refresh_subscription(invoice.subscription)
-    _save_payment_problem(team, invoice, "")
+    if not StripeInvoice.objects.filter(team=team, status="open").exists():
+        _save_payment_problem(team, invoice, "")  # This message may be an old one.
     if invoice.billing_reason in NEW_PERIOD_REASONS:
         _grant_allowance(team, invoice, _find_paid_plan(invoice))
 

@@ -50,6 +50,7 @@ def test_a_token_that_spent_its_budget_is_refused_and_others_go_on(
         return refusal(api(token).post(f"{HERE}/{path}", body, format="json"))
 
     assert [ask(limited), ask(other), ask(limited)] == [(200, None)] * 3
+    assert ask(limited) == (402, "insufficient_quota")  # At once, not when it is on the bill.
     count_answers()
     spent = LedgerEntry.objects.filter(sku="assistant-answers")
     assert dict(spent.values_list("token_prefix", "amount_micro")) == {

@@ -1,5 +1,7 @@
 """The gateway against a server that behaves, and misbehaves, like Stripe."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -110,3 +112,21 @@ def test_an_identifier_is_refused_within_a_day_and_counts_again_after(stripe_ser
     stripe_server.world.advance(25 * 3600)
     gateway.create_meter_event(event, key="me:1")
     assert len(stripe_server.world.meter_events) == 2
+
+
+def test_when_stripe_is_slow_few_requests_wait_and_the_others_are_told_at_once(stripe_server):
+    """A web process has more threads than connections to the database."""
+    made = gateway.create_customer({"name": "Acme"}, key="customer:1")
+    stripe_server.hang_seconds = 1
+    stripe_server.break_next("GET", "/v1/customers", "hang-before", times=gateway.MAX_CALLS)
+
+    def ask(_):
+        try:
+            return gateway.retrieve_customer(made.id).id
+        except StripeRateLimited:
+            return "busy"
+
+    with ThreadPoolExecutor(64) as threads:
+        outcomes = Counter(threads.map(ask, range(64)))
+    assert outcomes == {made.id: gateway.MAX_CALLS, "busy": 64 - gateway.MAX_CALLS}
+    assert gateway.retrieve_customer(made.id) == made  # Each made room for the next.

@@ -323,6 +323,21 @@ def test_a_part_refund_of_a_payment_with_tax_takes_its_part_of_the_credit(story)
     assert (grants.credit_balance_micro(story.team), row.status) == (0, "refunded")
 
 
+@pytest.mark.parametrize("backwards", [True, False])
+def test_many_part_refunds_with_tax_take_no_more_than_one_refund_of_them_all(story, backwards):
+    row = story.pay_top_up(2_000)
+    story.world.get("payment_intent", row.payment_intent)["amount"] = 2_170  # 8.5 % of tax.
+    for _ in range(10):
+        story.world.refund(row.payment_intent, 101)
+    failed = story.world.refund(row.payment_intent, 101)
+    failed["status"] = "failed"
+    story.world.refund(row.payment_intent, 101)
+    story.deliver(times=2, backwards=backwards)
+    row.refresh_from_db()
+    assert row.returned_cents == -(-11 * 101 * 2_000 // 2_170) == 1_024
+    assert grants.credit_balance_micro(story.team) == (2_000 - 1_024) * DOLLAR // 100
+
+
 def test_a_lost_dispute_changes_nothing_more(story):
     row = story.pay_top_up()
     dispute = story.world.dispute(row.payment_intent)

@@ -292,6 +292,14 @@ def create_refund(world: World, call: Call) -> Thing:
     return world.refund(call.params["payment_intent"], int(call.params.get("amount", 0)) or None)
 
 
+def list_refunds(world: World, call: Call) -> Thing:
+    rows = [
+        one for one in world.kind("refund").values()
+        if call.params.get("payment_intent") in {None, one["payment_intent"]}
+    ]  # fmt: skip
+    return listed(call, rows)
+
+
 def get_refund(world: World, call: Call, refund_id: str) -> Thing:
     return world.get("refund", refund_id)
 
@@ -605,6 +613,7 @@ ROUTES: list[tuple[str, str, tuple[str, str] | None, Endpoint]] = [
     ("POST", "/v1/billing_portal/sessions",
      ("billing_portal._session_create_params", "SessionCreateParams"), open_portal),
     ("POST", "/v1/refunds", ("_refund_create_params", "RefundCreateParams"), create_refund),
+    ("GET", "/v1/refunds", ("_refund_list_params", "RefundListParams"), list_refunds),
     ("GET", r"/v1/refunds/(\w+)", None, get_refund),
     ("GET", r"/v1/payment_intents/(\w+)", None, get_payment),
     ("GET", r"/v1/disputes/(\w+)", None, get_dispute),

@@ -20,6 +20,7 @@ from billing.statements.statement import build_statement
 from billing.stripe.credit import mirror_due
 from billing.stripe.usage_outbox import build, builder, claims, flush, sender
 from tests.billing.stripe.fake.story import Story
+from tests.billing.stripe.fake.world import asked
 from tests.billing.stripe.usage_outbox.outbox_facts import run_of, use
 from web import row_queue
 
@@ -102,9 +103,10 @@ class Tale(Story):
 
     def charged_cents(self) -> int:
         """What Stripe's final invoices charge for usage, and the next one would."""
-        closed = [i for i in self.world.kind("invoice").values() if i["status"] != "draft"]
+        invoices = self.world.kind("invoice").values()
+        closed = [i for i in invoices if i["status"] not in {"draft", "void"}]
         charged = sum(
-            line["amount"] for i in closed for line in i["_lines"] if self.world.is_metered(line)
+            asked(line) for i in closed for line in i["_lines"] if self.world.is_metered(line)
         )
         charged -= sum(i["total_pretax_credit_amounts"][0]["amount"] for i in closed)
         usage = self._uninvoiced_cents()

@@ -34,6 +34,12 @@ def month_later(moment: int) -> int:
     )
 
 
+def asked(line: Thing) -> int:
+    """Cents of an invoice's line, without what coupons take off."""
+    cents: int = line["amount"] - sum(each["amount"] for each in line["discount_amounts"])
+    return cents
+
+
 class World:
     """Every object of one account by kind and id."""
 
@@ -221,9 +227,12 @@ class World:
             cents = units * Decimal(price["unit_amount_decimal"])
             amount = int(cents.quantize(Decimal(1), ROUND_HALF_UP))
             lines.append(self._line(price, int(units), amount, start, end))
+        for line in lines:  # By a coupon that somebody gives in the dashboard.
+            off = line["amount"] * invoice.get("_percent_off", 0) // 100
+            line["discount_amounts"] = [{"amount": off, "discount": "di_1"}] if off else []
         invoice["_lines"] = lines
         invoice["lines"] |= {"data": lines[:10], "has_more": len(lines) > 10}
-        total = sum(line["amount"] for line in lines)
+        total = sum(map(asked, lines))
         invoice |= {"total": total, "amount_due": max(0, total), "amount_remaining": max(0, total)}
 
     def _line(self, price: Thing, quantity: int, amount: int, start: int, end: int) -> Thing:
@@ -267,8 +276,8 @@ class World:
         """Usage is counted for the last time, credit is taken off, the number is given."""
         invoice = self.get("invoice", invoice_id)
         self.price(invoice)
-        metered = sum(line["amount"] for line in invoice["_lines"] if self.is_metered(line))
-        credit = self._burn(invoice["customer"], metered)
+        metered = sum(asked(line) for line in invoice["_lines"] if self.is_metered(line))
+        credit = sum(self._burn(invoice, metered).values())
         invoice["total"] -= credit
         invoice["total_pretax_credit_amounts"] = [
             {"amount": credit, "type": "credit_balance_transaction"}
@@ -290,17 +299,20 @@ class World:
         price = self.get("price", pricing["price_details"]["price"])
         return price["recurring"]["usage_type"] == "metered"
 
-    def _burn(self, customer: str, wanted: int) -> int:
-        burned = 0
+    def _burn(self, invoice: Thing, wanted: int) -> dict[str, int]:
+        """Cents by grant."""
+        burned: dict[str, int] = {}
+        invoice["_burned"] = burned
         grants = [
-            g for g in self.kind("billing.credit_grant").values() if g["customer"] == customer
-        ]
+            g for g in self.kind("billing.credit_grant").values()
+            if g["customer"] == invoice["customer"]
+        ]  # fmt: skip
         for grant in sorted(grants, key=lambda g: (g["priority"], g["expires_at"] or 10**12)):
             if grant["voided_at"] or (grant["expires_at"] or 10**12) <= self.now():
                 continue
-            part = min(wanted - burned, grant["_left"])
+            part = min(wanted - sum(burned.values()), grant["_left"])
             grant["_left"] -= part
-            burned += part
+            burned[grant["id"]] = part
             if part:
                 entry = self.new(
                     "billing.credit_balance_transaction", "cbtxn", credit_grant=grant["id"]
@@ -326,6 +338,15 @@ class World:
             subscription = self.get("subscription", subscription_id)
             subscription["status"] = "active" if succeeds else "past_due"
             self.happened("customer.subscription.updated", subscription)
+        return invoice
+
+    def void(self, invoice_id: str) -> Thing:
+        """Nobody is to pay it, and the credit that it took off is there again."""
+        invoice = self.get("invoice", invoice_id)
+        invoice |= {"status": "void", "next_payment_attempt": None}
+        for grant_id, cents in invoice.pop("_burned").items():
+            self.get("billing.credit_grant", grant_id)["_left"] += cents
+        self.happened("invoice.voided", invoice)
         return invoice
 
     def credit_note(self, invoice_id: str, cents: int) -> Thing:
@@ -360,11 +381,11 @@ class World:
         self.happened("refund.created", refund)
         return refund
 
-    def dispute(self, payment_intent: str) -> Thing:
+    def dispute(self, payment_intent: str, amount: int | None = None) -> Thing:
         intent = self.get("payment_intent", payment_intent)
         dispute = self.new(
             "dispute", "dp", payment_intent=payment_intent, currency="usd",
-            status="needs_response", amount=intent["amount"], reason="fraudulent",
+            status="needs_response", amount=amount or intent["amount"], reason="fraudulent",
         )  # fmt: skip
         self.happened("charge.dispute.created", dispute)
         return dispute

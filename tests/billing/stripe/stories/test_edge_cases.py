@@ -1,12 +1,10 @@
 """Paths that are rare at Stripe: messages late, refusals, races, an operator's hand."""
 
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 
 from billing.credit import grants
-from billing.ledger import posting
 from billing.ledger.corrections import refund_part
 from billing.models import (
     OperatorAlert,
@@ -174,29 +172,6 @@ def test_a_refund_of_use_after_the_end_leaves_the_last_invoice_as_it_is(
     invoice = tale.world.get("invoice", last["id"])
     assert invoice["total"] == (0 if is_covered else 400)
     assert tale.statements_cents() == (0 if is_covered else 800)
-
-
-@pytest.mark.parametrize("seconds_after_the_end", [0.593, 1.2])
-def test_a_charge_of_the_second_in_which_a_subscription_ends_is_billed_by_the_next(
-    tale, monkeypatch, seconds_after_the_end
-):
-    """Stripe tells the end of a subscription in whole seconds: that one still belongs to it."""
-    tale.begin(monkeypatch)
-    stripe_id = tale.subscribe("free").stripe_id
-    tale.pass_time(minutes=5)
-    ended = tale.world.end_subscription(stripe_id)["ended_at"]
-    charged_at = datetime.fromtimestamp(ended + seconds_after_the_end, UTC)
-    monkeypatch.setattr(posting, "now", lambda: charged_at)
-    tale.adjust(5)
-    tale.deliver()
-    tale.pass_time(minutes=2)
-    tale.report()
-    tale.subscribe("free", times=2)
-    tale.pass_time(minutes=10)
-    tale.report()
-    is_of_the_subscription = seconds_after_the_end < 1
-    assert tale.charged_cents() == (500 if is_of_the_subscription else 0)
-    assert StripeOutbox.objects.filter(status="local").exists() != is_of_the_subscription
 
 
 def give_back(run, dollars: int) -> None:

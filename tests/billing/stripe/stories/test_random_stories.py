@@ -103,12 +103,17 @@ class RandomTale(Tale):
             return PASS
         intent = self.draw.choice(intents)
         if self.draw.random() < 0.5:
-            intent["_moved"] = self.world.dispute(intent["id"])
+            cents = self.draw.choice([intent["amount"], 300])
+            intent["_moved"] = self.world.dispute(intent["id"], cents)
             self.disputes.append(intent["_moved"]["id"])
-            return "dispute"
+            return "dispute", cents
         cents = self.draw.choice([intent["amount"], intent["amount"] // 2])
         intent["_moved"] = self.world.refund(intent["id"], cents)
         return cents
+
+    def step_void_an_invoice(self) -> object:
+        rows = [i for i in self.world.kind("invoice").values() if i["status"] == "open"]
+        return self.world.void(self.draw.choice(rows)["id"])["total"] if rows else PASS
 
     def step_decide_a_dispute(self) -> object:
         if not self.disputes:

@@ -7,6 +7,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils.timezone import now
 
+from billing.credit.invoice_periods import EPOCH
 from billing.metering import runs
 from billing.models import (
     LedgerEntry,
@@ -184,23 +185,24 @@ def test_a_later_subscription_reports_only_what_was_used_after_its_start(team, s
     assert sum(values(team, status="pending")) == 4  # 4.4 s; the 0.7 s before did not come over.
 
 
-def test_a_compute_class_without_a_meter_stays_on_our_ledger(team, subscribe):
+def test_usage_waits_for_the_meter_that_its_subscription_lacks(team, subscribe):
     subscribe(event_names={"gpu": "lathe_gpu"})
     use(run_of(team), 5_000)
     build()
-    assert [row.status for row in rows(team)] == ["local"]
+    (row,) = rows(team, "adjustments")
+    assert (row.status, row.amount_micro, row.event_name) == ("pending", 100, "")
+    assert row.period_end == EPOCH  # No event: its amount goes with a later row.
 
 
 def test_usage_after_the_end_of_a_subscription_is_local(team, subscribe):
     ended = now() - timedelta(hours=1)
-    metered = subscribe(ended_at=ended)
+    subscribe(ended_at=ended)
     run = run_of(team)
     use(run, 5_000, ended - timedelta(seconds=5))
     use(run, 6_000, ended + timedelta(seconds=5))
     build()
     pending, local = rows(team)
-    covered_until = metered.row.covers_until
-    assert (pending.value, pending.status, pending.period_end) == (5, "pending", covered_until)
+    assert (pending.value, pending.status, pending.period_end) == (5, "pending", ended)
     assert (local.value, local.status) == (6, "local")
 
 
@@ -274,7 +276,8 @@ def test_an_adjustment_waits_for_the_meter_that_an_older_subscription_lacks(team
     )
     run_of(team)
     build()
-    assert not StripeOutboxEntry.objects.exists()
+    (row,) = rows(team, "adjustments")
+    assert (row.status, row.value, row.event_name, row.period_end) == ("pending", 5, "", EPOCH)
 
 
 def test_other_teams_are_left_alone(team, other_team, subscribe):
