@@ -30,7 +30,7 @@ MAX_ROWS = 100_000  # Of one list: more would be a loop that Stripe never ends.
 MAX_LOOKUP_KEYS = 10  # That one call takes.
 # At once, of one process: when Stripe is slow, requests that wait for it leave threads and
 # connections to the database (config.asgi, DB_POOL_SIZE) to all others.
-MAX_CALLS = 8
+MAX_CALLS, MAX_WAIT_SECONDS = 8, 0.5
 Data = TypeVar("Data", bound=StripeData)
 
 
@@ -126,8 +126,8 @@ _free_calls = BoundedSemaphore(MAX_CALLS)
 
 @contextmanager
 def _calling() -> Iterator[None]:
-    """Raises StripeFailure: at once where too many calls wait for their answer."""
-    if not _free_calls.acquire(blocking=False):
+    """Raises StripeFailure: soon where too many calls wait for their answer."""
+    if not _free_calls.acquire(timeout=MAX_WAIT_SECONDS):
         raise errors.StripeRateLimited
     try:
         yield

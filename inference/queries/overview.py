@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Case, IntegerField, Sum, Value, When
+from django.db.models import Case, Exists, IntegerField, Sum, Value, When
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -16,7 +16,7 @@ from billing.budgets.budget import get_budget
 from billing.models import Budget, UsageDay
 from inference.models import Deployment, RequestLog
 from inference.queries.needs import Need, registered_needs
-from inference.queries.traffic import HOURS, Traffic, load_traffic, sparkline
+from inference.queries.traffic import HOURS, load_traffic, sparkline
 from projects.models import DatasetVersion, ImportStatus
 from training.models import Evaluation, Status, TrainingJob
 from training.queries.job_detail import format_time_left
@@ -84,14 +84,24 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     current, finished = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
     rows = {row.job: row for row in job_rows([*current, *finished], with_sparklines=False)}
     measured = _measured(current)
-    endpoints = list(Deployment.objects.serving().filter(team=team).select_related("model"))
+    calls = UsageDay.objects.filter(team=team, requests__gt=0)
+    serving = Deployment.objects.serving().filter(team=team).select_related("model")
+    endpoints = list(serving.annotate(was_called=Exists(calls)))
     traffic, budget = load_traffic(team), get_budget(team)
     p95_ms, slowness = _p95_ms(team) if sum(traffic.by_hour) else (None, [0] * HOURS)
     newest = DatasetVersion.objects.filter(
         dataset__project__team=team, dataset__archived_at=None
     ).select_related("dataset")
     versions = list(newest.order_by("-created_at").defer("profile", "issues", "columns")[:20])
-    steps = _steps(team, versions, jobs, endpoints, traffic, has_read_report=has_read_report)
+    steps = _steps(
+        team,
+        versions,
+        jobs,
+        endpoints,
+        has_read_report=has_read_report,
+        was_called=sum(traffic.by_hour) > 0  # Its days may not hold the last calls yet.
+        or any(each.was_called for each in endpoints),  # type: ignore[attr-defined]
+    )
     return Overview(
         steps=steps,
         is_new=not all(step.is_done for step in steps),
@@ -140,9 +150,9 @@ def _steps(
     versions: Sequence[DatasetVersion],
     jobs: Sequence[TrainingJob],
     endpoints: Sequence[Deployment],
-    traffic: Traffic,
     *,
     has_read_report: bool,
+    was_called: bool,
 ) -> list[Step]:
     datasets, models = (
         reverse("projects:datasets", args=[team.slug]),
@@ -156,15 +166,12 @@ def _steps(
         if endpoints
         else reverse("inference:deployments", args=[team.slug])
     )
-    is_called = (
-        sum(traffic.by_hour) > 0 or UsageDay.objects.filter(team=team, requests__gt=0).exists()
-    )
     return [
         Step("Add data", "A table, chats or pictures.", datasets, bool(versions)),
         Step("Fine-tune", "Time and cost stand beside the button.", dataset, bool(jobs)),
         Step("Read the report", "Is it worth using?", model, has_read_report or bool(endpoints)),
         Step("Deploy", "Give it a name.", model, bool(endpoints)),
-        Step("Call it", "Paste a line with a token.", endpoint, is_called),
+        Step("Call it", "Paste a line with a token.", endpoint, was_called),
     ]
 
 

@@ -123,7 +123,7 @@ def test_a_table_that_is_not_clear_is_refused_and_no_folder_becomes_the_label(
 
 
 def test_a_single_folder_without_a_table_is_told(read):
-    files = {f"images/{one}.png": content for one, content in PHOTOS.items()}
+    files = {f"images/{number}.png": content for number, content in enumerate(PHOTOS.values())}
     found = read(zipped(files | {"README.md": b"Photos."}), "photos.zip")
     assert any("All pictures lie in one folder" in issue["sentence"] for issue in found.issues)
 
