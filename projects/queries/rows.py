@@ -262,23 +262,27 @@ def _find_first(
     source: str,
     values: Sequence[str],
 ) -> _Matches:
-    """A page in the order of the file, read no further than it takes to count COUNTED_ROWS."""
+    """A page in the order of the file. Only where the beginning of the table does not hold it, the
+    rest is read, as far as it takes to count COUNTED_ROWS."""
     first = (query.page - 1) * query.page_size
-    last = max(first + query.page_size, COUNTED_ROWS)
+    end = first + query.page_size
+    last = max(end, COUNTED_ROWS)
     passed = first if first >= COUNTED_ROWS else 0
     limits = [*values, last - passed + 1, passed]
     beginning = "" if passed else f" AND file_row_number < {BEGINNING_ROWS}"
     rows = connection.execute(
         f"SELECT file_row_number FROM {source}{beginning} LIMIT ? OFFSET ?", limits
     ).fetchall()
-    if not passed and len(rows) <= last:
+    if not passed and end < len(rows) <= last:
+        return _Matches([number for (number,) in rows[first:end]], len(rows), is_counted=False)
+    if not passed and len(rows) <= end:
         rows = connection.execute(
             f"SELECT file_row_number FROM {source} ORDER BY file_row_number LIMIT ? OFFSET ?",
             limits,
         ).fetchall()
     if passed and not rows:
         return _Matches([], _count_matching(connection, version, query, source, values))
-    numbers = [number for (number,) in rows[first - passed : first - passed + query.page_size]]
+    numbers = [number for (number,) in rows[first - passed : end - passed]]
     counted = passed + len(rows)
     return _Matches(numbers, min(counted, last), is_counted=counted <= last)
 
