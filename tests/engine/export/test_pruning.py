@@ -22,7 +22,7 @@ from engine.stop_signal import StopSignal
 from engine.tasks.text.network import load_network
 from tests.engine.hpo.test_search import table
 
-same_worker = pytest.mark.xdist_group("shrinking")  # Where their models were trained.
+pytestmark = pytest.mark.xdist_group("shrinking")  # Where their models were trained.
 DIALS = {"epochs": 6, "precision": "fp32", "method": "full", "batch_tokens": 128}
 
 
@@ -87,7 +87,6 @@ def shape(folder: Path) -> dict:
 
 
 @pytest.mark.nightly
-@same_worker
 def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_path):
     made = export(finished, tmp_path, format="pruned", keep=0.5)
     assert shape(made)["intermediate_size"] == 32
@@ -102,7 +101,6 @@ def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_p
     assert answer["label"] in read_manifest(made).labels
 
 
-@same_worker
 def test_a_student_has_fewer_layers_and_learns_the_answers(finished, tmp_path):
     made = export(finished, tmp_path, format="distilled", layers=1, epochs=8)
     assert shape(made)["num_hidden_layers"] == 1
@@ -110,14 +108,12 @@ def test_a_student_has_fewer_layers_and_learns_the_answers(finished, tmp_path):
     assert card(made)["agreement"] > 0.8
 
 
-@same_worker
 def test_the_int8_file_alone_answers_as_before(finished, tmp_path):
     made = export(finished, tmp_path, format="onnx-int8")
     assert not (made / "model.onnx").exists()
     assert card(made)["agreement"] >= 0.95
 
 
-@same_worker
 def test_the_full_precision_file_alone_answers_as_the_network(finished, tmp_path):
     made = export(finished, tmp_path, format="onnx")
     assert not (made / "model.int8.onnx").exists()
@@ -130,7 +126,6 @@ def test_the_full_precision_file_alone_answers_as_the_network(finished, tmp_path
         assert mine["probability"] == pytest.approx(other["probability"], abs=0.15)
 
 
-@same_worker
 def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finished, tmp_path):
     import pyarrow.parquet as pq
 
@@ -146,7 +141,6 @@ def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finishe
 
 
 @pytest.mark.nightly
-@same_worker
 def test_a_table_model_becomes_one_network(finished_table, tmp_path):
     made = export(finished_table, tmp_path, format="distilled")
     assert read_manifest(made).training["method"] == "distilled"

@@ -87,7 +87,9 @@ def outcome(version):
         return [getattr(version, fact) for fact in facts], file.read()
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "ended_by", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("content", "filename"),
     [(TABLE, "x.csv"), (gzip.compress(TABLE), "x.csv.gz")],

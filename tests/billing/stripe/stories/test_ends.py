@@ -16,7 +16,7 @@ from billing.stripe.subscriptions import metered_prices
 from tests.billing.stripe.fake.endpoints import Call, delete_customer
 from tests.billing.stripe.fake.tale import Tale
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 def subscribe_by_hand(tale: Tale, *, with_meters: bool = True) -> None:
