@@ -84,9 +84,7 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     current, finished = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
     rows = {row.job: row for row in job_rows([*current, *finished], with_sparklines=False)}
     measured = _measured(current)
-    calls = UsageDay.objects.filter(team=team, requests__gt=0)
-    serving = Deployment.objects.serving().filter(team=team).select_related("model")
-    endpoints = list(serving.annotate(was_called=Exists(calls)))
+    endpoints, was_called = _serving_endpoints(team)
     traffic, budget = load_traffic(team), get_budget(team)
     p95_ms, slowness = _p95_ms(team) if sum(traffic.by_hour) else (None, [0] * HOURS)
     newest = DatasetVersion.objects.filter(
@@ -99,8 +97,7 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
         jobs,
         endpoints,
         has_read_report=has_read_report,
-        was_called=sum(traffic.by_hour) > 0  # Its days may not hold the last calls yet.
-        or any(each.was_called for each in endpoints),  # type: ignore[attr-defined]
+        was_called=was_called or sum(traffic.by_hour) > 0,  # The last calls may be in no day yet.
     )
     return Overview(
         steps=steps,
@@ -123,6 +120,14 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
             for hours in [traffic.by_source[endpoint.source]]
         ],
     )
+
+
+def _serving_endpoints(team: Team) -> tuple[list[Deployment], bool]:
+    """The team's endpoints, and whether the team ever asked one, in one query."""
+    calls = UsageDay.objects.filter(team=team, requests__gt=0)
+    serving = Deployment.objects.serving().filter(team=team).select_related("model")
+    endpoints = list(serving.annotate(was_called=Exists(calls)))
+    return endpoints, any(each.was_called for each in endpoints)  # type: ignore[attr-defined]
 
 
 def _measured(jobs: Sequence[TrainingJob]) -> dict[TrainingJob, tuple[str, str]]:
