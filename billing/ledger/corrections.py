@@ -1,16 +1,21 @@
-"""Amounts that operators post by hand: always with a reason, each request once, as new entries."""
+"""Amounts that operators post by hand and that Stripe lets a team off: always with a reason, each
+request once, as new entries."""
 
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.timezone import now
 
 from accounts import audit
 from accounts.models import Team, User
 from billing.budgets import alerts
 from billing.budgets.budget import lock_budget
+from billing.credit import grants
+from billing.credit.invoice_periods import FORGIVEN
 from billing.ledger.posting import post_entry
 from billing.metering.runs import lock_run, post_refund, unrefunded_micro
-from billing.models import LedgerEntry, MeteredRun
+from billing.models import CreditGrant, LedgerEntry, MeteredRun
+from billing.money import MICRO_PER_CENT
 from web.errors import UserError
 
 
@@ -43,6 +48,30 @@ def post_adjustment(
     alerts.notify_thresholds(budget)
     audit.record(team, by, "ledger.adjusted", source, micro=amount_micro, reason=reason)
     return entry
+
+
+@transaction.atomic
+def forgive(team: Team, key: str, cents: int, credit_cents: int, note: str) -> None:
+    """So much usage is not owed, and the credit that had covered more is there again; once a key.
+
+    Not by `post_entry`: what the usage had used of credit is told by the invoice.
+    """
+    budget, source = lock_budget(team.pk), f"{FORGIVEN}{key}"
+    if cents > 0 and not LedgerEntry.objects.filter(source=source).exists():
+        LedgerEntry.objects.create(
+            team=team,
+            kind=LedgerEntry.Kind.ADJUSTMENT,
+            amount_micro=-cents * MICRO_PER_CENT,
+            source=source,
+            note=note,
+            occurred_at=max(now(), budget.period_start),  # A month that is over does not change.
+        )
+        budget.spent_micro -= cents * MICRO_PER_CENT
+        budget.save(update_fields=["spent_micro"])
+    # Once: what was used later has used other credit.
+    if credit_cents > 0 and not CreditGrant.objects.filter(source=source).exists():
+        micro = credit_cents * MICRO_PER_CENT
+        grants.grant(team, micro, kind="promo", source=source, note=note)
 
 
 @transaction.atomic

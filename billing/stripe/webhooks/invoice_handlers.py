@@ -12,11 +12,11 @@ from accounts.notifications.publish import publish
 from billing.budgets.budget import lock_budget
 from billing.credit import grants
 from billing.credit.allowances import ALLOWANCE_PRIORITY
-from billing.credit.invoice_periods import FORGIVEN
 from billing.credit.open_usage import covered_micro
+from billing.ledger.corrections import forgive
 from billing.ledger.posting import credit_overpaid
-from billing.models import CreditGrant, LedgerEntry, Plan, StripeInvoice, Subscription, WebhookEvent
-from billing.money import MICRO_PER_CENT, round_to_cents
+from billing.models import CreditGrant, Plan, StripeInvoice, Subscription, WebhookEvent
+from billing.money import round_to_cents
 from billing.stripe import gateway
 from billing.stripe.catalog import plan_code_of
 from billing.stripe.credit import mirror_credit
@@ -65,7 +65,7 @@ def handle_voided(event: WebhookEvent, team: Team, invoice: StripeInvoiceData) -
     if invoice.status == "void":
         asked = sum(line.asked_cents for _, line in metered_lines(invoice.id))
         name, credit = f"Voided invoice {invoice.number or invoice.id}", invoice.credit_cents
-        _forgive(team, f"void:{invoice.id}", asked - credit, credit, name)
+        forgive(team, f"void:{invoice.id}", asked - credit, credit, name)
 
 
 def _forgive_discounts(team: Team, invoice: StripeInvoiceData) -> None:
@@ -79,26 +79,7 @@ def _forgive_discounts(team: Team, invoice: StripeInvoiceData) -> None:
     span = invoice.period_start, invoice.period_end, invoice.finalized_at
     due = max(0, whole - round_to_cents(covered_micro(team.pk, *span)))
     cents, name = min(whole - asked, due), f"Discount of invoice {invoice.number or invoice.id}"
-    _forgive(team, f"discount:{invoice.id}", cents, whole - asked - cents, name)
-
-
-def _forgive(team: Team, key: str, cents: int, credit_cents: int, note: str) -> None:
-    """So much usage is not owed, and the credit that had covered more is there again; once."""
-    source = f"{FORGIVEN}{key}"
-    with transaction.atomic():
-        lock_budget(team.pk)
-        if cents > 0 and not LedgerEntry.objects.filter(source=source).exists():
-            LedgerEntry.objects.create(
-                team=team,
-                kind=LedgerEntry.Kind.ADJUSTMENT,
-                amount_micro=-cents * MICRO_PER_CENT,
-                source=source,
-                note=note,
-            )
-        # Reckoned with once: what came later has used other credit.
-        if credit_cents > 0 and not CreditGrant.objects.filter(source=source).exists():
-            micro = credit_cents * MICRO_PER_CENT
-            grants.grant(team, micro, kind="promo", source=source, note=note)
+    forgive(team, f"discount:{invoice.id}", cents, whole - asked - cents, name)
 
 
 @of_invoice

@@ -2,7 +2,9 @@
 
 import pytest
 
+from billing.credit.invoice_periods import FORGIVEN
 from billing.models import (
+    Budget,
     LedgerEntry,
     OperatorAlert,
     Plan,
@@ -14,7 +16,7 @@ from billing.stripe import reconciliation
 from billing.stripe.account import get_or_create_customer_id
 from billing.stripe.subscriptions import metered_prices
 from tests.billing.stripe.fake.endpoints import Call, delete_customer
-from tests.billing.stripe.fake.tale import Tale
+from tests.billing.stripe.fake.tale import DOLLAR, Tale
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -155,8 +157,14 @@ def test_a_voided_invoice_is_owed_by_nobody_and_gives_its_credit_back(tale, cred
     invoice_id = tale.close(is_paid=False)
     tale.use(3)
     tale.assert_sides_agree(max(0, 13 - credit_dollars))
+    spent = Budget.objects.get(pk=tale.team.pk).spent_micro
     tale.world.void(invoice_id)
     tale.deliver(times=2)
+    budget = Budget.objects.get(pk=tale.team.pk)
+    # What nobody owes is not held against the cap either, and no month that is over changes.
+    assert spent - budget.spent_micro == max(0, 10 - credit_dollars) * DOLLAR
+    forgiven = LedgerEntry.objects.filter(source__startswith=FORGIVEN)
+    assert all(entry.occurred_at >= budget.period_start for entry in forgiven)
     due = max(0, 3 - credit_dollars)
     tale.assert_sides_agree(due)
     reconciliation.reconcile_all()
