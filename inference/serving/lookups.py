@@ -40,7 +40,6 @@ from inference.serving.principals import (
     ServedDeployment,
     base_encoders,
     deployment_of,
-    is_base_encoder,
     principal_of,
 )
 from inference.serving.protocol.errors import (
@@ -171,7 +170,8 @@ class CachedLookups:
         if deployment is None:
             if sentence := sentence_for(name):
                 raise bad_request(sentence, "model")
-            raise only_embeds(name) if is_base_encoder(name) else unknown_model(name)
+            listed = {encoder.name for encoder in base_encoders()}
+            raise only_embeds(name) if name in listed else unknown_model(name)
         return deployment
 
     async def retire_deployment(self, principal: Principal, name: str) -> None:

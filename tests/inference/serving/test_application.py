@@ -98,6 +98,11 @@ def test_a_base_encoder_says_where_it_answers_and_is_not_deleted(token, with_mod
             answer = await client.post(f"/v1/{route}", json={"model": ENCODERS[0], **body})
             refused(answer, 404, "model_not_found", "model")
             assert "ask it at /v1/embeddings" in answer.json()["error"]["message"]
+        unlisted = await client.post(
+            "/v1/classify", json={"model": "all-mpnet-base-v2", "input": "a"}
+        )
+        refused(unlisted, 404, "model_not_found", "model")  # It would have to be downloaded.
+        assert "no deployment named" in unlisted.json()["error"]["message"]
         answer = await client.delete(f"/v1/models/{ENCODERS[0]}")
         refused(answer, 400, "invalid_parameter", "model")
         assert (await client.get(f"/v1/models/{ENCODERS[0]}")).status_code == 200
