@@ -80,6 +80,10 @@ app.conf.update(
         },
         "old-speech": {"task": "assistants.tasks.delete_expired_speech", "schedule": 3600.0},
         "request-log": {"task": "inference.tasks.trim_request_log", "schedule": 3600.0},
+        "drift": {
+            "task": "inference.tasks.watch_drift",
+            "schedule": crontab(hour="4", minute="20"),
+        },
         "watchdog": {"task": "training.tasks.watch", "schedule": 5.0, "options": {"expires": 10}},
         "tidy": {"task": "training.tasks.tidy", "schedule": 3600.0},
         "orphans": {

@@ -36,5 +36,10 @@ class InferenceConfig(AppConfig):
             EventType(
                 "deployment.gated", EventGroup.FAILURES, "A model was kept from being deployed"
             ),
+            EventType(
+                "deployment.drifted",
+                EventGroup.FAILURES,
+                "Requests to an endpoint differ much from what its model learnt from",
+            ),
             position=30,
         )

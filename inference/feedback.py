@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from django.db.models import Count, Q
+
 from accounts.models import Team, User
 from inference.errors import NoCorrections
 from inference.models import Deployment, Feedback, RequestLog
@@ -38,6 +40,34 @@ def record_feedback(
         team=team, request_id=request_id, defaults={"score": score, "correction": correction}
     )
     return feedback
+
+
+@dataclass(frozen=True)
+class FeedbackSummary:
+    """What callers said of sampled answers: a score of 1 or -1, or a correction."""
+
+    right: int
+    wrong: int
+    corrected: int
+
+    @property
+    def share_right(self) -> float | None:
+        """Of the scored answers; None without any."""
+        return self.right / (self.right + self.wrong) if self.right + self.wrong else None
+
+
+def summarise_feedback(deployment: Deployment) -> FeedbackSummary:
+    """Of the answers since the deployed model was put there that are in the log still."""
+    answers = RequestLog.objects.filter(deployment=deployment, at__gte=deployment.changed_at)
+    given = Feedback.objects.filter(
+        team_id=deployment.team_id, request_id__in=answers.values("request_id")
+    )
+    counts = given.aggregate(
+        right=Count("pk", filter=Q(score=1)),
+        wrong=Count("pk", filter=Q(score=-1)),
+        corrected=Count("pk", filter=~Q(correction="")),
+    )
+    return FeedbackSummary(**counts)
 
 
 def corrected_rows(deployment: Deployment) -> list[NewRow]:

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from inference import request_log, scheduled_deployments
 from inference.batches import work
+from inference.drift import notices
 from inference.files import storing, uploads
 from inference.fine_tuning import jobs
 from inference.table_predictions import running
@@ -19,6 +20,12 @@ def carry_plans() -> None:
 def trim_request_log() -> None:
     """Delete old requests from the log."""
     request_log.delete_old()
+
+
+@shared_task
+def watch_drift() -> None:
+    """Tell teams whose requests no longer look like what their model learnt from."""
+    notices.notify_of_drift()
 
 
 @shared_task

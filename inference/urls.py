@@ -4,6 +4,7 @@ from django.urls import path
 
 from inference.views import (
     deployments,
+    drift,
     promotion,
     sample_data,
     scheduled_deployments,
@@ -18,6 +19,7 @@ urlpatterns = [
     path("deployments/<uuid:deployment_id>/", deployments.deployment_detail, name="deployment"),
     path("deployments/<uuid:deployment_id>/ask/", deployments.playground, name="ask"),
     path("deployments/<uuid:deployment_id>/activity/", deployments.activity, name="activity"),
+    path("deployments/<uuid:deployment_id>/drift/", drift.drift, name="drift"),
     path("deployments/<uuid:deployment_id>/traffic.json", deployments.traffic_json, name="traffic"),
     path("deployments/<uuid:deployment_id>/tables/", tables.begin, name="ask-table"),
     path("deployments/<uuid:deployment_id>/tables/progress/", tables.progress, name="tables"),

@@ -24,7 +24,7 @@ def test_every_app_registers_its_events_when_django_starts():
         *("training_job", "dataset", "deployment", "budget", "credit", "payment"),
         *("assistant", "conversation", "answer", "member", "token", "team", "webhook"),
     ]
-    assert len(subjects) == 34
+    assert len(subjects) == 35
 
 
 def test_every_event_that_the_code_publishes_is_registered():
