@@ -30,6 +30,7 @@ class Speech(models.Model):
     objects = SpeechQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "stored speech"
         constraints = [
             models.UniqueConstraint(name="assistants_speech_once", fields=["assistant", "digest"]),
             models.CheckConstraint(name="assistants_speech_has_sound", condition=Q(seconds__gt=0)),

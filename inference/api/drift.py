@@ -13,18 +13,19 @@ from inference.deployments import find_deployment
 from inference.drift.comparison import measure_drift
 from inference.feedback import summarise_feedback
 from web.idempotency.api import APIView
+from web.validation.fields import ChoiceField
 
 VERDICTS = ("steady", "moderate", "large", "too_few")
 
 
 class ShiftAnswer(serializers.Serializer[Any]):
-    about = serializers.ChoiceField(["feature", "text_length", "unknown_words", "answer"])
+    about = ChoiceField(choices=["feature", "text_length", "unknown_words", "answer"])
     feature = serializers.CharField(help_text="The column, of a feature.")
     stability_index = serializers.FloatField(
         source="index", help_text="Population stability index."
     )
     by_chance = serializers.FloatField(help_text="What the index reaches without any drift.")
-    verdict = serializers.ChoiceField(VERDICTS)
+    verdict = ChoiceField(choices=VERDICTS)
     rows = serializers.IntegerField(help_text="Rows of requests that were compared.")
     bin = serializers.CharField(help_text="The values that moved most.")
     share_in_training = serializers.FloatField(source="share_before")
@@ -40,7 +41,7 @@ class FeedbackSummaryAnswer(serializers.Serializer[Any]):
 class DriftAnswer(serializers.Serializer[Any]):
     object = serializers.CharField(default="drift")
     requests = serializers.IntegerField(help_text="Sampled requests of the last seven days.")
-    verdict = serializers.ChoiceField(VERDICTS)
+    verdict = ChoiceField(choices=VERDICTS)
     shifts = ShiftAnswer(many=True)
     feedback = FeedbackSummaryAnswer()
 

@@ -21,6 +21,7 @@ class Feedback(models.Model):
     objects = FeedbackQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "feedback"
         constraints = [
             models.UniqueConstraint(
                 name="inference_feedback_once_per_request", fields=["team", "request_id"]
