@@ -15,6 +15,7 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 
 from engine.artifact import Manifest, write_json
 from engine.errors import ExportRefused
+from engine.network_loading import one_network_at_a_time
 from engine.tasks.text.network import TextNetwork
 
 HUGGINGFACE_FOLDER = "huggingface"
@@ -57,6 +58,7 @@ def save_huggingface_folder(
     return target
 
 
+@one_network_at_a_time()
 def load_huggingface_folder(folder: Path) -> TextNetwork:
     """Load the folder as transformers does. Raises ExportRefused when it cannot."""
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from engine.network_loading import one_network_at_a_time
 from engine.packages import LICENCE_FILE, find_package_folder
 from engine.serving.cache_folder import cache_folder, create_once
 
@@ -32,6 +33,7 @@ def converted_folder(path: Path, licence: str, source: str) -> Path:
     return create_once(cache_folder() / "base-models" / name, build)
 
 
+@one_network_at_a_time()
 def _convert(path: Path, target: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

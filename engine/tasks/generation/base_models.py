@@ -17,6 +17,7 @@ from transformers import (
 
 from engine.catalog import BaseModelEntry
 from engine.errors import BaseModelUnavailable
+from engine.network_loading import one_network_at_a_time
 from engine.tasks.generation.chat_template import (
     DEFAULT_CHAT_TEMPLATE,
     END_TOKEN,
@@ -28,6 +29,7 @@ from engine.tasks.text import base_models
 DEFAULT_CONTEXT_LENGTH = 2048
 
 
+@one_network_at_a_time()
 def load_network(folder: Path, attention: str, dropout: float = 0.0) -> PreTrainedModel:
     """The language model in float32."""
     config = base_models.read_config(folder)
@@ -88,6 +90,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     )
 
 
+@one_network_at_a_time()
 def create_network(
     entry: BaseModelEntry, tokenizer: Any, attention: str, dropout: float
 ) -> PreTrainedModel:

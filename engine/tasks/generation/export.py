@@ -16,6 +16,7 @@ from engine.export.single_file import with_variant_comparison
 from engine.export.variant_comparison import ModelVariant, VariantComparison, compare_variants
 from engine.loop.checkpoints import TrainingState
 from engine.metrics import GenerationPredictions
+from engine.network_loading import one_network_at_a_time
 from engine.progress import ProgressTracker
 from engine.spec import GenerationSpec
 from engine.stop_signal import StopSignal
@@ -125,9 +126,10 @@ def _measure_variant(
     prepared: PreparedChats, folder: Path, name: str, rows: list[int], prompts: list[list[int]]
 ) -> ModelVariant:
     """The model of a folder: its losses on these rows and the logits after these prompts."""
-    network = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    ).eval()
+    with one_network_at_a_time():
+        network = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        ).eval()
     losses, tokens = compute_row_losses(network, prepared, rows)
     references = [prepared.chats.chats[row][-1]["content"] for row in rows]
 

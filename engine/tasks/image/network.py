@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from engine.errors import BaseModelUnavailable
+from engine.network_loading import one_network_at_a_time
 from engine.tasks.image.data.preprocessing import Preprocessing
 
 GROUPS = 8
@@ -115,6 +116,7 @@ class ImageNetwork(nn.Module):
         return outputs
 
 
+@one_network_at_a_time()
 def build_small_vit(config: Mapping[str, Any], side: int) -> HubBackbone:
     """Random weights in the shape of transformers' ViT."""
     from transformers import AutoModelForImageClassification, ViTConfig
@@ -123,6 +125,7 @@ def build_small_vit(config: Mapping[str, Any], side: int) -> HubBackbone:
     return HubBackbone(AutoModelForImageClassification.from_config(shape))
 
 
+@one_network_at_a_time()
 def load_hub_backbone(folder: Path) -> HubBackbone:
     """Pretrained weights: safetensors alone, and no code of the repository's."""
     from transformers import AutoModelForImageClassification

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from engine.catalog import BaseModelEntry
 from engine.errors import BaseModelUnavailable
+from engine.network_loading import one_network_at_a_time
 from engine.packages import find_package_folder
 
 UNKNOWN_TOKEN = "[UNK]"
@@ -92,6 +93,7 @@ def _download(entry: BaseModelEntry, on_download: Callable[[], None]) -> Path:
         ) from error
 
 
+@one_network_at_a_time()
 def load_encoder(folder: Path, dropout: float = 0.0) -> PreTrainedModel:
     """The encoder in float32 with this dropout and eager attention.
 
@@ -134,6 +136,7 @@ def set_dropout(config: object, share: float) -> None:
             setattr(config, name, share)
 
 
+@one_network_at_a_time()
 def create_encoder(entry: BaseModelEntry, vocabulary: int, dropout: float) -> PreTrainedModel:
     """An encoder with random weights in the shape of the entry's config; seed torch before."""
     config = AutoConfig.for_model(**entry.source.config, vocab_size=vocabulary)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from engine.export.attention_heads import count_heads, find_attention_layers
+from engine.network_loading import one_network_at_a_time
 
 
 class TextNetwork(nn.Module):
@@ -111,6 +112,7 @@ def save_network(network: TextNetwork, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2, default=str))
 
 
+@one_network_at_a_time()
 def load_network(folder: Path) -> TextNetwork:
     """The network saved in this folder, in float32 on the CPU, ready to predict."""
     config = json.loads((folder / "config.json").read_text())
