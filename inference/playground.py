@@ -1,17 +1,22 @@
 """Predicts through the models process for a signed-in person, with an internal token."""
 
+import json
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from accounts.models import User
+from engine.catalog import CATALOG
+from engine.catalog.entries import BaseModelEntry
 from inference.errors import ModelsUnreachable, PredictionRejected
 from inference.gateway import internal_token, web_process
 from inference.models import Deployment
 
 Row = str | dict[str, object]  # A text, a picture as base64, or a table's features by name.
 TIMEOUT_SECONDS = 20.0  # Covers a model that must be fetched and loaded first.
+STREAM_TIMEOUT_SECONDS = 120.0  # Without a byte: others may be answered first.
 MAX_CHARACTERS = 10_000
 MAX_NEW_TOKENS = 200  # Of a language model's answer: the page waits for all of it.
 
@@ -60,6 +65,55 @@ def predict(deployment: Deployment, person: User, row: Row) -> Prediction:
     )
 
 
+def pretrained_at_hand(base_model: str) -> BaseModelEntry | None:
+    """The base model, if it can answer beside the tuned one: not one made from scratch, nor one
+    that would be downloaded first."""
+    entry = CATALOG.get(base_model)
+    is_usable = entry is not None and entry.source.kind != "scratch" and entry.is_at_hand
+    return entry if is_usable else None
+
+
+async def stream_chat(
+    deployment: Deployment, person_id: int, messages: list[dict[str, str]], *, by_base: bool
+) -> AsyncGenerator[bytes, None]:
+    """The events of a streamed chat completion as they come; a refusal is one event with an error.
+
+    `by_base`: what the model's base answers, as it is before any tuning.
+    """
+    import httpx
+
+    token = internal_token.issue_token(deployment.team_id, person_id, asks_base=by_base)
+    body = {
+        "model": deployment.name,
+        "messages": messages,
+        "max_tokens": MAX_NEW_TOKENS,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    url = f"{settings.MODELS_URL}/v1/chat/completions"
+    try:
+        async with (
+            httpx.AsyncClient(timeout=STREAM_TIMEOUT_SECONDS) as client,
+            client.stream("POST", url, json=body, headers=_headers(token)) as answer,
+        ):
+            if answer.status_code == 200:
+                async for part in answer.aiter_bytes():
+                    yield part
+            else:
+                yield _event(json.loads(await answer.aread()))
+    except (httpx.HTTPError, ValueError):
+        yield _event({"error": {"message": ModelsUnreachable.sentence}})
+
+
+def _event(content: object) -> bytes:
+    return b"data: " + json.dumps(content).encode() + b"\n\n"
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {internal_token.HEADER: token, web_process.HEADER: web_process.proof().decode()}
+
+
 def _post(path: str, body: dict[str, object], token: str) -> tuple[Any, float]:
     """The models process's answer, and after how many milliseconds it came."""
     import httpx  # Here, because every process loads this module and few of them ask.
@@ -68,10 +122,7 @@ def _post(path: str, body: dict[str, object], token: str) -> tuple[Any, float]:
         answer = httpx.post(
             settings.MODELS_URL + path,
             json=body,
-            headers={
-                internal_token.HEADER: token,
-                web_process.HEADER: web_process.proof().decode(),
-            },
+            headers=_headers(token),
             timeout=TIMEOUT_SECONDS,
         )
         content = answer.json()

@@ -18,6 +18,7 @@ urlpatterns = [
     path("teams/<slug:slug>/deployments/", deployments.deployment_list, name="deployments"),
     path("deployments/<uuid:deployment_id>/", deployments.deployment_detail, name="deployment"),
     path("deployments/<uuid:deployment_id>/ask/", deployments.playground, name="ask"),
+    path("deployments/<uuid:deployment_id>/chat/", deployments.chat, name="chat"),
     path("deployments/<uuid:deployment_id>/activity/", deployments.activity, name="activity"),
     path("deployments/<uuid:deployment_id>/drift/", drift.drift, name="drift"),
     path("deployments/<uuid:deployment_id>/traffic.json", deployments.traffic_json, name="traffic"),

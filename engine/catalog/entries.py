@@ -47,6 +47,11 @@ class BaseModelEntry(BaseModel):
     # What the method "auto" stands for with this model, where the task does not decide.
     automatic_method: str = "auto"
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it loads without a download while somebody waits."""
+        return self.offline or self.source.kind in ("wheel", "local")
+
 
 def hub_entry(
     reference: str,

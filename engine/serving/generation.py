@@ -11,6 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from engine import catalog
 from engine.artifact import Manifest, read_manifest
 from engine.errors import BaseModelUnavailable, BrokenArtifact
+from engine.network_loading import one_network_at_a_time
 from engine.tasks.generation import base_models
 from engine.tasks.generation.generator import TextGenerator
 from engine.tasks.text.base_models import locate_base_model
@@ -45,6 +46,21 @@ class GenerationModel(TextGenerator):
         super().__init__(network, tokenizer, context, threads)
 
 
+def open_base_model(model_id: str, threads: int = 1) -> TextGenerator:
+    """The catalog's base model as it is before any tuning, ready to answer.
+
+    Raises BaseModelUnavailable when its files cannot be had, or UnknownBaseModel.
+    """
+    folder = locate_base_model(catalog.get_base_model(model_id))
+    torch.set_num_threads(threads)
+    network: Any = base_models.load_network(folder, "sdpa")
+    if torch.cuda.is_available():
+        network.to("cuda")
+    context = base_models.max_context_tokens(network.config)
+    return TextGenerator(network, base_models.load_tokenizer(folder), context, threads)
+
+
+@one_network_at_a_time()
 def open_checkpoint(
     folder: Path, weights: Path, initial_model: Path | None, threads: int = 1
 ) -> GenerationModel:

@@ -32,6 +32,43 @@ class TextForm(forms.Form):
         return text.replace("\0", "")
 
 
+class QuestionForm(TextForm):
+    """The same for a language model."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["text"].label = "Question"
+        self.fields["text"].widget.attrs = {"rows": 3, "placeholder": "Ask something"}
+
+
+class ChatForm(forms.Form):
+    """A chat so far, whose last message is the question."""
+
+    messages = forms.JSONField()
+    by_base = forms.BooleanField(required=False)
+
+    def clean_messages(self) -> list[dict[str, str]]:
+        messages = self.cleaned_data["messages"]
+        if not isinstance(messages, list) or not all(map(_is_message, messages)):
+            raise forms.ValidationError("Send messages, each with a role and a text.")
+        if not messages or messages[-1]["role"] != "user":
+            raise forms.ValidationError("Write a question first.")
+        if sum(len(message["content"]) for message in messages) > MAX_CHARACTERS:
+            raise forms.ValidationError(
+                f"A chat may have {MAX_CHARACTERS:,} characters here. Begin a new one."
+            )
+        return messages
+
+
+def _is_message(message: object) -> bool:
+    return (
+        isinstance(message, dict)
+        and message.keys() == {"role", "content"}
+        and message["role"] in ("system", "user", "assistant")
+        and isinstance(message["content"], str)
+    )
+
+
 class ImageForm(forms.Form):
     picture = forms.FileField(help_text="PNG, JPEG or WebP.")
 
@@ -84,7 +121,8 @@ def playground_form(deployment: Deployment, data: Any = None, files: Any = None)
         return FeaturesForm(inputs.features, data, example_cells(deployment.model))
     if inputs.kind == "image":
         return ImageForm(data, files)
-    return TextForm(data, initial={"text": example_text(deployment.model)})
+    form = QuestionForm if inputs.kind == "chat" else TextForm
+    return form(data, initial={"text": example_text(deployment.model)})
 
 
 def example_row(deployment: Deployment, text: str) -> object:

@@ -27,6 +27,7 @@ class InternalCaller:
     source: str | None = None  # What is billed instead of what answers: an assistant.
     usage_key: str | None = None  # Of a batch's line: its use is billed once under this key.
     prefix: str = ""  # Of the API token that asked the assistant.
+    asks_base: bool = False  # What a deployment's base model answers.
 
 
 def issue_token(
@@ -37,9 +38,10 @@ def issue_token(
     source: str | None = None,
     usage_key: str | None = None,
     prefix: str = "",
+    asks_base: bool = False,
 ) -> str:
     """A token for the team's deployments, valid for MAX_AGE_SECONDS."""
-    facts = {"team": str(team_id), "person": person_id}
+    facts: dict[str, object] = {"team": str(team_id), "person": person_id}
     if api_token_id is not None:
         facts["token"] = str(api_token_id)
     if source is not None:
@@ -48,6 +50,8 @@ def issue_token(
         facts["usage_key"] = usage_key
     if prefix:
         facts["prefix"] = prefix
+    if asks_base:
+        facts["base"] = True
     return signing.dumps(facts, salt=_SALT)
 
 
@@ -63,6 +67,7 @@ def verify_token(text: str) -> InternalCaller | None:
             facts.get("source"),
             facts.get("usage_key"),
             facts.get("prefix", ""),
+            facts.get("base", False),
         )
     except (signing.BadSignature, KeyError, ValueError):
         return None

@@ -135,6 +135,7 @@ class CachedLookups:
                 is_batch=caller.usage_key is not None,
                 source=source,
                 usage_key=caller.usage_key,
+                asks_base=caller.asks_base,
             )
         principal = await self._tokens_by_id.get(caller.api_token_id)
         if principal is None or principal.has_expired:

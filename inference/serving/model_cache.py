@@ -94,6 +94,11 @@ class ModelCache:
         key = f"base/{name}"
         return await self._get(key, lambda: _load_base_embedder(key, name))
 
+    async def get_base_writer(self, name: str) -> LoadedModel:
+        """A base language model, before any tuning."""
+        key = f"base/{name}"
+        return await self._get(key, lambda: _load_base_writer(key, name))
+
     async def _get(self, model_id: str, load: Callable[[], LoadedModel]) -> LoadedModel:
         if model := self._models.get(model_id):
             self._models.move_to_end(model_id)
@@ -190,6 +195,13 @@ class ModelCache:
 def _load_base_embedder(key: str, name: str) -> LoadedModel:
     size = 4 * catalog.get_base_model(name).parameters
     return LoadedModel(key, open_base_embedder(name), size + OVERHEAD_BYTES)
+
+
+def _load_base_writer(key: str, name: str) -> LoadedModel:
+    from engine.serving.generation import open_base_model
+
+    size = 4 * catalog.get_base_model(name).parameters
+    return LoadedModel(key, open_base_model(name, WRITING_THREADS), size + OVERHEAD_BYTES)
 
 
 def model_unavailable() -> ApiError:

@@ -12,8 +12,8 @@ from accounts.models import Team, scopes_within
 from accounts.models.api_token import WITH_DIGEST_SQL, WORKING_TOKENS_SQL
 from billing.models import UsageDay
 from engine import catalog
-from engine.catalog.entries import BaseModelEntry
 from inference.models import Deployment
+from inference.playground import pretrained_at_hand
 from inference.serving.model_cache import CheckpointKeys
 from training.models import Checkpoint, TrainedModel, TrainingJob
 
@@ -74,6 +74,7 @@ class Principal:
     is_batch: bool = False  # Its pace is the worker's, not a client's.
     source: str | None = None  # What is billed instead of the deployment: an assistant.
     usage_key: str | None = None  # What is asked under the same key again is not billed again.
+    asks_base: bool = False  # The playground: what a model's base answers, before any tuning.
 
     @property
     def has_expired(self) -> bool:
@@ -170,11 +171,6 @@ def principal_of(rows: list[tuple[Any, ...]]) -> Principal | None:
     )
 
 
-def is_at_hand(entry: BaseModelEntry) -> bool:
-    """Others would be downloaded while a caller waits."""
-    return entry.offline or entry.source.kind in ("wheel", "local")
-
-
 def is_base_encoder(name: str) -> bool:
     """Whether a base model has this name that gives texts a meaning before anybody trained it."""
     entry = catalog.CATALOG.get(name)
@@ -185,8 +181,15 @@ def base_encoder(name: str) -> ServedDeployment:
     return ServedDeployment(None, name, EPOCH, f"base/{name}", "", name, ENCODER_TASK)
 
 
+def base_writer(name: str) -> ServedDeployment | None:
+    """The base of a language model; None for one made from scratch or not on this machine."""
+    if pretrained_at_hand(name) is None:
+        return None
+    return ServedDeployment(None, name, EPOCH, f"base/{name}", "", name, GENERATION_TASK)
+
+
 def base_encoders() -> Iterator[ServedDeployment]:
     """Those that answer /v1/embeddings on this machine."""
     for name, entry in catalog.CATALOG.items():
-        if is_base_encoder(name) and is_at_hand(entry):
+        if is_base_encoder(name) and entry.is_at_hand:
             yield base_encoder(name)

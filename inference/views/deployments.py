@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -16,10 +17,10 @@ from inference import deployments, request_log
 from inference.deployments import find_deployment, find_deployment_to_change
 from inference.feedback import corrected_rows, learn_corrections
 from inference.forms.deployments import MoveForm, NameForm, TrialForm
-from inference.forms.playground import PlaygroundForm, playground_form
+from inference.forms.playground import ChatForm, PlaygroundForm, playground_form
 from inference.forms.tables import TableForm
 from inference.models import Deployment, RequestLog
-from inference.playground import Prediction, predict
+from inference.playground import Prediction, predict, pretrained_at_hand, stream_chat
 from inference.queries.rollout import load_rollout
 from inference.queries.tables import tables_context
 from inference.queries.traffic import latency_chart, requests_chart
@@ -33,7 +34,9 @@ from training.queries.starts import can_train_on
 from web.browser.confirmation import require_typed_name
 from web.browser.refusals import refusals_on, status_of
 from web.browser.trash import TRASH_DAYS, restorable_since
+from web.language.sentences import translated
 from web.requests import AuthenticatedRequest
+from web.streams.detached import DetachedResponse
 
 PAGE_SIZE = 25
 
@@ -68,6 +71,21 @@ def playground(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespon
         context = {"answer": answer, "form": form, "deployment": deployment}
         return render(request, "inference/_answer.html", context)
     return _render_deployment(request, deployment, form, answer)
+
+
+@login_required
+@require_POST
+def chat(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponseBase:
+    """Stream the next answer of a chat: the deployed model's, or its base model's."""
+    # An answer costs money.
+    deployment = find_deployment_to_change(request.user, deployment_id)
+    form = ChatForm(request.POST)
+    if not form.is_valid():
+        sentence = translated(next(iter(form.errors.values()))[0])
+        return JsonResponse({"error": {"message": sentence}}, status=400)
+    messages, by_base = form.cleaned_data["messages"], form.cleaned_data["by_base"]
+    events = stream_chat(deployment, request.user.pk, messages, by_base=by_base)
+    return DetachedResponse(events, content_type="text/event-stream")
 
 
 @login_required
@@ -234,6 +252,7 @@ def _render_deployment(
         "move_form": MoveForm(deployment),
         "trial_form": TrialForm(deployment),
         "rollout": load_rollout(deployment),
+        "base": pretrained_at_hand(deployment.model.base_model),
         "snippets": snippets_for(deployment),
         "may_change": has_permission(request.user, deployment.team, "write"),
         "can_train_on": can_train_on(deployment.model),

@@ -13,7 +13,6 @@ from inference.serving.principals import (
     Principal,
     ServedDeployment,
     base_encoder,
-    is_at_hand,
     is_base_encoder,
 )
 from inference.serving.protocol import embeddings as protocol
@@ -54,7 +53,7 @@ class EmbeddingRoutes:
         except ApiError as error:
             if error.status != 404 or not is_base_encoder(name):
                 raise
-            if not is_at_hand(catalog.CATALOG[name]):
+            if not catalog.CATALOG[name].is_at_hand:
                 raise bad_request(
                     f"{name} is not on this machine, so it cannot embed here.", "model"
                 ) from None

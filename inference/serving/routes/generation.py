@@ -15,7 +15,7 @@ from engine.errors import EngineError
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import Sampling, TokenChunk
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
-from inference.serving.principals import GENERATION_TASK, Principal, ServedDeployment
+from inference.serving.principals import GENERATION_TASK, Principal, ServedDeployment, base_writer
 from inference.serving.protocol import chat_answers
 from inference.serving.protocol.body import JsonObject
 from inference.serving.protocol.chat import GenerationRequest, prompt_text
@@ -65,6 +65,8 @@ async def answer(
     deployment = deployment.for_request(info_of(request).id)
     if deployment.task != GENERATION_TASK:
         raise bad_request(f"{deployment.name} does not write: ask it at /v1/classify.", "model")
+    if principal.asks_base:
+        deployment = _base_of(deployment)
     await services.lookups.require_budget(principal)
     try:
         return await kind(services, request, principal, deployment, payload).respond()
@@ -72,6 +74,15 @@ async def answer(
         record = RequestRecord(error.status, payload.texts)
         services.log_request(request, principal, deployment, record)
         raise
+
+
+def _base_of(deployment: ServedDeployment) -> ServedDeployment:
+    base = base_writer(deployment.base_model)
+    if base is None:
+        raise bad_request(
+            f"{deployment.base_model} is not on this machine to compare with.", "model"
+        )
+    return base
 
 
 class Generation:
@@ -99,8 +110,11 @@ class Generation:
 
     async def respond(self) -> Response:
         payload, deployment = self._payload, self._deployment
-        model = await self._services.model_cache.get(
-            deployment.model_id, deployment.artifact_key, deployment.checkpoint
+        models = self._services.model_cache
+        model = await (
+            models.get_base_writer(deployment.name)
+            if deployment.deployment_id is None
+            else models.get(deployment.model_id, deployment.artifact_key, deployment.checkpoint)
         )
         try:
             sources = await asyncio.to_thread(self._open_sources, model.served)

@@ -45,20 +45,25 @@ class FakeWriter:
             assert self.may_go_on.wait(30)
 
 
-def talk_to(writer, talk):
+def talk_to(writer, talk, base_model="tiny", base=None, *, asks_base=False):
     """Run `talk(app)` with an application that serves the writer to one principal."""
 
     async def whole():
         app = ModelsApp()
         lookups = app.services.lookups
-        principal = Principal(uuid.uuid4(), "lathe_x", frozenset({"inference"}), False)
+        principal = Principal(
+            uuid.uuid4(), "lathe_x", frozenset({"inference"}), False, asks_base=asks_base
+        )
         deployment = ServedDeployment(
-            uuid.uuid4(), "writer", datetime.now(UTC), "m1", "k", "tiny", "text-generation"
+            uuid.uuid4(), "writer", datetime.now(UTC), "m1", "k", base_model, "text-generation"
         )
         lookups._tokens._load = answer(principal)
         lookups._deployments._load = answer({"writer": deployment})
         lookups._budgets._load = answer(True)
-        app.services.model_cache._models["m1"] = LoadedModel("m1", writer, 1)
+        models = app.services.model_cache._models
+        models["m1"] = LoadedModel("m1", writer, 1)
+        if base is not None:
+            models[f"base/{base_model}"] = LoadedModel("base", base, 1)
         try:
             return await talk(app)
         finally:
@@ -382,3 +387,39 @@ def test_a_wrong_tool_is_named(change, param):
         assert answer.json()["error"]["param"].startswith(param)
 
     talk_to(FakeCaller(WHOLE), talk)
+
+
+BASE = "SmolLM2-135M-Instruct"
+
+
+def test_the_base_model_answers_whoever_asks_for_it_and_is_billed_as_such():
+    base = FakeWriter([TokenChunk("Base", 1), TokenChunk("", 1, "stop")])
+
+    async def talk(app):
+        response = await post(app, BODY)
+        assert response.json()["choices"][0]["message"]["content"] == "Base"
+        ((_, source, _),) = app.services.usage_counter._counts
+        assert source == f"base-model:{BASE}"
+        assert logged(app) == []  # The log belongs to the endpoint.
+
+    talk_to(FakeWriter(WHOLE), talk, BASE, base, asks_base=True)
+
+
+def test_nobody_else_gets_the_base_model():
+    base = FakeWriter([TokenChunk("Base", 1), TokenChunk("", 1, "stop")])
+
+    async def talk(app):
+        response = await post(app, BODY)
+        assert response.json()["choices"][0]["message"]["content"] == "Hello"
+
+    talk_to(FakeWriter(WHOLE), talk, BASE, base)
+
+
+@pytest.mark.parametrize("base_model", ["unknown", "tiny-language-model", "Qwen2.5-0.5B-Instruct"])
+def test_a_base_that_is_not_here_is_refused_by_name(base_model):
+    async def talk(app):
+        response = await post(app, BODY)
+        assert response.status_code == 400
+        assert f"{base_model} is not on this machine" in response.json()["error"]["message"]
+
+    talk_to(FakeWriter(WHOLE), talk, base_model, asks_base=True)
