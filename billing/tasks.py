@@ -5,7 +5,7 @@ from celery import shared_task
 from billing.budgets import forecast, holds
 from billing.credit import allowances, grants
 from billing.statements import invoices
-from billing.stripe import credit, doctor, reconciliation, usage_outbox
+from billing.stripe import credit, doctor, reconciliation, subscriptions, usage_outbox
 from billing.stripe.webhooks import dispatcher, inbox
 
 for name, function in {
@@ -17,6 +17,7 @@ for name, function in {
     "mirror_credit": credit.mirror_due,
     "reconcile": reconciliation.reconcile_all,
     "keep_catalog": doctor.keep_catalog,
+    "end_deserted": subscriptions.end_deserted,
     "process_webhooks": dispatcher.process_due,
     "sweep_webhooks": inbox.fetch_missed_events,
     "watch_spending": holds.hold_anomalous_teams,

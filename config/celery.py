@@ -150,6 +150,7 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "deserted-teams": {"task": "billing.tasks.end_deserted", "schedule": 3600.0},
         "stripe-catalog": {"task": "billing.tasks.keep_catalog", "schedule": 900.0},
         "stripe-events": {
             "task": "billing.tasks.process_webhooks",

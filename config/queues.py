@@ -72,6 +72,7 @@ BACKGROUND = WorkerGroup(
             "billing.tasks.sweep_webhooks",
             "billing.tasks.reconcile",
             "billing.tasks.keep_catalog",
+            "billing.tasks.end_deserted",
             "billing.tasks.issue_invoices",
             "assistants.tasks.count_answers",
         ),

@@ -37,7 +37,8 @@ def delete_account(user: User) -> None:
     """End sessions, tokens and memberships, and remove name and address. Raises CannotDelete.
 
     The row stays without the person's data, because what they made names it. A team that nobody
-    else belongs to is suspended: nothing of it runs or costs any more.
+    else belongs to is suspended, so that nothing of it runs any more, and billing ends its
+    subscription.
     """
     if obstacles := deletion_obstacles(user):
         raise CannotDelete(" ".join(obstacles))

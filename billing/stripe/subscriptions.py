@@ -10,16 +10,18 @@ from contextlib import suppress
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
 from accounts import audit
-from accounts.models import Team, User
+from accounts.models import Membership, Team, User
 from accounts.permissions import require_permission
 from billing.models import Plan, Rate, StripeCustomer, StripeOutbox, Subscription
 from billing.stripe import gateway
 from billing.stripe.account import create_page, return_urls, tax_params, with_customer
 from billing.stripe.dtos import StripeInvoiceData, StripeParams
 from billing.stripe.errors import StripeFailure, StripeNotFound, StripeServerError
+from billing.stripe.operator_alerts import raise_alert, settle_alert
 from billing.stripe.sync import refresh_subscription
 from web.errors import UserError
 
@@ -101,7 +103,38 @@ def _open_checkout(
     return session.url
 
 
-def end_dead_subscription(team: Team, user: User) -> None:
+def end_deserted() -> int:
+    """End the subscriptions of teams whose last member deleted their account; returns how many.
+
+    Nobody can end them any more. Like others they end with the paid period, so that what was used
+    is billed once; one that is not paid for ends now. Repeatable.
+    """
+    if not gateway.is_enabled():
+        return 0
+    members = Membership.objects.filter(team=OuterRef("team"))
+    deserted = Subscription.objects.open().filter(~Exists(members), cancel_at=None)
+    return sum(_end_deserted(row) for row in deserted.select_related("team"))
+
+
+def _end_deserted(row: Subscription) -> bool:
+    try:
+        if row.is_unpaid:
+            end_dead_subscription(row.team, None)
+        else:
+            params, key = {"cancel_at_period_end": True}, f"end-deserted:{row.stripe_id}"
+            _update_subscription(row, params, key)
+    except StripeFailure as failure:
+        raise_alert(
+            f"deserted:{row.stripe_id}",
+            f"Nobody belongs to {row.team} any more, and its subscription {row.stripe_id} could not"
+            f" be ended: {failure} End it in Stripe.",
+        )
+        return False
+    settle_alert(f"deserted:{row.stripe_id}")
+    return True
+
+
+def end_dead_subscription(team: Team, user: User | None) -> None:
     """End a subscription that is not in force and has not ended, such as an unpaid one."""
     row = Subscription.objects.filter(team=team).first()
     if row is None or row.is_in_force or row.status in Subscription.ENDED:

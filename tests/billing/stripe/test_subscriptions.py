@@ -4,20 +4,23 @@ import uuid
 
 import pytest
 
-from accounts.models import AuditEntry, Notice
+from accounts.models import AuditEntry, Membership, Notice, User
+from accounts.people.deletion import delete_account
 from billing.budgets.budget import get_budget
 from billing.credit import grants
 from billing.models import OperatorAlert, Plan, Rate, StripeCustomer, StripeInvoice, Subscription
 from billing.pricing import supersede
+from billing.stripe import gateway
 from billing.stripe.account import get_or_create_customer_id
 from billing.stripe.catalog import sync_catalog
-from billing.stripe.errors import StripeServerError
+from billing.stripe.errors import StripeServerError, StripeUnreachable
 from billing.stripe.subscriptions import (
     AlreadySubscribed,
     PlanNotPriced,
     active_subscription,
     cancel_at_period_end,
     change_plan,
+    end_deserted,
     metered_prices,
     preview_change,
     preview_next_invoice,
@@ -210,6 +213,36 @@ def test_down_to_a_plan_without_a_fee_and_up_again(story):
     after = change_plan(story.team, story.owner, plan("team"), uuid.uuid4())
     assert after.plan_id == "team"
     assert after.plan_item_id
+
+
+def test_a_team_that_everybody_left_is_not_charged_again(story, alice):
+    subscription = story.subscribe("team")
+    assert end_deserted() == 0
+    for person in User.objects.filter(memberships__team=story.team).order_by("-pk"):
+        if person != story.owner:
+            delete_account(person)
+    delete_account(story.owner)
+    assert end_deserted() == 1
+    at_stripe = story.world.kind("subscription")[subscription.stripe_id]
+    assert at_stripe["cancel_at_period_end"]
+    assert end_deserted() == 0
+
+
+def test_an_operator_hears_of_a_deserted_subscription_that_stripe_does_not_end(story, monkeypatch):
+    story.subscribe("team")
+    Membership.objects.filter(team=story.team).delete()
+    monkeypatch.setattr(gateway, "update_subscription", refuse)
+    assert end_deserted() == 0
+    alert = OperatorAlert.objects.get(key__startswith="deserted:")
+    assert "could not be ended" in alert.sentence
+    monkeypatch.undo()
+    assert end_deserted() == 1
+    alert.refresh_from_db()
+    assert alert.settled_at
+
+
+def refuse(*_, **__):
+    raise StripeUnreachable
 
 
 def test_ending_takes_effect_at_the_end_and_can_be_taken_back(story):
