@@ -168,11 +168,11 @@ def _disable(endpoint: WebhookEndpoint, reason: str) -> None:
     if not enabled.update(disabled_at=now(), disabled_reason=reason[:200]):
         return
     waiting = endpoint.deliveries.filter(next_at__isnull=False)
-    waiting.update(next_at=None, failed_at=now(), error="The endpoint was disabled.")
+    waiting.update(next_at=None, failed_at=now(), error="The webhook was disabled.")
     publish(
         endpoint.team,
         "webhook.disabled",
-        f"The webhook endpoint {endpoint} was disabled. {reason}",
+        f"The webhook {endpoint} was disabled. {reason}",
         url=reverse("accounts:webhook", args=[endpoint.pk]),
         data={"id": str(endpoint.pk), "reason": reason},
     )

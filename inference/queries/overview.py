@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Case, Exists, IntegerField, Sum, Value, When
+from django.db.models import Case, Count, Exists, IntegerField, Q, Sum, Value, When, Window
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -69,7 +69,7 @@ class Overview:
     p95_ms: float | None  # None without requests in the last HOURS.
     latency: str
     running: int
-    queued: int  # The job counts are of the NEWEST_JOBS.
+    queued: int
     launches: str
     now: list[tuple[JobRow, str, tuple[str, str] | None]]  # Row, time left, metric and value.
     results: list[ResultRow]
@@ -79,6 +79,7 @@ class Overview:
 
 def load_overview(team: Team, *, has_read_report: bool) -> Overview:
     jobs = _newest_jobs(team)
+    counts = jobs[0].__dict__ if jobs else {}  # Of all jobs, not of these alone.
     unfinished = [job for job in jobs if job.status in UNFINISHED]
     succeeded = [job for job in jobs if job.status == Status.SUCCEEDED]
     current, finished = unfinished[:MAX_NOW], succeeded[:MAX_RESULTS]
@@ -108,8 +109,8 @@ def load_overview(team: Team, *, has_read_report: bool) -> Overview:
         traffic=sparkline(traffic.by_hour),
         p95_ms=p95_ms,
         latency=sparkline(slowness),
-        running=sum(job.status == Status.RUNNING for job in unfinished),
-        queued=sum(job.status == Status.QUEUED for job in unfinished),
+        running=counts.get("running", 0),
+        queued=counts.get("queued", 0),
         launches=sparkline(_daily_launches(jobs)),
         now=[(rows[job], format_time_left(job), measured.get(job)) for job in current],
         results=_results([rows[job] for job in finished]),
@@ -139,14 +140,20 @@ def _measured(jobs: Sequence[TrainingJob]) -> dict[TrainingJob, tuple[str, str]]
 
 
 def _newest_jobs(team: Team) -> list[TrainingJob]:
-    """At most NEWEST_JOBS: those that run, those that wait, then the others, each newest first."""
+    """At most NEWEST_JOBS: those that run, those that wait, then the others, each newest first.
+
+    Each also has `running` and `queued`: how many of the team's jobs are.
+    """
     order = Case(
         When(status=Status.RUNNING, then=Value(0)),
         When(status__in=UNFINISHED, then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),
     )
-    jobs = with_related(TrainingJob.objects.not_in_trash().filter(team=team))
+    jobs = with_related(TrainingJob.objects.not_in_trash().filter(team=team)).annotate(
+        running=Window(Count("pk", filter=Q(status=Status.RUNNING))),
+        queued=Window(Count("pk", filter=Q(status=Status.QUEUED))),
+    )
     return list(jobs.order_by(order, "-created_at")[:NEWEST_JOBS])
 
 

@@ -72,6 +72,13 @@ def test_compose_names_what_exists():
     assert {match[1] for match in VARIABLE.finditer(text)} <= SETTINGS | OF_OTHERS
 
 
+def test_every_setting_reaches_the_containers():
+    """Those that the file does not name come from .env as they are."""
+    for name, service in compose()["services"].items():
+        if "SECRET_KEY" in service.get("environment", {}):
+            assert service["env_file"] == [{"path": "../.env", "required": False}], name
+
+
 def test_compose_runs_every_worker_group_and_needs_torch_where_torch_is():
     workers = {
         name: service
