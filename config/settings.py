@@ -276,6 +276,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if REQUIRE_VERIFIED_EMAIL else "optional"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_LOGIN_BY_CODE_ENABLED = REQUIRE_VERIFIED_EMAIL
 ACCOUNT_RATE_LIMITS = {"signup": f"{RATE_LIMITS['signups']}/h/ip"} if RATE_LIMITS["signups"] else {}
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.people.SignupExtras"
 ACCOUNT_ADAPTER = "accounts.allauth_adapter.AccountAdapter"
@@ -292,7 +293,6 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Lathe"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS  # Browsers allow it on localhost alone.
 ACCOUNT_SESSION_REMEMBER = True
-LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "projects:home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "landing"
 EMAIL_HOST = env.optional("EMAIL_HOST", "localhost")
