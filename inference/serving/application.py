@@ -27,6 +27,7 @@ from inference.serving.protocol.http import (
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
+from inference.serving.routes.once import once
 from inference.serving.routes.text_generation import GenerationRoutes
 from inference.serving.services import Services
 from inference.serving.usage_counter import FLUSH_SECONDS
@@ -49,13 +50,19 @@ class ModelsApp:
         classification = ClassificationRoutes(self.services)
         generation = GenerationRoutes(self.services)
         embedding = EmbeddingRoutes(self.services)
+        posts = {
+            "/v1/classify": classification.classify,
+            "/v1/chat/completions": generation.chat,
+            "/v1/completions": generation.completion,
+            "/v1/responses": generation.response,
+            "/v1/embeddings": embedding.embed,
+        }
         self._router = Router(
             [
-                Route("/v1/classify", classification.classify, methods=["POST"]),
-                Route("/v1/chat/completions", generation.chat, methods=["POST"]),
-                Route("/v1/completions", generation.completion, methods=["POST"]),
-                Route("/v1/responses", generation.response, methods=["POST"]),
-                Route("/v1/embeddings", embedding.embed, methods=["POST"]),
+                *(
+                    Route(path, once(self.services, post), methods=["POST"])
+                    for path, post in posts.items()
+                ),
                 Route("/v1/models", self._list_models),
                 Route("/v1/models/{model:path}", self._retrieve_model, methods=["GET"]),
                 Route("/v1/models/{model:path}", self._delete_model, methods=["DELETE"]),

@@ -81,11 +81,15 @@ def _once(post: Post) -> Post:
     return post_once
 
 
+def is_key(text: str) -> bool:
+    return 1 <= len(text) <= MAX_KEY_CHARACTERS and text.isascii() and text.isprintable()
+
+
 def _claim_of(request: Request) -> Claim | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+    if not is_key(key):
         raise BadIdempotencyKey(param=HEADER)
     body = fingerprint("POST", request.get_full_path(), request.data)
     return Claim(f"token:{request.auth.pk}" if request.auth else "nobody", key, body)

@@ -63,14 +63,14 @@ class Claim:
         return hashlib.sha256(f"{self.owner}\0{self.key}".encode()).hexdigest()
 
 
-def begin(claim: Claim) -> Answer | None:
+def begin(claim: Claim, wait_seconds: float = WAIT_SECONDS) -> Answer | None:
     """None: go on, and call `finish` or `forget`. Else the answer to repeat.
 
     Raises IdempotencyKeyReused, or RequestInProgress when the first is not done within
-    WAIT_SECONDS.
+    `wait_seconds`.
     """
     rows = IdempotentRequest.objects.filter(digest=claim.digest)
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + wait_seconds
     while True:
         rows.filter(created_at__lt=now() - KEY_LIFETIME).delete()
         row, is_new = IdempotentRequest.objects.get_or_create(
@@ -84,7 +84,7 @@ def begin(claim: Claim) -> Answer | None:
             rows.filter(pk=row.pk).delete()
         elif row.sealed_answer is not None:
             return _unseal(claim, bytes(row.sealed_answer))
-        elif time.monotonic() > deadline:
+        elif time.monotonic() >= deadline:
             raise RequestInProgress
         else:
             time.sleep(POLL_SECONDS)
