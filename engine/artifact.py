@@ -16,6 +16,10 @@ from engine.errors import BrokenArtifact
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_FORMAT = 1
+# How finely engine.serving.packed quantises weights. "full": in 127 steps on each side of 0, whose
+# sums need 32 bits (AVX-512 VNNI). "bounded": in so few that sums of eight products fit 16 bits
+# (AVX2); the outputs have the same bits on all processors.
+WeightSteps = Literal["full", "bounded"]
 
 
 class _ManifestModel(BaseModel):
@@ -32,6 +36,7 @@ class Serving(_ManifestModel):
     output: str = "logits"  # float32, (rows, labels); softmax gives probabilities.
     # "packed": engine.serving.packed computes the saved network instead, where it can.
     engine: Literal["onnxruntime", "packed"] = "onnxruntime"
+    weight_steps: WeightSteps = "full"
     check: list[float] = []  # Its outputs for a row that is always the same.
 
 

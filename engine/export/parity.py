@@ -111,7 +111,10 @@ def describe_serving(file: str, parity: dict[str, Any]) -> Serving:
     """How a model is served whose ONNX file is `file`, by the parity that `export_onnx` found."""
     if parity["served"] != PACKED_FILE:
         return Serving(file=file)
-    return Serving(file=file, engine="packed", check=parity[PACKED_FILE]["check"])
+    packed = parity[PACKED_FILE]
+    return Serving(
+        file=file, engine="packed", weight_steps=packed["weight_steps"], check=packed["check"]
+    )
 
 
 def export_ngrams(model: NgramModel, folder: Path, rows: HeldOutRows) -> tuple[str, dict[str, Any]]:
@@ -214,7 +217,11 @@ def _check_packed(
         logger.exception("The packed encoder was not tried")
         return None
     parity = check_packed_parity(rows, reference, outputs, file, speedup)
-    return asdict(parity) | {"speedup": round(speedup, 2), "check": encoder.check_outputs()}
+    return asdict(parity) | {
+        "speedup": round(speedup, 2),
+        "weight_steps": encoder.weight_steps,
+        "check": encoder.check_outputs(),
+    }
 
 
 def check_packed_parity(

@@ -1,9 +1,10 @@
-/* A BERT encoder in eight bits for processors with AVX-512 VNNI.
+/* A BERT encoder in eight bits for processors with AVX2 and FMA, or with AVX-512 VNNI.
 
    The tokens of all rows lie end to end, without padding. Each token's activations are quantised
    with a range of their own (unsigned, with a zero point), weights by output channel, and products
-   are summed exactly in 32 bits; attention, norms and GELU are float32. So a row's outputs have the
-   same bits whatever stands beside it. engine/serving/packed/weights.py lays out the structs. */
+   are summed exactly; attention, norms and GELU are float32. So a row's outputs have the same bits
+   whatever stands beside it, and on both kinds of processor, whose instructions and integer tiles
+   are in the headers. engine/serving/packed/weights.py lays out the structs. */
 
 #include <immintrin.h>
 #include <math.h>
@@ -12,15 +13,23 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define OUTLINE static __attribute__((noinline))
-#define LANES 16       /* float32 in a register */
-#define TILE_TOKENS 6  /* 24 of the 32 registers hold sums, */
-#define TILE_COLUMNS 64
+#define LANES 16 /* Of the headers' Floats and Ints. */
+
+#ifdef __AVX512VNNI__
+#include "vectors_avx512.h"
+#else
+#include "vectors_avx2.h"
+#endif
+
+#define TILE_COLUMNS (LANES * TILE_VECTORS)
+
+const int32_t packed_columns_at_once = TILE_COLUMNS;
 
 enum { OK = 0, NO_MEMORY = 1, BAD_INPUT = 2 };
 enum Epilogue { STORE, GELU, ADD }; /* What is done to a product, bias included. */
 
 typedef struct {
-  const int8_t *weights; /* (columns / 64, depth / 4, 64, 4) */
+  const int8_t *weights; /* (columns / TILE_COLUMNS, depth / 4, TILE_COLUMNS, 4) */
   const float *scales, *bias;
   const int32_t *sums; /* Of each column's weights: what a zero point of one adds. */
   int64_t columns, depth;
@@ -50,78 +59,70 @@ typedef struct {
   Activations quantised;
 } Scratch;
 
+/* Adds in the same order on every processor. */
+INLINE float v_sum(Floats x) {
+  __m256 eight = _mm256_add_ps(low_half(x), high_half(x));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+INLINE float v_highest(Floats x) {
+  __m256 eight = _mm256_max_ps(low_half(x), high_half(x));
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
 /* x times the normal distribution's share below x: an odd polynomial on [-4, 4], off by 2e-4 at
    most, where a step of eight bits is 1e-2. */
-INLINE __m512 gelu(__m512 x) {
+INLINE Floats gelu(Floats x) {
   static const float terms[] = {2.278150335e-08f,  -1.598605469e-06f, 4.795557968e-05f,
                                 -8.140160310e-04f, 8.772390844e-03f,  -6.457311592e-02f,
                                 3.978833528e-01f};
-  __m512 near = _mm512_max_ps(_mm512_min_ps(x, _mm512_set1_ps(4)), _mm512_set1_ps(-4));
-  __m512 square = _mm512_mul_ps(near, near), sum = _mm512_set1_ps(terms[0]);
+  Floats near = v_max(v_min(x, v_set(4)), v_set(-4));
+  Floats square = v_mul(near, near), sum = v_set(terms[0]);
 #pragma GCC unroll 6
-  for (int n = 1; n < 7; n++) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(terms[n]));
-  return _mm512_mul_ps(x, _mm512_fmadd_ps(sum, near, _mm512_set1_ps(0.5f)));
+  for (int n = 1; n < 7; n++) sum = v_fma(sum, square, v_set(terms[n]));
+  return v_mul(x, v_fma(sum, near, v_set(0.5f)));
 }
 
-INLINE __m512 exponential(__m512 x) {
+INLINE Floats exponential(Floats x) {
   static const float terms[] = {1.8775767e-3f, 8.9893397e-3f, 5.5826318e-2f,
                                 2.4015361e-1f, 6.9315308e-1f, 9.9999994e-1f};
-  x = _mm512_mul_ps(_mm512_max_ps(x, _mm512_set1_ps(-87)), _mm512_set1_ps(1.44269504f));
-  __m512 whole = _mm512_roundscale_ps(x, 0), part = _mm512_sub_ps(x, whole);
-  __m512 sum = _mm512_set1_ps(terms[0]);
+  x = v_mul(v_max(x, v_set(-87)), v_set(1.44269504f));
+  Floats whole = v_round(x), part = v_sub(x, whole);
+  Floats sum = v_set(terms[0]);
 #pragma GCC unroll 5
-  for (int n = 1; n < 6; n++) sum = _mm512_fmadd_ps(sum, part, _mm512_set1_ps(terms[n]));
-  return _mm512_scalef_ps(sum, whole);
+  for (int n = 1; n < 6; n++) sum = v_fma(sum, part, v_set(terms[n]));
+  return v_scale(sum, whole);
 }
 
-/* GCC's intrinsic makes it copy the sums from register to register; this does not. */
-#define ADD_PRODUCTS(sums, bytes, weights) \
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(bytes), "v"(weights))
-
-/* `tokens` (a constant, at most TILE_TOKENS) times 64 columns from `column` on, whose weights start
-   at `weights`. `ahead`: how many cache lines from `next` on are fetched in each step. */
+/* `tokens` (a constant, at most TILE_TOKENS) times TILE_COLUMNS from `column` on, whose weights
+   start at `weights`. `ahead`: how many cache lines from `next` on are fetched in each step. */
 INLINE void tile(int tokens, const Linear *linear, int64_t column, const int8_t *weights,
                  Activations in, float *out, enum Epilogue epilogue, const char *next, int ahead) {
-  __m512i sums[TILE_TOKENS][4];
-#pragma GCC unroll 6
-  for (int t = 0; t < tokens; t++)
+  Ints sums[TILE_TOKENS][TILE_VECTORS];
+  sum_products(tokens, in.bytes, weights, linear->depth, sums, next, ahead);
 #pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) sums[t][c] = _mm512_setzero_si512();
-  for (int64_t k = 0; k < linear->depth; k += 4, weights += 256) {
-    __m512i w0 = _mm512_loadu_si512(weights), w1 = _mm512_loadu_si512(weights + 64);
-    __m512i w2 = _mm512_loadu_si512(weights + 128), w3 = _mm512_loadu_si512(weights + 192);
-    for (int line = 0; line < ahead; line++, next += 64) _mm_prefetch(next, _MM_HINT_T1);
-#pragma GCC unroll 6
-    for (int t = 0; t < tokens; t++) {
-      __m512i bytes = _mm512_set1_epi32(*(const int32_t *)(in.bytes + t * linear->depth + k));
-      ADD_PRODUCTS(sums[t][0], bytes, w0);
-      ADD_PRODUCTS(sums[t][1], bytes, w1);
-      ADD_PRODUCTS(sums[t][2], bytes, w2);
-      ADD_PRODUCTS(sums[t][3], bytes, w3);
-    }
-  }
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; c++) {
+  for (int c = 0; c < TILE_VECTORS; c++) {
     int64_t place = column + LANES * c;
-    __m512 scales = _mm512_loadu_ps(linear->scales + place);
-    __m512 bias = _mm512_loadu_ps(linear->bias + place);
-    __m512i column_sums = _mm512_loadu_si512(linear->sums + place);
+    Floats scales = v_load(linear->scales + place), bias = v_load(linear->bias + place);
+    Ints column_sums = v_load_ints(linear->sums + place);
 #pragma GCC unroll 6
     for (int t = 0; t < tokens; t++) {
-      __m512i shift = _mm512_mullo_epi32(_mm512_set1_epi32(in.zeros[t]), column_sums);
-      __m512 product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[t][c], shift));
-      __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(in.scales[t]));
-      __m512 value = _mm512_fmadd_ps(product, scale, bias);
+      Floats product = v_less_product(sums[t][c], column_sums, in.zeros[t]);
+      Floats value = v_fma(product, v_mul(scales, v_set(in.scales[t])), bias);
       float *target = out + t * linear->columns + place;
       if (epilogue == GELU) value = gelu(value);
-      if (epilogue == ADD) value = _mm512_add_ps(value, _mm512_loadu_ps(target));
-      _mm512_storeu_ps(target, value);
+      if (epilogue == ADD) value = v_add(value, v_load(target));
+      v_store(target, value);
     }
   }
 }
 
-/* out (tokens, columns) = in times weights, plus bias. Columns by 64, so that their weights stay in
-   the nearest cache while all tokens pass; the first tiles fetch those of the next 64. */
+/* out (tokens, columns) = in times weights, plus bias. The weights of TILE_COLUMNS stay in the
+   nearest cache while all tokens pass; the first tiles fetch those of the next columns. */
 INLINE void multiply(int64_t tokens, const Linear *linear, Activations in, float *out,
                      enum Epilogue epilogue) {
   int64_t tiles = (tokens + TILE_TOKENS - 1) / TILE_TOKENS;
@@ -137,12 +138,14 @@ INLINE void multiply(int64_t tokens, const Linear *linear, Activations in, float
       switch (tokens - t) {
         case 1: TILE(1); break;
         case 2: TILE(2); break;
+#if TILE_TOKENS > 3
         case 3: TILE(3); break;
         case 4: TILE(4); break;
         case 5: TILE(5); break;
+#endif
         default: TILE(TILE_TOKENS);
       }
-      next += ahead * 16 * linear->depth;
+      next += ahead * TILE_COLUMNS / 4 * linear->depth;
     }
   }
 }
@@ -159,19 +162,18 @@ OUTLINE void multiply_add(int64_t tokens, const Linear *linear, Activations in, 
 
 /* Token `token` of `out` becomes these values; their range, which includes 0, in 255 steps. */
 static void quantise(const float *values, int64_t count, Activations out, int64_t token) {
-  __m512 low = _mm512_setzero_ps(), high = low;
+  Floats low = v_set(0), high = low;
   for (int64_t i = 0; i < count; i += LANES) {
-    __m512 part = _mm512_loadu_ps(values + i);
-    low = _mm512_min_ps(low, part), high = _mm512_max_ps(high, part);
+    Floats part = v_load(values + i);
+    low = v_min(low, part), high = v_max(high, part);
   }
-  float lowest = _mm512_reduce_min_ps(low), step = (_mm512_reduce_max_ps(high) - lowest) / 255;
+  float lowest = -v_highest(v_sub(v_set(0), low)), step = (v_highest(high) - lowest) / 255;
   if (!(step > 1e-30f)) step = 1;
   int32_t zero = (int32_t)lrintf(-lowest / step);
-  __m512 inverse = _mm512_set1_ps(1 / step), offset = _mm512_set1_ps((float)zero);
+  Floats inverse = v_set(1 / step), offset = v_set((float)zero);
   for (int64_t i = 0; i < count; i += LANES) {
-    __m512 part = _mm512_fmadd_ps(_mm512_loadu_ps(values + i), inverse, offset);
-    __m512i steps = _mm512_max_epi32(_mm512_cvtps_epi32(part), _mm512_setzero_si512());
-    _mm_storeu_si128((__m128i *)(out.bytes + token * count + i), _mm512_cvtusepi32_epi8(steps));
+    Floats part = v_fma(v_load(values + i), inverse, offset);
+    v_store_bytes(out.bytes + token * count + i, part);
   }
   out.scales[token] = step, out.zeros[token] = zero;
 }
@@ -183,57 +185,54 @@ static void quantise_all(const float *values, int64_t tokens, int64_t count, Act
 
 static void normalise(float *values, int64_t count, const float *norm, const float *shift,
                       float epsilon) {
-  __m512 sum = _mm512_setzero_ps(), squares = sum;
-  for (int64_t i = 0; i < count; i += LANES) sum = _mm512_add_ps(sum, _mm512_loadu_ps(values + i));
-  __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / count);
+  Floats sum = v_set(0), squares = sum;
+  for (int64_t i = 0; i < count; i += LANES) sum = v_add(sum, v_load(values + i));
+  Floats mean = v_set(v_sum(sum) / count);
   for (int64_t i = 0; i < count; i += LANES) {
-    __m512 off = _mm512_sub_ps(_mm512_loadu_ps(values + i), mean);
-    squares = _mm512_fmadd_ps(off, off, squares);
+    Floats off = v_sub(v_load(values + i), mean);
+    squares = v_fma(off, off, squares);
   }
-  __m512 factor = _mm512_set1_ps(1 / sqrtf(_mm512_reduce_add_ps(squares) / count + epsilon));
+  Floats factor = v_set(1 / sqrtf(v_sum(squares) / count + epsilon));
   for (int64_t i = 0; i < count; i += LANES) {
-    __m512 unit = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(values + i), mean), factor);
-    unit = _mm512_fmadd_ps(unit, _mm512_loadu_ps(norm + i), _mm512_loadu_ps(shift + i));
-    _mm512_storeu_ps(values + i, unit);
+    Floats unit = v_mul(v_sub(v_load(values + i), mean), factor);
+    unit = v_fma(unit, v_load(norm + i), v_load(shift + i));
+    v_store(values + i, unit);
   }
 }
 
 /* In place: each score's share of e to the power of all. Lanes from `count` on become 0. */
 static void softmax(float *scores, int64_t count) {
-  __m512 highest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
-  for (int64_t i = 0; i < count; i += LANES) {
-    __mmask16 real = count - i >= LANES ? 0xffff : (1 << (count - i)) - 1;
-    highest = _mm512_mask_max_ps(highest, real, highest, _mm512_loadu_ps(scores + i));
-  }
-  highest = _mm512_set1_ps(_mm512_reduce_max_ps(highest));
-  for (int64_t i = 0; i < count; i += LANES) {
-    __mmask16 real = count - i >= LANES ? 0xffff : (1 << (count - i)) - 1;
-    __m512 power = exponential(_mm512_sub_ps(_mm512_loadu_ps(scores + i), highest));
-    power = _mm512_maskz_mov_ps(real, power);
-    sum = _mm512_add_ps(sum, power);
-    _mm512_storeu_ps(scores + i, power);
-  }
-  __m512 factor = _mm512_set1_ps(1 / _mm512_reduce_add_ps(sum));
+  Floats high = v_set(-INFINITY), sum = v_set(0);
   for (int64_t i = 0; i < count; i += LANES)
-    _mm512_storeu_ps(scores + i, _mm512_mul_ps(_mm512_loadu_ps(scores + i), factor));
+    high = v_max(high, v_first(v_load(scores + i), count - i, -INFINITY));
+  high = v_set(v_highest(high));
+  for (int64_t i = 0; i < count; i += LANES) {
+    Floats power = exponential(v_sub(v_load(scores + i), high));
+    power = v_first(power, count - i, 0);
+    sum = v_add(sum, power);
+    v_store(scores + i, power);
+  }
+  Floats factor = v_set(1 / v_sum(sum));
+  for (int64_t i = 0; i < count; i += LANES)
+    v_store(scores + i, v_mul(v_load(scores + i), factor));
 }
 
 /* Scores of four queries for all keys; `keys` is (size, padded). */
 INLINE void score(const float *const queries[4], const float *keys, int64_t padded, int size,
                   float *scores) {
-  __m512 factor = _mm512_set1_ps(1 / sqrtf((float)size));
+  Floats factor = v_set(1 / sqrtf((float)size));
   for (int64_t j = 0; j < padded; j += LANES) {
-    __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                      _mm512_setzero_ps()};
+    Floats sums[4] = {v_set(0), v_set(0), v_set(0),
+                      v_set(0)};
     for (int d = 0; d < size; d++) {
-      __m512 key = _mm512_loadu_ps(keys + d * padded + j);
+      Floats key = v_load(keys + d * padded + j);
 #pragma GCC unroll 4
       for (int q = 0; q < 4; q++)
-        sums[q] = _mm512_fmadd_ps(_mm512_set1_ps(queries[q][d]), key, sums[q]);
+        sums[q] = v_fma(v_set(queries[q][d]), key, sums[q]);
     }
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++)
-      _mm512_storeu_ps(scores + q * padded + j, _mm512_mul_ps(sums[q], factor));
+      v_store(scores + q * padded + j, v_mul(sums[q], factor));
   }
 }
 
@@ -251,16 +250,16 @@ INLINE void attend(const float *qkv, int64_t tokens, int64_t hidden, int size, f
       score(queries, keys, padded, size, scores);
       for (int q = 0; q < 4; q++) softmax(scores + q * padded, tokens);
       for (int part = 0; part < size; part += LANES) {
-        __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                          _mm512_setzero_ps()};
+        Floats sums[4] = {v_set(0), v_set(0), v_set(0),
+                          v_set(0)};
         for (int64_t j = 0; j < tokens; j++) {
-          __m512 values = _mm512_loadu_ps(value + j * stride + part);
+          Floats values = v_load(value + j * stride + part);
 #pragma GCC unroll 4
           for (int q = 0; q < 4; q++)
-            sums[q] = _mm512_fmadd_ps(_mm512_set1_ps(scores[q * padded + j]), values, sums[q]);
+            sums[q] = v_fma(v_set(scores[q * padded + j]), values, sums[q]);
         }
         for (int q = 0; q < 4 && i + q < tokens; q++)
-          _mm512_storeu_ps(out + (i + q) * hidden + head + part, sums[q]);
+          v_store(out + (i + q) * hidden + head + part, sums[q]);
       }
     }
   }
@@ -272,8 +271,8 @@ static void embed(const Encoder *encoder, const int32_t *ids, int64_t tokens, fl
     const uint16_t *word = encoder->word + ids[t] * hidden;
     const float *position = encoder->position + t * hidden;
     for (int64_t i = 0; i < hidden; i += LANES) {
-      __m512 values = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(word + i)));
-      _mm512_storeu_ps(states + i, _mm512_add_ps(values, _mm512_loadu_ps(position + i)));
+      Floats values = v_load_halves(word + i);
+      v_store(states + i, v_add(values, v_load(position + i)));
     }
     normalise(states, hidden, encoder->norm, encoder->shift, (float)encoder->epsilon);
   }
@@ -309,24 +308,24 @@ static void run_layer(const Encoder *encoder, const Layer *layer, const int64_t 
 static void finish_row(const Encoder *encoder, const float *states, int64_t tokens, float *mean,
                        float *outputs) {
   int64_t hidden = encoder->hidden;
-  __m512 count = _mm512_set1_ps(tokens ? (float)tokens : 1), squares = _mm512_setzero_ps();
+  Floats count = v_set(tokens ? (float)tokens : 1), squares = v_set(0);
   for (int64_t i = 0; i < hidden; i += LANES) {
-    __m512 sum = _mm512_setzero_ps();
+    Floats sum = v_set(0);
     for (int64_t t = 0; t < tokens; t++)
-      sum = _mm512_add_ps(sum, _mm512_loadu_ps(states + t * hidden + i));
-    sum = _mm512_div_ps(sum, count);
-    squares = _mm512_fmadd_ps(sum, sum, squares);
-    _mm512_storeu_ps(mean + i, sum);
+      sum = v_add(sum, v_load(states + t * hidden + i));
+    sum = v_div(sum, count);
+    squares = v_fma(sum, sum, squares);
+    v_store(mean + i, sum);
   }
-  float length = fmaxf(sqrtf(_mm512_reduce_add_ps(squares)), 1e-12f);
+  float length = fmaxf(sqrtf(v_sum(squares)), 1e-12f);
   float factor = encoder->normalise ? 1 / length : 1;
   for (int64_t n = 0; n < encoder->outputs; n++) {
-    __m512 sum = _mm512_setzero_ps();
+    Floats sum = v_set(0);
     for (int64_t i = 0; i < hidden; i += LANES) {
-      __m512 weights = _mm512_loadu_ps(encoder->head + n * hidden + i);
-      sum = _mm512_fmadd_ps(weights, _mm512_loadu_ps(mean + i), sum);
+      Floats weights = v_load(encoder->head + n * hidden + i);
+      sum = v_fma(weights, v_load(mean + i), sum);
     }
-    outputs[n] = _mm512_reduce_add_ps(sum) * factor + encoder->head_bias[n];
+    outputs[n] = v_sum(sum) * factor + encoder->head_bias[n];
   }
 }
 

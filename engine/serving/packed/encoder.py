@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engine.artifact import Serving
+from engine.artifact import Serving, WeightSteps
 from engine.errors import BrokenArtifact
-from engine.serving.packed.library import load_kernel
+from engine.serving.packed.library import Kernel, load_kernel
 from engine.serving.packed.weights import PackedWeights, read_config
 
 logger = logging.getLogger(__name__)
@@ -24,9 +24,9 @@ TokenIds = Sequence[Sequence[int]]
 class PackedEncoder:
     """Methods may be called from several threads at once."""
 
-    def __init__(self, kernel: ctypes.CDLL, weights: PackedWeights) -> None:
-        self._kernel, self._weights = kernel, weights
-        self.size_bytes = weights.size_bytes
+    def __init__(self, kernel: Kernel, weights: PackedWeights) -> None:
+        self._encode, self._weights = kernel.library.packed_encode, weights
+        self.weight_steps, self.size_bytes = weights.weight_steps, weights.size_bytes
 
     def outputs(self, encoded: TokenIds) -> Outputs:
         """(rows, outputs). Those of a row have the same bits whatever stands beside it."""
@@ -48,7 +48,7 @@ class PackedEncoder:
         ids = np.fromiter((one for row in encoded for one in row), np.int32, int(starts[-1]))
         means = np.empty((len(encoded), self._weights.hidden), dtype=np.float32)
         outputs = np.empty((len(encoded), self._weights.outputs), dtype=np.float32)
-        status = self._kernel.packed_encode(
+        status = self._encode(
             ctypes.byref(self._weights.struct),
             ids.ctypes.data,
             starts.ctypes.data,
@@ -66,7 +66,9 @@ class PackedEncoder:
 def open_packed_encoder(folder: Path, serving: Serving) -> PackedEncoder | None:
     """The model in this artifact folder, if it was tested with the kernel and the kernel computes
     here what it computed there. None: the ONNX file answers."""
-    if serving.engine != "packed" or (encoder := pack_network(folder)) is None:
+    if serving.engine != "packed":
+        return None
+    if (encoder := pack_network(folder, serving.weight_steps)) is None:
         return None
     found = np.array(encoder.check_outputs())
     if found.shape == np.shape(serving.check) and np.allclose(
@@ -77,10 +79,15 @@ def open_packed_encoder(folder: Path, serving: Serving) -> PackedEncoder | None:
     return None
 
 
-def pack_network(folder: Path) -> PackedEncoder | None:
-    """The network saved in this folder; None where the kernel cannot run or computes no networks
-    like it."""
+def pack_network(folder: Path, weight_steps: WeightSteps | None = None) -> PackedEncoder | None:
+    """The network saved in this folder, its weights as fine as this machine's kernel computes them
+    unless it is said how fine; None where the kernel cannot run, or computes no such network."""
     config = read_config(folder)
     if config is None or (kernel := load_kernel()) is None:
         return None
-    return PackedEncoder(kernel, PackedWeights(folder, config))
+    weight_steps = weight_steps or kernel.computes[0]
+    if weight_steps not in kernel.computes:
+        return None
+    return PackedEncoder(
+        kernel, PackedWeights(folder, config, weight_steps, kernel.columns_at_once)
+    )

@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
+from engine.artifact import WeightSteps
+
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
-COLUMNS_AT_ONCE, DEPTH_AT_ONCE, ALIGNMENT = 64, 4, 64
+SIZE_STEP = 64  # Sizes are its multiples.
+DEPTH_AT_ONCE, ALIGNMENT = 4, 64
 COMPUTED_KIND = ("bert", "gelu", "absolute")  # Model type, activation, positions.
 HEAD_SIZES = (32, 64)
 STEPS = 127  # Of a weight, on each side of 0.
+MAX_SUM = (2**15 - 1) // 255  # Of "bounded" weights: times the highest byte it fits 16 bits.
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -62,14 +66,21 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         return None
     hidden, heads = encoder["hidden_size"], encoder["num_attention_heads"]
     sizes = (hidden, encoder["intermediate_size"])
-    fits = all(size % COLUMNS_AT_ONCE == 0 for size in sizes) and hidden // heads in HEAD_SIZES
+    fits = all(size % SIZE_STEP == 0 for size in sizes) and hidden // heads in HEAD_SIZES
     return config if fits else None
 
 
 class PackedWeights:
     """One network's arrays, and the struct that points at them."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        weight_steps: WeightSteps,
+        columns_at_once: int,
+    ) -> None:
+        self.weight_steps, self._columns_at_once = weight_steps, columns_at_once
         self.size_bytes = 0
         self._kept: list[Any] = []
         tensors = load_file(str(folder / WEIGHTS_FILE))
@@ -121,14 +132,13 @@ class PackedWeights:
     def _linear(self, weights: Array, bias: Array) -> Linear:
         """Each output's weights in steps of their own, laid out in the order they are read."""
         columns, depth = weights.shape
-        scales = np.maximum(np.abs(weights).max(axis=1), 1e-12) / STEPS
-        steps = np.rint(weights / scales[:, None]).astype(np.int8)
-        blocks = steps.reshape(-1, COLUMNS_AT_ONCE, depth // DEPTH_AT_ONCE, DEPTH_AT_ONCE)
+        steps, scales = quantise(weights, self.weight_steps)
+        blocks = steps.reshape(depth // DEPTH_AT_ONCE, DEPTH_AT_ONCE, -1, self._columns_at_once)
         return Linear(
-            self._keep(blocks.transpose(0, 2, 1, 3), np.int8),
+            self._keep(blocks.transpose(2, 0, 3, 1), np.int8),
             self._keep(scales),
             self._keep(bias),
-            self._keep(steps.sum(axis=1, dtype=np.int32), np.int32),
+            self._keep(steps.sum(axis=0, dtype=np.int32), np.int32),
             columns,
             depth,
         )
@@ -142,3 +152,34 @@ class PackedWeights:
         self._kept.append(memory)
         self.size_bytes += size
         return memory.ctypes.data + start
+
+
+def quantise(weights: Array, weight_steps: WeightSteps) -> tuple[Array, Array]:
+    """(outputs, depth) in steps of each output's own: (depth, outputs) of whole numbers, and what
+    one step is.
+
+    "bounded" makes the steps so long that the sums which the kernel for AVX2 adds in 16 bits fit
+    them whatever the activations are, so that they are exact.
+    """
+    values = np.ascontiguousarray(weights.T)
+    scales = np.maximum(np.abs(values).max(axis=0), 1e-12) / STEPS
+    if weight_steps == "bounded":
+        scales = np.maximum(scales, _largest_sums(values) / MAX_SUM)
+    steps = np.rint(values / scales)
+    # Rounding may have made a sum larger.
+    while weight_steps == "bounded" and (excess := _largest_sums(steps) / MAX_SUM).max() > 1:
+        large = excess > 1
+        scales[large] *= excess[large]
+        steps[:, large] = np.rint(values[:, large] / scales[large])
+    return steps.astype(np.int8), scales
+
+
+def _largest_sums(values: Array) -> Array:
+    """For each output, the largest sum of positive, or of negative, weights that the kernel for
+    AVX2 adds in the same 16 bits: the first or the second two of four neighbours, four times."""
+    depth, outputs = values.shape
+    added = values.reshape(depth // 16, 4, 2, 2, outputs)
+    # Positive ones sum up to half of this plus the plain sum, negative ones to half of it minus.
+    magnitudes = np.abs(added).sum(axis=(1, 3))
+    largest: Array = (magnitudes + np.abs(added.sum(axis=(1, 3)))).max(axis=(0, 1)) / 2
+    return largest

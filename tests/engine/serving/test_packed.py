@@ -3,6 +3,7 @@
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +13,15 @@ from transformers import BertConfig, BertModel
 
 from engine.artifact import Serving
 from engine.errors import BrokenArtifact
+from engine.serving.packed import encoder as packed_encoder
 from engine.serving.packed import library
-from engine.serving.packed.encoder import open_packed_encoder, pack_network
-from engine.serving.packed.weights import read_config
+from engine.serving.packed.encoder import PackedEncoder, open_packed_encoder, pack_network
+from engine.serving.packed.weights import PackedWeights, quantise, read_config
 from engine.tasks.text.network import TextNetwork, save_network
 
 WORDS, POSITIONS, OUTPUTS = 300, 128, 5
 needs_kernel = pytest.mark.skipif(
-    library.load_kernel() is None, reason="no AVX-512 VNNI or no C compiler here"
+    library.load_kernel() is None, reason="no AVX2 or no C compiler here"
 )
 
 
@@ -193,7 +195,7 @@ def test_without_it_there_is_none(lack, fresh_kernel, tmp_path, monkeypatch):
     if lack == "switched off":
         monkeypatch.setenv(library.SWITCH, "off")
     elif lack == "processor":
-        monkeypatch.setattr(library, "PROCESSOR_FLAGS", {"no_such_flag"})
+        monkeypatch.setattr(library, "read_processor_flags", frozenset)
     elif lack == "compiler":
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
@@ -219,8 +221,80 @@ def test_it_is_compiled_once(saved, fresh_kernel, monkeypatch):
 @needs_kernel
 def test_a_model_is_opened_only_where_the_kernel_computes_what_it_computed_before(saved):
     _, folder = saved()
-    expected = pack_network(folder).check_outputs()
-    assert open_packed_encoder(folder, Serving(file="x", engine="packed", check=expected))
-    assert open_packed_encoder(folder, Serving(file="x", check=expected)) is None
+    expected = pack_network(folder, "bounded").check_outputs()
+    serving = Serving(file="x", engine="packed", weight_steps="bounded", check=expected)
+    assert open_packed_encoder(folder, serving).weight_steps == "bounded"
+    assert open_packed_encoder(folder, serving.model_copy(update={"engine": "onnxruntime"})) is None
     for other in ([one + 0.1 for one in expected], expected[:-1], []):
-        assert open_packed_encoder(folder, Serving(file="x", engine="packed", check=other)) is None
+        changed = serving.model_copy(update={"check": other})
+        assert open_packed_encoder(folder, changed) is None
+
+
+@needs_kernel
+def test_finer_weights_than_the_kernel_computes_exactly_are_left_to_onnx(saved, monkeypatch):
+    """A model that was tested on a processor with AVX-512, opened on one without."""
+    _, folder = saved()
+    kernel = replace(library.load_kernel(), computes=("bounded",))
+    monkeypatch.setattr(packed_encoder, "load_kernel", lambda: kernel)
+    expected = pack_network(folder).check_outputs()
+    manifest_of_before = Serving.model_validate(
+        {"file": "x", "engine": "packed", "check": expected}
+    )
+    assert manifest_of_before.weight_steps == "full"
+    assert open_packed_encoder(folder, manifest_of_before) is None
+
+
+@pytest.mark.parametrize("outliers", [0, 3])
+def test_bounded_weights_cannot_make_a_sum_of_eight_products_too_large(outliers):
+    rng = np.random.default_rng(outliers)
+    weights = rng.standard_normal((128, 192)).astype(np.float32)
+    weights[:, :16] = [[1.0], [-1.0]] * 64  # All as large as the largest, all of one sign.
+    weights[5] = 0
+    weights[rng.integers(128, size=outliers), rng.integers(192, size=outliers)] = 40
+    steps, scales = quantise(weights, "bounded")
+    assert np.abs(steps.T * scales[:, None] - weights).max() <= scales.max() * 0.5001
+    lanes = steps.astype(np.int64).reshape(12, 4, 2, 2, 128)
+    positive, negative = np.maximum(lanes, 0), np.minimum(lanes, 0)
+    assert 255 * positive.sum(axis=(1, 3)).max() <= 32767
+    assert 255 * negative.sum(axis=(1, 3)).min() >= -32768
+    full, _ = quantise(weights, "full")
+    assert np.abs(full).max(axis=0).tolist() == [127] * 5 + [0] + [127] * 122
+
+
+@needs_kernel
+def test_sums_of_16_bits_do_not_saturate_where_bounds_are_kept(saved):
+    """Weights of one sign make them as large as they can be; "full" ones make them too large."""
+    network, folder = saved()
+    with torch.no_grad():
+        for layer in network.encoder.encoder.layer:
+            for linear in (layer.attention.self.value, layer.intermediate.dense):
+                linear.weight.copy_(linear.weight.abs().clamp(min=0.02))
+    save_network(network, folder)
+    rows = make_rows(20)
+    exact = np.stack([compute_by_torch(network, row)[0] for row in rows])
+    kernel = library.open_kernel(library.AVX2)
+
+    def likeness(weight_steps):
+        weights = PackedWeights(folder, read_config(folder), weight_steps, kernel.columns_at_once)
+        means = torch.from_numpy(PackedEncoder(kernel, weights).means(rows))
+        return functional.cosine_similarity(means, torch.from_numpy(exact)).min()
+
+    assert likeness("bounded") > 0.995
+    assert likeness("full") < 0.95
+
+
+@needs_kernel
+def test_all_forms_that_run_here_compute_the_same_bits(saved):
+    _, folder = saved(hidden=128, heads=4, inner=256)
+    flags = library.read_processor_flags()
+    able = [one for one in library.INSTRUCTION_SETS if one.processor_flags <= flags]
+    rows = [[], *make_rows(60)]
+    answers = []
+    for instructions in able:
+        kernel = library.open_kernel(instructions)
+        weights = PackedWeights(folder, read_config(folder), "bounded", kernel.columns_at_once)
+        encoder = PackedEncoder(kernel, weights)
+        answers.append((encoder.means(rows), encoder.outputs(rows)))
+    for means, outputs in answers[1:]:
+        assert np.array_equal(means, answers[0][0])
+        assert np.array_equal(outputs, answers[0][1])
