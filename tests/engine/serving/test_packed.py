@@ -219,6 +219,37 @@ def test_it_is_compiled_once(saved, fresh_kernel, monkeypatch):
 
 
 @needs_kernel
+def test_images_carry_every_form_and_the_processor_chooses(fresh_kernel, monkeypatch):
+    library.compile_all()
+    assert len(list(fresh_kernel.iterdir())) == len(library.INSTRUCTION_SETS)
+    monkeypatch.setenv("PATH", "/nowhere")
+    for flags, computes in [
+        (library.AVX2.processor_flags, ("bounded",)),
+        (library.AVX512_VNNI.processor_flags, ("full", "bounded")),
+    ]:
+        monkeypatch.setattr(library, "read_processor_flags", lambda flags=flags: flags)
+        library.load_kernel.cache_clear()
+        assert library.load_kernel().computes == computes
+
+
+@needs_kernel
+def test_a_form_that_cannot_be_made_leaves_the_next_one(fresh_kernel, monkeypatch):
+    """A compiler that is older than AVX-512 VNNI."""
+    open_kernel = library.open_kernel
+
+    def open_by_old_compiler(instructions):
+        if instructions is library.AVX512_VNNI:
+            raise OSError("cc fails: unrecognized option")
+        return open_kernel(instructions)
+
+    monkeypatch.setattr(library, "open_kernel", open_by_old_compiler)
+    monkeypatch.setattr(
+        library, "read_processor_flags", lambda: library.AVX512_VNNI.processor_flags
+    )
+    assert library.load_kernel().computes == ("bounded",)
+
+
+@needs_kernel
 def test_a_model_is_opened_only_where_the_kernel_computes_what_it_computed_before(saved):
     _, folder = saved()
     expected = pack_network(folder, "bounded").check_outputs()
