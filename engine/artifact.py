@@ -17,7 +17,7 @@ from engine.errors import BrokenArtifact
 MANIFEST_FILE = "manifest.json"
 MANIFEST_FORMAT = 1
 # How finely engine.serving.packed quantises weights. "full": in 127 steps on each side of 0, whose
-# sums need 32 bits (AVX-512 VNNI). "bounded": in so few that sums of eight products fit 16 bits
+# sums need 32 bits (AVX-512 VNNI). "bounded": in so few that sums of four products fit 16 bits
 # (AVX2); the outputs have the same bits on all processors.
 WeightSteps = Literal["full", "bounded"]
 

@@ -119,7 +119,7 @@ INLINE Floats v_less_product(Ints x, Ints y, int32_t z) {
                    : "+x"(sums), "=&x"(product)                   \
                    : "x"(bytes), "x"(weights))
 
-/* sums[token][0] = the products of `tokens` rows of bytes with 16 columns of weights. Eight of them
+/* sums[token][0] = the products of `tokens` rows of bytes with 16 columns of weights. Four of them
    are added in 16 bits: weights.py takes steps so long ("bounded") that no such sum is too large. */
 INLINE void sum_products(int tokens, const uint8_t *bytes, const int8_t *weights, int64_t depth,
                          Ints sums[TILE_TOKENS][TILE_VECTORS], const char *next, int ahead) {
@@ -136,19 +136,19 @@ INLINE void sum_products(int tokens, const uint8_t *bytes, const int8_t *weights
 #pragma GCC unroll 3
       for (int t = 0; t < tokens; t++) {
         __m256i four = _mm256_set1_epi32(*(const int32_t *)(bytes + t * depth + k + 4 * part));
-        if (part) {
-          ADD_PRODUCTS(low[t], four, w0);
-          ADD_PRODUCTS(high[t], four, w1);
-        } else {
+        if (part % 2 == 0) {
           MULTIPLY(low[t], four, w0);
           MULTIPLY(high[t], four, w1);
+        } else {
+          ADD_PRODUCTS(low[t], four, w0);
+          ADD_PRODUCTS(high[t], four, w1);
         }
       }
-    }
 #pragma GCC unroll 3
-    for (int t = 0; t < tokens; t++) {
-      sums[t][0].low = _mm256_add_epi32(sums[t][0].low, _mm256_madd_epi16(low[t], ones));
-      sums[t][0].high = _mm256_add_epi32(sums[t][0].high, _mm256_madd_epi16(high[t], ones));
+      for (int t = 0; t < tokens && part % 2; t++) {
+        sums[t][0].low = _mm256_add_epi32(sums[t][0].low, _mm256_madd_epi16(low[t], ones));
+        sums[t][0].high = _mm256_add_epi32(sums[t][0].high, _mm256_madd_epi16(high[t], ones));
+      }
     }
   }
 }

@@ -176,9 +176,9 @@ def quantise(weights: Array, weight_steps: WeightSteps) -> tuple[Array, Array]:
 
 def _largest_sums(values: Array) -> Array:
     """For each output, the largest sum of positive, or of negative, weights that the kernel for
-    AVX2 adds in the same 16 bits: the first or the second two of four neighbours, four times."""
+    AVX2 adds in the same 16 bits: the first or the second two of four neighbours, twice."""
     depth, outputs = values.shape
-    added = values.reshape(depth // 16, 4, 2, 2, outputs)
+    added = values.reshape(depth // 8, 2, 2, 2, outputs)
     # Positive ones sum up to half of this plus the plain sum, negative ones to half of it minus.
     magnitudes = np.abs(added).sum(axis=(1, 3))
     largest: Array = (magnitudes + np.abs(added.sum(axis=(1, 3)))).max(axis=(0, 1)) / 2

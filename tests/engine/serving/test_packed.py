@@ -276,7 +276,7 @@ def test_finer_weights_than_the_kernel_computes_exactly_are_left_to_onnx(saved, 
 
 
 @pytest.mark.parametrize("outliers", [0, 3])
-def test_bounded_weights_cannot_make_a_sum_of_eight_products_too_large(outliers):
+def test_bounded_weights_cannot_make_a_sum_of_four_products_too_large(outliers):
     rng = np.random.default_rng(outliers)
     weights = rng.standard_normal((128, 192)).astype(np.float32)
     weights[:, :16] = [[1.0], [-1.0]] * 64  # All as large as the largest, all of one sign.
@@ -284,7 +284,7 @@ def test_bounded_weights_cannot_make_a_sum_of_eight_products_too_large(outliers)
     weights[rng.integers(128, size=outliers), rng.integers(192, size=outliers)] = 40
     steps, scales = quantise(weights, "bounded")
     assert np.abs(steps.T * scales[:, None] - weights).max() <= scales.max() * 0.5001
-    lanes = steps.astype(np.int64).reshape(12, 4, 2, 2, 128)
+    lanes = steps.astype(np.int64).reshape(24, 2, 2, 2, 128)
     positive, negative = np.maximum(lanes, 0), np.minimum(lanes, 0)
     assert 255 * positive.sum(axis=(1, 3)).max() <= 32767
     assert 255 * negative.sum(axis=(1, 3)).min() >= -32768
