@@ -144,8 +144,9 @@ INLINE void sum_products(int tokens, const uint8_t *bytes, const int8_t *weights
           ADD_PRODUCTS(high[t], four, w1);
         }
       }
+      if (part % 2 == 0) continue;
 #pragma GCC unroll 3
-      for (int t = 0; t < tokens && part % 2; t++) {
+      for (int t = 0; t < tokens; t++) {
         sums[t][0].low = _mm256_add_epi32(sums[t][0].low, _mm256_madd_epi16(low[t], ones));
         sums[t][0].high = _mm256_add_epi32(sums[t][0].high, _mm256_madd_epi16(high[t], ones));
       }
