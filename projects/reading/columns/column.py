@@ -101,6 +101,9 @@ class Column:
     reading: str = "text"
     question: Question | None = None
     notes: list[str] = field(default_factory=list)
+    cell_expression: str = (
+        ""  # `expression` of "cell", where it reads its own column c0, c1, … only.
+    )
     check: str = ""  # SQL that every row must fulfil, where a sample decided.
     is_chosen: bool = False  # A person has said how it is read.
     source: str = ""  # SQL for its texts, where another than that of its place.

@@ -9,6 +9,7 @@ is asked which is right; the answer comes back in `overrides["columns"]`.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 
@@ -19,13 +20,14 @@ from projects.reading.columns.column import (
     SQL_TYPES,
     TEXT,
     Column,
-    ColumnQuestion,
     Question,
     Reading,
     native_column,
     parse_reading,
 )
-from projects.reading.columns.date_questions import (
+from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
+from projects.reading.columns.questions.dates import (
     KEEP_TEXT,
     THAI,
     Decision,
@@ -33,9 +35,8 @@ from projects.reading.columns.date_questions import (
     ask_about_stray_dates,
     decide_date,
 )
-from projects.reading.columns.label_questions import ask_about_objects
-from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
-from projects.reading.columns.number_questions import (
+from projects.reading.columns.questions.labels import ask_about_objects
+from projects.reading.columns.questions.numbers import (
     ask_about_brackets,
     ask_about_codes,
     ask_about_comma_pairs,
@@ -51,11 +52,11 @@ from projects.reading.columns.number_questions import (
     number_reading,
     scale_words,
 )
-from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.shapes import (
     ColumnCells,
     ColumnShapes,
     FileContext,
+    ShortTable,
     summarize_columns,
 )
 from projects.reading.columns.sql import FOREIGN_DIGITS, foreign_digits_sql, trimmed
@@ -68,7 +69,6 @@ ASKED_OF_TEXTS = (
 )  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
-QUESTION_SAMPLES, MAX_DROPPED = 5, 3
 
 
 def infer_columns(
@@ -96,6 +96,7 @@ def infer_columns(
         THAI.search(shape.pattern) for summary in summaries.values() for shape in summary.shapes
     )
     context = FileContext(separator, _certain_marks(summaries.values()), is_thai)
+    short_table = ShortTable.of(connection, table, untyped)
     columns = []
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
@@ -106,8 +107,9 @@ def infer_columns(
         if choice is None and native_type not in (None, STRING):
             columns.append(native_column(source, native_types[position], name, original))
             continue
+        short = short_table if source in summaries else None
         summary = summaries.get(source) or summarize_columns(connection, table, [source])[source]
-        cells = ColumnCells(connection, table, source, name, summary, context)
+        cells = ColumnCells(connection, table, source, name, summary, context, short)
         if choice is not None:
             columns.append(_chosen_column(cells, choice, original))
         elif native_type == STRING:
@@ -123,8 +125,7 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
     reading = parse_reading(choice) or TEXT
     if reading != TEXT:
         cells = _with_ascii_digits(cells)
-    unfitting = f"({reading.to_sql(cells.source)}) IS NULL"
-    count, notes = cells.count(unfitting), []
+    count, notes = cells.count(lambda cell: f"({reading.to_sql(cell)}) IS NULL"), []
     if count and choice.endswith("+missing"):
         notes.append(f"Cells that do not fit the chosen reading and are missing now: {count:,}.")
     elif count:
@@ -141,12 +142,15 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
 def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[str]]:
     """The reading as integers where every cell is whole, and a note on digits that were rounded
     because a person chose to."""
-    value, text = reading.to_sql(cells.source), trimmed(cells.source)
     is_short = not any(shape.digits > MAX_DIGITS for shape in cells.summary.shapes)
     is_short = is_short and not cells.summary.other_count
-    if is_short and not cells.count(f"{value} % 1 <> 0"):
+    if is_short and not cells.count(lambda cell: f"{reading.to_sql(cell)} % 1 <> 0"):
         return replace(reading, type="integer"), []
-    rounded = 0 if is_short else cells.count(f"NOT ({keeps_digits_sql(text, value)})")
+    rounded = 0
+    if not is_short:
+        rounded = cells.count(
+            lambda cell: f"NOT ({keeps_digits_sql(trimmed(cell), reading.to_sql(cell))})"
+        )
     return reading, [f"Numbers rounded to about 16 digits: {rounded:,}."] if rounded else []
 
 
@@ -179,7 +183,7 @@ def _with_ascii_digits(cells: ColumnCells) -> ColumnCells:
     source = foreign_digits_sql(cells.source)
     table = f"(SELECT {source} AS {cells.source} FROM {cells.table})"
     summary = summarize_columns(cells.connection, table, [cells.source])[cells.source]
-    return replace(cells, source=source, summary=summary)
+    return replace(cells, source=source, summary=summary, short_table=None)
 
 
 def _decided_column(cells: ColumnCells, original: str) -> Column:
@@ -187,15 +191,16 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
     reading, question, notes = _decide(cells)
     is_numeric = reading.type in ("integer", "number")
     source = as_written.source if reading == TEXT else cells.source
-    expression, check = reading.to_sql(source), cells.summary.check
+    to_sql, check = reading.to_sql, cells.summary.check
     if check and reading != TEXT:
         # A cell that passes the check can be cast as it is. The cast fails for a day such as 30/2.
-        expression = f"CAST(nullif({cells.source}, '') AS {SQL_TYPES[reading.type]})"
+        to_sql = partial(_plain_cast, SQL_TYPES[reading.type])
     return Column(
         name=cells.name,
         type=reading.type,
         original_name=original,
-        expression=expression,
+        expression=to_sql(source),
+        cell_expression=to_sql("cell") if source == as_written.source else "",
         missing_markers=tuple(cells.summary.markers) if is_numeric else (),
         missing_marker_count=cells.summary.marker_count if is_numeric else 0,
         reading=reading.name,
@@ -204,6 +209,10 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
         check=check,
         source=cells.source,
     )
+
+
+def _plain_cast(sql_type: str, cell: str) -> str:
+    return f"CAST(nullif({cell}, '') AS {sql_type})"
 
 
 def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]]:
@@ -365,36 +374,3 @@ def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
     if units:
         notes.append(f"{units[0]} beside the numbers was left out.")
     return notes
-
-
-def describe_question(
-    connection: duckdb.DuckDBPyConnection, table: str, source: str, column: Column
-) -> ColumnQuestion | None:
-    """A column's open question with a few cells as each reading would make them."""
-    if column.question is None:
-        return None
-    readings = column.question.readings
-    values = [f"({reading.to_sql('cell')})::VARCHAR" for reading in readings]
-    # Cells that a reading drops or changes come first, as the question is about them.
-    dropped = " OR ".join(f"{value} IS NULL" for value in values)
-    changed = " OR ".join(f"{value} <> cell" for value in values)
-    ranked = (
-        f"SELECT cell, ({dropped}) AS is_dropped, ({changed}) AS is_changed FROM"
-        f" (SELECT DISTINCT {source} AS cell FROM {table} WHERE {trimmed(source)} <> '')"
-    )
-    rows = connection.execute(
-        f"SELECT cell, {', '.join(values)} FROM ({ranked}) QUALIFY NOT is_dropped OR"
-        f" row_number() OVER (PARTITION BY is_dropped ORDER BY length(cell), cell) <= {MAX_DROPPED}"
-        f" ORDER BY is_dropped DESC, is_changed DESC, length(cell) DESC, cell"
-        f" LIMIT {QUESTION_SAMPLES}"
-    ).fetchall()
-    return {
-        "column": column.name,
-        "code": column.question.code,
-        "sentence": column.question.sentence,
-        "cells": [row[0] for row in rows],
-        "readings": [
-            {"name": reading.name, "values": [row[place] for row in rows]}
-            for place, reading in enumerate(readings, 1)
-        ],
-    }

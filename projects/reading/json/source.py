@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from projects.reading.columns.inference import STRING
+from projects.reading.csv.row_estimate import refuse_long_json_lines
 from projects.reading.encodings import detection as encodings
 from projects.reading.json.exports import UnreadableRow
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
@@ -52,6 +53,7 @@ def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> Table
     if document is not None:
         values: Callable[[], Iterator[tuple[int, object]]] = lambda: enumerate(document, 1)  # noqa: E731
     else:
+        refuse_long_json_lines(path)
         shape = _find_shape(path, encoding.name, issues)
         values = lambda: _iter_flat_lines(path, encoding.name, shape)  # noqa: E731
     kinds: dict[str, set[str]] = {}

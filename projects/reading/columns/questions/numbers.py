@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from projects.reading.columns import number_formats
 from projects.reading.columns.column import TEXT, Question, Reading
@@ -179,8 +180,7 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
     readings = [
         _with_missing(cells, each)
         for each in formats
-        if cells.count(f"{each.to_sql(trimmed(cells.source))} IS NULL")
-        == cells.summary.marker_count
+        if cells.count(partial(_is_no_number_sql, each)) == cells.summary.marker_count
     ]
     if not readings:
         return None
@@ -189,6 +189,15 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
         " day. Read them as seconds, or keep the text?"
     )
     return Question("durations", sentence, [*readings, TEXT])
+
+
+def _is_no_number_sql(number_format: NumberFormat, cell: str) -> str:
+    return f"{number_format.to_sql(trimmed(cell))} IS NULL"
+
+
+def _is_rounded_sql(number_format: NumberFormat, cell: str) -> str:
+    text = trimmed(cell)
+    return f"NOT ({keeps_digits_sql(text, number_format.to_sql(text))})"
 
 
 def _with_missing(cells: ColumnCells, number_format: NumberFormat) -> Reading:
@@ -239,15 +248,13 @@ def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
     shapes = cells.summary.shapes
     matches = [reading.number_format.match(shape) for shape in shapes]
     lengths = {len(each["fraction"]) for each in matches if each and each["fraction"]}
-    ends_with_zero = any(shape.ends_with_zero for shape in shapes)
-    if len(lengths) > 1 and ends_with_zero:
-        texts = cells.count_distinct(trimmed(cells.source))
-        if texts != cells.count_distinct(reading.to_sql(cells.source)):
-            sentence = (
-                f"{cells.name!r} holds cells that are one number but different texts, such as 3.1"
-                " and 3.10. As numbers they would become the same."
-            )
-            return Question("trailing_zeros", sentence, [TEXT, reading])
+    may_repeat = len(lengths) > 1 and any(shape.ends_with_zero for shape in shapes)
+    if may_repeat and cells.count_distinct(trimmed) != cells.count_distinct(reading.to_sql):
+        sentence = (
+            f"{cells.name!r} holds cells that are one number but different texts, such as 3.1"
+            " and 3.10. As numbers they would become the same."
+        )
+        return Question("trailing_zeros", sentence, [TEXT, reading])
     if lengths and _may_be_versions(cells):
         example = next((each.example for each in shapes if each.ends_with_zero), shapes[0].example)
         sentence = (
@@ -281,8 +288,7 @@ def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | N
     long = [shape for shape in cells.summary.shapes if shape.digits > MAX_DIGITS]
     if not long and not any("e" in shape.pattern.casefold() for shape in cells.summary.shapes):
         return None
-    text, value = trimmed(cells.source), reading.number_format.to_sql(trimmed(cells.source))
-    count = cells.count(f"NOT ({keeps_digits_sql(text, value)})")
+    count = cells.count(partial(_is_rounded_sql, reading.number_format))
     if not count:
         return None
     example = max(cells.summary.shapes, key=lambda shape: shape.digits).example
@@ -301,7 +307,7 @@ def ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
     markers = cells.summary.markers
     if not markers or reading.type != "integer":
         return None
-    if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:
+    if cells.count_distinct(reading.to_sql) > CATEGORY_LIMIT:
         return None
     listed = ", ".join(
         f"{word!r} ({'1 time' if count == 1 else f'{count:,} times'})"

@@ -34,11 +34,9 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
     With a question the reading is TEXT until a person has answered."""
     patterns, notes = [shape.pattern for shape in cells.summary.shapes], []
     kind = "datetime" if date_formats.has_time(patterns) else "date"
-    if date_formats.has_offset(patterns):
-        offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
-        if cells.count_distinct(f"nullif({offset}, '')") > 1:
-            dates = list(map(date_formats.given_in_utc, dates))
-            notes = ["Times with different offsets from UTC are given in UTC."]
+    if date_formats.has_offset(patterns) and cells.count_distinct(_offset_sql) > 1:
+        dates = list(map(date_formats.given_in_utc, dates))
+        notes = ["Times with different offsets from UTC are given in UTC."]
     if named := (zones := date_formats.find_zones(patterns)) - {"", "UTC", "GMT"}:
         listed = ", ".join(sorted(zones - {""}))
         if not date_formats.are_of_one_place(zones):
@@ -70,18 +68,21 @@ def _all_fitting(cells: ColumnCells, readings: list[Reading]) -> list[Reading]:
 
 
 def _count_unfitting(cells: ColumnCells, reading: Reading) -> int:
-    return cells.count(f"{reading.to_sql(cells.source)} IS NULL")
+    return cells.count(lambda cell: f"{reading.to_sql(cell)} IS NULL")
+
+
+def _offset_sql(cell: str) -> str:
+    return f"nullif(regexp_extract({trimmed(cell)}, '{date_formats.OFFSET}', 1), '')"
 
 
 def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) -> Decision:
     """Decide how years are counted: 2567 may be 2024 in Thailand's calendar, or a year in a future
     that few tables hold."""
-    low, high = BUDDHIST_YEARS
     form = fitting[0].date_format
-    first, last = cells.ends(form.year_sql(cells.source))
-    if first > OTHER_YEARS[1] and last < low:
+    first, last = cells.least(form.year_sql), cells.greatest(form.year_sql)
+    if first > OTHER_YEARS[1] and last < BUDDHIST_YEARS[0]:
         return _settle_order(cells, fitting, notes)
-    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    count = _count_years(cells, form, BUDDHIST_YEARS)
     is_certain = isinstance(form, DateFormat) and form.is_buddhist
     if is_certain or (count >= MOSTLY * cells.summary.filled and isinstance(form, DateFormat)):
         buddhist = [with_buddhist_years(reading) for reading in fitting]
@@ -117,9 +118,13 @@ def strange_years_note(count: int) -> str:
 
 
 def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
-    low, high = OTHER_YEARS
-    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    count = _count_years(cells, form, OTHER_YEARS)
     return count > 0 and count >= MOSTLY * cells.summary.filled
+
+
+def _count_years(cells: ColumnCells, form: AnyDate, years: tuple[int, int]) -> int:
+    low, high = years
+    return cells.count(lambda cell: f"({form.year_sql(cell)})::INTEGER BETWEEN {low} AND {high}")
 
 
 def with_buddhist_years(reading: Reading) -> Reading:
@@ -164,9 +169,12 @@ def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | N
     if any(shape.pattern != "99999999" or shape.digits != 8 for shape in cells.summary.shapes):
         return None
     reading = Reading(f"date:{COMPACT.name}", "date", date_format=COMPACT)
-    value = reading.to_sql(cells.source)
-    unfitting = f"({value}) IS NULL OR year({value}) NOT BETWEEN 1900 AND 2100"
-    if cells.count(unfitting) or cells.count_distinct(value) < MIN_COMPACT_DATES:
+
+    def unfitting(cell: str) -> str:
+        value = reading.to_sql(cell)
+        return f"({value}) IS NULL OR year({value}) NOT BETWEEN 1900 AND 2100"
+
+    if cells.count(unfitting) or cells.count_distinct(reading.to_sql) < MIN_COMPACT_DATES:
         return None
     sentence = (
         f"All cells of {cells.name!r} are numbers such as {cells.summary.shapes[0].example!r}, and"
