@@ -28,6 +28,7 @@ _TIME = (
 # Of a clock that counts to twelve.
 HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
 PIVOT = 69  # Of years with two digits, as POSIX has it.
+SERIAL, SERIAL_DAYS = "44927", (18_264, 73_050)  # An example, and those of 1950 to 2099.
 BUDDHIST_YEARS, BUDDHIST_OFFSET = (2443, 2643), 543  # Those of 1900 to 2100.
 
 
@@ -76,6 +77,24 @@ class DateFormat:
         date = mark.join(numbers[part] for part in self.order)
         iso = rf"\{groups['y']}-\{groups['m']}-\{groups['d']}"
         return f"regexp_replace(trim({cell}), '^{date}', '{iso}')"
+
+
+@dataclass(frozen=True)
+class SerialDate(DateFormat):
+    """Days as spreadsheets count them, from 1899-12-30: 44927 is 2023-01-01. Cells that are no
+    numbers are dates of the format."""
+
+    @property
+    def name(self) -> str:
+        written = super().name
+        return SERIAL if written == "y-m-d" else f"{SERIAL} {written}"
+
+    def to_sql(self, cell: str, *, with_time: bool) -> str:
+        number, (low, high) = f"try_cast(trim({cell}) AS DOUBLE)", SERIAL_DAYS
+        moment = f"TIMESTAMP '1899-12-30' + to_seconds(round({number} * 86400))"
+        counted = f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {moment} END"
+        written = super().to_sql(cell, with_time=with_time)
+        return f"coalesce({counted if with_time else f'({counted})::DATE'}, {written})"
 
 
 def moment_sql(iso: str) -> str:
@@ -278,6 +297,7 @@ _VARIANTS = [
 ]
 _NAMED: list[AnyDate] = [
     *_VARIANTS,
+    *[SerialDate(each.order, each.mark) for each in _ALL],
     *WRITTEN,
     *map(given_in_utc, WRITTEN),
     COMPACT,

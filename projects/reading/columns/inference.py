@@ -32,8 +32,10 @@ from projects.reading.columns.questions.dates import (
     THAI,
     Decision,
     ask_about_compact_dates,
+    ask_about_serial_dates,
     ask_about_stray_dates,
     decide_date,
+    may_be_serial_dates,
 )
 from projects.reading.columns.questions.labels import ask_about_objects
 from projects.reading.columns.questions.numbers import (
@@ -41,12 +43,15 @@ from projects.reading.columns.questions.numbers import (
     ask_about_codes,
     ask_about_comma_pairs,
     ask_about_durations,
+    ask_about_fractions,
+    ask_about_limits,
     ask_about_long_numbers,
     ask_about_markers,
     ask_about_scales,
     ask_about_sides,
     ask_about_unit_behind,
     ask_about_units,
+    ask_about_words_behind,
     ask_about_zeros,
     marks_of,
     number_reading,
@@ -65,7 +70,7 @@ SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 STRING = "string"  # What files with types of their own call a text that people typed.
 ASKED_OF_TEXTS = (
     "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
-    "short_numbers", "debits", "durations",
+    "short_numbers", "debits", "durations", "fractions", "limits",
 )  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
@@ -104,13 +109,18 @@ def infer_columns(
         if choice in (LIST.name, COLUMNS.name):  # Not a reading of its cells as they are.
             choice = None
         native_type = native_types.get(position)
-        if choice is None and native_type not in (None, STRING):
+        is_native = choice is None and native_type not in (None, STRING)
+        if is_native and not may_be_serial_dates(name, native_types[position]):
             columns.append(native_column(source, native_types[position], name, original))
             continue
         short = short_table if source in summaries else None
         summary = summaries.get(source) or summarize_columns(connection, table, [source])[source]
         cells = ColumnCells(connection, table, source, name, summary, context, short)
-        if choice is not None:
+        if is_native:
+            column = native_column(source, native_types[position], name, original)
+            number = Reading(f"number:{PLAIN.name}", "number")
+            columns.append(replace(column, question=ask_about_serial_dates(cells, number)))
+        elif choice is not None:
             columns.append(_chosen_column(cells, choice, original))
         elif native_type == STRING:
             columns.append(_string_column(cells, original))
@@ -241,7 +251,10 @@ def _decide(cells: ColumnCells) -> Decision:
         formats = number_formats.fitting_formats(shapes)
         if formats:
             return _decide_number(cells, formats)
-        for ask in (ask_about_scales, ask_about_sides, ask_about_durations, ask_about_unit_behind):
+        for ask in (
+            ask_about_scales, ask_about_words_behind, ask_about_sides, ask_about_durations,
+            ask_about_unit_behind, ask_about_fractions, ask_about_limits,
+        ):  # fmt: skip
             if question := ask(cells):
                 return TEXT, question, []
     return _ask_about_strays(cells)
@@ -274,7 +287,8 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     )
     if doubt is not None:
         return TEXT, doubt, []
-    return reading, ask_about_compact_dates(cells, reading), _describe(reading, cells)
+    dates = ask_about_compact_dates(cells, reading) or ask_about_serial_dates(cells, reading)
+    return reading, dates, _describe(reading, cells)
 
 
 def _weigh(
@@ -321,7 +335,7 @@ def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
 def _ask_about_strays(cells: ColumnCells) -> Decision:
     """A column of numbers in which a few cells are something else stays text, and says so."""
     summary = cells.summary
-    if question := ask_about_stray_dates(cells):
+    if question := ask_about_serial_dates(cells, None) or ask_about_stray_dates(cells):
         return TEXT, question, []
     scored = []
     candidates: tuple[NumberFormat, ...] = number_formats.FORMATS

@@ -9,6 +9,7 @@ from projects.reading.columns.column import TEXT, Question, Reading
 from projects.reading.columns.date_formats import (
     BUDDHIST_YEARS,
     COMPACT,
+    ISO,
     AnyDate,
     DateFormat,
     WrittenDate,
@@ -24,6 +25,11 @@ OTHER_YEARS = (
     1499,
 )  # Those of 1921 to 2120 in Iran, and of 1883 to 2076 in Islam's calendar.
 MOSTLY = 0.5  # Of the cells have Buddhist years: then it is how the column counts them.
+SERIAL_SHAPE = re.compile("99999([.]9+)?")
+DATE_NAME = re.compile(
+    r"(?<!up)date(s|time)?$|(^|[^a-z])(date|datum|day|tag|fecha|data|dia|jour|dato|dob|birthday"
+    r"|created|updated|due|time|timestamp)($|[^a-z])|дата|日期|时间|日付|날짜|วันที่"
+)
 MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
@@ -181,6 +187,40 @@ def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | N
         " all are dates. Read the dates, or the numbers?"
     )
     return Question("compact_dates", sentence, [reading, number, TEXT])
+
+
+def may_be_serial_dates(name: str, native_type: str) -> bool:
+    """Whether numbers that a file stores as such may be days that a spreadsheet counted."""
+    return native_type in ("integer", "number") and bool(DATE_NAME.search(name.casefold()))
+
+
+def ask_about_serial_dates(cells: ColumnCells, number: Reading | None) -> Question | None:
+    """44927 in a column of dates is how a spreadsheet keeps 2023-01-01. `number`: the reading of
+    the cells if all are numbers; else the others must be dates."""
+    shapes = cells.summary.shapes
+    serial = [shape for shape in shapes if SERIAL_SHAPE.fullmatch(shape.pattern)]
+    if not serial or not DATE_NAME.search(cells.name.casefold()):
+        return None
+    others = [shape.pattern for shape in shapes if shape not in serial]
+    forms = date_formats.fitting_dates(others) if others else [ISO]
+    has_time = date_formats.has_time(others) or any("." in shape.pattern for shape in serial)
+    kind = "datetime" if has_time else "date"
+    readings = [
+        Reading(f"{kind}:{each.name}", kind, date_format=each)
+        for each in (
+            date_formats.SerialDate(form.order, form.mark)
+            for form in forms
+            if isinstance(form, DateFormat)
+        )
+    ]
+    fitting = _all_fitting(cells, readings)
+    if not fitting or (others and number):
+        return None
+    sentence = (
+        f"Cells of {cells.name!r} such as {serial[0].example!r} may be days as a spreadsheet counts"
+        " them, of which 44927 is 2023-01-01. Read the dates?"
+    )
+    return Question("serial_dates", sentence, [*fitting, *([number] if number else []), TEXT])
 
 
 def ask_about_stray_dates(cells: ColumnCells) -> Question | None:

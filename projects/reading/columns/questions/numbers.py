@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from projects.reading.columns import number_formats
+from projects.reading.columns import number_formats, written_numbers
 from projects.reading.columns.column import TEXT, Question, Reading
 from projects.reading.columns.number_formats import CellShape, NumberFormat
 from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
@@ -15,6 +15,7 @@ from projects.reading.columns.sql import trimmed
 CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
 MIN_CODE_DIGITS = 9
 MIN_SCALED = 0.2  # Of the cells: fewer with B behind them are house numbers.
+MIN_MEASURED = 0.5  # Of the cells, beside which the others are limits.
 ADDRESS_GROUPS = 4  # Of digits in an address of the internet.
 VERSION_SHAPE = re.compile(r"9{1,2}([.]9{1,2})?")
 # Words of a column's name whose 3.10 is no 3.1.
@@ -134,6 +135,57 @@ def scale_words(shapes: list[CellShape]) -> set[str]:
     scaled = sum(count for word, count in behind if word)
     is_meant = len(words) > 1 or scaled >= MIN_SCALED * sum(count for _, count in behind)
     return words if is_meant and words != {"cr"} else set()  # A credit, not ten millions.
+
+
+def ask_about_words_behind(cells: ColumnCells) -> Question | None:
+    """1.5M views beside 950 views: numbers in short, each with a word behind it."""
+    shapes = cells.summary.shapes
+    word = number_formats.word_behind_scales(shapes)
+    candidates = [replace(each, unit=word) for each in number_formats.SCALED] if word else []
+    formats = number_formats.fitting_formats(shapes, candidates)
+    if not formats:
+        return None
+    readings = [_with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
+    sentence = (
+        f"Cells of {cells.name!r} such as {shapes[0].example!r} may be numbers in short, with"
+        f" {word!r} behind each. Read the numbers, or keep the text?"
+    )
+    return Question("short_numbers", sentence, [*readings, TEXT])
+
+
+def ask_about_fractions(cells: ColumnCells) -> Question | None:
+    """1/2 and 3 1/4 may be fractions, or scores and days."""
+    shapes = cells.summary.shapes
+    fraction = next(filter(written_numbers.is_fraction, shapes), None)
+    if fraction is None or not all(map(written_numbers.FRACTION.match, shapes)):
+        return None
+    sentence = (
+        f"Cells of {cells.name!r} such as {fraction.example!r} may be fractions, of which 1/2 is"
+        " 0.5, or text, as scores and days are. Read the numbers, or keep the text?"
+    )
+    return Question("fractions", sentence, [_with_missing(cells, written_numbers.FRACTION), TEXT])
+
+
+def ask_about_limits(cells: ColumnCells) -> Question | None:
+    """<0.5 and >100 beside measured numbers, as laboratories write what they cannot measure. Where
+    few cells are plain numbers, they are names of ranges."""
+    shapes = cells.summary.shapes
+    plain = [shape for shape in shapes if not written_numbers.is_limit(shape)]
+    formats = number_formats.fitting_formats(shapes, written_numbers.LIMITS)
+    count = sum(shape.count for shape in plain)
+    if not formats or len(plain) == len(shapes) or count < MIN_MEASURED * cells.summary.filled:
+        return None
+    readings = []
+    for each in _one_of_each_meaning(formats, shapes):
+        bare = NumberFormat(each.decimal, each.group)
+        without = Reading(f"number:{bare.name}+missing", "number", bare)
+        readings += [_with_missing(cells, each), without]
+    example = next(shape.example for shape in shapes if written_numbers.is_limit(shape))
+    sentence = (
+        f"{cells.summary.filled - count:,} of {cells.summary.filled:,} cells of {cells.name!r} are"
+        f" limits such as {example!r}. Read their numbers, read them as missing, or keep the text?"
+    )
+    return Question("limits", sentence, [*readings, TEXT])
 
 
 def ask_about_sides(cells: ColumnCells) -> Question | None:
