@@ -168,12 +168,9 @@ def _rows_of_splits(document: Row) -> DocumentRows | None:
         return None
     rows: list[object] = []
     for name, part in parts.items():
-        items = part
-        if isinstance(part[0], list):
-            items = [_cells_by_place(cast(list[object], row)) for row in part]
-        for row in items:
-            is_unnamed = isinstance(row, dict) and SPLIT_COLUMN not in row
-            rows.append({**row, SPLIT_COLUMN: splits[name]} if is_unnamed else row)
+        for item in part:
+            row = cast(Row, _cells_by_place(item) if isinstance(item, list) else item)
+            rows.append({**row, SPLIT_COLUMN: splits[name]} if SPLIT_COLUMN not in row else row)
     sizes = ", ".join(f"{name} ({len(part):,})" for name, part in parts.items())
     notes = [f"The parts {sizes} were joined; the column {SPLIT_COLUMN!r} says which."]
     return DocumentRows(rows, notes)
