@@ -29,8 +29,8 @@ def find_side_by_side(
     return [
         {
             "code": "side_by_side",
-            "sentence": f"An empty column stands between {groups[0][-1]} and {groups[1][0]}: perhaps"
-            " two tables stand side by side.",
+            "sentence": f"An empty column stands between {groups[0][-1]} and {groups[1][0]}:"
+            " perhaps two tables stand side by side.",
             "advice": "Columns of two tables have nothing to do with each other, though they share"
             " rows. Keep one of them, unless it is a single table with a gap.",
             "fix": drop_columns(others),
