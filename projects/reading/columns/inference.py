@@ -32,10 +32,11 @@ from projects.reading.columns.questions.dates import (
     THAI,
     Decision,
     ask_about_compact_dates,
+    ask_about_counted_dates,
     ask_about_serial_dates,
     ask_about_stray_dates,
     decide_date,
-    may_be_serial_dates,
+    may_be_counted_dates,
 )
 from projects.reading.columns.questions.labels import ask_about_objects
 from projects.reading.columns.questions.numbers import (
@@ -110,7 +111,7 @@ def infer_columns(
             choice = None
         native_type = native_types.get(position)
         is_native = choice is None and native_type not in (None, STRING)
-        if is_native and not may_be_serial_dates(name, native_types[position]):
+        if is_native and not may_be_counted_dates(name, native_types[position]):
             columns.append(native_column(source, native_types[position], name, original))
             continue
         short = short_table if source in summaries else None
@@ -119,7 +120,7 @@ def infer_columns(
         if is_native:
             column = native_column(source, native_types[position], name, original)
             number = Reading(f"number:{PLAIN.name}", "number")
-            columns.append(replace(column, question=ask_about_serial_dates(cells, number)))
+            columns.append(replace(column, question=ask_about_counted_dates(cells, number)))
         elif choice is not None:
             columns.append(_chosen_column(cells, choice, original))
         elif native_type == STRING:
@@ -287,7 +288,7 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     )
     if doubt is not None:
         return TEXT, doubt, []
-    dates = ask_about_compact_dates(cells, reading) or ask_about_serial_dates(cells, reading)
+    dates = ask_about_compact_dates(cells, reading) or ask_about_counted_dates(cells, reading)
     return reading, dates, _describe(reading, cells)
 
 

@@ -330,8 +330,7 @@ def unit_behind(shapes: list[CellShape]) -> str:
 
 
 def word_behind_scales(shapes: list[CellShape]) -> str:
-    """The word that stands in every cell behind a number in short, as in 1.5M views and 950 views;
-    "" where there is none."""
+    """The word behind every number, some of them in short, as in 1.5M views; else ""."""
     matches = [WORD_BEHIND.fullmatch(shape.pattern) for shape in shapes]
     words = {match["word"] if match else "" for match in matches}
     has_scale = any(match and match["scale"] for match in matches)

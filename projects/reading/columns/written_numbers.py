@@ -11,7 +11,7 @@ VULGAR = {
     "⅘": "4/5", "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
 }  # fmt: skip
 _ANY_VULGAR = "".join(VULGAR)
-_PART = rf"(?:9{{1,4}}[ -]?)?(?:[{_ANY_VULGAR}]|(?<!9)9{{1,3}}[/⁄]9{{1,3}})"
+_PART = rf"(?:9{{1,4}}[ -]?)?(?:[{_ANY_VULGAR}]|(?<!9)9{{1,3}} ?[/⁄] ?9{{1,3}})"
 _FRACTION = re.compile(rf"-?(?:9{{1,6}}(?:[.]9+)?|(?P<part>{_PART}))")
 _FRACTION_SQL = "^(-?)(?:([0-9]+) )?([0-9]+)/([0-9]+)$"
 _LIMIT = re.compile(rf"(?:(?:[<>≤≥＜＞~≈]|[<>]=)[{SPACES}]*)?(.*9.*?)(?:[{SPACES}]*[+])?")
@@ -40,6 +40,7 @@ class FractionFormat(NumberFormat):
         text = f"replace(regexp_replace({cell}, '([0-9])-([0-9])', '\\1 \\2'), '⁄', '/')"
         for sign, fraction in VULGAR.items():
             text = f"replace({text}, '{sign}', ' {fraction}')"
+        text = f"regexp_replace({text}, ' ?/ ?', '/')"
         text = f"trim(regexp_replace({text}, ' +', ' ', 'g'))"
         whole, top, bottom = (
             f"try_cast(regexp_extract({text}, '{_FRACTION_SQL}', {place}) AS DOUBLE)"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from projects.reading.csv.header_rows import judge_header
-from projects.reading.json.exports import Row
+from projects.reading.json.annotations import Row
 from projects.reading.json.question_answering import find_questions
 from projects.reading.json.shapes import WHOLE_FIELDS
 

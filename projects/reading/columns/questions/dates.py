@@ -30,6 +30,21 @@ DATE_NAME = re.compile(
     r"(?<!up)date(s|time)?$|(^|[^a-z])(date|datum|day|tag|fecha|data|dia|jour|dato|dob|birthday"
     r"|created|updated|due|time|timestamp)($|[^a-z])|дата|日期|时间|日付|날짜|วันที่"
 )
+TIME_NAME = re.compile(
+    DATE_NAME.pattern + r"|(^|[^a-z])(at|ts|on|epoch|utc|published|modified|start|end|last)"
+    r"($|[^a-z])|(?<!life)(?<!over)(?<!response)time$|unixtime|timestamp"
+)
+MONTH_NAME = re.compile(
+    r"(^|[^a-z])(month|period|yearmonth|ym|yyyymm|date|monat|mois|mes|periode)($|[^a-z])|月|期"
+)
+# Shapes of counted times, what their columns are called, how they are read, and an example.
+COUNTED = (
+    (re.compile("9{10}([.]9+)?"), TIME_NAME, date_formats.EPOCHS[0], "datetime",
+     "1704067200 is 2024-01-01"),
+    (re.compile("9{13}"), TIME_NAME, date_formats.EPOCHS[1], "datetime",
+     "1704067200000 is 2024-01-01"),
+    (re.compile("9{6}"), MONTH_NAME, date_formats.MONTH, "date", "202401 is January 2024"),
+)  # fmt: skip
 MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
@@ -189,9 +204,28 @@ def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | N
     return Question("compact_dates", sentence, [reading, number, TEXT])
 
 
-def may_be_serial_dates(name: str, native_type: str) -> bool:
-    """Whether numbers that a file stores as such may be days that a spreadsheet counted."""
-    return native_type in ("integer", "number") and bool(DATE_NAME.search(name.casefold()))
+def may_be_counted_dates(name: str, native_type: str) -> bool:
+    """Whether numbers that a file stores as such may be times that a program counted."""
+    is_named = TIME_NAME.search(name.casefold()) or MONTH_NAME.search(name.casefold())
+    return native_type in ("integer", "number") and is_named is not None
+
+
+def ask_about_counted_dates(cells: ColumnCells, number: Reading) -> Question | None:
+    """Numbers in a column of times that count days, seconds or months: as numbers, December and
+    January would be 89 apart, and no part of a time could be learnt from."""
+    patterns = [shape.pattern for shape in cells.summary.shapes]
+    name = cells.name.casefold()
+    for pattern, names, form, kind, example in COUNTED:
+        if not (patterns and all(map(pattern.fullmatch, patterns)) and names.search(name)):
+            continue
+        reading = Reading(f"{kind}:{form.name}", kind, date_format=form)
+        if _all_fitting(cells, [reading]):
+            sentence = (
+                f"Cells of {cells.name!r} such as {cells.summary.shapes[0].example!r} may be times"
+                f" as programs count them, of which {example}. Read the dates?"
+            )
+            return Question("counted_dates", sentence, [reading, number, TEXT])
+    return ask_about_serial_dates(cells, number)
 
 
 def ask_about_serial_dates(cells: ColumnCells, number: Reading | None) -> Question | None:

@@ -173,13 +173,16 @@ def ask_about_limits(cells: ColumnCells) -> Question | None:
     plain = [shape for shape in shapes if not written_numbers.is_limit(shape)]
     formats = number_formats.fitting_formats(shapes, written_numbers.LIMITS)
     count = sum(shape.count for shape in plain)
-    if not formats or len(plain) == len(shapes) or count < MIN_MEASURED * cells.summary.filled:
+    # 1,000+ throughout counts; <18 beside >40 is a name.
+    are_counts = all(shape.pattern.endswith("+") for shape in shapes)
+    is_measured = are_counts or count >= MIN_MEASURED * cells.summary.filled
+    if not formats or len(plain) == len(shapes) or not is_measured:
         return None
     readings = []
     for each in _one_of_each_meaning(formats, shapes):
         bare = NumberFormat(each.decimal, each.group)
         without = Reading(f"number:{bare.name}+missing", "number", bare)
-        readings += [_with_missing(cells, each), without]
+        readings += [_with_missing(cells, each), *([without] if plain else [])]
     example = next(shape.example for shape in shapes if written_numbers.is_limit(shape))
     sentence = (
         f"{cells.summary.filled - count:,} of {cells.summary.filled:,} cells of {cells.name!r} are"
