@@ -207,7 +207,7 @@ def _load_suspects(
     columns = ", ".join(
         f'{quote_identifier(name)}::VARCHAR AS "{place}"' for place, name in enumerate(names)
     )
-    shown = "line, value" if rows <= SHORT_TABLE_ROWS else "NULL, NULL"
+    shown = "line::BIGINT, value" if rows <= SHORT_TABLE_ROWS else "NULL::BIGINT, NULL"
     found = connection.execute(
         f"SELECT DISTINCT place, {shown} FROM (UNPIVOT (SELECT row_number() OVER () AS line,"
         f" {columns} FROM {table}) ON COLUMNS(* EXCLUDE (line)) INTO NAME place VALUE value)"

@@ -16,7 +16,7 @@ HIGH_CODES = frozenset({9, 99, 999, 9999, 99999, 999999})
 LOW_CODES = frozenset({-1, -9, -99, -999, -9999})
 PROGRAM_WORDS = frozenset({
     "nan", "<na>", "nat", "n/a", "#n/a", "undefined", "(blank)", "(empty)", "(leer)", "[null]",
-    "#value!", "#ref!", "#name?", "#null!", "#div/0!", "[object object]",
+    "#value!", "#ref!", "#name?", "#null!", "#div/0!",
 })  # fmt: skip
 MIN_TIMES, MIN_OTHERS = 3, 3
 MIN_GAP, MIN_GAP_SHARE = 3, 0.1  # To the nearest other value; as a share of the others' range.

@@ -92,7 +92,7 @@ class SerialDate(DateFormat):
 
     def to_sql(self, cell: str, *, with_time: bool) -> str:
         number, (low, high) = f"try_cast(trim({cell}) AS DOUBLE)", SERIAL_DAYS
-        moment = f"TIMESTAMP '1899-12-30' + to_seconds(round({number} * 86400))"
+        moment = f"'1899-12-30'::TIMESTAMP + to_seconds(round({number} * 86400))"
         counted = f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {moment} END"
         written = super().to_sql(cell, with_time=with_time)
         return f"coalesce({counted if with_time else f'({counted})::DATE'}, {written})"
@@ -106,7 +106,7 @@ class EpochDate(DateFormat):
 
     @property
     def name(self) -> str:
-        return "epoch" if self.per_second == 1 else "epoch ms"
+        return "epoch" if self.per_second == 1 else "epoch-ms"
 
     def to_sql(self, cell: str, *, with_time: bool) -> str:
         number = f"try_cast(trim({cell}) AS DOUBLE) / {self.per_second}"

@@ -47,7 +47,7 @@ class FractionFormat(NumberFormat):
             for place in (2, 3, 4)
         )
         sign = f"CASE WHEN starts_with({text}, '-') THEN -1 ELSE 1 END"
-        value = f"{sign} * (coalesce({whole}, 0) + {top} / nullif({bottom}, 0))"
+        value = f"{sign} * (coalesce({whole}, 0::DOUBLE) + {top} / nullif({bottom}, 0))"
         return f"coalesce(try_cast({text} AS DOUBLE), {value})"
 
 

@@ -17,9 +17,6 @@ ARGILLA_PARTS = (
     "status",
     "metadata",
 )
-MAJORITY_NOTE = (
-    "Where annotators differ, the answer of most was read; records without one are rejected."
-)
 
 
 class Disagreement(ValueError):

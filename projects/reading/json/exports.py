@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from projects.reading.json.annotations import (
-    MAJORITY_NOTE,
     Disagreement,
     Row,
     is_argilla,
@@ -242,12 +241,14 @@ EXPORTS = (
     Export(
         is_argilla,
         _unless_disagreed(row_of_argilla),
-        f"Records of Argilla were read with people's answers, without suggestions. {MAJORITY_NOTE}",
+        "Records of Argilla were read with people's answers, without suggestions. Where annotators"
+        " differ, the answer of most was read; records without one are rejected.",
     ),
     Export(
         is_labelbox,
         _unless_disagreed(row_of_labelbox),
-        f"Rows of Labelbox were read with their classifications. {MAJORITY_NOTE}",
+        "Rows of Labelbox were read with their classifications. Where annotators differ, the answer"
+        " of most was read; rows without one are rejected.",
     ),
     Export(
         _is_telegram,

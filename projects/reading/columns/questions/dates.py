@@ -37,14 +37,12 @@ TIME_NAME = re.compile(
 MONTH_NAME = re.compile(
     r"(^|[^a-z])(month|period|yearmonth|ym|yyyymm|date|monat|mois|mes|periode)($|[^a-z])|月|期"
 )
-# Shapes of counted times, what their columns are called, how they are read, and an example.
+# Shapes of counted times, what their columns are called, and how they are read.
 COUNTED = (
-    (re.compile("9{10}([.]9+)?"), TIME_NAME, date_formats.EPOCHS[0], "datetime",
-     "1704067200 is 2024-01-01"),
-    (re.compile("9{13}"), TIME_NAME, date_formats.EPOCHS[1], "datetime",
-     "1704067200000 is 2024-01-01"),
-    (re.compile("9{6}"), MONTH_NAME, date_formats.MONTH, "date", "202401 is January 2024"),
-)  # fmt: skip
+    (re.compile("9{10}([.]9+)?"), TIME_NAME, date_formats.EPOCHS[0], "datetime"),
+    (re.compile("9{13}"), TIME_NAME, date_formats.EPOCHS[1], "datetime"),
+    (re.compile("9{6}"), MONTH_NAME, date_formats.MONTH, "date"),
+)
 MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
@@ -215,14 +213,14 @@ def ask_about_counted_dates(cells: ColumnCells, number: Reading) -> Question | N
     January would be 89 apart, and no part of a time could be learnt from."""
     patterns = [shape.pattern for shape in cells.summary.shapes]
     name = cells.name.casefold()
-    for pattern, names, form, kind, example in COUNTED:
+    for pattern, names, form, kind in COUNTED:
         if not (patterns and all(map(pattern.fullmatch, patterns)) and names.search(name)):
             continue
         reading = Reading(f"{kind}:{form.name}", kind, date_format=form)
         if _all_fitting(cells, [reading]):
             sentence = (
                 f"Cells of {cells.name!r} such as {cells.summary.shapes[0].example!r} may be times"
-                f" as programs count them, of which {example}. Read the dates?"
+                " as programs write them, in seconds since 1970 or in months. Read the dates?"
             )
             return Question("counted_dates", sentence, [reading, number, TEXT])
     return ask_about_serial_dates(cells, number)
