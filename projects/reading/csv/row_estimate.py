@@ -10,18 +10,16 @@ from projects.reading.csv.records import Delimiters
 from projects.reading.limits import MAX_ROWS
 from projects.reading.results import UnreadableFile
 
-PIECES, PIECE_BYTES = 16, 4 * 1024 * 1024  # Longer than any cell may be.
+PIECES, PIECE_BYTES = 16, 4 * 1024 * 1024  # Longer than any cell may be, so that each shows quotes.
 MIN_ROW_BYTES = 2  # A character and the end of the line.
 CERTAINTY = 1.5  # Times the limit; and no piece may speak for a table within it.
-MIN_REGULAR = 0.99  # Of the lines in a piece are rows, where the others may be parts of cells.
-MIN_TELLING_WIDTH = 3  # Prose in quotes has a comma in a line by chance, but hardly just two.
 
 RowCounter = Callable[[list[bytes]], int]  # Counts the rows among whole lines.
 
 
 def refuse_long_csv(path: Path, encoding: str, dialect: CsvDialect) -> None:
     """Raises UnreadableFile where the file certainly has more rows than a table may have. Not for
-    encodings in which a line end is more than a byte, and not where quotes may hide line ends."""
+    encodings in which a line end is more than a byte, and not where cells may hold line ends."""
     delimiters = dialect.delimiters
     is_usual = delimiters == Delimiters(delimiters.delimiter) and delimiters.delimiter.isascii()
     if not is_usual or encoding.startswith(("utf-16", "utf-32")):
@@ -31,10 +29,10 @@ def refuse_long_csv(path: Path, encoding: str, dialect: CsvDialect) -> None:
     row = re.compile(cell + (rb"(?:" + separator + cell + rb"){%d}" % (dialect.width - 1)))
 
     def count_rows(lines: list[bytes]) -> int:
-        if dialect.width < MIN_TELLING_WIDTH and any(b'"' in line for line in lines):
+        # The line in which a cell with line breaks begins has an odd number of quotes.
+        if any(line.count(b'"') % 2 for line in lines):
             return 0
-        regular = sum(bool(line.strip() and row.fullmatch(line.rstrip(b"\r"))) for line in lines)
-        return regular if regular >= MIN_REGULAR * len(lines) else 0
+        return sum(bool(line.strip() and row.fullmatch(line.rstrip(b"\r"))) for line in lines)
 
     _refuse_long(path, count_rows)
 
