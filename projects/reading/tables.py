@@ -258,14 +258,10 @@ def _describe_questions(
 ) -> list[ColumnQuestion]:
     """The open questions. A masked column has none, as its cells must not be shown. `sources`: SQL
     for the texts of the columns; by default each column's own."""
-    sources = sources or [column.source for column in columns]
-    unmasked = [
-        (column, source)
-        for column, source in zip(columns, sources, strict=True)
-        if column.name not in overrides.get("mask", [])
-    ]
+    masked = overrides.get("mask", [])
+    shown = [replace(each, question=None) if each.name in masked else each for each in columns]
     return describe_questions(
-        connection, table, [column for column, _ in unmasked], [source for _, source in unmasked]
+        connection, table, shown, sources or [column.source for column in columns]
     )
 
 

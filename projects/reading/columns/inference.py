@@ -117,17 +117,22 @@ def infer_columns(
         short = short_table if source in summaries else None
         summary = summaries.get(source) or summarize_columns(connection, table, [source])[source]
         cells = ColumnCells(connection, table, source, name, summary, context, short)
-        if is_native:
-            column = native_column(source, native_types[position], name, original)
-            number = Reading(f"number:{PLAIN.name}", "number")
-            columns.append(replace(column, question=ask_about_counted_dates(cells, number)))
-        elif choice is not None:
-            columns.append(_chosen_column(cells, choice, original))
-        elif native_type == STRING:
-            columns.append(_string_column(cells, original))
-        else:
-            columns.append(_decided_column(cells, original))
+        columns.append(_read_column(cells, choice, native_type, original))
     return ask_about_objects(connection, table, columns)
+
+
+def _read_column(
+    cells: ColumnCells, choice: str | None, native_type: str | None, original: str
+) -> Column:
+    if choice is not None:
+        return _chosen_column(cells, choice, original)
+    if native_type is None:
+        return _decided_column(cells, original)
+    if native_type == STRING:
+        return _string_column(cells, original)
+    number = Reading(f"number:{PLAIN.name}", "number")
+    column = native_column(cells.source, native_type, cells.name, original)
+    return replace(column, question=ask_about_counted_dates(cells, number))
 
 
 def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:

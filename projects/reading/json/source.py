@@ -53,7 +53,6 @@ def open_json(path: Path, overrides: ReadingOptions, *, is_array: bool) -> Table
     if document is not None:
         values: Callable[[], Iterator[tuple[int, object]]] = lambda: enumerate(document, 1)  # noqa: E731
     else:
-        refuse_long_json_lines(path)
         shape = _find_shape(path, encoding.name, issues)
         values = lambda: _iter_flat_lines(path, encoding.name, shape)  # noqa: E731
     kinds: dict[str, set[str]] = {}
@@ -142,6 +141,7 @@ def _without_mark(encoding: str) -> str:
 
 def _find_shape(path: Path, encoding: str, issues: Issues) -> Shape:
     """How the objects of a file of lines become rows, from all of them."""
+    refuse_long_json_lines(path)
     finder, decoder = ShapeFinder(), CountingDecoder()
     for _, value in _iter_json_lines(path, encoding, decoder):
         if isinstance(value, dict):
