@@ -140,7 +140,9 @@ def scale_words(shapes: list[CellShape]) -> set[str]:
 def ask_about_words_behind(cells: ColumnCells) -> Question | None:
     """1.5M views beside 950 views: numbers in short, each with a word behind it."""
     shapes = cells.summary.shapes
-    word = number_formats.word_behind_scales(shapes)
+    # Where all letters are the same, they are asked about as one unit.
+    has_unit = number_formats.unit_behind(shapes) and not cells.summary.markers
+    word = "" if has_unit else number_formats.word_behind_scales(shapes)
     candidates = [replace(each, unit=word) for each in number_formats.SCALED] if word else []
     formats = number_formats.fitting_formats(shapes, candidates)
     if not formats:
