@@ -12,6 +12,7 @@ from typing import cast
 
 from projects.importing.import_order import ImportAnswer, ImportedVersion, ImportOrder, failed
 from projects.profiling.findings.hidden_columns import find_hidden_columns
+from projects.profiling.findings.side_by_side import find_side_by_side
 from projects.profiling.table_profile import profile_table
 from projects.reading.packed.importing import import_upload
 from projects.reading.results import UnreadableFile
@@ -42,7 +43,8 @@ def carry_out(order: ImportOrder, folder: Path) -> ImportAnswer:
     hidden = find_hidden_columns(
         table.dialect.get("hidden_columns", []), [column["name"] for column in columns]
     )
-    profile["warnings"] = [*hidden, *profile["warnings"]]
+    side_by_side = find_side_by_side(columns, profile["columns"], table.rows)
+    profile["warnings"] = [*hidden, *side_by_side, *profile["warnings"]]
     if table.questions:
         profile["questions"] = table.questions
     imported: ImportedVersion = {

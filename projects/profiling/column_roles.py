@@ -32,6 +32,7 @@ MAX_PHRASES, MIN_ROWS_PER_PHRASE = 20, 20
 WORD_LABEL = re.compile(r"\b[BIES]-[\w-]+")
 WORD_LABEL_NAMES = frozenset({"ner_tags", "pos_tags", "chunk_tags", "ner_labels"})
 OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
+FILE_NAME = re.compile(r"\w[.](csv|tsv|jsonl?|ndjson|parquet|arrow|xlsx?|txt|zip|gz|pdf)$", re.I)
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,11 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
     series = column_names.find_series(names)
     for position, column in enumerate(columns, 1):
         target = _judge_target(column, position, len(columns), texts, rows)
-        if target is None or column_names.is_y_coordinate(column["name"], names):
+        if (
+            target is None
+            or all(map(FILE_NAME.search, column["examples"]))
+            or column_names.is_y_coordinate(column["name"], names)
+        ):
             continue
         if texts:
             bonus = column_names.route_bonus(column["name"], names)

@@ -2,9 +2,12 @@
 
 import re
 
+import duckdb
+
 from engine.tasks.generation.messages import has_marked_turns
 from projects.profiling import column_names
 from projects.profiling.profile import ColumnProfile, Suggestion, build_suggestion
+from projects.reading.columns.sql import quote_identifier
 
 # Pairs whose second column is the answer to the first.
 PROMPT_PAIRS = [
@@ -34,7 +37,28 @@ CONTEXT_NAMES = {
     "history_column": ("history", "历史", "对话历史", "历史对话"),
 }  # fmt: skip
 NO_CHATS = frozenset({"history", "rejected", "non_preferred_output", "input", "历史"})
+CHAT = "chat"
+_MAY_BEGIN_CHAT = re.compile(
+    r"\s*(?:[<#\[]|Below is|A chat|You are|[\w |]{2,12}:|.{0,180}(?:USER|Human):)", re.I | re.S
+)
 _LIST_OF_TURNS = re.compile(r'\[\{"(?:role|from)": ?"')
+
+
+def mark_chats(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[ColumnProfile]
+) -> None:
+    """Say of columns whose texts are chats with marked turns that they look like it. The examples
+    of a profile are cut short, often before the first answer, so whole texts are read."""
+    for column in columns:
+        examples = column["examples"] if column["type"] == "text" else []
+        if not examples or not all(map(_MAY_BEGIN_CHAT.match, examples)):
+            continue
+        name = quote_identifier(column["name"])
+        rows = connection.execute(
+            f"SELECT {name} FROM {table} WHERE {name} IS NOT NULL LIMIT {len(examples)}"
+        ).fetchall()
+        if all(has_marked_turns(text) for (text,) in rows):
+            column["looks_like"] = CHAT
 
 
 def holds_chats(column: ColumnProfile) -> bool:
@@ -55,9 +79,7 @@ def holds_chats(column: ColumnProfile) -> bool:
     is_named = name in CHAT_COLUMNS and all(
         example.startswith(("[{", '{"')) for example in column["examples"]
     )
-    return is_named or (
-        name not in REJECTED_NAMES.values() and all(map(has_marked_turns, column["examples"]))
-    )
+    return is_named or (name not in REJECTED_NAMES.values() and column.get("looks_like") == CHAT)
 
 
 def suggest_chats(chats: str, columns: list[ColumnProfile]) -> Suggestion:

@@ -47,7 +47,7 @@ class ColumnProfile(TypedDict):
     mean_words: NotRequired[float | None]
     cell_labels: NotRequired[int]  # Different labels, where each cell is a list of labels.
     language: NotRequired[str]  # ISO 639-1, of columns that are free text.
-    looks_like: NotRequired[str]  # url, e-mail, uuid, date or nothing.
+    looks_like: NotRequired[str]  # url, e-mail, uuid, date, chat or nothing.
     # Of images.
     smallest_side: NotRequired[int]
     median_width: NotRequired[int]

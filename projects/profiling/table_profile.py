@@ -17,6 +17,7 @@ from projects.profiling.findings.problems import (
     drop_columns,
     find_problems,
 )
+from projects.profiling.generation_columns import mark_chats
 from projects.profiling.image_profile import fetch_row, profile_images
 from projects.profiling.language import detect_language
 from projects.profiling.learnability import LearnabilityProbe
@@ -124,6 +125,7 @@ def _profile_columns(
     for column in profiles:
         if column["name"] in labels:
             column["cell_labels"] = labels[column["name"]]
+    mark_chats(connection, table, profiles)
     return profiles
 
 

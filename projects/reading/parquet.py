@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 
 from projects.reading.columns.column import TEXT, Column, Question, Reading
 from projects.reading.columns.date_formats import BUDDHIST_YEARS, ISO
-from projects.reading.columns.date_questions import (
+from projects.reading.columns.names import unique_column_names
+from projects.reading.columns.precision import MAX_DIGITS as EXACT_DIGITS
+from projects.reading.columns.precision import keeps_digits_sql
+from projects.reading.columns.questions.dates import (
     MOSTLY,
     buddhist_years_sentence,
     strange_years_note,
     with_buddhist_years,
 )
-from projects.reading.columns.names import unique_column_names
-from projects.reading.columns.precision import MAX_DIGITS as EXACT_DIGITS
-from projects.reading.columns.precision import keeps_digits_sql
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.json.exports import FIRST_ANSWER_NOTE
 from projects.reading.json.shapes import MAX_FIELD_DEPTH, MAX_NESTED_FIELDS, WHOLE_FIELDS

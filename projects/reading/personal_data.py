@@ -7,7 +7,7 @@ and timestamps stay as they are.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, NotRequired, TypedDict
 
 import duckdb
@@ -47,7 +47,7 @@ PATTERNS = {
     "phone": r"\+\d(?:[ .()-]{0,2}\d){6,14}\b|" + "|".join(NATIONAL_NUMBERS.values()),
 }
 COLUMNS_AT_ONCE = 100
-LONG_TABLE_ROWS = 100_000
+SHORT_TABLE_ROWS, LONG_TABLE_ROWS = 2_000, 100_000
 MAX_CANDIDATES = 20_000
 INTEGER_KINDS = ("card", "cn-id", "cn-mobile")
 SHORTEST_INTEGER = 10**10  # Mobile numbers have eleven digits, cards and identities more.
@@ -96,33 +96,37 @@ def find_personal_data(
 ) -> list[PersonalDataFinding]:
     """The kinds of personal data in each column of text, JSON or integers, with the number of cells
     that hold one."""
-    findings: list[PersonalDataFinding] = []
     candidates = [column for column in columns if column["type"] in ("text", "json", "integer")]
     integers = [column["name"] for column in candidates if column["type"] == "integer"]
     long_integers = _find_long(connection, table, integers)
-    candidates = [
-        column
+    kinds_by_name = {
+        column["name"]: INTEGER_KINDS if column["type"] == "integer" else tuple(PATTERNS)
         for column in candidates
         if column["type"] != "integer" or column["name"] in long_integers
-    ]
-    suspects = _find_suspects(connection, table, [column["name"] for column in candidates])
-    for column in candidates:
-        if column["name"] not in suspects:
-            continue
-        kinds = INTEGER_KINDS if column["type"] == "integer" else tuple(PATTERNS)
-        texts = _load_candidates(connection, table, column["name"], kinds)
-        for kind in kinds:
-            examples = _find_in_cells(texts, column["name"], kind) if texts else []
-            if examples:
-                finding: PersonalDataFinding = {
-                    "column": column["name"],
-                    "kind": kind,
-                    "count": len(examples),
-                    "example": _hide_middle(examples[0]),
-                }
-                if len(texts) == MAX_CANDIDATES:
-                    finding["is_partial"] = True
-                findings.append(finding)
+    }
+    findings: list[PersonalDataFinding] = []
+    for name, texts in _load_candidates(connection, table, kinds_by_name).items():
+        findings += _describe_column(name, texts, kinds_by_name[name])
+    return findings
+
+
+def _describe_column(
+    name: str, texts: Sequence[str], kinds: Sequence[str]
+) -> list[PersonalDataFinding]:
+    findings: list[PersonalDataFinding] = []
+    matches = [(text, list(find_matches(text))) for text in texts]
+    for kind in kinds:
+        examples = _find_in_cells(matches, name, kind)
+        if examples:
+            finding: PersonalDataFinding = {
+                "column": name,
+                "kind": kind,
+                "count": len(examples),
+                "example": _hide_middle(examples[0]),
+            }
+            if len(texts) == MAX_CANDIDATES:
+                finding["is_partial"] = True
+            findings.append(finding)
     return findings
 
 
@@ -161,31 +165,57 @@ def register_masking(connection: duckdb.DuckDBPyConnection) -> None:
     connection.create_function("mask_personal_json", mask_json, ["VARCHAR"], "VARCHAR")
 
 
-def _find_suspects(connection: duckdb.DuckDBPyConnection, table: str, names: list[str]) -> set[str]:
-    """The columns with a cell that may hold personal data. Many columns are read in one query, as
-    planning a query for each would cost more than reading the cells."""
-    suspicious = _suspicious("value")
-    row = connection.execute(f"SELECT count(*) > {LONG_TABLE_ROWS} FROM {table}").fetchone()
-    if row and row[0]:  # One query each, which ends at the first such cell.
+def _load_candidates(
+    connection: duckdb.DuckDBPyConnection, table: str, kinds_by_name: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """For each column that may hold one of its kinds, at most MAX_CANDIDATES cells that may. Many
+    columns are read in one query, as planning a query for each would cost more than reading the
+    cells of a table that is not long."""
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    rows, names = int(row[0]) if row else 0, list(kinds_by_name)
+    suspects: dict[str, list[str]] = {}
+    if rows > LONG_TABLE_ROWS:  # One query each, which ends at the first such cell.
+        suspects = {name: [] for name in names if _is_suspect(connection, table, name)}
+    else:
+        for group in batched(names, COLUMNS_AT_ONCE):
+            suspects |= _load_suspects(connection, table, group, rows)
+    if rows <= SHORT_TABLE_ROWS:
         return {
-            name
-            for name in names
-            if connection.execute(
-                f"SELECT 1 FROM (SELECT {quote_identifier(name)}::VARCHAR AS value FROM {table})"
-                f" WHERE {suspicious} LIMIT 1"
-            ).fetchone()
+            name: [text for text in texts if _may_hold(text, kinds_by_name[name])]
+            for name, texts in suspects.items()
         }
-    suspects: set[str] = set()
-    for group in batched(names, COLUMNS_AT_ONCE):
-        # Named by place: a column may have any name.
-        columns = ", ".join(
-            f'{quote_identifier(name)}::VARCHAR AS "{place}"' for place, name in enumerate(group)
-        )
-        rows = connection.execute(
-            f"SELECT DISTINCT place FROM (UNPIVOT (SELECT {columns} FROM {table})"
-            f" ON COLUMNS(*) INTO NAME place VALUE value) WHERE {suspicious}"
-        ).fetchall()
-        suspects |= {group[int(place)] for (place,) in rows}
+    return {
+        name: _load_candidates_of_one(connection, table, name, kinds_by_name[name])
+        for name in names
+        if name in suspects
+    }
+
+
+def _is_suspect(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> bool:
+    query = (
+        f"SELECT 1 FROM (SELECT {quote_identifier(name)}::VARCHAR AS value FROM {table})"
+        f" WHERE {_suspicious('value')} LIMIT 1"
+    )
+    return connection.execute(query).fetchone() is not None
+
+
+def _load_suspects(
+    connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str], rows: int
+) -> dict[str, list[str]]:
+    """The columns with a cell that may hold personal data; of a short table, with these cells."""
+    # Named by place: a column may have any name.
+    columns = ", ".join(
+        f'{quote_identifier(name)}::VARCHAR AS "{place}"' for place, name in enumerate(names)
+    )
+    shown = "line::BIGINT, value" if rows <= SHORT_TABLE_ROWS else "NULL::BIGINT, NULL"
+    found = connection.execute(
+        f"SELECT DISTINCT place, {shown} FROM (UNPIVOT (SELECT row_number() OVER () AS line,"
+        f" {columns} FROM {table}) ON COLUMNS(* EXCLUDE (line)) INTO NAME place VALUE value)"
+        f" WHERE {_suspicious('value')} ORDER BY place::INTEGER, 2"
+    ).fetchall()
+    suspects: dict[str, list[str]] = {}
+    for place, _, value in found:
+        suspects.setdefault(names[int(place)], []).append(value)
     return suspects
 
 
@@ -213,14 +243,11 @@ def _suspicious(value: str) -> str:
     return f"contains({value}, '@') OR (({has_digit}) AND {has_many})"
 
 
-def _load_candidates(
+def _load_candidates_of_one(
     connection: duckdb.DuckDBPyConnection, table: str, name: str, kinds: Sequence[str]
 ) -> list[str]:
-    """At most MAX_CANDIDATES cells that may hold one of these kinds.
-
-    The pattern is tried only on cells with an @ or with digits close together: every kind has one
-    of these, and most cells have neither.
-    """
+    """The pattern is tried only on cells with an @ or with digits close together: every kind has
+    one of these, and most cells have neither."""
     value = f"{quote_identifier(name)}::VARCHAR"
     patterns = "|".join(f"(?:{PATTERNS[kind]})" for kind in kinds)
     rows = connection.execute(
@@ -230,26 +257,35 @@ def _load_candidates(
     return [text for (text,) in rows]
 
 
-def _find_in_cells(texts: list[str], name: str, kind: str) -> list[str]:
-    """One match of each cell that has one."""
-    if kind in ("card", "cn-mobile") and _are_other_numbers(texts, kind, name):
-        texts = [text for text in texts if not _WHOLE_NUMBER.fullmatch(text.strip())]
+def _may_hold(text: str, kinds: Sequence[str]) -> bool:
+    return any(COMPILED_PATTERNS[kind].search(text) for kind in kinds)
+
+
+def _find_in_cells(
+    matches: Sequence[tuple[str, Sequence[Match]]], name: str, kind: str
+) -> list[str]:
+    """One match of each cell that has one. `matches`: of each cell."""
+    has_ids = kind in ("card", "cn-mobile") and _are_other_numbers(matches, kind, name)
     examples = []
-    for text in texts:
-        match = next((match for match in find_matches(text) if match.kind == kind), None)
+    for text, cell_matches in matches:
+        if has_ids and _WHOLE_NUMBER.fullmatch(text.strip()):
+            continue
+        match = next((match for match in cell_matches if match.kind == kind), None)
         if match:
             examples.append(text[match.start : match.end])
     return examples
 
 
-def _are_other_numbers(texts: list[str], kind: str, name: str) -> bool:
+def _are_other_numbers(
+    matches: Sequence[tuple[str, Sequence[Match]]], kind: str, name: str
+) -> bool:
     """Whether cells that are nothing but a number are ids. One random number in ten passes the
     check of a card, so a column of cards has to have more; a mobile number differs from an order
     number only by the column's name."""
-    whole = [text for text in texts if _WHOLE_NUMBER.fullmatch(text.strip())]
+    whole = [each for text, each in matches if _WHOLE_NUMBER.fullmatch(text.strip())]
     if kind == "cn-mobile":
         return bool(whole) and not _PHONE_COLUMN.search(name)
-    passing = sum(any(match.kind == kind for match in find_matches(text)) for text in whole)
+    passing = sum(any(match.kind == kind for match in each) for each in whole)
     return passing < MIN_CARD_SHARE * len(whole)
 
 

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from projects.reading import personal_data
 from projects.reading.arrow import convert_to_parquet
 from projects.reading.columns.column import Column, ColumnQuestion
-from projects.reading.columns.inference import describe_question, infer_columns
-from projects.reading.columns.label_questions import register_label_names
+from projects.reading.columns.inference import infer_columns
 from projects.reading.columns.names import unique_column_names
+from projects.reading.columns.questions.described import describe_questions
+from projects.reading.columns.questions.labels import register_label_names
 from projects.reading.columns.repeated_names import merge_repeated
 from projects.reading.columns.sql import quote_literal
 from projects.reading.columns.text_table import TEXT_TABLE, require_row_limit, write_text_table
@@ -257,13 +258,11 @@ def _describe_questions(
 ) -> list[ColumnQuestion]:
     """The open questions. A masked column has none, as its cells must not be shown. `sources`: SQL
     for the texts of the columns; by default each column's own."""
-    sources = sources or [column.source for column in columns]
-    described = [
-        describe_question(connection, table, source, column)
-        for source, column in zip(sources, columns, strict=True)
-        if column.question is not None and column.name not in overrides.get("mask", [])
-    ]
-    return [question for question in described if question is not None]
+    masked = overrides.get("mask", [])
+    shown = [replace(each, question=None) if each.name in masked else each for each in columns]
+    return describe_questions(
+        connection, table, shown, sources or [column.source for column in columns]
+    )
 
 
 def open_source(

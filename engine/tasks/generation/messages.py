@@ -6,8 +6,9 @@ names that tools give the roles, pairs of question and answer, and plain text wi
 
 import ast
 import json
-import re
 from typing import Any, NotRequired, TypedDict
+
+from engine.tasks.generation.notations.marked_text import parse_marked_text
 
 
 class Message(TypedDict):
@@ -41,19 +42,7 @@ READ_FIELDS = frozenset({
     "role", "from", "name", "id", "timestamp", "cache_control", "tool_calls", "function_call",
     *CONTENT_FIELDS, *WEIGHT_FIELDS,
 })  # fmt: skip
-_CHATML = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n(.*?)(?:<\|im_end\|>|\Z)", re.DOTALL)
 MAX_DISPLAY_CHARACTERS = 60
-_TURN = re.compile(
-    r"^[ \t]*(?:#{2,3}\s*|<\|?)?(human|user|prompter|assistant|gpt|bot|ai|system)\|?>?\s*:[ \t]*",
-    re.IGNORECASE | re.MULTILINE,
-)
-# As Llama 2 and Mistral were taught, and as Alpaca's prompts are written out.
-_INST = re.compile(
-    r"\[INST\]\s*(?:<<SYS>>(.*?)<</SYS>>)?(.*?)\[/INST\](.*?)(?=</s>|<s>|\[INST\]|\Z)", re.DOTALL
-)
-_ALPACA = re.compile(
-    r"\A(\s*|\s*Below is an instruction.*?)### Instruction:(.*?)### Response:(.*)\Z", re.DOTALL
-)
 
 
 class InvalidChat(ValueError):
@@ -102,16 +91,9 @@ def parse_pairs(pairs: list[Any]) -> Chat:
 
 
 def has_marked_turns(text: str) -> bool:
-    """Whether a text is a chat with turns such as "### Human:" and "Assistant:", or ChatML's, or
-    Llama's and Alpaca's prompts with their answers."""
-    if _parse_template(text):
-        return True
-    if text.lstrip().startswith("<|im_start|>"):
-        return {"user", "assistant"} <= {found[1] for found in _CHATML.finditer(text)}
-    roles = [ROLE_ALIASES[found[1].casefold()] for found in _TURN.finditer(text)]
-    first = _TURN.search(text)
-    before = text[: first.start()] if first else text
-    return "user" in roles and "assistant" in roles and not before.strip()
+    """Whether a text is a chat with turns such as "### Human:" and "Assistant:", or one in the
+    template of a model."""
+    return bool(parse_marked_text(text))
 
 
 def _parse_text(text: str) -> Any:
@@ -120,33 +102,9 @@ def _parse_text(text: str) -> Any:
     except (ValueError, RecursionError):
         if (written := _parse_python(text)) is not None:
             return written
-        if not has_marked_turns(text):
+        if not (turns := parse_marked_text(text)):
             raise InvalidChat("is not valid JSON") from None
-    if templated := _parse_template(text):
-        return templated
-    if text.lstrip().startswith("<|im_start|>"):
-        return [{"role": one[1], "content": one[2]} for one in _CHATML.finditer(text)]
-    turns = list(_TURN.finditer(text))
-    ends = [turn.start() for turn in turns[1:]] + [len(text)]
-    return [
-        {"role": turn[1], "content": text[turn.end() : end]}
-        for turn, end in zip(turns, ends, strict=True)
-    ]
-
-
-def _parse_template(text: str) -> list[dict[str, str]]:
-    """The turns between [INST] and [/INST], or below Alpaca's headings; none of other texts."""
-    turns: list[tuple[str, str]] = []
-    if text.lstrip().removeprefix("<s>").lstrip().startswith("[INST]"):
-        for found in _INST.finditer(text):
-            turns += [("system", found[1] or ""), ("user", found[2]), ("assistant", found[3])]
-    elif prompt := _ALPACA.match(text):
-        turns = [("system", prompt[1]), ("user", prompt[2]), ("assistant", prompt[3])]
-    return [
-        {"role": role, "content": said.replace("</s>", "").strip()}
-        for role, said in turns
-        if said.strip() or role != "system"
-    ]
+    return turns
 
 
 def _parse_python(text: str) -> Any:

@@ -1,5 +1,5 @@
-"""Finds numbers that stand for a missing answer, such as 99 in files of SPSS, which a model would
-take for values."""
+"""Finds numbers that stand for a missing answer, such as 99 in files of SPSS, and words that
+programs write in its place, such as nan: a model would take them for values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,16 @@ from typing import Any, cast
 import duckdb
 
 from projects.profiling.profile import ColumnProfile, ProfileWarning
-from projects.reading.columns.sql import quote_identifier
+from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
 from projects.reading.results import Edit
 
 HIGH_CODES = frozenset({9, 99, 999, 9999, 99999, 999999})
 LOW_CODES = frozenset({-1, -9, -99, -999, -9999})
+PROGRAM_WORDS = frozenset({
+    "nan", "<na>", "nat", "n/a", "#n/a", "undefined", "(blank)", "(empty)", "(leer)", "[null]",
+    "#value!", "#ref!", "#name?", "#null!", "#div/0!",
+})  # fmt: skip
 MIN_TIMES, MIN_OTHERS = 3, 3
 MIN_GAP, MIN_GAP_SHARE = 3, 0.1  # To the nearest other value; as a share of the others' range.
 
@@ -55,6 +59,47 @@ def find_missing_codes(
         for candidate, times, low, high, distinct in groups
         if times >= MIN_TIMES and distinct > MIN_OTHERS and _is_far(candidate.code, low, high)
     ]
+
+
+def find_missing_words(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
+) -> list[ProfileWarning]:
+    """A finding for each column of text in which some cells hold such a word. People's words for
+    none, such as NA and None, may be values as well as missing ones."""
+    warnings: list[ProfileWarning] = []
+    for column in columns:
+        words = [
+            entry["value"]
+            for entry in column["top_values"]
+            if column["type"] == "text" and entry["value"].strip().casefold() in PROGRAM_WORDS
+        ]
+        if words and column["unique"] > len(words):
+            warnings.append(_words_finding(connection, table, column["name"], words))
+    return warnings
+
+
+def _words_finding(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str, words: Sequence[str]
+) -> ProfileWarning:
+    cell = quote_identifier(name)
+    rows = connection.execute(
+        f"SELECT line FROM (SELECT row_number() OVER () - 1 AS line, {cell} AS value FROM {table})"
+        f" WHERE value IN ({', '.join(map(quote_literal, words))})"
+    ).fetchall()
+    warning: ProfileWarning = {
+        "code": "missing_words",
+        "sentence": f"{len(rows):,} cells of {name} hold {words[0]!r}, which programs write where a"
+        " value is missing.",
+        "advice": "A model would learn it as a value. Empty those cells if it stands for nothing.",
+    }
+    if len(rows) <= MAX_ROWS_IN_AN_EDIT:
+        lines = [row for (row,) in rows]
+        edits: list[Edit] = [{"op": "set_cells", "column": name, "rows": lines, "value": None}]
+        warning["fix"] = {
+            "title": f"Empty the cells of {name} that hold {words[0]}",
+            "edits": edits,
+        }
+    return warning
 
 
 def _is_far(code: int, low: float, high: float) -> bool:

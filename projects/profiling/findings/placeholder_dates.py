@@ -16,6 +16,7 @@ FIRST_YEAR, LAST_YEAR = 1000, 2999  # Few tables hold dates outside these years.
 ZERO_DAYS = ", ".join(
     f"'{day}'::DATE" for day in ("1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01")
 )
+LAST_ZERO_YEAR = 1970
 COLUMNS_AT_ONCE = 50
 MAX_FAR_DAYS = 3
 MIN_ZEROS, MIN_YEARS_APART = 3, 10  # Of other days than that one; fewer may be birthdays.
@@ -27,7 +28,7 @@ def find_placeholder_dates(
     """A finding for each column of dates in which some cells hold a placeholder."""
     names = [column["name"] for column in columns if column["type"] in ("date", "datetime")]
     warnings = []
-    for group in batched(names, COLUMNS_AT_ONCE):
+    for group in batched(_with_old_or_far(connection, table, names), COLUMNS_AT_ONCE):
         measures = ", ".join(
             f"count(DISTINCT {quote_identifier(name)}) FILTER ({_far(name)}),"
             f" count(*) FILTER ({_is_zero(name)})"
@@ -43,6 +44,22 @@ def find_placeholder_dates(
                     for zero in _lonely_zeros(connection, table, quote_identifier(name))
                 ]
     return warnings
+
+
+def _with_old_or_far(
+    connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
+) -> list[str]:
+    """The columns whose first or last date may stand for a missing one. The ends are in the file's
+    statistics, and most columns need no further look."""
+    if not names:
+        return []
+    ends = ", ".join(f"min({name}), max({name})" for name in map(quote_identifier, names))
+    row = connection.execute(f"SELECT {ends} FROM {table}").fetchone() or ()
+    return [
+        name
+        for name, first, last in zip(names, row[::2], row[1::2], strict=True)
+        if first is not None and (first.year <= LAST_ZERO_YEAR or last.year >= LAST_YEAR)
+    ]
 
 
 def _far(name: str) -> str:

@@ -11,7 +11,7 @@ from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
 from projects.profiling.column_roles import tags_words
 from projects.profiling.findings.entities import find_entities
-from projects.profiling.findings.missing_codes import find_missing_codes
+from projects.profiling.findings.missing_codes import find_missing_codes, find_missing_words
 from projects.profiling.findings.nearly_numbers import find_nearly_numbers
 from projects.profiling.findings.note_rows import find_note_rows
 from projects.profiling.findings.placeholder_dates import find_placeholder_dates
@@ -56,6 +56,7 @@ def find_problems(
         *find_placeholder_dates(connection, table, columns),
         *find_note_rows(connection, table, columns, rows),
         *find_nearly_numbers(connection, table, columns),
+        *find_missing_words(connection, table, columns),
         *_marked_places(columns, suggested),
         *_turns_of_chats(columns),
     ]

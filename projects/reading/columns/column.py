@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from projects.reading.columns import date_formats, number_formats
+from projects.reading.columns import date_formats, number_formats, written_numbers
 from projects.reading.columns.date_formats import AnyDate
 from projects.reading.columns.number_formats import PLAIN, NumberFormat
 from projects.reading.columns.sql import filled_or_null, quote_literal, trimmed
@@ -101,6 +101,9 @@ class Column:
     reading: str = "text"
     question: Question | None = None
     notes: list[str] = field(default_factory=list)
+    cell_expression: str = (
+        ""  # `expression` of "cell", where it reads its own column c0, c1, … only.
+    )
     check: str = ""  # SQL that every row must fulfil, where a sample decided.
     is_chosen: bool = False  # A person has said how it is read.
     source: str = ""  # SQL for its texts, where another than that of its place.
@@ -119,7 +122,9 @@ def parse_reading(name: str) -> Reading | None:
             return reading
     if name.startswith(KEY_PREFIX) and detail:
         return Reading(name, "json")
-    if kind == "number" and (number_format := number_formats.format_named(detail)):
+    if kind == "number" and (
+        number_format := written_numbers.BY_NAME.get(detail) or number_formats.format_named(detail)
+    ):
         return Reading(name, "number", number_format)
     if kind == "duration":
         duration = next((each for each in number_formats.DURATIONS if each.name == detail), None)

@@ -28,6 +28,8 @@ _TIME = (
 # Of a clock that counts to twelve.
 HALF_DAYS = [f"%Y-%m-%d %I:%M{seconds}{gap}%p" for seconds in ("", ":%S") for gap in ("", " ")]
 PIVOT = 69  # Of years with two digits, as POSIX has it.
+EPOCH_SECONDS = (631_152_000, 4_102_444_800)  # 1990 to 2100.
+SERIAL, SERIAL_DAYS = "44927", (18_264, 73_050)  # An example, and those of 1950 to 2099.
 BUDDHIST_YEARS, BUDDHIST_OFFSET = (2443, 2643), 543  # Those of 1900 to 2100.
 
 
@@ -76,6 +78,58 @@ class DateFormat:
         date = mark.join(numbers[part] for part in self.order)
         iso = rf"\{groups['y']}-\{groups['m']}-\{groups['d']}"
         return f"regexp_replace(trim({cell}), '^{date}', '{iso}')"
+
+
+@dataclass(frozen=True)
+class SerialDate(DateFormat):
+    """Days as spreadsheets count them, from 1899-12-30: 44927 is 2023-01-01. Cells that are no
+    numbers are dates of the format."""
+
+    @property
+    def name(self) -> str:
+        written = super().name
+        return SERIAL if written == "y-m-d" else f"{SERIAL} {written}"
+
+    def to_sql(self, cell: str, *, with_time: bool) -> str:
+        number, (low, high) = f"try_cast(trim({cell}) AS DOUBLE)", SERIAL_DAYS
+        moment = f"'1899-12-30'::TIMESTAMP + to_seconds(round({number} * 86400))"
+        counted = f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {moment} END"
+        written = super().to_sql(cell, with_time=with_time)
+        return f"coalesce({counted if with_time else f'({counted})::DATE'}, {written})"
+
+
+@dataclass(frozen=True)
+class EpochDate(DateFormat):
+    """Seconds since 1970, or thousandths of them, as programs count: 1704067200 is 2024-01-01."""
+
+    per_second: int = 1
+
+    @property
+    def name(self) -> str:
+        return "epoch" if self.per_second == 1 else "epoch-ms"
+
+    def to_sql(self, cell: str, *, with_time: bool) -> str:
+        number = f"try_cast(trim({cell}) AS DOUBLE) / {self.per_second}"
+        low, high = EPOCH_SECONDS
+        moment = f"make_timestamp((round({number} * 1000) * 1000)::BIGINT)"
+        counted = f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {moment} END"
+        return counted if with_time else f"({counted})::DATE"
+
+
+@dataclass(frozen=True)
+class MonthDate(DateFormat):
+    """Months without marks, as their first days: 202401 is 2024-01-01."""
+
+    @property
+    def name(self) -> str:
+        return "yyyymm"
+
+    def to_sql(self, cell: str, *, with_time: bool) -> str:
+        day = f"left(trim({cell}), 4) || '-' || right(trim({cell}), 2) || '-01'"
+        fits = f"regexp_full_match(trim({cell}), '(19|20)[0-9]{{4}}')"
+        return (
+            f"CASE WHEN {fits} THEN try_cast({day} AS {'TIMESTAMP' if with_time else 'DATE'}) END"
+        )
 
 
 def moment_sql(iso: str) -> str:
@@ -270,6 +324,8 @@ def given_in_utc(each: AnyDate) -> AnyDate:
     return replace(each, in_utc=True)
 
 
+EPOCHS = (EpochDate("ymd", "-"), EpochDate("ymd", "-", per_second=1000))
+MONTH = MonthDate("ymd", "-")
 _VARIANTS = [
     replace(date, in_utc=in_utc, is_buddhist=is_buddhist)
     for date in _ALL
@@ -278,6 +334,9 @@ _VARIANTS = [
 ]
 _NAMED: list[AnyDate] = [
     *_VARIANTS,
+    *[SerialDate(each.order, each.mark) for each in _ALL],
+    *EPOCHS,
+    MONTH,
     *WRITTEN,
     *map(given_in_utc, WRITTEN),
     COMPACT,

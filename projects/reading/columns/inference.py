@@ -9,6 +9,7 @@ is asked which is right; the answer comes back in `overrides["columns"]`.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 
@@ -19,43 +20,49 @@ from projects.reading.columns.column import (
     SQL_TYPES,
     TEXT,
     Column,
-    ColumnQuestion,
     Question,
     Reading,
     native_column,
     parse_reading,
 )
-from projects.reading.columns.date_questions import (
+from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
+from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
+from projects.reading.columns.questions.dates import (
     KEEP_TEXT,
     THAI,
     Decision,
     ask_about_compact_dates,
+    ask_about_counted_dates,
+    ask_about_serial_dates,
     ask_about_stray_dates,
     decide_date,
+    may_be_counted_dates,
 )
-from projects.reading.columns.label_questions import ask_about_objects
-from projects.reading.columns.number_formats import PLAIN, CellShape, NumberFormat
-from projects.reading.columns.number_questions import (
+from projects.reading.columns.questions.labels import ask_about_objects
+from projects.reading.columns.questions.numbers import (
     ask_about_brackets,
     ask_about_codes,
     ask_about_comma_pairs,
     ask_about_durations,
+    ask_about_fractions,
+    ask_about_limits,
     ask_about_long_numbers,
     ask_about_markers,
     ask_about_scales,
     ask_about_sides,
     ask_about_unit_behind,
     ask_about_units,
+    ask_about_words_behind,
     ask_about_zeros,
     marks_of,
     number_reading,
     scale_words,
 )
-from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.shapes import (
     ColumnCells,
     ColumnShapes,
     FileContext,
+    ShortTable,
     summarize_columns,
 )
 from projects.reading.columns.sql import FOREIGN_DIGITS, foreign_digits_sql, trimmed
@@ -64,11 +71,10 @@ SHORTENED = re.compile(r"9[.,]9{1,6}E[+]99")
 STRING = "string"  # What files with types of their own call a text that people typed.
 ASKED_OF_TEXTS = (
     "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
-    "short_numbers", "debits", "durations",
+    "short_numbers", "debits", "durations", "fractions", "limits",
 )  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
-QUESTION_SAMPLES, MAX_DROPPED = 5, 3
 
 
 def infer_columns(
@@ -96,6 +102,7 @@ def infer_columns(
         THAI.search(shape.pattern) for summary in summaries.values() for shape in summary.shapes
     )
     context = FileContext(separator, _certain_marks(summaries.values()), is_thai)
+    short_table = ShortTable.of(connection, table, untyped)
     columns = []
     for position, (name, original) in enumerate(names):
         source = f"c{position}"
@@ -103,18 +110,29 @@ def infer_columns(
         if choice in (LIST.name, COLUMNS.name):  # Not a reading of its cells as they are.
             choice = None
         native_type = native_types.get(position)
-        if choice is None and native_type not in (None, STRING):
+        is_native = choice is None and native_type not in (None, STRING)
+        if is_native and not may_be_counted_dates(name, native_types[position]):
             columns.append(native_column(source, native_types[position], name, original))
             continue
+        short = short_table if source in summaries else None
         summary = summaries.get(source) or summarize_columns(connection, table, [source])[source]
-        cells = ColumnCells(connection, table, source, name, summary, context)
-        if choice is not None:
-            columns.append(_chosen_column(cells, choice, original))
-        elif native_type == STRING:
-            columns.append(_string_column(cells, original))
-        else:
-            columns.append(_decided_column(cells, original))
+        cells = ColumnCells(connection, table, source, name, summary, context, short)
+        columns.append(_read_column(cells, choice, native_type, original))
     return ask_about_objects(connection, table, columns)
+
+
+def _read_column(
+    cells: ColumnCells, choice: str | None, native_type: str | None, original: str
+) -> Column:
+    if choice is not None:
+        return _chosen_column(cells, choice, original)
+    if native_type is None:
+        return _decided_column(cells, original)
+    if native_type == STRING:
+        return _string_column(cells, original)
+    number = Reading(f"number:{PLAIN.name}", "number")
+    column = native_column(cells.source, native_type, cells.name, original)
+    return replace(column, question=ask_about_counted_dates(cells, number))
 
 
 def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
@@ -123,8 +141,7 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
     reading = parse_reading(choice) or TEXT
     if reading != TEXT:
         cells = _with_ascii_digits(cells)
-    unfitting = f"({reading.to_sql(cells.source)}) IS NULL"
-    count, notes = cells.count(unfitting), []
+    count, notes = cells.count(lambda cell: f"({reading.to_sql(cell)}) IS NULL"), []
     if count and choice.endswith("+missing"):
         notes.append(f"Cells that do not fit the chosen reading and are missing now: {count:,}.")
     elif count:
@@ -141,12 +158,15 @@ def _chosen_column(cells: ColumnCells, choice: str, original: str) -> Column:
 def _settle_number(cells: ColumnCells, reading: Reading) -> tuple[Reading, list[str]]:
     """The reading as integers where every cell is whole, and a note on digits that were rounded
     because a person chose to."""
-    value, text = reading.to_sql(cells.source), trimmed(cells.source)
     is_short = not any(shape.digits > MAX_DIGITS for shape in cells.summary.shapes)
     is_short = is_short and not cells.summary.other_count
-    if is_short and not cells.count(f"{value} % 1 <> 0"):
+    if is_short and not cells.count(lambda cell: f"{reading.to_sql(cell)} % 1 <> 0"):
         return replace(reading, type="integer"), []
-    rounded = 0 if is_short else cells.count(f"NOT ({keeps_digits_sql(text, value)})")
+    rounded = 0
+    if not is_short:
+        rounded = cells.count(
+            lambda cell: f"NOT ({keeps_digits_sql(trimmed(cell), reading.to_sql(cell))})"
+        )
     return reading, [f"Numbers rounded to about 16 digits: {rounded:,}."] if rounded else []
 
 
@@ -179,7 +199,7 @@ def _with_ascii_digits(cells: ColumnCells) -> ColumnCells:
     source = foreign_digits_sql(cells.source)
     table = f"(SELECT {source} AS {cells.source} FROM {cells.table})"
     summary = summarize_columns(cells.connection, table, [cells.source])[cells.source]
-    return replace(cells, source=source, summary=summary)
+    return replace(cells, source=source, summary=summary, short_table=None)
 
 
 def _decided_column(cells: ColumnCells, original: str) -> Column:
@@ -187,15 +207,16 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
     reading, question, notes = _decide(cells)
     is_numeric = reading.type in ("integer", "number")
     source = as_written.source if reading == TEXT else cells.source
-    expression, check = reading.to_sql(source), cells.summary.check
+    to_sql, check = reading.to_sql, cells.summary.check
     if check and reading != TEXT:
         # A cell that passes the check can be cast as it is. The cast fails for a day such as 30/2.
-        expression = f"CAST(nullif({cells.source}, '') AS {SQL_TYPES[reading.type]})"
+        to_sql = partial(_plain_cast, SQL_TYPES[reading.type])
     return Column(
         name=cells.name,
         type=reading.type,
         original_name=original,
-        expression=expression,
+        expression=to_sql(source),
+        cell_expression=to_sql("cell") if source == as_written.source else "",
         missing_markers=tuple(cells.summary.markers) if is_numeric else (),
         missing_marker_count=cells.summary.marker_count if is_numeric else 0,
         reading=reading.name,
@@ -204,6 +225,10 @@ def _decided_column(cells: ColumnCells, original: str) -> Column:
         check=check,
         source=cells.source,
     )
+
+
+def _plain_cast(sql_type: str, cell: str) -> str:
+    return f"CAST(nullif({cell}, '') AS {sql_type})"
 
 
 def _certain_marks(columns: Iterable[ColumnShapes]) -> frozenset[tuple[str, str]]:
@@ -232,7 +257,10 @@ def _decide(cells: ColumnCells) -> Decision:
         formats = number_formats.fitting_formats(shapes)
         if formats:
             return _decide_number(cells, formats)
-        for ask in (ask_about_scales, ask_about_sides, ask_about_durations, ask_about_unit_behind):
+        for ask in (
+            ask_about_scales, ask_about_words_behind, ask_about_sides, ask_about_durations,
+            ask_about_unit_behind, ask_about_fractions, ask_about_limits,
+        ):  # fmt: skip
             if question := ask(cells):
                 return TEXT, question, []
     return _ask_about_strays(cells)
@@ -265,7 +293,8 @@ def _decide_number(cells: ColumnCells, formats: list[NumberFormat]) -> Decision:
     )
     if doubt is not None:
         return TEXT, doubt, []
-    return reading, ask_about_compact_dates(cells, reading), _describe(reading, cells)
+    dates = ask_about_compact_dates(cells, reading) or ask_about_counted_dates(cells, reading)
+    return reading, dates, _describe(reading, cells)
 
 
 def _weigh(
@@ -312,7 +341,7 @@ def _may_be_rounded(cells: ColumnCells, has_bare: bool) -> bool:
 def _ask_about_strays(cells: ColumnCells) -> Decision:
     """A column of numbers in which a few cells are something else stays text, and says so."""
     summary = cells.summary
-    if question := ask_about_stray_dates(cells):
+    if question := ask_about_serial_dates(cells, None) or ask_about_stray_dates(cells):
         return TEXT, question, []
     scored = []
     candidates: tuple[NumberFormat, ...] = number_formats.FORMATS
@@ -365,36 +394,3 @@ def _describe(reading: Reading, cells: ColumnCells) -> list[str]:
     if units:
         notes.append(f"{units[0]} beside the numbers was left out.")
     return notes
-
-
-def describe_question(
-    connection: duckdb.DuckDBPyConnection, table: str, source: str, column: Column
-) -> ColumnQuestion | None:
-    """A column's open question with a few cells as each reading would make them."""
-    if column.question is None:
-        return None
-    readings = column.question.readings
-    values = [f"({reading.to_sql('cell')})::VARCHAR" for reading in readings]
-    # Cells that a reading drops or changes come first, as the question is about them.
-    dropped = " OR ".join(f"{value} IS NULL" for value in values)
-    changed = " OR ".join(f"{value} <> cell" for value in values)
-    ranked = (
-        f"SELECT cell, ({dropped}) AS is_dropped, ({changed}) AS is_changed FROM"
-        f" (SELECT DISTINCT {source} AS cell FROM {table} WHERE {trimmed(source)} <> '')"
-    )
-    rows = connection.execute(
-        f"SELECT cell, {', '.join(values)} FROM ({ranked}) QUALIFY NOT is_dropped OR"
-        f" row_number() OVER (PARTITION BY is_dropped ORDER BY length(cell), cell) <= {MAX_DROPPED}"
-        f" ORDER BY is_dropped DESC, is_changed DESC, length(cell) DESC, cell"
-        f" LIMIT {QUESTION_SAMPLES}"
-    ).fetchall()
-    return {
-        "column": column.name,
-        "code": column.question.code,
-        "sentence": column.question.sentence,
-        "cells": [row[0] for row in rows],
-        "readings": [
-            {"name": reading.name, "values": [row[place] for row in rows]}
-            for place, reading in enumerate(readings, 1)
-        ],
-    }

@@ -146,12 +146,19 @@ class ScaledFormat(NumberFormat):
 
     @property
     def name(self) -> str:
-        return f"{super().name}K"
+        return f"{self.marks}K{f' {self.unit}' if self.unit else ''}"
 
     def match(self, shape: CellShape) -> re.Match[str] | None:
-        return super().match(replace(shape, pattern=_without_scale(shape.pattern)))
+        pattern = shape.pattern.removesuffix(self.unit)
+        if self.unit and pattern == shape.pattern:
+            return None
+        bare = replace(shape, pattern=_without_scale(pattern.rstrip(SPACES)))
+        return FORMATS_BY_MARKS[self.marks].match(bare)
 
     def to_sql(self, cell: str) -> str:
+        if self.unit:
+            bare = replace(self, unit="").to_sql(f"left({cell}, -{len(self.unit)})")
+            return f"CASE WHEN ends_with({cell}, '{_quoted(self.unit)}') THEN {bare} END"
         short = f"regexp_replace({cell}, '{_quoted(UNIT)}|[{SPACES}]', '', 'g')"
         for power in sorted(set(SCALES.values())):
             words = "|".join(word for word, its_power in SCALES.items() if its_power == power)
@@ -261,6 +268,11 @@ _SCALES = {
 SCALES = {word: power for power, words in _SCALES.items() for word in words}
 _SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
 SCALE_BEHIND = re.compile(rf"(.*9)[{SPACES}]*({_SCALE})[.]?(\)?)", re.IGNORECASE)
+WORD_BEHIND = re.compile(
+    rf".*9[{SPACES}]*(?P<scale>{_SCALE})?[.]?(?:[{SPACES}]+|(?=[\u3040-\u9fff\uac00-\ud7a3]))"
+    r"(?P<word>[^\W\d_][^\d]{0,24})",
+    re.IGNORECASE,
+)
 SIDES = {"DR": ("dr", "db", "debit", "soll", "s"), "CR": ("cr", "credit", "haben", "h")}
 _SIDE = "|".join(word for words in SIDES.values() for word in words)
 _SIDE_SQL = rf"[{SPACES}]*(?:{_SIDE})[.]?$"
@@ -280,6 +292,7 @@ FORMATS = (
     NumberFormat(".", "'"),
     NumberFormat(",", "'"),
 )
+FORMATS_BY_MARKS = {each.marks: each for each in FORMATS}
 SCALED = tuple(ScaledFormat(each.decimal, each.group) for each in FORMATS)
 
 
@@ -297,11 +310,12 @@ UNIT_BEHIND = re.compile(r"9[ \u00a0\u202f]?([^\W\d_]{1,10}[²³]?|[°℃℉]\s?
 
 def format_named(name: str) -> NumberFormat | None:
     """The format whose name this is, with its unit; None when there is none."""
-    example, _, unit = name.partition(" ") if name not in BY_NAME else (name, "", "")
-    if example not in BY_NAME:  # "1 234,5 kg": the first blank groups digits.
-        example, _, unit = name.rpartition(" ")
-    number_format = BY_NAME.get(example)
-    return replace(number_format, unit=unit) if number_format and unit else number_format
+    if name in BY_NAME:
+        return BY_NAME[name]
+    for example in sorted(BY_NAME, key=len, reverse=True):
+        if name.startswith(f"{example} "):
+            return replace(BY_NAME[example], unit=name.removeprefix(f"{example} "))
+    return None
 
 
 def unit_behind(shapes: list[CellShape]) -> str:
@@ -313,6 +327,14 @@ def unit_behind(shapes: list[CellShape]) -> str:
         units.add(match[1] if match else "")
     unit = units.pop() if len(units) == 1 else ""
     return "" if not unit or re.fullmatch(UNIT, unit) else unit
+
+
+def word_behind_scales(shapes: list[CellShape]) -> str:
+    """The word behind every number, some of them in short, as in 1.5M views; else ""."""
+    matches = [WORD_BEHIND.fullmatch(shape.pattern) for shape in shapes]
+    words = {match["word"] if match else "" for match in matches}
+    has_scale = any(match and match["scale"] for match in matches)
+    return words.pop() if len(words) == 1 and has_scale else ""
 
 
 def fitting_formats(

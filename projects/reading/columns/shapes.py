@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +16,7 @@ from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
 from projects.reading.columns.sql import batched, trimmed
 
 SAMPLE_ROWS = 2_000
+MAX_SHORT_CELLS = 200_000  # Of a table whose columns are measured all at once.
 COLUMNS_AT_ONCE = 200
 MIN_NUMERIC_SHARE = 0.45  # Of a sample; below it a column is text and not read whole.
 MAX_SHAPES = 400
@@ -30,8 +32,11 @@ PLAIN_DATES = (
         rf"{_PLAIN_DAY}[ T]\d\d:\d\d(:\d\d([.]\d{{1,6}})?)?",
     ),
 )
+UNPIVOTED_CELLS = "unpivoted_cells"
 MAX_SINGLE_READS = 4  # Of a table that has to be read whole for each.
 MAX_SHAPE_LENGTH = 40  # No number or date is longer; what is, makes a column text.
+
+Expression = Callable[[str], str]  # Makes SQL of the SQL for a cell.
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,47 @@ class FileContext:
     is_thai: bool = False  # Names or short cells are Thai.
 
 
+@dataclass
+class ShortTable:
+    """A table of few cells. What is asked about one of its columns is computed for all of them, as
+    planning a query costs more than reading the cells, and columns are often asked the same."""
+
+    connection: duckdb.DuckDBPyConnection
+    table: str
+    sources: Sequence[str]  # Of the columns.
+    is_unpivoted: bool = False
+    _answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, connection: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str]
+    ) -> "ShortTable | None":
+        """These columns of a table as a short one; None where it is long."""
+        limit = min(SAMPLE_ROWS, MAX_SHORT_CELLS // max(1, len(sources)))
+        rows = connection.execute(f"SELECT 1 FROM {table} LIMIT {limit + 1}").fetchall()
+        return cls(connection, table, sources) if len(rows) <= limit else None
+
+    def measure(self, aggregate: str, source: str) -> Any:
+        """The value of an aggregate of `cell`, for one of the columns; None without any cells.
+        Raises duckdb.Error where it cannot be computed of the cells of some other column."""
+        if aggregate not in self._answers:
+            self._unpivot()
+            rows = self.connection.execute(
+                f"SELECT source, {aggregate} FROM {UNPIVOTED_CELLS} GROUP BY source"
+            ).fetchall()
+            self._answers[aggregate] = dict(rows)
+        return self._answers[aggregate].get(source)
+
+    def _unpivot(self) -> None:
+        if not self.is_unpivoted:
+            columns = ", ".join(self.sources)
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {UNPIVOTED_CELLS} AS UNPIVOT"
+                f" (SELECT {columns} FROM {self.table}) ON {columns} INTO NAME source VALUE cell"
+            )
+            self.is_unpivoted = True
+
+
 @dataclass(frozen=True)
 class ColumnCells:
     """A column to be typed: where its cells are, their shapes, and the file they are from."""
@@ -72,30 +118,35 @@ class ColumnCells:
     name: str
     summary: ColumnShapes
     context: FileContext
+    short_table: ShortTable | None = None
 
-    def count(self, condition: str) -> int:
-        """How many filled cells meet a SQL condition."""
-        row = self.connection.execute(
-            f"SELECT count(*) FROM {self.table}"
-            f" WHERE {trimmed(self.source)} <> '' AND ({condition})"
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
+    def count(self, condition: Expression) -> int:
+        """How many filled cells meet a condition."""
+        return int(
+            self._measure(
+                lambda cell: f"count(*) FILTER ({trimmed(cell)} <> '' AND ({condition(cell)}))"
+            )
+            or 0
+        )
 
-    def ends(self, expression: str) -> tuple[int, int]:
-        """The least and the greatest of whole numbers; 0 and 0 where there is none."""
-        row = self.connection.execute(
-            f"SELECT min({expression}), max({expression}) FROM {self.table}"
-        ).fetchone()
-        assert row is not None
-        return int(row[0] or 0), int(row[1] or 0)
+    def least(self, expression: Expression) -> int:
+        """The least of whole numbers; 0 where there is none."""
+        return int(self._measure(lambda cell: f"min({expression(cell)})") or 0)
 
-    def count_distinct(self, expression: str) -> int:
+    def greatest(self, expression: Expression) -> int:
+        return int(self._measure(lambda cell: f"max({expression(cell)})") or 0)
+
+    def count_distinct(self, expression: Expression) -> int:
+        return int(self._measure(lambda cell: f"count(DISTINCT {expression(cell)})") or 0)
+
+    def _measure(self, aggregate: Expression) -> Any:
+        if self.short_table is not None:
+            with suppress(duckdb.Error):
+                return self.short_table.measure(aggregate("cell"), self.source)
         row = self.connection.execute(
-            f"SELECT count(DISTINCT {expression}) FROM {self.table}"
+            f"SELECT {aggregate(self.source)} FROM {self.table}"
         ).fetchone()
-        assert row is not None
-        return int(row[0])
+        return row[0] if row else None
 
 
 def summarize_columns(
@@ -120,9 +171,7 @@ def summarize_columns(
         summaries |= _count_shapes(connection, sample, chunk)
     rows = connection.execute(f"SELECT 1 FROM {table} LIMIT {SAMPLE_ROWS + 1}").fetchall()
     if len(rows) <= SAMPLE_ROWS:
-        if not expects:
-            return summaries
-        return {source: expect_shapes(source, summaries[source]) for source in sources}
+        return summaries
     numeric = [
         source for source in sources if _numeric_share(summaries[source]) >= MIN_NUMERIC_SHARE
     ]

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from projects.reading.columns.number_formats import SPACES
 
+T = TypeVar("T")
 # Digits of Arabic, Persian, Hindi, Bengali, Thai and full-width ones, with Arabic's decimal mark.
 _DIGITS = "".join(
     chr(zero + n) for zero in (0x660, 0x6F0, 0x966, 0x9E6, 0xE50, 0xFF10) for n in range(10)
@@ -51,6 +53,6 @@ def filled_or_null(source: str) -> str:
     return f"CASE WHEN {starts_printed} THEN {source} WHEN {is_blank} THEN NULL ELSE {source} END"
 
 
-def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """The names in groups of `size` at most."""
-    return (names[start : start + size] for start in range(0, len(names), size))
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in groups of `size` at most."""
+    return (items[start : start + size] for start in range(0, len(items), size))

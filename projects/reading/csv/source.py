@@ -15,6 +15,7 @@ from projects.reading.csv.dialect import CsvDialect, detect_dialect
 from projects.reading.csv.fasttext import is_fasttext, read_fasttext
 from projects.reading.csv.header_rows import NUMBER
 from projects.reading.csv.records import split_records
+from projects.reading.csv.row_estimate import refuse_long_csv
 from projects.reading.csv.rows import LineCounter, normalize_rows
 from projects.reading.csv.straightened import open_straightened
 from projects.reading.csv.vectorized import open_bulk_reader
@@ -78,6 +79,8 @@ def open_csv(path: Path, overrides: ReadingOptions, scratch: Path | None = None)
     if rewriting:
         sample = list(map(rewriting.rewrite, sample))
     dialect = detect_dialect(sample, overrides)
+    if rewriting is None:
+        refuse_long_csv(path, encoding.name, dialect)
     issues = Issues()
     _add_dialect_issues(encoding, dialect, sample, issues)
     lines = _read_lines(path, encoding, issues)

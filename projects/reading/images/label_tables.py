@@ -57,6 +57,7 @@ class LabelTable:
     rows: list[tuple[int, str, str, str]]
     source: str  # Which columns were used, for people.
     place_split: str = ""  # What the table's folder or file name says, such as train.
+    marks_places: bool = False  # By boxes or outlines, which are not learnt.
 
 
 @dataclass
@@ -85,6 +86,11 @@ def find_label_tables(
                 label_tables.unused.append(f"{entry.name} was not used for labels: {problem}.")
             continue
         label_tables.tables.append(table)
+        if table.marks_places:
+            label_tables.unused.append(
+                f"{entry.name} marks places in the pictures, such as boxes. Only the label of each"
+                " whole picture is learnt, not where something is."
+            )
     return label_tables
 
 
@@ -109,7 +115,10 @@ def _read_label_table(archive: ZipArchive, entry: ZipEntry, pictures: PictureNam
     rows, source = _read_labels(entry.name, table, files, split)
     if not any(label for _, _, label, _ in rows):
         raise NoLabelTable("no column of it holds a label")
-    return LabelTable(entry.name, folder, rows, f"{entry.name} ({source})", _split_of_place(entry))
+    split_of_place = _split_of_place(entry)
+    return LabelTable(
+        entry.name, folder, rows, f"{entry.name} ({source})", split_of_place, table.marks_places
+    )
 
 
 def _find_file_column(

@@ -23,6 +23,12 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 WORKBOOK_SUFFIXES = (".xlsx", ".xls", ".ods")
 CVAT_SUFFIX, CVAT_SPLITS = "annotations.xml", ("train", "validation", "test")
+# Columns that say where in a picture something is.
+PLACE_COLUMNS = frozenset({
+    "xmin", "x_min", "xmax", "x_max", "x1", "bbox", "bboxes", "boxes", "box", "bbox_x", "left",
+    "segmentation", "polygon", "region_shape_attributes", "encodedpixels", "objects",
+    "objects.bbox", "roi.x1",
+})  # fmt: skip
 Cells = dict[str, str]
 JsonObject = dict[str, object]
 
@@ -34,6 +40,7 @@ class FileTable:
     names: list[str]
     rows: list[tuple[int, Cells]]
     has_header: bool = True
+    marks_places: bool = False  # In the pictures, by boxes or outlines.
 
 
 class NoLabelTable(Exception):
@@ -79,6 +86,7 @@ def _read_source(content: bytes, open_table: Callable[[Path], TableSource]) -> F
     has_header = any(source.names)
     names = [name or f"column_{place}" for place, name in enumerate(source.names, 1)]
     first = 2 if has_header else 1
+    folded = {name.casefold() for name in names}
     return FileTable(
         names,
         [
@@ -87,23 +95,35 @@ def _read_source(content: bytes, open_table: Callable[[Path], TableSource]) -> F
             if not isinstance(row, RejectedRow)
         ],
         has_header,
+        bool(folded & PLACE_COLUMNS) or folded >= {"x", "y", "w", "h"},
     )
 
 
 def _read_json(content: bytes, *, is_lines: bool) -> FileTable:
     text = decode_text(content)
     try:
+        document: object = None
         if is_lines:
             rows: list[object] = [json.loads(line) for line in text.splitlines() if line.strip()]
         else:
-            rows = _rows_of_document(json.loads(text))
+            document = json.loads(text)
+            rows = _rows_of_document(document)
     except (ValueError, RecursionError, NoRows):
         raise NoLabelTable("it is no JSON that names pictures") from None
     text_rows = [(line, _as_text(row)) for line, row in enumerate(rows, 1) if isinstance(row, dict)]
     names = list(dict.fromkeys(name for _, cells in text_rows for name in cells))
     if not text_rows:
         raise NoLabelTable("it holds no list of pictures")
-    return FileTable(names, text_rows)
+    marks_places = bool({name.casefold() for name in names} & PLACE_COLUMNS)
+    return FileTable(names, text_rows, marks_places=marks_places or _has_coco_places(document))
+
+
+def _has_coco_places(document: object) -> bool:
+    annotations = document.get("annotations") if isinstance(document, dict) else None
+    return any(
+        annotation.get("bbox") or annotation.get("segmentation") or annotation.get("keypoints")
+        for annotation in _objects(annotations)
+    )
 
 
 def _read_cvat(content: bytes) -> FileTable:
@@ -113,8 +133,10 @@ def _read_cvat(content: bytes) -> FileTable:
     except (ElementTree.ParseError, ValueError):
         raise NoLabelTable("it is no XML that names pictures") from None
     rows: list[tuple[int, Cells]] = []
+    marks_places = False
     for line, image in enumerate(root.iter("image"), 1):
         tags = [mark.get("label", "") for mark in image.iter("tag")]
+        marks_places = marks_places or (not tags and len(image) > 0)
         labels = list(dict.fromkeys(tags or [mark.get("label", "") for mark in image]))
         label = labels[0] if len(labels) == 1 else json.dumps(labels) if labels else ""
         row = {"file_name": image.get("name", ""), "label": label}
@@ -123,7 +145,7 @@ def _read_cvat(content: bytes) -> FileTable:
     if not rows or not any(cells["file_name"] for _, cells in rows):
         raise NoLabelTable("it is no XML of CVAT that names pictures")
     names = list(dict.fromkeys(name for _, cells in rows for name in cells))
-    return FileTable(names, rows)
+    return FileTable(names, rows, marks_places=marks_places)
 
 
 def _as_text(row: JsonObject) -> Cells:

@@ -4,7 +4,15 @@ Telegram, answers of Prodigy, and questions of SQuAD."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Row = dict[str, object]
+from projects.reading.json.annotations import (
+    Disagreement,
+    Row,
+    is_argilla,
+    is_labelbox,
+    row_of_argilla,
+    row_of_labelbox,
+)
+
 TURNS, MIN_WORDS = "data", 3
 BESIDE_TURNS = {"id", "prompt_id", "prompt", "conversation_id", "source"}
 ROLES = {"human": "user", "user": "user", "assistant": "assistant", "system": "system"}
@@ -219,7 +227,29 @@ def _row_of_telegram(row: Row) -> Row | UnreadableRow:
     return plain | {"text": "".join(texts)}
 
 
+def _unless_disagreed(convert: Callable[[Row], Row]) -> Callable[[Row], Row | UnreadableRow]:
+    def convert_or_reject(row: Row) -> Row | UnreadableRow:
+        try:
+            return convert(row)
+        except Disagreement as problem:
+            return UnreadableRow(str(problem))
+
+    return convert_or_reject
+
+
 EXPORTS = (
+    Export(
+        is_argilla,
+        _unless_disagreed(row_of_argilla),
+        "Records of Argilla were read with people's answers, without suggestions. Where annotators"
+        " differ, the answer of most was read; records without one are rejected.",
+    ),
+    Export(
+        is_labelbox,
+        _unless_disagreed(row_of_labelbox),
+        "Rows of Labelbox were read with their classifications. Where annotators differ, the answer"
+        " of most was read; rows without one are rejected.",
+    ),
     Export(
         _is_telegram,
         _row_of_telegram,

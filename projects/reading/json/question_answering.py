@@ -4,7 +4,8 @@ each. A row for each question, with its passage and its answer."""
 from collections.abc import Iterator
 from typing import Any
 
-from projects.reading.json.exports import QUESTIONS, Row, is_paragraph
+from projects.reading.json.annotations import Row
+from projects.reading.json.exports import QUESTIONS, is_paragraph
 
 PARAGRAPHS = "paragraphs"
 

@@ -7,13 +7,14 @@ objects become columns such as "ticket.body"; lists and chats stay JSON.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
 from projects.reading.csv.header_rows import judge_header
-from projects.reading.json.exports import Row
+from projects.reading.json.annotations import Row
 from projects.reading.json.question_answering import find_questions
 from projects.reading.json.shapes import WHOLE_FIELDS
 
@@ -155,20 +156,46 @@ def _rows_of_pandas(document: Row) -> DocumentRows | None:
 
 
 def _rows_of_splits(document: Row) -> DocumentRows | None:
-    """{"train": [...], "test": [...]}: the rows of all, with the name of their part."""
-    parts = {name: value for name, value in document.items() if _is_row_list(value)}
-    if not parts or not all(name.lower() in SPLIT_NAMES for name in parts):
+    """{"train": [...], "test": [...]}: the rows of all, with the name of their part. Rows may be
+    lists of cells, as in CLINC's {"train": [["text", "intent"], ...], "oos_train": [...]}."""
+    parts = {
+        name: cast(list[object], value)
+        for name, value in document.items()
+        if _is_row_list(value) or _is_list_of_pairs(value)
+    }
+    splits = {name: _split_named(name) for name in parts}
+    if not parts or not all(splits.values()):
         return None
     rows: list[object] = []
-    sizes = []
     for name, part in parts.items():
-        items = part if isinstance(part, list) else []
-        sizes.append(f"{name} ({len(items):,})")
-        for row in items:
-            is_unnamed = isinstance(row, dict) and SPLIT_COLUMN not in row
-            rows.append({**row, SPLIT_COLUMN: name} if is_unnamed else row)
-    note = f"The parts {', '.join(sizes)} were joined; the column {SPLIT_COLUMN!r} says which."
-    return DocumentRows(rows, [note])
+        for item in part:
+            row = cast(Row, _cells_by_place(item) if isinstance(item, list) else item)
+            rows.append({**row, SPLIT_COLUMN: splits[name]} if SPLIT_COLUMN not in row else row)
+    sizes = ", ".join(f"{name} ({len(part):,})" for name, part in parts.items())
+    notes = [f"The parts {sizes} were joined; the column {SPLIT_COLUMN!r} says which."]
+    return DocumentRows(rows, notes)
+
+
+def _split_named(name: str) -> str:
+    """The split that a part's name says, as in train and oos_train; "" where it says none."""
+    if name.lower() in SPLIT_NAMES:
+        return name
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((word for word in words if word in SPLIT_NAMES), "")
+
+
+def _is_list_of_pairs(value: object) -> bool:
+    """Whether these are rows of cells, all as long, and of two or more."""
+    return (
+        isinstance(value, list)
+        and all(isinstance(row, list) and len(row) > 1 for row in value)
+        and len({len(row) for row in value}) == 1
+        and not any(isinstance(cell, dict | list) for row in value for cell in row)
+    )
+
+
+def _cells_by_place(cells: list[object]) -> Row:
+    return {f"column_{place}": cell for place, cell in enumerate(cells, 1)}
 
 
 def _rows_of_columns(document: Row) -> DocumentRows | None:

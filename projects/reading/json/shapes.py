@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from projects.reading.json.exports import EXPORTS, Export, Row, UnreadableRow
+from projects.reading.json.annotations import Row
+from projects.reading.json.exports import EXPORTS, Export, UnreadableRow
 from projects.reading.json.typed_values import LongNumber, parse_float, unwrap
 from projects.reading.results import Issues
 
@@ -174,10 +175,25 @@ def _answers(task: Row) -> list[Row]:
     """What each annotation that was not cancelled says, by the name of its control."""
     annotations = task.get("annotations", task.get("completions"))
     return [
-        {name: value for name, value in map(_read_result, annotation.get("result") or []) if name}
+        _answers_of_one(annotation.get("result") or [])
         for annotation in (annotations if isinstance(annotations, list) else [])
         if isinstance(annotation, dict) and not annotation.get("was_cancelled")
     ]
+
+
+def _answers_of_one(results: Sequence[object]) -> Row:
+    """Marks of places in a text are kept with their places, all of them: the label of a place is
+    none of the text."""
+    answers: Row = {}
+    places: dict[str, list[object]] = {}
+    for result in results:
+        name, content = _read_result(result)
+        value = result.get("value") if isinstance(result, dict) else None
+        if name and isinstance(value, dict) and {"start", "end"} <= value.keys():
+            places.setdefault(name, []).append(value)
+        elif name:
+            answers[name] = content
+    return answers | places
 
 
 def _read_result(result: object) -> tuple[str, object]:

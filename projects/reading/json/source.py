@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from projects.reading.columns.inference import STRING
+from projects.reading.csv.row_estimate import refuse_long_json_lines
 from projects.reading.encodings import detection as encodings
 from projects.reading.json.exports import UnreadableRow
 from projects.reading.json.rows import NoRows, find_rows, parse_documents
@@ -140,6 +141,7 @@ def _without_mark(encoding: str) -> str:
 
 def _find_shape(path: Path, encoding: str, issues: Issues) -> Shape:
     """How the objects of a file of lines become rows, from all of them."""
+    refuse_long_json_lines(path)
     finder, decoder = ShapeFinder(), CountingDecoder()
     for _, value in _iter_json_lines(path, encoding, decoder):
         if isinstance(value, dict):

@@ -6,7 +6,7 @@ together: splits (train.csv, test.csv) and parts (part-1.csv, part-2.csv) of the
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from projects.reading.format_detection import PACKED_FORMATS, detect_format
 from projects.reading.images.zip_archive import ZipArchive, ZipEntry
 from projects.reading.packed.compressed import unpack_compressed
 from projects.reading.packed.joining import join_parquet, join_sources, name_origins
+from projects.reading.packed.slack import find_days, write_messages
 from projects.reading.packed.text_folders import find_texts, write_texts
 from projects.reading.packed.zip_tables import (
     ArchiveContents,
@@ -73,7 +74,9 @@ def import_upload(
 def _import_archive(upload: Path, folder: Path, overrides: ReadingOptions) -> ImportedTable:
     with ZipArchive(upload) as archive:
         if texts := find_texts(archive):
-            return _import_texts(archive, texts, folder, overrides)
+            return _import_written(write_texts, archive, texts, folder, overrides)
+        if days := find_days(archive):
+            return _import_written(write_messages, archive, days, folder, overrides)
         contents = find_tables(archive)
         tables = unpack_tables(archive, _entries_to_unpack(contents, overrides), folder)
     try:
@@ -91,11 +94,16 @@ def _import_archive(upload: Path, folder: Path, overrides: ReadingOptions) -> Im
             table.path.unlink(missing_ok=True)
 
 
-def _import_texts(
-    archive: ZipArchive, texts: Sequence[ZipEntry], folder: Path, overrides: ReadingOptions
+def _import_written(
+    write: Callable[[ZipArchive, Sequence[ZipEntry], Path, Issues], None],
+    archive: ZipArchive,
+    entries: Sequence[ZipEntry],
+    folder: Path,
+    overrides: ReadingOptions,
 ) -> ImportedTable:
-    target, issues = folder / "texts.jsonl", Issues()
-    write_texts(archive, texts, target, issues)
+    """Import the rows that are written of many files, as one file of lines."""
+    target, issues = folder / "written.jsonl", Issues()
+    write(archive, entries, target, issues)
     try:
         imported = import_table(target, target.name, folder, overrides)
     finally:

@@ -24,9 +24,12 @@ def read(tmp_path, columns, **changes):
     return read_chats(parse_spec(spec | changes))
 
 
-def turns(*texts):
+def turns(*texts, system=""):
     roles = ["user", "assistant"] * len(texts)
-    return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+    first = [{"role": "system", "content": system}] if system else []
+    return first + [
+        {"role": role, "content": text} for role, text in zip(roles, texts, strict=False)
+    ]
 
 
 def messages(rows=12):
@@ -105,6 +108,33 @@ def test_datasets_of_too_few_chats_are_refused_naming_the_first_bad_row(tmp_path
         (
             "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb\nc<|im_end|>\n",
             turns("a", "b\nc"),
+        ),
+        (
+            "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\ns<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\na<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\nb\n<c><|eot_id|>",
+            turns("a", "b\n<c>", system="s"),
+        ),
+        ("<bos><start_of_turn>user\na<end_of_turn>\n<start_of_turn>model\nb", turns("a", "b")),
+        ("<s>[INST] <<SYS>>s<</SYS>> a [/INST] b</s>", turns("a", "b", system="s")),
+        ("[SYSTEM_PROMPT]s[/SYSTEM_PROMPT][INST]a[/INST]b</s>", turns("a", "b", system="s")),
+        ("### Human: a### Assistant: b### Human: c### Assistant: d", turns("a", "b", "c", "d")),
+        ("USER: a ASSISTANT: b</s>USER: c ASSISTANT: d</s>", turns("a", "b", "c", "d")),
+        ("A chat between two. USER: a ASSISTANT: b", turns("a", "b", system="A chat between two.")),
+        ("<|system|>\ns</s>\n<|user|>\na</s>\n<|assistant|>\nb</s>", turns("a", "b", system="s")),
+        ("<|prompter|>a<|endoftext|><|assistant|>b<|endoftext|>", turns("a", "b")),
+        (
+            "<｜begin▁of▁sentence｜>s<｜User｜>a<｜Assistant｜>b<｜end▁of▁sentence｜>",
+            turns("a", "b", system="s"),
+        ),
+        (
+            "<BOS_TOKEN><|START_OF_TURN_TOKEN|><|USER_TOKEN|>a<|END_OF_TURN_TOKEN|>"
+            "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>b<|END_OF_TURN_TOKEN|>",
+            turns("a", "b"),
+        ),
+        (
+            "### Instruction:\na\n\n### Response:\nb\n\n### Instruction:\nc\n\n### Response:\nd",
+            turns("a", "b", "c", "d"),
         ),
         (
             [

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-from projects.reading.columns import number_formats
+from projects.reading.columns import number_formats, written_numbers
 from projects.reading.columns.column import TEXT, Question, Reading
 from projects.reading.columns.number_formats import CellShape, NumberFormat
 from projects.reading.columns.precision import MAX_DIGITS, keeps_digits_sql
@@ -14,6 +15,7 @@ from projects.reading.columns.sql import trimmed
 CATEGORY_LIMIT = 20  # A column of so few whole numbers may be classes, and "none" one of them.
 MIN_CODE_DIGITS = 9
 MIN_SCALED = 0.2  # Of the cells: fewer with B behind them are house numbers.
+MIN_MEASURED = 0.5  # Of the cells, beside which the others are limits.
 ADDRESS_GROUPS = 4  # Of digits in an address of the internet.
 VERSION_SHAPE = re.compile(r"9{1,2}([.]9{1,2})?")
 # Words of a column's name whose 3.10 is no 3.1.
@@ -135,6 +137,62 @@ def scale_words(shapes: list[CellShape]) -> set[str]:
     return words if is_meant and words != {"cr"} else set()  # A credit, not ten millions.
 
 
+def ask_about_words_behind(cells: ColumnCells) -> Question | None:
+    """1.5M views beside 950 views: numbers in short, each with a word behind it."""
+    shapes = cells.summary.shapes
+    # Where all letters are the same, they are asked about as one unit.
+    has_unit = number_formats.unit_behind(shapes) and not cells.summary.markers
+    word = "" if has_unit else number_formats.word_behind_scales(shapes)
+    candidates = [replace(each, unit=word) for each in number_formats.SCALED] if word else []
+    formats = number_formats.fitting_formats(shapes, candidates)
+    if not formats:
+        return None
+    readings = [_with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
+    sentence = (
+        f"Cells of {cells.name!r} such as {shapes[0].example!r} may be numbers in short, with"
+        f" {word!r} behind each. Read the numbers, or keep the text?"
+    )
+    return Question("short_numbers", sentence, [*readings, TEXT])
+
+
+def ask_about_fractions(cells: ColumnCells) -> Question | None:
+    """1/2 and 3 1/4 may be fractions, or scores and days."""
+    shapes = cells.summary.shapes
+    fraction = next(filter(written_numbers.is_fraction, shapes), None)
+    if fraction is None or not all(map(written_numbers.FRACTION.match, shapes)):
+        return None
+    sentence = (
+        f"Cells of {cells.name!r} such as {fraction.example!r} may be fractions, of which 1/2 is"
+        " 0.5, or text, as scores and days are. Read the numbers, or keep the text?"
+    )
+    return Question("fractions", sentence, [_with_missing(cells, written_numbers.FRACTION), TEXT])
+
+
+def ask_about_limits(cells: ColumnCells) -> Question | None:
+    """<0.5 and >100 beside measured numbers, as laboratories write what they cannot measure. Where
+    few cells are plain numbers, they are names of ranges."""
+    shapes = cells.summary.shapes
+    plain = [shape for shape in shapes if not written_numbers.is_limit(shape)]
+    formats = number_formats.fitting_formats(shapes, written_numbers.LIMITS)
+    count = sum(shape.count for shape in plain)
+    # 1,000+ throughout counts; <18 beside >40 is a name.
+    are_counts = all(shape.pattern.endswith("+") for shape in shapes)
+    is_measured = are_counts or count >= MIN_MEASURED * cells.summary.filled
+    if not formats or len(plain) == len(shapes) or not is_measured:
+        return None
+    readings = []
+    for each in _one_of_each_meaning(formats, shapes):
+        bare = NumberFormat(each.decimal, each.group)
+        without = Reading(f"number:{bare.name}+missing", "number", bare)
+        readings += [_with_missing(cells, each), *([without] if plain else [])]
+    example = next(shape.example for shape in shapes if written_numbers.is_limit(shape))
+    sentence = (
+        f"{cells.summary.filled - count:,} of {cells.summary.filled:,} cells of {cells.name!r} are"
+        f" limits such as {example!r}. Read their numbers, read them as missing, or keep the text?"
+    )
+    return Question("limits", sentence, [*readings, TEXT])
+
+
 def ask_about_sides(cells: ColumnCells) -> Question | None:
     """Amounts of which some have DR or CR behind them."""
     shapes = cells.summary.shapes
@@ -179,8 +237,7 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
     readings = [
         _with_missing(cells, each)
         for each in formats
-        if cells.count(f"{each.to_sql(trimmed(cells.source))} IS NULL")
-        == cells.summary.marker_count
+        if cells.count(partial(_is_no_number_sql, each)) == cells.summary.marker_count
     ]
     if not readings:
         return None
@@ -189,6 +246,15 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
         " day. Read them as seconds, or keep the text?"
     )
     return Question("durations", sentence, [*readings, TEXT])
+
+
+def _is_no_number_sql(number_format: NumberFormat, cell: str) -> str:
+    return f"{number_format.to_sql(trimmed(cell))} IS NULL"
+
+
+def _is_rounded_sql(number_format: NumberFormat, cell: str) -> str:
+    text = trimmed(cell)
+    return f"NOT ({keeps_digits_sql(text, number_format.to_sql(text))})"
 
 
 def _with_missing(cells: ColumnCells, number_format: NumberFormat) -> Reading:
@@ -239,15 +305,13 @@ def ask_about_zeros(cells: ColumnCells, reading: Reading) -> Question | None:
     shapes = cells.summary.shapes
     matches = [reading.number_format.match(shape) for shape in shapes]
     lengths = {len(each["fraction"]) for each in matches if each and each["fraction"]}
-    ends_with_zero = any(shape.ends_with_zero for shape in shapes)
-    if len(lengths) > 1 and ends_with_zero:
-        texts = cells.count_distinct(trimmed(cells.source))
-        if texts != cells.count_distinct(reading.to_sql(cells.source)):
-            sentence = (
-                f"{cells.name!r} holds cells that are one number but different texts, such as 3.1"
-                " and 3.10. As numbers they would become the same."
-            )
-            return Question("trailing_zeros", sentence, [TEXT, reading])
+    may_repeat = len(lengths) > 1 and any(shape.ends_with_zero for shape in shapes)
+    if may_repeat and cells.count_distinct(trimmed) != cells.count_distinct(reading.to_sql):
+        sentence = (
+            f"{cells.name!r} holds cells that are one number but different texts, such as 3.1"
+            " and 3.10. As numbers they would become the same."
+        )
+        return Question("trailing_zeros", sentence, [TEXT, reading])
     if lengths and _may_be_versions(cells):
         example = next((each.example for each in shapes if each.ends_with_zero), shapes[0].example)
         sentence = (
@@ -281,8 +345,7 @@ def ask_about_long_numbers(cells: ColumnCells, reading: Reading) -> Question | N
     long = [shape for shape in cells.summary.shapes if shape.digits > MAX_DIGITS]
     if not long and not any("e" in shape.pattern.casefold() for shape in cells.summary.shapes):
         return None
-    text, value = trimmed(cells.source), reading.number_format.to_sql(trimmed(cells.source))
-    count = cells.count(f"NOT ({keeps_digits_sql(text, value)})")
+    count = cells.count(partial(_is_rounded_sql, reading.number_format))
     if not count:
         return None
     example = max(cells.summary.shapes, key=lambda shape: shape.digits).example
@@ -301,7 +364,7 @@ def ask_about_markers(cells: ColumnCells, reading: Reading) -> Question | None:
     markers = cells.summary.markers
     if not markers or reading.type != "integer":
         return None
-    if cells.count_distinct(reading.to_sql(cells.source)) > CATEGORY_LIMIT:
+    if cells.count_distinct(reading.to_sql) > CATEGORY_LIMIT:
         return None
     listed = ", ".join(
         f"{word!r} ({'1 time' if count == 1 else f'{count:,} times'})"

@@ -9,6 +9,7 @@ from projects.reading.columns.column import TEXT, Question, Reading
 from projects.reading.columns.date_formats import (
     BUDDHIST_YEARS,
     COMPACT,
+    ISO,
     AnyDate,
     DateFormat,
     WrittenDate,
@@ -24,6 +25,24 @@ OTHER_YEARS = (
     1499,
 )  # Those of 1921 to 2120 in Iran, and of 1883 to 2076 in Islam's calendar.
 MOSTLY = 0.5  # Of the cells have Buddhist years: then it is how the column counts them.
+SERIAL_SHAPE = re.compile("99999([.]9+)?")
+DATE_NAME = re.compile(
+    r"(?<!up)date(s|time)?$|(^|[^a-z])(date|datum|day|tag|fecha|data|dia|jour|dato|dob|birthday"
+    r"|created|updated|due|time|timestamp)($|[^a-z])|дата|日期|时间|日付|날짜|วันที่"
+)
+TIME_NAME = re.compile(
+    DATE_NAME.pattern + r"|(^|[^a-z])(at|ts|on|epoch|utc|published|modified|start|end|last)"
+    r"($|[^a-z])|(?<!life)(?<!over)(?<!response)time$|unixtime|timestamp"
+)
+MONTH_NAME = re.compile(
+    r"(^|[^a-z])(month|period|yearmonth|ym|yyyymm|date|monat|mois|mes|periode)($|[^a-z])|月|期"
+)
+# Shapes of counted times, what their columns are called, and how they are read.
+COUNTED = (
+    (re.compile("9{10}([.]9+)?"), TIME_NAME, date_formats.EPOCHS[0], "datetime"),
+    (re.compile("9{13}"), TIME_NAME, date_formats.EPOCHS[1], "datetime"),
+    (re.compile("9{6}"), MONTH_NAME, date_formats.MONTH, "date"),
+)
 MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
@@ -34,11 +53,9 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
     With a question the reading is TEXT until a person has answered."""
     patterns, notes = [shape.pattern for shape in cells.summary.shapes], []
     kind = "datetime" if date_formats.has_time(patterns) else "date"
-    if date_formats.has_offset(patterns):
-        offset = f"regexp_extract({trimmed(cells.source)}, '{date_formats.OFFSET}', 1)"
-        if cells.count_distinct(f"nullif({offset}, '')") > 1:
-            dates = list(map(date_formats.given_in_utc, dates))
-            notes = ["Times with different offsets from UTC are given in UTC."]
+    if date_formats.has_offset(patterns) and cells.count_distinct(_offset_sql) > 1:
+        dates = list(map(date_formats.given_in_utc, dates))
+        notes = ["Times with different offsets from UTC are given in UTC."]
     if named := (zones := date_formats.find_zones(patterns)) - {"", "UTC", "GMT"}:
         listed = ", ".join(sorted(zones - {""}))
         if not date_formats.are_of_one_place(zones):
@@ -70,18 +87,21 @@ def _all_fitting(cells: ColumnCells, readings: list[Reading]) -> list[Reading]:
 
 
 def _count_unfitting(cells: ColumnCells, reading: Reading) -> int:
-    return cells.count(f"{reading.to_sql(cells.source)} IS NULL")
+    return cells.count(lambda cell: f"{reading.to_sql(cell)} IS NULL")
+
+
+def _offset_sql(cell: str) -> str:
+    return f"nullif(regexp_extract({trimmed(cell)}, '{date_formats.OFFSET}', 1), '')"
 
 
 def _settle_years(cells: ColumnCells, fitting: list[Reading], notes: list[str]) -> Decision:
     """Decide how years are counted: 2567 may be 2024 in Thailand's calendar, or a year in a future
     that few tables hold."""
-    low, high = BUDDHIST_YEARS
     form = fitting[0].date_format
-    first, last = cells.ends(form.year_sql(cells.source))
-    if first > OTHER_YEARS[1] and last < low:
+    first, last = cells.least(form.year_sql), cells.greatest(form.year_sql)
+    if first > OTHER_YEARS[1] and last < BUDDHIST_YEARS[0]:
         return _settle_order(cells, fitting, notes)
-    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    count = _count_years(cells, form, BUDDHIST_YEARS)
     is_certain = isinstance(form, DateFormat) and form.is_buddhist
     if is_certain or (count >= MOSTLY * cells.summary.filled and isinstance(form, DateFormat)):
         buddhist = [with_buddhist_years(reading) for reading in fitting]
@@ -117,9 +137,13 @@ def strange_years_note(count: int) -> str:
 
 
 def _are_of_another_calendar(cells: ColumnCells, form: AnyDate) -> bool:
-    low, high = OTHER_YEARS
-    count = cells.count(f"({form.year_sql(cells.source)})::INTEGER BETWEEN {low} AND {high}")
+    count = _count_years(cells, form, OTHER_YEARS)
     return count > 0 and count >= MOSTLY * cells.summary.filled
+
+
+def _count_years(cells: ColumnCells, form: AnyDate, years: tuple[int, int]) -> int:
+    low, high = years
+    return cells.count(lambda cell: f"({form.year_sql(cell)})::INTEGER BETWEEN {low} AND {high}")
 
 
 def with_buddhist_years(reading: Reading) -> Reading:
@@ -164,15 +188,71 @@ def ask_about_compact_dates(cells: ColumnCells, number: Reading) -> Question | N
     if any(shape.pattern != "99999999" or shape.digits != 8 for shape in cells.summary.shapes):
         return None
     reading = Reading(f"date:{COMPACT.name}", "date", date_format=COMPACT)
-    value = reading.to_sql(cells.source)
-    unfitting = f"({value}) IS NULL OR year({value}) NOT BETWEEN 1900 AND 2100"
-    if cells.count(unfitting) or cells.count_distinct(value) < MIN_COMPACT_DATES:
+
+    def unfitting(cell: str) -> str:
+        value = reading.to_sql(cell)
+        return f"({value}) IS NULL OR year({value}) NOT BETWEEN 1900 AND 2100"
+
+    if cells.count(unfitting) or cells.count_distinct(reading.to_sql) < MIN_COMPACT_DATES:
         return None
     sentence = (
         f"All cells of {cells.name!r} are numbers such as {cells.summary.shapes[0].example!r}, and"
         " all are dates. Read the dates, or the numbers?"
     )
     return Question("compact_dates", sentence, [reading, number, TEXT])
+
+
+def may_be_counted_dates(name: str, native_type: str) -> bool:
+    """Whether numbers that a file stores as such may be times that a program counted."""
+    is_named = TIME_NAME.search(name.casefold()) or MONTH_NAME.search(name.casefold())
+    return native_type in ("integer", "number") and is_named is not None
+
+
+def ask_about_counted_dates(cells: ColumnCells, number: Reading) -> Question | None:
+    """Numbers in a column of times that count days, seconds or months: as numbers, December and
+    January would be 89 apart, and no part of a time could be learnt from."""
+    patterns = [shape.pattern for shape in cells.summary.shapes]
+    name = cells.name.casefold()
+    for pattern, names, form, kind in COUNTED:
+        if not (patterns and all(map(pattern.fullmatch, patterns)) and names.search(name)):
+            continue
+        reading = Reading(f"{kind}:{form.name}", kind, date_format=form)
+        if _all_fitting(cells, [reading]):
+            sentence = (
+                f"Cells of {cells.name!r} such as {cells.summary.shapes[0].example!r} may be times"
+                " as programs write them, in seconds since 1970 or in months. Read the dates?"
+            )
+            return Question("counted_dates", sentence, [reading, number, TEXT])
+    return ask_about_serial_dates(cells, number)
+
+
+def ask_about_serial_dates(cells: ColumnCells, number: Reading | None) -> Question | None:
+    """44927 in a column of dates is how a spreadsheet keeps 2023-01-01. `number`: the reading of
+    the cells if all are numbers; else the others must be dates."""
+    shapes = cells.summary.shapes
+    serial = [shape for shape in shapes if SERIAL_SHAPE.fullmatch(shape.pattern)]
+    if not serial or not DATE_NAME.search(cells.name.casefold()):
+        return None
+    others = [shape.pattern for shape in shapes if shape not in serial]
+    forms = date_formats.fitting_dates(others) if others else [ISO]
+    has_time = date_formats.has_time(others) or any("." in shape.pattern for shape in serial)
+    kind = "datetime" if has_time else "date"
+    readings = [
+        Reading(f"{kind}:{each.name}", kind, date_format=each)
+        for each in (
+            date_formats.SerialDate(form.order, form.mark)
+            for form in forms
+            if isinstance(form, DateFormat)
+        )
+    ]
+    fitting = _all_fitting(cells, readings)
+    if not fitting or (others and number):
+        return None
+    sentence = (
+        f"Cells of {cells.name!r} such as {serial[0].example!r} may be days as a spreadsheet counts"
+        " them, of which 44927 is 2023-01-01. Read the dates?"
+    )
+    return Question("serial_dates", sentence, [*fitting, *([number] if number else []), TEXT])
 
 
 def ask_about_stray_dates(cells: ColumnCells) -> Question | None:

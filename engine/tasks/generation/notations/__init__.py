@@ -1,0 +1,1 @@
+"""Notations in which people keep chats."""

@@ -1,0 +1,1 @@
+"""Questions about columns that can be read in two ways."""
