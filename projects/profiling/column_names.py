@@ -89,12 +89,12 @@ GRADES = frozenset({
     "score", "grade", "rating", "quality", "correct", "correctness", "relevance", "helpfulness",
     "marks", "points",
 })  # fmt: skip
-# Values that say how far a request has come, which its text does not tell.
+# Values without blanks that say how far a request has come, which its text does not tell.
 WORKFLOW_VALUES = frozenset({
-    "open", "closed", "new", "pending", "solved", "resolved", "in progress", "on hold", "done",
-    "to do", "todo", "waiting", "assigned", "reopened", "in review", "offen", "geschlossen", "neu",
-    "in bearbeitung", "erledigt", "abierto", "cerrado", "pendiente", "resuelto", "en proceso",
-    "ouvert", "fermé", "clos", "en cours", "résolu", "aberto", "fechado", "aperto", "chiuso",
+    "open", "closed", "new", "pending", "solved", "resolved", "inprogress", "onhold", "done",
+    "todo", "waiting", "assigned", "reopened", "inreview", "offen", "geschlossen", "neu",
+    "inbearbeitung", "erledigt", "abierto", "cerrado", "pendiente", "resuelto", "enproceso",
+    "ouvert", "fermé", "clos", "encours", "résolu", "aberto", "fechado", "aperto", "chiuso",
     "已解决", "未解决", "处理中", "待处理", "未处理", "已处理", "已关闭", "新建", "已完成",
     "进行中",
 })  # fmt: skip

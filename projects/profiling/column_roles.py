@@ -328,7 +328,7 @@ def _holds_outcomes(column: ColumnProfile) -> bool:
 
 
 def _holds_workflow_states(column: ColumnProfile) -> bool:
-    values = {entry["value"].strip().casefold() for entry in column["top_values"]}
+    values = {"".join(entry["value"].casefold().split()) for entry in column["top_values"]}
     return column["type"] == "text" and bool(values) and values <= column_names.WORKFLOW_VALUES
 
 

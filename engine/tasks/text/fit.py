@@ -1,6 +1,7 @@
 """Fits a text model: the quick probe first, then the chosen method, then the better of the two."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from engine.stop_signal import StopSignal
 from engine.tasks.shared import Rows
 from engine.tasks.text.contenders.label_names import add_label_names
 from engine.tasks.text.contenders.ngram_contender import NgramContender, fit_ngram_contender
-from engine.tasks.text.contenders.selection import NGRAMS, PROBE, select_model
+from engine.tasks.text.contenders.selection import NGRAMS, PROBE, CheapModels, select_model
 from engine.tasks.text.embeddings import embed, predict
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.label_examination import (
@@ -70,8 +71,7 @@ def fit(
     if examination is not None and examination.is_better_without:
         sample = leave_out_suspects(prepared, examination, sample)
         data = FitData(network, prepared.prediction_head, prepared.split.train, split.validation)
-    probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
-    probe = add_label_names(prepared, lambda: network, features, sample, probe)
+    probe = fit_named_probe(prepared, lambda: network, features, sample)
     _report_probe(prepared, probe, features, report)
     if prepared.method == "probe":
         init_head_from_probe(network, probe)
@@ -101,17 +101,44 @@ def fit(
     return trained
 
 
+def fit_named_probe(
+    prepared: PreparedTexts, load: Callable[[], TextNetwork], features: Features, rows: Rows
+) -> Probe:
+    """With the names of the labels where they help; `load` gives an untrained network."""
+    sample = baselines.sample_training_rows(rows, prepared.spec.split.seed)
+    probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
+    return add_label_names(prepared, load, features, sample, probe)
+
+
 def _keep_best(
     prepared: PreparedTexts, trained: FittedTexts, probe: Probe, report: Reporter
 ) -> None:
-    ngrams = trained.ngram_contender = fit_ngram_contender(prepared)
-    selection = select_model(prepared, trained.network, trained.features, probe, ngrams, report)
-    trained.reason, trained.rivals = selection.reason, selection.rivals
+    """Keep what answers validation rows best. Cheap models learn these rows, too, from then on."""
+    cheap = CheapModels(probe, fit_ngram_contender(prepared))
+    selection = select_model(prepared, trained.network, trained.features, cheap, report)
+    if len(prepared.learnt_rows) > len(prepared.split.train):
+        _fit_cheap_again(prepared, trained.features, cheap)
+    if trained.method == PROBE:
+        init_head_from_probe(trained.network, cheap.probe)
+    trained.reason, trained.ngram_contender = selection.reason, cheap.ngrams
+    trained.rivals = selection.answer_test_rows(prepared.split.test)
     if selection.kept == NGRAMS:
-        trained.method, trained.ngrams = NGRAMS, ngrams
+        trained.method, trained.ngrams = NGRAMS, cheap.ngrams
     elif selection.kept == PROBE and trained.method != PROBE:
         trained.method, trained.network = PROBE, prepared.create_network().eval()
-        init_head_from_probe(trained.network, probe)
+        init_head_from_probe(trained.network, cheap.probe)
+
+
+def _fit_cheap_again(prepared: PreparedTexts, features: Features, cheap: CheapModels) -> None:
+    rows = prepared.learnt_rows
+    if prepared.base_folder is not None:
+
+        def load() -> TextNetwork:
+            return prepared.create_network().to(prepared.device.name)
+
+        cheap.probe = fit_named_probe(prepared, load, features, rows)
+    if cheap.ngrams is not None:
+        cheap.ngrams = cheap.ngrams.refit(prepared.prediction_head, rows)
 
 
 def _rows_to_embed(prepared: PreparedTexts, sample: Rows) -> Rows:

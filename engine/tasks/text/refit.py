@@ -15,10 +15,14 @@ from engine.prediction_heads.interface import Outputs
 from engine.progress import ProgressTracker
 from engine.stop_signal import StopSignal
 from engine.tasks.shared import Rows
-from engine.tasks.text.contenders.label_names import add_label_names
 from engine.tasks.text.contenders.selection import NGRAMS, PROBE
 from engine.tasks.text.embeddings import embed_missing, predict
-from engine.tasks.text.fit import FittedTexts, init_head_from_probe, train_network
+from engine.tasks.text.fit import (
+    FittedTexts,
+    fit_named_probe,
+    init_head_from_probe,
+    train_network,
+)
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.learner import FitData
 from engine.tasks.text.network import TextNetwork
@@ -61,20 +65,19 @@ def fit_again(prepared: PreparedTexts, trained: FittedTexts, method: str, fold: 
     rows = np.concatenate([split.validation, split.test])
     if method == NGRAMS:
         assert trained.ngram_contender is not None
-        ngrams = trained.ngram_contender.refit(head, split.train, split.validation)
+        ngrams = trained.ngram_contender.refit(head, prepared.learnt_rows)
         outputs = ngrams.outputs(rows)
+    elif method == PROBE:
+        features = _embed_all(prepared, trained)
+        load = partial(_load_network, prepared)
+        probe = fit_named_probe(prepared, load, features, prepared.learnt_rows)
+        outputs = probe.outputs(features.select_rows(rows))
     else:
         features = _embed_all(prepared, trained)
         sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
         probe = head.fit_probe(features.select_rows(sample), sample)
-        if method == PROBE:
-            probe = add_label_names(
-                prepared, partial(_load_network, prepared), features, sample, probe
-            )
-            outputs = probe.outputs(features.select_rows(rows))
-        else:
-            network = _train_again(prepared, features, probe, fold)
-            outputs = predict(prepared, network, rows)
+        network = _train_again(prepared, features, probe, fold)
+        outputs = predict(prepared, network, rows)
     if len(split.validation):
         head.fit_thresholds(outputs[: len(split.validation)], split.validation)
     return np.asarray(outputs[len(split.validation) :])
@@ -119,9 +122,9 @@ def _answer_fold(
         outputs = fit_again(again, trained, method, number)
         answers[method] = again.prediction_head.build_predictions(outputs, fold.test)
     again = of_fold(prepared, trained, fold)
-    texts = prepared.examples.texts
+    texts, learnt = prepared.examples.texts, again.learnt_rows
     simple = again.prediction_head.baselines(
-        [texts[row] for row in fold.train], fold.train, [texts[row] for row in fold.test], fold.test
+        [texts[row] for row in learnt], learnt, [texts[row] for row in fold.test], fold.test
     )
     contenders = [Contender(*one) for one in simple]
     contenders += [replace(rival, predictions=answers[rival.id]) for rival in rivals]

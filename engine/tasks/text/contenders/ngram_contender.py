@@ -33,6 +33,7 @@ class NgramContender:
     tokenizer: Tokenizer
     rows: TokenizedRows
     unit: str  # "words" or "characters".
+    strength: float  # The inverse regularisation C.
 
     @property
     def name(self) -> str:
@@ -41,10 +42,13 @@ class NgramContender:
     def outputs(self, rows: Rows) -> Outputs:
         return self.model.outputs([self.rows.ids[row] for row in rows])
 
-    def refit(self, head: PredictionHead, train: Rows, validation: Rows) -> "NgramContender":
-        """The same kind of model, fitted on other training rows."""
-        model = _fit_model(self.tokenizer, self.rows, self.unit, head, train, validation)
-        return replace(self, model=model or self.model)
+    def refit(self, head: PredictionHead, train: Rows) -> "NgramContender":
+        """The same kind of model with the same settings, fitted on other training rows."""
+        nothing = train[:0]
+        fitted = _fit_model(
+            self.tokenizer, self.rows, self.unit, head, train, nothing, self.strength
+        )
+        return replace(self, model=fitted[0]) if fitted else self
 
 
 def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
@@ -76,10 +80,10 @@ def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
 def _fit(
     prepared: PreparedTexts, tokenizer: Tokenizer, rows: TokenizedRows, train: Rows, unit: str
 ) -> NgramContender | None:
-    model = _fit_model(
+    fitted = _fit_model(
         tokenizer, rows, unit, prepared.prediction_head, train, prepared.split.validation
     )
-    return NgramContender(model, tokenizer, rows, unit) if model is not None else None
+    return NgramContender(fitted[0], tokenizer, rows, unit, fitted[1]) if fitted else None
 
 
 def _fit_model(
@@ -89,7 +93,8 @@ def _fit_model(
     head: PredictionHead,
     train: Rows,
     validation: Rows,
-) -> NgramModel | None:
+    strength: float | None = None,
+) -> tuple[NgramModel, float] | None:
     special = (tokenizer.token_to_id(token) for token in SPECIAL_TOKENS)
     return fit_ngrams(
         rows.ids,
@@ -99,6 +104,7 @@ def _fit_model(
         vocabulary=tokenizer.get_vocab_size(),
         longest=LONGEST_TOKEN_NGRAM if unit == "words" else LONGEST_CHARACTER_NGRAM,
         special=[token for token in special if token is not None],
+        strength=strength,
     )
 
 

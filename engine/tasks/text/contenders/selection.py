@@ -43,51 +43,53 @@ class Candidate:
 
 
 @dataclass
+class CheapModels:
+    """What is fitted within seconds, and again where more rows may be learnt from."""
+
+    probe: Probe
+    ngrams: NgramContender | None
+
+
+@dataclass
 class Selection:
-    """The id of the candidate to keep, why it is not the first one, and the others with their
-    answers to the test rows."""
+    """The id of the candidate to keep, why it is not the first one, and the others."""
 
     kept: str
     reason: str
-    rivals: list[Contender]
+    others: list[Candidate]
+
+    def answer_test_rows(self, test: Rows) -> list[Contender]:
+        """The answers of the others as they are now."""
+        return [
+            Contender(one.id, one.name, one.head.build_predictions(one.outputs(test), test))
+            for one in self.others
+        ]
 
 
 def select_model(
     prepared: PreparedTexts,
     network: TextNetwork,
     features: Features,
-    probe: Probe,
-    ngrams: NgramContender | None,
+    cheap: CheapModels,
     report: Reporter,
 ) -> Selection:
     """Compare the trained network with the probe and the n-grams, and take the kept one's
     thresholds."""
-    candidates = _list_candidates(prepared, network, features, probe, ngrams)
+    candidates = _list_candidates(prepared, network, features, cheap)
     kept, reason = candidates[0], ""
     if len(prepared.split.validation):
         kept, reason = _choose(prepared, candidates)
         prepared.prediction_head.fit_thresholds(kept.validation_outputs, prepared.split.validation)
     if reason:
         report.info(reason)
-    test = prepared.split.test
-    rivals = [
-        Contender(
-            candidate.id,
-            candidate.name,
-            candidate.head.build_predictions(candidate.outputs(test), test),
-        )
-        for candidate in candidates
-        if candidate is not kept
-    ]
-    return Selection(kept.id, reason, rivals)
+    return Selection(kept.id, reason, [one for one in candidates if one is not kept])
 
 
 def _list_candidates(
     prepared: PreparedTexts,
     network: TextNetwork,
     features: Features,
-    probe: Probe,
-    ngrams: NgramContender | None,
+    cheap: CheapModels,
 ) -> list[Candidate]:
     """What the job's method trained comes first."""
     on_cpu = replace(prepared, device=Device("cpu", prepared.device.precision))
@@ -96,7 +98,11 @@ def _list_candidates(
         return predict(on_cpu, network, rows)
 
     def outputs_of_probe(rows: Rows) -> Outputs:
-        return probe.outputs(features.select_rows(rows))
+        return cheap.probe.outputs(features.select_rows(rows))
+
+    def outputs_of_ngrams(rows: Rows) -> Outputs:
+        assert cheap.ngrams is not None
+        return cheap.ngrams.outputs(rows)
 
     candidates = []
     if prepared.method == "probe":  # The network is the probe; its features lack the test rows.
@@ -109,8 +115,9 @@ def _list_candidates(
             candidates.append(
                 _make(prepared, PROBE, "the frozen encoder with a linear layer", outputs_of_probe)
             )
-    if ngrams is not None:
-        candidates.append(_make(prepared, NGRAMS, f"a {ngrams.name}", ngrams.outputs))
+    if cheap.ngrams is not None:
+        name = f"a {cheap.ngrams.name}"
+        candidates.append(_make(prepared, NGRAMS, name, outputs_of_ngrams))
     return candidates
 
 
