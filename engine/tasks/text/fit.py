@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from engine.events import Reporter
 from engine.loop.checkpoints import TrainingState, fingerprint
 from engine.loop.device import Device
 from engine.loop.training_loop import run_training_loop
+from engine.prediction_heads.interface import Outputs
 from engine.progress import ProgressTracker
 from engine.stop_signal import StopSignal
 from engine.tasks.shared import Rows
+from engine.tasks.text.contenders.folds import measure_by_folds
 from engine.tasks.text.contenders.label_names import add_label_names
 from engine.tasks.text.contenders.ngram_contender import NgramContender, fit_ngram_contender
 from engine.tasks.text.contenders.selection import NGRAMS, PROBE, CheapModels, select_model
@@ -114,10 +117,16 @@ def _keep_best(
     prepared: PreparedTexts, trained: FittedTexts, probe: Probe, report: Reporter
 ) -> None:
     """Keep what answers validation rows best. Cheap models learn these rows, too, from then on."""
+    features = trained.features
     cheap = CheapModels(probe, fit_ngram_contender(prepared))
-    selection = select_model(prepared, trained.network, trained.features, cheap, report)
+    if cheap.ngrams is not None and prepared.base_folder is not None:
+        load = cache(partial(load_untrained, prepared))
+        cheap.probe_quality = measure_by_folds(
+            prepared, partial(_fit_to_answer, prepared, load, features)
+        )
+    selection = select_model(prepared, trained.network, features, cheap, report)
     if len(prepared.learnt_rows) > len(prepared.split.train):
-        _fit_cheap_again(prepared, trained.features, cheap)
+        _fit_cheap_again(prepared, features, cheap)
     if trained.method == PROBE:
         init_head_from_probe(trained.network, cheap.probe)
     trained.reason, trained.ngram_contender = selection.reason, cheap.ngrams
@@ -129,13 +138,21 @@ def _keep_best(
         init_head_from_probe(trained.network, cheap.probe)
 
 
+def _fit_to_answer(
+    prepared: PreparedTexts, load: Callable[[], TextNetwork], features: Features, rows: Rows
+) -> Callable[[Rows], Outputs]:
+    probe = fit_named_probe(prepared, load, features, rows)
+    return lambda others: probe.outputs(features.select_rows(others))
+
+
+def load_untrained(prepared: PreparedTexts) -> TextNetwork:
+    return prepared.create_network().to(prepared.device.name)
+
+
 def _fit_cheap_again(prepared: PreparedTexts, features: Features, cheap: CheapModels) -> None:
     rows = prepared.learnt_rows
     if prepared.base_folder is not None:
-
-        def load() -> TextNetwork:
-            return prepared.create_network().to(prepared.device.name)
-
+        load = partial(load_untrained, prepared)
         cheap.probe = fit_named_probe(prepared, load, features, rows)
     if cheap.ngrams is not None:
         cheap.ngrams = cheap.ngrams.refit(prepared.prediction_head, rows)

@@ -21,6 +21,7 @@ from engine.tasks.text.fit import (
     FittedTexts,
     fit_named_probe,
     init_head_from_probe,
+    load_untrained,
     train_network,
 )
 from engine.tasks.text.frozen_encoder import Features
@@ -69,7 +70,7 @@ def fit_again(prepared: PreparedTexts, trained: FittedTexts, method: str, fold: 
         outputs = ngrams.outputs(rows)
     elif method == PROBE:
         features = _embed_all(prepared, trained)
-        load = partial(_load_network, prepared)
+        load = partial(load_untrained, prepared)
         probe = fit_named_probe(prepared, load, features, prepared.learnt_rows)
         outputs = probe.outputs(features.select_rows(rows))
     else:
@@ -86,7 +87,7 @@ def fit_again(prepared: PreparedTexts, trained: FittedTexts, method: str, fold: 
 def _train_again(
     prepared: PreparedTexts, features: Features, probe: Probe, fold: int
 ) -> TextNetwork:
-    network, split = _load_network(prepared), prepared.split
+    network, split = load_untrained(prepared), prepared.split
     if prepared.base_folder is not None:
         init_head_from_probe(network, probe)
     data = FitData(network, prepared.prediction_head, split.train, split.validation)
@@ -94,10 +95,6 @@ def _train_again(
     progress = ProgressTracker(silent, {"training": 1.0})
     train_network(prepared, data, features, progress, silent, StopSignal(), fold=fold)
     return network.to(prepared.device.name)
-
-
-def _load_network(prepared: PreparedTexts) -> TextNetwork:
-    return prepared.create_network().to(prepared.device.name)
 
 
 def of_fold(prepared: PreparedTexts, trained: FittedTexts, fold: Split) -> PreparedTexts:
@@ -139,4 +136,4 @@ def _embed_all(prepared: PreparedTexts, trained: FittedTexts) -> Features:
     cached = next((one for one in prepared.embedding_cache if one.contains_rows(rows)), None)
     if cached is not None:
         return cached
-    return embed_missing(prepared, _load_network(prepared), trained.features, rows)
+    return embed_missing(prepared, load_untrained(prepared), trained.features, rows)
