@@ -21,6 +21,8 @@ SIGNIFICANCE_LEVEL = 0.05
 TUNED, PROBE, NGRAMS = "tuned", "probe", "ngrams"
 # Whoever names another method gets it, unless a contender is better by more than chance.
 AUTOMATIC_METHODS = ("auto", "probe")
+# Of n-grams over an encoder in folds: less is chance, and the encoder knows words the rows lack.
+MIN_LEAD = 0.01
 QUALITY_NAMES = {"label": "accuracy", "labels": "micro F1", "number": "R²"}
 
 
@@ -144,7 +146,8 @@ def _choose(
     is_automatic = prepared.spec.hyperparameters.method in AUTOMATIC_METHODS
     if folded:
         by_id = {one.id: one for one in candidates}
-        best_of_cheap = by_id[max(folded, key=lambda id: folded[id])]
+        is_lead = folded[NGRAMS] > folded[PROBE] + MIN_LEAD
+        best_of_cheap = by_id[NGRAMS if is_lead else PROBE]
         if first.id in folded:
             return _keep_by_folds(prepared, first, best_of_cheap, folded)
         if is_automatic and _are_ngrams_ahead(by_id, folded, validation):
@@ -175,9 +178,10 @@ def _are_ngrams_ahead(
     by_id: dict[str, Candidate], folded: dict[str, float], validation: Rows
 ) -> bool:
     """Whether n-grams lead the probe by more than the trained network, for which folds take too
-    long, leads it on the validation rows: the errors of these two have much in common."""
-    lead = by_id[TUNED].quality(validation) - by_id[PROBE].quality(validation)
-    return folded[NGRAMS] > folded[PROBE] + max(0.0, lead)
+    long, leads it on the validation rows, and are ahead of the network there, too."""
+    tuned, probe, ngrams = (by_id[id].quality(validation) for id in (TUNED, PROBE, NGRAMS))
+    lead = folded[NGRAMS] - folded[PROBE]
+    return ngrams > tuned and lead > max(0.0, tuned - probe) + MIN_LEAD
 
 
 def _explain_ngrams(

@@ -79,7 +79,9 @@ def test_folds_are_not_for_rows_in_order_of_time_or_for_thresholds():
         ({PROBE: 3, NGRAMS: 6}, {}, NGRAMS),
         # The trained network has no folds: its lead over the probe on the six rows counts.
         ({TUNED: 5, PROBE: 4, NGRAMS: 3}, {PROBE: 0.6, NGRAMS: 0.7}, TUNED),
-        ({TUNED: 4, PROBE: 4, NGRAMS: 3}, {PROBE: 0.6, NGRAMS: 0.7}, NGRAMS),
+        ({TUNED: 4, PROBE: 4, NGRAMS: 5}, {PROBE: 0.6, NGRAMS: 0.7}, NGRAMS),
+        ({TUNED: 6, PROBE: 6, NGRAMS: 6}, {PROBE: 0.95, NGRAMS: 0.99}, TUNED),
+        ({PROBE: 5, NGRAMS: 6}, {PROBE: 0.99, NGRAMS: 0.995}, PROBE),
         ({TUNED: 5, PROBE: 3, NGRAMS: 6}, {PROBE: 0.8, NGRAMS: 0.7}, TUNED),
         ({TUNED: 4, PROBE: 5, NGRAMS: 3}, {PROBE: 0.8, NGRAMS: 0.7}, PROBE),
     ],
