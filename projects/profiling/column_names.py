@@ -11,7 +11,14 @@ import unicodedata
 from collections.abc import Sequence
 
 from projects.profiling.english_names import (
+    GENERIC_NOUNS,
+    HELP_DESK_WORDS,
+    PERSON_NAMES,
+    PLACES_AND_PEOPLE,
     QUALIFIERS,
+    QUANTITIES,
+    RATE_UNITS,
+    SUBJECTS_OF_TRIAGE,
     TARGET_WORDS,
     TEXT_WORDS,
     UNIT_WORDS,
@@ -32,11 +39,6 @@ VALUE_FIELDS = frozenset(
 GUESSES = frozenset({"prediction", "predictions", "predicted", "suggestion", "suggestions", "pred"})
 GUESS_SHARE = 0.3
 PAID_THINGS = frozenset({"fare", "rent", "fee", "salary", "wage", "wages", "sales", "charges"})
-# Last words of many features, as in `vehicle_class`. Only a name of one such word is a target.
-GENERIC_NOUNS = frozenset({
-    "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
-    "team", "result", "condition", "cost", "rating",
-})  # fmt: skip
 # Before a word of ENDINGS, these make a target: a loan's status is how the loan ended.
 CASES = frozenset({
     "loan", "claim", "application", "subscription", "account", "customer", "patient", "admission",
@@ -50,12 +52,7 @@ SORTING_WORDS = frozenset({
     "category", "categories", "class", "type", "group", "topic", "topics", "tag", "tags", "queue",
     "department", "team", "product", "priority",
 })  # fmt: skip
-# A table with MIN_HELP_DESK_COLUMNS of these comes from a help desk, where requests go to groups.
-HELP_DESK_WORDS = frozenset({
-    "requester", "submitter", "assignee", "assigned", "ticket", "priority", "status", "via",
-    "channel", "agent", "caller",
-})  # fmt: skip
-ROUTES = frozenset({"group", "queue", "team", "department", "category"})
+ROUTES = frozenset({"group", "queue", "team", "department", "category", "component"})
 MIN_HELP_DESK_COLUMNS, ROUTE_BONUS = 3, 3.0
 SPAN_SCORE = 3.0
 # Values that say how something ended or was judged, whatever the column's name is.
@@ -71,41 +68,12 @@ OUTCOME_VALUES = frozenset({
     "积极", "消极", "良性", "恶性", "满意", "不满意",
 })  # fmt: skip
 DIRECTIONS = frozenset({"up", "down", "show"})  # `4.1 and up` is not an outcome.
-# As numbers these are targets; a column of words such as low and high is more likely a feature.
-QUANTITIES = frozenset({
-    "price", "prices", "cost", "charges", "salary", "income", "wage", "wages", "sales", "revenue",
-    "demand", "value", "consumption",
-})  # fmt: skip
 VALUED_THINGS = frozenset({"house", "home", "property", "market", "sale", "lifetime"})
-# Before a generic noun these words keep it a target.
-SUBJECTS_OF_TRIAGE = frozenset({
-    "ticket", "issue", "case", "request", "message", "text", "review", "document", "news",
-    "article", "complaint", "email", "mail", "target", "final", "true", "actual", "intent",
-    "product",
-    "question", "satisfaction", "credit", "overall", "wine", "house", "home", "median",
-})  # fmt: skip
-PLACES_AND_PEOPLE = frozenset({
-    "sex", "gender", "age", "race", "ethnicity", "marital", "education", "occupation", "country",
-    "state", "city", "region", "district", "neighborhood", "neighbourhood", "address", "street",
-    "location", "channel", "source", "device", "browser", "os", "month", "day", "year", "weekday",
-    "season", "hour", "quarter", "zip", "zipcode", "postcode", "postal", "lat", "latitude", "lon",
-    "lng", "long", "longitude", "phone", "code", "cabin", "ticket", "sku", "airline", "brand",
-    "relationship", "timezone", "currency", "version", "ver", "embarked", "holiday", "model",
-    "name", "names", "author", "user", "username", "artist", "actor", "director", "player",
-    "seller", "agent", "owner", "host", "reviewer",
-})  # fmt: skip
 CJK_PLACES_AND_PEOPLE = (
     "性别", "年龄", "城市", "地区", "省份", "省", "区域", "学历", "婚姻", "职业", "渠道", "月份",
     "年份", "星期", "季节", "民族", "国家", "地址", "楼层", "朝向", "小区", "邮编", "经度", "纬度",
     "版本", "品牌", "型号", "商家", "店铺", "店名", "性別", "年齢", "地域",
 )  # fmt: skip
-PERSON_NAMES = frozenset({
-    "name", "names", "author", "user", "username", "customer", "client", "passenger", "company",
-    "employer", "address", "street", "city", "cabin", "brand", "model", "artist", "actor",
-    "director", "player", "seller", "agent", "manager", "owner", "contact", "location", "timezone",
-    "coord", "sku", "dest", "destination", "origin", "home", "isbn",
-    "host", "neighborhood", "neighbourhood", "hotel", "airline", "genre",
-})  # fmt: skip
 CJK_PERSON_NAMES = (
     "姓名", "名字", "名称", "作者", "用户", "昵称", "客户", "地址", "公司", "店名", "店铺", "商家",
     "品牌", "型号", "小区", "楼盘", "氏名", "名前", "住所", "订单",
@@ -114,6 +82,21 @@ CJK_PERSON_NAMES = (
 LATE_TEXTS = frozenset({
     "resolution", "reply", "answer", "response", "solution", "completion", "rejected", "chosen",
     "closing", "close", "closed", "closure", "fix", "resolved", "followup", "outcome",
+})  # fmt: skip
+# What is graded: a grade beside a question and an answer is of the answer.
+ANSWERS = frozenset({"answer", "response", "completion", "reply"})
+GRADES = frozenset({
+    "score", "grade", "rating", "quality", "correct", "correctness", "relevance", "helpfulness",
+    "marks", "points",
+})  # fmt: skip
+# Values without blanks that say how far a request has come, which its text does not tell.
+WORKFLOW_VALUES = frozenset({
+    "open", "closed", "new", "pending", "solved", "resolved", "inprogress", "onhold", "done",
+    "todo", "waiting", "assigned", "reopened", "inreview", "offen", "geschlossen", "neu",
+    "inbearbeitung", "erledigt", "abierto", "cerrado", "pendiente", "resuelto", "enproceso",
+    "ouvert", "fermé", "clos", "encours", "résolu", "aberto", "fechado", "aperto", "chiuso",
+    "已解决", "未解决", "处理中", "待处理", "未处理", "已处理", "已关闭", "新建", "已完成",
+    "进行中",
 })  # fmt: skip
 # Words for reviews, which predict the rating that their writer gives.
 REVIEWS = frozenset({"review", "reviews", "comment", "comments", "feedback", "opinion"})
@@ -212,21 +195,28 @@ def target_name_score(name: str) -> float:
         score, share = max(score, 3.0), 1.0
     # `close_notes` are notes at the close, not a closing price.
     others = max((TARGET_WORDS.get(word, 0) for word in before if word != "close"), default=0)
-    score = max(cjk_score, score, others * share)
-    score += UNIT_BONUS if score and _ends_in_unit(words) else 0.0
+    # Romance languages put the noun first: `tipo_reclamo`, `precio_de_venta`.
+    first = FOREIGN_TARGET_WORDS.get(words[0], 0) * (share if last in QUALIFIERS else 0.8)
+    score = max(cjk_score, score, others * share, first)
+    score += UNIT_BONUS if score and _count_unit_words(words) else 0.0
     return score * (GUESS_SHARE if is_guess_name(name) else 1)
 
 
-def _ends_in_unit(words: list[str]) -> bool:
-    is_split_unit = len(words) > 2 and "".join(words[-2:]) in UNIT_WORDS  # kWh is split at W.
-    return is_split_unit or (len(words) > 1 and words[-1] in UNIT_WORDS)
+def _count_unit_words(words: list[str]) -> int:
+    """How many words at the end are a unit, such as `usd`, `k wh` (which was split at its capital
+    letter), `mg l` and `per m2`."""
+    if len(words) > 2:
+        is_rate = words[-1] in RATE_UNITS and words[-2] in RATE_UNITS | {"per"}
+        if is_rate or "".join(words[-2:]) in UNIT_WORDS:
+            return 2
+    return int(len(words) > 1 and words[-1] in UNIT_WORDS)
 
 
 def _put_noun_last(words: list[str]) -> list[str]:
     """`quality of sleep` as `sleep quality`, and `delay_min` as `delay`."""
-    if _ends_in_unit(words):
-        words = words[:-1] if words[-1] in UNIT_WORDS else words[:-2]
-        words = words[:-1] if len(words) > 1 and words[-1] == "in" else words
+    if unit := _count_unit_words(words):
+        words = words[:-unit]
+        words = words[:-1] if len(words) > 1 and words[-1] in ("in", "per") else words
     place = words.index("of") if "of" in words[1:-1] else 0
     return words[place + 1 :] + words[:place] if place else words
 
@@ -248,9 +238,13 @@ def is_sorting_name(name: str) -> bool:
 
 def route_bonus(name: str, names: Sequence[str]) -> float:
     """The bonus of a group or queue in a table that comes from a help desk; else 0."""
-    help_desk_columns = sum(bool(HELP_DESK_WORDS & set(split_name(other))) for other in names)
     is_route = bool(ROUTES & set(split_name(name)[-1:]))
-    return ROUTE_BONUS if is_route and help_desk_columns >= MIN_HELP_DESK_COLUMNS else 0.0
+    return ROUTE_BONUS if is_route and come_from_help_desk(names) else 0.0
+
+
+def come_from_help_desk(names: Sequence[str]) -> bool:
+    columns = sum(bool(HELP_DESK_WORDS & set(split_name(name))) for name in names)
+    return columns >= MIN_HELP_DESK_COLUMNS
 
 
 def names_measure(name: str) -> bool:
@@ -261,8 +255,13 @@ def names_measure(name: str) -> bool:
 
 
 def is_y_coordinate(name: str, names: Sequence[str]) -> bool:
-    """Whether the name is `y` in a table that also has an `x`: a coordinate, not a target."""
-    return name.strip().lower() == "y" and any(other.strip().lower() == "x" for other in names)
+    """Whether the name has the word `y`, and another one has `x` in its place, as `acc_y` beside
+    `acc_x`: a coordinate, not a target."""
+    words = split_name(name)
+    if "y" not in words:
+        return False
+    twin = ["x" if word == "y" else word for word in words]
+    return any(split_name(other) == twin for other in names)
 
 
 def names_quantity(name: str) -> bool:
@@ -370,6 +369,14 @@ def is_heading_name(name: str) -> bool:
 
 def is_late_text_name(name: str) -> bool:
     return bool(LATE_TEXTS & set(split_name(name))) or _has_cjk(name, CJK_LATE_TEXTS)
+
+
+def is_answer_name(name: str) -> bool:
+    return bool(ANSWERS & set(split_name(name)[-1:]))
+
+
+def is_grade_name(name: str) -> bool:
+    return bool(GRADES & set(split_name(name)[-1:]))
 
 
 def is_late_outcome_name(name: str) -> bool:

@@ -31,6 +31,7 @@ ONLY_CLASSES_SCORE, MIN_MEASURES = 3.0, 4
 MAX_PHRASES, MIN_ROWS_PER_PHRASE = 20, 20
 WORD_LABEL = re.compile(r"\b[BIES]-[\w-]+")
 WORD_LABEL_NAMES = frozenset({"ner_tags", "pos_tags", "chunk_tags", "ner_labels"})
+WORKFLOW_PENALTY = 3.0
 OUTCOME_SCORE, MAX_OUTCOMES, MAX_OUTCOME_WORDS = 3.0, 5, 3
 FILE_NAME = re.compile(r"\w[.](csv|tsv|jsonl?|ndjson|parquet|arrow|xlsx?|txt|zip|gz|pdf)$", re.I)
 
@@ -215,6 +216,7 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
             continue
         if texts:
             bonus = column_names.route_bonus(column["name"], names)
+            bonus -= WORKFLOW_PENALTY if _holds_workflow_states(column) else 0.0
             target = Target(column, target.score + bonus, target.evidence)
         if column is only_classes and not texts:
             evidence = [*target.evidence, "it alone repeats few values"]
@@ -225,9 +227,9 @@ def rank_targets(columns: list[ColumnProfile], texts: list[str], rows: int) -> l
             is_message and column_names.is_satisfaction_name(column["name"])
         ):
             target = Target(column, target.score - 3, target.evidence)
-        if target.score > 0:
-            targets.append(target)
-    return sorted(targets, key=lambda target: -target.score)
+        targets.append(target)
+    likely = [target for target in targets if target.score > 0]
+    return sorted(likely or targets, key=lambda target: -target.score)
 
 
 def _find_only_classes(columns: list[ColumnProfile], rows: int) -> ColumnProfile | None:
@@ -243,7 +245,9 @@ def _find_only_classes(columns: list[ColumnProfile], rows: int) -> ColumnProfile
     return few[0] if is_measured else None
 
 
-def list_unmarked_numbers(columns: list[ColumnProfile], ranked: list[Target]) -> list[Target]:
+def list_unmarked_numbers(
+    columns: list[ColumnProfile], ranked: list[Target], rows: int
+) -> list[Target]:
     """Columns of quantities that were not ranked, as neither their name nor position suggests that
     they are targets."""
     ranked_names = {target.name for target in ranked}
@@ -254,7 +258,7 @@ def list_unmarked_numbers(columns: list[ColumnProfile], ranked: list[Target]) ->
         and column["unique"] > MAX_CODED_CLASSES
         and column["name"] not in ranked_names
         and not column_names.describes_where_or_who(column["name"])
-        and not column_names.is_identifier_name(column["name"])
+        and not is_identifier(column, rows)
     ]
     return [Target(column, 0.0, []) for column in numbers[:MAX_UNMARKED]]
 
@@ -326,6 +330,11 @@ def _holds_outcomes(column: ColumnProfile) -> bool:
         and (len(words) == 1 or not column_names.DIRECTIONS & set(words))
         for words in values
     )
+
+
+def _holds_workflow_states(column: ColumnProfile) -> bool:
+    values = {"".join(entry["value"].casefold().split()) for entry in column["top_values"]}
+    return column["type"] == "text" and bool(values) and values <= column_names.WORKFLOW_VALUES
 
 
 def tags_words(column: ColumnProfile) -> bool:

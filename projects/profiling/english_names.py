@@ -1,4 +1,5 @@
-"""English words of columns' names, with how surely they name a target or a text."""
+"""English words of columns' names, with how surely they name a target or a
+text, and words that speak for or against one."""
 
 # How surely a column of this name is what a model should learn.
 TARGET_WORDS = {
@@ -27,6 +28,7 @@ TARGET_WORDS = {
     "burned": 4, "specialty": 5, "speciality": 5, "emission": 4, "emissions": 4,
     "recommended": 4, "recommend": 4, "issuetype": 3,
     "relevance": 6, "relevant": 5, "similarity": 5, "entailment": 6, "stance": 6, "difficulty": 4,
+    "component": 4, "components": 4, "efficiency": 4, "solubility": 4, "concentration": 3,
 }  # fmt: skip
 TEXT_WORDS = {
     "text": 6, "message": 6, "subject": 5, "title": 4, "body": 6, "question": 5, "answer": 3,
@@ -48,5 +50,49 @@ QUALIFIERS = frozenset({
 # Behind what was measured, as in delay_min and price_usd.
 UNIT_WORDS = frozenset({
     "min", "mins", "minutes", "sec", "secs", "seconds", "ms", "hours", "hrs", "days", "usd", "eur",
-    "gbp", "cny", "rmb", "inr", "kwh", "mw", "kg", "km", "pct", "percent", "sqm",
+    "gbp", "cny", "rmb", "inr", "kwh", "mw", "kg", "km", "pct", "percent", "sqm", "m2", "m3",
+})  # fmt: skip
+# Two of them behind each other are a rate: yield_t_ha, dose_mg_l, price_per_m2.
+RATE_UNITS = frozenset({
+    "t", "kg", "g", "mg", "ug", "ha", "l", "ml", "m2", "m3", "km", "km2", "m", "h", "s", "hour",
+    "day", "week", "month", "year", "sqm", "sqft", "unit", "person",
+})  # fmt: skip
+# Before a generic noun these words keep it a target.
+SUBJECTS_OF_TRIAGE = frozenset({
+    "ticket", "issue", "case", "request", "message", "text", "review", "document", "news",
+    "article", "complaint", "email", "mail", "target", "final", "true", "actual", "intent",
+    "product",
+    "question", "satisfaction", "credit", "overall", "wine", "house", "home", "median",
+})  # fmt: skip
+PLACES_AND_PEOPLE = frozenset({
+    "sex", "gender", "age", "race", "ethnicity", "marital", "education", "occupation", "country",
+    "state", "city", "region", "district", "neighborhood", "neighbourhood", "address", "street",
+    "location", "channel", "source", "device", "browser", "os", "month", "day", "year", "weekday",
+    "season", "hour", "quarter", "zip", "zipcode", "postcode", "postal", "lat", "latitude", "lon",
+    "lng", "long", "longitude", "phone", "code", "cabin", "ticket", "sku", "airline", "brand",
+    "relationship", "timezone", "currency", "version", "ver", "embarked", "holiday", "model",
+    "name", "names", "author", "user", "username", "artist", "actor", "director", "player",
+    "seller", "agent", "owner", "host", "reviewer",
+})  # fmt: skip
+PERSON_NAMES = frozenset({
+    "name", "names", "author", "user", "username", "customer", "client", "passenger", "company",
+    "employer", "address", "street", "city", "cabin", "brand", "model", "artist", "actor",
+    "director", "player", "seller", "agent", "manager", "owner", "contact", "location", "timezone",
+    "coord", "sku", "dest", "destination", "origin", "home", "isbn",
+    "host", "neighborhood", "neighbourhood", "hotel", "airline", "genre",
+})  # fmt: skip
+# As numbers these are targets; a column of words such as low and high is more likely a feature.
+QUANTITIES = frozenset({
+    "price", "prices", "cost", "charges", "salary", "income", "wage", "wages", "sales", "revenue",
+    "demand", "value", "consumption",
+})  # fmt: skip
+# Last words of many features, as in `vehicle_class`. Only a name of one such word is a target.
+GENERIC_NOUNS = frozenset({
+    "class", "type", "category", "group", "status", "quality", "score", "value", "level", "grade",
+    "team", "result", "condition", "cost", "rating",
+})  # fmt: skip
+# A table with several of these comes from a help desk, where requests go to groups.
+HELP_DESK_WORDS = frozenset({
+    "requester", "submitter", "assignee", "assigned", "ticket", "priority", "status", "via",
+    "channel", "agent", "caller", "reporter",
 })  # fmt: skip

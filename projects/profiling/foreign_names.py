@@ -10,6 +10,12 @@ FOREIGN_TARGET_WORDS = {
     "ventas": 5, "clase": 6, "abandono": 5, "sentimento": 6, "intencao": 6, "preco": 5, "vendas": 5,
     "etichetta": 6, "prezzo": 5, "stipendio": 5, "vendite": 5, "valutazione": 4, "service": 3,
     "категория": 6, "тональность": 6, "метка": 6, "класс": 6, "цена": 5, "оценка": 4, "отток": 6,
+    "tipo": 3, "gekundigt": 6, "prioridad": 3, "gravedad": 4, "gravite": 4, "dringlichkeit": 3,
+    "miete": 5, "loyer": 5, "alquiler": 5, "affitto": 5, "verbrauch": 4, "consommation": 4,
+    "consumo": 4, "ertrag": 4, "rendement": 4, "rendimiento": 4, "ergebnis": 4, "resultat": 4,
+    "resultado": 4, "risultato": 4, "diagnose": 6, "diagnostico": 6, "fraude": 6, "betrug": 6,
+    "frode": 6, "impago": 6, "resiliation": 6, "risiko": 4, "risque": 4, "riesgo": 4, "rischio": 4,
+    "puntuacion": 4, "nota": 4, "voto": 4,
     # Of Turkish, Polish, Dutch and Indonesian.
     "duygu": 6, "kategori": 6, "etiket": 6, "sinif": 6, "puan": 4, "fiyat": 5, "kategoria": 6,
     "ocena": 4, "etykieta": 6, "klasa": 6, "cena": 5, "sentyment": 6, "prijs": 5, "onderwerpen": 5,

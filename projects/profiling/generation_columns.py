@@ -20,8 +20,21 @@ PROMPT_PAIRS = [
     ("dialogue", "summary"), ("原文", "摘要"), ("正文", "摘要"), ("原文", "译文"),
     ("input_text", "target_text"), ("source_text", "target_text"), ("user", "assistant"),
     ("human", "assistant"), ("context", "response"), ("question", "response"),
-    ("question", "answer_text"),
+    ("question", "answer_text"), ("frage", "antwort"), ("pregunta", "respuesta"),
+    ("question", "réponse"), ("question", "reponse"), ("pergunta", "resposta"),
+    ("domanda", "risposta"), ("vraag", "antwoord"), ("вопрос", "ответ"), ("質問", "回答"),
+    ("질문", "답변"),
 ]  # fmt: skip
+# Who asks and who answers, in names such as `user_message` and `assistant_reply`.
+SPEAKERS = [
+    ("user", "assistant"), ("human", "assistant"), ("user", "bot"), ("user", "agent"),
+    ("customer", "agent"), ("customer", "support"), ("client", "agent"), ("visitor", "agent"),
+]  # fmt: skip
+SPEECH_WORDS = frozenset({
+    "message", "msg", "text", "reply", "turn", "utterance", "content", "response", "question",
+    "answer", "query", "request", "prompt",
+})  # fmt: skip
+MIN_SPOKEN_WORDS = 3.0
 CERTAIN_PAIRS = frozenset(PROMPT_PAIRS[:4])  # Tables with another use rarely have both names.
 # The column of the worse of two answers, by the name of that of the better one.
 REJECTED_NAMES = {"chosen": "rejected", "preferred_output": "non_preferred_output"}
@@ -92,7 +105,8 @@ def suggest_chats(chats: str, columns: list[ColumnProfile]) -> Suggestion:
 
 def suggest_prompt_pair(columns: list[ColumnProfile]) -> Suggestion | None:
     names = {column["name"].lower(): column["name"] for column in columns}
-    for prompt, completion in PROMPT_PAIRS:
+    pairs = [*PROMPT_PAIRS, *_find_spoken_pairs(columns)]
+    for prompt, completion in pairs:
         if prompt in names and completion in names:
             prompts = [names[prompt]]
             prompts += [
@@ -106,6 +120,27 @@ def suggest_prompt_pair(columns: list[ColumnProfile]) -> Suggestion | None:
             _add_context_columns(suggestion, columns, takes_history=True)
             return suggestion
     return None
+
+
+def _find_spoken_pairs(columns: list[ColumnProfile]) -> list[tuple[str, str]]:
+    """The lower-case names of columns that hold what two speakers say to each other."""
+    spoken: dict[str, str] = {}
+    for column in columns:
+        words = column_names.split_name(column["name"])
+        says = len(words) == 2 and words[1] in SPEECH_WORDS
+        if says and (column.get("mean_words") or 0) >= MIN_SPOKEN_WORDS:
+            spoken.setdefault(words[0], column["name"].lower())
+    return [
+        (spoken[asking], spoken[answering])
+        for asking, answering in SPEAKERS
+        if asking in spoken and answering in spoken
+    ]
+
+
+def is_spoken_pair(pair: Suggestion) -> bool:
+    """Whether the columns were found by who speaks, which is weaker evidence than their names."""
+    names = (pair["text_columns"][0].lower(), (pair["target_column"] or "").lower())
+    return names not in PROMPT_PAIRS
 
 
 def suggest_pair_of_texts(texts: list[str]) -> Suggestion | None:

@@ -16,6 +16,7 @@ from projects.profiling.column_roles import MIN_TELLING_NAME, Target
 from projects.profiling.generation_columns import (
     holds_chats,
     is_certain_pair,
+    is_spoken_pair,
     suggest_chats,
     suggest_pair_of_texts,
     suggest_prompt_pair,
@@ -109,7 +110,8 @@ def _propose(columns: list[ColumnProfile], rows: int, probe: Probe | None) -> li
         proposals.insert(0, _suggest_marked_labels(inputs, marks))
     if pair is not None:
         is_text = {pair["target_column"], pair["text_columns"][0]} <= set(texts)
-        is_first = is_certain_pair(pair, columns) or is_text or not proposals
+        has_label = is_spoken_pair(pair) and targets and _is_clear_target(targets[0], marks)
+        is_first = is_certain_pair(pair, columns) or (is_text and not has_label) or not proposals
         proposals.insert(0 if is_first else 1, pair)
     return proposals[:MAX_PROPOSALS] or [_suggest_nothing(columns, texts, targets)]
 
@@ -134,7 +136,7 @@ def _rank_uses(
         uses = [_measure(use, probe) for use in uses]
         uses.sort(key=lambda use: -use.score)
         if _has_no_evidence(uses[0]):
-            others = column_roles.list_unmarked_numbers(columns, targets)
+            others = column_roles.list_unmarked_numbers(columns, targets, rows)
             more = [
                 use for number in others for use in _uses_of_target(columns, texts, number, rows)
             ]
@@ -149,8 +151,7 @@ def _uses_of_target(
     """The uses of a target: learnt from texts, from the other columns, or both as two uses."""
     others = [column for column in columns if column["name"] != target.name]
     inputs = [column for column in others if column["name"] in texts]
-    early = [column for column in inputs if not column_names.is_late_text_name(column["name"])]
-    inputs = early or inputs
+    inputs = _leave_out_late_texts(inputs, target, columns) or inputs
     different = math.prod(column["unique"] for column in inputs)
     if different <= target.column["unique"] and not target.is_quantity(of_texts=True):
         # With one text for each label the texts are categories, and none is left for a test.
@@ -181,6 +182,22 @@ def _uses_of_target(
         names = [column["name"] for column in lone]
         uses.append(_Use(target, names, lone or others, target.score))
     return uses
+
+
+def _leave_out_late_texts(
+    texts: list[ColumnProfile], target: Target, columns: list[ColumnProfile]
+) -> list[ColumnProfile]:
+    """The texts that are there before the target is known. A grade is given to an answer, which is
+    kept then, but at a help desk, where customers rate what is answered to them."""
+    grades_answers = column_names.is_grade_name(
+        target.name
+    ) and not column_names.come_from_help_desk([column["name"] for column in columns])
+    return [
+        column
+        for column in texts
+        if not column_names.is_late_text_name(column["name"])
+        or (grades_answers and column_names.is_answer_name(column["name"]))
+    ]
 
 
 def _measure(use: _Use, probe: Probe) -> _Use:

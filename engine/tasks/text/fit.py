@@ -1,7 +1,9 @@
 """Fits a text model: the quick probe first, then the chosen method, then the better of the two."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -15,12 +17,14 @@ from engine.events import Reporter
 from engine.loop.checkpoints import TrainingState, fingerprint
 from engine.loop.device import Device
 from engine.loop.training_loop import run_training_loop
+from engine.prediction_heads.interface import Outputs
 from engine.progress import ProgressTracker
 from engine.stop_signal import StopSignal
 from engine.tasks.shared import Rows
+from engine.tasks.text.contenders.folds import measure_by_folds
 from engine.tasks.text.contenders.label_names import add_label_names
 from engine.tasks.text.contenders.ngram_contender import NgramContender, fit_ngram_contender
-from engine.tasks.text.contenders.selection import NGRAMS, PROBE, select_model
+from engine.tasks.text.contenders.selection import NGRAMS, PROBE, CheapModels, select_model
 from engine.tasks.text.embeddings import embed, predict
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.label_examination import (
@@ -70,8 +74,7 @@ def fit(
     if examination is not None and examination.is_better_without:
         sample = leave_out_suspects(prepared, examination, sample)
         data = FitData(network, prepared.prediction_head, prepared.split.train, split.validation)
-    probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
-    probe = add_label_names(prepared, lambda: network, features, sample, probe)
+    probe = fit_named_probe(prepared, lambda: network, features, sample)
     _report_probe(prepared, probe, features, report)
     if prepared.method == "probe":
         init_head_from_probe(network, probe)
@@ -101,17 +104,58 @@ def fit(
     return trained
 
 
+def fit_named_probe(
+    prepared: PreparedTexts, load: Callable[[], TextNetwork], features: Features, rows: Rows
+) -> Probe:
+    """With the names of the labels where they help; `load` gives an untrained network."""
+    sample = baselines.sample_training_rows(rows, prepared.spec.split.seed)
+    probe = prepared.prediction_head.fit_probe(features.select_rows(sample), sample)
+    return add_label_names(prepared, load, features, sample, probe)
+
+
 def _keep_best(
     prepared: PreparedTexts, trained: FittedTexts, probe: Probe, report: Reporter
 ) -> None:
-    ngrams = trained.ngram_contender = fit_ngram_contender(prepared)
-    selection = select_model(prepared, trained.network, trained.features, probe, ngrams, report)
-    trained.reason, trained.rivals = selection.reason, selection.rivals
+    """Keep what answers validation rows best. Cheap models learn these rows, too, from then on."""
+    features = trained.features
+    cheap = CheapModels(probe, fit_ngram_contender(prepared))
+    if cheap.ngrams is not None and prepared.base_folder is not None:
+        load = cache(partial(load_untrained, prepared))
+        cheap.probe_quality = measure_by_folds(
+            prepared, partial(_fit_to_answer, prepared, load, features)
+        )
+    selection = select_model(prepared, trained.network, features, cheap, report)
+    if len(prepared.learnt_rows) > len(prepared.split.train):
+        _fit_cheap_again(prepared, features, cheap)
+    if trained.method == PROBE:
+        init_head_from_probe(trained.network, cheap.probe)
+    trained.reason, trained.ngram_contender = selection.reason, cheap.ngrams
+    trained.rivals = selection.answer_test_rows(prepared.split.test)
     if selection.kept == NGRAMS:
-        trained.method, trained.ngrams = NGRAMS, ngrams
+        trained.method, trained.ngrams = NGRAMS, cheap.ngrams
     elif selection.kept == PROBE and trained.method != PROBE:
         trained.method, trained.network = PROBE, prepared.create_network().eval()
-        init_head_from_probe(trained.network, probe)
+        init_head_from_probe(trained.network, cheap.probe)
+
+
+def _fit_to_answer(
+    prepared: PreparedTexts, load: Callable[[], TextNetwork], features: Features, rows: Rows
+) -> Callable[[Rows], Outputs]:
+    probe = fit_named_probe(prepared, load, features, rows)
+    return lambda others: probe.outputs(features.select_rows(others))
+
+
+def load_untrained(prepared: PreparedTexts) -> TextNetwork:
+    return prepared.create_network().to(prepared.device.name)
+
+
+def _fit_cheap_again(prepared: PreparedTexts, features: Features, cheap: CheapModels) -> None:
+    rows = prepared.learnt_rows
+    if prepared.base_folder is not None:
+        load = partial(load_untrained, prepared)
+        cheap.probe = fit_named_probe(prepared, load, features, rows)
+    if cheap.ngrams is not None:
+        cheap.ngrams = cheap.ngrams.refit(prepared.prediction_head, rows)
 
 
 def _rows_to_embed(prepared: PreparedTexts, sample: Rows) -> Rows:

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from engine import catalog
 from engine.catalog import BaseModelEntry
+from engine.data import baselines
 from engine.data.splitting import Indices, Split
 from engine.data.targets import GroundTruth
 from engine.data.text_examples import TextExamples, read_examples, split_examples
@@ -28,6 +29,7 @@ SCRATCH_LENGTH = 512
 MAX_VOCABULARY_SIZE = 8000  # Of a tokenizer learnt from the training rows.
 MAX_UNKNOWN_SHARE = 0.05  # Of tokens: with more the base model's tokenizer loses what texts say.
 MAX_COUNTED_ROWS = 5000  # For that share.
+MAX_RELEARNT_COST = 400_000  # Rows times outputs: more take seconds to fit once more.
 
 
 @dataclass
@@ -57,6 +59,21 @@ class PreparedTexts(PreparedJob[TextSpec]):
         planned = hyperparameters.planned_epochs(len(self.split.train))
         is_planned = hyperparameters.epochs or self.base_folder
         return planned if is_planned else SCRATCH_EPOCHS * planned
+
+    @property
+    def learnt_rows(self) -> Indices:
+        """What the probe and the n-grams learn from once the validation rows have chosen: these
+        too, but where thresholds need rows unseen, or there are so many that it gains little."""
+        train, validation = self.split.train, self.split.validation
+        rows = len(train) + len(validation)
+        is_cheap = (
+            rows <= baselines.MAX_BASELINE_ROWS
+            and rows * self.prediction_head.outputs <= MAX_RELEARNT_COST
+        )
+        has_chosen = (
+            self.spec.hyperparameters.contenders and not self.prediction_head.has_thresholds
+        )
+        return np.union1d(train, validation) if is_cheap and has_chosen else train
 
     def create_network(self) -> TextNetwork:
         """The base model with an untrained layer on top; the same at every call."""

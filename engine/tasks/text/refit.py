@@ -15,10 +15,15 @@ from engine.prediction_heads.interface import Outputs
 from engine.progress import ProgressTracker
 from engine.stop_signal import StopSignal
 from engine.tasks.shared import Rows
-from engine.tasks.text.contenders.label_names import add_label_names
 from engine.tasks.text.contenders.selection import NGRAMS, PROBE
 from engine.tasks.text.embeddings import embed_missing, predict
-from engine.tasks.text.fit import FittedTexts, init_head_from_probe, train_network
+from engine.tasks.text.fit import (
+    FittedTexts,
+    fit_named_probe,
+    init_head_from_probe,
+    load_untrained,
+    train_network,
+)
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.learner import FitData
 from engine.tasks.text.network import TextNetwork
@@ -61,20 +66,19 @@ def fit_again(prepared: PreparedTexts, trained: FittedTexts, method: str, fold: 
     rows = np.concatenate([split.validation, split.test])
     if method == NGRAMS:
         assert trained.ngram_contender is not None
-        ngrams = trained.ngram_contender.refit(head, split.train, split.validation)
+        ngrams = trained.ngram_contender.refit(head, prepared.learnt_rows)
         outputs = ngrams.outputs(rows)
+    elif method == PROBE:
+        features = _embed_all(prepared, trained)
+        load = partial(load_untrained, prepared)
+        probe = fit_named_probe(prepared, load, features, prepared.learnt_rows)
+        outputs = probe.outputs(features.select_rows(rows))
     else:
         features = _embed_all(prepared, trained)
         sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
         probe = head.fit_probe(features.select_rows(sample), sample)
-        if method == PROBE:
-            probe = add_label_names(
-                prepared, partial(_load_network, prepared), features, sample, probe
-            )
-            outputs = probe.outputs(features.select_rows(rows))
-        else:
-            network = _train_again(prepared, features, probe, fold)
-            outputs = predict(prepared, network, rows)
+        network = _train_again(prepared, features, probe, fold)
+        outputs = predict(prepared, network, rows)
     if len(split.validation):
         head.fit_thresholds(outputs[: len(split.validation)], split.validation)
     return np.asarray(outputs[len(split.validation) :])
@@ -83,7 +87,7 @@ def fit_again(prepared: PreparedTexts, trained: FittedTexts, method: str, fold: 
 def _train_again(
     prepared: PreparedTexts, features: Features, probe: Probe, fold: int
 ) -> TextNetwork:
-    network, split = _load_network(prepared), prepared.split
+    network, split = load_untrained(prepared), prepared.split
     if prepared.base_folder is not None:
         init_head_from_probe(network, probe)
     data = FitData(network, prepared.prediction_head, split.train, split.validation)
@@ -91,10 +95,6 @@ def _train_again(
     progress = ProgressTracker(silent, {"training": 1.0})
     train_network(prepared, data, features, progress, silent, StopSignal(), fold=fold)
     return network.to(prepared.device.name)
-
-
-def _load_network(prepared: PreparedTexts) -> TextNetwork:
-    return prepared.create_network().to(prepared.device.name)
 
 
 def of_fold(prepared: PreparedTexts, trained: FittedTexts, fold: Split) -> PreparedTexts:
@@ -119,9 +119,9 @@ def _answer_fold(
         outputs = fit_again(again, trained, method, number)
         answers[method] = again.prediction_head.build_predictions(outputs, fold.test)
     again = of_fold(prepared, trained, fold)
-    texts = prepared.examples.texts
+    texts, learnt = prepared.examples.texts, again.learnt_rows
     simple = again.prediction_head.baselines(
-        [texts[row] for row in fold.train], fold.train, [texts[row] for row in fold.test], fold.test
+        [texts[row] for row in learnt], learnt, [texts[row] for row in fold.test], fold.test
     )
     contenders = [Contender(*one) for one in simple]
     contenders += [replace(rival, predictions=answers[rival.id]) for rival in rivals]
@@ -136,4 +136,4 @@ def _embed_all(prepared: PreparedTexts, trained: FittedTexts) -> Features:
     cached = next((one for one in prepared.embedding_cache if one.contains_rows(rows)), None)
     if cached is not None:
         return cached
-    return embed_missing(prepared, _load_network(prepared), trained.features, rows)
+    return embed_missing(prepared, load_untrained(prepared), trained.features, rows)

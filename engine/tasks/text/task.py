@@ -20,6 +20,8 @@ from engine.spec import TextSpec
 from engine.spec.text import STEP_TIME_RATIOS
 from engine.stop_signal import StopSignal
 from engine.tasks import DataSummary, EvaluationResult, Task
+from engine.tasks.shared import Rows
+from engine.tasks.text.contenders.selection import TUNED
 from engine.tasks.text.cross_validation import cross_validate, summarize_folds
 from engine.tasks.text.fit import FittedTexts, fit
 from engine.tasks.text.network import save_network
@@ -128,16 +130,25 @@ def _fit_contenders(
 ) -> list[Contender]:
     """Guessing, a linear model on words, and the frozen base model with a linear layer."""
     split = prepared.split
-    sample = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
+    sample = baselines.sample_training_rows(prepared.learnt_rows, prepared.spec.split.seed)
     sample_texts = [prepared.examples.texts[row] for row in sample]
-    note = f"fitted on {'1 training row' if len(sample) == 1 else f'{len(sample):,} training rows'}"
+    note = _describe_sample(prepared, sample)
     contenders = [
         Contender(id, name, predictions, "" if id in ("majority", "mean") else note)
         for id, name, predictions in prepared.prediction_head.baselines(
             sample_texts, sample, test_texts, split.test
         )
     ]
-    return contenders + [replace(rival, note=note) for rival in trained.rivals]
+    tuned_note = _describe_sample(prepared, split.train)
+    return contenders + [
+        replace(rival, note=tuned_note if rival.id == TUNED else note) for rival in trained.rivals
+    ]
+
+
+def _describe_sample(prepared: PreparedTexts, sample: Rows) -> str:
+    if np.isin(prepared.split.validation, sample).any():
+        return f"fitted on {len(sample):,} training and validation rows"
+    return f"fitted on {'1 training row' if len(sample) == 1 else f'{len(sample):,} training rows'}"
 
 
 def _data_summary(prepared: PreparedTexts, trained: FittedTexts) -> DataSummary:

@@ -9,7 +9,9 @@ import pytest
 
 from projects.profiling.table_profile import profile_table
 from projects.reading.tables import connect_duckdb
+from tests.projects.profiling.further_tables import FURTHER, MENDED
 from tests.projects.profiling.kinds_of_targets import KINDS
+from tests.projects.profiling.table_specs import write_table
 from tests.projects.profiling.uploads import list_uploads
 
 
@@ -87,6 +89,28 @@ def test_names_values_and_what_can_be_learnt_speak_for_a_target(read, kind):
         wanted.texts,
         wanted.target,
     ), answer["why"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in MENDED else pytest.param(name, marks=pytest.mark.nightly) for name in FURTHER],
+)
+def test_a_further_table_is_read_for_what_it_is(read, name):
+    task, texts, target, spec = FURTHER[name]
+    first = suggested(read(write_table(spec)))
+    proposed = first["target_column"] or first.get("target_columns")
+    assert (first["task"], first["text_columns"], proposed) == (task, texts, target), first["why"]
+
+
+def test_a_label_outweighs_what_two_speakers_say(read):
+    spec = "user_message:t15~.9; bot_reply:t20; intent:order|cancel|refund~.95"
+    assert suggested(read(write_table(spec)))["target_column"] == "intent"
+
+
+def test_an_index_is_no_number_to_estimate(read):
+    spec = "Nr:#; Frage:t10; Antwort:t40; Rubrik:Konto|Versand|Zahlung"
+    proposals = profile(read(write_table(spec)))["proposals"]
+    assert "Nr" not in {proposal["target_column"] for proposal in proposals}
 
 
 SENTENCE = "sentence {n} of a text about {n} other things that nobody wrote before"

@@ -12,6 +12,7 @@ from engine.data.tokenization import TokenizedRows, tokenize_texts
 from engine.prediction_heads import PredictionHead
 from engine.prediction_heads.interface import Outputs, Rows
 from engine.tasks.text.base_models import UNKNOWN_TOKEN
+from engine.tasks.text.contenders.folds import measure_by_folds
 from engine.tasks.text.contenders.ngrams import NgramModel, fit_ngrams
 from engine.tasks.text.prepare import MAX_UNKNOWN_SHARE, PreparedTexts, share_of_unknown
 
@@ -33,6 +34,8 @@ class NgramContender:
     tokenizer: Tokenizer
     rows: TokenizedRows
     unit: str  # "words" or "characters".
+    strength: float  # The inverse regularisation C.
+    folded_quality: float | None = None  # By `measure_by_folds`.
 
     @property
     def name(self) -> str:
@@ -41,16 +44,18 @@ class NgramContender:
     def outputs(self, rows: Rows) -> Outputs:
         return self.model.outputs([self.rows.ids[row] for row in rows])
 
-    def refit(self, head: PredictionHead, train: Rows, validation: Rows) -> "NgramContender":
-        """The same kind of model, fitted on other training rows."""
-        model = _fit_model(self.tokenizer, self.rows, self.unit, head, train, validation)
-        return replace(self, model=model or self.model)
+    def refit(self, head: PredictionHead, train: Rows) -> "NgramContender":
+        """The same kind of model with the same settings, fitted on other training rows."""
+        nothing = train[:0]
+        fitted = _fit_model(
+            self.tokenizer, self.rows, self.unit, head, train, nothing, self.strength
+        )
+        return replace(self, model=fitted[0]) if fitted else self
 
 
 def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
-    """The better of both units by the validation rows; None where it would cost too much. Beside
-    the quick method words alone, where the base model knows them: characters take many times as
-    long."""
+    """The better of both units; None where it would cost too much. Beside the quick method words
+    alone, where the base model knows them: characters take many times as long."""
     split, head = prepared.split, prepared.prediction_head
     train = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
     cost = len(train) * head.outputs
@@ -66,20 +71,36 @@ def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
         tokenizer = train_character_tokenizer([texts[row] for row in train])
         rows = tokenize_texts(tokenizer, texts, MAX_TEXT_CHARACTERS)
         contenders.append(_fit(prepared, tokenizer, rows, train, "characters"))
-    fitted = [contender for contender in contenders if contender is not None]
-    validation = split.validation
-    if len(fitted) < 2 or not len(validation):
-        return fitted[0] if fitted else None
-    return max(fitted, key=lambda one: head.quality(one.outputs(validation), validation))
+    fitted = [
+        replace(contender, folded_quality=_measure(prepared, contender))
+        for contender in contenders
+        if contender is not None
+    ]
+    return max(fitted, key=lambda one: _quality(prepared, one), default=None)
+
+
+def _measure(prepared: PreparedTexts, contender: NgramContender) -> float | None:
+    head = prepared.prediction_head
+    return measure_by_folds(prepared, lambda rows: contender.refit(head, rows).outputs)
+
+
+def _quality(prepared: PreparedTexts, contender: NgramContender) -> float:
+    """By folds, or else by the validation rows, if there are any."""
+    validation = prepared.split.validation
+    if contender.folded_quality is not None:
+        return contender.folded_quality
+    if not len(validation):
+        return 0.0
+    return prepared.prediction_head.quality(contender.outputs(validation), validation)
 
 
 def _fit(
     prepared: PreparedTexts, tokenizer: Tokenizer, rows: TokenizedRows, train: Rows, unit: str
 ) -> NgramContender | None:
-    model = _fit_model(
+    fitted = _fit_model(
         tokenizer, rows, unit, prepared.prediction_head, train, prepared.split.validation
     )
-    return NgramContender(model, tokenizer, rows, unit) if model is not None else None
+    return NgramContender(fitted[0], tokenizer, rows, unit, fitted[1]) if fitted else None
 
 
 def _fit_model(
@@ -89,7 +110,8 @@ def _fit_model(
     head: PredictionHead,
     train: Rows,
     validation: Rows,
-) -> NgramModel | None:
+    strength: float | None = None,
+) -> tuple[NgramModel, float] | None:
     special = (tokenizer.token_to_id(token) for token in SPECIAL_TOKENS)
     return fit_ngrams(
         rows.ids,
@@ -99,6 +121,7 @@ def _fit_model(
         vocabulary=tokenizer.get_vocab_size(),
         longest=LONGEST_TOKEN_NGRAM if unit == "words" else LONGEST_CHARACTER_NGRAM,
         special=[token for token in special if token is not None],
+        strength=strength,
     )
 
 

@@ -159,9 +159,11 @@ def fit_ngrams(
     vocabulary: int,
     longest: int,
     special: Iterable[int],
-) -> NgramModel | None:
-    """`token_ids` of all rows; None where the training rows have no n-gram to count. Few rows have
-    their regularisation chosen by the validation rows."""
+    strength: float | None = None,
+) -> tuple[NgramModel, float] | None:
+    """The model and the inverse regularisation C: `strength`, else chosen by the validation rows
+    where there are few rows. `token_ids` of all rows; None where the training rows have no n-gram
+    to count."""
     train_ids = [token_ids[row] for row in train]
     limit = min(MAX_FEATURES, MAX_WEIGHTS // max(1, head.outputs))
     excluded = np.array(sorted({0, *special}))  # Padding is 0; special tokens are in every text.
@@ -174,14 +176,16 @@ def fit_ngrams(
     features = _weigh(counts, idf)
     held_out = _count([token_ids[row] for row in validation], keys, vocabulary, longest)
     held_out = _weigh(held_out, idf)
-    is_tuned = len(train) * head.outputs <= MAX_TUNED_COST and len(validation) > 0
+    is_few = len(train) * head.outputs <= MAX_TUNED_COST and len(validation) > 0
+    is_tuned = is_few and strength is None
     fits = []
-    for strength in C_GRID if is_tuned else (DEFAULT_C,):
-        layer = head.fit_sparse(features, train, strength)
+    for one in C_GRID if is_tuned else (strength or DEFAULT_C,):
+        layer = head.fit_sparse(features, train, one)
         model = NgramModel(vocabulary, keys, idf, layer.weights, layer.bias)
         quality = head.quality(layer.outputs_of_sparse(held_out), validation) if is_tuned else 0.0
-        fits.append((quality, -strength, model))
-    return max(fits, key=lambda fit: fit[:2])[2]
+        fits.append((quality, -one, model))
+    _, negative, model = max(fits, key=lambda fit: fit[:2])
+    return model, -negative
 
 
 def _choose_keys(

@@ -32,9 +32,10 @@ def token_rows(rows=60, seed=0):
 
 def fitted(ids, head, longest=2):
     train, validation = np.arange(40), np.arange(40, 50)
-    return fit_ngrams(
+    found = fit_ngrams(
         ids, head, train, validation, vocabulary=VOCABULARY, longest=longest, special=SPECIAL
     )
+    return found[0] if found else None
 
 
 def heads(labels):
@@ -184,3 +185,16 @@ def test_the_quick_method_takes_characters_where_words_are_not_known(write_spec)
     spec = write_spec("han", columns=chinese_reviews(), hyperparameters={"method": "probe"})
     run_here(spec)
     assert artifact.verify(folder_of(spec)).training["method"] == "ngrams"
+
+
+@pytest.mark.parametrize("labels_per_row", ["one", "several"])
+def test_what_is_cheap_learns_the_validation_rows_once_they_have_chosen(write_spec, labels_per_row):
+    """But where they choose thresholds, which needs rows that the model has not seen."""
+    hyperparameters = {"method": "probe", "labels_per_row": labels_per_row}
+    spec = write_spec("known", columns=chinese_reviews(), hyperparameters=hyperparameters)
+    run_here(spec)
+    report = json.loads((folder_of(spec) / "report.json").read_text())
+    tfidf = next(one for one in report["baselines"] if one["id"] == "tfidf")
+    data = report["data"]
+    rows = data["train_rows"] + (data["validation_rows"] if labels_per_row == "one" else 0)
+    assert tfidf["note"].startswith(f"fitted on {rows:,} training")
