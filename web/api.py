@@ -181,7 +181,10 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
     """drf-spectacular's hook, behind its own: the one error shape and the one list shape, where
     views only say what is in the list."""
     result = postprocess_schema_enums(result, generator)  # type: ignore[no-untyped-call]
-    result["tags"] = read_tags()
+    lines = TAGS_FILE.read_text().splitlines()
+    result["tags"] = [
+        dict(zip(("name", "description"), line.split(": ", 1), strict=True)) for line in lines
+    ]
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
     reference = {"schema": {"$ref": "#/components/schemas/Error"}}
     refused = {"description": "Why not.", "content": {"application/json": reference}}
@@ -194,12 +197,6 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
             if method == "get":
                 _describe_list(operation)
     return result
-
-
-def read_tags() -> list[dict[str, str]]:
-    """What the parts of the reference are about, in the order in which somebody new needs them."""
-    lines = TAGS_FILE.read_text().splitlines()
-    return [dict(zip(("name", "description"), line.split(": ", 1), strict=True)) for line in lines]
 
 
 def _summarize(operation: dict[str, Any]) -> None:

@@ -149,7 +149,8 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     started += time.perf_counter() - arrived
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
-    situation = situation_of(version, message, masked, language, claims_of(question), original=text)
+    claims = Claims(question.attributes, question.vouched, question.is_verified)
+    situation = situation_of(version, message, masked, language, claims, original=text)
     outcome = _decide(assistant, version, situation, conversation, say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
     outcome.question = outcome.question or masked
@@ -189,10 +190,6 @@ def _require_voice(assistant: Assistant, question: Question) -> None:
         spoken.require_hearing(assistant, question.language)
     if question.voice:
         spoken.require_speaking(assistant, question.language)
-
-
-def claims_of(question: Question) -> Claims:
-    return Claims(question.attributes, question.vouched, question.is_verified)
 
 
 def clean_text(text: str) -> str:

@@ -31,10 +31,6 @@ class Claims:
     def visitor(self) -> dict[str, str]:
         return {**self.told, **self.vouched, VERIFIED: "true" if self.is_verified else "false"}
 
-    @property
-    def vouched_visitor(self) -> dict[str, str]:
-        return {**self.vouched, VERIFIED: "true"} if self.is_verified else {}
-
 
 NO_CLAIMS = Claims()
 
@@ -59,7 +55,7 @@ def situation_of(
         is_open=is_open(version.assistant, now()),
         turns=message.seq,
         visitor=claims.visitor,
-        vouched=claims.vouched_visitor,
+        vouched={**claims.vouched, VERIFIED: "true"} if claims.is_verified else {},
         asked_again=normalise(text) in {normalise(one.question) for one in earlier},
         earlier_topics=frozenset(one.candidates[0]["key"] for one in earlier if one.candidates),
         original=original,

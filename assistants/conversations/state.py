@@ -95,22 +95,20 @@ def wait_for_person(conversation: Conversation, reason: str, *, group: str = "")
         return False
     _note_move(conversation, State.WAITING, reason=reason)
     locked = lock(conversation)
-    team = locked.channel.assistant.team
+    team, name = locked.channel.assistant.team, locked.channel.assistant.name
+    if group:
+        sentence = f"A visitor of {name} waits for a person of the group {group}."
+    else:
+        sentence = f"A visitor of {name} waits for a person."
     publish(
         team,
         "conversation.handed_over",
-        _waits_sentence(locked.channel.assistant.name, group),
+        sentence,
         url=f"/conversations/{conversation.pk}/",
         data={"conversation": str(conversation.pk), "reason": reason, "group": group},
     )
     announce(locked)
     return True
-
-
-def _waits_sentence(name: str, group: str) -> str:
-    if group:
-        return f"A visitor of {name} waits for a person of the group {group}."
-    return f"A visitor of {name} waits for a person."
 
 
 @transaction.atomic

@@ -74,7 +74,8 @@ def fetch_new(
     again: whoever stores them knows them by their ids. Raises MailFailed, and imaplib's errors.
     """
     _expect_ok(mailbox.select(_quoted(folder), readonly=True), f"There is no folder {folder!r}.")
-    validity = int(_untagged(mailbox, "UIDVALIDITY") or 0)
+    values = mailbox.response("UIDVALIDITY")[1]
+    validity = int(values[0] or 0) if values else 0
     if uid_validity is None or checked_at is None:
         return NewMail(validity, max(_search(mailbox, "ALL"), default=0), [])
     if validity == uid_validity:
@@ -194,11 +195,6 @@ def _fetch(mailbox: imaplib.IMAP4, uid: int) -> bytes:
     data = _expect_ok(answer, "A message cannot be read.")
     parts: list[object] = list(data)  # imaplib's stubs know of no literals.
     return b"".join(part[1] for part in parts if isinstance(part, tuple))
-
-
-def _untagged(mailbox: imaplib.IMAP4, name: str) -> bytes | None:
-    values = mailbox.response(name)[1]
-    return values[0] if values else None
 
 
 def _expect_ok(answer: tuple[str, list[bytes | None]], otherwise: str) -> list[bytes | None]:

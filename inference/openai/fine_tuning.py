@@ -85,7 +85,11 @@ def job_object(job: FineTuningJob) -> JsonObject:
         "trained_tokens": _trained_tokens(job),
         "error": _error_object(job),
         "seed": job.seed,
-        "estimated_finish": _estimated_finish(job),
+        "estimated_finish": (
+            None
+            if job.job is None or job.job.eta_seconds is None
+            else unix_time(now() + timedelta(seconds=job.job.eta_seconds))
+        ),
         "integrations": [],
         "method": job.method,
         "metadata": job.metadata,
@@ -99,12 +103,6 @@ def _trained_tokens(job: FineTuningJob) -> int | None:
         return None
     tokens = (job.job.model.manifest.get("training") or {}).get("tokens")
     return int(tokens) if isinstance(tokens, int | float) else None
-
-
-def _estimated_finish(job: FineTuningJob) -> int | None:
-    if job.job is None or job.job.eta_seconds is None:
-        return None
-    return unix_time(now() + timedelta(seconds=job.job.eta_seconds))
 
 
 def _error_object(job: FineTuningJob) -> JsonObject | None:

@@ -33,7 +33,11 @@ def dataset_edit(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespons
     if form.cleaned_data["scope"] == "matching":
         rows = _matching_rows(version, request.POST.get("query", ""))
     else:
-        rows = [int(text) - 1 for text in request.POST.getlist("row") if _is_row_number(text)]
+        rows = [
+            int(text) - 1
+            for text in request.POST.getlist("row")
+            if text.isascii() and text.isdigit() and len(text) < 12
+        ]
     if not rows:
         messages.info(request, "Choose at least one row first.")
         return redirect("projects:dataset", dataset_id)
@@ -85,10 +89,6 @@ def _matching_rows(version: DatasetVersion, query: str) -> list[int]:
     if not form.is_valid():
         raise BadEdit("The filter makes no sense any more. Reload the page.")
     return matching_numbers(version, form.to_query(), MAX_ROWS_IN_AN_EDIT)
-
-
-def _is_row_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 12
 
 
 def _ready_version(

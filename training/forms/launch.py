@@ -85,7 +85,10 @@ class LaunchForm(forms.Form):
             "base_model",
             lazy_choices(
                 [
-                    *base_model_choices(self.chosen_task),
+                    *[
+                        (entry.id, _format_base_model(entry))
+                        for entry in catalog.base_models_for_task(self.chosen_task)
+                    ],
                     *((key, f"{one.name} · trained on from") for key, one in self.starts.items()),
                 ]
             ),
@@ -294,10 +297,6 @@ def _capitalised_task(task: str) -> str:
 
 
 _task_label = lazy(_capitalised_task, str)
-
-
-def base_model_choices(task: str) -> list[tuple[str, str]]:
-    return [(entry.id, _format_base_model(entry)) for entry in catalog.base_models_for_task(task)]
 
 
 def _format_base_model(entry: catalog.BaseModelEntry) -> str:

@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils.timezone import now
 
 from assistants.conversations.privacy import erase_visitor
+from assistants.conversations.spoken import delete_expired as delete_expired_speech
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Message, Speech, SpokenReply
-from assistants.tasks import delete_expired_speech
 from billing.models import UsageEvent
 from billing.pricing import supersede
 from tests.assistants.voice.conftest import SPOKEN_QUESTION
