@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -73,24 +74,24 @@ class Wakeable(Protocol):
     def set(self) -> None: ...
 
 
+@dataclass(eq=False)
 class Ending:
     """Becomes true with the first notice on its channels, and then wakes its stream."""
 
-    def __init__(self, event: asyncio.Event) -> None:
-        self.has_come = False
-        self._event = event
+    _event: asyncio.Event
+    has_come: bool = False
 
     def set(self) -> None:
         self.has_come = True
         self._event.set()
 
 
+@dataclass(eq=False)
 class NotifyHub:
     """Fans one LISTEN connection out to the streams of this event loop."""
 
-    def __init__(self) -> None:
-        self._subscribers: dict[str, set[Wakeable]] = defaultdict(set)
-        self._listener: asyncio.Task[None] | None = None
+    _subscribers: dict[str, set[Wakeable]] = field(default_factory=lambda: defaultdict(set))
+    _listener: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def subscribe(self, channel: str) -> Iterator[asyncio.Event]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import dataclass
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -28,11 +29,11 @@ def validate_voice_url(text: str) -> str:
     return outgoing.validate_base_url(text, HEAR_PATH, SPEAK_PATH)
 
 
+@dataclass(eq=False)
 class AddressEngine:
     """It sends what a visitor said to the team's own provider, and nothing of who said it."""
 
-    def __init__(self, assistant: Assistant) -> None:
-        self._assistant = assistant
+    _assistant: Assistant
 
     def why_deaf(self, language: str) -> str:
         return "" if self._assistant.hearing_model else "This assistant does not hear. Send text."

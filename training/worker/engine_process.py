@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,11 @@ def spawn_engine(*arguments: str, **options: Any) -> ChildProcess:
     )
 
 
+@dataclass(eq=False)
 class PrewarmedEngine:
     """An engine that has loaded torch and waits for its spec. A process keeps at most one."""
 
-    def __init__(self) -> None:
-        self._child: ChildProcess | None = None
+    _child: ChildProcess | None = None
 
     @property
     def pid(self) -> int | None:

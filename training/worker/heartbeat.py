@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 
 from django.conf import settings
@@ -37,12 +38,12 @@ class StopReason(StrEnum):
 NO_LEASE_NEEDED = {StopReason.ENDED, StopReason.OUT_OF_TOUCH}  # Nothing is left to renew.
 
 
+@dataclass(eq=False)
 class BillableClock:
     """Billable milliseconds of this attempt: the engine's running time less free phases."""
 
-    def __init__(self) -> None:
-        self._total_seconds = 0.0
-        self._running_since: float | None = None
+    _total_seconds: float = 0.0
+    _running_since: float | None = None
 
     def start(self) -> None:
         if self._running_since is None:

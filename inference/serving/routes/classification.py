@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,9 +24,9 @@ from inference.serving.usage_counter import RequestRecord
 MAX_LOGGED_ANSWERS = 5
 
 
+@dataclass(eq=False)
 class ClassificationRoutes:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    _services: Services
 
     async def classify(self, request: Request) -> JsonResponse:
         services = self._services
