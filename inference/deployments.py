@@ -4,11 +4,10 @@ Each is one guarded change with its audit entry and a NOTIFY at which the models
 invalidate their caches; requests under way finish with the model they began with.
 """
 
-from collections.abc import Collection
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.text import slugify
@@ -165,15 +164,6 @@ def find_deployment_to_change(viewer: User | ApiToken, deployment_id: UUID) -> D
     deployment = find_deployment(viewer, deployment_id)
     require_permission(viewer, deployment.team, "write")
     return deployment
-
-
-def named_deployments(deployment_ids: Collection[UUID]) -> QuerySet[Deployment]:
-    return Deployment.objects.filter(pk__in=deployment_ids)
-
-
-def project_names_of(deployment_ids: Collection[UUID]) -> dict[UUID, str]:
-    found = Deployment.objects.filter(pk__in=deployment_ids)
-    return dict(found.values_list("pk", "project__name"))
 
 
 def suggest_name(model: TrainedModel) -> str:

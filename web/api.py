@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from web.errors import UserError, error_body, error_type_for_status
+from web.validation.values import parse_digits
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 SEND_A_TOKEN = "Send an API token: Authorization: Bearer <API token>."
@@ -109,23 +110,17 @@ def cursor_page(
         rows = _rows_after(rows, after, field, descending=order.startswith("-"))
     # Keys first, so that joins and annotations are computed for the rows of this page only.
     keys = list(rows.values_list("pk", flat=True)[: limit + 1])
-    page = fetch_in_order(rows, keys[:limit])
-    data = [serialize(row) for row in page]
+    by_key = {row.pk: row for row in rows.filter(pk__in=keys[:limit]).order_by()}
+    data = [serialize(by_key[key]) for key in keys[:limit] if key in by_key]
     return Response({"object": "list", "data": data, "has_more": len(keys) > limit})
-
-
-def fetch_in_order(rows: QuerySet[Any], keys: list[Any]) -> list[Any]:
-    """The rows of these keys in the order of the keys, from one query."""
-    by_key = {row.pk: row for row in rows.filter(pk__in=keys).order_by()}
-    return [by_key[key] for key in keys if key in by_key]
 
 
 def _parse_limit(request: Request) -> int:
     text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT))
-    if not is_number or not 1 <= int(text) <= MAX_LIMIT:
+    limit = parse_digits(text, len(str(MAX_LIMIT)))
+    if limit is None or not 1 <= limit <= MAX_LIMIT:
         raise BadParameter(f"limit must be a whole number from 1 to {MAX_LIMIT}.", param="limit")
-    return int(text)
+    return limit
 
 
 def _rows_after(rows: QuerySet[Any], after: str, field: str, *, descending: bool) -> QuerySet[Any]:

@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -98,7 +99,11 @@ class NotifyHub:
         """An event that is set whenever the channel is notified."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.get_running_loop().create_task(
-                listen(self._notify, self._wake_all, self._end_all)
+                listen(
+                    self._notify,
+                    partial(self._set_all, asyncio.Event),
+                    partial(self._set_all, Ending),
+                )
             )
         event = asyncio.Event()
         with self._subscribed(channel, event):
@@ -128,18 +133,12 @@ class NotifyHub:
         for subscriber in self._subscribers.get(channel, ()):
             subscriber.set()
 
-    def _wake_all(self) -> None:
-        for subscriber in self._all():
-            if isinstance(subscriber, asyncio.Event):
+    def _set_all(self, kind: type[asyncio.Event] | type[Ending]) -> None:
+        """Wake all streams, or end them."""
+        subscribers = [one for several in self._subscribers.values() for one in several]
+        for subscriber in subscribers:
+            if isinstance(subscriber, kind):
                 subscriber.set()
-
-    def _end_all(self) -> None:
-        for subscriber in self._all():
-            if isinstance(subscriber, Ending):
-                subscriber.set()
-
-    def _all(self) -> list[Wakeable]:
-        return [one for several in self._subscribers.values() for one in several]
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, NotifyHub]" = WeakKeyDictionary()

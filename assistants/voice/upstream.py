@@ -74,13 +74,14 @@ class AddressEngine:
             raise self._unavailable(problem) from problem
 
     def _post(self, path: str, body: outgoing.Body, seconds: float, max_bytes: int) -> bytes:
-        return outgoing.post(
+        chunks = outgoing.stream(
             self._assistant.voice_url + path,
             body,
             sealed_key=self._assistant.voice_key,
             seconds=seconds,
             max_bytes=max_bytes,
         )
+        return b"".join(chunks)
 
     def _unavailable(self, problem: Exception) -> VoiceUnavailable:
         logger.warning("The voice of %s does not answer: %s", self._assistant.pk, problem)

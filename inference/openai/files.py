@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import token_of
 from inference.errors import NoSuchObject
 from inference.files import storing, uploads
 from inference.models import ApiFile, FileUpload, Purpose
@@ -17,7 +18,6 @@ from inference.openai.wire import (
     named_project,
     parse_body,
     parse_id,
-    token_of,
     unix_time,
     wire_id,
 )

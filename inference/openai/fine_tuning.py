@@ -7,6 +7,7 @@ from django.utils.timezone import now
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import token_of
 from inference.fine_tuning import history, jobs
 from inference.fine_tuning.names import checkpoint_name, fine_tuned_model_name
 from inference.fine_tuning.requests import GENERATION_TASK, JobBody
@@ -21,12 +22,12 @@ from inference.openai.wire import (
     list_page,
     parse_body,
     parse_limit,
-    token_of,
     unix_time,
     wire_id,
 )
 from training.models import Checkpoint, Status
 from web.api import BadParameter
+from web.validation.values import parse_digits
 
 JOB, CHECKPOINT = "ftjob-", "ftckpt_"
 CHECKPOINT_METRICS = {
@@ -184,15 +185,14 @@ class JobCheckpointsView(OpenAiView):
             rows = Checkpoint.objects.kept().filter(job=job.job)
         rows = rows.order_by("-step", "-pk")
         if (after := request.query_params.get("after")) is not None:
-            number = after.removeprefix(CHECKPOINT)
-            is_id = number.isascii() and number.isdigit() and len(number) < 19
-            last = rows.filter(pk=number).first() if is_id else None
+            number = parse_digits(after.removeprefix(CHECKPOINT), 18)
+            last = None if number is None else rows.filter(pk=number).first()
             if last is None:
                 raise BadParameter("after names no checkpoint of this job.", param="after")
             rows = rows.filter(step__lte=last.step).exclude(step=last.step, pk__gte=last.pk)
-        found = list(rows[: limit + 1])
-        data = [_checkpoint_object(job, one) for one in found[:limit]]
-        return Response(list_object(data, has_more=len(found) > limit))
+        checkpoints = list(rows[: limit + 1])
+        data = [_checkpoint_object(job, checkpoint) for checkpoint in checkpoints[:limit]]
+        return Response(list_object(data, has_more=len(checkpoints) > limit))
 
 
 def _checkpoint_object(job: FineTuningJob, checkpoint: Checkpoint) -> JsonObject:

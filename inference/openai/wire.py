@@ -11,13 +11,13 @@ from pydantic_core import ErrorDetails
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
-from accounts.models import ApiToken
 from engine.spec.problems import problem_sentence
 from inference.errors import NoSuchObject, UnsupportedEncoding
 from projects.errors import BadUpload
 from projects.models import Project
 from web.api import BadParameter
 from web.idempotency.api import APIView
+from web.validation.values import parse_digits
 
 Body = TypeVar("Body", bound=BaseModel)
 Row = TypeVar("Row", bound=Model)
@@ -43,11 +43,6 @@ class OpenAiView(APIView):
     ) -> tuple[BaseRenderer, str]:
         """JSON, whatever Accept says: clients ask for a file's content by types of their own."""
         return JSONRenderer(), "application/json"
-
-
-def token_of(request: Request) -> ApiToken:
-    assert isinstance(request.auth, ApiToken)  # HasScope lets nothing else through.
-    return request.auth
 
 
 def wire_id(prefix: str, key: uuid.UUID) -> str:
@@ -140,11 +135,10 @@ def list_object(data: list[JsonObject], *, has_more: bool) -> JsonObject:
 
 
 def parse_limit(request: Request, default: int, most: int) -> int:
-    text = request.query_params.get("limit", str(default))
-    is_number = text.isascii() and text.isdigit() and len(text) < 10
-    if not is_number or not 1 <= int(text) <= most:
+    limit = parse_digits(request.query_params.get("limit", str(default)))
+    if limit is None or not 1 <= limit <= most:
         raise BadParameter(f"limit must be a whole number from 1 to {most}.", param="limit")
-    return int(text)
+    return limit
 
 
 def named_project(request: Request) -> Project | None:

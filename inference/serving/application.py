@@ -6,6 +6,7 @@ import hmac
 import logging
 import time
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from starlette.exceptions import HTTPException
@@ -52,8 +53,8 @@ class ModelsApp:
         embedding = EmbeddingRoutes(self.services)
         posts = {
             "/v1/classify": classification.classify,
-            "/v1/chat/completions": generation.chat,
-            "/v1/completions": generation.completion,
+            "/v1/chat/completions": partial(generation.complete, is_chat=True),
+            "/v1/completions": partial(generation.complete, is_chat=False),
             "/v1/responses": generation.response,
             "/v1/embeddings": embedding.embed,
         }

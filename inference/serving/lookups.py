@@ -238,7 +238,9 @@ class CachedLookups:
 
     async def _load_may_spend(self, team_id: UUID) -> bool:
         try:
-            return await self._db_executor.run(_may_spend, team_id)
+            return await self._db_executor.run(
+                lambda: budget.get_budget(Team(pk=team_id)).can_spend
+            )
         except Error as error:
             raise await _explain_failure(error) from error
 
@@ -276,10 +278,6 @@ def retire_by_name(team_id: UUID, name: str, token_id: UUID | None) -> bool:
     require_permission(token, found.team, "write")
     deployments.retire(found, token)
     return True
-
-
-def _may_spend(team_id: UUID) -> bool:
-    return budget.get_budget(Team(pk=team_id)).can_spend
 
 
 async def _explain_failure(error: Exception) -> ApiError:

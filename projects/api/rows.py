@@ -10,9 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.permissions import require_permission
+from accounts.permissions import require_permission, token_of
 from projects.api.datasets import DatasetAnswer
-from projects.api.versions import find_ready_version, token_of
+from projects.api.versions import find_ready_version
 from projects.importing.editing import edit_version
 from projects.queries.conditions import parse_filters
 from projects.queries.export import EXPORT_FORMATS, export_table
@@ -23,6 +23,7 @@ from web.api import BadParameter
 from web.idempotency.api import APIView
 from web.streams.detached import DetachedResponse
 from web.validation.fields import ChoiceField
+from web.validation.values import parse_digits
 
 DEFAULT_LIMIT = 50
 VERSION_PARAMETER = OpenApiParameter("version", int, description="Its number; the newest without.")
@@ -179,7 +180,7 @@ def _parse_query(request: Request) -> RowQuery:
 
 
 def _whole_number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
+    number = parse_digits(request.query_params.get(name, str(default)), 11)
+    if number is None:
         raise BadParameter(f"{name} must be a whole number.", param=name)
-    return int(text)
+    return number

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,10 @@ def _one(
             else _value_shown(name, value, texts)
             for name, value in values.items()
         }
-        return PLACEHOLDER.sub(partial(_value, shown), pattern.translation)
+        return PLACEHOLDER.sub(
+            lambda place, values=shown: values.get(place[1], place[0]),  # type: ignore[misc]
+            pattern.translation,
+        )
     if text[:1].isupper():  # At the start of a sentence or a line.
         return _one(text[0].lower() + text[1:], texts, boundary, least, is_guess=is_guess)
     return None
@@ -184,10 +187,6 @@ def _value_shown(name: str, value: str, texts: Texts) -> str:
         if (found := _one(part, texts, None, least, is_guess=not is_ours)) is not None:
             return found
     return value
-
-
-def _value(values: dict[str, str], hole: re.Match[str]) -> str:
-    return values.get(hole[1], hole[0])
 
 
 @lru_cache(maxsize=4)

@@ -70,13 +70,14 @@ class TextGenerator:
         Raises BadTrainingData where the model's template knows none.
         """
         template = self.tokenizer.chat_template
-        if request.tools and not tool_calls.knows_tools(template):
+        if request.tools and not tool_calls.READS_TOOLS.search(template):
             raise BadTrainingData(
                 "no_tools",
                 "This model's chat template knows no tools. Leave tools out, or ask a model that"
                 " was made for them.",
             )
-        if any(one["role"] == "tool" for one in chat) and not tool_calls.knows_results(template):
+        has_results = any(message["role"] == "tool" for message in chat)
+        if has_results and not tool_calls.READS_RESULTS.search(template):
             raise BadTrainingData(
                 "bad_chat", "This model's chat template knows no messages of the role 'tool'."
             )

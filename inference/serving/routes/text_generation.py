@@ -18,13 +18,8 @@ from inference.serving.services import Services
 class GenerationRoutes:
     _services: Services
 
-    async def chat(self, request: Request) -> Response:
-        return await self._complete(request, is_chat=True)
-
-    async def completion(self, request: Request) -> Response:
-        return await self._complete(request, is_chat=False)
-
-    async def _complete(self, request: Request, *, is_chat: bool) -> Response:
+    async def complete(self, request: Request, *, is_chat: bool) -> Response:
+        """Go on with a chat, or with a text."""
         services = self._services
         principal = await services.authenticate(request)
         body = await read_body(request, settings.MODELS_MAX_BODY_BYTES)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
-_READS_TOOLS = re.compile(r"\btools\b")
-_READS_RESULTS = re.compile(r"['\"]tool['\"]|['\"]ipython['\"]")
+READS_TOOLS = re.compile(r"\btools\b")
+READS_RESULTS = re.compile(r"['\"]tool['\"]|['\"]ipython['\"]")
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,6 @@ class ToolRequest:
     @property
     def names(self) -> frozenset[str]:
         return frozenset(tool["function"]["name"] for tool in self.tools)
-
-
-def knows_tools(template: str) -> bool:
-    """Whether a chat template writes tools into the prompt."""
-    return bool(_READS_TOOLS.search(template))
-
-
-def knows_results(template: str) -> bool:
-    """Whether a chat template can tell what a function has returned."""
-    return bool(_READS_RESULTS.search(template))
 
 
 def uses_marks(template: str) -> bool:
