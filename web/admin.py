@@ -66,13 +66,17 @@ class DollarsMixin:
         return in_words(self.model, in_dollars(column))  # type: ignore[attr-defined]
 
 
-class AppendOnlyAdminMixin(DollarsMixin):
+class NeverDeletedMixin:
+    """Rows that nobody deletes by hand, because others refer to them. For admins and inlines."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AppendOnlyAdminMixin(NeverDeletedMixin, DollarsMixin):
     """Rows may be added; they are never changed or deleted by hand. For admins and inlines."""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
