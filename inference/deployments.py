@@ -141,12 +141,12 @@ def restore(deployment: Deployment, viewer: User) -> None:
         record_change(deployment, viewer, "deployment.restored")
 
 
-def endpoints_that_use(thing: Model) -> list[str]:
+def endpoints_that_use(subject: Model) -> list[str]:
     """Live endpoints of a project, or that answer with a model or checkpoint: a sentence each."""
-    fields = {Project: ["project"], Checkpoint: ["checkpoint"]}.get(type(thing), MODEL_FIELDS)
+    fields = {Project: ["project"], Checkpoint: ["checkpoint"]}.get(type(subject), MODEL_FIELDS)
     uses = Q()
     for name in fields:
-        uses |= Q(**{name: thing.pk})
+        uses |= Q(**{name: subject.pk})
     live = Deployment.objects.serving().filter(uses).order_by("name")
     return [
         f"The endpoint “{one.name}” is live: take it down or move it." for one in live[:MAX_NAMED]

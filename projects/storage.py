@@ -77,14 +77,14 @@ def local_file(key: str) -> Iterator[Path]:
     yield cached
 
 
-def _shrink_folder(folder: Path, kept: Path) -> None:
+def _shrink_folder(folder: Path, newest: Path) -> None:
     """Delete the least recently used files until the folder is within MAX_CACHED_BYTES."""
     files = sorted(
         (path.stat().st_atime, path.stat().st_size, path)
         for path in folder.iterdir()
-        if path != kept and not path.name.startswith(".")
+        if path != newest and not path.name.startswith(".")
     )
-    excess = sum(size for _, size, _ in files) + kept.stat().st_size - MAX_CACHED_BYTES
+    excess = sum(size for _, size, _ in files) + newest.stat().st_size - MAX_CACHED_BYTES
     for _, size, path in files:
         if excess <= 0:
             return

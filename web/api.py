@@ -215,6 +215,6 @@ def _describe_list(operation: dict[str, Any]) -> None:
     }
     if operation.get("operationId") in WHOLE_LISTS:
         return
-    given = operation.setdefault("parameters", [])
-    known = {one["name"] for one in given}
-    given += [one for one in LIST_PARAMETERS if one["name"] not in known]
+    parameters = operation.setdefault("parameters", [])
+    known = {one["name"] for one in parameters}
+    parameters += [one for one in LIST_PARAMETERS if one["name"] not in known]

@@ -170,8 +170,8 @@ class _DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        left = _remaining_seconds(self._deadline)
-        secured = self._stream.start_tls(ssl_context, server_hostname, timeout=left)
+        seconds = _remaining_seconds(self._deadline)
+        secured = self._stream.start_tls(ssl_context, server_hostname, timeout=seconds)
         return _DeadlineStream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:

@@ -276,7 +276,7 @@ def _keep(
     is_written = outcome.route == Decision.Route.WRITTEN and outcome.tokens
     if is_written and settings_of(version).url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
-    said = Reply(
+    new_reply = Reply(
         conversation=locked,
         decision=decision,
         response=outcome.text,
@@ -288,7 +288,7 @@ def _keep(
         sources=outcome.sources,
         suggestions=outcome.suggestions,
     )
-    return _with_heard(said, message, heard)
+    return _with_heard(new_reply, message, heard)
 
 
 def remembered(locked: Conversation, outcome: Outcome) -> dict[str, object]:

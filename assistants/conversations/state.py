@@ -56,14 +56,14 @@ def lock(conversation: Conversation) -> Conversation:
     Raises ConversationDeleted: its visitor may be erased while a question is being answered."""
     if not Conversation.channel.is_cached(conversation):
         rows = Conversation.objects.select_for_update(of=("self",))
-        found = rows.select_related("channel__assistant__team").filter(pk=conversation.pk).first()
-        if found is None:
+        opened = rows.select_related("channel__assistant__team").filter(pk=conversation.pk).first()
+        if opened is None:
             raise ConversationDeleted
-        return found
-    kept = list(fetch(LOCK_SQL, [conversation.pk]))
-    if not kept:
+        return opened
+    locked_rows = list(fetch(LOCK_SQL, [conversation.pk]))
+    if not locked_rows:
         raise ConversationDeleted
-    locked = CONVERSATION.read([*kept[0]])
+    locked = CONVERSATION.read([*locked_rows[0]])
     locked.channel = conversation.channel
     return locked
 

@@ -82,11 +82,11 @@ def fetch_new(
         criterion, begins = f"UID {last_uid + 1}:*", last_uid
     else:
         criterion, begins = f"SINCE {imaplib.Time2Internaldate(checked_at)[1:12].strip()}", 0
-    found = [uid for uid in _search(mailbox, criterion) if uid > begins][:MESSAGES_AT_ONCE]
-    fetched = [(uid, _fetch(mailbox, uid)) for uid in found]
+    uids = [uid for uid in _search(mailbox, criterion) if uid > begins][:MESSAGES_AT_ONCE]
+    fetched = [(uid, _fetch(mailbox, uid)) for uid in uids]
     # Empty: somebody deleted it meanwhile.
     messages = [(uid, content) for uid, content in fetched if content]
-    return NewMail(validity, max(found, default=begins), messages)
+    return NewMail(validity, max(uids, default=begins), messages)
 
 
 def parse_mail(content: bytes) -> Mail | None:

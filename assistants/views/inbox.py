@@ -242,7 +242,7 @@ def _talk_context(request: AuthenticatedRequest, conversation: Conversation) -> 
         "team": team,
         "conversation": conversation,
         "assistant": conversation.channel.assistant,
-        "said": history,
+        "history": history,
         "originals": read_originals(history),
         "learnt_in": versions_that_learnt(conversation.channel.assistant, judgements_of(history)),
         "is_mine": is_mine,

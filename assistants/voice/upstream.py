@@ -61,13 +61,13 @@ class AddressEngine:
             raise self._unavailable(problem) from problem
 
     def speak(self, text: str, language: str, format_name: str) -> bytes:
-        asked = {
+        fields = {
             "model": self._assistant.speaking_model,
             "input": text,
             "voice": self._assistant.voice_name,
             "response_format": format_name,
         }
-        body = outgoing.Body(json.dumps(asked).encode(), "application/json")
+        body = outgoing.Body(json.dumps(fields).encode(), "application/json")
         try:
             return self._post(SPEAK_PATH, body, SPEAK_SECONDS, MAX_SPEECH_BYTES)
         except OutgoingFailed as problem:

@@ -132,8 +132,8 @@ class FilesView(OpenAiView):
 def _accepted_purpose(purpose: object) -> Purpose:
     if purpose not in [one.value for one in ACCEPTED]:
         offered = " or ".join(ACCEPTED)
-        said = f"{str(purpose)[:40]!r} is not served here" if purpose else "it is required"
-        raise BadParameter(f"purpose: {said}. Use {offered}.", param="purpose")
+        reason = f"{str(purpose)[:40]!r} is not served here" if purpose else "it is required"
+        raise BadParameter(f"purpose: {reason}. Use {offered}.", param="purpose")
     return Purpose(str(purpose))
 
 

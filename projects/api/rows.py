@@ -69,22 +69,22 @@ class RowsEndpoint(APIView):
         ],
     )
     def get(self, request: Request, dataset_id: UUID) -> Response:
-        found = load_rows(find_ready_version(request, dataset_id), _parse_query(request))
+        page = load_rows(find_ready_version(request, dataset_id), _parse_query(request))
         rows = [
             {
                 "object": "dataset.row",
                 "number": row.number,
-                "values": dict(zip(found.columns, row.cells, strict=True)),
+                "values": dict(zip(page.columns, row.cells, strict=True)),
             }
-            for row in found.rows
+            for row in page.rows
         ]
         return Response(
             {
                 "object": "list",
                 "data": rows,
-                "has_more": found.has_more,
-                "total": found.matching,
-                "is_total_exact": found.is_counted,
+                "has_more": page.has_more,
+                "total": page.matching,
+                "is_total_exact": page.is_counted,
             }
         )
 
@@ -153,13 +153,13 @@ class ExportEndpoint(APIView):
         ],
     )
     def get(self, request: Request, dataset_id: UUID) -> DetachedResponse:
-        wanted = request.query_params.get("file_format", "csv")
-        if wanted not in EXPORT_FORMATS:
+        file_format = request.query_params.get("file_format", "csv")
+        if file_format not in EXPORT_FORMATS:
             known = ", ".join(EXPORT_FORMATS)
             raise BadParameter(
-                f"There is no format {wanted!r}. Known: {known}.", param="file_format"
+                f"There is no format {file_format!r}. Known: {known}.", param="file_format"
             )
-        return export_table(find_ready_version(request, dataset_id), wanted)
+        return export_table(find_ready_version(request, dataset_id), file_format)
 
 
 def _parse_query(request: Request) -> RowQuery:

@@ -78,16 +78,16 @@ def begin(request: AuthenticatedRequest, project_id: UUID) -> HttpResponse:
 def upload(request: AuthenticatedRequest, project_id: UUID, upload_id: UUID) -> HttpResponse:
     """HEAD says how much is here, PATCH brings more, DELETE gives up."""
     mine = ResumableUpload.objects.visible_to(request.user).filter(created_by=request.user)
-    found = get_object_or_404(mine, pk=upload_id, project=project_id)
+    row = get_object_or_404(mine, pk=upload_id, project=project_id)
     if (refusal := _refuse_other_version(request)) is not None:
         return refusal
     if request.method == "HEAD":
-        response = _with_offset(found, HttpResponse())
-        response["Upload-Length"] = str(found.size)
+        response = _with_offset(row, HttpResponse())
+        response["Upload-Length"] = str(row.size)
         return response
-    require_permission(request.user, found.project.team, "write")
+    require_permission(request.user, row.project.team, "write")
     if request.method == "DELETE":
-        resumable_uploads.discard(found)
+        resumable_uploads.discard(row)
         return HttpResponse(status=204)
     if request.content_type != PART_TYPE:
         return _refusal(415, f"A part is sent as {PART_TYPE}.")
@@ -95,13 +95,13 @@ def upload(request: AuthenticatedRequest, project_id: UUID, upload_id: UUID) -> 
     if offset is None:
         return _refusal(400, "Upload-Offset must say how many bytes came before.")
     parts = iter(partial(request.read, CHUNK_BYTES), b"")
-    found.received = resumable_uploads.add_part(found, offset, parts)
-    return _with_offset(found, HttpResponse(status=204))
+    row.received = resumable_uploads.add_part(row, offset, parts)
+    return _with_offset(row, HttpResponse(status=204))
 
 
-def _with_offset(found: ResumableUpload, response: HttpResponse) -> HttpResponse:
-    response["Upload-Offset"] = str(found.received)
-    response["Upload-Expires"] = http_date((found.touched_at + LIFETIME).timestamp())
+def _with_offset(row: ResumableUpload, response: HttpResponse) -> HttpResponse:
+    response["Upload-Offset"] = str(row.received)
+    response["Upload-Expires"] = http_date((row.touched_at + LIFETIME).timestamp())
     return response
 
 

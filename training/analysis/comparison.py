@@ -32,13 +32,13 @@ def compare_models(first: TrainedModel, second: TrainedModel) -> dict[str, Any]:
         try:
             sides = [read_predictions(path) for path in paths]
             same_data = first.dataset_version_id == second.dataset_version_id
-            found = compare_predictions(*sides, same_data=same_data)
+            comparison = compare_predictions(*sides, same_data=same_data)
         except (ModelsNotComparable, BrokenArtifact) as refusal:
             raise CannotCompare(refusal.sentence) from None
     return {
         "first": {"id": str(first.pk), "name": first.name, "task": first.task},
         "second": {"id": str(second.pk), "name": second.name, "task": second.task},
-        **found,
+        **comparison,
     }
 
 

@@ -67,8 +67,8 @@ def find_ready_version(
     """
     dataset = get_object_or_404(Dataset.objects.visible_to(viewer), pk=dataset_id)
     versions = dataset.versions.select_related("dataset__project__team")
-    if (wanted := parse_digits(number or "", 8)) is not None:
-        version = get_object_or_404(versions, number=wanted)
+    if (version_number := parse_digits(number or "", 8)) is not None:
+        version = get_object_or_404(versions, number=version_number)
         if version.status != ImportStatus.READY:
             raise DatasetNotReady
         return version

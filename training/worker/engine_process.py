@@ -155,9 +155,9 @@ class EngineProcess:
     def events(self, wait_seconds: float) -> Iterator[Event]:
         """Events as they come, for about this long; ends early when the child has ended."""
         deadline = time.monotonic() + wait_seconds
-        while not self._has_ended and (left := deadline - time.monotonic()) > 0:
+        while not self._has_ended and (seconds_left := deadline - time.monotonic()) > 0:
             try:
-                line = self._lines.get(timeout=left)
+                line = self._lines.get(timeout=seconds_left)
             except queue.Empty:
                 return
             if line is None:

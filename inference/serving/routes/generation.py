@@ -174,8 +174,8 @@ class Generation:
         async with aclosing(chunks):
             try:
                 async for index, chunk in chunks:
-                    choice, told = self._append(index, chunk)
-                    for part in self.chunk_events(choice, told):
+                    choice, delta = self._append(index, chunk)
+                    for part in self.chunk_events(choice, delta):
                         yield part
                     is_first = False
             except (ClientDisconnect, asyncio.CancelledError, GeneratorExit):
