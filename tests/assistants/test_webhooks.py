@@ -33,9 +33,9 @@ def act(assistant, reply, token, api):
 def test_what_a_webhook_asks_for_is_published(asked, team, alice, token, api):
     endpoints.create(team, alice, url="https://acme.test/", events=EVENTS)
     key = act(*asked, token, api)
-    told = {notice.event: notice.data for notice in Notice.objects.filter(event__in=EVENTS)}
-    assert told["answer.corrected"]["answer"] == key
-    assert told["conversation.closed"]["outcome"] == "unresolved"
+    notices = {notice.event: notice.data for notice in Notice.objects.filter(event__in=EVENTS)}
+    assert notices["answer.corrected"]["answer"] == key
+    assert notices["conversation.closed"]["outcome"] == "unresolved"
 
 
 def test_without_one_nobody_is_told(asked, team, alice, token, api):

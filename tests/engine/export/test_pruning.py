@@ -176,12 +176,12 @@ def test_a_head_counts_by_what_the_loss_loses_without_it(finished):
         first.output.weight[:, : first.size] = 0  # Whatever head 0 says is not heard.
     ids = torch.randint(4, 30, (8, 9))
     rows = [(ids, torch.ones_like(ids), torch.arange(8) % 3)]
-    found = compute_head_importance(
+    result = compute_head_importance(
         network, find_attention_layers(network.encoder), rows, torch.nn.functional.cross_entropy
     )
-    assert found[0][0] == 0
-    assert found[0][1:].min() > 0
-    assert all(0 not in kept for kept in select_heads(found[:1], 0.75))
+    assert result[0][0] == 0
+    assert result[0][1:].min() > 0
+    assert all(0 not in kept for kept in select_heads(result[:1], 0.75))
     few = select_heads([torch.tensor([0.9, 0.8]), torch.tensor([0.1, 0.2])], 0.1)
     assert few == [[0], [1]]
 

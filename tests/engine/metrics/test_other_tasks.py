@@ -68,12 +68,13 @@ def test_regression_values_equal_scikit_learn_and_scipy(prices):
 
 @pytest.mark.parametrize("rows", [200, 201])
 def test_regression_formulas_equal_the_libraries_on_drawn_rows(prices, rows):
-    given = metrics.make_regression_predictions(prices.true[:rows], prices.predicted[:rows])
+    predictions = metrics.make_regression_predictions(prices.true[:rows], prices.predicted[:rows])
     drawn = np.random.default_rng(4).integers(rows, size=rows)
     weights = np.bincount(drawn, minlength=rows)[None].astype(float)
-    true, said = given.true[drawn], given.predicted[drawn]
+    true, said = predictions.true[drawn], predictions.predicted[drawn]
     own = {
-        name: values[0] for name, values in regression._resampled_metrics(given, weights).items()
+        name: values[0]
+        for name, values in regression._resampled_metrics(predictions, weights).items()
     }
     assert own["median_ae"] == pytest.approx(sk.median_absolute_error(true, said))
     assert own["spearman"] == pytest.approx(stats.spearmanr(true, said).statistic)

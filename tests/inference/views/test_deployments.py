@@ -324,8 +324,8 @@ def test_feedback_is_kept_once_per_request_and_needs_something_to_say(token, api
     first = client.post("/api/v1/feedback", {"request_id": "classify-1", "score": -1})
     assert first.status_code == 201, first.content
     client.post("/api/v1/feedback", {"request_id": "classify-1", "correction": "transfer"})
-    given = Feedback.objects.get()
-    assert (given.team, given.correction) == (team, "transfer")
+    feedback = Feedback.objects.get()
+    assert (feedback.team, feedback.correction) == (team, "transfer")
     assert client.post("/api/v1/feedback", {"request_id": "classify-1"}).status_code == 400
     assert client.post("/api/v1/feedback", {"request_id": "c", "score": 5}).status_code == 400
 

@@ -63,9 +63,9 @@ def test_a_task_offers_the_forms_it_has_and_refuses_the_rest(
 ):
     TrainedModel.objects.filter(pk=model.pk).update(task=task)
     page = client_of(alice).get(f"/models/{model.pk}/exports/").content.decode()
-    found = set(re.findall(r'<option value="([a-z0-9-]+)"', page))
-    assert offered <= found
-    assert not found & ({"onnx", "onnx-int8", "pruned", "distilled", "safetensors"} - offered)
+    matches = set(re.findall(r'<option value="([a-z0-9-]+)"', page))
+    assert offered <= matches
+    assert not matches & ({"onnx", "onnx-int8", "pruned", "distilled", "safetensors"} - offered)
     assert ('name="keep_heads"' in page) == ("keep_heads" in options)
     url = f"/api/v1/models/{model.pk}/exports"
     answer = api(token).post(url, {"format": "pruned"}, format="json")

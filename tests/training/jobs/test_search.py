@@ -54,8 +54,8 @@ def test_a_search_that_cannot_be_is_refused_in_a_sentence(api, token, body, sear
 @pytest.mark.django_db
 def test_the_estimate_counts_the_trials_and_keeps_within_the_budget(dataset_version):
     def asked(search):
-        wanted = LaunchRequest(hyperparameters={"method": "full"}, search=search)
-        return estimate(dataset_version=dataset_version, request=wanted)
+        request = LaunchRequest(hyperparameters={"method": "full"}, search=search)
+        return estimate(dataset_version=dataset_version, request=request)
 
     plain, searched = asked(None), asked({"trials": 10})
     assert searched.cost_high_micro > 8 * plain.cost_high_micro

@@ -306,9 +306,9 @@ def test_a_checkpoint_answers_by_itself(taught):
         assert torch.allclose(
             model.network(ids).logits, finished.network(ids).logits, atol=1e-4, rtol=1e-4
         )
-    asked = chat("What colour is snow 3?")
+    reply = chat("What colour is snow 3?")
     greedy = Sampling(max_tokens=6, temperature=0)
-    assert model.generate(asked, greedy).text == finished.generate(asked, greedy).text
+    assert model.generate(reply, greedy).text == finished.generate(reply, greedy).text
 
 
 @same_worker
@@ -346,9 +346,9 @@ def test_a_finished_model_becomes_a_folder_that_transformers_opens(taught, tmp_p
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     spec, _ = taught
-    wanted = ExportSpec(format=form, source=spec.output)
+    request = ExportSpec(format=form, source=spec.output)
     made = spec.model_copy(
-        update={"output": tmp_path / "made", "work": tmp_path / "w", "export": wanted}
+        update={"output": tmp_path / "made", "work": tmp_path / "w", "export": request}
     )
     run(made)
     manifest = artifact.verify(made.output)
