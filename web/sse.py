@@ -77,7 +77,7 @@ class Wakeable(Protocol):
 
 @dataclass(eq=False)
 class Ending:
-    """Becomes true with the first notice on its channels, and then wakes its stream."""
+    """Set by the first notice on its channels; it then sets the event that its stream awaits."""
 
     _event: asyncio.Event
     has_come: bool = False

@@ -73,7 +73,8 @@ class PrewarmedEngine:
             logger.warning("No engine could be prewarmed: %s", error)
 
     def take(self, spec: Path, log: Path) -> ChildProcess | None:
-        """The waiting engine, told to train; None when there is none. It may still be loading."""
+        """The waiting engine, after its spec was sent to it; None when there is none. It may still
+        be loading."""
         child, self._child = self._child, None
         if child is None or child.stdin is None or child.poll() is not None:
             return None

@@ -67,10 +67,10 @@ class BillableClock:
 
 
 class HeartbeatThread(threading.Thread):
-    """Beats until told to rest; `stop` is set to the reason once the engine must stop.
+    """Renews the lease until `stop` is called; `stop_reason` says why the engine must stop.
 
-    While a finished artifact is being stored (`is_publishing`) it also says so on the attempt, for
-    then even a spent cap takes nothing more and the job must succeed.
+    While a finished artifact is being stored (`is_publishing`), the attempt's row says so too:
+    from then on even a spent cap takes nothing more, and the job must succeed.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class HeartbeatThread(threading.Thread):
         self._lease_ends_at = self._started_at + settings.LEASE_SECONDS
 
     def stop(self) -> None:
-        """No more beats; returns when the last one is over."""
+        """Send no more heartbeats; returns when the last one has ended."""
         self._stop_requested.set()
         self.join()
 

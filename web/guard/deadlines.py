@@ -13,7 +13,7 @@ class Timed(Protocol):
     """A body whose next part is awaited."""
 
     def check(self, now: float, *, is_loop_settled: bool) -> None:
-        """Told the time of the loop's clock; ends the wait if it has lasted too long."""
+        """End the wait if it has lasted too long; `now` is the time of the loop's clock."""
 
 
 @dataclass(eq=False)
