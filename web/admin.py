@@ -15,11 +15,7 @@ from web.templatetags.ui import cents, exact_money
 MICRO_SUFFIX, CENTS_SUFFIX = "_micro", "_cents"
 
 
-def _name_in_dollars(title: str) -> str:
-    return f"{name(title)}, $"
-
-
-_title_in_dollars: Any = lazy(_name_in_dollars, str)
+_title_in_dollars: Any = lazy(lambda title: f"{name(title)}, $", str)
 
 
 @lru_cache

@@ -93,7 +93,7 @@ def wait_for_person(conversation: Conversation, reason: str, *, group: str = "")
     )
     if not changed:
         return False
-    _note_move(conversation, State.WAITING, reason=reason)
+    Move.objects.create(conversation=conversation, to=State.WAITING, reason=reason)
     locked = lock(conversation)
     team, name = locked.channel.assistant.team, locked.channel.assistant.name
     if group:
@@ -117,7 +117,7 @@ def take(conversation: Conversation, person: User) -> None:
     waiting = Conversation.objects.filter(pk=conversation.pk, state=State.WAITING)
     if not waiting.update(state=State.HUMAN, assignee=person):
         raise ConversationMovedOn
-    _note_move(conversation, State.HUMAN, person=person)
+    Move.objects.create(conversation=conversation, to=State.HUMAN, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
@@ -168,7 +168,7 @@ def return_to_bot(conversation: Conversation, person: User) -> None:
         state=State.BOT, assignee=None, refusals_running=0, asked_back=False, awaiting=None
     ):
         raise ConversationMovedOn
-    _note_move(conversation, State.BOT, person=person)
+    Move.objects.create(conversation=conversation, to=State.BOT, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
@@ -182,7 +182,7 @@ def close(
     is_open = Conversation.objects.filter(pk=conversation.pk).exclude(state=State.CLOSED)
     if not is_open.update(state=State.CLOSED, closed_at=now(), outcome=outcome):
         raise ConversationMovedOn
-    _note_move(conversation, State.CLOSED, person=person, reason=outcome)
+    Move.objects.create(conversation=conversation, to=State.CLOSED, person=person, reason=outcome)
     assistant = conversation.channel.assistant
     publish_to_programs(
         assistant.team,
@@ -203,13 +203,6 @@ def rate(conversation: Conversation, csat: int) -> None:
         raise ConversationMovedOn("This conversation was rated.")
     if csat == 1:
         hand_over(conversation, "csat_1")
-
-
-def _note_move(
-    conversation: Conversation, to: State, *, person: User | None = None, reason: str = ""
-) -> None:
-    """In the transaction of the change."""
-    Move.objects.create(conversation_id=conversation.pk, to=to, person=person, reason=reason)
 
 
 def announce(conversation: Conversation) -> None:

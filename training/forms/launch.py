@@ -292,11 +292,7 @@ def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:
     return field
 
 
-def _capitalised_task(task: str) -> str:
-    return capfirst(translated(format_task(task)))
-
-
-_task_label = lazy(_capitalised_task, str)
+_task_label: Any = lazy(lambda task: capfirst(translated(format_task(task))), str)
 
 
 def _format_base_model(entry: catalog.BaseModelEntry) -> str:
