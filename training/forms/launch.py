@@ -5,6 +5,7 @@ roles, bounds, titles and descriptions are the form's.
 """
 
 import re
+from typing import Any
 
 from django import forms
 from django.http import QueryDict
