@@ -156,17 +156,17 @@ def _score_judged(
     """Judged questions that are no phrasing by now: what was taught measures nothing."""
     taught = set(scorer.known.texts)
     number = {answer: place for place, answer in enumerate(answers)}
-    asked = [
+    questions = [
         question
         for question in order.judged
         if question.language == language
         and question.text not in taught
         and (question.answer is None or question.answer in number)
     ]
-    if not asked:
+    if not questions:
         return None
-    texts = [question.text for question in asked]
-    right = np.array([number[q.answer] if q.answer is not None else -1 for q in asked])
+    texts = [question.text for question in questions]
+    right = np.array([number[q.answer] if q.answer is not None else -1 for q in questions])
     scores = scorer.score(texts, encoder.embed(texts).astype(np.float64))
     return HeldOut(scores, right, np.where(right >= 0, IN_SCOPE, OFF_TOPIC), texts)
 

@@ -134,12 +134,12 @@ class CheckpointFolder:
 
     def _keep_link_to_best(self, best: Path) -> Path:
         """Link the best weights, because their folder may be deleted before the next save."""
-        kept = self.root / ".best" / BEST_FILE
-        if best.resolve() != kept.resolve():
-            kept.parent.mkdir(exist_ok=True)
-            kept.unlink(missing_ok=True)
-            _link_or_copy(best, kept)
-        return kept
+        target = self.root / ".best" / BEST_FILE
+        if best.resolve() != target.resolve():
+            target.parent.mkdir(exist_ok=True)
+            target.unlink(missing_ok=True)
+            _link_or_copy(best, target)
+        return target
 
 
 def fingerprint(*parts: object) -> str:

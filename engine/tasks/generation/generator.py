@@ -137,14 +137,14 @@ class TextGenerator:
 
     def max_new_tokens(self, prompt_tokens: int, sampling: Sampling) -> int:
         """How many tokens the answer may have. Raises BadTrainingData when that is none."""
-        left = self.context - prompt_tokens
-        if left < 1:
+        room = self.context - prompt_tokens
+        if room < 1:
             raise BadTrainingData(
                 "prompt_too_long",
                 f"The prompt has {prompt_tokens:,} tokens; the model reads at most"
                 f" {self.context:,}, its answer included. Shorten the prompt.",
             )
-        return min(left, sampling.max_tokens or DEFAULT_MAX_TOKENS)
+        return min(room, sampling.max_tokens or DEFAULT_MAX_TOKENS)
 
     def _stream_chunks(
         self, prompt: list[int], sampling: Sampling, most: int, constraint: Constraint | None

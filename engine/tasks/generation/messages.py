@@ -107,8 +107,8 @@ def has_marked_turns(text: str) -> bool:
     if _parse_template(text):
         return True
     if text.lstrip().startswith("<|im_start|>"):
-        return {"user", "assistant"} <= {found[1] for found in _CHATML.finditer(text)}
-    roles = [ROLE_ALIASES[found[1].casefold()] for found in _TURN.finditer(text)]
+        return {"user", "assistant"} <= {turn[1] for turn in _CHATML.finditer(text)}
+    roles = [ROLE_ALIASES[turn[1].casefold()] for turn in _TURN.finditer(text)]
     first = _TURN.search(text)
     before = text[: first.start()] if first else text
     return "user" in roles and "assistant" in roles and not before.strip()
@@ -138,8 +138,8 @@ def _parse_template(text: str) -> list[dict[str, str]]:
     """The turns between [INST] and [/INST], or below Alpaca's headings; none of other texts."""
     turns: list[tuple[str, str]] = []
     if text.lstrip().removeprefix("<s>").lstrip().startswith("[INST]"):
-        for found in _INST.finditer(text):
-            turns += [("system", found[1] or ""), ("user", found[2]), ("assistant", found[3])]
+        for match in _INST.finditer(text):
+            turns += [("system", match[1] or ""), ("user", match[2]), ("assistant", match[3])]
     elif prompt := _ALPACA.match(text):
         turns = [("system", prompt[1]), ("user", prompt[2]), ("assistant", prompt[3])]
     return [
@@ -288,13 +288,13 @@ def prompt_messages(chat: Chat) -> Chat:
 def with_last_answer_only(chat: Chat) -> Chat:
     """The chat in which nothing but its last answer is learnt."""
     last = len(chat) - 1
-    told: Chat = []
+    merged: Chat = []
     for place, one in enumerate(chat):
         message: Message = {"role": one["role"], "content": one["content"]}
         if one["role"] == "assistant":
             message["weight"] = int(place == last)
-        told.append(message)
-    return told
+        merged.append(message)
+    return merged
 
 
 def with_other_answer(chat: Chat, answer: Chat) -> Chat:

@@ -24,40 +24,40 @@ def biased(rows=600):
 
 
 def test_rates_and_gaps_equal_fairlearns():
-    given, groups = biased()
-    fairness_report = assess_fairness(given, "group", groups, NAMES)
-    true, said = given.true, given.predicted
+    sample, groups = biased()
+    fairness_report = assess_fairness(sample, "group", groups, NAMES)
+    true, predicted = sample.true, sample.predicted
     question = fairness_report["questions"][0]
     assert question["label"] == "yes"
     for group in question["groups"]:
         rows = np.array(groups) == group["name"]
-        rate = fair.selection_rate(true[rows], said[rows])
+        rate = fair.selection_rate(true[rows], predicted[rows])
         assert group["rates"]["selection_rate"]["value"] == pytest.approx(rate)
-        rate = fair.true_positive_rate(true[rows], said[rows])
+        rate = fair.true_positive_rate(true[rows], predicted[rows])
         assert group["rates"]["tpr"]["value"] == pytest.approx(rate)
         assert group["rates"]["tpr"]["low"] <= rate <= group["rates"]["tpr"]["high"]
     gaps = {gap["name"]: gap["value"] for gap in question["gaps"]}
     sensitive = {"sensitive_features": groups}
     assert gaps["selection_rate"] == pytest.approx(
-        fair.demographic_parity_difference(true, said, **sensitive)
+        fair.demographic_parity_difference(true, predicted, **sensitive)
     )
     assert gaps["equalized_odds"] == pytest.approx(
-        fair.equalized_odds_difference(true, said, **sensitive)
+        fair.equalized_odds_difference(true, predicted, **sensitive)
     )
     assert fairness_report["sentence"].startswith("Groups of group are treated differently")
     json.dumps(fairness_report, allow_nan=False)
 
 
 def test_a_small_group_is_marked_and_does_not_make_the_gap():
-    given, groups = biased()
-    said = given.predicted.copy()
-    tiny = np.flatnonzero(said == 0)[:5]
+    sample, groups = biased()
+    predicted = sample.predicted.copy()
+    tiny = np.flatnonzero(predicted == 0)[:5]
     for row in tiny:
         groups[row] = "tiny"
-    fairness_report = assess_fairness(given, "group", groups, NAMES)
+    fairness_report = assess_fairness(sample, "group", groups, NAMES)
     assert "tiny: fewer than 30" in fairness_report["warnings"][0]
     without = [row for row in range(len(groups)) if groups[row] != "tiny"]
-    part = metrics.MulticlassPredictions(given.true[without], given.probabilities[without])
+    part = metrics.MulticlassPredictions(sample.true[without], sample.probabilities[without])
     same = assess_fairness(part, "group", [groups[row] for row in without], NAMES)
     assert (
         fairness_report["questions"][0]["gaps"][0]["value"]
@@ -66,9 +66,11 @@ def test_a_small_group_is_marked_and_does_not_make_the_gap():
 
 
 def test_alike_groups_are_not_accused():
-    given, groups = biased()
+    sample, groups = biased()
     shuffled = np.random.default_rng(1).permutation(groups).tolist()
-    assert "treated differently" not in assess_fairness(given, "group", shuffled, NAMES)["sentence"]
+    assert (
+        "treated differently" not in assess_fairness(sample, "group", shuffled, NAMES)["sentence"]
+    )
 
 
 def test_numbers_are_compared_by_error_and_ages_by_quarters():

@@ -15,19 +15,19 @@ NAMES = ["card", "transfer", "other"]
 
 def answers_right(share, rows=200):
     true = np.arange(rows) % 3
-    said = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
-    return metrics.make_multiclass_predictions(true, np.eye(3)[said] * 0.8 + 0.1)
+    predicted = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
+    return metrics.make_multiclass_predictions(true, np.eye(3)[predicted] * 0.8 + 0.1)
 
 
-def predictions(given, names=NAMES, first=0):
-    count = len(getattr(given, "true", getattr(given, "outputs", [])))
+def predictions(answers, names=NAMES, first=0):
+    count = len(getattr(answers, "true", getattr(answers, "outputs", [])))
     rows = TestRows(
         texts=[f"question {number // 2}" for number in range(count)],  # Each text occurs twice.
         lengths=[],
         source_rows=list(range(first, first + count)),
         label_names=names,
     )
-    return StoredPredictions(given, rows, rows.keys)
+    return StoredPredictions(answers, rows, rows.keys)
 
 
 def test_the_better_of_two_is_named_with_its_test_and_the_rows_that_tell():
@@ -57,12 +57,12 @@ def test_equal_models_are_called_equal():
 
 
 def test_labels_in_another_order_are_the_same_labels():
-    given = answers_right(0.8)
+    answers = answers_right(0.8)
     turned = metrics.make_multiclass_predictions(
-        (given.true + 1) % 3, np.roll(given.probabilities, 1, axis=1)
+        (answers.true + 1) % 3, np.roll(answers.probabilities, 1, axis=1)
     )
     other = predictions(turned, names=["other", "card", "transfer"])
-    comparison = compare_predictions(predictions(given), other, same_data=True)
+    comparison = compare_predictions(predictions(answers), other, same_data=True)
     assert comparison["disagreeing_rows"] == 0
 
 
@@ -90,10 +90,10 @@ def test_what_cannot_be_compared_is_refused_in_words(other, reason):
 
 
 def test_another_truth_for_the_same_rows_is_refused():
-    given = answers_right(0.9)
-    changed = replace(given, true=(given.true + 1) % 3)
+    answers = answers_right(0.9)
+    changed = replace(answers, true=(answers.true + 1) % 3)
     with pytest.raises(ModelsNotComparable, match="true answers"):
-        compare_predictions(predictions(given), predictions(changed), same_data=True)
+        compare_predictions(predictions(answers), predictions(changed), same_data=True)
 
 
 def test_numbers_and_texts_are_compared_too():

@@ -26,10 +26,10 @@ def labels_right(share: float, *, seed: int = 0, rows: int = ROWS, sure: float =
     """Answers of which this share is right."""
     dice = np.random.default_rng(seed)
     true = np.arange(rows) % 3
-    said = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
+    predicted = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
     order = np.random.default_rng(7).permutation(rows)
     chances = np.full((rows, 3), (1 - sure) / 2) + dice.random((rows, 3)) * 0.01
-    chances[np.arange(rows), said] = sure
+    chances[np.arange(rows), predicted] = sure
     return metrics.make_multiclass_predictions(true[order], chances[order])
 
 
