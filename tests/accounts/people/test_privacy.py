@@ -45,8 +45,8 @@ def test_a_wrong_password_is_said_in_the_open_form_and_signs_nobody_out(ada):
     page = answer.content.decode()
     form = page.partition('action="/settings/sessions/"')[0].rpartition("<details")[2]
     assert form.startswith(' class="fold" open>')
-    said = page.partition('id="id_password_error"')[2].partition("</div>")[0]
-    assert "That is not your current password. Nobody was signed out." in said
+    error = page.partition('id="id_password_error"')[2].partition("</div>")[0]
+    assert "That is not your current password. Nobody was signed out." in error
     assert there.get("/settings/").status_code == 200
     assert " open>" not in here.get("/settings/").content.decode()
 

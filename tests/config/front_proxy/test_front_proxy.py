@@ -460,7 +460,7 @@ def test_an_answer_without_a_length_ends_with_its_connection():
 
 
 def test_a_stream_passes_part_by_part_and_a_leaving_client_ends_it():
-    go_on, left = asyncio.Event(), asyncio.Event()
+    go_on, has_left = asyncio.Event(), asyncio.Event()
 
     async def models(reader, writer):
         await read_request(reader)
@@ -468,7 +468,7 @@ def test_a_stream_passes_part_by_part_and_a_leaving_client_ends_it():
         await go_on.wait()
         writer.write(b"3\r\ntwo\r\n")
         await reader.read()
-        left.set()
+        has_left.set()
 
     async def talk(wire):
         reader, writer = await wire.connect()
@@ -477,7 +477,7 @@ def test_a_stream_passes_part_by_part_and_a_leaving_client_ends_it():
         go_on.set()
         await asyncio.wait_for(reader.readuntil(b"two\r\n"), 10)
         writer.close()
-        await asyncio.wait_for(left.wait(), 10)
+        await asyncio.wait_for(has_left.wait(), 10)
 
     behind_the_front(talk, models=models)
 

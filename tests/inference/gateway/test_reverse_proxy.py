@@ -95,11 +95,11 @@ def test_when_the_client_leaves_the_models_process_is_left_too(settings, has_beg
             writer.close()
 
         server = await asyncio.start_server(write_for_ever, "127.0.0.1", port)
-        sent, asked = [], asyncio.Event()
+        sent, has_request = [], asyncio.Event()
 
         async def receive():
-            if not asked.is_set():
-                asked.set()
+            if not has_request.is_set():
+                has_request.set()
                 return {"type": "http.request", "body": b"{}", "more_body": False}
             while has_begun and len(sent) < 2:
                 await asyncio.sleep(0.01)

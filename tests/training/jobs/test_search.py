@@ -135,15 +135,15 @@ def test_a_search_whose_trainer_is_killed_repeats_no_finished_trial(job, trainer
     over = Trial.objects.exclude(state="running")
     wait_until(lambda: job.checkpoints.filter(step__gte=2).exists(), what="for two trials")
     first.kill()
-    kept = dict(over.values_list("number", "started_at"))
-    assert 2 <= len(kept) < 5
+    attempts = dict(over.values_list("number", "started_at"))
+    assert 2 <= len(attempts) < 5
     wait_until(lambda: watchdog.end_silent_attempts() == 1, what="for the lease")
     trainer().finish()
     job = job_of(job)
     assert job.status == Status.SUCCEEDED, job.failure_sentence
     assert over.count() == Trial.objects.count() == 5
     for trial in over.filter(number__lt=2):
-        assert trial.started_at == kept[trial.number]
+        assert trial.started_at == attempts[trial.number]
     search = job.model.manifest["training"]["search"]
     best = Trial.objects.get(is_best=True)
     assert search["winner"] == best.number

@@ -115,7 +115,7 @@ def test_the_newest_values_of_jobs_come_from_one_query(long_job, django_assert_n
     measured(long_job, "validation_accuracy", [(15, 0.7)], attempt=2)
     names = ["validation_accuracy", "validation_loss", "validation_rmse"]
     with django_assert_num_queries(1):
-        found = newest_values([long_job], names)
+        newest = newest_values([long_job], names)
     # Of the newest attempt, whatever its step.
-    assert found == {long_job.pk: {"validation_accuracy": 0.7, "validation_loss": 1.0}}
+    assert newest == {long_job.pk: {"validation_accuracy": 0.7, "validation_loss": 1.0}}
     assert newest_values([], names) == {}

@@ -33,9 +33,9 @@ async def take(stream, count: int) -> list[bytes]:
 def test_a_stream_says_update_at_once_and_keeps_itself_alive():
     async def scenario():
         stream = respond().parts
-        said = await take(stream, 3)
+        parts = await take(stream, 3)
         await stream.aclose()
-        return said
+        return parts
 
     retry, *rest = asyncio.run(scenario())
     assert retry.startswith(b"retry: ")
