@@ -72,7 +72,7 @@ def test_two_versions_are_compared_by_number_by_key_and_by_content(
     first = bring_in(TABLE)
     _, second = change(first, value="refund", row=["3", "7"])
     address = f"/datasets/{first.dataset_id}/compare/"
-    answer = client_of(alice).get(address).context["found"]
+    answer = client_of(alice).get(address).context["comparison"]
     assert (answer.matched_by, answer.counts) == ("row", {"changed": 2, "added": 0, "removed": 0})
     assert [(row.number, row.cells[0].before, row.cells[0].after) for row in answer.rows] == [
         (2, "delivery", "refund"),
@@ -81,13 +81,13 @@ def test_two_versions_are_compared_by_number_by_key_and_by_content(
     kept = [ROWS[1], *ROWS[10:], ("new", "another question", "payment"), ROWS[1]]
     table = "\n".join(["id,text,topic", *(",".join(row) for row in kept)])
     third = bring_in(table.encode(), dataset=first.dataset)
-    answer = client_of(alice).get(address, {"from": 1, "to": third.number}).context["found"]
+    answer = client_of(alice).get(address, {"from": 1, "to": third.number}).context["comparison"]
     assert (answer.matched_by, answer.counts) == (
         "content",
         {"changed": 0, "added": 2, "removed": 9},
     )
     query = {"from": second.number, "to": third.number, "key": "id"}
-    answer = client_of(alice).get(address, query).context["found"]
+    answer = client_of(alice).get(address, query).context["comparison"]
     assert answer.counts == {"changed": 0, "added": 2, "removed": 9}
     assert client_of(alice).get(address, {"key": "nobody"}).status_code == 400
     assert client_of(alice).get(address, {"page": "x"}).status_code == 400
