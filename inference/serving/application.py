@@ -28,7 +28,7 @@ from inference.serving.protocol.http import (
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
-from inference.serving.routes.once import once
+from inference.serving.routes.once import Handler, once
 from inference.serving.routes.text_generation import GenerationRoutes
 from inference.serving.services import Services
 from inference.serving.usage_counter import FLUSH_SECONDS
@@ -51,7 +51,7 @@ class ModelsApp:
         classification = ClassificationRoutes(self.services)
         generation = GenerationRoutes(self.services)
         embedding = EmbeddingRoutes(self.services)
-        posts = {
+        posts: dict[str, Handler] = {
             "/v1/classify": classification.classify,
             "/v1/chat/completions": partial(generation.complete, is_chat=True),
             "/v1/completions": partial(generation.complete, is_chat=False),
