@@ -24,6 +24,13 @@ def viewer_of(request: HttpRequest | Request) -> User | ApiToken:
     return token if isinstance(token, ApiToken) else request.user  # type: ignore[return-value]
 
 
+def token_of(request: HttpRequest | Request) -> ApiToken:
+    """The token of an API request, where HasScope lets nothing else through."""
+    token = getattr(request, "auth", None)
+    assert isinstance(token, ApiToken)
+    return token
+
+
 def person_behind(viewer: User | ApiToken) -> User:
     """The person who acts: the user, or the one who created the API token."""
     return viewer.created_by if isinstance(viewer, ApiToken) else viewer

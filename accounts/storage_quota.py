@@ -66,9 +66,9 @@ def _bytes_by_kind(team: Team) -> dict[str, int]:
         for kind, bytes_of in _uses.items()
         for rows, field in bytes_of(team)
     ]
-    found = Team.objects.filter(pk=team.pk).values_list(*(one for _, one in sums)).get()
+    totals = Team.objects.filter(pk=team.pk).values_list(*(one for _, one in sums)).get()
     by_kind = dict.fromkeys(_uses, 0)
-    for (kind, _), total in zip(sums, found, strict=True):
+    for (kind, _), total in zip(sums, totals, strict=True):
         by_kind[kind] += total
     return by_kind
 

@@ -7,11 +7,13 @@ from accounts.notifications.fan_out import fan_out_pending
 from accounts.webhooks.delivery import deliver_due_exclusively
 from web.idempotency import store as idempotency_store
 
-
-@shared_task
-def fan_out() -> None:
-    """Turn new notices into e-mails and deliveries."""
-    fan_out_pending()
+for name, function in {
+    "fan_out": fan_out_pending,
+    "deliver_webhooks": deliver_due_exclusively,
+    "trim_notices": cleanup.delete_old,
+    "trim_idempotency_keys": idempotency_store.delete_old,
+}.items():
+    shared_task(name=f"accounts.tasks.{name}")(function)
 
 
 @shared_task
@@ -19,21 +21,3 @@ def send_emails() -> None:
     """Send e-mails, unless another worker does: a slow mail server holds up one worker only."""
     bundles.send_due_exclusively()
     digest.send_due_exclusively()
-
-
-@shared_task
-def deliver_webhooks() -> None:
-    """Send webhooks, unless another worker does: slow receivers hold up one worker only."""
-    deliver_due_exclusively()
-
-
-@shared_task
-def trim_notices() -> None:
-    """Delete old notices and deliveries."""
-    cleanup.delete_old()
-
-
-@shared_task
-def trim_idempotency_keys() -> None:
-    """Delete the keys of requests that nobody may repeat any more."""
-    idempotency_store.delete_old()

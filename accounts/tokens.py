@@ -96,8 +96,8 @@ def update(
     for field_name, value in changed.items():
         setattr(locked, field_name, value)
     locked.save(update_fields=list(changed))
-    told = {name: [str(before[name]), str(value)] for name, value in changed.items()}
-    audit.record(token.team, user, "token.changed", str(locked), **told)
+    recorded = {name: [str(before[name]), str(value)] for name, value in changed.items()}
+    audit.record(token.team, user, "token.changed", str(locked), **recorded)
     _forget_copies(locked)
 
 

@@ -8,15 +8,13 @@ class AssistantsConfig(AppConfig):
     def ready(self) -> None:
         from assistants import checks  # noqa: F401
         from assistants.gateway import assistant_models
-        from assistants.lifecycle import named_assistants, projects_of
+        from assistants.models import Assistant
         from assistants.queries.needs import assistants_needs
-        from billing.statements.sources import register_source
         from inference.gateway.other_models import register_models
         from inference.queries.needs import register_needs
+        from training.cost_sources import register_project_source
 
-        register_source(
-            "assistant", named_assistants, "assistants:assistant", "Assistant", projects_of
-        )
+        register_project_source("assistant", Assistant, "assistants:assistant", "Assistant")
         register_needs(assistants_needs)
         register_models(assistant_models())
         _register_events()

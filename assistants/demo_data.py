@@ -26,9 +26,9 @@ def generate_faq(phrasings: int = 8, seed: int = 0) -> list[FaqRow]:
     rng = random.Random(seed)
     rows = []
     for topic in TOPICS["topics"]:
-        pairs = [(verb, thing) for verb in topic["verbs"] for thing in topic["objects"]]
+        pairs = [(verb, noun) for verb in topic["verbs"] for noun in topic["objects"]]
         rng.shuffle(pairs)
-        for verb, thing in pairs[:phrasings]:
-            question = rng.choice(TOPICS["frames"]).replace("{q}", f"{verb} {thing}")
+        for verb, noun in pairs[:phrasings]:
+            question = rng.choice(TOPICS["frames"]).replace("{q}", f"{verb} {noun}")
             rows.append(FaqRow(question, topic["key"], topic["answer"]))
     return rows

@@ -2,13 +2,11 @@
 
 import re
 import secrets
-from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.timezone import now
 
@@ -101,15 +99,6 @@ def find_assistant(viewer: User | ApiToken, assistant_id: UUID, permission: str 
     if permission:
         require_permission(viewer, assistant.team, permission)
     return assistant
-
-
-def named_assistants(assistant_ids: Collection[UUID]) -> QuerySet[Assistant]:
-    return Assistant.objects.filter(pk__in=assistant_ids)
-
-
-def projects_of(assistant_ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names of their projects."""
-    return dict(Assistant.objects.filter(pk__in=assistant_ids).values_list("pk", "project__name"))
 
 
 @transaction.atomic

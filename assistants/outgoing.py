@@ -31,16 +31,11 @@ class Body:
     content_type: str
 
 
-def post(url: str, body: Body, *, sealed_key: str, seconds: float, max_bytes: int) -> bytes:
-    """The body of a 200 answer. Raises OutgoingFailed. `sealed_key` is encrypted, or empty."""
-    chunks = stream(url, body, sealed_key=sealed_key, seconds=seconds, max_bytes=max_bytes)
-    return b"".join(chunks)
-
-
 def stream(
     url: str, body: Body, *, sealed_key: str, seconds: float, max_bytes: int
 ) -> Iterator[bytes]:
-    """The same as it comes. Raises OutgoingRefused before the first byte."""
+    """The body of a 200 answer as it comes. `sealed_key` is encrypted, or empty. Raises
+    OutgoingFailed, and OutgoingRefused before the first byte."""
     try:
         yield from _stream(url, body, sealed_key, seconds, max_bytes)
     except (

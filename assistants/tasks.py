@@ -12,18 +12,22 @@ from assistants.versions import building, classifier, scheduling, shadow
 
 TRIES_FOR_ORDER = 3  # A second each.
 
+for name, function in {
+    "build_scheduled": scheduling.build_due,
+    "watch_conversations": watchdog.watch,
+    "count_answers": metering.count_answers,
+    "deliver_replies": delivery.deliver_due,
+    "read_mailboxes": receiving.read_due_mailboxes,
+    "delete_expired_speech": spoken.delete_expired,
+}.items():
+    shared_task(name=f"assistants.tasks.{name}")(function)
+
 
 @shared_task
 def build_versions() -> None:
     """Train the classifiers of versions, and measure those that have theirs."""
     classifier.advance_classifiers()
     building.build_pending()
-
-
-@shared_task
-def build_scheduled() -> None:
-    """Begin the versions that assistants build every so many days."""
-    scheduling.build_due()
 
 
 @shared_task(bind=True, max_retries=TRIES_FOR_ORDER)
@@ -34,36 +38,6 @@ def decide_in_shadow(task: "Task[..., None]", decision_id: str, sealed: str = ""
         shadow.decide_in_shadow(UUID(decision_id), sealed, waits=waits)
     except shadow.OutOfOrder as problem:
         raise task.retry(countdown=1) from problem
-
-
-@shared_task
-def watch_conversations() -> None:
-    """Hand over what was not answered, close what is quiet."""
-    watchdog.watch()
-
-
-@shared_task
-def count_answers() -> None:
-    """Put answers on the bill."""
-    metering.count_answers()
-
-
-@shared_task
-def deliver_replies() -> None:
-    """Send people's replies by e-mail and WeChat."""
-    delivery.deliver_due()
-
-
-@shared_task
-def read_mailboxes() -> None:
-    """Take e-mails into the inbox."""
-    receiving.read_due_mailboxes()
-
-
-@shared_task
-def delete_expired_speech() -> None:
-    """Delete spoken replies after a day."""
-    spoken.delete_expired()
 
 
 @shared_task

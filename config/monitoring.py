@@ -71,10 +71,10 @@ def _read_jobs() -> GaugeMetricFamily:
         "lathe_training_jobs", "Jobs that need a trainer.", labels=["compute_class", "status"]
     )
     statuses = (Status.QUEUED, Status.RUNNING)
-    found = TrainingJob.objects.filter(status__in=statuses).order_by()
+    jobs = TrainingJob.objects.filter(status__in=statuses).order_by()
     counts = {
         (row["compute_class"], row["status"]): row["jobs"]
-        for row in found.values("compute_class", "status").annotate(jobs=Count("pk"))
+        for row in jobs.values("compute_class", "status").annotate(jobs=Count("pk"))
     }
     for code in ComputeClass.objects.values_list("code", flat=True):
         for status in statuses:

@@ -19,20 +19,20 @@ class SocialLogin:
 
 def read_social_login() -> SocialLogin:
     """From GOOGLE_*, GITHUB_* and OIDC_* in the environment."""
-    found = SocialLogin()
+    login = SocialLogin()
     for name, origin, scope in (
         ("google", "https://accounts.google.com", ["email", "profile"]),
         ("github", "https://github.com", ["user:email"]),
     ):
         if client_id := env.optional(f"{name.upper()}_CLIENT_ID"):
             app = {"client_id": client_id, "secret": env.required(f"{name.upper()}_CLIENT_SECRET")}
-            found.apps.append(f"{PROVIDERS}.{name}")
-            found.providers[name] = {"APPS": [app], "SCOPE": scope}
-            found.origins.append(origin)
+            login.apps.append(f"{PROVIDERS}.{name}")
+            login.providers[name] = {"APPS": [app], "SCOPE": scope}
+            login.origins.append(origin)
     if client_id := env.optional("OIDC_CLIENT_ID"):
         server = env.required("OIDC_SERVER_URL")
-        found.apps.append(f"{PROVIDERS}.openid_connect")
-        found.providers["openid_connect"] = {
+        login.apps.append(f"{PROVIDERS}.openid_connect")
+        login.providers["openid_connect"] = {
             "APPS": [
                 {
                     "provider_id": "oidc",
@@ -44,5 +44,5 @@ def read_social_login() -> SocialLogin:
             ],
             "OAUTH_PKCE_ENABLED": True,
         }
-        found.origins.append("{0.scheme}://{0.netloc}".format(urlsplit(server)))
-    return found
+        login.origins.append("{0.scheme}://{0.netloc}".format(urlsplit(server)))
+    return login

@@ -21,11 +21,11 @@ PROBE_SECONDS = 2.0
 @never_cache
 def status_page(request: HttpRequest) -> HttpResponse:
     """Always 200: this page works. Programs watch /readyz and the metrics."""
-    found = cache.get(CACHE_KEY)
-    if found is None:
-        found = {"checked_at": now(), "working": _read_parts()}
-        cache.set(CACHE_KEY, found, CACHE_SECONDS)
-    context = {**found, "all_work": all(found["working"].values())}
+    status = cache.get(CACHE_KEY)
+    if status is None:
+        status = {"checked_at": now(), "working": _read_parts()}
+        cache.set(CACHE_KEY, status, CACHE_SECONDS)
+    context = {**status, "all_work": all(status["working"].values())}
     return render(request, "web/status.html", context)
 
 

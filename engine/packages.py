@@ -8,6 +8,6 @@ LICENCE_FILE = "LICENCE.txt"  # Beside what was converted: its source and licenc
 
 def find_package_folder(package: str) -> Path | None:
     """Where this package is installed; None where it is not. Imports nothing of it."""
-    found = importlib.util.find_spec(package)
-    folders = list(found.submodule_search_locations or ()) if found else []
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
     return Path(folders[0]) if folders else None

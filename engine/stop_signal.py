@@ -3,17 +3,18 @@
 import contextlib
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import FrameType
 
 from engine.errors import StopRequested
 
 
+@dataclass(eq=False)
 class StopSignal:
     """Raises StopRequested in the main thread; within `deferred` it only sets `requested`."""
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._is_deferred = False
+    requested: bool = False
+    _is_deferred: bool = False
 
     def install_handler(self) -> None:
         signal.signal(signal.SIGTERM, self._handle_signal)

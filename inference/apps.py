@@ -9,14 +9,11 @@ class InferenceConfig(AppConfig):
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
         from accounts.storage_quota import register_use
-        from billing.statements.sources import register_source
-        from inference.deployments import (
-            endpoints_that_use,
-            named_deployments,
-            project_names_of,
-        )
+        from inference.deployments import endpoints_that_use
         from inference.files.storing import stored
+        from inference.models import Deployment
         from inference.queries import page_parts
+        from training.cost_sources import register_project_source
         from web.browser.parts import register_part, register_uses
 
         register_use("files", stored)
@@ -28,9 +25,7 @@ class InferenceConfig(AppConfig):
         register_uses("project", endpoints_that_use)
         register_uses("model", endpoints_that_use)
         register_uses("checkpoint", endpoints_that_use)
-        register_source(
-            "deployment", named_deployments, "inference:deployment", "Endpoint", project_names_of
-        )
+        register_project_source("deployment", Deployment, "inference:deployment", "Endpoint")
         register_events(
             EventType("deployment.ready", EventGroup.RESULTS, "An endpoint answers with a model"),
             EventType(

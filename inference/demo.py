@@ -39,7 +39,10 @@ class Credentials:
 def seed() -> Credentials:
     """Create what is missing, and return the credentials, the same every time."""
     with transaction.atomic():
-        stored = _load_credentials()
+        try:
+            stored = Credentials(**json.loads(_credentials_path().read_text()))
+        except (OSError, ValueError, TypeError):  # Absent or damaged: created again.
+            stored = None
         user, team, password = _ensure_user(stored)
         token = _ensure_token(stored, user, team)
         project, _ = Project.objects.get_or_create(team=team, name=PROJECT)
@@ -84,13 +87,6 @@ def _upload_and_plan(project: Project, user: User) -> None:
 
 def _credentials_path() -> Path:
     return Path(settings.VAR_DIR) / "demo.json"
-
-
-def _load_credentials() -> Credentials | None:
-    try:
-        return Credentials(**json.loads(_credentials_path().read_text()))
-    except (OSError, ValueError, TypeError):  # Absent or damaged: created again.
-        return None
 
 
 def _save_credentials(credentials: Credentials) -> None:

@@ -64,7 +64,12 @@ def _generate_ticket(rng: random.Random, queue: str, channel: str) -> tuple[str,
     if channel != "chat":
         parts = [rng.choice(PHRASES["openings"]), *parts, rng.choice(PHRASES["closings"])]
     message = _fill_placeholders(rng, " ".join(part.strip() for part in parts if part))
-    return _generate_subject(rng, situation, sentence), _add_typos(rng, message)
+    subject = _generate_subject(rng, situation, sentence)
+    words = [
+        _apply_typo(rng, word) if rng.random() < TYPO_SHARE else word for word in message.split()
+    ]
+    shown = " ".join(words)
+    return subject, shown.lower() if rng.random() < 0.25 else shown
 
 
 def _generate_distractor(rng: random.Random, queue: str) -> str:
@@ -88,12 +93,6 @@ def _fill_placeholders(rng: random.Random, text: str) -> str:
         while "{" + name + "}" in text:
             text = text.replace("{" + name + "}", rng.choice(choices), 1)
     return text
-
-
-def _add_typos(rng: random.Random, text: str) -> str:
-    words = [_apply_typo(rng, word) if rng.random() < TYPO_SHARE else word for word in text.split()]
-    shown = " ".join(words)
-    return shown.lower() if rng.random() < 0.25 else shown
 
 
 def _apply_typo(rng: random.Random, word: str) -> str:

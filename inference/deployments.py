@@ -4,11 +4,10 @@ Each is one guarded change with its audit entry and a NOTIFY at which the models
 invalidate their caches; requests under way finish with the model they began with.
 """
 
-from collections.abc import Collection
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.text import slugify
@@ -142,12 +141,12 @@ def restore(deployment: Deployment, viewer: User) -> None:
         record_change(deployment, viewer, "deployment.restored")
 
 
-def endpoints_that_use(thing: Model) -> list[str]:
+def endpoints_that_use(subject: Model) -> list[str]:
     """Live endpoints of a project, or that answer with a model or checkpoint: a sentence each."""
-    fields = {Project: ["project"], Checkpoint: ["checkpoint"]}.get(type(thing), MODEL_FIELDS)
+    fields = {Project: ["project"], Checkpoint: ["checkpoint"]}.get(type(subject), MODEL_FIELDS)
     uses = Q()
     for name in fields:
-        uses |= Q(**{name: thing.pk})
+        uses |= Q(**{name: subject.pk})
     live = Deployment.objects.serving().filter(uses).order_by("name")
     return [
         f"The endpoint “{one.name}” is live: take it down or move it." for one in live[:MAX_NAMED]
@@ -165,15 +164,6 @@ def find_deployment_to_change(viewer: User | ApiToken, deployment_id: UUID) -> D
     deployment = find_deployment(viewer, deployment_id)
     require_permission(viewer, deployment.team, "write")
     return deployment
-
-
-def named_deployments(deployment_ids: Collection[UUID]) -> QuerySet[Deployment]:
-    return Deployment.objects.filter(pk__in=deployment_ids)
-
-
-def project_names_of(deployment_ids: Collection[UUID]) -> dict[UUID, str]:
-    found = Deployment.objects.filter(pk__in=deployment_ids)
-    return dict(found.values_list("pk", "project__name"))
 
 
 def suggest_name(model: TrainedModel) -> str:

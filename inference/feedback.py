@@ -89,8 +89,8 @@ def corrected_rows(deployment: Deployment) -> list[NewRow]:
         for row in edit["cells"]
     }
     rows: dict[tuple[object, ...], NewRow] = {}
-    for asked, answer in _corrected_requests(deployment):
-        row = _row_of(asked, answer, columns)
+    for request_input, answer in _corrected_requests(deployment):
+        row = _row_of(request_input, answer, columns)
         if row is not None:
             row = _masked(row, options.get("mask", []))
             rows.setdefault(_key(row), row)
@@ -99,13 +99,13 @@ def corrected_rows(deployment: Deployment) -> list[NewRow]:
 
 def _corrected_requests(deployment: Deployment) -> Iterator[tuple[object, str]]:
     """The row that was asked in a request of one, and what a caller says is right, oldest first."""
-    given = Feedback.objects.filter(team_id=deployment.team_id).exclude(correction="")
-    newest = given.order_by("-pk").values_list("request_id", "correction")
+    feedback_rows = Feedback.objects.filter(team_id=deployment.team_id).exclude(correction="")
+    newest = feedback_rows.order_by("-pk").values_list("request_id", "correction")
     corrections = dict(newest[:MAX_CORRECTIONS_READ])
-    asked = RequestLog.objects.filter(
+    requests = RequestLog.objects.filter(
         deployment=deployment, rows=1, status=200, request_id__in=list(corrections)
     ).order_by("at")
-    for one in asked.only("request_id", "inputs", "asked") if corrections else ():
+    for one in requests.only("request_id", "inputs", "asked") if corrections else ():
         row = one.asked if one.asked is not None else _row_of_log(one.inputs)
         if row is not None:
             yield row, corrections[one.request_id]
@@ -125,31 +125,35 @@ def _row_of_log(inputs: list[object]) -> object:
     return cells if isinstance(cells, dict) else text
 
 
-def _row_of(asked: object, answer: str, columns: _Columns) -> NewRow | None:
+def _row_of(request_input: object, answer: str, columns: _Columns) -> NewRow | None:
     """The new row; None for what is no row of this model, as a chat cut at its start."""
     if columns.kind == "chat":
-        return _chat_row(asked, answer, columns)
-    if isinstance(asked, str) and columns.kind == "text" and len(columns.inputs) == 1:
-        asked = {columns.inputs[0]: asked}
-    if not isinstance(asked, dict):
+        return _chat_row(request_input, answer, columns)
+    if isinstance(request_input, str) and columns.kind == "text" and len(columns.inputs) == 1:
+        request_input = {columns.inputs[0]: request_input}
+    if not isinstance(request_input, dict):
         return None
-    row = {name: _cell(asked.get(name)) for name in columns.inputs}
+    row = {name: _cell(request_input.get(name)) for name in columns.inputs}
     is_filled = any(cell and cell.strip() for cell in row.values())
     return {**row, columns.target: answer} if is_filled else None
 
 
-def _chat_row(asked: object, answer: str, columns: _Columns) -> NewRow | None:
+def _chat_row(request_input: object, answer: str, columns: _Columns) -> NewRow | None:
     if not columns.target:
-        if not isinstance(asked, list):
+        if not isinstance(request_input, list):
             return None
-        chat = [*asked, {"role": "assistant", "content": answer}]
+        chat = [*request_input, {"role": "assistant", "content": answer}]
         return {columns.inputs[0]: json.dumps(chat, ensure_ascii=False)}
-    if isinstance(asked, list) and len(asked) == 1 and asked[0].get("role") == "user":
-        asked = asked[0].get("content")
+    if (
+        isinstance(request_input, list)
+        and len(request_input) == 1
+        and request_input[0].get("role") == "user"
+    ):
+        request_input = request_input[0].get("content")
     # A system's message or earlier turns have no column of a prompt to be in.
-    if not isinstance(asked, str) or len(columns.inputs) != 1 or not asked.strip():
+    if not isinstance(request_input, str) or len(columns.inputs) != 1 or not request_input.strip():
         return None
-    return {columns.inputs[0]: asked, columns.target: answer}
+    return {columns.inputs[0]: request_input, columns.target: answer}
 
 
 def _cell(value: object) -> str | None:

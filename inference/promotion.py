@@ -76,10 +76,10 @@ def describe_rule(rule: PromotionRule) -> str:
     title, is_loss = _title_of(metric, rule.metric), _is_loss(metric)
     sentences = ["A model takes the name only if it meets every condition."]
     if rule.threshold is not None:
-        bound = _format_threshold(metric, rule.threshold)
+        bound = format_metric_value(metric or {}, rule.threshold)
         sentences.append(f"{title} must be {'at most' if is_loss else 'at least'} {bound}.")
     if rule.slice_threshold is not None:
-        bound = _format_threshold(metric, rule.slice_threshold)
+        bound = format_metric_value(metric or {}, rule.slice_threshold)
         sentences.append(
             f"{title} must be {'at most' if is_loss else 'at least'} {bound} in each part of the"
             " test rows."
@@ -143,10 +143,6 @@ def _is_loss(metric: "Measure | None") -> bool:
     return metric is not None and metric.get("better", "up") == "down"
 
 
-def _format_threshold(metric: "Measure | None", threshold: float) -> str:
-    return format_metric_value(metric or {}, threshold)
-
-
 def _meets_threshold(metric: "Measure", threshold: float) -> bool:
     assert metric["value"] is not None  # `_find_metric` returns no other.
     return metric["value"] <= threshold if _is_loss(metric) else metric["value"] >= threshold
@@ -157,7 +153,7 @@ def _threshold_check(report: "Report", name: str, threshold: float) -> Check:
     title = _title_of(metric, name)
     if metric is None:
         return Check(passed=False, sentence=f"Its report has no {title}.")
-    value, bound = format_metric_value(metric), _format_threshold(metric, threshold)
+    value, bound = format_metric_value(metric), format_metric_value(metric, threshold)
     return Check(
         passed=_meets_threshold(metric, threshold),
         sentence=f"{title} is {value}, wanted {'at most' if _is_loss(metric) else 'at least'}"
@@ -181,7 +177,7 @@ def _slice_check(report: "Report", name: str, threshold: float) -> Check:
     title, is_loss = _title_of(slices[0][2], name), _is_loss(slices[0][2])
     slices.sort(key=lambda part: part[2]["value"] or 0.0, reverse=is_loss)
     group_title, part_name, worst = slices[0]
-    value, bound = format_metric_value(worst), _format_threshold(worst, threshold)
+    value, bound = format_metric_value(worst), format_metric_value(worst, threshold)
     return Check(
         passed=_meets_threshold(worst, threshold),
         sentence=f"{title} of its only part ({group_title}: {part_name}) is {value}, wanted"

@@ -9,29 +9,13 @@ from inference.files import storing, uploads
 from inference.fine_tuning import jobs
 from inference.table_predictions import running
 
-
-@shared_task
-def carry_plans() -> None:
-    """Launch and deploy what was scheduled and is due."""
-    scheduled_deployments.advance_all()
-
-
-@shared_task
-def trim_request_log() -> None:
-    """Delete old requests from the log."""
-    request_log.delete_old()
-
-
-@shared_task
-def watch_drift() -> None:
-    """Tell teams whose requests no longer look like what their model learnt from."""
-    notices.notify_of_drift()
-
-
-@shared_task
-def launch_fine_tunes() -> None:
-    """Launch the fine-tunes whose training file has been imported."""
-    jobs.launch_waiting()
+for name, function in {
+    "carry_plans": scheduled_deployments.advance_all,
+    "trim_request_log": request_log.delete_old,
+    "watch_drift": notices.notify_of_drift,
+    "launch_fine_tunes": jobs.launch_waiting,
+}.items():
+    shared_task(name=f"inference.tasks.{name}")(function)
 
 
 @shared_task

@@ -6,29 +6,23 @@ from django.http import HttpRequest
 
 from projects.importing import imports
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
-from web.admin import ReadOnlyAdminMixin
+from web.admin import NeverDeletedMixin, ReadOnlyAdminMixin
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin[Project]):
+class ProjectAdmin(NeverDeletedMixin, admin.ModelAdmin[Project]):
     list_display = ["name", "team", "created_at", "archived_at"]
     search_fields = ["name", "team__name", "team__slug"]
     readonly_fields = ["id", "team", "created_at"]
     list_select_related = ["team"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
 
 @admin.register(Dataset)
-class DatasetAdmin(admin.ModelAdmin[Dataset]):
+class DatasetAdmin(NeverDeletedMixin, admin.ModelAdmin[Dataset]):
     list_display = ["name", "project", "created_by", "created_at", "archived_at"]
     search_fields = ["name", "project__name", "project__team__name"]
     readonly_fields = ["id", "project", "created_by", "created_at"]
     list_select_related = ["project", "created_by"]
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 @admin.register(DatasetVersion)

@@ -19,6 +19,8 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 
+from engine.artifact import hash_file
+
 MANIFEST_FILE = "manifest.json"
 CONTENTS_FILE = "contents.json"
 CHUNK_BYTES = 1024 * 1024
@@ -75,14 +77,14 @@ def local_file(key: str) -> Iterator[Path]:
     yield cached
 
 
-def _shrink_folder(folder: Path, kept: Path) -> None:
+def _shrink_folder(folder: Path, newest: Path) -> None:
     """Delete the least recently used files until the folder is within MAX_CACHED_BYTES."""
     files = sorted(
         (path.stat().st_atime, path.stat().st_size, path)
         for path in folder.iterdir()
-        if path != kept and not path.name.startswith(".")
+        if path != newest and not path.name.startswith(".")
     )
-    excess = sum(size for _, size, _ in files) + kept.stat().st_size - MAX_CACHED_BYTES
+    excess = sum(size for _, size, _ in files) + newest.stat().st_size - MAX_CACHED_BYTES
     for _, size, path in files:
         if excess <= 0:
             return
@@ -97,19 +99,20 @@ def exists(key: str) -> bool:
 
 def put_folder(key: str, folder: str | os.PathLike[str]) -> None:
     """Store a folder that has a manifest.json; the manifest goes last and makes it complete."""
-    root = Path(folder)
+    key, root = key.rstrip("/"), Path(folder)
     if not (root / MANIFEST_FILE).is_file():
         raise FileNotFoundError(f"{root} has no {MANIFEST_FILE}")
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     names = [name for name in names if name not in (MANIFEST_FILE, CONTENTS_FILE)]
-    contents = {name: _digest_file(root / name) for name in [*names, MANIFEST_FILE]}
+    files = [*names, MANIFEST_FILE]
+    contents = {name: hash_file(root / name).model_dump() for name in files}
     for name in names:
-        put_file(f"{_strip_slash(key)}/{name}", root / name)
+        put_file(f"{key}/{name}", root / name)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as listing:
         json.dump(contents, listing)
         listing.flush()
-        put_file(f"{_strip_slash(key)}/{CONTENTS_FILE}", listing.name)
-    put_file(f"{_strip_slash(key)}/{MANIFEST_FILE}", root / MANIFEST_FILE)
+        put_file(f"{key}/{CONTENTS_FILE}", listing.name)
+    put_file(f"{key}/{MANIFEST_FILE}", root / MANIFEST_FILE)
 
 
 def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
@@ -123,8 +126,8 @@ def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        for name, digest in _load_contents(_strip_slash(key)).items():
-            _fetch_verified(f"{_strip_slash(key)}/{name}", building / name, digest)
+        for name, digest in _load_contents(key.rstrip("/")).items():
+            _fetch_verified(f"{key.rstrip('/')}/{name}", building / name, digest)
         _move_into_place(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -132,7 +135,7 @@ def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
 
 def delete(key_prefix: str) -> None:
     """Delete the file of this key, or everything in the folder of this key. Absent is fine."""
-    prefix = _strip_slash(key_prefix)
+    prefix = key_prefix.rstrip("/")
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         default_storage.delete(f"{prefix}/{MANIFEST_FILE}")
     for key in sorted(_iter_keys(prefix), reverse=True):
@@ -145,7 +148,7 @@ def delete(key_prefix: str) -> None:
 def list_folders(prefix: str) -> list[str]:
     """The names of the folders directly below a prefix."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return default_storage.listdir(_strip_slash(prefix))[0]
+        return default_storage.listdir(prefix.rstrip("/"))[0]
     return []
 
 
@@ -165,7 +168,7 @@ def iter_files() -> Iterator[str]:
 def last_modified(key_prefix: str) -> datetime | None:
     """When a file of this folder was last written; None for a folder without files."""
     moments = []
-    for key in _iter_keys(_strip_slash(key_prefix)):
+    for key in _iter_keys(key_prefix.rstrip("/")):
         try:
             moments.append(default_storage.get_modified_time(key))
         except Exception:  # Each kind of storage has its own for a file that is gone by now.
@@ -186,7 +189,7 @@ def _fetch_verified(key: str, path: Path, digest: FileDigest) -> None:
         fetch_file(key, path)
     except FileNotFoundError as absent:
         raise IncompleteFolder(f"{key} is missing") from absent
-    if _digest_file(path) != digest:
+    if hash_file(path).model_dump() != digest:
         raise IncompleteFolder(f"{key} is damaged")
 
 
@@ -200,12 +203,6 @@ def _move_into_place(building: Path, target: Path) -> None:
     except OSError:
         if not (target / MANIFEST_FILE).is_file():
             raise
-
-
-def _digest_file(path: Path) -> FileDigest:
-    with open(path, "rb") as source:
-        sha256 = hashlib.file_digest(source, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": sha256}
 
 
 def _iter_keys(prefix: str) -> Iterator[str]:
@@ -230,7 +227,3 @@ def _temporary_sibling(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
-
-
-def _strip_slash(key: str) -> str:
-    return key.rstrip("/")

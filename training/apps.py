@@ -8,9 +8,9 @@ class TrainingConfig(AppConfig):
     def ready(self) -> None:
         from accounts.models import EventGroup
         from accounts.notifications.events import EventType, register_events
-        from billing.statements.sources import register_source
+        from training.cost_sources import register_project_source
         from training.jobs.removal import unfinished_jobs_of
-        from training.queries.job_list import named_jobs, project_names
+        from training.models import TrainingJob
         from training.queries.page_parts import dataset_jobs
         from web.browser.parts import register_part, register_uses
 
@@ -18,7 +18,7 @@ class TrainingConfig(AppConfig):
         register_part("dataset.jobs", "training/_dataset_jobs.html", dataset_jobs, position=10)
         for kind in ("project", "dataset", "model", "job"):
             register_uses(kind, unfinished_jobs_of)
-        register_source("training-job", named_jobs, "training:job", "Fine-tune", project_names)
+        register_project_source("training-job", TrainingJob, "training:job", "Fine-tune")
         register_events(
             EventType("training_job.queued", EventGroup.PROGRESS, "A fine-tune waits for a worker"),
             EventType("training_job.running", EventGroup.PROGRESS, "A fine-tune has started"),

@@ -10,6 +10,16 @@ from training.scheduling.dispatch import notify_workers_of_queued_jobs
 # They listen to Celery's signals and must be known before a worker's pool forks.
 from training.worker import engine_process, shutdown, worker_heartbeat  # noqa: F401
 
+for name, function in {
+    "analyse": requests.run_pending_analyses,
+    "watch": watchdog.check,
+    "pause_held": watchdog.pause_jobs_of_held_teams,
+    "dispatch": notify_workers_of_queued_jobs,
+    "tidy": watchdog.cleanup,
+    "sweep_orphans": garbage_collection.delete_orphans,
+}.items():
+    shared_task(name=f"training.tasks.{name}")(function)
+
 
 @shared_task
 def work(compute_class: str) -> None:
@@ -17,39 +27,3 @@ def work(compute_class: str) -> None:
     from training.worker import runner  # Here, so that only trainers load what training needs.
 
     runner.run_queued_jobs(compute_class)
-
-
-@shared_task
-def analyse() -> None:
-    """Questions about finished models may be waiting."""
-    requests.run_pending_analyses()
-
-
-@shared_task
-def watch() -> None:
-    """End attempts whose worker fell silent or lets them run too long."""
-    watchdog.check()
-
-
-@shared_task
-def pause_held() -> None:
-    """Pause the jobs of teams on hold."""
-    watchdog.pause_jobs_of_held_teams()
-
-
-@shared_task
-def dispatch() -> None:
-    """Tell the trainers of every compute class with queued jobs."""
-    notify_workers_of_queued_jobs()
-
-
-@shared_task
-def tidy() -> None:
-    """Delete what is past its retention."""
-    watchdog.cleanup()
-
-
-@shared_task
-def sweep_orphans() -> None:
-    """Delete stored models that no row names."""
-    garbage_collection.delete_orphans()

@@ -15,11 +15,7 @@ from web.templatetags.ui import cents, exact_money
 MICRO_SUFFIX, CENTS_SUFFIX = "_micro", "_cents"
 
 
-def _name_in_dollars(title: str) -> str:
-    return f"{name(title)}, $"
-
-
-_title_in_dollars: Any = lazy(_name_in_dollars, str)
+_title_in_dollars: Any = lazy(lambda title: f"{name(title)}, $", str)
 
 
 @lru_cache
@@ -66,13 +62,17 @@ class DollarsMixin:
         return in_words(self.model, in_dollars(column))  # type: ignore[attr-defined]
 
 
-class AppendOnlyAdminMixin(DollarsMixin):
+class NeverDeletedMixin:
+    """Rows that nobody deletes by hand, because others refer to them. For admins and inlines."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AppendOnlyAdminMixin(NeverDeletedMixin, DollarsMixin):
     """Rows may be added; they are never changed or deleted by hand. For admins and inlines."""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 

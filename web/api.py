@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from web.errors import UserError, error_body, error_type_for_status
+from web.validation.values import parse_digits
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 SEND_A_TOKEN = "Send an API token: Authorization: Bearer <API token>."
@@ -109,23 +110,17 @@ def cursor_page(
         rows = _rows_after(rows, after, field, descending=order.startswith("-"))
     # Keys first, so that joins and annotations are computed for the rows of this page only.
     keys = list(rows.values_list("pk", flat=True)[: limit + 1])
-    page = fetch_in_order(rows, keys[:limit])
-    data = [serialize(row) for row in page]
+    by_key = {row.pk: row for row in rows.filter(pk__in=keys[:limit]).order_by()}
+    data = [serialize(by_key[key]) for key in keys[:limit] if key in by_key]
     return Response({"object": "list", "data": data, "has_more": len(keys) > limit})
-
-
-def fetch_in_order(rows: QuerySet[Any], keys: list[Any]) -> list[Any]:
-    """The rows of these keys in the order of the keys, from one query."""
-    by_key = {row.pk: row for row in rows.filter(pk__in=keys).order_by()}
-    return [by_key[key] for key in keys if key in by_key]
 
 
 def _parse_limit(request: Request) -> int:
     text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT))
-    if not is_number or not 1 <= int(text) <= MAX_LIMIT:
+    limit = parse_digits(text, len(str(MAX_LIMIT)))
+    if limit is None or not 1 <= limit <= MAX_LIMIT:
         raise BadParameter(f"limit must be a whole number from 1 to {MAX_LIMIT}.", param="limit")
-    return int(text)
+    return limit
 
 
 def _rows_after(rows: QuerySet[Any], after: str, field: str, *, descending: bool) -> QuerySet[Any]:
@@ -181,7 +176,10 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
     """drf-spectacular's hook, behind its own: the one error shape and the one list shape, where
     views only say what is in the list."""
     result = postprocess_schema_enums(result, generator)  # type: ignore[no-untyped-call]
-    result["tags"] = read_tags()
+    lines = TAGS_FILE.read_text().splitlines()
+    result["tags"] = [
+        dict(zip(("name", "description"), line.split(": ", 1), strict=True)) for line in lines
+    ]
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
     reference = {"schema": {"$ref": "#/components/schemas/Error"}}
     refused = {"description": "Why not.", "content": {"application/json": reference}}
@@ -194,12 +192,6 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
             if method == "get":
                 _describe_list(operation)
     return result
-
-
-def read_tags() -> list[dict[str, str]]:
-    """What the parts of the reference are about, in the order in which somebody new needs them."""
-    lines = TAGS_FILE.read_text().splitlines()
-    return [dict(zip(("name", "description"), line.split(": ", 1), strict=True)) for line in lines]
 
 
 def _summarize(operation: dict[str, Any]) -> None:
@@ -223,6 +215,6 @@ def _describe_list(operation: dict[str, Any]) -> None:
     }
     if operation.get("operationId") in WHOLE_LISTS:
         return
-    given = operation.setdefault("parameters", [])
-    known = {one["name"] for one in given}
-    given += [one for one in LIST_PARAMETERS if one["name"] not in known]
+    parameters = operation.setdefault("parameters", [])
+    known = {one["name"] for one in parameters}
+    parameters += [one for one in LIST_PARAMETERS if one["name"] not in known]

@@ -46,12 +46,12 @@ class Finished:
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without anything named like a secret, plus `extra`."""
-    kept = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if name in ALLOWED_SECRETS or not SECRET_NAME.search(name)
     }
-    return kept | dict(extra or {})
+    return environment | dict(extra or {})
 
 
 def spawn(
@@ -137,9 +137,9 @@ def _wait(
     every: Callable[[], None] | None,
     every_seconds: float,
 ) -> int | None:
-    while (left := deadline - time.monotonic()) > 0:
+    while (seconds_left := deadline - time.monotonic()) > 0:
         with suppress(subprocess.TimeoutExpired):
-            return child.wait(min(left, every_seconds))
+            return child.wait(min(seconds_left, every_seconds))
         if every is not None:
             every()
     return None

@@ -10,6 +10,8 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -73,31 +75,35 @@ class Wakeable(Protocol):
     def set(self) -> None: ...
 
 
+@dataclass(eq=False)
 class Ending:
-    """Becomes true with the first notice on its channels, and then wakes its stream."""
+    """Set by the first notice on its channels; it then sets the event that its stream awaits."""
 
-    def __init__(self, event: asyncio.Event) -> None:
-        self.has_come = False
-        self._event = event
+    _event: asyncio.Event
+    has_come: bool = False
 
     def set(self) -> None:
         self.has_come = True
         self._event.set()
 
 
+@dataclass(eq=False)
 class NotifyHub:
     """Fans one LISTEN connection out to the streams of this event loop."""
 
-    def __init__(self) -> None:
-        self._subscribers: dict[str, set[Wakeable]] = defaultdict(set)
-        self._listener: asyncio.Task[None] | None = None
+    _subscribers: dict[str, set[Wakeable]] = field(default_factory=lambda: defaultdict(set))
+    _listener: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def subscribe(self, channel: str) -> Iterator[asyncio.Event]:
         """An event that is set whenever the channel is notified."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.get_running_loop().create_task(
-                listen(self._notify, self._wake_all, self._end_all)
+                listen(
+                    self._notify,
+                    partial(self._set_all, asyncio.Event),
+                    partial(self._set_all, Ending),
+                )
             )
         event = asyncio.Event()
         with self._subscribed(channel, event):
@@ -127,18 +133,12 @@ class NotifyHub:
         for subscriber in self._subscribers.get(channel, ()):
             subscriber.set()
 
-    def _wake_all(self) -> None:
-        for subscriber in self._all():
-            if isinstance(subscriber, asyncio.Event):
+    def _set_all(self, kind: type[asyncio.Event] | type[Ending]) -> None:
+        """Wake all streams, or end them."""
+        subscribers = [one for several in self._subscribers.values() for one in several]
+        for subscriber in subscribers:
+            if isinstance(subscriber, kind):
                 subscriber.set()
-
-    def _end_all(self) -> None:
-        for subscriber in self._all():
-            if isinstance(subscriber, Ending):
-                subscriber.set()
-
-    def _all(self) -> list[Wakeable]:
-        return [one for several in self._subscribers.values() for one in several]
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, NotifyHub]" = WeakKeyDictionary()

@@ -20,7 +20,7 @@ from accounts.models import (
     WebhookEndpoint,
 )
 from accounts.teams import suspension
-from web.admin import ReadOnlyAdminMixin
+from web.admin import NeverDeletedMixin, ReadOnlyAdminMixin
 
 
 class SearchableReadOnlyAdmin(ReadOnlyAdminMixin, admin.ModelAdmin[Any]):
@@ -48,7 +48,9 @@ class MembershipInline(admin.TabularInline[Membership, Team]):
 
 
 @admin.register(Team)
-class TeamAdmin(admin.ModelAdmin[Team]):
+class TeamAdmin(NeverDeletedMixin, admin.ModelAdmin[Team]):
+    """The ledger refers to teams: they are suspended, not deleted."""
+
     list_display = ("name", "slug", "created_at", "frozen_at")
     list_filter = (("frozen_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "slug", "memberships__user__email")
@@ -69,9 +71,6 @@ class TeamAdmin(admin.ModelAdmin[Team]):
         for team in suspended:
             suspension.unsuspend(team, request.user if isinstance(request.user, User) else None)
         self.message_user(request, f"{len(suspended)} free to run again.")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # The ledger refers to teams; suspend them instead.
 
 
 @admin.register(ApiToken)

@@ -27,7 +27,7 @@ class EndingMixin(ReadOnlyAdminMixin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # As if it were no row of the ledger: by the operator's own rights.
-        allowed: bool = super(AppendOnlyAdminMixin, self).has_delete_permission(request, obj)  # type: ignore[misc]
+        allowed: bool = super(AppendOnlyAdminMixin, self).has_delete_permission(request, obj)
         return allowed
 
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from accounts.models import ApiToken, EventGroup, Notice, WebhookDelivery, WebhookEndpoint
 from accounts.notifications.events import webhook_event_choices
+from accounts.permissions import token_of
 from accounts.webhooks import endpoints
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
@@ -205,6 +206,6 @@ def _find_endpoint(request: Request, endpoint_id: UUID) -> WebhookEndpoint:
 
 def _require_admin_token(request: Request) -> ApiToken:
     """Reading needs an admin too: members need not know where a team's programs are."""
-    assert isinstance(request.auth, ApiToken)  # HasScope requires it.
-    endpoints.require_creator_is_admin(request.auth)
-    return request.auth
+    token = token_of(request)
+    endpoints.require_creator_is_admin(token)
+    return token

@@ -113,10 +113,10 @@ class Notice(models.Model):
     @property
     def shown_sentence(self) -> str:
         """In the reader's language. "Tickets: Finished" begins with somebody's own word."""
-        name, told = f"{self.data.get('name') or ''}: ", self.sentence
-        if len(name) > 2 and told.startswith(name):
-            return name + translated(told.removeprefix(name))
-        return translated(told)
+        name, sentence = f"{self.data.get('name') or ''}: ", self.sentence
+        if len(name) > 2 and sentence.startswith(name):
+            return name + translated(sentence.removeprefix(name))
+        return translated(sentence)
 
     @property
     def icon(self) -> str:

@@ -151,11 +151,11 @@ def send_together(emails: list[NoticeEmail], message: EmailMultiAlternatives) ->
 def drop_outdated(emails: list[NoticeEmail], bundling: Bundling) -> list[NoticeEmail]:
     """Those that still tell somebody something to do; the others are given up."""
     current = bundling.still_true([one.notice for one in emails])
-    kept = [one for one in emails if one.notice_id in current]
+    current_emails = [one for one in emails if one.notice_id in current]
     for one in emails:
         if one.notice_id not in current:
             give_up(one, OUTDATED)
-    return kept
+    return current_emails
 
 
 def build_bundle_email(

@@ -105,12 +105,14 @@ def _send(claimed: Digest) -> None:
 
 def _drop_outdated(emails: list[NoticeEmail]) -> list[NoticeEmail]:
     """Without what somebody took care of meanwhile, oldest first."""
-    kept = emails
+    remaining = emails
     for event, bundling in bundled_events().items():
-        of_event = [email for email in kept if email.notice.event == event]
+        of_event = [email for email in remaining if email.notice.event == event]
         current = {email.pk for email in drop_outdated(of_event, bundling)} if of_event else set()
-        kept = [email for email in kept if email.notice.event != event or email.pk in current]
-    return kept
+        remaining = [
+            email for email in remaining if email.notice.event != event or email.pk in current
+        ]
+    return remaining
 
 
 def build_digest_email(digest: Digest) -> EmailMultiAlternatives:

@@ -145,12 +145,12 @@ def action_words(action: str) -> str:
 @register.filter
 def told_details(detail: Mapping[str, object]) -> list[tuple[str, object]]:
     """(words, value) of what says something to people: no ids, nothing empty; money in dollars."""
-    told: list[tuple[str, object]] = []
+    pairs: list[tuple[str, object]] = []
     for key, value in detail.items():
         if key in NOT_TOLD or value in (None, "", [], {}) or UUID.match(str(value)):
             continue
         if key.endswith("_micro") and isinstance(value, int):
             key, value = key.removesuffix("_micro"), money(value)
         shown = translated(value) if key in SENTENCES else value
-        told.append((key.replace("_", " "), shown))
-    return told
+        pairs.append((key.replace("_", " "), shown))
+    return pairs

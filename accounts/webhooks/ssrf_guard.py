@@ -9,6 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
@@ -150,11 +151,12 @@ class SsrfGuardBackend(httpcore.NetworkBackend):
         raise failure
 
 
+@dataclass(eq=False)
 class _DeadlineStream(httpcore.NetworkStream):
     """A stream whose reads and writes together end at the deadline, however small each is."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
-        self._stream, self._deadline = stream, deadline
+    _stream: httpcore.NetworkStream
+    _deadline: float
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, timeout=_remaining_seconds(self._deadline))
@@ -168,8 +170,8 @@ class _DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        left = _remaining_seconds(self._deadline)
-        secured = self._stream.start_tls(ssl_context, server_hostname, timeout=left)
+        seconds = _remaining_seconds(self._deadline)
+        secured = self._stream.start_tls(ssl_context, server_hostname, timeout=seconds)
         return _DeadlineStream(secured, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:

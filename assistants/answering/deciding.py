@@ -100,11 +100,11 @@ def _go_on(
     outcome = _decide(version, rules, situation, manner)
     if outcome.route in NOTHING_SAID and not outcome.rule:
         if awaited.times < ASKED_AT_MOST:
-            asked = acting.ask_for(version.assistant, rule, situation, awaited.times + 1)
+            repeated = acting.ask_for(version.assistant, rule, situation, awaited.times + 1)
         else:
-            asked = Outcome(Route.HAND_OVER, "", rule=rule.name, reason="not_given")
-        asked.language, asked.tags = awaited.language, outcome.tags
-        return asked
+            repeated = Outcome(Route.HAND_OVER, "", rule=rule.name, reason="not_given")
+        repeated.language, repeated.tags = awaited.language, outcome.tags
+        return repeated
     if outcome.route != Route.HAND_OVER and outcome.awaited is None:
         outcome.awaited = awaited
     return outcome
@@ -171,11 +171,11 @@ def _by_match_or_terms(situation: Situation, reading: Reading, manner: Manner) -
         return _by_reading(situation, reading, manner)
     except EncoderUnavailable:
         version = reading.version
-        found = find_by_terms(version, situation.language, situation.text)
-        usable = {answer.key: answer for answer in _find_usable(version.assistant, found)}
+        keys = find_by_terms(version, situation.language, situation.text)
+        usable = {answer.key: answer for answer in _find_usable(version.assistant, keys)}
         if manner.asked_back or not usable:
             return Outcome(Route.HAND_OVER, "", reason="encoder_down")
-        return _ask_back(version, situation, [usable[key] for key in found if key in usable])
+        return _ask_back(version, situation, [usable[key] for key in keys if key in usable])
 
 
 def _by_reading(situation: Situation, reading: Reading, manner: Manner) -> Outcome:

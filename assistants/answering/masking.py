@@ -22,8 +22,8 @@ def mask(text: str) -> str:
 
 def find_personal(text: str) -> Iterator[tuple[str, str]]:
     """(kind, part) of what would be masked, but for identity numbers; in no order."""
-    for found in CHINESE_MOBILE.finditer(text):
-        yield "phone", found[0]
+    for mobile in CHINESE_MOBILE.finditer(text):
+        yield "phone", mobile[0]
     for match in personal_data.find_matches(text):
         yield match.kind, text[match.start : match.end]
 

@@ -78,7 +78,7 @@ def _find_loaded(key: tuple[int, str]) -> LoadedModel | None:
 
 
 def match(version: Version, language: str, question: str, vector: Vector) -> Match | None:
-    """None where the version knows nothing in this language."""
+    """None where the version has no answers in this language."""
     model = load_model(version, language)
     if model is None:
         return None

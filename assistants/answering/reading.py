@@ -1,6 +1,6 @@
 """What a version makes of a question: read once, and only if somebody asks."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from assistants.answering.embedder import embed
@@ -11,11 +11,13 @@ from assistants.models import Assistant, Version, VersionStatus
 from assistants.rules.matching import Reader, Situation
 
 
+@dataclass(eq=False)
 class Reading:
     """Raises EncoderUnavailable where the question cannot be read."""
 
-    def __init__(self, version: Version, text: str, language: str) -> None:
-        self.version, self.text, self.language = version, text, language
+    version: Version
+    text: str
+    language: str
 
     @cached_property
     def vector(self) -> Vector:

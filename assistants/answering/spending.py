@@ -33,13 +33,13 @@ def spent_parts_micro(assistant: Assistant, since: datetime, until: datetime) ->
         rows.order_by().values("team").annotate(total=Sum("amount_micro")),
         written.order_by().values("message__channel__assistant").annotate(total=Sum("cost_micro")),
     )
-    found = Assistant.objects.filter(pk=assistant.pk).values_list(
+    totals = Assistant.objects.filter(pk=assistant.pk).values_list(
         *(
             Coalesce(Subquery(one.values("total"), output_field=BigIntegerField()), 0)
             for one in sums
         )
     )
-    ledger, provider = found.get()  # In one query: the monitor asks for much.
+    ledger, provider = totals.get()  # In one query: the monitor asks for much.
     return int(ledger), int(provider)
 
 

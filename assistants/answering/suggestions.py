@@ -29,10 +29,12 @@ class Suggestion:
 
 def find_question(conversation: Conversation) -> Message | None:
     """The newest thing the visitor wrote, but for asking for a person, which no answer answers."""
-    said = conversation.messages.filter(author=Message.Author.VISITOR).select_related("decision")
-    newest = said.order_by("-seq")[:LOOKED_BACK]
-    asked = (one for one in newest if not applies(BUILT_IN.when, Situation(text=one.text)))
-    return next(asked, None)
+    messages = conversation.messages.filter(author=Message.Author.VISITOR).select_related(
+        "decision"
+    )
+    newest = messages.order_by("-seq")[:LOOKED_BACK]
+    questions = (one for one in newest if not applies(BUILT_IN.when, Situation(text=one.text)))
+    return next(questions, None)
 
 
 def suggest_answers(assistant: Assistant, question: Message) -> list[Suggestion]:
@@ -74,13 +76,13 @@ def _match(assistant: Assistant, question: Message) -> dict[str, float]:
     if (known := cache.get(key)) is not None:
         return dict(known)
     decision = getattr(question, "decision", None)
-    asked = decision.question if decision else question.text
+    text = decision.question if decision else question.text
     try:
-        vector = embed(assistant, version.encoder, [asked])[0]
+        vector = embed(assistant, version.encoder, [text])[0]
     except EncoderUnavailable:
         return {}
-    language = detect_language(asked, assistant.languages)
-    matched = match(version, language, asked, vector)
-    found = {one.key: one.probability for one in matched.candidates} if matched else {}
-    cache.set(key, found, MATCH_CACHE_SECONDS)
-    return found
+    language = detect_language(text, assistant.languages)
+    matched = match(version, language, text, vector)
+    probabilities = {one.key: one.probability for one in matched.candidates} if matched else {}
+    cache.set(key, probabilities, MATCH_CACHE_SECONDS)
+    return probabilities

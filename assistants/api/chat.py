@@ -22,7 +22,7 @@ from assistants.api.consult import (
     find_channel,
 )
 from assistants.api.streams import stream_reply
-from assistants.conversations.consulting import Question, Reply, consult
+from assistants.conversations.consulting import Question, consult
 from assistants.errors import InvalidConsultation
 from web.idempotency.api import APIView
 from web.middleware import client_address
@@ -106,8 +106,7 @@ class _ChatStream:
         }
         self._role = {"role": "assistant"}
 
-    def describe(self, reply: Reply) -> dict[str, object]:
-        return describe(reply)
+    describe = staticmethod(describe)
 
     def parts_of(self, described: dict[str, object]) -> list[str]:
         return [str(described["response"])]

@@ -313,8 +313,7 @@ def _describe_voice(reply: Reply) -> dict[str, object] | None:
 class _ConsultStream:
     """Events of this API: the text in deltas, then the whole reply."""
 
-    def describe(self, reply: Reply) -> dict[str, object]:
-        return describe(reply)
+    describe = staticmethod(describe)
 
     def parts_of(self, described: dict[str, object]) -> list[str]:
         return str(described["response"]).splitlines(keepends=True)

@@ -26,7 +26,7 @@ from assistants.voice.upstream import validate_voice_url
 from assistants.wechat.replying import Account
 from assistants.writing.upstream import validate_writer_url
 from assistants.writing.writers import writer_of
-from web.validation.fields import ChoiceField, FloatField, IntegerField
+from web.validation.fields import AsStoredField, ChoiceField, FloatField, IntegerField
 
 LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
 
@@ -43,7 +43,7 @@ class AssistantRequest(serializers.Serializer[Any]):
     )
 
 
-class OpeningHoursField(serializers.Field[Any, Any, Any, Any]):
+class OpeningHoursField(AsStoredField):
     """{day: [opens, closes]}."""
 
     def to_internal_value(self, sent: Any) -> dict[str, list[str]]:
@@ -56,11 +56,8 @@ class OpeningHoursField(serializers.Field[Any, Any, Any, Any]):
                 'Send days with two times each: {"mon": ["09:00", "17:00"]}.'
             ) from problem
 
-    def to_representation(self, hours: Any) -> Any:
-        return hours
 
-
-class OwnTextsField(serializers.Field[Any, Any, Any, Any]):
+class OwnTextsField(AsStoredField):
     """{language: {name: sentence}}; omitted sentences are the default ones."""
 
     def to_internal_value(self, sent: Any) -> dict[str, dict[str, str]]:
@@ -73,9 +70,6 @@ class OwnTextsField(serializers.Field[Any, Any, Any, Any]):
                     raise serializers.ValidationError(
                         f"A text is one of {', '.join(DEFAULT_TEXTS['en'])}, of 500 characters."
                     )
-        return texts
-
-    def to_representation(self, texts: Any) -> Any:
         return texts
 
 

@@ -22,18 +22,20 @@ def read_original(message: Message) -> str | None:
     return secret_encryption.decrypt(message.original) if message.original else None
 
 
-def read_originals(said: Iterable[Message]) -> dict[int, str]:
+def read_originals(messages: Iterable[Message]) -> dict[int, str]:
     """{key of a message: what was written}, where that is kept."""
-    return {message.pk: text for message in said if (text := read_original(message)) is not None}
+    return {
+        message.pk: text for message in messages if (text := read_original(message)) is not None
+    }
 
 
 def delete_expired() -> int:
     """Those that are older than their assistant keeps them, or that it keeps no more."""
-    kept = Message.objects.exclude(original="")
-    assistants = Assistant.objects.filter(pk__in=kept.values("channel__assistant"))
+    stored = Message.objects.exclude(original="")
+    assistants = Assistant.objects.filter(pk__in=stored.values("channel__assistant"))
     count = 0
     for assistant_id, days in assistants.values_list("pk", "original_days"):
-        rows = kept.filter(channel__assistant=assistant_id)
+        rows = stored.filter(channel__assistant=assistant_id)
         if days is not None:
             rows = rows.filter(at__lt=now() - timedelta(days=days))
         count += rows.update(original="")

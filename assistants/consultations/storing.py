@@ -60,10 +60,10 @@ def find_stored(channel: Channel, external_id: str) -> Message | None:
     if not external_id:
         return None
     rows = Message.objects.filter(channel=channel, external_id=external_id)
-    found = rows.select_related("conversation").first()
-    if found is not None:
-        found.conversation.channel = channel
-    return found
+    message = rows.select_related("conversation").first()
+    if message is not None:
+        message.conversation.channel = channel
+    return message
 
 
 def receive(arrival: Arrival, visitor: Visitor | None) -> tuple[Conversation, Message, bool]:
@@ -128,12 +128,12 @@ def _know(arrival: Arrival, visitor: Visitor | None) -> Visitor:
 def _lock_named(arrival: Arrival, visitor: Visitor | None) -> Conversation:
     rows = Conversation.objects.select_for_update()
     assert arrival.conversation_id is not None
-    found = rows.filter(pk=arrival.conversation_id, channel=arrival.channel).first()
-    if found is None or (visitor is not None and found.visitor_id != visitor.pk):
+    conversation = rows.filter(pk=arrival.conversation_id, channel=arrival.channel).first()
+    if conversation is None or (visitor is not None and conversation.visitor_id != visitor.pk):
         raise InvalidConsultation(
             "There is no such conversation of this channel.", param="conversation"
         )
-    return found
+    return conversation
 
 
 def _lock_open(visitor: Visitor) -> Conversation | None:
@@ -182,29 +182,29 @@ def _append(arrival: Arrival, locked: Conversation) -> Message:
 
 
 def keep_reply(
-    locked: Conversation, said: Message, decision: Decision, changes: dict[str, object]
+    locked: Conversation, message: Message, decision: Decision, changes: dict[str, object]
 ) -> None:
     """Store what the assistant says, if that is not stored yet, and why; and change columns of the
     conversation, whose row is locked."""
     writes = Writes()
-    if said.pk is None:
-        _add_message(writes, locked, said, changes)
+    if message.pk is None:
+        _add_message(writes, locked, message, changes)
         writes.insert("decided", decision, after="said", reply_id="said.id")
     else:
-        decision.reply = said
+        decision.reply = message
         writes.update("changed", locked, changes)
         writes.insert("decided", decision)
     source = (
         "SELECT said.id, said.seq FROM said"
-        if said.pk is None
+        if message.pk is None
         else "SELECT reply_id, 0 FROM decided"
     )
     row = writes.run(source, notified=locked.live_channels)
     assert row is not None  # Nobody else appends while the row is locked.
-    if said.pk is None:
-        said.pk, said.seq = row[:2]
-        decision.reply = said
-    _mark_stored(said, decision)
+    if message.pk is None:
+        message.pk, message.seq = row[:2]
+        decision.reply = message
+    _mark_stored(message, decision)
 
 
 def _add_message(

@@ -25,16 +25,12 @@ def is_drawn_for_audit(assistant: Assistant) -> bool:
 @lru_cache(maxsize=1024)
 def _share_of_hour(assistant_id: UUID, hour: int) -> float:
     """From this process's memory, else from what all processes share."""
-    share = cache.get_or_set(
-        f"assistants:audit-share:{assistant_id}:{hour}",
-        lambda: _audit_share(assistant_id),
-        2 * SHARE_CACHE_SECONDS,
-    )
-    return float(share or 1.0)
-
-
-def _audit_share(assistant_id: UUID) -> float:
-    """From the traffic of the last days, which does not depend on what is asked today."""
-    since = now() - timedelta(days=TRAFFIC_DAYS)
-    recent = Decision.objects.filter(message__channel__assistant=assistant_id, at__gte=since)
-    return min(1.0, AUDITED_PER_DAY * TRAFFIC_DAYS / max(1, recent.count()))
+    key = f"assistants:audit-share:{assistant_id}:{hour}"
+    share = cache.get(key)
+    if share is None:
+        # From the traffic of the last days, which does not depend on what is asked today.
+        since = now() - timedelta(days=TRAFFIC_DAYS)
+        recent = Decision.objects.filter(message__channel__assistant=assistant_id, at__gte=since)
+        share = min(1.0, AUDITED_PER_DAY * TRAFFIC_DAYS / max(1, recent.count()))
+        cache.set(key, share, 2 * SHARE_CACHE_SECONDS)
+    return float(share)

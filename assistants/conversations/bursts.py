@@ -35,10 +35,10 @@ def read(conversation: Conversation, message: Message, *, is_whole: bool) -> str
 def _read_burst(conversation: Conversation, message: Message) -> str | None:
     """All that nobody has read, up to this message; from now on it is read."""
     state.lock(conversation)
-    asked = conversation.messages.filter(author=Message.Author.VISITOR, decision=None)
+    waiting = conversation.messages.filter(author=Message.Author.VISITOR, decision=None)
     answered_by_people = conversation.messages.filter(author=Message.Author.PERSON)
     last = answered_by_people.aggregate(last=Max("seq"))["last"] or 0
-    unread = list(asked.filter(read_with=None, seq__gt=last).order_by("seq"))
+    unread = list(waiting.filter(read_with=None, seq__gt=last).order_by("seq"))
     if message not in unread or unread[-1] != message:
         return None
     Message.objects.filter(pk__in=[one.pk for one in unread]).update(read_with=message)

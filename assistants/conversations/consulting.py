@@ -149,7 +149,8 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     started += time.perf_counter() - arrived
     if read != masked:
         masked, language = read, question.language or detect_language(read, assistant.languages)
-    situation = situation_of(version, message, masked, language, claims_of(question), original=text)
+    claims = Claims(question.attributes, question.vouched, question.is_verified)
+    situation = situation_of(version, message, masked, language, claims, original=text)
     outcome = _decide(assistant, version, situation, conversation, say)
     outcome.step_ms["total"] = round((time.perf_counter() - started) * 1000, 2)
     outcome.question = outcome.question or masked
@@ -189,10 +190,6 @@ def _require_voice(assistant: Assistant, question: Question) -> None:
         spoken.require_hearing(assistant, question.language)
     if question.voice:
         spoken.require_speaking(assistant, question.language)
-
-
-def claims_of(question: Question) -> Claims:
-    return Claims(question.attributes, question.vouched, question.is_verified)
 
 
 def clean_text(text: str) -> str:
@@ -279,7 +276,7 @@ def _keep(
     is_written = outcome.route == Decision.Route.WRITTEN and outcome.tokens
     if is_written and settings_of(version).url:
         record_use(version.assistant, UPSTREAM_SKU, f"written:{message.pk}", outcome.tokens)
-    said = Reply(
+    new_reply = Reply(
         conversation=locked,
         decision=decision,
         response=outcome.text,
@@ -291,7 +288,7 @@ def _keep(
         sources=outcome.sources,
         suggestions=outcome.suggestions,
     )
-    return _with_heard(said, message, heard)
+    return _with_heard(new_reply, message, heard)
 
 
 def remembered(locked: Conversation, outcome: Outcome) -> dict[str, object]:

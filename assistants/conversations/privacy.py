@@ -15,16 +15,16 @@ def find_visitors(assistant: Assistant, visitor: str) -> list[Visitor]:
     """The visitor of this name in every channel. Raises InvalidConsultation where there is none."""
     if not visitor:
         raise InvalidConsultation("Say whose conversations: ?visitor=NAME.", param="visitor")
-    found = [
+    visitors = [
         row
         for channel in assistant.channels.all()
         for row in Visitor.objects.filter(
             channel=channel, external_hash=hash_visitor(channel, visitor)
         )
     ]
-    if not found:
+    if not visitors:
         raise InvalidConsultation("Nothing is kept of this visitor.", param="visitor")
-    return found
+    return visitors
 
 
 def export_visitor(assistant: Assistant, visitor: str) -> list[dict[str, object]]:

@@ -47,11 +47,11 @@ def tell(
 
 async def follow(sentence: Sentence) -> AsyncGenerator[Sentence | Description]:
     """The sentence, those that follow, and last the reply."""
-    told: Sentence | Description = sentence
-    yield told
-    while isinstance(told, Sentence):
-        told = await asyncio.wrap_future(told.rest)
-        yield told
+    part: Sentence | Description = sentence
+    yield part
+    while isinstance(part, Sentence):
+        part = await asyncio.wrap_future(part.rest)
+        yield part
 
 
 def _consult_in_thread(

@@ -23,17 +23,13 @@ LOCALE = re.compile(r"(?=.{2,35}$)[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 class Claims:
     """What is said of a visitor: by whoever asks, and by the site's server, which signed it."""
 
-    told: Mapping[str, str] = field(default_factory=dict)
+    claimed: Mapping[str, str] = field(default_factory=dict)
     vouched: Mapping[str, str] = field(default_factory=dict)
     is_verified: bool = False
 
     @property
     def visitor(self) -> dict[str, str]:
-        return {**self.told, **self.vouched, VERIFIED: "true" if self.is_verified else "false"}
-
-    @property
-    def vouched_visitor(self) -> dict[str, str]:
-        return {**self.vouched, VERIFIED: "true"} if self.is_verified else {}
+        return {**self.claimed, **self.vouched, VERIFIED: "true" if self.is_verified else "false"}
 
 
 NO_CLAIMS = Claims()
@@ -59,7 +55,7 @@ def situation_of(
         is_open=is_open(version.assistant, now()),
         turns=message.seq,
         visitor=claims.visitor,
-        vouched=claims.vouched_visitor,
+        vouched={**claims.vouched, VERIFIED: "true"} if claims.is_verified else {},
         asked_again=normalise(text) in {normalise(one.question) for one in earlier},
         earlier_topics=frozenset(one.candidates[0]["key"] for one in earlier if one.candidates),
         original=original,
@@ -101,5 +97,5 @@ def read_attributes(sent: object) -> dict[str, str]:
         for name, value in sent.items()
         if ATTRIBUTE.fullmatch(str(name)) and isinstance(value, str | int | float)
     }
-    kept = [(name, value) for name, value in known.items() if len(value) <= MAX_VALUE]
-    return dict(kept[:MAX_ATTRIBUTES])
+    short = [(name, value) for name, value in known.items() if len(value) <= MAX_VALUE]
+    return dict(short[:MAX_ATTRIBUTES])

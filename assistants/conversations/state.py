@@ -56,14 +56,14 @@ def lock(conversation: Conversation) -> Conversation:
     Raises ConversationDeleted: its visitor may be erased while a question is being answered."""
     if not Conversation.channel.is_cached(conversation):
         rows = Conversation.objects.select_for_update(of=("self",))
-        found = rows.select_related("channel__assistant__team").filter(pk=conversation.pk).first()
-        if found is None:
+        opened = rows.select_related("channel__assistant__team").filter(pk=conversation.pk).first()
+        if opened is None:
             raise ConversationDeleted
-        return found
-    kept = list(fetch(LOCK_SQL, [conversation.pk]))
-    if not kept:
+        return opened
+    locked_rows = list(fetch(LOCK_SQL, [conversation.pk]))
+    if not locked_rows:
         raise ConversationDeleted
-    locked = CONVERSATION.read([*kept[0]])
+    locked = CONVERSATION.read([*locked_rows[0]])
     locked.channel = conversation.channel
     return locked
 
@@ -93,24 +93,22 @@ def wait_for_person(conversation: Conversation, reason: str, *, group: str = "")
     )
     if not changed:
         return False
-    _note_move(conversation, State.WAITING, reason=reason)
+    Move.objects.create(conversation=conversation, to=State.WAITING, reason=reason)
     locked = lock(conversation)
-    team = locked.channel.assistant.team
+    team, name = locked.channel.assistant.team, locked.channel.assistant.name
+    if group:
+        sentence = f"A visitor of {name} waits for a person of the group {group}."
+    else:
+        sentence = f"A visitor of {name} waits for a person."
     publish(
         team,
         "conversation.handed_over",
-        _waits_sentence(locked.channel.assistant.name, group),
+        sentence,
         url=f"/conversations/{conversation.pk}/",
         data={"conversation": str(conversation.pk), "reason": reason, "group": group},
     )
     announce(locked)
     return True
-
-
-def _waits_sentence(name: str, group: str) -> str:
-    if group:
-        return f"A visitor of {name} waits for a person of the group {group}."
-    return f"A visitor of {name} waits for a person."
 
 
 @transaction.atomic
@@ -119,7 +117,7 @@ def take(conversation: Conversation, person: User) -> None:
     waiting = Conversation.objects.filter(pk=conversation.pk, state=State.WAITING)
     if not waiting.update(state=State.HUMAN, assignee=person):
         raise ConversationMovedOn
-    _note_move(conversation, State.HUMAN, person=person)
+    Move.objects.create(conversation=conversation, to=State.HUMAN, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
@@ -170,7 +168,7 @@ def return_to_bot(conversation: Conversation, person: User) -> None:
         state=State.BOT, assignee=None, refusals_running=0, asked_back=False, awaiting=None
     ):
         raise ConversationMovedOn
-    _note_move(conversation, State.BOT, person=person)
+    Move.objects.create(conversation=conversation, to=State.BOT, person=person)
     announce(conversation)
     conversation.refresh_from_db()
 
@@ -184,7 +182,7 @@ def close(
     is_open = Conversation.objects.filter(pk=conversation.pk).exclude(state=State.CLOSED)
     if not is_open.update(state=State.CLOSED, closed_at=now(), outcome=outcome):
         raise ConversationMovedOn
-    _note_move(conversation, State.CLOSED, person=person, reason=outcome)
+    Move.objects.create(conversation=conversation, to=State.CLOSED, person=person, reason=outcome)
     assistant = conversation.channel.assistant
     publish_to_programs(
         assistant.team,
@@ -205,13 +203,6 @@ def rate(conversation: Conversation, csat: int) -> None:
         raise ConversationMovedOn("This conversation was rated.")
     if csat == 1:
         hand_over(conversation, "csat_1")
-
-
-def _note_move(
-    conversation: Conversation, to: State, *, person: User | None = None, reason: str = ""
-) -> None:
-    """In the transaction of the change."""
-    Move.objects.create(conversation_id=conversation.pk, to=to, person=person, reason=reason)
 
 
 def announce(conversation: Conversation) -> None:

@@ -1,5 +1,6 @@
 """Forms of assistants."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -11,9 +12,9 @@ from assistants.models import Answer, Assistant, TestCase
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from web.language.sentences import lazy_choices, translated_lazy
 
-
-def _moment_input() -> forms.DateTimeInput:
-    return forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
+_moment_input = partial(
+    forms.DateTimeInput, format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}
+)
 
 
 class AssistantForm(forms.Form):

@@ -118,10 +118,10 @@ class WechatForm(ChannelForm):
             for name in ("app_id", "app_secret", "token", "encoding_key")
         }
         known = _account_of(self.channel) if self.channel else {}
-        kept = self._with_kept(fields, known)
+        account_fields = self._with_kept(fields, known)
         if self.cleaned_data["mode"] == "plain":
-            kept["encoding_key"] = ""
-        account = Account(**kept)
+            account_fields["encoding_key"] = ""
+        account = Account(**account_fields)
         settings = {"customer_messages": self.cleaned_data["customer_messages"]}
         return super().changes() | {"secrets": account.sealed(), "settings": settings}
 

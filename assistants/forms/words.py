@@ -84,10 +84,10 @@ class WordsForm(forms.Form):
         fields, assistant = self.cleaned_data, self._assistant
         texts = {language: dict(own) for language, own in assistant.texts.items()}
         for language in self._shown_languages():
-            given = {name: str(fields[f"{language}_{name}"]).strip() for name in LABELS}
-            kept = {name: text for name, text in given.items() if text}
+            typed = {name: str(fields[f"{language}_{name}"]).strip() for name in LABELS}
+            own_texts = {name: text for name, text in typed.items() if text}
             others = {n: text for n, text in texts.get(language, {}).items() if n not in LABELS}
-            texts[language] = {**others, **kept}
+            texts[language] = {**others, **own_texts}
         chosen = fields["languages"]
         known = [code for code in assistant.languages if code in chosen]
         languages = [*known, *(code for code in chosen if code not in known)]

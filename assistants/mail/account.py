@@ -129,13 +129,13 @@ def _told_as_sentences(host: str) -> Iterator[None]:
     except (smtplib.SMTPAuthenticationError, smtplib.SMTPResponseException) as problem:
         raise MailFailed(f"{host} said: {_words(problem.smtp_error)}") from problem
     except (imaplib.IMAP4.error, smtplib.SMTPException) as problem:
-        said = problem.args[0] if problem.args else type(problem).__name__
-        raise MailFailed(f"{host} said: {_words(said)}") from problem
+        reason = problem.args[0] if problem.args else type(problem).__name__
+        raise MailFailed(f"{host} said: {_words(reason)}") from problem
     except OSError as problem:
-        said = problem.strerror or type(problem).__name__
-        raise MailFailed(f"{host} could not be reached: {said}.") from problem
+        reason = problem.strerror or type(problem).__name__
+        raise MailFailed(f"{host} could not be reached: {reason}.") from problem
 
 
-def _words(said: object) -> str:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+def _words(reason: object) -> str:
+    text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     return "".join(letter for letter in text if letter.isprintable() or letter == " ")[:200]

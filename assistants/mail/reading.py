@@ -74,18 +74,19 @@ def fetch_new(
     again: whoever stores them knows them by their ids. Raises MailFailed, and imaplib's errors.
     """
     _expect_ok(mailbox.select(_quoted(folder), readonly=True), f"There is no folder {folder!r}.")
-    validity = int(_untagged(mailbox, "UIDVALIDITY") or 0)
+    values = mailbox.response("UIDVALIDITY")[1]
+    validity = int(values[0] or 0) if values else 0
     if uid_validity is None or checked_at is None:
         return NewMail(validity, max(_search(mailbox, "ALL"), default=0), [])
     if validity == uid_validity:
         criterion, begins = f"UID {last_uid + 1}:*", last_uid
     else:
         criterion, begins = f"SINCE {imaplib.Time2Internaldate(checked_at)[1:12].strip()}", 0
-    found = [uid for uid in _search(mailbox, criterion) if uid > begins][:MESSAGES_AT_ONCE]
-    fetched = [(uid, _fetch(mailbox, uid)) for uid in found]
+    uids = [uid for uid in _search(mailbox, criterion) if uid > begins][:MESSAGES_AT_ONCE]
+    fetched = [(uid, _fetch(mailbox, uid)) for uid in uids]
     # Empty: somebody deleted it meanwhile.
     messages = [(uid, content) for uid, content in fetched if content]
-    return NewMail(validity, max(found, default=begins), messages)
+    return NewMail(validity, max(uids, default=begins), messages)
 
 
 def parse_mail(content: bytes) -> Mail | None:
@@ -194,11 +195,6 @@ def _fetch(mailbox: imaplib.IMAP4, uid: int) -> bytes:
     data = _expect_ok(answer, "A message cannot be read.")
     parts: list[object] = list(data)  # imaplib's stubs know of no literals.
     return b"".join(part[1] for part in parts if isinstance(part, tuple))
-
-
-def _untagged(mailbox: imaplib.IMAP4, name: str) -> bytes | None:
-    values = mailbox.response(name)[1]
-    return values[0] if values else None
 
 
 def _expect_ok(answer: tuple[str, list[bytes | None]], otherwise: str) -> list[bytes | None]:

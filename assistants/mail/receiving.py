@@ -88,7 +88,7 @@ def read_mailbox(row: Mailbox) -> tuple[int, str]:
     read. Raises MailFailed. What is stored twice is stored once: by its Message-ID."""
     account = MailAccount.of(row.channel)
     with open_mailbox(account) as mailbox:
-        found = fetch_new(
+        new_mail = fetch_new(
             mailbox,
             account.folder,
             uid_validity=row.uid_validity,
@@ -96,7 +96,7 @@ def read_mailbox(row: Mailbox) -> tuple[int, str]:
             checked_at=row.checked_at,
         )
     stored, problem = 0, ""
-    for uid, content in found.messages:
+    for uid, content in new_mail.messages:
         try:
             mail = parse_mail(content)
         except ValueError as fault:
@@ -107,7 +107,7 @@ def read_mailbox(row: Mailbox) -> tuple[int, str]:
             stored += receive(row.channel, mail)
         Mailbox.objects.filter(pk=row.pk).update(last_uid=uid)
     Mailbox.objects.filter(pk=row.pk).update(
-        uid_validity=found.uid_validity, last_uid=found.last_uid
+        uid_validity=new_mail.uid_validity, last_uid=new_mail.last_uid
     )
     return stored, problem
 
@@ -151,10 +151,10 @@ def _store(channel: Channel, mail: Mail, text: str, language: str, original: str
         return None
     # One open conversation a visitor: a second e-mail joins the first.
     current = Conversation.objects.filter(visitor=visitor).exclude(state="closed")
-    found = current.first() or Conversation.objects.create(
+    conversation = current.first() or Conversation.objects.create(
         channel=channel, visitor=visitor, language=language
     )
-    locked = state.lock(found)
+    locked = state.lock(conversation)
     locked.contact = secret_encryption.encrypt(json.dumps(_contact(mail)))
     locked.save(update_fields=["contact"])
     message = state.append_message(

@@ -131,8 +131,8 @@ class ShadowDecision(models.Model):
 
     @property
     def differs(self) -> bool:
-        said = (self.decision.route, self.decision.answer_key)
-        return said != (self.route, self.answer_key)
+        live = (self.decision.route, self.decision.answer_key)
+        return live != (self.route, self.answer_key)
 
 
 VERDICT_WORDS = {

@@ -34,16 +34,16 @@ def parse_hours(text: str) -> dict[str, list[str]]:
     """Of lines such as `mon-fri 09:00-17:00`. Raises ValueError with the line that is none."""
     hours: dict[str, list[str]] = {}
     for line in filter(None, (line.strip().lower() for line in text.splitlines())):
-        found = LINE.fullmatch(line)
-        if found is None or not {found["first"], found["last"] or "mon"} <= {*DAYS}:
+        match = LINE.fullmatch(line)
+        if match is None or not {match["first"], match["last"] or "mon"} <= {*DAYS}:
             raise ValueError(f"“{line[:40]}” is no line such as mon-fri 09:00-17:00.")
-        opens, closes = _minute(found["opens"]), _minute(found["closes"])
+        opens, closes = _minute(match["opens"]), _minute(match["closes"])
         if not opens < closes <= "24:00":
             raise ValueError(
                 f"“{line[:40]}” must end later than it begins, at 24:00 at the latest."
             )
-        first = DAYS.index(found["first"])
-        last = DAYS.index(found["last"]) if found["last"] else first
+        first = DAYS.index(match["first"])
+        last = DAYS.index(match["last"]) if match["last"] else first
         for number in range(first, last + 1 if last >= first else last + 8):
             hours[DAYS[number % 7]] = [opens, closes]
     return hours

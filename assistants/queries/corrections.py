@@ -50,11 +50,11 @@ def count_corrections(assistant: Assistant) -> Corrections:
     )
 
 
-def judgements_of(said: Iterable[Message]) -> list[Judgement]:
+def judgements_of(messages: Iterable[Message]) -> list[Judgement]:
     """Those of the decisions on these messages."""
-    decisions = [getattr(message, "decision", None) for message in said]
-    found = [getattr(decision, "judgement", None) for decision in decisions if decision]
-    return [judgement for judgement in found if judgement is not None]
+    decisions = [getattr(message, "decision", None) for message in messages]
+    judgements = [getattr(decision, "judgement", None) for decision in decisions if decision]
+    return [judgement for judgement in judgements if judgement is not None]
 
 
 def versions_that_learnt(
@@ -69,7 +69,7 @@ def versions_that_learnt(
         "dataset_version"
     )
     versions = [one for one in built.order_by("number") if one.status != VersionStatus.FAILED]
-    found = {}
+    learnt_in = {}
     for judgement in used:
         data = judgement.used_in
         assert data is not None
@@ -77,6 +77,6 @@ def versions_that_learnt(
             rows = version.dataset_version
             assert rows is not None
             if rows.dataset_id == data.dataset_id and rows.number >= data.number:
-                found[judgement.pk] = version
+                learnt_in[judgement.pk] = version
                 break
-    return found
+    return learnt_in

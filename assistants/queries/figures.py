@@ -85,11 +85,11 @@ class Figure:
 def consultations(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Conversation]:
     """Those opened from `since` to before `until`: the denominator of most figures."""
     # To a draft's question the assistant may say nothing.
-    asked = Decision.objects.filter(message__channel__assistant=assistant).exclude(
+    decisions = Decision.objects.filter(message__channel__assistant=assistant).exclude(
         route=Decision.Route.DRAFT
     )
     return Conversation.objects.filter(
-        pk__in=asked.values("message__conversation"),
+        pk__in=decisions.values("message__conversation"),
         channel__assistant=assistant,
         opened_at__gte=since,
         opened_at__lt=until,
@@ -220,8 +220,8 @@ def count_drifted(assistant: Assistant, since: datetime, until: datetime) -> tup
 
 def _json_number(field: str, *path: F | Value) -> Cast:
     """The number at this path of a JSON field; null where there is none."""
-    found = Func(F(field), *path, function="jsonb_extract_path_text", output_field=TextField())
-    return Cast(found, FloatField())
+    text = Func(F(field), *path, function="jsonb_extract_path_text", output_field=TextField())
+    return Cast(text, FloatField())
 
 
 def _audit_counts(assistant: Assistant, since: datetime, until: datetime) -> dict[str, int]:

@@ -51,5 +51,5 @@ def inbox_conversations(team: Team) -> QuerySet[Conversation]:
     """With `said`, what the visitor wrote last."""
     rows = Conversation.objects.filter(channel__assistant__team=team)
     written = Message.objects.filter(conversation=OuterRef("pk"), author=Message.Author.VISITOR)
-    said = Subquery(written.order_by("-seq").values("text")[:1])
-    return rows.select_related("channel__assistant", "assignee").annotate(said=said)
+    newest_text = Subquery(written.order_by("-seq").values("text")[:1])
+    return rows.select_related("channel__assistant", "assignee").annotate(said=newest_text)

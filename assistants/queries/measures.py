@@ -63,7 +63,7 @@ def volumes(
 ) -> dict[str, list[tuple[str, int]]]:
     """Of channels, languages and topics: (name, count), the most frequent first."""
     rows = count_consultations(assistant, since, until)
-    given = [
+    answered = [
         row
         for row in _count_decisions(assistant, since, until)
         if row["route"] == Decision.Route.ANSWER
@@ -71,7 +71,7 @@ def volumes(
     return {
         "channel": most_frequent(rows, "channel__kind"),
         "language": most_frequent(rows, "language"),
-        "topic": most_frequent(given, "answer_key"),
+        "topic": most_frequent(answered, "answer_key"),
     }
 
 

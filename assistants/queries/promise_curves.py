@@ -33,8 +33,8 @@ def reweigh(point: Point, measured_share: float, share: float) -> dict[str, floa
 
 def best_point(curve: Sequence[Point], promise: float) -> Point | None:
     """The threshold that answers most of those whose bound reaches the promise."""
-    kept = [point for point in curve if point["bound"] >= promise]
-    return max(kept, key=lambda point: point["answered"]) if kept else None
+    points = [point for point in curve if point["bound"] >= promise]
+    return max(points, key=lambda point: point["answered"]) if points else None
 
 
 def draw(curve: Sequence[Point], before: Sequence[Point], promise: float) -> Chart | None:

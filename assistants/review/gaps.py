@@ -45,10 +45,14 @@ def find_gaps(assistant: Assistant) -> list[Gap]:
     return sorted(group(gaps(assistant, LOOKED_BACK)), key=lambda gap: -len(gap.decisions))
 
 
-def find_gap(assistant: Assistant, decision_id: UUID) -> Gap | None:
-    """The one with this decision."""
-    found = find_gaps(assistant)
-    return next((gap for gap in found if any(one.pk == decision_id for one in gap.decisions)), None)
+def find_gap(assistant: Assistant, decision_id: UUID | None) -> Gap | None:
+    """The one with this decision; None without one."""
+    if decision_id is None:
+        return None
+    for gap in find_gaps(assistant):
+        if any(decision.pk == decision_id for decision in gap.decisions):
+            return gap
+    return None
 
 
 def group(decisions: Iterable[Decision]) -> list[Gap]:

@@ -49,8 +49,8 @@ def send_reply(
     message = state.reply(conversation, person, clean_reply(text))
     question = find_question(conversation)
     if question_seq is not None and (question is None or question.seq != question_seq):
-        asked = conversation.messages.filter(author=Message.Author.VISITOR)
-        question = asked.select_related("decision").filter(seq=question_seq).first()
+        questions = conversation.messages.filter(author=Message.Author.VISITOR)
+        question = questions.select_related("decision").filter(seq=question_seq).first()
     decision = getattr(question, "decision", None)
     if decision is not None and not decision.rule:  # A rule decided as somebody wanted it.
         assistant = conversation.channel.assistant

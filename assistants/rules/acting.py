@@ -22,12 +22,12 @@ def capture(rule: RuleSpec, situation: Situation) -> dict[str, str]:
     """What the question holds of the shapes that the rule looks for, and what it asks for where
     the visitor gave it before."""
     shapes = [rule.when.looks_like] if rule.when.looks_like else []
-    found = {shape: find_shape(shape, situation.unmasked) for shape in shapes}
+    values = {shape: find_shape(shape, situation.unmasked) for shape in shapes}
     if isinstance(rule.then, AskFor):
         shape = rule.then.shape
         known = situation.captured.get(shape, "")
-        found[shape] = find_shape(shape, situation.unmasked) or known
-    return {shape: value for shape, value in found.items() if value}
+        values[shape] = find_shape(shape, situation.unmasked) or known
+    return {shape: value for shape, value in values.items() if value}
 
 
 def ask_for(assistant: Assistant, rule: RuleSpec, situation: Situation, times: int = 1) -> Outcome:

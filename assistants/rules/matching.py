@@ -108,8 +108,8 @@ def _fits(when: Conditions, situation: Situation) -> bool:
     """What needs no reading."""
     text = normalise(situation.text)
     # A rule for verified visitors looks only at what the site's server signed.
-    wanted = when.visitor or {}
-    wants_verified = wanted.get(VERIFIED, "").casefold() == "true"
+    required = when.visitor or {}
+    wants_verified = required.get(VERIFIED, "").casefold() == "true"
     known = situation.vouched if wants_verified else situation.visitor
     checks = (
         when.says_any is None or any(says(text, phrase) for phrase in when.says_any),
@@ -119,7 +119,7 @@ def _fits(when: Conditions, situation: Situation) -> bool:
         when.hours is None or (when.hours == "open") == situation.is_open,
         when.turns_at_least is None or situation.turns >= when.turns_at_least,
         when.asks_for_person is None or any(says(text, phrase) for phrase in PERSON_PHRASES),
-        all(known.get(name, "").casefold() == value.casefold() for name, value in wanted.items()),
+        all(known.get(name, "").casefold() == value.casefold() for name, value in required.items()),
         when.looks_like is None or holds_shape(when.looks_like, situation.unmasked),
     )
     return all(checks)

@@ -35,8 +35,8 @@ def find_shape(shape: str, text: str) -> str:
     nobody could read it."""
     if kinds := MASKED.get(shape):
         return next((part for kind, part in find_personal(text) if kind in kinds), "")
-    found = _compile(DRAWN.get(shape, shape)).search(text)
-    return found[0] if found else ""
+    match = _compile(DRAWN.get(shape, shape)).search(text)
+    return match[0] if match else ""
 
 
 def holds_shape(shape: str, text: str) -> bool:

@@ -49,14 +49,14 @@ class Conditions(Strict):
 
     @property
     def needs_topic(self) -> bool:
-        asked = (self.topic_is, self.confidence_below, self.confidence_above)
-        return any(one is not None for one in asked)
+        conditions = (self.topic_is, self.confidence_below, self.confidence_above)
+        return any(one is not None for one in conditions)
 
     @property
     def looks_at_words(self) -> bool:
         """Whether there can be a question that it does not apply to, where all else fits."""
-        asked = (self.says_any, self.says_all, self.asks_for_person, self.looks_like)
-        return self.needs_topic or any(one is not None for one in asked)
+        conditions = (self.says_any, self.says_all, self.asks_for_person, self.looks_like)
+        return self.needs_topic or any(one is not None for one in conditions)
 
     @model_validator(mode="after")
     def asks_for_something(self) -> "Conditions":

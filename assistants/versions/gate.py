@@ -88,8 +88,8 @@ def _check_rules(version: Version) -> list[str]:
 
 
 def _check_writer(version: Version, live: Version | None) -> list[str]:
-    """One that nobody has heard yet is asked once: a wrong address, name or key would be found out
-    by customers."""
+    """Try a new language model once: else customers would be the first to meet a wrong address,
+    name or key."""
     writer = writer_of(version)
     if writer is None or not version.passages.exists():
         return []

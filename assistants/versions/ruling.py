@@ -97,16 +97,16 @@ def _save(rule: Rule) -> None:
 
 
 def _require_answers(assistant: Assistant, spec: RuleSpec) -> None:
-    given = [action.key for action in spec.actions if isinstance(action, GiveAnswer)]
-    for param, wanted in (("topic_is", set(spec.when.topic_is or [])), ("then", set(given))):
-        current = assistant.answers.exclude(state=Answer.State.RETIRED).filter(key__in=wanted)
-        if missing := sorted(wanted - set(current.values_list("key", flat=True))):
+    keys = [action.key for action in spec.actions if isinstance(action, GiveAnswer)]
+    for param, expected in (("topic_is", set(spec.when.topic_is or [])), ("then", set(keys))):
+        current = assistant.answers.exclude(state=Answer.State.RETIRED).filter(key__in=expected)
+        if missing := sorted(expected - set(current.values_list("key", flat=True))):
             raise InvalidRule(f"There is no answer with the key {missing[0]!r}.", param=param)
 
 
 def find_swallowed(assistant: Assistant) -> list[Swallowed]:
     """Of the rules in their order: examples that never reach their rule."""
-    found: list[Swallowed] = []
+    swallowed: list[Swallowed] = []
     earlier = [BUILT_IN]
     read = newest_reader(assistant)
     for row in assistant.rules.filter(enabled=True):
@@ -116,11 +116,11 @@ def find_swallowed(assistant: Assistant) -> list[Swallowed]:
             try:
                 ruling = find_rule(earlier, situation, read)
             except EncoderUnavailable:
-                return found
+                return swallowed
             if ruling.rule is not None:
-                found.append(Swallowed(row.name, example[:100], ruling.rule.name))
+                swallowed.append(Swallowed(row.name, example[:100], ruling.rule.name))
         earlier.append(spec)
-    return found
+    return swallowed
 
 
 def try_question(assistant: Assistant, text: str) -> Ruling:

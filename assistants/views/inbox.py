@@ -30,6 +30,7 @@ from assistants.review.replies import send_reply
 from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
+from web.validation.values import parse_digits
 
 SHOWN = 50
 
@@ -165,13 +166,12 @@ def _block(request: AuthenticatedRequest, conversation: Conversation) -> None:
 
 def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
     """Send the form's text, with the answer it was made from and the question that it answers."""
-    seq = request.POST.get("question", "")
     send_reply(
         conversation,
         request.user,
         request.POST.get("text", ""),
         answer_key=request.POST.get("answer", "")[:200],
-        question_seq=int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 9 else None,
+        question_seq=parse_digits(request.POST.get("question", ""), 8),
     )
 
 
@@ -242,7 +242,7 @@ def _talk_context(request: AuthenticatedRequest, conversation: Conversation) -> 
         "team": team,
         "conversation": conversation,
         "assistant": conversation.channel.assistant,
-        "said": history,
+        "history": history,
         "originals": read_originals(history),
         "learnt_in": versions_that_learnt(conversation.channel.assistant, judgements_of(history)),
         "is_mine": is_mine,

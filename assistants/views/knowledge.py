@@ -17,9 +17,10 @@ from assistants.knowledge.phrasings import add_phrasing, remove_phrasing
 from assistants.lifecycle import find_assistant
 from assistants.models import Answer, Assistant, Phrasing, Source
 from assistants.queries.listings import topics_with_counts
-from assistants.review.gaps import Gap, close_gap, find_gap
+from assistants.review.gaps import close_gap, find_gap
 from assistants.views.assistants import find_row, page_context
 from web.requests import AuthenticatedRequest
+from web.validation.values import parse_uuid
 
 PAGE_ROWS = 50
 
@@ -29,17 +30,10 @@ PAGE_ROWS = 50
 def knowledge(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """Answers with their phrasings, and the datasets that they came from."""
     assistant = find_assistant(request.user, assistant_id)
-    gap = _find_gap(assistant, request.GET.get("gap", ""))
+    gap = find_gap(assistant, parse_uuid(request.GET.get("gap", "")))
     initial = {"gap": str(gap.first.pk), "questions": "\n".join(gap.questions)} if gap else {}
     form = AnswerForm(assistant, initial=initial)
     return _render(request, assistant, SourceForm(assistant), form)
-
-
-def _find_gap(assistant: Assistant, decision: str) -> Gap | None:
-    try:
-        return find_gap(assistant, UUID(decision))
-    except ValueError:
-        return None
 
 
 @login_required
@@ -100,7 +94,7 @@ def write(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         assistant, fields["key"], fields["text"], fields["language"], request.user
     )
     answers.edit(answer, request.user, **form.changes())
-    if gap := _find_gap(assistant, fields["gap"]):
+    if gap := find_gap(assistant, parse_uuid(fields["gap"])):
         close_gap(assistant, gap, answer, request.user)
     for line in lines_of(fields["questions"]):
         add_phrasing(answer, line[:2000])

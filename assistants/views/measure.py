@@ -15,6 +15,7 @@ from assistants.queries.promise_curves import best_point, draw, reweigh, rounded
 from assistants.versions import shadow
 from assistants.views.assistants import page_context
 from web.requests import AuthenticatedRequest
+from web.validation.values import parse_digits
 
 SHADOW_QUESTIONS = 100
 LOWEST, HIGHEST = 80, 99  # The promise: percent of answers that are right.
@@ -68,8 +69,8 @@ def promise(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
 
 
 def _percent(request: AuthenticatedRequest, name: str, otherwise: float) -> int:
-    text = request.GET.get(name, "")[:4]
-    return int(text) if text.isascii() and text.isdigit() else round(otherwise * 100)
+    percent = parse_digits(request.GET.get(name, "")[:4])
+    return round(otherwise * 100) if percent is None else percent
 
 
 def _find_version(assistant: Assistant, number: int) -> Version:

@@ -12,6 +12,7 @@ from assistants.models import Channel
 from assistants.wechat import crypto
 from assistants.wechat.messages import parse_xml, read_message, write_envelope, write_reply
 from assistants.wechat.replying import Account, reply_in_time
+from web.validation.values import parse_digits
 
 MAX_AGE_SECONDS = 600
 MAX_BYTES = 64 * 1024
@@ -81,7 +82,7 @@ def _stamp(request: HttpRequest) -> tuple[str, str]:
     """The timestamp and nonce. Raises WechatRefused for an old timestamp, as the message may be
     replayed."""
     timestamp, nonce = request.GET.get("timestamp", ""), request.GET.get("nonce", "")
-    is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 12
-    if not is_number or abs(time.time() - int(timestamp)) > MAX_AGE_SECONDS:
+    sent_at = parse_digits(timestamp, 11)
+    if sent_at is None or abs(time.time() - sent_at) > MAX_AGE_SECONDS:
         raise WechatRefused("The timestamp is not of now.")
     return timestamp, nonce

@@ -6,6 +6,7 @@ the frame's own storage; cookies and sessions are not used.
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -161,11 +162,13 @@ def messages(request: HttpRequest, key: str) -> HttpResponseBase:
         return refuse(problem)
 
 
+@dataclass(eq=False)
 class _WidgetStream:
     """Events for the frame: the reply's text in deltas, then the whole conversation."""
 
-    def __init__(self, channel: Channel, visitor: str, token: str) -> None:
-        self._channel, self._visitor, self._token = channel, visitor, token
+    _channel: Channel
+    _visitor: str
+    _token: str
 
     def describe(self, reply: Reply) -> dict[str, object]:
         return {

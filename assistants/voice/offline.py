@@ -55,8 +55,8 @@ def _check() -> Offered | None:
         finished = child_process.run(
             [settings.VOICE_PYTHON, str(CHILD), "check"], seconds=CHECK_SECONDS, every_seconds=1.0
         )
-        found = json.loads(finished.stdout)
-        return Offered(tuple(found["hear"]), tuple(found["speak"]))
+        languages = json.loads(finished.stdout)
+        return Offered(tuple(languages["hear"]), tuple(languages["speak"]))
     except (OSError, ValueError, KeyError) as problem:  # OSError: no such interpreter.
         logger.warning("The offline voice cannot be looked for: %s", problem)
         return None

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import dataclass
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -28,11 +29,11 @@ def validate_voice_url(text: str) -> str:
     return outgoing.validate_base_url(text, HEAR_PATH, SPEAK_PATH)
 
 
+@dataclass(eq=False)
 class AddressEngine:
     """It sends what a visitor said to the team's own provider, and nothing of who said it."""
 
-    def __init__(self, assistant: Assistant) -> None:
-        self._assistant = assistant
+    _assistant: Assistant
 
     def why_deaf(self, language: str) -> str:
         return "" if self._assistant.hearing_model else "This assistant does not hear. Send text."
@@ -60,26 +61,27 @@ class AddressEngine:
             raise self._unavailable(problem) from problem
 
     def speak(self, text: str, language: str, format_name: str) -> bytes:
-        asked = {
+        fields = {
             "model": self._assistant.speaking_model,
             "input": text,
             "voice": self._assistant.voice_name,
             "response_format": format_name,
         }
-        body = outgoing.Body(json.dumps(asked).encode(), "application/json")
+        body = outgoing.Body(json.dumps(fields).encode(), "application/json")
         try:
             return self._post(SPEAK_PATH, body, SPEAK_SECONDS, MAX_SPEECH_BYTES)
         except OutgoingFailed as problem:
             raise self._unavailable(problem) from problem
 
     def _post(self, path: str, body: outgoing.Body, seconds: float, max_bytes: int) -> bytes:
-        return outgoing.post(
+        chunks = outgoing.stream(
             self._assistant.voice_url + path,
             body,
             sealed_key=self._assistant.voice_key,
             seconds=seconds,
             max_bytes=max_bytes,
         )
+        return b"".join(chunks)
 
     def _unavailable(self, problem: Exception) -> VoiceUnavailable:
         logger.warning("The voice of %s does not answer: %s", self._assistant.pk, problem)

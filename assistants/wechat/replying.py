@@ -73,9 +73,9 @@ def reply_in_time(channel: Channel, message: Incoming) -> str | None:
         return problem.sentence
     if reply.route == "person" and not channel.settings.get("customer_messages"):
         waiting = take_waiting_replies(reply.conversation)
-        said = _first_part(channel, message, waiting, reply.language) if waiting else None
-        cache.set(_said_key(channel, message), said, SAID_SECONDS)
-        return said
+        text = _first_part(channel, message, waiting, reply.language) if waiting else None
+        cache.set(_said_key(channel, message), text, SAID_SECONDS)
+        return text
     if reply.route == "pending":  # WeChat tries again where it did not get what was said.
         again: str | None = cache.get(_said_key(channel, message))
         return again

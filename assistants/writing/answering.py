@@ -100,8 +100,8 @@ def build_messages(
         for number, passage in enumerate(passages, 1)
     ]
     styled = f" Write in this style: {style}." if style else ""
-    asked = f"Question: {mark}\n{question}\n{mark}"
+    marked_question = f"Question: {mark}\n{question}\n{mark}"
     return [
         {"role": "system", "content": instructions.replace("{mark}", mark) + styled},
-        {"role": "user", "content": "\n\n".join([*parts, asked])},
+        {"role": "user", "content": "\n\n".join([*parts, marked_question])},
     ]

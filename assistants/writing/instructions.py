@@ -14,7 +14,7 @@ SAMPLE_QUESTION = "When is the shop open?"
 
 @dataclass(frozen=True)
 class SamplePassage:
-    """What a writer is asked about that nobody has heard yet."""
+    """A passage of ours, with which a new language model is tried."""
 
     heading: str = "Opening hours"
     text: str = "The shop is open from 9:00 to 17:00, Monday to Friday."

@@ -28,8 +28,8 @@ class WriterSettings:
         """Whether both say the same; what they cost does not matter."""
         if not self.model and not other.model:
             return True
-        asked = (self.model, self.url, self.style, self.instructions)
-        return asked == (other.model, other.url, other.style, other.instructions)
+        parts = (self.model, self.url, self.style, self.instructions)
+        return parts == (other.model, other.url, other.style, other.instructions)
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Writer:
         priced, today = self.settings, configured(self.assistant)
         if (today.url, today.model) == (priced.url, priced.model):
             priced = today  # A price decides no answer: it counts at once.
-        asked = tokens_read * priced.input_price_micro + tokens_written * priced.output_price_micro
-        return -(-asked // 1_000_000)
+        price = tokens_read * priced.input_price_micro + tokens_written * priced.output_price_micro
+        return -(-price // 1_000_000)
 
 
 def configured(assistant: Assistant) -> WriterSettings:
@@ -102,8 +102,8 @@ def keys_after(assistant: Assistant, sent: Mapping[str, object]) -> dict[str, ob
         if before and assistant.writer_key:
             keys[origin_of(before)] = assistant.writer_key
         versions = assistant.versions.exclude(writer=None).values_list("writer__url", flat=True)
-        asked = {origin_of(url) for url in versions if url}
-        changes["writer_keys"] = {name: key for name, key in keys.items() if name in asked}
+        origins = {origin_of(url) for url in versions if url}
+        changes["writer_keys"] = {name: key for name, key in keys.items() if name in origins}
         changes["writer_key"] = keys.get(origin_of(after), "")
     voice_url = str(sent.get("voice_url", assistant.voice_url))
     if origin_of(voice_url) != origin_of(assistant.voice_url):

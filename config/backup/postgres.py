@@ -38,10 +38,10 @@ class Snapshot:
     def migrations(self) -> list[str]:
         """Those that were applied, as app.name."""
         try:
-            found = self._connection.execute("SELECT app, name FROM django_migrations ORDER BY id")
+            rows = self._connection.execute("SELECT app, name FROM django_migrations ORDER BY id")
         except psycopg.errors.UndefinedTable:
             raise BackupError("This database holds no Lathe: it was never migrated.") from None
-        return [f"{app}.{name}" for app, name in found]
+        return [f"{app}.{name}" for app, name in rows]
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def restore(url: str, dump: Path, rows: dict[str, int]) -> None:
         *("--no-owner", "--no-privileges", str(dump)),
     )
     with _connect(url) as connection:
-        found = _count_rows(connection)
-    wrong = {table for table in rows | found if rows.get(table) != found.get(table)}
+        counts = _count_rows(connection)
+    wrong = {table for table in rows | counts if rows.get(table) != counts.get(table)}
     if wrong:
         raise BackupError(f"Rows are missing after the restore, in {', '.join(sorted(wrong))}.")
 
@@ -114,6 +114,6 @@ def _find_program(name: str) -> str:
     try:
         return str(find_postgres_programs() / name)
     except EmbeddedError:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     raise BackupError(f"{name} is not here: install PostgreSQL's client programs.")

@@ -36,9 +36,9 @@ SECRET_SETTINGS = (
 
 def read_secrets() -> dict[str, str]:
     """Every secret that is set here; the key of `make up` counts as set."""
-    found = {name: env.optional(name) for name in SECRET_SETTINGS}
-    found["SECRET_KEY"] = settings.SECRET_KEY
-    return {name: value for name, value in found.items() if value}
+    values = {name: env.optional(name) for name in SECRET_SETTINGS}
+    values["SECRET_KEY"] = settings.SECRET_KEY
+    return {name: value for name, value in values.items() if value}
 
 
 def write_secrets(folder: Path) -> Path:

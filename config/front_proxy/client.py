@@ -80,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
             self._is_for_web = True
         except httptools.HttpParserError:
             if not self._is_for_web:
-                self.end_with(refusals.malformed())
+                self.end_with(refusals.MALFORMED)
                 return
         if self._is_for_web:
             self._hand_over()
@@ -91,7 +91,7 @@ class ClientConnection(asyncio.Protocol):
                 self._awaits_rest = True
                 self._state.await_rest(self, self._request_number)
         elif len(self._received) > MAX_HEAD_BYTES:
-            self.end_with(refusals.head_too_large())
+            self.end_with(refusals.HEAD_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         self._is_for_web |= self._is_whole  # Several requests at once: they keep their order there.

@@ -61,13 +61,13 @@ class ModelsPool:
         self._idle.append(connection)
 
     def close_idle(self, now: float) -> None:
-        kept = []
+        still_idle = []
         for connection in self._idle:
             if connection.is_closing or now - connection.idle_since > MAX_IDLE_SECONDS:
                 connection.abort()
             else:
-                kept.append(connection)
-        self._idle = kept
+                still_idle.append(connection)
+        self._idle = still_idle
 
     def close(self) -> None:
         for connection in self._idle:

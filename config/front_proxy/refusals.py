@@ -32,14 +32,6 @@ def web_unreachable(target: bytes) -> bytes:
     return _answer(503, headers, json.dumps(body).encode())
 
 
-def malformed() -> bytes:
-    return _plain(400, "That is not a valid HTTP request.")
-
-
-def head_too_large() -> bytes:
-    return _plain(431, "The headers of the request are too large.")
-
-
 def _plain(status: int, sentence: str, headers: list[Header] | None = None) -> bytes:
     kind = (b"content-type", b"text/plain; charset=utf-8")
     return _answer(status, [*(headers or []), kind], sentence.encode())
@@ -50,3 +42,7 @@ def _answer(status: int, headers: list[Header], body: bytes) -> bytes:
     lines += [name + b": " + value for name, value in headers if name != b"content-length"]
     lines += [b"content-length: %d" % len(body), b"connection: close", b"", body]
     return b"\r\n".join(lines)
+
+
+MALFORMED = _plain(400, "That is not a valid HTTP request.")
+HEAD_TOO_LARGE = _plain(431, "The headers of the request are too large.")

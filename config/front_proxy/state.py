@@ -62,9 +62,9 @@ class State:
 
     def _hand_over_overdue(self) -> None:
         loop = asyncio.get_running_loop()
-        left = HAND_OVER_AT_ONCE
-        while self._incomplete and left and self._incomplete[0][0] <= loop.time():
+        remaining = HAND_OVER_AT_ONCE
+        while self._incomplete and remaining and self._incomplete[0][0] <= loop.time():
             _, client, request = self._incomplete.popleft()
-            left -= client.hand_over_if_incomplete(request)
+            remaining -= client.hand_over_if_incomplete(request)
         if self._incomplete:
             loop.call_later(HAND_OVER_INTERVAL_SECONDS, self._hand_over_overdue)

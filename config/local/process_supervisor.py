@@ -116,7 +116,8 @@ class Supervisor:
         _signal_group(run.process.pid, signal.SIGTERM)
         run.orphans[run.process.pid] = now + ORPHAN_GRACE_SECONDS
         run.process, run.restart_at = None, now + run.restart_delay_seconds
-        reason, delay = _exit_reason(code), run.restart_delay_seconds
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        delay = run.restart_delay_seconds
         self.print_lines(f"{run.service.name} ended ({reason}); again in {delay:.0f} s")
         run.restart_delay_seconds = min(2 * run.restart_delay_seconds, MAX_RESTART_DELAY_SECONDS)
 
@@ -169,7 +170,3 @@ def ignore_interrupts() -> None:
     """From now on: a second Ctrl-C would leave processes behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _exit_reason(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

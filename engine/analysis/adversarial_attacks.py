@@ -85,7 +85,8 @@ def _correct_rows(
     """Which rows are answered correctly under an attack of this strength; no steps, no attack."""
     correct = []
     for start in range(0, len(rows), BATCH_ROWS):
-        ids, mask = pad_batch(rows[start : start + BATCH_ROWS])
+        padded = pad_token_ids(rows[start : start + BATCH_ROWS])
+        ids, mask = map(torch.from_numpy, padded)  # (rows, tokens), int64
         truth = labels[start : start + BATCH_ROWS]
         shift = compute_perturbation(
             forward,
@@ -128,12 +129,6 @@ def compute_perturbation(
         length = moved.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         shift = moved * (radius / length).clamp(max=1)
     return shift.detach()
-
-
-def pad_batch(rows: TokenIdRows) -> tuple[Tensor, Tensor]:
-    """Ids and mask (rows, tokens), int64."""
-    ids, mask = pad_token_ids(rows)
-    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def accuracy_with_interval(correct: Bools) -> AccuracyInterval:

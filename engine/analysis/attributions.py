@@ -185,8 +185,8 @@ def explain_row(
     def forward(present: Tensor) -> Tensor:
         rows = [
             {
-                name: (row if kept else typical).get(name)
-                for name, kept in zip(names, mask, strict=True)
+                name: (row if is_used else typical).get(name)
+                for name, is_used in zip(names, mask, strict=True)
             }
             for mask in present.bool().tolist()
         ]

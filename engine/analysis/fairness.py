@@ -152,15 +152,15 @@ def _rows_of_comparable_groups(groups: Names, rated: list[GroupRates]) -> tuple[
     not count, unless fewer than two are large."""
     large = [group["name"] for group in rated if not group["is_small"]]
     names = large if len(large) > 1 else [group["name"] for group in rated]
-    kept = np.flatnonzero(np.isin(groups, names))
-    return kept, [np.flatnonzero(groups[kept] == name) for name in names]
+    rows = np.flatnonzero(np.isin(groups, names))
+    return rows, [np.flatnonzero(groups[rows] == name) for name in names]
 
 
 def _compute_label_gaps(
     true: Bools, predicted: Bools, groups: Names, rated: list[GroupRates]
 ) -> list[FairnessGap]:
-    kept, parts = _rows_of_comparable_groups(groups, rated)
-    true, predicted = true[kept], predicted[kept]
+    rows, parts = _rows_of_comparable_groups(groups, rated)
+    true, predicted = true[rows], predicted[rows]
 
     def gaps(weights: Floats) -> dict[str, Floats]:
         rates = [_weighted_rates(true[part], predicted[part], weights[:, part]) for part in parts]
@@ -170,9 +170,9 @@ def _compute_label_gaps(
         }
         return {**widest, "equalized_odds": np.fmax(widest["tpr"], widest["fpr"])}
 
-    ranges = _gap_intervals(groups[kept], gaps)
-    values = gaps(np.ones((1, len(kept)))) if len(kept) else {}
-    values["equalized_odds"] = _equalized_odds(true, predicted, groups[kept], values)
+    ranges = _gap_intervals(groups[rows], gaps)
+    values = gaps(np.ones((1, len(rows)))) if len(rows) else {}
+    values["equalized_odds"] = _equalized_odds(true, predicted, groups[rows], values)
     return [_make_gap(name, values[name], ranges[name], GAP_METHODS[name]) for name in GAP_METHODS]
 
 

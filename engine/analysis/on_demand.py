@@ -246,5 +246,5 @@ def _make_output_function(
 
 
 def _summarize_answer(answer: Mapping[str, Any]) -> JsonObject:
-    kept = ("label", "probability", "labels", "value")
-    return {"answer": {name: answer[name] for name in kept if name in answer}}
+    fields = ("label", "probability", "labels", "value")
+    return {"answer": {name: answer[name] for name in fields if name in answer}}

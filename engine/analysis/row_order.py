@@ -76,7 +76,7 @@ def _score(
         return float((answers == targets).mean())
     true = targets.astype(float)
     low, high = np.percentile(true, [1, 99])
-    kept = (true >= low) & (true <= high)
-    spread = float(((true[kept] - true[kept].mean()) ** 2).sum())
-    error = float(((true[kept] - answers[kept]) ** 2).sum())
+    is_within = (true >= low) & (true <= high)
+    spread = float(((true[is_within] - true[is_within].mean()) ** 2).sum())
+    error = float(((true[is_within] - answers[is_within]) ** 2).sum())
     return 1 - error / spread if spread else 0.0

@@ -123,8 +123,8 @@ def find_threshold(
     # Questions of equal probability are answered together or not at all.
     is_last = np.append(np.diff(sorted_probability) != 0, True)
     is_likely = sorted_probability >= LEAST_PROBABILITY
-    kept = np.flatnonzero((bounds >= promise) & is_last & is_likely)
-    return float(sorted_probability[kept[-1]]) if len(kept) else None
+    candidates = np.flatnonzero((bounds >= promise) & is_last & is_likely)
+    return float(sorted_probability[candidates[-1]]) if len(candidates) else None
 
 
 def _bounds_from_top(right: Flags, weights: Array) -> Array:
@@ -185,7 +185,7 @@ def _find_ask_threshold(
     order = np.argsort(-probability[below], kind="stable")
     total = np.cumsum(weights[below][order])
     hits = np.cumsum((weights * offered)[below][order]) / np.maximum(total, 1e-12)
-    kept = np.flatnonzero(hits >= ASK_SHARE)
-    if not len(kept):
+    reached = np.flatnonzero(hits >= ASK_SHARE)
+    if not len(reached):
         return 1.0 if answer is None else answer
-    return max(LOWEST_ASK, float(probability[below][order][kept[-1]]))
+    return max(LOWEST_ASK, float(probability[below][order][reached[-1]]))

@@ -119,11 +119,13 @@ def leave_out(known: Phrasings, off_topic: tuple[list[str], Array], seed: int = 
 
 
 def _score_fold(known: Phrasings, scorer: FittedScorer, rows: Mask) -> Iterator[HeldOut]:
-    asked = known.select(rows & known.may_measure)
-    is_taught = np.isin(asked.answers, scorer.known.answers)
-    answers = np.where(is_taught, asked.answers, -1)
+    questions = known.select(rows & known.may_measure)
+    is_taught = np.isin(questions.answers, scorer.known.answers)
+    answers = np.where(is_taught, questions.answers, -1)
     kinds = np.where(is_taught, IN_SCOPE, LEFT_OUT_ANSWER)
-    yield HeldOut(scorer.score(asked.texts, asked.embeddings), answers, kinds, asked.texts)
+    yield HeldOut(
+        scorer.score(questions.texts, questions.embeddings), answers, kinds, questions.texts
+    )
 
 
 def count_folds(known: Phrasings) -> int:

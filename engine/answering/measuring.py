@@ -156,17 +156,17 @@ def _score_judged(
     """Judged questions that are no phrasing by now: what was taught measures nothing."""
     taught = set(scorer.known.texts)
     number = {answer: place for place, answer in enumerate(answers)}
-    asked = [
+    questions = [
         question
         for question in order.judged
         if question.language == language
         and question.text not in taught
         and (question.answer is None or question.answer in number)
     ]
-    if not asked:
+    if not questions:
         return None
-    texts = [question.text for question in asked]
-    right = np.array([number[q.answer] if q.answer is not None else -1 for q in asked])
+    texts = [question.text for question in questions]
+    right = np.array([number[q.answer] if q.answer is not None else -1 for q in questions])
     scores = scorer.score(texts, encoder.embed(texts).astype(np.float64))
     return HeldOut(scores, right, np.where(right >= 0, IN_SCOPE, OFF_TOPIC), texts)
 
@@ -195,6 +195,8 @@ def _describe(
     asks = (measured.probability >= measured.calibrator.ask) & (
         measured.probability < (2.0 if threshold is None else threshold)
     )
+    thresholds = np.unique(np.quantile(measured.probability, np.linspace(0, 1, CURVE_POINTS)))
+    sizes = np.bincount(known.answers, minlength=len(answers))
     return LanguageReport(
         status="measured",
         reason=""
@@ -207,9 +209,9 @@ def _describe(
         usual_cosine=float(np.quantile(held_out.scores.cosine[in_scope].max(axis=1), 0.05)),
         point=_curve_point(point),
         asked_back=float(measured.weights[asks].sum() / measured.weights.sum()),
-        curve=_draw_curve(measured, held_out),
+        curve=[_curve_point(point_at(measured, held_out, float(t))) for t in thresholds],
         worst=_worst_questions(measured, held_out, answers),
-        thin_answers=_thin_answers(known, answers),
+        thin_answers=[answers[number] for number in np.flatnonzero(sizes < 3)],
         topics=_describe_topics(measured, held_out, answers),
     )
 
@@ -231,16 +233,6 @@ def _not_measurable(reason: str, held_out: int) -> LanguageReport:
 
 def _curve_point(point: Point) -> CurvePoint:
     return CurvePoint(**{name: round(value, 5) for name, value in vars(point).items()})
-
-
-def _draw_curve(measured: Measured, held_out: HeldOut) -> list[CurvePoint]:
-    thresholds = np.unique(np.quantile(measured.probability, np.linspace(0, 1, CURVE_POINTS)))
-    return [_curve_point(point_at(measured, held_out, float(t))) for t in thresholds]
-
-
-def _thin_answers(known: Phrasings, answers: list[str]) -> list[str]:
-    sizes = np.bincount(known.answers, minlength=len(answers))
-    return [answers[number] for number in np.flatnonzero(sizes < 3)]
 
 
 def _describe_topics(

@@ -39,17 +39,13 @@ class TextGroups:
     warnings: list[str]
 
 
-def text_key(text: str) -> str:
-    """A key that is equal for texts that differ only in case, blanks and punctuation."""
-    folded = text.casefold()
-    return _NOT_WORDS.sub(" ", folded).strip() or " ".join(folded.split())
-
-
 def group_texts(texts: Sequence[str]) -> TextGroups:
     """Rows whose texts are the same or nearly so, in the order of their first rows."""
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
-        rows_of[text_key(text)].append(row)
+        folded = text.casefold()
+        key = _NOT_WORDS.sub(" ", folded).strip() or " ".join(folded.split())
+        rows_of[key].append(row)  # Texts that differ only in case, blanks and punctuation.
     keys, groups = list(rows_of), list(rows_of.values())
     if sum(map(len, keys)) > MAX_COMPARED_BYTES:
         sentence = (

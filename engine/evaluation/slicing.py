@@ -108,8 +108,10 @@ def select_slice_columns(
         for name, cells in columns.items()
         if name not in chosen and _is_useful_for_slicing(cells)
     ]
-    kept = [*(name for name in chosen if name in columns), *useful][: max(MAX_COLUMNS, len(chosen))]
-    return {name: columns[name] for name in kept}
+    names = [*(name for name in chosen if name in columns), *useful][
+        : max(MAX_COLUMNS, len(chosen))
+    ]
+    return {name: columns[name] for name in names}
 
 
 def _is_useful_for_slicing(cells: Sequence[Any]) -> bool:

@@ -93,8 +93,8 @@ def select_heads(importance: list[Tensor], keep: float) -> list[list[int]]:
     count = max(len(importance), round(keep * len(ranked)))
     best = [(layer, int(values.argmax())) for layer, values in enumerate(importance)]
     others = [(layer, head) for _, layer, head in ranked if (layer, head) not in best]
-    kept = [*best, *others][:count]
-    return [sorted(head for at, head in kept if at == layer) for layer in range(len(importance))]
+    chosen = [*best, *others][:count]
+    return [sorted(head for at, head in chosen if at == layer) for layer in range(len(importance))]
 
 
 def compute_head_importance(

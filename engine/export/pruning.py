@@ -30,16 +30,16 @@ def prune_neurons(network: TextNetwork, keep: float, batches: TokenBatches) -> T
     blocks = _find_feed_forward_blocks(smaller)
     activations = _mean_activations(smaller, blocks, batches)
     width = blocks[0][0].out_features
-    kept = max(8, round(width * keep))
+    neurons = max(8, round(width * keep))
     for (inner, outer), activation in zip(blocks, activations, strict=True):
         contribution = activation * outer.weight.detach().norm(dim=0)
-        chosen = contribution.topk(kept).indices.sort().values
+        chosen = contribution.topk(neurons).indices.sort().values
         with torch.no_grad():
             inner.weight = nn.Parameter(inner.weight[chosen].clone())
             inner.bias = nn.Parameter(inner.bias[chosen].clone())
             outer.weight = nn.Parameter(outer.weight[:, chosen].clone())
-        inner.out_features = outer.in_features = kept
-    smaller.encoder.config.intermediate_size = kept
+        inner.out_features = outer.in_features = neurons
+    smaller.encoder.config.intermediate_size = neurons
     return _validate_reloadable(smaller)
 
 

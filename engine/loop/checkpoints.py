@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.artifact import hash_file
+
 MANIFEST_FILE = "manifest.json"
 NETWORK_FILE, BEST_FILE, OPTIMIZER_FILE = "network.safetensors", "best.safetensors", "optimizer.pt"
 
@@ -83,8 +85,7 @@ class CheckpointFolder:
             "fingerprint": self._fingerprint,
             "state": asdict(state),
             "files": {
-                path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-                for path in sorted(building.iterdir())
+                path.name: hash_file(path).model_dump() for path in sorted(building.iterdir())
             },
         }
         (building / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2))
@@ -112,7 +113,7 @@ class CheckpointFolder:
         try:
             manifest = json.loads((folder / MANIFEST_FILE).read_text())
             is_intact = manifest["fingerprint"] == self._fingerprint and all(
-                _sha256(folder / name) == stored["sha256"]
+                hash_file(folder / name).sha256 == stored["sha256"]
                 for name, stored in manifest["files"].items()
             )
             if not is_intact:
@@ -133,12 +134,12 @@ class CheckpointFolder:
 
     def _keep_link_to_best(self, best: Path) -> Path:
         """Link the best weights, because their folder may be deleted before the next save."""
-        kept = self.root / ".best" / BEST_FILE
-        if best.resolve() != kept.resolve():
-            kept.parent.mkdir(exist_ok=True)
-            kept.unlink(missing_ok=True)
-            _link_or_copy(best, kept)
-        return kept
+        target = self.root / ".best" / BEST_FILE
+        if best.resolve() != target.resolve():
+            target.parent.mkdir(exist_ok=True)
+            target.unlink(missing_ok=True)
+            _link_or_copy(best, target)
+        return target
 
 
 def fingerprint(*parts: object) -> str:
@@ -151,8 +152,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -71,12 +71,12 @@ def lr_schedule_factor(hyperparameters: LoopHyperparameters, step: int, total_st
     warmup = round(total_steps * hyperparameters.warmup_fraction)
     if step < warmup:
         return (step + 1) / warmup
-    left = (total_steps - step) / max(1, total_steps - warmup)
+    remaining = (total_steps - step) / max(1, total_steps - warmup)
     if hyperparameters.schedule == "constant":
         return 1.0
     if hyperparameters.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * (1 - left)))
-    return left
+        return 0.5 * (1 + math.cos(math.pi * (1 - remaining)))
+    return remaining
 
 
 def clip_gradients(parameters: Iterable[torch.nn.Parameter], largest_norm: float) -> None:

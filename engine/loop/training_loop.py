@@ -168,8 +168,11 @@ class TrainingLoop:
             self._optimizer.param_groups, self._peak_learning_rates, strict=True
         ):
             group["lr"] = peak * factor
+        due_at = self._saved_at + self._settings.checkpoint_seconds
         loss, stop, save = collectives.all_reduce_sum(
-            self._accumulate_gradients(batches), self._stop.requested, self._is_save_due()
+            self._accumulate_gradients(batches),
+            self._stop.requested,
+            collectives.is_rank0() and time.monotonic() >= due_at,
         )
         if not math.isfinite(loss):
             raise Diverged(
@@ -190,10 +193,6 @@ class TrainingLoop:
         state.loss_steps += 1
         self._report_step()
         return bool(stop), bool(save)
-
-    def _is_save_due(self) -> bool:
-        due_at = self._saved_at + self._settings.checkpoint_seconds
-        return collectives.is_rank0() and time.monotonic() >= due_at
 
     def _accumulate_gradients(self, batches: list[Batch]) -> float:
         """This process's part of the step's mean loss; its gradients are of the whole step."""

@@ -75,10 +75,10 @@ def compute_curve_points(positive: Bools, scores: Floats) -> dict[str, list[list
     fall_out = false / false[-1]
     length = recall + fall_out  # Of the ROC curve so far.
     even = np.searchsorted(length, np.linspace(0, length[-1], CURVE_POINTS))
-    kept = np.unique(np.r_[0, np.clip(even, 0, len(length) - 1), len(length) - 1])
-    roc = [[0.0, 0.0], *_format_curve_points(fall_out, recall, kept)]
-    return {"roc": roc, "pr": _format_curve_points(recall, true / (true + false), kept)}
+    places = np.unique(np.r_[0, np.clip(even, 0, len(length) - 1), len(length) - 1])
+    roc = [[0.0, 0.0], *_format_curve_points(fall_out, recall, places)]
+    return {"roc": roc, "pr": _format_curve_points(recall, true / (true + false), places)}
 
 
-def _format_curve_points(across: Floats, up: Floats, kept: Ints) -> list[list[float]]:
-    return [[round(float(across[k]), 4), round(float(up[k]), 4)] for k in kept]
+def _format_curve_points(across: Floats, up: Floats, places: Ints) -> list[list[float]]:
+    return [[round(float(across[k]), 4), round(float(up[k]), 4)] for k in places]

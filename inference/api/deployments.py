@@ -162,8 +162,8 @@ class RolloutEndpoint(APIView):
 
     @extend_schema(operation_id="read_rollout", responses=RolloutAnswer)
     def get(self, request: Request, deployment_id: UUID) -> Response:
-        found = find_deployment(viewer_of(request), deployment_id)
-        return Response(RolloutAnswer(load_rollout(found)).data)
+        deployment = find_deployment(viewer_of(request), deployment_id)
+        return Response(RolloutAnswer(load_rollout(deployment)).data)
 
 
 class CanaryEndpoint(APIView):

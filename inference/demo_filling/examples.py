@@ -148,7 +148,9 @@ def shapes(each: int = 40) -> Example:
         content=archive.getvalue(),
         columns={},
         deployment="shapes",
-        questions=[_as_base64(_picture(rng, rng.choice(_SHAPES))) for _ in range(24)],
+        questions=[
+            base64.b64encode(_picture(rng, rng.choice(_SHAPES))).decode() for _ in range(24)
+        ],
         hyperparameters={"epochs": 2},
     )
 
@@ -167,10 +169,6 @@ def _picture(rng: random.Random, label: str) -> bytes:
     sink = io.BytesIO()
     image.save(sink, "PNG")
     return sink.getvalue()
-
-
-def _as_base64(picture: bytes) -> str:
-    return base64.b64encode(picture).decode()
 
 
 # Each answer of an invented shop, and many ways to ask for it.

@@ -112,11 +112,11 @@ def _check_completion_line(line: Line) -> None:
 
 
 def _check_preference_line(line: Line) -> None:
-    asked = line.get("input")
-    prompt = asked.get("messages") if isinstance(asked, dict) else None
+    example_input = line.get("input")
+    prompt = example_input.get("messages") if isinstance(example_input, dict) else None
     if not isinstance(prompt, list) or not prompt:
         raise InvalidLine("'input' must be an object with a list of 'messages'.")
-    if isinstance(asked, dict) and asked.get("tools"):
+    if isinstance(example_input, dict) and example_input.get("tools"):
         raise InvalidLine("tools cannot be learnt here; leave 'tools' out.")
     for key in ("preferred_output", "non_preferred_output"):
         output = line.get(key)

@@ -50,14 +50,14 @@ def deploy_on_demand(team_id: UUID, name: str, token_id: UUID | None) -> None:
 
 def _find_checkpoint(job: TrainingJob, name: str, step: int) -> Checkpoint:
     """The kept state of this step. Raises NoSuchObject."""
-    kept = job.checkpoints.kept().filter(step=step).order_by("-pk").first()
-    if job.task != GENERATION_TASK or kept is None:
+    checkpoint = job.checkpoints.kept().filter(step=step).order_by("-pk").first()
+    if job.task != GENERATION_TASK or checkpoint is None:
         raise NoSuchObject(
             f"{name} has no checkpoint of step {step} that is kept: the job's list of checkpoints"
             " names those that can answer.",
             param="model",
         )
-    return kept
+    return checkpoint
 
 
 def _who_deploys(

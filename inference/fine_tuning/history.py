@@ -49,12 +49,12 @@ def list_events(
         # At one moment, sentences come before measurements in the list.
         messages = _older(messages, last, after_equals=False)
         points = _older(points, last, after_equals=isinstance(last, JobEvent))
-    found = [
+    events = [
         *_page(messages, limit, _message_event),
         *_page(points, limit, lambda point: _metrics_event(point, job.job)),
     ]
-    found.sort(key=lambda event: (event.at, event.type == "message", _number(event)), reverse=True)
-    return found[:limit], len(found) > limit
+    events.sort(key=lambda event: (event.at, event.type == "message", _number(event)), reverse=True)
+    return events[:limit], len(events) > limit
 
 
 def _older(rows: QuerySet[Any], last: Any, *, after_equals: bool) -> QuerySet[Any]:

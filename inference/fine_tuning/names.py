@@ -9,6 +9,7 @@ import uuid
 from django.db.models import Q
 
 from inference.models import FineTuningJob
+from web.validation.values import parse_digits
 
 PREFIX = "ft:"
 ID_DIGITS = 12
@@ -29,9 +30,9 @@ def checkpoint_name(job: FineTuningJob, step: int) -> str:
 
 def split_checkpoint(name: str) -> tuple[str, int | None]:
     """A model's name without its checkpoint, and the checkpoint's step; None for none."""
-    job_name, mark, step = name.partition(CHECKPOINT_MARK)
-    is_step = bool(mark) and step.isascii() and step.isdigit() and len(step) < 10
-    return (job_name, int(step)) if is_step else (name, None)
+    job_name, _, digits = name.partition(CHECKPOINT_MARK)
+    step = parse_digits(digits)
+    return (name, None) if step is None else (job_name, step)
 
 
 def find_named_job(team_id: uuid.UUID, name: str) -> FineTuningJob | None:

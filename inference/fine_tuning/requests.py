@@ -219,7 +219,7 @@ def _line_number(problem: str) -> float:
 
 
 def engine_hyperparameters(
-    entry: BaseModelEntry, task: str, asked: Hyperparameters, seed: int
+    entry: BaseModelEntry, task: str, requested: Hyperparameters, seed: int
 ) -> HyperparameterValues:
     """The same in the engine's terms; what is automatic is left out.
 
@@ -227,20 +227,20 @@ def engine_hyperparameters(
     """
     fields = SPEC_CLASSES[task].model_fields["hyperparameters"].annotation
     known = getattr(fields, "model_fields", {})
-    wanted: dict[str, object] = {
-        "epochs": asked.n_epochs,
-        "batch_rows" if "batch_rows" in known else "rows_per_step": asked.batch_size,
-        "learning_rate": asked.learning_rate_multiplier,
+    engine_values: dict[str, object] = {
+        "epochs": requested.n_epochs,
+        "batch_rows" if "batch_rows" in known else "rows_per_step": requested.batch_size,
+        "learning_rate": requested.learning_rate_multiplier,
     }
-    if isinstance(asked, DpoHyperparameters):
+    if isinstance(requested, DpoHyperparameters):
         if "beta" not in known:
             raise FineTuningRefused(
                 f"{entry.id} is no language model: it cannot be trained by dpo.",
                 param="method.type",
             )
-        wanted["beta"] = asked.beta
+        engine_values["beta"] = requested.beta
     values: HyperparameterValues = {"seed": seed}
-    for name, value in wanted.items():
+    for name, value in engine_values.items():
         if value == "auto":
             continue
         if name not in known:
@@ -249,19 +249,19 @@ def engine_hyperparameters(
             )
         values[name] = value
     if "learning_rate" in values:
-        values["learning_rate"] = _learning_rate(entry, task, asked)
+        values["learning_rate"] = _learning_rate(entry, task, requested)
     return values
 
 
-def _learning_rate(entry: BaseModelEntry, task: str, asked: Hyperparameters) -> float:
+def _learning_rate(entry: BaseModelEntry, task: str, requested: Hyperparameters) -> float:
     """The multiple of the rate that suits the base model and the method. Raises
     FineTuningRefused for more than 1."""
-    assert isinstance(asked.learning_rate_multiplier, float | int)
-    rate = entry.learning_rate * asked.learning_rate_multiplier
+    assert isinstance(requested.learning_rate_multiplier, float | int)
+    rate = entry.learning_rate * requested.learning_rate_multiplier
     if task == GENERATION_TASK:
         is_scratch = entry.source.kind == "scratch"
         rate *= GenerationHyperparameters().rate_factor(from_scratch=is_scratch, train_rows=0)
-        if isinstance(asked, DpoHyperparameters):
+        if isinstance(requested, DpoHyperparameters):
             rate *= PREFERENCE_RATE_FACTOR
     if rate > 1:
         raise FineTuningRefused(

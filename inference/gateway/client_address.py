@@ -6,11 +6,10 @@ process. A connection that it hands over to the web process carries it in its fi
 
 import hmac
 from collections import OrderedDict
-from functools import lru_cache
 
-from django.conf import settings
-from django.utils.crypto import salted_hmac
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inference.gateway.web_process import proof_of
 
 HEADER = b"x-lathe-client"
 MAX_REMEMBERED = 65_536  # One for each port of the proxy's address.
@@ -19,20 +18,14 @@ Address = tuple[str, int]
 
 def header_value(address: Address) -> bytes:
     """What the front proxy says of a client."""
-    return b"%s %s %d" % (_proof_by(settings.SECRET_KEY), address[0].encode(), address[1])
-
-
-@lru_cache(maxsize=4)
-def _proof_by(key: str) -> bytes:
-    mac = salted_hmac("inference.gateway", "front proxy", secret=key, algorithm="sha256")
-    return mac.hexdigest().encode()
+    return b"%s %s %d" % (proof_of("front proxy"), address[0].encode(), address[1])
 
 
 def _stated(scope: Scope) -> Address | None:
     """The client that the front proxy named in this request; what others write is ignored."""
     value = next((value for name, value in scope["headers"] if name == HEADER), None)
     proof, _, address = (value or b"").partition(b" ")
-    if not hmac.compare_digest(proof, _proof_by(settings.SECRET_KEY)):
+    if not hmac.compare_digest(proof, proof_of("front proxy")):
         return None
     host, _, port = address.rpartition(b" ")
     return host.decode("ascii", "replace"), int(port)

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import TokenScope
+from accounts.permissions import token_of
 from inference.batches import lifecycle
 from inference.batches.lines import ENDPOINTS
 from inference.batches.work import count_answers
@@ -18,7 +19,6 @@ from inference.openai.wire import (
     find_object,
     list_page,
     parse_body,
-    token_of,
     unix_time,
     wire_id,
 )

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import token_of
 from inference.errors import NoSuchObject
 from inference.files import storing, uploads
 from inference.models import ApiFile, FileUpload, Purpose
@@ -17,7 +18,6 @@ from inference.openai.wire import (
     named_project,
     parse_body,
     parse_id,
-    token_of,
     unix_time,
     wire_id,
 )
@@ -132,8 +132,8 @@ class FilesView(OpenAiView):
 def _accepted_purpose(purpose: object) -> Purpose:
     if purpose not in [one.value for one in ACCEPTED]:
         offered = " or ".join(ACCEPTED)
-        said = f"{str(purpose)[:40]!r} is not served here" if purpose else "it is required"
-        raise BadParameter(f"purpose: {said}. Use {offered}.", param="purpose")
+        reason = f"{str(purpose)[:40]!r} is not served here" if purpose else "it is required"
+        raise BadParameter(f"purpose: {reason}. Use {offered}.", param="purpose")
     return Purpose(str(purpose))
 
 

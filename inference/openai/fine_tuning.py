@@ -7,6 +7,7 @@ from django.utils.timezone import now
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import token_of
 from inference.fine_tuning import history, jobs
 from inference.fine_tuning.names import checkpoint_name, fine_tuned_model_name
 from inference.fine_tuning.requests import GENERATION_TASK, JobBody
@@ -21,12 +22,12 @@ from inference.openai.wire import (
     list_page,
     parse_body,
     parse_limit,
-    token_of,
     unix_time,
     wire_id,
 )
 from training.models import Checkpoint, Status
 from web.api import BadParameter
+from web.validation.values import parse_digits
 
 JOB, CHECKPOINT = "ftjob-", "ftckpt_"
 CHECKPOINT_METRICS = {
@@ -85,7 +86,11 @@ def job_object(job: FineTuningJob) -> JsonObject:
         "trained_tokens": _trained_tokens(job),
         "error": _error_object(job),
         "seed": job.seed,
-        "estimated_finish": _estimated_finish(job),
+        "estimated_finish": (
+            None
+            if job.job is None or job.job.eta_seconds is None
+            else unix_time(now() + timedelta(seconds=job.job.eta_seconds))
+        ),
         "integrations": [],
         "method": job.method,
         "metadata": job.metadata,
@@ -99,12 +104,6 @@ def _trained_tokens(job: FineTuningJob) -> int | None:
         return None
     tokens = (job.job.model.manifest.get("training") or {}).get("tokens")
     return int(tokens) if isinstance(tokens, int | float) else None
-
-
-def _estimated_finish(job: FineTuningJob) -> int | None:
-    if job.job is None or job.job.eta_seconds is None:
-        return None
-    return unix_time(now() + timedelta(seconds=job.job.eta_seconds))
 
 
 def _error_object(job: FineTuningJob) -> JsonObject | None:
@@ -186,15 +185,14 @@ class JobCheckpointsView(OpenAiView):
             rows = Checkpoint.objects.kept().filter(job=job.job)
         rows = rows.order_by("-step", "-pk")
         if (after := request.query_params.get("after")) is not None:
-            number = after.removeprefix(CHECKPOINT)
-            is_id = number.isascii() and number.isdigit() and len(number) < 19
-            last = rows.filter(pk=number).first() if is_id else None
+            number = parse_digits(after.removeprefix(CHECKPOINT), 18)
+            last = None if number is None else rows.filter(pk=number).first()
             if last is None:
                 raise BadParameter("after names no checkpoint of this job.", param="after")
             rows = rows.filter(step__lte=last.step).exclude(step=last.step, pk__gte=last.pk)
-        found = list(rows[: limit + 1])
-        data = [_checkpoint_object(job, one) for one in found[:limit]]
-        return Response(list_object(data, has_more=len(found) > limit))
+        checkpoints = list(rows[: limit + 1])
+        data = [_checkpoint_object(job, checkpoint) for checkpoint in checkpoints[:limit]]
+        return Response(list_object(data, has_more=len(checkpoints) > limit))
 
 
 def _checkpoint_object(job: FineTuningJob, checkpoint: Checkpoint) -> JsonObject:

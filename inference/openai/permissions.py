@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import token_of
 from inference.errors import NoSuchObject, PermissionStays
 from inference.fine_tuning.names import find_named_job, split_checkpoint
 from inference.models import FineTuningJob
@@ -21,7 +22,6 @@ from inference.openai.wire import (
     list_page,
     parse_body,
     parse_id,
-    token_of,
     unix_time,
     wire_id,
 )

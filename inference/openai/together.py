@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import token_of
 from inference.errors import FineTuningRefused
 from inference.fine_tuning import history, jobs
 from inference.fine_tuning.names import fine_tuned_model_name
@@ -21,7 +22,7 @@ from inference.fine_tuning.requests import (
 from inference.models import FineTuningJob
 from inference.openai.files import FILE, find_file
 from inference.openai.fine_tuning import JOB, find_fine_tune, status_of, visible_jobs
-from inference.openai.wire import JsonObject, OpenAiView, parse_body, token_of, wire_id
+from inference.openai.wire import JsonObject, OpenAiView, parse_body, wire_id
 from training.queries.metric_series import curves_of
 
 STATUSES = {

@@ -11,13 +11,13 @@ from pydantic_core import ErrorDetails
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
-from accounts.models import ApiToken
 from engine.spec.problems import problem_sentence
 from inference.errors import NoSuchObject, UnsupportedEncoding
 from projects.errors import BadUpload
 from projects.models import Project
 from web.api import BadParameter
 from web.idempotency.api import APIView
+from web.validation.values import parse_digits
 
 Body = TypeVar("Body", bound=BaseModel)
 Row = TypeVar("Row", bound=Model)
@@ -45,11 +45,6 @@ class OpenAiView(APIView):
         return JSONRenderer(), "application/json"
 
 
-def token_of(request: Request) -> ApiToken:
-    assert isinstance(request.auth, ApiToken)  # HasScope lets nothing else through.
-    return request.auth
-
-
 def wire_id(prefix: str, key: uuid.UUID) -> str:
     """A row's id as clients see it, such as file-0123…"""
     return f"{prefix}{key.hex}"
@@ -69,10 +64,10 @@ def parse_id(prefix: str, text: str) -> uuid.UUID | None:
 def find_object(rows: QuerySet[Row], prefix: str, text: str, kind: str, param: str) -> Row:
     """The row with this id on the wire. Raises NoSuchObject."""
     key = parse_id(prefix, text)
-    found = rows.filter(pk=key).first() if key else None
-    if found is None:
+    row = rows.filter(pk=key).first() if key else None
+    if row is None:
         raise NoSuchObject(f"No such {kind} object: {text[:100]!r}.", param=param)
-    return found
+    return row
 
 
 def unix_time(moment: datetime | None) -> int | None:
@@ -124,8 +119,8 @@ def list_page(
             raise BadParameter("after names no object of this list.", param="after")
         same = Q(created_at=last.created_at, **{f"pk__{lookup}": last.pk})
         rows = rows.filter(Q(**{f"created_at__{lookup}": last.created_at}) | same)
-    found = list(rows.order_by(f"{sign}created_at", f"{sign}pk")[: limit + 1])
-    return list_object([serialize(row) for row in found[:limit]], has_more=len(found) > limit)
+    listed = list(rows.order_by(f"{sign}created_at", f"{sign}pk")[: limit + 1])
+    return list_object([serialize(row) for row in listed[:limit]], has_more=len(listed) > limit)
 
 
 def list_object(data: list[JsonObject], *, has_more: bool) -> JsonObject:
@@ -140,11 +135,10 @@ def list_object(data: list[JsonObject], *, has_more: bool) -> JsonObject:
 
 
 def parse_limit(request: Request, default: int, most: int) -> int:
-    text = request.query_params.get("limit", str(default))
-    is_number = text.isascii() and text.isdigit() and len(text) < 10
-    if not is_number or not 1 <= int(text) <= most:
+    limit = parse_digits(request.query_params.get("limit", str(default)))
+    if limit is None or not 1 <= limit <= most:
         raise BadParameter(f"limit must be a whole number from 1 to {most}.", param="limit")
-    return int(text)
+    return limit
 
 
 def named_project(request: Request) -> Project | None:
@@ -154,9 +148,9 @@ def named_project(request: Request) -> Project | None:
         return None
     projects = Project.objects.visible_to(request.auth).active()
     try:
-        found = projects.filter(pk=uuid.UUID(name)).first()
+        project = projects.filter(pk=uuid.UUID(name)).first()
     except ValueError:
-        found = projects.filter(name=name).first()
-    if found is None:
+        project = projects.filter(name=name).first()
+    if project is None:
         raise BadUpload(f"This team has no project {name[:80]!r}.", param=PROJECT_HEADER)
-    return found
+    return project

@@ -6,6 +6,7 @@ import hmac
 import logging
 import time
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from starlette.exceptions import HTTPException
@@ -27,7 +28,7 @@ from inference.serving.protocol.http import (
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
-from inference.serving.routes.once import once
+from inference.serving.routes.once import Handler, once
 from inference.serving.routes.text_generation import GenerationRoutes
 from inference.serving.services import Services
 from inference.serving.usage_counter import FLUSH_SECONDS
@@ -50,10 +51,10 @@ class ModelsApp:
         classification = ClassificationRoutes(self.services)
         generation = GenerationRoutes(self.services)
         embedding = EmbeddingRoutes(self.services)
-        posts = {
+        posts: dict[str, Handler] = {
             "/v1/classify": classification.classify,
-            "/v1/chat/completions": generation.chat,
-            "/v1/completions": generation.completion,
+            "/v1/chat/completions": partial(generation.complete, is_chat=True),
+            "/v1/completions": partial(generation.complete, is_chat=False),
             "/v1/responses": generation.response,
             "/v1/embeddings": embedding.embed,
         }

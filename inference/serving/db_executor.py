@@ -18,7 +18,9 @@ class DatabaseExecutor:
     def __init__(self, threads: int = 2) -> None:
         self._connections: list[BaseDatabaseWrapper] = []  # One for each thread.
         self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix="database", initializer=self._register_connection
+            threads,
+            thread_name_prefix="database",
+            initializer=lambda: self._connections.append(connections["default"]),
         )
 
     async def run(
@@ -46,6 +48,3 @@ class DatabaseExecutor:
         for wrapper in self._connections:
             wrapper.inc_thread_sharing()  # Its thread has ended; nobody else uses it any more.
             wrapper.close()
-
-    def _register_connection(self) -> None:
-        self._connections.append(connections["default"])

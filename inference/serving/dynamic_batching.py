@@ -59,14 +59,14 @@ class PendingRequest:
             self.future.set_exception(error)
 
 
+@dataclass(eq=False)
 class ModelQueue:
     """The rows that wait for one model, found by length."""
 
-    def __init__(self, predict: Predict) -> None:
-        self.predict = predict
-        self.requests: deque[PendingRequest] = deque()
-        self.size = 0  # Rows waiting.
-        self._by_length: dict[int, deque[PendingRow]] = {}
+    predict: Predict
+    requests: deque[PendingRequest] = field(default_factory=deque)
+    size: int = 0  # Rows waiting.
+    _by_length: dict[int, deque[PendingRow]] = field(default_factory=dict)
 
     def enqueue(
         self, request: PendingRequest, encoded: Sequence[Any], lengths: Sequence[int]

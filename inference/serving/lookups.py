@@ -146,11 +146,11 @@ class CachedLookups:
         """Names and times of creation of what the token may ask: the team's deployments, newest
         first, then models of other apps and base encoders."""
         deployments = (await self._deployments.get(principal.team_id)).values()
-        found = {one.name: one.created_at for one in deployments}
-        found |= await self._other_models.get(principal.team_id)
+        models = {one.name: one.created_at for one in deployments}
+        models |= await self._other_models.get(principal.team_id)
         for encoder in base_encoders():
-            found.setdefault(encoder.name, encoder.created_at)
-        return {name: made for name, made in found.items() if principal.may_ask(name)}
+            models.setdefault(encoder.name, encoder.created_at)
+        return {name: made for name, made in models.items() if principal.may_ask(name)}
 
     async def get_deployment(self, principal: Principal, name: str) -> ServedDeployment:
         """The team's deployment of this name; a fine-tuned model is deployed now if need be.
@@ -238,7 +238,9 @@ class CachedLookups:
 
     async def _load_may_spend(self, team_id: UUID) -> bool:
         try:
-            return await self._db_executor.run(_may_spend, team_id)
+            return await self._db_executor.run(
+                lambda: budget.get_budget(Team(pk=team_id)).can_spend
+            )
         except Error as error:
             raise await _explain_failure(error) from error
 
@@ -267,19 +269,15 @@ class CachedLookups:
 
 def retire_by_name(team_id: UUID, name: str, token_id: UUID | None) -> bool:
     """Whether there was such a deployment. Raises NotAllowed for a token that may not write."""
-    found = Deployment.objects.serving().filter(team_id=team_id, name=name).first()
+    deployment = Deployment.objects.serving().filter(team_id=team_id, name=name).first()
     if token_id is None:
         return False
     token = ApiToken.objects.usable().select_related("created_by").filter(pk=token_id).first()
-    if found is None or token is None:
+    if deployment is None or token is None:
         return False
-    require_permission(token, found.team, "write")
-    deployments.retire(found, token)
+    require_permission(token, deployment.team, "write")
+    deployments.retire(deployment, token)
     return True
-
-
-def _may_spend(team_id: UUID) -> bool:
-    return budget.get_budget(Team(pk=team_id)).can_spend
 
 
 async def _explain_failure(error: Exception) -> ApiError:

@@ -172,7 +172,7 @@ def principal_of(rows: list[tuple[Any, ...]]) -> Principal | None:
 
 
 def is_base_encoder(name: str) -> bool:
-    """Whether a base model has this name that gives texts a meaning before anybody trained it."""
+    """Whether this name is a pretrained base model that embeds texts."""
     entry = catalog.CATALOG.get(name)
     return entry is not None and ENCODER_TASK in entry.tasks and entry.source.kind != "scratch"
 

@@ -1,6 +1,7 @@
 """What Prometheus reads at /metrics; no team's name or number is in it."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -44,9 +45,9 @@ class Metrics:
         return generate_latest(REGISTRY) + generate_latest(self._registry)
 
 
+@dataclass(eq=False)
 class _Readings(Collector):
-    def __init__(self, readings: Mapping[str, Callable[[], float]]) -> None:
-        self._readings = readings
+    _readings: Mapping[str, Callable[[], float]]
 
     def collect(self) -> Iterable[Metric]:
         for name, read in self._readings.items():

@@ -36,10 +36,10 @@ class RateLimiter:
     ) -> float:
         """0 when the caller may go on now, which is counted; else how long until it may."""
         limit, moment = limit or self.limit, time.monotonic() if moment is None else moment
-        left, since = self._buckets.pop(caller, (limit.burst, moment))
-        left = min(limit.burst, left + (moment - since) * limit.per_second)
-        wait = 0.0 if left >= 1 else (1 - left) / limit.per_second
-        self._buckets[caller] = (left if wait else left - 1, moment)
+        tokens, since = self._buckets.pop(caller, (limit.burst, moment))
+        tokens = min(limit.burst, tokens + (moment - since) * limit.per_second)
+        wait = 0.0 if tokens >= 1 else (1 - tokens) / limit.per_second
+        self._buckets[caller] = (tokens if wait else tokens - 1, moment)
         if len(self._buckets) > self._max_callers:
             self._buckets.popitem(last=False)
         return wait
@@ -47,10 +47,10 @@ class RateLimiter:
     def limit_headers(self, caller: str, limit: Limit | None = None) -> list[tuple[bytes, bytes]]:
         """What the caller may still send, in OpenAI's headers; as of its last request."""
         limit = limit or self.limit
-        left, _ = self._buckets.get(caller, (limit.burst, 0.0))
-        missing = max(0.0, limit.burst - left)
+        tokens, _ = self._buckets.get(caller, (limit.burst, 0.0))
+        missing = max(0.0, limit.burst - tokens)
         return [
             (b"x-ratelimit-limit-requests", str(int(limit.burst)).encode()),
-            (b"x-ratelimit-remaining-requests", str(int(left)).encode()),
+            (b"x-ratelimit-remaining-requests", str(int(tokens)).encode()),
             (b"x-ratelimit-reset-requests", f"{missing / limit.per_second:.3f}s".encode()),
         ]

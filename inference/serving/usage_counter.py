@@ -217,13 +217,13 @@ def write_batch(batch: UsageBatch) -> None:
         ApiToken.objects.filter(stale, pk__in=batch.token_ids).update(last_used_at=batch.at)
 
 
-def _kept_whole(asked: object) -> object:
+def _kept_whole(row: object) -> object:
     """None for what jsonb refuses, too: it would take the entries beside it along."""
-    if asked is None:
+    if row is None:
         return None
     try:
-        text = json.dumps(asked, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(row, allow_nan=False, ensure_ascii=False)
         text.encode()
     except ValueError:  # NaN, infinity, or half of a surrogate pair, perhaps in an unused column.
         return None
-    return asked if len(text) <= MAX_ASKED_CHARACTERS and "\\u0000" not in text else None
+    return row if len(text) <= MAX_ASKED_CHARACTERS and "\\u0000" not in text else None

@@ -5,22 +5,15 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models import Team
-from inference.queries.operator_team import TeamFacts, load_team_facts
-from inference.queries.operators import OperatorHome, load_home
+from inference.queries.operator_team import load_team_facts
+from inference.queries.operators import load_home
 
 register = template.Library()
 # What a page is about, by the name in its context: the narrowest first.
 SUBJECTS = ("assistant", "deployment", "model", "job", "dataset", "project", "team")
 
-
-@register.simple_tag
-def operator_home() -> OperatorHome:
-    return load_home()
-
-
-@register.simple_tag
-def team_facts(team: Team) -> TeamFacts:
-    return load_team_facts(team)
+register.simple_tag(load_home, name="operator_home")
+register.simple_tag(load_team_facts, name="team_facts")
 
 
 @register.simple_tag(takes_context=True)

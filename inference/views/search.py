@@ -13,9 +13,9 @@ from web.requests import AuthenticatedRequest
 @login_required
 @require_safe
 def search_page(request: AuthenticatedRequest, slug: str) -> HttpResponse:
-    """What was found, as a fragment for the search dialog or as a page."""
+    """The results, as a fragment for the search dialog or as a page."""
     team = find_team(request, slug)
     text = request.GET.get("q", "")
-    context = {"team": team, "text": text, "found": search(team, text)}
-    template = "inference/_found.html" if request.htmx else "inference/search.html"
+    context = {"team": team, "text": text, "results": search(team, text)}
+    template = "inference/_search_results.html" if request.htmx else "inference/search.html"
     return render(request, template, context)

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.permissions import require_permission
-from projects.api.versions import find_version, token_of
+from accounts.permissions import require_permission, token_of
+from projects.api.versions import find_version
 from projects.errors import DatasetNotReady
 from projects.importing.uploads import choose_readings, receive_upload
 from projects.lifecycle import create_project

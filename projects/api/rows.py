@@ -10,9 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.permissions import require_permission
+from accounts.permissions import require_permission, token_of
 from projects.api.datasets import DatasetAnswer
-from projects.api.versions import find_ready_version, token_of
+from projects.api.versions import find_ready_version
 from projects.importing.editing import edit_version
 from projects.queries.conditions import parse_filters
 from projects.queries.export import EXPORT_FORMATS, export_table
@@ -23,6 +23,7 @@ from web.api import BadParameter
 from web.idempotency.api import APIView
 from web.streams.detached import DetachedResponse
 from web.validation.fields import ChoiceField
+from web.validation.values import parse_digits
 
 DEFAULT_LIMIT = 50
 VERSION_PARAMETER = OpenApiParameter("version", int, description="Its number; the newest without.")
@@ -68,22 +69,22 @@ class RowsEndpoint(APIView):
         ],
     )
     def get(self, request: Request, dataset_id: UUID) -> Response:
-        found = load_rows(find_ready_version(request, dataset_id), _parse_query(request))
+        page = load_rows(find_ready_version(request, dataset_id), _parse_query(request))
         rows = [
             {
                 "object": "dataset.row",
                 "number": row.number,
-                "values": dict(zip(found.columns, row.cells, strict=True)),
+                "values": dict(zip(page.columns, row.cells, strict=True)),
             }
-            for row in found.rows
+            for row in page.rows
         ]
         return Response(
             {
                 "object": "list",
                 "data": rows,
-                "has_more": found.has_more,
-                "total": found.matching,
-                "is_total_exact": found.is_counted,
+                "has_more": page.has_more,
+                "total": page.matching,
+                "is_total_exact": page.is_counted,
             }
         )
 
@@ -152,13 +153,13 @@ class ExportEndpoint(APIView):
         ],
     )
     def get(self, request: Request, dataset_id: UUID) -> DetachedResponse:
-        wanted = request.query_params.get("file_format", "csv")
-        if wanted not in EXPORT_FORMATS:
+        file_format = request.query_params.get("file_format", "csv")
+        if file_format not in EXPORT_FORMATS:
             known = ", ".join(EXPORT_FORMATS)
             raise BadParameter(
-                f"There is no format {wanted!r}. Known: {known}.", param="file_format"
+                f"There is no format {file_format!r}. Known: {known}.", param="file_format"
             )
-        return export_table(find_ready_version(request, dataset_id), wanted)
+        return export_table(find_ready_version(request, dataset_id), file_format)
 
 
 def _parse_query(request: Request) -> RowQuery:
@@ -179,7 +180,7 @@ def _parse_query(request: Request) -> RowQuery:
 
 
 def _whole_number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
+    number = parse_digits(request.query_params.get(name, str(default)), 11)
+    if number is None:
         raise BadParameter(f"{name} must be a whole number.", param=name)
-    return int(text)
+    return number

@@ -5,20 +5,21 @@ from uuid import UUID
 from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 
-from accounts.models import ApiToken
 from projects.errors import DatasetNotReady, DatasetPurged
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from web.api import BadParameter
+from web.validation.values import parse_digits
 
 
 def find_version(request: Request, dataset_id: UUID) -> DatasetVersion:
     """The newest, or the one whose number is in ?version=; 404 for strangers."""
     visible = DatasetVersion.objects.visible_to(request.auth).select_related("dataset__project")
     versions = visible.filter(dataset=dataset_id).order_by("-number")
-    if wanted := request.query_params.get("version"):
-        if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 9):
+    if text := request.query_params.get("version"):
+        number = parse_digits(text, 8)
+        if number is None:
             raise BadParameter("version must be the number of a version.", param="version")
-        versions = versions.filter(number=int(wanted))
+        versions = versions.filter(number=number)
     newest = versions.first()
     if newest is None and Dataset.objects.purged_of(request.auth).filter(pk=dataset_id).exists():
         raise DatasetPurged
@@ -31,9 +32,3 @@ def find_ready_version(request: Request, dataset_id: UUID) -> DatasetVersion:
     if version.status != ImportStatus.READY:
         raise DatasetNotReady
     return version
-
-
-def token_of(request: Request) -> ApiToken:
-    """The token that authenticated an API request."""
-    assert isinstance(request.auth, ApiToken)
-    return request.auth

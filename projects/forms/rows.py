@@ -46,11 +46,11 @@ class RowEditForm(forms.Form):
 
     def to_edit(self, rows: list[int]) -> Edit:
         """Of a valid form. An empty value empties the cells."""
-        asked = self.cleaned_data
-        if asked["action"] == "drop":
+        fields = self.cleaned_data
+        if fields["action"] == "drop":
             return {"op": "drop_rows", "rows": rows}
-        value = asked["value"] if asked["value"].strip() else None
-        return {"op": "set_cells", "column": asked["column"], "rows": rows, "value": value}
+        value = fields["value"] if fields["value"].strip() else None
+        return {"op": "set_cells", "column": fields["column"], "rows": rows, "value": value}
 
 
 class RowsForm(forms.Form):
@@ -78,15 +78,15 @@ class RowsForm(forms.Form):
 
     def to_query(self) -> RowQuery:
         """Of a valid form."""
-        asked = self.cleaned_data
-        operator = cast(Operator, asked["operator"] or "is")
+        fields = self.cleaned_data
+        operator = cast(Operator, fields["operator"] or "is")
         filters = []
-        if asked["column"] and (asked["value"] or operator in NEEDS_NO_VALUE):
-            filters = [RowFilter(column=asked["column"], operator=operator, value=asked["value"])]
+        if fields["column"] and (fields["value"] or operator in NEEDS_NO_VALUE):
+            filters = [RowFilter(column=fields["column"], operator=operator, value=fields["value"])]
         return RowQuery(
-            page=asked["page"] or 1,
-            search=asked["q"],
+            page=fields["page"] or 1,
+            search=fields["q"],
             filters=filters,
-            sort=asked["sort"].removeprefix("-"),
-            is_descending=asked["sort"].startswith("-"),
+            sort=fields["sort"].removeprefix("-"),
+            is_descending=fields["sort"].startswith("-"),
         )

@@ -3,6 +3,7 @@
 import csv
 import json
 import tempfile
+from dataclasses import dataclass
 from typing import IO, cast
 
 import pyarrow.parquet as pq
@@ -61,11 +62,11 @@ def _write_rows(version: DatasetVersion, sink: IO[bytes], file_format: str) -> N
                     lines.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
+@dataclass(eq=False)
 class TextLines:
     """A text file for csv.writer, on top of a binary one."""
 
-    def __init__(self, sink: IO[bytes]) -> None:
-        self._sink = sink
+    _sink: IO[bytes]
 
     def write(self, text: str) -> None:
         self._sink.write(text.encode("utf-8", "replace"))

@@ -3,7 +3,6 @@
 import io
 from typing import TypedDict
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -32,8 +31,10 @@ def image_column(version: DatasetVersion) -> str | None:
 def load_gallery(version: DatasetVersion, label: str | None, limit: int = 24) -> list[GalleryImage]:
     """At most `limit` images, a few of each of the first labels (MAX_IMAGES_PER_LABEL,
     MAX_GALLERY_LABELS)."""
-    table = _load_image_metadata(version)
-    names = table.column_names
+    # Every column but the image itself: file names, labels, sizes.
+    names = [column["name"] for column in version.columns if column["type"] != "image"]
+    with storage.open_file(version.parquet_key) as file:
+        table = pq.ParquetFile(file).read(columns=names)
     labels = table[label].to_pylist() if label in names else [""] * len(table)
     rows_of: dict[str, list[int]] = {}
     for row, value in enumerate(labels):
@@ -49,13 +50,6 @@ def load_gallery(version: DatasetVersion, label: str | None, limit: int = 24) ->
         {"row": row, "text": str(files[row] or ""), "target": str(labels[row] or "")}
         for row in chosen
     ]
-
-
-def _load_image_metadata(version: DatasetVersion) -> pa.Table:
-    """Every column but the image itself: file names, labels, sizes."""
-    names = [column["name"] for column in version.columns if column["type"] != "image"]
-    with storage.open_file(version.parquet_key) as file:
-        return pq.ParquetFile(file).read(columns=names)
 
 
 def load_thumbnail(version: DatasetVersion, row: int) -> bytes | None:

@@ -19,6 +19,7 @@ from projects.queries.rows import matching_numbers
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
 from projects.views.datasets import changeable_version, requested_version
 from web.requests import AuthenticatedRequest
+from web.validation.values import parse_digits
 
 
 @login_required
@@ -33,7 +34,8 @@ def dataset_edit(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespons
     if form.cleaned_data["scope"] == "matching":
         rows = _matching_rows(version, request.POST.get("query", ""))
     else:
-        rows = [int(text) - 1 for text in request.POST.getlist("row") if _is_row_number(text)]
+        numbers = (parse_digits(text, 11) for text in request.POST.getlist("row"))
+        rows = [number - 1 for number in numbers if number is not None]
     if not rows:
         messages.info(request, "Choose at least one row first.")
         return redirect("projects:dataset", dataset_id)
@@ -47,17 +49,17 @@ def dataset_compare(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResp
     """What changed between two versions: ?from=1&to=2, and ?key= a column that names rows."""
     newer = _ready_version(request, dataset_id, "to")
     older = _ready_version(request, dataset_id, "from", before=newer)
-    key, page = request.GET.get("key", ""), request.GET.get("page", "1")
-    if not (page.isascii() and page.isdigit() and len(page) < 10):
+    key, page = request.GET.get("key", ""), parse_digits(request.GET.get("page", "1"))
+    if page is None:
         raise BadRowQuery("There is no such page.", param="page")
-    found = compare_versions(older, newer, key=key, page=int(page))
+    comparison = compare_versions(older, newer, key=key, page=page)
     context = {
         "team": newer.dataset.project.team,
         "project": newer.dataset.project,
         "dataset": newer.dataset,
         "older": older,
         "newer": newer,
-        "found": found,
+        "comparison": comparison,
         "key": key,
         "same_query": urlencode({"from": older.number, "to": newer.number, "key": key}),
         "versions": newer.dataset.versions.ready(),
@@ -87,10 +89,6 @@ def _matching_rows(version: DatasetVersion, query: str) -> list[int]:
     return matching_numbers(version, form.to_query(), MAX_ROWS_IN_AN_EDIT)
 
 
-def _is_row_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 12
-
-
 def _ready_version(
     request: AuthenticatedRequest,
     dataset_id: UUID,
@@ -99,12 +97,12 @@ def _ready_version(
 ) -> DatasetVersion:
     """The version that the address names, else the newest one that is ready, or the one before."""
     versions = DatasetVersion.objects.visible_to(request.user).filter(dataset=dataset_id).ready()
-    number = request.GET.get(name, "")
-    if number.isascii() and number.isdigit() and len(number) < 9:
-        versions = versions.filter(number=int(number))
+    number = parse_digits(request.GET.get(name, ""), 8)
+    if number is not None:
+        versions = versions.filter(number=number)
     elif before is not None:
         versions = versions.filter(number__lt=before.number)
-    found = versions.select_related("dataset__project__team").order_by("-number").first()
-    if found is None:
+    newest = versions.select_related("dataset__project__team").order_by("-number").first()
+    if newest is None:
         raise Http404
-    return found
+    return newest

@@ -89,10 +89,10 @@ def _arrived_upload(
     if upload_id is None:
         return None
     mine = ResumableUpload.objects.filter(project=project, created_by=request.user)
-    found = mine.filter(pk=upload_id).first()
-    if found is None:
+    upload = mine.filter(pk=upload_id).first()
+    if upload is None:
         raise BadUpload("This upload is over or has expired. Choose the file again.", param="file")
-    return found
+    return upload
 
 
 @login_required
@@ -217,8 +217,8 @@ def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[st
     dataset = version.dataset
     suggested = cast(Suggestion, version.profile.get("suggested", {}))
     is_ready = version.status == ImportStatus.READY
-    wanted = request.GET.get("tab", "")
-    tab = wanted if wanted in dict(DATASET_TABS) else "rows"
+    requested_tab = request.GET.get("tab", "")
+    tab = requested_tab if requested_tab in dict(DATASET_TABS) else "rows"
     return {
         "team": dataset.project.team,
         "project": dataset.project,

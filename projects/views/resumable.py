@@ -4,8 +4,8 @@ makes a dataset version of it."""
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Callable
+from functools import partial, wraps
 from uuid import UUID
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from projects.models import Project
 from projects.models.resumable_upload import LIFETIME, ResumableUpload
 from web.errors import UserError
 from web.requests import AuthenticatedRequest
+from web.validation.values import parse_digits
 
 VERSION, EXTENSIONS = "1.0.0", "creation,termination,expiration"
 PART_TYPE = "application/offset+octet-stream"
@@ -61,9 +62,9 @@ def begin(request: AuthenticatedRequest, project_id: UUID) -> HttpResponse:
     """A new upload of so many bytes; its address is in Location."""
     project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
     require_permission(request.user, project.team, "write")
-    if not _speaks_our_version(request):
-        return _other_version()
-    size = _header_number(request, "Upload-Length")
+    if (refusal := _refuse_other_version(request)) is not None:
+        return refusal
+    size = parse_digits(request.headers.get("Upload-Length", ""), 15)
     if size is None:
         return _refusal(400, "Upload-Length must say how many bytes the file has.")
     upload = resumable_uploads.begin(project, request.user, _filename(request), size)
@@ -77,37 +78,37 @@ def begin(request: AuthenticatedRequest, project_id: UUID) -> HttpResponse:
 def upload(request: AuthenticatedRequest, project_id: UUID, upload_id: UUID) -> HttpResponse:
     """HEAD says how much is here, PATCH brings more, DELETE gives up."""
     mine = ResumableUpload.objects.visible_to(request.user).filter(created_by=request.user)
-    found = get_object_or_404(mine, pk=upload_id, project=project_id)
-    if not _speaks_our_version(request):
-        return _other_version()
+    row = get_object_or_404(mine, pk=upload_id, project=project_id)
+    if (refusal := _refuse_other_version(request)) is not None:
+        return refusal
     if request.method == "HEAD":
-        response = _with_offset(found, HttpResponse())
-        response["Upload-Length"] = str(found.size)
+        response = _with_offset(row, HttpResponse())
+        response["Upload-Length"] = str(row.size)
         return response
-    require_permission(request.user, found.project.team, "write")
+    require_permission(request.user, row.project.team, "write")
     if request.method == "DELETE":
-        resumable_uploads.discard(found)
+        resumable_uploads.discard(row)
         return HttpResponse(status=204)
     if request.content_type != PART_TYPE:
         return _refusal(415, f"A part is sent as {PART_TYPE}.")
-    offset = _header_number(request, "Upload-Offset")
+    offset = parse_digits(request.headers.get("Upload-Offset", ""), 15)
     if offset is None:
         return _refusal(400, "Upload-Offset must say how many bytes came before.")
-    found.received = resumable_uploads.add_part(found, offset, _body(request))
-    return _with_offset(found, HttpResponse(status=204))
+    parts = iter(partial(request.read, CHUNK_BYTES), b"")
+    row.received = resumable_uploads.add_part(row, offset, parts)
+    return _with_offset(row, HttpResponse(status=204))
 
 
-def _with_offset(found: ResumableUpload, response: HttpResponse) -> HttpResponse:
-    response["Upload-Offset"] = str(found.received)
-    response["Upload-Expires"] = http_date((found.touched_at + LIFETIME).timestamp())
+def _with_offset(row: ResumableUpload, response: HttpResponse) -> HttpResponse:
+    response["Upload-Offset"] = str(row.received)
+    response["Upload-Expires"] = http_date((row.touched_at + LIFETIME).timestamp())
     return response
 
 
-def _speaks_our_version(request: HttpRequest) -> bool:
-    return request.headers.get("Tus-Resumable") == VERSION
-
-
-def _other_version() -> HttpResponse:
+def _refuse_other_version(request: HttpRequest) -> HttpResponse | None:
+    """The answer to a client of another version of the protocol; None where it speaks ours."""
+    if request.headers.get("Tus-Resumable") == VERSION:
+        return None
     response = _refusal(412, "This server speaks tus 1.0.0.")
     response["Tus-Version"] = VERSION
     return response
@@ -115,11 +116,6 @@ def _other_version() -> HttpResponse:
 
 def _refusal(status: int, sentence: str, code: str = "bad_upload") -> HttpResponse:
     return JsonResponse({"error": {"code": code, "message": sentence}}, status=status)
-
-
-def _header_number(request: HttpRequest, name: str) -> int | None:
-    text = request.headers.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
 def _filename(request: HttpRequest) -> str:
@@ -133,8 +129,3 @@ def _filename(request: HttpRequest) -> str:
                 return "upload"
             return decoded.replace("\0", "")
     return "upload"
-
-
-def _body(request: HttpRequest) -> Iterator[bytes]:
-    while chunk := request.read(CHUNK_BYTES):
-        yield chunk

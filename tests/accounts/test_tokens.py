@@ -138,8 +138,13 @@ def test_limits_are_kept_and_told(client_of, alice, team, api):
     page = client_of(alice).get(reverse("accounts:tokens", args=[team.slug])).content.decode()
     for words in ("only intents, moods", "$2.50 a month", "30 requests a minute"):
         assert words in page
-    (told,) = api(issue(team, alice)).get("/api/v1/tokens?limit=1").json()["data"]
-    assert {"allowed_models", "budget_micro", "requests_per_minute", "last_used_at"} <= told.keys()
+    (answer,) = api(issue(team, alice)).get("/api/v1/tokens?limit=1").json()["data"]
+    assert {
+        "allowed_models",
+        "budget_micro",
+        "requests_per_minute",
+        "last_used_at",
+    } <= answer.keys()
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,9 @@ def test_compose_runs_every_worker_group_and_needs_torch_where_torch_is():
         for name, service in compose()["services"].items()
         if "-Q" in service.get("command", [])
     }
-    found = dict(queues_and_threads(worker["command"]) for worker in workers.values())
-    assert EXPECTED_GROUPS.items() <= found.items()
-    assert set(found) - set(EXPECTED_GROUPS) == {"compute.cpu", "compute.gpu"}
+    threads = dict(queues_and_threads(worker["command"]) for worker in workers.values())
+    assert EXPECTED_GROUPS.items() <= threads.items()
+    assert set(threads) - set(EXPECTED_GROUPS) == {"compute.cpu", "compute.gpu"}
     for name in ("trainer", "trainer-gpu", "analyses", "background"):
         assert workers[name]["build"]["target"] == "trainer"
 
@@ -118,10 +118,14 @@ def deployments() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_every_manifest_keeps_the_schema_of_kubernetes(version):
-    checked = [found for _, found in manifests() if found["apiVersion"] != "keda.sh/v1alpha1"]
+    checked = [
+        manifest for _, manifest in manifests() if manifest["apiVersion"] != "keda.sh/v1alpha1"
+    ]
     for document in checked:
         kubernetes_validate.validate(document, version, strict=True)
-    wrong = copy.deepcopy(next(found for found in checked if found["kind"] == "Deployment"))
+    wrong = copy.deepcopy(
+        next(manifest for manifest in checked if manifest["kind"] == "Deployment")
+    )
     wrong["spec"]["template"]["spec"]["containers"][0]["comand"] = []
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, version, strict=True)
@@ -137,15 +141,15 @@ def test_kustomize_finds_every_file_and_names_no_other():
 
 
 def test_manifests_fit_each_other_and_the_code():
-    found = deployments()
+    pods = deployments()
     groups = {
         queues: threads
-        for spec in found.values()
+        for spec in pods.values()
         if "-Q" in (command := spec["template"]["spec"]["containers"][0].get("command", []))
         for queues, threads in [queues_and_threads(command)]
     }
     assert EXPECTED_GROUPS.items() <= groups.items()
-    for name, spec in found.items():
+    for name, spec in pods.items():
         labels = spec["template"]["metadata"]["labels"]
         assert spec["selector"]["matchLabels"] == labels == {"app.kubernetes.io/name": name}
         (container,) = spec["template"]["spec"]["containers"]
@@ -154,11 +158,11 @@ def test_manifests_fit_each_other_and_the_code():
     for _, document in manifests():
         spec = document.get("spec", {})
         if target := spec.get("scaleTargetRef"):
-            assert target["name"] in found
-            assert "replicas" not in found[target["name"]]  # Or both would set them.
+            assert target["name"] in pods
+            assert "replicas" not in pods[target["name"]]  # Or both would set them.
         if document["kind"] in {"Service", "PodDisruptionBudget"}:
             labels = spec["selector"].get("matchLabels", spec["selector"])
-            assert labels["app.kubernetes.io/name"] in found
+            assert labels["app.kubernetes.io/name"] in pods
         if document["kind"] == "ConfigMap":
             assert set(document["data"]) <= SETTINGS
 
@@ -176,7 +180,9 @@ def test_every_inference_path_goes_to_the_front_proxy_and_from_there_to_web_or_m
     assert re.findall(r"reverse_proxy @(\w+) (\S+) ", caddy) == [
         (name, "front:8002") for name in matched
     ]
-    rules = next(found for _, found in manifests() if found["kind"] == "Ingress")["spec"]["rules"]
+    rules = next(manifest for _, manifest in manifests() if manifest["kind"] == "Ingress")["spec"][
+        "rules"
+    ]
     backends = {
         (rule["path"], rule["pathType"]): rule["backend"]["service"]["name"]
         for rule in rules[0]["http"]["paths"]
@@ -189,7 +195,7 @@ def test_every_inference_path_goes_to_the_front_proxy_and_from_there_to_web_or_m
     assert container["command"] == services["front"]["command"]
     assert served_by(container["command"]) == ("web", "8000")
     assert {"web", "front", "models"} <= {
-        found["metadata"]["name"] for _, found in manifests() if found["kind"] == "Service"
+        manifest["metadata"]["name"] for _, manifest in manifests() if manifest["kind"] == "Service"
     }
     assert services["front"]["environment"]["MODELS_URL"] == "http://models:8001"
 

@@ -223,8 +223,8 @@ def test_a_visitor_is_shown_what_is_kept_and_erased(api, token, live):
     consult(client, "how do i return an order", visitor="jo")
     consult(client, "how do i return an order", visitor="ann")
     base = f"/api/v1/assistants/{live.assistant_id}/visitors?visitor="
-    kept = client.get(base + "jo").json()["conversations"]
-    assert [message["author"] for message in kept[0]["messages"]] == ["visitor", "bot"]
+    answer = client.get(base + "jo").json()["conversations"]
+    assert [message["author"] for message in answer[0]["messages"]] == ["visitor", "bot"]
     assert client.delete(base + "jo").json()["deleted_conversations"] == 1
     assert Conversation.objects.count() == 1
     assert client.get(base + "jo").status_code == 400

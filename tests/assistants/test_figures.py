@@ -172,12 +172,12 @@ def test_every_other_amount_equals_the_recount(assistant, alice):
             source=f"event:{number}", about=about, occurred_at=at,
         )  # fmt: skip
         charged += 100 + number if about == assistant.source and SINCE <= at < UNTIL else 0
-    given = [d for d in Decision.objects.filter(route="answer") if SINCE <= d.at < UNTIL]
+    decisions = [d for d in Decision.objects.filter(route="answer") if SINCE <= d.at < UNTIL]
     cost = measures.cost_of_answers(assistant, SINCE, UNTIL)
-    assert (cost.spent_micro, cost.answered) == (charged, len(given))
-    assert cost.per_answer_micro == charged / len(given)
+    assert (cost.spent_micro, cost.answered) == (charged, len(decisions))
+    assert cost.per_answer_micro == charged / len(decisions)
     volumes = measures.volumes(assistant, SINCE, UNTIL)
-    assert dict(volumes["topic"]) == Counter(decision.answer_key for decision in given)
+    assert dict(volumes["topic"]) == Counter(decision.answer_key for decision in decisions)
     talks = [
         talk
         for talk in Conversation.objects.filter(opened_at__gte=SINCE, opened_at__lt=UNTIL)
@@ -186,10 +186,10 @@ def test_every_other_amount_equals_the_recount(assistant, alice):
     assert dict(volumes["language"]) == Counter(talk.language for talk in talks)
     waits = []
     for talk in talks:
-        said = list(talk.messages.order_by("at"))
-        told = [message.at for message in said if message.author == "bot"]
+        messages = list(talk.messages.order_by("at"))
+        told = [message.at for message in messages if message.author == "bot"]
         if told:
-            waits.append((told[0] - said[0].at).total_seconds())
+            waits.append((told[0] - messages[0].at).total_seconds())
     seconds = measures.seconds_to_answer(assistant, SINCE, UNTIL)
     assert (seconds.n, seconds.median) == (len(waits), sorted(waits)[len(waits) // 2])
 

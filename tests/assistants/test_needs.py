@@ -36,8 +36,8 @@ def test_a_version_that_could_not_be_measured_is_told_and_shown_until_a_newer_on
     building.build_pending()
     version.refresh_from_db()
     assert version.status == "failed"
-    told = Notice.objects.get(event="assistant.version_failed")
-    assert sentences(assistant) == [told.sentence] == [f"{version} failed. {building.FAILURE}"]
+    notice = Notice.objects.get(event="assistant.version_failed")
+    assert sentences(assistant) == [notice.sentence] == [f"{version} failed. {building.FAILURE}"]
     page = client_of(alice).get(f"/teams/{assistant.team.slug}/").content.decode()
     assert f"{version} failed." in page
     Version.objects.create(

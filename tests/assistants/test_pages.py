@@ -192,6 +192,6 @@ def test_a_promise_outside_its_range_is_refused(assistant, alice, client_of, typ
 
 def test_a_program_finds_an_assistant_and_an_endpoint_by_name(things, api, token):
     for path, name in (("assistants", "shop-help"), ("deployments", "intents")):
-        found = api(token).get(f"/api/v1/{path}?name={name}").json()["data"]
-        assert [one["name"] for one in found] == [name]
+        body = api(token).get(f"/api/v1/{path}?name={name}").json()["data"]
+        assert [one["name"] for one in body] == [name]
         assert api(token).get(f"/api/v1/{path}?name=nobody").json()["data"] == []

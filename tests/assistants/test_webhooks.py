@@ -13,7 +13,7 @@ EVENTS = ["conversation.closed", "answer.corrected"]
 
 
 @pytest.fixture
-def asked(live):
+def consultation(live):
     reply = consult(live.assistant.channels.get(), Question(text="can i bring my parrot"))
     return live.assistant, reply
 
@@ -30,15 +30,15 @@ def act(assistant, reply, token, api):
     return key
 
 
-def test_what_a_webhook_asks_for_is_published(asked, team, alice, token, api):
+def test_what_a_webhook_asks_for_is_published(consultation, team, alice, token, api):
     endpoints.create(team, alice, url="https://acme.test/", events=EVENTS)
-    key = act(*asked, token, api)
-    told = {notice.event: notice.data for notice in Notice.objects.filter(event__in=EVENTS)}
-    assert told["answer.corrected"]["answer"] == key
-    assert told["conversation.closed"]["outcome"] == "unresolved"
+    key = act(*consultation, token, api)
+    notices = {notice.event: notice.data for notice in Notice.objects.filter(event__in=EVENTS)}
+    assert notices["answer.corrected"]["answer"] == key
+    assert notices["conversation.closed"]["outcome"] == "unresolved"
 
 
-def test_without_one_nobody_is_told(asked, team, alice, token, api):
+def test_without_one_nobody_is_told(consultation, team, alice, token, api):
     endpoints.create(team, alice, url="https://acme.test/", events=["dataset.ready"])
-    act(*asked, token, api)
+    act(*consultation, token, api)
     assert not Notice.objects.filter(event__in=EVENTS).exists()

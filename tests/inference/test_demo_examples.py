@@ -50,16 +50,16 @@ def test_examples_hold_the_columns_that_their_jobs_learn_from():
         else:
             chats = [json.loads(line) for line in example.content.decode().splitlines()]
             assert all(chat["messages"][-1]["role"] == "assistant" for chat in chats)
-            asked = [chat["messages"][0]["content"] for chat in chats]
+            questions = [chat["messages"][0]["content"] for chat in chats]
             answers = {chat["messages"][-1]["content"] for chat in chats}
-            assert len({*asked}) == len(asked) >= 10 * len(answers)
-            assert {*example.questions} < {*asked}
+            assert len({*questions}) == len(questions) >= 10 * len(answers)
+            assert {*example.questions} < {*questions}
 
 
 def test_a_language_model_is_asked_in_chats_and_any_other_in_rows():
-    asked = list(demo_filling._requests("text-generation", ["When?", "Where?"]))
-    assert [path for path, _ in asked] == ["/v1/chat/completions"] * 2
-    assert asked[0][1]["messages"] == [{"role": "user", "content": "When?"}]
+    requests = list(demo_filling._requests("text-generation", ["When?", "Where?"]))
+    assert [path for path, _ in requests] == ["/v1/chat/completions"] * 2
+    assert requests[0][1]["messages"] == [{"role": "user", "content": "When?"}]
     assert list(demo_filling._requests("tabular-regression", [{"a": 1}, {"a": 2}, {"a": 3}])) == [
         ("/v1/classify", {"input": [{"a": 1}, {"a": 2}]}),
         ("/v1/classify", {"input": [{"a": 3}]}),
@@ -75,10 +75,10 @@ def test_filling_waits_for_the_first_model_uploads_once_and_launches_what_is_rea
     settings.VAR_DIR = tmp_path
     alice.email = demo.EMAIL
     alice.save()
-    asked: list[str] = []
+    requests: list[str] = []
 
     def ask(serving: Deployment, questions: list[object]) -> bool:
-        asked.append(serving.name)
+        requests.append(serving.name)
         return True
 
     example = all_examples()[0]
@@ -86,11 +86,11 @@ def test_filling_waits_for_the_first_model_uploads_once_and_launches_what_is_rea
     monkeypatch.setattr(demo_filling, "_ask", ask)
     monkeypatch.setattr(demo_filling, "PATIENCE_SECONDS", 0.3)
     demo_filling.fill(wait=lambda seconds: None)
-    assert asked == []  # Nothing answers as the tickets' model does.
+    assert requests == []  # Nothing answers as the tickets' model does.
     assert not Project.objects.filter(name=example.project).exists()
     Deployment.objects.update(name=demo.DEPLOYMENT)
     demo_filling.fill(wait=lambda seconds: None)
-    assert asked == [demo.DEPLOYMENT]
+    assert requests == [demo.DEPLOYMENT]
     (uploaded,) = Dataset.objects.filter(project__name=example.project)
     assert uploaded.versions.count() == 1
     assert not TrainingJob.objects.filter(project=uploaded.project).exists()

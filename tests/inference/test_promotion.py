@@ -104,19 +104,19 @@ def test_every_rule_and_verdict_is_in_the_readers_language(
 ):
     rule = promotion.set_rule(serving, Wanted(metric, threshold, slice_threshold), alice)
     verdicts = [promotion.evaluate_rule(serving, models[name]) for name in ("better", "bad")]
-    told = [promotion.describe_rule(rule)]
-    told += [check["sentence"] for verdict in verdicts for check in verdict.checks]
+    sentences = [promotion.describe_rule(rule)]
+    sentences += [check["sentence"] for verdict in verdicts for check in verdict.checks]
     with translation.override("zh-hans"):
-        shown = [translated(sentence) for sentence in told]
+        shown = [translated(sentence) for sentence in sentences]
     english = re.compile("[a-z]{3,} [a-z]{2,}")
     assert [one for one in shown if english.search(one.replace(str(serving.model), ""))] == []
 
 
 def test_a_rule_of_a_loss_says_that_it_is_a_bound_from_above(serving, alice):
     rule = promotion.set_rule(serving, Wanted("log_loss", 0.3, 0.5, not_worse=False), alice)
-    told = promotion.describe_rule(rule)
-    assert "Log loss must be at most 0.300." in told
-    assert "Log loss must be at most 0.500 in each part of the test rows." in told
+    sentence = promotion.describe_rule(rule)
+    assert "Log loss must be at most 0.300." in sentence
+    assert "Log loss must be at most 0.500 in each part of the test rows." in sentence
 
 
 @pytest.mark.parametrize("headers", [{}, {"hx-request": "true"}])
@@ -135,8 +135,8 @@ def test_the_rule_over_the_api(serving, models, api, token, mallory_token):
     rule = {"metric": "accuracy", "threshold": 0.9}
     answer = api(token).put(f"{path}/promotion-rule", rule, format="json")
     assert answer.json()["not_worse"] is True
-    kept = api(token).patch(path, {"model": str(models["bad"].pk)}, format="json")
-    assert (kept.status_code, kept.json()["error"]["code"]) == (409, "kept_by_rule")
+    refused = api(token).patch(path, {"model": str(models["bad"].pk)}, format="json")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "kept_by_rule")
     (verdict,) = api(token).get(f"{path}/promotion-verdicts").json()["data"]
     assert verdict["passed"] is False
     assert api(mallory_token).get(f"{path}/promotion-rule").status_code == 404

@@ -224,10 +224,10 @@ def _imported(
     dataset = answer.json()["id"]
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        found = api.get(f"/api/v1/datasets/{dataset}").json()
-        if found["status"] == "ready":
+        body = api.get(f"/api/v1/datasets/{dataset}").json()
+        if body["status"] == "ready":
             return project, dataset
-        assert found["status"] != "failed", found
+        assert body["status"] != "failed", body
         time.sleep(0.3)
     raise AssertionError("the import does not end")
 

@@ -38,9 +38,9 @@ def read(tmp_path: Path) -> Callable[..., ImportedTable]:
 
 
 def rows_of(table: ImportedTable) -> list[list[Any]]:
-    found = pq.read_table(table.data)
+    result = pq.read_table(table.data)
     return [
-        list(row) for row in zip(*(column.to_pylist() for column in found.columns), strict=True)
+        list(row) for row in zip(*(column.to_pylist() for column in result.columns), strict=True)
     ]
 
 

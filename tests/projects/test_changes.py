@@ -45,9 +45,9 @@ def test_a_column_read_as_numbers_differs_only_where_its_cells_do(bring_in, alic
     first = bring_in(FILE)
     as_text = finished(reimport(first, {"columns": {"price": "text"}}, alice))
     as_numbers = finished(reimport(first, {"columns": {"price": "number:1234.5+missing"}}, alice))
-    found = compare_versions(as_text, as_numbers, key=key)
-    assert found.counts == {"changed": 1, "added": 0, "removed": 0}
-    (row,) = found.rows
+    comparison = compare_versions(as_text, as_numbers, key=key)
+    assert comparison.counts == {"changed": 1, "added": 0, "removed": 0}
+    (row,) = comparison.rows
     assert [(cell.column, cell.before, cell.after) for cell in row.cells] == [("price", "-", None)]
 
 

@@ -262,13 +262,13 @@ def test_pages_number_rows_from_one():
     """The engine and the API count from 0; a row shown so would be its neighbour on other pages."""
     shown = re.compile(r"\b\w+\.row(\|count)?\s*(%\}|\}\})|=\w+\.row\|count")
     sent = re.compile(r"thumb|picture|for |include")  # Addresses of pictures, not what is read.
-    found = [
+    result = [
         f"{path}: {line.strip()}"
         for path in Path("templates/training").glob("*.html")
         for line in path.read_text().splitlines()
         if shown.search(line) and not sent.search(line)
     ]
-    assert found == []
+    assert result == []
 
 
 def test_every_icon_that_a_template_names_is_drawn():

@@ -59,7 +59,7 @@ class ComputeClassForm(forms.ModelForm[ComputeClass]):
                 Decimal(self.instance.memory_bytes) / GIB
             )
         if self.rate is not None:
-            self.initial["dollars_an_hour"] = _strip_trailing_zeros(_dollars_an_hour(self.rate))
+            self.initial["dollars_an_hour"] = _dollars_an_hour(self.rate)
 
     def clean_code(self) -> str:
         code: str = self.cleaned_data["code"]
@@ -133,14 +133,14 @@ class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
     @admin.display(description="$ per device-hour")
     def price(self, machine: ComputeClass) -> str:
         rate = Rate.objects.filter(sku=machine.pk, valid__contains=now()).first()
-        return _format_hourly_price(rate) if rate else translated("no price")
+        return f"${_dollars_an_hour(rate):f}" if rate else translated("no price")
 
     @admin.display(description="prices so far")
     def price_history(self, machine: ComputeClass) -> SafeString | str:
         history = Rate.objects.filter(sku=machine.pk).order_by("-valid") if machine.pk else []
         lines = (
             (
-                _format_hourly_price(rate),
+                f"${_dollars_an_hour(rate):f}",
                 rate.nano_per_unit,
                 ago(rate.valid.lower),
                 ago(rate.valid.upper),
@@ -188,12 +188,9 @@ class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
         return [str(one) for one in objs], {"compute classes": len(objs)}, set(), reasons
 
 
-def _format_hourly_price(rate: Rate) -> str:
-    return f"${_strip_trailing_zeros(_dollars_an_hour(rate)):f}"
-
-
 def _dollars_an_hour(rate: Rate) -> Decimal:
-    return Decimal(rate.nano_per_unit) * SECONDS_PER_HOUR / NANO_PER_DOLLAR
+    dollars = Decimal(rate.nano_per_unit) * SECONDS_PER_HOUR / NANO_PER_DOLLAR
+    return _strip_trailing_zeros(dollars)
 
 
 @admin.register(Worker)

@@ -23,25 +23,23 @@ def compare_models(first: TrainedModel, second: TrainedModel) -> dict[str, Any]:
     if first.pk == second.pk:
         raise CannotCompare("Choose two different models.", param="b")
     with tempfile.TemporaryDirectory() as folder:
-        paths = [_require_predictions(model, Path(folder)) for model in (first, second)]
+        paths = []
+        for model in (first, second):
+            path = fetch_predictions(model, Path(folder))
+            if path is None:
+                raise CannotCompare(f"{model.name} has no stored predictions to compare.")
+            paths.append(path)
         try:
             sides = [read_predictions(path) for path in paths]
             same_data = first.dataset_version_id == second.dataset_version_id
-            found = compare_predictions(*sides, same_data=same_data)
+            comparison = compare_predictions(*sides, same_data=same_data)
         except (ModelsNotComparable, BrokenArtifact) as refusal:
             raise CannotCompare(refusal.sentence) from None
     return {
         "first": {"id": str(first.pk), "name": first.name, "task": first.task},
         "second": {"id": str(second.pk), "name": second.name, "task": second.task},
-        **found,
+        **comparison,
     }
-
-
-def _require_predictions(model: TrainedModel, folder: Path) -> Path:
-    path = fetch_predictions(model, folder)
-    if path is None:
-        raise CannotCompare(f"{model.name} has no stored predictions to compare.")
-    return path
 
 
 def comparable_models(model: TrainedModel) -> list[TrainedModel]:

@@ -41,7 +41,8 @@ def order_by_newest_model(
     if model is None:
         return None
     question: Question = {VERSION_KEY: str(version.pk), "column": column}
-    if _failed_lately(model, question):
+    failed = Analysis.objects.filter(model=model, kind=CERTAINTY, question=question)
+    if failed.exclude(failure="").filter(finished_at__gt=now() - ASKED_AGAIN_AFTER).exists():
         return None
     try:
         analysis = request_analysis(model, viewer, CERTAINTY, question)
@@ -78,8 +79,3 @@ def _fits(model: TrainedModel, version: DatasetVersion, column: str, labels: Set
     if not read or not read <= present - {column}:
         return False
     return labels <= set(model.labels) if labels else target.get("column") == column
-
-
-def _failed_lately(model: TrainedModel, question: Question) -> bool:
-    failed = Analysis.objects.filter(model=model, kind=CERTAINTY, question=question)
-    return failed.exclude(failure="").filter(finished_at__gt=now() - ASKED_AGAIN_AFTER).exists()

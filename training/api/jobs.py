@@ -34,12 +34,13 @@ from training.queries.lookups import find_job, find_job_to_change
 from training.queries.metric_series import curves_of, latest_values
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.validation.values import parse_digits
 
 
 def find_checkpoint(job: TrainingJob, checkpoint_id: str) -> Checkpoint:
     """One of the job's own. Raises BadParameter for anything else."""
-    is_id = checkpoint_id.isascii() and checkpoint_id.isdigit() and len(checkpoint_id) < 19
-    checkpoint = job.checkpoints.filter(pk=checkpoint_id).first() if is_id else None
+    key = parse_digits(checkpoint_id, 18)
+    checkpoint = None if key is None else job.checkpoints.filter(pk=key).first()
     if checkpoint is None:
         raise BadParameter("This job has no such checkpoint.", param="checkpoint")
     return checkpoint

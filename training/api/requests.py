@@ -10,7 +10,7 @@ from training.forms.search import BUDGET_HELP
 from training.jobs.exports import ExportRequest
 from training.jobs.launch import TASKS, LaunchRequest
 from web.api import BadParameter
-from web.validation.fields import ChoiceField, FloatField, IntegerField
+from web.validation.fields import AsStoredField, ChoiceField, FloatField, IntegerField
 
 MAX_INPUT_CHARACTERS = 20_000
 EXPORT_FIELDS = ExportSpec.model_fields
@@ -43,7 +43,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 @extend_schema_field(
     {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 )
-class NameOrNamesField(serializers.Field[Any, Any, Any, Any]):
+class NameOrNamesField(AsStoredField):
     """One column, or a list of them where each column is a label."""
 
     def to_internal_value(self, data: Any) -> str | list[str]:
@@ -52,9 +52,6 @@ class NameOrNamesField(serializers.Field[Any, Any, Any, Any]):
         if isinstance(data, list) and all(isinstance(name, str) for name in data):
             return data[0] if len(data) == 1 else data
         raise serializers.ValidationError("Name a column, or a list of columns.")
-
-    def to_representation(self, value: Any) -> Any:
-        return value
 
 
 def _column_field(role: ColumnRole) -> serializers.Field[Any, Any, Any, Any]:

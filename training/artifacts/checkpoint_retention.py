@@ -25,10 +25,10 @@ ANSWERING_CHECKPOINTS = 3
 
 def delete_superseded(job_id: UUID) -> None:
     """Keep the newest and the best; the newest folder holds the best weights as well."""
-    kept = list(Checkpoint.objects.kept().filter(job=job_id).order_by("-step", "-pk"))
-    best = next((one for one in kept if one.is_best), None)
+    checkpoints = list(Checkpoint.objects.kept().filter(job=job_id).order_by("-step", "-pk"))
+    best = next((one for one in checkpoints if one.is_best), None)
     spared = ANSWERING_CHECKPOINTS if _can_answer(job_id) else 1
-    for checkpoint in kept[spared:]:
+    for checkpoint in checkpoints[spared:]:
         if checkpoint != best:
             delete_checkpoint(checkpoint)
 

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass, field
 
 from asgiref.sync import sync_to_async
 from django.utils.text import slugify
@@ -20,12 +21,12 @@ class ArtifactGone(UserError):
     sentence = "The files of this model are no longer in storage."
 
 
+@dataclass(eq=False)
 class _ZipBuffer:
     """A write-only file whose bytes are taken away as they come. Zip needs its position."""
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._drained_bytes = 0
+    _buffer: bytearray = field(default_factory=bytearray)
+    _drained_bytes: int = 0
 
     def write(self, data: bytes) -> int:
         self._buffer += data

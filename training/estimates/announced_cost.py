@@ -37,22 +37,22 @@ def time_budget(attempt: Attempt) -> TimeBudget | None:
     if announced is None:
         return None
     nano, devices = attempt.run.rate.nano_per_unit, job.compute_class.devices
-    left = affordable_ms(max(0, announced - cost_of(job).net_micro), nano, devices)
+    milliseconds = affordable_ms(max(0, announced - cost_of(job).net_micro), nano, devices)
     whole = affordable_ms(announced, nano, devices)
-    if left is None or whole is None:
+    if milliseconds is None or whole is None:
         return None
     # Once only: whoever pauses and resumes a job would else get a fifth more each time.
-    overrun = max(MIN_OVERRUN_MS, int(whole * OVERRUN_SHARE)) if left else 0
-    return TimeBudget(left, left + overrun)
+    overrun = max(MIN_OVERRUN_MS, int(whole * OVERRUN_SHARE)) if milliseconds else 0
+    return TimeBudget(milliseconds, milliseconds + overrun)
 
 
 def ask_for_more(job: TrainingJob) -> int:
     """Work out what the job will cost by its progress so far, and keep it with the job."""
     announced = announced_micro(job) or 0
     by_progress = announced / job.progress if job.progress > 0.01 else 0
-    wanted = int(max(announced * 2, by_progress) * SAFETY_MARGIN)
-    TrainingJob.objects.filter(pk=job.pk).update(estimate=job.estimate | {NEXT: wanted})
-    return wanted
+    needed_micro = int(max(announced * 2, by_progress) * SAFETY_MARGIN)
+    TrainingJob.objects.filter(pk=job.pk).update(estimate=job.estimate | {NEXT: needed_micro})
+    return needed_micro
 
 
 def without_agreement(estimate: Mapping[str, object]) -> dict[str, object]:

@@ -140,11 +140,11 @@ def _nano_per_unit(sku: str) -> int:
 
 def _over_budget_reasons(team: Team, lowest_cost: int) -> list[str]:
     budget = get_budget(team)
-    left = budget.left_micro
-    if left is None or lowest_cost <= left:
+    left_micro = budget.left_micro
+    if left_micro is None or lowest_cost <= left_micro:
         return []
     return [
-        f"The estimate starts at ${lowest_cost / 1e6:.4f}, but only ${left / 1e6:.4f} is left "
-        f"{'of the credit' if budget.is_prepaid else 'under this month’s spend cap'}. "
+        f"The estimate starts at ${lowest_cost / 1e6:.4f}, but only ${left_micro / 1e6:.4f} is"
+        f" left {'of the credit' if budget.is_prepaid else 'under this month’s spend cap'}. "
         f"{budget.advice}"
     ]

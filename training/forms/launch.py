@@ -5,6 +5,7 @@ roles, bounds, titles and descriptions are the form's.
 """
 
 import re
+from typing import Any
 
 from django import forms
 from django.http import QueryDict
@@ -85,7 +86,10 @@ class LaunchForm(forms.Form):
             "base_model",
             lazy_choices(
                 [
-                    *base_model_choices(self.chosen_task),
+                    *[
+                        (entry.id, _format_base_model(entry))
+                        for entry in catalog.base_models_for_task(self.chosen_task)
+                    ],
                     *((key, f"{one.name} · trained on from") for key, one in self.starts.items()),
                 ]
             ),
@@ -289,15 +293,7 @@ def _column_field(role: ColumnRole, names: list[str]) -> forms.Field:
     return field
 
 
-def _capitalised_task(task: str) -> str:
-    return capfirst(translated(format_task(task)))
-
-
-_task_label = lazy(_capitalised_task, str)
-
-
-def base_model_choices(task: str) -> list[tuple[str, str]]:
-    return [(entry.id, _format_base_model(entry)) for entry in catalog.base_models_for_task(task)]
+_task_label: Any = lazy(lambda task: capfirst(translated(format_task(task))), str)
 
 
 def _format_base_model(entry: catalog.BaseModelEntry) -> str:

@@ -110,8 +110,8 @@ def restart(job: TrainingJob, checkpoint: Checkpoint, viewer: User | ApiToken) -
         )
     with transaction.atomic():
         # Against retention, which deletes the files of a checkpoint that nothing starts from.
-        kept = Checkpoint.objects.select_for_update(of=("self",)).kept().filter(job=job)
-        if not kept.filter(pk=checkpoint.pk).exists():
+        checkpoints = Checkpoint.objects.select_for_update(of=("self",)).kept().filter(job=job)
+        if not checkpoints.filter(pk=checkpoint.pk).exists():
             raise CannotLaunch(
                 f"The files of the checkpoint at step {checkpoint.step:,} are gone. Choose one "
                 "that is kept, or retry from the start.",

@@ -133,10 +133,10 @@ def pause_at_spend_cap(attempt: Attempt, sentence: str) -> None:
 def pause_at_announced_cost(attempt: Attempt) -> None:
     """The job needs a good deal more than was announced: it asks first."""
     job = _lock_job(attempt)
-    announced, wanted = announced_cost.announced_micro(job) or 0, announced_cost.ask_for_more(job)
+    announced, needed = announced_cost.announced_micro(job) or 0, announced_cost.ask_for_more(job)
     job.pause(
         f"Paused: the {money(announced)} that were announced do not suffice. It would cost up to "
-        f"{money(wanted)} in all. Resume it to agree, or cancel it; nothing more is billed until "
+        f"{money(needed)} in all. Resume it to agree, or cancel it; nothing more is billed until "
         "then.",
         code=PauseCode.COST,
     )

@@ -33,10 +33,10 @@ def column_language(version: DatasetVersion | None, texts: Iterable[str] = ()) -
     """The language of these columns, by the first of them that is not English."""
     profile = version.profile if version is not None else {}
     chosen = list(texts) or (profile.get("suggested") or {}).get("text_columns") or []
-    found = {
+    languages = {
         column["name"]: column["language"]
         for column in profile.get("columns", [])
         if column.get("language")
     }
-    foreign = (found[name] for name in chosen if found.get(name, "en") != "en")
+    foreign = (languages[name] for name in chosen if languages.get(name, "en") != "en")
     return str(next(foreign, "en"))

@@ -57,6 +57,7 @@ def launch_export(
     compute_class = find_compute_class(request.compute)
     expected = estimate_job(model.dataset_version, validate_recipe(recipe), compute_class)
     require_launch_allowed(model.team, expected)
+    trained_by = TrainingJob.objects.filter(model=model).first()
     with transaction.atomic():
         job = TrainingJob.objects.create(
             team=model.team,
@@ -64,7 +65,8 @@ def launch_export(
             dataset_version=model.dataset_version,
             compute_class=compute_class,
             source_model=model,
-            initial_model=_initial_model_of(model),
+            # The test compares with what training began from.
+            initial_model=trained_by.initial_model if trained_by else None,
             launched_by=user,
             name=request.name or f"{model.name} · {request.format}"[:120],
             task=model.task,
@@ -77,12 +79,6 @@ def launch_export(
         audit.record(model.team, viewer, "job.launched", str(job.pk), name=job.name)
         dispatch.notify_workers(job)
     return job
-
-
-def _initial_model_of(model: TrainedModel) -> TrainedModel | None:
-    """What the model's training began from: the test compares with it."""
-    job = TrainingJob.objects.filter(model=model).first()
-    return job.initial_model if job else None
 
 
 def _export_recipe(model: TrainedModel, request: ExportRequest) -> Recipe:

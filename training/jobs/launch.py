@@ -175,8 +175,10 @@ def _complete_columns(version: DatasetVersion, task: str, requested: Columns) ->
     suggested = spec_class.from_suggestion(version.profile.get("suggested") or {})
     inputs = [role for role in spec_class.roles if not role.is_target and not role.is_report_only]
     if any(role.field in named for role in inputs):
-        kept = {role.field for role in spec_class.roles if role.is_target or role.is_report_only}
-        suggested = {name: value for name, value in suggested.items() if name in kept}
+        own_roles = {
+            role.field for role in spec_class.roles if role.is_target or role.is_report_only
+        }
+        suggested = {name: value for name, value in suggested.items() if name in own_roles}
     targets = {role.field for role in spec_class.roles if role.is_target}
     if targets & named.keys():
         suggested = {name: value for name, value in suggested.items() if name not in targets}

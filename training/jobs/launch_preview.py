@@ -15,6 +15,7 @@ from training.estimates.estimate import Estimate, format_cost_range
 from training.jobs.launch import Columns, LaunchRequest, estimate, suggested_task
 from training.models import TrainingJob
 from web.browser.trash import InTrash
+from web.validation.values import parse_digits
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def find_ready_version(
     """
     dataset = get_object_or_404(Dataset.objects.visible_to(viewer), pk=dataset_id)
     versions = dataset.versions.select_related("dataset__project__team")
-    if number and number.isascii() and number.isdigit() and len(number) < 9:
-        version = get_object_or_404(versions, number=int(number))
+    if (version_number := parse_digits(number or "", 8)) is not None:
+        version = get_object_or_404(versions, number=version_number)
         if version.status != ImportStatus.READY:
             raise DatasetNotReady
         return version

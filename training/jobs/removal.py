@@ -19,53 +19,49 @@ Removable = TypeVar("Removable", TrainedModel, TrainingJob)
 MAX_NAMED = 5
 
 
-def archive(thing: Removable, by: User) -> None:
+def archive(row: Removable, by: User) -> None:
     """Move it to the trash. Raises StillInUse, which names what uses it."""
-    kind = "model" if isinstance(thing, TrainedModel) else "job"
-    require_unused(thing.name, uses_of(kind, thing))
+    kind = "model" if isinstance(row, TrainedModel) else "job"
+    require_unused(row.name, uses_of(kind, row))
     with transaction.atomic():
-        if type(thing).objects.filter(pk=thing.pk, archived_at=None).update(archived_at=now()):
-            audit.record(thing.team, by, f"{kind}.archived", thing.name, id=str(thing.pk))
+        if type(row).objects.filter(pk=row.pk, archived_at=None).update(archived_at=now()):
+            audit.record(row.team, by, f"{kind}.archived", row.name, id=str(row.pk))
 
 
-def restore(thing: Removable, by: User) -> None:
+def restore(row: Removable, by: User) -> None:
     """Bring it back from the trash. Raises TooLateToRestore."""
-    require_restorable(thing.archived_at)
-    kind = "model" if isinstance(thing, TrainedModel) else "job"
+    require_restorable(row.archived_at)
+    kind = "model" if isinstance(row, TrainedModel) else "job"
     with transaction.atomic():
-        if (
-            type(thing)
-            .objects.filter(pk=thing.pk, archived_at__isnull=False)
-            .update(archived_at=None)
-        ):
-            audit.record(thing.team, by, f"{kind}.restored", thing.name, id=str(thing.pk))
+        if type(row).objects.filter(pk=row.pk, archived_at__isnull=False).update(archived_at=None):
+            audit.record(row.team, by, f"{kind}.restored", row.name, id=str(row.pk))
 
 
-def unfinished_jobs_of(thing: Model) -> list[str]:
+def unfinished_jobs_of(row: Model) -> list[str]:
     """Fine-tunes that are under way with a project, a dataset, or are the thing itself."""
     jobs = TrainingJob.objects.unfinished().order_by("-created_at")
-    if isinstance(thing, Project):
-        jobs = jobs.filter(project=thing)
-    elif isinstance(thing, Dataset):
-        jobs = jobs.filter(dataset_version__dataset=thing)
-    elif isinstance(thing, TrainedModel):
-        jobs = jobs.filter(Q(source_model=thing) | Q(initial_model=thing))
+    if isinstance(row, Project):
+        jobs = jobs.filter(project=row)
+    elif isinstance(row, Dataset):
+        jobs = jobs.filter(dataset_version__dataset=row)
+    elif isinstance(row, TrainedModel):
+        jobs = jobs.filter(Q(source_model=row) | Q(initial_model=row))
     else:
-        jobs = jobs.filter(pk=thing.pk)
+        jobs = jobs.filter(pk=row.pk)
     return [
         f"The fine-tune “{job.name}” is {job.get_status_display().lower()}: cancel it or wait."
         for job in jobs[:MAX_NAMED]
     ]
 
 
-def change_details(thing: Removable, details: dict[str, object], by: User) -> None:
+def change_details(row: Removable, details: dict[str, object], by: User) -> None:
     """Give it another name, tags or notes; what is made from it keeps its own name."""
-    changed = changed_details(thing, details)
+    changed = changed_details(row, details)
     if not changed:
         return
-    kind = "model" if isinstance(thing, TrainedModel) else "job"
+    kind = "model" if isinstance(row, TrainedModel) else "job"
     with transaction.atomic():
-        type(thing).objects.filter(pk=thing.pk).update(**changed)
+        type(row).objects.filter(pk=row.pk).update(**changed)
         action = f"{kind}.renamed" if "name" in changed else f"{kind}.described"
         name = str(details["name"])
-        audit.record(thing.team, by, action, name, old=thing.name, id=str(thing.pk))
+        audit.record(row.team, by, action, name, old=row.name, id=str(row.pk))

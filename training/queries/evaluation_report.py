@@ -89,6 +89,8 @@ def report_context(report: "Report") -> Row:
     bins = (report.get("calibration") or {}).get("bins", [])
     metrics = [format_metric(metric) for metric in report.get("metrics", [])]
     data = dict.fromkeys(DATA_FIELDS) | (stored.get("data") or {})
+    name = report.get("headline_metric", "")
+    titles = {metric["name"]: metric.get("title") or name for metric in report.get("metrics", [])}
     return {
         "report": report,
         "data": data,
@@ -98,7 +100,7 @@ def report_context(report: "Report") -> Row:
             for issue in data.get("label_issues") or []
         ],
         "verdict": judge_model(report),
-        "headline_title": _headline_title(report),
+        "headline_title": titles.get(name) or name.replace("_", " ").capitalize(),
         "labels_by_f1": sorted(report.get("per_class") or [], key=lambda label: label["f1"]),
         "bars": quality_bars(report),
         "importance": _importance_rows(report.get("explanations") or {}),
@@ -304,12 +306,6 @@ def _robustness_context(robustness: "RobustnessReport | None") -> Row:
         changes.append({**change, "cells": cells, **words})
     unchanged = [format_metric(metric) for metric in robustness.get("unchanged", [])]
     return {**robustness, "changes": changes, "unchanged": unchanged}
-
-
-def _headline_title(report: "Report") -> str:
-    name = report.get("headline_metric", "")
-    titles = {metric["name"]: metric.get("title") or name for metric in report.get("metrics", [])}
-    return titles.get(name) or name.replace("_", " ").capitalize()
 
 
 def _importance_rows(explanations: Mapping[str, Any]) -> list[Row]:

@@ -17,7 +17,6 @@ from engine.spec import SPEC_CLASSES, SplitSpec, hyperparameters_class
 from training.estimates.estimate import format_cost_range
 from training.jobs import actions, limits
 from training.jobs.failures import FAILURE_REASONS
-from training.jobs.recipes import SearchOptions
 from training.jobs.remedies import remedy_for
 from training.models import (
     Attempt,
@@ -86,6 +85,7 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
     """Everything in the part of the page that changes while the job moves."""
     cost, values = cost_of(job), latest_values(job)
     report, tested = _test_results(job)
+    highest_estimate = job.estimate.get("seconds_high")
     return {
         "job": job,
         "team": job.team,
@@ -109,7 +109,9 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
         "phases": phase_rail(job),
         "verdict": judge_model(report) if report else None,
         "bars": quality_bars(report) if report else [],
-        "is_over_estimate": _is_over_estimate(job, cost),
+        "is_over_estimate": (
+            highest_estimate is not None and cost.device_seconds > highest_estimate
+        ),
         "cost_estimate": format_cost_range(
             job.estimate.get("cost_low_micro"), job.estimate.get("cost_high_micro")
         ),
@@ -232,18 +234,14 @@ def configuration_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]
         listed.append(("Made from", AsWritten(job.source_model.name)))
         listed.append(("Form", job.recipe["export"]["format"]))
     if search := job.recipe.get("search"):
-        listed.append(("Search", _format_search(search)))
+        seconds = search.get("seconds")
+        budget = f" within {limits.format_duration(round(seconds))}" if seconds else ""
+        listed.append(("Search", f"up to {search['trials']} trials{budget}"))
     if None not in rows:
         listed.append(
             ("Rows to train / validate / test", " / ".join(f"{count:,}" for count in rows))
         )
     return listed + hyperparameter_rows(job, run)
-
-
-def _format_search(search: SearchOptions) -> str:
-    seconds = search.get("seconds")
-    budget = f" within {limits.format_duration(round(seconds))}" if seconds else ""
-    return f"up to {search['trials']} trials{budget}"
 
 
 def hyperparameter_rows(job: TrainingJob, run: RunFacts) -> list[tuple[str, str]]:
@@ -361,12 +359,6 @@ def phase_rail(job: TrainingJob) -> list[tuple[str, str]]:
         (words, "done" if place < reached else "now" if place == reached else "")
         for place, (_, words) in enumerate(PHASES)
     ]
-
-
-def _is_over_estimate(job: TrainingJob, cost: CostSummary) -> bool:
-    """Whether it has used more compute than the highest estimate at its launch."""
-    highest_estimate = job.estimate.get("seconds_high")
-    return highest_estimate is not None and cost.device_seconds > highest_estimate
 
 
 def _hourly_rate_micro(job: TrainingJob) -> int | None:

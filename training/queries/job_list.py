@@ -1,6 +1,6 @@
 """Lists of jobs: their order, and one row of each for a table, in a fixed number of queries."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,14 +29,6 @@ class JobRow:
     result: str  # The main metric of its finished model; "" before.
     sparkline: str  # SVG points of the training loss.
     cost: CostSummary
-
-
-def named_jobs(job_ids: Collection[UUID]) -> QuerySet[TrainingJob]:
-    return TrainingJob.objects.filter(pk__in=job_ids)
-
-
-def project_names(job_ids: Collection[UUID]) -> dict[UUID, str]:
-    return dict(TrainingJob.objects.filter(pk__in=job_ids).values_list("pk", "project__name"))
 
 
 def with_related(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:

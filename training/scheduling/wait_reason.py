@@ -44,9 +44,9 @@ def _concurrency_reason(job: TrainingJob) -> str:
 
 def _is_out_of_budget(job: TrainingJob) -> bool:
     """Whether the money left pays not even for one heartbeat."""
-    left = get_budget(job.team).left_micro
+    left_micro = get_budget(job.team).left_micro
     rate = Rate.objects.filter(sku=job.compute_class_id, valid__contains=now()).first()
-    if left is None or rate is None:
+    if left_micro is None or rate is None:
         return False
     heartbeat_ms = settings.HEARTBEAT_SECONDS * 1000 * job.compute_class.devices
-    return left < ceil_micro(heartbeat_ms, rate.nano_per_unit)
+    return left_micro < ceil_micro(heartbeat_ms, rate.nano_per_unit)

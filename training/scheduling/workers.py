@@ -82,16 +82,16 @@ def delete_old() -> int:
 def no_capacity_reason(compute_class: ComputeClass) -> str:
     """Why no trainer of this class takes jobs; empty when one does."""
     workers = Worker.objects.filter(compute_class=compute_class)
-    found = workers.aggregate(
+    counts = workers.aggregate(
         accepting=Count("pk", filter=Q(pk__in=workers.accepting_jobs().values("pk"))),
         online=Count("pk", filter=Q(pk__in=workers.online().values("pk"))),
         seen_at=Max("seen_at"),
     )
-    if found["accepting"]:
+    if counts["accepting"]:
         return ""
-    if found["online"]:
+    if counts["online"]:
         return f"every {compute_class.code} worker is draining"
-    seen_at = found["seen_at"]
+    seen_at = counts["seen_at"]
     if seen_at is None:
         return f"no {compute_class.code} worker has ever been seen; start one"
     minutes = int((now() - seen_at).total_seconds() // 60)

@@ -32,34 +32,36 @@ def compare_page(request: HttpRequest) -> HttpResponse:
         return render(request, "training/compare.html", context)
     second = context["second"] = _find_model_param(request, "b")
     try:
-        found = _compare(first, second)
+        comparison = _compare(first, second)
     except CannotCompare as refusal:  # Said on the page, beside the models to choose instead.
         context |= {"refusal": refusal.sentence, "rivals": comparable_models(first)}
         return render(request, "training/compare.html", context, status=refusal.status)
-    return render(request, "training/compare.html", context | _jobs_context(first, second, found))
+    return render(
+        request, "training/compare.html", context | _jobs_context(first, second, comparison)
+    )
 
 
 def _compare(first: TrainedModel, second: TrainedModel) -> dict[str, Any]:
     """The comparison, with its numbers as the page shows them. Raises CannotCompare."""
-    found = compare_models(first, second)
-    for metric in found["metrics"]:
+    comparison = compare_models(first, second)
+    for metric in comparison["metrics"]:
         known = {metric["name"]: metric}
         metric |= format_significance(metric["significance"], known)
         metric["first_shown"] = format_metric_value(metric, metric["first"])
         metric["second_shown"] = format_metric_value(metric, metric["second"])
         metric["p_value"] = format_p_value(metric["significance"]["p_value"])
-    return found
+    return comparison
 
 
 def _jobs_context(
-    first: TrainedModel, second: TrainedModel, found: dict[str, Any]
+    first: TrainedModel, second: TrainedModel, comparison: dict[str, Any]
 ) -> dict[str, object]:
     """The curves and parameters of the jobs that made them, where both are known."""
     models = [first, second]
     made = with_related(TrainingJob.objects.filter(model__in=[model.pk for model in models]))
     by_model = {job.model_id: job for job in made}
     jobs = [by_model[model.pk] for model in models if model.pk in by_model]
-    context: dict[str, object] = {"found": found, "jobs": jobs}
+    context: dict[str, object] = {"comparison": comparison, "jobs": jobs}
     if len(jobs) < 2:
         return context
     metric = validation_metric_of(jobs[0], latest_values(jobs[0]))

@@ -237,17 +237,10 @@ def cancel_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
-def pause_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
+def move_job(request: AuthenticatedRequest, job_id: UUID, action: str) -> HttpResponse:
+    """Pause or resume it."""
     job, user = find_job_to_change(request.user, job_id), request.user
-    actions.pause(job, user)
-    return redirect("training:job", job.pk)
-
-
-@login_required
-@require_POST
-def resume_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job, user = find_job_to_change(request.user, job_id), request.user
-    actions.resume(job, user)
+    {"pause": actions.pause, "resume": actions.resume}[action](job, user)
     return redirect("training:job", job.pk)
 
 

@@ -24,8 +24,8 @@ def label_next(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
         raise DatasetNotReady
     sent = read_order(request)
     labels = known_labels(version, sent["column"]) | set(sent["labels"].values())
-    found = order_by_newest_model(version, sent["column"], labels, request.user)
-    ranked = found.ranked if found else None
+    order = order_by_newest_model(version, sent["column"], labels, request.user)
+    ranked = order.ranked if order else None
     batch = next_rows(
         version, sent["column"], sent["labels"], sent["texts"], sent["skipped"], ranked
     )
@@ -34,8 +34,8 @@ def label_next(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
             "rows": [{"row": one.row, "text": one.text, "guess": one.guess} for one in batch.rows],
             "remaining": batch.remaining,
             "order": batch.order,
-            "model": found.model.name if found else "",
-            "is_asking": found is not None and ranked is None,
-            "labels": found.model.labels[:MAX_OFFERED_LABELS] if found else [],
+            "model": order.model.name if order else "",
+            "is_asking": order is not None and ranked is None,
+            "labels": order.model.labels[:MAX_OFFERED_LABELS] if order else [],
         }
     )

@@ -59,12 +59,12 @@ def model_page(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
     model = find_model(request.user, model_id)
     report = report_of(model)
     tabs = report_tabs(report, model)
-    wanted = request.GET.get("tab", "")
+    tab = request.GET.get("tab", "")
     context = {
         "model": model,
         "team": model.team,
         "tabs": tabs,
-        "tab": wanted if wanted == "all" or wanted in dict(tabs) else "summary",
+        "tab": tab if tab == "all" or tab in dict(tabs) else "summary",
         "versions": with_results(versions_of(model)),
         "rivals": comparable_models(model),
         "explained": explanation_kind(model),

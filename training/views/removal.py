@@ -1,5 +1,7 @@
 """Moving finished fine-tunes and models to the trash and back; changing their details."""
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -8,70 +10,46 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from accounts.models import User
 from training.jobs import removal
 from training.queries.lookups import find_job_to_change, find_model_to_change
 from web.browser.details import DetailsForm
 from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 
-
-@login_required
-@require_POST
-def archive_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job = find_job_to_change(request.user, job_id)
-    removal.archive(job, request.user)
-    messages.success(request, f"{job.name} is in the trash for {TRASH_DAYS} days.")
-    return redirect("training:jobs", job.team.slug)
+# The kinds are the names of the pages of one row; the lists' names have an s.
+_FIND: dict[str, Callable[[User, UUID], Any]] = {
+    "job": find_job_to_change,
+    "model": find_model_to_change,
+}
 
 
 @login_required
 @require_POST
-def restore_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job = find_job_to_change(request.user, job_id)
-    removal.restore(job, request.user)
-    messages.success(request, f"{job.name} is back.")
-    return redirect("training:job", job.pk)
+def archive(request: AuthenticatedRequest, pk: UUID, kind: str) -> HttpResponse:
+    row = _FIND[kind](request.user, pk)
+    removal.archive(row, request.user)
+    messages.success(request, f"{row.name} is in the trash for {TRASH_DAYS} days.")
+    return redirect(f"training:{kind}s", row.team.slug)
 
 
 @login_required
 @require_POST
-def archive_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    model = find_model_to_change(request.user, model_id)
-    removal.archive(model, request.user)
-    messages.success(request, f"{model.name} is in the trash for {TRASH_DAYS} days.")
-    return redirect("training:models", model.team.slug)
+def restore(request: AuthenticatedRequest, pk: UUID, kind: str) -> HttpResponse:
+    row = _FIND[kind](request.user, pk)
+    removal.restore(row, request.user)
+    messages.success(request, f"{row.name} is back.")
+    return redirect(f"training:{kind}", row.pk)
 
 
 @login_required
 @require_POST
-def restore_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    model = find_model_to_change(request.user, model_id)
-    removal.restore(model, request.user)
-    messages.success(request, f"{model.name} is back.")
-    return redirect("training:model", model.pk)
-
-
-@login_required
-@require_POST
-def rename_job(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    job = find_job_to_change(request.user, job_id)
+def change_details(request: AuthenticatedRequest, pk: UUID, kind: str) -> HttpResponse:
+    row = _FIND[kind](request.user, pk)
     form = DetailsForm(request.POST, max_name_length=120)
     if form.is_valid():
-        removal.change_details(job, form.cleaned_data, request.user)
+        removal.change_details(row, form.cleaned_data, request.user)
         messages.success(request, "Saved.")
     else:
         messages.error(request, form.refusal)
-    return redirect("training:job", job.pk)
-
-
-@login_required
-@require_POST
-def rename_model(request: AuthenticatedRequest, model_id: UUID) -> HttpResponse:
-    model = find_model_to_change(request.user, model_id)
-    form = DetailsForm(request.POST, max_name_length=120)
-    if form.is_valid():
-        removal.change_details(model, form.cleaned_data, request.user)
-        messages.success(request, "Saved.")
-    else:
-        messages.error(request, form.refusal)
-    return redirect("training:model", model.pk)
+    return redirect(f"training:{kind}", row.pk)

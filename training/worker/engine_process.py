@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,11 @@ def spawn_engine(*arguments: str, **options: Any) -> ChildProcess:
     )
 
 
+@dataclass(eq=False)
 class PrewarmedEngine:
     """An engine that has loaded torch and waits for its spec. A process keeps at most one."""
 
-    def __init__(self) -> None:
-        self._child: ChildProcess | None = None
+    _child: ChildProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -72,7 +73,8 @@ class PrewarmedEngine:
             logger.warning("No engine could be prewarmed: %s", error)
 
     def take(self, spec: Path, log: Path) -> ChildProcess | None:
-        """The waiting engine, told to train; None when there is none. It may still be loading."""
+        """The waiting engine, after its spec was sent to it; None when there is none. It may still
+        be loading."""
         child, self._child = self._child, None
         if child is None or child.stdin is None or child.poll() is not None:
             return None
@@ -154,9 +156,9 @@ class EngineProcess:
     def events(self, wait_seconds: float) -> Iterator[Event]:
         """Events as they come, for about this long; ends early when the child has ended."""
         deadline = time.monotonic() + wait_seconds
-        while not self._has_ended and (left := deadline - time.monotonic()) > 0:
+        while not self._has_ended and (seconds_left := deadline - time.monotonic()) > 0:
             try:
-                line = self._lines.get(timeout=left)
+                line = self._lines.get(timeout=seconds_left)
             except queue.Empty:
                 return
             if line is None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 
 from django.conf import settings
@@ -37,12 +38,12 @@ class StopReason(StrEnum):
 NO_LEASE_NEEDED = {StopReason.ENDED, StopReason.OUT_OF_TOUCH}  # Nothing is left to renew.
 
 
+@dataclass(eq=False)
 class BillableClock:
     """Billable milliseconds of this attempt: the engine's running time less free phases."""
 
-    def __init__(self) -> None:
-        self._total_seconds = 0.0
-        self._running_since: float | None = None
+    _total_seconds: float = 0.0
+    _running_since: float | None = None
 
     def start(self) -> None:
         if self._running_since is None:
@@ -66,10 +67,10 @@ class BillableClock:
 
 
 class HeartbeatThread(threading.Thread):
-    """Beats until told to rest; `stop` is set to the reason once the engine must stop.
+    """Renews the lease until `stop` is called; `stop_reason` says why the engine must stop.
 
-    While a finished artifact is being stored (`is_publishing`) it also says so on the attempt, for
-    then even a spent cap takes nothing more and the job must succeed.
+    While a finished artifact is being stored (`is_publishing`), the attempt's row says so too:
+    from then on even a spent cap takes nothing more, and the job must succeed.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class HeartbeatThread(threading.Thread):
         self._lease_ends_at = self._started_at + settings.LEASE_SECONDS
 
     def stop(self) -> None:
-        """No more beats; returns when the last one is over."""
+        """Send no more heartbeats; returns when the last one has ended."""
         self._stop_requested.set()
         self.join()
 

@@ -42,7 +42,8 @@ def describe_event(event: events.Event) -> str:
         case events.PhaseStarted():
             return event.phase
         case events.CheckpointSaved():
-            return f"checkpoint at step {event.step:,}{_format_metrics(event.metrics)}"
+            metrics = [f", {name} {value:.4f}" for name, value in sorted(event.metrics.items())]
+            return f"checkpoint at step {event.step:,}{''.join(metrics)}"
         case events.Message():
             return event.text
         case events.Failure():
@@ -56,10 +57,6 @@ def describe_event(event: events.Event) -> str:
             rows = f"{event.train_rows:,} / {event.validation_rows:,} / {event.test_rows:,}"
             return f"rows to train, validate, test: {rows}"
     return ""
-
-
-def _format_metrics(metrics: dict[str, float]) -> str:
-    return "".join(f", {name} {value:.4f}" for name, value in sorted(metrics.items()))
 
 
 class JobLog:

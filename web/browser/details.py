@@ -59,6 +59,6 @@ def tags_in(rows: "QuerySet[Any]") -> list[str]:
     return sorted(words.values_list("word", flat=True).distinct(), key=str.casefold)
 
 
-def changed_details(thing: Model, details: dict[str, object]) -> dict[str, object]:
+def changed_details(row: Model, details: dict[str, object]) -> dict[str, object]:
     """Those of these values that the thing does not have yet."""
-    return {name: value for name, value in details.items() if getattr(thing, name) != value}
+    return {name: value for name, value in details.items() if getattr(row, name) != value}

@@ -33,9 +33,9 @@ def register_uses(kind: str, find: UsesFinder) -> None:
     _uses[kind].append(find)
 
 
-def uses_of(kind: str, thing: Model) -> list[str]:
+def uses_of(kind: str, row: Model) -> list[str]:
     """Why this thing cannot go to the trash now; empty when nothing uses it."""
-    return [sentence for find in _uses[kind] for sentence in find(thing)]
+    return [sentence for find in _uses[kind] for sentence in find(row)]
 
 
 def register_part(place: str, template: str, load: PartLoader, *, position: int) -> None:

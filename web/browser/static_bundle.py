@@ -29,9 +29,9 @@ def build_stylesheet() -> str:
     order = re.search(r"@layer [\w, ]+;", source)
     assert order is not None
     own = []
-    for found in IMPORT.finditer(source):
-        styles = (STYLE_SOURCE.parent / found["file"]).read_text()
-        own.append(f"@layer {found['layer']} {{\n{styles}}}\n" if found["layer"] else styles)
+    for match in IMPORT.finditer(source):
+        styles = (STYLE_SOURCE.parent / match["file"]).read_text()
+        own.append(f"@layer {match['layer']} {{\n{styles}}}\n" if match["layer"] else styles)
     return "\n".join([order.group(), *(path.read_text() for path in _vendor_styles()), *own])
 
 

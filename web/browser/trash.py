@@ -25,15 +25,15 @@ class TooLateToRestore(UserError):
     sentence = f"This was removed more than {TRASH_DAYS} days ago and cannot be restored."
 
 
-def require_present(*things: Model) -> None:
+def require_present(*rows: Model) -> None:
     """For everything that makes something of these: nothing works on in the trash, unseen.
 
     Raises InTrash, which names the first that is there. Each has an `archived_at`.
     """
-    for thing in things:
-        if getattr(thing, "archived_at") is not None:  # noqa: B009 - models share no base class.
-            kind = thing._meta.verbose_name_raw
-            raise InTrash(f"The {kind} “{thing}” is in the trash. Restore it first.")
+    for row in rows:
+        if getattr(row, "archived_at") is not None:  # noqa: B009 - models share no base class.
+            kind = row._meta.verbose_name_raw
+            raise InTrash(f"The {kind} “{row}” is in the trash. Restore it first.")
 
 
 def restorable_since() -> datetime:

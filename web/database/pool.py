@@ -7,6 +7,7 @@ once, let all of them wait for nobody.
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from threading import Lock
 
 import psycopg
@@ -44,11 +45,13 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
+@dataclass(eq=False)
 class _Probe:
     """Asks with a connection of its own, at most once in PROBE_SECONDS."""
 
-    def __init__(self) -> None:
-        self._lock, self._asked_at, self._answered = Lock(), float("-inf"), False
+    _lock: Lock = field(default_factory=Lock)
+    _asked_at: float = float("-inf")
+    _answered: bool = False
 
     def answers(self) -> bool:
         with self._lock:

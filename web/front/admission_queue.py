@@ -33,7 +33,7 @@ class AdmissionQueue:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Raises QueueIsFull, also after waiting in vain."""
+        """Raises QueueIsFull, at once or when the wait for a place took too long."""
         await self._wait_for_turn()
         place = _Place(self, asyncio.get_running_loop())
         token = _current.set(place)

@@ -7,6 +7,7 @@ here, before the application has read a byte, started a thread or opened a datab
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -156,12 +157,13 @@ class Guard:
             self._refused, self._logged_at = 0, now
 
 
+@dataclass(eq=False)
 class _Slot:
     """A request's place among those of its address. A live stream gives it back as it begins:
     streams are limited by person, and a company behind one address opens many."""
 
-    def __init__(self, usage: Usage, address: str | None) -> None:
-        self._usage, self._address = usage, address
+    _usage: Usage
+    _address: str | None
 
     def releasing_for_streams(self, send: Send) -> Send:
         async def sending(message: Message) -> None:

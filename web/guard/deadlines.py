@@ -1,6 +1,7 @@
 """One timer for all bodies that are awaited: a timer for each would cost every request."""
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Protocol
 
 CHECK_SECONDS = 0.25
@@ -12,16 +13,16 @@ class Timed(Protocol):
     """A body whose next part is awaited."""
 
     def check(self, now: float, *, is_loop_settled: bool) -> None:
-        """Told the time of the loop's clock; ends the wait if it has lasted too long."""
+        """End the wait if it has lasted too long; `now` is the time of the loop's clock."""
 
 
+@dataclass(eq=False)
 class Deadlines:
     """Checks each watched body every CHECK_SECONDS; idle while there is none."""
 
-    def __init__(self) -> None:
-        self._watched: dict[int, Timed] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._checks_on_time = 0
+    _watched: dict[int, Timed] = field(default_factory=dict)
+    _timer: asyncio.TimerHandle | None = None
+    _checks_on_time: int = 0
 
     def watch(self, body: Timed) -> None:
         self._watched[id(body)] = body

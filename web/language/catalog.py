@@ -39,12 +39,12 @@ def po_file(language: str, root: Path = ROOT) -> Path:
 
 def collected(root: Path = ROOT) -> dict[MessageId, list[tuple[str, int]]]:
     """Every message of templates, Python and JavaScript, with the places where it stands."""
-    found: dict[MessageId, list[tuple[str, int]]] = {}
+    locations: dict[MessageId, list[tuple[str, int]]] = {}
     for message, place, line in _texts(root):
         if any(character.isalpha() for character in str(message)):
-            found.setdefault(message, []).append((place, line))
-    plurals = {one[0] for one in found if isinstance(one, tuple)}
-    return {one: places for one, places in found.items() if one not in plurals}
+            locations.setdefault(message, []).append((place, line))
+    plurals = {one[0] for one in locations if isinstance(one, tuple)}
+    return {one: places for one, places in locations.items() if one not in plurals}
 
 
 def _texts(root: Path) -> Iterator[tuple[MessageId, str, int]]:

@@ -69,12 +69,14 @@ def _names_of_model(node: ast.ClassDef) -> Iterator[tuple[str, int]]:
     name, plural = camel_case_to_spaces(node.name), ""
     for meta in node.body:
         if isinstance(meta, ast.ClassDef) and meta.name == "Meta":
-            said = {_target(line): line.value for line in meta.body if isinstance(line, ast.Assign)}
+            values = {
+                _target(line): line.value for line in meta.body if isinstance(line, ast.Assign)
+            }
             name, plural = (
                 str(value.value) if isinstance(value, ast.Constant) else other
                 for value, other in (
-                    (said.get("verbose_name"), name),
-                    (said.get("verbose_name_plural"), ""),
+                    (values.get("verbose_name"), name),
+                    (values.get("verbose_name_plural"), ""),
                 )
             )
     yield name, node.lineno

@@ -15,8 +15,8 @@ def files(root: Path) -> list[Path]:
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    for found in TEXT.finditer(path.read_text()):
-        yield found[1].replace('\\"', '"')
+    for match in TEXT.finditer(path.read_text()):
+        yield match[1].replace('\\"', '"')
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -98,20 +98,20 @@ def lazy_choices(choices: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 def _translated(text: str, language: str) -> str:
     """First as one message whose values hold no further sentence, then sentence by sentence."""
     texts, whole = _load(language), text.strip()
-    if (found := _one(whole, texts, SENTENCE_END)) is not None:
-        return found
+    if (translation := _one(whole, texts, SENTENCE_END)) is not None:
+        return translation
     if about := ABOUT_FIELD.fullmatch(whole):
         return about[1] + _translated(about[2], language)
     parts = SENTENCE_END.split(whole)
     if 1 < len(parts) <= MAX_SENTENCES:
         made = list(_longest_first(parts, texts))
-        if all(found for _, found in made):
+        if all(translation for _, translation in made):
             return "".join(words for words, _ in made)
-        if any(found for _, found in made):
+        if any(translation for _, translation in made):
             loosely = _one(whole, texts)
             return loosely or " ".join(words for words, _ in made)
-    if (found := _one(whole, texts)) is not None:
-        return found
+    if (translation := _one(whole, texts)) is not None:
+        return translation
     return LISTING.join(_one(part, texts) or part for part in whole.split(LISTING))
 
 
@@ -120,8 +120,8 @@ def _longest_first(parts: list[str], texts: Texts) -> Iterator[tuple[str, bool]]
     while parts:
         for size in range(len(parts), 0, -1):
             boundary = SENTENCE_END if size > 1 else None
-            if (found := _one(" ".join(parts[:size]), texts, boundary)) is not None:
-                yield found, True
+            if (translation := _one(" ".join(parts[:size]), texts, boundary)) is not None:
+                yield translation, True
                 break
         else:
             size = 1
@@ -154,10 +154,10 @@ def _one(
         *texts.anywhere,
     ]
     for pattern in sorted(candidates, key=lambda one: -one.fixed_length):
-        found = pattern.fits.fullmatch(text)
-        if found is None or pattern.fixed_length < least:
+        match = pattern.fits.fullmatch(text)
+        if match is None or pattern.fixed_length < least:
             continue
-        values = found.groupdict()
+        values = match.groupdict()
         if boundary is not None and any(boundary.search(value) for value in values.values()):
             continue
         shown = {
@@ -166,7 +166,10 @@ def _one(
             else _value_shown(name, value, texts)
             for name, value in values.items()
         }
-        return PLACEHOLDER.sub(partial(_value, shown), pattern.translation)
+        return PLACEHOLDER.sub(
+            lambda place, values=shown: values.get(place[1], place[0]),  # type: ignore[misc]
+            pattern.translation,
+        )
     if text[:1].isupper():  # At the start of a sentence or a line.
         return _one(text[0].lower() + text[1:], texts, boundary, least, is_guess=is_guess)
     return None
@@ -181,13 +184,9 @@ def _value_shown(name: str, value: str, texts: Texts) -> str:
         return value
     least = 0 if is_ours else LONG_MESSAGE
     for part in (value, value.strip()):
-        if (found := _one(part, texts, None, least, is_guess=not is_ours)) is not None:
-            return found
+        if (translation := _one(part, texts, None, least, is_guess=not is_ours)) is not None:
+            return translation
     return value
-
-
-def _value(values: dict[str, str], hole: re.Match[str]) -> str:
-    return values.get(hole[1], hole[0])
 
 
 @lru_cache(maxsize=4)

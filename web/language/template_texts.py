@@ -36,8 +36,8 @@ def texts_of(path: Path) -> Iterator[tuple[tuple[str, str | None], int]]:
             for text in _texts_of_tag(token.contents):
                 yield (text, None), line
         elif token.token_type == TokenType.VAR:
-            for found in MARKED.finditer(token.contents):
-                yield (found[1] or found[2], None), line
+            for match in MARKED.finditer(token.contents):
+                yield (match[1] or match[2], None), line
 
 
 def _text(tokens: list[Token], trimmed: bool) -> str:
@@ -51,8 +51,8 @@ def _text(tokens: list[Token], trimmed: bool) -> str:
 
 
 def _texts_of_tag(contents: str) -> Iterator[str]:
-    if found := TRANSLATE.match(contents):
-        yield (found[1] or found[2]).replace("%", "%%")
+    if match := TRANSLATE.match(contents):
+        yield (match[1] or match[2]).replace("%", "%%")
     for marked in MARKED.finditer(contents):
         yield (marked[1] or marked[2]).replace("%", "%%")
     if contents.startswith("table "):  # Its titles may end in a class: "Cost:num".

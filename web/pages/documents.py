@@ -47,7 +47,7 @@ class Document:
 def list_documents() -> list[tuple[str, list[Document]]]:
     """Every page by its group; what this installation lacks is left out."""
     return [
-        (group, [found for slug in slugs if (found := find_document(slug)) is not None])
+        (group, [page for slug in slugs if (page := find_document(slug)) is not None])
         for group, slugs in GROUPS
     ]
 
@@ -88,8 +88,8 @@ def _read_document(slug: str, path: Path, _changed_at: float, *, is_translated: 
 
 
 def _anchor_of(words: str) -> str:
-    kept = "".join(letter for letter in words.lower() if letter.isalnum() or letter in " -")
-    return kept.replace(" ", "-")
+    letters = "".join(letter for letter in words.lower() if letter.isalnum() or letter in " -")
+    return letters.replace(" ", "-")
 
 
 def _point_to_page(link: Token) -> None:

@@ -42,5 +42,5 @@ def read_queues() -> list[QueueReading]:
 
 
 def _read(name: str, waiting: Waiting, since: str) -> QueueReading:
-    found = waiting().order_by().aggregate(rows=Count("pk"), oldest=Min(since))
-    return QueueReading(name, found["rows"], found["oldest"])
+    waiting_rows = waiting().order_by().aggregate(rows=Count("pk"), oldest=Min(since))
+    return QueueReading(name, waiting_rows["rows"], waiting_rows["oldest"])

@@ -8,6 +8,7 @@ and lets Django end the request; `DetachedStreams` then sends what it yields, an
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
@@ -51,11 +52,11 @@ class DetachStreamsMiddleware(SynchronousMiddleware):
         return head
 
 
+@dataclass(eq=False)
 class DetachedStreams:
     """Around the Django application: runs the streams that its requests leave behind."""
 
-    def __init__(self, django: ASGIApp) -> None:
-        self._django = django
+    _django: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         handover, has_begun = _Handover(), False

@@ -12,6 +12,7 @@ from django.utils.translation import gettext
 
 from web.browser.confirmation import TYPED_NAME_FIELD
 from web.templatetags.form_tokens import idempotency_key_field
+from web.templatetags.ui import html_attribute
 
 register = template.Library()
 
@@ -36,8 +37,8 @@ def post_button(
         reverse(view, args=args),
         context.get("csrf_token", ""),
         idempotency_key_field(),
-        _attribute("data-variant", variant),
-        _attribute("data-size", size),
+        html_attribute("data-variant", variant),
+        html_attribute("data-size", size),
         label,
     )
 
@@ -82,7 +83,3 @@ def confirm_button(
         "keep": keep or gettext("Keep it"),
     }
     return SafeString(render_to_string("_confirm.html", values))
-
-
-def _attribute(name: str, value: object) -> SafeString:
-    return format_html(' {}="{}"', name, value) if value else SafeString("")

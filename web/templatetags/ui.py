@@ -190,10 +190,10 @@ def current_crumb(label: str) -> SafeString:
 
 
 def _span(text: object, css_class: str = "") -> SafeString:
-    return format_html("<span{}>{}</span>", _attribute("class", css_class), text)
+    return format_html("<span{}>{}</span>", html_attribute("class", css_class), text)
 
 
-def _attribute(name: str, value: object) -> SafeString:
+def html_attribute(name: str, value: object) -> SafeString:
     """name="value" with a space before it; nothing when the value is empty."""
     return format_html(' {}="{}"', name, value) if value else SafeString("")
 
@@ -225,9 +225,9 @@ def card(
     return format_html(
         '<section class="{}"{}>{}<section{}>{}</section></section>',
         f"card {extra_class}".rstrip(),
-        _attribute("id", id),
+        html_attribute("id", id),
         header,
-        _attribute("class", body),
+        html_attribute("class", body),
         content,
     )
 

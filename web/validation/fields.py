@@ -35,5 +35,12 @@ class ChoiceField(serializers.ChoiceField):
         super().fail(key, choices=", ".join(map(str, self.choices)), **values)
 
 
+class AsStoredField(serializers.Field[Any, Any, Any, Any]):
+    """A field that answers show as it is stored; subclasses say how a request's value is read."""
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class MultipleChoiceField(ChoiceField, serializers.MultipleChoiceField):
     """Several of several values."""

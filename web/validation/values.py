@@ -34,6 +34,13 @@ def parse_uuid(text: str) -> UUID | None:
         return None
 
 
+def parse_digits(text: str, most_digits: int = 9) -> int | None:
+    """The whole number that a text spells; None for a sign, other digits than ASCII's, and too many
+    of them."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= most_digits
+    return int(text) if is_number else None
+
+
 def require_text(text: str, param: str | None = None, *, place: str = ROOT) -> None:
     """Raises UnacceptableValue for a text that PostgreSQL or UTF-8 cannot hold.
 

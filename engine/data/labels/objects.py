@@ -57,7 +57,11 @@ def find_label_keys(cells: Iterable[str]) -> list[str]:
         for key in dict.fromkeys(key for item in objects for key in item)
     }
     plausible = [key for key in values if _may_be_label(values[key])]
-    texts = [key for key in plausible if not all(map(_is_number, values[key]))]
+    texts = [
+        key
+        for key in plausible
+        if any(value is not None and not value.isdigit() for value in values[key])
+    ]
     return _choose(texts or plausible, values)
 
 
@@ -85,10 +89,6 @@ def _as_label(value: object) -> str | None:
     if isinstance(value, bool) or value is None or isinstance(value, float | list | dict | tuple):
         return None
     return str(value)
-
-
-def _is_number(value: str | None) -> bool:
-    return value is None or value.isdigit()
 
 
 def _may_be_label(values: Sequence[str | None]) -> bool:

@@ -50,23 +50,20 @@ def load_network(folder: Path, attention: str, dropout: float = 0.0) -> PreTrain
 
 def load_tokenizer(folder: Path) -> Any:
     """The fast tokenizer with a chat template: its own, or the plain one."""
+    unreadable = BaseModelUnavailable(
+        f"The base model folder {folder.name!r} has no tokenizer that can be read: it needs"
+        " tokenizer.json and a token that ends a text."
+    )
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # The tokenizers library raises bare Exception on bad files.
-        raise _unreadable_tokenizer_error(folder) from error
+        raise unreadable from error
     if not tokenizer.is_fast or tokenizer.eos_token is None:
-        raise _unreadable_tokenizer_error(folder)
+        raise unreadable
     if not isinstance(tokenizer.chat_template, str):  # None, or several by name.
         several = tokenizer.chat_template or {}
         tokenizer.chat_template = several.get("default", DEFAULT_CHAT_TEMPLATE)
     return tokenizer
-
-
-def _unreadable_tokenizer_error(folder: Path) -> BaseModelUnavailable:
-    return BaseModelUnavailable(
-        f"The base model folder {folder.name!r} has no tokenizer that can be read: it needs"
-        " tokenizer.json and a token that ends a text."
-    )
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:

@@ -206,9 +206,9 @@ class _ChatColumns:
         if self.spec.messages_column:
             chat = parse_chat(self.values[self.spec.messages_column][row])
         else:
-            asked = _as_messages(self.prompts[row], "user")
+            prompt = _as_messages(self.prompts[row], "user")
             answered = _as_messages(self.completions[row] or "", "assistant")
-            chat = [*self._history(row), *asked, *answered]
+            chat = [*self._history(row), *prompt, *answered]
         system = self.systems[row]
         if system and chat[0]["role"] != "system":
             chat.insert(0, {"role": "system", "content": system})
@@ -249,11 +249,11 @@ class _ChatColumns:
             for name in unused
             if name.casefold() in VERDICT_COLUMNS
         ]
-        told = (*UNUSED_COLUMNS, *VERDICT_COLUMNS)
+        known = (*UNUSED_COLUMNS, *VERDICT_COLUMNS)
         others = [
             name
             for name in unused
-            if name.casefold() not in (*told, *SILENT_COLUMNS)
+            if name.casefold() not in (*known, *SILENT_COLUMNS)
             and not name.casefold().endswith("_id")
         ]
         if others:

@@ -70,13 +70,14 @@ class TextGenerator:
         Raises BadTrainingData where the model's template knows none.
         """
         template = self.tokenizer.chat_template
-        if request.tools and not tool_calls.knows_tools(template):
+        if request.tools and not tool_calls.READS_TOOLS.search(template):
             raise BadTrainingData(
                 "no_tools",
                 "This model's chat template knows no tools. Leave tools out, or ask a model that"
                 " was made for them.",
             )
-        if any(one["role"] == "tool" for one in chat) and not tool_calls.knows_results(template):
+        has_results = any(message["role"] == "tool" for message in chat)
+        if has_results and not tool_calls.READS_RESULTS.search(template):
             raise BadTrainingData(
                 "bad_chat", "This model's chat template knows no messages of the role 'tool'."
             )
@@ -136,14 +137,14 @@ class TextGenerator:
 
     def max_new_tokens(self, prompt_tokens: int, sampling: Sampling) -> int:
         """How many tokens the answer may have. Raises BadTrainingData when that is none."""
-        left = self.context - prompt_tokens
-        if left < 1:
+        room = self.context - prompt_tokens
+        if room < 1:
             raise BadTrainingData(
                 "prompt_too_long",
                 f"The prompt has {prompt_tokens:,} tokens; the model reads at most"
                 f" {self.context:,}, its answer included. Shorten the prompt.",
             )
-        return min(left, sampling.max_tokens or DEFAULT_MAX_TOKENS)
+        return min(room, sampling.max_tokens or DEFAULT_MAX_TOKENS)
 
     def _stream_chunks(
         self, prompt: list[int], sampling: Sampling, most: int, constraint: Constraint | None

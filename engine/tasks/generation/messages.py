@@ -246,13 +246,13 @@ def prompt_messages(chat: Chat) -> Chat:
 def with_last_answer_only(chat: Chat) -> Chat:
     """The chat in which nothing but its last answer is learnt."""
     last = len(chat) - 1
-    told: Chat = []
+    merged: Chat = []
     for place, one in enumerate(chat):
         message: Message = {"role": one["role"], "content": one["content"]}
         if one["role"] == "assistant":
             message["weight"] = int(place == last)
-        told.append(message)
-    return told
+        merged.append(message)
+    return merged
 
 
 def with_other_answer(chat: Chat, answer: Chat) -> Chat:

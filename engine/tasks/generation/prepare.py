@@ -157,10 +157,10 @@ def _tokenize_chats(
                 "bad_chats", f"Row {source.rows[index] + 1}: the chat {problem}"
             ) from None
         for example in examples:
-            kept, side = truncate(example, longest)
+            truncated, side = truncate(example, longest)
             cut_sides.append(side)
-            if count_target_tokens(kept):
-                tokenized.setdefault(index, []).append(kept)
+            if count_target_tokens(truncated):
+                tokenized.setdefault(index, []).append(truncated)
     both, ends = cut_sides.count("start"), cut_sides.count("end")
     if not both and not ends:
         return tokenized, []

@@ -248,8 +248,8 @@ def _nearest_answer_contender(prepared: PreparedChats, rows: list[int]) -> Conte
     train = [row for row in prepared.split.train.tolist() if len(chats[row]) > 1]
 
     def questions(chosen: list[int]) -> list[str]:
-        asked = (prompt_messages(chats[row])[-1:] for row in chosen)
-        return ["".join(message["content"] for message in messages) for messages in asked]
+        prompts = (prompt_messages(chats[row])[-1:] for row in chosen)
+        return ["".join(message["content"] for message in messages) for messages in prompts]
 
     nearest = find_nearest(questions(train), questions(rows))
     if nearest is None:

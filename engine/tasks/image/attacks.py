@@ -4,7 +4,6 @@ Every pixel may move by a few of its 256 steps, which people hardly see. The gra
 the trained network; the served file computes the same.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,17 +61,13 @@ def _correct_under_attack(
 ) -> Any:
     """Which rows are classified right after the attack."""
     is_right = []
-    for images, labels in _batches(pixels, true):
+    for start in range(0, len(pixels), BATCH_ROWS):
+        images = torch.from_numpy(to_network_input(pixels[start : start + BATCH_ROWS]))
+        labels = torch.from_numpy(true[start : start + BATCH_ROWS])
         moved = perturb(network, images, labels, epsilon=epsilon, steps=steps)
         with torch.inference_mode():
             is_right.append((network(moved).argmax(dim=1) == labels).numpy())
     return np.concatenate(is_right)
-
-
-def _batches(pixels: Pixels, true: Truth) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(pixels), BATCH_ROWS):
-        images = torch.from_numpy(to_network_input(pixels[start : start + BATCH_ROWS]))
-        yield images, torch.from_numpy(true[start : start + BATCH_ROWS])
 
 
 def perturb(

@@ -106,11 +106,11 @@ class ImageLearner:
 
     def _mixed_loss(self, pixels: Tensor, rows: Rows, epoch: int) -> Tensor:
         hyperparameters, head = self._prepared.spec.hyperparameters, self._prepared.prediction_head
-        others, kept = augmentation.sample_mixup(
+        others, shares = augmentation.sample_mixup(
             rows, seed=hyperparameters.seed, epoch=epoch, alpha=hyperparameters.mixup
         )
-        outputs = self.network(kept * pixels + (1 - kept) * pixels[others])
-        return kept * head.loss(outputs, rows) + (1 - kept) * head.loss(outputs, rows[others])
+        outputs = self.network(shares * pixels + (1 - shares) * pixels[others])
+        return shares * head.loss(outputs, rows) + (1 - shares) * head.loss(outputs, rows[others])
 
     def weight(self, rows: Batch) -> float:
         return self._prepared.prediction_head.weight(self._train_rows(rows))
@@ -171,14 +171,14 @@ class _EnsembleFit:
             outputs = self.outputs({name: self.members[name] for name in names}, rows)
             metrics = self.prepared.prediction_head.validation(outputs, rows)
             self.losses[" + ".join(names)] = metrics["validation_loss"]
-        kept = select_subset(self.losses)
-        self.members = {name: self.members[name] for name in kept}
+        members = select_subset(self.losses)
+        self.members = {name: self.members[name] for name in members}
         words = {
             "network": "the trained network",
             "head": f"the linear layer on {self.prepared.base.frozen_backbone_name}",
         }
-        reason = f"On validation rows {' and '.join(words[name] for name in kept)} did best"
-        reason += ": their mean is what answers." if len(kept) > 1 else " and was kept."
+        reason = f"On validation rows {' and '.join(words[name] for name in members)} did best"
+        reason += ": their mean is what answers." if len(members) > 1 else " and was kept."
         self.report.info(reason)
         return reason
 

@@ -1,7 +1,7 @@
 """Image classification: from labelled images to an exported, tested classifier."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -181,11 +181,11 @@ def _describe_rows(prepared: PreparedImages, rows: Rows) -> TestRows:
     )
 
 
+@dataclass(eq=False)
 class HeadRefit:
     """The layer on frozen features, fitted to other pictures; features are computed once."""
 
-    def __init__(self, prepared: PreparedImages) -> None:
-        self._prepared = prepared
+    _prepared: PreparedImages
 
     @cached_property
     def _views(self) -> list[Outputs]:

@@ -84,8 +84,8 @@ def fit_ensemble_weights(
         counts[best] += 1
         total = total + outputs[best]
     fewest = MIN_WEIGHT * sum(counts.values())
-    kept = {name: count for name, count in counts.items() if count >= fewest}
-    return {name: count / sum(kept.values()) for name, count in kept.items()}
+    large_enough = {name: count for name, count in counts.items() if count >= fewest}
+    return {name: count / sum(large_enough.values()) for name, count in large_enough.items()}
 
 
 def _count_at_start(

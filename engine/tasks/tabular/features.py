@@ -110,7 +110,7 @@ def _category_feature(name: str, values: list[Any]) -> tuple[Feature | None, str
         kind = "free text, which a text task can learn from" if words > 3 else "it names the rows"
         return None, f"nearly every row has a value of its own ({kind})"
     rarest = MIN_CATEGORY_ROWS if len(values) > 10 * MIN_CATEGORY_ROWS else 1
-    kept = [value for value, count in counts.most_common(MAX_CATEGORIES) if count >= rarest]
-    if not kept:
+    categories = [value for value, count in counts.most_common(MAX_CATEGORIES) if count >= rarest]
+    if not categories:
         return None, f"no value appears in {'1 row' if rarest == 1 else f'{rarest} rows'}"
-    return Feature(name=name, kind="category", categories=sorted(kept)), ""
+    return Feature(name=name, kind="category", categories=sorted(categories)), ""

@@ -298,8 +298,8 @@ def fit(
     started_at = time.monotonic()
     examined, examination = prepared.split.train, _examine_labels(prepared)
     if examination is not None and examination.is_better_without:
-        kept = np.delete(examined, examination.suspects)
-        prepared.split = replace(prepared.split, train=kept)
+        trusted = np.delete(examined, examination.suspects)
+        prepared.split = replace(prepared.split, train=trusted)
     ensemble = _EnsembleFit(prepared, report, stop)
     state = TrainingState(finished=True)
     progress.start_phase("training")

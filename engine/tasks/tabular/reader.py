@@ -60,16 +60,16 @@ def read_table(spec: TabularSpec) -> TabularDataset:
     wanted_columns = [*names, spec.target_column, *([split_column] if split_column else [])]
     table = read_columns(spec.data, wanted_columns)
     targets = read_as_strings(table, spec.target_column)
-    kept = np.asarray([row for row, target in enumerate(targets) if target], dtype=np.int64)
-    if len(kept) < MIN_ROWS:
+    rows = np.asarray([row for row, target in enumerate(targets) if target], dtype=np.int64)
+    if len(rows) < MIN_ROWS:
         raise BadTrainingData(
             "too_few_rows",
             "Only "
-            f"{'1 row has a value' if len(kept) == 1 else f'{len(kept)} rows have a value'}"
+            f"{'1 row has a value' if len(rows) == 1 else f'{len(rows)} rows have a value'}"
             f" in {spec.target_column!r}; at least"
             f" {MIN_ROWS} are needed. Check that it is the right column.",
         )
-    missing = len(targets) - len(kept)
+    missing = len(targets) - len(rows)
     warnings = (
         [
             f"{'1 row has no' if missing == 1 else f'{missing:,} rows have no'}"
@@ -78,17 +78,17 @@ def read_table(spec: TabularSpec) -> TabularDataset:
         if missing
         else []
     )
-    columns = table.take(pa.array(kept))
-    row_targets = [str(targets[row]) for row in kept]
+    columns = table.take(pa.array(rows))
+    row_targets = [str(targets[row]) for row in rows]
     is_label = spec.task == "tabular-classification"
     label_names = _label_names(spec, row_targets) if is_label else []
     index_of = {name: index for index, name in enumerate(label_names)}
     return TabularDataset(
         columns=columns,
         names=names,
-        rows=kept,
+        rows=rows,
         labels=np.asarray([index_of[name] for name in row_targets]) if is_label else None,
-        numbers=None if is_label else _parse_numbers(spec, row_targets, kept),
+        numbers=None if is_label else _parse_numbers(spec, row_targets, rows),
         label_names=label_names,
         split_values=read_as_strings(columns, split_column) if split_column else None,
         warnings=warnings,

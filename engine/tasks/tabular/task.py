@@ -209,13 +209,13 @@ def _check_parity(
 
 
 def _add_label_issues(prepared: PreparedTable, trained: FittedTable, data: DataSummary) -> None:
-    found, table = trained.examination, prepared.table
-    if found is None or table.labels is None or not len(found.suspects):
+    examination, table = trained.examination, prepared.table
+    if examination is None or table.labels is None or not len(examination.suspects):
         return
     rows = trained.examined_rows
-    data["warnings"] = [*data["warnings"], describe_examination(found, len(rows))]
+    data["warnings"] = [*data["warnings"], describe_examination(examination, len(rows))]
     data["label_issues"] = list_label_issues(
-        found,
+        examination,
         rows,
         labels=table.labels,
         label_names=table.label_names,

@@ -86,7 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
         return data
 
     def fail(self, error: UpstreamError) -> None:
-        """End the connection; whoever waits for the answer is told why."""
+        """End the connection; waiting for the answer raises this error."""
         if self._error is None:
             self._error = error
         if self._transport is not None:

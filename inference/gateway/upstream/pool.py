@@ -81,13 +81,13 @@ class UpstreamPool:
         for connection in list(self._busy):
             if connection.deadline and now > connection.deadline:
                 connection.fail(AnswerTooLate("no answer in time"))
-        kept = []
+        still_idle = []
         for connection in self._idle:
             if connection.is_reusable and now - connection.idle_since < MAX_IDLE_SECONDS:
-                kept.append(connection)
+                still_idle.append(connection)
             else:
                 connection.fail(ConnectionLost("idle"))
-        self._idle = kept
+        self._idle = still_idle
         is_used = bool(self._idle or self._busy)
         self._timer = loop.call_later(CHECK_SECONDS, self._check) if is_used else None
 

@@ -130,10 +130,10 @@ class GenerationRequest:
     def uses_tools(self) -> bool:
         """Whether functions are on offer, or the chat tells of them."""
         chat = self.prompts[0]
-        told = isinstance(chat, list) and any(
+        has_calls = isinstance(chat, list) and any(
             isinstance(one, dict) and (one["role"] == "tool" or "tool_calls" in one) for one in chat
         )
-        return bool(self.tools.tools) or told
+        return bool(self.tools.tools) or has_calls
 
     @property
     def prompt_param(self) -> str:
@@ -300,11 +300,11 @@ def _sampling(parameters: GenerationBody, *, is_chat: bool) -> Sampling:
 
 def _top_logprobs(parameters: GenerationBody, *, is_chat: bool) -> int | None:
     """How many likeliest tokens are told beside each; None: no probabilities at all."""
-    asked = parameters.logprobs
-    if asked is not None and isinstance(asked, bool) != is_chat:
+    logprobs = parameters.logprobs
+    if logprobs is not None and isinstance(logprobs, bool) != is_chat:
         raise bad_request(MESSAGES["logprobs"], "logprobs")
     if not is_chat:
-        return asked
-    if parameters.top_logprobs is not None and not asked:
+        return logprobs
+    if parameters.top_logprobs is not None and not logprobs:
         raise bad_request("top_logprobs needs logprobs: true.", "top_logprobs")
-    return parameters.top_logprobs or 0 if asked else None
+    return parameters.top_logprobs or 0 if logprobs else None

@@ -102,14 +102,14 @@ def completion_chunk(
             )
         content = {"delta": delta}
     offset = len(choice.text) - len(text)
-    told = {
+    choice_object = {
         "index": choice.index,
         **content,
         "logprobs": _logprobs_object(request, logprobs, offset) if logprobs else None,
         "finish_reason": reason,
     }
     head = _response_head(request, metadata, _chunk_object_type(request))
-    return {**head, "choices": [told]} | ({"usage": None} if request.include_usage else {})
+    return {**head, "choices": [choice_object]} | ({"usage": None} if request.include_usage else {})
 
 
 def usage_chunk(

@@ -137,12 +137,6 @@ def _unpack_gzip(body: bytes, max_bytes: int) -> bytes:
     return content
 
 
-async def wait_for_disconnect(request: Request) -> None:
-    """Return once the client has closed the connection. The body must have been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 def body_too_large(max_bytes: int) -> ApiError:
     return ApiError(
         413, "request_too_large", f"The body is larger than {max_bytes // 1024**2} MiB."

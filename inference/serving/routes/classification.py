@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,9 +24,9 @@ from inference.serving.usage_counter import RequestRecord
 MAX_LOGGED_ANSWERS = 5
 
 
+@dataclass(eq=False)
 class ClassificationRoutes:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    _services: Services
 
     async def classify(self, request: Request) -> JsonResponse:
         services = self._services
@@ -66,8 +66,8 @@ class ClassificationRoutes:
         )
         response = JsonResponse(content, headers={"x-lathe-model": model.id})
         services.record_usage(principal, deployment, tokens)
-        asked = payload.rows[0] if len(payload.rows) == 1 else None
-        record = RequestRecord(200, payload.texts, tokens, _said(result), asked=asked)
+        single_row = payload.rows[0] if len(payload.rows) == 1 else None
+        record = RequestRecord(200, payload.texts, tokens, _said(result), asked=single_row)
         if deployment.shadow is None:
             services.log_request(request, principal, deployment, record)
         else:
@@ -132,13 +132,13 @@ class ClassificationRoutes:
 
 def _said(result: ClassifyResult) -> list[str]:
     """The first rows' labels as the log keeps them; nothing for a row with a problem."""
-    said = [
+    labels = [
         ", ".join(protocol.predicted_labels(result, scores))
         for scores in result.scores[:MAX_LOGGED_ANSWERS].tolist()
     ]
     for position in sorted(result.problems):
-        said.insert(position, "")
-    return said
+        labels.insert(position, "")
+    return labels
 
 
 async def _set_aside_unreadable(

@@ -1,6 +1,7 @@
 """The route /v1/embeddings: by a deployed text model's encoder, or by a base encoder."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -27,9 +28,9 @@ MAX_CACHED_TEXTS = 16  # Who sends more sends a collection, and each of its text
 TEXT_TASKS = ("text-classification", "text-regression")
 
 
+@dataclass(eq=False)
 class EmbeddingRoutes:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    _services: Services
 
     async def embed(self, request: Request) -> JsonResponse:
         services = self._services

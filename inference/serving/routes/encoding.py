@@ -33,13 +33,13 @@ async def compute_unless_known(
     if not cache.entries:
         return await compute(texts)
     keys = [cache.key(model_id, text) for text in texts]
-    found = {key: cache.get(key) for key in keys}
-    missing = {key: text for key, text in zip(keys, texts, strict=True) if found[key] is None}
+    cached = {key: cache.get(key) for key in keys}
+    missing = {key: text for key, text in zip(keys, texts, strict=True) if cached[key] is None}
     if missing:
         computed = await compute(list(missing.values()))
         for key, outputs, tokens in zip(missing, *computed, strict=True):
             row = CachedRow(outputs, tokens)
-            found[key] = row
+            cached[key] = row
             cache.put(key, row)
-    known = [one for key in keys if (one := found[key]) is not None]
+    known = [one for key in keys if (one := cached[key]) is not None]
     return [one.outputs for one in known], [one.tokens for one in known]

@@ -27,10 +27,10 @@ from inference.serving.protocol.http import (
     JsonResponse,
     event,
     info_of,
-    wait_for_disconnect,
 )
 from inference.serving.services import Services
 from inference.serving.usage_counter import RequestRecord
+from web.front.bodies import wait_for_disconnect
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Generation:
         except EngineError as error:
             raise bad_request(error.sentence, _param_of(payload, error)) from error
         chunks = self._services.generation_threads.stream(
-            _in_turn(sources), wait_for_disconnect(self._request), self._principal.team_id
+            _in_turn(sources), wait_for_disconnect(self._request.receive), self._principal.team_id
         )
         headers = {"x-lathe-model": model.id}
         if not payload.is_stream:
@@ -174,8 +174,8 @@ class Generation:
         async with aclosing(chunks):
             try:
                 async for index, chunk in chunks:
-                    choice, told = self._append(index, chunk)
-                    for part in self.chunk_events(choice, told):
+                    choice, delta = self._append(index, chunk)
+                    for part in self.chunk_events(choice, delta):
                         yield part
                     is_first = False
             except (ClientDisconnect, asyncio.CancelledError, GeneratorExit):

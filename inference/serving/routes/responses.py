@@ -78,6 +78,6 @@ class ResponsesGeneration(Generation):
 
     def _event(self, kind: str, **content: object) -> bytes:
         """One event; they are numbered, and each begins with its kind."""
-        told = {"type": kind, "sequence_number": self._sequence, **content}
+        fields = {"type": kind, "sequence_number": self._sequence, **content}
         self._sequence += 1
-        return f"event: {kind}\ndata: ".encode() + orjson.dumps(told) + b"\n\n"
+        return f"event: {kind}\ndata: ".encode() + orjson.dumps(fields) + b"\n\n"

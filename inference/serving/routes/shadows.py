@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from inference.serving.protocol.errors import ApiError
 from inference.serving.usage_counter import ShadowAnswer
@@ -12,12 +13,12 @@ logger = logging.getLogger(__name__)
 MAX_UNDER_WAY = 32  # More are left out: callers go first.
 
 
+@dataclass(eq=False)
 class Shadows:
     """Questions to shadow models that are under way."""
 
-    def __init__(self) -> None:
-        self.skipped = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+    skipped: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(
         self,

@@ -1,5 +1,7 @@
 """The routes /v1/chat/completions, /v1/completions and /v1/responses."""
 
+from dataclasses import dataclass
+
 from django.conf import settings
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,17 +14,12 @@ from inference.serving.routes.responses import ResponsesGeneration
 from inference.serving.services import Services
 
 
+@dataclass(eq=False)
 class GenerationRoutes:
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    _services: Services
 
-    async def chat(self, request: Request) -> Response:
-        return await self._complete(request, is_chat=True)
-
-    async def completion(self, request: Request) -> Response:
-        return await self._complete(request, is_chat=False)
-
-    async def _complete(self, request: Request, *, is_chat: bool) -> Response:
+    async def complete(self, request: Request, *, is_chat: bool) -> Response:
+        """Go on with a chat, or with a text."""
         services = self._services
         principal = await services.authenticate(request)
         body = await read_body(request, settings.MODELS_MAX_BODY_BYTES)

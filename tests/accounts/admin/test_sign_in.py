@@ -42,8 +42,8 @@ def test_sessions_and_second_factors_are_found_by_address(
     for page in (SESSIONS, AUTHENTICATORS):
         answer = operator.get(page, {"q": text})
         assert answer.status_code == 200
-        found = [row.user for row in answer.context["cl"].queryset if row.user == alice]
-        assert bool(found) == (text in alice.email)
+        listed = [row.user for row in answer.context["cl"].queryset if row.user == alice]
+        assert bool(listed) == (text in alice.email)
 
 
 def test_no_secret_of_a_second_factor_is_shown(operator, authenticator):

@@ -45,8 +45,8 @@ def test_a_wrong_password_is_said_in_the_open_form_and_signs_nobody_out(ada):
     page = answer.content.decode()
     form = page.partition('action="/settings/sessions/"')[0].rpartition("<details")[2]
     assert form.startswith(' class="fold" open>')
-    said = page.partition('id="id_password_error"')[2].partition("</div>")[0]
-    assert "That is not your current password. Nobody was signed out." in said
+    error = page.partition('id="id_password_error"')[2].partition("</div>")[0]
+    assert "That is not your current password. Nobody was signed out." in error
     assert there.get("/settings/").status_code == 200
     assert " open>" not in here.get("/settings/").content.decode()
 
@@ -80,11 +80,11 @@ def test_with_a_second_factor_the_password_alone_lets_nobody_in(ada):
 def test_the_export_holds_what_is_stored_about_the_person(ada):
     user, team = ada
     ApiToken.issue(team=team, created_by=user, name="CI")
-    found = signed_in(user.email).get("/settings/export/").json()
-    assert found["account"]["email"] == "ada@acme.test"
-    assert found["teams"][0] == {**found["teams"][0], "team": "Acme", "role": "owner"}
-    assert found["api_tokens"][0]["name"] == "CI"
-    assert "digest" not in str(found)
+    body = signed_in(user.email).get("/settings/export/").json()
+    assert body["account"]["email"] == "ada@acme.test"
+    assert body["teams"][0] == {**body["teams"][0], "team": "Acme", "role": "owner"}
+    assert body["api_tokens"][0]["name"] == "CI"
+    assert "digest" not in str(body)
 
 
 def test_a_deleted_account_leaves_neither_name_nor_access(ada):
@@ -93,9 +93,9 @@ def test_a_deleted_account_leaves_neither_name_nor_access(ada):
     client = signed_in(user.email)
     assert client.post("/settings/delete/").status_code == 400  # The address was not typed.
     form = {"typed_name": "ada@acme.test"}
-    asked = client.post("/settings/delete/", form)
-    assert asked.url == "/accounts/reauthenticate/?next=%2Fsettings%2F"
-    assert client.post(asked.url, {"password": PASSWORD}).url == "/settings/"
+    answer = client.post("/settings/delete/", form)
+    assert answer.url == "/accounts/reauthenticate/?next=%2Fsettings%2F"
+    assert client.post(answer.url, {"password": PASSWORD}).url == "/settings/"
     assert client.post("/settings/delete/", form).url == "/"
     user.refresh_from_db()
     token.refresh_from_db()

@@ -155,8 +155,8 @@ def test_an_owner_hands_the_team_over_and_stays_as_admin(client_of, alice, bob, 
     assert f'<option value="{heir.pk}">{bob.email}</option>' in page
     assert hand_over(client_of(alice), team, heir).status_code == 302
     assert (role(bob, team), role(alice, team)) == (Role.OWNER, Role.ADMIN)
-    told = AuditEntry.objects.filter(team=team, action="member.role_changed")
-    assert {entry.target for entry in told} == {alice.email, bob.email}
+    entries = AuditEntry.objects.filter(team=team, action="member.role_changed")
+    assert {entry.target for entry in entries} == {alice.email, bob.email}
 
 
 def test_nothing_is_handed_over_by_others_by_mistake_or_outside(

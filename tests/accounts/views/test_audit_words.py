@@ -21,18 +21,18 @@ def trees() -> dict[Path, ast.Module]:
 
 def recorders(modules: Iterable[ast.Module]) -> re.Pattern[str]:
     """What writes an action: the log's own functions, and those that are told which action."""
-    told = {
+    words = {
         one.name
         for module in modules
         for one in ast.walk(module)
         if isinstance(one, ast.FunctionDef) and "action" in {arg.arg for arg in one.args.args}
     }
-    return re.compile(rf"(^|\.)({'|'.join(sorted(told | {'record', 'record_change'}))})$|_change$")
+    return re.compile(rf"(^|\.)({'|'.join(sorted(words | {'record', 'record_change'}))})$|_change$")
 
 
 def recorded_actions() -> set[str]:
     """The constant actions of every call that writes into the log of a team."""
-    found, modules = set(), trees()
+    recorded, modules = set(), trees()
     records = recorders(modules.values())
     for path, module in modules.items():
         if OF_OPERATORS.search(str(path)):
@@ -41,8 +41,10 @@ def recorded_actions() -> set[str]:
             if records.search(ast.unparse(call.func)):
                 given = [*call.args, *(keyword.value for keyword in call.keywords)]
                 values = [arg.value for arg in given if isinstance(arg, ast.Constant)]
-                found |= {text for text in values if re.fullmatch(r"[a-z_]+\.[a-z_-]+", str(text))}
-    return found
+                recorded |= {
+                    text for text in values if re.fullmatch(r"[a-z_]+\.[a-z_-]+", str(text))
+                }
+    return recorded
 
 
 def test_every_action_of_a_team_has_words():
@@ -84,6 +86,6 @@ def test_details_are_told_without_ids_and_emptiness():
 def test_a_rule_in_the_log_is_in_the_readers_language_and_a_name_is_not():
     rule = "It must not be worse than the deployed model on the same rows."
     with translation.override("zh-hans"):
-        told = dict(told_details({"rule": rule, "answers_with": "Label"}))
-    assert not re.search("[a-z]", str(told["rule"]))
-    assert told["answers with"] == "Label"
+        details = dict(told_details({"rule": rule, "answers_with": "Label"}))
+    assert not re.search("[a-z]", str(details["rule"]))
+    assert details["answers with"] == "Label"

@@ -19,7 +19,7 @@ HOME = "/teams/acme-labs/notices/"
 
 
 @pytest.fixture
-def told(team, alice):
+def noticed_team(team, alice):
     publish(team, "training_job.failed", "Intents failed.", url="/settings/")
     publish(team, "budget.spent", "The cap is reached.")
     publish(team, "dataset.ready", "tickets.csv is ready.")
@@ -35,8 +35,8 @@ def unread(person) -> int:
     return read_state.count_unread(Membership.objects.get(user=person))
 
 
-def test_a_notice_is_unread_until_its_reader_opens_it(told, as_alice, alice, bob):
-    publish(told, "training_job.failed", "For both.")
+def test_a_notice_is_unread_until_its_reader_opens_it(noticed_team, as_alice, alice, bob):
+    publish(noticed_team, "training_job.failed", "For both.")
     assert (unread(alice), unread(bob)) == (4, 1)  # Bob joined after the first three.
     notice = Notice.objects.get(event="training_job.failed", sentence="Intents failed.")
     answer = as_alice.post(f"/notices/{notice.pk}/open/")
@@ -44,33 +44,33 @@ def test_a_notice_is_unread_until_its_reader_opens_it(told, as_alice, alice, bob
     assert (unread(alice), unread(bob)) == (3, 1)
 
 
-def test_progress_is_shown_but_never_unread(told, as_alice, alice):
-    publish(told, "training_job.queued", "Intents: Queued for CPU")
+def test_progress_is_shown_but_never_unread(noticed_team, as_alice, alice):
+    publish(noticed_team, "training_job.queued", "Intents: Queued for CPU")
     assert unread(alice) == 3
     assert b"Intents: Queued for CPU" in as_alice.get(HOME).content
     assert b"Intents: Queued for CPU" not in as_alice.get(f"{HOME}?unread").content
 
 
-def test_all_are_marked_as_read_and_later_ones_are_not(told, as_alice, alice, bob):
+def test_all_are_marked_as_read_and_later_ones_are_not(noticed_team, as_alice, alice, bob):
     Notice.objects.filter(event="dataset.ready").update(created_at=now() + timedelta(seconds=5))
     assert as_alice.post(f"{HOME}read/").status_code == 302
     assert unread(alice) == 0
-    publish(told, "budget.spent", "Again.")
+    publish(noticed_team, "budget.spent", "Again.")
     assert unread(alice) == 1
     assert b">1<" in as_alice.get(f"{HOME}bell/").content
 
 
-def test_a_notice_that_commits_after_all_was_read_is_still_unread(told, as_alice, alice):
+def test_a_notice_that_commits_after_all_was_read_is_still_unread(noticed_team, as_alice, alice):
     """A long transaction writes an early time and becomes visible late."""
     long_ago = now() - timedelta(hours=1)
     Membership.objects.update(joined_at=long_ago, notices_read_until=long_ago)
     as_alice.post(f"{HOME}read/")
-    publish(told, "budget.held", "Late.")
+    publish(noticed_team, "budget.held", "Late.")
     Notice.objects.filter(event="budget.held").update(created_at=now() - timedelta(seconds=20))
     assert unread(alice) == 1
 
 
-def test_the_list_filters_pages_and_survives_nonsense(told, as_alice):
+def test_the_list_filters_pages_and_survives_nonsense(noticed_team, as_alice):
     assert as_alice.get(HOME).content.count(b'class="sentence"') == 3
     assert b"Intents failed." in as_alice.get(f"{HOME}?group=failures").content
     assert b"The cap is reached." not in as_alice.get(f"{HOME}rows/?group=failures").content
@@ -78,17 +78,17 @@ def test_the_list_filters_pages_and_survives_nonsense(told, as_alice):
     for query in ("?page=x", "?page=-1", "?unread&page=99", "?group=nonsense"):
         assert as_alice.get(HOME + query).status_code == 200
     for number in range(40):
-        publish(told, "budget.spent", f"Number {number}.")
+        publish(noticed_team, "budget.spent", f"Number {number}.")
     assert b"Page 1 of 2" in as_alice.get(HOME).content
 
 
-def test_a_notice_never_leads_elsewhere(told, as_alice):
+def test_a_notice_never_leads_elsewhere(noticed_team, as_alice):
     Notice.objects.update(url="//evil.test/")
     answer = as_alice.post(f"/notices/{Notice.objects.first().pk}/open/")
     assert answer["Location"] == HOME
 
 
-def test_strangers_see_no_notices(told, client_of, mallory, mallory_token, api):
+def test_strangers_see_no_notices(noticed_team, client_of, mallory, mallory_token, api):
     stranger = client_of(mallory)
     for path in ("", "rows/", "bell/", "live/", "settings/"):
         assert stranger.get(HOME + path).status_code == 404
@@ -98,10 +98,10 @@ def test_strangers_see_no_notices(told, client_of, mallory, mallory_token, api):
 
 @pytest.mark.parametrize("count", [1, 30])
 def test_the_pages_ask_the_database_a_fixed_number_of_times(
-    told, as_alice, django_assert_max_num_queries, count
+    noticed_team, as_alice, django_assert_max_num_queries, count
 ):
     for number in range(count):
-        publish(told, "budget.spent", f"Number {number}.")
+        publish(noticed_team, "budget.spent", f"Number {number}.")
     as_alice.get(HOME)
     with django_assert_max_num_queries(9):
         as_alice.get(HOME)
@@ -109,12 +109,12 @@ def test_the_pages_ask_the_database_a_fixed_number_of_times(
         as_alice.get(f"{HOME}bell/")
 
 
-def test_wishes_are_shown_saved_and_checked(told, as_alice, alice):
+def test_wishes_are_shown_saved_and_checked(noticed_team, as_alice, alice):
     page = as_alice.get(f"{HOME}settings/")
     assert b"Something failed or needs you" in page.content
     chosen = dict.fromkeys(page.context["form"].fields, "never")
     assert as_alice.post(f"{HOME}settings/", chosen).status_code == 302
-    publish(told, "training_job.failed", "It failed.")
+    publish(noticed_team, "training_job.failed", "It failed.")
     fan_out_pending()
     assert not NoticeEmail.objects.filter(notice__sentence="It failed.").exists()
     refused = as_alice.post(f"{HOME}settings/", {"failures": "sometimes"})
@@ -264,10 +264,10 @@ def test_the_api_names_what_is_wrong(api, token, body, param):
     assert (answer.json()["error"]["param"] or "").partition(".")[0] == (param or "")
 
 
-def test_tokens_of_members_read_notices_but_no_webhooks(told, bob, api):
+def test_tokens_of_members_read_notices_but_no_webhooks(noticed_team, bob, api):
     from tests.conftest import issue
 
-    client = api(issue(told, bob))
+    client = api(issue(noticed_team, bob))
     assert len(client.get("/api/v1/notices").json()["data"]) == 3
     assert client.get("/api/v1/notices?group=budget").json()["data"][0]["event"] == "budget.spent"
     assert client.get("/api/v1/notices?group=x").status_code == 400

@@ -109,8 +109,10 @@ def test_a_name_is_looked_up_once_so_rebinding_gains_nothing(monkeypatch):
 
 def test_of_several_addresses_only_public_ones_are_tried(monkeypatch):
     def lookup(host, port, *_args, **_named):
-        found = ["127.0.0.1", "1.1.1.1", "10.0.0.1", "::1"]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+        addresses = ["127.0.0.1", "1.1.1.1", "10.0.0.1", "::1"]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses
+        ]
 
     monkeypatch.setattr(ssrf_guard.socket, "getaddrinfo", lookup)
     assert ssrf_guard.resolve_allowed_addresses("mixed.test", 443) == ["1.1.1.1"]

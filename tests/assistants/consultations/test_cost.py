@@ -87,11 +87,11 @@ def test_memory_and_postgresql_say_the_same_of_every_answer(live):
 
 def test_what_is_too_large_for_memory_is_asked_of_postgresql(live, monkeypatch, api, token):
     client = api(token)
-    kept = client.post("/v1/assistants/shop-help/consult", {"text": "how do i return it"}).json()
+    body = client.post("/v1/assistants/shop-help/consult", {"text": "how do i return it"}).json()
     matching._models.clear()
     monkeypatch.setattr(phrasing_index, "ROWS_IN_MEMORY", 10)
-    asked = client.post("/v1/assistants/shop-help/consult", {"text": "how do i return it"}).json()
+    body = client.post("/v1/assistants/shop-help/consult", {"text": "how do i return it"}).json()
     matching._models.clear()
     for name in ("response", "route", "answer"):
-        assert kept[name] == asked[name]
-    assert abs(kept["confidence"] - asked["confidence"]) < 0.01
+        assert body[name] == body[name]
+    assert abs(body["confidence"] - body["confidence"]) < 0.01

@@ -5,8 +5,8 @@ from django.db import connection
 
 from assistants.answering.spending import spent_micro
 from assistants.conversations import metering, state
+from assistants.conversations.metering import count_answers
 from assistants.models import Conversation, Decision
-from assistants.tasks import count_answers
 from billing.models import LedgerEntry, UsageEvent
 from billing.pricing import supersede
 from billing.stripe.catalog import meter_event_name

@@ -5,8 +5,8 @@ import uuid
 import pytest
 
 from accounts.models import ApiToken
+from assistants.conversations.metering import count_answers
 from assistants.models import Decision
-from assistants.tasks import count_answers
 from billing.models import LedgerEntry
 from billing.pricing import supersede
 from inference.gateway import internal_token

@@ -177,5 +177,7 @@ def test_what_was_written_first_stands_first_though_its_request_comes_later(chan
 def test_a_message_brings_few_others_and_masks_them(channel, waits):
     before = {f"m{n}": f"question {n} of ann@example.com" for n in range(9)}
     consult(channel, Question("hi", visitor="v", before=before, external_id="q"))
-    said = Message.objects.filter(author="visitor").order_by("seq")
-    assert [one.text for one in said] == [f"question {n} of <e-mail>" for n in (6, 7, 8)] + ["hi"]
+    messages = Message.objects.filter(author="visitor").order_by("seq")
+    assert [one.text for one in messages] == [f"question {n} of <e-mail>" for n in (6, 7, 8)] + [
+        "hi"
+    ]

@@ -51,8 +51,8 @@ def test_a_note_is_shown_to_people_and_to_nobody_else(
     assert NOTE not in widget.content.decode()
     assert not Message.objects.filter(text__contains="shout").exists()
     assistant = channel.assistant
-    told = api(token).get(f"/api/v1/assistants/{assistant.pk}/visitors?visitor=x")
-    assert NOTE not in told.content.decode()
+    answer = api(token).get(f"/api/v1/assistants/{assistant.pk}/visitors?visitor=x")
+    assert NOTE not in answer.content.decode()
     refused = client_of(alice).post(f"/conversations/{talk.pk}/note/", {"text": "  "})
     assert (refused.status_code, Note.objects.count()) == (400, 1)
 

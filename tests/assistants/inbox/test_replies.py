@@ -198,8 +198,8 @@ def test_editing_and_searching_fill_the_form(live, alice, client):
         form = client.get(path, {"answer": "store-hours"}).content.decode()
         assert re.search(r"<textarea[^>]*>" + re.escape(hours.text[:20]), form)
         assert '<input type="hidden" name="answer" value="store-hours">' in form
-    found = client.get(f"/conversations/{talk.pk}/answers/", {"q": "store-ho"}).content.decode()
-    assert "form/?answer=store-hours" in found
+    page = client.get(f"/conversations/{talk.pk}/answers/", {"q": "store-ho"}).content.decode()
+    assert "form/?answer=store-hours" in page
     phrasing = hours.phrasings.first().text
     assert "store-hours" in client.get(
         f"/conversations/{talk.pk}/answers/", {"q": phrasing}

@@ -103,8 +103,8 @@ class Storm:
         stored = Message.objects.filter(channel=self.channel, author="visitor").count()
         assert stored == sum(self.written.values()) == 2 * visitors
         assert not Message.objects.filter(channel=self.channel, author="bot").exists()
-        told = Message.objects.filter(channel=self.channel, author="system")
-        assert told.count() == visitors  # Each visitor was told once.
+        messages = Message.objects.filter(channel=self.channel, author="system")
+        assert messages.count() == visitors  # Each visitor was told once.
 
 
 def test_four_people_take_twelve_conversations_at_once(channel, token, cookies):

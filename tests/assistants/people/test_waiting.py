@@ -75,8 +75,8 @@ def test_outside_the_hours_it_says_so_whoever_hands_over(talk, alice, live, how,
     close_now(live.assistant, alice)
     talk = Conversation.objects.select_related("channel__assistant").get(pk=talk.pk)
     if how == "asks":
-        said = api(token).post(ASK, {"text": "talk to a person"}, format="json").json()
-        talk = Conversation.objects.get(pk=said["conversation"])
+        body = api(token).post(ASK, {"text": "talk to a person"}, format="json").json()
+        talk = Conversation.objects.get(pk=body["conversation"])
     elif how == "rates":
         state.rate(talk, 1)
     else:

@@ -48,16 +48,16 @@ def talk(api, token):
 
 def test_it_asks_keeps_what_is_given_and_goes_on(live, talk):
     with_rules(live, asking())
-    asked = talk("where is my order")
-    assert (asked["route"], asked["response"]) == ("rule", ASKED)
-    found = talk("it is ab-120045, thanks")
-    assert found["response"] == "shop-help looks for ab-120045. People are here at any time."
+    reply = talk("where is my order")
+    assert (reply["route"], reply["response"]) == ("rule", ASKED)
+    reply = talk("it is ab-120045, thanks")
+    assert reply["response"] == "shop-help looks for ab-120045. People are here at any time."
     conversation = Conversation.objects.get()
     assert Decision.objects.latest("at").question == "where is my order"  # Not the number.
     assert conversation.awaiting is None
     assert "120045" not in conversation.captured  # Encrypted.
     assert read_captured(conversation) == {"order_number": "ab-120045"}
-    assert talk("where is my order")["response"] == found["response"]  # Not asked for again.
+    assert talk("where is my order")["response"] == reply["response"]  # Not asked for again.
     assert export_visitor(live.assistant, "v")[0]["captured"] == {"order_number": "ab-120045"}
 
 
@@ -70,8 +70,8 @@ def test_the_reply_is_in_the_language_of_the_question_not_of_the_number(live, al
     change_assistant(live.assistant, alice, languages=["en", "zh"])
     with_rules(live, asking())
     assert talk("我的订单在哪")["language"] == "zh"
-    found = talk("AB-120045")
-    assert (found["language"], "全天" in found["response"]) == ("zh", True)
+    reply = talk("AB-120045")
+    assert (reply["language"], "全天" in reply["response"]) == ("zh", True)
 
 
 @pytest.mark.slow
@@ -141,8 +141,8 @@ def test_personal_data_is_kept_encrypted_and_said_masked(live, talk):
     says = {"do": "say", "text": "We write to {captured}."}
     with_rules(live, asking(says, shape="e-mail"))
     talk("where is my order")
-    told = talk("Ada@Example.com is mine")
-    assert told["response"] == "We write to <e-mail>."
+    reply = talk("Ada@Example.com is mine")
+    assert reply["response"] == "We write to <e-mail>."
     assert read_captured(Conversation.objects.get()) == {"e-mail": "Ada@Example.com"}
     stored = "".join(Message.objects.values_list("text", flat=True))
     assert "ada@" not in stored.lower()
@@ -182,11 +182,11 @@ def test_the_widget_asks_and_a_person_sees_what_was_given(live, alice, client, c
 def test_the_page_to_try_remembers_what_was_asked_for_and_stores_nothing(live, alice, client_of):
     with_rules(live, asking())
     client, path = client_of(alice), f"/assistants/{live.assistant_id}/try/"
-    asked = client.post(path, {"text": "where is my order"})
-    assert ASKED in asked.content.decode()
-    found = client.post(path, {"text": "AB-120045", "so_far": asked.context["so_far"]})
-    assert "looks for AB-120045" in found.content.decode()
-    forged = client.post(path, {"text": "AB-120045", "so_far": "x" + asked.context["so_far"]})
+    answer = client.post(path, {"text": "where is my order"})
+    assert ASKED in answer.content.decode()
+    answer = client.post(path, {"text": "AB-120045", "so_far": answer.context["so_far"]})
+    assert "looks for AB-120045" in answer.content.decode()
+    forged = client.post(path, {"text": "AB-120045", "so_far": "x" + answer.context["so_far"]})
     assert "looks for AB-120045" not in forged.content.decode()
     assert not Conversation.objects.exists()
 

@@ -76,10 +76,10 @@ def test_without_an_encoder_only_rules_that_read_nothing_apply(live, monkeypatch
     last = rule("last", {"says_any": ["order"]}, {"do": "say", "text": "Later."}, "x", "y")
     version = with_rules(live, TOPIC, last)
     assert decide(version, Situation(text=RETURN)).rule == "last"
-    asked = decide(version, Situation(text=TRACK))
-    assert (asked.route, asked.rule) == ("ask", "")
+    reply = decide(version, Situation(text=TRACK))
+    assert (reply.route, reply.rule) == ("ask", "")
     assert find_by_terms(version, "en", TRACK)[0] == "track-a-parcel"  # By its words.
-    assert len(asked.suggestions) == 3
+    assert len(reply.suggestions) == 3
     again = decide(version, Situation(text=TRACK), asked_back=True)
     unknown = decide(version, Situation(text="zzyzx qwfp"))
     for handed in (again, unknown):
@@ -155,9 +155,9 @@ def test_an_earlier_rule_that_decides_an_example_is_told(live, alice, client_of,
     native = f"/api/v1/assistants/{live.assistant_id}/rules"
     assert api(token).post(native, broad, format="json").json()["warnings"] == []
     add_rule(live.assistant, alice, **TAG)
-    told = api(token).post(native, narrow, format="json").json()["warnings"]
+    answer = api(token).post(native, narrow, format="json").json()["warnings"]
     sentence = f"“broad” comes first and decides “{RETURN}”, an example of “narrow”."
-    assert told == [
+    assert answer == [
         f"“broad” comes first and decides “{RETURN}”, an example of “orders”.",
         sentence,
     ]

@@ -52,8 +52,8 @@ def talk(api, token, monkeypatch, live):
             assert text not in sealed  # It goes by the broker, encrypted.
             shadow.decide_in_shadow(decision, sealed)
             shadow.decide_in_shadow(decision, sealed)
-        found = ShadowDecision.objects.filter(decision__pk=reply["id"]).first()
-        return reply, found
+        decisions = ShadowDecision.objects.filter(decision__pk=reply["id"]).first()
+        return reply, decisions
 
     return say
 

@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils.timezone import now
 
 from assistants.conversations.privacy import erase_visitor
+from assistants.conversations.spoken import delete_expired as delete_expired_speech
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Message, Speech, SpokenReply
-from assistants.tasks import delete_expired_speech
 from billing.models import UsageEvent
 from billing.pricing import supersede
 from tests.assistants.voice.conftest import SPOKEN_QUESTION
@@ -245,13 +245,13 @@ def mallory_project_assistant(other_team, mallory):
 
 def test_after_a_day_nothing_of_it_is_left(api, token, voiced):
     client = api(token)
-    kept = client.post(CONSULT, {"text": "how do i return an order", "voice": True})
-    client.get(path_of(kept))
+    answer = client.post(CONSULT, {"text": "how do i return an order", "voice": True})
+    client.get(path_of(answer))
     delete_expired_speech()
-    assert client.get(path_of(kept)).status_code == 200
+    assert client.get(path_of(answer)).status_code == 200
     a_day_ago = now() - timedelta(hours=24)
     SpokenReply.objects.update(created_at=a_day_ago)
-    assert client.get(path_of(kept)).status_code == 404  # Before it is deleted, too.
+    assert client.get(path_of(answer)).status_code == 404  # Before it is deleted, too.
     Speech.objects.update(made_at=a_day_ago)
     delete_expired_speech()
     assert not SpokenReply.objects.exists()

@@ -155,21 +155,21 @@ def test_loader_and_frame_stay_small_with_voice():
 def test_a_visitor_asks_by_voice_and_alone_hears_the_reply(client, channel, voiced):
     address = f"/w/{channel.public_key}/messages"
     file = SimpleUploadedFile("question", record("webm", 1), content_type="audio/webm")
-    said = client.post(address, {"audio": file, "id": "1", "language": "en"}).json()
-    assert [message["author"] for message in said["messages"]] == ["visitor", "bot"]
-    assert said["messages"][0]["text"] == SPOKEN_QUESTION
-    speech = f"/w/{channel.public_key}/{said['voice']['url']}"
+    body = client.post(address, {"audio": file, "id": "1", "language": "en"}).json()
+    assert [message["author"] for message in body["messages"]] == ["visitor", "bot"]
+    assert body["messages"][0]["text"] == SPOKEN_QUESTION
+    speech = f"/w/{channel.public_key}/{body['voice']['url']}"
     stranger = client.get(address).json()["visitor"]
     for visitor in ("", stranger, "a:b:c"):
         assert client.get(speech, headers={"X-Lathe-Visitor": visitor}).status_code == 404
-    heard = client.get(speech, headers={"X-Lathe-Visitor": said["visitor"]})
+    heard = client.get(speech, headers={"X-Lathe-Visitor": body["visitor"]})
     assert (heard.status_code, heard["Content-Type"]) == (200, "audio/mpeg")
     assert UsageEvent.objects.filter(kind="voice-out-characters").count() == 1
     written = client.post(
         address, json.dumps({"text": "how do i return an order", "id": "2", "voice": True}),
-        content_type="application/json", headers={"X-Lathe-Visitor": said["visitor"]},
+        content_type="application/json", headers={"X-Lathe-Visitor": body["visitor"]},
     ).json()  # fmt: skip
-    assert written["voice"]["url"] != said["voice"]["url"]
+    assert written["voice"]["url"] != body["voice"]["url"]
 
 
 def test_a_recording_of_a_visitor_that_cannot_be_heard_is_refused_with_a_sentence(

@@ -46,8 +46,8 @@ def test_a_customer_finds_the_conversation_again_on_another_device(client, chann
     assert Conversation.objects.count() == Visitor.objects.count() == 1
     other = identify(client, channel, "43", sign(channel, "43").upper()).json()["visitor"]
     headers = {"X-Lathe-Visitor": other}
-    said = client.get(f"/w/{channel.public_key}/messages", headers=headers).json()
-    assert said["messages"] == []
+    body = client.get(f"/w/{channel.public_key}/messages", headers=headers).json()
+    assert body["messages"] == []
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64, "x", "é" * 64])
@@ -79,8 +79,8 @@ def test_who_one_widget_vouches_for_is_a_stranger_in_another(client, channel, li
     seen = client.get(f"/w/{channel.public_key}/messages", headers=headers).json()
     assert seen["messages"] == []
     assert client.get(f"/w/{channel.public_key}/stream?visitor={forged}").status_code == 404
-    said = post(client, channel, "messages", {"text": RETURN}, forged).json()
-    assert "4711" not in str(said)
+    body = post(client, channel, "messages", {"text": RETURN}, forged).json()
+    assert "4711" not in str(body)
     assert Decision.objects.latest("at").rule == ""
     assert Conversation.objects.count() == 2
 
@@ -90,9 +90,9 @@ def test_ids_of_messages_are_each_customers_own(client, channel):
     replies = []
     for customer, text in (("c" * 60 + "1", RETURN), ("c" * 60 + "2", "how do i track my parcel")):
         token = identify(client, channel, customer, sign(channel, customer)).json()["visitor"]
-        said = post(client, channel, "messages", {"text": text, "id": "m1"}, token).json()
-        replies.append([one["text"] for one in said["messages"]])
-    assert [len(said) for said in replies] == [2, 2]
+        body = post(client, channel, "messages", {"text": text, "id": "m1"}, token).json()
+        replies.append([one["text"] for one in body["messages"]])
+    assert [len(body) for body in replies] == [2, 2]
     assert replies[0] != replies[1]
 
 

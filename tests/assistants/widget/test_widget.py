@@ -153,9 +153,9 @@ def test_who_waits_may_leave_an_address_and_is_written_to(
     client, channel, alice, settings, mailoutbox
 ):
     settings.CAN_SEND_EMAIL = True
-    asked = post(client, channel, {"text": "where is order 7", "id": "1"}).json()
-    visitor = asked["visitor"]
-    assert asked["asks_for_address"] is False
+    body = post(client, channel, {"text": "where is order 7", "id": "1"}).json()
+    visitor = body["visitor"]
+    assert body["asks_for_address"] is False
     assert leave(client, channel, visitor, "ann@example.com").status_code == 400
     waits = post(client, channel, {"text": "talk to a person", "id": "2"}, visitor).json()
     assert waits["asks_for_address"] is True
@@ -192,10 +192,10 @@ def test_a_closed_conversation_may_be_rated_once(client, channel, alice):
     conversation = Conversation.objects.get()
     state.take(conversation, alice)
     state.close(conversation, Conversation.Outcome.RESOLVED)
-    said = client.get(
+    body = client.get(
         f"/w/{channel.public_key}/messages", headers={"X-Lathe-Visitor": visitor}
     ).json()
-    assert said["asks_for_rating"] is True
+    assert body["asks_for_rating"] is True
     for wrong in (0, 6, "5", None, 1.5, [5], True):
         assert rate(client, channel, visitor, wrong).status_code == 400, wrong
     assert rate(client, channel, visitor, 4).status_code == 200

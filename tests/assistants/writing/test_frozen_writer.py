@@ -68,18 +68,18 @@ def test_a_rollback_brings_back_what_answered_then_and_each_key_stays_with_its_a
     assistant = documented.assistant
     assert ask(assistant).route == "quote"
     first = let_write(assistant, alice, ONE, "sk-one")
-    told = ask(assistant)
-    assert (told.route, told.response) == ("written", SAID[ONE].removesuffix(" [1].") + ".")
-    assert told.decision.cost_micro == 100
+    reply = ask(assistant)
+    assert (reply.route, reply.response) == ("written", SAID[ONE].removesuffix(" [1].") + ".")
+    assert reply.decision.cost_micro == 100
     let_write(assistant, alice, OTHER, "sk-other", "m-2", writer_input_price_micro=9_000_000)
     assert ask(assistant).response == SAID[OTHER].removesuffix(" [1].") + "."
     assert "sk-" not in json.dumps(list(Version.objects.values_list("writer", flat=True)))
     del providers[:]
     assert gate.roll_back(assistant, alice) == first
-    told = ask(assistant)
-    assert told.response == SAID[ONE].removesuffix(" [1].") + "."
+    reply = ask(assistant)
+    assert reply.response == SAID[ONE].removesuffix(" [1].") + "."
     assert providers == [(ONE, "sk-one", "m-1")]
-    assert told.decision.cost_micro == 100  # By the prices of the one that wrote.
+    assert reply.decision.cost_micro == 100  # By the prices of the one that wrote.
 
 
 @pytest.mark.slow

@@ -124,10 +124,10 @@ def who_leaves_is_answered_all_the_same(client, writer):
     writer.may_end.set()
     decisions = Decision.objects.filter(message__conversation__visitor__isnull=False)
     deadline = time.monotonic() + 10
-    while not (said := decisions.order_by("-pk").filter(message__channel__kind="api").first()):
+    while not (row := decisions.order_by("-pk").filter(message__channel__kind="api").first()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert said.reply.text == f"{FIRST} {SECOND}"
+    assert row.reply.text == f"{FIRST} {SECOND}"
 
 
 def a_person_is_not_spoken_over(client, alice, writer):

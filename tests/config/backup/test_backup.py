@@ -67,10 +67,10 @@ def _refuses_other_keys_and_newer_code(made, url):
     with pytest.raises(BackupError, match="newer Lathe"):
         restore(url, made)
     path.write_text(json.dumps(whole))
-    found = manifest.load_verified(made)
-    found.secret_key_fingerprint = "0"
+    contents = manifest.load_verified(made)
+    contents.secret_key_fingerprint = "0"
     with pytest.raises(BackupError, match="another SECRET_KEY"):
-        secrets.take_over_secret_key(made, found)
+        secrets.take_over_secret_key(made, contents)
 
 
 @pytest.mark.slow
@@ -84,13 +84,13 @@ def test_secrets_are_named_and_copied_only_when_asked_for(
     everything = b"".join(path.read_bytes() for path in plain.rglob("*") if path.is_file())
     assert b"sk_test_of_mine" not in everything
     assert settings.SECRET_KEY.encode() not in everything
-    asked = saving.save(database_url, tmp_path / "two", with_secrets=True)
-    assert "STRIPE_SECRET_KEY=sk_test_of_mine" in (asked / "secrets.env").read_text()
-    assert (asked / "secrets.env").stat().st_mode & 0o077 == 0
+    folder = saving.save(database_url, tmp_path / "two", with_secrets=True)
+    assert "STRIPE_SECRET_KEY=sk_test_of_mine" in (folder / "secrets.env").read_text()
+    assert (folder / "secrets.env").stat().st_mode & 0o077 == 0
     # Into an installation with a key of its own making: it takes the backup's.
     monkeypatch.delenv("SECRET_KEY", raising=False)
     settings.SECRET_KEY, old = "made by make up", settings.SECRET_KEY
-    assert secrets.take_over_secret_key(asked, manifest.load_verified(asked))
+    assert secrets.take_over_secret_key(folder, manifest.load_verified(folder))
     assert (settings.VAR_DIR / "secret_key").read_text() == old
     with pytest.raises(BackupError, match="another SECRET_KEY"):
         secrets.take_over_secret_key(plain, manifest.load_verified(plain))

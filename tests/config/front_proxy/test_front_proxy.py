@@ -255,7 +255,7 @@ def test_a_connection_that_asked_for_inference_may_ask_for_a_page_next():
 
 
 def test_what_the_web_process_ends_is_ended_and_who_leaves_is_left():
-    left = asyncio.Event()
+    has_left = asyncio.Event()
 
     async def web(reader, writer):
         request = await read_request(reader)
@@ -264,7 +264,7 @@ def test_what_the_web_process_ends_is_ended_and_who_leaves_is_left():
             writer.close()
         else:
             await reader.read()
-            left.set()
+            has_left.set()
 
     async def talk(wire):
         reader, writer = await wire.connect()
@@ -274,7 +274,7 @@ def test_what_the_web_process_ends_is_ended_and_who_leaves_is_left():
         writer.write(b"GET /waits HTTP/1.1\r\nHost: lathe\r\n\r\n")
         await asyncio.sleep(0.1)
         writer.close()
-        await asyncio.wait_for(left.wait(), 10)
+        await asyncio.wait_for(has_left.wait(), 10)
 
     behind_the_front(talk, web=web)
 
@@ -427,16 +427,16 @@ def test_what_is_no_http_is_502():
 def test_an_answer_that_does_not_come_in_time_is_502(monkeypatch):
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(proxy, "CHECK_SECONDS", 0.05)
-    left = asyncio.Event()
+    has_left = asyncio.Event()
 
     async def models(reader, writer):
         await read_request(reader)
         await reader.read()
-        left.set()
+        has_left.set()
 
     async def talk(wire):
         answer = await wire.ask(ASK)
-        await asyncio.wait_for(left.wait(), 10)
+        await asyncio.wait_for(has_left.wait(), 10)
         return answer
 
     assert status_of(behind_the_front(talk, models=models)) == 502
@@ -460,7 +460,7 @@ def test_an_answer_without_a_length_ends_with_its_connection():
 
 
 def test_a_stream_passes_part_by_part_and_a_leaving_client_ends_it():
-    go_on, left = asyncio.Event(), asyncio.Event()
+    go_on, has_left = asyncio.Event(), asyncio.Event()
 
     async def models(reader, writer):
         await read_request(reader)
@@ -468,7 +468,7 @@ def test_a_stream_passes_part_by_part_and_a_leaving_client_ends_it():
         await go_on.wait()
         writer.write(b"3\r\ntwo\r\n")
         await reader.read()
-        left.set()
+        has_left.set()
 
     async def talk(wire):
         reader, writer = await wire.connect()
@@ -477,25 +477,25 @@ def test_a_stream_passes_part_by_part_and_a_leaving_client_ends_it():
         go_on.set()
         await asyncio.wait_for(reader.readuntil(b"two\r\n"), 10)
         writer.close()
-        await asyncio.wait_for(left.wait(), 10)
+        await asyncio.wait_for(has_left.wait(), 10)
 
     behind_the_front(talk, models=models)
 
 
 def test_a_client_that_leaves_before_its_answer_is_left_by_the_models_process_too():
-    left = asyncio.Event()
+    has_left = asyncio.Event()
 
     async def models(reader, writer):
         await read_request(reader)
         await reader.read()
-        left.set()
+        has_left.set()
 
     async def talk(wire):
         _, writer = await wire.connect()
         writer.write(ASK)
         await asyncio.sleep(0.1)
         writer.close()
-        await asyncio.wait_for(left.wait(), 10)
+        await asyncio.wait_for(has_left.wait(), 10)
         return wire.front.state.held_bytes
 
     assert behind_the_front(talk, models=models) == 0
@@ -535,7 +535,7 @@ def test_a_client_that_reads_slowly_slows_whoever_answers(to_web):
 def test_a_client_that_reads_nothing_does_not_keep_its_answer_for_ever(megabytes, monkeypatch):
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(proxy, "CHECK_SECONDS", 0.05)
-    left = asyncio.Event()
+    has_left = asyncio.Event()
 
     async def models(reader, writer):
         await read_request(reader)
@@ -544,13 +544,13 @@ def test_a_client_that_reads_nothing_does_not_keep_its_answer_for_ever(megabytes
         writer.write(bytes(size))
         with contextlib.suppress(ConnectionError):
             await reader.read()
-        left.set()
+        has_left.set()
 
     async def talk(wire):
         _, writer = await wire.connect()
         writer.transport.pause_reading()
         writer.write(ASK)
-        await asyncio.wait_for(left.wait(), 10)
+        await asyncio.wait_for(has_left.wait(), 10)
         return wire.front.state.held_bytes, len(wire.front.state.clients)
 
     assert behind_the_front(talk, models=models) == (0, 0)

@@ -102,9 +102,9 @@ def test_running_after_testing_does_not_take_the_test_tools_away(
 
 def test_a_failure_is_explained() -> None:
     lines = ["Collecting torch", "ERROR: Could not install: [Errno 28] No space left on device"]
-    told = bootstrap.format_failure("Installing the Python packages", lines)
-    assert told.endswith("Installing the Python packages failed. The disk is full.")
-    assert lines[1] in told
+    sentence = bootstrap.format_failure("Installing the Python packages", lines)
+    assert sentence.endswith("Installing the Python packages failed. The disk is full.")
+    assert lines[1] in sentence
 
 
 def test_a_failing_command_ends_in_a_sentence(tmp_path: Path) -> None:

@@ -70,10 +70,10 @@ def test_what_a_service_prints_appears_under_its_name(tmp_path: Path) -> None:
     code = "import time; print('hello', flush=True); time.sleep(60)"
     service = Service("speaker", [sys.executable, "-c", code], marked_environment(tmp_path))
     supervisor = Supervisor([service], tmp_path)
-    said: list[tuple[object, ...]] = []
-    supervisor.print_lines = lambda *words: said.append(words)  # type: ignore[method-assign]
+    lines: list[tuple[object, ...]] = []
+    supervisor.print_lines = lambda *words: lines.append(words)  # type: ignore[method-assign]
     with running(supervisor):
-        assert eventually(lambda: any(words[:2] == ("hello", "speaker") for words in said))
+        assert eventually(lambda: any(words[:2] == ("hello", "speaker") for words in lines))
 
 
 @pytest.mark.slow

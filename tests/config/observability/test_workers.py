@@ -29,8 +29,8 @@ def test_a_worker_says_that_it_lives_and_is_ready_and_its_figures_to_whom_they_a
     for sent in ("", "Bearer wrong"):
         headers = {"authorization": sent}
         assert httpx.get(f"{address}/metrics", headers=headers).status_code == 404
-    told = httpx.get(f"{address}/metrics", headers={"authorization": "Bearer s3cret"})
-    assert "process_resident_memory_bytes" in told.text
+    answer = httpx.get(f"{address}/metrics", headers={"authorization": "Bearer s3cret"})
+    assert "process_resident_memory_bytes" in answer.text
 
 
 def test_a_port_that_is_taken_stops_no_worker(address):

@@ -24,70 +24,75 @@ def biased(rows=600):
 
 
 def test_rates_and_gaps_equal_fairlearns():
-    given, groups = biased()
-    found = assess_fairness(given, "group", groups, NAMES)
-    true, said = given.true, given.predicted
-    question = found["questions"][0]
+    sample, groups = biased()
+    fairness_report = assess_fairness(sample, "group", groups, NAMES)
+    true, predicted = sample.true, sample.predicted
+    question = fairness_report["questions"][0]
     assert question["label"] == "yes"
     for group in question["groups"]:
         rows = np.array(groups) == group["name"]
-        rate = fair.selection_rate(true[rows], said[rows])
+        rate = fair.selection_rate(true[rows], predicted[rows])
         assert group["rates"]["selection_rate"]["value"] == pytest.approx(rate)
-        rate = fair.true_positive_rate(true[rows], said[rows])
+        rate = fair.true_positive_rate(true[rows], predicted[rows])
         assert group["rates"]["tpr"]["value"] == pytest.approx(rate)
         assert group["rates"]["tpr"]["low"] <= rate <= group["rates"]["tpr"]["high"]
     gaps = {gap["name"]: gap["value"] for gap in question["gaps"]}
     sensitive = {"sensitive_features": groups}
     assert gaps["selection_rate"] == pytest.approx(
-        fair.demographic_parity_difference(true, said, **sensitive)
+        fair.demographic_parity_difference(true, predicted, **sensitive)
     )
     assert gaps["equalized_odds"] == pytest.approx(
-        fair.equalized_odds_difference(true, said, **sensitive)
+        fair.equalized_odds_difference(true, predicted, **sensitive)
     )
-    assert found["sentence"].startswith("Groups of group are treated differently")
-    json.dumps(found, allow_nan=False)
+    assert fairness_report["sentence"].startswith("Groups of group are treated differently")
+    json.dumps(fairness_report, allow_nan=False)
 
 
 def test_a_small_group_is_marked_and_does_not_make_the_gap():
-    given, groups = biased()
-    said = given.predicted.copy()
-    tiny = np.flatnonzero(said == 0)[:5]
+    sample, groups = biased()
+    predicted = sample.predicted.copy()
+    tiny = np.flatnonzero(predicted == 0)[:5]
     for row in tiny:
         groups[row] = "tiny"
-    found = assess_fairness(given, "group", groups, NAMES)
-    assert "tiny: fewer than 30" in found["warnings"][0]
+    fairness_report = assess_fairness(sample, "group", groups, NAMES)
+    assert "tiny: fewer than 30" in fairness_report["warnings"][0]
     without = [row for row in range(len(groups)) if groups[row] != "tiny"]
-    part = metrics.MulticlassPredictions(given.true[without], given.probabilities[without])
+    part = metrics.MulticlassPredictions(sample.true[without], sample.probabilities[without])
     same = assess_fairness(part, "group", [groups[row] for row in without], NAMES)
-    assert found["questions"][0]["gaps"][0]["value"] == same["questions"][0]["gaps"][0]["value"]
+    assert (
+        fairness_report["questions"][0]["gaps"][0]["value"]
+        == same["questions"][0]["gaps"][0]["value"]
+    )
 
 
 def test_alike_groups_are_not_accused():
-    given, groups = biased()
+    sample, groups = biased()
     shuffled = np.random.default_rng(1).permutation(groups).tolist()
-    assert "treated differently" not in assess_fairness(given, "group", shuffled, NAMES)["sentence"]
+    assert (
+        "treated differently" not in assess_fairness(sample, "group", shuffled, NAMES)["sentence"]
+    )
 
 
 def test_numbers_are_compared_by_error_and_ages_by_quarters():
     dice = np.random.default_rng(0)
     true = dice.normal(size=400)
     ages = dice.integers(18, 80, size=400).tolist()
-    given = metrics.make_regression_predictions(
+    predictions = metrics.make_regression_predictions(
         true, true + np.array(ages) / 40 + dice.normal(0, 0.1, 400)
     )
-    found = assess_fairness(given, "age", ages)
-    assert len(found["questions"][0]["groups"]) == 4
-    assert "mean absolute errors differ by up to" in found["sentence"]
+    fairness_report = assess_fairness(predictions, "age", ages)
+    assert len(fairness_report["questions"][0]["groups"]) == 4
+    assert "mean absolute errors differ by up to" in fairness_report["sentence"]
 
 
 @pytest.mark.parametrize("cells", [["a"] * 50, [None] * 50, ["a"] * 49 + ["b"]])
 def test_nothing_to_compare_is_said_and_not_a_crash(cells):
-    given = metrics.make_multiclass_predictions(
+    predictions = metrics.make_multiclass_predictions(
         np.zeros(50, dtype=int), np.tile([0.8, 0.2], (50, 1))
     )
-    found = assess_fairness(given, "group", cells, NAMES)
-    assert found["sentence"]
-    json.dumps(found, allow_nan=False)
+    fairness_report = assess_fairness(predictions, "group", cells, NAMES)
+    assert fairness_report["sentence"]
+    json.dumps(fairness_report, allow_nan=False)
 
 
 def test_label_sets_are_asked_label_by_label_and_the_widest_gap_comes_first():
@@ -96,7 +101,7 @@ def test_label_sets_are_asked_label_by_label_and_the_widest_gap_comes_first():
     true = dice.random((300, 3)) < 0.5
     chances = np.where(true, 0.8, 0.2)
     chances[1::2, 2] = 0.9  # Group b always gets the third label.
-    found = assess_fairness(
+    fairness_report = assess_fairness(
         metrics.make_multilabel_predictions(true, chances), "group", groups, ["x", "y", "z"]
     )
-    assert found["questions"][0]["label"] == "z"
+    assert fairness_report["questions"][0]["label"] == "z"

@@ -50,8 +50,8 @@ def test_rows_without_a_label_come_least_sure_first(trained, tmp_path, monkeypat
 def test_time_that_has_run_out_leaves_rows_of_every_part(trained, tmp_path):
     texts = [f"{SURE[n % 2]} number" for n in range(1_000)]
     data = write_rows(tmp_path / "rows.parquet", text=texts)
-    found = label_certainty.rank_unlabelled(trained, data, "topic", seconds=0)
-    rows = [row for row, *_ in found["rows"]]
+    ranking = label_certainty.rank_unlabelled(trained, data, "topic", seconds=0)
+    rows = [row for row, *_ in ranking["rows"]]
     assert len(rows) == label_certainty.ROWS_AT_ONCE
     assert max(rows) > 900
 

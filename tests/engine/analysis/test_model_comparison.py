@@ -15,34 +15,34 @@ NAMES = ["card", "transfer", "other"]
 
 def answers_right(share, rows=200):
     true = np.arange(rows) % 3
-    said = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
-    return metrics.make_multiclass_predictions(true, np.eye(3)[said] * 0.8 + 0.1)
+    predicted = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
+    return metrics.make_multiclass_predictions(true, np.eye(3)[predicted] * 0.8 + 0.1)
 
 
-def predictions(given, names=NAMES, first=0):
-    count = len(getattr(given, "true", getattr(given, "outputs", [])))
+def predictions(answers, names=NAMES, first=0):
+    count = len(getattr(answers, "true", getattr(answers, "outputs", [])))
     rows = TestRows(
         texts=[f"question {number // 2}" for number in range(count)],  # Each text occurs twice.
         lengths=[],
         source_rows=list(range(first, first + count)),
         label_names=names,
     )
-    return StoredPredictions(given, rows, rows.keys)
+    return StoredPredictions(answers, rows, rows.keys)
 
 
 def test_the_better_of_two_is_named_with_its_test_and_the_rows_that_tell():
-    found = compare_predictions(
+    comparison = compare_predictions(
         predictions(answers_right(0.9)), predictions(answers_right(0.7)), same_data=True
     )
-    json.dumps(found, allow_nan=False)
-    assert found["sentence"].startswith("The first is better: accuracy by 20.0 points")
-    assert found["counts"] == {
+    json.dumps(comparison, allow_nan=False)
+    assert comparison["sentence"].startswith("The first is better: accuracy by 20.0 points")
+    assert comparison["counts"] == {
         "both_right": 140, "only_first_right": 40, "only_second_right": 0, "both_wrong": 20
     }  # fmt: skip
-    assert found["metrics"][0]["first"] == pytest.approx(0.9)
-    assert {one["name"] for one in found["metrics"]} == {"accuracy", "macro_f1"}
-    assert found["disagreeing_rows"] == 40
-    assert found["disagreements"][0]["first"] == found["disagreements"][0]["true"]
+    assert comparison["metrics"][0]["first"] == pytest.approx(0.9)
+    assert {one["name"] for one in comparison["metrics"]} == {"accuracy", "macro_f1"}
+    assert comparison["disagreeing_rows"] == 40
+    assert comparison["disagreements"][0]["first"] == comparison["disagreements"][0]["true"]
     back = compare_predictions(
         predictions(answers_right(0.7)), predictions(answers_right(0.9)), same_data=True
     )
@@ -51,26 +51,26 @@ def test_the_better_of_two_is_named_with_its_test_and_the_rows_that_tell():
 
 def test_equal_models_are_called_equal():
     same = predictions(answers_right(0.9))
-    found = compare_predictions(same, same, same_data=True)
-    assert found["verdict"] == "no_difference"
-    assert found["disagreements"] == []
+    comparison = compare_predictions(same, same, same_data=True)
+    assert comparison["verdict"] == "no_difference"
+    assert comparison["disagreements"] == []
 
 
 def test_labels_in_another_order_are_the_same_labels():
-    given = answers_right(0.8)
+    answers = answers_right(0.8)
     turned = metrics.make_multiclass_predictions(
-        (given.true + 1) % 3, np.roll(given.probabilities, 1, axis=1)
+        (answers.true + 1) % 3, np.roll(answers.probabilities, 1, axis=1)
     )
     other = predictions(turned, names=["other", "card", "transfer"])
-    found = compare_predictions(predictions(given), other, same_data=True)
-    assert found["disagreeing_rows"] == 0
+    comparison = compare_predictions(predictions(answers), other, same_data=True)
+    assert comparison["disagreeing_rows"] == 0
 
 
 def test_across_versions_rows_are_matched_by_content_even_when_texts_repeat():
-    found = compare_predictions(
+    comparison = compare_predictions(
         predictions(answers_right(0.9)), predictions(answers_right(0.9), first=500), same_data=False
     )
-    assert found["rows"] == 200
+    assert comparison["rows"] == 200
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_what_cannot_be_compared_is_refused_in_words(other, reason):
 
 
 def test_another_truth_for_the_same_rows_is_refused():
-    given = answers_right(0.9)
-    changed = replace(given, true=(given.true + 1) % 3)
+    answers = answers_right(0.9)
+    changed = replace(answers, true=(answers.true + 1) % 3)
     with pytest.raises(ModelsNotComparable, match="true answers"):
-        compare_predictions(predictions(given), predictions(changed), same_data=True)
+        compare_predictions(predictions(answers), predictions(changed), same_data=True)
 
 
 def test_numbers_and_texts_are_compared_too():
@@ -102,19 +102,19 @@ def test_numbers_and_texts_are_compared_too():
     good, bad = (
         metrics.make_regression_predictions(true, true + dice.normal(0, s, 200)) for s in (0.1, 1)
     )
-    found = compare_predictions(predictions(good), predictions(bad), same_data=True)
-    assert found["sentence"].startswith("The first is better: root mean squared error by")
+    comparison = compare_predictions(predictions(good), predictions(bad), same_data=True)
+    assert comparison["sentence"].startswith("The first is better: root mean squared error by")
     texts = [metrics.GenerationPredictions(["a b c"] * 60, [said] * 60) for said in ("a b c", "x")]
-    found = compare_predictions(*(predictions(given) for given in texts), same_data=True)
-    json.dumps(found, allow_nan=False)
-    assert found["metrics"][0]["name"] == "rougeL"
+    comparison = compare_predictions(*(predictions(given) for given in texts), same_data=True)
+    json.dumps(comparison, allow_nan=False)
+    assert comparison["metrics"][0]["name"] == "rougeL"
     true = np.eye(3)[np.arange(90) % 3]
     sets = [
         metrics.make_multilabel_predictions(true, np.eye(3)[(np.arange(90) + k) % 3])
         for k in (0, 1)
     ]
-    found = compare_predictions(*(predictions(given) for given in sets), same_data=True)
-    assert found["per_class"][0]["difference"] == 1.0
+    comparison = compare_predictions(*(predictions(given) for given in sets), same_data=True)
+    assert comparison["per_class"][0]["difference"] == 1.0
 
 
 def test_comparing_loads_no_heavy_library():

@@ -72,12 +72,12 @@ def test_a_model_that_reads_case_is_found_out_and_typed_out():
         said = [0 if "good" in text else 1 for text in changed]
         return metrics.make_multiclass_predictions(true, np.eye(2)[said] * 0.8 + 0.1)
 
-    found = robustness.evaluate_text_robustness(answer(texts), texts, answer)
-    json.dumps(found, allow_nan=False)
-    worse = {one["id"] for one in found["changes"] if one["is_worse"]}
+    robustness_report = robustness.evaluate_text_robustness(answer(texts), texts, answer)
+    json.dumps(robustness_report, allow_nan=False)
+    worse = {one["id"] for one in robustness_report["changes"] if one["is_worse"]}
     assert "case" in worse
     assert "punctuation" not in worse
-    assert "Changes that make it surely worse: " in found["sentence"]
+    assert "Changes that make it surely worse: " in robustness_report["sentence"]
 
 
 def test_tables_lose_cells_and_gain_noise_with_their_types_kept():
@@ -90,13 +90,13 @@ def test_tables_lose_cells_and_gain_noise_with_their_types_kept():
         ages = [cell or 0 for cell in table["age"]]
         return metrics.make_regression_predictions(before.true, ages)
 
-    found = robustness.evaluate_table_robustness(before, table, answer)
+    robustness_report = robustness.evaluate_table_robustness(before, table, answer)
     lost, noisy = changed
     assert 5 < sum(cell is None for cell in lost["age"]) < 40
     assert all(isinstance(age, int) for age in noisy["age"])
     assert noisy["age"] != table["age"]
     assert noisy["city"] == table["city"]
-    assert [one["is_worse"] for one in found["changes"]] == [True, True]
+    assert [one["is_worse"] for one in robustness_report["changes"]] == [True, True]
 
 
 def test_images_are_changed_within_bounds():
@@ -125,20 +125,22 @@ def test_attacks_stay_within_reach_and_raise_the_loss():
         mean = (model.embedding(ids).norm(dim=-1) * mask).sum() / mask.sum()
         assert shift.norm(dim=-1).max() <= 0.1 * mean * 1.001
         assert shift[0, 2].abs().max() == 0  # Padding is not attacked.
-    found = evaluate_attacks(model, model.embedding, [[4, 6], [5, 7], [4], [5]], [1, 0, 1, 0])
-    assert found["clean"]["accuracy"] == 1.0
+    attack_report = evaluate_attacks(
+        model, model.embedding, [[4, 6], [5, 7], [4], [5]], [1, 0, 1, 0]
+    )
+    assert attack_report["clean"]["accuracy"] == 1.0
     assert model.embedding.weight.grad is None
-    json.dumps(found, allow_nan=False)
+    json.dumps(attack_report, allow_nan=False)
 
 
 def test_the_word_that_votes_gets_the_attribution():
     model = Votes()
     explain = make_text_explainer(model, model.embedding, tokenizer(), 16)
-    found = explain("the good film", 1)
-    scores = {word["text"]: word["score"] for word in found["words"]}
+    explanation = explain("the good film", 1)
+    scores = {word["text"]: word["score"] for word in explanation["words"]}
     assert max(scores, key=scores.get) == "good"
-    assert found["unexplained"] < 1e-3
-    assert found["words"][1]["start"] == 4
+    assert explanation["unexplained"] < 1e-3
+    assert explanation["words"][1]["start"] == 4
     assert explain("", 1)["words"] == []
 
 
@@ -146,20 +148,20 @@ def test_cells_and_pixels_are_explained_through_answers_alone():
     def answer(rows):
         return [3.0 * (row["a"] or 0) - 2.0 * (row["b"] or 0) for row in rows]
 
-    found = explain_row(answer, {"a": 1, "b": 1, "c": "x"}, {"a": 0, "b": 0, "c": "y"})
-    scores = {cell["column"]: cell["score"] for cell in found["cells"]}
+    importance = explain_row(answer, {"a": 1, "b": 1, "c": "x"}, {"a": 0, "b": 0, "c": "y"})
+    scores = {cell["column"]: cell["score"] for cell in importance["cells"]}
     assert scores == pytest.approx({"a": 3.0, "b": -2.0, "c": 0.0}, abs=1e-5)
     image = np.zeros((28, 28, 3), dtype=np.float32)
     image[:2, :2] = 1
-    found = explain_image(lambda images: images[:, :2, :2].sum(axis=(1, 2, 3)), image)
-    assert np.argmax(found["grid"]) == 0
-    assert found["grid"][0][0] > 5
+    importance = explain_image(lambda images: images[:, :2, :2].sum(axis=(1, 2, 3)), image)
+    assert np.argmax(importance["grid"]) == 0
+    assert importance["grid"][0][0] > 5
     table = {"used": list(range(50)), "unused": list(range(50))}
-    found = permutation_importance(
+    importance = permutation_importance(
         lambda t: sum(abs(a - b) for a, b in enumerate(t["used"])), table
     )
-    assert [one["column"] for one in found["columns"]] == ["used", "unused"]
-    assert found["columns"][1]["score"] == 0
+    assert [one["column"] for one in importance["columns"]] == ["used", "unused"]
+    assert importance["columns"][1]["score"] == 0
 
 
 class BrightOrDark(nn.Module):
@@ -185,11 +187,11 @@ def test_pixels_move_by_no_more_than_the_strength_and_the_loss_grows():
 def test_a_picture_model_on_the_edge_falls_to_an_attack_and_a_sure_one_does_not():
     light = np.array([122, 133] * 10)  # A few steps from the middle, 127.5.
     pixels = np.full((20, 16, 16, 3), light[:, None, None, None], dtype=np.uint8)
-    found = attack_pixels(BrightOrDark(), pixels, (light > 127).astype(np.int64))
-    assert found["clean"]["accuracy"] == 1
-    weak, _, strong, _ = (one["accuracy"] for one in found["attacks"])
+    attack_report = attack_pixels(BrightOrDark(), pixels, (light > 127).astype(np.int64))
+    assert attack_report["clean"]["accuracy"] == 1
+    weak, _, strong, _ = (one["accuracy"] for one in attack_report["attacks"])
     assert (weak, strong) == (1, 0)
-    json.dumps(found, allow_nan=False)
+    json.dumps(attack_report, allow_nan=False)
 
 
 def test_gradients_point_at_the_part_of_the_picture_that_counts():

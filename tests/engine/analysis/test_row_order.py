@@ -17,9 +17,9 @@ def grouped(rows=400, groups=20):
 
 
 def test_a_sorted_table_is_told_with_both_figures():
-    said = describe_row_order(*grouped(), is_label=False)
-    assert "in the order of time, place or group" in said
-    assert "on whole blocks of unseen rows" in said
+    sentence = describe_row_order(*grouped(), is_label=False)
+    assert "in the order of time, place or group" in sentence
+    assert "on whole blocks of unseen rows" in sentence
 
 
 def test_the_same_rows_in_any_other_order_raise_no_suspicion():

@@ -29,32 +29,32 @@ def learn(labels, strength=1.0):
 
 
 def test_flipped_labels_are_found_and_named():
-    found = examine_labels(GIVEN, learn(GIVEN), seed=0)
-    assert found is not None
-    hits = np.isin(found.suspects, FLIPPED)
+    examination = examine_labels(GIVEN, learn(GIVEN), seed=0)
+    assert examination is not None
+    hits = np.isin(examination.suspects, FLIPPED)
     assert hits.mean() > 0.75  # Of the suspects most were flipped,
     assert hits.sum() > 30  # and half of what was flipped is among them.
     assert hits[:20].mean() >= hits.mean()
     listed = list_label_issues(
-        found,
+        examination,
         np.arange(300),
         labels=GIVEN,
         label_names=["no", "yes"],
         texts=["t" * 900] * 300,
         source_rows=list(range(1000, 1300)),
     )
-    assert listed[0]["row"] == 1000 + found.suspects[0]
+    assert listed[0]["row"] == 1000 + examination.suspects[0]
     assert {listed[0]["label"], listed[0]["suggested"]} == {"no", "yes"}
     assert len(listed) <= 50
     assert len(listed[0]["text"]) == 400
-    assert "seem to have a wrong label" in describe_examination(found, 300)
+    assert "seem to have a wrong label" in describe_examination(examination, 300)
 
 
 def test_clean_labels_are_all_learnt():
-    found = examine_labels(TRUE, learn(TRUE, 100.0), seed=0)
-    assert found is not None
-    assert not found.is_better_without
-    assert len(found.suspects) < 12
+    examination = examine_labels(TRUE, learn(TRUE, 100.0), seed=0)
+    assert examination is not None
+    assert not examination.is_better_without
+    assert len(examination.suspects) < 12
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,11 @@ def test_the_field_is_found_by_what_the_cells_say(make, keys, write):
 
 
 def test_lists_of_objects_are_several_labels():
-    found = parse_label_cells(
+    result = parse_label_cells(
         cells(lambda n: [{"id": 7, "name": one} for one in topics(n)]), "auto", ""
     )
-    assert found.labels == [topics(n) for n in range(30)]
-    assert found.format_description == "the field 'name' of objects"
+    assert result.labels == [topics(n) for n in range(30)]
+    assert result.format_description == "the field 'name' of objects"
 
 
 def spec(tmp_path) -> TextSpec:

@@ -50,8 +50,8 @@ def test_the_seed_decides():
 
 def test_a_given_column_is_followed_and_leaks_leave_the_training_rows():
     texts = ["same", "b", "c", "same", "e"]
-    given = ["train", "Train", "dev", "test", "test"]
-    parts = split_rows(texts, [0, 1, 0, 0, 1], SplitSpec(column="part"), given)
+    cells = ["train", "Train", "dev", "test", "test"]
+    parts = split_rows(texts, [0, 1, 0, 0, 1], SplitSpec(column="part"), cells)
     assert parts.train.tolist() == [1]
     assert parts.test.tolist() == [3, 4]
     assert "1 row also appears" in parts.warnings[0]

@@ -53,11 +53,11 @@ def test_outliers_are_not_learnt_and_are_named_by_their_row():
     values[[3, 60, 95]] *= 1000
     split = Split(np.arange(60), np.arange(60, 80), np.arange(80, 100), ["kept"])
     rows = [position * 2 for position in range(100)]
-    left, warnings = leave_out_outliers(split, values, rows, "price")
-    assert 3 not in left.train
-    assert 60 not in left.validation
-    assert 95 in left.test
-    assert left.warnings == ["kept"]
+    remaining, warnings = leave_out_outliers(split, values, rows, "price")
+    assert 3 not in remaining.train
+    assert 60 not in remaining.validation
+    assert 95 in remaining.test
+    assert remaining.warnings == ["kept"]
     assert "2 rows have a 'price'" in warnings[0]
     assert "row 7: 103,000" in warnings[0]
     assert "row 121: 160,000" in warnings[0]

@@ -90,8 +90,8 @@ def test_equal_numbers_cannot_be_told_apart():
 
 def test_rows_without_a_finite_number_are_skipped_with_a_warning():
     cells = ["1", "x", None, "inf", "nan", "2.5", "-3", "4", "5e3", "6"]
-    kept, warnings = select_numeric_rows(cells, list(range(10)), "price")
-    assert kept == [0, 5, 6, 7, 8, 9]
+    numeric_rows, warnings = select_numeric_rows(cells, list(range(10)), "price")
+    assert numeric_rows == [0, 5, 6, 7, 8, 9]
     assert warnings == ["4 rows have no number in price: skipped."]
     assert select_numeric_rows(["1", "2"], [0, 1], "price") == ([0, 1], [])
     _, warnings = select_numeric_rows(["1", "2", "x"], [0, 1, 2], "price")

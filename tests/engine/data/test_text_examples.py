@@ -17,37 +17,37 @@ def read(write_spec):
 
 
 def test_rows_without_text_or_target_are_skipped_and_counted(read):
-    found = read(
+    examples = read(
         {"text": ["a", "", None, " "] + ["b", "c"] * 6, "label": ["x"] * 5 + ["y"] * 10 + [None]}
     )
-    assert found.rows == [0, *range(4, 15)]
-    assert found.warnings[:2] == [
+    assert examples.rows == [0, *range(4, 15)]
+    assert examples.warnings[:2] == [
         "3 rows have no text in text: skipped.",
         "1 row has no label: skipped.",
     ]
 
 
 def test_any_column_type_becomes_text_and_labels(read):
-    found = read({"text": list(range(12)), "label": [0.0, 1.0] * 6})
-    assert found.label_names == ["0", "1"]
-    assert found.texts[3] == "3"
+    examples = read({"text": list(range(12)), "label": [0.0, 1.0] * 6})
+    assert examples.label_names == ["0", "1"]
+    assert examples.texts[3] == "3"
 
 
 def test_several_text_columns_are_joined_in_their_order(read):
     columns = {"a": ["one"] * 12, "b": [None, "two"] * 6, "label": ["x", "y"] * 6}
-    found = read(columns, text_columns=["b", "a"])
-    assert found.texts[:2] == ["one", "two\none"]
+    examples = read(columns, text_columns=["b", "a"])
+    assert examples.texts[:2] == ["one", "two\none"]
 
 
 def test_rare_and_contradicting_labels_are_warned_about(read):
-    found = read(
+    examples = read(
         {
             "text": ["a"] * 2 + [f"t{n}" for n in range(11)],
             "label": ["x", "z"] + ["x"] * 6 + ["y"] * 5,
         }
     )
-    assert "The label z has fewer than 3 rows" in found.warnings[0]
-    assert "1 text appears with different labels" in found.warnings[1]
+    assert "The label z has fewer than 3 rows" in examples.warnings[0]
+    assert "1 text appears with different labels" in examples.warnings[1]
 
 
 @pytest.mark.parametrize(

@@ -154,8 +154,8 @@ def test_the_lessons_teach(lessons):
 
 @same_worker
 def test_what_parts_cannot_do_is_refused(lessons):
-    said = (lessons / "refused/end").read_text()
-    assert said.startswith("sharding: full does not go with the optimizer adafactor")
+    result = (lessons / "refused/end").read_text()
+    assert result.startswith("sharding: full does not go with the optimizer adafactor")
 
 
 def started(write_spec, name: str) -> subprocess.Popen:
@@ -209,8 +209,8 @@ def test_a_whole_job_of_two_processes_speaks_once(write_spec):
     engine = engine_process("train", write_spec("shared"), "--processes", 2)
     out, errors = engine.communicate(timeout=SECONDS)
     assert engine.returncode == 0, errors[-3000:]
-    told = [parse_event(line).event for line in out.splitlines()]
-    assert told.count("data") == told.count("result") == 1
+    result = [parse_event(line).event for line in out.splitlines()]
+    assert result.count("data") == result.count("result") == 1
 
 
 @pytest.mark.nightly
@@ -218,6 +218,8 @@ def test_what_is_wrong_with_the_data_is_said_once(write_spec):
     columns = {"text": ["one", "two", "three"], "label": ["a", "a", "a"]}
     engine = engine_process("train", write_spec("wrong", columns=columns), "--processes", 2)
     out, errors = engine.communicate(timeout=SECONDS)
-    told = [parse_event(line) for line in out.splitlines()]
-    assert [event.code for event in told if event.event == "error"] == ["bad_data"], errors[-2000:]
+    result = [parse_event(line) for line in out.splitlines()]
+    assert [event.code for event in result if event.event == "error"] == ["bad_data"], errors[
+        -2000:
+    ]
     assert engine.returncode == 3

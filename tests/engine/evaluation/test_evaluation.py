@@ -26,10 +26,10 @@ def labels_right(share: float, *, seed: int = 0, rows: int = ROWS, sure: float =
     """Answers of which this share is right."""
     dice = np.random.default_rng(seed)
     true = np.arange(rows) % 3
-    said = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
+    predicted = np.where(np.arange(rows) < share * rows, true, (true + 1) % 3)
     order = np.random.default_rng(7).permutation(rows)
     chances = np.full((rows, 3), (1 - sure) / 2) + dice.random((rows, 3)) * 0.01
-    chances[np.arange(rows), said] = sure
+    chances[np.arange(rows), predicted] = sure
     return metrics.make_multiclass_predictions(true[order], chances[order])
 
 
@@ -86,8 +86,8 @@ def test_it_says_by_how_much_and_how_sure():
 def test_few_rows_uneven_labels_and_untested_labels_are_said():
     true = np.zeros(60, dtype=int)
     true[:5] = 1
-    given = metrics.make_multiclass_predictions(true, np.tile([0.8, 0.1, 0.1], (60, 1)))
-    notes = " ".join(report_of(given, rows=rows_of(60))["notes"])
+    predictions = metrics.make_multiclass_predictions(true, np.tile([0.8, 0.1, 0.1], (60, 1)))
+    notes = " ".join(report_of(predictions, rows=rows_of(60))["notes"])
     assert "Only 60 test rows" in notes
     assert "92% of the test rows are 'card'" in notes
     assert "1 label has no test row and was not tested: other." in notes
@@ -100,10 +100,10 @@ def test_a_report_without_rivals_claims_nothing():
 
 
 def test_one_label_in_the_test_rows_still_gives_a_report():
-    given = metrics.make_multiclass_predictions(
+    predictions = metrics.make_multiclass_predictions(
         np.zeros(40, dtype=int), np.tile([0.8, 0.1, 0.1], (40, 1))
     )
-    report = report_of(given, rows=rows_of(40))
+    report = report_of(predictions, rows=rows_of(40))
     assert report["curves"] == []
 
 

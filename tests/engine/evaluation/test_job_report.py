@@ -43,9 +43,11 @@ def test_the_report_holds_groups_robustness_attacks_and_the_words_that_counted(w
 
 
 def _ask_afterwards(folder, data):
-    asked = AnalysisRequest(kind="groups", artifact=folder, data=data, column="shop", label="fruit")
-    assert analyse(asked)["fairness"][0]["questions"][0]["label"] == "fruit"
-    asked = AnalysisRequest(kind="explain", artifact=folder, input="the old apple")
-    found = analyse(asked)
-    assert [word["text"] for word in found["words"]] == ["the", "old", "apple"]
-    assert found["answer"]["label"] == found["label"]
+    request = AnalysisRequest(
+        kind="groups", artifact=folder, data=data, column="shop", label="fruit"
+    )
+    assert analyse(request)["fairness"][0]["questions"][0]["label"] == "fruit"
+    request = AnalysisRequest(kind="explain", artifact=folder, input="the old apple")
+    analysis = analyse(request)
+    assert [word["text"] for word in analysis["words"]] == ["the", "old", "apple"]
+    assert analysis["answer"]["label"] == analysis["label"]

@@ -66,12 +66,12 @@ def _trained(folder: Path, columns: dict, spec: dict) -> dict:
     return spec
 
 
-def export(finished: dict, folder: Path, **wanted) -> Path:
+def export(finished: dict, folder: Path, **options) -> Path:
     """The artifact folder of an export job."""
     spec = finished | {
         "output": str(folder / "made"),
         "work": str(folder / "work"),
-        "export": {"source": finished["output"], "largest_loss": 0.2, **wanted},
+        "export": {"source": finished["output"], "largest_loss": 0.2, **options},
     }
     run_job(parse_spec(spec), Reporter(lambda _line: None), StopSignal())
     verify(folder / "made")
@@ -90,13 +90,13 @@ def shape(folder: Path) -> dict:
 def test_a_pruned_model_has_fewer_neurons_and_says_what_it_costs(finished, tmp_path):
     made = export(finished, tmp_path, format="pruned", keep=0.5)
     assert shape(made)["intermediate_size"] == 32
-    found = card(made)
-    assert found["made"]["parameters"] < found["source"]["parameters"]
-    assert found["made"]["bytes"] < found["source"]["bytes"]
-    assert found["times_smaller"] > 1
-    assert found["loss"] <= 0.2
-    assert 0.7 < found["agreement"] <= 1
-    assert found["low"] <= found["difference"] <= found["high"]
+    comparison = card(made)
+    assert comparison["made"]["parameters"] < comparison["source"]["parameters"]
+    assert comparison["made"]["bytes"] < comparison["source"]["bytes"]
+    assert comparison["times_smaller"] > 1
+    assert comparison["loss"] <= 0.2
+    assert 0.7 < comparison["agreement"] <= 1
+    assert comparison["low"] <= comparison["difference"] <= comparison["high"]
     (answer,) = serving.load_model(made).answer(["my old hammer and saw"])
     assert answer["label"] in read_manifest(made).labels
 
@@ -144,9 +144,9 @@ def test_a_model_that_gets_too_much_worse_is_refused_and_nothing_is_left(finishe
 def test_a_table_model_becomes_one_network(finished_table, tmp_path):
     made = export(finished_table, tmp_path, format="distilled")
     assert read_manifest(made).training["method"] == "distilled"
-    found = card(made)
-    assert found["loss"] <= 0.2
-    assert found["agreement"] > 0.75
+    comparison = card(made)
+    assert comparison["loss"] <= 0.2
+    assert comparison["agreement"] > 0.75
     answers = serving.load_model(made).answer([{"size": 1.0, "weight": 1.0}])
     assert np.isclose(sum(answers[0]["probabilities"].values()), 1)
 
@@ -158,9 +158,11 @@ def test_heads_that_matter_least_go_and_every_layer_keeps_one(finished, tmp_path
     assert sum(counts) == 4  # Of two layers with four heads each.
     assert min(counts) >= 1
     assert shape(made)["intermediate_size"] == 64
-    found = card(made)
-    assert found["made"]["parameters"] == found["source"]["parameters"] - 4 * (4 * 8 * 32 + 3 * 8)
-    assert found["loss"] <= 0.2
+    comparison = card(made)
+    assert comparison["made"]["parameters"] == comparison["source"]["parameters"] - 4 * (
+        4 * 8 * 32 + 3 * 8
+    )
+    assert comparison["loss"] <= 0.2
     (answer,) = serving.load_model(made).answer(["my old hammer and saw"])
     assert answer["label"] == "tools"
     export(finished | {"output": str(made)}, tmp_path / "again", format="onnx")
@@ -176,12 +178,12 @@ def test_a_head_counts_by_what_the_loss_loses_without_it(finished):
         first.output.weight[:, : first.size] = 0  # Whatever head 0 says is not heard.
     ids = torch.randint(4, 30, (8, 9))
     rows = [(ids, torch.ones_like(ids), torch.arange(8) % 3)]
-    found = compute_head_importance(
+    result = compute_head_importance(
         network, find_attention_layers(network.encoder), rows, torch.nn.functional.cross_entropy
     )
-    assert found[0][0] == 0
-    assert found[0][1:].min() > 0
-    assert all(0 not in kept for kept in select_heads(found[:1], 0.75))
+    assert result[0][0] == 0
+    assert result[0][1:].min() > 0
+    assert all(0 not in kept for kept in select_heads(result[:1], 0.75))
     few = select_heads([torch.tensor([0.9, 0.8]), torch.tensor([0.1, 0.2])], 0.1)
     assert few == [[0], [1]]
 
@@ -206,16 +208,16 @@ def test_a_folder_for_transformers_answers_as_the_model(finished, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
     made = export(finished, tmp_path, format="safetensors")
-    found = card(made)
-    assert found["agreement"] >= 0.95
-    assert found["largest_difference"] < 0.5  # The original answers from its int8 file.
+    comparison = card(made)
+    assert comparison["agreement"] >= 0.95
+    assert comparison["largest_difference"] < 0.5  # The original answers from its int8 file.
     tokenizer = AutoTokenizer.from_pretrained(made / HUGGINGFACE_FOLDER)
     encoder = AutoModel.from_pretrained(made / HUGGINGFACE_FOLDER)
-    told = tokenizer("my old hammer and saw", return_tensors="pt")
+    tokens = tokenizer("my old hammer and saw", return_tensors="pt")
     network = load_network(made)
     with torch.no_grad():
-        states = encoder(told["input_ids"], told["attention_mask"]).last_hidden_state
-        own = network.encoder(told["input_ids"], told["attention_mask"]).last_hidden_state
+        states = encoder(tokens["input_ids"], tokens["attention_mask"]).last_hidden_state
+        own = network.encoder(tokens["input_ids"], tokens["attention_mask"]).last_hidden_state
     assert torch.allclose(states, own, atol=1e-5)
     assert read_manifest(made).serving.file == "model.onnx"
     assert json.loads((made / HUGGINGFACE_FOLDER / "head.json").read_text())["labels"]

@@ -49,14 +49,14 @@ def test_single_label_values_equal_scikit_learn(given):
 
 def test_auc_over_labels_equals_scikit_learns_one_against_the_rest():
     dice = np.random.default_rng(5)
-    given = metrics.make_multiclass_predictions(
+    predictions = metrics.make_multiclass_predictions(
         np.arange(200) % 4, dice.dirichlet(np.ones(4), size=200)
     )
-    own = values_of(metrics.measure(given))
-    expected = sk.roc_auc_score(given.true, given.probabilities, multi_class="ovr")
+    own = values_of(metrics.measure(predictions))
+    expected = sk.roc_auc_score(predictions.true, predictions.probabilities, multi_class="ovr")
     assert own["roc_auc"] == pytest.approx(expected)
-    one_hot = np.eye(4)[given.true]
-    precision = sk.average_precision_score(one_hot, given.probabilities)
+    one_hot = np.eye(4)[predictions.true]
+    precision = sk.average_precision_score(one_hot, predictions.probabilities)
     assert own["average_precision"] == pytest.approx(precision)
 
 
@@ -123,18 +123,20 @@ def test_each_metric_names_its_method_and_lies_in_its_interval(given):
 
 
 def test_the_interval_of_the_accuracy_is_about_the_binomial_one():
-    given = metrics.make_multiclass_predictions(
+    predictions = metrics.make_multiclass_predictions(
         np.repeat([0, 1], [600, 400]), np.tile([0.9, 0.1], (1000, 1))
     )
-    accuracy = metrics.measure(given)[0]
+    accuracy = metrics.measure(predictions)[0]
     width = 1.96 * np.sqrt(0.6 * 0.4 / 1000)
     assert accuracy["low"] == pytest.approx(0.6 - width, abs=0.01)
     assert accuracy["high"] == pytest.approx(0.6 + width, abs=0.01)
 
 
 def test_test_rows_of_one_label_have_no_auc_and_the_report_says_why():
-    given = metrics.make_multiclass_predictions([1, 1, 1], [[0.2, 0.8], [0.6, 0.4], [0.1, 0.9]])
-    measured = metrics.measure(given)
+    predictions = metrics.make_multiclass_predictions(
+        [1, 1, 1], [[0.2, 0.8], [0.6, 0.4], [0.1, 0.9]]
+    )
+    measured = metrics.measure(predictions)
     assert values_of(measured)["roc_auc"] is None
     assert "only one" in next(one["note"] for one in measured if one["name"] == "roc_auc")
     json.dumps(measured, allow_nan=False)
@@ -147,9 +149,9 @@ def test_one_test_row_is_measured_without_a_crash():
 
 
 def test_calibration_error_of_a_sure_and_wrong_model_is_one():
-    given = metrics.make_multiclass_predictions([0, 0], [[0.0, 1.0], [0.0, 1.0]])
-    wrong = given.true == given.predicted
-    assert metrics.calibration_error(wrong, given.confidence) == pytest.approx(1.0)
+    predictions = metrics.make_multiclass_predictions([0, 0], [[0.0, 1.0], [0.0, 1.0]])
+    wrong = predictions.true == predictions.predicted
+    assert metrics.calibration_error(wrong, predictions.confidence) == pytest.approx(1.0)
 
 
 def test_calibration_bins_add_up_to_the_calibration_error(given):

@@ -26,12 +26,12 @@ def sets():
 
 
 def test_multi_label_values_equal_scikit_learn(sets):
-    own, (true, said) = values_of(labelling.measure(sets)), (sets.true, sets.predicted)
+    own, (true, predicted) = values_of(labelling.measure(sets)), (sets.true, sets.predicted)
     for kind in ("micro", "macro", "weighted", "samples"):
-        expected = sk.f1_score(true, said, average=kind, zero_division=0)
+        expected = sk.f1_score(true, predicted, average=kind, zero_division=0)
         assert own[f"{kind}_f1"] == pytest.approx(expected)
-    assert own["subset_accuracy"] == pytest.approx(sk.accuracy_score(true, said))
-    assert own["hamming_loss"] == pytest.approx(sk.hamming_loss(true, said))
+    assert own["subset_accuracy"] == pytest.approx(sk.accuracy_score(true, predicted))
+    assert own["hamming_loss"] == pytest.approx(sk.hamming_loss(true, predicted))
     seen, chances = true[:, :3], sets.probabilities[:, :3]
     assert own["roc_auc"] == pytest.approx(sk.roc_auc_score(seen, chances))
     assert own["average_precision"] == pytest.approx(sk.average_precision_score(seen, chances))
@@ -58,27 +58,28 @@ def prices():
 
 
 def test_regression_values_equal_scikit_learn_and_scipy(prices):
-    own, true, said = values_of(regression.measure(prices)), prices.true, prices.predicted
-    assert own["mae"] == pytest.approx(sk.mean_absolute_error(true, said))
-    assert own["rmse"] == pytest.approx(np.sqrt(sk.mean_squared_error(true, said)))
-    assert own["r2"] == pytest.approx(sk.r2_score(true, said))
-    assert own["median_ae"] == pytest.approx(sk.median_absolute_error(true, said))
-    assert own["spearman"] == pytest.approx(stats.spearmanr(true, said).statistic)
+    own, true, predicted = values_of(regression.measure(prices)), prices.true, prices.predicted
+    assert own["mae"] == pytest.approx(sk.mean_absolute_error(true, predicted))
+    assert own["rmse"] == pytest.approx(np.sqrt(sk.mean_squared_error(true, predicted)))
+    assert own["r2"] == pytest.approx(sk.r2_score(true, predicted))
+    assert own["median_ae"] == pytest.approx(sk.median_absolute_error(true, predicted))
+    assert own["spearman"] == pytest.approx(stats.spearmanr(true, predicted).statistic)
 
 
 @pytest.mark.parametrize("rows", [200, 201])
 def test_regression_formulas_equal_the_libraries_on_drawn_rows(prices, rows):
-    given = metrics.make_regression_predictions(prices.true[:rows], prices.predicted[:rows])
+    predictions = metrics.make_regression_predictions(prices.true[:rows], prices.predicted[:rows])
     drawn = np.random.default_rng(4).integers(rows, size=rows)
     weights = np.bincount(drawn, minlength=rows)[None].astype(float)
-    true, said = given.true[drawn], given.predicted[drawn]
+    true, predicted = predictions.true[drawn], predictions.predicted[drawn]
     own = {
-        name: values[0] for name, values in regression._resampled_metrics(given, weights).items()
+        name: values[0]
+        for name, values in regression._resampled_metrics(predictions, weights).items()
     }
-    assert own["median_ae"] == pytest.approx(sk.median_absolute_error(true, said))
-    assert own["spearman"] == pytest.approx(stats.spearmanr(true, said).statistic)
-    assert own["r2"] == pytest.approx(sk.r2_score(true, said))
-    assert own["rmse"] == pytest.approx(np.sqrt(sk.mean_squared_error(true, said)))
+    assert own["median_ae"] == pytest.approx(sk.median_absolute_error(true, predicted))
+    assert own["spearman"] == pytest.approx(stats.spearmanr(true, predicted).statistic)
+    assert own["r2"] == pytest.approx(sk.r2_score(true, predicted))
+    assert own["rmse"] == pytest.approx(np.sqrt(sk.mean_squared_error(true, predicted)))
 
 
 @pytest.mark.parametrize(
@@ -114,10 +115,10 @@ def test_generation_values_equal_sacrebleu_and_rouge_score_with_their_signatures
 
 
 def test_loss_is_per_token_and_perplexity_its_exponential():
-    given = metrics.GenerationPredictions(
+    answers = metrics.GenerationPredictions(
         ["a", "b"], ["a", "c"], np.array([6.0, 2.0]), np.array([3, 1])
     )
-    own = values_of(generation.measure(given))
+    own = values_of(generation.measure(answers))
     assert own["loss"] == pytest.approx(2.0)
     assert own["perplexity"] == pytest.approx(np.exp(2.0))
 
@@ -132,10 +133,10 @@ def test_other_scripts_are_not_scored_zero():
 
 
 def test_empty_texts_and_endless_loss_stay_valid_json():
-    given = metrics.GenerationPredictions(
+    answers = metrics.GenerationPredictions(
         ["", ""], ["", ""], np.array([1e6, 1e6]), np.array([1, 1])
     )
-    measured = generation.measure(given)
+    measured = generation.measure(answers)
     json.dumps(measured, allow_nan=False)
     assert values_of(measured)["perplexity"] is None
 

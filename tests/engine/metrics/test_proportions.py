@@ -40,12 +40,12 @@ def values(measures):
 
 def test_one_fraud_found_of_one_is_not_certainty():
     true = np.array([0] * 99 + [1])
-    found = values(measure(predictions_of(true, true, 2)))
-    assert found["accuracy"]["low"] == pytest.approx(0.963, abs=1e-3)
-    assert found["balanced_accuracy"]["low"] < 0.65
-    assert found["macro_f1"]["low"] < 0.75
-    assert found["roc_auc"]["low"] == pytest.approx(0.025)
-    assert all(found[name]["high"] == 1 for name in ("accuracy", "balanced_accuracy", "roc_auc"))
+    measured = values(measure(predictions_of(true, true, 2)))
+    assert measured["accuracy"]["low"] == pytest.approx(0.963, abs=1e-3)
+    assert measured["balanced_accuracy"]["low"] < 0.65
+    assert measured["macro_f1"]["low"] < 0.75
+    assert measured["roc_auc"]["low"] == pytest.approx(0.025)
+    assert all(measured[name]["high"] == 1 for name in ("accuracy", "balanced_accuracy", "roc_auc"))
 
 
 def test_every_share_of_a_faultless_model_leaves_room_for_faults():
@@ -76,7 +76,7 @@ def test_intervals_cover_the_truth():
     truth = values(measure(predictions_of(true[:50_000], predicted[:50_000], 3)))
     covered = dict.fromkeys(metrics, 0)
     for _ in range(200):
-        found = values(measure(predictions_of(*draw(40), 3), names=metrics))
+        measured = values(measure(predictions_of(*draw(40), 3), names=metrics))
         for name in metrics:
-            covered[name] += found[name]["low"] <= truth[name]["value"] <= found[name]["high"]
+            covered[name] += measured[name]["low"] <= truth[name]["value"] <= measured[name]["high"]
     assert min(covered.values()) >= 0.92 * 200, covered

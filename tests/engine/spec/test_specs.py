@@ -25,9 +25,9 @@ IMAGE = NOWHERE | {"task": "image-classification", "image_column": "x", "target_
 CHAT = NOWHERE | {"task": "text-generation"}
 
 
-def problem_of(given):
+def problem_of(fields):
     with pytest.raises(ValidationError) as refusal:
-        parse_spec(given)
+        parse_spec(fields)
     return error_field(refusal.value.errors()[0]["loc"]), str(refusal.value)
 
 

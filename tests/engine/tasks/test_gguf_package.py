@@ -36,8 +36,8 @@ def test_it_is_converted_once_and_answers_sensibly(monkeypatch):
     assert "Apache-2.0" in (folder / gguf_package.LICENCE_FILE).read_text()
     network = base_models.load_network(folder, "sdpa")
     generator = TextGenerator(network, base_models.load_tokenizer(folder), 8192)
-    said = generator.generate("What is the capital of France?", Sampling(max_tokens=20))
-    assert "Paris" in said.text
+    answer = generator.generate("What is the capital of France?", Sampling(max_tokens=20))
+    assert "Paris" in answer.text
     schema = {
         "type": "object",
         "properties": {"capital": {"type": "string", "maxLength": 20}},

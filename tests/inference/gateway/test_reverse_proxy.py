@@ -84,22 +84,22 @@ def test_when_the_client_leaves_the_models_process_is_left_too(settings, has_beg
     port = free_port()
 
     async def whole():
-        left = asyncio.Event()
+        has_left = asyncio.Event()
 
         async def write_for_ever(reader, writer):
             await reader.readuntil(b"\r\n\r\n{}")
             if has_begun:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")
             if await reader.read() == b"":  # Until the other side closes.
-                left.set()
+                has_left.set()
             writer.close()
 
         server = await asyncio.start_server(write_for_ever, "127.0.0.1", port)
-        sent, asked = [], asyncio.Event()
+        sent, has_request = [], asyncio.Event()
 
         async def receive():
-            if not asked.is_set():
-                asked.set()
+            if not has_request.is_set():
+                has_request.set()
                 return {"type": "http.request", "body": b"{}", "more_body": False}
             while has_begun and len(sent) < 2:
                 await asyncio.sleep(0.01)
@@ -114,7 +114,7 @@ def test_when_the_client_leaves_the_models_process_is_left_too(settings, has_beg
         }  # fmt: skip
         await with_inference_proxy(django_stands_here)(scope, receive, send)
         if has_begun:  # Else it may have been left before it was reached at all.
-            await asyncio.wait_for(left.wait(), 30)
+            await asyncio.wait_for(has_left.wait(), 30)
         server.close()
         return sent
 

@@ -46,12 +46,12 @@ class Asked(list):
 @pytest.fixture
 def models(monkeypatch):
     """A models process that answers from here, and what it was asked."""
-    asked = Asked()
+    models_process = Asked()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.passes.append(request.headers[internal_token.HEADER])
+        models_process.passes.append(request.headers[internal_token.HEADER])
         body = json.loads(request.content)
-        asked.append(body["input"])
+        models_process.append(body["input"])
         if body["model"] == "away":
             return httpx.Response(503, json={})
         if body["model"] == "spent":
@@ -66,7 +66,7 @@ def models(monkeypatch):
 
     monkeypatch.setattr(work.httpx, "Client", Client)
     monkeypatch.setattr(work, "enqueue", lambda *_: None)
-    return asked
+    return models_process
 
 
 def test_a_batch_answers_each_line_once_in_order(client, begin, models):

@@ -87,20 +87,20 @@ def test_a_kept_checkpoint_of_a_language_model_answers_under_its_own_name(
     TrainingJob.objects.update(task="text-generation")
     TrainedModel.objects.update(task="text-generation")
     facts = {"job": fine_tune.job, "attempt_number": 1}
-    kept = Checkpoint.objects.create(step=3, storage_key="c/1-000003", **facts)
+    row = Checkpoint.objects.create(step=3, storage_key="c/1-000003", **facts)
     Checkpoint.objects.create(step=2, storage_key="c/1-000002", deleted_at=now(), **facts)
     asker = issue(team, alice, scopes=[TokenScope.INFERENCE])
     deploy_on_demand(team.pk, f"{name}:ckpt-step-3", asker.pk)
     assert serving() == [f"{name}:ckpt-step-3"]
-    assert Deployment.objects.get().checkpoint == kept
-    assert not checkpoint_retention.delete_checkpoint(kept)  # It is in use.
+    assert Deployment.objects.get().checkpoint == row
+    assert not checkpoint_retention.delete_checkpoint(row)  # It is in use.
     for missing in ("2", "4", "x", "-1"):
         with contextlib.suppress(NoSuchObject):
             deploy_on_demand(team.pk, f"{name}:ckpt-step-{missing}", asker.pk)
     deploy_on_demand(team.pk, name, asker.pk)  # The finished model is scheduled still.
     assert set(serving()) == {name, f"{name}:ckpt-step-3"}
-    deployments.retire(Deployment.objects.get(checkpoint=kept), alice)
-    assert checkpoint_retention.delete_checkpoint(kept)
+    deployments.retire(Deployment.objects.get(checkpoint=row), alice)
+    assert checkpoint_retention.delete_checkpoint(row)
 
 
 def test_a_classifiers_checkpoint_is_refused(fine_tune, name, token):

@@ -83,14 +83,14 @@ def test_a_deleted_file_is_gone_and_its_dataset_hidden(client, training_file):
 
 
 def test_a_file_that_was_purged_with_its_dataset_is_gone(client, training_file):
-    kept = client.files.create(file=jsonl([{"n": 1}], "kept.jsonl"), purpose="batch")
+    for_batch = client.files.create(file=jsonl([{"n": 1}], "kept.jsonl"), purpose="batch")
     Dataset.objects.update(archived_at=now() - timedelta(days=31))
     assert purge.purge_datasets() == 1
     for ask in (client.files.content, client.files.retrieve, client.files.delete):
         with pytest.raises(openai.NotFoundError, match="No such File object") as refused:
             ask(training_file.id)
         assert refused.value.param == "id"
-    assert [file.id for file in client.files.list()] == [kept.id]
+    assert [file.id for file in client.files.list()] == [for_batch.id]
     with pytest.raises(openai.NotFoundError):
         client.fine_tuning.jobs.create(model="small-language-model", training_file=training_file.id)
 

@@ -150,9 +150,9 @@ def test_every_wrong_parameter_is_named(client, training_file, body, param):
     ],
 )
 def test_every_choice_of_a_hyperparameter_is_said(client, training_file, hyperparameters, sentence):
-    asked = {"model": BASE, "training_file": training_file.id, "hyperparameters": hyperparameters}
+    request = {"model": BASE, "training_file": training_file.id, "hyperparameters": hyperparameters}
     with pytest.raises(openai.BadRequestError) as refused:
-        client.post("/fine_tuning/jobs", body=asked, cast_to=object)
+        client.post("/fine_tuning/jobs", body=request, cast_to=object)
     (name,) = hyperparameters
     assert refused.value.body["message"] == f"hyperparameters.{name}: {sentence}"
 
@@ -253,10 +253,10 @@ def test_a_validation_file_is_what_chooses_the_epoch(client, training_file, impo
 
 
 def test_jobs_are_listed_with_those_of_pages(client, stranger, fine_tune, job):
-    found = client.fine_tuning.jobs.list()
-    shapes.require_shape(found.to_dict(), shapes.page_of(shapes.JOB))
-    assert {one.id for one in found} == {fine_tune.id, f"ftjob-{job.pk.hex}"}
-    assert [one.id for one in client.fine_tuning.jobs.list(limit=1)] == [one.id for one in found]
+    page = client.fine_tuning.jobs.list()
+    shapes.require_shape(page.to_dict(), shapes.page_of(shapes.JOB))
+    assert {one.id for one in page} == {fine_tune.id, f"ftjob-{job.pk.hex}"}
+    assert [one.id for one in client.fine_tuning.jobs.list(limit=1)] == [one.id for one in page]
     by_metadata = client.fine_tuning.jobs.list(metadata={"team": "maths"})
     assert [one.id for one in by_metadata] == [fine_tune.id]
     assert list(client.fine_tuning.jobs.list(metadata={"team": "none"})) == []
@@ -307,10 +307,10 @@ def test_permissions_of_a_checkpoint_are_those_of_the_team(client, stranger, fin
     listed = client.get(address, cast_to=object)["data"]
     assert {one["project_id"] for one in listed} >= {f"proj_{project.pk.hex}"}
     body = {"project_ids": [f"proj_{project.pk.hex}"]}
-    (given,) = client.post(address, body=body, cast_to=object)["data"]
-    assert given["object"] == "checkpoint.permission"
+    (permission,) = client.post(address, body=body, cast_to=object)["data"]
+    assert permission["object"] == "checkpoint.permission"
     with pytest.raises(openai.ConflictError):
-        client.delete(f"{address}/{given['id']}", cast_to=object)
+        client.delete(f"{address}/{permission['id']}", cast_to=object)
     with pytest.raises(openai.BadRequestError):
         client.post(address, body={"project_ids": ["proj_x"]}, cast_to=object)
     with pytest.raises(openai.NotFoundError):

@@ -44,10 +44,10 @@ def test_a_canary_answers_its_share_and_is_measured(deployment, other, alice, to
         assert (await ask(client, 10))[0] == {"card": 10}
 
     with_models(talk, token)
-    found = RequestLog.objects.filter(model_key=other.pk).count()
-    assert 0 < found < RequestLog.objects.count()
+    rows = RequestLog.objects.filter(model_key=other.pk).count()
+    assert 0 < rows < RequestLog.objects.count()
     trials.start_canary(deployment, other, 30, alice)
-    assert load_rollout(deployment).canary.requests == found
+    assert load_rollout(deployment).canary.requests == rows
 
 
 def test_a_shadow_is_compared_and_costs_nothing(deployment, other, alice, token, with_models, team):

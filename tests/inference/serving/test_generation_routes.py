@@ -204,12 +204,12 @@ def test_a_client_that_leaves_stops_the_writing_and_pays_for_what_was_written(st
     writer.may_go_on.clear()
 
     async def talk(app):
-        left, body = asyncio.Event(), [json.dumps(BODY | {"stream": stream}).encode()]
+        has_left, body = asyncio.Event(), [json.dumps(BODY | {"stream": stream}).encode()]
 
         async def receive():
             if body:
                 return {"type": "http.request", "body": body.pop(), "more_body": False}
-            await left.wait()
+            await has_left.wait()
             return {"type": "http.disconnect"}
 
         async def send(message):
@@ -219,7 +219,7 @@ def test_a_client_that_leaves_stops_the_writing_and_pays_for_what_was_written(st
         while not writer.streamed:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)  # Until the first token has come out of its thread.
-        left.set()
+        has_left.set()
         await asyncio.wait_for(answering, 30)
         writer.may_go_on.set()
         assert logged(app) == [(499, PROMPT_TOKENS + 1)]

@@ -126,10 +126,10 @@ def test_a_request_waits_for_a_connection_rather_than_failing(deployment, token,
         await wait_for_status(client, 200)
         async with every_connection_taken(app):
             forget_everything(app)
-            asked = asyncio.create_task(client.post("/v1/classify", json=BODY))
+            request = asyncio.create_task(client.post("/v1/classify", json=BODY))
             await asyncio.sleep(1)
-            assert not asked.done()
-        assert (await asked).status_code == 200
+            assert not request.done()
+        assert (await request).status_code == 200
 
     with_models(talk, token)
 

@@ -122,11 +122,11 @@ def test_a_chat_is_answered_whole_and_streamed_with_the_same_text(writer, token,
 
 def test_a_prompt_is_completed_in_the_older_shape(writer, token, with_models):
     async def talk(client, app):
-        asked = asking(client, token).completions
+        completions = asking(client, token).completions
         facts = {"model": "writer", "prompt": "Hello", "max_tokens": 4, "temperature": 0}
-        whole = await asked.create(**facts)
+        whole = await completions.create(**facts)
         assert whole.object == "text_completion"
-        chunks = [chunk async for chunk in await asked.create(**facts, stream=True)]
+        chunks = [chunk async for chunk in await completions.create(**facts, stream=True)]
         assert "".join(c.choices[0].text for c in chunks) == whole.choices[0].text
 
     with_models(talk, token)
@@ -186,11 +186,11 @@ def test_a_penalty_changes_what_is_written(endless_writer, token, with_models):
         chats = asking(client, token).chat.completions
         facts = {"model": "writer", "messages": HELLO, "max_tokens": 24, "temperature": 0}
         plain = (await chats.create(**facts)).choices[0].message.content
-        said = (await chats.create(**facts, frequency_penalty=2)).choices[0].message.content
+        penalised = (await chats.create(**facts, frequency_penalty=2)).choices[0].message.content
         assert (await chats.create(**facts, frequency_penalty=0)).choices[
             0
         ].message.content == plain
-        assert said != plain
+        assert penalised != plain
 
     with_models(talk, token)
 
@@ -242,17 +242,21 @@ SCHEMA = {
 
 @pytest.mark.usefixtures("writer")
 def test_an_answer_follows_a_json_schema_whatever_the_model_would_say(token, with_models):
-    asked = {"type": "json_schema", "json_schema": {"name": "guess", "schema": SCHEMA}}
+    shape = {"type": "json_schema", "json_schema": {"name": "guess", "schema": SCHEMA}}
 
     async def talk(client, app):
         chats = asking(client, token).chat.completions
         for seed in range(3):
             whole = await chats.create(
-                model="writer", messages=HELLO, max_tokens=90, seed=seed, response_format=asked
+                model="writer",
+                messages=HELLO,
+                max_tokens=90,
+                seed=seed,
+                response_format=shape,
             )
-            said = json.loads(whole.choices[0].message.content)
-            assert set(said) == {"sure", "city"}
-            assert said["city"] in ("Rome", "Oslo")
+            content = json.loads(whole.choices[0].message.content)
+            assert set(content) == {"sure", "city"}
+            assert content["city"] in ("Rome", "Oslo")
             assert whole.choices[0].finish_reason == "stop"
         anything = await chats.create(
             model="writer", messages=HELLO, max_tokens=5, seed=1,

@@ -40,9 +40,9 @@ def test_what_an_edit_takes_away_ends_at_its_notice(team, alice, deployment, wit
     token = issue(team, alice)
 
     def edit(**changes):
-        kept = {"name": token.name, "scopes": token.scopes, "expires_at": None}
+        unchanged = {"name": token.name, "scopes": token.scopes, "expires_at": None}
         limits = tokens.TokenLimits(**changes.pop("limits", {}))
-        tokens.update(token, alice, **(kept | changes), limits=limits)
+        tokens.update(token, alice, **(unchanged | changes), limits=limits)
 
     async def status_after(client, **changes):
         await in_thread(edit, **changes)

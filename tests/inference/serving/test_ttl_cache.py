@@ -4,10 +4,10 @@ from inference.serving.ttl_cache import SingleFlightTtlCache
 
 
 def test_a_hundred_callers_at_once_ask_the_database_once():
-    asked = []
+    loaded = []
 
     async def load(key):
-        asked.append(key)
+        loaded.append(key)
         await asyncio.sleep(0.01)
         return key.upper()
 
@@ -16,7 +16,7 @@ def test_a_hundred_callers_at_once_ask_the_database_once():
         return await asyncio.gather(*(cache.get("a") for _ in range(100)))
 
     assert asyncio.run(talk()) == ["A"] * 100
-    assert asked == ["a"]
+    assert loaded == ["a"]
 
 
 def test_what_was_forgotten_while_it_was_read_is_not_kept():

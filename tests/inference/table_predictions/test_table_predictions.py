@@ -33,7 +33,7 @@ def endpoint(deployment) -> Deployment:
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def seen_inputs(monkeypatch):
     """The inputs of each request to a models process that answers from here."""
     seen = []
 
@@ -80,7 +80,7 @@ def _gather(response):
 
 
 def test_every_row_of_a_dataset_comes_back_with_its_answer(
-    client_of, alice, endpoint, dataset, dataset_version, asked
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs
 ):
     client = client_of(alice)
     page = ask(client, endpoint, dataset=dataset.pk)
@@ -88,7 +88,7 @@ def test_every_row_of_a_dataset_comes_back_with_its_answer(
     tasks.work_on_batches()
     row = TablePrediction.objects.get()
     assert row.batch.status == "completed"
-    assert sorted(map(len, asked)) == [8, 64, 64, 64]
+    assert sorted(map(len, seen_inputs)) == [8, 64, 64, 64]
     rows = answers(client, row)
     assert len(rows) == dataset_version.rows
     assert [one["text"] for one in rows[:2]] == [
@@ -107,7 +107,7 @@ def test_every_row_of_a_dataset_comes_back_with_its_answer(
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_a_new_file_is_imported_first_and_a_wrong_row_fails_alone(
-    client_of, alice, endpoint, asked
+    client_of, alice, endpoint, seen_inputs
 ):
     client = client_of(alice)
     file = SimpleUploadedFile(
@@ -131,11 +131,11 @@ def test_a_new_file_is_imported_first_and_a_wrong_row_fails_alone(
         ("'=my card", "card"), ("", ""), ("a transfer", "transfer")]  # fmt: skip
     assert [one["prediction"] for one in rows] == ["x", "y", "z"]
     assert rows[1]["error"] == "This row has no text."
-    assert asked == [["=my card", None, "a transfer"]]
+    assert seen_inputs == [["=my card", None, "a transfer"]]
 
 
 def test_a_table_without_the_models_column_is_refused_by_name(
-    client_of, alice, endpoint, dataset, dataset_version, asked
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs
 ):
     endpoint.model.manifest = {"inputs": {"kind": "text", "columns": ["subject", "text"]}}
     endpoint.model.save()
@@ -162,7 +162,7 @@ def test_neither_or_both_choices_are_asked_again(client_of, alice, endpoint, dat
 
 
 def test_refused_requests_say_why_in_each_of_their_rows(
-    client_of, alice, endpoint, dataset, dataset_version, asked
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs
 ):
     ask(client_of(alice), endpoint, dataset=dataset.pk)
     Deployment.objects.update(name="gone")
@@ -173,7 +173,7 @@ def test_refused_requests_say_why_in_each_of_their_rows(
 
 
 def test_what_was_cancelled_says_which_rows_were_not_asked(
-    client_of, alice, endpoint, dataset, dataset_version, asked
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs
 ):
     ask(client_of(alice), endpoint, dataset=dataset.pk)
     running.prepare_due()
@@ -184,11 +184,11 @@ def test_what_was_cancelled_says_which_rows_were_not_asked(
     assert Batch.objects.get().status == "cancelled"
     rows = answers(client_of(alice), TablePrediction.objects.get())
     assert {one["error"] for one in rows} == {"This row was not asked."}
-    assert not asked
+    assert not seen_inputs
 
 
 def test_a_worker_that_was_too_slow_makes_no_second_batch_and_leaves_no_file(
-    client_of, alice, endpoint, dataset, dataset_version, asked, monkeypatch
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs, monkeypatch
 ):
     ask(client_of(alice), endpoint, dataset=dataset.pk)
     write = running._write_requests
@@ -213,8 +213,8 @@ def test_viewers_and_strangers_ask_nothing(
     )
     for name in ("inference:table-answers", "inference:cancel-table"):
         client = client_of(mallory)
-        asked = client.get if name.endswith("answers") else client.post
-        assert asked(reverse(name, args=[row.pk])).status_code == 404
+        seen_inputs = client.get if name.endswith("answers") else client.post
+        assert seen_inputs(reverse(name, args=[row.pk])).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_numbers_and_several_labels_have_their_own_cells(item, cells):
 
 
 def test_a_table_that_cannot_be_read_holds_up_no_other(
-    client_of, alice, endpoint, dataset, dataset_version, asked, monkeypatch
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs, monkeypatch
 ):
     for _ in range(2):
         ask(client_of(alice), endpoint, dataset=dataset.pk)
@@ -255,20 +255,20 @@ def test_a_table_that_cannot_be_read_holds_up_no_other(
 
 
 def test_a_person_who_left_the_team_has_no_further_row_asked(
-    client_of, bob, endpoint, dataset, dataset_version, asked
+    client_of, bob, endpoint, dataset, dataset_version, seen_inputs
 ):
     ask(client_of(bob), endpoint, dataset=dataset.pk)
     running.prepare_due()
     bob.memberships.all().delete()
     work.work_on_next()
     batch = Batch.objects.get()
-    assert (batch.status, asked) == ("cancelled", [])
+    assert (batch.status, seen_inputs) == ("cancelled", [])
     assert batch.problems[0]["message"] == work.RIGHTS_ENDED
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"role": "viewer"}])
 def test_nor_one_who_was_deactivated_or_demoted(
-    client_of, bob, endpoint, dataset, dataset_version, asked, change
+    client_of, bob, endpoint, dataset, dataset_version, seen_inputs, change
 ):
     ask(client_of(bob), endpoint, dataset=dataset.pk)
     running.prepare_due()
@@ -277,7 +277,7 @@ def test_nor_one_who_was_deactivated_or_demoted(
     else:
         type(bob).objects.filter(pk=bob.pk).update(**change)
     work.work_on_next()
-    assert (Batch.objects.get().status, asked) == ("cancelled", [])
+    assert (Batch.objects.get().status, seen_inputs) == ("cancelled", [])
 
 
 def test_a_line_that_is_asked_again_comes_under_the_same_key(
@@ -301,7 +301,7 @@ def test_a_line_that_is_asked_again_comes_under_the_same_key(
 
 
 def test_deleted_answers_are_said_to_be_gone(
-    client_of, alice, endpoint, dataset, dataset_version, asked
+    client_of, alice, endpoint, dataset, dataset_version, seen_inputs
 ):
     ask(client_of(alice), endpoint, dataset=dataset.pk)
     tasks.work_on_batches()

@@ -195,10 +195,10 @@ def test_the_playground_asks_for_a_tables_features_and_sends_only_what_was_fille
         }
     }
     model.save()
-    asked = []
+    requests = []
 
     def answer(url, **sent):
-        asked.append(sent["json"]["input"])
+        requests.append(sent["json"]["input"])
         body = {"id": "classify-2", "data": [{"index": 0, "value": 12.5}]}
         body["usage"] = {"prompt_tokens": 4}
         made = httpx.Response(200, json=body, request=httpx.Request("POST", url))
@@ -213,7 +213,7 @@ def test_the_playground_asks_for_a_tables_features_and_sends_only_what_was_fille
     typed = {"feature_0": "41", "feature_1": "rome", "feature_2": "0", "feature_3": "2026-02-01"}
     said = client.post(url("ask", deployment.pk), typed).content.decode()
     client.post(url("ask", deployment.pk), {"feature_1": "rome"})
-    assert asked == [
+    assert requests == [
         {"age": 41.0, "city <b>": "rome", "member": "0", "since": "2026-02-01"},
         {"city <b>": "rome"},
     ]
@@ -312,8 +312,8 @@ def test_the_api_is_closed_to_strangers_and_to_readers(
     assert stranger.get("/api/v1/deployments").json()["data"] == []
     assert stranger.get(one).status_code == 404
     assert stranger.delete(one).status_code == 404
-    wanted = {"model": str(model.pk), "name": "mine"}
-    assert stranger.post("/api/v1/deployments", wanted).status_code == 404
+    fields = {"model": str(model.pk), "name": "mine"}
+    assert stranger.post("/api/v1/deployments", fields).status_code == 404
     reader = api(issue(team, alice, scopes=["read"]))
     assert reader.get(one).status_code == 200
     assert reader.delete(one).status_code == 403
@@ -324,8 +324,8 @@ def test_feedback_is_kept_once_per_request_and_needs_something_to_say(token, api
     first = client.post("/api/v1/feedback", {"request_id": "classify-1", "score": -1})
     assert first.status_code == 201, first.content
     client.post("/api/v1/feedback", {"request_id": "classify-1", "correction": "transfer"})
-    given = Feedback.objects.get()
-    assert (given.team, given.correction) == (team, "transfer")
+    feedback = Feedback.objects.get()
+    assert (feedback.team, feedback.correction) == (team, "transfer")
     assert client.post("/api/v1/feedback", {"request_id": "classify-1"}).status_code == 400
     assert client.post("/api/v1/feedback", {"request_id": "c", "score": 5}).status_code == 400
 

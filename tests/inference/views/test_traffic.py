@@ -28,9 +28,9 @@ def test_latencies_are_those_of_answered_requests_by_hour(deployment, alice, cli
     log(deployment, 8, latency_ms=9_999, status=503, at=moment)
     log(deployment, 9, latency_ms=500, at=moment - timedelta(days=3))
     hour = int(moment.replace(minute=0, second=0, microsecond=0).timestamp())
-    found = chart(client_of(alice), deployment, show="latency")
-    assert found["half within"] == {hour: 20}
-    assert 20 < found["99 of 100 within"][hour] < 31
+    drawn = chart(client_of(alice), deployment, show="latency")
+    assert drawn["half within"] == {hour: 20}
+    assert 20 < drawn["99 of 100 within"][hour] < 31
     by_day = chart(client_of(alice), deployment, show="latency", by="day")
     assert sorted(by_day["half within"].values()) == [20, 500]
 
@@ -42,9 +42,9 @@ def test_requests_are_counted_with_the_hours_and_days_of_none(
     client = client_of(alice)
     assert chart(client, deployment, by=by) == {}
     usage_events.record_usage([used(deployment, requests=7)])
-    found = chart(client, deployment, by=by)["requests"]
-    assert (len(found), sum(found.values())) == (places, 7)
-    assert found[max(found)] == 7 or by == "hour"
+    drawn = chart(client, deployment, by=by)["requests"]
+    assert (len(drawn), sum(drawn.values())) == (places, 7)
+    assert drawn[max(drawn)] == 7 or by == "hour"
 
 
 def test_a_stranger_gets_no_chart(deployment, mallory, client_of):

@@ -153,10 +153,10 @@ def test_exports_hold_every_row_with_its_types(bring_in, api, token):
     assert json.loads(lines[1]) == {
         "text": "Line 1 of the Quick fox", "label": "b", "n": 37, "day": "2024-01-02",
     }  # fmt: skip
-    found = pq.read_table(io.BytesIO(export(api, token, version, "parquet")))
-    assert found.num_rows == ROWS
+    result = pq.read_table(io.BytesIO(export(api, token, version, "parquet")))
+    assert result.num_rows == ROWS
     page = load_rows(version, RowQuery(page_size=ROWS))
-    assert [row.cells[2] for row in page.rows] == found["n"].to_pylist()
+    assert [row.cells[2] for row in page.rows] == result["n"].to_pylist()
     answer = api(token).get(f"/api/v1/datasets/{version.dataset_id}/export", {"file_format": "exe"})
     assert answer.json()["error"]["param"] == "file_format"
 
@@ -198,7 +198,7 @@ def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
             "éT",
             *LIKE_PATTERNS,
         ]:
-            found = load_rows(version, RowQuery(search=wanted)).rows
+            page = load_rows(version, RowQuery(search=wanted)).rows
             filters = [RowFilter(column="text", operator="contains", value=wanted)]
             filtered = load_rows(version, RowQuery(filters=filters)).rows
             lowered = "SELECT contains(lower(?), lower(?))"
@@ -207,7 +207,7 @@ def test_a_search_finds_what_comparing_in_lower_case_finds(bring_in):
                 for n, cell in enumerate(cells)
                 if connection.execute(lowered, [cell, wanted.strip()]).fetchone()[0]
             ]
-            assert [row.number for row in found] == right
+            assert [row.number for row in page] == right
             assert [row.number for row in filtered] == right
 
 
@@ -241,10 +241,10 @@ def test_a_search_through_a_long_table_counts_no_further_than_its_page_needs(
 
 
 def test_a_rare_word_in_a_long_table_is_counted(long_table):
-    found = load_rows(long_table, RowQuery(search="line 7 ", page_size=10))
-    assert ([row.number for row in found.rows], found.matching) == ([7], 1)
-    assert found.is_counted
-    assert not found.has_more
+    page = load_rows(long_table, RowQuery(search="line 7 ", page_size=10))
+    assert ([row.number for row in page.rows], page.matching) == ([7], 1)
+    assert page.is_counted
+    assert not page.has_more
 
 
 @pytest.mark.parametrize("sort", ["n", "label"])
@@ -255,9 +255,9 @@ def test_a_sorted_search_counts_in_the_same_reading(long_table, monkeypatch, sor
     place = {"n": 2, "label": 1}[sort]
     filled = [row for row in quick if row.cells[place] is not None]
     ordered = sorted(filled, key=lambda row: row.cells[place], reverse=True)
-    found = load_rows(long_table, query)
-    assert [row.number for row in found.rows] == [row.number for row in ordered[7:14]]
-    assert (found.matching, found.is_counted) == (len(quick), True)
+    page = load_rows(long_table, query)
+    assert [row.number for row in page.rows] == [row.number for row in ordered[7:14]]
+    assert (page.matching, page.is_counted) == (len(quick), True)
     beyond = load_rows(long_table, RowQuery(search="quick", sort=sort, page=90, page_size=7))
     assert (len(beyond.rows), beyond.matching) == (0, len(quick))
 
@@ -266,8 +266,8 @@ def test_what_was_not_counted_is_said_and_not_changed_at_once(long_table, api, t
     answer = api(token).get(
         f"/api/v1/datasets/{long_table.dataset_id}/rows", {"search": "fox", "limit": 10}
     )
-    said = answer.json()
-    assert (said["total"], said["is_total_exact"], said["has_more"]) == (
+    body = answer.json()
+    assert (body["total"], body["is_total_exact"], body["has_more"]) == (
         12 if row_queries.BEGINNING_ROWS == 12 else 15, False, True
     )  # fmt: skip
     with pytest.raises(BadRowQuery, match="Over 15 rows match; at most 12 are changed at once"):

@@ -13,9 +13,9 @@ FILE = b"text,label,n\n" + b"".join(b"text %d,%d,%d\n" % (n, n % 2, n) for n in 
 
 @pytest.fixture
 def schema(client):
-    found = client.get("/api/schema/", {"format": "json"}).json()
-    _allow_null(found)
-    return found
+    body = client.get("/api/schema/", {"format": "json"}).json()
+    _allow_null(body)
+    return body
 
 
 def _allow_null(part: Any) -> None:

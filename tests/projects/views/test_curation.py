@@ -31,9 +31,9 @@ def change(client_of, alice):
 
 
 def cells(version, column):
-    found = load_rows(version, RowQuery(page_size=100))
-    place = list(found.columns).index(column)
-    return [row.cells[place] for row in found.rows]
+    page = load_rows(version, RowQuery(page_size=100))
+    place = list(page.columns).index(column)
+    return [row.cells[place] for row in page.rows]
 
 
 def test_ticked_rows_and_all_that_match_are_set_or_deleted(bring_in, change):
@@ -72,20 +72,23 @@ def test_two_versions_are_compared_by_number_by_key_and_by_content(
     first = bring_in(TABLE)
     _, second = change(first, value="refund", row=["3", "7"])
     address = f"/datasets/{first.dataset_id}/compare/"
-    found = client_of(alice).get(address).context["found"]
-    assert (found.matched_by, found.counts) == ("row", {"changed": 2, "added": 0, "removed": 0})
-    assert [(row.number, row.cells[0].before, row.cells[0].after) for row in found.rows] == [
+    answer = client_of(alice).get(address).context["comparison"]
+    assert (answer.matched_by, answer.counts) == ("row", {"changed": 2, "added": 0, "removed": 0})
+    assert [(row.number, row.cells[0].before, row.cells[0].after) for row in answer.rows] == [
         (2, "delivery", "refund"),
         (6, "delivery", "refund"),
     ]
     kept = [ROWS[1], *ROWS[10:], ("new", "another question", "payment"), ROWS[1]]
     table = "\n".join(["id,text,topic", *(",".join(row) for row in kept)])
     third = bring_in(table.encode(), dataset=first.dataset)
-    found = client_of(alice).get(address, {"from": 1, "to": third.number}).context["found"]
-    assert (found.matched_by, found.counts) == ("content", {"changed": 0, "added": 2, "removed": 9})
+    answer = client_of(alice).get(address, {"from": 1, "to": third.number}).context["comparison"]
+    assert (answer.matched_by, answer.counts) == (
+        "content",
+        {"changed": 0, "added": 2, "removed": 9},
+    )
     query = {"from": second.number, "to": third.number, "key": "id"}
-    found = client_of(alice).get(address, query).context["found"]
-    assert found.counts == {"changed": 0, "added": 2, "removed": 9}
+    answer = client_of(alice).get(address, query).context["comparison"]
+    assert answer.counts == {"changed": 0, "added": 2, "removed": 9}
     assert client_of(alice).get(address, {"key": "nobody"}).status_code == 400
     assert client_of(alice).get(address, {"page": "x"}).status_code == 400
 

@@ -55,10 +55,10 @@ def test_rows_between_two_labels_come_first_and_labels_become_a_column(version, 
     newest = version.dataset.latest
     imports.import_version(newest.pk)
     newest = DatasetVersion.objects.get(pk=newest.pk)
-    found = load_rows(newest, RowQuery(page_size=50))
-    place = list(found.columns).index("topic")
+    page = load_rows(newest, RowQuery(page_size=50))
+    place = list(page.columns).index("topic")
     expected = [labels.get(str(n)) for n in range(44)]
-    assert [row.cells[place] for row in found.rows] == expected
+    assert [row.cells[place] for row in page.rows] == expected
     after = call(client, newest, "next").json()
     assert (after["remaining"], after["order"]) == (24, "labels")
 

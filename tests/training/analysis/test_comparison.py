@@ -36,9 +36,9 @@ def test_the_page_names_the_better_one_and_shows_rows_where_they_differ(pair, al
 
 
 def test_the_api_gives_the_same_and_refuses_in_words(pair, api, token, mallory_token):
-    found = api(token).get(path_of(pair, "/api/v1/models/")).json()
-    assert found["verdict"] == "helped"
-    assert found["first"]["id"] == str(pair[0].pk)
+    body = api(token).get(path_of(pair, "/api/v1/models/")).json()
+    assert body["verdict"] == "helped"
+    assert body["first"]["id"] == str(pair[0].pk)
     same = api(token).get(f"/api/v1/models/compare?a={pair[0].pk}&b={pair[0].pk}")
     assert (same.status_code, same.json()["error"]["code"]) == (409, "cannot_compare")
     bad = api(token).get("/api/v1/models/compare?a=1")

@@ -36,16 +36,16 @@ def test_groups_chosen_afterwards_are_compared_by_a_worker(
     assert "Comparing the groups of label" in answer.content.decode()
     assert 'hx-trigger="every 2s"' in answer.content.decode()
     requests.run_pending_analyses()
-    found = Analysis.objects.get()
-    assert found.failure == ""
-    assert found.result["fairness"][0]["column"] == "label"
+    analysis = Analysis.objects.get()
+    assert analysis.failure == ""
+    assert analysis.result["fairness"][0]["column"] == "label"
     page = browser.get(path, headers={"hx-request": "true"}).content.decode()
     assert "Equalised odds" in page
     assert 'hx-trigger="every 2s"' not in page
     again = requests.request_analysis(
         model, alice, "groups", {"column": "label", "label": "transfer"}
     )
-    assert again == found
+    assert again == analysis
 
 
 def test_a_column_or_label_that_is_not_there_is_answered_in_words(model, alice, api, token):
@@ -63,14 +63,14 @@ def test_a_column_or_label_that_is_not_there_is_answered_in_words(model, alice, 
 
 
 def test_a_lost_worker_is_replaced_and_the_second_loss_is_final(model, alice, monkeypatch):
-    found = requests.request_analysis(model, alice, "groups", {"column": "label"})
+    analysis = requests.request_analysis(model, alice, "groups", {"column": "label"})
     Analysis.objects.update(started_at=now(), tries=1)
     requests.run_pending_analyses()
     assert Analysis.objects.open().exists()  # Somebody may still be at it.
     Analysis.objects.update(started_at=now() - timedelta(hours=1), tries=requests.MAX_TRIES)
     requests.run_pending_analyses()
-    found.refresh_from_db()
-    assert found.failure == requests.INTERNAL_ERROR_MESSAGE
+    analysis.refresh_from_db()
+    assert analysis.failure == requests.INTERNAL_ERROR_MESSAGE
 
 
 def test_one_team_cannot_crowd_the_workers(model, alice):
@@ -93,9 +93,9 @@ def test_a_row_and_the_models_page_lead_to_the_reasons_of_an_answer(model, alice
     rows = f"/models/{model.pk}/rows/?true=card&predicted=card"
     assert "Why?" in client_of(alice).get(rows).content.decode()
     assert "Why?" not in client_of(vera).get(rows).content.decode()
-    asked = client_of(alice).post(f"/models/{model.pk}/explain/", {"input": "where is it"})
-    assert asked["Location"] == f"/models/{model.pk}/explain/"
-    page = client_of(alice).get(asked["Location"]).content.decode()
+    answer = client_of(alice).post(f"/models/{model.pk}/explain/", {"input": "where is it"})
+    assert answer["Location"] == f"/models/{model.pk}/explain/"
+    page = client_of(alice).get(answer["Location"]).content.decode()
     assert "Working out why" in page
 
 

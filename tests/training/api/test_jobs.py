@@ -62,7 +62,7 @@ def test_a_failure_is_a_code_and_a_sentence(api, token, job):
 
 
 def test_everything_can_be_said(api, token, body):
-    said = {
+    expected = {
         "name": "Mine",
         "text_column": "text",
         "target_column": "label",
@@ -70,7 +70,7 @@ def test_everything_can_be_said(api, token, body):
         "hyperparameters": {"epochs": 2, "seed": 7},
         "compute": "cpu",
     }
-    job = api(token).post(JOBS, body | said).json()
+    job = api(token).post(JOBS, body | expected).json()
     assert job["name"] == "Mine"
     assert job["hyperparameters"].items() >= {"epochs": 2, "seed": 7}.items()
 

@@ -78,11 +78,11 @@ def test_a_folder_is_kept_whose_row_appeared_after_the_list_was_read(model, monk
     """The second look: the row is committed between reading all ids and deleting."""
     monkeypatch.setattr(storage, "list_folders", lambda prefix: [str(model.pk)], raising=True)
     rows = TrainedModel.objects.filter(pk=model.pk)
-    kept = rows.values().get()
+    row = rows.values().get()
     rows.delete()
 
     def commit_meanwhile(key):
-        TrainedModel.objects.create(**kept)
+        TrainedModel.objects.create(**row)
         return changed_at(key)
 
     changed_at = storage.last_modified

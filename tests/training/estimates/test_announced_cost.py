@@ -90,15 +90,15 @@ def test_a_job_that_needs_more_asks_and_goes_on_when_somebody_agrees(attempt, al
     attempts.pause_at_announced_cost(attempt)
     job.refresh_from_db()
     assert (job.status, job.pause_code) == (Status.PAUSED, PauseCode.COST)
-    wanted = job.estimate["next_micro"]
-    assert wanted == int(4 * 600 * CPU_MICRO_PER_SECOND * 1.3)
-    said = job.events.filter(message__startswith="Paused").get().message
-    assert "Resume it to agree" in said
+    next_micro = job.estimate["next_micro"]
+    assert next_micro == int(4 * 600 * CPU_MICRO_PER_SECOND * 1.3)
+    message = job.events.filter(message__startswith="Paused").get().message
+    assert "Resume it to agree" in message
     assert announced_micro(job) == 600 * CPU_MICRO_PER_SECOND
     with transaction.atomic():
         actions.resume(job, alice)
     job.refresh_from_db()
-    assert (job.status, announced_micro(job)) == (Status.QUEUED, wanted)
+    assert (job.status, announced_micro(job)) == (Status.QUEUED, next_micro)
 
 
 def test_a_persons_pause_and_resume_agrees_to_nothing(attempt, alice):
@@ -113,8 +113,8 @@ def test_what_earlier_attempts_cost_counts(attempt):
     time.sleep(0.05)
     runs.heartbeat(attempt.run_id, attempt.run.fence, 50)
     spent = load_cost_summary(attempt.job.source).net_micro
-    left = 600 * CPU_MICRO_PER_SECOND - spent
-    assert time_budget(attempt).billable_ms == left * 1_000 // CPU_MICRO_PER_SECOND
+    left_micro = 600 * CPU_MICRO_PER_SECOND - spent
+    assert time_budget(attempt).billable_ms == left_micro * 1_000 // CPU_MICRO_PER_SECOND
 
 
 def test_pausing_and_resuming_gains_no_more_free_work(attempt, monkeypatch):

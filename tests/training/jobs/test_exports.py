@@ -63,9 +63,9 @@ def test_a_task_offers_the_forms_it_has_and_refuses_the_rest(
 ):
     TrainedModel.objects.filter(pk=model.pk).update(task=task)
     page = client_of(alice).get(f"/models/{model.pk}/exports/").content.decode()
-    found = set(re.findall(r'<option value="([a-z0-9-]+)"', page))
-    assert offered <= found
-    assert not found & ({"onnx", "onnx-int8", "pruned", "distilled", "safetensors"} - offered)
+    matches = set(re.findall(r'<option value="([a-z0-9-]+)"', page))
+    assert offered <= matches
+    assert not matches & ({"onnx", "onnx-int8", "pruned", "distilled", "safetensors"} - offered)
     assert ('name="keep_heads"' in page) == ("keep_heads" in options)
     url = f"/api/v1/models/{model.pk}/exports"
     answer = api(token).post(url, {"format": "pruned"}, format="json")
@@ -93,11 +93,11 @@ def test_the_model_page_leads_to_the_job_that_makes_a_form(client_of, alice, mod
     client, url = client_of(alice), f"/models/{model.pk}/exports/"
     assert url in client.get(f"/models/{model.pk}/?tab=all").content.decode()
     assert "Make another form" in client.get(url).content.decode()
-    wanted = {"format": "distilled", "keep": "0.5", "layers": "1", "epochs": "2"}
-    wanted |= {"largest_loss": "0.02", "compute": "cpu"}
-    bad = client.post(url, wanted | {"keep": "7"})
+    fields = {"format": "distilled", "keep": "0.5", "layers": "1", "epochs": "2"}
+    fields |= {"largest_loss": "0.02", "compute": "cpu"}
+    bad = client.post(url, fields | {"keep": "7"})
     assert bad.status_code == 400
-    answer = client.post(url, wanted)
+    answer = client.post(url, fields)
     job = TrainingJob.objects.get(source_model=model)
     assert answer.headers["Location"] == f"/jobs/{job.pk}/"
     assert model.name in client.get(f"/jobs/{job.pk}/").content.decode()
@@ -110,19 +110,19 @@ def test_a_trainer_makes_one_form_refuses_another_and_bills_both(job, trainer, a
     model = TrainingJob.objects.get(pk=job.pk).model
     stored = storage.exists(f"{model.artifact_key}/manifest.json")
     before = TrainedModel.objects.filter(pk=model.pk).values().get()
-    asked = [
+    requests = [
         ExportRequest(format="pruned", options={"keep": 0.5, "largest_loss": 0.5}),
         ExportRequest(format="pruned", options={"keep": 0.1, "largest_loss": 0.0, "epochs": 1}),
     ]
-    kept = launch_export(model, asked[0], alice, alice)
-    refused = launch_export(model, asked[1], alice, alice)
+    launched = launch_export(model, requests[0], alice, alice)
+    refused = launch_export(model, requests[1], alice, alice)
     trainer().finish()
-    kept, refused = (TrainingJob.objects.get(pk=one.pk) for one in (kept, refused))
-    assert kept.status == Status.SUCCEEDED, kept.failure_sentence
-    card = Evaluation.objects.get(model=kept.model).report["card"]
+    launched, refused = (TrainingJob.objects.get(pk=one.pk) for one in (launched, refused))
+    assert launched.status == Status.SUCCEEDED, launched.failure_sentence
+    card = Evaluation.objects.get(model=launched.model).report["card"]
     assert card["made"]["parameters"] < card["source"]["parameters"]
     assert card["made"]["bytes"] < card["source"]["bytes"]
-    page = client_of(alice).get(f"/models/{kept.model_id}/?tab=all").content.decode()
+    page = client_of(alice).get(f"/models/{launched.model_id}/?tab=all").content.decode()
     assert "Beside the original" in page
     assert card["sentence"] in client_of(alice).get(f"/models/{model.pk}/exports/").content.decode()
     assert (refused.status, refused.failure_code) == (Status.FAILED, "export_refused")
@@ -130,7 +130,7 @@ def test_a_trainer_makes_one_form_refuses_another_and_bills_both(job, trainer, a
     assert refused.model is None
     assert TrainedModel.objects.filter(pk=model.pk).values().get() == before
     assert storage.exists(f"{model.artifact_key}/manifest.json") == stored
-    for one in (kept, refused):
+    for one in (launched, refused):
         bill_is_exact(one)
 
 

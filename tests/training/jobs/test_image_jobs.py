@@ -26,8 +26,8 @@ def test_forty_photos_a_label_teach_well_above_the_baseline(project, alice, tmp_
     came = receive_upload(project=project, filename="c.zip", chunks=[PHOTOS.read_bytes()], by=alice)
     imports.import_version(came.version.pk)
     came.version.refresh_from_db()
-    wanted = LaunchRequest(hyperparameters={"method": "head"})
-    job = launch(dataset_version=came.version, user=alice, request=wanted, viewer=alice)
+    request = LaunchRequest(hyperparameters={"method": "head"})
+    job = launch(dataset_version=came.version, user=alice, request=request, viewer=alice)
     assert job.task == "image-classification"
     assert job.recipe["split_column"] == "split"
     storage.fetch_file(came.version.parquet_key, tmp_path / "data.parquet")

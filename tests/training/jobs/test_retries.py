@@ -258,11 +258,11 @@ def test_each_transition_tells_the_team_once(job, alice):
     actions.pause(job, alice)
     actions.resume(job, alice)
     job.fail(FailureCode.DIVERGED, "The loss is no number.")
-    told = Notice.objects.filter(team=job.team, event__startswith="training_job")
-    events = sorted(told.values_list("event", flat=True))
+    notices = Notice.objects.filter(team=job.team, event__startswith="training_job")
+    events = sorted(notices.values_list("event", flat=True))
     assert events == ["training_job.failed", "training_job.paused", "training_job.resumed"]
-    assert told.get(event="training_job.failed").data["code"] == "diverged"
-    assert told.get(event="training_job.failed").url == f"/jobs/{job.pk}/"
+    assert notices.get(event="training_job.failed").data["code"] == "diverged"
+    assert notices.get(event="training_job.failed").url == f"/jobs/{job.pk}/"
 
 
 def test_a_full_disk_is_recognised_wherever_it_hides():

@@ -54,8 +54,8 @@ def test_a_search_that_cannot_be_is_refused_in_a_sentence(api, token, body, sear
 @pytest.mark.django_db
 def test_the_estimate_counts_the_trials_and_keeps_within_the_budget(dataset_version):
     def asked(search):
-        wanted = LaunchRequest(hyperparameters={"method": "full"}, search=search)
-        return estimate(dataset_version=dataset_version, request=wanted)
+        request = LaunchRequest(hyperparameters={"method": "full"}, search=search)
+        return estimate(dataset_version=dataset_version, request=request)
 
     plain, searched = asked(None), asked({"trials": 10})
     assert searched.cost_high_micro > 8 * plain.cost_high_micro
@@ -135,15 +135,15 @@ def test_a_search_whose_trainer_is_killed_repeats_no_finished_trial(job, trainer
     over = Trial.objects.exclude(state="running")
     wait_until(lambda: job.checkpoints.filter(step__gte=2).exists(), what="for two trials")
     first.kill()
-    kept = dict(over.values_list("number", "started_at"))
-    assert 2 <= len(kept) < 5
+    attempts = dict(over.values_list("number", "started_at"))
+    assert 2 <= len(attempts) < 5
     wait_until(lambda: watchdog.end_silent_attempts() == 1, what="for the lease")
     trainer().finish()
     job = job_of(job)
     assert job.status == Status.SUCCEEDED, job.failure_sentence
     assert over.count() == Trial.objects.count() == 5
     for trial in over.filter(number__lt=2):
-        assert trial.started_at == kept[trial.number]
+        assert trial.started_at == attempts[trial.number]
     search = job.model.manifest["training"]["search"]
     best = Trial.objects.get(is_best=True)
     assert search["winner"] == best.number

@@ -53,9 +53,9 @@ def test_turns_that_are_learnt_are_marked_and_skipped_chats_say_why(chats, alice
 
 
 def test_prompts_and_completions_are_shown_as_turns(chats, alice, client_of):
-    asked = {"task": "text-generation", "prompt_columns": "question", "completion_column": "answer"}
+    query = {"task": "text-generation", "prompt_columns": "question", "completion_column": "answer"}
     url = f"/datasets/{chats.dataset_id}/rows/"
-    page = client_of(alice).get(url, asked).content.decode()
+    page = client_of(alice).get(url, query).content.decode()
     assert page.count("data-learnt") == 5
     assert "There." in page
     page = client_of(alice).get(url, {"task": "text-generation"}).content.decode()

@@ -78,9 +78,9 @@ def test_what_a_lost_attempt_measured_in_vain_is_left_out(job, stride):
 
 def test_the_api_tells_of_both_numbers_and_pages_through_all_points(long_job, api, token):
     path = f"/api/v1/training-jobs/{long_job.pk}/metrics"
-    told = api(token).get(path).json()
-    assert told["measured"] == {"train_loss": 5_000, "validation_loss": 50}
-    assert len(told["metrics"]["validation_loss"]) == 50
+    body = api(token).get(path).json()
+    assert body["measured"] == {"train_loss": 5_000, "validation_loss": 50}
+    assert len(body["metrics"]["validation_loss"]) == 50
     seen, after = [], ""
     while True:
         page = api(token).get(f"{path}/validation_loss?limit=20{after}").json()
@@ -115,7 +115,7 @@ def test_the_newest_values_of_jobs_come_from_one_query(long_job, django_assert_n
     measured(long_job, "validation_accuracy", [(15, 0.7)], attempt=2)
     names = ["validation_accuracy", "validation_loss", "validation_rmse"]
     with django_assert_num_queries(1):
-        found = newest_values([long_job], names)
+        newest = newest_values([long_job], names)
     # Of the newest attempt, whatever its step.
-    assert found == {long_job.pk: {"validation_accuracy": 0.7, "validation_loss": 1.0}}
+    assert newest == {long_job.pk: {"validation_accuracy": 0.7, "validation_loss": 1.0}}
     assert newest_values([], names) == {}

@@ -41,21 +41,21 @@ def crowd(job: TrainingJob) -> list[TrainingJob]:
 
 
 def test_positions_are_the_order_in_which_claims_take_jobs(crowd):
-    told = {one.pk: queue_order.queue_position(one) for one in crowd}
+    positions = {one.pk: queue_order.queue_position(one) for one in crowd}
     taken = []
     while (attempt := claims.claim("cpu", "w")) is not None:
         taken.append(attempt.job_id)
-    assert sorted(told.values()) == list(range(len(crowd)))
-    assert taken == sorted(told, key=told.get)
+    assert sorted(positions.values()) == list(range(len(crowd)))
+    assert taken == sorted(positions, key=positions.get)
 
 
 def test_positions_stay_true_as_jobs_are_claimed_and_finish(crowd):
     draw = random.Random(3)
     for _ in range(25):
         queued = TrainingJob.objects.filter(status=Status.QUEUED)
-        told = {one.pk: queue_order.queue_position(one) for one in queued}
+        positions = {one.pk: queue_order.queue_position(one) for one in queued}
         first = claims.claim("cpu", "w").job_id
-        assert told[first] == 0
+        assert positions[first] == 0
         running = list(TrainingJob.objects.filter(status=Status.RUNNING))
         if draw.random() < 0.5:
             schedule_end(draw.choice(running))

@@ -281,9 +281,9 @@ def test_the_datasets_page_fetches_what_the_suggested_fine_tune_would_take(
     dataset_version, alice, client_of
 ):
     client = client_of(alice)
-    found = client.get(url(dataset_version, "offer/")).content.decode()
-    assert "Takes " in found
-    assert "costs up to $0.01." in found
+    page = client.get(url(dataset_version, "offer/")).content.decode()
+    assert "Takes " in page
+    assert "costs up to $0.01." in page
     address = f"/datasets/{dataset_version.dataset_id}/"
     assert "/offer/?version=1" in client.get(address).content.decode()
     DatasetVersion.objects.filter(pk=dataset_version.pk).update(profile={})
@@ -292,5 +292,5 @@ def test_the_datasets_page_fetches_what_the_suggested_fine_tune_would_take(
 
 def test_nothing_is_promised_for_data_that_cannot_be_learnt_from(dataset_version, alice, client_of):
     DatasetVersion.objects.filter(pk=dataset_version.pk).update(columns=[])
-    found = client_of(alice).get(url(dataset_version, "offer/"))
-    assert (found.status_code, found.content.decode().strip()) == (200, "")
+    answer = client_of(alice).get(url(dataset_version, "offer/"))
+    assert (answer.status_code, answer.content.decode().strip()) == (200, "")

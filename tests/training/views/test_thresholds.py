@@ -66,14 +66,14 @@ def test_the_cheapest_threshold_is_no_dearer_than_any_other(model):
 def test_several_labels_a_row_are_asked_one_by_one(job, tmp_path):
     made = make_model(job, tmp_path / "artifact", LABELS)
     true = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0]], dtype=bool)
-    given = metrics.make_multilabel_predictions(
+    predictions = metrics.make_multilabel_predictions(
         true,
         np.array([[0.9, 0.2, 0.4], [0.3, 0.6, 0.1], [0.7, 0.5, 0.2]]),
         np.array([0.5, 0.5, 0.3]),
     )
     shown = evaluation.TestRows(texts=["a", "b", "c"], lengths=[1, 1, 1], source_rows=[0, 1, 2],
                                 label_names=LABELS)  # fmt: skip
-    evaluation.write_predictions(tmp_path / "artifact" / "predictions.parquet", given, shown)
+    evaluation.write_predictions(tmp_path / "artifact" / "predictions.parquet", predictions, shown)
     storage.put_folder(made.artifact_key, tmp_path / "artifact")
     counts = count_by_threshold(made, "no such label")
     assert (counts.label, counts.can_ask_all, counts.served) == (LABELS[0], False, 0.5)

@@ -53,8 +53,8 @@ def view_of(path: str) -> str:
 
 
 def ending_views() -> set[str]:
-    found = {name for route, name in routes() if not route.startswith(("accounts/", "api/", "v1/"))}
-    return {name for name in found if ENDS_SOMETHING.search(name)} - ASKED_ELSEWHERE
+    names = {name for route, name in routes() if not route.startswith(("accounts/", "api/", "v1/"))}
+    return {name for name in names if ENDS_SOMETHING.search(name)} - ASKED_ELSEWHERE
 
 
 def _answer_a_table(things) -> None:

@@ -27,13 +27,13 @@ def faults_of(answer) -> list[str]:
     if answer.status_code < 400:
         return []
     page = answer.content.decode()
-    wanted = {
+    matches = {
         "style": 'rel="stylesheet"' in page,
         "heading": bool(HEADING.search(page)),
         "sentence": bool(re.search(r"<p[^>]*>[^<]{12,}", page)),
         "way on": bool(WAY_ON.search(page.partition("<main")[2])),
     }
-    return [f"{answer.status_code} without {part}" for part, has in wanted.items() if not has]
+    return [f"{answer.status_code} without {part}" for part, has in matches.items() if not has]
 
 
 @pytest.mark.parametrize("query", ["", *ODD_QUERIES])

@@ -101,8 +101,8 @@ def test_one_stylesheet_holds_every_file_of_ours():
 
 
 def test_search_finds_what_a_team_has_and_nothing_of_others(client_of, alice, mallory, job, team):
-    found = client_of(alice).get(f"/teams/{team.slug}/search/", {"q": "intents"}).content.decode()
-    assert f"/jobs/{job.pk}/" in found
+    page = client_of(alice).get(f"/teams/{team.slug}/search/", {"q": "intents"}).content.decode()
+    assert f"/jobs/{job.pk}/" in page
     pages = client_of(alice).get(
         f"/teams/{team.slug}/search/", {"q": "bill"}, headers={"HX-Request": "true"}
     )

@@ -51,11 +51,11 @@ def test_who_waits_in_vain_is_refused_and_takes_nobodys_place():
         with pytest.raises(QueueIsFull):
             async with line.place():
                 pass
-        left = hold(line, begun, may_end)  # Leaves before it is its turn.
+        leaving = hold(line, begun, may_end)  # Leaves before it is its turn.
         await settle()
-        left.cancel()
+        leaving.cancel()
         may_end.set()
-        await asyncio.gather(first, left, return_exceptions=True)
+        await asyncio.gather(first, leaving, return_exceptions=True)
         async with asyncio.timeout(1), line.place():
             assert len(begun) == 1
 

@@ -110,12 +110,12 @@ PAGES = {
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_the_same(name):
     expected, method, path = PAGES[name]
-    status, said, content = ask(ThreadedHandler(2), path, method=method)
+    status, headers, content = ask(ThreadedHandler(2), path, method=method)
     usual_status, usual, usual_content = ask(ASGIHandler(), path, method=method)
     for of_one_request in (b"x-request-id", b"set-cookie", b"content-security-policy"):
-        assert (of_one_request in said) == (of_one_request in usual)
-        said.pop(of_one_request, None), usual.pop(of_one_request, None)
-    assert (status, said) == (usual_status, usual)
+        assert (of_one_request in headers) == (of_one_request in usual)
+        headers.pop(of_one_request, None), usual.pop(of_one_request, None)
+    assert (status, headers) == (usual_status, usual)
     assert status == expected
     secrets = rb'nonce="[^"]*"|[A-Za-z0-9-]{24,}'
     assert re.sub(secrets, b"", content) == re.sub(secrets, b"", usual_content)
@@ -125,9 +125,9 @@ def test_an_open_file_is_sent_whole_and_closed(tmp_path, urls_of):
     (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 1000)
     opened = (tmp_path / "large.bin").open("rb")
     urls_of(lambda request: FileResponse(opened))
-    status, said, content = ask(ThreadedHandler(1), "/", method="GET")
+    status, headers, content = ask(ThreadedHandler(1), "/", method="GET")
     assert (status, content) == (200, bytes(range(256)) * 1000)
-    assert said[b"content-length"] == b"256000"
+    assert headers[b"content-length"] == b"256000"
     assert opened.closed
 
 

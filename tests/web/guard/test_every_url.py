@@ -95,8 +95,8 @@ def test_every_url_refuses_what_is_too_large_or_too_slow(token):
             started = time.monotonic()
             received = answers(served.port, requests, 60)
             seconds = time.monotonic() - started
-            found = {path: status_of(answer) for path, answer in received.items()}
-            wrong = {path: answer for path, answer in found.items() if answer != status}
+            statuses = {path: status_of(answer) for path, answer in received.items()}
+            wrong = {path: answer for path, answer in statuses.items() if answer != status}
             assert wrong == {}, abuse
             assert seconds < BODY_SECONDS + 10
             for path, answer in received.items():

@@ -47,16 +47,16 @@ def test_every_model_field_title_and_action_has_a_chinese_name():
     wrong = {}
     with override("zh-hans"):
         for model, page in our_pages():
-            said = names_of(model)
+            names = names_of(model)
             for inline in page.inlines:
-                said |= {
+                names |= {
                     f"{inline.model.__name__}.{k}": v for k, v in names_of(inline.model).items()
                 }
-            said["search"] = str(page.search_help_text or "")
+            names["search"] = str(page.search_help_text or "")
             for name in dir(type(page)):
                 title = getattr(getattr(type(page), name, None), "short_description", "")
-                said[f"{name}()"] = str(title)
-            left = {place: text for place, text in said.items() if english_left(text)}
+                names[f"{name}()"] = str(title)
+            left = {place: text for place, text in names.items() if english_left(text)}
             wrong |= {model._meta.label: left} if left else {}
     assert wrong == {}, "\n".join(f"{where}: {left}" for where, left in wrong.items())
 
@@ -89,12 +89,12 @@ DJANGOS = {"Search", "Model name", "Add link", "Change or view list link"}
 
 def headings_of(page: str) -> set[str]:
     """Column heads, labels, buttons and captions of a page, without what is Django's."""
-    found = set()
+    texts = set()
     for _, inner in HEADING.findall(page.partition('<div id="content"')[2]):
         reader = Reader()
         reader.feed(inner)
-        found |= set(reader.texts)
-    return found - DJANGOS
+        texts |= set(reader.texts)
+    return texts - DJANGOS
 
 
 def test_the_home_lists_and_forms_show_no_english_titles(operator, things):

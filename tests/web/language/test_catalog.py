@@ -37,10 +37,10 @@ def test_a_translation_keeps_its_placeholders_and_tags(language):
             continue
         ids = entry.id if isinstance(entry.id, tuple) else (entry.id,)
         strings = entry.string if isinstance(entry.string, tuple) else (entry.string,)
-        wanted = set(PLACEHOLDER.findall(ids[-1]))
+        placeholders = set(PLACEHOLDER.findall(ids[-1]))
         for string in strings:
-            given = set(PLACEHOLDER.findall(string))
-            if given - wanted or wanted - given - GRAMMAR:
+            translated = set(PLACEHOLDER.findall(string))
+            if translated - placeholders or placeholders - translated - GRAMMAR:
                 wrong.append((ids[-1], string))
             if sorted(re.findall(r"</?\w+", ids[-1])) != sorted(re.findall(r"</?\w+", string)):
                 wrong.append((ids[-1], string))

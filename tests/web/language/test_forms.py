@@ -43,12 +43,12 @@ def shown_of(name: str, field: forms.Field) -> Iterator[str]:
 
 def test_no_label_help_or_choice_is_left_in_english():
     assert get_resolver().url_patterns  # Which loads every form.
-    left = set()
+    untranslated = set()
     with translation.override("zh-hans"):
         for form in set(forms_of_ours()):
             for name, field in form.base_fields.items():
                 for shown in shown_of(name, field):
                     is_english = re.search("[A-Za-z]{3}", shown)
                     if is_english and not re.search("[\u4e00-\u9fff]", shown):
-                        left.add(shown)
-    assert left - NAMES - available_timezones() == set()
+                        untranslated.add(shown)
+    assert untranslated - NAMES - available_timezones() == set()

@@ -42,8 +42,8 @@ def test_every_task_has_a_chinese_name(task):
     ],
 )
 def test_the_reason_of_a_proposal_is_chinese_but_for_names(why):
-    left = re.sub(r"\b(Text|Label|[ABCN])\b", "", in_chinese(why))
-    assert not LATIN.search(left), left
+    matches = re.sub(r"\b(Text|Label|[ABCN])\b", "", in_chinese(why))
+    assert not LATIN.search(matches), matches
 
 
 @pytest.mark.parametrize("name", ["channel", "status", "rows", "cost", "queue", "text"])
@@ -87,9 +87,9 @@ SHOWN_AS_IT_IS = re.compile(rf"\{{\{{ [a-z_0-9]+\.(?:\w+\.)*(?:{SENTENCES}) \}}\
 
 def test_no_template_shows_a_sentence_of_ours_as_it_is():
     templates = Path(settings.BASE_DIR) / "templates"
-    found = {
+    result = {
         path.name: hits
         for path in templates.rglob("*.html")
         if (hits := SHOWN_AS_IT_IS.findall(path.read_text()))
     }
-    assert found == {}
+    assert result == {}

@@ -99,12 +99,12 @@ def test_a_language_is_shown_by_its_name(chinese, code, word):
 
 @pytest.mark.parametrize("column", ["topic", "status", "queue", "plan"])
 def test_a_column_that_is_called_like_a_word_of_ours_keeps_its_name(chinese, column):
-    told = translated(
+    sentence = translated(
         f"question is free text; {column} repeats 3 values over 96 rows: its name says so and it is"
         " the last column."
     )
-    assert told.startswith("question 是自由文本；")
-    assert f"{column} 在 96 行中重复 3 个值" in told
+    assert sentence.startswith("question 是自由文本；")
+    assert f"{column} 在 96 行中重复 3 个值" in sentence
 
 
 @pytest.mark.usefixtures("chinese")

@@ -24,10 +24,10 @@ class Kept(list):
 )
 def test_a_toast_is_translated_with_its_values(said, shown):
     request = RequestFactory().get("/")
-    kept = Kept()
-    kept.add(messages.SUCCESS, said)
+    stored = Kept()
+    stored.add(messages.SUCCESS, said)
     with override("zh-hans"):
-        page = render_to_string("_messages.html", {"messages": kept}, request)
+        page = render_to_string("_messages.html", {"messages": stored}, request)
     assert said not in page
     assert shown in page
     assert any("一" <= letter <= "鿿" for letter in page.partition("<p>")[2].partition("</p>")[0])

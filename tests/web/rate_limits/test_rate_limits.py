@@ -88,8 +88,8 @@ def test_a_page_says_it_too(team, alice, client_of):
 
 def test_every_answer_of_the_api_carries_the_tokens_own_limit(token, api, settings):
     settings.API_REQUESTS_PER_MINUTE = 5
-    left = [api(token).get("/api/v1/projects")["RateLimit-Remaining"] for _ in range(3)]
-    assert left == ["4", "3", "2"]
+    remaining = [api(token).get("/api/v1/projects")["RateLimit-Remaining"] for _ in range(3)]
+    assert remaining == ["4", "3", "2"]
 
 
 def test_a_retry_under_the_same_key_is_not_counted(things, token, api):

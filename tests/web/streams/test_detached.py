@@ -35,16 +35,16 @@ def run(view, *, method="GET", leaves_after=None):
         sent.append("django has ended")
 
     async def scenario():
-        left = asyncio.Event()
+        has_left = asyncio.Event()
 
         async def receive():
-            await left.wait()
+            await has_left.wait()
             return {"type": "http.disconnect"}
 
         async def send(message):
             sent.append(message.get("body", message.get("status")))
             if len(sent) == leaves_after:
-                left.set()
+                has_left.set()
 
         scope = {"type": "http", "method": method, "path": "/"}
         async with asyncio.timeout(10):

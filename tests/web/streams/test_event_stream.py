@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from web import sse
-from web.sse import get_hub
+from web.sse import Ending, get_hub
 from web.streams import event_stream
 from web.streams.access import person_channel, session_channel
 from web.streams.event_stream import TooManyStreams, event_stream_response
@@ -33,9 +33,9 @@ async def take(stream, count: int) -> list[bytes]:
 def test_a_stream_says_update_at_once_and_keeps_itself_alive():
     async def scenario():
         stream = respond().parts
-        said = await take(stream, 3)
+        parts = await take(stream, 3)
         await stream.aclose()
-        return said
+        return parts
 
     retry, *rest = asyncio.run(scenario())
     assert retry.startswith(b"retry: ")
@@ -73,9 +73,10 @@ def test_after_an_outage_streams_end_because_a_lost_right_may_have_gone_unheard(
     async def scenario():
         stream = respond().parts
         await take(stream, 2)
-        get_hub()._wake_all()  # Lost, or made for the first time: look again, stay open.
+        # Lost, or made for the first time: look again, stay open.
+        get_hub()._set_all(asyncio.Event)
         assert await anext(stream) == UPDATE
-        get_hub()._end_all()
+        get_hub()._set_all(Ending)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
 

@@ -85,12 +85,12 @@ def streaming_routes(patterns: list, prefix: str = "") -> Iterator[str]:
 
 def streaming_paths(files: dict[str, str], browser, client) -> tuple[set[str], set[str]]:
     """What a walk of all URLs finds to stream: on pages, and in the API."""
-    found = []
+    pages = []
     routes = sorted(set(streaming_routes(get_resolver().url_patterns)))
     for get, is_api in ((browser.get, False), (client.get, True)):
         paths = {concrete(route, files) for route in routes if ("api/v1/" in route) == is_api}
-        found.append({path for path in paths if get(path).streaming})
-    return found[0], found[1]
+        pages.append({path for path in paths if get(path).streaming})
+    return pages[0], pages[1]
 
 
 def open_stream(served: Served, path: str, login: str) -> socket.socket:

@@ -45,15 +45,15 @@ def bodies_known_to(route: str) -> list[type[BaseModel]]:
 
 def fields(route: str) -> list[tuple[str, ...]]:
     """Every field of every body that the route's module reads, and those one level down."""
-    found: set[tuple[str, ...]] = {("metadata",), ("metadata", "a"), ("seed",), ("method",)}
+    places: set[tuple[str, ...]] = {("metadata",), ("metadata", "a"), ("seed",), ("method",)}
     for body in bodies_known_to(route):
         for name, field in body.model_fields.items():
-            found.add((name,))
+            places.add((name,))
             inner = getattr(field.annotation, "__args__", (field.annotation,))
             for part in inner:
                 if inspect.isclass(part) and issubclass(part, BaseModel):
-                    found |= {(name, below) for below in part.model_fields}
-    return sorted(found)
+                    places |= {(name, below) for below in part.model_fields}
+    return sorted(places)
 
 
 def test_the_walk_covers_the_control_plane():

@@ -46,10 +46,14 @@ def judge_model(report: "Report") -> ModelVerdict:
         return ModelVerdict("Not compared", "wait", "It was not measured on test rows.", "", "")
     sentence = _compare_in_words(report, own)
     if report.get("kind") == "generation" and _answers_are_useless(report):
+        measures = [_measure(report.get("metrics", []), name) for name in ("exact_match", "bleu")]
+        answer_scores = ", ".join(
+            f"{measure['title']} {format_metric_value(measure)}" for measure in measures if measure
+        )
         return ModelVerdict(
             "Not usable yet",
             "wait",
-            f"It reproduces none of the expected answers: {_answer_scores(report)}.",
+            f"It reproduces none of the expected answers: {answer_scores}.",
             "Read its answers, then train a pretrained base model or add many more rows.",
             "mistakes",
         )
@@ -174,10 +178,3 @@ def _answers_are_useless(report: "Report") -> bool:
     if exact is None or bleu is None or rouge is None:
         return False
     return exact == 0 and bleu < USELESS_BLEU and rouge < USELESS_ROUGE
-
-
-def _answer_scores(report: "Report") -> str:
-    measures = [_measure(report.get("metrics", []), name) for name in ("exact_match", "bleu")]
-    return ", ".join(
-        f"{measure['title']} {format_metric_value(measure)}" for measure in measures if measure
-    )

@@ -177,11 +177,11 @@ class _Rows:
     def read_short_prompts(self) -> None:
         """Read what fits in a piece, in the midst of the others' turn: their tokens come later by
         what such a prompt costs anyway, and its first token need not wait for theirs."""
-        left, self._interruption_left = self._interruption_left, 0  # Nothing interrupts this.
-        while left > 0 and (row := self._take_short()) is not None:
-            left -= len(row.prompt)
+        budget, self._interruption_left = self._interruption_left, 0  # Nothing interrupts this.
+        while budget > 0 and (row := self._take_short()) is not None:
+            budget -= len(row.prompt)
             self._read(row)
-        self._interruption_left = left
+        self._interruption_left = budget
 
     def _take_short(self) -> _Row | None:
         for row in self.reading:
@@ -243,13 +243,13 @@ class _Rows:
         )
         self._lengths = self._lengths + 1
         logits = outputs.logits[:, -1].float()
-        kept = []
+        staying = []
         for place, row in enumerate(self._rows):
             if row.put(row.chooser.choose(logits[place : place + 1])):
-                kept.append(place)
+                staying.append(place)
             else:
                 row.steps.put(None)
-        self._keep(kept)
+        self._keep(staying)
 
     def _join(self, row: _Row) -> None:
         length = torch.tensor([len(row.prompt)], device=self._device)

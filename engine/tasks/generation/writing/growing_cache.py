@@ -43,8 +43,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
 
-def _with_room(kept: Tensor, tokens: int) -> Tensor:
-    rows, heads, begun, width = kept.shape
-    room = torch.empty(rows, heads, tokens + ROOM, width, dtype=kept.dtype, device=kept.device)
-    room[:, :, :begun] = kept
+def _with_room(filled: Tensor, tokens: int) -> Tensor:
+    rows, heads, begun, width = filled.shape
+    room = torch.empty(rows, heads, tokens + ROOM, width, dtype=filled.dtype, device=filled.device)
+    room[:, :, :begun] = filled
     return room

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
-_READS_TOOLS = re.compile(r"\btools\b")
-_READS_RESULTS = re.compile(r"['\"]tool['\"]|['\"]ipython['\"]")
+READS_TOOLS = re.compile(r"\btools\b")
+READS_RESULTS = re.compile(r"['\"]tool['\"]|['\"]ipython['\"]")
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,6 @@ class ToolRequest:
     @property
     def names(self) -> frozenset[str]:
         return frozenset(tool["function"]["name"] for tool in self.tools)
-
-
-def knows_tools(template: str) -> bool:
-    """Whether a chat template writes tools into the prompt."""
-    return bool(_READS_TOOLS.search(template))
-
-
-def knows_results(template: str) -> bool:
-    """Whether a chat template can tell what a function has returned."""
-    return bool(_READS_RESULTS.search(template))
 
 
 def uses_marks(template: str) -> bool:
@@ -105,7 +95,7 @@ class ToolCallReader:
         return held if held.strip() or not self.calls else ""
 
     def _divide(self) -> str:
-        said = ""
+        text = ""
         while OPEN in self._held:
             before, _, rest = self._held.partition(OPEN)
             if self.calls and not before.strip():  # White space between two calls.
@@ -113,22 +103,24 @@ class ToolCallReader:
             body, closed, after = rest.partition(CLOSE)
             if not closed:
                 self._held = OPEN + rest
-                return said + before
-            said += before if self._take(body) else f"{before}{OPEN}{body}{CLOSE}"
+                return text + before
+            text += before if self._take(body) else f"{before}{OPEN}{body}{CLOSE}"
             self._held = after
-        kept = next((n for n in range(len(OPEN) - 1, 0, -1) if self._held.endswith(OPEN[:n])), 0)
+        mark_length = next(
+            (n for n in range(len(OPEN) - 1, 0, -1) if self._held.endswith(OPEN[:n])), 0
+        )
         if self.calls and OPEN.startswith(self._held.lstrip()):  # Perhaps before another call.
-            return said
-        cut = len(self._held) - kept
-        said, self._held = said + self._held[:cut], self._held[cut:]
-        return said
+            return text
+        cut = len(self._held) - mark_length
+        text, self._held = text + self._held[:cut], self._held[cut:]
+        return text
 
     def _divide_whole(self) -> str:
         """An answer that begins as JSON is held until its end."""
         if not self._has_text and self._held.lstrip()[:1] in ("", "{"):
             return ""
-        said, self._held = self._held, ""
-        return said
+        text, self._held = self._held, ""
+        return text
 
     def _take(self, body: str) -> bool:
         """Whether this is a call of a function on offer; it is kept then."""

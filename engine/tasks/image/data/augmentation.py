@@ -63,8 +63,8 @@ def sample_mixup(
     """Which picture of the batch each one is blended with, and the share that it keeps (Zhang et
     al. 2018, "mixup: Beyond Empirical Risk Minimization"): Beta(alpha, alpha), at least a half."""
     rng = np.random.default_rng((seed, epoch, *map(int, rows)))
-    kept = float(rng.beta(alpha, alpha))
-    return rng.permutation(len(rows)), max(kept, 1 - kept)
+    share = float(rng.beta(alpha, alpha))
+    return rng.permutation(len(rows)), max(share, 1 - share)
 
 
 def augment(pixels: Tensor, params: AugmentationParams) -> Tensor:

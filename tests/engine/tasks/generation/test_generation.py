@@ -281,9 +281,9 @@ def test_tuning_lowers_the_loss_and_shows_samples_beside_the_base(taught):
     assert (base["id"], nearest["id"]) == ("base", "nearest")
     # The verdict is by answers: a lookup has some, and no loss.
     assert report["headline_metric"] == nearest["significance"]["metric"] == "rougeL"
-    found = {one["name"]: one["value"] for one in nearest["metrics"]}
-    assert found["loss"] is None
-    assert 0 <= found["rougeL"] <= 1
+    metrics_by_name = {one["name"]: one["value"] for one in nearest["metrics"]}
+    assert metrics_by_name["loss"] is None
+    assert 0 <= metrics_by_name["rougeL"] <= 1
     # Beside a random base, whose words say nothing, added matrices can do little.
     assert own["loss"] < {"full": 0.5, "lora": 0.95}[spec.hyperparameters.method] * was["loss"]
     assert own["perplexity"] == pytest.approx(np.exp(own["loss"]))
@@ -306,9 +306,9 @@ def test_a_checkpoint_answers_by_itself(taught):
         assert torch.allclose(
             model.network(ids).logits, finished.network(ids).logits, atol=1e-4, rtol=1e-4
         )
-    asked = chat("What colour is snow 3?")
+    reply = chat("What colour is snow 3?")
     greedy = Sampling(max_tokens=6, temperature=0)
-    assert model.generate(asked, greedy).text == finished.generate(asked, greedy).text
+    assert model.generate(reply, greedy).text == finished.generate(reply, greedy).text
 
 
 @same_worker
@@ -329,12 +329,12 @@ def test_training_goes_on_from_a_finished_model(taught, tmp_path):
 
 
 def test_penalties_take_off_what_openais_definition_says():
-    said = PenaltyState(Sampling(frequency_penalty=0.5, presence_penalty=0.25))
+    penalties = PenaltyState(Sampling(frequency_penalty=0.5, presence_penalty=0.25))
     logits = torch.tensor([[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]])
-    assert torch.equal(said.apply_penalties(logits), logits)
-    said.add(torch.tensor([1, 2]))
-    said.add(torch.tensor([1, 3]))
-    assert said.apply_penalties(logits).tolist() == [
+    assert torch.equal(penalties.apply_penalties(logits), logits)
+    penalties.add(torch.tensor([1, 2]))
+    penalties.add(torch.tensor([1, 3]))
+    assert penalties.apply_penalties(logits).tolist() == [
         [0.0, 1.0 - 2 * 0.5 - 0.25, 2.0, 3.0],
         [0.0, 1.0, 2.0 - 0.5 - 0.25, 3.0 - 0.5 - 0.25],
     ]
@@ -346,9 +346,9 @@ def test_a_finished_model_becomes_a_folder_that_transformers_opens(taught, tmp_p
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     spec, _ = taught
-    wanted = ExportSpec(format=form, source=spec.output)
+    request = ExportSpec(format=form, source=spec.output)
     made = spec.model_copy(
-        update={"output": tmp_path / "made", "work": tmp_path / "w", "export": wanted}
+        update={"output": tmp_path / "made", "work": tmp_path / "w", "export": request}
     )
     run(made)
     manifest = artifact.verify(made.output)
@@ -530,8 +530,8 @@ def test_a_loss_over_several_batches_weighs_every_answer_token_the_same(tmp_path
 
 @pytest.mark.nightly
 def test_a_search_on_chats_trains_its_winner(tmp_path):
-    wanted = {"trials": 3, "parameters": ["learning_rate", "schedule"]}
-    spec = write(tmp_path, hyperparameters={"method": "full"}, search=wanted)
+    search = {"trials": 3, "parameters": ["learning_rate", "schedule"]}
+    spec = write(tmp_path, hyperparameters={"method": "full"}, search=search)
     events = run(spec)
     scores = {one.number: one.score for one in events if isinstance(one, TrialUpdated)}
     assert set(scores) == {0, 1, 2}

@@ -52,7 +52,7 @@ def test_the_report_says_what_augmentation_gave(tmp_path, kind, is_said):
     settings = QUICK | {"method": "full", "augmentation": kind}
     spec = write(tmp_path, name=kind, hyperparameters=settings)
     run(spec)
-    said = report_of(spec)["robustness"].get("augmentation", "")
-    shares = re.findall(r"[\d.]+%", said)
+    sentence = report_of(spec)["robustness"].get("augmentation", "")
+    shares = re.findall(r"[\d.]+%", sentence)
     assert len(shares) == (2 if is_said else 0)
-    assert ("trained with augmentation" in said) == is_said
+    assert ("trained with augmentation" in sentence) == is_said

@@ -128,16 +128,16 @@ def test_what_is_served_is_what_was_tested(head_job, tmp_path):
 
 
 def _asked_why_afterwards(spec, tmp_path):
-    asked = AnalysisRequest(kind="explain", artifact=spec.output, data=spec.data, row=13)
-    found = analyse(asked)
-    assert found["answer"]["label"] == found["label"] == "green"
-    assert np.abs(np.array(found["grid"])).max() > 0
+    request = AnalysisRequest(kind="explain", artifact=spec.output, data=spec.data, row=13)
+    analysis = analyse(request)
+    assert analysis["answer"]["label"] == analysis["label"] == "green"
+    assert np.abs(np.array(analysis["grid"])).max() > 0
     (tmp_path / "mine.png").write_bytes(photos(1)["red", 0])
     again = AnalysisRequest(kind="explain", artifact=spec.output, picture=tmp_path / "mine.png")
     assert analyse(again)["label"] == "red"
     for wrong in ({"row": 999}, {"input": "/etc/passwd"}):
         with pytest.raises(BadTrainingData, match="picture"):
-            analyse(asked.model_copy(update={"row": None} | wrong))
+            analyse(request.model_copy(update={"row": None} | wrong))
 
 
 @pytest.mark.nightly
@@ -274,15 +274,15 @@ def test_a_mixed_batch_costs_what_its_labels_share(tmp_path):
     plain = job.spec.hyperparameters.model_copy(update={"mixup": 0.0, "augmentation": "none"})
     mixed = plain.model_copy(update={"mixup": 1.0})
     rows = learner._train_rows(batch)
-    others, kept = augmentation.sample_mixup(rows, seed=mixed.seed, epoch=0, alpha=1.0)
+    others, shares = augmentation.sample_mixup(rows, seed=mixed.seed, epoch=0, alpha=1.0)
     with torch.no_grad():
         job.spec = job.spec.model_copy(update={"hyperparameters": mixed})
-        found = float(learner.loss(batch))
+        loss = float(learner.loss(batch))
         pixels = torch.from_numpy(to_network_input(job.pixels(rows)))
-        outputs = learner.network(kept * pixels + (1 - kept) * pixels[others])
+        outputs = learner.network(shares * pixels + (1 - shares) * pixels[others])
     head = job.prediction_head
-    expected = kept * head.loss(outputs, rows) + (1 - kept) * head.loss(outputs, rows[others])
-    assert found == pytest.approx(float(expected), rel=1e-4)
+    expected = shares * head.loss(outputs, rows) + (1 - shares) * head.loss(outputs, rows[others])
+    assert loss == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_outlines_do_not_know_brightness_but_directions():
@@ -393,12 +393,12 @@ def test_a_cropped_look_says_which_part_of_the_picture_it_covers():
     assert Preprocessing(side=96).visible_region(3, 9) == (0, 0, 1, 1)
 
 
-def _export(spec, tmp_path, **wanted):
+def _export(spec, tmp_path, **options):
     made = spec.model_copy(
         update={
             "output": tmp_path / "made",
             "work": tmp_path / "made-work",
-            "export": ExportSpec(source=spec.output, largest_loss=0.5, **wanted),
+            "export": ExportSpec(source=spec.output, largest_loss=0.5, **options),
         }
     )
     run(made)

@@ -154,16 +154,16 @@ def test_a_regression_answers_in_the_targets_own_unit(tmp_path):
     run(spec)
     report = json.loads((spec.output / "report.json").read_text())
     rows = pq.read_table(spec.output / "predictions.parquet").to_pylist()
-    given = [row["predicted"] for row in rows]
-    error = mean_absolute_error([row["label"] for row in rows], given)
-    said = {one["name"]: one["value"] for one in report["metrics"]}
-    assert said["mae"] == pytest.approx(error, rel=1e-6)
-    assert said["r2"] > 0.6
+    predicted = [row["predicted"] for row in rows]
+    error = mean_absolute_error([row["label"] for row in rows], predicted)
+    metrics_by_name = {one["name"]: one["value"] for one in report["metrics"]}
+    assert metrics_by_name["mae"] == pytest.approx(error, rel=1e-6)
+    assert metrics_by_name["r2"] > 0.6
     data = pq.read_table(spec.data).to_pylist()
     model = serving.load_model(spec.output)
     names = model.manifest.inputs.columns
-    asked = [{name: data[row["row"]][name] for name in names} for row in rows]
-    assert [one["value"] for one in model.answer(asked)] == pytest.approx(given, rel=1e-4)
+    cells = [{name: data[row["row"]][name] for name in names} for row in rows]
+    assert [one["value"] for one in model.answer(cells)] == pytest.approx(predicted, rel=1e-4)
 
 
 @pytest.mark.parametrize("target", ["returned", pytest.param("spent", marks=pytest.mark.nightly)])
@@ -220,8 +220,8 @@ def test_several_forests_and_a_line_count_their_shares_in_the_graph(tmp_path):
     parts.add_linear(line, 0.7)
     parts.save(tmp_path / "m.onnx", 3, 1)
     answers = serving.sessions.open_session(tmp_path / "m.onnx").run(None, {"features": matrix})[0]
-    wanted = 0.3 * forest.outputs(matrix) + 0.7 * line.outputs(matrix)
-    assert np.abs(answers - wanted).max() < 1e-5
+    expected = 0.3 * forest.outputs(matrix) + 0.7 * line.outputs(matrix)
+    assert np.abs(answers - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("labels", [1, 2, 4])
@@ -234,14 +234,14 @@ def test_random_trees_answer_the_same_as_onnx(tmp_path, labels):
     parts = OnnxGraphBuilder()
     parts.add_extra_trees(model)
     parts.save(tmp_path / "m.onnx", 4, labels)
-    asked = rng.normal(size=(300, 4)).astype(np.float32)
-    answers = serving.sessions.open_session(tmp_path / "m.onnx").run(None, {"features": asked})[0]
-    wanted = model.outputs(asked)
+    inputs = rng.normal(size=(300, 4)).astype(np.float32)
+    answers = serving.sessions.open_session(tmp_path / "m.onnx").run(None, {"features": inputs})[0]
+    expected = model.outputs(inputs)
     assert answers.shape == (300, labels)
-    assert np.abs(answers - wanted).max() < 1e-5
+    assert np.abs(answers - expected).max() < 1e-5
     if labels > 1:  # Logarithms of probabilities, none of them zero.
-        assert np.exp(wanted).sum(axis=1) == pytest.approx(1)
-        assert wanted.min() > np.log(0.004)
+        assert np.exp(expected).sum(axis=1) == pytest.approx(1)
+        assert expected.min() > np.log(0.004)
 
 
 def test_members_count_by_what_they_do_on_validation_rows():
