@@ -6,15 +6,18 @@ class AssistantsConfig(AppConfig):
     label = "assistants"
 
     def ready(self) -> None:
+        from accounts.teams.access import register_ending
         from assistants import checks  # noqa: F401
         from assistants.gateway import assistant_models
         from assistants.models import Assistant
+        from assistants.people.owners import release_of
         from assistants.queries.needs import assistants_needs
         from inference.gateway.other_models import register_models
         from inference.queries.needs import register_needs
         from training.cost_sources import register_project_source
 
         register_project_source("assistant", Assistant, "assistants:assistant", "Assistant")
+        register_ending(release_of)
         register_needs(assistants_needs)
         register_models(assistant_models())
         _register_events()

@@ -56,6 +56,7 @@ DEEDS = {
     "channel-removed": "lost a channel",
     "checked": "was checked",
     "checkout_opened": "was taken to checkout",
+    "conversation-reassigned": "had a conversation given to another person",
     "created": "was created",
     "customer_forgotten": "forgot the customer",
     "deleted": "was deleted",

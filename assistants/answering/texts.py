@@ -11,6 +11,8 @@ DEFAULT_TEXTS: dict[str, dict[str, str]] = {
         "handed_over": "A person will take over. Your message is waiting for the next free one.",
         "handed_over_closed": "Nobody is here at the moment. Your message waits until somebody is:"
         " {hours}.",
+        "waits_again": "Sorry, nobody could answer you yet. Your message is waiting for another"
+        " person.",
         "quote": "I found this in “{title}”:",
         "person": "Talk to a person",
         "busy": "A person has taken over and will reply here.",
@@ -22,6 +24,7 @@ DEFAULT_TEXTS: dict[str, dict[str, str]] = {
         "ask": "您想问的是下面哪一个？",
         "handed_over": "已为您转接人工客服，请稍候，客服会尽快回复。",
         "handed_over_closed": "现在没有客服在线，您的留言将在工作时间得到回复：{hours}。",
+        "waits_again": "抱歉，暂时还没有人回复您，您的消息正在等待另一位客服。",
         "quote": "我在《{title}》中找到：",
         "person": "转人工",
         "busy": "人工客服已接入，将在这里回复您。",

@@ -20,8 +20,10 @@ from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present
 from assistants.conversations.situations import read_captured
+from assistants.errors import ConversationMovedOn
 from assistants.lifecycle import find_assistant
 from assistants.models import Conversation, Judgement, Message, Note
+from assistants.people import owners
 from assistants.review.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from web.api import cursor_page
 from web.idempotency.api import APIView
@@ -41,6 +43,12 @@ class MoveRequest(serializers.Serializer[Any]):
     to = ChoiceField(
         choices=["human", "bot", "closed"],
         help_text="`human`: take it; `bot`: return it to the assistant; `closed`: end it.",
+    )
+    instead_of = serializers.EmailField(
+        required=False, help_text="Of `human`: who has it now, to answer in their place."
+    )
+    assignee = serializers.EmailField(
+        required=False, help_text="With `instead_of`: who shall answer; you, without it."
     )
     resolved = serializers.BooleanField(default=False, help_text="Of a conversation that ends.")
 
@@ -166,12 +174,18 @@ class ConversationEndpoint(APIView):
         operation_id="move_conversation", request=MoveRequest, responses=ConversationAnswer
     )
     def patch(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
-        """Take, return or close it. 409 where somebody else has done so first."""
+        """Take, take over, give, return or close it. 409 where somebody else has done so first."""
         conversation = find_conversation(request, assistant_id, conversation_id)
         body = MoveRequest(data=request.data)
         body.is_valid(raise_exception=True)
         person, to = person_behind(viewer_of(request)), body.validated_data["to"]
-        if to == "human":
+        if instead_of := body.validated_data.get("instead_of"):
+            before = conversation.assignee
+            if to != "human" or before is None or before.email.lower() != instead_of.lower():
+                raise ConversationMovedOn
+            assignee = body.validated_data.get("assignee", person.email)
+            owners.hand_to(conversation, person, assignee)
+        elif to == "human":
             state.take(conversation, person)
         elif to == "bot":
             state.return_to_bot(conversation, person)

@@ -12,6 +12,10 @@ def tell_present(conversation: Conversation, person: User) -> None:
     cache.set(_key(conversation, person.pk), 1, SEEN_SECONDS)
 
 
+def is_present(conversation: Conversation, person: User) -> bool:
+    return cache.get(_key(conversation, person.pk)) is not None
+
+
 def others_present(conversation: Conversation, person: User) -> list[User]:
     """Whoever else of those who may use the inbox has it open, by name."""
     team = conversation.channel.assistant.team

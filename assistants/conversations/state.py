@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.timezone import now
 
+from accounts import audit
 from accounts.models import User
 from accounts.notifications.publish import publish, publish_to_programs
 from accounts.webhooks import secret_encryption
@@ -94,21 +95,41 @@ def wait_for_person(conversation: Conversation, reason: str, *, group: str = "")
     if not changed:
         return False
     Move.objects.create(conversation=conversation, to=State.WAITING, reason=reason)
+    _tell_people(lock(conversation), reason, group)
+    return True
+
+
+@transaction.atomic
+def release(conversation: Conversation, reason: str) -> None:
+    """Let it wait for another person than the one who has it, and tell the visitor. Its place in
+    the line is that of its hand-over. Raises ConversationMovedOn where somebody else has it now."""
+    owned = Conversation.objects.filter(
+        pk=conversation.pk, state=State.HUMAN, assignee=conversation.assignee_id
+    )
+    sentence = waiting_words(conversation, conversation.language, again=True)
+    if not owned.update(state=State.WAITING, assignee=None):
+        raise ConversationMovedOn
+    Move.objects.create(conversation=conversation, to=State.WAITING, reason=reason)
     locked = lock(conversation)
-    team, name = locked.channel.assistant.team, locked.channel.assistant.name
+    append_message(locked, Message.Author.SYSTEM, sentence)
+    _tell_people(locked, reason, locked.handed_over_group)
+    conversation.refresh_from_db()
+
+
+def _tell_people(locked: Conversation, reason: str, group: str) -> None:
+    name = locked.channel.assistant.name
     if group:
         sentence = f"A visitor of {name} waits for a person of the group {group}."
     else:
         sentence = f"A visitor of {name} waits for a person."
     publish(
-        team,
+        locked.channel.assistant.team,
         "conversation.handed_over",
         sentence,
-        url=f"/conversations/{conversation.pk}/",
-        data={"conversation": str(conversation.pk), "reason": reason, "group": group},
+        url=f"/conversations/{locked.pk}/",
+        data={"conversation": str(locked.pk), "reason": reason, "group": group},
     )
     announce(locked)
-    return True
 
 
 @transaction.atomic
@@ -118,6 +139,27 @@ def take(conversation: Conversation, person: User) -> None:
     if not waiting.update(state=State.HUMAN, assignee=person):
         raise ConversationMovedOn
     Move.objects.create(conversation=conversation, to=State.HUMAN, person=person)
+    announce(conversation)
+    conversation.refresh_from_db()
+
+
+@transaction.atomic
+def reassign(conversation: Conversation, by: User, to: User) -> None:
+    """Let `to` answer in the place of who has it, as `conversation` was read: of several people at
+    once, one wins. Raises ConversationMovedOn."""
+    before = conversation.assignee
+    owned = Conversation.objects.filter(
+        pk=conversation.pk, state=State.HUMAN, assignee=before
+    ).exclude(assignee=to)
+    if before is None or not owned.update(assignee=to):
+        raise ConversationMovedOn
+    reason = "taken_over" if by == to else "assigned"
+    Move.objects.create(conversation=conversation, to=State.HUMAN, person=to, reason=reason)
+    assistant = conversation.channel.assistant
+    audit.record(
+        assistant.team, by, "assistant.conversation-reassigned", assistant.name,
+        conversation=str(conversation.pk), old=before.email, new=to.email,
+    )  # fmt: skip
     announce(conversation)
     conversation.refresh_from_db()
 

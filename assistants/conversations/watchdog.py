@@ -1,4 +1,5 @@
-"""Hands over conversations that nobody answers, closes quiet ones, and deletes expired ones."""
+"""Hands over conversations that nobody answers, releases those whose person does not, closes quiet
+ones, and deletes expired ones."""
 
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from django.utils.timezone import now
 from assistants.conversations import state
 from assistants.errors import ConversationMovedOn
 from assistants.models import Conversation, ConversationState, Message
+from assistants.people import owners
 
 UNANSWERED_AFTER = timedelta(seconds=20)
 QUIET_AFTER = timedelta(hours=24)
@@ -15,8 +17,11 @@ BATCH = 200
 
 
 def watch() -> None:
-    """Hand over what was not answered in time, and close what has been quiet for a day."""
+    """Hand over what was not answered in time, release what a person does not answer, and close
+    what has been quiet for a day."""
     hand_over_unanswered()
+    owners.release_without_rights()
+    owners.release_unreplied()
     close_quiet()
 
 

@@ -19,6 +19,7 @@ LABELS = {
     "ask": "When it asks back",
     "handed_over": "When a person takes over",
     "handed_over_closed": "When nobody is there",
+    "waits_again": "When the person who took over does not answer",
 }
 
 

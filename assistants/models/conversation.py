@@ -101,7 +101,11 @@ class ConversationState(models.TextChoices):
 NEXT_STATES = {
     ConversationState.BOT: {ConversationState.WAITING, ConversationState.CLOSED},
     ConversationState.WAITING: {ConversationState.HUMAN, ConversationState.CLOSED},
-    ConversationState.HUMAN: {ConversationState.BOT, ConversationState.CLOSED},
+    ConversationState.HUMAN: {
+        ConversationState.BOT,
+        ConversationState.WAITING,
+        ConversationState.CLOSED,
+    },
 }
 
 
@@ -128,6 +132,14 @@ HAND_OVER_WORDS = {
     "csat_1": "Rated 1 of 5",
     "not_given": "What was asked for was not given",
     "email": "An e-mail",
+}
+# Why a conversation changed hands after that; the reason of its hand-over stays.
+MOVE_WORDS = {
+    **HAND_OVER_WORDS,
+    "owner_gone": "Who had it may no longer use the inbox",
+    "no_reply": "Who had it did not reply in time",
+    "taken_over": "Taken over from somebody else",
+    "assigned": "Given by somebody else",
 }
 
 
@@ -242,7 +254,7 @@ class Move(models.Model):
 
     @property
     def reason_words(self) -> str:
-        return HAND_OVER_WORDS.get(self.reason, self.reason)
+        return MOVE_WORDS.get(self.reason, self.reason)
 
 
 class Message(models.Model):

@@ -27,8 +27,9 @@ LATELY = {
 }  # fmt: skip
 
 
-def waiting_words(conversation: Conversation, language: str) -> str:
-    """For a conversation that is handed over now, before it waits."""
+def waiting_words(conversation: Conversation, language: str, *, again: bool = False) -> str:
+    """For a conversation that is handed over now, before it waits; `again`: because the person who
+    took it does not answer."""
     assistant = conversation.channel.assistant
     if not is_open(assistant, now()):
         text = text_of(assistant, "handed_over_closed", language)
@@ -40,7 +41,7 @@ def waiting_words(conversation: Conversation, language: str) -> str:
     seconds = usual_seconds(assistant.team_id)
     one, many = BEFORE.get(language, BEFORE["en"])
     parts = [
-        text_of(assistant, "handed_over", language),
+        text_of(assistant, "waits_again" if again else "handed_over", language),
         (one if before == 1 else many.replace("{n}", str(before))) if before else "",
         _lately_words(seconds, language) if seconds is not None else "",
     ]

@@ -23,7 +23,9 @@ from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present, tell_present
 from assistants.conversations.situations import read_captured
+from assistants.errors import ConversationMovedOn
 from assistants.models import Answer, Conversation, ConversationState, Message
+from assistants.people import owners
 from assistants.queries.corrections import judgements_of, versions_that_learnt
 from assistants.queries.listings import groups_of, inbox_conversations
 from assistants.review.replies import send_reply
@@ -131,7 +133,7 @@ def conversation_live(request: HttpRequest, conversation_id: UUID) -> HttpRespon
 @login_required
 @require_POST
 def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> HttpResponse:
-    """Take, reply, return to the assistant, close, note, block or unblock."""
+    """Take, take over or give, reply, return to the assistant, close, note, block or unblock."""
     conversation = _find(request.user, conversation_id)
     if action not in ACTIONS:
         raise Http404
@@ -175,9 +177,17 @@ def _reply(request: AuthenticatedRequest, conversation: Conversation) -> None:
     )
 
 
+def _assign(request: AuthenticatedRequest, conversation: Conversation) -> None:
+    """Let somebody answer, or oneself, instead of who has it by the page."""
+    if request.POST.get("from", "") != str(conversation.assignee_id):
+        raise ConversationMovedOn
+    owners.hand_to(conversation, request.user, request.POST.get("to", "")[:254])
+
+
 Action = Callable[[AuthenticatedRequest, Conversation], object]
 ACTIONS: dict[str, Action] = {
     "take": lambda request, conversation: state.take(conversation, request.user),
+    "assign": _assign,
     "reply": _reply,
     "return": lambda request, conversation: state.return_to_bot(conversation, request.user),
     "close": _close,
@@ -246,6 +256,7 @@ def _talk_context(request: AuthenticatedRequest, conversation: Conversation) -> 
         "originals": read_originals(history),
         "learnt_in": versions_that_learnt(conversation.channel.assistant, judgements_of(history)),
         "is_mine": is_mine,
+        "colleagues": [one for one in owners.inbox_people(team) if one != conversation.assignee],
         "captured": read_captured(conversation),
         "moves": conversation.moves.select_related("person"),
         "notes": conversation.notes.select_related("person"),

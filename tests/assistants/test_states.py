@@ -146,7 +146,11 @@ def _in_state(talk, wanted, alice):
 def test_conversations_move_only_as_allowed(talk, alice, before, after):
     _in_state(talk, before, alice)
     moves = {
-        "waiting": lambda: state.hand_over(talk, "rule"),
+        "waiting": lambda: (
+            state.release(talk, "no_reply") or True
+            if before == "human"
+            else state.hand_over(talk, "rule")
+        ),
         "human": lambda: state.take(talk, alice),
         "bot": lambda: state.return_to_bot(talk, alice),
         "closed": lambda: state.close(talk, Conversation.Outcome.RESOLVED),
