@@ -47,17 +47,12 @@ def judge(version: Version, *, why_worse: str = "") -> Verdict:
         for result in broken[:10]
     ]
     if live is not None and not why_worse:
-        lost = answered_share(live) - answered_share(version)
-        if lost > MAX_LOSS:
-            reasons.append(
-                f"It answers {lost:.1%} fewer questions than the live version. Say why to go on."
-            )
+        reasons += _check_losses(version, live)
     return Verdict(reasons)
 
 
 def _check_promise(version: Version) -> list[str]:
-    models = version.language_models.values_list("language", "calibrator")
-    promised = sorted(language for language, fitted in models if fitted["answer"] is not None)
+    promised = _promised_languages(version)
     if not promised:
         first: dict[str, Any] = next(iter(version.report.values()), {})
         reason = first.get("reason") or "Nothing was measured."
@@ -70,10 +65,25 @@ def _check_promise(version: Version) -> list[str]:
     ]
 
 
-def answered_share(version: Version) -> float:
-    """Of all questions, those the version answers alone, in its best measured language."""
-    points = [report["point"] for report in version.report.values() if report.get("point")]
-    return max((float(point["answered"]) for point in points), default=0.0)
+def _promised_languages(version: Version) -> list[str]:
+    """In which the version answers alone."""
+    models = version.language_models.values_list("language", "calibrator")
+    return sorted(language for language, fitted in models if fitted["answer"] is not None)
+
+
+def _check_losses(version: Version, live: Version) -> list[str]:
+    """In each language that the live version promised: another one does not make up for it."""
+    promised = set(_promised_languages(version))
+    reasons = []
+    for language in _promised_languages(live):
+        after = version.report[language]["point"]["answered"] if language in promised else 0.0
+        lost = live.report[language]["point"]["answered"] - after
+        if lost > MAX_LOSS:
+            reasons.append(
+                f"In {language} it answers {lost:.1%} fewer questions than the live version. Say"
+                " why to go on."
+            )
+    return reasons
 
 
 def _check_rules(version: Version) -> list[str]:
@@ -103,7 +113,8 @@ def _check_writer(version: Version, live: Version | None) -> list[str]:
 
 
 def publish(version: Version, by: User | ApiToken, *, why_worse: str = "") -> Verdict:
-    """Let the version answer. Raises RefusedByGate with every reason, or StaleVersionState."""
+    """Let the version answer; a paused assistant stays paused. Raises RefusedByGate with every
+    reason, or StaleVersionState."""
     verdict = judge(version, why_worse=why_worse)
     if not verdict.passed:
         raise RefusedByGate(" ".join(verdict.reasons))
@@ -133,12 +144,16 @@ def _go_live(version: Version, by: User | ApiToken, action: str, **detail: str) 
     if live is not None:
         live.transition(VersionStatus.RETIRED)
     version.transition(VersionStatus.LIVE, live_at=now())
-    Assistant.objects.filter(pk=assistant.pk).update(state=Assistant.State.LIVE)
+    is_paused = assistant.state == Assistant.State.PAUSED  # Only a person resumes it.
+    if not is_paused:
+        Assistant.objects.filter(pk=assistant.pk).update(state=Assistant.State.LIVE)
     audit.record(assistant.team, by, action, str(version), **detail)
     publish_notice(
         assistant.team,
         "assistant.live",
-        f"{version} answers now.",
+        f"{version} answers once the assistant is resumed."
+        if is_paused
+        else f"{version} answers now.",
         url=f"/assistants/{assistant.pk}/",
         data={"assistant": str(assistant.pk), "version": version.number},
     )

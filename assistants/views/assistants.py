@@ -122,7 +122,10 @@ def publish(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
     assistant = find_assistant(request.user, assistant_id, "write")
     version = get_object_or_404(Version, assistant=assistant, number=number)
     gate.publish(version, request.user, why_worse=request.POST.get("why_worse", "")[:500])
-    messages.success(request, f"Version {number} answers now.")
+    if assistant.state == Assistant.State.PAUSED:
+        messages.success(request, f"Version {number} answers once you resume the assistant.")
+    else:
+        messages.success(request, f"Version {number} answers now.")
     return redirect("assistants:assistant", assistant.pk)
 
 
@@ -131,7 +134,12 @@ def publish(request: AuthenticatedRequest, assistant_id: UUID, number: int) -> H
 def roll_back(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     assistant = find_assistant(request.user, assistant_id, "write")
     version = gate.roll_back(assistant, request.user)
-    messages.success(request, f"Version {version.number} answers again.")
+    if assistant.state == Assistant.State.PAUSED:
+        messages.success(
+            request, f"Version {version.number} answers once you resume the assistant."
+        )
+    else:
+        messages.success(request, f"Version {version.number} answers again.")
     return redirect("assistants:assistant", assistant.pk)
 
 
