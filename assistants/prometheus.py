@@ -1,58 +1,76 @@
 """The figures of live assistants for Prometheus: of the last 24 hours, counted once a minute."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.cache import cache
 from django.utils.timezone import now
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from assistants.answering.spending import spent_micro
 from assistants.models import Assistant
-from assistants.queries import figures
+from assistants.queries import figures, measures
 
 PERIOD = timedelta(hours=24)
 CACHE_SECONDS = 60
-Reading = tuple[str, int, int]  # Figure, rows counted, rows among which.
+LABELS = ["team", "assistant"]
+# Of each metric: what it says, and its labels after LABELS.
+METRICS: dict[str, tuple[str, list[str]]] = {
+    "counted": ("Rows of the last 24 hours that a figure counts.", ["figure"]),
+    "among": ("Rows of the last 24 hours that a figure is a share of.", ["figure"]),
+    "spent_micro_usd": ("Of the last 24 hours, from the ledger.", []),
+    "answered_question_micro_usd": ("What an answered question of the last 24 hours cost.", []),
+    "seconds_to_answer": ("To the first answer, of the last 24 hours.", ["quantile"]),
+    "seconds_to_person": ("To a person's first reply, of the last 24 hours.", ["quantile"]),
+    "hand_overs": ("Consultations of the last 24 hours handed over, by reason.", ["reason"]),
+    "consultations": ("Consultations of the last 24 hours, by channel.", ["channel"]),
+}
+Reading = tuple[str, list[str], float]  # Metric, the values of its labels, its value.
 
 
 class AssistantReadings(Collector):
     """`lathe_assistant_counted / lathe_assistant_among` is the figure."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        labels = ["team", "assistant", "figure"]
-        counted = GaugeMetricFamily(
-            "lathe_assistant_counted", "Rows of the last 24 hours that a figure counts.",
-            labels=labels,
-        )  # fmt: skip
-        among = GaugeMetricFamily(
-            "lathe_assistant_among", "Rows of the last 24 hours that a figure is a share of.",
-            labels=labels,
-        )  # fmt: skip
-        spent = GaugeMetricFamily(
-            "lathe_assistant_spent_micro_usd", "Of the last 24 hours, from the ledger.",
-            labels=labels[:2],
-        )  # fmt: skip
+        gauges = {
+            name: GaugeMetricFamily(f"lathe_assistant_{name}", words, labels=[*LABELS, *labels])
+            for name, (words, labels) in METRICS.items()
+        }
         live = Assistant.objects.filter(state=Assistant.State.LIVE).select_related("team")
         for assistant in live:
-            names = [assistant.team.slug, assistant.name]
-            readings, money = _read(assistant)
-            for figure, count, n in readings:
-                counted.add_metric([*names, figure], count)
-                among.add_metric([*names, figure], n)
-            spent.add_metric(names, money)
-        yield from (counted, among, spent)
+            for name, labels, value in _read(assistant):
+                gauges[name].add_metric([assistant.team.slug, assistant.name, *labels], value)
+        yield from gauges.values()
 
 
-def _read(assistant: Assistant) -> tuple[list[Reading], int]:
-    key = f"assistants:prometheus:{assistant.pk}"
-    known: tuple[list[Reading], int] | None = cache.get(key)
+def _read(assistant: Assistant) -> list[Reading]:
+    key = f"assistants:readings:{assistant.pk}"
+    known: list[Reading] | None = cache.get(key)
     if known is None:
         until = now()
-        since = until - PERIOD
-        computed = figures.compute_figures(assistant, since, until)
-        readings = [(figure.name, figure.count, figure.n) for figure in computed]
-        known = (readings, spent_micro(assistant, since, until))
+        known = list(_compute(assistant, until - PERIOD, until))
         cache.set(key, known, CACHE_SECONDS)
     return known
+
+
+def _compute(assistant: Assistant, since: datetime, until: datetime) -> Iterator[Reading]:
+    """What is not known, as a cost where nothing was answered, is left out."""
+    for figure in figures.compute_figures(assistant, since, until):
+        yield "counted", [figure.name], figure.count
+        yield "among", [figure.name], figure.n
+    cost = measures.cost_of_answers(assistant, since, until)
+    yield "spent_micro_usd", [], cost.spent_micro
+    if cost.per_answer_micro is not None:
+        yield "answered_question_micro_usd", [], cost.per_answer_micro
+    for name, seconds in (
+        ("seconds_to_answer", measures.seconds_to_answer(assistant, since, until)),
+        ("seconds_to_person", measures.seconds_to_person(assistant, since, until)),
+    ):
+        for quantile, value in (("0.5", seconds.median), ("0.95", seconds.p95)):
+            if value is not None:
+                yield name, [quantile], value
+    rows = figures.count_consultations(assistant, since, until)
+    for reason, count in figures.most_frequent(rows, "reason"):
+        yield "hand_overs", [reason], count
+    for channel, count in figures.most_frequent(rows, "channel__kind"):
+        yield "consultations", [channel], count

@@ -186,7 +186,8 @@ def _by_reading(situation: Situation, reading: Reading, manner: Manner) -> Outco
     embedded = time.perf_counter()
     matched = reading.matched
     outcome = _by_match(version, situation, matched, asked_back=manner.asked_back)
-    if outcome.route == Route.REFUSE:
+    # Passages and what is written from them are answers, which a broken promise forbids, too.
+    if outcome.route == Route.REFUSE and not version.promise_broken_at:
         outcome = _by_passages(version, situation, vector, outcome, manner.say)
     ended = time.perf_counter()
     if outcome.route == Route.ANSWER:

@@ -13,11 +13,9 @@ from billing.pricing import ANSWERS_SKU
 
 # The assistant's own answers. What it refuses or hands to a person costs nothing.
 PAID_ROUTES = {
-    Decision.Route.ANSWER,
+    *Decision.ANSWERED,
     Decision.Route.ASK,
     Decision.Route.RULE,
-    Decision.Route.QUOTE,
-    Decision.Route.WRITTEN,
 }
 BATCH = 1_000
 

@@ -36,12 +36,7 @@ EVERY = timedelta(seconds=60)
 CLAIM = timedelta(minutes=5)
 RETRY_SECONDS = (60, 300, 900, 3600)
 MAILBOXES_AT_ONCE = 10
-SAID_ALONE = {
-    Decision.Route.ANSWER,
-    Decision.Route.QUOTE,
-    Decision.Route.WRITTEN,
-    Decision.Route.RULE,
-}
+SAID_ALONE = {*Decision.ANSWERED, Decision.Route.RULE}
 
 
 def read_due_mailboxes() -> int:

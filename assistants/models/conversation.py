@@ -15,6 +15,9 @@ from web.language.sentences import translated
 NOTHING = models.Value([], models.JSONField())  # For rows that older code inserts.
 
 
+QUESTIONS_A_DAY = 20_000  # Of a channel, unless the team sets another limit.
+
+
 class ChannelQuerySet(TeamOwnedQuerySet["Channel"]):
     team_path = "assistant__team"
 
@@ -39,7 +42,7 @@ class Channel(models.Model):
     allowed_origins = models.JSONField(default=list, blank=True)
     secrets = models.TextField(blank=True)  # JSON, encrypted.
     settings = models.JSONField(default=dict, blank=True)
-    daily_limit = models.PositiveIntegerField(default=20_000)  # Questions a day.
+    daily_limit = models.PositiveIntegerField(default=QUESTIONS_A_DAY)
     created_at = models.DateTimeField(default=now, editable=False)
     disabled_at = models.DateTimeField(null=True, blank=True)
     objects = ChannelQuerySet.as_manager()
@@ -338,7 +341,8 @@ class Decision(models.Model):
         SILENT = "silent"
         DRAFT = "draft"  # For a person to send: nothing was said.
 
-    # What is an answer on the bill: an approved one, a passage, or one written from passages.
+    # What is an answer, to every figure, the promise and the bill: an approved one, a passage, or
+    # one written from passages.
     ANSWERED = (Route.ANSWER, Route.QUOTE, Route.WRITTEN)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -353,6 +357,9 @@ class Decision(models.Model):
     held_back = models.JSONField(
         default=list, db_default=NOTHING
     )  # [{"text", "problem"}] of a writer's sentences.
+    sources = models.JSONField(
+        default=list, db_default=NOTHING
+    )  # [{"title", "link", "quote", "score"}]: what the answer rests on.
     draft = models.TextField(blank=True, db_default="")  # What would have been said.
     tokens = models.PositiveIntegerField(default=0, db_default=0)  # Of the writer, all.
     tokens_written = models.PositiveIntegerField(default=0, db_default=0)

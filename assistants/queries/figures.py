@@ -33,20 +33,23 @@ MIN_SHOWN = 30  # A rate of fewer is not shown: it says nothing.
 DEFINITIONS = {
     "consultations": "Conversations with at least one message of a visitor that the assistant was"
     " allowed to answer, by the time they opened.",
-    "answer_rate": "Consultations with at least one answer of the assistant, of all.",
+    "answer_rate": "Consultations with at least one answer of the assistant, of all. An answer is"
+    " an approved one, a passage of a document, or one written from passages: what is billed.",
     "containment": "Closed consultations that no person was asked to take over, of all closed.",
     "hand_over_rate": "Consultations that were handed over to a person, of all.",
     "confirmed_resolution": "Consultations whose visitor said the reply helped, or rated 4 or 5,"
     " of all.",
     "unconfirmed": "Closed after a day of silence without any word whether it helped, of all.",
     "return_rate": "Consultations whose visitor opened another one within 72 hours and was given"
-    " the same answer, of those with an answer and a known visitor.",
+    " the same approved answer, of those with an approved answer and a known visitor.",
     "csat": "Ratings of 4 or 5, of all ratings.",
     "csat_response_rate": "Consultations with a rating, of all.",
-    "precision_live": "Right answers in the random audit, of all answers judged there.",
+    "precision_live": "Right answers in the random audit, of all answers judged there: approved"
+    " ones, passages, and those written from passages.",
     "out_of_scope_share": "Audited questions that nobody could answer, of all audited questions.",
-    "drift": "Answers farther (by cosine) from every known question than 95 of 100 held-out"
-    " questions, of all answers that were matched.",
+    "gaps": "Questions that found no answer, of all that no rule decided.",
+    "drift": "Approved answers farther (by cosine) from every known question than 95 of 100"
+    " held-out questions, of all answers that were matched.",
 }
 
 TITLES = {  # As the page calls them; programs know them by their names.
@@ -61,6 +64,7 @@ TITLES = {  # As the page calls them; programs know them by their names.
     "csat_response_rate": "Rated at all",
     "precision_live": "Right in the audit",
     "out_of_scope_share": "Nobody could have answered",
+    "gaps": "Found no answer",
     "drift": "Far from what is known",
 }
 
@@ -98,7 +102,7 @@ def consultations(assistant: Assistant, since: datetime, until: datetime) -> Que
 
 # Of each share of consultations: which are counted, and among which.
 EVERY, CLOSED, RATED = Q(), Q(state="closed"), Q(csat__isnull=False)
-KNOWN = Q(is_answered=True, visitor__isnull=False)
+KNOWN = Q(is_given_approved=True, visitor__isnull=False)
 SHARES: dict[str, tuple[Q, Q]] = {
     "consultations": (EVERY, EVERY),
     "answer_rate": (Q(is_answered=True), EVERY),
@@ -115,16 +119,18 @@ SHARES: dict[str, tuple[Q, Q]] = {
 def described_consultations(
     assistant: Assistant, since: datetime, until: datetime
 ) -> QuerySet[Conversation]:
-    """With what the conditions of SHARES ask: `is_answered`, `is_helped` and `came_back`."""
+    """With what the conditions of SHARES ask: `is_answered`, `is_given_approved`, `is_helped` and
+    `came_back`."""
     # Sets of keys, each read once: EXISTS would search the decisions anew for every conversation.
     decisions = Decision.objects.filter(message__channel__assistant=assistant)
-    answered = decisions.filter(route=Decision.Route.ANSWER)
+    answered = decisions.filter(route__in=Decision.ANSWERED)
     helped = decisions.filter(
         judgement__by_visitor=True, judgement__verdict=Judgement.Verdict.RIGHT
     )
     conversations = "message__conversation"
     return consultations(assistant, since, until).annotate(
         is_answered=_in(answered.values(conversations)),
+        is_given_approved=_in(decisions.filter(route=Decision.Route.ANSWER).values(conversations)),
         is_helped=_in(helped.values(conversations)),
         came_back=_in(_came_back(assistant, since, until)),
     )
@@ -196,6 +202,7 @@ def compute_figures(assistant: Assistant, since: datetime, until: datetime) -> l
     shares = {name: (counts[f"counted_{name}"], counts[f"of_{name}"]) for name in SHARES}
     shares["precision_live"] = (audit["right"], audit["answers"])
     shares["out_of_scope_share"] = (audit["out_of_scope"], audit["audited"])
+    shares["gaps"] = _count_gaps(assistant, since, until)
     shares["drift"] = count_drifted(assistant, since, until)
     return [_figure(name, *shares[name]) for name in DEFINITIONS]
 
@@ -205,17 +212,31 @@ def count_drifted(assistant: Assistant, since: datetime, until: datetime) -> tup
 
     The report's `usual_cosine` is what 95 of 100 held-out questions reach.
     """
-    matched = Decision.objects.filter(
-        message__channel__assistant=assistant, route=Decision.Route.ANSWER, rule="",
-        at__gte=since, at__lt=until, version__isnull=False,
-    )  # fmt: skip
-    usual = _json_number("version__report", F("language"), Value("usual_cosine"))
-    nearest = _json_number("candidates", Value("0"), Value("cosine"))
-    known = matched.annotate(usual=usual, nearest=nearest).exclude(usual=None).exclude(nearest=None)
-    counts = known.aggregate(
-        drifted=Count("pk", filter=Q(nearest__lt=F("usual"))), total=Count("pk")
+    counts = _known_matches(assistant, since, until).aggregate(
+        drifted=Count("pk", filter=DRIFTED), total=Count("pk")
     )
     return counts["drifted"], counts["total"]
+
+
+def _known_matches(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Decision]:
+    """Approved answers that were matched, with the cosine that is `usual` and the `nearest` one."""
+    matched = decisions_of(assistant, since, until).filter(
+        route=Decision.Route.ANSWER, rule="", version__isnull=False
+    )
+    usual = _json_number("version__report", F("language"), Value("usual_cosine"))
+    nearest = _json_number("candidates", Value("0"), Value("cosine"))
+    known = matched.annotate(usual=usual, nearest=nearest)
+    return known.exclude(usual=None).exclude(nearest=None)
+
+
+def _count_gaps(assistant: Assistant, since: datetime, until: datetime) -> tuple[int, int]:
+    counts = (
+        decisions_of(assistant, since, until)
+        .filter(rule="")
+        .exclude(route=Decision.Route.SILENT)
+        .aggregate(gaps=Count("pk", filter=FOUND_NOTHING), total=Count("pk"))
+    )
+    return counts["gaps"], counts["total"]
 
 
 def _json_number(field: str, *path: F | Value) -> Cast:
@@ -225,19 +246,47 @@ def _json_number(field: str, *path: F | Value) -> Cast:
 
 
 def _audit_counts(assistant: Assistant, since: datetime, until: datetime) -> dict[str, int]:
-    rows = Judgement.objects.filter(
-        is_audit=True,
-        decision__message__channel__assistant=assistant,
-        decision__at__gte=since,
-        decision__at__lt=until,
-    )
-    answers = Q(decision__route=Decision.Route.ANSWER)
+    rows = decisions_of(assistant, since, until).filter(AUDITED)
     return rows.aggregate(
         audited=Count("pk"),
-        answers=Count("pk", filter=answers),
-        right=Count("pk", filter=answers & Q(verdict=Judgement.Verdict.RIGHT)),
-        out_of_scope=Count("pk", filter=Q(verdict=Judgement.Verdict.OUT_OF_SCOPE)),
+        answers=Count("pk", filter=IS_ANSWER),
+        right=Count("pk", filter=IS_ANSWER & Q(judgement__verdict=Judgement.Verdict.RIGHT)),
+        out_of_scope=Count("pk", filter=NOBODY_COULD_ANSWER),
     )
+
+
+AUDITED, IS_ANSWER = Q(judgement__is_audit=True), Q(route__in=Decision.ANSWERED)
+NOBODY_COULD_ANSWER = Q(judgement__verdict=Judgement.Verdict.OUT_OF_SCOPE)
+FOUND_NOTHING = Q(route__in=[Decision.Route.REFUSE, Decision.Route.HAND_OVER]) | Q(
+    route=Decision.Route.DRAFT, draft=""
+)
+DRIFTED = Q(nearest__lt=F("usual"))
+OF_DECISIONS = ("precision_live", "out_of_scope_share", "gaps", "drift")
+
+
+def decisions_of(assistant: Assistant, since: datetime, until: datetime) -> QuerySet[Decision]:
+    """Those made from `since` to before `until`."""
+    return Decision.objects.filter(
+        message__channel__assistant=assistant, at__gte=since, at__lt=until
+    )
+
+
+def counted_decisions(
+    assistant: Assistant, since: datetime, until: datetime, name: str
+) -> QuerySet[Decision]:
+    """The rows behind a figure of OF_DECISIONS, newest first: those it counts; of the precision all
+    that were judged, the wrong ones first."""
+    rows = decisions_of(assistant, since, until)
+    if name == "precision_live":
+        is_right = Case(When(judgement__verdict=Judgement.Verdict.RIGHT, then=1), default=0)
+        rows = rows.filter(AUDITED & IS_ANSWER).order_by(is_right, "-at")
+    elif name == "out_of_scope_share":
+        rows = rows.filter(AUDITED & NOBODY_COULD_ANSWER)
+    elif name == "gaps":
+        rows = rows.filter(FOUND_NOTHING, rule="")
+    else:
+        rows = _known_matches(assistant, since, until).filter(DRIFTED)
+    return rows.select_related("message", "judgement")
 
 
 def _figure(name: str, count: int, n: int) -> Figure:
@@ -280,9 +329,8 @@ def hand_over_reasons(
 
 def gaps(assistant: Assistant, limit: int = 50) -> QuerySet[Decision]:
     """The newest questions that found no answer and nobody has judged yet."""
-    is_refusal = Q(route__in=[Decision.Route.REFUSE, Decision.Route.HAND_OVER])
     refused = Decision.objects.filter(
-        is_refusal | Q(route=Decision.Route.DRAFT, draft=""),
+        FOUND_NOTHING,
         message__channel__assistant=assistant,
         rule="",
         judgement=None,

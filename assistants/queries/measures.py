@@ -15,23 +15,24 @@ from web.browser.page_memo import once_per_page
 VISITOR, BOT, PERSON = (
     author.value for author in (Message.Author.VISITOR, Message.Author.BOT, Message.Author.PERSON)
 )
-ANSWERED = (Decision.Route.ANSWER, Decision.Route.WRITTEN)
 DEFINITIONS = {
     "channel": "Consultations by the channel they came through.",
     "language": "Consultations by their language.",
-    "topic": "Answers given, by their key.",
+    "reason": "Consultations that were handed over to a person, by why.",
+    "topic": "Approved answers given, by their key.",
     "seconds_to_answer": "From a consultation's first question to the assistant's first reply.",
     "seconds_to_person": "From the hand-over to the first reply of a person.",
     "cost": "All that the ledger holds for this assistant (reading questions, models of the team"
     " that write, voice), and what the provider of a writer elsewhere asks for the tokens it read"
-    " and wrote, by the two prices in the settings; divided by the questions that got an approved"
-    " or a written answer. Refused questions cost as well, and are in the sum.",
+    " and wrote, by the two prices in the settings; divided by the questions that got an answer"
+    " (approved, a passage, or written). Refused questions cost as well, and are in the sum.",
 }
 
 TITLES = {
     "channel": "Volume by channel",
     "language": "Volume by language",
     "topic": "Volume by topic",
+    "reason": "Handed over, by reason",
     "seconds_to_answer": "First answer",
     "seconds_to_person": "First reply of a person",
     "cost": "An answered question costs",
@@ -81,7 +82,10 @@ def _count_decisions(
 ) -> list[Mapping[str, Any]]:
     """Of what the assistant answered itself, by way and topic."""
     rows = Decision.objects.filter(
-        message__channel__assistant=assistant, route__in=ANSWERED, at__gte=since, at__lt=until
+        message__channel__assistant=assistant,
+        route__in=Decision.ANSWERED,
+        at__gte=since,
+        at__lt=until,
     )
     return list(rows.order_by().values("route", "answer_key").annotate(n=Count("pk")))
 

@@ -11,13 +11,13 @@ MIN_JUDGED = 30  # Audited answers of a version, before its promise is called br
 
 
 def check_promise(assistant: Assistant) -> None:
-    """Let the live version ask back instead of answering while its audit, at 95 % confidence, stays
-    below the promise; tell the team once."""
+    """Let the live version ask back or refuse instead of answering while its audit, at 95 %
+    confidence, stays below the promise; tell the team once."""
     version = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE).first()
     if version is None:
         return
     judged = Judgement.objects.filter(
-        is_audit=True, decision__version=version, decision__route=Decision.Route.ANSWER
+        is_audit=True, decision__version=version, decision__route__in=Decision.ANSWERED
     )
     total = judged.count()
     right = judged.filter(verdict=Judgement.Verdict.RIGHT).count()

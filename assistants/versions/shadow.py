@@ -180,4 +180,4 @@ def compare(version: Version, shown: int = 50) -> Comparison:
 
 
 def _count_answers(rows: Iterable[Decision | ShadowDecision]) -> int:
-    return sum(row.route == Decision.Route.ANSWER for row in rows)
+    return sum(row.route in Decision.ANSWERED for row in rows)

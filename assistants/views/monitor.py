@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_safe
 
 from assistants.lifecycle import find_assistant
-from assistants.models import Assistant
+from assistants.models import Assistant, Version, VersionStatus
 from assistants.models.conversation import HAND_OVER_WORDS, KIND_WORDS
 from assistants.queries import figures, measures
 from assistants.views.assistants import page_context
@@ -31,24 +31,17 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     assistant = find_assistant(request.user, assistant_id)
     days, since, until = _period(request)
     period = (assistant, since, until)
-    figure = request.GET.get("show", "")
-    if figure not in figures.SHARES:
-        figure = "consultations"
-    kind, _, part = request.GET.get("part", "")[:250].replace("\0", "").partition(":")
-    if kind in figures.PARTS and part:
-        title, rows = part, figures.part_of_consultations(*period, kind, part)
-    else:
-        title, rows = figures.TITLES[figure], figures.counted_consultations(*period, figure)
     context = {
         **page_context(request, assistant),
+        **_rows_context(request, *period),
         "figures": figures.compute_figures(*period),
         "reasons": [
             (reason, HAND_OVER_WORDS.get(reason, reason), n)
             for reason, n in figures.hand_over_reasons(*period)
         ],
-        "shown": title,
-        "linked": set(figures.SHARES),
-        "conversations": rows[:ROWS_SHOWN],
+        "promise": Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE)
+        .values_list("promise", flat=True)
+        .first(),
         "volumes": {
             kind: [(name, _volume_words(kind, name), n) for name, n in rows]
             for kind, rows in measures.volumes(*period).items()
@@ -64,6 +57,25 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
         "least": figures.MIN_SHOWN,
     }
     return render(request, "assistants/monitor.html", context)
+
+
+def _rows_context(
+    request: AuthenticatedRequest, assistant: Assistant, since: datetime, until: datetime
+) -> dict[str, object]:
+    """The rows that ?part= or ?show= asks for: conversations, or single decisions."""
+    period = (assistant, since, until)
+    kind, _, part = request.GET.get("part", "")[:250].replace("\0", "").partition(":")
+    if kind in figures.PARTS and part:
+        rows = figures.part_of_consultations(*period, kind, part)
+        return {"shown": part, "conversations": rows[:ROWS_SHOWN]}
+    figure = request.GET.get("show", "")
+    if figure in figures.OF_DECISIONS:
+        decisions = figures.counted_decisions(*period, figure)[:ROWS_SHOWN]
+        return {"shown": figures.TITLES[figure], "decisions": decisions}
+    if figure not in figures.SHARES:
+        figure = "consultations"
+    conversations = figures.counted_consultations(*period, figure)[:ROWS_SHOWN]
+    return {"shown": figures.TITLES[figure], "conversations": conversations}
 
 
 def _volume_words(kind: str, name: str) -> str:
@@ -102,6 +114,9 @@ def _amounts(
     yield "seconds_to_answer: 95 of 100 within", answer.p95, answer.n
     person = measures.seconds_to_person(assistant, since, until)
     yield "seconds_to_person: median", person.median, person.n
+    yield "seconds_to_person: 95 of 100 within", person.p95, person.n
+    for reason, count in figures.hand_over_reasons(assistant, since, until):
+        yield f"reason: {reason}", count, count
     for kind, rows in measures.volumes(assistant, since, until).items():
         for name, count in rows:
             yield f"{kind}: {name}", count, count
