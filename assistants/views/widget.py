@@ -61,7 +61,6 @@ from web.streams.event_stream import visitor_stream_response
 
 LOADER = (settings.BASE_DIR / "assistants/widget/loader.js").read_text(encoding="utf-8")
 HISTORY = 100
-RATED = (Decision.Route.ANSWER, Decision.Route.WRITTEN, Decision.Route.QUOTE)
 LOADER_SECONDS = 300
 MICROPHONE_MARK = "LATHE_ALLOW"  # What the loader lets the frame use.
 
@@ -289,13 +288,15 @@ def _history(channel: Channel, visitor: str) -> dict[str, object]:
     if conversation is None:
         return {"conversation": None, "state": "bot", "messages": []}
     newest = Message.objects.filter(conversation=conversation).order_by("-seq")[:HISTORY]
-    answers = Decision.objects.filter(message__conversation=conversation, route__in=RATED)
+    answers = Decision.objects.filter(
+        message__conversation=conversation, route__in=Decision.ANSWERED
+    )
     decided = {decision.reply_id: decision for decision in answers.only("pk", "reply_id")}
     conversation.channel = channel
     return {
         "conversation": str(conversation.pk),
         "state": conversation.state,
-        "asks_for_rating": may_rate(conversation),
+        "asks_for_rating": may_rate(conversation, is_answered=bool(decided)),
         "asks_for_address": may_leave_address(conversation),
         "messages": [
             {

@@ -14,7 +14,7 @@ from assistants.conversations import state
 from assistants.conversations.feedback import record_feedback
 from assistants.errors import InvalidConsultation
 from assistants.mail.sending import can_write_to_visitors
-from assistants.models import Conversation, ConversationState
+from assistants.models import Conversation, ConversationState, Decision
 from assistants.views.visitors import (
     Identity,
     current_conversation,
@@ -79,27 +79,36 @@ def may_leave_address(conversation: Conversation) -> bool:
 @csrf_exempt
 @require_POST
 def rating(request: HttpRequest, key: str) -> HttpResponse:
-    """{csat}: a rating from 1 to 5 of a closed conversation."""
+    """{csat}: a rating from 1 to 5 of a conversation that is over, or in which the assistant has
+    answered. A 1 brings a person, while the assistant still answers."""
     try:
         channel = require_channel(key)
         _, visitor = visitor_of(channel, request)
         conversation = current_conversation(channel, visitor)
         csat = read_body(request).get("csat")
+        answers = Decision.objects.filter(
+            message__conversation=conversation, route__in=Decision.ANSWERED
+        )
         if (
             conversation is None
-            or not may_rate(conversation)
+            or not may_rate(conversation, is_answered=answers.exists())
             or type(csat) is not int
             or csat not in RATINGS
         ):
-            raise InvalidConsultation("Rate a conversation that is over, from 1 to 5.")
+            raise InvalidConsultation(
+                "Rate an answer, or a conversation that is over, from 1 to 5."
+            )
         state.rate(conversation, csat)
         return JsonResponse({"ok": True})
     except UserError as problem:
         return refuse(problem)
 
 
-def may_rate(conversation: Conversation) -> bool:
-    return conversation.state == ConversationState.CLOSED and conversation.csat is None
+def may_rate(conversation: Conversation, *, is_answered: bool) -> bool:
+    """Once: when it is over, or while the assistant answers, after an answer."""
+    is_over = conversation.state == ConversationState.CLOSED
+    may_answer = conversation.state == ConversationState.BOT and is_answered
+    return conversation.csat is None and (is_over or may_answer)
 
 
 @csrf_exempt

@@ -15,6 +15,7 @@ let memory = "";
 const shown = new Map(); // The last message of each conversation; who writes after one was closed opens another.
 let source = null;
 let followed = null; // The conversation whose news come.
+let askedIn = ""; // The conversation that a rating was asked of.
 let early = null; // The start of an answer that is still being written.
 let identity = ""; // The token of who the site's server vouches for; kept by no browser.
 const { id: customer, hash: signature, signed, "signed-hash": signedHash, ...told } = about();
@@ -109,6 +110,18 @@ function rates() {
   return row;
 }
 
+// After an answer once in a conversation, where nothing else is to choose; at its end until it is rated.
+function mayAsk({ state, conversation, suggestions }) {
+  if (state === "closed") return true;
+  const key = `${storageKey}:rated`;
+  let asked = askedIn;
+  try { asked = localStorage.getItem(key) || asked; } catch { /* This browser keeps nothing here. */ }
+  if (suggestions.length || asked === conversation) return false;
+  askedIn = conversation;
+  try { localStorage.setItem(key, conversation); } catch { /* Nor here. */ }
+  return true;
+}
+
 async function ask(path, body, tell) {
   const isForm = body instanceof FormData;
   const headers = { "X-Lathe-Visitor": visitor() };
@@ -166,7 +179,7 @@ function show(data) {
   }));
   if (data.has_expired) tellUnknown();
   contact.hidden = !data.asks_for_address;
-  if (data.asks_for_rating) choices.replaceChildren(words.rate, rates());
+  if (data.asks_for_rating && mayAsk(data)) choices.replaceChildren(words.rate, rates());
   if (data.messages.length && followed !== data.conversation) listen(data.conversation);
   document.dispatchEvent(new CustomEvent("lathe:said", { detail: { ...data, fresh, isFirst } }));
 }
