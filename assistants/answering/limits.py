@@ -7,23 +7,20 @@ from assistants.models import Channel
 from web.rate_limits.counter import increment
 
 VISITOR_PER_MINUTE, VISITOR_PER_DAY = 10, 100
-ADDRESS_PER_MINUTE = 60
+ADDRESS_PER_MINUTE, ADDRESS_PER_DAY = 60, 2_000
 SPEECH_PER_MINUTE = 5  # Times that one reply may be tried to speak.
 MINUTE, DAY = 60, 86_400
 
 
 def admit(channel: Channel, visitor: str, address: str | None) -> None:
-    """Count this question. Raises TooManyQuestions. A cache that is away stops nobody.
-
-    Only visitors of public channels are counted one by one: a server that asks by API token
-    answers for its own visitors.
-    """
-    if channel.kind != Channel.Kind.API:
-        if visitor:
-            _count(f"visitor:{visitor}", VISITOR_PER_MINUTE, MINUTE)
-            _count(f"visitor:{visitor}", VISITOR_PER_DAY, DAY)
-        if address:
-            _count(f"address:{address}", ADDRESS_PER_MINUTE, MINUTE)
+    """Count this question, of a visitor and an address where they are known. Raises
+    TooManyQuestions. A cache that is away stops nobody."""
+    if visitor:
+        _count(f"visitor:{visitor}", VISITOR_PER_MINUTE, MINUTE)
+        _count(f"visitor:{visitor}", VISITOR_PER_DAY, DAY)
+    if address:
+        _count(f"address:{address}", ADDRESS_PER_MINUTE, MINUTE)
+        _count(f"address:{address}", ADDRESS_PER_DAY, DAY)
     _count(f"channel:{channel.pk}", channel.daily_limit, DAY)
 
 

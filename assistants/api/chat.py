@@ -25,7 +25,6 @@ from assistants.api.streams import stream_reply
 from assistants.conversations.consulting import Question, consult
 from assistants.errors import InvalidConsultation
 from web.idempotency.api import APIView
-from web.middleware import client_address
 
 
 class ChatRequest(serializers.Serializer[Any]):
@@ -59,7 +58,6 @@ class ChatView(APIView):
             text=find_question(sent["messages"]),
             conversation_id=sent.get("conversation"),
             visitor=sent["user"],
-            address=client_address.get(),
             **claims_in(request, sent.get("metadata")),
         )
         channel = find_channel(request.auth, name)

@@ -149,7 +149,6 @@ class ConsultView(APIView):
             visitor=sent.get("visitor", ""),
             language=sent.get("language", ""),
             external_id=_external_id(sent),
-            address=client_address.get(),
             locale=sent.get("locale", ""),
             **claims_in(request, sent.get("metadata")),
         )
@@ -222,8 +221,10 @@ class SpeechView(APIView):
 
 
 class VisitorClaims(TypedDict):
-    """What a question says about its visitor."""
+    """What a question says about its visitor, and who answers for them."""
 
+    address: str | None
+    is_vouched_for: bool
     attributes: dict[str, str]
     vouched: dict[str, str]
     is_verified: bool
@@ -231,10 +232,14 @@ class VisitorClaims(TypedDict):
 
 def claims_in(request: Request, metadata: object) -> VisitorClaims:
     """The claims in a question's metadata. With an API token, `verified` vouches for all of them; a
-    channel's key may be public, so that its claims are never vouched for."""
+    channel's key may be public, so that its claims are never vouched for, and who asks with it is
+    limited by visitor and address."""
     attributes = read_attributes(metadata)
-    is_verified = isinstance(request.auth, ApiToken) and attributes.get(VERIFIED) == "true"
+    has_token = isinstance(request.auth, ApiToken)
+    is_verified = has_token and attributes.get(VERIFIED) == "true"
     return {
+        "address": None if has_token else client_address.get(),
+        "is_vouched_for": has_token,
         "attributes": attributes,
         "vouched": attributes if is_verified else {},
         "is_verified": is_verified,

@@ -73,7 +73,8 @@ class Question:
     visitor: str = ""
     language: str = ""
     external_id: str = ""
-    address: str | None = None
+    address: str | None = None  # Of the visitor; None where the address is of a server.
+    is_vouched_for: bool = False  # By a program with an API token, which limits its own visitors.
     contact: str = ""  # Where a person's reply is sent; see assistants.delivery.
     attributes: dict[str, str] = field(default_factory=dict)  # What the page says of the visitor.
     vouched: dict[str, str] = field(default_factory=dict)  # What the site's server signed of them.
@@ -126,7 +127,7 @@ def _consult(channel: Channel, question: Question, say: Listener | None) -> Repl
     _require_voice(assistant, question)
     visitor_hash = hash_visitor(channel, question.visitor) if question.visitor else ""
     visitor = find_visitor(channel, visitor_hash)
-    admit(channel, visitor_hash, question.address)
+    admit(channel, "" if question.is_vouched_for else visitor_hash, question.address)
     heard = None
     if question.audio is not None:
         if (stored := storing.find_stored(channel, question.external_id)) is not None:
@@ -338,6 +339,7 @@ def decision_of(message: Message, version: Version, outcome: Outcome, language: 
         confidence=min(1.0, max(0.0, outcome.confidence)),
         thresholds=outcome.thresholds,
         held_back=outcome.held_back,
+        sources=[vars(source) for source in outcome.sources],
         tokens=outcome.tokens,
         tokens_written=outcome.tokens_written,
         cost_micro=(
