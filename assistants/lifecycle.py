@@ -16,6 +16,7 @@ from accounts.permissions import person_behind, require_permission
 from assistants.consultations.originals import delete_originals
 from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
 from assistants.models import Assistant, Channel, Mailbox
+from assistants.models.conversation import QUESTIONS_A_DAY
 from assistants.writing.writers import keys_after
 from engine.answering.encoders import choose_encoder
 from projects.models import Project
@@ -110,6 +111,7 @@ def add_channel(
     name: str = "",
     allowed_origins: list[str] | None = None,
     secrets_sealed: str = "",
+    daily_limit: int = QUESTIONS_A_DAY,
     **settings: bool,
 ) -> Channel:
     """A way in with a key of its own. Raises InvalidConsultation for an origin that is none."""
@@ -117,7 +119,8 @@ def add_channel(
         assistant=assistant,
         kind=kind,
         name=name,
-        public_key=f"ch_{secrets.token_urlsafe(24)}",
+        public_key=_new_key(),
+        daily_limit=daily_limit,
         allowed_origins=[parse_origin(origin) for origin in allowed_origins or []],
         secrets=secrets_sealed,
         settings=settings,
@@ -143,6 +146,19 @@ def change_channel(channel: Channel, by: User | ApiToken, **fields: Any) -> None
         )
     assistant = channel.assistant
     audit.record(assistant.team, by, "assistant.channel-changed", assistant.name, kind=channel.kind)
+
+
+@transaction.atomic
+def rotate_key(channel: Channel, by: User | ApiToken) -> None:
+    """Give it another key; the old one lets nobody in any more."""
+    channel.public_key = _new_key()
+    channel.save(update_fields=["public_key"])
+    assistant = channel.assistant
+    audit.record(assistant.team, by, "assistant.channel-rotated", assistant.name, kind=channel.kind)
+
+
+def _new_key() -> str:
+    return f"ch_{secrets.token_urlsafe(24)}"
 
 
 @transaction.atomic

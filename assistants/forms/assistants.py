@@ -165,12 +165,7 @@ class AnswerForm(forms.Form):
         language = self.fields["language"]
         assert isinstance(language, forms.ChoiceField)
         codes = [*assistant.languages, *([answer.language] if answer else [])]
-        names = {"en": "English", "zh": "Chinese"}
-        language.choices = lazy_choices(
-            [(code, names.get(code, code)) for code in dict.fromkeys(codes)]
-        )
-        if len(language.choices) == 1:
-            language.widget = forms.HiddenInput()
+        _offer_languages(language, codes)
         self._default_language = codes[0] if codes else "en"
         if answer is not None:
             self.fields["key"].disabled = self.fields["language"].disabled = True
@@ -197,14 +192,25 @@ class TestCaseForm(forms.ModelForm[TestCase]):
 
     __test__ = False
     expects = forms.ChoiceField(choices=lazy_choices(TestCase.Expects.choices))
+    language = forms.ChoiceField(help_text="The one that the question is asked in.")
 
     class Meta:
         model = TestCase
-        fields = ("question", "expects", "value", "locked")
+        fields = ("question", "language", "expects", "value", "locked")
         help_texts = {
             "value": "The key of the answer, or the words it contains.",
             "locked": "A version that breaks it does not go live.",
         }
+
+    def __init__(self, assistant: Assistant, data: Any = None) -> None:
+        super().__init__(data)
+        field = self.fields["language"]
+        assert isinstance(field, forms.ChoiceField)
+        _offer_languages(field, assistant.languages)
+        self._default_language = assistant.default_language
+
+    def clean_language(self) -> str:
+        return self.cleaned_data["language"] or self._default_language
 
     def clean(self) -> dict[str, Any]:
         fields = super().clean() or {}
@@ -212,6 +218,15 @@ class TestCaseForm(forms.ModelForm[TestCase]):
         if names != bool(fields.get("value")):
             self.add_error("value", "Name an answer or words exactly where one is expected.")
         return fields
+
+
+def _offer_languages(field: forms.ChoiceField, codes: list[str]) -> None:
+    """Hidden where there is one only; nothing chosen is the first."""
+    names = {"en": "English", "zh": "Chinese"}
+    field.choices = lazy_choices([(code, names.get(code, code)) for code in dict.fromkeys(codes)])
+    field.required = False
+    if len(field.choices) == 1:
+        field.widget = forms.HiddenInput()
 
 
 def lines_of(text: str) -> list[str]:

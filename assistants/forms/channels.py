@@ -9,6 +9,7 @@ from assistants.errors import MailFailed, WechatRefused
 from assistants.forms.assistants import lines_of
 from assistants.mail.account import TLS_FROM_THE_START, MailAccount
 from assistants.models import Channel
+from assistants.models.conversation import QUESTIONS_A_DAY
 from assistants.wechat.replying import Account
 from web.language.sentences import lazy_choices
 
@@ -21,6 +22,13 @@ class ChannelForm(forms.Form):
     secret_fields: tuple[str, ...] = ()
 
     name = forms.CharField(max_length=80, required=False)
+    daily_limit = forms.IntegerField(
+        min_value=0,
+        max_value=10_000_000,
+        required=False,
+        label="Questions a day",
+        help_text="More are refused, whoever asks them. Empty: 20,000.",
+    )
 
     def __init__(self, data: Any = None, *, channel: Channel | None = None) -> None:
         self.channel = channel
@@ -33,10 +41,14 @@ class ChannelForm(forms.Form):
 
     def _known(self) -> dict[str, Any]:
         assert self.channel is not None
-        return {"name": self.channel.name}
+        return {"name": self.channel.name, "daily_limit": self.channel.daily_limit}
 
     def changes(self) -> dict[str, Any]:
-        return {"name": self.cleaned_data["name"]}
+        limit = self.cleaned_data.get("daily_limit")
+        return {
+            "name": self.cleaned_data["name"],
+            "daily_limit": QUESTIONS_A_DAY if limit is None else limit,
+        }
 
     def _with_kept(self, fields: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
         """The fields, with a secret that was left empty as it is."""
@@ -130,6 +142,7 @@ class MailForm(ChannelForm):
     """A mailbox. Both servers must offer TLS."""
 
     secret_fields = ("password",)
+    daily_limit = None  # type: ignore[assignment]  # Nobody is refused an e-mail.
 
     address = forms.EmailField(
         max_length=254,
@@ -160,7 +173,7 @@ class MailForm(ChannelForm):
         fields = {name: value for name, value in self.cleaned_data.items() if name != "name"}
         known = _account_of(self.channel) if self.channel else {}
         account = MailAccount(**self._with_kept(fields, known))
-        return super().changes() | {"secrets": account.sealed()}
+        return {"name": self.cleaned_data["name"], "secrets": account.sealed()}
 
 
 class SignatureForm(forms.Form):

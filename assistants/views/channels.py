@@ -1,5 +1,7 @@
 """Pages of channels: each with its steps, its settings and a test of them."""
 
+import socket
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -20,9 +22,11 @@ from assistants.lifecycle import (
     disable_channel,
     find_assistant,
     find_channel,
+    rotate_key,
 )
 from assistants.mail.account import MailAccount, open_mailbox, open_outgoing
 from assistants.models import Channel
+from assistants.models.conversation import QUESTIONS_A_DAY
 from assistants.views.assistants import page_context
 from assistants.views.visitors import identity_secret
 from assistants.wechat import crypto, replying
@@ -31,6 +35,7 @@ from web.requests import AuthenticatedRequest
 
 TITLES = {
     Channel.Kind.WEB: "Add a widget",
+    Channel.Kind.API: "Add an API key",
     Channel.Kind.WECHAT: "Add a WeChat official account",
     Channel.Kind.EMAIL: "Add a mailbox",
 }
@@ -64,6 +69,7 @@ def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpRes
             name=fields["name"],
             allowed_origins=fields.get("allowed_origins"),
             secrets_sealed=fields.get("secrets", ""),
+            daily_limit=fields.get("daily_limit", QUESTIONS_A_DAY),
             **fields.get("settings", {}),
         )
         return redirect("assistants:channel", channel.pk)
@@ -95,6 +101,7 @@ def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
         "signature_form": SignatureForm(),
         "public_url": settings.PUBLIC_URL,
         "identity_secret": identity_secret(channel) if may_sign else "",
+        "own_addresses": _own_addresses() if channel.kind == Channel.Kind.WECHAT else [],
         "callback": settings.PUBLIC_URL + reverse("assistants:wechat", args=[channel.public_key]),
     }
     return render(request, "assistants/channel.html", context)
@@ -115,6 +122,26 @@ def check(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
     else:
         raise Http404
     return redirect("assistants:channel", channel.pk)
+
+
+@login_required
+@require_POST
+def rotate(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
+    channel = find_channel(request.user, channel_id)
+    require_permission(request.user, channel.assistant.team, "write")
+    rotate_key(channel, request.user)
+    messages.success(request, "The old key lets nobody in any more. Put the new one into use.")
+    return redirect("assistants:channel", channel.pk)
+
+
+def _own_addresses() -> list[str]:
+    """What this server's name stands for; the way out to WeChat may be another one."""
+    host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
 
 
 @login_required

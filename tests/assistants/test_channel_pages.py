@@ -146,3 +146,40 @@ def test_programs_add_and_remove_channels(api, token, assistant, account):  # no
     one = f"{base}/{made.json()['id']}"
     assert client.delete(one).status_code == 204
     assert client.delete(one).status_code == 409
+
+
+def test_a_second_key_is_added_limited_and_rotated(page, assistant, api, token):
+    form = {"name": "App", "daily_limit": "7"}
+    answer = page.post(f"/assistants/{assistant.pk}/channels/new/api/", form)
+    channel = Channel.objects.get(name="App")
+    assert (answer.status_code, channel.kind, channel.daily_limit) == (302, "api", 7)
+    page.post(f"/channels/{channel.pk}/", {"name": "App", "daily_limit": "9"})
+    before = channel.public_key
+    assert page.post(f"/channels/{channel.pk}/rotate/").status_code == 302
+    channel.refresh_from_db()
+    assert (channel.daily_limit, channel.public_key != before) == (9, True)
+    path = f"/api/v1/assistants/{assistant.pk}/channels/{channel.pk}"
+    rotated = api(token).patch(path, {"new_key": True}, format="json").json()
+    assert rotated["public_key"] not in (before, channel.public_key)
+    for wrong in ("-1", "x", "10000001"):
+        assert page.post(f"/channels/{channel.pk}/", {"daily_limit": wrong}).status_code == 200
+
+
+def test_wechat_is_told_the_address_of_this_server(page, assistant, settings):
+    settings.PUBLIC_URL = "http://127.0.0.1:8000"
+    channel = add(page, assistant, "wechat", WECHAT)
+    assert (
+        '<pre class="code">127.0.0.1</pre>' in page.get(f"/channels/{channel.pk}/").content.decode()
+    )
+
+
+def test_a_test_is_asked_in_the_language_that_the_page_says(page, assistant):
+    path = f"/assistants/{assistant.pk}/tests/"
+    case = {"question": "怎么退货", "expects": "refuse", "locked": "on"}
+    type(assistant).objects.update(languages=["en", "zh"])
+    assert page.post(path, {**case, "language": "zh"}).status_code == 302
+    assert page.post(path, {**case, "question": "how", "language": ""}).status_code == 302
+    assert page.post(path, {**case, "language": "fr"}).status_code == 200
+    languages = dict(assistant.test_cases.values_list("question", "language"))
+    assert languages == {"怎么退货": "zh", "how": "en"}
+    assert "Chinese" in page.get(path).content.decode()
