@@ -7,7 +7,7 @@ from uuid import UUID
 from django.shortcuts import get_object_or_404
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, now
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,8 +26,23 @@ from assistants.api.serializers import (
 )
 from assistants.conversations import privacy
 from assistants.errors import StaleVersionState
-from assistants.lifecycle import add_channel, change_channel, disable_channel, find_assistant
-from assistants.models import Channel, Judgement, Rule, TestCase, TestRun
+from assistants.lifecycle import (
+    add_channel,
+    change_channel,
+    disable_channel,
+    find_assistant,
+    rotate_key,
+)
+from assistants.models import (
+    Assistant,
+    Channel,
+    Conversation,
+    Judgement,
+    Rule,
+    TestCase,
+    TestRun,
+    Visitor,
+)
 from assistants.queries import figures, measures
 from assistants.review.judging import judge
 from assistants.versions.ruling import add_rule, change_rule, delete_rule, find_swallowed
@@ -55,6 +70,9 @@ class ChannelChange(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=300), required=False, max_length=20
     )
     daily_limit = IntegerField(min_value=0, max_value=10_000_000, required=False)
+    new_key = serializers.BooleanField(
+        required=False, default=False, help_text="Gives it another key; the old one ends."
+    )
 
 
 class TestCasesEndpoint(APIView):
@@ -194,14 +212,17 @@ class ChannelEndpoint(APIView):
 
     @extend_schema(operation_id="change_channel", request=ChannelChange, responses=ChannelAnswer)
     def patch(self, request: Request, assistant_id: UUID, channel_id: UUID) -> Response:
-        """Change its name, origins and daily limit. Accounts are changed on its page."""
+        """Change its name, origins, daily limit and key. Accounts are changed on its page."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         channel = get_object_or_404(assistant.channels, pk=channel_id, disabled_at=None)
         channel.assistant = assistant
         body = ChannelChange(data=request.data)
         body.is_valid(raise_exception=True)
-        if body.validated_data:
-            change_channel(channel, viewer_of(request), **body.validated_data)
+        changes = dict(body.validated_data)
+        if changes.pop("new_key"):
+            rotate_key(channel, viewer_of(request))
+        if changes:
+            change_channel(channel, viewer_of(request), **changes)
         return Response(ChannelAnswer(channel).data)
 
     @extend_schema(operation_id="remove_channel", responses={204: None})
@@ -214,23 +235,39 @@ class ChannelEndpoint(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class VisitorsEndpoint(APIView):
-    """The stored data of a visitor, named as in `consult`: ?visitor=NAME."""
+WHOSE = [OpenApiParameter("visitor", str), OpenApiParameter("conversation", str)]
 
-    @extend_schema(operation_id="export_visitor", responses=dict)
+
+class VisitorsEndpoint(APIView):
+    """The stored data of a visitor, named as in `consult`: ?visitor=NAME; or of whoever writes in a
+    conversation: ?conversation=ID."""
+
+    @extend_schema(operation_id="export_visitor", parameters=WHOSE, responses=dict)
     def get(self, request: Request, assistant_id: UUID) -> Response:
         """For callers who may change the assistant."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
-        visitor = request.query_params.get("visitor", "")
-        rows = privacy.export_visitor(assistant, visitor)
+        visitors = _visitors_asked_for(request, assistant)
+        rows = privacy.export_visitors(assistant, visitors, viewer_of(request))
         return Response({"object": "assistant.visitor", "conversations": rows})
 
-    @extend_schema(operation_id="erase_visitor", responses=dict)
+    @extend_schema(operation_id="erase_visitor", parameters=WHOSE, responses=dict)
     def delete(self, request: Request, assistant_id: UUID) -> Response:
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
-        visitor = request.query_params.get("visitor", "")
-        count = privacy.erase_visitor(assistant, visitor, viewer_of(request))
+        visitors = _visitors_asked_for(request, assistant)
+        count = privacy.erase_visitors(assistant, visitors, viewer_of(request))
         return Response({"object": "assistant.visitor", "deleted_conversations": count})
+
+
+def _visitors_asked_for(request: Request, assistant: Assistant) -> list[Visitor]:
+    key = request.query_params.get("conversation")
+    if not key:
+        return privacy.find_visitors(assistant, request.query_params.get("visitor", ""))
+    try:
+        conversation_id = UUID(key)
+    except ValueError:
+        raise BadParameter("conversation must be an id.", param="conversation") from None
+    rows = Conversation.objects.filter(channel__assistant=assistant).select_related("visitor")
+    return privacy.visitors_in(get_object_or_404(rows, pk=conversation_id))
 
 
 class JudgementsEndpoint(APIView):

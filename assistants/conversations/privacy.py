@@ -27,9 +27,23 @@ def find_visitors(assistant: Assistant, visitor: str) -> list[Visitor]:
     return visitors
 
 
-def export_visitor(assistant: Assistant, visitor: str) -> list[dict[str, object]]:
+def visitors_in(conversation: Conversation) -> list[Visitor]:
+    """Who writes there, whatever their name is. Raises InvalidConsultation for one that a program
+    asked without naming a visitor."""
+    if conversation.visitor is None:
+        raise InvalidConsultation("Nobody knows who writes in this conversation.")
+    return [conversation.visitor]
+
+
+def export_visitors(
+    assistant: Assistant, visitors: list[Visitor], by: User | ApiToken
+) -> list[dict[str, object]]:
     """Every conversation with all that was said, oldest first."""
-    rows = Conversation.objects.filter(visitor__in=find_visitors(assistant, visitor))
+    rows = Conversation.objects.filter(visitor__in=visitors)
+    audit.record(
+        assistant.team, by, "assistant.visitor-exported", assistant.name,
+        conversations=rows.count(),
+    )  # fmt: skip
     return [
         {
             "id": str(conversation.pk),
@@ -52,9 +66,8 @@ def export_visitor(assistant: Assistant, visitor: str) -> list[dict[str, object]
 
 
 @transaction.atomic
-def erase_visitor(assistant: Assistant, visitor: str, by: User | ApiToken) -> int:
-    """Delete the visitor with all that was said and decided; returns the conversations deleted."""
-    visitors = find_visitors(assistant, visitor)
+def erase_visitors(assistant: Assistant, visitors: list[Visitor], by: User | ApiToken) -> int:
+    """Delete them with all that was said and decided; returns the conversations deleted."""
     count = Conversation.objects.filter(visitor__in=visitors).count()
     Speech.objects.filter(replies__message__conversation__visitor__in=visitors).delete()
     Visitor.objects.filter(pk__in=[row.pk for row in visitors]).delete()

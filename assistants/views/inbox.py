@@ -5,12 +5,12 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Team
-from accounts.permissions import find_team
+from accounts.permissions import find_team, has_permission, require_permission
 from assistants import delivery
 from assistants.answering.suggestions import (
     find_question,
@@ -19,7 +19,7 @@ from assistants.answering.suggestions import (
     suggest_answers,
 )
 from assistants.consultations.originals import read_originals
-from assistants.conversations import state, visitors
+from assistants.conversations import privacy, state, visitors
 from assistants.conversations.notes import add_note
 from assistants.conversations.readers import others_present, tell_present
 from assistants.conversations.situations import read_captured
@@ -29,6 +29,7 @@ from assistants.people import owners
 from assistants.queries.corrections import judgements_of, versions_that_learnt
 from assistants.queries.listings import groups_of, inbox_conversations
 from assistants.review.replies import send_reply
+from assistants.views.quality import judging_choices
 from web.browser.details import tags_in
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
@@ -142,6 +143,38 @@ def act(request: AuthenticatedRequest, conversation_id: UUID, action: str) -> Ht
 
 
 @login_required
+@require_safe
+def export_visitor(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    """What is kept of whoever writes there, as a file."""
+    conversation = _find_for_privacy(request, conversation_id)
+    assistant = conversation.channel.assistant
+    rows = privacy.export_visitors(assistant, privacy.visitors_in(conversation), request.user)
+    response = JsonResponse({"conversations": rows}, json_dumps_params={"ensure_ascii": False})
+    response["Content-Disposition"] = f'attachment; filename="{assistant.name}-visitor.json"'
+    return response
+
+
+@login_required
+@require_POST
+def erase_visitor(request: AuthenticatedRequest, conversation_id: UUID) -> HttpResponse:
+    conversation = _find_for_privacy(request, conversation_id)
+    assistant = conversation.channel.assistant
+    count = privacy.erase_visitors(assistant, privacy.visitors_in(conversation), request.user)
+    if count == 1:
+        messages.success(request, "The visitor is erased, with 1 conversation.")
+    else:
+        messages.success(request, f"The visitor is erased, with {count} conversations.")
+    return redirect("assistants:inbox", assistant.team.slug)
+
+
+def _find_for_privacy(request: AuthenticatedRequest, conversation_id: UUID) -> Conversation:
+    """For owners and admins."""
+    conversation = _find(request.user, conversation_id)
+    require_permission(request.user, conversation.channel.assistant.team, "team")
+    return conversation
+
+
+@login_required
 @require_POST
 def send_again(
     request: AuthenticatedRequest, conversation_id: UUID, message_id: int
@@ -248,8 +281,12 @@ def _talk_context(request: AuthenticatedRequest, conversation: Conversation) -> 
     question = find_question(conversation) if is_mine else None
     chosen = _chosen_answer(request, conversation)
     text = request.GET.get("q", "")
+    may_change = has_permission(request.user, team, "write")
     return {
         "team": team,
+        "may_change": may_change,
+        "may_erase": has_permission(request.user, team, "team"),
+        **(judging_choices(conversation.channel.assistant) if may_change else {}),
         "conversation": conversation,
         "assistant": conversation.channel.assistant,
         "history": history,

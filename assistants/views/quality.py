@@ -14,7 +14,7 @@ from accounts.permissions import require_permission
 from assistants.errors import InvalidConsultation
 from assistants.forms.assistants import TestCaseForm
 from assistants.lifecycle import find_assistant
-from assistants.models import Answer, Decision, Judgement, TestCase, VersionStatus
+from assistants.models import Answer, Assistant, Decision, Judgement, TestCase, VersionStatus
 from assistants.models.quality import VERDICT_WORDS
 from assistants.queries.corrections import count_corrections
 from assistants.queries.test_runs import compare_runs, versions_to_test
@@ -35,12 +35,11 @@ GAPS_SHOWN = 50
 def test_cases(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     """The test cases, and the results of the live and the newest version."""
     assistant = find_assistant(request.user, assistant_id)
-    form = TestCaseForm(request.POST or None)
+    form = TestCaseForm(assistant, request.POST or None)
     if request.method == "POST":
         require_permission(request.user, assistant.team, "write")
         if form.is_valid():
             fields = dict(form.cleaned_data)
-            fields["language"] = assistant.default_language
             TestCase.objects.update_or_create(
                 assistant=assistant, question=fields.pop("question"), defaults=fields
             )
@@ -93,23 +92,35 @@ def delete_case(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def review(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
-    """The random audit, gaps in the knowledge, people's own replies, and how many corrections were
-    learnt."""
+    """The random audit, what visitors said no to, gaps in the knowledge, people's own replies, and
+    how many corrections were learnt."""
     assistant = find_assistant(request.user, assistant_id, "inbox")
-    drawn = Decision.objects.filter(
-        message__channel__assistant=assistant, for_audit=True, judgement=None
-    ).select_related("message", "reply")
+    unjudged = Decision.objects.filter(message__channel__assistant=assistant).exclude(
+        judgement__by_visitor=False
+    )
+    rows = unjudged.select_related("message", "reply")
     context = {
         **page_context(request, assistant),
-        "audit": drawn[:AUDITS_SHOWN],
+        # What visitors said of it takes nothing out of the sample.
+        "audit": rows.filter(for_audit=True)[:AUDITS_SHOWN],
+        "said_no": rows.filter(
+            judgement__by_visitor=True, judgement__verdict=Judgement.Verdict.WRONG
+        )[:AUDITS_SHOWN],
         "gaps": find_gaps(assistant)[:GAPS_SHOWN],
         "replies": pending_replies(assistant)[:REPLIES_SHOWN],
         "corrections": count_corrections(assistant),
         "is_building": assistant.versions.filter(status=VersionStatus.BUILDING).exists(),
+        **judging_choices(assistant),
+    }
+    return render(request, "assistants/review.html", context)
+
+
+def judging_choices(assistant: Assistant) -> dict[str, object]:
+    """What the form of a judgement offers."""
+    return {
         "answers": assistant.answers.exclude(state=Answer.State.RETIRED).order_by("key"),
         "verdicts": list(VERDICT_WORDS.items()),
     }
-    return render(request, "assistants/review.html", context)
 
 
 @login_required
@@ -133,6 +144,8 @@ def judge_decision(request: AuthenticatedRequest, decision_id: UUID) -> HttpResp
             answer_key=request.POST.get("answer", "")[:200], is_audit=judged.for_audit,
         )  # fmt: skip
     messages.success(request, "Judged.")
+    if request.POST.get("from") == "conversation":
+        return redirect("assistants:conversation", decision.message.conversation_id)
     return redirect("assistants:review", assistant.pk)
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from assistants.conversations import consulting
-from assistants.conversations.privacy import erase_visitor
+from assistants.conversations.privacy import erase_visitors, find_visitors
 from assistants.demo_data import generate_faq
 from assistants.models import Answer, Conversation, Decision, Message
 from tests.assistants.conftest import COLUMNS, store_table
@@ -142,7 +142,7 @@ def test_who_is_erased_while_being_answered_is_told_and_nothing_is_kept(
     decide = consulting.decide
 
     def decide_meanwhile(*args, **options):
-        erase_visitor(live.assistant, "v", alice)
+        erase_visitors(live.assistant, find_visitors(live.assistant, "v"), alice)
         return decide(*args, **options)
 
     monkeypatch.setattr(consulting, "decide", decide_meanwhile)

@@ -6,7 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from assistants.consultations.originals import delete_expired
-from assistants.conversations.privacy import erase_visitor, export_visitor
+from assistants.conversations.privacy import erase_visitors, export_visitors, find_visitors
 from assistants.lifecycle import change_assistant
 from assistants.models import Conversation, Message
 from assistants.tasks import delete_expired_conversations
@@ -54,10 +54,10 @@ def test_it_is_exported_and_erased_with_the_visitor(live, api, token, alice):
     assistant = live.assistant
     change_assistant(assistant, alice, original_days=3)
     ask(api, token)
-    (exported,) = export_visitor(assistant, "v")
+    (exported,) = export_visitors(assistant, find_visitors(assistant, "v"), alice)
     assert exported["messages"][0]["original"] == WRITTEN
     assert exported["messages"][1]["original"] is None
-    erase_visitor(assistant, "v", alice)
+    erase_visitors(assistant, find_visitors(assistant, "v"), alice)
     assert not Message.objects.exclude(original="").exists()
 
 

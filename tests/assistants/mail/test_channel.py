@@ -249,7 +249,8 @@ def test_erasing_a_visitor_takes_their_address_along(opened, box, alice):
     ask(box)
     read(opened)
     assert secret_encryption.decrypt(Conversation.objects.get().contact)
-    assert privacy.erase_visitor(opened.assistant, "ann@example.com", alice) == 1
+    ann = privacy.find_visitors(opened.assistant, "ann@example.com")
+    assert privacy.erase_visitors(opened.assistant, ann, alice) == 1
     assert not Conversation.objects.exists()
 
 

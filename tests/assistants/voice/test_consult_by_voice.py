@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.timezone import now
 
-from assistants.conversations.privacy import erase_visitor
+from assistants.conversations.privacy import erase_visitors, find_visitors
 from assistants.conversations.spoken import delete_expired as delete_expired_speech
 from assistants.lifecycle import add_channel
 from assistants.models import Assistant, Channel, Message, Speech, SpokenReply
@@ -263,7 +263,7 @@ def test_what_was_spoken_to_an_erased_visitor_is_erased(api, token, voiced, alic
     sent = {"text": "how do i return an order", "voice": True, "visitor": "eve"}
     client.get(path_of(client.post(CONSULT, sent)))
     assert Speech.objects.count() == 1
-    erase_visitor(voiced, "eve", alice)
+    erase_visitors(voiced, find_visitors(voiced, "eve"), alice)
     assert not Speech.objects.exists()
     assert not SpokenReply.objects.exists()
 
