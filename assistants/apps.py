@@ -12,10 +12,22 @@ class AssistantsConfig(AppConfig):
         from assistants.models import Assistant
         from assistants.people.owners import release_of
         from assistants.queries.needs import assistants_needs
+        from assistants.queries.uses import (
+            assistants_of_project,
+            assistants_that_write_with,
+            find_assistants,
+        )
         from inference.gateway.other_models import register_models
         from inference.queries.needs import register_needs
+        from inference.queries.search import register_kind, register_page
         from training.cost_sources import register_project_source
+        from web.browser.parts import register_uses
 
+        register_uses("project", assistants_of_project)
+        register_uses("endpoint", assistants_that_write_with)
+        register_kind("Assistant", "assistants:assistant", "chat", find_assistants)
+        register_page("Assistants", "assistants:assistants", "chat")
+        register_page("Inbox", "assistants:inbox", "inbox")
         register_project_source("assistant", Assistant, "assistants:assistant", "Assistant")
         register_ending(release_of)
         register_needs(assistants_needs)

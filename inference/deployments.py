@@ -29,7 +29,8 @@ from projects.models import Project
 from training.errors import TeamSuspended
 from training.jobs.launch import TASKS
 from training.models import Checkpoint, TrainedModel
-from web.browser.trash import require_present, require_restorable
+from web.browser.parts import uses_of
+from web.browser.trash import require_present, require_restorable, require_unused
 from web.sse import notify
 
 MAX_NAME_LENGTH = 80
@@ -113,7 +114,8 @@ def switch_model(deployment: Deployment, model: TrainedModel, viewer: User | Api
 
 @transaction.atomic
 def retire(deployment: Deployment, viewer: User | ApiToken) -> None:
-    """Stop serving; the name is free again. Raises AlreadyRetired."""
+    """Stop serving; the name is free again. Raises StillInUse or AlreadyRetired."""
+    require_unused(deployment.name, uses_of("endpoint", deployment))
     if not Deployment.objects.serving().filter(pk=deployment.pk).update(retired_at=now()):
         raise AlreadyRetired
     deployment.refresh_from_db()

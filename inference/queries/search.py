@@ -1,7 +1,8 @@
 """Finds a team's objects and pages by part of their names, or by a tag."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import Q
 from django.urls import reverse
@@ -26,6 +27,21 @@ PAGES = [
     ("Notifications", "accounts:notices", "bell"),
     ("Trash", "inference:trash", "trash"),
 ]
+
+
+# Of apps above: (kind, its page, its icon, what finds (key, name) of a team's by part of a name).
+Finder = Callable[[Team, str], Iterable[tuple[UUID, str]]]
+_kinds: list[tuple[str, str, str, Finder]] = []
+
+
+def register_kind(kind: str, view: str, icon: str, find: Finder) -> None:
+    """Find things of this kind, too; `view` is the page of one."""
+    _kinds.append((kind, view, icon, find))
+
+
+def register_page(name: str, view: str, icon: str) -> None:
+    """Find this page of a team, too."""
+    PAGES.append((name, view, icon))
 
 
 @dataclass(frozen=True)
@@ -67,4 +83,7 @@ def _find_objects(team: Team, text: str) -> Iterator[SearchResult]:
         (projects, "Project", "projects:project", "home"),
     ):
         for pk, name in rows.values_list("pk", "name")[:MAX_OF_A_KIND]:
+            yield SearchResult(name, kind, reverse(view, args=[pk]), picture)
+    for kind, view, picture, find in _kinds:
+        for pk, name in list(find(team, text))[:MAX_OF_A_KIND]:
             yield SearchResult(name, kind, reverse(view, args=[pk]), picture)
