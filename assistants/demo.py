@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from accounts.models import Membership, Team, User
+from assistants import demo_history
 from assistants.conversations import state
 from assistants.demo_data import generate_faq
 from assistants.knowledge.phrasings import hash_text
@@ -44,10 +45,12 @@ def seed() -> None:
         assistant, Channel.Kind.WEB, person, name="Shop", allowed_origins=[settings.PUBLIC_URL]
     )
     visitor = Visitor.objects.create(channel=channel, external_hash=hash_text("demo visitor"))
+    demo_history.add_rules_and_tests(assistant, person)
     conversation = Conversation.objects.create(channel=channel, visitor=visitor)
     state.append_message(conversation, Message.Author.VISITOR, QUESTION)
     state.hand_over(conversation, "rule")
-    building.create_version(assistant, person, publish_when_measured=True)
+    version = building.create_version(assistant, person, publish_when_measured=True)
+    demo_history.add_month(channel, version, person)
 
 
 def teach(assistant: Assistant, person: User) -> None:
