@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from assistants.answering.texts import text_of
 from assistants.models import Assistant, Decision
-from assistants.models.conversation import ROUTE_WORDS
+from assistants.models.words import ROUTE_WORDS
 from assistants.rules.matching import Awaited
 
 

@@ -10,19 +10,15 @@ from django.utils.timezone import now
 from accounts.models import TeamOwnedQuerySet, User
 from assistants.models.assistant import Assistant
 from assistants.models.version import Version
+from assistants.models.words import HAND_OVER_WORDS, KIND_WORDS, MOVE_WORDS, ROUTE_WORDS
 from web.language.sentences import translated
 
 NOTHING = models.Value([], models.JSONField())  # For rows that older code inserts.
-
-
 QUESTIONS_A_DAY = 20_000  # Of a channel, unless the team sets another limit.
 
 
 class ChannelQuerySet(TeamOwnedQuerySet["Channel"]):
     team_path = "assistant__team"
-
-
-KIND_WORDS = {"web": "Web widget", "api": "API", "wechat": "WeChat", "email": "E-mail"}
 
 
 class Channel(models.Model):
@@ -114,36 +110,6 @@ NEXT_STATES = {
 
 class ConversationQuerySet(TeamOwnedQuerySet["Conversation"]):
     team_path = "channel__assistant__team"
-
-
-ROUTE_WORDS = {
-    "answer": "answered",
-    "ask": "asked back",
-    "refuse": "refused",
-    "rule": "said by a rule",
-    "hand_over": "handed over",
-    "quote": "quoted a passage",
-    "written": "written from passages",
-    "draft": "drafted",
-}
-HAND_OVER_WORDS = {
-    "rule": "A rule says so",
-    "two_refusals": "Refused twice",
-    "budget": "The daily budget is spent",
-    "encoder_down": "The assistant could not read",
-    "not_answered": "Not answered in time",
-    "csat_1": "Rated 1 of 5",
-    "not_given": "What was asked for was not given",
-    "email": "An e-mail",
-}
-# Why a conversation changed hands after that; the reason of its hand-over stays.
-MOVE_WORDS = {
-    **HAND_OVER_WORDS,
-    "owner_gone": "Who had it may no longer use the inbox",
-    "no_reply": "Who had it did not reply in time",
-    "taken_over": "Taken over from somebody else",
-    "assigned": "Given by somebody else",
-}
 
 
 class Conversation(models.Model):

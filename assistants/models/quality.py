@@ -8,9 +8,10 @@ from django.utils.timezone import now
 
 from accounts.models import TeamOwnedQuerySet, User
 from assistants.models.assistant import Assistant
-from assistants.models.conversation import ROUTE_WORDS, Decision
+from assistants.models.conversation import Decision
 from assistants.models.knowledge import Answer
 from assistants.models.version import Version
+from assistants.models.words import ROUTE_WORDS
 from projects.models import DatasetVersion
 
 

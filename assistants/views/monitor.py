@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from assistants.lifecycle import find_assistant
 from assistants.models import Assistant, Version, VersionStatus
-from assistants.models.conversation import HAND_OVER_WORDS, KIND_WORDS
+from assistants.models.words import HAND_OVER_WORDS, KIND_WORDS
 from assistants.queries import figures, measures
 from assistants.views.assistants import page_context
 from web.language.sentences import translated
