@@ -18,7 +18,7 @@ def decision(assistant, alice):
         assistant=assistant, number=1, status="live", encoder="e", promise=0.9,
         out_of_scope_share=0.1, measured_at=moment, live_at=moment,
     )  # fmt: skip
-    write_answer(assistant, alice, key="return", text="Send it back.", language="en")
+    write_answer(assistant, "return", "Send it back.", "en", alice)
     return record(assistant, version, "may it travel home", "answer", "track")
 
 
