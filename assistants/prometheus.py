@@ -16,14 +16,29 @@ CACHE_SECONDS = 60
 LABELS = ["team", "assistant"]
 # Of each metric: what it says, and its labels after LABELS.
 METRICS: dict[str, tuple[str, list[str]]] = {
-    "counted": ("Rows of the last 24 hours that a figure counts.", ["figure"]),
-    "among": ("Rows of the last 24 hours that a figure is a share of.", ["figure"]),
-    "spent_micro_usd": ("Of the last 24 hours, from the ledger.", []),
-    "answered_question_micro_usd": ("What an answered question of the last 24 hours cost.", []),
-    "seconds_to_answer": ("To the first answer, of the last 24 hours.", ["quantile"]),
-    "seconds_to_person": ("To a person's first reply, of the last 24 hours.", ["quantile"]),
-    "hand_overs": ("Consultations of the last 24 hours handed over, by reason.", ["reason"]),
-    "consultations": ("Consultations of the last 24 hours, by channel.", ["channel"]),
+    "lathe_assistant_counted": ("Rows of the last 24 hours that a figure counts.", ["figure"]),
+    "lathe_assistant_among": ("Rows of the last 24 hours that a figure is a share of.", ["figure"]),
+    "lathe_assistant_spent_micro_usd": ("Of the last 24 hours, from the ledger.", []),
+    "lathe_assistant_answered_question_micro_usd": (
+        "What an answered question of the last 24 hours cost.",
+        [],
+    ),
+    "lathe_assistant_seconds_to_answer": (
+        "To the first answer, of the last 24 hours.",
+        ["quantile"],
+    ),
+    "lathe_assistant_seconds_to_person": (
+        "To a person's first reply, of the last 24 hours.",
+        ["quantile"],
+    ),
+    "lathe_assistant_hand_overs": (
+        "Consultations of the last 24 hours handed over, by reason.",
+        ["reason"],
+    ),
+    "lathe_assistant_consultations": (
+        "Consultations of the last 24 hours, by channel.",
+        ["channel"],
+    ),
 }
 Reading = tuple[str, list[str], float]  # Metric, the values of its labels, its value.
 
@@ -33,7 +48,7 @@ class AssistantReadings(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         gauges = {
-            name: GaugeMetricFamily(f"lathe_assistant_{name}", words, labels=[*LABELS, *labels])
+            name: GaugeMetricFamily(name, words, labels=[*LABELS, *labels])
             for name, (words, labels) in METRICS.items()
         }
         live = Assistant.objects.filter(state=Assistant.State.LIVE).select_related("team")
@@ -56,21 +71,21 @@ def _read(assistant: Assistant) -> list[Reading]:
 def _compute(assistant: Assistant, since: datetime, until: datetime) -> Iterator[Reading]:
     """What is not known, as a cost where nothing was answered, is left out."""
     for figure in figures.compute_figures(assistant, since, until):
-        yield "counted", [figure.name], figure.count
-        yield "among", [figure.name], figure.n
+        yield "lathe_assistant_counted", [figure.name], figure.count
+        yield "lathe_assistant_among", [figure.name], figure.n
     cost = measures.cost_of_answers(assistant, since, until)
-    yield "spent_micro_usd", [], cost.spent_micro
+    yield "lathe_assistant_spent_micro_usd", [], cost.spent_micro
     if cost.per_answer_micro is not None:
-        yield "answered_question_micro_usd", [], cost.per_answer_micro
+        yield "lathe_assistant_answered_question_micro_usd", [], cost.per_answer_micro
     for name, seconds in (
-        ("seconds_to_answer", measures.seconds_to_answer(assistant, since, until)),
-        ("seconds_to_person", measures.seconds_to_person(assistant, since, until)),
+        ("lathe_assistant_seconds_to_answer", measures.seconds_to_answer(assistant, since, until)),
+        ("lathe_assistant_seconds_to_person", measures.seconds_to_person(assistant, since, until)),
     ):
         for quantile, value in (("0.5", seconds.median), ("0.95", seconds.p95)):
             if value is not None:
                 yield name, [quantile], value
     rows = figures.count_consultations(assistant, since, until)
     for reason, count in figures.most_frequent(rows, "reason"):
-        yield "hand_overs", [reason], count
+        yield "lathe_assistant_hand_overs", [reason], count
     for channel, count in figures.most_frequent(rows, "channel__kind"):
-        yield "consultations", [channel], count
+        yield "lathe_assistant_consultations", [channel], count
