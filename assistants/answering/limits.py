@@ -20,7 +20,7 @@ def admit(channel: Channel, visitor: str, address: str | None) -> None:
         _count(f"visitor:{visitor}", VISITOR_PER_DAY, DAY)
     if address:
         _count(f"address:{address}", ADDRESS_PER_MINUTE, MINUTE)
-        _count(f"address:{address}", ADDRESS_PER_DAY, DAY)
+        _count(f"address:{channel.pk}:{address}", ADDRESS_PER_DAY, DAY)
     _count(f"channel:{channel.pk}", channel.daily_limit, DAY)
 
 
