@@ -67,7 +67,7 @@ def test_who_may_not_change_the_assistant_reads_only(decision, bob, client_of, t
     page = client_of(bob)
     shown = page.get(f"/conversations/{decision.message.conversation_id}/").content.decode()
     assert "Judge or correct it" not in shown
-    assert correct(page, decision).status_code == 403
+    assert correct(page, decision).status_code == 404  # Of pages that are not theirs.
 
 
 def test_why_it_was_said_stands_below_it(decision, alice, client_of):

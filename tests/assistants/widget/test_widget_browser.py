@@ -124,6 +124,31 @@ def test_it_answers_survives_a_reload_and_stays_out_of_other_sites(live, alice, 
 
 
 @pytest.mark.slow
+def test_a_visitor_is_asked_once_after_an_answer_and_a_1_brings_a_person(
+    live, alice, product, page
+):
+    site = Site(product)
+    channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[site.origin])
+    site.tag = f'<script async src="{product}/w/{channel.public_key}.js"></script>'
+    page.goto(site.origin)
+    page.get_by_role("button", name="Chat").click()
+    chat = page.frame_locator("iframe")
+    chat.locator("textarea").fill("how do i return an order")
+    chat.locator("textarea").press("Enter")
+    asked = chat.get_by_text("How was this conversation?")
+    asked.wait_for()
+    page.reload()
+    page.get_by_role("button", name="Chat").click()
+    chat.locator("li[data-author=bot]").wait_for()
+    sync_api.expect(asked).to_have_count(0)  # Once in a conversation.
+    with page.expect_response("**/rating"):
+        chat.locator("html").evaluate("() => { choices.replaceChildren(rates()); }")
+        chat.get_by_role("button", name="1", exact=True).click()
+    chat.locator("li[data-author=system]").wait_for()
+    assert Conversation.objects.get().handed_over_reason == "csat_1"
+
+
+@pytest.mark.slow
 def test_whoever_builds_the_site_reads_why_a_visitor_is_not_verified(live, alice, product, page):
     site = Site(product)
     channel = add_channel(live.assistant, Channel.Kind.WEB, alice, allowed_origins=[site.origin])
