@@ -248,3 +248,29 @@ def test_a_large_table_is_looked_at_by_a_process_of_its_own(
     answer = api(token).post(JOBS, request, format="json")
     assert answer.status_code == 400
     assert "200 different labels" in answer.json()["error"]["message"]
+
+
+def test_preferences_are_proposed_and_launched_as_such_unless_the_answer_is_named(
+    upload, api, token, client_of, alice
+):
+    rows = [
+        {"prompt": text, "chosen": f"good {n}", "rejected": f"bad {n}"}
+        for n, text in enumerate(TEXTS)
+    ]
+    version = upload("\n".join(map(json.dumps, rows)), "pairs.jsonl")
+    suggested = version.profile["suggested"]
+    assert (suggested["target_column"], suggested["rejected_column"]) == ("chosen", "rejected")
+    assert "learns to prefer chosen to rejected (DPO)" in suggested["why"]
+    page = client_of(alice).get(f"/datasets/{version.dataset_id}/launch/").content.decode()
+    select = page.partition('name="rejected_column"')[2].partition("</select>")[0]
+    assert '<option value="rejected" selected>' in select
+    asked = body(version, "text-generation", base_model="small-language-model")
+    estimates = [
+        api(token).post(f"{JOBS}/estimate", asked | more, format="json").json()
+        for more in ({}, {"completion_column": "chosen"})
+    ]
+    assert estimates[0]["seconds"] != estimates[1]["seconds"]
+    preferred = api(token).post(JOBS, asked, format="json").json()
+    assert preferred["rejected_column"] == "rejected"
+    copied = api(token).post(JOBS, asked | {"completion_column": "chosen"}, format="json").json()
+    assert (copied["completion_column"], copied["rejected_column"]) == ("chosen", None)
