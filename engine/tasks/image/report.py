@@ -54,6 +54,14 @@ def build_extra_sections(
         section["adversarial"] = evaluate_attacks(trained.ensemble, pixels, head.truth[rows])
     if sentence := describe_gain(trained.augmented_quality):
         section["augmentation"] = sentence
+    elif (
+        prepared.spec.effective_method == "head"
+        and prepared.spec.hyperparameters.augmentation != "none"
+    ):
+        section["augmentation"] = (
+            "No picture was augmented: the method head, a linear layer on frozen features, reads"
+            " each picture once. Choose the method full or auto with mixup to train a network."
+        )
     _explain_examples(report, prepared, trained)
     return {"robustness": section, "explanations": {"method": IMAGE_ATTRIBUTION_METHOD}}
 
