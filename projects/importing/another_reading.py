@@ -22,12 +22,15 @@ def read_another_way(
     reading: ReadingOptions,
     by: User | ApiToken,
     *,
+    columns: Mapping[str, str] | None = None,
     discards_edits: bool = False,
 ) -> DatasetVersion:
     """A new version of the same file with these options of reading it, instead of the version's
-    own. Masking stays, edits and chosen readings of columns stay where they still hold.
+    own. Masking stays, edits and chosen readings of columns stay where they still hold; `columns`
+    are further readings of columns.
 
-    Raises EditsWouldBeLost, unless `discards_edits`, where not all of them do.
+    Raises EditsWouldBeLost, unless `discards_edits`, where not all of them do, and UnknownReading
+    for readings of columns that get other names.
     """
     done = cast(
         ReadingOptions,
@@ -38,20 +41,25 @@ def read_another_way(
     has_same_names = changed <= KEEPS_NAMES and all(map(str.isascii, named_columns(done)))
     may_rename = bool(changed) and not has_same_names
     kept = cast(ReadingOptions, dict(done))
+    if may_rename and columns:
+        raise UnknownReading(
+            "The columns may get other names when the file is read in this way. Choose that first,"
+            " and the readings of columns in its new version.",
+            param="columns",
+        )
     if may_rename:
         kept.pop("columns", None)
-    edits = done.get("edits", [])
     if changed:
         # Rows may have other numbers; an edit after such a one may rest on it.
-        edits = [*takewhile(lambda edit: edit["op"] not in ROW_EDITS, edits)]
-    if may_rename or version.failure_code == "bad_edit":
-        edits = []
-    kept["edits"] = edits
-    if not edits:
-        del kept["edits"]
-        kept.pop("based_on", None)
+        edits = takewhile(lambda edit: edit["op"] not in ROW_EDITS, done.get("edits", []))
+        kept["edits"] = [] if may_rename else [*edits]
+    if version.failure_code == "bad_edit" or not kept.get("edits"):
+        for name in ("edits", "based_on"):
+            kept.pop(name, None)
     if not discards_edits:
         _require_nothing_lost(version, done, kept, may_rename=may_rename)
+    if columns:
+        kept["columns"] = {**kept.get("columns", {}), **columns}
     chosen = {key: value for key, value in reading.items() if key not in DONE_TO_THE_TABLE}
     return reimport(version, cast(ReadingOptions, {**chosen, **kept}), by)
 
@@ -98,7 +106,7 @@ def choose_readings(
     pictures stand.
 
     Raises UnknownReading for a column that the version lacks or a reading that does not exist, and
-    EditsWouldBeLost as `read_another_way`.
+    that and EditsWouldBeLost as `read_another_way`.
     """
     names = {column["name"] for column in version.columns}
     columns = {column: reading for column, reading in readings.items() if column}
@@ -111,18 +119,15 @@ def choose_readings(
                 " such as date:d/m/y.",
                 param="columns",
             )
-    reading = cast(ReadingOptions, dict(version.overrides))
+    options = cast(ReadingOptions, dict(version.overrides))
     if readings.get("", "").startswith("file:"):
         # Another table: how this one is read does not apply to it.
-        reading = {"file": _chosen_file(version, readings[""])}
+        options = {"file": _chosen_file(version, readings[""])}
     elif readings.get("", "").startswith("labels:"):
-        reading = {"labels": _chosen_labels(version, readings[""])}
+        options = {"labels": _chosen_labels(version, readings[""])}
     elif "" in readings:
-        reading["header_rows"] = _chosen_header_rows(readings[""])
-    else:
-        reading["columns"] = {**reading.get("columns", {}), **columns}
-        return reimport(version, reading, by)
-    return read_another_way(version, reading, by, discards_edits=discards_edits)
+        options["header_rows"] = _chosen_header_rows(readings[""])
+    return read_another_way(version, options, by, columns=columns, discards_edits=discards_edits)
 
 
 def _chosen_file(version: DatasetVersion, reading: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.errors import EditsWouldBeLost
+from projects.errors import EditsWouldBeLost, UnknownReading
 from projects.importing.another_reading import choose_readings, read_another_way
 from projects.importing.editing import edit_version
 from projects.importing.imports import import_version
@@ -84,6 +84,13 @@ def test_another_header_asks_and_the_present_one_does_not(edited, alice):
     with pytest.raises(EditsWouldBeLost):
         choose_readings(edited, {"": "header:0"}, alice)
     assert choose_readings(edited, {"": "header:1"}, alice).overrides["edits"] == [MERGE, SET]
+
+
+def test_readings_of_columns_come_with_the_present_header_but_not_with_another(edited, alice):
+    both = {"": "header:1", "price": "number:1234.5"}
+    assert choose_readings(edited, both, alice).overrides["columns"] == {"price": "number:1234.5"}
+    with pytest.raises(UnknownReading, match="other names"):
+        choose_readings(edited, both | {"": "header:0"}, alice, discards_edits=True)
 
 
 def test_the_page_asks_and_goes_on_when_confirmed(edited, client_of, alice):
