@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from engine import catalog
 from engine.data.text_examples import read_examples
 from engine.spec import parse_spec
 from projects import storage
@@ -274,3 +275,29 @@ def test_preferences_are_proposed_and_launched_as_such_unless_the_answer_is_name
     assert preferred["rejected_column"] == "rejected"
     copied = api(token).post(JOBS, asked | {"completion_column": "chosen"}, format="json").json()
     assert (copied["completion_column"], copied["rejected_column"]) == ("chosen", None)
+
+
+def test_a_base_model_that_cannot_read_the_texts_is_told_before_the_launch(
+    upload, api, token, client_of, alice
+):
+    """As the job says it: by the share of what its tokenizer has no piece for."""
+    words = ["ሰላም", "እንዴት", "ነህ", "ደህና"]
+    rows = [(f"{words[n % 4]} {words[n % 3]} {n}", "ab"[n % 2]) for n in range(48)]
+    version = upload(csv("text,label", rows))
+    asked = body(version, "text-classification", **TEXT, base_model="all-MiniLM-L6-v2")
+    estimated = api(token).post(f"{JOBS}/estimate", asked, format="json").json()
+    (warning,) = [one for one in estimated["data"]["warnings"] if "is unknown to" in one]
+    name = catalog.get_base_model("all-MiniLM-L6-v2").name
+    assert f"of what the texts consist of is unknown to {name}" in warning
+    address = f"/datasets/{version.dataset_id}/estimate/"
+    form = {"task": "text-classification", "text_columns": "text", "target_column": "label",
+            "base_model": "all-MiniLM-L6-v2", "version": "1", "compute": "cpu"}  # fmt: skip
+    assert "is unknown to" in client_of(alice).get(address, form).content.decode()
+    others = [
+        entry.id
+        for entry in catalog.base_models_for_task("text-classification")
+        if entry.source.kind == "scratch"
+    ]
+    own = asked | {"base_model": others[0]}
+    estimated = api(token).post(f"{JOBS}/estimate", own, format="json").json()
+    assert not [one for one in estimated["data"]["warnings"] if "is unknown to" in one]
