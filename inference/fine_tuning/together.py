@@ -85,8 +85,8 @@ class TrainingType(_Body):
 class SchedulerArguments(_Body):
     """The rate falls to zero here, along half a cosine or a line."""
 
-    min_lr_ratio: Literal[0, 0.0] | None = None
-    num_cycles: Literal[0.5] | None = None
+    min_lr_ratio: Annotated[float, Field(ge=0, le=0)] | None = None
+    num_cycles: Annotated[float, Field(ge=0.5, le=0.5)] | None = None
 
 
 class Scheduler(_Body):

@@ -32,10 +32,8 @@ def read_another_way(
     Raises EditsWouldBeLost, unless `discards_edits`, where not all of them do, and UnknownReading
     for readings of columns that get other names.
     """
-    done = cast(
-        ReadingOptions,
-        {key: value for key, value in version.overrides.items() if key in DONE_TO_THE_TABLE},
-    )
+    overrides = version.overrides.items()
+    done = cast(ReadingOptions, {key: one for key, one in overrides if key in DONE_TO_THE_TABLE})
     changed = _changed_options(version, reading)
     # An encoding changes the names that it spells.
     has_same_names = changed <= KEEPS_NAMES and all(map(str.isascii, named_columns(done)))
@@ -54,13 +52,13 @@ def read_another_way(
         edits = takewhile(lambda edit: edit["op"] not in ROW_EDITS, done.get("edits", []))
         kept["edits"] = [] if may_rename else [*edits]
     if version.failure_code == "bad_edit" or not kept.get("edits"):
-        for name in ("edits", "based_on"):
-            kept.pop(name, None)
+        kept.pop("edits", None)
+        kept.pop("based_on", None)
     if not discards_edits:
         _require_nothing_lost(version, done, kept, may_rename=may_rename)
     if columns:
         kept["columns"] = {**kept.get("columns", {}), **columns}
-    chosen = {key: value for key, value in reading.items() if key not in DONE_TO_THE_TABLE}
+    chosen = {key: one for key, one in reading.items() if key not in DONE_TO_THE_TABLE}
     return reimport(version, cast(ReadingOptions, {**chosen, **kept}), by)
 
 
