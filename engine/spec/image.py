@@ -52,7 +52,7 @@ class ImageHyperparameters(LoopHyperparameters):
         description=(
             "Training pictures are mirrored, cut and coloured otherwise in every epoch. light"
             " leaves colours alone; none suits pictures where left and right matter. The method"
-            " head reads each picture as it is."
+            " head mirrors them at most."
         ),
     )
     mixup: float = Field(

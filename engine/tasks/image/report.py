@@ -59,8 +59,9 @@ def build_extra_sections(
         and prepared.spec.hyperparameters.augmentation != "none"
     ):
         section["augmentation"] = (
-            "No picture was augmented: the method head, a linear layer on frozen features, reads"
-            " each picture once. Choose the method full or auto with mixup to train a network."
+            "Training pictures were mirrored at most, not augmented otherwise: the method head fits"
+            " a linear layer on frozen features at once. To train a network with augmentation,"
+            " choose the method full."
         )
     _explain_examples(report, prepared, trained)
     return {"robustness": section, "explanations": {"method": IMAGE_ATTRIBUTION_METHOD}}
