@@ -54,7 +54,9 @@ def test_figures_of_few_test_rows_say_what_they_rest_on(model, alice, client_of)
     assert "that nobody looked at before" not in page
 
 
-def test_the_advice_to_take_the_quick_probe_has_its_button(model, alice, vera, client_of):
+def test_the_advice_to_take_the_quick_probe_has_its_button(model, job, alice, vera, client_of):
+    job.start()
+    job.succeed(model)
     version, address = model.dataset_version, f"/models/{model.pk}/"
     assert "quick probe" not in client_of(alice).get(address).content.decode()
     evaluation = Evaluation.objects.get()
@@ -65,7 +67,7 @@ def test_the_advice_to_take_the_quick_probe_has_its_button(model, alice, vera, c
     evaluation.report["verdict"] = "helped"
     evaluation.save()
     page = client_of(alice).get(address).content.decode()
-    link = f"/datasets/{version.dataset_id}/launch/?version=1&amp;again={model.job.pk}&amp;probe"
+    link = f"/datasets/{version.dataset_id}/launch/?version=1&amp;again={job.pk}&amp;probe"
     assert link in page
     assert link not in client_of(vera).get(address).content.decode()
     form = client_of(alice).get(link.replace("&amp;", "&")).content.decode()
