@@ -79,8 +79,8 @@ def _require_nothing_lost(
     sentences = []
     if lost_edits or lost_readings:
         sentences.append(
-            f"Read in this way, the new version would lose {lost_edits:,} of {edits:,} edits and"
-            f" {lost_readings:,} of {readings:,} chosen readings of columns: they hold only for"
+            f"Read in this way, the new version would lose edits ({lost_edits:,} of {edits:,}) and"
+            f" chosen readings of columns ({lost_readings:,} of {readings:,}): they hold only for"
             f" the table as it is read now. Version {version.number} keeps them."
         )
     if may_rename and done.get("mask"):
