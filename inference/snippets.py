@@ -108,7 +108,7 @@ def _openai_chat(url: str, name: str, text: str) -> str:
         "stream = client.chat.completions.create(\n"
         f'    model="{name}",\n'
         f'    messages=[{{"role": "user", "content": {_python_literal(text)}}}],\n'
-        "    stream=True,\n"
+        "    stream=True,  # Without temperature and top_p, the model's own hold.\n"
         ")\n"
         "for chunk in stream:\n"
         '    print(chunk.choices[0].delta.content or "", end="")'

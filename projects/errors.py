@@ -41,6 +41,11 @@ class UnknownReading(UserError):
     sentence = "This column cannot be read in that way."
 
 
+class EditsWouldBeLost(UserError):
+    code, status = "edits_would_be_lost", 409
+    sentence = "Edits hold only for the table as it is read now."
+
+
 class BadEdit(UserError):
     code, status = "bad_edit", 400
     sentence = "This table cannot be edited in this way."

@@ -29,6 +29,7 @@ class TrainingConfig(AppConfig):
                 EventGroup.RESULTS,
                 "A fine-tune has its model",
                 openai_name="fine_tuning.job.succeeded",
+                openai_prefix="ftjob-",
                 in_new_webhooks=True,
             ),
             EventType(
@@ -36,6 +37,7 @@ class TrainingConfig(AppConfig):
                 EventGroup.FAILURES,
                 "A fine-tune failed",
                 openai_name="fine_tuning.job.failed",
+                openai_prefix="ftjob-",
                 in_new_webhooks=True,
             ),
             EventType(
@@ -43,6 +45,7 @@ class TrainingConfig(AppConfig):
                 EventGroup.RESULTS,
                 "A fine-tune was cancelled",
                 openai_name="fine_tuning.job.cancelled",
+                openai_prefix="ftjob-",
                 in_new_webhooks=True,
             ),
             position=10,

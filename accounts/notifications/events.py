@@ -29,6 +29,7 @@ class EventType:
     group: EventGroup  # Whose e-mail preference decides.
     description: str  # For people.
     openai_name: str = ""  # The same event in OpenAI's form, for programs written against it.
+    openai_prefix: str = ""  # Of the id that OpenAI's clients know the subject by.
     bundling: Bundling | None = None  # None: an e-mail about each.
     in_new_webhooks: bool = False  # Whether the form for a new endpoint has it checked.
 
@@ -71,6 +72,11 @@ def group_of(event: str) -> EventGroup:
 def openai_name_of(event: str) -> str:
     """OpenAI's name for this event; empty when it has none."""
     return _types[event].openai_name if event in _types else ""
+
+
+def openai_id_of(event: str, key: str) -> str:
+    """The id under which OpenAI's clients find what such an event is about, of its UUID."""
+    return _types[event].openai_prefix + key.replace("-", "")
 
 
 def webhook_event_choices() -> list[tuple[str, str]]:

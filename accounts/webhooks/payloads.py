@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.conf import settings
 
 from accounts.models import Notice
-from accounts.notifications.events import TEST_EVENT, openai_name_of
+from accounts.notifications.events import TEST_EVENT, openai_id_of, openai_name_of
 
 WebhookEvent = tuple[str, str, str]  # Its type, its id, the body's text.
 
@@ -21,7 +21,7 @@ def build_events(notice: Notice) -> list[WebhookEvent]:
     events = [_build_event(notice.event, notice.pk, created_at, data)]
     if openai_name := openai_name_of(notice.event):
         openai_id = uuid.uuid5(notice.pk, openai_name)
-        openai_data = {"id": str(notice.data.get("id", ""))}
+        openai_data = {"id": openai_id_of(notice.event, str(notice.data.get("id", "")))}
         events.append(_build_event(openai_name, openai_id, created_at, openai_data))
     return events
 

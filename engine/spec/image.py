@@ -35,7 +35,7 @@ class ImageHyperparameters(LoopHyperparameters):
             "full: every weight of the network learns. head: a linear layer on frozen features,"
             " those of the base model or, from scratch, outlines and colours; ten times quicker."
             " auto does both and keeps the one, or the mean of both, that validation rows prefer;"
-            " with EfficientNet-Lite0 it is head."
+            " with EfficientNet-Lite0 it is head, unless mixup is chosen."
         ),
     )
     image_size: int = Field(
@@ -51,7 +51,8 @@ class ImageHyperparameters(LoopHyperparameters):
         title="Augmentation",
         description=(
             "Training pictures are mirrored, cut and coloured otherwise in every epoch. light"
-            " leaves colours alone; none suits pictures where left and right matter."
+            " leaves colours alone; none suits pictures where left and right matter. The method"
+            " head mirrors them at most."
         ),
     )
     mixup: float = Field(
@@ -149,9 +150,11 @@ class ImageSpec(JobSpec):
 
     @property
     def effective_method(self) -> str:
-        """The method; "auto" is what the base model says, but a search is for the network."""
+        """The method; "auto" is what the base model says, but a search is for the network, and only
+        a network learns from blended pictures."""
         entry, method = CATALOG.get(self.base_model), self.hyperparameters.method
-        if entry is None or method != "auto" or self.search is not None:
+        needs_network = self.search is not None or self.hyperparameters.mixup > 0
+        if entry is None or method != "auto" or needs_network:
             return method
         return entry.automatic_method
 

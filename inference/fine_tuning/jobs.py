@@ -12,9 +12,11 @@ from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import ApiToken, Team
+from accounts.notifications.publish import publish
 from accounts.permissions import person_behind, require_permission
 from inference import scheduled_deployments
 from inference.errors import FineTuningRefused
@@ -29,7 +31,6 @@ from inference.fine_tuning.requests import (
     choose_task,
     engine_hyperparameters,
     find_start,
-    stored_hyperparameters,
 )
 from inference.models import ApiFile, FineTuningJob, Purpose
 from projects import storage
@@ -38,7 +39,7 @@ from projects.models import DatasetVersion, ImportStatus
 from training.errors import StaleJobState
 from training.jobs import actions
 from training.jobs.launch import Columns, LaunchRequest, launch
-from training.models import TrainingJob
+from training.models import Status, TrainingJob
 from web.errors import UserError
 
 SPLIT_COLUMN = "lathe_split"  # Of the two files of a job as one dataset.
@@ -67,7 +68,7 @@ def create(
             )
         if GENERATION_TASK in entry.tasks:
             choose_columns(file, param, is_dpo=body.is_dpo)
-    engine_hyperparameters(entry, entry.tasks[0], body.chosen_hyperparameters, body.seed or 0)
+    engine_hyperparameters(entry, entry.tasks[0], body.stored_method, body.seed or 0)
     assert training_file.dataset_version is not None
     job = FineTuningJob(
         team=token.team,
@@ -159,7 +160,6 @@ def _launch(job: FineTuningJob, token: ApiToken | None) -> None:
     require_permission(token or person, job.team, "write")
     entry, initial_model = find_start(job.team, job.model)
     task = choose_task(entry, job.dataset_version)
-    hyperparameters = stored_hyperparameters(job.method)
     columns: Columns = {}
     if task == GENERATION_TASK:
         is_dpo = job.method["type"] == "dpo"
@@ -175,7 +175,7 @@ def _launch(job: FineTuningJob, token: ApiToken | None) -> None:
             columns=columns,
             base_model=entry.id,
             initial_model=initial_model,
-            hyperparameters=engine_hyperparameters(entry, task, hyperparameters, job.seed),
+            hyperparameters=engine_hyperparameters(entry, task, job.method, job.seed),
             split={"column": SPLIT_COLUMN} if job.validation_file_id else {},
         ),
     )
@@ -186,15 +186,32 @@ def _launch(job: FineTuningJob, token: ApiToken | None) -> None:
 def _fail(job: FineTuningJob, code: str, sentence: str) -> None:
     job.failed_at, job.error_code, job.error_message = now(), code[:40], sentence
     job.save(update_fields=["failed_at", "error_code", "error_message"])
+    _publish_end(job, Status.FAILED, sentence)
 
 
+def _publish_end(job: FineTuningJob, status: Status, sentence: str) -> None:
+    """Tell the team, as a training job does, of an end before there is a training job."""
+    publish(
+        job.team,
+        f"training_job.{status}",
+        f"{job}: {sentence}",
+        url=reverse("projects:dataset", args=[job.dataset_version.dataset_id]),
+        key=f"training_job:{job.pk}:{status}",
+        data={"id": str(job.pk), "name": str(job), "status": str(status)},
+        about=job.requested_by,
+    )
+
+
+@transaction.atomic
 def cancel(job: FineTuningJob, token: ApiToken) -> None:
     """Raises StaleJobState when it is already over."""
     require_permission(token, job.team, "write")
     if job.job is not None:
         actions.cancel(job.job, token)
-    elif not FineTuningJob.objects.waiting().filter(pk=job.pk).update(cancelled_at=now()):
+        return
+    if not FineTuningJob.objects.waiting().filter(pk=job.pk).update(cancelled_at=now()):
         raise StaleJobState("This job is already over.")
+    _publish_end(job, Status.CANCELLED, f"Cancelled by {person_behind(token).email}")
 
 
 def pause(job: FineTuningJob, token: ApiToken) -> None:

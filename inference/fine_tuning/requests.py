@@ -1,9 +1,9 @@
 """The body of POST /v1/fine_tuning/jobs, and what it means to a launch."""
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from accounts.models import Team
 from engine import catalog
@@ -86,6 +86,12 @@ class JobBody(BaseModel):
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None
     ) = None
     integrations: list[object] | None = None
+    # By the engine's names: what other shapes of this request have words for.
+    _engine_hyperparameters: HyperparameterValues = PrivateAttr(default_factory=dict)
+
+    def with_engine_hyperparameters(self, values: HyperparameterValues) -> Self:
+        self._engine_hyperparameters = values
+        return self
 
     def require_supported(self) -> None:
         """Raises FineTuningRefused, naming the parameter that is not served here."""
@@ -135,9 +141,11 @@ class JobBody(BaseModel):
     def stored_method(self) -> dict[str, object]:
         """The method as the job's row keeps it, with defaults written out."""
         name = "dpo" if self.is_dpo else "supervised"
+        engine = self._engine_hyperparameters
         return {
             "type": name,
             name: {"hyperparameters": self.chosen_hyperparameters.model_dump()},
+            **({"engine": engine} if engine else {}),
         }
 
 
@@ -219,12 +227,13 @@ def _line_number(problem: str) -> float:
 
 
 def engine_hyperparameters(
-    entry: BaseModelEntry, task: str, requested: Hyperparameters, seed: int
+    entry: BaseModelEntry, task: str, method: dict[str, object], seed: int
 ) -> HyperparameterValues:
-    """The same in the engine's terms; what is automatic is left out.
+    """Those of a stored method in the engine's terms; what is automatic is left out.
 
     Raises FineTuningRefused for what this task has no counterpart of.
     """
+    requested = stored_hyperparameters(method)
     fields = SPEC_CLASSES[task].model_fields["hyperparameters"].annotation
     known = getattr(fields, "model_fields", {})
     engine_values: dict[str, object] = {
@@ -250,7 +259,12 @@ def engine_hyperparameters(
         values[name] = value
     if "learning_rate" in values:
         values["learning_rate"] = _learning_rate(entry, task, requested)
-    return values
+    engine = cast(HyperparameterValues, method.get("engine") or {})
+    if unknown := engine.keys() - known.keys():
+        raise FineTuningRefused(
+            f"{entry.id} is trained without {', '.join(sorted(unknown))}.", param="model"
+        )
+    return values | engine
 
 
 def _learning_rate(entry: BaseModelEntry, task: str, requested: Hyperparameters) -> float:

@@ -92,7 +92,7 @@ def job_object(job: FineTuningJob) -> JsonObject:
             else unix_time(now() + timedelta(seconds=job.job.eta_seconds))
         ),
         "integrations": [],
-        "method": job.method,
+        "method": {name: value for name, value in job.method.items() if name != "engine"},
         "metadata": job.metadata,
         "user_provided_suffix": job.suffix or None,
     }

@@ -1,8 +1,5 @@
 """/v1/fine-tunes: the same fine-tunes in the shapes that Together's clients know."""
 
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -10,15 +7,7 @@ from accounts.permissions import token_of
 from inference.errors import FineTuningRefused
 from inference.fine_tuning import history, jobs
 from inference.fine_tuning.names import fine_tuned_model_name
-from inference.fine_tuning.requests import (
-    DpoHyperparameters,
-    DpoOptions,
-    FileName,
-    Hyperparameters,
-    JobBody,
-    Method,
-    ModelName,
-)
+from inference.fine_tuning.together import FineTuneBody
 from inference.models import FineTuningJob
 from inference.openai.files import FILE, find_file
 from inference.openai.fine_tuning import JOB, find_fine_tune, status_of, visible_jobs
@@ -33,61 +22,6 @@ STATUSES = {
 }
 METRICS = {"train_loss": "train/loss", "validation_loss": "eval/loss"}
 MAX_EVENTS = 1000
-
-
-class TrainingMethod(BaseModel):
-    """Together's: sft learns answers, dpo preferences between two."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    method: Literal["sft", "dpo"]
-    train_on_inputs: Literal["auto"] | bool | None = None
-    dpo_beta: Annotated[float, Field(gt=0, le=2, allow_inf_nan=False)] | None = None
-
-
-class FineTuneBody(BaseModel):
-    """POST /v1/fine-tunes, as far as it is served here; other fields are refused by name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: ModelName
-    training_file: FileName
-    validation_file: Annotated[str, Field(max_length=200)] | None = None
-    n_epochs: Annotated[int, Field(ge=1, le=50)] | None = None
-    batch_size: Literal["max"] | Annotated[int, Field(ge=1, le=256)] | None = None
-    suffix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    random_seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    train_on_inputs: Literal["auto"] | bool | None = None
-    n_checkpoints: int | None = None
-    n_evals: int | None = None
-    training_method: TrainingMethod | None = None
-
-    def as_job_body(self) -> JobBody:
-        """Raises FineTuningRefused for training on inputs, which is not done here."""
-        chosen_method = self.training_method or TrainingMethod(method="sft")
-        if self.train_on_inputs is True or chosen_method.train_on_inputs is True:
-            raise FineTuningRefused(
-                "train_on_inputs: only answers are learnt from here. Leave it out or send false.",
-                param="train_on_inputs",
-            )
-        chosen = Hyperparameters(
-            n_epochs=self.n_epochs or "auto",
-            batch_size=self.batch_size if isinstance(self.batch_size, int) else "auto",
-        )
-        method = None
-        if chosen_method.method == "dpo":
-            dpo = DpoHyperparameters(**chosen.model_dump(), beta=chosen_method.dpo_beta or "auto")
-            method = Method(type="dpo", dpo=DpoOptions(hyperparameters=dpo))
-        return JobBody(
-            method=method,
-            model=self.model,
-            training_file=self.training_file,
-            validation_file=self.validation_file or None,
-            suffix=self.suffix,
-            seed=self.seed if self.seed is not None else self.random_seed,
-            hyperparameters=chosen,
-        )
 
 
 def fine_tune_object(job: FineTuningJob) -> JsonObject:
@@ -108,9 +42,30 @@ def fine_tune_object(job: FineTuningJob) -> JsonObject:
         "epochs_completed": int(training.epoch) if training else 0,
         "created_at": job.created_at.isoformat(),
         "updated_at": (finished_at or job.created_at).isoformat(),
+        "learning_rate": (job.method.get("engine") or {}).get("learning_rate"),
         "training_method": {"method": "dpo" if job.method["type"] == "dpo" else "sft"},
         "events": [],
     }
+
+
+def _start_of(request: Request, asked: FineTuneBody) -> str:
+    """The name of what training starts from: a base model, or a finished job's model.
+
+    Raises FineTuningRefused for none or both, and for a step in between.
+    """
+    if bool(asked.model) == bool(asked.from_checkpoint):
+        raise FineTuningRefused("Send either model or from_checkpoint.", param="model")
+    if asked.model:
+        return asked.model
+    name, _, step = (asked.from_checkpoint or "").rpartition(":")
+    if step.isdecimal() and len(step) < 12:  # The last part of a model's name has 12 digits.
+        raise FineTuningRefused(
+            f"Training goes on from finished models, not from checkpoints. Send {name!r}.",
+            param="from_checkpoint",
+        )
+    if not str(asked.from_checkpoint).startswith(JOB):
+        return str(asked.from_checkpoint)
+    return fine_tuned_model_name(find_fine_tune(request, str(asked.from_checkpoint)))
 
 
 class FineTunesView(OpenAiView):
@@ -119,7 +74,8 @@ class FineTunesView(OpenAiView):
         return Response({"data": [fine_tune_object(job) for job in rows]})
 
     def post(self, request: Request) -> Response:
-        body = parse_body(FineTuneBody, request.data).as_job_body()
+        asked = parse_body(FineTuneBody, request.data)
+        body = asked.as_job_body(_start_of(request, asked))
         training = find_file(request, body.training_file, "training_file")
         validation = None
         if body.validation_file is not None:

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 
 from accounts.permissions import require_permission, token_of
 from projects.api.versions import find_version
-from projects.errors import DatasetNotReady
-from projects.importing.uploads import choose_readings, receive_upload
+from projects.errors import DatasetNotReady, EditsWouldBeLost
+from projects.importing.another_reading import choose_readings
+from projects.importing.uploads import receive_upload
 from projects.lifecycle import create_project
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from projects.views.datasets import rejects_response
@@ -52,9 +53,13 @@ class DatasetRequest(serializers.Serializer[Any]):
 
 
 class ReadingsRequest(serializers.Serializer[Any]):
-    """Readings by column, as named in `profile.questions`: {"price": "number:1,234.5"}."""
+    """Readings by column, as named in `profile.questions`: {"price": "number:1,234.5"}.
+
+    `discard_edits` confirms that edits are lost which another reading leaves without their rows or
+    columns."""
 
     columns = serializers.DictField(child=serializers.CharField(max_length=60), allow_empty=False)
+    discard_edits = serializers.BooleanField(required=False, default=False)
 
 
 class FailureAnswer(serializers.Serializer[Any]):
@@ -174,7 +179,14 @@ class ReadingsEndpoint(APIView):
         payload.is_valid(raise_exception=True)
         if version.status == ImportStatus.IMPORTING:
             raise DatasetNotReady("This version is still importing. Wait until it is done.")
-        successor = choose_readings(version, payload.validated_data["columns"], token)
+        columns, discards_edits = (
+            payload.validated_data[name] for name in ("columns", "discard_edits")
+        )
+        try:
+            successor = choose_readings(version, columns, token, discards_edits=discards_edits)
+        except EditsWouldBeLost as refusal:
+            sentence = f"{refusal.sentence} Send discard_edits: true to go on without them."
+            raise EditsWouldBeLost(sentence, param=refusal.param) from None
         return Response(DatasetAnswer(successor).data, status=202)
 
 

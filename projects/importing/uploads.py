@@ -2,10 +2,9 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from django.conf import settings
 from django.db import transaction
@@ -16,10 +15,9 @@ from accounts.models import ApiToken, User
 from accounts.permissions import person_behind
 from accounts.storage_quota import StorageFull, require_room
 from projects import storage
-from projects.errors import BadUpload, UnknownReading, UploadTooLarge
+from projects.errors import BadUpload, UploadTooLarge
 from projects.importing.imports import IMPORT_TASK
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
-from projects.reading.columns.column import parse_reading
 from projects.reading.results import ReadingOptions
 from web.browser.trash import InTrash, require_present
 from web.enqueue import enqueue_on_commit
@@ -99,77 +97,6 @@ def reimport(
         require_room(version.dataset.project.team, 0)
         _save_and_enqueue(successor, by, "dataset.imported-again")
     return successor
-
-
-def choose_readings(
-    version: DatasetVersion, readings: Mapping[str, str], by: User | ApiToken
-) -> DatasetVersion:
-    """A new version in which these columns are read as chosen; earlier choices are kept.
-
-    The column "" stands for the first line, for the file of an archive, or for where the labels of
-    pictures stand.
-
-    Raises UnknownReading for a column that the version lacks or a reading that does not exist.
-    """
-    names = {column["name"] for column in version.columns}
-    columns = {column: reading for column, reading in readings.items() if column}
-    for column, reading in columns.items():
-        if column not in names:
-            raise UnknownReading(f"This version has no column {column!r}.", param="columns")
-        if parse_reading(reading) is None:
-            raise UnknownReading(
-                f"{reading!r} is no reading. Choose text, a number such as number:1,234.5 or a date"
-                " such as date:d/m/y.",
-                param="columns",
-            )
-    overrides = cast(ReadingOptions, dict(version.overrides))
-    if readings.get("", "").startswith("file:"):
-        # Another table: choices for the columns of this one do not apply to it.
-        return reimport(version, {"file": _chosen_file(version, readings[""])}, by)
-    if readings.get("", "").startswith("labels:"):
-        return reimport(version, {"labels": _chosen_labels(version, readings[""])}, by)
-    if "" in readings:
-        overrides.pop("edits", None)  # Another header changes the numbers of their rows.
-        overrides["header_rows"] = _chosen_header_rows(readings[""])
-    if columns:
-        overrides["columns"] = {**overrides.get("columns", {}), **columns}
-    return reimport(version, overrides, by)
-
-
-def _chosen_file(version: DatasetVersion, reading: str) -> str:
-    """The file in "file:train.csv"; "*" stands for all files with the same columns. Raises
-    UnknownReading for a file that the archive does not have."""
-    file, files = reading.partition(":")[2], version.dialect.get("files", [])
-    if files and (file == "*" or file in files):
-        return file
-    raise UnknownReading(
-        f"The upload is no archive that holds {file!r}. Choose one of: {', '.join(files[:20])}."
-        if files
-        else "The upload is no archive of several tables.",
-        param="columns",
-    )
-
-
-def _chosen_labels(version: DatasetVersion, reading: str) -> str:
-    """Of "labels:names" or "labels:folders", where the labels of pictures stand."""
-    chosen = reading.partition(":")[2]
-    if "labels" not in version.dialect or chosen not in ("names", "folders"):
-        raise UnknownReading(
-            f"{reading!r} says nothing about this version. Of pictures without a table of labels,"
-            " choose labels:names or labels:folders.",
-            param="columns",
-        )
-    return chosen
-
-
-def _chosen_header_rows(reading: str) -> int:
-    """The number of header rows in "header:1" or "header:0". Raises UnknownReading for others."""
-    if reading not in ("header:0", "header:1"):
-        raise UnknownReading(
-            f"{reading!r} says nothing about the first line. Choose header:1 or header:0.",
-            param="columns",
-        )
-    return int(reading[-1])
 
 
 def _save_and_enqueue(version: DatasetVersion, by: User | ApiToken | None, action: str) -> None:

@@ -169,13 +169,13 @@ def is_certain_pair(pair: Suggestion, columns: list[ColumnProfile]) -> bool:
 
 
 def _add_preference(suggestion: Suggestion, answer: str, columns: list[ColumnProfile]) -> None:
-    """Add to the reason that the worse answers of preference data are left out."""
+    """Add the column of the worse answers, of preference data."""
     names = {column["name"].lower(): column["name"] for column in columns}
     rejected = names.get(REJECTED_NAMES.get(answer.lower(), ""))
     if rejected is not None:
+        suggestion["rejected_column"] = rejected
         suggestion["why"] += (
-            f" These rows are preferences: {answer} is learnt, {rejected} is left out, as training"
-            " on preferences is not offered."
+            f" These rows are preferences: the model learns to prefer {answer} to {rejected} (DPO)."
         )
 
 

@@ -83,6 +83,7 @@ class Suggestion(TypedDict):
     target_column: str | None
     why: str
     target_columns: NotRequired[list[str]]  # Labels in columns of their own; no target_column.
+    rejected_column: NotRequired[str]  # Of preferences: the answer worse than the target, or chat.
     system_column: NotRequired[str]  # Of prompts and completions, or of chats.
     history_column: NotRequired[str]  # Of prompts and completions.
     image_column: NotRequired[str]

@@ -14,13 +14,14 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.permissions import has_permission, require_permission
 from projects import storage
-from projects.errors import BadUpload, DatasetNotReady, DatasetPurged
+from projects.errors import BadUpload, DatasetNotReady, DatasetPurged, EditsWouldBeLost
 from projects.forms.datasets import DialectForm, UploadForm
 from projects.forms.rows import RowEditForm, RowsForm
 from projects.importing import resumable_uploads
+from projects.importing.another_reading import choose_readings, read_another_way
 from projects.importing.editing import edit_version
 from projects.importing.imports import import_channel
-from projects.importing.uploads import choose_readings, receive_upload, reimport
+from projects.importing.uploads import receive_upload, reimport
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project, ResumableUpload
 from projects.profiling.profile import Suggestion, suggested_targets
 from projects.queries.changes import list_versions
@@ -37,6 +38,7 @@ from projects.reading.results import ReadingOptions
 from web.browser.parts import uses_of
 from web.browser.refusals import refusals_on, status_of
 from web.browser.trash import TRASH_DAYS
+from web.idempotency.fingerprint import NOT_ASKED
 from web.requests import AuthenticatedRequest
 from web.streams.detached import DetachedResponse
 from web.streams.downloads import file_download
@@ -121,10 +123,15 @@ def dataset_reimport(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRes
     if not form.is_valid():
         context = _dataset_context(request, dataset_id) | {"form": form}
         return render(request, "projects/dataset.html", context, status=400)
-    options = form.overrides()
-    if "mask" in version.overrides:
-        options["mask"] = version.overrides["mask"]
-    reimport(version, options, request.user)
+    reading = form.overrides()
+    if "labels" in version.overrides:  # Which the form cannot change.
+        reading["labels"] = version.overrides["labels"]
+    try:
+        read_another_way(
+            version, reading, request.user, discards_edits="discard_edits" in request.POST
+        )
+    except EditsWouldBeLost as refusal:
+        return _confirm_loss(request, version, refusal)
     return redirect("projects:dataset", dataset_id)
 
 
@@ -150,8 +157,25 @@ def dataset_reading(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResp
     """A new version in which one column is read as the person chose."""
     version = changeable_version(request, dataset_id)
     column, reading = request.POST.get("column", ""), request.POST.get("reading", "")
-    choose_readings(version, {column: reading}, request.user)
+    discards_edits = "discard_edits" in request.POST
+    try:
+        choose_readings(version, {column: reading}, request.user, discards_edits=discards_edits)
+    except EditsWouldBeLost as refusal:
+        return _confirm_loss(request, version, refusal)
     return redirect("projects:dataset", dataset_id)
+
+
+def _confirm_loss(
+    request: AuthenticatedRequest, version: DatasetVersion, refusal: EditsWouldBeLost
+) -> HttpResponse:
+    """The page that asks whether edits may be lost, with what was sent, to send it again."""
+    context = {
+        "team": version.dataset.project.team,
+        "version": version,
+        "refusal": refusal,
+        "sent": [pair for pair in request.POST.items() if pair[0] not in NOT_ASKED],
+    }
+    return render(request, "projects/discard_edits.html", context, status=refusal.status)
 
 
 @login_required

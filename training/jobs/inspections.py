@@ -4,6 +4,7 @@ Versions never change, so a result is kept: that of the suggested columns with t
 profile, others in the cache. Large tables are read by a child process with bounded memory.
 """
 
+import hashlib
 import json
 import logging
 import sys
@@ -16,8 +17,9 @@ from django.conf import settings
 from django.core.cache import cache
 from pydantic import ValidationError
 
-from engine.spec import TrainingSpec
+from engine.spec import TextSpec, TrainingSpec
 from engine.tasks.inspection import Inspection, inspect_data, inspection_key
+from engine.tasks.unknown_tokens import inspect_base_model
 from projects import storage
 from projects.models import DatasetVersion
 from web import child_process
@@ -31,7 +33,22 @@ logger = logging.getLogger(__name__)
 
 
 def inspect_version(version: DatasetVersion, spec: TrainingSpec) -> Inspection | None:
-    """What a job with this spec would learn from the version; None where that took too long."""
+    """What a job with this spec would learn from the version, with what its base model cannot
+    read; None where that took too long."""
+    inspection = _inspect_data(version, spec)
+    if inspection is None or inspection.refusal is not None or not isinstance(spec, TextSpec):
+        return inspection
+    names = json.dumps([spec.base_model, spec.text_columns, spec.hyperparameters.max_length])
+    cache_key = f"unknown:{version.pk}:{hashlib.sha256(names.encode()).hexdigest()}"
+    warnings: list[str] | None = cache.get(cache_key)
+    if warnings is None:
+        with storage.local_file(version.parquet_key) as path:
+            warnings = inspect_base_model(spec.model_copy(update={"data": path}))
+        cache.set(cache_key, warnings, CACHE_SECONDS)
+    return inspection.model_copy(update={"warnings": [*inspection.warnings, *warnings]})
+
+
+def _inspect_data(version: DatasetVersion, spec: TrainingSpec) -> Inspection | None:
     key = inspection_key(spec)
     stored = version.profile.get("inspection") or {}
     if stored.get("key") == key:

@@ -180,7 +180,7 @@ def _complete_columns(version: DatasetVersion, task: str, requested: Columns) ->
         }
         suggested = {name: value for name, value in suggested.items() if name in own_roles}
     targets = {role.field for role in spec_class.roles if role.is_target}
-    if targets & named.keys():
+    if (targets | {"messages_column"}) & named.keys():  # Chats hold their answers.
         suggested = {name: value for name, value in suggested.items() if name not in targets}
     used = {
         one for value in named.values() for one in ([value] if isinstance(value, str) else value)

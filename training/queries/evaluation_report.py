@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 
+from projects.queries.rows import RowQuery
 from training.models import Evaluation, TrainedModel
 from training.queries.attributions import Explanation, explanation_context
 from training.queries.models import explanation_kind
@@ -96,7 +97,11 @@ def report_context(report: "Report") -> Row:
         "data": data,
         "cautions": list_cautions(report, data),
         "label_issues": [
-            {**issue, "cells_of_row": cells_in(issue["text"])}
+            {
+                **issue,
+                "cells_of_row": cells_in(issue["text"]),
+                "page": issue["row"] // RowQuery.page_size + 1,  # Of the dataset's rows.
+            }
             for issue in data.get("label_issues") or []
         ],
         "verdict": judge_model(report),

@@ -27,6 +27,7 @@ from training.queries.starts import START_PREFIX, can_train_on, find_starts
 from web.requests import AuthenticatedRequest
 
 MAX_DATASETS = 100
+TEXT_TASKS = ("text-classification", "text-regression")  # Those that have the method probe.
 
 
 @login_required
@@ -125,7 +126,11 @@ def _initial_form(request: AuthenticatedRequest, version: DatasetVersion) -> Lau
         )
     if (task := request.GET.get("task")) in TASKS:
         return LaunchForm.prefilled(version, initial_request(version, None, task))
-    return LaunchForm.prefilled(version, initial_request(version, _job_to_copy(request, version)))
+    first = initial_request(version, _job_to_copy(request, version))
+    if "probe" in request.GET and first.task in TEXT_TASKS:
+        quick = first.hyperparameters | {"method": "probe", "augmentation": "none"}
+        first = replace(first, hyperparameters=quick, search=None)
+    return LaunchForm.prefilled(version, first)
 
 
 def _job_to_copy(request: AuthenticatedRequest, version: DatasetVersion) -> TrainingJob | None:

@@ -22,6 +22,7 @@ from engine.tasks.generation.messages import (
     UnlearnableChat,
     find_unread_fields,
     format_chat,
+    has_marked_turns,
     parse_chat,
     parse_pairs,
     prompt_messages,
@@ -219,6 +220,8 @@ class _ChatColumns:
         cell = self.rejected_answers[row] or ""
         if not cell.strip():
             raise InvalidChat("has no rejected answer")
+        if self.spec.messages_column and has_marked_turns(cell):
+            return parse_chat(cell)
         return _as_messages(cell, "assistant")
 
     def _history(self, row: int) -> Chat:

@@ -12,7 +12,7 @@ from engine.serving.answers import Answer
 from engine.tasks.generation.chat_template import encode_prompt, stop_token_ids
 from engine.tasks.generation.decoding import IncrementalDetokenizer, generate_tokens
 from engine.tasks.generation.messages import Chat, InvalidChat, parse_chat
-from engine.tasks.generation.sampling import Completion, Sampling, TokenChunk
+from engine.tasks.generation.sampling import Completion, Sampling, TokenChunk, default_sampling
 from engine.tasks.generation.writing import tool_calls
 from engine.tasks.generation.writing.constraints import Constraint, ConstraintFactory
 from engine.tasks.generation.writing.continuous_batching import ContinuousBatcher, can_be_batched
@@ -35,6 +35,7 @@ class TextGenerator:
         config = network.generation_config
         batcher = ContinuousBatcher(network, threads) if can_be_batched(network) else None
         self._batcher = batcher
+        self.default_sampling = default_sampling(config, {})
         self.stop_token_ids = stop_token_ids(tokenizer, config.eos_token_id if config else None)
 
     def answer(self, rows: Sequence[Chat | str], sampling: Sampling = GREEDY) -> list[Answer]:

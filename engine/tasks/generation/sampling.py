@@ -29,6 +29,15 @@ class Sampling:
     top_logprobs: int | None = None  # None: no probabilities at all.
 
 
+def default_sampling(config: Any, recommended: Mapping[str, float]) -> dict[str, float]:
+    """The temperature and top_p that hold where a caller gives none: those of the model's own
+    generation_config, else what its makers recommend; nothing where nobody says any."""
+    own = {name: getattr(config, name, None) for name in ("temperature", "top_p")}
+    return {name: float(value) for name, value in own.items() if value is not None} or {
+        **recommended
+    }
+
+
 @dataclass(frozen=True)
 class TokenLogprob:
     """One token of an answer and how likely the model held it; `top` are the likeliest there."""

@@ -28,7 +28,7 @@ from engine.tasks.generation.learner import compute_row_losses
 from engine.tasks.generation.messages import format_chat, prompt_messages
 from engine.tasks.generation.preferences import report_sentence
 from engine.tasks.generation.prepare import PreparedChats, prepare, sequence_lengths
-from engine.tasks.generation.sampling import Sampling
+from engine.tasks.generation.sampling import Sampling, default_sampling
 from engine.tasks.shared import Array, require_exact_parity
 
 MODEL_FILE = "model.safetensors"
@@ -173,7 +173,10 @@ def _save_model(prepared: PreparedChats, trained: FittedChats, folder: Path) -> 
         network = network.merge_and_unload()
         trained.network = network
     configured = network.generation_config
+    sampling = default_sampling(configured, prepared.base_model.sampling)
     network.generation_config = GenerationConfig(
+        do_sample=True if sampling else None,
+        **sampling,
         eos_token_id=stop_token_ids(tokenizer, configured.eos_token_id if configured else None),
         pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id,
         bos_token_id=tokenizer.bos_token_id,

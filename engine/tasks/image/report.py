@@ -54,6 +54,15 @@ def build_extra_sections(
         section["adversarial"] = evaluate_attacks(trained.ensemble, pixels, head.truth[rows])
     if sentence := describe_gain(trained.augmented_quality):
         section["augmentation"] = sentence
+    elif (
+        prepared.spec.effective_method == "head"
+        and prepared.spec.hyperparameters.augmentation != "none"
+    ):
+        section["augmentation"] = (
+            "Training pictures were mirrored at most, not augmented otherwise: the method head fits"
+            " a linear layer on frozen features at once. To train a network with augmentation,"
+            " choose the method full."
+        )
     _explain_examples(report, prepared, trained)
     return {"robustness": section, "explanations": {"method": IMAGE_ATTRIBUTION_METHOD}}
 

@@ -8,7 +8,6 @@ import torch
 from tokenizers import Tokenizer
 
 from engine import catalog
-from engine.catalog import BaseModelEntry
 from engine.data import baselines
 from engine.data.splitting import Indices, Split
 from engine.data.targets import GroundTruth
@@ -24,11 +23,10 @@ from engine.tasks.shared import PreparedJob
 from engine.tasks.text import base_models
 from engine.tasks.text.frozen_encoder import Features
 from engine.tasks.text.network import TextNetwork
+from engine.tasks.unknown_tokens import share_of_unknown, warn_of_unknown
 
 SCRATCH_LENGTH = 512
 MAX_VOCABULARY_SIZE = 8000  # Of a tokenizer learnt from the training rows.
-MAX_UNKNOWN_SHARE = 0.05  # Of tokens: with more the base model's tokenizer loses what texts say.
-MAX_COUNTED_ROWS = 5000  # For that share.
 MAX_RELEARNT_COST = 400_000  # Rows times outputs: more take seconds to fit once more.
 
 
@@ -117,7 +115,9 @@ def prepare(spec: TextSpec, progress: ProgressTracker, report: Reporter) -> Prep
         warnings=[
             *examples.warnings,
             *split.warnings,
-            *_unknown_warnings(entry, tokenizer, rows, split.train),
+            *warn_of_unknown(
+                entry, share_of_unknown(tokenizer, [rows.ids[row] for row in split.train])
+            ),
             *_data_warnings(rows, split),
         ],
         examples=examples,
@@ -144,35 +144,6 @@ def build_prediction_head(
         smoothing=hyperparameters.label_smoothing,
         balanced=hyperparameters.class_weights == "balanced",
     )
-
-
-def share_of_unknown(tokenizer: Tokenizer, rows: TokenizedRows, chosen: Indices) -> float:
-    """Share of the tokens of these rows that the tokenizer has no piece for."""
-    numbers = (tokenizer.token_to_id(name) for name in (base_models.UNKNOWN_TOKEN, "<unk>"))
-    unknown = next((number for number in numbers if number is not None), None)
-    if unknown is None or not len(chosen):
-        return 0.0
-    ids = np.concatenate([rows.ids[row] for row in chosen[:MAX_COUNTED_ROWS]])
-    return float((ids == unknown).mean()) if len(ids) else 0.0
-
-
-def _unknown_warnings(
-    entry: BaseModelEntry, tokenizer: Tokenizer, rows: TokenizedRows, train: Indices
-) -> list[str]:
-    """Says that the base model cannot read these texts, and which one can."""
-    share = share_of_unknown(tokenizer, rows, train)
-    if share <= MAX_UNKNOWN_SHARE:
-        return []
-    others = [
-        other.name
-        for other in catalog.base_models_for_task(entry.tasks[0])
-        if other.source.kind != "scratch" and not other.languages
-    ]
-    return [
-        f"{share:.0%} of what the texts consist of is unknown to {entry.name}: it was not made for"
-        f" this language. Choose a base model of many languages, such as {others[0]}; until then"
-        " a linear model on characters answers where it does better."
-    ]
 
 
 def _data_warnings(rows: TokenizedRows, split: Split) -> list[str]:

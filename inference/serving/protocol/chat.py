@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -125,6 +125,12 @@ class GenerationRequest:
     n: int = 1
     echo: bool = False
     tools: ToolRequest = ToolRequest()
+    left_out: frozenset[str] = frozenset()  # Of temperature and top_p; the model's own hold.
+
+    def with_defaults(self, defaults: Mapping[str, float]) -> Self:
+        """The same with the model's own values in place of what the caller left out."""
+        own: Any = {name: value for name, value in defaults.items() if name in self.left_out}
+        return replace(self, sampling=replace(self.sampling, **own))
 
     @property
     def uses_tools(self) -> bool:
@@ -218,7 +224,13 @@ def parse_generation_request(body: bytes, *, is_chat: bool) -> GenerationRequest
         n=n,
         echo=bool(parameters.echo),
         tools=tools,
+        left_out=left_out_of(parameters),
     )
+
+
+def left_out_of(parameters: Any) -> frozenset[str]:
+    """Which of the parameters that a model has defaults of its own for a body does not give."""
+    return frozenset(name for name in ("temperature", "top_p") if getattr(parameters, name) is None)
 
 
 def parse_messages(messages: object, param_name: str = "messages") -> Chat:

@@ -13,6 +13,7 @@ from inference.serving.protocol.chat import (
     GenerationRequest,
     JsonSchemaFormat,
     ResponseFormat,
+    left_out_of,
     parse_messages,
 )
 from inference.serving.protocol.errors import bad_request
@@ -90,11 +91,10 @@ def parse_responses_request(body: bytes) -> ResponsesRequest:
         is_chat=True,
         is_stream=bool(fields.stream),
         include_usage=False,
+        left_out=left_out_of(fields),
         echoed={
             "instructions": fields.instructions,
             "max_output_tokens": fields.max_output_tokens,
-            "temperature": 1.0 if fields.temperature is None else fields.temperature,
-            "top_p": 1.0 if fields.top_p is None else fields.top_p,
             "metadata": fields.metadata or {},
             "text": {"format": {"type": text_format.type}},
         },
@@ -170,6 +170,8 @@ def response_object(
         "tools": [],
         "truncation": "disabled",
         "usage": _usage(tokens) if tokens else None,
+        "temperature": request.sampling.temperature,
+        "top_p": request.sampling.top_p,
         **request.echoed,
     }
 

@@ -42,6 +42,8 @@ IndexedChunk = tuple[int, TokenChunk]  # The number of its choice, from 0 on.
 class LanguageModel(Protocol):
     """What a served model of this task can do; see engine.tasks.generation.generator."""
 
+    default_sampling: dict[str, float]
+
     def encode(self, rows: Sequence[Chat | str]) -> list[list[int]]: ...
 
     def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Iterator[TokenChunk]: ...
@@ -116,6 +118,7 @@ class Generation:
             if deployment.deployment_id is None
             else models.get(deployment.model_id, deployment.artifact_key, deployment.checkpoint)
         )
+        self._payload = payload = payload.with_defaults(model.served.default_sampling)
         try:
             sources = await asyncio.to_thread(self._open_sources, model.served)
         except EngineError as error:

@@ -14,12 +14,13 @@ from accounts.webhooks.payloads import build_events, build_test_event
 from accounts.webhooks.secret_encryption import decrypt, encrypt
 
 pytestmark = pytest.mark.django_db
+JOB_ID = "0b6f2f5e-6c3f-4b52-a2d9-b1a7c1d0e4f3"
 
 
 @pytest.fixture
 def notice(team, settings) -> Notice:
     settings.PUBLIC_URL = "https://lathe.test"
-    data = {"id": "7", "status": "succeeded"}
+    data = {"id": JOB_ID, "status": "succeeded"}
     publish(team, "training_job.succeeded", "Grüße: it is ready.", url="/jobs/7/", data=data)
     return Notice.objects.get()
 
@@ -31,7 +32,7 @@ def test_an_event_carries_its_data_its_team_and_a_full_address(notice, team):
     assert content["id"] == event_id == f"evt_{notice.pk.hex}"
     assert content["created_at"] == int(notice.created_at.timestamp())
     assert content["data"] == {
-        "id": "7",
+        "id": JOB_ID,
         "status": "succeeded",
         "team": str(team.pk),
         "sentence": "Grüße: it is ready.",
@@ -40,11 +41,11 @@ def test_an_event_carries_its_data_its_team_and_a_full_address(notice, team):
     assert "Grüße" in body
 
 
-def test_openais_form_has_an_id_of_its_own_and_only_the_jobs_id(notice):
+def test_openais_form_has_an_id_of_its_own_and_only_the_jobs_id_on_its_wire(notice):
     (_, own_id, _), (event, openai_id, body) = build_events(notice)
     assert event == "fine_tuning.job.succeeded"
     assert openai_id != own_id
-    assert json.loads(body)["data"] == {"id": "7"}
+    assert json.loads(body)["data"] == {"id": "ftjob-0b6f2f5e6c3f4b52a2d9b1a7c1d0e4f3"}
 
 
 def test_building_again_gives_the_same_bytes(notice):

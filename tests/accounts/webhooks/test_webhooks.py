@@ -65,7 +65,7 @@ def test_the_official_client_verifies_and_reads_what_arrives(team, endpoint, rec
     assert deliver_due() == 2
     events = {event.type: event for event in (unwrap(endpoint.secret, got) for got in receiver.got)}
     theirs = events["fine_tuning.job.succeeded"]
-    assert (theirs.object, theirs.data.id, theirs.id[:4]) == ("event", "7", "evt_")
+    assert (theirs.object, theirs.data.id, theirs.id[:4]) == ("event", "ftjob-7", "evt_")
     ours = next(json.loads(body) for _, body in receiver.got if b"training_job" in body)
     assert ours["data"]["sentence"] == "It is done."
     assert ours["data"]["url"].endswith("/jobs/7/")
@@ -81,7 +81,8 @@ def test_a_real_job_is_told_in_both_forms_under_its_own_id(job, alice, receiver)
     job.cancel()
     fan_out_pending()
     assert deliver_due() == 2
-    assert {json.loads(body)["data"]["id"] for _, body in receiver.got} == {str(job.pk)}
+    ids = {json.loads(body)["data"]["id"] for _, body in receiver.got}
+    assert ids == {str(job.pk), f"ftjob-{job.pk.hex}"}
     assert {unwrap(secret, got).type for got in receiver.got} == set(events)
 
 

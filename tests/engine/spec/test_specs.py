@@ -227,6 +227,17 @@ def test_suggestions_of_an_import_become_each_tasks_columns():
     chats = {"text_columns": ["messages"], "target_column": None}
     assert from_suggestion["text-generation"](chats) == {"messages_column": "messages"}
     assert from_suggestion["text-generation"]({}) == {}
+    preferences = {"text_columns": ["prompt"], "target_column": "chosen", "rejected_column": "bad"}
+    assert from_suggestion["text-generation"](preferences) == {
+        "prompt_columns": ["prompt"],
+        "completion_column": "chosen",
+        "rejected_column": "bad",
+    }
+
+
+def test_mixup_makes_the_automatic_method_train_a_network():
+    assert parse_spec(IMAGE).effective_method == "head"
+    assert parse_spec(IMAGE | {"hyperparameters": {"mixup": 0.2}}).effective_method == "auto"
 
 
 def test_the_image_split_column_divides_the_rows():

@@ -1,8 +1,13 @@
 """Fine-tuning jobs through the official client, up to where a trainer takes over."""
 
+import json
+
 import openai
 import pytest
+from django.utils.timezone import now
 
+from accounts.models import Notice
+from accounts.webhooks.payloads import build_events
 from inference.fine_tuning import jobs, names
 from inference.models import ApiFile, FineTuningJob, ScheduledDeployment
 from tests.inference.openai import shapes
@@ -62,6 +67,28 @@ def test_a_waiting_job_can_be_cancelled(client, training_file, import_file):
     import_file(training_file.id)
     jobs.launch_waiting()
     assert not TrainingJob.objects.exists()
+    assert end_events(client, waiting, "cancelled") == "cancelled"
+
+
+def test_a_job_that_fails_before_its_launch_is_told(client, training_file, import_file):
+    waiting = client.fine_tuning.jobs.create(model=BASE, training_file=training_file.id)
+    version = FineTuningJob.objects.get().dataset_version
+    version.status, version.failure_code = "failed", "bad"
+    version.failure_sentence, version.finished_at = "This file is no table.", now()
+    version.save()
+    jobs.launch_waiting()
+    assert end_events(client, waiting, "failed") == "failed"
+    assert Notice.objects.get().sentence == f"{BASE}: This file is no table."
+
+
+def end_events(client, fine_tune, status):
+    """The status of the job that both forms of the one event are about."""
+    (notice,) = Notice.objects.filter(event=f"training_job.{status}")
+    assert notice.about is not None
+    (_, _, ours), (name, _, theirs) = build_events(notice)
+    assert name == f"fine_tuning.job.{status}"
+    assert json.loads(ours)["data"]["status"] == status
+    return client.fine_tuning.jobs.retrieve(json.loads(theirs)["data"]["id"]).status
 
 
 def test_cancel_pause_and_resume_give_the_job(client, fine_tune):
@@ -315,6 +342,101 @@ def test_permissions_of_a_checkpoint_are_those_of_the_team(client, stranger, fin
         client.post(address, body={"project_ids": ["proj_x"]}, cast_to=object)
     with pytest.raises(openai.NotFoundError):
         stranger.get(address, cast_to=object)
+
+
+# As Together's own client sends them where a person names no more than a model and a file.
+TOGETHER_DEFAULTS = {
+    "n_epochs": 1, "validation_file": "", "n_evals": 0, "n_checkpoints": 1, "batch_size": "max",
+    "learning_rate": 1e-5, "warmup_ratio": 0.0, "max_grad_norm": 1.0, "weight_decay": 0.0,
+    "lr_scheduler": {"lr_scheduler_type": "linear", "lr_scheduler_args": {"min_lr_ratio": 0.0}},
+    "training_type": {"type": "Full"}, "wandb_key": None, "from_hf_model": None,
+    "training_method": {"method": "sft", "train_on_inputs": "auto"},
+}  # fmt: skip
+LORA = {
+    "type": "Lora", "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1,
+    "lora_trainable_modules": "all-linear",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "chosen"),
+    [
+        (BASE, {}, {"method": "full", "epochs": 1, "learning_rate": 1e-5, "weight_decay": 0}),
+        (
+            "SmolLM2-135M-Instruct",
+            {
+                "training_type": LORA,
+                "lr_scheduler": {
+                    "lr_scheduler_type": "cosine",
+                    "lr_scheduler_args": {"min_lr_ratio": 0, "num_cycles": 0.5},
+                },
+                "warmup_ratio": 0.25, "max_grad_norm": 2, "packing": False, "max_seq_length": 64,
+                "n_epochs": 3, "n_evals": 3, "batch_size": 4,
+            },
+            {
+                "method": "lora", "lora_rank": 8, "lora_alpha": 16, "lora_dropout": 0.1,
+                "schedule": "cosine", "warmup_fraction": 0.25, "gradient_clip": 2,
+                "packing": False, "max_length": 64, "epochs": 3, "rows_per_step": 4,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_togethers_hyperparameters_are_the_trainers(
+    client, training_file, import_file, model, asked, chosen
+):
+    import_file(training_file.id)
+    body = TOGETHER_DEFAULTS | {"model": model, "training_file": training_file.id} | asked
+    made = client.post("/fine-tunes", body=body, cast_to=object)
+    assert made["learning_rate"] == 1e-5
+    recipe = TrainingJob.objects.get().recipe["hyperparameters"]
+    assert {name: recipe[name] for name in chosen} == chosen
+    shown = client.fine_tuning.jobs.retrieve(made["id"])
+    shapes.require_shape(shown.to_dict(), shapes.JOB)
+    assert "engine" not in shown.method.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"n_evals": 3}, "n_evals"),
+        ({"n_checkpoints": 2}, "n_checkpoints"),
+        ({"learning_rate": 2}, "learning_rate"),
+        ({"train_on_inputs": True}, "train_on_inputs"),
+        ({"training_type": {"type": "Full", "lora_r": 4}}, "training_type"),
+        ({"training_type": LORA | {"lora_trainable_modules": "q_proj"}}, "training_type"),
+        ({"lr_scheduler": {"lr_scheduler_type": "cosine", "lr_scheduler_args": {"num_cycles": 2}}},
+         "lr_scheduler.lr_scheduler_args.num_cycles"),
+        ({"training_method": {"method": "sft", "dpo_beta": 0.1}}, "training_method.dpo_beta"),
+        ({"training_method": {"method": "dpo", "simpo_gamma": 0.1}}, "training_method.simpo_gamma"),
+        ({"wandb_key": "k"}, "wandb_key"),
+        ({"from_checkpoint": "x"}, "model"),
+        ({"model": None}, "model"),
+        ({"model": None, "from_checkpoint": "ftjob-0:30"}, "from_checkpoint"),
+        ({"model": "all-MiniLM-L6-v2", "packing": True}, "model"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)  # fmt: skip
+def test_what_the_trainer_cannot_do_is_refused_by_togethers_name(
+    client, training_file, change, param
+):
+    body = TOGETHER_DEFAULTS | {"model": BASE, "training_file": training_file.id} | change
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.post("/fine-tunes", body=body, cast_to=object)
+    assert refused.value.param.startswith(param), refused.value.body
+    assert not FineTuningJob.objects.exists()
+
+
+def test_together_goes_on_from_a_finished_job(client, fine_tune, training_file):
+    job = TrainingJob.objects.get()
+    model = TrainedModel.objects.create(
+        team=job.team, project=job.project, dataset_version=job.dataset_version, name="m",
+        task=job.task, base_model=job.base_model, artifact_key="artifacts/none",
+    )  # fmt: skip
+    job.start()
+    job.succeed(model)
+    body = {"from_checkpoint": fine_tune.id, "training_file": training_file.id}
+    made = client.post("/fine-tunes", body=body, cast_to=object)
+    assert TrainingJob.objects.get(initial_model=model).pk.hex == made["id"].removeprefix("ftjob-")
 
 
 def test_togethers_clients_find_the_same_jobs(client, training_file, import_file):

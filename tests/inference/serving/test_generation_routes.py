@@ -27,6 +27,7 @@ class FakeWriter:
 
     manifest = SimpleNamespace()
     labels: list[str] = []
+    default_sampling = {"temperature": 0.2, "top_p": 0.9}
 
     def __init__(self, chunks) -> None:
         self.chunks, self.streamed = chunks, 0
@@ -37,6 +38,7 @@ class FakeWriter:
         return [[0] * PROMPT_TOKENS for _ in rows]
 
     def stream_prompt(self, prompt, sampling):
+        self.sampling = sampling
         for chunk in self.chunks:
             if isinstance(chunk, Exception):
                 raise chunk
@@ -104,6 +106,32 @@ def events_of(response) -> list:
     assert all(part.startswith("data: ") for part in parts)
     texts = [part.removeprefix("data: ") for part in parts]
     return [text if text == "[DONE]" else json.loads(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("path", "prompt"),
+    [
+        ("/v1/chat/completions", {"messages": BODY["messages"]}),
+        ("/v1/completions", {"prompt": "Hi"}),
+        ("/v1/responses", {"input": "Hi"}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("chosen", "holds"),
+    [
+        ({}, (0.2, 0.9)),
+        ({"temperature": None}, (0.2, 0.9)),
+        ({"temperature": 1}, (1.0, 0.9)),
+        ({"temperature": 0, "top_p": 1}, (0.0, 1.0)),
+    ],
+)
+def test_what_the_caller_leaves_out_is_the_models_own(path, prompt, chosen, holds):
+    writer = FakeWriter(WHOLE)
+    response = talk_to(writer, lambda app: post(app, {"model": "writer"} | prompt | chosen, path))
+    assert response.status_code == 200, response.text
+    assert (writer.sampling.temperature, writer.sampling.top_p) == holds
+    if "responses" in path:
+        assert (response.json()["temperature"], response.json()["top_p"]) == holds
 
 
 def test_a_whole_answer_is_metered_by_what_was_read_and_written():

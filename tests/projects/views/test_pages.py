@@ -1,5 +1,7 @@
 """The data pages as their people see them, and as strangers do not."""
 
+import re
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
@@ -131,6 +133,17 @@ def test_a_reading_that_makes_no_sense_is_answered_on_the_page(
     url = f"/datasets/{dataset_version.dataset_id}/import-again/"
     assert client_of(alice).post(url, fields).status_code == 400
     assert DatasetVersion.objects.count() == 1
+
+
+def test_the_page_of_an_older_version_launches_that_version(bring_in, client_of, alice):
+    older = bring_in(TABLE, filename="tickets.csv")
+    bring_in(TABLE + b"one more text,a\n", filename="tickets.csv", dataset=older.dataset)
+    client, address = client_of(alice), f"/datasets/{older.dataset_id}/"
+    for number, query in (("1", "?version=1"), ("2", "")):
+        page = client.get(address + query).content.decode()
+        launches = re.findall(rf'href="{address}launch/([^"]*)"', page)
+        assert len(launches) >= 2
+        assert all(link.startswith(f"?version={number}") for link in launches)
 
 
 def test_a_version_that_is_importing_cannot_be_read_another_way(client_of, alice, project):

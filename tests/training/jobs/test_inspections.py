@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from engine import catalog
 from engine.data.text_examples import read_examples
 from engine.spec import parse_spec
 from projects import storage
@@ -248,3 +249,55 @@ def test_a_large_table_is_looked_at_by_a_process_of_its_own(
     answer = api(token).post(JOBS, request, format="json")
     assert answer.status_code == 400
     assert "200 different labels" in answer.json()["error"]["message"]
+
+
+def test_preferences_are_proposed_and_launched_as_such_unless_the_answer_is_named(
+    upload, api, token, client_of, alice
+):
+    rows = [
+        {"prompt": text, "chosen": f"good {n}", "rejected": f"bad {n}"}
+        for n, text in enumerate(TEXTS)
+    ]
+    version = upload("\n".join(map(json.dumps, rows)), "pairs.jsonl")
+    suggested = version.profile["suggested"]
+    assert (suggested["target_column"], suggested["rejected_column"]) == ("chosen", "rejected")
+    assert "learns to prefer chosen to rejected (DPO)" in suggested["why"]
+    page = client_of(alice).get(f"/datasets/{version.dataset_id}/launch/").content.decode()
+    select = page.partition('name="rejected_column"')[2].partition("</select>")[0]
+    assert '<option value="rejected" selected>' in select
+    asked = body(version, "text-generation", base_model="small-language-model")
+    estimates = [
+        api(token).post(f"{JOBS}/estimate", asked | more, format="json").json()
+        for more in ({}, {"completion_column": "chosen"})
+    ]
+    assert estimates[0]["seconds"] != estimates[1]["seconds"]
+    preferred = api(token).post(JOBS, asked, format="json").json()
+    assert preferred["rejected_column"] == "rejected"
+    copied = api(token).post(JOBS, asked | {"completion_column": "chosen"}, format="json").json()
+    assert (copied["completion_column"], copied["rejected_column"]) == ("chosen", None)
+
+
+def test_a_base_model_that_cannot_read_the_texts_is_told_before_the_launch(
+    upload, api, token, client_of, alice
+):
+    """As the job says it: by the share of what its tokenizer has no piece for."""
+    words = ["ሰላም", "እንዴት", "ነህ", "ደህና"]
+    rows = [(f"{words[n % 4]} {words[n % 3]} {n}", "ab"[n % 2]) for n in range(48)]
+    version = upload(csv("text,label", rows))
+    asked = body(version, "text-classification", **TEXT, base_model="all-MiniLM-L6-v2")
+    estimated = api(token).post(f"{JOBS}/estimate", asked, format="json").json()
+    (warning,) = [one for one in estimated["data"]["warnings"] if "is unknown to" in one]
+    name = catalog.get_base_model("all-MiniLM-L6-v2").name
+    assert f"of what the texts consist of is unknown to {name}" in warning
+    address = f"/datasets/{version.dataset_id}/estimate/"
+    form = {"task": "text-classification", "text_columns": "text", "target_column": "label",
+            "base_model": "all-MiniLM-L6-v2", "version": "1", "compute": "cpu"}  # fmt: skip
+    assert "is unknown to" in client_of(alice).get(address, form).content.decode()
+    others = [
+        entry.id
+        for entry in catalog.base_models_for_task("text-classification")
+        if entry.source.kind == "scratch"
+    ]
+    own = asked | {"base_model": others[0]}
+    estimated = api(token).post(f"{JOBS}/estimate", own, format="json").json()
+    assert not [one for one in estimated["data"]["warnings"] if "is unknown to" in one]

@@ -54,6 +54,37 @@ def test_figures_of_few_test_rows_say_what_they_rest_on(model, alice, client_of)
     assert "that nobody looked at before" not in page
 
 
+def test_the_advice_to_take_the_quick_probe_has_its_button(model, job, alice, vera, client_of):
+    job.start()
+    job.succeed(model)
+    version, address = model.dataset_version, f"/models/{model.pk}/"
+    assert "quick probe" not in client_of(alice).get(address).content.decode()
+    evaluation = Evaluation.objects.get()
+    evaluation.report["next_step"] = (
+        "The quick probe is about as good and trains in a fraction of the time: use it for"
+        " experiments, and read the worst rows before adding more."
+    )
+    evaluation.report["verdict"] = "helped"
+    evaluation.save()
+    page = client_of(alice).get(address).content.decode()
+    link = f"/datasets/{version.dataset_id}/launch/?version=1&amp;again={job.pk}&amp;probe"
+    assert link in page
+    assert link not in client_of(vera).get(address).content.decode()
+    form = client_of(alice).get(link.replace("&amp;", "&")).content.decode()
+    select = form.partition('name="hyperparameters-method"')[2].partition("</select>")[0]
+    assert '<option value="probe" selected>' in select
+
+
+def test_a_label_that_looks_wrong_leads_to_its_row(model, alice, client_of):
+    evaluation = Evaluation.objects.get()
+    issue = {"row": 51, "text": "t", "label": "a", "suggested": "b", "probability": 0.97}
+    evaluation.report.setdefault("data", {})["label_issues"] = [issue]
+    evaluation.save()
+    page = client_of(alice).get(f"/models/{model.pk}/?tab=mistakes").content.decode()
+    dataset = f"/datasets/{model.dataset_version.dataset_id}/"
+    assert f'href="{dataset}?version=1&amp;tab=rows&amp;page=2#row-52"' in page
+
+
 def test_labels_are_text_wherever_they_appear(model, alice, client_of):
     page = client_of(alice).get(f"/models/{model.pk}/?tab=all").content.decode()
     assert "<b>card</b>" not in page

@@ -1,5 +1,6 @@
 """Whether a model is worth using, in one word and one sentence, judged by its answers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:  # Types only: the web process computes no metrics.
 
 TRIVIAL_BASELINES = ("majority", "mean")  # They read no input.
 SIGNIFICANCE_LEVEL = 0.05
+PROBE_ADVICE = re.compile("The quick probe is about as good")
 # Below both, a language model that matches no expected answer is judged useless.
 USELESS_BLEU, USELESS_ROUGE = 1.0, 0.2
 
@@ -25,6 +27,11 @@ class ModelVerdict:
     sentence: str
     advice: str  # What to do next.
     tab: str  # The tab of the report that the advice is about.
+
+    @property
+    def advises_probe(self) -> bool:
+        """Whether it says to train the quick probe, for which the page has a button."""
+        return PROBE_ADVICE.match(self.advice) is not None
 
 
 @dataclass(frozen=True)

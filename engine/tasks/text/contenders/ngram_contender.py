@@ -14,7 +14,8 @@ from engine.prediction_heads.interface import Outputs, Rows
 from engine.tasks.text.base_models import UNKNOWN_TOKEN
 from engine.tasks.text.contenders.folds import measure_by_folds
 from engine.tasks.text.contenders.ngrams import NgramModel, fit_ngrams
-from engine.tasks.text.prepare import MAX_UNKNOWN_SHARE, PreparedTexts, share_of_unknown
+from engine.tasks.text.prepare import PreparedTexts
+from engine.tasks.unknown_tokens import MAX_UNKNOWN_SHARE, share_of_unknown
 
 PAD_TOKEN = "[PAD]"
 SPECIAL_TOKENS = ("[CLS]", "[SEP]", "<s>", "</s>", "<pad>", PAD_TOKEN)
@@ -59,7 +60,7 @@ def fit_ngram_contender(prepared: PreparedTexts) -> NgramContender | None:
     split, head = prepared.split, prepared.prediction_head
     train = baselines.sample_training_rows(split.train, prepared.spec.split.seed)
     cost = len(train) * head.outputs
-    unknown_share = share_of_unknown(prepared.tokenizer, prepared.rows, train)
+    unknown_share = share_of_unknown(prepared.tokenizer, [prepared.rows.ids[row] for row in train])
     if cost > MAX_COST:
         return None
     contenders = []

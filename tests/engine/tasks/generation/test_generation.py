@@ -442,6 +442,12 @@ def test_a_model_from_scratch_brings_its_own_tokenizer_and_says_it_has_no_base(
     assert {"output", "base_output"} <= set(report["samples"][0])
     model = serving.load_model(spec.output)
     assert "<|assistant|>" in model.manifest.inputs.chat_template
+    assert model.default_sampling == {"temperature": 0.2, "top_p": 0.9}
+    carried = json.loads((spec.output / "generation_config.json").read_text())
+    assert (carried["do_sample"], carried["temperature"], carried["top_p"]) == (True, 0.2, 0.9)
+    older = spec.output / "generation_config.json"
+    older.write_text(json.dumps({"eos_token_id": carried["eos_token_id"], "temperature": 0.7}))
+    assert serving.load_model(spec.output).default_sampling == {"temperature": 0.7}
     assert model.generate("What colour is snow?", Sampling(max_tokens=5)).tokens <= 5
     with pytest.raises(ValueError, match="from scratch: choose full"):
         write(tmp_path, base_model=entry.id, hyperparameters={"method": "lora"})

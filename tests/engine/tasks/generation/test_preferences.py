@@ -86,6 +86,16 @@ def test_whole_chats_may_stand_for_their_last_answers(tmp_path):
     assert (chats.chats[3][-1]["content"], chats.rejected[3][-1]["content"]) == ("this 3", "that 3")
 
 
+def test_whole_chats_may_be_texts_with_marked_turns(tmp_path):
+    columns = {
+        name: [f"Human: Which {row}?\n\nAssistant: {name} {row}" for row in range(12)]
+        for name in ("chosen", "rejected")
+    }
+    chosen = {"prompt_columns": [], "completion_column": None, "messages_column": "chosen"}
+    chats = read_chats(write(tmp_path, columns, rejected_column="rejected", **chosen))
+    assert [one["content"] for one in chats.rejected[3]] == ["Which 3?", "rejected 3"]
+
+
 def test_tools_in_a_preference_are_refused(tmp_path):
     columns = openai_columns(12)
     columns["input"] = [

@@ -47,6 +47,18 @@ def test_without_augmentation_nothing_is_measured_or_said(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("kind", "is_said"), [("light", True), ("none", False)])
+def test_the_report_says_that_the_layer_on_frozen_features_saw_no_augmentation(
+    tmp_path, kind, is_said
+):
+    settings = QUICK | {"method": "head", "augmentation": kind}
+    spec = write(tmp_path, name=kind, hyperparameters=settings)
+    run(spec)
+    said = report_of(spec)["robustness"].get("augmentation", "")
+    assert said.startswith("Training pictures were mirrored at most") == is_said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "is_said"), [("strong", True), ("none", False)])
 def test_the_report_says_what_augmentation_gave(tmp_path, kind, is_said):
     settings = QUICK | {"method": "full", "augmentation": kind}
