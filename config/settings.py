@@ -349,7 +349,7 @@ SPECTACULAR_SETTINGS = {
 # --- Work -----------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.optional("BROKER_URL") or REDIS_URL or "memory://"
 DEMO = env.boolean("LATHE_DEMO", True)  # Whether `make up` seeds a demo team.
-MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001").rstrip("/")
+MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001")  # Several: with commas
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60)
 HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
 # An idle trainer keeps an engine that has loaded torch: jobs start seconds sooner.

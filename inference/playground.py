@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-
 from accounts.models import User
 from engine.catalog import CATALOG
 from engine.catalog.entries import BaseModelEntry
@@ -118,9 +116,11 @@ def _post(path: str, body: dict[str, object], token: str) -> tuple[Any, float]:
     """The models process's answer, and after how many milliseconds it came."""
     import httpx  # Here, because every process loads this module and few of them ask.
 
+    from inference.gateway.models_client import shared_client
+
     try:
-        answer = httpx.post(
-            settings.MODELS_URL + path,
+        answer = shared_client().post(
+            path,
             json=body,
             headers=_headers(token),
             timeout=TIMEOUT_SECONDS,

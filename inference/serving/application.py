@@ -32,6 +32,7 @@ from inference.serving.routes.once import Handler, once
 from inference.serving.routes.text_generation import GenerationRoutes
 from inference.serving.services import Services
 from inference.serving.usage_counter import FLUSH_SECONDS
+from web.database.live_processes import count_for_ever
 from web.log_context import log_context
 from web.telemetry.readiness import check_readiness, is_ready
 
@@ -47,7 +48,7 @@ class ModelsApp:
     def __init__(self) -> None:
         self.services = Services.from_settings()
         self.in_flight = 0
-        self._flush_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         classification = ClassificationRoutes(self.services)
         generation = GenerationRoutes(self.services)
         embedding = EmbeddingRoutes(self.services)
@@ -78,7 +79,9 @@ class ModelsApp:
 
     async def open(self) -> None:
         await self.services.lookups.open()
-        self._flush_task = asyncio.get_running_loop().create_task(self._flush_forever())
+        counting = count_for_ever("models", self.services.rate_limiter.set_processes)
+        for work in (self._flush_forever(), counting):
+            self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def drain(self) -> None:
         """Wait until every request that came in has its answer."""
@@ -87,10 +90,10 @@ class ModelsApp:
             await asyncio.sleep(0.01)
 
     async def close(self) -> None:
-        if self._flush_task is not None:
-            self._flush_task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._flush_task
+                await task
         await self.services.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -217,6 +220,7 @@ class ModelsApp:
         services.metrics.register_readings(
             {
                 "in_flight": lambda: self.in_flight,
+                "models_processes": lambda: services.rate_limiter.processes,
                 "waiting_rows": lambda: batcher.waiting_rows,
                 "batches_total": lambda: batcher.batches,
                 "batch_rows_total": lambda: batcher.rows,

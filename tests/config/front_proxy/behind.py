@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import uvloop
 
-from config.front_proxy.models import ModelsPool
+from config.front_proxy.models import ModelsPools
 from config.front_proxy.proxy import FrontProxy
 from tests.inference.processes import free_port
 
@@ -94,7 +94,7 @@ def behind_the_front(
             for handler in (models, web)
         ]
         models_port, web_port = map(_port_of, servers)
-        front = FrontProxy(ModelsPool(f"http://127.0.0.1:{models_port}"), web_port)
+        front = FrontProxy(ModelsPools(f"http://127.0.0.1:{models_port}"), web_port)
         servers.append(await front.listen("127.0.0.1", 0))
         wire = Wire(front, _port_of(servers[-1]))
         try:
