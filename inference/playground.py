@@ -80,6 +80,8 @@ async def stream_chat(
     """
     import httpx
 
+    from inference.gateway.models_client import open_async_client
+
     token = internal_token.issue_token(deployment.team_id, person_id, asks_base=by_base)
     body = {
         "model": deployment.name,
@@ -89,11 +91,11 @@ async def stream_chat(
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    url = f"{settings.MODELS_URL}/v1/chat/completions"
+    path = "/v1/chat/completions"
     try:
         async with (
-            httpx.AsyncClient(timeout=STREAM_TIMEOUT_SECONDS) as client,
-            client.stream("POST", url, json=body, headers=_headers(token)) as answer,
+            open_async_client(STREAM_TIMEOUT_SECONDS) as client,
+            client.stream("POST", path, json=body, headers=_headers(token)) as answer,
         ):
             if answer.status_code == 200:
                 async for part in answer.aiter_bytes():

@@ -7,14 +7,16 @@ import peft
 import torch
 from safetensors.torch import load_file
 from transformers import GenerationConfig, PreTrainedModel
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from engine import catalog
-from engine.artifact import Manifest, read_manifest
+from engine.artifact import MANIFEST_FILE, Manifest, read_manifest
 from engine.errors import BaseModelUnavailable, BrokenArtifact
 from engine.network_loading import one_network_at_a_time
 from engine.tasks.generation import base_models
-from engine.tasks.generation.generator import TextGenerator
-from engine.tasks.text.base_models import locate_base_model
+from engine.tasks.generation.chat_template import stop_token_ids
+from engine.tasks.generation.generator import PromptEncoder, TextGenerator
+from engine.tasks.text.base_models import locate_base_model, read_config
 
 ADAPTER_FOLDER = "adapter"  # Of the artifact: what LoRA added, and its settings.
 
@@ -44,6 +46,24 @@ class GenerationModel(TextGenerator):
             network.to("cuda")
         context = self.manifest.inputs.max_length or base_models.max_context_tokens(network.config)
         super().__init__(network, tokenizer, context, threads)
+
+
+def open_prompt_encoder(folder: Path) -> PromptEncoder:
+    """What makes a model's prompts, from the artifact's or the base model's files without weights.
+
+    Raises BaseModelUnavailable.
+    """
+    config, tokenizer = read_config(folder), base_models.load_tokenizer(folder)
+    manifest = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
+    context = manifest.inputs.max_length if manifest else 0
+    ends = config.eos_token_id
+    if (folder / GENERATION_CONFIG_NAME).exists():
+        ends = GenerationConfig.from_pretrained(folder).eos_token_id or ends
+    return PromptEncoder(
+        tokenizer,
+        context or base_models.max_context_tokens(config),
+        stop_token_ids(tokenizer, ends),
+    )
 
 
 def open_base_model(model_id: str, threads: int = 1) -> TextGenerator:

@@ -231,6 +231,9 @@ class ModelsApp:
                 "answer_cache_misses_total": lambda: services.answer_cache.misses,
                 "answer_cache_entries": lambda: len(services.answer_cache),
                 "shadow_requests_skipped_total": lambda: services.shadows.skipped,
+                "vllm_servers": lambda: len(services.vllm),
+                "vllm_servers_away": lambda: services.vllm.away,
+                "vllm_requests_total": lambda: services.vllm.requests,
                 "unflushed_tokens": lambda: usage.unflushed_tokens,
                 "log_entries_dropped_total": lambda: usage.dropped_logs,
             }

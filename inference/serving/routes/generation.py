@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import Sampling, TokenChunk
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
+from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import GENERATION_TASK, Principal, ServedDeployment, base_writer
 from inference.serving.protocol import chat_answers
 from inference.serving.protocol.body import JsonObject
@@ -29,6 +30,7 @@ from inference.serving.protocol.http import (
     info_of,
 )
 from inference.serving.services import Services
+from inference.serving.upstream.vllm_writer import find_vllm_writer
 from inference.serving.usage_counter import RequestRecord
 from web.front.bodies import wait_for_disconnect
 
@@ -85,6 +87,16 @@ def _base_of(deployment: ServedDeployment) -> ServedDeployment:
     return base
 
 
+async def _open_model(services: Services, deployment: ServedDeployment) -> LoadedModel:
+    """Ready to write, on a vLLM server or in this process."""
+    models = services.model_cache
+    if writer := await find_vllm_writer(services.vllm, models, deployment):
+        return writer
+    if deployment.deployment_id is None:
+        return await models.get_base_writer(deployment.name)
+    return await models.get(deployment.model_id, deployment.artifact_key, deployment.checkpoint)
+
+
 class Generation:
     """The answers of one request on their way; metered by what was read and written, also when
     they break off."""
@@ -110,12 +122,7 @@ class Generation:
 
     async def respond(self) -> Response:
         payload, deployment = self._payload, self._deployment
-        models = self._services.model_cache
-        model = await (
-            models.get_base_writer(deployment.name)
-            if deployment.deployment_id is None
-            else models.get(deployment.model_id, deployment.artifact_key, deployment.checkpoint)
-        )
+        model = await _open_model(self._services, deployment)
         try:
             sources = await asyncio.to_thread(self._open_sources, model.served)
         except EngineError as error:
@@ -181,12 +188,12 @@ class Generation:
             except (ClientDisconnect, asyncio.CancelledError, GeneratorExit):
                 self._record_usage(CLIENT_CLOSED_REQUEST)
                 raise
-            except Exception:
+            except Exception as error:
                 if is_first:
                     raise
                 # The answer has begun: the error can only be part of it.
                 logger.exception("Request %s broke off", self._metadata.id)
-                failure = ApiError(500, "internal_error", INTERNAL_ERROR_MESSAGE)
+                failure = error if isinstance(error, ApiError) else _internal_error()
         self._record_usage(200)
         if failure:
             yield b"data: " + failure.body() + b"\n\n"
@@ -248,6 +255,10 @@ class Generation:
             status, self._payload.texts, tokens, [answer], asked=self._payload.asked
         )
         self._services.log_request(self._request, self._principal, self._deployment, record)
+
+
+def _internal_error() -> ApiError:
+    return ApiError(500, "internal_error", INTERNAL_ERROR_MESSAGE)
 
 
 def _in_turn(sources: list[Iterator[TokenChunk]]) -> Iterator[IndexedChunk]:
