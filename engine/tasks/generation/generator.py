@@ -1,6 +1,6 @@
 """Generates answers to chats: whole, in batches, or as a stream of tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -126,7 +126,7 @@ class TextGenerator(PromptEncoder):
         request raises at once, not at the first chunk."""
         return self.stream_prompt(self.encode_row(row), sampling)
 
-    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Iterator[TokenChunk]:
+    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Generator[TokenChunk]:
         """The same for a prompt given as tokens."""
         most = self.max_new_tokens(len(prompt), sampling)
         for code, tokens in (("bad_bias", sampling.logit_bias), ("bad_tokens", prompt)):
@@ -157,7 +157,7 @@ class TextGenerator(PromptEncoder):
 
     def _stream_chunks(
         self, prompt: list[int], sampling: Sampling, most: int, constraint: Constraint | None
-    ) -> Iterator[TokenChunk]:
+    ) -> Generator[TokenChunk]:
         text = IncrementalDetokenizer(self.tokenizer, sampling, self.stop_token_ids)
         chooser = TokenChooser(self.tokenizer, sampling, self.network.device, constraint)
         write = self._batcher.stream if self._batcher else partial(stream_tokens, self.network)

@@ -8,7 +8,7 @@ inference.serving.upstream.
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -138,7 +138,7 @@ class VllmServer:
                 raise AdapterRefused(str(refusal)) from refusal
         self.refresh(at_once=True)
 
-    def complete(self, body: dict[str, object]) -> Iterator[dict[str, Any]]:
+    def complete(self, body: dict[str, object]) -> Generator[dict[str, Any]]:
         """The events of a streamed completion, until it says that it is whole."""
         sent = body | {
             "stream": True,

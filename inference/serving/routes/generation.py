@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class LanguageModel(Protocol):
 
     def encode(self, rows: Sequence[Chat | str]) -> list[list[int]]: ...
 
-    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Iterator[TokenChunk]: ...
+    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Generator[TokenChunk]: ...
 
     def encode_with_tools(self, chat: Chat, request: ToolRequest) -> list[int]: ...
 
@@ -137,7 +137,7 @@ class Generation:
         # A refusal must come before the answer begins, so the first event is awaited here.
         return EventStreamResponse(await anext(events), events, headers)
 
-    def _open_sources(self, served: LanguageModel) -> list[Iterator[TokenChunk]]:
+    def _open_sources(self, served: LanguageModel) -> list[Generator[TokenChunk]]:
         """One for each choice; nothing is written yet. Raises EngineError."""
         payload = self._payload
         if payload.uses_tools:
@@ -152,7 +152,7 @@ class Generation:
             for number in range(len(self._choices))
         ]
 
-    def _open_tool_sources(self, served: LanguageModel) -> list[Iterator[TokenChunk]]:
+    def _open_tool_sources(self, served: LanguageModel) -> list[Generator[TokenChunk]]:
         """The same for a chat with functions, whose calls are told apart from text."""
         payload, tools = self._payload, self._payload.tools
         prompt = served.encode_with_tools(payload.prompt, tools)  # type: ignore[arg-type]
@@ -261,12 +261,13 @@ def _internal_error() -> ApiError:
     return ApiError(500, "internal_error", INTERNAL_ERROR_MESSAGE)
 
 
-def _in_turn(sources: list[Iterator[TokenChunk]]) -> Iterator[IndexedChunk]:
+def _in_turn(sources: list[Generator[TokenChunk]]) -> Generator[IndexedChunk]:
     """All choices of a request, one after the other in one thread: a request for many answers
     takes no more of the machine at a time than a request for one."""
     for index, source in enumerate(sources):
-        for chunk in source:
-            yield index, chunk
+        with closing(source):
+            for chunk in source:
+                yield index, chunk
 
 
 def _is_token_list(prompt: object) -> bool:

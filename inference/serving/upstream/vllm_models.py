@@ -9,18 +9,20 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.catalog import CATALOG
 from engine.catalog.entries import BaseModelEntry
-from engine.serving.generation import ADAPTER_FOLDER, open_prompt_encoder
-from engine.tasks.generation.generator import PromptEncoder
-from engine.tasks.text.base_models import locate_base_model
 from inference.gateway.upstream.balancer import Balancer
 from inference.gateway.upstream.vllm import VllmServer
 from projects import storage
 
+if TYPE_CHECKING:
+    from engine.tasks.generation.generator import PromptEncoder
+
 logger = logging.getLogger(__name__)
 
+ADAPTER_FOLDER = "adapter"  # As in engine.serving.generation, which loads torch.
 WEIGHTS_SUFFIX = ".safetensors"
 
 
@@ -31,14 +33,17 @@ class UpstreamModel:
     id: str  # Of the TrainedModel; of a base model "base/NAME".
     artifact_key: str  # Empty: a base model.
     base: BaseModelEntry | None
-    prompts: PromptEncoder
+    prompts: "PromptEncoder"
     is_adapter: bool  # Whether its LoRA adapter belongs to the base model of the catalog.
 
 
 def load_upstream_model(
     model_id: str, artifact_key: str, base_model: str, folder: Path
 ) -> UpstreamModel:
-    """Fetch what the artifact has beside weights. In a loader thread."""
+    """Fetch what the artifact has beside weights. In a loader thread: it loads torch."""
+    from engine.serving.generation import open_prompt_encoder
+    from engine.tasks.text.base_models import locate_base_model
+
     base = CATALOG.get(base_model)
     if not artifact_key:
         assert base is not None

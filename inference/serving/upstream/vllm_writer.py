@@ -2,14 +2,14 @@
 and the server writes on."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from engine.catalog import CATALOG
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import FinishReason, Sampling, TokenChunk, TokenLogprob
-from engine.tasks.generation.writing.token_choice import token_bytes
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
 from inference.gateway.upstream.vllm import (
     AdapterRefused,
@@ -49,7 +49,7 @@ class VllmWriter:
     def tool_call_schema(self, request: ToolRequest) -> dict[str, Any]:
         return self.model.prompts.tool_call_schema(request)
 
-    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Iterator[TokenChunk]:
+    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Generator[TokenChunk]:
         """Raises BadTrainingData at once for a prompt that is too long; ApiError later."""
         most = self.model.prompts.max_new_tokens(len(prompt), sampling)
         return self._write(self._body(prompt, sampling, most), sampling)
@@ -84,7 +84,7 @@ class VllmWriter:
             body |= {"logprobs": sampling.top_logprobs, "return_tokens_as_token_ids": True}
         return body
 
-    def _write(self, body: dict[str, object], sampling: Sampling) -> Iterator[TokenChunk]:
+    def _write(self, body: dict[str, object], sampling: Sampling) -> Generator[TokenChunk]:
         """Ask one server after another until one begins to answer. Raises ApiError."""
         failure: VllmError = VllmAway("no server")
         for server in self.models.choose(self.model):
@@ -94,8 +94,8 @@ class VllmWriter:
                 try:
                     name = self.models.name_at(server, self.model)
                     self.models.requests += 1
-                    events = server.complete(body | {"model": name})
-                    yield from self._read(events, sampling)
+                    with closing(server.complete(body | {"model": name})) as events:
+                        yield from self._read(events, sampling)
                     return
                 except VllmRefused as refusal:
                     failure = refusal
@@ -144,6 +144,8 @@ class VllmWriter:
 
     def _named(self, token: str, logprob: float | None) -> TokenLogprob:
         """vLLM tells ids here, because the text of a part of a character would be lost."""
+        from engine.tasks.generation.writing.token_choice import token_bytes  # It loads torch.
+
         content = token.encode()
         if token.startswith(TOKEN_ID):
             tokenizer = self.model.prompts.tokenizer
