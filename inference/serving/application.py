@@ -28,6 +28,7 @@ from inference.serving.protocol.http import (
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
+from inference.serving.routes.generation import open_model
 from inference.serving.routes.once import Handler, once
 from inference.serving.routes.text_generation import GenerationRoutes
 from inference.serving.services import Services
@@ -172,9 +173,7 @@ class ModelsApp:
         if not name:
             raise bad_request("Say which model: /v1/info?model=NAME.", "model")
         deployment = await self.services.lookups.get_deployment(principal, name)
-        model = await self.services.model_cache.get(
-            deployment.model_id, deployment.artifact_key, deployment.checkpoint
-        )
+        model = await open_model(self.services, deployment)
         labels, inputs = model.served.labels, model.served.manifest.inputs
         id2label = {str(number): label for number, label in enumerate(labels)}
         label2id = {label: number for number, label in enumerate(labels)}

@@ -87,10 +87,11 @@ def _base_of(deployment: ServedDeployment) -> ServedDeployment:
     return base
 
 
-async def _open_model(services: Services, deployment: ServedDeployment) -> LoadedModel:
-    """Ready to write, on a vLLM server or in this process."""
+async def open_model(services: Services, deployment: ServedDeployment) -> LoadedModel:
+    """Ready to answer, on a vLLM server or in this process. Raises ApiError."""
     models = services.model_cache
-    if writer := await find_vllm_writer(services.vllm, models, deployment):
+    is_writer = deployment.task == GENERATION_TASK
+    if is_writer and (writer := await find_vllm_writer(services.vllm, models, deployment)):
         return writer
     if deployment.deployment_id is None:
         return await models.get_base_writer(deployment.name)
@@ -122,7 +123,7 @@ class Generation:
 
     async def respond(self) -> Response:
         payload, deployment = self._payload, self._deployment
-        model = await _open_model(self._services, deployment)
+        model = await open_model(self._services, deployment)
         try:
             sources = await asyncio.to_thread(self._open_sources, model.served)
         except EngineError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.artifact import Manifest, read_manifest
 from engine.catalog import CATALOG
 from engine.catalog.entries import BaseModelEntry
 from inference.gateway.upstream.balancer import Balancer
@@ -34,6 +35,7 @@ class UpstreamModel:
     artifact_key: str  # Empty: a base model.
     base: BaseModelEntry | None
     prompts: "PromptEncoder"
+    manifest: Manifest | None  # Of the artifact.
     is_adapter: bool  # Whether its LoRA adapter belongs to the base model of the catalog.
 
 
@@ -48,13 +50,14 @@ def load_upstream_model(
     if not artifact_key:
         assert base is not None
         prompts = open_prompt_encoder(locate_base_model(base))
-        return UpstreamModel(model_id, "", base, prompts, is_adapter=False)
+        return UpstreamModel(model_id, "", base, prompts, None, is_adapter=False)
     storage.fetch_folder(artifact_key, folder, lambda name: not name.endswith(WEIGHTS_SUFFIX))
     config = folder / ADAPTER_FOLDER / "adapter_config.json"
     # One that was learnt on top of another fine-tuned model names that model.
     of = json.loads(config.read_text())["base_model_name_or_path"] if config.exists() else ""
     is_adapter = base is not None and of == base.source.reference
-    return UpstreamModel(model_id, artifact_key, base, open_prompt_encoder(folder), is_adapter)
+    prompts, manifest = open_prompt_encoder(folder), read_manifest(folder)
+    return UpstreamModel(model_id, artifact_key, base, prompts, manifest, is_adapter)
 
 
 class VllmModels:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from engine.artifact import Manifest
 from engine.catalog import CATALOG
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import FinishReason, Sampling, TokenChunk, TokenLogprob
@@ -36,6 +37,14 @@ class VllmWriter:
 
     models: VllmModels
     model: UpstreamModel
+
+    @property
+    def labels(self) -> list[str]:
+        return []  # It writes.
+
+    @property
+    def manifest(self) -> Manifest | None:
+        return self.model.manifest
 
     def encode(self, rows: Any) -> list[list[int]]:
         return self.model.prompts.encode(rows)

@@ -1,4 +1,4 @@
-"""Two models processes behind one base URL: exact metering, shared limits, and one that is killed."""
+"""Two models processes behind one base URL: exact metering, shared limits, one that is killed."""
 
 import asyncio
 import time

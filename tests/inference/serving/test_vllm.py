@@ -12,10 +12,12 @@ import pytest
 
 from engine.catalog import CATALOG
 from engine.errors import BadTrainingData
+from engine.tasks.generation.sampling import Sampling
 from inference.gateway.upstream import vllm
 from inference.serving.application import ModelsApp
 from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import OtherModel, Principal, ServedDeployment
+from inference.serving.routes.generation import open_model
 from inference.serving.upstream import vllm_models
 from inference.serving.upstream.vllm_models import UpstreamModel
 from tests.inference.processes import free_port
@@ -27,6 +29,7 @@ from tests.inference.serving.test_generation_routes import (
     events_of,
     logged,
     post,
+    request,
     used,
 )
 from tests.inference.vllm_stand_in import BASE, VllmStandIn, error, serving
@@ -34,6 +37,10 @@ from tests.inference.vllm_stand_in import BASE, VllmStandIn, error, serving
 MODEL = "8f6c2b1e-0000-4000-8000-000000000001"
 PROMPT_TOKENS = 5
 OWN = [TokenChunk("own", 1), TokenChunk("", 1, "stop")]
+
+
+BASE_ENTRY = CATALOG["SmolLM2-135M-Instruct"]
+MANIFEST = SimpleNamespace(inputs=SimpleNamespace(max_length=20, features=[]))
 
 
 class FakePrompts:
@@ -98,7 +105,7 @@ async def _converse(talk, *, is_adapter, model, **of_deployment):
     for known in (model, f"{model}-canary"):
         models._models[known] = LoadedModel(known, FakeWriter(OWN), 1)
         upstream = UpstreamModel(
-            known, "k", CATALOG[deployment.base_model], FakePrompts(), is_adapter
+            known, "k", CATALOG[deployment.base_model], FakePrompts(), MANIFEST, is_adapter
         )
         models._models[f"{known}/prompts"] = LoadedModel(f"{known}/prompts", upstream, 1)
     try:
@@ -203,7 +210,7 @@ def test_the_adapter_used_longest_ago_makes_room(settings, fetched, tmp_path):
         (server,) = models._servers.values()
         prompts = FakePrompts()
         for name in ("a", "b", "a", "c"):
-            model = UpstreamModel(name, "k", CATALOG["SmolLM2-135M-Instruct"], prompts, True)
+            model = UpstreamModel(name, "k", BASE_ENTRY, prompts, MANIFEST, True)
             assert models.name_at(server, model) == name
 
     talk_to(settings, [stand_in], talk)
@@ -425,3 +432,36 @@ def test_what_is_loaded_and_away_is_told_to_prometheus(settings, fetched):
         assert "lathe_vllm_requests_total 1.0" in text
 
     talk_to(settings, [VllmStandIn(models=[BASE])], talk)
+
+
+def test_what_is_told_of_a_model_does_not_load_its_weights_here(settings, fetched):
+    async def talk(app):
+        del app.services.model_cache._models[MODEL]
+        headers = {"authorization": "Bearer lathe_secret"}
+        told = (await request(app, "GET", "/v1/info?model=writer", headers=headers)).json()
+        assert (told["task"], told["max_input_length"]) == ("text-generation", 20)
+        assert app.services.model_cache.load_count == 0
+
+    talk_to(settings, [VllmStandIn()], talk)
+
+
+def test_the_base_beside_the_tuned_model_is_asked_by_its_own_name(settings, fetched):
+    stand_in = VllmStandIn()
+
+    async def talk(app):
+        base = ServedDeployment(
+            None, BASE_ENTRY.id, datetime.now(UTC), f"base/{BASE_ENTRY.id}", "", BASE_ENTRY.id,
+            "text-generation",
+        )  # fmt: skip
+        key = f"{base.model_id}/prompts"
+        upstream = UpstreamModel(base.model_id, "", BASE_ENTRY, FakePrompts(), None, False)
+        models = app.services.model_cache
+        models._models[key] = LoadedModel(key, upstream, 1)
+        writer = await open_model(app.services, base)
+        (prompt,) = writer.served.encode(["Hi"])
+        chunks = await asyncio.to_thread(list, writer.served.stream_prompt(prompt, Sampling()))
+        assert "".join(chunk.text for chunk in chunks) == "Hello"
+
+    talk_to(settings, [stand_in], talk)
+    assert [body["model"] for body in stand_in.asked] == [BASE]
+    assert stand_in.calls.count("/v1/load_lora_adapter") == 0
