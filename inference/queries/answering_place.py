@@ -28,13 +28,13 @@ def read_answering_place(deployment: Deployment) -> str:
     offering = [
         server
         for server in servers
-        if server.offer is not None
-        and server.offer.has(str(model.pk), base, is_adapter=is_adapter)
+        if server.served is not None
+        and server.served.has(str(model.pk), base, is_adapter=is_adapter)
         and deployment.checkpoint_id is None
     ]
     if any(not server.is_away for server in offering):
         return "vllm"
     if offering:
         return "vllm-away"
-    has_strangers = any(server.offer is None for server in servers)
+    has_strangers = any(server.served is None for server in servers)
     return "unknown" if has_strangers and deployment.checkpoint_id is None else "models"

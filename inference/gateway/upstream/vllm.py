@@ -55,7 +55,7 @@ class AdapterRefused(VllmError):
 
 
 @dataclass(frozen=True)
-class Offer:
+class ServedModels:
     """What one server lists at /v1/models."""
 
     names: frozenset[str]  # By which it may be asked.
@@ -63,7 +63,7 @@ class Offer:
     adapters: dict[str, str]  # Loaded ones → their folder as the server sees it.
 
     @classmethod
-    def of_cards(cls, cards: list[dict[str, Any]]) -> "Offer":
+    def of_cards(cls, cards: list[dict[str, Any]]) -> "ServedModels":
         models = [card for card in cards if not card.get("parent")]
         roots = {str(card["root"]): card["id"] for card in models if card.get("root")}
         return cls(
@@ -98,7 +98,7 @@ class VllmServer:
             limits=httpx.Limits(max_connections=256, max_keepalive_connections=32),
         )
         self._lock, self._listed_at = Lock(), float("-inf")
-        self.offer: Offer | None = None  # The last that was told.
+        self.served: ServedModels | None = None  # The last that was told.
         self.is_away = False
 
     @property
@@ -113,7 +113,7 @@ class VllmServer:
                 return
             try:
                 response = self._send("GET", "/v1/models", LIST_SECONDS)
-                self.offer, self.is_away = Offer.of_cards(response.json()["data"]), False
+                self.served, self.is_away = ServedModels.of_cards(response.json()["data"]), False
             except (VllmError, ValueError, KeyError, TypeError) as problem:
                 logger.warning("vLLM at %s does not say what it serves: %s", self.url, problem)
                 self.is_away = True
@@ -125,7 +125,7 @@ class VllmServer:
             self._send("POST", "/v1/load_lora_adapter", LOAD_SECONDS, body)
         except VllmRefused as refusal:
             self.refresh(at_once=True)
-            if self.offer is None or name not in self.offer.names:  # Else another was faster.
+            if self.served is None or name not in self.served.names:  # Else another was faster.
                 raise AdapterRefused(str(refusal)) from refusal
         else:
             self.refresh(at_once=True)

@@ -85,11 +85,11 @@ class VllmModels:
 
     @property
     def has_strangers(self) -> bool:
-        """Whether a server never said what it offers, so that any model may be meant for it."""
-        return any(server.offer is None for server in self._servers.values())
+        """Whether a server never said what it serves, so that any model may be meant for it."""
+        return any(server.served is None for server in self._servers.values())
 
     async def refresh(self) -> None:
-        """Ask the servers what they offer; who was answered once is asked in the background."""
+        """Ask the servers what they serve; who was answered once is asked in the background."""
         if all(server.is_listed for server in self._servers.values()):
             return
         if self._refreshing is None or self._refreshing.done():
@@ -103,12 +103,12 @@ class VllmModels:
 
     def may_answer(self, model_id: str, base: BaseModelEntry | None) -> bool:
         """Whether a model of this id and base could be meant for a server, adapter or not."""
-        return any(self._offers(server, model_id, base, True) for server in self._servers.values())
+        return any(self._serves(server, model_id, base, True) for server in self._servers.values())
 
     def answers(self, model: UpstreamModel) -> bool:
         """Whether a server answers this model, even if it is away at the moment."""
         return any(
-            self._offers(server, model.id, model.base, model.is_adapter)
+            self._serves(server, model.id, model.base, model.is_adapter)
             for server in self._servers.values()
         )
 
@@ -118,7 +118,7 @@ class VllmModels:
         tried = {
             url
             for url, server in self._servers.items()
-            if server.is_away or not self._offers(server, model.id, model.base, model.is_adapter)
+            if server.is_away or not self._serves(server, model.id, model.base, model.is_adapter)
         }
         while (url := self._balancer.begin(tried)) is not None:
             tried.add(url)
@@ -129,14 +129,14 @@ class VllmModels:
 
     def name_at(self, server: VllmServer, model: UpstreamModel) -> str:
         """By which name to ask the server; loads the adapter if need be. Raises VllmError."""
-        offer = server.offer
-        assert offer is not None
+        served = server.served
+        assert served is not None
         if not model.artifact_key:
             assert model.base is not None
-            return offer.name_of_base(model.base) or model.base.id
-        if model.id not in offer.names:
+            return served.name_of_base(model.base) or model.base.id
+        if model.id not in served.names:
             with self._loading:
-                if server.offer is not None and model.id not in server.offer.names:
+                if server.served is not None and model.id not in server.served.names:
                     self._load(server, model)
         if model.is_adapter:
             self._used[server.url, model.id] = None
@@ -156,10 +156,10 @@ class VllmModels:
 
     def _unload_beyond(self, server: VllmServer, most: int) -> None:
         """Unload our adapters used longest ago; those of which this process knows no use first."""
-        assert server.offer is not None
+        assert server.served is not None
         ours = [
             name
-            for name, folder in server.offer.adapters.items()
+            for name, folder in server.served.adapters.items()
             if Path(folder).is_relative_to(self._folder)
         ]
         order = {name: place for place, (_, name) in enumerate(self._used, 1)}
@@ -167,15 +167,15 @@ class VllmModels:
         for name in ours[: max(0, len(ours) - most)]:
             server.unload_adapter(name)
             self._used.pop((server.url, name), None)
-            if not any(one.offer and name in one.offer.names for one in self._servers.values()):
+            if not any(one.served and name in one.served.names for one in self._servers.values()):
                 shutil.rmtree(self._folder / name, ignore_errors=True)
 
     @staticmethod
-    def _offers(
+    def _serves(
         server: VllmServer, model_id: str, base: BaseModelEntry | None, is_adapter: bool
     ) -> bool:
-        if server.offer is None:
+        if server.served is None:
             return False
         if model_id.startswith("base/"):
-            return base is not None and server.offer.name_of_base(base) is not None
-        return server.offer.has(model_id, base, is_adapter=is_adapter)
+            return base is not None and server.served.name_of_base(base) is not None
+        return server.served.has(model_id, base, is_adapter=is_adapter)

@@ -168,7 +168,7 @@ async def find_vllm_writer(
 ) -> LoadedModel | None:
     """None: it is answered in this process. Checkpoints are, because no server can load them.
 
-    Raises ApiError (503) while a server that never said what it offers does not answer: the model
+    Raises ApiError (503) while a server that never said what it serves does not answer: the model
     may be meant for it, and too large for this process.
     """
     if not len(models) or deployment.checkpoint is not None:

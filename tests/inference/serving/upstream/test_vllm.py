@@ -227,7 +227,9 @@ def test_an_adapter_that_another_process_unloaded_or_loaded_meanwhile(settings, 
         assert text_of(await post(app, BODY)) == "Hello"
         assert used(app) == 14
         (server,) = app.services.vllm._servers.values()
-        server.offer = vllm.Offer(frozenset(), server.offer.bases, {})  # Not known to be loaded.
+        server.served = vllm.ServedModels(
+            frozenset(), server.served.bases, {}
+        )  # Not known to be loaded.
         assert text_of(await post(app, BODY)) == "Hello"
 
     talk_to(settings, [stand_in], talk)
@@ -429,6 +431,7 @@ def test_what_is_loaded_and_away_is_told_to_prometheus(settings, fetched):
         async with httpx.AsyncClient(transport=transport, base_url="http://m") as client:
             text = (await client.get("/metrics")).text
         assert "lathe_vllm_servers 1.0" in text
+        assert "lathe_vllm_servers_away 0.0" in text
         assert "lathe_vllm_requests_total 1.0" in text
 
     talk_to(settings, [VllmStandIn(models=[BASE])], talk)
