@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from assistants.prometheus import AssistantReadings
 from config.celery import DUTY_KEY, app
+from inference.gateway.models_client import read_health
 from training.models import ComputeClass, Status, TrainingJob
 from web.queues.readings import QueueReading, read_queues
 from web.telemetry.registry import REGISTRY, may_read
@@ -62,7 +63,12 @@ class _Readings(Collector):
         for duty in read_duties():
             if duty.since is not None:
                 duties.add_metric([duty.name], duty.since.total_seconds())
-        yield from (depth, age, duties, _read_jobs())
+        models = GaugeMetricFamily(
+            "lathe_models_up", "Whether a models process answers.", labels=["address"]
+        )
+        for url, answers in read_health().items():
+            models.add_metric([url], float(answers))
+        yield from (depth, age, duties, models, _read_jobs())
 
 
 def _read_jobs() -> GaugeMetricFamily:

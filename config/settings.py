@@ -7,6 +7,7 @@ from typing import Any
 import django_stubs_ext
 
 from config import env
+from config.api_description import describe_api
 from config.local import embedded
 from config.logs import LOGGING  # noqa: F401
 from config.social_login import read_social_login
@@ -333,28 +334,21 @@ SENTRY_DSN = env.optional("SENTRY_DSN")
 SENTRY_ENVIRONMENT = env.optional("SENTRY_ENVIRONMENT", "production")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.optional("OTEL_EXPORTER_OTLP_ENDPOINT")
 API_REQUESTS_PER_MINUTE = env.integer("API_REQUESTS_PER_MINUTE", 6000)  # per API token; 0: any
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Lathe API",
-    "DESCRIPTION": (BASE_DIR / "web/api_reference.md").read_text(),
-    "VERSION": VERSION,
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": r"/api/v1",
-    **dict.fromkeys(("SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF", "REDOC_DIST"), "SIDECAR"),
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "none"},
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "POSTPROCESSING_HOOKS": ["web.api.describe_shapes"],
-}
+SPECTACULAR_SETTINGS = describe_api(BASE_DIR, VERSION)
 
 # --- Work -----------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.optional("BROKER_URL") or REDIS_URL or "memory://"
 DEMO = env.boolean("LATHE_DEMO", True)  # Whether `make up` seeds a demo team.
-MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001").rstrip("/")
+MODELS_URL = env.optional("MODELS_URL", "http://127.0.0.1:8001")  # Several: with commas
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 60)
 HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
 # An idle trainer keeps an engine that has loaded torch: jobs start seconds sooner.
 KEEP_ENGINE_READY = env.boolean("KEEP_ENGINE_READY", True)
 CHECKPOINT_RETENTION_DAYS = env.integer("CHECKPOINT_RETENTION_DAYS", 7)
+VLLM_URLS = env.comma_separated("VLLM_URL")  # Servers of large language models
+VLLM_API_KEY = env.optional("VLLM_API_KEY")
+VLLM_ADAPTERS_DIR = env.optional("VLLM_ADAPTERS_DIR", str(VAR_DIR / "adapters"))
+VLLM_MAX_ADAPTERS = env.integer("VLLM_MAX_ADAPTERS", 32)  # Loaded at each server
 MODELS_MEMORY_BYTES = env.integer("MODELS_MEMORY_BYTES", 2 * 1024**3)
 ANSWER_CACHE_ENTRIES = env.integer("ANSWER_CACHE_ENTRIES", 20_000)  # Texts; 0: none is kept
 MODELS_LANES = env.integer("MODELS_LANES", 2)  # Batches at once, one thread each

@@ -1,7 +1,5 @@
 """The page /status/: which parts of this installation work, for everybody."""
 
-import httpx
-from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,11 +8,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from config.monitoring import read_duties
+from inference.gateway.models_client import read_health
 from training.models import Status, TrainingJob, Worker
 
 CACHE_KEY, CACHE_SECONDS = "status-page", 10  # However many look, each part is asked this often.
 LATE_SECONDS = 60
-PROBE_SECONDS = 2.0
 
 
 @require_safe
@@ -37,12 +35,5 @@ def _read_parts() -> dict[str, bool]:
     return {
         "background": bool(ages) and min(ages) < LATE_SECONDS,
         "training": Worker.objects.accepting_jobs().exists() or not waiting.exists(),
-        "models": _models_answer(),
+        "models": any(read_health().values()),
     }
-
-
-def _models_answer() -> bool:
-    try:
-        return httpx.get(f"{settings.MODELS_URL}/healthz", timeout=PROBE_SECONDS).is_success
-    except httpx.HTTPError:
-        return False

@@ -15,8 +15,10 @@ class InferenceConfig(AppConfig):
         from inference.queries import page_parts
         from training.cost_sources import register_project_source
         from web.browser.parts import register_part, register_uses
+        from web.telemetry.readiness import reports
 
         register_use("files", stored)
+        reports["models"] = _tell_health
         register_part("overview", "inference/_overview.html", page_parts.overview, position=10)
         register_part(
             "model.side", "inference/_model_side.html", page_parts.model_side, position=10
@@ -38,3 +40,10 @@ class InferenceConfig(AppConfig):
             ),
             position=30,
         )
+
+
+def _tell_health() -> list[str]:
+    """Of each models process, in the order of MODELS_URL: everybody may read it, so no address."""
+    from inference.gateway.models_client import read_health
+
+    return ["ok" if answers else "does not answer" for answers in read_health().values()]

@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-
 from accounts.models import User
 from engine.catalog import CATALOG
 from engine.catalog.entries import BaseModelEntry
@@ -82,6 +80,8 @@ async def stream_chat(
     """
     import httpx
 
+    from inference.gateway.models_client import open_async_client
+
     token = internal_token.issue_token(deployment.team_id, person_id, asks_base=by_base)
     body = {
         "model": deployment.name,
@@ -91,11 +91,11 @@ async def stream_chat(
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    url = f"{settings.MODELS_URL}/v1/chat/completions"
+    path = "/v1/chat/completions"
     try:
         async with (
-            httpx.AsyncClient(timeout=STREAM_TIMEOUT_SECONDS) as client,
-            client.stream("POST", url, json=body, headers=_headers(token)) as answer,
+            open_async_client(STREAM_TIMEOUT_SECONDS) as client,
+            client.stream("POST", path, json=body, headers=_headers(token)) as answer,
         ):
             if answer.status_code == 200:
                 async for part in answer.aiter_bytes():
@@ -118,9 +118,11 @@ def _post(path: str, body: dict[str, object], token: str) -> tuple[Any, float]:
     """The models process's answer, and after how many milliseconds it came."""
     import httpx  # Here, because every process loads this module and few of them ask.
 
+    from inference.gateway.models_client import shared_client
+
     try:
-        answer = httpx.post(
-            settings.MODELS_URL + path,
+        answer = shared_client().post(
+            path,
             json=body,
             headers=_headers(token),
             timeout=TIMEOUT_SECONDS,

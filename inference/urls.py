@@ -3,6 +3,7 @@
 from django.urls import path
 
 from inference.views import (
+    answering_place,
     deployments,
     drift,
     promotion,
@@ -20,6 +21,11 @@ urlpatterns = [
     path("deployments/<uuid:deployment_id>/ask/", deployments.playground, name="ask"),
     path("deployments/<uuid:deployment_id>/chat/", deployments.chat, name="chat"),
     path("deployments/<uuid:deployment_id>/activity/", deployments.activity, name="activity"),
+    path(
+        "deployments/<uuid:deployment_id>/answering-place/",
+        answering_place.answering_place,
+        name="answering-place",
+    ),
     path("deployments/<uuid:deployment_id>/drift/", drift.drift, name="drift"),
     path("deployments/<uuid:deployment_id>/traffic.json", deployments.traffic_json, name="traffic"),
     path("deployments/<uuid:deployment_id>/tables/", tables.begin, name="ask-table"),

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypedDict, cast
@@ -115,8 +115,13 @@ def put_folder(key: str, folder: str | os.PathLike[str]) -> None:
     put_file(f"{key}/{MANIFEST_FILE}", root / MANIFEST_FILE)
 
 
-def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
-    """Copy a complete stored folder to `folder`, verified, all at once or not at all.
+def fetch_folder(
+    key: str,
+    folder: str | os.PathLike[str],
+    is_wanted: Callable[[str], bool] = lambda name: True,
+) -> None:
+    """Copy a complete stored folder to `folder`, verified, all at once or not at all; of its files
+    only those that are wanted, and its manifest.
 
     Raises IncompleteFolder. A local folder that already has its manifest is left as it is.
     """
@@ -127,7 +132,8 @@ def fetch_folder(key: str, folder: str | os.PathLike[str]) -> None:
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         for name, digest in _load_contents(key.rstrip("/")).items():
-            _fetch_verified(f"{key.rstrip('/')}/{name}", building / name, digest)
+            if name == MANIFEST_FILE or is_wanted(name):
+                _fetch_verified(f"{key.rstrip('/')}/{name}", building / name, digest)
         _move_into_place(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -9,8 +9,17 @@ from contextlib import contextmanager
 
 from django.db import connection, connections
 
-_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('lathe:' || %s, 0))"
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('lathe:' || %s, 0))"
+_KEY = "hashtextextended('lathe:' || %s, 0)"
+_TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({_KEY})"
+# Of the whole session, by several at once. PostgreSQL keeps a key of 64 bits in two halves.
+HOLD_SHARED_LOCK = f"SELECT pg_advisory_lock_shared({_KEY})"
+COUNT_HOLDERS = f"""
+SELECT count(*) FROM pg_locks, LATERAL (SELECT {_KEY} AS key) wanted
+WHERE locktype = 'advisory' AND granted AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32 | objid::bigint) = wanted.key
+"""
+_LOCK = f"SELECT pg_advisory_xact_lock({_KEY})"
 
 
 @contextmanager

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 import httpx
 import numpy as np
 import numpy.typing as npt
-from django.conf import settings
 
 from assistants.asking_token import asking_prefix
 from assistants.errors import EncoderUnavailable
 from assistants.models import Assistant
 from engine.answering.encoders import with_prefix
 from inference.gateway import internal_token, web_process
+from inference.gateway.models_client import open_client
 
 logger = logging.getLogger(__name__)
 
 # The first question after a start waits until the encoder is loaded.
-TIMEOUT = httpx.Timeout(20.0, connect=2.0)
-LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16)
-_client = httpx.Client(timeout=TIMEOUT, limits=LIMITS)  # May be used by several threads.
+TIMEOUT_SECONDS = 20.0
+_client = open_client(TIMEOUT_SECONDS)
 
 
 def embed(assistant: Assistant, encoder: str, texts: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -40,7 +39,7 @@ def embed(assistant: Assistant, encoder: str, texts: Sequence[str]) -> npt.NDArr
         web_process.HEADER: web_process.proof().decode(),
     }
     try:
-        answer = _client.post(settings.MODELS_URL + "/v1/embeddings", json=body, headers=headers)
+        answer = _client.post("/v1/embeddings", json=body, headers=headers)
         answer.raise_for_status()
         rows = [base64.b64decode(row["embedding"]) for row in answer.json()["data"]]
     except (httpx.HTTPError, ValueError, KeyError) as error:

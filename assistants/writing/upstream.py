@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import httpx
-from django.conf import settings
 from pydantic import BaseModel
 
 from assistants import outgoing
@@ -16,6 +15,7 @@ from assistants.errors import WriterUnavailable
 from assistants.outgoing import OutgoingFailed, OutgoingRefused
 from assistants.writing.writers import Writer
 from inference.gateway import internal_token, web_process
+from inference.gateway.models_client import open_client
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ BYTES_PER_TOKEN = 4
 CHAT_PATH = "/chat/completions"
 STREAMED: dict[str, object] = {"stream": True, "stream_options": {"include_usage": True}}
 NOT_UNDERSTOOD = (400, 422)  # Some refuse these options: they are asked for a whole answer then.
+MODELS_SECONDS = 60.0
+_models = open_client(MODELS_SECONDS)
 
 
 class ChatMessage(TypedDict):
@@ -164,9 +166,9 @@ def _ask_models(
         internal_token.HEADER: token,
         web_process.HEADER: web_process.proof().decode(),
     }
-    url, sent = settings.MODELS_URL + "/v1" + CHAT_PATH, body | (STREAMED if in_pieces else {})
+    path, sent = "/v1" + CHAT_PATH, body | (STREAMED if in_pieces else {})
     deadline = time.monotonic() + seconds
-    with httpx.stream("POST", url, json=sent, headers=headers, timeout=seconds) as answer:
+    with _models.stream("POST", path, json=sent, headers=headers, timeout=seconds) as answer:
         answer.raise_for_status()
         for chunk in answer.iter_bytes():
             if time.monotonic() > deadline:

@@ -7,10 +7,9 @@ import uvloop
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.conf import settings  # noqa: E402
-
-from config.front_proxy.models import ModelsPool  # noqa: E402
+from config.front_proxy.models import ModelsPools  # noqa: E402
 from config.front_proxy.proxy import FrontProxy  # noqa: E402
+from inference.gateway.upstream.balancer import models_urls  # noqa: E402
 from web.guard.open_files import raise_open_files_limit  # noqa: E402
 
 
@@ -26,7 +25,7 @@ def main() -> None:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    models = ModelsPool(settings.MODELS_URL)
+    models = ModelsPools(*models_urls())
     front = FrontProxy(models, options.web_port, options.web_host)
     await front.serve(options.host, options.port)
 

@@ -1,4 +1,4 @@
-"""One client's connection: small inference requests are answered from the models process one after
+"""One client's connection: small inference requests are answered by a models process one after
 another; with anything else the whole connection goes to the web process."""
 
 import asyncio
@@ -8,7 +8,7 @@ import httptools
 
 from assistants.gateway import CHAT_PATH, MARK
 from config.front_proxy import refusals
-from config.front_proxy.models import ModelsConnection
+from config.front_proxy.models import ModelsConnection, ModelsPool
 from config.front_proxy.state import State
 from config.front_proxy.tunnel import Tunnel
 from inference.gateway import client_address
@@ -17,7 +17,12 @@ from inference.gateway.inference_requests import (
     TARGET,
     is_inference_path,
 )
-from inference.gateway.upstream.connection import AnswerTooLate, ConnectionLost, UpstreamError
+from inference.gateway.upstream.connection import (
+    AnswerTooLate,
+    ConnectionLost,
+    NotConnected,
+    UpstreamError,
+)
 
 MAX_BODY_BYTES = 256 * 1024  # What is longer is judged by the web process's guard.
 MAX_HEAD_BYTES = 64 * 1024
@@ -37,11 +42,13 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._address: client_address.Address = ("", 0)
         self._tunnel: Tunnel | None = None
+        self._pool: ModelsPool | None = None  # Where the request under way was sent.
         self._connection: ModelsConnection | None = None
-        self._is_asking = self._has_begun = self._is_slow = self._is_last_try = False
+        self._tried: set[str] = set()
+        self._is_asking = self._has_begun = self._is_slow = self._is_new = self._was_lost = False
         self._is_ending, self._discarded = False, 0
         self._deadline = 0.0
-        self._request = b""  # As it is sent on.
+        self._held_bytes = 0
         self._next = b""  # Came while the request before was being answered.
         self._parser = httptools.HttpRequestParser(self)
         self._request_number = 0
@@ -131,30 +138,39 @@ class ClientConnection(asyncio.Protocol):
 
     def _answer(self) -> None:
         self._awaits_rest = False
-        request = self._request_bytes()
-        if not self._state.may_hold(len(request)):
+        if not self._state.may_hold(len(self._received)):
             self._hand_over()
             return
-        self._state.held_bytes += len(request)
-        self._request, self._is_asking, self._has_begun = request, True, False
+        self._held_bytes = len(self._received)
+        self._state.held_bytes += self._held_bytes
+        self._is_asking, self._has_begun, self._was_lost = True, False, False
         self._deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        connection = self._state.models.take_idle()
-        if connection is None:
-            self._state.run(self._answer_from_new_connection())
-        else:
-            self._ask(connection, is_new=False)
+        self._tried = set()
+        self._ask_next(ConnectionLost("MODELS_URL is empty"))
 
-    def _ask(self, connection: ModelsConnection, *, is_new: bool) -> None:
-        self._connection, self._is_last_try = connection, is_new
-        connection.ask(self, self._request)
+    def _ask_next(self, failure: UpstreamError) -> None:
+        """Have it answered by a models process that was not tried; else tell of this failure."""
+        self._pool = pool = self._state.models.choose(self._tried)
+        if pool is None:
+            self.end_with(refusals.upstream_failure(failure))
+            return
+        connection = None if self._was_lost else pool.take_idle()
+        if connection is None:
+            self._state.run(self._ask_on_new_connection(pool))
+        else:
+            self._ask(pool, connection, is_new=False)
+
+    def _ask(self, pool: ModelsPool, connection: ModelsConnection, *, is_new: bool) -> None:
+        self._connection, self._is_new = connection, is_new
+        connection.ask(self, self._request_bytes(pool))
         if self._is_slow:  # It has not read the answer before.
             connection.pause()
 
-    def _request_bytes(self) -> bytes:
+    def _request_bytes(self, pool: ModelsPool) -> bytes:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         lines = [
             b"%s %s HTTP/1.1" % (self._parser.get_method(), self._url),
-            b"host: " + self._state.models.host_header,
+            b"host: " + pool.host_header,
             b"content-length: %d" % len(body),
             self._client_header,
             *(
@@ -167,18 +183,17 @@ class ClientConnection(asyncio.Protocol):
         ]
         return b"\r\n".join(lines)
 
-    async def _answer_from_new_connection(self) -> None:
+    async def _ask_on_new_connection(self, pool: ModelsPool) -> None:
         try:
-            connection = await self._state.models.connect()
+            connection = await pool.connect()
         except UpstreamError as error:
-            self._is_last_try = True
             if self._is_asking:
                 self.fail_exchange(error)
             return
         if not self._is_asking:  # The client has left.
-            self._state.models.keep(connection)
+            pool.keep(connection)
             return
-        self._ask(connection, is_new=True)
+        self._ask(pool, connection, is_new=True)
 
     def pass_on(self, data: bytes) -> None:
         self._has_begun = True
@@ -198,20 +213,32 @@ class ClientConnection(asyncio.Protocol):
             self._read(data)
 
     def fail_exchange(self, error: UpstreamError) -> None:
-        """The server may close a kept connection in the moment it is used: only if no byte of the
-        answer came is it certain that asking again answers once."""
-        self._connection = None
+        """Another process is asked if nothing was sent; what was sent is sent once more if no byte
+        of the answer came: only then is it certain that this answers once. It is not sent again and
+        again, because it may be what ends a process."""
+        pool, is_away = self._pool, isinstance(error, NotConnected)
+        self._leave_pool(is_away=is_away)
+        may_ask_again = isinstance(error, ConnectionLost) and not self._was_lost
         if self._has_begun:
             self.close()  # Half an answer cannot be taken back.
-        elif isinstance(error, ConnectionLost) and not self._is_last_try:
-            self._state.run(self._answer_from_new_connection())
-        else:
+        elif pool is None or not (is_away or may_ask_again):
             self.end_with(refusals.upstream_failure(error))
+        else:
+            # A server may close a kept connection in the moment it is used: it is not tried then.
+            if is_away or self._is_new:
+                self._tried.add(pool.url)
+            self._was_lost |= not is_away
+            self._ask_next(error)
+
+    def _leave_pool(self, *, is_away: bool = False) -> None:
+        if self._pool is not None:
+            self._state.models.leave(self._pool, is_away=is_away)
+        self._pool = self._connection = None
 
     def _leave_exchange(self) -> None:
-        if self._is_asking:
-            self._state.held_bytes -= len(self._request)
-        self._is_asking, self._connection, self._request = False, None, b""
+        self._leave_pool()
+        self._state.held_bytes -= self._held_bytes
+        self._is_asking, self._held_bytes = False, 0
 
     def _hand_over(self) -> None:
         """The connection is the web process's from here on."""

@@ -1,13 +1,20 @@
-"""Kept-alive connections to the models process; each carries one exchange at a time."""
+"""Kept-alive connections to the models processes; each carries one exchange at a time."""
 
 import asyncio
 import ssl
+from collections.abc import Collection
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 import httptools
 
-from inference.gateway.upstream.connection import BadAnswer, ConnectionLost, UpstreamError
+from inference.gateway.upstream.balancer import Balancer
+from inference.gateway.upstream.connection import (
+    BadAnswer,
+    ConnectionLost,
+    NotConnected,
+    UpstreamError,
+)
 
 CONNECT_SECONDS = 2.0
 MAX_IDLE_SECONDS = 15.0  # The server closes them after 30.
@@ -26,10 +33,35 @@ class Asker(Protocol):
         """There is no answer, or no more of it."""
 
 
+class ModelsPools:
+    """The connections to all models processes; `choose` names the one that answers next."""
+
+    def __init__(self, *urls: str) -> None:
+        self._balancer = Balancer(urls)
+        self._pools = {url: ModelsPool(url) for url in urls}
+
+    def choose(self, tried: Collection[str]) -> "ModelsPool | None":
+        """Begin a request there, until `leave`; None when all were tried."""
+        url = self._balancer.begin(tried)
+        return None if url is None else self._pools[url]
+
+    def leave(self, pool: "ModelsPool", *, is_away: bool = False) -> None:
+        self._balancer.end(pool.url, is_away=is_away)
+
+    def close_idle(self, now: float) -> None:
+        for pool in self._pools.values():
+            pool.close_idle(now)
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+
 class ModelsPool:
     """Connections to one base URL, the one used last first."""
 
     def __init__(self, base_url: str) -> None:
+        self.url = base_url
         parts = urlsplit(base_url)
         is_https = parts.scheme == "https"
         self.host_header = parts.netloc.encode()
@@ -53,7 +85,7 @@ class ModelsPool:
                     lambda: ModelsConnection(self), self._host, self._port, ssl=self._tls
                 )
         except OSError as error:  # TimeoutError is one.
-            raise ConnectionLost(str(error)) from error
+            raise NotConnected(str(error)) from error
         return connection
 
     def keep(self, connection: "ModelsConnection") -> None:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 from config.front_proxy.client import ClientConnection
-from config.front_proxy.models import ModelsPool
+from config.front_proxy.models import ModelsPools
 from config.front_proxy.state import State
 
 BACKLOG = 2048
@@ -13,9 +13,9 @@ DRAIN_SECONDS = 3.0  # The web process has as long for its requests.
 
 
 class FrontProxy:
-    """Between all clients and the two processes that answer them."""
+    """Between all clients and the processes that answer them."""
 
-    def __init__(self, models: ModelsPool, web_port: int, web_host: str = "127.0.0.1") -> None:
+    def __init__(self, models: ModelsPools, web_port: int, web_host: str = "127.0.0.1") -> None:
         self.state = State(models, (web_host, web_port))
         self._timer: asyncio.TimerHandle | None = None
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Protocol
 
-from config.front_proxy.models import ModelsPool
+from config.front_proxy.models import ModelsPools
 
 MAX_CONNECTIONS = 16_384
 REST_SECONDS = 0.1  # So long a request's rest may take; then the guard watches its sender.
@@ -33,7 +33,7 @@ class Client(Protocol):
 class State:
     """Used by one event loop only."""
 
-    def __init__(self, models: ModelsPool, web: tuple[str, int]) -> None:
+    def __init__(self, models: ModelsPools, web: tuple[str, int]) -> None:
         self.models, self.web = models, web  # Host and port.
         self.clients: set[Client] = set()
         self.held_bytes = 0

@@ -40,7 +40,7 @@ class Ports:
     """Where web and models listen."""
 
     web: int
-    models: int
+    models: tuple[int, ...]  # One for each models process.
 
     @property
     def url(self) -> str:
@@ -89,8 +89,11 @@ def choose_ports() -> Ports:
     """8000 and 8001 or free ones; a port named by PORT is never replaced.
 
     Beside such a port the models process takes any: of several installations that start at once on
-    ports of their own, no two should reach for 8001.
+    ports of their own, no two should reach for 8001. So do all but the first of MODELS_PROCESSES.
     """
+    processes = env.integer("MODELS_PROCESSES", 1)
+    if processes < 1:
+        raise StartupError(f"MODELS_PROCESSES must be 1 or more, not {processes}.")
     named = env.integer("PORT", 0) if env.optional("PORT") else 0
     if named and not is_port_free(named):
         raise StartupError(
@@ -103,7 +106,8 @@ def choose_ports() -> Ports:
             flush=True,
         )
     takes_usual = not named and web != DEFAULT_MODELS_PORT and is_port_free(DEFAULT_MODELS_PORT)
-    return Ports(web, DEFAULT_MODELS_PORT if takes_usual else find_free_port(None))
+    first = DEFAULT_MODELS_PORT if takes_usual else find_free_port(None)
+    return Ports(web, (first, *(find_free_port(None) for _ in range(processes - 1))))
 
 
 def _next_free_port(first: int) -> int:
@@ -157,7 +161,7 @@ def _run_services(
         host=host,
         port=ports.web,
         web_port=find_free_port(None),
-        models_port=ports.models,
+        models_ports=ports.models,
     )
     supervisor = Supervisor(services, var)
     if uses_embedded:

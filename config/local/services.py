@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +27,12 @@ _CELERY_ENVIRONMENT = {
 _MAY_WAIT = {DELIVERIES.name, ANALYSES.name, BATCHES.name, BACKGROUND.name}
 
 
-def shared_environment(var: Path, port: int, models_port: int) -> dict[str, str]:
+def shared_environment(var: Path, port: int, models_ports: Sequence[int]) -> dict[str, str]:
     """The current environment, and defaults on which the processes must agree."""
     defaults = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "LATHE_VAR": str(var),
-        "MODELS_URL": f"http://127.0.0.1:{models_port}",
+        "MODELS_URL": ",".join(f"http://127.0.0.1:{number}" for number in models_ports),
         "PUBLIC_URL": f"http://localhost:{port}",
         "PYTHONUNBUFFERED": "1",
         "LOG_LEVEL": "WARNING",
@@ -47,7 +48,7 @@ def build_services(
     host: str,
     port: int,
     web_port: int,
-    models_port: int,
+    models_ports: Sequence[int],
 ) -> list[Service]:
     """The front proxy at `host` and `port`, and behind it web, models, workers, trainers, beat."""
     celery_environment = environment | _CELERY_ENVIRONMENT
@@ -66,11 +67,7 @@ def build_services(
             [f"{BIN}/granian", *web, "--no-ws", *room, "--workers-kill-timeout", "3"],
             environment,
         ),
-        Service(
-            "models",
-            [PYTHON, f"{PROJECT_ROOT}/manage.py", "serve_models", "--port", str(models_port)],
-            environment | _PASSIVE_OPENMP_THREADS,
-        ),
+        *_models_services(environment | _PASSIVE_OPENMP_THREADS, models_ports),
         *_worker_services(celery_environment),
         *_trainer_services(celery_environment | _PASSIVE_OPENMP_THREADS),
         Service(
@@ -80,6 +77,20 @@ def build_services(
         ),
     ]
     return _with_metrics_ports(services)
+
+
+def _models_services(environment: dict[str, str], ports: Sequence[int]) -> list[Service]:
+    """The first one starts with the web process; the others once that answers."""
+    command = [PYTHON, f"{PROJECT_ROOT}/manage.py", "serve_models", "--port"]
+    return [
+        Service(
+            "models" if place == 1 else f"models{place}",
+            [*command, str(port)],
+            environment,
+            waits=place > 1,
+        )
+        for place, port in enumerate(ports, 1)
+    ]
 
 
 def _with_metrics_ports(services: list[Service]) -> list[Service]:

@@ -7,14 +7,17 @@ import peft
 import torch
 from safetensors.torch import load_file
 from transformers import GenerationConfig, PreTrainedModel
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from engine import catalog
-from engine.artifact import Manifest, read_manifest
+from engine.artifact import MANIFEST_FILE, Manifest, read_manifest
 from engine.errors import BaseModelUnavailable, BrokenArtifact
 from engine.network_loading import one_network_at_a_time
 from engine.tasks.generation import base_models
-from engine.tasks.generation.generator import TextGenerator
-from engine.tasks.text.base_models import locate_base_model
+from engine.tasks.generation.chat_template import stop_token_ids
+from engine.tasks.generation.generator import PromptEncoder, TextGenerator
+from engine.tasks.generation.sampling import default_sampling
+from engine.tasks.text.base_models import locate_base_model, read_config
 
 ADAPTER_FOLDER = "adapter"  # Of the artifact: what LoRA added, and its settings.
 
@@ -48,18 +51,40 @@ class GenerationModel(TextGenerator):
             self.default_sampling = self.default_sampling or {**entry.sampling}
 
 
+def open_prompt_encoder(folder: Path, base_model: str) -> PromptEncoder:
+    """What makes a model's prompts, from the artifact's or the base model's files without weights.
+
+    Raises BaseModelUnavailable.
+    """
+    config, tokenizer = read_config(folder), base_models.load_tokenizer(folder)
+    manifest = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
+    context = manifest.inputs.max_length if manifest else 0
+    has_own = (folder / GENERATION_CONFIG_NAME).exists()
+    own = GenerationConfig.from_pretrained(folder) if has_own else GenerationConfig()
+    entry = catalog.CATALOG.get(base_model)
+    return PromptEncoder(
+        tokenizer,
+        context or base_models.max_context_tokens(config),
+        stop_token_ids(tokenizer, own.eos_token_id or config.eos_token_id),
+        default_sampling(own, entry.sampling if entry else {}),
+    )
+
+
 def open_base_model(model_id: str, threads: int = 1) -> TextGenerator:
     """The catalog's base model as it is before any tuning, ready to answer.
 
     Raises BaseModelUnavailable when its files cannot be had, or UnknownBaseModel.
     """
-    folder = locate_base_model(catalog.get_base_model(model_id))
+    entry = catalog.get_base_model(model_id)
+    folder = locate_base_model(entry)
     torch.set_num_threads(threads)
     network: Any = base_models.load_network(folder, "sdpa")
     if torch.cuda.is_available():
         network.to("cuda")
     context = base_models.max_context_tokens(network.config)
-    return TextGenerator(network, base_models.load_tokenizer(folder), context, threads)
+    writer = TextGenerator(network, base_models.load_tokenizer(folder), context, threads)
+    writer.default_sampling = writer.default_sampling or {**entry.sampling}
+    return writer
 
 
 @one_network_at_a_time()

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import httpx
 import orjson
-from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import now
 
@@ -26,6 +25,7 @@ from accounts.permissions import has_permission
 from inference.batches.lines import STOPPED_AT, RequestLine, check_requests, read_requests
 from inference.files.storing import store_made
 from inference.gateway import internal_token
+from inference.gateway.models_client import open_client
 from inference.models import ApiFile, Batch, BatchAnswer, BatchStatus, Purpose
 from inference.models.batch import OPEN_STATUSES
 from projects import storage
@@ -119,7 +119,7 @@ def _answer_lines(batch: Batch) -> bool:
     deadline = time.monotonic() + SLICE_SECONDS
     with (
         storage.open_file(batch.input_file.storage_key) as source,
-        httpx.Client(base_url=settings.MODELS_URL, timeout=TIMEOUT_SECONDS) as client,
+        open_client(TIMEOUT_SECONDS) as client,
         ThreadPoolExecutor(PARALLEL_REQUESTS) as pool,
     ):
         waiting = (line for line in read_requests(source) if line.line not in done)

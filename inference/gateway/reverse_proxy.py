@@ -1,4 +1,4 @@
-"""Forwards /v1 inference to the models process, byte for byte, so that one base URL serves all.
+"""Forwards /v1 inference to a models process, byte for byte, so that one base URL serves all.
 
 It runs before Django, in config/front.py, and not behind one of its URLs: Django would take every
 request through each middleware, most of them in a thread. A body is read whole before anything is
@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.conf import settings
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.gateway import web_process
@@ -21,14 +20,16 @@ from inference.gateway.inference_requests import (
     TARGET,
     is_inference_path,
 )
+from inference.gateway.upstream.balancer import models_balancer
 from inference.gateway.upstream.connection import (
     ClientLeft,
     ConnectionLost,
     Headers,
+    NotConnected,
     UpstreamConnection,
     UpstreamError,
 )
-from inference.gateway.upstream.pool import UpstreamPool, pool_for
+from inference.gateway.upstream.pool import pool_for
 
 ANSWER_SECONDS = 120.0  # Without a byte; a stream may last longer.
 # A client is looked after only when its answer takes so long: most have it by then.
@@ -49,7 +50,7 @@ def with_inference_proxy(django: ASGIApp) -> ASGIApp:
 
 
 async def _proxy(scope: Scope, receive: Receive, send: Send) -> None:
-    exchange = _Exchange(scope, receive, send, pool_for(settings.MODELS_URL))
+    exchange = _Exchange(scope, receive, send)
     try:
         await exchange.run()
     except ClientLeft:
@@ -71,8 +72,9 @@ class _Exchange:
     scope: Scope
     receive: Receive
     send: Send
-    pool: UpstreamPool
     has_begun: bool = False
+    has_received: bool = False  # Whether any byte of the answer came.
+    is_reused: bool = False  # Whether the connection had served before.
     watching: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -81,7 +83,7 @@ class _Exchange:
         body = await self._read_body()
         _held_bytes += len(body)
         try:
-            await self._forward(_request_bytes(self.scope, self.pool.host_header, body))
+            await self._forward(body)
         finally:
             _held_bytes -= len(body)
 
@@ -101,24 +103,41 @@ class _Exchange:
             if _held_bytes + size > MAX_HELD_BYTES:
                 raise TooManyBodies
 
-    async def _forward(self, request: bytes) -> None:
-        connection, is_reused = await self.pool.acquire()
+    async def _forward(self, body: bytes) -> None:
+        """Ask one models process after another until one answers.
+
+        What was sent is sent once more if no byte of the answer came: only then is it certain that
+        this answers once. It is not sent again and again, because it may be what ends a process.
+        """
+        balancer, tried = models_balancer(), set[str]()
+        failure, was_sent = ConnectionLost("MODELS_URL is empty"), False
+        while (url := balancer.begin(tried)) is not None:
+            is_away = False
+            try:
+                await self._ask(url, body, fresh=was_sent)
+                return
+            except NotConnected as error:
+                is_away, failure = True, error
+                tried.add(url)
+            except ConnectionLost as error:
+                if was_sent or self.has_received:
+                    raise
+                was_sent, failure = True, error
+                if not self.is_reused:  # A server may close a kept one in the moment it is used.
+                    tried.add(url)
+            finally:
+                balancer.end(url, is_away=is_away)
+        raise failure
+
+    async def _ask(self, url: str, body: bytes, *, fresh: bool) -> None:
+        pool = pool_for(url)
+        request = _request_bytes(self.scope, pool.host_header, body)
+        connection, self.is_reused = await pool.acquire(fresh=fresh)
         try:
             await self._answer_from(connection, request)
-        except ConnectionLost:
-            # The server may close a kept connection in the moment it is used. Only if no byte of
-            # the answer came is it certain that asking again answers once.
-            if not is_reused or connection.has_received:
-                raise
-        else:
-            return
         finally:
-            self.pool.release(connection)
-        connection, _ = await self.pool.acquire(fresh=True)
-        try:
-            await self._answer_from(connection, request)
-        finally:
-            self.pool.release(connection)
+            self.has_received = connection.has_received
+            pool.release(connection)
 
     async def _answer_from(self, connection: UpstreamConnection, request: bytes) -> None:
         loop = asyncio.get_running_loop()

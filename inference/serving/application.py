@@ -28,10 +28,12 @@ from inference.serving.protocol.http import (
 )
 from inference.serving.routes.classification import ClassificationRoutes
 from inference.serving.routes.embedding import EmbeddingRoutes
+from inference.serving.routes.generation import open_model
 from inference.serving.routes.once import Handler, once
 from inference.serving.routes.text_generation import GenerationRoutes
 from inference.serving.services import Services
 from inference.serving.usage_counter import FLUSH_SECONDS
+from web.database.live_processes import count_for_ever
 from web.log_context import log_context
 from web.telemetry.readiness import check_readiness, is_ready
 
@@ -47,7 +49,7 @@ class ModelsApp:
     def __init__(self) -> None:
         self.services = Services.from_settings()
         self.in_flight = 0
-        self._flush_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         classification = ClassificationRoutes(self.services)
         generation = GenerationRoutes(self.services)
         embedding = EmbeddingRoutes(self.services)
@@ -78,7 +80,9 @@ class ModelsApp:
 
     async def open(self) -> None:
         await self.services.lookups.open()
-        self._flush_task = asyncio.get_running_loop().create_task(self._flush_forever())
+        counting = count_for_ever("models", self.services.rate_limiter.set_processes)
+        for work in (self._flush_forever(), counting):
+            self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def drain(self) -> None:
         """Wait until every request that came in has its answer."""
@@ -87,10 +91,10 @@ class ModelsApp:
             await asyncio.sleep(0.01)
 
     async def close(self) -> None:
-        if self._flush_task is not None:
-            self._flush_task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._flush_task
+                await task
         await self.services.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,9 +173,7 @@ class ModelsApp:
         if not name:
             raise bad_request("Say which model: /v1/info?model=NAME.", "model")
         deployment = await self.services.lookups.get_deployment(principal, name)
-        model = await self.services.model_cache.get(
-            deployment.model_id, deployment.artifact_key, deployment.checkpoint
-        )
+        model = await open_model(self.services, deployment)
         labels, inputs = model.served.labels, model.served.manifest.inputs
         id2label = {str(number): label for number, label in enumerate(labels)}
         label2id = {label: number for number, label in enumerate(labels)}
@@ -217,6 +219,7 @@ class ModelsApp:
         services.metrics.register_readings(
             {
                 "in_flight": lambda: self.in_flight,
+                "models_processes": lambda: services.rate_limiter.processes,
                 "waiting_rows": lambda: batcher.waiting_rows,
                 "batches_total": lambda: batcher.batches,
                 "batch_rows_total": lambda: batcher.rows,
@@ -227,6 +230,9 @@ class ModelsApp:
                 "answer_cache_misses_total": lambda: services.answer_cache.misses,
                 "answer_cache_entries": lambda: len(services.answer_cache),
                 "shadow_requests_skipped_total": lambda: services.shadows.skipped,
+                "vllm_servers": lambda: len(services.vllm),
+                "vllm_servers_away": lambda: services.vllm.away,
+                "vllm_requests_total": lambda: services.vllm.requests,
                 "unflushed_tokens": lambda: usage.unflushed_tokens,
                 "log_entries_dropped_total": lambda: usage.dropped_logs,
             }

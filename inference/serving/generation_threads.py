@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from uuid import UUID
@@ -51,7 +51,7 @@ class GenerationThreads:
             self._of_team += Counter()  # Forget teams that ask for nothing.
 
     async def stream(
-        self, source: Iterator[Chunk], disconnect: Coroutine[Any, Any, None], team: UUID
+        self, source: Generator[Chunk], disconnect: Coroutine[Any, Any, None], team: UUID
     ) -> AsyncGenerator[Chunk]:
         """Yield what the source yields, as it comes.
 
@@ -68,10 +68,11 @@ class GenerationThreads:
 
         def generate() -> None:
             try:
-                for chunk in () if stopped.is_set() else source:
-                    put(chunk)
-                    if stopped.is_set():
-                        return
+                with contextlib.closing(source):  # At once: that ends the writing elsewhere, too.
+                    for chunk in () if stopped.is_set() else source:
+                        put(chunk)
+                        if stopped.is_set():
+                            return
                 put(None)
             except BaseException as error:  # noqa: BLE001  Raised again where it is awaited.
                 put(error)

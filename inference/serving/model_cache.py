@@ -99,6 +99,15 @@ class ModelCache:
         key = f"base/{name}"
         return await self._get(key, lambda: _load_base_writer(key, name))
 
+    async def get_upstream_model(
+        self, model_id: str, artifact_key: str, base_model: str
+    ) -> LoadedModel:
+        """What makes the prompts of a model whose weights are on a vLLM server."""
+        key = f"{model_id}/prompts"
+        return await self._get(
+            key, lambda: self._load_upstream_model(key, model_id, artifact_key, base_model)
+        )
+
     async def _get(self, model_id: str, load: Callable[[], LoadedModel]) -> LoadedModel:
         if model := self._models.get(model_id):
             self._models.move_to_end(model_id)
@@ -172,6 +181,15 @@ class ModelCache:
             raise bad_request(problem.sentence, "model") from problem
         weights = embedder.weights_bytes or (folder / manifest.serving.file).stat().st_size
         return LoadedModel(key, embedder, weights + OVERHEAD_BYTES)
+
+    def _load_upstream_model(
+        self, key: str, model_id: str, artifact_key: str, base_model: str
+    ) -> LoadedModel:
+        from inference.serving.upstream.vllm_models import load_upstream_model
+
+        folder = self._folder / f"{model_id}.prompts"
+        model = load_upstream_model(model_id, artifact_key, base_model, folder)
+        return LoadedModel(key, model, OVERHEAD_BYTES)
 
     def _fetch(self, model_id: str, artifact_key: str) -> Path:
         """The artifact in the local cache, with every hash checked once."""

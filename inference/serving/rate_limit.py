@@ -1,4 +1,8 @@
-"""Token buckets: how fast one caller may send requests."""
+"""Token buckets: how fast one caller may send requests.
+
+Each models process keeps its own. Of several that live, each allows its share of a limit: the front
+spreads the requests of a caller evenly over them, so that together they allow the whole limit.
+"""
 
 import time
 from collections import OrderedDict
@@ -18,6 +22,7 @@ class RateLimiter:
 
     def __init__(self, per_second: float, burst: float, max_callers: int = 10_000) -> None:
         self.limit = Limit(per_second, burst)
+        self.processes = 1  # That live now, and share each limit.
         self._max_callers = max_callers
         # By caller: tokens left, and as of when.
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -35,7 +40,8 @@ class RateLimiter:
         self, caller: str, limit: Limit | None = None, moment: float | None = None
     ) -> float:
         """0 when the caller may go on now, which is counted; else how long until it may."""
-        limit, moment = limit or self.limit, time.monotonic() if moment is None else moment
+        limit = self._share_of(limit or self.limit)
+        moment = time.monotonic() if moment is None else moment
         tokens, since = self._buckets.pop(caller, (limit.burst, moment))
         tokens = min(limit.burst, tokens + (moment - since) * limit.per_second)
         wait = 0.0 if tokens >= 1 else (1 - tokens) / limit.per_second
@@ -44,10 +50,18 @@ class RateLimiter:
             self._buckets.popitem(last=False)
         return wait
 
+    def set_processes(self, count: int) -> None:
+        self.processes = max(1, count)
+
+    def _share_of(self, limit: Limit) -> Limit:
+        """A burst of less than one request would allow none at all."""
+        return Limit(limit.per_second / self.processes, max(1.0, limit.burst / self.processes))
+
     def limit_headers(self, caller: str, limit: Limit | None = None) -> list[tuple[bytes, bytes]]:
         """What the caller may still send, in OpenAI's headers; as of its last request."""
         limit = limit or self.limit
         tokens, _ = self._buckets.get(caller, (limit.burst, 0.0))
+        tokens = min(limit.burst, tokens * self.processes)  # The others have about as much left.
         missing = max(0.0, limit.burst - tokens)
         return [
             (b"x-ratelimit-limit-requests", str(int(limit.burst)).encode()),

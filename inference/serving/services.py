@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from accounts.models import TokenScope
 from inference.gateway import internal_token
+from inference.gateway.upstream.vllm import vllm_servers
 from inference.serving.answer_cache import AnswerCache
 from inference.serving.db_executor import DatabaseExecutor
 from inference.serving.dynamic_batching import DynamicBatcher
@@ -20,6 +21,7 @@ from inference.serving.protocol.errors import ApiError, too_many_requests
 from inference.serving.protocol.http import info_of
 from inference.serving.rate_limit import RateLimiter
 from inference.serving.routes.shadows import Shadows
+from inference.serving.upstream.vllm_models import VllmModels
 from inference.serving.usage_counter import RequestRecord, UsageCounter
 
 
@@ -35,6 +37,7 @@ class Services:
     generation_threads: GenerationThreads
     rate_limiter: RateLimiter
     answer_cache: AnswerCache
+    vllm: VllmModels
     shadows: Shadows = field(default_factory=Shadows)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -51,6 +54,9 @@ class Services:
             generation_threads=GenerationThreads(),
             rate_limiter=RateLimiter(per_second, per_second * 2),
             answer_cache=AnswerCache(settings.ANSWER_CACHE_ENTRIES),
+            vllm=VllmModels(
+                vllm_servers(), Path(settings.VLLM_ADAPTERS_DIR), settings.VLLM_MAX_ADAPTERS
+            ),
         )
 
     async def close(self) -> None:

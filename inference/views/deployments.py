@@ -21,6 +21,7 @@ from inference.forms.playground import ChatForm, PlaygroundForm, playground_form
 from inference.forms.tables import TableForm
 from inference.models import Deployment, RequestLog
 from inference.playground import Prediction, predict, pretrained_at_hand, stream_chat
+from inference.queries.answering_place import may_be_upstream
 from inference.queries.rollout import load_rollout
 from inference.queries.tables import tables_context
 from inference.queries.traffic import latency_chart, requests_chart
@@ -248,6 +249,7 @@ def _render_deployment(
         "answer": answer,
         "take_down_title": f"Take “{deployment.name}” down?",
         "trash_days": TRASH_DAYS,
+        "may_be_upstream": may_be_upstream(deployment),
         "may_restore": (deployment.retired_at or now()) >= restorable_since(),
         "move_form": MoveForm(deployment),
         "trial_form": TrialForm(deployment),

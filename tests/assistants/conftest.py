@@ -72,7 +72,7 @@ def models_client() -> httpx.Client:
         data = [{"embedding": base64.b64encode(row.tobytes()).decode()} for row in rows]
         return httpx.Response(200, json={"data": data})
 
-    return httpx.Client(transport=httpx.MockTransport(answer))
+    return httpx.Client(base_url="http://models", transport=httpx.MockTransport(answer))
 
 
 @pytest.fixture(autouse=True)

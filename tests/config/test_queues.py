@@ -58,7 +58,7 @@ def test_one_machine_and_the_containers_work_through_every_queue(tmp_path):
     local = {
         (service.name, service.command[service.command.index("-Q") + 1],
          service.command[service.command.index("-c") + 1])
-        for service in build_services({}, tmp_path, host="h", port=1, web_port=3, models_port=2)
+        for service in build_services({}, tmp_path, host="h", port=1, web_port=3, models_ports=[2])
         if "-Q" in service.command and "trainer" not in service.name
     }  # fmt: skip
     containers = set(

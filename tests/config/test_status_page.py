@@ -9,6 +9,7 @@ from django.utils.timezone import now
 
 from config import status_page
 from config.celery import DUTY_KEY
+from inference.gateway import models_client
 from training.models import TrainingJob, Worker
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +21,7 @@ def parts(monkeypatch):
     cache.clear()
     cache.set(DUTY_KEY.format("inference.tasks.carry_plans"), time.time())
     monkeypatch.setattr(
-        status_page.httpx,
+        models_client.httpx,
         "get",
         lambda url, **_: httpx.Response(200, request=httpx.Request("GET", url)),
     )
@@ -28,6 +29,7 @@ def parts(monkeypatch):
 
 def look(client):
     cache.delete(status_page.CACHE_KEY)
+    models_client._read_health.cache_clear()
     answer = client.get("/status/")
     assert answer.status_code == 200
     return answer.content.decode()
@@ -45,7 +47,7 @@ def test_models_that_do_not_answer_are_said(client, monkeypatch):
     def refuse(url, **_):
         raise httpx.ConnectError("refused")
 
-    monkeypatch.setattr(status_page.httpx, "get", refuse)
+    monkeypatch.setattr(models_client.httpx, "get", refuse)
     page = look(client)
     assert "Models do not answer at the moment." in page
     assert page.count("Working") == 3

@@ -15,7 +15,7 @@ from web.errors import error_body, error_type_for_status
 from web.log_context import request_id
 from web.middleware import is_api_request
 from web.pages.documents import find_document, list_documents
-from web.telemetry.readiness import check_readiness, is_ready
+from web.telemetry.readiness import check_readiness, is_ready, reports
 
 ERROR_CODES = {
     400: "bad_request",
@@ -66,9 +66,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when this process can serve, 503 with the reason while it cannot."""
     checks = check_readiness()
+    told = {name: read() for name, read in reports.items()}
     if is_ready(checks):
-        return JsonResponse({"status": "ready", "checks": checks})
-    return JsonResponse({"status": "not ready", "checks": checks}, status=503)
+        return JsonResponse({"status": "ready", "checks": checks, **told})
+    return JsonResponse({"status": "not ready", "checks": checks, **told}, status=503)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -1,5 +1,6 @@
 """Whether a process can do its work: the database answers and has all migrations of this code."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from django.apps import apps
@@ -8,6 +9,8 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from web.database.pool import is_exhausted
 
+# What apps tell beside the checks at the web process's /readyz, by name; it decides nothing.
+reports: dict[str, Callable[[], object]] = {}
 _migrated: set[str] = set()  # Aliases whose migrations were found applied: they stay so.
 
 

@@ -1,6 +1,6 @@
 """Generates answers to chats: whole, in batches, or as a stream of tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -24,34 +24,24 @@ BATCH_TOKENS = 4096  # Of prompts answered side by side.
 GREEDY = Sampling()
 
 
-class TextGenerator:
-    """A network with its tokenizer. Methods may be called from several threads at once."""
+class PromptEncoder:
+    """Makes prompts as training made them. Methods may be called from several threads at once."""
 
     def __init__(
-        self, network: PreTrainedModel, tokenizer: Any, context: int, threads: int = 1
+        self,
+        tokenizer: Any,
+        context: int,
+        stop_token_ids: Sequence[int],
+        default_sampling: Mapping[str, float],
     ) -> None:
-        """`threads`: of the steps that streamed answers take together."""
-        self.network, self.tokenizer, self.context = network.eval(), tokenizer, context
-        config = network.generation_config
-        batcher = ContinuousBatcher(network, threads) if can_be_batched(network) else None
-        self._batcher = batcher
-        self.default_sampling = default_sampling(config, {})
-        self.stop_token_ids = stop_token_ids(tokenizer, config.eos_token_id if config else None)
+        """`default_sampling`: what holds where a caller gives no temperature or top_p."""
+        self.tokenizer, self.context = tokenizer, context
+        self.stop_token_ids = stop_token_ids
+        self.default_sampling = {**default_sampling}
 
-    def answer(self, rows: Sequence[Chat | str], sampling: Sampling = GREEDY) -> list[Answer]:
-        """The answer to each chat or prompt, generated in batches.
-
-        Raises BadTrainingData for a row that is no chat or leaves no room for an answer.
-        """
-        return [
-            Answer(
-                text=completion.text,
-                finish_reason=completion.finish_reason,
-                prompt_tokens=completion.prompt_tokens,
-                completion_tokens=completion.tokens,
-            )
-            for completion in self.generate_all(self.encode(rows), sampling)
-        ]
+    def encode(self, rows: Sequence[Chat | str]) -> list[list[int]]:
+        """The tokens of every prompt. Raises BadTrainingData."""
+        return [self.encode_row(row) for row in rows]
 
     def encode_row(self, row: Chat | str) -> list[int]:
         """A prompt's tokens; a plain text is a chat of one user message.
@@ -98,12 +88,53 @@ class TextGenerator:
         key = "arguments" if uses_marks(self.tokenizer.chat_template) else "parameters"
         return tool_calls.call_schema(request, key)
 
+    def max_new_tokens(self, prompt_tokens: int, sampling: Sampling) -> int:
+        """How many tokens the answer may have. Raises BadTrainingData when that is none."""
+        room = self.context - prompt_tokens
+        if room < 1:
+            raise BadTrainingData(
+                "prompt_too_long",
+                f"The prompt has {prompt_tokens:,} tokens; the model reads at most"
+                f" {self.context:,}, its answer included. Shorten the prompt.",
+            )
+        return min(room, sampling.max_tokens or DEFAULT_MAX_TOKENS)
+
+
+class TextGenerator(PromptEncoder):
+    """A network with its tokenizer. Methods may be called from several threads at once."""
+
+    def __init__(
+        self, network: PreTrainedModel, tokenizer: Any, context: int, threads: int = 1
+    ) -> None:
+        """`threads`: of the steps that streamed answers take together."""
+        config = network.generation_config
+        stops = stop_token_ids(tokenizer, config.eos_token_id if config else None)
+        super().__init__(tokenizer, context, stops, default_sampling(config, {}))
+        self.network = network.eval()
+        batcher = ContinuousBatcher(network, threads) if can_be_batched(network) else None
+        self._batcher = batcher
+
+    def answer(self, rows: Sequence[Chat | str], sampling: Sampling = GREEDY) -> list[Answer]:
+        """The answer to each chat or prompt, generated in batches.
+
+        Raises BadTrainingData for a row that is no chat or leaves no room for an answer.
+        """
+        return [
+            Answer(
+                text=completion.text,
+                finish_reason=completion.finish_reason,
+                prompt_tokens=completion.prompt_tokens,
+                completion_tokens=completion.tokens,
+            )
+            for completion in self.generate_all(self.encode(rows), sampling)
+        ]
+
     def stream(self, row: Chat | str, sampling: Sampling = GREEDY) -> Iterator[TokenChunk]:
         """The answer as it is generated; the last chunk has the reason for its end. An invalid
         request raises at once, not at the first chunk."""
         return self.stream_prompt(self.encode_row(row), sampling)
 
-    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Iterator[TokenChunk]:
+    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Generator[TokenChunk]:
         """The same for a prompt given as tokens."""
         most = self.max_new_tokens(len(prompt), sampling)
         for code, tokens in (("bad_bias", sampling.logit_bias), ("bad_tokens", prompt)):
@@ -125,10 +156,6 @@ class TextGenerator:
         """How many token ids the model knows."""
         return int(self.network.config.vocab_size)
 
-    def encode(self, rows: Sequence[Chat | str]) -> list[list[int]]:
-        """The tokens of every prompt. Raises BadTrainingData."""
-        return [self.encode_row(row) for row in rows]
-
     def token_counts(self, encoded: Sequence[list[int]]) -> list[int]:
         return [len(prompt) for prompt in encoded]
 
@@ -136,20 +163,9 @@ class TextGenerator:
         """The whole answer, drawn as `stream` draws it."""
         return self.generate_all([self.encode_row(row)], sampling)[0]
 
-    def max_new_tokens(self, prompt_tokens: int, sampling: Sampling) -> int:
-        """How many tokens the answer may have. Raises BadTrainingData when that is none."""
-        room = self.context - prompt_tokens
-        if room < 1:
-            raise BadTrainingData(
-                "prompt_too_long",
-                f"The prompt has {prompt_tokens:,} tokens; the model reads at most"
-                f" {self.context:,}, its answer included. Shorten the prompt.",
-            )
-        return min(room, sampling.max_tokens or DEFAULT_MAX_TOKENS)
-
     def _stream_chunks(
         self, prompt: list[int], sampling: Sampling, most: int, constraint: Constraint | None
-    ) -> Iterator[TokenChunk]:
+    ) -> Generator[TokenChunk]:
         text = IncrementalDetokenizer(self.tokenizer, sampling, self.stop_token_ids)
         chooser = TokenChooser(self.tokenizer, sampling, self.network.device, constraint)
         write = self._batcher.stream if self._batcher else partial(stream_tokens, self.network)

@@ -1,1 +1,1 @@
-"""A small HTTP/1.1 client for one server that is near: the models process."""
+"""Asking the models processes: which of them, and by a small HTTP/1.1 client."""

@@ -17,7 +17,11 @@ class UpstreamError(Exception):
 
 
 class ConnectionLost(UpstreamError):
-    """The connection could not be made, or broke before the answer was whole."""
+    """The connection broke before the answer was whole."""
+
+
+class NotConnected(ConnectionLost):
+    """The connection could not be made: nothing was sent."""
 
 
 class AnswerTooLate(UpstreamError):

@@ -1,4 +1,4 @@
-"""The connections of one event loop to the models process, the warmest used first.
+"""The connections of one event loop to a models process, the warmest used first.
 
 Last in, first out: as many stay busy as are needed, the others grow old and are closed.
 """
@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from inference.gateway.upstream.connection import (
     AnswerTooLate,
     ConnectionLost,
+    NotConnected,
     UpstreamConnection,
     UpstreamError,
 )
@@ -56,10 +57,8 @@ class UpstreamPool:
                 _, connection = await loop.create_connection(
                     UpstreamConnection, self._host, self._port, ssl=self._tls
                 )
-        except TimeoutError as error:
-            raise AnswerTooLate("no connection in time") from error
-        except OSError as error:
-            raise ConnectionLost(str(error)) from error
+        except OSError as error:  # TimeoutError is one.
+            raise NotConnected(str(error)) from error
         self._busy.add(connection)
         if self._timer is None:
             self._timer = loop.call_later(CHECK_SECONDS, self._check)

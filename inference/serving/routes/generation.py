@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import Sampling, TokenChunk
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
+from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import GENERATION_TASK, Principal, ServedDeployment, base_writer
 from inference.serving.protocol import chat_answers
 from inference.serving.protocol.body import JsonObject
@@ -29,6 +30,7 @@ from inference.serving.protocol.http import (
     info_of,
 )
 from inference.serving.services import Services
+from inference.serving.upstream.vllm_writer import find_vllm_writer
 from inference.serving.usage_counter import RequestRecord
 from web.front.bodies import wait_for_disconnect
 
@@ -46,7 +48,7 @@ class LanguageModel(Protocol):
 
     def encode(self, rows: Sequence[Chat | str]) -> list[list[int]]: ...
 
-    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Iterator[TokenChunk]: ...
+    def stream_prompt(self, prompt: list[int], sampling: Sampling) -> Generator[TokenChunk]: ...
 
     def encode_with_tools(self, chat: Chat, request: ToolRequest) -> list[int]: ...
 
@@ -87,6 +89,17 @@ def _base_of(deployment: ServedDeployment) -> ServedDeployment:
     return base
 
 
+async def open_model(services: Services, deployment: ServedDeployment) -> LoadedModel:
+    """Ready to answer, on a vLLM server or in this process. Raises ApiError."""
+    models = services.model_cache
+    is_writer = deployment.task == GENERATION_TASK
+    if is_writer and (writer := await find_vllm_writer(services.vllm, models, deployment)):
+        return writer
+    if deployment.deployment_id is None:
+        return await models.get_base_writer(deployment.name)
+    return await models.get(deployment.model_id, deployment.artifact_key, deployment.checkpoint)
+
+
 class Generation:
     """The answers of one request on their way; metered by what was read and written, also when
     they break off."""
@@ -112,12 +125,7 @@ class Generation:
 
     async def respond(self) -> Response:
         payload, deployment = self._payload, self._deployment
-        models = self._services.model_cache
-        model = await (
-            models.get_base_writer(deployment.name)
-            if deployment.deployment_id is None
-            else models.get(deployment.model_id, deployment.artifact_key, deployment.checkpoint)
-        )
+        model = await open_model(self._services, deployment)
         self._payload = payload = payload.with_defaults(model.served.default_sampling)
         try:
             sources = await asyncio.to_thread(self._open_sources, model.served)
@@ -133,7 +141,7 @@ class Generation:
         # A refusal must come before the answer begins, so the first event is awaited here.
         return EventStreamResponse(await anext(events), events, headers)
 
-    def _open_sources(self, served: LanguageModel) -> list[Iterator[TokenChunk]]:
+    def _open_sources(self, served: LanguageModel) -> list[Generator[TokenChunk]]:
         """One for each choice; nothing is written yet. Raises EngineError."""
         payload = self._payload
         if payload.uses_tools:
@@ -148,7 +156,7 @@ class Generation:
             for number in range(len(self._choices))
         ]
 
-    def _open_tool_sources(self, served: LanguageModel) -> list[Iterator[TokenChunk]]:
+    def _open_tool_sources(self, served: LanguageModel) -> list[Generator[TokenChunk]]:
         """The same for a chat with functions, whose calls are told apart from text."""
         payload, tools = self._payload, self._payload.tools
         prompt = served.encode_with_tools(payload.prompt, tools)  # type: ignore[arg-type]
@@ -184,12 +192,12 @@ class Generation:
             except (ClientDisconnect, asyncio.CancelledError, GeneratorExit):
                 self._record_usage(CLIENT_CLOSED_REQUEST)
                 raise
-            except Exception:
+            except Exception as error:
                 if is_first:
                     raise
                 # The answer has begun: the error can only be part of it.
                 logger.exception("Request %s broke off", self._metadata.id)
-                failure = ApiError(500, "internal_error", INTERNAL_ERROR_MESSAGE)
+                failure = error if isinstance(error, ApiError) else _internal_error()
         self._record_usage(200)
         if failure:
             yield b"data: " + failure.body() + b"\n\n"
@@ -253,12 +261,17 @@ class Generation:
         self._services.log_request(self._request, self._principal, self._deployment, record)
 
 
-def _in_turn(sources: list[Iterator[TokenChunk]]) -> Iterator[IndexedChunk]:
+def _internal_error() -> ApiError:
+    return ApiError(500, "internal_error", INTERNAL_ERROR_MESSAGE)
+
+
+def _in_turn(sources: list[Generator[TokenChunk]]) -> Generator[IndexedChunk]:
     """All choices of a request, one after the other in one thread: a request for many answers
     takes no more of the machine at a time than a request for one."""
     for index, source in enumerate(sources):
-        for chunk in source:
-            yield index, chunk
+        with closing(source):
+            for chunk in source:
+                yield index, chunk
 
 
 def _is_token_list(prompt: object) -> bool:

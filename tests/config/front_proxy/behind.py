@@ -1,12 +1,12 @@
 """A front proxy between raw sockets: what stands behind it is written out byte by byte."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import uvloop
 
-from config.front_proxy.models import ModelsPool
+from config.front_proxy.models import ModelsPools
 from config.front_proxy.proxy import FrontProxy
 from tests.inference.processes import free_port
 
@@ -81,6 +81,7 @@ def behind_the_front(
     *,
     models: Handler | None = None,
     web: Handler | None = None,
+    more_models: Sequence[Handler | None] = (),
 ) -> object:
     """What `talk` returns; a handler that is None stands for a process that is down. Nothing may
     fail where nobody waits for it: the event loop is asked."""
@@ -91,10 +92,11 @@ def behind_the_front(
         loop.set_exception_handler(lambda _, problem: unhandled.append(problem))
         servers = [
             await asyncio.start_server(handler, "127.0.0.1", 0) if handler else None
-            for handler in (models, web)
+            for handler in (web, models, *more_models)
         ]
-        models_port, web_port = map(_port_of, servers)
-        front = FrontProxy(ModelsPool(f"http://127.0.0.1:{models_port}"), web_port)
+        web_port, *models_ports = map(_port_of, servers)
+        urls = [f"http://127.0.0.1:{port}" for port in models_ports]
+        front = FrontProxy(ModelsPools(*urls), web_port)
         servers.append(await front.listen("127.0.0.1", 0))
         wire = Wire(front, _port_of(servers[-1]))
         try:

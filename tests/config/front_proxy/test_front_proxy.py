@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from config.front_proxy import client, proxy, state
-from config.front_proxy.models import ModelsPool
+from config.front_proxy.models import ModelsPools
 from inference.gateway import client_address, internal_token, web_process
 from tests.config.front_proxy.behind import (
     OK,
@@ -51,7 +51,7 @@ def test_the_web_process_may_be_another_machine():
     async def whole():
         server = await asyncio.start_server(web, "127.0.0.2", 0)
         port = server.sockets[0].getsockname()[1]
-        front = proxy.FrontProxy(ModelsPool("http://127.0.0.1:1"), port, "127.0.0.2")
+        front = proxy.FrontProxy(ModelsPools("http://127.0.0.1:1"), port, "127.0.0.2")
         listening = await front.listen("127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
         writer.write(post("/v1/files"))

@@ -20,13 +20,13 @@ def taken(monkeypatch) -> set[int]:
 
 
 def test_the_usual_ports_when_they_are_free(taken):
-    assert choose_ports() == Ports(web=8000, models=8001)
+    assert choose_ports() == Ports(web=8000, models=(8001,))
     assert choose_ports().url == "http://localhost:8000"
 
 
 def test_the_next_free_port_and_a_word_about_it(taken, capsys):
     taken |= {8000, 8001, 8002}
-    assert choose_ports() == Ports(web=8003, models=40_000)
+    assert choose_ports() == Ports(web=8003, models=(40_000,))
     assert "Port 8000 is in use" in capsys.readouterr().out
 
 
@@ -37,12 +37,12 @@ def test_any_port_when_a_hundred_are_taken(taken):
 
 def test_web_may_take_the_port_that_models_usually_has(taken):
     taken |= {8000}
-    assert choose_ports() == Ports(web=8001, models=40_000)
+    assert choose_ports() == Ports(web=8001, models=(40_000,))
 
 
 def test_a_port_that_was_named_is_used_or_refused_never_replaced(taken, monkeypatch):
     monkeypatch.setenv("PORT", "9000")
-    assert choose_ports() == Ports(web=9000, models=40_000)
+    assert choose_ports() == Ports(web=9000, models=(40_000,))
     taken |= {9000}
     with pytest.raises(StartupError, match="Port 9000 is in use.*PORT="):
         choose_ports()
@@ -65,7 +65,7 @@ def test_the_welcome_names_the_demo_and_a_request_to_try(monkeypatch, tmp_path):
     monkeypatch.delenv("EMAIL_BACKEND", raising=False)
     monkeypatch.setenv("LATHE_VAR", str(tmp_path))
     demo = "Sign in as demo@lathe.test\n" + json.dumps({"token": "lathe_abc"})
-    text = dev_server._welcome_text(Ports(8000, 8001), demo)
+    text = dev_server._welcome_text(Ports(8000, (8001,)), demo)
     assert "Lathe is ready: http://localhost:8000" in text
     assert "Sign in as demo@lathe.test" in text
     assert "curl http://localhost:8000/api/v1/me -H 'Authorization: Bearer lathe_abc'" in text
@@ -78,7 +78,7 @@ def test_the_welcome_names_the_demo_and_a_request_to_try(monkeypatch, tmp_path):
 def test_without_a_demo_the_welcome_says_how_to_sign_up(monkeypatch):
     monkeypatch.setenv("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
     monkeypatch.setenv("EMAIL_HOST", "smtp.lathe.test")
-    text = dev_server._welcome_text(Ports(8000, 8001), "")
+    text = dev_server._welcome_text(Ports(8000, (8001,)), "")
     assert "Sign up at http://localhost:8000/accounts/signup/" in text
     assert "$TOKEN" in text
     assert "E-mails go through smtp.lathe.test." in text

@@ -11,12 +11,12 @@ from config.local.services import build_services, shared_environment
 
 @pytest.fixture
 def services(monkeypatch, tmp_path):
-    def build(**variables: str):
+    def build(models_ports=(8101,), **variables: str):
         monkeypatch.delenv("TRAINERS", raising=False)
         monkeypatch.delenv("LOG_LEVEL", raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        ports = {"port": 8100, "web_port": 8102, "models_port": 8101}
+        ports = {"port": 8100, "web_port": 8102, "models_ports": models_ports}
         built = build_services({"A": "1"}, tmp_path, host="0.0.0.0", **ports)
         return {service.name: service for service in built}
 
@@ -54,6 +54,16 @@ def test_only_the_front_proxy_listens_where_others_can_reach_it(services):
     assert option("models", "--port") == "8101"
 
 
+def test_each_models_process_has_a_port_and_all_others_know_them(services, monkeypatch):
+    built = services(models_ports=(8101, 8105, 8106))
+    models = {name: built[name].command[-1] for name in built if name.startswith("models")}
+    assert models == {"models": "8101", "models2": "8105", "models3": "8106"}
+    assert [built[name].waits for name in models] == [False, True, True]
+    monkeypatch.delenv("MODELS_URL", raising=False)
+    environment = shared_environment(Path("/my/var"), 8100, [8101, 8105])
+    assert environment["MODELS_URL"] == "http://127.0.0.1:8101,http://127.0.0.1:8105"
+
+
 def test_only_those_that_compute_keep_idle_threads_from_spinning(services):
     built = services()
     passive = {name for name, s in built.items() if s.environment.get("OMP_WAIT_POLICY")}
@@ -70,7 +80,7 @@ def test_what_is_set_already_wins_but_the_marker_never_is_another_installations(
     monkeypatch.setenv("PUBLIC_URL", "https://lathe.test")
     monkeypatch.setenv(orphan_processes.MARKER_VARIABLE, "/another/var")
     monkeypatch.delenv("MODELS_URL", raising=False)
-    environment = shared_environment(Path("/my/var"), 8100, 8101)
+    environment = shared_environment(Path("/my/var"), 8100, [8101])
     assert environment["PUBLIC_URL"] == "https://lathe.test"
     assert environment["MODELS_URL"] == "http://127.0.0.1:8101"
     assert environment[orphan_processes.MARKER_VARIABLE] == "/my/var"

@@ -60,11 +60,10 @@ def models(monkeypatch):
         status = 404 if body["model"] == "nobody" else 200
         return httpx.Response(status, json={"echo": body["input"]}, headers={"x-request-id": "r"})
 
-    class Client(httpx.Client):
-        def __init__(self, **options):
-            super().__init__(transport=httpx.MockTransport(answer), **options)
+    def open_client(timeout):
+        return httpx.Client(base_url="http://models", transport=httpx.MockTransport(answer))
 
-    monkeypatch.setattr(work.httpx, "Client", Client)
+    monkeypatch.setattr(work, "open_client", open_client)
     monkeypatch.setattr(work, "enqueue", lambda *_: None)
     return models_process
 

@@ -39,7 +39,7 @@ def test_the_greedy_team_is_told_and_the_other_one_is_served():
             (429, "too_many_concurrent_requests")
         }
         assert f"{MAX_PER_TEAM} answers" in refused[0].sentence
-        other = asyncio.create_task(read(threads, iter([TokenChunk("y", 1)]), OTHER))
+        other = asyncio.create_task(read(threads, (one for one in [TokenChunk("y", 1)]), OTHER))
         await asyncio.sleep(0.1)
         may_go_on.set()
         assert len(await asyncio.wait_for(other, 5)) == 1
@@ -55,7 +55,7 @@ def test_all_teams_together_are_told_the_truth(monkeypatch):
 
     async def talk():
         with pytest.raises(ApiError, match="of all teams") as refusal:
-            await read(GenerationThreads(), iter([]), GREEDY)
+            await read(GenerationThreads(), (one for one in []), GREEDY)
         assert refusal.value.status == 503
 
     asyncio.run(talk())

@@ -51,11 +51,10 @@ def seen_inputs(monkeypatch):
             return httpx.Response(404, json={"error": error})
         return httpx.Response(200, json={"data": [item(text) for text in body["input"]]})
 
-    class Client(httpx.Client):
-        def __init__(self, **options):
-            super().__init__(transport=httpx.MockTransport(answer), **options)
+    def open_client(timeout):
+        return httpx.Client(base_url="http://models", transport=httpx.MockTransport(answer))
 
-    monkeypatch.setattr(work.httpx, "Client", Client)
+    monkeypatch.setattr(work, "open_client", open_client)
     monkeypatch.setattr(work, "enqueue", lambda *_: None)
     return seen
 

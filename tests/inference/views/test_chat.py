@@ -32,11 +32,8 @@ def models(monkeypatch):
             return httpx.Response(402, json={"error": {"message": "The money is spent."}})
         return httpx.Response(200, content=EVENT)
 
-    client = httpx.AsyncClient
-    monkeypatch.setattr(
-        "httpx.AsyncClient",
-        lambda **options: client(transport=httpx.MockTransport(answer), **options),
-    )
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr("inference.gateway.models_client.AsyncModelsTransport", lambda: transport)
     return asked
 
 

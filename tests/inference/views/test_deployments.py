@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.models import AuditEntry
 from inference import deployments
 from inference.errors import AlreadyRetired, CannotServe, DeploymentNameTaken
+from inference.gateway.models_client import shared_client
 from inference.models import Deployment, Feedback, RequestLog, ScheduledDeployment
 from inference.snippets import snippets_for
 from tests.conftest import issue
@@ -163,11 +164,11 @@ def test_the_playground_shows_every_labels_score(deployment, alice, client_of, m
         scores = [{"label": "card", "score": 0.9}, {"label": "<b>", "score": 0.1}]
         item = {"index": 0, "label": "card", "scores": scores}
         body = {"id": "classify-1", "data": [item], "usage": {"prompt_tokens": 2}}
-        made = httpx.Response(200, json=body, request=httpx.Request("POST", url))
+        made = httpx.Response(200, json=body, request=httpx.Request("POST", f"http://m{url}"))
         made.elapsed = __import__("datetime").timedelta(milliseconds=3)
         return made
 
-    monkeypatch.setattr("httpx.post", answer)
+    monkeypatch.setattr(shared_client(), "post", answer)
     client = client_of(alice)
     fragment = client.post(
         url("ask", deployment.pk), {"text": "my card"}, headers={"HX-Request": "true"}
@@ -201,11 +202,11 @@ def test_the_playground_asks_for_a_tables_features_and_sends_only_what_was_fille
         requests.append(sent["json"]["input"])
         body = {"id": "classify-2", "data": [{"index": 0, "value": 12.5}]}
         body["usage"] = {"prompt_tokens": 4}
-        made = httpx.Response(200, json=body, request=httpx.Request("POST", url))
+        made = httpx.Response(200, json=body, request=httpx.Request("POST", f"http://m{url}"))
         made.elapsed = __import__("datetime").timedelta(milliseconds=3)
         return made
 
-    monkeypatch.setattr("httpx.post", answer)
+    monkeypatch.setattr(shared_client(), "post", answer)
     client = client_of(alice)
     page = client.get(url("deployment", deployment.pk)).content.decode()
     assert "18 to 80 in training" in page

@@ -15,13 +15,14 @@ from engine import artifact, serving
 from engine.errors import BadTrainingData, BrokenExport, StopRequested
 from engine.events import CheckpointSaved, DatasetLoaded, Reporter, TrialUpdated, parse_event
 from engine.pipeline import run_job
-from engine.serving.generation import open_checkpoint
+from engine.serving.generation import open_checkpoint, open_prompt_encoder
 from engine.spec import ExportSpec, parse_spec
 from engine.stop_signal import StopSignal
 from engine.tasks.generation import base_models, task
 from engine.tasks.generation.chat_template import tokenize_chat, truncate
 from engine.tasks.generation.chats import InvalidChat, parse_chat, trim_after_last_answer
 from engine.tasks.generation.decoding import PenaltyState
+from engine.tasks.generation.generator import TextGenerator
 from engine.tasks.generation.packing import (
     build_packed_batch,
     build_padded_batch,
@@ -595,3 +596,12 @@ def test_tools_go_into_the_prompt_only_where_the_template_knows_them(network, to
     reader.finish()
     assert reader.calls[0].name == "clock"
     assert json.loads(reader.calls[0].arguments)["n"] in range(10)
+
+
+def test_prompts_are_made_alike_with_and_without_the_weights(language_model, network, tokenizer):
+    whole = TextGenerator(network, tokenizer, base_models.max_context_tokens(network.config))
+    prompts = open_prompt_encoder(language_model)
+    chats = [chat("What colour is snow?"), "What colour is coal?"]
+    assert prompts.encode(chats) == whole.encode(chats)
+    assert prompts.context == whole.context
+    assert prompts.stop_token_ids == whole.stop_token_ids

@@ -1,0 +1,1 @@
+"""Language models that vLLM servers answer: where a model is, and its answers from there."""
