@@ -134,7 +134,7 @@ def _python_chat(url: str, name: str, text: str) -> str:
 
 
 def _fetch(url: str, name: str, example: Any) -> str:
-    body = f'{{ model: "{name}", input: {_js_literal(example)} }}'
+    body = _js_object(model=json.dumps(name), input=_js_literal(example))
     return (
         f"{_js_imports(example)}{_fetch_call(url, '/classify', body)}"
         "console.log((await answer.json()).data[0]);"
@@ -142,8 +142,7 @@ def _fetch(url: str, name: str, example: Any) -> str:
 
 
 def _fetch_chat(url: str, name: str, text: str) -> str:
-    message = f'{{ role: "user", content: {_js_literal(text)} }}'
-    body = f'{{ model: "{name}", messages: [{message}] }}'
+    body = _js_object(model=json.dumps(name), messages=f"[{_js_message(text)}]")
     return (
         f"{_fetch_call(url, '/chat/completions', body)}"
         "console.log((await answer.json()).choices[0].message.content);"
@@ -165,26 +164,22 @@ def _fetch_call(url: str, path: str, body: str) -> str:
 
 
 def _openai_js(url: str, name: str, example: Any) -> str:
+    body = _js_object(model=json.dumps(name), input=_js_literal(example))
     return (
         f"{_js_imports(example)}{_js_client(url)}"
-        'const answer = await client.post("/classify", {\n'
-        f'  body: {{ model: "{name}", input: {_js_literal(example)} }},\n'
-        "});\n"
+        f'const answer = await client.post("/classify", {_js_object(body=body)});\n'
         "console.log(answer.data[0]);"
     )
 
 
 def _openai_js_chat(url: str, name: str, text: str) -> str:
+    messages = f"[{_js_message(text)}]"
+    body = _js_object(model=json.dumps(name), messages=messages, stream="true")
     return (
         f"{_js_client(url)}"
-        "const stream = await client.chat.completions.create({\n"
-        f'  model: "{name}",\n'
-        f'  messages: [{{ role: "user", content: {_js_literal(text)} }}],\n'
-        "  stream: true,\n"
-        "});\n"
-        "for await (const chunk of stream) {\n"
-        '  process.stdout.write(chunk.choices[0]?.delta.content ?? "");\n'
-        "}"
+        f"const stream = await client.chat.completions.create({body});\n"
+        "for await (const chunk of stream)\n"
+        '  process.stdout.write(chunk.choices[0]?.delta.content ?? "");'
     )
 
 
@@ -200,14 +195,22 @@ def _js_client(url: str) -> str:
 
 
 def _js_imports(example: Any) -> str:
-    return 'import { readFile } from "node:fs/promises";\n\n' if example is PICTURE else ""
+    return 'import { readFileSync } from "node:fs";\n\n' if example is PICTURE else ""
 
 
 def _js_literal(example: Any) -> str:
     """As JavaScript source, which JSON is; a picture is read from its file."""
     if example is PICTURE:
-        return f'await readFile("{PICTURE_FILE}", "base64")'
+        return f'readFileSync("{PICTURE_FILE}", "base64")'
     return json.dumps(example, ensure_ascii=False)
+
+
+def _js_object(**fields: str) -> str:
+    return "{ " + ", ".join(f"{name}: {value}" for name, value in fields.items()) + " }"
+
+
+def _js_message(text: str) -> str:
+    return _js_object(role='"user"', content=_js_literal(text))
 
 
 def _modules(example: Any) -> str:

@@ -25,8 +25,8 @@ FEEDBACK = {
 NO_FEEDBACK = "none"
 _LOG = RequestLog._meta.db_table
 _CONTAINS_SQL = f"""(
-    EXISTS (
-        SELECT 1 FROM jsonb_array_elements_text({_LOG}.inputs) AS part
+    EXISTS (SELECT 1
+        FROM jsonb_array_elements_text({_LOG}.inputs) AS part
         WHERE strpos(lower(part), lower(%s)) > 0
     ) OR strpos(lower({_LOG}.asked #>> '{{}}'), lower(%s)) > 0
 )"""

@@ -30,7 +30,7 @@ from inference.rollout import trials
 from inference.snippets import snippets_for
 from inference.table_predictions.running import read_columns
 from projects.models import Project
-from training.queries.lookups import find_model
+from training.queries.lookups import find_model, job_that_trained
 from training.queries.starts import can_train_on
 from web.browser.confirmation import require_typed_name
 from web.browser.refusals import refusals_on, status_of
@@ -159,7 +159,8 @@ def learn_from_feedback(request: AuthenticatedRequest, deployment_id: UUID) -> H
         request,
         "The corrected rows come last in the new version. Once it is read, fine-tune as before.",
     )
-    query = {"again": job} if (job := deployment.model.job_id) else None
+    job = job_that_trained(deployment.model)
+    query = {"again": job.pk} if job else None
     return redirect(reverse("projects:dataset", args=[version.dataset_id], query=query))
 
 

@@ -100,11 +100,13 @@ def retention(request: AuthenticatedRequest, deployment_id: UUID) -> HttpRespons
 
 
 def _render_list(
-    request: AuthenticatedRequest, deployment: Deployment, status: int = 200, **given: forms.Form
+    request: AuthenticatedRequest,
+    deployment: Deployment,
+    filter_form: RequestFilterForm | None = None,
+    status: int = 200,
+    **given: forms.Form,
 ) -> HttpResponse:
-    filter_form = given.pop("filter_form", None) or RequestFilterForm(
-        request.GET, answering_models(deployment)
-    )
+    filter_form = filter_form or RequestFilterForm(request.GET, answering_models(deployment))
     is_valid = filter_form.is_valid()
     rows = list_requests(deployment, filter_form.narrowed if is_valid else RequestFilter())
     paginator = LargeTablePaginator(rows.order_by("-at", "-request_id"), PAGE_SIZE)

@@ -169,30 +169,21 @@ def test_the_page_offers_them_and_only_who_may_write_takes_them(endpoint, alice,
 
 
 def test_the_next_fine_tune_begins_with_the_settings_of_the_last(
-    endpoint, alice, client_of, token, api
+    endpoint, job, alice, client_of, token, api
 ):
     model, version = endpoint.model, endpoint.model.dataset_version
-    recipe = {"text_columns": ["text"], "target_column": "label", "hyperparameters": {"epochs": 7}}
-    model.job = TrainingJob.objects.create(
-        team=endpoint.team,
-        project=endpoint.project,
-        dataset_version=version,
-        task="text-classification",
-        base_model="all-MiniLM-L6-v2",
-        name="Tickets",
-        recipe=recipe,
-        created_by=alice,
-    )
-    model.save()
+    recipe = job.recipe | {"hyperparameters": {"epochs": 7}}
+    job.model, job.dataset_version, job.recipe, job.name = model, version, recipe, "Tickets"
+    job.save()
     ask(endpoint, "a", "where is my box")
     record_feedback(endpoint.team, request_id="a", correction="ship")
     client = client_of(alice)
     answer = client.post(reverse("inference:learn-corrections", args=[endpoint.pk]))
-    assert answer["Location"].endswith(f"?again={model.job_id}")
+    assert answer["Location"].endswith(f"?again={job.pk}")
     page = client.get(answer["Location"]).content.decode()
-    assert f"/status/?again={model.job_id}" in page  # Reading the file goes on.
+    assert f"/status/?again={job.pk}" in page  # Reading the file goes on.
     newest = finished(version.dataset.versions.get(number=2))
-    launch = f"{reverse('training:launch', args=[version.dataset_id])}?again={model.job_id}"
+    launch = f"{reverse('training:launch', args=[version.dataset_id])}?again={job.pk}"
     assert launch in client.get(answer["Location"]).content.decode()
     form = client.get(launch).context["form"]
     assert form.version == newest

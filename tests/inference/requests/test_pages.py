@@ -180,3 +180,15 @@ def test_feedback_is_listed_for_who_may_read(deployment, logged, alice, token, a
     token.scopes = [TokenScope.INFERENCE]
     token.save()
     assert client.get("/api/v1/feedback").status_code == 403
+
+
+def test_the_page_asks_the_database_as_often_for_many_as_for_one(
+    deployment, alice, client_of, django_assert_max_num_queries
+):
+    client, address = client_of(alice), reverse("inference:requests", args=[deployment.pk])
+    for number in range(30):
+        log(deployment, f"r{number}")
+        record_feedback(deployment.team, request_id=f"r{number}", score=1, person=alice)
+    client.get(address)
+    with django_assert_max_num_queries(12):
+        assert len(client.get(address).context["page"]) == 25
