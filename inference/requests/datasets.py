@@ -15,6 +15,7 @@ from accounts.permissions import require_permission
 from inference.errors import NotRows, NoWholeRows
 from inference.models import Deployment, RequestLog
 from inference.requests.listing import feedback_on
+from inference.requests.retention import MAX_ROWS_PER_DEPLOYMENT
 from inference.requests.rows import (
     LoggedRow,
     ModelColumns,
@@ -49,8 +50,8 @@ def make_dataset(
     answers: Answers = "predicted",
     name: str = "",
 ) -> DatasetOfRequests:
-    """A dataset of the endpoint's project with the rows of these requests, oldest first. Columns
-    that the model's dataset masks are masked.
+    """A dataset of the endpoint's project with the rows of the newest MAX_ROWS_PER_DEPLOYMENT of
+    these requests, oldest first. Columns that the model's dataset masks are masked.
 
     Raises NotRows for a model whose requests are no rows, NoWholeRows where the log has none whole,
     and what an upload raises.
@@ -59,7 +60,7 @@ def make_dataset(
     columns = columns_of(deployment.model.manifest)
     if columns is None:
         raise NotRows
-    entries = list(requests.order_by("at", "request_id"))
+    entries = list(requests.order_by("-at", "-request_id")[:MAX_ROWS_PER_DEPLOYMENT])[::-1]
     logged = [row for entry in entries for row in whole_rows(entry, columns)]
     right = _right_answers(entries) if answers == "corrected" else None
     rows = list(_table(logged, columns, right, _masked_columns(deployment)))

@@ -159,7 +159,7 @@ def test_the_page_offers_them_and_only_who_may_write_takes_them(endpoint, alice,
     ask(endpoint, "a", "where is my box")
     record_feedback(endpoint.team, request_id="a", correction="ship")
     page = client_of(alice).get(reverse("inference:deployment", args=[endpoint.pk]))
-    assert "Callers corrected 1 answer that" in page.content.decode()
+    assert "1 answer was corrected that the dataset" in page.content.decode()
     address = reverse("inference:learn-corrections", args=[endpoint.pk])
     assert client_of(vera).post(address).status_code == 403
     answer = client_of(alice).post(address)
