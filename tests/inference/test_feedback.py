@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.urls import reverse
+from django.utils.timezone import now
 
 from inference.errors import NoCorrections
 from inference.feedback import corrected_rows, learn_corrections, record_feedback
@@ -174,6 +175,7 @@ def test_the_next_fine_tune_begins_with_the_settings_of_the_last(
     model, version = endpoint.model, endpoint.model.dataset_version
     recipe = job.recipe | {"hyperparameters": {"epochs": 7}}
     job.model, job.dataset_version, job.recipe, job.name = model, version, recipe, "Tickets"
+    job.status, job.finished_at = "succeeded", now()
     job.save()
     ask(endpoint, "a", "where is my box")
     record_feedback(endpoint.team, request_id="a", correction="ship")
