@@ -189,7 +189,7 @@ def test_the_next_fine_tune_begins_with_the_settings_of_the_last(
     assert launch in client.get(answer["Location"]).content.decode()
     form = client.get(launch).context["form"]
     assert form.version == newest
-    assert (form.data["name"], str(form.data["epochs"])) == ("Tickets again", "7")
+    assert (form.data["name"], str(form.data["hyperparameters-epochs"])) == ("Tickets again", "7")
     body = {
         "project": str(endpoint.project_id),
         "dataset": str(version.dataset_id),
