@@ -71,13 +71,17 @@ class DatasetForm(forms.Form):
             ]
         ),
     )
-    scope = forms.ChoiceField(choices=[("ticked", "ticked"), ("all", "all")])
+    scope = forms.ChoiceField(
+        choices=lazy_choices([("ticked", "Of the ticked ones"), ("all", "Of all that are listed")])
+    )
 
 
 class VerdictForm(forms.Form):
     """What a person thinks of one answer."""
 
-    verdict = forms.ChoiceField(choices=[(one, one) for one in ("right", "wrong", "corrected")])
+    verdict = forms.ChoiceField(
+        choices=lazy_choices([("right", "Right"), ("wrong", "Wrong"), ("corrected", "Corrected")])
+    )
     correction = forms.CharField(max_length=MAX_CORRECTION, required=False)
 
     def clean(self) -> dict[str, Any]:
