@@ -67,37 +67,37 @@ def whole_rows(entry: RequestLog, columns: ModelColumns) -> Iterator[LoggedRow]:
     is_chat = columns.kind == "chat"
     if is_chat and (entry.rows != 1 or entry.asked is None):
         return  # Perhaps earlier turns, or several answers, that the log does not tell apart.
-    asked = [asked_row(entry)] if entry.rows == 1 else map(_row_of_log, entry.inputs)
-    for row, answer in zip(asked, entry.answers, strict=False):
+    rows = [asked_row(entry)] if entry.rows == 1 else map(_row_of_log, entry.inputs)
+    for row, answer in zip(rows, entry.answers, strict=False):
         is_cut = row is None or (is_chat and len(answer) >= CUT_CHARACTERS)
         if not is_cut and (answer or columns.has_several_labels):
             yield LoggedRow(entry.request_id, row, answer)
 
 
-def input_cells(asked: object, columns: ModelColumns) -> NewRow | None:
+def input_cells(request_input: object, columns: ModelColumns) -> NewRow | None:
     """What was asked by the columns that the model reads; None for what is no row of this model, as
     a chat with earlier turns where the dataset has a column of prompts."""
     if columns.kind == "chat":
-        return _chat_cells(asked, columns)
-    if isinstance(asked, str) and columns.kind == "text" and len(columns.inputs) == 1:
-        asked = {columns.inputs[0]: asked}
-    if not isinstance(asked, dict):
+        return _chat_cells(request_input, columns)
+    if isinstance(request_input, str) and columns.kind == "text" and len(columns.inputs) == 1:
+        request_input = {columns.inputs[0]: request_input}
+    if not isinstance(request_input, dict):
         return None
-    row = {name: _cell(asked.get(name)) for name in columns.inputs}
+    row = {name: _cell(request_input.get(name)) for name in columns.inputs}
     return row if any(cell and cell.strip() for cell in row.values()) else None
 
 
-def training_row(asked: object, answer: str, columns: ModelColumns) -> NewRow | None:
+def training_row(request_input: object, answer: str, columns: ModelColumns) -> NewRow | None:
     """The row with this answer as its target; None for what is no row of this model."""
-    row = input_cells(asked, columns)
+    row = input_cells(request_input, columns)
     if row is None or columns.target:
         return row and {**row, columns.target: answer}
-    return {columns.inputs[0]: conversation(asked, answer)}
+    return {columns.inputs[0]: conversation(request_input, answer)}
 
 
-def conversation(asked: object, answer: str) -> str:
+def conversation(request_input: object, answer: str) -> str:
     """A chat as a cell of one column: its messages with the answer behind them."""
-    messages = [*cast("list[object]", asked), {"role": "assistant", "content": answer}]
+    messages = [*cast("list[object]", request_input), {"role": "assistant", "content": answer}]
     return json.dumps(messages, ensure_ascii=False)
 
 
@@ -122,16 +122,22 @@ def _row_of_log(text: object) -> object:
     return cells if isinstance(cells, dict) else text
 
 
-def _chat_cells(asked: object, columns: ModelColumns) -> NewRow | None:
+def _chat_cells(request_input: object, columns: ModelColumns) -> NewRow | None:
     if not columns.target:
-        is_chat = isinstance(asked, list)
-        return {columns.inputs[0]: json.dumps(asked, ensure_ascii=False)} if is_chat else None
-    if isinstance(asked, list) and len(asked) == 1 and asked[0].get("role") == "user":
-        asked = asked[0].get("content")
+        is_chat = isinstance(request_input, list)
+        return (
+            {columns.inputs[0]: json.dumps(request_input, ensure_ascii=False)} if is_chat else None
+        )
+    if (
+        isinstance(request_input, list)
+        and len(request_input) == 1
+        and request_input[0].get("role") == "user"
+    ):
+        request_input = request_input[0].get("content")
     # A system's message or earlier turns have no column of a prompt to be in.
-    if not isinstance(asked, str) or len(columns.inputs) != 1 or not asked.strip():
+    if not isinstance(request_input, str) or len(columns.inputs) != 1 or not request_input.strip():
         return None
-    return {columns.inputs[0]: asked}
+    return {columns.inputs[0]: request_input}
 
 
 def _cell(value: object) -> str | None:
