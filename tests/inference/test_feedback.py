@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 from django.utils.timezone import now
 
 from inference.errors import NoCorrections
@@ -185,8 +186,8 @@ def test_the_next_fine_tune_begins_with_the_settings_of_the_last(
     page = client.get(answer["Location"]).content.decode()
     assert f"/status/?again={job.pk}" in page  # Reading the file goes on.
     newest = finished(version.dataset.versions.get(number=2))
-    launch = f"{reverse('training:launch', args=[version.dataset_id])}?again={job.pk}"
-    assert launch in client.get(answer["Location"]).content.decode()
+    launch = f"{reverse('training:launch', args=[version.dataset_id])}?version=2&again={job.pk}"
+    assert escape(launch) in client.get(answer["Location"]).content.decode()
     form = client.get(launch).context["form"]
     assert form.version == newest
     assert (form.data["name"], str(form.data["hyperparameters-epochs"])) == ("Tickets again", "7")
