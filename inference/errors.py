@@ -48,6 +48,24 @@ class NoCorrections(UserError):
     sentence = "No correction is waiting: callers gave none, or the dataset has them all."
 
 
+class NotRows(UserError):
+    code, status = "not_rows", 409
+    sentence = (
+        "Requests of this endpoint are no rows of a table: its model reads pictures, or writes its"
+        " labels into columns of their own."
+    )
+
+
+class NoWholeRows(UserError):
+    code, status = "no_whole_rows", 409
+    sentence = "Of these requests the log has no row whole, with an answer. Choose others."
+
+
+class UnknownRequests(UserError):
+    code, status = "unknown_requests", 400
+    sentence = "Some of these requests are not in the log of this endpoint, or not any more."
+
+
 class NoAnswers(UserError):
     code, status = "no_answers", 410
     sentence = "The answers of this table are not there yet, or their files were deleted."

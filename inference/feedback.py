@@ -1,7 +1,6 @@
 """Feedback of callers on answers, and the rows that their corrections make for a next training."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,34 +9,31 @@ from django.db.models import Count, Q
 from accounts.models import Team, User
 from inference.errors import NoCorrections
 from inference.models import Deployment, Feedback, RequestLog
+from inference.requests.rows import NewRow, asked_row, columns_of, masked_row, training_row
 from projects.importing.editing import edit_version
 from projects.models import DatasetVersion
-from projects.reading.personal_data import mask, mask_json
 from projects.reading.results import Edit, ReadingOptions
 
 MAX_CORRECTIONS, MAX_CORRECTIONS_READ = 1_000, 2_000  # Added, and looked at, at once.
-CUT_CHARACTERS = 500  # Texts of the log that are so long were cut off there.
-NewRow = dict[str, str | None]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """What a model reads and answers, as columns of its dataset."""
-
-    kind: str  # text, features or chat.
-    inputs: list[str]
-    target: str  # Of a chat model with one column of messages an empty text.
 
 
 def record_feedback(
-    team: Team, *, request_id: str, score: int | None = None, correction: str = ""
+    team: Team,
+    *,
+    request_id: str,
+    score: int | None = None,
+    correction: str = "",
+    person: User | None = None,
 ) -> Feedback:
     """Store the team's feedback on one of its requests; a later one replaces it.
 
-    The request need not be in the log, which is a sample of recent requests.
+    The request need not be in the log, which is a sample of recent requests. `person`: who judged
+    the answer on a page, where it was no caller.
     """
     feedback, _ = Feedback.objects.update_or_create(
-        team=team, request_id=request_id, defaults={"score": score, "correction": correction}
+        team=team,
+        request_id=request_id,
+        defaults={"score": score, "correction": correction, "person": person},
     )
     return feedback
 
@@ -74,7 +70,7 @@ def corrected_rows(deployment: Deployment) -> list[NewRow]:
     """What was asked one row at a time, with the answers that callers say were right, as rows of
     the dataset that the model learnt from, oldest first; those that it has by now are left out. Of
     the team's corrections the newest MAX_CORRECTIONS_READ are looked at."""
-    columns = _columns(deployment.model.manifest)
+    columns = columns_of(deployment.model.manifest)
     if columns is None:
         return []
     newest = deployment.model.dataset_version.dataset.latest
@@ -90,9 +86,9 @@ def corrected_rows(deployment: Deployment) -> list[NewRow]:
     }
     rows: dict[tuple[object, ...], NewRow] = {}
     for request_input, answer in _corrected_requests(deployment):
-        row = _row_of(request_input, answer, columns)
+        row = training_row(request_input, answer, columns)
         if row is not None:
-            row = _masked(row, options.get("mask", []))
+            row = masked_row(row, options.get("mask", []))
             rows.setdefault(_key(row), row)
     return [row for key, row in rows.items() if key not in known][:MAX_CORRECTIONS]
 
@@ -106,72 +102,9 @@ def _corrected_requests(deployment: Deployment) -> Iterator[tuple[object, str]]:
         deployment=deployment, rows=1, status=200, request_id__in=list(corrections)
     ).order_by("at")
     for one in requests.only("request_id", "inputs", "asked") if corrections else ():
-        row = one.asked if one.asked is not None else _row_of_log(one.inputs)
+        row = asked_row(one)
         if row is not None:
             yield row, corrections[one.request_id]
-
-
-def _row_of_log(inputs: list[object]) -> object:
-    """Of entries that keep no row of their own: the text as logged, unless it was cut off."""
-    text = inputs[0] if inputs else None
-    if not isinstance(text, str):
-        return text
-    if len(text) >= CUT_CHARACTERS:
-        return None
-    try:
-        cells = json.loads(text) if text.startswith("{") else text
-    except ValueError:
-        return text
-    return cells if isinstance(cells, dict) else text
-
-
-def _row_of(request_input: object, answer: str, columns: _Columns) -> NewRow | None:
-    """The new row; None for what is no row of this model, as a chat cut at its start."""
-    if columns.kind == "chat":
-        return _chat_row(request_input, answer, columns)
-    if isinstance(request_input, str) and columns.kind == "text" and len(columns.inputs) == 1:
-        request_input = {columns.inputs[0]: request_input}
-    if not isinstance(request_input, dict):
-        return None
-    row = {name: _cell(request_input.get(name)) for name in columns.inputs}
-    is_filled = any(cell and cell.strip() for cell in row.values())
-    return {**row, columns.target: answer} if is_filled else None
-
-
-def _chat_row(request_input: object, answer: str, columns: _Columns) -> NewRow | None:
-    if not columns.target:
-        if not isinstance(request_input, list):
-            return None
-        chat = [*request_input, {"role": "assistant", "content": answer}]
-        return {columns.inputs[0]: json.dumps(chat, ensure_ascii=False)}
-    if (
-        isinstance(request_input, list)
-        and len(request_input) == 1
-        and request_input[0].get("role") == "user"
-    ):
-        request_input = request_input[0].get("content")
-    # A system's message or earlier turns have no column of a prompt to be in.
-    if not isinstance(request_input, str) or len(columns.inputs) != 1 or not request_input.strip():
-        return None
-    return {columns.inputs[0]: request_input, columns.target: answer}
-
-
-def _cell(value: object) -> str | None:
-    """A value of a request as a cell of the table."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _masked(row: NewRow, names: list[str]) -> NewRow:
-    return {
-        name: cell if cell is None or name not in names else _mask_cell(cell)
-        for name, cell in row.items()
-    }
-
-
-def _mask_cell(cell: str) -> str:
-    return mask_json(cell) if cell.startswith("[{") else mask(cell)
 
 
 def _key(row: NewRow) -> tuple[object, ...]:
@@ -189,16 +122,3 @@ def learn_corrections(deployment: Deployment, by: User) -> DatasetVersion:
         raise NoCorrections
     edit: Edit = {"op": "add_rows", "cells": rows}
     return edit_version(newest, [edit], by)
-
-
-def _columns(manifest: Mapping[str, object]) -> _Columns | None:
-    """None for models whose requests are no rows as they stand: of pictures, and of labels in
-    columns of their own."""
-    inputs = cast(Mapping[str, object], manifest.get("inputs") or {})
-    target = cast(Mapping[str, object], manifest.get("target") or {})
-    columns = cast("list[str]", inputs.get("columns") or [])
-    kind, column = str(inputs.get("kind")), str(target.get("column") or "")
-    is_chat = kind == "chat" and (bool(column) or len(columns) == 1)
-    if not columns or not (is_chat or (kind in ("text", "features") and column)):
-        return None
-    return _Columns(kind, columns, column)

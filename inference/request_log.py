@@ -1,7 +1,7 @@
-"""Retention of the sampled request log, and a deployment's usage of today."""
+"""A deployment's usage of today."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import Sum
@@ -10,19 +10,9 @@ from django.utils.timezone import now
 from billing.models import UsageEvent
 from inference.models import Deployment, RequestLog
 
-RETENTION_DAYS = 30
-MAX_ROWS_PER_DEPLOYMENT = 10_000
 MAX_RECENT_REQUESTS = 20
 
 _TABLE = RequestLog._meta.db_table
-_DELETE_EXCESS_SQL = f"""
-DELETE FROM {_TABLE} WHERE request_id IN (
-    SELECT request_id FROM (
-        SELECT request_id, row_number() OVER (PARTITION BY deployment_id ORDER BY at DESC) AS place
-        FROM {_TABLE}
-    ) AS ranked WHERE place > %s
-)
-"""
 
 
 @dataclass(frozen=True)
@@ -34,13 +24,6 @@ class DailyUsage:
     amount_micro: int
     p50_ms: float | None  # Of the sampled requests.
     p99_ms: float | None
-
-
-def delete_old() -> None:
-    """Delete what is older than RETENTION_DAYS, and beyond MAX_ROWS_PER_DEPLOYMENT the oldest."""
-    RequestLog.objects.filter(at__lt=now() - timedelta(days=RETENTION_DAYS)).delete()
-    with connection.cursor() as cursor:
-        cursor.execute(_DELETE_EXCESS_SQL, [MAX_ROWS_PER_DEPLOYMENT])
 
 
 def usage_today(deployment: Deployment) -> DailyUsage:

@@ -24,8 +24,8 @@ class Snippet:
 
 
 def snippets_for(deployment: Deployment) -> list[Snippet]:
-    """curl, the official openai client, plain Python, and Hugging Face's body. They ask a row that
-    the model was tested on."""
+    """curl, Python and JavaScript, each plain and with the official openai client, and Hugging
+    Face's body. They ask a row that the model was tested on."""
     text = example_text(deployment.model)
     url, name = f"{settings.PUBLIC_URL}/v1", deployment.name
     if deployment.model.task == "text-generation":
@@ -33,21 +33,24 @@ def snippets_for(deployment: Deployment) -> list[Snippet]:
         return [
             Snippet("openai", "openai client", _openai_chat(url, name, text)),
             Snippet("curl", "curl", _curl(url, chat, "/chat/completions")),
+            Snippet("python", "Python", _python_chat(url, name, text)),
+            Snippet("fetch", "JavaScript (fetch)", _fetch_chat(url, name, text)),
+            Snippet("openai-js", "JavaScript (openai client)", _openai_js_chat(url, name, text)),
         ]
     example = example_row(deployment, text)
-    if example is PICTURE:
-        return [
-            Snippet("curl", "curl", _curl_of_picture(url, name)),
-            Snippet("python", "Python", _python(url, name, example)),
-            Snippet("openai", "openai client", _openai(url, name, example)),
-        ]
-    hugging_face = {"model": name, "inputs": example}
-    return [
-        Snippet("curl", "curl", _curl(url, {"model": name, "input": example})),
+    is_picture = example is PICTURE
+    ask = {"model": name, "input": example}
+    snippets = [
+        Snippet("curl", "curl", _curl_of_picture(url, name) if is_picture else _curl(url, ask)),
         Snippet("python", "Python", _python(url, name, example)),
         Snippet("openai", "openai client", _openai(url, name, example)),
-        Snippet("hugging-face", "Hugging Face body", _curl(url, hugging_face)),
+        Snippet("fetch", "JavaScript (fetch)", _fetch(url, name, example)),
+        Snippet("openai-js", "JavaScript (openai client)", _openai_js(url, name, example)),
     ]
+    if not is_picture:
+        hugging_face = _curl(url, {"model": name, "inputs": example})
+        snippets.append(Snippet("hugging-face", "Hugging Face body", hugging_face))
+    return snippets
 
 
 def _curl(url: str, body: Mapping[str, object], path: str = "/classify") -> str:
@@ -113,6 +116,101 @@ def _openai_chat(url: str, name: str, text: str) -> str:
         "for chunk in stream:\n"
         '    print(chunk.choices[0].delta.content or "", end="")'
     )
+
+
+def _python_chat(url: str, name: str, text: str) -> str:
+    return (
+        "import os, requests\n\n"
+        "answer = requests.post(\n"
+        f'    "{url}/chat/completions",\n'
+        '    headers={"Authorization": f"Bearer {os.environ[\'LATHE_API_TOKEN\']}"},\n'
+        "    json={\n"
+        f'        "model": "{name}",\n'
+        f'        "messages": [{{"role": "user", "content": {_python_literal(text)}}}],\n'
+        "    },\n"
+        ")\n"
+        'print(answer.json()["choices"][0]["message"]["content"])'
+    )
+
+
+def _fetch(url: str, name: str, example: Any) -> str:
+    body = _js_object(model=json.dumps(name), input=_js_literal(example))
+    return (
+        f"{_js_imports(example)}{_fetch_call(url, '/classify', body)}"
+        "console.log((await answer.json()).data[0]);"
+    )
+
+
+def _fetch_chat(url: str, name: str, text: str) -> str:
+    body = _js_object(model=json.dumps(name), messages=f"[{_js_message(text)}]")
+    return (
+        f"{_fetch_call(url, '/chat/completions', body)}"
+        "console.log((await answer.json()).choices[0].message.content);"
+    )
+
+
+def _fetch_call(url: str, path: str, body: str) -> str:
+    return (
+        "// ask.mjs: node ask.mjs\n"
+        f'const answer = await fetch("{url}{path}", {{\n'
+        '  method: "POST",\n'
+        "  headers: {\n"
+        "    Authorization: `Bearer ${process.env.LATHE_API_TOKEN}`,\n"
+        '    "Content-Type": "application/json",\n'
+        "  },\n"
+        f"  body: JSON.stringify({body}),\n"
+        "});\n"
+    )
+
+
+def _openai_js(url: str, name: str, example: Any) -> str:
+    body = _js_object(model=json.dumps(name), input=_js_literal(example))
+    return (
+        f"{_js_imports(example)}{_js_client(url)}"
+        f'const answer = await client.post("/classify", {_js_object(body=body)});\n'
+        "console.log(answer.data[0]);"
+    )
+
+
+def _openai_js_chat(url: str, name: str, text: str) -> str:
+    messages = f"[{_js_message(text)}]"
+    body = _js_object(model=json.dumps(name), messages=messages, stream="true")
+    return (
+        f"{_js_client(url)}"
+        f"const stream = await client.chat.completions.create({body});\n"
+        "for await (const chunk of stream)\n"
+        '  process.stdout.write(chunk.choices[0]?.delta.content ?? "");'
+    )
+
+
+def _js_client(url: str) -> str:
+    return (
+        "// ask.mjs: npm install openai, then node ask.mjs\n"
+        'import OpenAI from "openai";\n\n'
+        "const client = new OpenAI({\n"
+        f'  baseURL: "{url}",\n'
+        "  apiKey: process.env.LATHE_API_TOKEN,\n"
+        "});\n"
+    )
+
+
+def _js_imports(example: Any) -> str:
+    return 'import { readFileSync } from "node:fs";\n\n' if example is PICTURE else ""
+
+
+def _js_literal(example: Any) -> str:
+    """As JavaScript source, which JSON is; a picture is read from its file."""
+    if example is PICTURE:
+        return f'readFileSync("{PICTURE_FILE}", "base64")'
+    return json.dumps(example, ensure_ascii=False)
+
+
+def _js_object(**fields: str) -> str:
+    return "{ " + ", ".join(f"{name}: {value}" for name, value in fields.items()) + " }"
+
+
+def _js_message(text: str) -> str:
+    return _js_object(role='"user"', content=_js_literal(text))
 
 
 def _modules(example: Any) -> str:

@@ -2,16 +2,17 @@
 
 from celery import shared_task
 
-from inference import request_log, scheduled_deployments
+from inference import scheduled_deployments
 from inference.batches import work
 from inference.drift import notices
 from inference.files import storing, uploads
 from inference.fine_tuning import jobs
+from inference.requests import retention
 from inference.table_predictions import running
 
 for name, function in {
     "carry_plans": scheduled_deployments.advance_all,
-    "trim_request_log": request_log.delete_old,
+    "trim_request_log": retention.delete_old,
     "watch_drift": notices.notify_of_drift,
     "launch_fine_tunes": jobs.launch_waiting,
 }.items():

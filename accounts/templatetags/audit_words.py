@@ -80,6 +80,7 @@ DEEDS = {
     "launched": "was launched",
     "left": "has left",
     "live": "went live",
+    "log-changed": "keeps its requests in another way",
     "moved": "switched its model",
     "phrasing-removed": "lost a way to ask",
     "paused": "was paused",

@@ -5,15 +5,16 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import ApiToken
+from accounts.models import ApiToken, TokenScope
 from accounts.permissions import require_permission, viewer_of
 from inference import deployments
 from inference.deployments import MAX_NAME_LENGTH, find_deployment, find_deployment_to_change
 from inference.feedback import record_feedback
-from inference.models import Deployment
+from inference.models import Deployment, Feedback, RequestLog
 from inference.queries.rollout import load_rollout
 from inference.rollout import trials
 from training.queries.lookups import find_model
@@ -94,10 +95,17 @@ class FeedbackRequest(serializers.Serializer[Any]):
 
 
 class FeedbackAnswer(serializers.Serializer[Any]):
+    id = serializers.CharField()
     object = serializers.CharField(default="feedback")
     request_id = serializers.CharField()
     score = serializers.IntegerField(allow_null=True)
     correction = serializers.CharField()
+    person = serializers.CharField(
+        source="person.email",
+        default=None,
+        allow_null=True,
+        help_text="Who judged the answer on a page; null: a caller with an API token.",
+    )
     created_at = serializers.DateTimeField()
 
 
@@ -217,7 +225,30 @@ class RollbackEndpoint(APIView):
 class FeedbackEndpoint(APIView):
     """What a caller thought of an answer. Saying it again replaces what was said."""
 
-    required_scope = "inference"
+    @property
+    def required_scope(self) -> str:
+        """Who asks models gives feedback; to read that of all takes the right to read."""
+        return TokenScope.READ if self.request.method in SAFE_METHODS else TokenScope.INFERENCE
+
+    @extend_schema(
+        operation_id="list_feedback",
+        parameters=[
+            OpenApiParameter("deployment", UUID, description="On its requests in the log only."),
+            OpenApiParameter("request_id", str, description="On this request only."),
+        ],
+        responses=FeedbackAnswer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """Feedback on the team's requests, newest first."""
+        viewer, query = viewer_of(request), request.query_params
+        rows = Feedback.objects.visible_to(viewer).select_related("person")
+        if deployment_id := query.get("deployment"):
+            asked = Deployment.objects.visible_to(viewer).filter(pk=deployment_id)
+            logged = RequestLog.objects.filter(deployment__in=asked)
+            rows = rows.filter(request_id__in=logged.values("request_id"))
+        if request_id := query.get("request_id"):
+            rows = rows.filter(request_id=request_id)
+        return cursor_page(request, rows, FeedbackAnswer().to_representation)
 
     @extend_schema(
         operation_id="give_feedback", request=FeedbackRequest, responses={201: FeedbackAnswer}

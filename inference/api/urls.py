@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from inference.api import deployments, promotion
+from inference.api import deployments, promotion, requests
 from inference.api.deployments import DeploymentEndpoint, DeploymentsEndpoint, FeedbackEndpoint
 from inference.api.drift import DriftEndpoint
 
@@ -20,6 +20,21 @@ urlpatterns = [
     path(
         "deployments/<uuid:deployment_id>/promotion-verdicts",
         promotion.PromotionVerdictsEndpoint.as_view(),
+    ),
+    path(
+        "deployments/<uuid:deployment_id>/requests",
+        requests.RequestsEndpoint.as_view(),
+        name="api-requests",
+    ),
+    path(
+        "deployments/<uuid:deployment_id>/requests/dataset",
+        requests.DatasetOfRequestsEndpoint.as_view(),
+        name="api-requests-dataset",
+    ),
+    path(
+        "deployments/<uuid:deployment_id>/request-log",
+        requests.RetentionEndpoint.as_view(),
+        name="api-request-log",
     ),
     path("feedback", FeedbackEndpoint.as_view(), name="api-feedback"),
 ]

@@ -1,6 +1,5 @@
 """Compares an endpoint's sampled requests of the last week with what its model learnt from."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,12 +14,12 @@ from inference.drift.model_rows import cell_reader, cells_of, text_of
 from inference.drift.reference import LENGTH, UNKNOWN_WORDS, Reference, load_reference
 from inference.drift.stability_index import bound_by_chance, contributions
 from inference.models import Deployment, RequestLog
+from inference.requests.rows import asks_for_embeddings
 
 WINDOW = timedelta(days=7)
 MAX_REQUESTS = 2_000  # The newest.
 MODERATE, LARGE = 0.1, 0.25  # Of the index, as in credit scoring.
 CHANCE = 0.01  # That one of all measures of an endpoint exceeds its bound without drift.
-EMBEDDINGS = re.compile(r"\d+ embeddings")  # The log's answer where no prediction was asked for.
 Measure = Literal["feature", "text_length", "unknown_words", "answer"]
 Verdict = Literal["steady", "moderate", "large", "too_few"]
 
@@ -112,7 +111,7 @@ def measure_drift(deployment: Deployment) -> Drift:
         at__gte=max(now() - WINDOW, deployment.changed_at),
     )
     newest = logged.order_by("-at").only("rows", "inputs", "answers", "asked")
-    requests = [one for one in newest[:MAX_REQUESTS] if not _asks_for_embeddings(one)]
+    requests = [one for one in newest[:MAX_REQUESTS] if not asks_for_embeddings(one)]
     if not requests:
         return Drift(0, [])
     reference = load_reference(deployment.model)
@@ -161,7 +160,3 @@ def _answers(requests: Sequence[RequestLog], target: Target) -> list[Value]:
     answers = [answer for request in requests for answer in request.answers if answer]
     is_number = target.kind == "number"
     return [float(answer) for answer in answers] if is_number else answers
-
-
-def _asks_for_embeddings(request: RequestLog) -> bool:
-    return bool(request.answers) and bool(EMBEDDINGS.fullmatch(request.answers[0]))

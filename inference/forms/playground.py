@@ -31,6 +31,46 @@ class TextForm(forms.Form):
         text: str = self.cleaned_data["text"]
         return text.replace("\0", "")
 
+    @property
+    def as_one_text(self) -> str:
+        return self.row
+
+
+class TextColumnsForm(forms.Form):
+    """One box for each column of text that the model reads; some may stay empty."""
+
+    def __init__(self, inputs: Inputs, data: Any = None, example: str = "") -> None:
+        super().__init__(data)
+        self._separator = inputs.text_separator
+        # By position: a column may be called anything, a field of a form may not.
+        self._names = {f"t{position}": name for position, name in enumerate(inputs.columns)}
+        for position, (field, name) in enumerate(self._names.items()):
+            self.fields[field] = forms.CharField(
+                label=escape(name),  # As in _build_field.
+                required=False,
+                max_length=MAX_CHARACTERS,
+                strip=False,
+                widget=forms.Textarea(attrs={"rows": 2}),
+            )
+            if position == 0:
+                self.initial[field] = example
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not any(text.strip() for text in cleaned.values()):
+            self.add_error(next(iter(self._names)), "Write a text into one of the boxes.")
+        return cleaned
+
+    @property
+    def row(self) -> dict[str, object]:
+        return {name: self.cleaned_data[field] for field, name in self._names.items()}
+
+    @property
+    def as_one_text(self) -> str:
+        """As the model joins them."""
+        texts = (text.strip() for text in self.cleaned_data.values())
+        return self._separator.join(text for text in texts if text)
+
 
 class QuestionForm(TextForm):
     """The same for a language model."""
@@ -69,8 +109,17 @@ def _is_message(message: object) -> bool:
     )
 
 
+class PictureInput(forms.FileInput):
+    """A place for a file to be chosen or dropped, with what was chosen beside it."""
+
+    template_name = "inference/_picture_input.html"
+
+
 class ImageForm(forms.Form):
-    picture = forms.FileField(help_text="PNG, JPEG or WebP.")
+    picture = forms.FileField(
+        help_text="PNG, JPEG or WebP, at most 5 MiB.",
+        widget=PictureInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+    )
 
     def clean_picture(self) -> Any:
         picture = self.cleaned_data["picture"]
@@ -112,7 +161,7 @@ class FeaturesForm(forms.Form):
         }
 
 
-PlaygroundForm = TextForm | ImageForm | FeaturesForm
+PlaygroundForm = TextForm | TextColumnsForm | ImageForm | FeaturesForm
 
 
 def playground_form(deployment: Deployment, data: Any = None, files: Any = None) -> PlaygroundForm:
@@ -121,15 +170,19 @@ def playground_form(deployment: Deployment, data: Any = None, files: Any = None)
         return FeaturesForm(inputs.features, data, example_cells(deployment.model))
     if inputs.kind == "image":
         return ImageForm(data, files)
+    if inputs.kind == "text" and len(inputs.columns) > 1:
+        return TextColumnsForm(inputs, data, example_text(deployment.model))
     form = QuestionForm if inputs.kind == "chat" else TextForm
     return form(data, initial={"text": example_text(deployment.model)})
 
 
 def example_row(deployment: Deployment, text: str) -> object:
-    """The row in snippets: the text, the features of a test row, or PICTURE."""
+    """The row in snippets: the text or texts, the features of a test row, or PICTURE."""
     inputs = _inputs_of(deployment)
     if inputs.kind == "image":
         return PICTURE
+    if inputs.kind == "text" and len(inputs.columns) > 1:
+        return dict.fromkeys(inputs.columns, "") | {inputs.columns[0]: text}
     if inputs.kind != "features":
         return text
     cells = example_cells(deployment.model)

@@ -39,6 +39,9 @@ class Deployment(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=now)
     changed_at = models.DateTimeField(default=now)  # When the name last moved to another model.
+    # The log keeps one in so many requests, each for so many days; nothing where it is 0.
+    log_one_in = models.PositiveSmallIntegerField(default=1, db_default=1)
+    log_days = models.PositiveSmallIntegerField(default=30, db_default=30)
     retired_at = models.DateTimeField(null=True, blank=True)
     objects = DeploymentQuerySet.as_manager()
 

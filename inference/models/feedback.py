@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.timezone import now
 
-from accounts.models import Team, TeamOwnedQuerySet
+from accounts.models import Team, TeamOwnedQuerySet, User
 
 
 class FeedbackQuerySet(TeamOwnedQuerySet["Feedback"]):
@@ -17,6 +17,8 @@ class Feedback(models.Model):
     request_id = models.CharField(max_length=60)
     score = models.SmallIntegerField(null=True)  # -1 or 1.
     correction = models.TextField(blank=True)
+    # Who judged the answer on a page; null: a caller with an API token.
+    person = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=now)
     objects = FeedbackQuerySet.as_manager()
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from typing import TypedDict
-from uuid import UUID
+from decimal import Decimal
+from typing import Any, TypedDict
 
 from django.db import connection
 from django.db.models import Sum
@@ -24,6 +24,17 @@ SELECT extract(epoch FROM date_trunc(%(unit)s, at AT TIME ZONE 'UTC')),
     percentile_cont(%(shares)s::float8[]) WITHIN GROUP (ORDER BY latency_ms)
 FROM {RequestLog._meta.db_table}
 WHERE deployment_id = %(deployment)s AND at >= %(since)s AND status = 200
+GROUP BY 1 ORDER BY 1
+"""
+
+
+FAILURES = ("refused (4xx)", "failed (5xx)")  # Series, in the order of the query.
+_FAILURES = f"""
+SELECT extract(epoch FROM date_trunc(%(unit)s, at AT TIME ZONE 'UTC')),
+    count(*) FILTER (WHERE status BETWEEN 400 AND 499) AS refused,
+    count(*) FILTER (WHERE status >= 500) AS failed
+FROM {RequestLog._meta.db_table}
+WHERE deployment_id = %(deployment)s AND at >= %(since)s
 GROUP BY 1 ORDER BY 1
 """
 
@@ -69,23 +80,43 @@ def requests_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSerie
 
 def latency_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSeries]:
     """Milliseconds within which shares of the sampled requests were answered, by hour or day."""
+    rows = _sampled(_LATENCIES, deployment, by_day=by_day, shares=list(LATENCY_SHARES.values()))
+    return _series(list(LATENCY_SHARES), [(at, values) for at, values in rows])
+
+
+def failures_chart(deployment: Deployment, *, by_day: bool) -> list[TrafficSeries]:
+    """Of the sampled requests those that were refused and those that failed, by hour or day in
+    which there were any requests; no series if none did."""
+    rows = [(at, counts) for at, *counts in _sampled(_FAILURES, deployment, by_day=by_day)]
+    return _series(FAILURES, rows) if any(sum(counts) for _, counts in rows) else []
+
+
+CHARTS = {"requests": requests_chart, "latency": latency_chart, "failures": failures_chart}
+
+
+def _sampled(
+    query: str, deployment: Deployment, *, by_day: bool, **facts: list[float]
+) -> list[tuple[Any, ...]]:
+    """The rows of a query of the log since HOURS or DAYS ago."""
     unit, span = ("day", timedelta(days=DAYS)) if by_day else ("hour", timedelta(hours=HOURS))
-    facts: dict[str, str | UUID | datetime | list[float]] = {
-        "unit": unit,
-        "shares": list(LATENCY_SHARES.values()),
-        "deployment": deployment.pk,
-        "since": now() - span,
-    }
+    since = now() - span
     with connection.cursor() as cursor:
-        cursor.execute(_LATENCIES, facts)
-        rows = [(int(at), values) for at, values in cursor.fetchall()]
+        cursor.execute(query, {"unit": unit, "deployment": deployment.pk, "since": since, **facts})
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def _series(
+    names: Sequence[str], rows: Sequence[tuple[Decimal, Sequence[float]]]
+) -> list[TrafficSeries]:
+    """Of each name its values, which stand in each row in the order of the names."""
     return [
         TrafficSeries(
             name=translated(name),
-            points=[(at, values[k]) for at, values in rows],
+            points=[(int(at), values[k]) for at, values in rows],
             measured=len(rows),
         )
-        for k, name in enumerate(LATENCY_SHARES)
+        for k, name in enumerate(names)
     ]
 
 

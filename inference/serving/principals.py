@@ -40,7 +40,8 @@ WHERE total.team_id = %s AND total.token_prefix = %s AND total.day >= %s
 DEPLOYMENTS_SQL = f"""
 SELECT deployment.id, deployment.name, deployment.created_at, model.id, model.artifact_key,
        model.base_model, model.task, checkpoint.storage_key, initial.artifact_key,
-       canary.id, canary.artifact_key, deployment.canary_percent, shadow.id, shadow.artifact_key
+       canary.id, canary.artifact_key, deployment.canary_percent, shadow.id, shadow.artifact_key,
+       deployment.log_one_in
 FROM {Deployment._meta.db_table} deployment
 JOIN {TrainedModel._meta.db_table} model ON model.id = deployment.model_id
 LEFT JOIN {Checkpoint._meta.db_table} checkpoint ON checkpoint.id = deployment.checkpoint_id
@@ -107,6 +108,7 @@ class ServedDeployment:
     canary: OtherModel | None = None
     canary_percent: int = 0
     shadow: OtherModel | None = None
+    log_one_in: int = 1  # The log keeps one in so many requests, none where it is 0.
 
     def for_request(self, request_id: str) -> "ServedDeployment":
         """With the model that answers this request: the canary has its share of ids."""
@@ -136,7 +138,7 @@ class ServedDeployment:
 def deployment_of(row: tuple[Any, ...]) -> ServedDeployment:
     """Of a row of DEPLOYMENTS_SQL."""
     deployment_id, name, created_at, model_id, artifact_key, base_model, task = row[:7]
-    checkpoint, initial, canary, canary_key, percent, shadow, shadow_key = row[7:]
+    checkpoint, initial, canary, canary_key, percent, shadow, shadow_key, log_one_in = row[7:]
     return ServedDeployment(
         deployment_id,
         name,
@@ -149,6 +151,7 @@ def deployment_of(row: tuple[Any, ...]) -> ServedDeployment:
         canary=OtherModel(str(canary), canary_key) if canary else None,
         canary_percent=percent or 0,
         shadow=OtherModel(str(shadow), shadow_key) if shadow else None,
+        log_one_in=log_one_in,
     )
 
 

@@ -7,6 +7,7 @@ a second of usage that is then not charged.
 
 import json
 import logging
+import random
 import uuid
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -139,9 +140,12 @@ class UsageCounter:
         count.requests += 1
 
     def should_log(self, deployment: ServedDeployment) -> bool:
-        """False once MAX_LOGS_PER_FLUSH requests of this deployment wait for the next flush, and
-        for base models: the log belongs to deployments."""
-        if deployment.deployment_id is None:
+        """By chance, where the deployment keeps one in several requests. False once
+        MAX_LOGS_PER_FLUSH requests of this deployment wait for the next flush, and for base models:
+        the log belongs to deployments."""
+        if deployment.deployment_id is None or deployment.log_one_in == 0:
+            return False
+        if random.randrange(deployment.log_one_in):
             return False
         return self._logged_counts[deployment.deployment_id] < MAX_LOGS_PER_FLUSH
 

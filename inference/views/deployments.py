@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.timezone import now
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -24,13 +25,13 @@ from inference.playground import Prediction, predict, pretrained_at_hand, stream
 from inference.queries.answering_place import may_be_upstream
 from inference.queries.rollout import load_rollout
 from inference.queries.tables import tables_context
-from inference.queries.traffic import latency_chart, requests_chart
+from inference.queries.traffic import CHARTS, requests_chart
 from inference.request_log import MAX_RECENT_REQUESTS
 from inference.rollout import trials
 from inference.snippets import snippets_for
 from inference.table_predictions.running import read_columns
 from projects.models import Project
-from training.queries.lookups import find_model
+from training.queries.lookups import find_model, job_that_trained
 from training.queries.starts import can_train_on
 from web.browser.confirmation import require_typed_name
 from web.browser.refusals import refusals_on, status_of
@@ -101,9 +102,9 @@ def activity(request: AuthenticatedRequest, deployment_id: UUID) -> HttpResponse
 @login_required
 @require_safe
 def traffic_json(request: AuthenticatedRequest, deployment_id: UUID) -> JsonResponse:
-    """The chart `?show=` (requests or latency) of the last day by hour, or `?by=day` of 30 days."""
+    """The chart `?show=`, one of CHARTS, of the last day by hour, or `?by=day` of 30 days."""
     deployment = find_deployment(request.user, deployment_id)
-    chart = latency_chart if request.GET.get("show") == "latency" else requests_chart
+    chart = CHARTS.get(request.GET.get("show", ""), requests_chart)
     series = chart(deployment, by_day=request.GET.get("by") == "day")
     return JsonResponse({"series": series, "lines": []})
 
@@ -155,8 +156,13 @@ def learn_from_feedback(request: AuthenticatedRequest, deployment_id: UUID) -> H
     """Put what callers corrected into the dataset, as a new version."""
     deployment = find_deployment_to_change(request.user, deployment_id)
     version = learn_corrections(deployment, request.user)
-    messages.success(request, "The corrected rows come last in the new version.")
-    return redirect("projects:dataset", version.dataset_id)
+    messages.success(
+        request,
+        "The corrected rows come last in the new version. Once it is read, fine-tune as before.",
+    )
+    job = job_that_trained(deployment.model)
+    query = {"again": job.pk} if job else None
+    return redirect(reverse("projects:dataset", args=[version.dataset_id], query=query))
 
 
 @login_required

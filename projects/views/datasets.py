@@ -248,6 +248,7 @@ def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[st
         "project": dataset.project,
         "dataset": dataset,
         "version": version,
+        "again": _job_to_repeat(request),
         "version_query": f"version={version.number}&" if "version" in request.GET else "",
         "versions": list_versions([*dataset.versions.all()]),
         "is_newest": version.number == dataset.versions.first().number,  # type: ignore[union-attr]
@@ -276,6 +277,14 @@ def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[st
             {finding["column"] for finding in version.profile.get("personal_data", [])}
         ),
     }
+
+
+def _job_to_repeat(request: AuthenticatedRequest) -> UUID | None:
+    """The fine-tune whose settings the next one shall start with, if the address names one."""
+    try:
+        return UUID(request.GET.get("again", ""))
+    except ValueError:
+        return None
 
 
 def _rows_context(request: AuthenticatedRequest, version: DatasetVersion) -> dict[str, object]:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
+from django.utils.timezone import now
 
 from inference.errors import NoCorrections
 from inference.feedback import corrected_rows, learn_corrections, record_feedback
@@ -11,6 +13,7 @@ from inference.models import RequestLog
 from projects.importing import imports
 from projects.importing.uploads import reimport
 from tests.projects.conftest import bring_in, quick_child  # noqa: F401
+from training.models import TrainingJob
 
 pytestmark = pytest.mark.django_db
 FILE = b"text,label\n" + b"".join(
@@ -158,9 +161,46 @@ def test_the_page_offers_them_and_only_who_may_write_takes_them(endpoint, alice,
     ask(endpoint, "a", "where is my box")
     record_feedback(endpoint.team, request_id="a", correction="ship")
     page = client_of(alice).get(reverse("inference:deployment", args=[endpoint.pk]))
-    assert "Callers corrected 1 answer that" in page.content.decode()
+    assert "1 answer was corrected that the dataset" in page.content.decode()
     address = reverse("inference:learn-corrections", args=[endpoint.pk])
     assert client_of(vera).post(address).status_code == 403
     answer = client_of(alice).post(address)
-    assert answer.status_code == 302
-    assert endpoint.model.dataset_version.dataset.latest.number == 2
+    dataset = endpoint.model.dataset_version.dataset
+    assert answer["Location"] == reverse("projects:dataset", args=[dataset.pk])
+    assert dataset.latest.number == 2
+
+
+def test_the_next_fine_tune_begins_with_the_settings_of_the_last(
+    endpoint, job, alice, client_of, token, api
+):
+    model, version = endpoint.model, endpoint.model.dataset_version
+    recipe = job.recipe | {"hyperparameters": {"epochs": 7}}
+    job.model, job.dataset_version, job.recipe, job.name = model, version, recipe, "Tickets"
+    job.status, job.finished_at = "succeeded", now()
+    job.save()
+    ask(endpoint, "a", "where is my box")
+    record_feedback(endpoint.team, request_id="a", correction="ship")
+    client = client_of(alice)
+    answer = client.post(reverse("inference:learn-corrections", args=[endpoint.pk]))
+    assert answer["Location"].endswith(f"?again={job.pk}")
+    page = client.get(answer["Location"]).content.decode()
+    assert f"/status/?again={job.pk}" in page  # Reading the file goes on.
+    newest = finished(version.dataset.versions.get(number=2))
+    launch = f"{reverse('training:launch', args=[version.dataset_id])}?version=2&again={job.pk}"
+    assert escape(launch) in client.get(answer["Location"]).content.decode()
+    form = client.get(launch).context["form"]
+    assert form.version == newest
+    assert (form.data["name"], str(form.data["hyperparameters-epochs"])) == ("Tickets again", "7")
+    body = {
+        "project": str(endpoint.project_id),
+        "dataset": str(version.dataset_id),
+        "task": "text-classification",
+    }
+    for sent, expected in (({}, newest), ({"dataset_version": str(version.pk)}, version)):
+        answer = api(token).post("/api/v1/training-jobs", body | sent, format="json")
+        assert answer.status_code == 201, answer.content
+        assert TrainingJob.objects.get(pk=answer.json()["id"]).dataset_version == expected
+    for wrong, status in ((endpoint.pk, 404), ("x", 400)):
+        sent = body | {"dataset_version": str(wrong)}
+        answer = api(token).post("/api/v1/training-jobs", sent, format="json")
+        assert answer.status_code == status

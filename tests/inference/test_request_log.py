@@ -1,9 +1,7 @@
 import json
-from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.utils.timezone import now
 
 from inference import request_log
 from inference.models import RequestLog
@@ -13,21 +11,6 @@ from inference.serving import usage_counter
 def entry(deployment, request_id, **facts):
     facts = {"rows": 1, "tokens": 1, "latency_ms": 1.0, "status": 200} | facts
     return RequestLog.objects.create(request_id=request_id, deployment=deployment, **facts)
-
-
-def test_old_requests_are_forgotten(deployment):
-    entry(deployment, "new")
-    entry(deployment, "old", at=now() - timedelta(days=31))
-    request_log.delete_old()
-    assert RequestLog.objects.get().pk == "new"
-
-
-def test_a_busy_deployment_keeps_its_newest_requests_only(deployment, monkeypatch):
-    monkeypatch.setattr(request_log, "MAX_ROWS_PER_DEPLOYMENT", 2)
-    for minutes in range(4):
-        entry(deployment, f"r{minutes}", at=now() - timedelta(minutes=minutes))
-    request_log.delete_old()
-    assert set(RequestLog.objects.values_list("pk", flat=True)) == {"r0", "r1"}
 
 
 def test_the_day_shows_times_of_answered_requests_only(deployment):

@@ -27,7 +27,7 @@ from training.api.serializers import (
 from training.estimates.estimate import Estimate
 from training.jobs import actions
 from training.jobs.launch import LaunchRequest, estimate, launch
-from training.jobs.launch_preview import newest_ready_version
+from training.jobs.launch_preview import find_version, newest_ready_version
 from training.models import Checkpoint, TrainingJob
 from training.queries.job_list import with_related
 from training.queries.lookups import find_job, find_job_to_change
@@ -95,7 +95,9 @@ def _parse_launch_request(request: Request) -> tuple[DatasetVersion, LaunchReque
         Dataset.objects.visible_to(viewer).filter(project=project),
         pk=body.validated_data["dataset"],
     )
-    return newest_ready_version(dataset), body.to_launch_request()
+    version_id = body.validated_data.get("dataset_version")
+    version = find_version(dataset, version_id) if version_id else newest_ready_version(dataset)
+    return version, body.to_launch_request()
 
 
 def _serialize_estimate(expected: Estimate) -> dict[str, object]:

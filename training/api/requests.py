@@ -109,7 +109,12 @@ class JobRequest(StrictSerializer):
     """A fine-tune to estimate or launch. All but project, dataset and task may be left out."""
 
     project = serializers.UUIDField()
-    dataset = serializers.UUIDField(help_text="Its newest ready version is used.")
+    dataset = serializers.UUIDField()
+    dataset_version = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        help_text="One of the dataset's ready versions; left out, its newest.",
+    )
     task = serializers.CharField(help_text=f"One of: {', '.join(TASKS)}.")
     name = serializers.CharField(max_length=120, required=False, allow_null=True)
     text_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)

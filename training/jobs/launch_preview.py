@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 
@@ -73,6 +74,15 @@ def find_ready_version(
             raise DatasetNotReady
         return version
     return newest_ready_version(dataset)
+
+
+def find_version(dataset: Dataset, version_id: UUID) -> DatasetVersion:
+    """The dataset's version with this id; 404 for others. Raises DatasetNotReady."""
+    versions = dataset.versions.select_related("dataset__project__team")
+    version = get_object_or_404(versions, pk=version_id)
+    if version.status != ImportStatus.READY:
+        raise DatasetNotReady
+    return version
 
 
 def newest_ready_version(dataset: Dataset) -> DatasetVersion:

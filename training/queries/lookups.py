@@ -41,3 +41,12 @@ def find_model_to_change(viewer: User | ApiToken, model_id: UUID) -> TrainedMode
     model = find_model(viewer, model_id)
     require_permission(viewer, model.team, "write")
     return model
+
+
+def job_that_trained(model: TrainedModel) -> TrainingJob | None:
+    """The fine-tune behind a model, also behind its smaller and exported forms; None for a model
+    that no job made."""
+    job = TrainingJob.objects.filter(model=model).first()
+    while job is not None and job.source_model_id is not None:
+        job = TrainingJob.objects.filter(model=job.source_model_id).first()
+    return job

@@ -325,13 +325,21 @@ def empty_state(title: str, sentence: str) -> SafeString:
 
 
 @register.simple_tag
-def page_links(page: Page[Any], *, spread: bool = False, **query: object) -> SafeString:
-    """Links to the newer and the older page of a list; `query` stays in their addresses.
+def page_links(
+    page: Page[Any],
+    chosen: Mapping[str, object] | None = None,
+    *,
+    spread: bool = False,
+    **query: object,
+) -> SafeString:
+    """Links to the newer and the older page of a list; what was `chosen` and `query` stay in their
+    addresses.
 
     `spread` sets the two at the ends of the line instead of beside each other.
     """
     if not page.has_other_pages():
         return SafeString("")
+    query |= chosen or {}
     newer = page.previous_page_number() if page.has_previous() else None
     older = page.next_page_number() if page.has_next() else None
     return format_html(

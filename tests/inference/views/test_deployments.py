@@ -49,7 +49,8 @@ def test_a_model_of_pictures_shows_what_it_was_asked_and_reads_a_file(
     curl, *others = [one.code for one in snippets_for(deployment)]
     assert all("picture.png" in code for code in (curl, *others))
     for code in others:
-        compile(code, "snippet", "exec")
+        if "process.env" not in code:
+            compile(code, "snippet", "exec")
 
 
 def test_the_curl_of_a_picture_sends_the_file(deployment, model, tmp_path):

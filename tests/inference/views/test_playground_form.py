@@ -6,8 +6,8 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils.translation import override
 
-from engine.artifact import Feature
-from inference.forms.playground import FeaturesForm
+from engine.artifact import Feature, Inputs
+from inference.forms.playground import FeaturesForm, ImageForm, TextColumnsForm
 
 FEATURES = [
     Feature.model_validate(column)
@@ -47,3 +47,25 @@ def test_columns_keep_their_names_in_every_language():
     assert ">\n    plan " in shown
     assert "&lt;b&gt;x&lt;/b&gt;" in shown
     assert "<b>" not in shown
+
+
+def test_each_column_of_text_has_its_box_and_the_row_is_as_the_api_takes_it():
+    inputs = Inputs(kind="text", columns=["subject", "<b>body</b>", "note"], text_separator=" | ")
+    form = TextColumnsForm(inputs, example="late")
+    assert [box.initial for box in form] == ["late", None, None]
+    shown = form.as_div()
+    assert shown.count("<textarea") == 3
+    assert "<b>body</b>" not in shown
+    form = TextColumnsForm(inputs, {"t0": "late ", "t1": "", "t2": "again"})
+    assert form.is_valid()
+    assert form.row == {"subject": "late ", "<b>body</b>": "", "note": "again"}
+    assert form.as_one_text == "late | again"
+    assert not TextColumnsForm(inputs, {"t0": " ", "t2": ""}).is_valid()
+    assert not TextColumnsForm(inputs, {"t0": "x" * 10_001}).is_valid()
+
+
+def test_a_picture_can_be_dropped_and_its_place_works_without_scripts():
+    shown = ImageForm().as_div()
+    assert "data-drop" in shown
+    assert shown.count('type="file"') == 1
+    assert shown.count("hidden") == 2  # The preview and the hint need JavaScript.

@@ -47,6 +47,22 @@ def test_requests_are_counted_with_the_hours_and_days_of_none(
     assert drawn[max(drawn)] == 7 or by == "hour"
 
 
+def test_failures_are_told_apart_by_whose_fault_they_are(deployment, alice, client_of):
+    client, moment = client_of(alice), now()
+    log(deployment, 0, latency_ms=1, at=moment)
+    assert chart(client, deployment, show="failures") == {}
+    for number, status in enumerate((400, 429, 499, 500, 503), start=1):
+        log(deployment, number, latency_ms=1, status=status, at=moment)
+    log(deployment, 9, latency_ms=1, at=moment - timedelta(hours=2))
+    log(deployment, 10, latency_ms=1, status=503, at=moment - timedelta(days=3))
+    found = chart(client, deployment, show="failures")
+    hour = int(moment.replace(minute=0, second=0, microsecond=0).timestamp())
+    assert found["refused (4xx)"] == {hour - 7200: 0, hour: 3}
+    assert found["failed (5xx)"] == {hour - 7200: 0, hour: 2}
+    by_day = chart(client, deployment, show="failures", by="day")
+    assert sum(by_day["failed (5xx)"].values()) == 3
+
+
 def test_a_stranger_gets_no_chart(deployment, mallory, client_of):
     assert client_of(mallory).get(f"/deployments/{deployment.pk}/traffic.json").status_code == 404
 

@@ -61,6 +61,7 @@ REFUSED_HERE = {  # They need a job or model in a state that this walk does not 
     "/api/v1/training-jobs/{job_id}/restart",
     "/api/v1/models/{model_id}/exports",
     "/api/v1/deployments/{deployment_id}/rollback",
+    "/api/v1/deployments/{deployment_id}/requests/dataset",
     "/api/v1/assistants/{assistant_id}/answers/{answer_id}/phrasings",
     "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/block",
     "/api/v1/assistants/{assistant_id}/conversations/{conversation_id}/replies",

@@ -600,7 +600,7 @@ def test_tools_go_into_the_prompt_only_where_the_template_knows_them(network, to
 
 def test_prompts_are_made_alike_with_and_without_the_weights(language_model, network, tokenizer):
     whole = TextGenerator(network, tokenizer, base_models.max_context_tokens(network.config))
-    prompts = open_prompt_encoder(language_model)
+    prompts = open_prompt_encoder(language_model, "tiny")
     chats = [chat("What colour is snow?"), "What colour is coal?"]
     assert prompts.encode(chats) == whole.encode(chats)
     assert prompts.context == whole.context
