@@ -177,7 +177,8 @@ def ask_about_limits(cells: ColumnCells) -> Question | None:
     count = sum(shape.count for shape in plain)
     # 1,000+ throughout counts; <18 beside >40 is a name.
     are_counts = all(shape.pattern.endswith("+") for shape in shapes)
-    is_measured = are_counts or count >= MIN_MEASURED * cells.summary.filled
+    filled = cells.summary.filled
+    is_measured = filled > 1 and (are_counts or count >= MIN_MEASURED * filled)
     if not formats or len(plain) == len(shapes) or not is_measured:
         return None
     readings = []
@@ -187,7 +188,7 @@ def ask_about_limits(cells: ColumnCells) -> Question | None:
         readings += [_with_missing(cells, each), *([without] if plain else [])]
     example = next(shape.example for shape in shapes if written_numbers.is_limit(shape))
     sentence = (
-        f"{cells.summary.filled - count:,} of {cells.summary.filled:,} cells of {cells.name!r} are"
+        f"{filled - count:,} of {filled:,} cells of {cells.name!r} are"
         f" limits such as {example!r}. Read their numbers, read them as missing, or keep the text?"
     )
     return Question("limits", sentence, [*readings, TEXT])
