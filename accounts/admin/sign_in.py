@@ -14,7 +14,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from web.admin import AppendOnlyAdminMixin, ReadOnlyAdminMixin
+from web.admin import NeverDeletedMixin, ReadOnlyAdminMixin
 from web.streams.access import access_ended
 
 admin.site.unregister([Authenticator, UserSession])
@@ -27,7 +27,9 @@ class EndingMixin(ReadOnlyAdminMixin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # As if it were no row of the ledger: by the operator's own rights.
-        allowed: bool = super(AppendOnlyAdminMixin, self).has_delete_permission(request, obj)
+        allowed: bool = super(NeverDeletedMixin, self).has_delete_permission(  # type: ignore[misc]
+            request, obj
+        )
         return allowed
 
 

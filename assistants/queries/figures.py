@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,10 @@ from django.db.models import (
     F,
     FloatField,
     Func,
+    Max,
     Q,
     QuerySet,
+    Subquery,
     TextField,
     Value,
     When,
@@ -23,7 +25,14 @@ from django.db.models import (
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
-from assistants.models import Assistant, Conversation, Decision, Judgement
+from assistants.models import (
+    Assistant,
+    Conversation,
+    Decision,
+    Judgement,
+    Version,
+    VersionStatus,
+)
 from engine.answering.bounds import wilson_interval
 from web.browser.page_memo import once_per_page
 
@@ -80,6 +89,7 @@ class Figure:
     value: float | None
     low: float | None = None
     high: float | None = None
+    promise: float | None = None  # Of the live version, for the share that it promises.
 
     @property
     def title(self) -> str:
@@ -198,13 +208,16 @@ def compute_figures(assistant: Assistant, since: datetime, until: datetime) -> l
             for key, condition in ((f"counted_{name}", counted & among), (f"of_{name}", among))
         }
     )
-    audit = _audit_counts(assistant, since, until)
+    decisions = _decision_counts(assistant, since, until)
     shares = {name: (counts[f"counted_{name}"], counts[f"of_{name}"]) for name in SHARES}
-    shares["precision_live"] = (audit["right"], audit["answers"])
-    shares["out_of_scope_share"] = (audit["out_of_scope"], audit["audited"])
-    shares["gaps"] = _count_gaps(assistant, since, until)
+    shares["precision_live"] = (decisions["right"], decisions["answers"])
+    shares["out_of_scope_share"] = (decisions["out_of_scope"], decisions["audited"])
+    shares["gaps"] = (decisions["gaps"], decisions["asked"])
     shares["drift"] = count_drifted(assistant, since, until)
-    return [_figure(name, *shares[name]) for name in DEFINITIONS]
+    promises = {"precision_live": decisions["promise"]}
+    return [
+        replace(_figure(name, *shares[name]), promise=promises.get(name)) for name in DEFINITIONS
+    ]
 
 
 def count_drifted(assistant: Assistant, since: datetime, until: datetime) -> tuple[int, int]:
@@ -229,33 +242,29 @@ def _known_matches(assistant: Assistant, since: datetime, until: datetime) -> Qu
     return known.exclude(usual=None).exclude(nearest=None)
 
 
-def _count_gaps(assistant: Assistant, since: datetime, until: datetime) -> tuple[int, int]:
-    counts = (
-        decisions_of(assistant, since, until)
-        .filter(rule="")
-        .exclude(route=Decision.Route.SILENT)
-        .aggregate(gaps=Count("pk", filter=FOUND_NOTHING), total=Count("pk"))
-    )
-    return counts["gaps"], counts["total"]
-
-
 def _json_number(field: str, *path: F | Value) -> Cast:
     """The number at this path of a JSON field; null where there is none."""
     text = Func(F(field), *path, function="jsonb_extract_path_text", output_field=TextField())
     return Cast(text, FloatField())
 
 
-def _audit_counts(assistant: Assistant, since: datetime, until: datetime) -> dict[str, int]:
-    rows = decisions_of(assistant, since, until).filter(AUDITED)
-    return rows.aggregate(
-        audited=Count("pk"),
-        answers=Count("pk", filter=IS_ANSWER),
-        right=Count("pk", filter=IS_ANSWER & Q(judgement__verdict=Judgement.Verdict.RIGHT)),
-        out_of_scope=Count("pk", filter=NOBODY_COULD_ANSWER),
+def _decision_counts(assistant: Assistant, since: datetime, until: datetime) -> dict[str, Any]:
+    """Of the audit and of what found no answer; and the live version's promise."""
+    live = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE)
+    return decisions_of(assistant, since, until).aggregate(
+        audited=Count("pk", filter=AUDITED),
+        answers=Count("pk", filter=AUDITED & IS_ANSWER),
+        right=Count("pk", filter=AUDITED & IS_ANSWER & IS_RIGHT),
+        out_of_scope=Count("pk", filter=AUDITED & NOBODY_COULD_ANSWER),
+        gaps=Count("pk", filter=ASKED & FOUND_NOTHING),
+        asked=Count("pk", filter=ASKED),
+        promise=Max(Subquery(live.values("promise")[:1])),
     )
 
 
 AUDITED, IS_ANSWER = Q(judgement__is_audit=True), Q(route__in=Decision.ANSWERED)
+IS_RIGHT = Q(judgement__verdict=Judgement.Verdict.RIGHT)
+ASKED = Q(rule="") & ~Q(route=Decision.Route.SILENT)
 NOBODY_COULD_ANSWER = Q(judgement__verdict=Judgement.Verdict.OUT_OF_SCOPE)
 FOUND_NOTHING = Q(route__in=[Decision.Route.REFUSE, Decision.Route.HAND_OVER]) | Q(
     route=Decision.Route.DRAFT, draft=""

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_safe
 
 from assistants.lifecycle import find_assistant
-from assistants.models import Assistant, Version, VersionStatus
+from assistants.models import Assistant
 from assistants.models.words import HAND_OVER_WORDS, KIND_WORDS
 from assistants.queries import figures, measures
 from assistants.views.assistants import page_context
@@ -39,9 +39,6 @@ def monitor(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
             (reason, HAND_OVER_WORDS.get(reason, reason), n)
             for reason, n in figures.hand_over_reasons(*period)
         ],
-        "promise": Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE)
-        .values_list("promise", flat=True)
-        .first(),
         "volumes": {
             kind: [(name, _volume_words(kind, name), n) for name, n in rows]
             for kind, rows in measures.volumes(*period).items()

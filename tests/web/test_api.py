@@ -173,7 +173,7 @@ def test_the_calls_that_the_reference_links_to_are_in_it(reference):
 
 
 def test_a_refused_method_says_which_ones_there_are(api, token):
-    answer = api(token).put("/api/v1/feedback")
+    answer = api(token).put("/api/v1/training-jobs/estimate")
     assert answer.json()["error"]["message"] == "Use POST here, not PUT."
     assert "GET" in api(token).delete("/api/v1/me").json()["error"]["message"]
 

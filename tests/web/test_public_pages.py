@@ -37,7 +37,9 @@ def test_public_pages_have_no_inline_script_and_ask_no_third_party(client, path)
 @pytest.mark.django_db
 def test_healthz_lives_and_readyz_is_not_ready_while_the_database_is_gone(client, monkeypatch):
     checks = {"database": "ok", "migrations": "ok"}
-    assert client.get("/readyz").json() == {"status": "ready", "checks": checks}
+    ready = client.get("/readyz").json()
+    assert ready["status"] == "ready"
+    assert checks.items() <= ready["checks"].items()
 
     def gone():
         raise DatabaseError
@@ -45,7 +47,8 @@ def test_healthz_lives_and_readyz_is_not_ready_while_the_database_is_gone(client
     monkeypatch.setattr(connection, "cursor", gone)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "not ready", "checks": {"database": "does not answer"}}
+    assert answer.json()["status"] == "not ready"
+    assert answer.json()["checks"]["database"] == "does not answer"
     assert client.get("/healthz").json() == {"status": "ok"}
 
 

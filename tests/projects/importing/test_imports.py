@@ -8,7 +8,7 @@ from django.test import override_settings
 from django.utils.timezone import now
 
 from accounts.models import AuditEntry
-from projects import storage, tasks
+from projects import storage
 from projects.errors import BadUpload, UploadTooLarge
 from projects.importing import imports
 from projects.importing.import_claim import ImportClaim, pending_imports
@@ -87,7 +87,7 @@ def test_resuming_nudges_what_waits(project, monkeypatch):
     receive_upload(project=project, filename="x.csv", chunks=[TABLE], by=None)
     sent = []
     monkeypatch.setattr(current_app, "send_task", lambda *message, **_: sent.append(message))
-    tasks.resume_imports()
+    imports.resume()
     assert sent == [("projects.tasks.import_next", ())]
 
 

@@ -104,7 +104,6 @@ NEVER_ONE = {
     "{number_rows} rows {best_words}": "six at least have folds",
     "{days} days were joined": "one day is read as any other file",
     "{estimate} rows, by": "above a limit",
-    "{filled} cells of {name} are limits": "two at least",
     "{filled_2} cells of {name} are limits": "two at least",
     "{side} pixels": "a side of a picture",
     "%(median_height)s pixels, sides": "a side of a picture",

@@ -47,6 +47,7 @@ class FakePrompts:
     """Every prompt has these tokens; the model reads 20."""
 
     stop_token_ids = [2, 7]
+    default_sampling: dict[str, float] = {}
     tokenizer = SimpleNamespace(
         convert_ids_to_tokens=lambda token: {3: "Hel", 4: "lo"}[token],
         added_tokens_decoder={},
