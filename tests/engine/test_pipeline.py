@@ -149,7 +149,8 @@ def test_a_finished_checkpoint_is_exported_without_training_again(write_spec):
 
 @pytest.mark.slow
 def test_the_quick_method_trains_no_encoder(write_spec):
-    spec = write_spec(hyperparameters={"method": "probe", "precision": "fp32"})
+    hyperparameters = {"method": "probe", "precision": "fp32", "contenders": False}
+    spec = write_spec(hyperparameters=hyperparameters)
     events = run_here(spec)
     assert not only(events, CheckpointSaved)
     assert artifact.verify(folder_of(spec)).training["method"] == "probe"

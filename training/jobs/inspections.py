@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from engine.spec import TextSpec, TrainingSpec
 from engine.tasks.inspection import Inspection, inspect_data, inspection_key
-from engine.tasks.unknown_tokens import inspect_base_model
 from projects import storage
 from projects.models import DatasetVersion
 from web import child_process
@@ -42,6 +41,9 @@ def inspect_version(version: DatasetVersion, spec: TrainingSpec) -> Inspection |
     cache_key = f"unknown:{version.pk}:{hashlib.sha256(names.encode()).hexdigest()}"
     warnings: list[str] | None = cache.get(cache_key)
     if warnings is None:
+        # Every web process loads this module, and few of them need tokenizers.
+        from engine.tasks.unknown_tokens import inspect_base_model
+
         with storage.local_file(version.parquet_key) as path:
             warnings = inspect_base_model(spec.model_copy(update={"data": path}))
         cache.set(cache_key, warnings, CACHE_SECONDS)
