@@ -170,10 +170,14 @@ def disable_channel(channel: Channel, by: User | ApiToken) -> None:
     audit.record(assistant.team, by, "assistant.channel-removed", assistant.name, kind=channel.kind)
 
 
-def find_channel(viewer: object, channel_id: UUID) -> Channel:
-    """The channel with its assistant, unless it was removed. Raises Http404 for strangers, too."""
+def find_channel(viewer: User | ApiToken, channel_id: UUID, permission: str = "") -> Channel:
+    """The channel with its assistant, unless it was removed. Raises Http404 for strangers, too, and
+    refuses members without the permission."""
     visible = Channel.objects.visible_to(viewer).filter(disabled_at=None)
-    return get_object_or_404(visible.select_related("assistant__team"), pk=channel_id)
+    channel = get_object_or_404(visible.select_related("assistant__team"), pk=channel_id)
+    if permission:
+        require_permission(viewer, channel.assistant.team, permission)
+    return channel
 
 
 def parse_origin(text: str) -> str:

@@ -13,7 +13,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.permissions import require_permission
 from assistants.errors import WechatRefused
 from assistants.forms.channels import FORMS, SignatureForm
 from assistants.lifecycle import (
@@ -84,11 +83,10 @@ def add(request: AuthenticatedRequest, assistant_id: UUID, kind: str) -> HttpRes
 @login_required
 def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
     """A channel's steps, settings and test."""
-    channel = find_channel(request.user, channel_id)
-    if request.method == "POST":
-        require_permission(request.user, channel.assistant.team, "write")
+    is_change = request.method == "POST"
+    channel = find_channel(request.user, channel_id, "write" if is_change else "")
     form = FORMS[channel.kind](request.POST or None, channel=channel)
-    if request.method == "POST" and form.is_valid():
+    if is_change and form.is_valid():
         change_channel(channel, request.user, **form.changes())
         messages.success(request, "Saved.")
         return redirect("assistants:channel", channel.pk)
@@ -111,8 +109,7 @@ def channel(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
 @require_POST
 def check(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
     """Test the channel's account at its mail servers or at WeChat."""
-    channel = find_channel(request.user, channel_id)
-    require_permission(request.user, channel.assistant.team, "write")
+    channel = find_channel(request.user, channel_id, "write")
     if channel.kind == Channel.Kind.EMAIL:
         _check_mail(request, channel)
     elif channel.kind == Channel.Kind.WECHAT and "address" in request.POST:
@@ -127,8 +124,7 @@ def check(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rotate(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
-    channel = find_channel(request.user, channel_id)
-    require_permission(request.user, channel.assistant.team, "write")
+    channel = find_channel(request.user, channel_id, "write")
     rotate_key(channel, request.user)
     messages.success(request, "The old key lets nobody in any more. Put the new one into use.")
     return redirect("assistants:channel", channel.pk)
@@ -147,8 +143,7 @@ def _own_addresses() -> list[str]:
 @login_required
 @require_POST
 def remove(request: AuthenticatedRequest, channel_id: UUID) -> HttpResponse:
-    channel = find_channel(request.user, channel_id)
-    require_permission(request.user, channel.assistant.team, "write")
+    channel = find_channel(request.user, channel_id, "write")
     disable_channel(channel, request.user)
     messages.success(request, "Nobody gets in by this channel any more.")
     return redirect("assistants:channels", channel.assistant_id)

@@ -113,7 +113,7 @@ def end_deserted() -> int:
         return 0
     members = Membership.objects.filter(team=OuterRef("team"))
     deserted = Subscription.objects.open().filter(~Exists(members), cancel_at=None)
-    return sum(_end_deserted(row) for row in deserted.select_related("team"))
+    return sum(_end_deserted(row) for row in deserted.select_related("team", "plan"))
 
 
 def _end_deserted(row: Subscription) -> bool:
@@ -122,7 +122,8 @@ def _end_deserted(row: Subscription) -> bool:
             end_dead_subscription(row.team, None)
         else:
             params, key = {"cancel_at_period_end": True}, f"end-deserted:{row.stripe_id}"
-            _update_subscription(row, params, key)
+            after = _update_subscription(row, params, key)
+            audit.record(row.team, None, "plan.ending", after.plan.name, at=str(after.cancel_at))
     except StripeFailure as failure:
         raise_alert(
             f"deserted:{row.stripe_id}",

@@ -8,14 +8,15 @@ from typing import Any
 from engine.artifact import Feature, Inputs
 from engine.errors import BadTrainingData
 from engine.tasks.tabular.encoder import parse_category, parse_datetime, parse_number, to_days
+from inference.models.request_log import MAX_LOGGED_CHARACTERS
 
-MAX_CHARACTERS = 500  # The log keeps no more of a text, so no more is compared.
 Value = float | str | None
 Cells = Mapping[str, Any]
 
 
 def text_of(row: object, inputs: Inputs) -> str | None:
-    """What a model of texts or chats is asked, cut to MAX_CHARACTERS; None for what is no such row.
+    """What a model of texts or chats is asked, cut as the log cuts it; None for what is no such
+    row.
 
     A row is a text, a chat's messages, or cells by their columns.
     """
@@ -24,7 +25,7 @@ def text_of(row: object, inputs: Inputs) -> str | None:
         row = cells[0] if len(cells) == 1 else _joined(cells, inputs.text_separator)
     if inputs.kind == "chat":
         row = _last_question(row)
-    return row[:MAX_CHARACTERS] if isinstance(row, str) else None
+    return row[:MAX_LOGGED_CHARACTERS] if isinstance(row, str) else None
 
 
 def _joined(cells: list[object], separator: str) -> str:

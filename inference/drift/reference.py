@@ -112,9 +112,8 @@ def _training_rows(version: DatasetVersion, inputs: Inputs) -> list[Cells]:
         numbers = _sampled_numbers(pq.ParquetFile(path).metadata.num_rows)
         names = set(pq.read_schema(path).names)
         columns = [name for name in inputs.columns if name in names]
-        return [
-            dict(zip(columns, row.cells, strict=True)) for row in read_rows(path, numbers, columns)
-        ]
+        rows = read_rows(path, numbers, columns) if columns else []
+        return [dict(zip(columns, row.cells, strict=True)) for row in rows]
 
 
 def _sampled_numbers(rows: int) -> list[int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from inference.models import Deployment
+from inference.models import Deployment, RequestLog
 from inference.requests.listing import RequestFilter
 from inference.requests.retention import MAX_DAYS, MAX_ONE_IN
 from training.models import TrainedModel
@@ -115,11 +115,18 @@ class RetentionForm(forms.Form):
         label="One in", min_value=2, max_value=MAX_ONE_IN, required=False, help_text="2 to 1,000."
     )
     days = forms.IntegerField(
-        label="For days", min_value=1, max_value=MAX_DAYS, help_text="1 to 90."
+        label="For days",
+        min_value=1,
+        max_value=MAX_DAYS,
+        help_text="1 to 90. What is older is deleted within an hour.",
+    )
+    deletes = forms.BooleanField(
+        label="Delete what was kept. It cannot be brought back.", required=False
     )
 
     def __init__(self, deployment: Deployment, data: Any = None) -> None:
         one_in = deployment.log_one_in
+        self._kept = RequestLog.objects.filter(deployment=deployment)
         keep = {0: "none", 1: "all"}.get(one_in, "some")
         initial = {
             "keep": keep,
@@ -132,6 +139,9 @@ class RetentionForm(forms.Form):
         cleaned = super().clean() or {}
         if cleaned.get("keep") == "some" and "one_in" in cleaned and not cleaned["one_in"]:
             self.add_error("one_in", "Say one in how many requests is kept.")
+        is_asked = cleaned.get("keep") == "none" and not cleaned.get("deletes")
+        if is_asked and self._kept.exists():
+            self.add_error("deletes", "Tick this, too: to keep nothing deletes what was kept.")
         return cleaned
 
     @property

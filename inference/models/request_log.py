@@ -6,6 +6,8 @@ from django.utils.timezone import now
 from accounts.models import TeamOwnedQuerySet
 from inference.models.deployment import Deployment
 
+MAX_LOGGED_CHARACTERS = 500  # Of each text and answer: what is longer is cut off there.
+
 
 class RequestLogQuerySet(TeamOwnedQuerySet["RequestLog"]):
     team_path = "deployment__team"

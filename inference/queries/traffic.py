@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from accounts.models import Team
 from billing.models import UsageDay, UsageEvent
 from inference.models import Deployment, RequestLog
+from inference.queries.rollout import Percentile
 from web.language.sentences import translated
 
 HOURS, DAYS = 24, 30
@@ -60,6 +61,30 @@ def load_traffic(team: Team) -> Traffic:
         traffic.by_hour[place] += count
         traffic.by_source[source][place] += count
     return traffic
+
+
+@dataclass(frozen=True)
+class DailyUsage:
+    """A deployment's usage since midnight UTC."""
+
+    requests: int
+    tokens: int
+    amount_micro: int
+    p50_ms: float | None  # Of the sampled requests.
+    p99_ms: float | None
+
+
+def usage_today(deployment: Deployment) -> DailyUsage:
+    """Exact counts from billing; latencies from the sample."""
+    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
+    used = UsageEvent.objects.filter(
+        team_id=deployment.team_id, source=deployment.source, occurred_at__gte=midnight
+    ).aggregate(requests=Sum("requests"), units=Sum("units"), amount=Sum("amount_micro"))
+    answered = RequestLog.objects.filter(deployment=deployment, at__gte=midnight, status=200)
+    latencies = answered.aggregate(
+        p50_ms=Percentile("latency_ms", 0.5), p99_ms=Percentile("latency_ms", 0.99)
+    )
+    return DailyUsage(used["requests"] or 0, used["units"] or 0, used["amount"] or 0, **latencies)
 
 
 class TrafficSeries(TypedDict):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from inference.models import RequestLog
+from inference.models.request_log import MAX_LOGGED_CHARACTERS
 from projects.reading.personal_data import mask, mask_json
 
-CUT_CHARACTERS = 500  # Texts of the log that are so long were cut off there.
 _EMBEDDINGS = re.compile(r"\d+ embeddings")  # The log's answer where no prediction was asked for.
 NewRow = dict[str, str | None]
 
@@ -69,7 +69,7 @@ def whole_rows(entry: RequestLog, columns: ModelColumns) -> Iterator[LoggedRow]:
         return  # Perhaps earlier turns, or several answers, that the log does not tell apart.
     rows = [asked_row(entry)] if entry.rows == 1 else map(_row_of_log, entry.inputs)
     for row, answer in zip(rows, entry.answers, strict=False):
-        is_cut = row is None or (is_chat and len(answer) >= CUT_CHARACTERS)
+        is_cut = row is None or (is_chat and len(answer) >= MAX_LOGGED_CHARACTERS)
         if not is_cut and (answer or columns.has_several_labels):
             yield LoggedRow(entry.request_id, row, answer)
 
@@ -113,7 +113,7 @@ def _row_of_log(text: object) -> object:
     """Of entries that keep no row of their own: the text as logged, unless it was cut off."""
     if not isinstance(text, str):
         return text
-    if len(text) >= CUT_CHARACTERS:
+    if len(text) >= MAX_LOGGED_CHARACTERS:
         return None
     try:
         cells = json.loads(text) if text.startswith("{") else text

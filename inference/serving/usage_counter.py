@@ -22,6 +22,7 @@ from accounts.authentication import LAST_USED_RESOLUTION
 from accounts.models import ApiToken
 from billing.metering.usage_events import UsageRecord, record_usage
 from inference.models import RequestLog
+from inference.models.request_log import MAX_LOGGED_CHARACTERS
 from inference.serving.db_executor import DatabaseExecutor
 from inference.serving.principals import Principal, ServedDeployment
 
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 1.0
 MAX_LOGS_PER_FLUSH = 20  # Of each deployment; the rest is counted but not kept.
 MAX_LOGGED_ROWS = 5  # Of each request.
-MAX_LOGGED_CHARACTERS = 500  # Of each text.
 MAX_ASKED_CHARACTERS = 8_000  # Of a single row as JSON, which is kept whole or not at all.
 MAX_PENDING_LOGS = 2_000  # While the database is away; the oldest are dropped.
 

@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.permissions import find_team, has_permission, require_permission
-from inference import deployments, request_log
+from inference import deployments
 from inference.deployments import find_deployment, find_deployment_to_change
 from inference.feedback import corrected_rows, learn_corrections
 from inference.forms.deployments import MoveForm, NameForm, TrialForm
@@ -25,8 +25,7 @@ from inference.playground import Prediction, predict, pretrained_at_hand, stream
 from inference.queries.answering_place import may_be_upstream
 from inference.queries.rollout import load_rollout
 from inference.queries.tables import tables_context
-from inference.queries.traffic import CHARTS, requests_chart
-from inference.request_log import MAX_RECENT_REQUESTS
+from inference.queries.traffic import CHARTS, requests_chart, usage_today
 from inference.rollout import trials
 from inference.snippets import snippets_for
 from inference.table_predictions.running import read_columns
@@ -40,7 +39,7 @@ from web.language.sentences import translated
 from web.requests import AuthenticatedRequest
 from web.streams.detached import DetachedResponse
 
-PAGE_SIZE = 25
+PAGE_SIZE, MAX_RECENT_REQUESTS = 25, 20
 
 
 @login_required
@@ -278,7 +277,7 @@ def _render_deployment(
 def _activity_context(deployment: Deployment) -> dict[str, object]:
     return {
         "deployment": deployment,
-        "today": request_log.usage_today(deployment),
+        "today": usage_today(deployment),
         "requests": list(
             RequestLog.objects.filter(deployment=deployment).order_by("-at")[:MAX_RECENT_REQUESTS]
         ),

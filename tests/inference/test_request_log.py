@@ -3,8 +3,8 @@ import json
 import pytest
 from django.db import connection
 
-from inference import request_log
 from inference.models import RequestLog
+from inference.queries.traffic import usage_today
 from inference.serving import usage_counter
 
 
@@ -17,7 +17,7 @@ def test_the_day_shows_times_of_answered_requests_only(deployment):
     entry(deployment, "a", latency_ms=10)
     entry(deployment, "b", latency_ms=20)
     entry(deployment, "c", latency_ms=9999, status=503)
-    day = request_log.usage_today(deployment)
+    day = usage_today(deployment)
     assert day.p50_ms == 15
     assert day.p99_ms < 21
     assert (day.requests, day.tokens) == (0, 0)

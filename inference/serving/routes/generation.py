@@ -15,6 +15,7 @@ from engine.errors import EngineError
 from engine.tasks.generation.messages import Chat
 from engine.tasks.generation.sampling import Sampling, TokenChunk
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest
+from inference.models.request_log import MAX_LOGGED_CHARACTERS
 from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import GENERATION_TASK, Principal, ServedDeployment, base_writer
 from inference.serving.protocol import chat_answers
@@ -37,7 +38,6 @@ from web.front.bodies import wait_for_disconnect
 logger = logging.getLogger(__name__)
 
 INTERNAL_ERROR_MESSAGE = "Something went wrong here. What was not written is not charged."
-MAX_LOGGED_CHARACTERS = 500
 IndexedChunk = tuple[int, TokenChunk]  # The number of its choice, from 0 on.
 
 

@@ -225,6 +225,7 @@ def test_a_team_that_everybody_left_is_not_charged_again(story, alice):
     assert end_deserted() == 1
     at_stripe = story.world.kind("subscription")[subscription.stripe_id]
     assert at_stripe["cancel_at_period_end"]
+    assert AuditEntry.objects.filter(team=story.team, action="plan.ending", actor="system").exists()
     assert end_deserted() == 0
 
 

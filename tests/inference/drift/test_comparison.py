@@ -207,8 +207,16 @@ def test_strangers_see_nothing(text_endpoint, client, mallory):
     assert client.get(reverse("inference:drift", args=[text_endpoint.pk])).status_code == 404
 
 
-def test_a_model_without_stored_data_says_so(deployment, client, alice):
-    deployment.model.manifest = {"inputs": {"kind": "image"}, "target": {"kind": "label"}}
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        {"inputs": {"kind": "image"}, "target": {"kind": "label"}},
+        {"inputs": {"kind": "text", "columns": ["gone"]}, "target": {"kind": "text"}},
+    ],
+)
+def test_a_model_without_stored_data_says_so(deployment, client, alice, manifest):
+    deployment.model.manifest = manifest
     deployment.model.save()
     log(deployment, ["data:"], ["card"])
     client.force_login(alice)

@@ -62,7 +62,11 @@ def test_owners_and_admins_choose_and_the_audit_log_says_who(
         {"keep": "odd", "days": 3},
     ):
         assert save(client, deployment, **sent).status_code == 400
-    assert save(client, deployment, keep="none", days=30).status_code == 302
+    unsure = save(client, deployment, keep="none", days=30)
+    assert unsure.status_code == 400
+    assert "deletes what was kept" in unsure.content.decode()
+    assert RequestLog.objects.exists()
+    assert save(client, deployment, keep="none", days=30, deletes="on").status_code == 302
     assert not RequestLog.objects.exists()
     entries = AuditEntry.objects.filter(action="deployment.log-changed")
     assert [(one.detail["keeps_one_in"], one.detail["days"]) for one in entries.order_by("pk")] == [

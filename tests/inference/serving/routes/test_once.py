@@ -5,9 +5,11 @@ import gzip
 import json
 
 import pytest
+from django.db import OperationalError
 
 from billing.models import UsageEvent
 from tests.inference.serving.test_generation_routes import BODY, WHOLE, FakeWriter
+from web.idempotency import store
 from web.models import IdempotentRequest
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -89,18 +91,27 @@ def test_strangers_store_nothing_and_teams_share_no_keys(
     assert IdempotentRequest.objects.count() == 1
 
 
-def test_a_stream_frees_its_key(deployment, token, with_models):
+@pytest.fixture
+def writing(deployment):
+    """Makes the endpoint one of a language model of three words."""
     deployment.model.task = "text-generation"
     deployment.model.save()
 
-    async def talk(client, app):
+    def serve(app):
         writer = FakeWriter(WHOLE)
-        models = app.services.model_cache
 
         async def get(*_):
             return type("Loaded", (), {"served": writer, "id": "m"})
 
-        models.get = get
+        app.services.model_cache.get = get
+        return writer
+
+    return serve
+
+
+def test_a_stream_claims_no_key(writing, token, with_models):
+    async def talk(client, app):
+        writer = writing(app)
         body = {**BODY, "model": "intents", "stream": True}
         for _ in range(2):
             answer = await ask(client, body, "/v1/chat/completions")
@@ -113,3 +124,109 @@ def test_a_stream_frees_its_key(deployment, token, with_models):
         assert writer.streamed == 9  # Two streams and one whole answer, of three chunks each.
 
     with_models(talk, token)
+
+
+async def ask_and_break_off(app, token, body, writer):
+    """Ask as a client whose connection breaks while the answer is being written."""
+    sent = json.dumps(body).encode()
+    parts = [{"type": "http.request", "body": sent, "more_body": False}]
+
+    async def receive():
+        if parts:
+            return parts.pop()
+        await has_begun()
+        return {"type": "http.disconnect"}
+
+    async def has_begun():
+        while not writer.streamed:
+            await asyncio.sleep(0.01)
+
+    async def go_on():
+        await has_begun()
+        await asyncio.sleep(0.2)  # Whoever watches the client has noticed by then.
+        writer.may_go_on.set()
+
+    async def send(message):
+        return None
+
+    headers = {"authorization": f"Bearer {token.secret}", **KEY}
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1), "server": ("models", 80), "scheme": "http", "root_path": "",
+    }  # fmt: skip
+    writer.may_go_on.clear()
+    await asyncio.gather(app(scope, receive, send), go_on())
+
+
+def test_an_answer_whose_client_lost_its_connection_is_kept_for_the_second_try(
+    writing, token, with_models
+):
+    async def talk(client, app):
+        writer = writing(app)
+        body = {**BODY, "model": "intents"}
+        await ask_and_break_off(app, token, body, writer)
+        again = await ask(client, body, "/v1/chat/completions")
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.json()["choices"][0]["message"]["content"] == "Hello"
+        assert writer.streamed == len(WHOLE)
+
+    with_models(talk, token)
+    assert sum(event.requests for event in UsageEvent.objects.all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"model": "intents", "prompt": "Hi"}),
+        ("/v1/responses", {"model": "intents", "input": "Hi"}),
+    ],
+)
+def test_other_addresses_keep_their_answers_too(writing, token, with_models, path, body):
+    async def talk(client, app):
+        writer = writing(app)
+        first, second = await ask(client, body, path), await ask(client, body, path)
+        assert first.status_code == 200, first.text
+        assert second.content == first.content
+        assert writer.streamed == len(WHOLE)
+
+    with_models(talk, token)
+
+
+def test_embeddings_keep_their_answers_too(token, with_models, team):
+    async def talk(client, app):
+        body = {"model": "all-MiniLM-L6-v2", "input": "my card"}
+        first = await ask(client, body, "/v1/embeddings")
+        second = await ask(client, body, "/v1/embeddings")
+        assert first.status_code == 200, first.text
+        assert second.content == first.content
+
+    with_models(talk, token)
+
+
+def test_without_a_database_the_key_is_refused_before_anything_is_charged(
+    deployment, token, with_models, monkeypatch
+):
+    def away(*_, **__):
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(store, "begin", away)
+
+    async def talk(client, app):
+        assert (await ask(client)).status_code == 503
+
+    with_models(talk, token)
+    assert not UsageEvent.objects.exists()
+
+
+def test_an_answer_that_cannot_be_kept_is_still_given(deployment, token, with_models, monkeypatch):
+    def away(*_):
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(store, "finish", away)
+
+    async def talk(client, app):
+        assert (await ask(client)).status_code == 200
+
+    with_models(talk, token)
+    assert sum(event.requests for event in UsageEvent.objects.all()) == 1
