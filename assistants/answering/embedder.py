@@ -3,6 +3,7 @@
 import base64
 import logging
 from collections.abc import Sequence
+from typing import cast
 
 import httpx
 import numpy as np
@@ -10,8 +11,9 @@ import numpy.typing as npt
 
 from assistants.asking_token import asking_prefix
 from assistants.errors import EncoderUnavailable
-from assistants.models import Assistant
+from assistants.models import Version
 from engine.answering.encoders import with_prefix
+from engine.encoder_precision import EncoderPrecision, name_at_precision
 from inference.gateway import internal_token, web_process
 from inference.gateway.models_client import open_client
 
@@ -22,11 +24,13 @@ TIMEOUT_SECONDS = 20.0
 _client = open_client(TIMEOUT_SECONDS)
 
 
-def embed(assistant: Assistant, encoder: str, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Unit-length vectors (texts, dimensions), billed to the assistant. Raises EncoderUnavailable
-    also where the team has no money left."""
+def embed(version: Version, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Unit-length vectors (texts, dimensions) by the encoder that the version was measured with,
+    billed to the assistant. Raises EncoderUnavailable also where the team has no money left."""
+    assistant, encoder = version.assistant, version.encoder
+    precision = cast(EncoderPrecision, version.encoder_precision)
     body = {
-        "model": encoder,
+        "model": name_at_precision(encoder, precision),
         "input": [with_prefix(encoder, text) for text in texts],
         "encoding_format": "base64",
         "truncate": True,

@@ -21,7 +21,7 @@ class Reading:
 
     @cached_property
     def vector(self) -> Vector:
-        vector: Vector = embed(self.version.assistant, self.version.encoder, [self.text])[0]
+        vector: Vector = embed(self.version, [self.text])[0]
         return vector
 
     @cached_property

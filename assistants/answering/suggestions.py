@@ -69,8 +69,8 @@ def _usable(assistant: Assistant, probabilities: dict[str, float]) -> list[Sugge
 
 def _match(assistant: Assistant, question: Message) -> dict[str, float]:
     """What the live version makes of it: {key: probability}. Nothing where it cannot be read."""
-    version = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE).first()
-    if version is None:
+    live = Version.objects.filter(assistant=assistant, status=VersionStatus.LIVE)
+    if (version := live.select_related("assistant").first()) is None:
         return {}
     key = f"assistants:suggested:{version.pk}:{question.conversation_id}:{question.seq}"
     if (known := cache.get(key)) is not None:
@@ -78,7 +78,7 @@ def _match(assistant: Assistant, question: Message) -> dict[str, float]:
     decision = getattr(question, "decision", None)
     text = decision.question if decision else question.text
     try:
-        vector = embed(assistant, version.encoder, [text])[0]
+        vector = embed(version, [text])[0]
     except EncoderUnavailable:
         return {}
     language = detect_language(text, assistant.languages)

@@ -35,6 +35,13 @@ NEXT = {
 NOTHING = models.Value({}, models.JSONField())  # For rows that older code inserts.
 
 
+class Precision(models.TextChoices):
+    """Those of EncoderPrecision."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
 class VersionQuerySet(TeamOwnedQuerySet["Version"]):
     team_path = "assistant__team"
 
@@ -48,6 +55,10 @@ class Version(models.Model):
         max_length=8, choices=VersionStatus.choices, default=VersionStatus.BUILDING
     )
     encoder = models.CharField(max_length=80)
+    # Of the vectors that it was measured with, and is asked with.
+    encoder_precision = models.CharField(
+        max_length=8, choices=Precision.choices, default=Precision.INT8, db_default="float32"
+    )
     promise = models.FloatField()
     out_of_scope_share = models.FloatField()
     # Audited questions that this share is of; 0: it is assumed.

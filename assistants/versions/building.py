@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -42,6 +43,7 @@ from engine.answering.order import (
     MeasuringOrder,
     OrderPhrasing,
 )
+from engine.encoder_precision import EncoderPrecision
 from projects import storage
 from web import child_process
 from web.enqueue import enqueue_on_commit
@@ -208,6 +210,7 @@ def _write_order(version: Version, phrasings: list[Phrasing]) -> MeasuringOrder:
         promise=version.promise,
         out_of_scope_share=version.out_of_scope_share,
         encoder=version.encoder,
+        precision=cast(EncoderPrecision, version.encoder_precision),
     )
 
 

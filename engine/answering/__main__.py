@@ -19,7 +19,7 @@ def main() -> int:
     folder = parser.parse_args().folder
     try:
         order = MeasuringOrder.model_validate_json((folder / "order.json").read_text())
-        encoder = SentenceEncoder(order.encoder, threads=os.cpu_count() or 1)
+        encoder = SentenceEncoder(order.encoder, os.cpu_count() or 1, order.precision)
         result = measure(order, encoder, folder)
     except EngineError as error:
         print(error, file=sys.stderr)

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from engine.answering.encoders import DEFAULT_ENCODER
 from engine.answering.passages import PassageFusion, PassageReport
 from engine.answering.scoring import Calibrator
+from engine.encoder_precision import EncoderPrecision
 
 
 class OrderPhrasing(BaseModel):
@@ -46,6 +47,7 @@ class MeasuringOrder(BaseModel):
     promise: float
     out_of_scope_share: float
     encoder: str = DEFAULT_ENCODER
+    precision: EncoderPrecision = "int8"
     classifier_folder: str = ""  # Of the order's folder: an artifact whose linear layer is used.
 
 

@@ -6,14 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.answering.encoders import DEFAULT_ENCODER, with_prefix
+from engine.encoder_precision import EncoderPrecision
 from engine.serving.base_encoders import open_base_embedder
 
 
 class SentenceEncoder:
     """One encoder in memory. Raises what `open_base_embedder` raises."""
 
-    def __init__(self, model_id: str = DEFAULT_ENCODER, threads: int = 1) -> None:
-        self._id, self._embedder = model_id, open_base_embedder(model_id, threads)
+    def __init__(
+        self,
+        model_id: str = DEFAULT_ENCODER,
+        threads: int = 1,
+        precision: EncoderPrecision = "int8",
+    ) -> None:
+        self._id, self._embedder = model_id, open_base_embedder(model_id, threads, precision)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(texts, dimensions), each row of length 1; long texts are cut."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from engine import catalog
 from engine.artifact import read_manifest, verify
+from engine.encoder_precision import split_precision
 from engine.errors import BrokenArtifact
 from engine.serving import load_model
 from engine.serving.base_encoders import open_base_embedder
@@ -90,7 +91,7 @@ class ModelCache:
         return await self._get(key, lambda: self._load_embedder(key, model_id, artifact_key))
 
     async def get_base_embedder(self, name: str) -> LoadedModel:
-        """A base model as an encoder."""
+        """A base model as an encoder; the name may say its precision."""
         key = f"base/{name}"
         return await self._get(key, lambda: _load_base_embedder(key, name))
 
@@ -211,8 +212,10 @@ class ModelCache:
 
 
 def _load_base_embedder(key: str, name: str) -> LoadedModel:
-    size = 4 * catalog.get_base_model(name).parameters
-    return LoadedModel(key, open_base_embedder(name), size + OVERHEAD_BYTES)
+    encoder, precision = split_precision(name)
+    embedder = open_base_embedder(encoder, precision=precision)
+    size = embedder.weights_bytes or 4 * catalog.get_base_model(encoder).parameters
+    return LoadedModel(key, embedder, size + OVERHEAD_BYTES)
 
 
 def _load_base_writer(key: str, name: str) -> LoadedModel:

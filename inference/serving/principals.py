@@ -12,6 +12,7 @@ from accounts.models import Team, scopes_within
 from accounts.models.api_token import WITH_DIGEST_SQL, WORKING_TOKENS_SQL
 from billing.models import UsageDay
 from engine import catalog
+from engine.encoder_precision import split_precision
 from inference.models import Deployment
 from inference.playground import pretrained_at_hand
 from inference.serving.model_cache import CheckpointKeys
@@ -175,13 +176,14 @@ def principal_of(rows: list[tuple[Any, ...]]) -> Principal | None:
 
 
 def is_base_encoder(name: str) -> bool:
-    """Whether this name is a pretrained base model that embeds texts."""
-    entry = catalog.CATALOG.get(name)
+    """Whether this name is a pretrained base model that embeds texts, at any precision."""
+    entry = catalog.CATALOG.get(split_precision(name)[0])
     return entry is not None and ENCODER_TASK in entry.tasks and entry.source.kind != "scratch"
 
 
 def base_encoder(name: str) -> ServedDeployment:
-    return ServedDeployment(None, name, EPOCH, f"base/{name}", "", name, ENCODER_TASK)
+    encoder, _ = split_precision(name)
+    return ServedDeployment(None, encoder, EPOCH, f"base/{name}", "", encoder, ENCODER_TASK)
 
 
 def base_writer(name: str) -> ServedDeployment | None:

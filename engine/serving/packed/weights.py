@@ -54,12 +54,15 @@ class Encoder(ctypes.Structure):
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """The saved network's config if the kernel computes networks like it, else None."""
+    """The saved network's config if the kernel computes networks like it, else None. A base model,
+    whose config is its encoder's, gets a layer on top that says nothing."""
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text())
     except (OSError, ValueError):
         return None
-    encoder = config.get("encoder") or {}
+    if "encoder" not in config:
+        config = {"encoder": config, "outputs": 1, "normalise": False}
+    encoder = config["encoder"] or {}
     positions = encoder.get("position_embedding_type") or "absolute"
     kind = (encoder.get("model_type"), encoder.get("hidden_act"), positions)
     if kind != COMPUTED_KIND or encoder.get("is_decoder") or "heads" in config:
@@ -83,8 +86,8 @@ class PackedWeights:
         self.weight_steps, self._columns_at_once = weight_steps, columns_at_once
         self.size_bytes = 0
         self._kept: list[Any] = []
-        tensors = load_file(str(folder / WEIGHTS_FILE))
         about = config["encoder"]
+        tensors = _load_tensors(folder, about["hidden_size"])
         count = about["num_hidden_layers"]
         layers = (Layer * count)(*(self._layer(tensors, number) for number in range(count)))
         self._kept.append(layers)
@@ -152,6 +155,17 @@ class PackedWeights:
         self._kept.append(memory)
         self.size_bytes += size
         return memory.ctypes.data + start
+
+
+def _load_tensors(folder: Path, hidden: int) -> Tensors:
+    """By the names that a saved text network gives them, also of a base model."""
+    tensors: Tensors = load_file(str(folder / WEIGHTS_FILE))
+    if "head.weight" in tensors:
+        return tensors
+    head = {"head.weight": np.zeros((1, hidden)), "head.bias": np.zeros(1)}
+    return head | {
+        f"encoder.{name.removeprefix('bert.')}": tensor for name, tensor in tensors.items()
+    }
 
 
 def quantise(weights: Array, weight_steps: WeightSteps) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ from django.conf import settings
 from starlette.requests import Request
 
 from engine import catalog
+from engine.encoder_precision import split_precision
 from engine.errors import EngineError
 from inference.serving.model_cache import LoadedModel
 from inference.serving.principals import (
@@ -54,9 +55,10 @@ class EmbeddingRoutes:
         except ApiError as error:
             if error.status != 404 or not is_base_encoder(name):
                 raise
-            if not catalog.CATALOG[name].is_at_hand:
+            encoder, _ = split_precision(name)
+            if not catalog.CATALOG[encoder].is_at_hand:
                 raise bad_request(
-                    f"{name} is not on this machine, so it cannot embed here.", "model"
+                    f"{encoder} is not on this machine, so it cannot embed here.", "model"
                 ) from None
             return base_encoder(name)
         if deployment.task not in TEXT_TASKS:
@@ -78,7 +80,7 @@ class EmbeddingRoutes:
         services = self._services
         await services.lookups.require_budget(principal)
         if deployment.deployment_id is None:
-            model = await services.model_cache.get_base_embedder(deployment.name)
+            model = await services.model_cache.get_base_embedder(payload.model)
         else:
             model = await services.model_cache.get_embedder(
                 deployment.model_id, deployment.artifact_key

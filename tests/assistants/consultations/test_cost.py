@@ -72,7 +72,7 @@ def test_memory_and_postgresql_say_the_same_of_every_answer(live):
     kept = MemoryIndex(live.pk, "en", row.answers)
     asked = DatabaseIndex(live.pk, "en", row.answers)
     questions = [one.question for one in generate_faq(3, seed=5)][:20] + ["", "zzz qqq"]
-    vectors = embed(live.assistant, live.encoder, questions)
+    vectors = embed(live, questions)
     for question, vector in zip(questions, vectors, strict=True):
         terms = list(set(split_terms(question)))
         assert np.allclose(kept.cosines(vector), asked.cosines(vector), atol=2e-3)

@@ -114,6 +114,8 @@ def test_a_text_that_was_asked_before_is_not_computed_again_and_costs_the_same(t
         ({"input": "w1", "model": "bge-large-en-v1.5"}, 404, "model"),
         ({"input": "w1", "model": "bge-small-en-v1.5"}, 400, "model"),  # To be downloaded.
         ({"input": "w1", "model": "small-text-transformer"}, 404, "model"),  # Knows nothing yet.
+        ({"input": "w1", "model": "bge-small-en-v1.5@int8"}, 400, "model"),
+        ({"input": "w1", "model": "all-MiniLM-L6-v2@int4"}, 404, "model"),
         ({"input": "w1", "model": "assistant:shop-help"}, 400, "model"),
     ],
 )
@@ -128,11 +130,12 @@ def test_every_wrong_request_names_its_parameter(body, status, param, token, wit
 
 
 @pytest.mark.slow
-def test_the_base_encoder_answers_without_a_deployment(token, with_models):
+@pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "all-MiniLM-L6-v2@int8"])
+def test_the_base_encoder_answers_without_a_deployment(name, token, with_models):
     texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates went up."]
 
     async def talk(client, app):
-        content = await embed(client, model="all-MiniLM-L6-v2", input=texts)
+        content = await embed(client, model=name, input=texts)
         rows = np.array([row["embedding"] for row in content["data"]])
         assert rows.shape == (3, 384)
         assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.3
