@@ -33,6 +33,7 @@ from projects.models import Project
 from training.queries.lookups import find_model, job_that_trained
 from training.queries.starts import can_train_on
 from web.browser.confirmation import require_typed_name
+from web.browser.parts import uses_of
 from web.browser.refusals import refusals_on, status_of
 from web.browser.trash import TRASH_DAYS, restorable_since
 from web.language.sentences import translated
@@ -254,6 +255,7 @@ def _render_deployment(
         "answer": answer,
         "take_down_title": f"Take “{deployment.name}” down?",
         "trash_days": TRASH_DAYS,
+        "uses": uses_of("endpoint", deployment),
         "may_be_upstream": may_be_upstream(deployment),
         "may_restore": (deployment.retired_at or now()) >= restorable_since(),
         "move_form": MoveForm(deployment),
