@@ -74,7 +74,7 @@ def _find_objects(team: Team, text: str) -> Iterator[SearchResult]:
     jobs = TrainingJob.objects.not_in_trash().filter(matches, team=team)
     models = TrainedModel.objects.not_in_trash().filter(matches, team=team)
     endpoints = Deployment.objects.serving().filter(team=team, name__icontains=text)
-    projects = Project.objects.active().filter(team=team, name__icontains=text)
+    projects = Project.objects.active().filter(matches, team=team)
     for rows, kind, view, picture in (
         (datasets, "Dataset", "projects:dataset", "data"),
         (jobs, "Fine-tune", "training:job", "tune"),
