@@ -156,7 +156,7 @@ def overlay_curves(jobs: Iterable[TrainingJob], name: str) -> dict[UUID, MetricC
     The jobs' attempts are best prefetched."""
     listed = list(jobs)
     lost = [(job.pk, *kept) for job in listed for kept in _last_kept_steps(job).items()]
-    parameters = {
+    parameters: dict[str, str | list[UUID] | list[int]] = {
         "jobs": [job.pk for job in listed],
         "name": name,
         "lost_jobs": [row[0] for row in lost],

@@ -144,8 +144,8 @@ def job_events(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
     job = find_job(request.user, job_id)
     tab = request.GET.get("tab", "events")
     if tab == DATA_TAB:
-        context = {"job": job, "version": job.dataset_version, "proof": data_proof(job)}
-        return render(request, "training/_job_data.html", context)
+        proof = {"job": job, "version": job.dataset_version, "proof": data_proof(job)}
+        return render(request, "training/_job_data.html", proof)
     if tab not in HISTORY_TABS:
         raise Http404
     context = history_context(job, request.user)
