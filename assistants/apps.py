@@ -17,9 +17,11 @@ class AssistantsConfig(AppConfig):
             assistants_that_write_with,
             find_assistants,
         )
+        from assistants.trash.items import removed_assistants
         from inference.gateway.other_models import register_models
         from inference.queries.needs import register_needs
         from inference.queries.search import Page, register_kind, register_page
+        from inference.queries.trash import register_trash
         from training.cost_sources import register_project_source
         from web.browser.parts import register_uses
 
@@ -32,6 +34,7 @@ class AssistantsConfig(AppConfig):
         register_project_source("assistant", Assistant, "assistants:assistant", "Assistant")
         register_ending(release_of)
         register_needs(assistants_needs)
+        register_trash(removed_assistants)
         register_models(assistant_models())
         _register_events()
 
