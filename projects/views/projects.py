@@ -23,6 +23,7 @@ from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 
 DATASETS_PER_PAGE = 50
+MANY_PROJECTS = 8  # From so many on the overview offers to filter them.
 
 
 @login_required
@@ -42,6 +43,7 @@ def overview(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     unarchived = Count("datasets", filter=Q(datasets__archived_at=None))
     every = list(Project.objects.active().filter(team=team).annotate(dataset_count=unarchived))
     text, tag = request.GET.get("q", "").strip(), request.GET.get("tag", "")
+    tags = sorted({word for project in every for word in project.tags}, key=str.casefold)
     context = {
         "team": team,
         "projects": [
@@ -50,10 +52,10 @@ def overview(request: AuthenticatedRequest, slug: str) -> HttpResponse:
             if text.casefold() in project.name.casefold() and (not tag or tag in project.tags)
         ],
         "has_projects": bool(every),
-        "can_filter": len(every) > 1,
+        "can_filter": len(every) >= MANY_PROJECTS or tags,
         "text": text,
         "tag": tag,
-        "tags": sorted({word for project in every for word in project.tags}, key=str.casefold),
+        "tags": tags,
         "may_write": has_permission(request.user, team, "write"),
     }
     return render(request, "projects/overview.html", context)
