@@ -17,20 +17,24 @@ class AssistantsConfig(AppConfig):
             assistants_that_write_with,
             find_assistants,
         )
+        from assistants.trash.items import removed_assistants
         from inference.gateway.other_models import register_models
         from inference.queries.needs import register_needs
-        from inference.queries.search import register_kind, register_page
+        from inference.queries.search import Page, register_kind, register_page
+        from inference.queries.trash import register_trash
         from training.cost_sources import register_project_source
         from web.browser.parts import register_uses
 
         register_uses("project", assistants_of_project)
         register_uses("endpoint", assistants_that_write_with)
         register_kind("Assistant", "assistants:assistant", "chat", find_assistants)
-        register_page("Assistants", "assistants:assistants", "chat")
-        register_page("Inbox", "assistants:inbox", "inbox")
+        register_page(Page("Assistants", "assistants:assistants", "chat", "bots chat"))
+        register_page(Page("New assistant", "assistants:create", "plus", right="write"))
+        register_page(Page("Inbox", "assistants:inbox", "inbox", "conversations", right="inbox"))
         register_project_source("assistant", Assistant, "assistants:assistant", "Assistant")
         register_ending(release_of)
         register_needs(assistants_needs)
+        register_trash(removed_assistants)
         register_models(assistant_models())
         _register_events()
 

@@ -8,6 +8,11 @@ class AssistantNameTaken(UserError):
     sentence = "An assistant of this team already has this name. Choose another name."
 
 
+class AssistantPurged(UserError):
+    code, status = "assistant_purged", 410
+    sentence = "This assistant was in the trash for too long and is deleted."
+
+
 class AssistantNotLive(UserError):
     code, status = "assistant_not_live", 409
     sentence = "This assistant is not live. Build a version, read its report and publish it."

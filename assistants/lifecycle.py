@@ -1,4 +1,4 @@
-"""Creates, changes, pauses and retires assistants, and their channels."""
+"""Creates, changes, pauses, retires and restores assistants, and their channels."""
 
 import re
 import secrets
@@ -14,12 +14,18 @@ from accounts import audit
 from accounts.models import ApiToken, User
 from accounts.permissions import person_behind, require_permission
 from assistants.consultations.originals import delete_originals
-from assistants.errors import AssistantNameTaken, InvalidConsultation, StaleVersionState
-from assistants.models import Assistant, Channel, Mailbox
+from assistants.errors import (
+    AssistantNameTaken,
+    AssistantPurged,
+    InvalidConsultation,
+    StaleVersionState,
+)
+from assistants.models import Assistant, Channel, Mailbox, VersionStatus
 from assistants.models.conversation import QUESTIONS_A_DAY
 from assistants.writing.writers import keys_after
 from engine.answering.encoders import choose_encoder
 from projects.models import Project
+from web.browser.trash import require_present, require_restorable
 from web.sse import notify
 
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
@@ -84,7 +90,8 @@ def set_paused(assistant: Assistant, is_paused: bool, by: User | ApiToken) -> No
 
 @transaction.atomic
 def retire_assistant(assistant: Assistant, by: User | ApiToken) -> None:
-    """Answer nobody any more; the name is free again. Raises StaleVersionState."""
+    """Answer nobody any more; it lies in the trash, and its name is free. Raises
+    StaleVersionState."""
     current = Assistant.objects.current().filter(pk=assistant.pk)
     if not current.update(state=Assistant.State.RETIRED, retired_at=now()):
         raise StaleVersionState("This assistant was retired.")
@@ -92,11 +99,37 @@ def retire_assistant(assistant: Assistant, by: User | ApiToken) -> None:
     assistant.refresh_from_db()
 
 
+def restore_assistant(assistant: Assistant, by: User | ApiToken) -> None:
+    """Bring it back from the trash under its name: paused if it has a live version, since only a
+    person lets it answer again; else as a draft.
+
+    Raises TooLateToRestore, InTrash of its project, or AssistantNameTaken.
+    """
+    require_restorable(assistant.retired_at)
+    require_present(assistant.project)
+    has_live = assistant.versions.filter(status=VersionStatus.LIVE).exists()
+    state = Assistant.State.PAUSED if has_live else Assistant.State.DRAFT
+    retired = Assistant.objects.filter(pk=assistant.pk, state=Assistant.State.RETIRED)
+    try:
+        with transaction.atomic():
+            if retired.update(state=state, retired_at=None):
+                audit.record(assistant.team, by, "assistant.restored", assistant.name)
+    except IntegrityError:
+        raise AssistantNameTaken(
+            f"Another assistant is called {assistant.name} now. Retire that one first.",
+            param="name",
+        ) from None
+    assistant.refresh_from_db()
+
+
 def find_assistant(viewer: User | ApiToken, assistant_id: UUID, permission: str = "") -> Assistant:
-    """The assistant with team and project. Raises Http404 for strangers, too, and refuses members
-    without the permission."""
+    """The assistant with team and project. Raises Http404 for strangers, too, AssistantPurged, and
+    refuses members without the permission."""
     visible = Assistant.objects.visible_to(viewer).select_related("team", "project")
-    assistant = get_object_or_404(visible, pk=assistant_id)
+    assistant = visible.filter(pk=assistant_id).first()
+    if assistant is None:
+        get_object_or_404(Assistant.objects.purged_of(viewer), pk=assistant_id)
+        raise AssistantPurged
     if permission:
         require_permission(viewer, assistant.team, permission)
     return assistant

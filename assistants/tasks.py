@@ -8,6 +8,7 @@ from assistants import delivery
 from assistants.consultations import originals
 from assistants.conversations import metering, spoken, watchdog
 from assistants.mail import receiving
+from assistants.trash import purge
 from assistants.versions import building, classifier, scheduling, shadow
 
 TRIES_FOR_ORDER = 3  # A second each.
@@ -19,6 +20,7 @@ for name, function in {
     "deliver_replies": delivery.deliver_due,
     "read_mailboxes": receiving.read_due_mailboxes,
     "delete_expired_speech": spoken.delete_expired,
+    "empty_trash": purge.purge_assistants,
 }.items():
     shared_task(name=f"assistants.tasks.{name}")(function)
 

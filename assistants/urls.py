@@ -48,6 +48,7 @@ urlpatterns = [
     path(f"{ONE}settings/", settings.settings, name="settings"),
     path(f"{ONE}settings/words/", settings.words, name="words"),
     path(f"{ONE}retire/", settings.retire, name="retire"),
+    path(f"{ONE}restore/", settings.restore, name="restore"),
     path("phrasings/<int:pk>/remove/", knowledge.remove, name="remove-phrasing"),
     path("answers/<int:pk>/", knowledge.answer, name="answer"),
     path("answers/<int:pk>/<slug:action>/", knowledge.change_state, name="answer-state"),

@@ -164,6 +164,7 @@ app.conf.update(
             "options": {"expires": 15},
         },
         "trash": {"task": "projects.tasks.empty_trash", "schedule": 3600.0},
+        "assistants-trash": {"task": "assistants.tasks.empty_trash", "schedule": 3600.0},
         "abandoned-uploads": {
             "task": "projects.tasks.delete_abandoned_uploads",
             "schedule": 3600.0,

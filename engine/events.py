@@ -72,6 +72,8 @@ class DatasetLoaded(_Event):
     test_rows: int
     labels: list[str]
     warnings: list[str]
+    # How many rows of "train", "validation" and "test" have each of `labels`, in their order.
+    label_rows: dict[str, list[int]] = {}
 
 
 class TrialUpdated(_Event):

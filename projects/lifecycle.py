@@ -1,4 +1,5 @@
-"""Opens projects; moves projects and datasets to the trash and back."""
+"""Opens projects; moves projects and datasets to the trash and back, and changes what people
+write about them."""
 
 from django.db import transaction
 from django.utils.timezone import now
@@ -60,16 +61,18 @@ def restore_dataset(dataset: Dataset, by: User) -> None:
             audit.record(dataset.project.team, by, "dataset.restored", dataset.name)
 
 
-def change_dataset_details(dataset: Dataset, details: dict[str, object], by: User) -> None:
-    """Give a dataset another name, tags or notes; versions and models keep their names."""
-    changed = changed_details(dataset, details)
+def change_details(row: Project | Dataset, details: dict[str, object], by: User) -> None:
+    """Give it another name, tags or notes; what it holds keeps its own names."""
+    changed = changed_details(row, details)
     if not changed:
         return
+    kind, team = (
+        ("project", row.team) if isinstance(row, Project) else ("dataset", row.project.team)
+    )
     with transaction.atomic():
-        Dataset.objects.filter(pk=dataset.pk).update(**changed)
-        name, team = str(details["name"]), dataset.project.team
-        action = "dataset.renamed" if "name" in changed else "dataset.described"
-        audit.record(team, by, action, name, old=dataset.name)
+        type(row).objects.filter(pk=row.pk).update(**changed)
+        action = f"{kind}.renamed" if "name" in changed else f"{kind}.described"
+        audit.record(team, by, action, str(details["name"]), old=row.name)
 
 
 def create_first_projects(user: User, **_: object) -> None:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("teams/<slug:slug>/projects/create/", projects.project_create, name="create-project"),
     path("teams/<slug:slug>/datasets/", projects.dataset_list, name="datasets"),
     path("projects/<uuid:project_id>/", projects.project_detail, name="project"),
+    path("projects/<uuid:project_id>/rename/", projects.project_rename, name="rename-project"),
     path("projects/<uuid:project_id>/archive/", projects.project_archive, name="archive-project"),
     path("projects/<uuid:project_id>/restore/", projects.project_restore, name="restore-project"),
     path("projects/<uuid:project_id>/upload/", datasets.dataset_upload, name="upload"),

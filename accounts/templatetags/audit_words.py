@@ -61,6 +61,7 @@ DEEDS = {
     "created": "was created",
     "customer_forgotten": "forgot the customer",
     "deleted": "was deleted",
+    "described": "got other tags or notes",
     "disabled": "was switched off",
     "document-added": "got a document",
     "dropped": "was dropped",

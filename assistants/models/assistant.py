@@ -18,6 +18,13 @@ class AssistantQuerySet(TeamOwnedQuerySet["Assistant"]):
     def current(self) -> Self:
         return self.exclude(state=Assistant.State.RETIRED)
 
+    def visible_to(self, viewer: object, permission: str = "read") -> Self:
+        return super().visible_to(viewer, permission).filter(purged_at=None)
+
+    def purged_of(self, viewer: object) -> Self:
+        """What the viewer would see, had it not been deleted for good."""
+        return super().visible_to(viewer).filter(purged_at__isnull=False)
+
 
 class Assistant(models.Model):
     """`promise`: of answers given alone, the share that must be right."""
@@ -86,6 +93,7 @@ class Assistant(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=now, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)
+    purged_at = models.DateTimeField(null=True, blank=True)  # Its data is deleted for good.
     objects = AssistantQuerySet.as_manager()
     # What a request has read with the row: [(key of the live version, when its promise broke)].
     known_live: "list[tuple[int, datetime | None]] | None" = None

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import Model
 
 from accounts.models import Team
-from assistants.models import Assistant, Version, VersionStatus
+from assistants.models import Assistant, Conversation, ConversationState, Version, VersionStatus
 from assistants.writing.writers import settings_of
 from inference.models import Deployment
 
@@ -36,6 +36,22 @@ def assistants_that_write_with(endpoint: Model) -> list[str]:
         for name, writer in writers
         if writer.model == endpoint.name and not writer.url
     ][:MAX_NAMED]
+
+
+def what_stops_with(assistant: Assistant) -> list[str]:
+    """A sentence for each channel that answers nobody any more, and for what is open there."""
+    channels = assistant.channels.filter(disabled_at=None)
+    sentences = [
+        f"{channel.title}: nobody is answered there any more." for channel in channels[:MAX_NAMED]
+    ]
+    talks = Conversation.objects.filter(channel__assistant=assistant).exclude(
+        state=ConversationState.CLOSED
+    )
+    if count := talks.count():
+        sentences.append(
+            f"{'1 conversation is' if count == 1 else f'{count:,} conversations are'} not closed."
+        )
+    return sentences
 
 
 def find_assistants(team: Team, text: str) -> list[tuple[UUID, str]]:

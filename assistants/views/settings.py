@@ -11,10 +11,17 @@ from django.views.decorators.http import require_POST
 from accounts.permissions import require_permission
 from assistants.forms.settings import SettingsForm
 from assistants.forms.words import WordsForm
-from assistants.lifecycle import change_assistant, find_assistant, retire_assistant
+from assistants.lifecycle import (
+    change_assistant,
+    find_assistant,
+    restore_assistant,
+    retire_assistant,
+)
 from assistants.models import Assistant
+from assistants.queries.uses import what_stops_with
 from assistants.views.assistants import page_context
 from web.browser.confirmation import require_typed_name
+from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 
 
@@ -54,8 +61,20 @@ def retire(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
     assistant = find_assistant(request.user, assistant_id, "write")
     require_typed_name(request, assistant.name)
     retire_assistant(assistant, request.user)
-    messages.success(request, f"{assistant.name} is retired: it answers nobody any more.")
+    messages.success(request, f"{assistant.name} is in the trash for {TRASH_DAYS} days.")
     return redirect("assistants:assistants", assistant.team.slug)
+
+
+@login_required
+@require_POST
+def restore(request: AuthenticatedRequest, assistant_id: UUID) -> HttpResponse:
+    assistant = find_assistant(request.user, assistant_id, "write")
+    restore_assistant(assistant, request.user)
+    if assistant.state == Assistant.State.PAUSED:
+        messages.success(request, f"{assistant.name} is back. It answers once you resume it.")
+    else:
+        messages.success(request, f"{assistant.name} is back.")
+    return redirect("assistants:assistant", assistant.pk)
 
 
 def _render(
@@ -68,5 +87,7 @@ def _render(
         **page_context(request, assistant),
         "form": form or SettingsForm(assistant),
         "words_form": words_form or WordsForm(assistant),
+        "stops": what_stops_with(assistant),
+        "trash_days": TRASH_DAYS,
     }
     return render(request, "assistants/settings.html", context)

@@ -85,15 +85,35 @@ class PreparedJob(Generic[AnySpec]):
         rows = np.concatenate([self.split.validation, self.split.train])
         return rows[: min(max(fewest, len(self.split.validation)), most)]
 
-    def report_dataset(self, report: Reporter, labels: list[str]) -> None:
+    def report_dataset(
+        self, report: Reporter, labels: list[str], values: Array | None = None
+    ) -> None:
+        """`values` are every usable row's: label numbers, (rows,), or booleans, (rows, labels)."""
         event = DatasetLoaded(
             train_rows=len(self.split.train),
             validation_rows=len(self.split.validation),
             test_rows=len(self.split.test),
             labels=labels,
             warnings=self.warnings,
+            label_rows={} if values is None else self._count_labels(values, len(labels)),
         )
         report(event)
+
+    def _count_labels(self, values: Array, labels: int) -> dict[str, list[int]]:
+        """Rows of each label in each part of the split."""
+        parts = {
+            "train": self.split.train,
+            "validation": self.split.validation,
+            "test": self.split.test,
+        }
+        return {
+            part: (
+                np.bincount(values[rows], minlength=labels)
+                if values.ndim == 1
+                else values[rows].sum(axis=0)
+            ).tolist()
+            for part, rows in parts.items()
+        }
 
     def data_summary(self) -> DataSummary:
         """The part of the report's data section that all tasks have."""

@@ -12,6 +12,7 @@ from billing.models import StripeOutbox, UsageDay
 from billing.months import this_month
 from training.models import Status, TrainingJob
 from training.queries.compute import ComputeClassRow, compute_class_rows
+from training.queries.machine_load import TrainerLoad, trainer_loads
 
 RECENT = timedelta(days=7)
 
@@ -19,6 +20,7 @@ RECENT = timedelta(days=7)
 @dataclass(frozen=True)
 class OperatorHome:
     machines: list[ComputeClassRow]
+    trainers: list[TrainerLoad]
     failures: list[tuple[str, int]]  # Of the last week, by reason, the most frequent first.
     people: int
     people_this_week: int
@@ -51,6 +53,7 @@ def load_home() -> OperatorHome:
     )
     return OperatorHome(
         machines=compute_class_rows(),
+        trainers=trainer_loads(),
         failures=sorted(reasons, key=lambda row: -row[1]),
         people=people["all"],
         people_this_week=people["new"],

@@ -1,6 +1,6 @@
 """The trash of a team: all removed objects that can still be restored, latest removed first."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -31,6 +31,15 @@ class TrashItem:
         return self.removed_at + timedelta(days=TRASH_DAYS)
 
 
+_sources: list[Callable[[Team], Iterable[TrashItem]]] = []
+
+
+def register_trash(source: Callable[[Team], Iterable[TrashItem]]) -> None:
+    """List what apps above have in the trash, too; called from an app's `ready()`."""
+    if source not in _sources:
+        _sources.append(source)
+
+
 def list_trash(team: Team) -> list[TrashItem]:
     since = restorable_since()
     projects = Project.objects.filter(team=team, archived_at__gte=since)
@@ -44,6 +53,7 @@ def list_trash(team: Team) -> list[TrashItem]:
         *_items("Fine-tune", jobs.select_related("project"), "training:restore-job"),
         *_items("Model", models.select_related("project"), "training:restore-model"),
         *_items("Endpoint", endpoints.select_related("project"), "inference:restore"),
+        *(item for source in _sources for item in list(source(team))[:MAX_OF_A_KIND]),
     ]
     return sorted(items, key=lambda item: item.removed_at, reverse=True)
 

@@ -16,6 +16,6 @@ def search_page(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     """The results, as a fragment for the search dialog or as a page."""
     team = find_team(request, slug)
     text = request.GET.get("q", "")
-    context = {"team": team, "text": text, "results": search(team, text)}
+    context = {"team": team, "text": text, "results": search(team, text, request.user)}
     template = "inference/_search_results.html" if request.htmx else "inference/search.html"
     return render(request, template, context)

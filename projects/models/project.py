@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from accounts.models import Team, TeamOwnedQuerySet
+from web.models.described import Described
 
 
 class ProjectQuerySet(TeamOwnedQuerySet["Project"]):
@@ -15,7 +16,7 @@ class ProjectQuerySet(TeamOwnedQuerySet["Project"]):
         return self.filter(archived_at=None)
 
 
-class Project(models.Model):
+class Project(Described):
     """A product area of one team: its datasets, jobs and models."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -13,16 +13,17 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.context import current_team
 from accounts.permissions import find_own_team, find_team, has_permission, require_permission
 from projects.forms.datasets import ProjectForm
-from projects.lifecycle import archive_project, create_project, restore_project
+from projects.lifecycle import archive_project, change_details, create_project, restore_project
 from projects.models import Dataset, Project
 from projects.queries.dataset_list import list_with_glances
 from web.browser.confirmation import require_typed_name
-from web.browser.details import tags_in
+from web.browser.details import DetailsForm, tags_in
 from web.browser.parts import uses_of
 from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 
 DATASETS_PER_PAGE = 50
+MANY_PROJECTS = 8  # From so many on the overview offers to filter them.
 
 
 @login_required
@@ -40,10 +41,21 @@ def overview(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     if not has_permission(request.user, team, "read"):
         return redirect("assistants:inbox", team.slug)  # All that an agent may open.
     unarchived = Count("datasets", filter=Q(datasets__archived_at=None))
-    projects = Project.objects.active().filter(team=team).annotate(dataset_count=unarchived)
+    every = list(Project.objects.active().filter(team=team).annotate(dataset_count=unarchived))
+    text, tag = request.GET.get("q", "").strip(), request.GET.get("tag", "")
+    tags = sorted({word for project in every for word in project.tags}, key=str.casefold)
     context = {
         "team": team,
-        "projects": projects,
+        "projects": [
+            project
+            for project in every
+            if text.casefold() in project.name.casefold() and (not tag or tag in project.tags)
+        ],
+        "has_projects": bool(every),
+        "can_filter": len(every) >= MANY_PROJECTS or tags,
+        "text": text,
+        "tag": tag,
+        "tags": tags,
         "may_write": has_permission(request.user, team, "write"),
     }
     return render(request, "projects/overview.html", context)
@@ -74,6 +86,20 @@ def project_create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         created = create_project(team, form.cleaned_data["name"], request.user)
         return redirect("projects:project", created.pk)
     return render(request, "projects/create_project.html", {"team": team, "form": form})
+
+
+@login_required
+@require_POST
+def project_rename(request: AuthenticatedRequest, project_id: str) -> HttpResponse:
+    project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
+    require_permission(request.user, project.team, "write")
+    form = DetailsForm(request.POST, max_name_length=120)
+    if form.is_valid():
+        change_details(project, form.cleaned_data, request.user)
+        messages.success(request, "Saved.")
+    else:
+        messages.error(request, form.refusal)
+    return redirect("projects:project", project.pk)
 
 
 @login_required

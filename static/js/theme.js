@@ -3,6 +3,7 @@
 (() => {
   const KEY = "lathe-theme";
   const system = window.matchMedia("(prefers-color-scheme: dark)");
+  let isPrinting = false; // Paper is light: browsers leave dark backgrounds out.
 
   function stored() {
     try {
@@ -13,7 +14,7 @@
   }
 
   function apply() {
-    const dark = (stored() ?? (system.matches ? "dark" : "light")) === "dark";
+    const dark = !isPrinting && (stored() ?? (system.matches ? "dark" : "light")) === "dark";
     document.documentElement.classList.toggle("dark", dark);
     document.dispatchEvent(new CustomEvent("lathe:theme"));
     return dark;
@@ -33,6 +34,12 @@
   document.documentElement.classList.add("js");
   apply();
   system.addEventListener("change", apply);
+  for (const event of ["beforeprint", "afterprint"]) {
+    window.addEventListener(event, () => {
+      isPrinting = event === "beforeprint";
+      apply();
+    });
+  }
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-theme-toggle]")) toggle();
   });

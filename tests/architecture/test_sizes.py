@@ -64,3 +64,14 @@ def test_template_lines_fit_on_a_screen():
         if len(line) > LONGEST_TEMPLATE_LINE
     ]
     assert long == []
+
+
+def test_template_comments_end_on_their_line():
+    """Django shows one that goes over two lines as text."""
+    open_comments = [
+        f"{path.relative_to(PROJECT)}:{number}"
+        for path in sorted((PROJECT / "templates").rglob("*.*"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if line.count("{#") != line.count("#}")
+    ]
+    assert open_comments == []

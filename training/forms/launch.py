@@ -42,6 +42,7 @@ from training.jobs.presets import (
 )
 from training.models import ComputeClass
 from training.queries.job_list import format_task
+from training.queries.preset_results import PresetResult, last_results
 from training.queries.starts import find_starts, start_key
 from web.language.sentences import lazy_choices, translated, translated_lazy
 
@@ -208,13 +209,21 @@ class LaunchForm(forms.Form):
         sent = self.data.get("preset", EXPERT)
         return sent if sent in PRESETS_BY_KEY else EXPERT
 
-    def preset_offers(self, viewer: User) -> list[tuple[Preset, LaunchPreview]]:
-        """What each preset would take with the columns, base model and machine chosen so far."""
+    def preset_offers(
+        self, viewer: User
+    ) -> list[tuple[Preset, LaunchPreview, PresetResult | None]]:
+        """What each preset would take with the columns, base model and machine chosen so far, and
+        what it came to last time, if it ran before."""
         if not self.is_valid():
-            return [(preset, LaunchPreview(None, self.first_error)) for preset in PRESETS]
+            return [(preset, LaunchPreview(None, self.first_error), None) for preset in PRESETS]
         own = self._own_request()
+        results = last_results(self.version, own)
         return [
-            (preset, preview_launch(self.version, apply_preset(own, preset.key), viewer))
+            (
+                preset,
+                preview_launch(self.version, apply_preset(own, preset.key), viewer),
+                results.get(preset.key),
+            )
             for preset in PRESETS
         ]
 

@@ -16,19 +16,17 @@ class Preset:
     key: str
     title: str
     about: str
-    quality: str
+    quality: str  # In words, beside the others: what it came to is measured, not promised.
 
 
 PRESETS = (
-    Preset(
-        "quick", "Quick", "To see whether the data works.", "Expect a few points below Balanced."
-    ),
-    Preset("balanced", "Balanced", "The suggested settings.", "What most models need."),
+    Preset("quick", "Quick", "To see whether the data works.", "Usually below Balanced."),
+    Preset("balanced", "Balanced", "The suggested settings.", "Enough for most models."),
     Preset(
         "best",
         "Best",
         f"Searches {BEST_TRIALS} settings and keeps the best.",
-        "Expect as good as Balanced, or a little better.",
+        "Usually as good as Balanced, or better.",
     ),
 )
 PRESETS_BY_KEY = {preset.key: preset for preset in PRESETS}

@@ -36,6 +36,7 @@ from training.queries.option_words import option_words
 from training.queries.report.verdict import judge_model, quality_bars
 from training.scheduling.claims import latest_checkpoint
 from training.scheduling.wait_reason import wait_reason
+from web.browser.trash import TRASH_DAYS
 from web.language.sentences import AsWritten
 from web.templatetags.times import duration
 from web.templatetags.ui import money
@@ -116,6 +117,7 @@ def status_context(job: TrainingJob, viewer: User) -> dict[str, object]:
             job.estimate.get("cost_low_micro"), job.estimate.get("cost_high_micro")
         ),
         "resume_step": _resume_step(job),
+        "trash_days": TRASH_DAYS,
     }
 
 

@@ -34,7 +34,13 @@ class JobRow:
 def with_related(jobs: QuerySet[TrainingJob]) -> QuerySet[TrainingJob]:
     """Jobs with the rows that lists and pages show of them, so that these need no further query."""
     related = with_costs(jobs).select_related(
-        "team", "project", "dataset_version__dataset", "compute_class", "launched_by", "model"
+        "team",
+        "project",
+        "dataset_version__dataset",
+        "compute_class",
+        "launched_by",
+        "model",
+        "source_model",
     )
     return related.defer("log_tail")  # Long, and shown on one page only.
 

@@ -91,6 +91,28 @@ JOIN {_POINTS} point ON point.job_id = job.id AND point.name = 'train_loss'
 GROUP BY job.id, point.step::bigint * {SPARKLINE_POINTS} / (last.step::bigint + 1)
 ORDER BY job.id, max(point.step)
 """
+# Of one metric of many jobs: of two values at one step the newer attempt's counts. The last array
+# of a job is its last point.
+_OVERLAY = f"""
+WITH kept AS (
+    SELECT DISTINCT ON (job_id, step) job_id, step, value
+    FROM {_POINTS}
+    LEFT JOIN unnest(%(lost_jobs)s::uuid[], %(lost_attempts)s::int[], %(kept_until)s::int[])
+        lost (job_id, attempt_number, kept_until) USING (job_id, attempt_number)
+    WHERE job_id = ANY(%(jobs)s) AND name = %(name)s AND (kept_until IS NULL OR step <= kept_until)
+    ORDER BY job_id, step, attempt_number DESC
+), span AS (
+    SELECT job_id, min(step) AS first, CASE
+        WHEN max(step) - min(step) < {MAX_POINTS} THEN 1
+        ELSE (max(step) - min(step) + {BUCKET_COUNT}) / {BUCKET_COUNT}
+    END AS length
+    FROM kept GROUP BY job_id
+)
+SELECT job_id, count(*), min(ARRAY[value, step]), max(ARRAY[value, step]), max(ARRAY[step, value])
+FROM kept JOIN span USING (job_id)
+GROUP BY job_id, (step - first) / length
+ORDER BY job_id, (step - first) / length
+"""
 
 
 class Series(TypedDict):
@@ -127,6 +149,33 @@ def curves_of(job: TrainingJob, names: Iterable[str] | None = None) -> dict[str,
         parameters |= {"first": first, "length": -(-(last - first + 1) // BUCKET_COUNT)}
         cursor.execute(_BUCKETS.format(without_lost=condition), parameters)
         return _downsampled(cursor.fetchall(), ends)
+
+
+def overlay_curves(jobs: Iterable[TrainingJob], name: str) -> dict[UUID, MetricCurve]:
+    """The curve of this metric by job, from one query; jobs that did not measure it are left out.
+    The jobs' attempts are best prefetched."""
+    listed = list(jobs)
+    lost = [(job.pk, *kept) for job in listed for kept in _last_kept_steps(job).items()]
+    parameters: dict[str, str | list[UUID] | list[int]] = {
+        "jobs": [job.pk for job in listed],
+        "name": name,
+        "lost_jobs": [row[0] for row in lost],
+        "lost_attempts": [row[1] for row in lost],
+        "kept_until": [row[2] for row in lost],
+    }
+    curves: dict[UUID, MetricCurve] = {}
+    newest: dict[UUID, tuple[int, float]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_OVERLAY, parameters)
+        for job_id, count, lowest, highest, last in cursor.fetchall():
+            curve = curves.setdefault(job_id, MetricCurve([], 0))
+            curve.points += sorted({int(step): value for value, step in (lowest, highest)}.items())
+            curve.measured += count
+            newest[job_id] = int(last[0]), last[1]
+    for job_id, curve in curves.items():
+        if curve.points[-1][0] != newest[job_id][0]:
+            curve.points.append(newest[job_id])
+    return curves
 
 
 def latest_values(job: TrainingJob) -> dict[str, float]:

@@ -33,12 +33,12 @@ from training.queries.job_list import (
 )
 from training.queries.job_page.charts import CHARTS, chart_of, has_curves, validation_metric_of
 from training.queries.job_page.code import as_curl, as_python
-from training.queries.job_page.comparison import find_jobs, overlay, parameter_rows
+from training.queries.job_page.comparison import find_jobs, overlay, parameter_rows, parse_job_ids
+from training.queries.job_page.data_proof import data_proof
 from training.queries.lookups import find_job, find_job_to_change
 from training.queries.metric_series import as_csv, latest_values
 from training.queries.models import validation_words
 from web.browser.details import tags_in
-from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 from web.streams.event_stream import event_stream_response
 
@@ -48,11 +48,13 @@ JOB_TABS = [
     ("charts", "Charts"),
     ("events", "Events"),
     ("checkpoints", "Checkpoints"),
+    ("data", "Data proof"),
     ("settings", "Settings"),
     ("log", "Log"),
     ("cost", "Cost & attempts"),
 ]
 HISTORY_TABS = ("events", "checkpoints", "cost")
+DATA_TAB = "data"
 
 
 @login_required
@@ -68,6 +70,8 @@ def jobs(request: AuthenticatedRequest, slug: str) -> HttpResponse:
     page = Paginator(sorted_job_ids(matching, sort), PAGE_SIZE).get_page(request.GET.get("page"))
     shown = sort_jobs(with_related(matching.filter(pk__in=list(page))), sort)
     sorts = [(key, words) for key, (words, _) in SORTS.items()]
+    ticked = parse_job_ids(request.GET.getlist("job"))
+    elsewhere = every.filter(pk__in=ticked).exclude(pk__in=list(page))
     context = {
         "team": team,
         "page": page,
@@ -78,6 +82,8 @@ def jobs(request: AuthenticatedRequest, slug: str) -> HttpResponse:
         "statuses": Status.choices,
         "tag": tag,
         "tags": tags_in(every),
+        "ticked": ticked,
+        "ticked_elsewhere": list(elsewhere.only("name")) if ticked else [],
     }
     return render(request, "training/jobs.html", {**context, "jobs": job_rows(shown)})
 
@@ -105,10 +111,13 @@ def job_page(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
         "tabs": JOB_TABS,
         "tab": tab,
         "is_over": job.is_finished,  # Before the page was opened: nothing of it moves.
-        "trash_days": TRASH_DAYS,
+        "curl": as_curl(job),
+        "python": as_python(job),
     }
     if tab == "log":
         context |= log_context(job)
+    elif tab == DATA_TAB:
+        context |= {"proof": data_proof(job)}
     elif tab in HISTORY_TABS:
         context |= history_context(job, user)
     else:
@@ -117,8 +126,6 @@ def job_page(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
             "configuration": configuration_rows(job, load_run_facts([job])[job.pk]),
             "measured_title": f"Validation {validation_words(metric)}",
             "has_curves": has_curves(job),
-            "curl": as_curl(job),
-            "python": as_python(job),
         }
     return render(request, "training/job.html", context)
 
@@ -133,9 +140,12 @@ def job_status(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def job_events(request: AuthenticatedRequest, job_id: UUID) -> HttpResponse:
-    """The events, checkpoints or costs, whichever tab is open."""
+    """The events, checkpoints, data or costs, whichever tab is open."""
     job = find_job(request.user, job_id)
     tab = request.GET.get("tab", "events")
+    if tab == DATA_TAB:
+        proof = {"job": job, "version": job.dataset_version, "proof": data_proof(job)}
+        return render(request, "training/_job_data.html", proof)
     if tab not in HISTORY_TABS:
         raise Http404
     context = history_context(job, request.user)

@@ -1,11 +1,13 @@
 """The help pages under /docs/: the files of docs/, as HTML."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from markdown_it import MarkdownIt
@@ -66,14 +68,23 @@ def find_document(slug: str) -> Document | None:
 
 @lru_cache(maxsize=4 * len(SLUGS))
 def _read_document(slug: str, path: Path, _changed_at: float, *, is_translated: bool) -> Document:
-    """Raw HTML in the files is shown as text: only Markdown becomes markup."""
+    """Raw HTML in the files is shown as text: only Markdown becomes markup.
+
+    Headings of a translation have the anchors of the English page, too, which pages' links name.
+    """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(path.read_text())
+    english = _english_anchors(slug, markdown) if path.parent != DOCS_DIR else iter(())
     title, headings = slug, []
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
             words = tokens[place + 1].content.replace("`", "")
             token.attrSet("id", _anchor_of(words))
+            if anchor := next(english, ""):
+                further = Token(
+                    "html_inline", "", 0, content=format_html('<i id="{}"></i>', anchor)
+                )
+                tokens[place + 1].children = [further, *(tokens[place + 1].children or [])]
             if token.tag == "h1":
                 title = words
             elif token.tag == "h2":
@@ -85,6 +96,16 @@ def _read_document(slug: str, path: Path, _changed_at: float, *, is_translated: 
                 _point_to_page(child)
     html = markdown.renderer.render(tokens, markdown.options, {})
     return Document(slug, title, mark_safe(html), headings, is_translated)  # noqa: S308
+
+
+def _english_anchors(slug: str, markdown: MarkdownIt) -> Iterator[str]:
+    """Of the headings of the English page, in their order, which a translation keeps."""
+    tokens = markdown.parse((DOCS_DIR / f"{slug}.md").read_text())
+    return (
+        _anchor_of(tokens[place + 1].content.replace("`", ""))
+        for place, token in enumerate(tokens)
+        if token.type == "heading_open"
+    )
 
 
 def _anchor_of(words: str) -> str:

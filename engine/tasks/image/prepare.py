@@ -118,5 +118,5 @@ def prepare(spec: ImageSpec, progress: ProgressTracker, report: Reporter) -> Pre
         prediction_head=head,
         base=base,
     )
-    prepared.report_dataset(report, images.label_names)
+    prepared.report_dataset(report, images.label_names, images.labels)
     return prepared

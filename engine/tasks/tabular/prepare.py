@@ -86,7 +86,7 @@ def prepare(spec: TabularSpec, progress: ProgressTracker, report: Reporter) -> P
     table = read_table(spec)
     progress.start_phase("preparing")
     prepared = encode_table(spec, table, split_table(table, spec), device)
-    prepared.report_dataset(report, table.label_names)
+    prepared.report_dataset(report, table.label_names, table.labels)
     return prepared
 
 

@@ -126,7 +126,10 @@ def prepare(spec: TextSpec, progress: ProgressTracker, report: Reporter) -> Prep
         prediction_head=build_prediction_head(examples.truth, split.train, spec.hyperparameters),
         base_folder=folder,
     )
-    prepared.report_dataset(report, examples.label_names)
+    truth = examples.truth
+    prepared.report_dataset(
+        report, examples.label_names, None if truth.kind == "number" else truth.values
+    )
     return prepared
 
 

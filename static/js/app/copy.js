@@ -1,6 +1,8 @@
 // Copy buttons: <button type="button" data-copy="#id-of-what-to-copy" hidden>Copy</button>.
 // Hidden in the markup, because without JavaScript they could do nothing.
 (() => {
+  const labels = new WeakMap(); // What a button shows while nothing was copied: words, an icon.
+
   function reveal(root) {
     for (const button of root.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
   }
@@ -9,7 +11,8 @@
     const source = document.querySelector(button.dataset.copy);
     if (!source) return;
     const text = "value" in source ? source.value : source.textContent.trim();
-    const label = button.textContent;
+    const label = labels.get(button) ?? [...button.childNodes];
+    labels.set(button, label);
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = latheText("Copied");
@@ -17,7 +20,7 @@
       select(source); // No clipboard outside https: leave it selected, ready for Ctrl-C.
       button.textContent = latheText("Press Ctrl+C");
     }
-    setTimeout(() => { button.textContent = label; }, 1600);
+    setTimeout(() => button.replaceChildren(...label), 1600);
   }
 
   function select(element) {

@@ -40,8 +40,8 @@ def test_the_endpoint_that_writes_stays(assistant, alice, project, team, monkeyp
             deployments.retire(endpoint, alice)
 
 
-def test_assistants_and_their_pages_are_found(assistant, team):
-    assert ("shop-help", "Assistant") in {(r.name, r.kind) for r in search(team, "shop")}
-    assert ("Inbox", "Page") in {(r.name, r.kind) for r in search(team, "inb")}
+def test_assistants_and_their_pages_are_found(assistant, team, alice):
+    assert ("shop-help", "Assistant") in {(r.name, r.kind) for r in search(team, "shop", alice)}
+    assert ("Inbox", "Page") in {(r.name, r.kind) for r in search(team, "inb", alice)}
     Assistant.objects.update(state="retired", retired_at=now())
-    assert not [result for result in search(team, "shop") if result.kind == "Assistant"]
+    assert not [result for result in search(team, "shop", alice) if result.kind == "Assistant"]

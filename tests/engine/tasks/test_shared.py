@@ -55,6 +55,18 @@ def test_the_counts_of_rows_are_reported_and_summarised_alike():
     assert (event.train_rows, event.validation_rows, event.test_rows) == (10, 3, 2)
 
 
+def test_labels_are_counted_in_each_part_also_where_a_row_has_several():
+    lines = []
+    numbers = np.array([0, 1] * 7 + [2])
+    job().report_dataset(Reporter(lines.append), ["a", "b", "c"], numbers)
+    several = np.zeros((15, 2), dtype=bool)
+    several[:11, 0] = several[9:, 1] = True
+    job().report_dataset(Reporter(lines.append), ["a", "b"], several)
+    one, many = map(parse_event, lines)
+    assert one.label_rows == {"train": [5, 5, 0], "validation": [2, 1, 0], "test": [0, 1, 1]}
+    assert many.label_rows == {"train": [10, 1], "validation": [1, 3], "test": [0, 2]}
+
+
 def test_the_recommended_rate_is_the_base_models_times_the_methods():
     plain = job(train=100).recommended_learning_rate
     assert plain == job().base_model.learning_rate

@@ -2,14 +2,21 @@
 
 import csv
 import io
+from uuid import uuid4
 
 import pytest
 from django.utils.timezone import now
 
 from billing.metering import runs
 from billing.models import RunEndReason
-from training.models import Attempt, MetricPoint
-from training.queries.metric_series import MAX_POINTS, curves_of, newest_values, sparklines
+from training.models import Attempt, MetricPoint, TrainingJob
+from training.queries.metric_series import (
+    MAX_POINTS,
+    curves_of,
+    newest_values,
+    overlay_curves,
+    sparklines,
+)
 
 
 def measured(job, name, values, attempt=1):
@@ -119,3 +126,26 @@ def test_the_newest_values_of_jobs_come_from_one_query(long_job, django_assert_n
     # Of the newest attempt, whatever its step.
     assert newest == {long_job.pk: {"validation_accuracy": 0.7, "validation_loss": 1.0}}
     assert newest_values([], names) == {}
+
+
+def test_curves_of_many_jobs_are_those_of_each_alone(long_job, django_assert_num_queries):
+    other_job = TrainingJob.objects.get(pk=long_job.pk)
+    other_job.pk, other_job._state.adding = uuid4(), True
+    other_job.save(force_insert=True)
+    attempted(other_job, 1)
+    attempted(other_job, 2, resumed_from=20)
+    measured(other_job, "train_loss", [(step, 5.0) for step in range(1, 31)], attempt=1)
+    measured(other_job, "train_loss", [(step, 3.0) for step in range(20, 26)], attempt=2)
+    jobs = [long_job, other_job]
+    with django_assert_num_queries(3):  # The attempts of either job, then one for all points.
+        curves = overlay_curves(jobs, "train_loss")
+    assert curves[other_job.pk].points == curves_of(other_job)["train_loss"].points
+    assert dict(curves[other_job.pk].points)[20] == 3.0
+    assert max(step for step, _ in curves[other_job.pk].points) == 25
+    long = curves[long_job.pk]
+    assert long.measured == 5_000
+    assert len(long.points) <= MAX_POINTS + 1
+    assert {(1_234, 99.0), (4_321, -99.0)} <= set(long.points)
+    assert long.points[-1] == curves_of(long_job)["train_loss"].points[-1]
+    assert overlay_curves(jobs, "validation_loss").keys() == {long_job.pk}
+    assert overlay_curves([], "train_loss") == {}

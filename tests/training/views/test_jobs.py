@@ -228,6 +228,43 @@ def test_a_list_asks_the_same_number_of_questions_however_long(
     assert len(many) < 15
 
 
+def test_what_is_ticked_stays_ticked_over_pages_and_filters(job, alice, client_of):
+    first = str(job.pk)
+    copies(job, 30)
+    client, path = client_of(alice), f"/teams/{job.team.slug}/jobs/"
+    newest = str(TrainingJob.objects.get(name="copy 29").pk)
+    page = client.get(path, {"job": [newest, first, "nonsense"]}).content.decode()
+    assert ticked(page) == {newest, first}
+    assert "not in the list below" in page
+    page = client.get(path, {"job": [newest, first], "page": 2}).content.decode()
+    assert ticked(page) == {newest, first}
+    page = client.get(path, {"job": [newest, first], "q": "nothing has this name"}).content.decode()
+    assert ticked(page) == {newest, first}
+    assert "No fine-tune matches" in page
+    assert "Compare the ticked ones" in page
+
+
+def ticked(page: str) -> set[str]:
+    return set(re.findall(r'name="job" value="([^"]+)"\s+checked', page))
+
+
+def test_curves_of_many_jobs_take_as_many_questions_as_of_two(job, alice, client_of):
+    copies(job, 40)
+    client, path = client_of(alice), f"/teams/{job.team.slug}/jobs/"
+    ids = [str(pk) for pk in TrainingJob.objects.filter(name__startswith="copy").values_list(
+        "pk", flat=True)]  # fmt: skip
+    for tail in ("overlay.json", "compare/"):
+        client.get(path + tail, {"job": ids[:2]})
+        with CaptureQueriesContext(connection) as few:
+            client.get(path + tail, {"job": ids[:2]})
+        with CaptureQueriesContext(connection) as many:
+            answer = client.get(path + tail, {"job": ids})
+        assert len(many) <= len(few)
+        assert answer.status_code == 200
+    series = client.get(path + "overlay.json", {"job": ids}).json()["series"]
+    assert {one["name"] for one in series} == {f"copy {number}" for number in range(40)}
+
+
 @pytest.mark.parametrize("sort", ["new", "metric", "cost", "name", "<script>"])
 def test_the_list_sorts_and_survives_nonsense(job, alice, client_of, sort):
     answer = client_of(alice).get(f"/teams/{job.team.slug}/jobs/", {"sort": sort, "page": "x"})

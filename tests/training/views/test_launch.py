@@ -9,6 +9,7 @@ from billing.models import Budget
 from projects.importing import imports
 from projects.importing.uploads import receive_upload
 from projects.models import DatasetVersion
+from tests.training.made import make_model
 from training.models import ComputeClass, TrainingJob
 
 GOOD = {
@@ -158,6 +159,38 @@ def test_a_launch_queues_the_job_and_is_on_record(dataset_version, bob, client_o
     assert job.recipe["hyperparameters"]["epochs"] == 2
     assert job.estimate["cost_high_micro"] > 0
     assert AuditEntry.objects.filter(action="job.launched", target=str(job.pk)).exists()
+
+
+def test_a_preset_says_what_it_came_to_last_time_and_else_that_nobody_knows(
+    dataset_version, alice, client_of, tmp_path
+):
+    client = client_of(alice)
+    form = {name: value for name, value in GOOD.items() if not name.startswith("hyper")}
+    client.post(url(dataset_version), form | {"preset": "quick"})
+    job = TrainingJob.objects.get()
+    unknown = "Quality: not known before its first run"
+    assert client.get(url(dataset_version)).content.decode().count(unknown) == 3
+    job.start()
+    model = make_model(job, tmp_path / "artifact", ["card", "transfer"])
+    model.metrics = {"accuracy": 0.8125}
+    model.save()
+    job.succeed(model)
+    TrainingJob.objects.filter(pk=job.pk).update(data_facts={"test_rows": 120})
+    page = client.get(url(dataset_version)).content.decode()
+    quick = page.split('value="quick"')[1].split("</label>")[0]
+    assert "Accuracy 81.2%" in quick
+    assert "120 test rows of v1" in quick
+    assert page.count(unknown) == 2
+    # Of other columns, another base model or settings of its own it says nothing.
+    for field, value in (
+        ("base_model", "bert-base-uncased"),
+        ("recipe", job.recipe | {"target_column": "text", "text_columns": ["label"]}),
+        ("recipe", job.recipe | {"hyperparameters": {"epochs": 77}}),
+        ("task", "text-regression"),
+    ):
+        TrainingJob.objects.filter(pk=job.pk).update(**{field: value})
+        assert client.get(url(dataset_version)).content.decode().count(unknown) == 3
+        job.save(update_fields=[field])
 
 
 def test_launching_again_starts_from_the_earlier_settings(job, alice, client_of):

@@ -3,10 +3,11 @@
 import pytest
 
 from accounts.models import AuditEntry
-from projects.models import Dataset
+from projects.models import Dataset, Project
 from training.models import TrainedModel, TrainingJob
 
 PLACES = {
+    "project": (Project, "/projects/{}/", "/teams/{}/"),
     "dataset": (Dataset, "/datasets/{}/", "/teams/{}/datasets/"),
     "job": (TrainingJob, "/jobs/{}/", "/teams/{}/jobs/"),
     "model": (TrainedModel, "/models/{}/", "/teams/{}/models/"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.utils import translation
 from django.utils.timezone import now
 
 from inference import deployments
@@ -39,6 +40,29 @@ def test_every_help_page_opens_and_its_links_lead_somewhere(client):
     assert client.get("/docs/no-such-page/").status_code == 404
     assert client.get("/docs/../README/").status_code == 404
     assert client.get(f"/docs/{'a' * 300}/").status_code == 404  # No file can have such a name.
+
+
+HELP_LINK = re.compile(r'_help_link\.html" with page="([\w-]+)"(?: section="([\w-]+)")?')
+
+
+@pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES])
+def test_every_help_link_of_a_page_leads_to_a_section_in_every_language(language):
+    templates = Path(settings.BASE_DIR, "templates").rglob("*.html")
+    links = {link for path in templates for link in HELP_LINK.findall(path.read_text())}
+    assert len(links) > 8
+    with translation.override(language):
+        for page, section in links:
+            document = find_document(page)
+            assert document is not None, page
+            assert document.is_translated
+            assert not section or f'id="{section}"' in document.html, (page, section)
+
+
+def test_every_use_of_the_help_link_names_its_page_in_words():
+    """So that the test above sees all of them."""
+    for path in Path(settings.BASE_DIR, "templates").rglob("*.html"):
+        text = path.read_text()
+        assert text.count('include "_help_link.html"') == len(HELP_LINK.findall(text)), path
 
 
 USER_PAGES = [slug for _, slugs in GROUPS[:TRANSLATED_GROUPS] for slug in slugs]

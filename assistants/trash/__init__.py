@@ -1,0 +1,1 @@
+"""Assistants that were removed: listed for thirty days, then deleted for good."""
