@@ -1,4 +1,5 @@
-"""Opens projects; moves projects and datasets to the trash and back."""
+"""Opens projects; moves projects and datasets to the trash and back, and changes what people
+write about them."""
 
 from django.db import transaction
 from django.utils.timezone import now
@@ -30,7 +31,7 @@ def archive_project(project: Project, by: User | ApiToken | None) -> None:
             audit.record(project.team, by, "project.archived", project.name)
 
 
-def restore_project(project: Project, by: User) -> None:
+def restore_project(project: Project, by: User | ApiToken) -> None:
     """Bring a project back from the trash. Raises TooLateToRestore."""
     require_restorable(project.archived_at)
     with transaction.atomic():
@@ -48,7 +49,7 @@ def archive_dataset(dataset: Dataset, by: User | ApiToken | None) -> None:
             audit.record(dataset.project.team, by, "dataset.archived", dataset.name)
 
 
-def restore_dataset(dataset: Dataset, by: User) -> None:
+def restore_dataset(dataset: Dataset, by: User | ApiToken) -> None:
     """Bring a dataset back from the trash. Raises TooLateToRestore, or InTrash of its project."""
     require_restorable(dataset.archived_at)
     if dataset.project.archived_at is not None:
@@ -60,16 +61,18 @@ def restore_dataset(dataset: Dataset, by: User) -> None:
             audit.record(dataset.project.team, by, "dataset.restored", dataset.name)
 
 
-def change_dataset_details(dataset: Dataset, details: dict[str, object], by: User) -> None:
-    """Give a dataset another name, tags or notes; versions and models keep their names."""
-    changed = changed_details(dataset, details)
+def change_details(row: Project | Dataset, details: dict[str, object], by: User | ApiToken) -> None:
+    """Give it another name, tags or notes; what it holds keeps its own names."""
+    changed = changed_details(row, details)
     if not changed:
         return
+    kind, team = (
+        ("project", row.team) if isinstance(row, Project) else ("dataset", row.project.team)
+    )
     with transaction.atomic():
-        Dataset.objects.filter(pk=dataset.pk).update(**changed)
-        name, team = str(details["name"]), dataset.project.team
-        action = "dataset.renamed" if "name" in changed else "dataset.described"
-        audit.record(team, by, action, name, old=dataset.name)
+        type(row).objects.filter(pk=row.pk).update(**changed)
+        action = f"{kind}.renamed" if "name" in changed else f"{kind}.described"
+        audit.record(team, by, action, str(details["name"]), old=row.name)
 
 
 def create_first_projects(user: User, **_: object) -> None:

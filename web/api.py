@@ -1,7 +1,7 @@
 """What every API endpoint shares: one error shape and one list shape."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,21 @@ def cursor_page(
     by_key = {row.pk: row for row in rows.filter(pk__in=keys[:limit]).order_by()}
     data = [serialize(by_key[key]) for key in keys[:limit] if key in by_key]
     return Response({"object": "list", "data": data, "has_more": len(keys) > limit})
+
+
+def list_page(
+    request: Request, items: Sequence[Any], serialize: Callable[[Any], Mapping[str, object]]
+) -> Response:
+    """The same of things that are in memory, each with an `id`."""
+    limit, begin = _parse_limit(request), 0
+    if after := request.query_params.get("after"):
+        places = [place for place, item in enumerate(items) if str(item.id) == after]
+        if not places:
+            raise BadParameter("after names no row of this list.", param="after")
+        begin = places[0] + 1
+    data = [serialize(item) for item in items[begin : begin + limit]]
+    has_more = len(items) > begin + limit
+    return Response({"object": "list", "data": data, "has_more": has_more})
 
 
 def _parse_limit(request: Request) -> int:

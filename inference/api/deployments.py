@@ -158,10 +158,22 @@ class DeploymentEndpoint(APIView):
 
     @extend_schema(operation_id="retire_deployment", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
-        """Stop serving. The name is free again; its usage and log stay."""
+        """Stop serving, for 30 days restorably. The name is free again; its usage and log stay. 409
+        names the assistants that still use it."""
         viewer = viewer_of(request)
         deployment = find_deployment_to_change(viewer, deployment_id)
         deployments.retire(deployment, viewer)
+        return Response(DeploymentAnswer(deployment).data)
+
+
+class RestoreEndpoint(APIView):
+    @extend_schema(operation_id="restore_deployment", request=None, responses=DeploymentAnswer)
+    def post(self, request: Request, deployment_id: UUID) -> Response:
+        """Serve again what was retired, under the same name. 410 after 30 days; 409 where another
+        deployment has the name now."""
+        viewer = viewer_of(request)
+        deployment = find_deployment_to_change(viewer, deployment_id)
+        deployments.restore(deployment, viewer)
         return Response(DeploymentAnswer(deployment).data)
 
 

@@ -1,4 +1,4 @@
-"""Projects and datasets over the API. Translates only: see lifecycle and uploads."""
+"""Datasets over the API. Translates only: see lifecycle and uploads."""
 
 from typing import Any
 from uuid import UUID
@@ -11,36 +11,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import require_permission, token_of
-from projects.api.versions import find_version
+from projects.api.versions import find_dataset_to_change, find_version
 from projects.errors import DatasetNotReady, EditsWouldBeLost
 from projects.importing.another_reading import choose_readings
 from projects.importing.uploads import receive_upload
-from projects.lifecycle import create_project
+from projects.lifecycle import archive_dataset, change_details, restore_dataset
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from projects.views.datasets import rejects_response
 from web.api import cursor_page
 from web.idempotency.api import APIView
 from web.streams.detached import DetachedResponse
+from web.validation.details import DetailsChange
+from web.validation.fields import PrintableField
 from web.validation.parsers import MultiPartParser
-
-
-class PrintableField(serializers.CharField):
-    """Text that a database can hold and a page can show: no control characters."""
-
-    def to_internal_value(self, data: Any) -> str:
-        text = "".join(letter for letter in super().to_internal_value(data) if letter.isprintable())
-        return text.encode("utf-8", "replace").decode()
-
-
-class ProjectRequest(serializers.Serializer[Any]):
-    name = PrintableField(max_length=120)
-
-
-class ProjectAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    object = serializers.ReadOnlyField(default="project")
-    name = serializers.CharField()
-    created_at = serializers.DateTimeField()
 
 
 class DatasetRequest(serializers.Serializer[Any]):
@@ -50,6 +33,10 @@ class DatasetRequest(serializers.Serializer[Any]):
     project = serializers.UUIDField()
     name = PrintableField(max_length=255, required=False, default="", allow_blank=True)
     dataset = serializers.UUIDField(required=False)
+
+
+class DatasetChange(DetailsChange):
+    name = PrintableField(max_length=255, required=False)
 
 
 class ReadingsRequest(serializers.Serializer[Any]):
@@ -94,32 +81,19 @@ class DatasetAnswer(serializers.Serializer[Any]):
     )
     edits = serializers.JSONField(source="overrides.edits", default=None, allow_null=True)
     failure = serializers.SerializerMethodField()
+    tags = serializers.ListField(source="dataset.tags", child=serializers.CharField())
+    notes = serializers.CharField(source="dataset.notes")
     created_at = serializers.DateTimeField(source="dataset.created_at")
     finished_at = serializers.DateTimeField(allow_null=True)
+    archived_at = serializers.DateTimeField(
+        source="dataset.archived_at",
+        allow_null=True,
+        help_text="Since when the dataset is in the trash; null: it is not.",
+    )
 
     @extend_schema(responses=FailureAnswer)
     def get_failure(self, version: DatasetVersion) -> dict[str, str] | None:
         return dict(FailureAnswer(version).data) if version.failure_code else None
-
-
-class ProjectsEndpoint(APIView):
-    """The token's team's projects."""
-
-    @extend_schema(operation_id="projects_list", responses=ProjectAnswer(many=True))
-    def get(self, request: Request) -> Response:
-        projects = Project.objects.visible_to(request.auth).active()
-        return cursor_page(request, projects, ProjectAnswer().to_representation)
-
-    @extend_schema(
-        operation_id="projects_create", request=ProjectRequest, responses={201: ProjectAnswer}
-    )
-    def post(self, request: Request) -> Response:
-        payload = ProjectRequest(data=request.data)
-        payload.is_valid(raise_exception=True)
-        token = token_of(request)
-        require_permission(token, token.team, "write")
-        project = create_project(token.team, payload.validated_data["name"], token)
-        return Response(ProjectAnswer(project).data, status=201)
 
 
 class DatasetsEndpoint(APIView):
@@ -160,6 +134,31 @@ class DatasetEndpoint(APIView):
 
     @extend_schema(operation_id="datasets_retrieve", responses=DatasetAnswer)
     def get(self, request: Request, dataset_id: UUID) -> Response:
+        return Response(DatasetAnswer(find_version(request, dataset_id)).data)
+
+    @extend_schema(operation_id="datasets_change", request=DatasetChange, responses=DatasetAnswer)
+    def patch(self, request: Request, dataset_id: UUID) -> Response:
+        """Give the dataset another name, tags or notes; models keep their own."""
+        dataset = find_dataset_to_change(request, dataset_id)
+        body = DatasetChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        change_details(dataset, body.details_of(dataset), token_of(request))
+        return Response(DatasetAnswer(find_version(request, dataset_id)).data)
+
+    @extend_schema(operation_id="datasets_archive", responses=DatasetAnswer)
+    def delete(self, request: Request, dataset_id: UUID) -> Response:
+        """Move the dataset to the trash for 30 days; models made from it stay. 409 names the
+        fine-tunes and assistants that still use it."""
+        archive_dataset(find_dataset_to_change(request, dataset_id), token_of(request))
+        return Response(DatasetAnswer(find_version(request, dataset_id)).data)
+
+
+class RestoreEndpoint(APIView):
+    @extend_schema(operation_id="datasets_restore", request=None, responses=DatasetAnswer)
+    def post(self, request: Request, dataset_id: UUID) -> Response:
+        """Bring the dataset back from the trash. 410 after 30 days; 409 where its project is there,
+        too."""
+        restore_dataset(find_dataset_to_change(request, dataset_id), token_of(request))
         return Response(DatasetAnswer(find_version(request, dataset_id)).data)
 
 

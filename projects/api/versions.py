@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 
+from accounts.permissions import require_permission, token_of
 from projects.errors import DatasetNotReady, DatasetPurged
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from web.api import BadParameter
@@ -32,3 +34,16 @@ def find_ready_version(request: Request, dataset_id: UUID) -> DatasetVersion:
     if version.status != ImportStatus.READY:
         raise DatasetNotReady
     return version
+
+
+def find_dataset_to_change(request: Request, dataset_id: UUID) -> Dataset:
+    """The dataset with its project and team. Raises NotAllowed for who may only look."""
+    token = token_of(request)
+    visible = Dataset.objects.visible_to(token).select_related("project__team")
+    dataset = visible.filter(pk=dataset_id).first()
+    if dataset is None and Dataset.objects.purged_of(token).filter(pk=dataset_id).exists():
+        raise DatasetPurged
+    if dataset is None:
+        raise Http404
+    require_permission(token, dataset.project.team, "write")
+    return dataset

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
 from accounts.permissions import require_permission
-from projects.lifecycle import archive_dataset, change_dataset_details, restore_dataset
+from projects.lifecycle import archive_dataset, change_details, restore_dataset
 from projects.models import Dataset
 from web.browser.details import DetailsForm
 from web.browser.trash import TRASH_DAYS
@@ -22,7 +22,7 @@ def dataset_rename(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespo
     dataset = _find_dataset_to_change(request, dataset_id)
     form = DetailsForm(request.POST, max_name_length=255)
     if form.is_valid():
-        change_dataset_details(dataset, form.cleaned_data, request.user)
+        change_details(dataset, form.cleaned_data, request.user)
         messages.success(request, "Saved.")
     else:
         messages.error(request, form.refusal)

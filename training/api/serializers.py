@@ -146,6 +146,11 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField()
+    tags = serializers.ListField(child=serializers.CharField())
+    notes = serializers.CharField()
+    archived_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it is in the trash; null: it is not."
+    )
 
     def get_time_limit_seconds(self, job: TrainingJob) -> int:
         return limits.effective_time_limit(job)
@@ -268,7 +273,12 @@ class ModelAnswer(serializers.Serializer[TrainedModel]):
     labels = serializers.ListField(child=serializers.CharField())
     metrics = serializers.DictField()
     artifact_bytes = serializers.IntegerField()
+    tags = serializers.ListField(child=serializers.CharField())
+    notes = serializers.CharField()
     created_at = serializers.DateTimeField()
+    archived_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it is in the trash; null: it is not."
+    )
 
 
 class AnalysisAnswer(serializers.Serializer[Any]):
