@@ -12,18 +12,25 @@ from rest_framework.response import Response
 
 from accounts.permissions import require_permission, token_of
 from projects.api.versions import find_dataset_to_change, find_version
-from projects.errors import DatasetNotReady, EditsWouldBeLost
-from projects.importing.another_reading import choose_readings
 from projects.importing.uploads import receive_upload
 from projects.lifecycle import archive_dataset, change_details, restore_dataset
-from projects.models import Dataset, DatasetVersion, ImportStatus, Project
+from projects.models import Dataset, DatasetVersion, Project
+from projects.profiling.profile import TableProfile
+from projects.reading.columns.column import ColumnInfo
+from projects.reading.results import Dialect, Edit, Issue
 from projects.views.datasets import rejects_response
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import DescribedField, schema_of
 from web.streams.detached import DetachedResponse
 from web.validation.details import DetailsChange
 from web.validation.fields import PrintableField
 from web.validation.parsers import MultiPartParser
+
+PROFILE_OR_NOTHING = {
+    "description": "Empty until the import has ended well.",
+    "anyOf": [schema_of(TableProfile), {"type": "object", "properties": {}, "maxProperties": 0}],
+}
 
 
 class DatasetRequest(serializers.Serializer[Any]):
@@ -39,17 +46,7 @@ class DatasetChange(DetailsChange):
     name = PrintableField(max_length=255, required=False)
 
 
-class ReadingsRequest(serializers.Serializer[Any]):
-    """Readings by column, as named in `profile.questions`: {"price": "number:1,234.5"}.
-
-    `discard_edits` confirms that edits are lost which another reading leaves without their rows or
-    columns."""
-
-    columns = serializers.DictField(child=serializers.CharField(max_length=60), allow_empty=False)
-    discard_edits = serializers.BooleanField(required=False, default=False)
-
-
-class FailureAnswer(serializers.Serializer[Any]):
+class ImportFailureAnswer(serializers.Serializer[Any]):
     code = serializers.CharField(source="failure_code")
     sentence = serializers.CharField(source="failure_sentence")
 
@@ -69,17 +66,17 @@ class DatasetAnswer(serializers.Serializer[Any]):
     sha256 = serializers.CharField(source="upload_sha256")
     rows = serializers.IntegerField(allow_null=True)
     rejected_rows = serializers.IntegerField(allow_null=True)
-    columns = serializers.JSONField()
-    dialect = serializers.JSONField()
-    issues = serializers.JSONField()
-    profile = serializers.JSONField()
+    columns = DescribedField(list[ColumnInfo])
+    dialect = DescribedField(Dialect)
+    issues = DescribedField(list[Issue])
+    profile = DescribedField(PROFILE_OR_NOTHING)
     based_on = serializers.IntegerField(
         source="overrides.based_on",
         default=None,
         allow_null=True,
         help_text="The version that this one changes.",
     )
-    edits = serializers.JSONField(source="overrides.edits", default=None, allow_null=True)
+    edits = DescribedField(list[Edit] | None, source="overrides.edits", default=None)
     failure = serializers.SerializerMethodField()
     tags = serializers.ListField(source="dataset.tags", child=serializers.CharField())
     notes = serializers.CharField(source="dataset.notes")
@@ -91,9 +88,9 @@ class DatasetAnswer(serializers.Serializer[Any]):
         help_text="Since when the dataset is in the trash; null: it is not.",
     )
 
-    @extend_schema(responses=FailureAnswer)
+    @extend_schema(responses=ImportFailureAnswer)
     def get_failure(self, version: DatasetVersion) -> dict[str, str] | None:
-        return dict(FailureAnswer(version).data) if version.failure_code else None
+        return dict(ImportFailureAnswer(version).data) if version.failure_code else None
 
 
 class DatasetsEndpoint(APIView):
@@ -160,33 +157,6 @@ class RestoreEndpoint(APIView):
         too."""
         restore_dataset(find_dataset_to_change(request, dataset_id), token_of(request))
         return Response(DatasetAnswer(find_version(request, dataset_id)).data)
-
-
-class ReadingsEndpoint(APIView):
-    """Decides how columns are read where two readings are plausible (`profile.questions`)."""
-
-    @extend_schema(
-        operation_id="datasets_readings_create",
-        request=ReadingsRequest,
-        responses={202: DatasetAnswer},
-    )
-    def post(self, request: Request, dataset_id: UUID) -> Response:
-        version = find_version(request, dataset_id)
-        token = token_of(request)
-        require_permission(token, version.dataset.project.team, "write")
-        payload = ReadingsRequest(data=request.data)
-        payload.is_valid(raise_exception=True)
-        if version.status == ImportStatus.IMPORTING:
-            raise DatasetNotReady("This version is still importing. Wait until it is done.")
-        columns, discards_edits = (
-            payload.validated_data[name] for name in ("columns", "discard_edits")
-        )
-        try:
-            successor = choose_readings(version, columns, token, discards_edits=discards_edits)
-        except EditsWouldBeLost as refusal:
-            sentence = f"{refusal.sentence} Send discard_edits: true to go on without them."
-            raise EditsWouldBeLost(sentence, param=refusal.param) from None
-        return Response(DatasetAnswer(successor).data, status=202)
 
 
 class RejectsEndpoint(APIView):
