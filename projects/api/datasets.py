@@ -21,16 +21,11 @@ from projects.reading.results import Dialect, Edit, Issue
 from projects.views.datasets import rejects_response
 from web.api import cursor_page
 from web.idempotency.api import APIView
-from web.reference.hints import DescribedField, schema_of
+from web.reference.hints import DescribedField, or_nothing
 from web.streams.detached import DetachedResponse
 from web.validation.details import DetailsChange
 from web.validation.fields import PrintableField
 from web.validation.parsers import MultiPartParser
-
-PROFILE_OR_NOTHING = {
-    "description": "Empty until the import has ended well.",
-    "anyOf": [schema_of(TableProfile), {"type": "object", "properties": {}, "maxProperties": 0}],
-}
 
 
 class DatasetRequest(serializers.Serializer[Any]):
@@ -69,7 +64,7 @@ class DatasetAnswer(serializers.Serializer[Any]):
     columns = DescribedField(list[ColumnInfo])
     dialect = DescribedField(Dialect)
     issues = DescribedField(list[Issue])
-    profile = DescribedField(PROFILE_OR_NOTHING)
+    profile = DescribedField(or_nothing(TableProfile, "the import has ended well"))
     based_on = serializers.IntegerField(
         source="overrides.based_on",
         default=None,

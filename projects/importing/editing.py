@@ -53,7 +53,9 @@ def apply_fix(
     those of its alternative; None where it offers none."""
     findings = cast("list[ProfileWarning]", version.profile.get("warnings", []))
     finding = findings[place] if 0 <= place < len(findings) else None
-    fix = finding and finding.get("other_fix" if is_other else "fix")
+    if finding is None:
+        return None
+    fix = finding.get("other_fix") if is_other else finding.get("fix")
     return edit_version(version, fix["edits"], by) if fix else None
 
 

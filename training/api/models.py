@@ -20,8 +20,17 @@ from training.queries.evaluation_report import report_of
 from training.queries.lookups import find_model, find_model_to_change
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import or_nothing, schema_of
 from web.streams.detached import DetachedResponse
 from web.validation.details import DetailsChange
+
+MODEL = {"type": "object", "properties": dict.fromkeys(("id", "name", "task"), {"type": "string"})}
+MODEL_COMPARISON = {
+    "allOf": [
+        schema_of("engine.analysis.model_comparison:Comparison"),
+        {"type": "object", "properties": {"first": MODEL, "second": MODEL}},
+    ]
+}
 
 
 class ModelsEndpoint(APIView):
@@ -70,7 +79,10 @@ class RestoreEndpoint(APIView):
 
 
 class EvaluationEndpoint(APIView):
-    @extend_schema(operation_id="get_model_evaluation", responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        operation_id="get_model_evaluation",
+        responses={200: or_nothing("engine.evaluation.schema:Report", "it was tested")},
+    )
     def get(self, request: Request, model_id: UUID) -> Response:
         """The whole report on the untouched test rows; every number names its method."""
         return Response(report_of(find_model(viewer_of(request), model_id)))
@@ -83,7 +95,7 @@ class CompareEndpoint(APIView):
             OpenApiParameter("a", OpenApiTypes.UUID),
             OpenApiParameter("b", OpenApiTypes.UUID),
         ],
-        responses=OpenApiTypes.OBJECT,
+        responses={200: MODEL_COMPARISON},
     )
     def get(self, request: Request) -> Response:
         """Two models on the same test rows: `a` less `b`, with significance tests and the rows

@@ -7,11 +7,13 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Literal, Union, get_args, get_origin
 
 from drf_spectacular.drainage import set_override
 from pydantic import BaseModel
+from rest_framework import serializers
 from typing_extensions import get_type_hints, is_typeddict
 
 from web.validation.fields import AsStoredField
@@ -23,6 +25,7 @@ PLAIN: dict[Any, Schema] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
     float: {"type": "number"},
+    datetime: {"type": "string", "format": "date-time"},
 }
 # A cell of a table, or another single value.
 Scalar = str | float | bool | None
@@ -31,12 +34,20 @@ _named: dict[str, tuple[type, Schema]] = {}
 _places: dict[str, str] = {}
 
 
+class DescribedJSONField(serializers.JSONField):
+    """JSON of a request, which something else checks; the reference shows the type hint."""
+
+    def __init__(self, hint: Any, **options: Any) -> None:
+        super().__init__(**options)
+        set_override(self, "field", schema_of(hint))
+
+
 class DescribedField(AsStoredField):
     """JSON as it is stored; the reference shows the fields of the type hint."""
 
     def __init__(self, hint: Any, **options: Any) -> None:
         super().__init__(**options)
-        set_override(self, "field", schema_of(hint))  # type: ignore[no-untyped-call]
+        set_override(self, "field", schema_of(hint))
 
 
 def schema_of(hint: Any) -> Schema:
@@ -72,6 +83,12 @@ def _later(place: str) -> Schema:
     return {"$ref": f"{PREFIX}{name}"}
 
 
+def or_nothing(hint: Any, when: str) -> Schema:
+    """The schema of what is `{}` at first; `when` says until when."""
+    nothing = {"type": "object", "properties": {}, "maxProperties": 0}
+    return {"description": f"Empty until {when}.", "anyOf": [schema_of(hint), nothing]}
+
+
 def named_schemas(used: set[str]) -> dict[str, Schema]:
     """The schemas of these names, as far as they were made here."""
     for name in used & _places.keys():
@@ -105,7 +122,8 @@ def _schema_of_class(kind: type) -> Schema:
     if issubclass(kind, BaseModel):
         return _schema_of_model(kind)
     if is_typeddict(kind):
-        hints, required = get_type_hints(kind), sorted(kind.__required_keys__)
+        hints = get_type_hints(kind)
+        required = sorted(getattr(kind, "__required_keys__"))  # noqa: B009 - of TypedDicts only.
     elif dataclasses.is_dataclass(kind):
         hints = get_type_hints(kind)
         required = sorted(hints)
@@ -122,7 +140,7 @@ def _schema_of_model(kind: type[BaseModel]) -> Schema:
     """With its defaults, ranges and descriptions; all fields may be left out."""
     described = kind.model_json_schema()
     definitions = described.pop("$defs", {})
-    schema = _as_openapi(described, definitions)
+    schema: Schema = _as_openapi(described, definitions)
     schema.pop("required", None)
     return schema
 
@@ -145,7 +163,7 @@ def _as_openapi(part: Any, definitions: Mapping[str, Any]) -> Any:
         if name in ("default", "enum", "examples")
         else _as_openapi(value, definitions)
         for name, value in part.items()
-        if name != "title" or not isinstance(value, str)
+        if name != "discriminator" and (name != "title" or not isinstance(value, str))
     }
     if "const" in schema:
         schema["enum"] = [schema.pop("const")]
@@ -153,6 +171,9 @@ def _as_openapi(part: Any, definitions: Mapping[str, Any]) -> Any:
     if len(kinds) < len(schema.get("anyOf", [])):
         del schema["anyOf"]
         schema = {**schema, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), "nullable": True}
+    if "patternProperties" in schema:
+        schema["additionalProperties"] = next(iter(schema.pop("patternProperties").values()))
+    schema.pop("automatic", None)  # For forms.
     for bound, name in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(schema.get(name), int | float):
             schema |= {bound: schema[name], name: True}

@@ -58,6 +58,7 @@ def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> d
     reference = {"schema": {"$ref": "#/components/schemas/Error"}}
     refused = {"description": "Why not.", "content": {"application/json": reference}}
     _add_named_schemas(result)
+    _allow_both(result)
     for operations in result.get("paths", {}).values():
         for method, operation in operations.items():
             if not isinstance(operation, dict) or "responses" not in operation:
@@ -93,6 +94,19 @@ def _describe_list(operation: dict[str, Any]) -> None:
     parameters = operation.setdefault("parameters", [])
     known = {one["name"] for one in parameters}
     parameters += [one for one in LIST_PARAMETERS if one["name"] not in known]
+
+
+def _allow_both(part: Any) -> None:
+    """drf-spectacular says that an address is either empty or an address, by `oneOf`. To whom does
+    not check formats an empty text is both."""
+    if isinstance(part, list):
+        for one in part:
+            _allow_both(one)
+    if isinstance(part, dict):
+        if {"type": "string", "maxLength": 0} in part.get("oneOf", ()):
+            part["anyOf"] = part.pop("oneOf")
+        for one in part.values():
+            _allow_both(one)
 
 
 def _add_named_schemas(result: dict[str, Any]) -> None:
