@@ -16,5 +16,9 @@ def describe_api(base: Path, version: str) -> dict[str, Any]:
         "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "none"},
         "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
         "SERVE_AUTHENTICATION": [],
-        "POSTPROCESSING_HOOKS": ["web.reference.shapes.describe_shapes"],
+        "POSTPROCESSING_HOOKS": [
+            "inference.openai.reference.add_openai_operations",
+            "web.reference.shapes.describe_shapes",
+            "web.reference.examples.add_examples",
+        ],
     }

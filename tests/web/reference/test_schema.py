@@ -31,6 +31,7 @@ FREE = {
     "AnalysisAnswer.result": "each kind of analysis of the engine has a result of its own",
     "ConsultRequest.metadata": "whatever the caller's rules ask for",
     "EventAnswer.detail": "each kind of event has facts of its own",
+    "JobBody.integrations.*": "refused, unless there are none",
     "NoticeAnswer.data": "each kind of notice has ids and facts of its own",
     "RequestAnswer.asked": "the body that a caller sent to a model",
     "StoredInspection.result.*": "the engine's own record, which a launch compares with its spec",
