@@ -8,7 +8,7 @@ def describe_api(base: Path, version: str) -> dict[str, Any]:
     """The setting SPECTACULAR_SETTINGS."""
     return {
         "TITLE": "Lathe API",
-        "DESCRIPTION": (base / "web/api_reference.md").read_text(),
+        "DESCRIPTION": (base / "web/reference/introduction.md").read_text(),
         "VERSION": version,
         "SERVE_INCLUDE_SCHEMA": False,
         "SCHEMA_PATH_PREFIX": r"/api/v1",
@@ -16,5 +16,9 @@ def describe_api(base: Path, version: str) -> dict[str, Any]:
         "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "none"},
         "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
         "SERVE_AUTHENTICATION": [],
-        "POSTPROCESSING_HOOKS": ["web.api.describe_shapes"],
+        "POSTPROCESSING_HOOKS": [
+            "inference.openai.reference.add_openai_operations",
+            "web.reference.shapes.describe_shapes",
+            "web.reference.examples.add_examples",
+        ],
     }

@@ -123,7 +123,7 @@ def retire(deployment: Deployment, viewer: User | ApiToken) -> None:
 
 
 @transaction.atomic
-def restore(deployment: Deployment, viewer: User) -> None:
+def restore(deployment: Deployment, viewer: User | ApiToken) -> None:
     """Serve again what was retired within 30 days, under the same name and address.
 
     Raises TooLateToRestore, DeploymentNameTaken, CannotServe or TeamSuspended.

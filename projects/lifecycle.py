@@ -31,7 +31,7 @@ def archive_project(project: Project, by: User | ApiToken | None) -> None:
             audit.record(project.team, by, "project.archived", project.name)
 
 
-def restore_project(project: Project, by: User) -> None:
+def restore_project(project: Project, by: User | ApiToken) -> None:
     """Bring a project back from the trash. Raises TooLateToRestore."""
     require_restorable(project.archived_at)
     with transaction.atomic():
@@ -49,7 +49,7 @@ def archive_dataset(dataset: Dataset, by: User | ApiToken | None) -> None:
             audit.record(dataset.project.team, by, "dataset.archived", dataset.name)
 
 
-def restore_dataset(dataset: Dataset, by: User) -> None:
+def restore_dataset(dataset: Dataset, by: User | ApiToken) -> None:
     """Bring a dataset back from the trash. Raises TooLateToRestore, or InTrash of its project."""
     require_restorable(dataset.archived_at)
     if dataset.project.archived_at is not None:
@@ -61,7 +61,7 @@ def restore_dataset(dataset: Dataset, by: User) -> None:
             audit.record(dataset.project.team, by, "dataset.restored", dataset.name)
 
 
-def change_details(row: Project | Dataset, details: dict[str, object], by: User) -> None:
+def change_details(row: Project | Dataset, details: dict[str, object], by: User | ApiToken) -> None:
     """Give it another name, tags or notes; what it holds keeps its own names."""
     changed = changed_details(row, details)
     if not changed:

@@ -1,14 +1,11 @@
 """What every API endpoint shares: one error shape and one list shape."""
 
-import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
-from drf_spectacular.hooks import postprocess_schema_enums
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -115,6 +112,21 @@ def cursor_page(
     return Response({"object": "list", "data": data, "has_more": len(keys) > limit})
 
 
+def list_page(
+    request: Request, items: Sequence[Any], serialize: Callable[[Any], Mapping[str, object]]
+) -> Response:
+    """The same of things that are in memory, each with an `id`."""
+    limit, begin = _parse_limit(request), 0
+    if after := request.query_params.get("after"):
+        places = [place for place, item in enumerate(items) if str(item.id) == after]
+        if not places:
+            raise BadParameter("after names no row of this list.", param="after")
+        begin = places[0] + 1
+    data = [serialize(item) for item in items[begin : begin + limit]]
+    has_more = len(items) > begin + limit
+    return Response({"object": "list", "data": data, "has_more": has_more})
+
+
 def _parse_limit(request: Request) -> int:
     text = request.query_params.get("limit", str(DEFAULT_LIMIT))
     limit = parse_digits(text, len(str(MAX_LIMIT)))
@@ -134,87 +146,3 @@ def _rows_after(rows: QuerySet[Any], after: str, field: str, *, descending: bool
     value = getattr(last, field)
     same_value = Q(**{field: value, f"pk__{lookup}": last.pk})
     return rows.filter(Q(**{f"{field}__{lookup}": value}) | same_value)
-
-
-ERROR_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string", "description": "A sentence for people."},
-                "type": {"type": "string"},
-                "param": {"type": "string", "nullable": True, "description": "What is at fault."},
-                "code": {"type": "string", "nullable": True},
-            },
-        }
-    },
-}
-TAGS_FILE = Path(__file__).parent / "api_reference_tags.txt"  # English, as all of the API.
-WHOLE_LISTS = {"plans"}  # Operations whose lists come on one page.
-LIST_PARAMETERS: list[dict[str, Any]] = [
-    {
-        "in": "query",
-        "name": "limit",
-        "schema": {
-            "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT,
-        },
-        "description": "How many at most.",
-    },
-    {
-        "in": "query",
-        "name": "after",
-        "schema": {"type": "string"},
-        "description": "The id of the last one of the page before.",
-    },
-]  # fmt: skip
-
-
-def describe_shapes(result: dict[str, Any], generator: object, **_: object) -> dict[str, Any]:
-    """drf-spectacular's hook, behind its own: the one error shape and the one list shape, where
-    views only say what is in the list."""
-    result = postprocess_schema_enums(result, generator)  # type: ignore[no-untyped-call]
-    lines = TAGS_FILE.read_text().splitlines()
-    result["tags"] = [
-        dict(zip(("name", "description"), line.split(": ", 1), strict=True)) for line in lines
-    ]
-    result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
-    reference = {"schema": {"$ref": "#/components/schemas/Error"}}
-    refused = {"description": "Why not.", "content": {"application/json": reference}}
-    for operations in result.get("paths", {}).values():
-        for method, operation in operations.items():
-            if not isinstance(operation, dict) or "responses" not in operation:
-                continue
-            _summarize(operation)
-            operation["responses"].setdefault("default", refused)
-            if method == "get":
-                _describe_list(operation)
-    return result
-
-
-def _summarize(operation: dict[str, Any]) -> None:
-    """The first sentence of what it does, which the reference shows beside the address."""
-    first = re.split(r"(?<=[.?!])\s|[;:]\s", operation.get("description", ""), maxsplit=1)[0]
-    operation.setdefault("summary", " ".join(first.split()).rstrip("."))
-
-
-def _describe_list(operation: dict[str, Any]) -> None:
-    content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
-    if content.get("schema", {}).get("type") != "array":
-        return
-    content["schema"] = {
-        "type": "object",
-        "required": ["object", "data", "has_more"],
-        "properties": {
-            "object": {"type": "string", "enum": ["list"]},
-            "data": content["schema"],
-            "has_more": {"type": "boolean"},
-        },
-    }
-    if operation.get("operationId") in WHOLE_LISTS:
-        return
-    parameters = operation.setdefault("parameters", [])
-    known = {one["name"] for one in parameters}
-    parameters += [one for one in LIST_PARAMETERS if one["name"] not in known]

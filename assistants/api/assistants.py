@@ -20,6 +20,7 @@ from assistants.api.serializers import (
     SourceRequest,
     VersionAnswer,
 )
+from assistants.api.shapes import ShadowComparison, ShadowStarted
 from assistants.errors import RefusedByGate
 from assistants.knowledge.documents import add_document
 from assistants.knowledge.importing import Mapping, add_source
@@ -35,6 +36,7 @@ from assistants.versions import building, gate, shadow
 from projects.models import Dataset, Project
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import schema_of
 
 
 def find_version(assistant: Assistant, number: int) -> Version:
@@ -204,7 +206,7 @@ class RollbackEndpoint(APIView):
 class ShadowEndpoint(APIView):
     """Lets a version also decide questions, without replying, and compares it with the live one."""
 
-    @extend_schema(operation_id="read_shadow", responses=dict)
+    @extend_schema(operation_id="read_shadow", responses={200: schema_of(ShadowComparison)})
     def get(self, request: Request, assistant_id: UUID, number: int) -> Response:
         """`question` is null for a token whose creator may not use the inbox."""
         assistant = find_assistant(viewer_of(request), assistant_id)
@@ -230,7 +232,11 @@ class ShadowEndpoint(APIView):
             }
         )
 
-    @extend_schema(operation_id="start_shadow", request=ShadowRequest, responses={202: dict})
+    @extend_schema(
+        operation_id="start_shadow",
+        request=ShadowRequest,
+        responses={202: schema_of(ShadowStarted)},
+    )
     def post(self, request: Request, assistant_id: UUID, number: int) -> Response:
         """Let the version decide the next `questions`. 409 for a version that is not measured."""
         version = find_version(find_assistant(viewer_of(request), assistant_id, "write"), number)

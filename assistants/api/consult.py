@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from accounts.authentication import ApiTokenAuthentication, MissingScope
 from accounts.models import ApiToken, TokenScope, scopes_within
 from accounts.permissions import TokenNotAllowed
+from assistants.api.shapes import ConsultedConversation, ConsultFeedback, ConsultReply
 from assistants.api.streams import stream_reply
 from assistants.api.voice import AnyAccepted, AudioField, VoiceField, audio_response
 from assistants.asking_token import admit_token, require_allowed
@@ -34,6 +35,7 @@ from assistants.models import Assistant, Channel, Conversation
 from assistants.rules.matching import VERIFIED
 from web.idempotency.api import APIView
 from web.middleware import client_address
+from web.reference.hints import schema_of
 from web.validation.fields import IntegerField
 
 KEY_PREFIX = "ch_"
@@ -135,7 +137,10 @@ class ConsultView(APIView):
     @extend_schema(
         operation_id="consult",
         request={"application/json": ConsultRequest, "multipart/form-data": ConsultRequest},
-        responses={200: dict},
+        responses={
+            (200, "application/json"): schema_of(ConsultReply),
+            (200, "text/event-stream"): OpenApiTypes.STR,
+        },
     )
     def post(self, request: Request, name: str | None = None) -> HttpResponseBase:
         body = ConsultRequest(data=request.data)
@@ -165,7 +170,9 @@ class FeedbackView(APIView):
     authentication_classes = [ChannelOrTokenAuthentication]
     permission_classes = [MayConsult]
 
-    @extend_schema(operation_id="rate_reply", request=ReplyRating, responses={200: dict})
+    @extend_schema(
+        operation_id="rate_reply", request=ReplyRating, responses={200: schema_of(ConsultFeedback)}
+    )
     def post(self, request: Request, name: str | None = None) -> Response:
         body = ReplyRating(data=request.data)
         body.is_valid(raise_exception=True)
@@ -185,7 +192,10 @@ class ConversationView(APIView):
     authentication_classes = [ChannelOrTokenAuthentication]
     permission_classes = [MayConsult]
 
-    @extend_schema(operation_id="read_consulted_conversation", responses=dict)
+    @extend_schema(
+        operation_id="read_consulted_conversation",
+        responses={200: schema_of(ConsultedConversation)},
+    )
     def get(self, request: Request, name: str, conversation_id: UUID) -> Response:
         channel = find_channel(request.auth, name)
         conversation = Conversation.objects.filter(pk=conversation_id, channel=channel).first()

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from accounts.permissions import person_behind, viewer_of
 from assistants.answering.suggestions import find_question, suggest_answers
 from assistants.api.serializers import ConversationAnswer
+from assistants.api.shapes import AnswerSuggestion, ConversationMove, ReviewedReply, VisitorBlock
 from assistants.consultations.originals import read_original
 from assistants.conversations import state, visitors
 from assistants.conversations.notes import add_note
@@ -27,6 +28,7 @@ from assistants.people import owners
 from assistants.review.replies import dismiss_reply, draft_answer, pending_replies, send_reply
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import DescribedField, schema_of
 from web.validation.fields import ChoiceField, IntegerField
 
 
@@ -74,9 +76,9 @@ class ReviewRequest(serializers.Serializer[Any]):
 
 class MessageAnswer(serializers.ModelSerializer[Message]):
     object = serializers.ReadOnlyField(default="assistant.message")
-    person = serializers.EmailField(source="person.email", default=None)
-    decision = serializers.UUIDField(source="decision.pk", default=None)
-    route = serializers.CharField(source="decision.route", default=None)
+    person = serializers.EmailField(source="person.email", default=None, allow_null=True)
+    decision = serializers.UUIDField(source="decision.pk", default=None, allow_null=True)
+    route = serializers.CharField(source="decision.route", default=None, allow_null=True)
     original = serializers.SerializerMethodField(
         help_text="As it was written before it was masked, where the assistant keeps that."
     )
@@ -89,6 +91,28 @@ class MessageAnswer(serializers.ModelSerializer[Message]):
 
     def get_original(self, message: Message) -> str | None:
         return read_original(message)
+
+
+class WholeConversationAnswer(ConversationAnswer):
+    """A conversation with all that was said. `question` is the number of the message that waits for
+    a reply; `suggestions` are approved answers that may be meant."""
+
+    assignee = serializers.EmailField(allow_null=True)
+    present = serializers.ListField(child=serializers.EmailField())
+    verified = serializers.BooleanField()
+    locale = serializers.CharField(allow_null=True)
+    blocked_until = serializers.DateTimeField(allow_null=True)
+    captured = DescribedField(dict[str, str])
+    history = DescribedField(list[ConversationMove])
+    messages = MessageAnswer(many=True)
+    question = serializers.IntegerField(allow_null=True)
+    suggestions = DescribedField(list[AnswerSuggestion])
+
+    class Meta(ConversationAnswer.Meta):
+        fields = (
+            *ConversationAnswer.Meta.fields, "assignee", "present", "verified", "locale",
+            "blocked_until", "captured", "history", "messages", "question", "suggestions",
+        )  # type: ignore[assignment]  # fmt: skip
 
 
 class WrittenReplyAnswer(serializers.ModelSerializer[Judgement]):
@@ -128,7 +152,7 @@ class ConversationsEndpoint(APIView):
 class ConversationEndpoint(APIView):
     """One conversation: what was said, and which approved answers may be meant."""
 
-    @extend_schema(operation_id="read_conversation", responses=dict)
+    @extend_schema(operation_id="read_conversation", responses=WholeConversationAnswer)
     def get(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
         conversation = find_conversation(request, assistant_id, conversation_id)
         messages = conversation.messages.select_related("decision", "person").order_by("seq")
@@ -241,7 +265,9 @@ class NotesEndpoint(APIView):
 class BlockEndpoint(APIView):
     """Whether the visitor of a conversation may write."""
 
-    @extend_schema(operation_id="block_visitor", request=BlockRequest, responses=dict)
+    @extend_schema(
+        operation_id="block_visitor", request=BlockRequest, responses={200: schema_of(VisitorBlock)}
+    )
     def post(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
         """Refuse the visitor's messages for a day, a week or always."""
         conversation = find_conversation(request, assistant_id, conversation_id)
@@ -250,7 +276,7 @@ class BlockEndpoint(APIView):
         until = visitors.block(conversation, body.validated_data["period"], viewer_of(request))
         return Response({"object": "assistant.visitor", "blocked_until": until})
 
-    @extend_schema(operation_id="unblock_visitor", responses=dict)
+    @extend_schema(operation_id="unblock_visitor", responses={200: schema_of(VisitorBlock)})
     def delete(self, request: Request, assistant_id: UUID, conversation_id: UUID) -> Response:
         conversation = find_conversation(request, assistant_id, conversation_id)
         visitors.unblock(conversation, viewer_of(request))
@@ -269,7 +295,11 @@ class WrittenRepliesEndpoint(APIView):
 class WrittenReplyEndpoint(APIView):
     """One written reply."""
 
-    @extend_schema(operation_id="review_written_reply", request=ReviewRequest, responses=dict)
+    @extend_schema(
+        operation_id="review_written_reply",
+        request=ReviewRequest,
+        responses={200: schema_of(ReviewedReply)},
+    )
     def post(self, request: Request, assistant_id: UUID, judgement_id: int) -> Response:
         """`draft`: make an answer of it, which waits for approval; `dismiss`: make none."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import viewer_of
+from assistants.api.shapes import GapList
 from assistants.knowledge import answers
 from assistants.knowledge.phrasings import add_phrasing, remove_phrasing
 from assistants.lifecycle import find_assistant
@@ -18,6 +19,7 @@ from assistants.models import Answer, Phrasing
 from assistants.review.gaps import find_gaps
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import schema_of
 from web.validation.fields import ChoiceField
 
 GAPS_SHOWN = 50
@@ -182,7 +184,7 @@ class PhrasingEndpoint(APIView):
 class GapsEndpoint(APIView):
     """Questions that found no answer, similar ones in one group; the largest group first."""
 
-    @extend_schema(operation_id="list_gaps", responses=dict)
+    @extend_schema(operation_id="list_gaps", responses={200: schema_of(GapList)})
     def get(self, request: Request, assistant_id: UUID) -> Response:
         """`decisions`: judge one as `should_have_answered`, and its question is taught. For tokens
         whose creator may use the inbox."""

@@ -24,6 +24,7 @@ from assistants.api.serializers import (
     RuleAnswer,
     TestCaseAnswer,
 )
+from assistants.api.shapes import AssistantFigures, ErasedVisitor, ExportedVisitor
 from assistants.conversations import privacy
 from assistants.errors import StaleVersionState
 from assistants.lifecycle import (
@@ -43,12 +44,14 @@ from assistants.models import (
     TestRun,
     Visitor,
 )
+from assistants.models.quality import CaseResult
 from assistants.queries import figures, measures
 from assistants.review.judging import judge
 from assistants.versions.ruling import add_rule, change_rule, delete_rule, find_swallowed
 from assistants.versions.testing import run_tests
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import DescribedField, schema_of
 from web.validation.fields import IntegerField
 
 
@@ -56,6 +59,7 @@ class TestRunAnswer(serializers.ModelSerializer[TestRun]):
     __test__ = False
     object = serializers.ReadOnlyField(default="assistant.test_run")
     version = serializers.IntegerField(source="version.number")
+    results = DescribedField(list[CaseResult])
 
     class Meta:
         model = TestRun
@@ -242,7 +246,9 @@ class VisitorsEndpoint(APIView):
     """The stored data of a visitor, named as in `consult`: ?visitor=NAME; or of whoever writes in a
     conversation: ?conversation=ID."""
 
-    @extend_schema(operation_id="export_visitor", parameters=WHOSE, responses=dict)
+    @extend_schema(
+        operation_id="export_visitor", parameters=WHOSE, responses={200: schema_of(ExportedVisitor)}
+    )
     def get(self, request: Request, assistant_id: UUID) -> Response:
         """For callers who may change the assistant."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
@@ -250,7 +256,9 @@ class VisitorsEndpoint(APIView):
         rows = privacy.export_visitors(assistant, visitors, viewer_of(request))
         return Response({"object": "assistant.visitor", "conversations": rows})
 
-    @extend_schema(operation_id="erase_visitor", parameters=WHOSE, responses=dict)
+    @extend_schema(
+        operation_id="erase_visitor", parameters=WHOSE, responses={200: schema_of(ErasedVisitor)}
+    )
     def delete(self, request: Request, assistant_id: UUID) -> Response:
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         visitors = _visitors_asked_for(request, assistant)
@@ -303,7 +311,7 @@ class JudgementsEndpoint(APIView):
 class FiguresEndpoint(APIView):
     """The figures of a period, by default of the last thirty days."""
 
-    @extend_schema(operation_id="read_figures", responses=dict)
+    @extend_schema(operation_id="read_figures", responses={200: schema_of(AssistantFigures)})
     def get(self, request: Request, assistant_id: UUID) -> Response:
         assistant = find_assistant(viewer_of(request), assistant_id)
         until = parse_moment(request.query_params, "until", now())

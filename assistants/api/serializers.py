@@ -3,10 +3,12 @@
 from typing import Any
 from zoneinfo import available_timezones
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.webhooks import secret_encryption
 from assistants.answering.texts import DEFAULT_TEXTS
+from assistants.api.shapes import VersionReport, WriterSettings
 from assistants.mail.account import MailAccount
 from assistants.models import (
     Assistant,
@@ -19,6 +21,7 @@ from assistants.models import (
     Version,
 )
 from assistants.people.opening_hours import parse_hours
+from assistants.rules.specs import AddTag, AskFor, Conditions, GiveAnswer, HandOver, Refuse, Say
 from assistants.versions.reports import summarise
 from assistants.voice.configuration import FIELDS as VOICE_FIELDS
 from assistants.voice.configuration import voice_problems
@@ -26,6 +29,7 @@ from assistants.voice.upstream import validate_voice_url
 from assistants.wechat.replying import Account
 from assistants.writing.upstream import validate_writer_url
 from assistants.writing.writers import writer_of
+from web.reference.hints import DescribedField, DescribedJSONField, or_nothing, schema_of
 from web.validation.fields import AsStoredField, ChoiceField, FloatField, IntegerField
 
 LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
@@ -141,6 +145,8 @@ class AssistantChange(serializers.Serializer[Any]):
 
 class AssistantAnswer(serializers.ModelSerializer[Assistant]):
     object = serializers.ReadOnlyField(default="assistant")
+    opening_hours = DescribedField(dict[str, list[str]])
+    texts = DescribedField(dict[str, dict[str, str]])
     project = serializers.UUIDField(source="project_id")
 
     class Meta:
@@ -181,6 +187,7 @@ class SourceRequest(serializers.Serializer[Any]):
 
 class SourceAnswer(serializers.ModelSerializer[Source]):
     object = serializers.ReadOnlyField(default="assistant.source")
+    mapping = DescribedField(dict[str, str])
     dataset = serializers.UUIDField(source="dataset_version.dataset_id")
 
     class Meta:
@@ -205,10 +212,14 @@ class VersionAnswer(serializers.ModelSerializer[Version]):
     error = serializers.CharField(source="failure_sentence")
     writer = serializers.SerializerMethodField(help_text="Who writes from documents, and how.")
     dataset_version = serializers.UUIDField(
-        source="dataset_version_id", help_text="What it learnt, as rows."
+        source="dataset_version_id", allow_null=True, help_text="What it learnt, as rows."
     )
-    job = serializers.UUIDField(source="job_id", help_text="That trains its classifier.")
-    classifier = serializers.UUIDField(source="classifier_id", help_text="The trained model.")
+    job = serializers.UUIDField(
+        source="job_id", allow_null=True, help_text="That trains its classifier."
+    )
+    classifier = serializers.UUIDField(
+        source="classifier_id", allow_null=True, help_text="The trained model."
+    )
 
     class Meta:
         model = Version
@@ -218,6 +229,7 @@ class VersionAnswer(serializers.ModelSerializer[Version]):
             "created_at", "measured_at", "live_at",
         )  # fmt: skip
 
+    @extend_schema_field(schema_of(WriterSettings | None))
     def get_writer(self, version: Version) -> dict[str, str] | None:
         writer = writer_of(version)
         if writer is None:
@@ -225,6 +237,7 @@ class VersionAnswer(serializers.ModelSerializer[Version]):
         settings = writer.settings
         return {"model": settings.model, "url": settings.url, "style": settings.style}
 
+    @extend_schema_field(or_nothing(VersionReport, "the version was measured"))
     def get_report(self, version: Version) -> dict[str, Any]:
         return summarise(version)
 
@@ -267,6 +280,8 @@ class TestCaseAnswer(serializers.ModelSerializer[TestCase]):
 
 class RuleAnswer(serializers.ModelSerializer[Rule]):
     object = serializers.ReadOnlyField(default="assistant.rule")
+    when = DescribedJSONField(Conditions)
+    then = DescribedJSONField(GiveAnswer | Say | HandOver | Refuse | AddTag | AskFor)
     examples_yes = serializers.ListField(child=serializers.CharField(max_length=2000))
     examples_no = serializers.ListField(child=serializers.CharField(max_length=2000))
     enabled = serializers.BooleanField(default=True)
@@ -337,6 +352,7 @@ class ChannelRequest(serializers.Serializer[Any]):
 
 class ChannelAnswer(serializers.ModelSerializer[Channel]):
     object = serializers.ReadOnlyField(default="assistant.channel")
+    allowed_origins = DescribedField(list[str])
 
     class Meta:
         model = Channel
@@ -372,9 +388,10 @@ class JudgementRequest(serializers.Serializer[Any]):
 class JudgementAnswer(serializers.ModelSerializer[Judgement]):
     object = serializers.ReadOnlyField(default="assistant.judgement")
     decision = serializers.UUIDField(source="decision_id")
-    answer = serializers.CharField(source="answer.key", default=None)
+    answer = serializers.CharField(source="answer.key", default=None, allow_null=True)
     used_in = serializers.UUIDField(
         source="used_in_id",
+        allow_null=True,
         help_text="The first dataset version whose rows hold what it taught; null before.",
     )
 

@@ -120,6 +120,13 @@ class UsageAnswer(serializers.Serializer[Any]):
     others = OtherLineAnswer(many=True)
 
 
+class StatementLineAnswer(serializers.Serializer[Any]):
+    """`about` is the job, deployment or assistant that caused it, or an adjustment's note."""
+
+    about = serializers.CharField()
+    amount_micros = serializers.IntegerField()
+
+
 class StatementAnswer(serializers.Serializer[Any]):
     """The bill so far, and what may still be spent."""
 
@@ -140,7 +147,7 @@ class StatementAnswer(serializers.Serializer[Any]):
     balance_micros = serializers.IntegerField()
     credit = CreditAnswer(source="statement.credit")
     days = DayAnswer(source="statement.days", many=True)
-    lines = serializers.ListField(child=serializers.DictField())
+    lines = StatementLineAnswer(many=True, help_text="They add up to the total.")
 
 
 class SegmentAnswer(serializers.Serializer[Any]):

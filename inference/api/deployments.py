@@ -39,7 +39,7 @@ class CanaryRequest(serializers.Serializer[Any]):
     percent = IntegerField(min_value=1, max_value=99, help_text="Its share of requests.")
 
 
-class ShadowRequest(serializers.Serializer[Any]):
+class ShadowModelRequest(serializers.Serializer[Any]):
     model = serializers.UUIDField(help_text="The model that is asked the same and compared.")
 
 
@@ -158,10 +158,22 @@ class DeploymentEndpoint(APIView):
 
     @extend_schema(operation_id="retire_deployment", responses=DeploymentAnswer)
     def delete(self, request: Request, deployment_id: UUID) -> Response:
-        """Stop serving. The name is free again; its usage and log stay."""
+        """Stop serving, for 30 days restorably. The name is free again; its usage and log stay. 409
+        names the assistants that still use it."""
         viewer = viewer_of(request)
         deployment = find_deployment_to_change(viewer, deployment_id)
         deployments.retire(deployment, viewer)
+        return Response(DeploymentAnswer(deployment).data)
+
+
+class RestoreEndpoint(APIView):
+    @extend_schema(operation_id="restore_deployment", request=None, responses=DeploymentAnswer)
+    def post(self, request: Request, deployment_id: UUID) -> Response:
+        """Serve again what was retired, under the same name. 410 after 30 days; 409 where another
+        deployment has the name now."""
+        viewer = viewer_of(request)
+        deployment = find_deployment_to_change(viewer, deployment_id)
+        deployments.restore(deployment, viewer)
         return Response(DeploymentAnswer(deployment).data)
 
 
@@ -195,12 +207,14 @@ class CanaryEndpoint(APIView):
 
 
 class ShadowEndpoint(APIView):
-    @extend_schema(operation_id="start_shadow", request=ShadowRequest, responses=DeploymentAnswer)
+    @extend_schema(
+        operation_id="start_shadow", request=ShadowModelRequest, responses=DeploymentAnswer
+    )
     def put(self, request: Request, deployment_id: UUID) -> Response:
         """Ask another model the same and compare; its answers reach nobody and cost nothing."""
         viewer = viewer_of(request)
         deployment = find_deployment_to_change(viewer, deployment_id)
-        body = ShadowRequest(data=request.data)
+        body = ShadowModelRequest(data=request.data)
         body.is_valid(raise_exception=True)
         trials.start_shadow(deployment, find_model(viewer, body.validated_data["model"]), viewer)
         return Response(DeploymentAnswer(deployment).data)

@@ -13,12 +13,14 @@ from accounts.permissions import require_permission, viewer_of
 from inference import promotion
 from inference.deployments import find_deployment, find_deployment_to_change
 from inference.models import PromotionVerdict
+from inference.models.promotion import Check
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import DescribedField
 from web.validation.fields import FloatField
 
 
-class RuleRequest(serializers.Serializer[Any]):
+class PromotionRuleRequest(serializers.Serializer[Any]):
     metric = serializers.CharField(max_length=40, help_text="A metric of the evaluation report.")
     threshold = FloatField(
         required=False, allow_null=True, help_text="At least this; at most, for errors and losses."
@@ -31,7 +33,7 @@ class RuleRequest(serializers.Serializer[Any]):
     )
 
 
-class RuleAnswer(RuleRequest):
+class PromotionRuleAnswer(PromotionRuleRequest):
     object = serializers.CharField(default="promotion_rule")
     changed_at = serializers.DateTimeField()
 
@@ -42,28 +44,32 @@ class VerdictAnswer(serializers.Serializer[Any]):
     model = serializers.UUIDField(source="model_id")
     passed = serializers.BooleanField()
     rule = serializers.CharField()
-    checks = serializers.JSONField()
+    checks = DescribedField(list[Check])
     created_at = serializers.DateTimeField()
 
 
 class PromotionRuleEndpoint(APIView):
-    @extend_schema(operation_id="read_promotion_rule", responses=RuleAnswer)
+    @extend_schema(operation_id="read_promotion_rule", responses=PromotionRuleAnswer)
     def get(self, request: Request, deployment_id: UUID) -> Response:
         """What a model must show before this name moves to it. 404 without a rule."""
         rule = promotion.rule_of(find_deployment(viewer_of(request), deployment_id))
         if rule is None:
             raise Http404
-        return Response(RuleAnswer(rule).data)
+        return Response(PromotionRuleAnswer(rule).data)
 
-    @extend_schema(operation_id="set_promotion_rule", request=RuleRequest, responses=RuleAnswer)
+    @extend_schema(
+        operation_id="set_promotion_rule",
+        request=PromotionRuleRequest,
+        responses=PromotionRuleAnswer,
+    )
     def put(self, request: Request, deployment_id: UUID) -> Response:
         """Set the rule. It gates every move of the name, by people and by plans."""
         deployment, viewer = find_deployment(viewer_of(request), deployment_id), viewer_of(request)
-        body = RuleRequest(data=request.data)
+        body = PromotionRuleRequest(data=request.data)
         body.is_valid(raise_exception=True)
         require_permission(viewer, deployment.team, "write")
         rule = promotion.set_rule(deployment, promotion.RuleInput(**body.validated_data), viewer)
-        return Response(RuleAnswer(rule).data)
+        return Response(PromotionRuleAnswer(rule).data)
 
     @extend_schema(operation_id="drop_promotion_rule", responses={204: None})
     def delete(self, request: Request, deployment_id: UUID) -> Response:

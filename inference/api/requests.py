@@ -100,7 +100,9 @@ class RequestAnswer(serializers.Serializer[Any]):
     rows = serializers.IntegerField()
     tokens = serializers.IntegerField()
     latency_ms = serializers.FloatField()
-    inputs = serializers.ListField(help_text="The first rows, long texts cut off.")
+    inputs = serializers.ListField(
+        child=serializers.CharField(), help_text="The first rows, long texts cut off."
+    )
     answers = serializers.ListField(child=serializers.CharField())
     asked = serializers.JSONField(
         allow_null=True, help_text="Of a request of one row, whole; null where it is too long."

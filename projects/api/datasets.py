@@ -1,4 +1,4 @@
-"""Projects and datasets over the API. Translates only: see lifecycle and uploads."""
+"""Datasets over the API. Translates only: see lifecycle and uploads."""
 
 from typing import Any
 from uuid import UUID
@@ -11,36 +11,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import require_permission, token_of
-from projects.api.versions import find_version
-from projects.errors import DatasetNotReady, EditsWouldBeLost
-from projects.importing.another_reading import choose_readings
+from projects.api.versions import find_dataset_to_change, find_version
 from projects.importing.uploads import receive_upload
-from projects.lifecycle import create_project
-from projects.models import Dataset, DatasetVersion, ImportStatus, Project
+from projects.lifecycle import archive_dataset, change_details, restore_dataset
+from projects.models import Dataset, DatasetVersion, Project
+from projects.profiling.profile import TableProfile
+from projects.reading.columns.column import ColumnInfo
+from projects.reading.results import Dialect, Edit, Issue
 from projects.views.datasets import rejects_response
 from web.api import cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import DescribedField, or_nothing
 from web.streams.detached import DetachedResponse
+from web.validation.details import DetailsChange
+from web.validation.fields import PrintableField
 from web.validation.parsers import MultiPartParser
-
-
-class PrintableField(serializers.CharField):
-    """Text that a database can hold and a page can show: no control characters."""
-
-    def to_internal_value(self, data: Any) -> str:
-        text = "".join(letter for letter in super().to_internal_value(data) if letter.isprintable())
-        return text.encode("utf-8", "replace").decode()
-
-
-class ProjectRequest(serializers.Serializer[Any]):
-    name = PrintableField(max_length=120)
-
-
-class ProjectAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    object = serializers.ReadOnlyField(default="project")
-    name = serializers.CharField()
-    created_at = serializers.DateTimeField()
 
 
 class DatasetRequest(serializers.Serializer[Any]):
@@ -52,17 +37,11 @@ class DatasetRequest(serializers.Serializer[Any]):
     dataset = serializers.UUIDField(required=False)
 
 
-class ReadingsRequest(serializers.Serializer[Any]):
-    """Readings by column, as named in `profile.questions`: {"price": "number:1,234.5"}.
-
-    `discard_edits` confirms that edits are lost which another reading leaves without their rows or
-    columns."""
-
-    columns = serializers.DictField(child=serializers.CharField(max_length=60), allow_empty=False)
-    discard_edits = serializers.BooleanField(required=False, default=False)
+class DatasetChange(DetailsChange):
+    name = PrintableField(max_length=255, required=False)
 
 
-class FailureAnswer(serializers.Serializer[Any]):
+class ImportFailureAnswer(serializers.Serializer[Any]):
     code = serializers.CharField(source="failure_code")
     sentence = serializers.CharField(source="failure_sentence")
 
@@ -82,44 +61,31 @@ class DatasetAnswer(serializers.Serializer[Any]):
     sha256 = serializers.CharField(source="upload_sha256")
     rows = serializers.IntegerField(allow_null=True)
     rejected_rows = serializers.IntegerField(allow_null=True)
-    columns = serializers.JSONField()
-    dialect = serializers.JSONField()
-    issues = serializers.JSONField()
-    profile = serializers.JSONField()
+    columns = DescribedField(list[ColumnInfo])
+    dialect = DescribedField(Dialect)
+    issues = DescribedField(list[Issue])
+    profile = DescribedField(or_nothing(TableProfile, "the import has ended well"))
     based_on = serializers.IntegerField(
         source="overrides.based_on",
         default=None,
         allow_null=True,
         help_text="The version that this one changes.",
     )
-    edits = serializers.JSONField(source="overrides.edits", default=None, allow_null=True)
+    edits = DescribedField(list[Edit] | None, source="overrides.edits", default=None)
     failure = serializers.SerializerMethodField()
+    tags = serializers.ListField(source="dataset.tags", child=serializers.CharField())
+    notes = serializers.CharField(source="dataset.notes")
     created_at = serializers.DateTimeField(source="dataset.created_at")
     finished_at = serializers.DateTimeField(allow_null=True)
-
-    @extend_schema(responses=FailureAnswer)
-    def get_failure(self, version: DatasetVersion) -> dict[str, str] | None:
-        return dict(FailureAnswer(version).data) if version.failure_code else None
-
-
-class ProjectsEndpoint(APIView):
-    """The token's team's projects."""
-
-    @extend_schema(operation_id="projects_list", responses=ProjectAnswer(many=True))
-    def get(self, request: Request) -> Response:
-        projects = Project.objects.visible_to(request.auth).active()
-        return cursor_page(request, projects, ProjectAnswer().to_representation)
-
-    @extend_schema(
-        operation_id="projects_create", request=ProjectRequest, responses={201: ProjectAnswer}
+    archived_at = serializers.DateTimeField(
+        source="dataset.archived_at",
+        allow_null=True,
+        help_text="Since when the dataset is in the trash; null: it is not.",
     )
-    def post(self, request: Request) -> Response:
-        payload = ProjectRequest(data=request.data)
-        payload.is_valid(raise_exception=True)
-        token = token_of(request)
-        require_permission(token, token.team, "write")
-        project = create_project(token.team, payload.validated_data["name"], token)
-        return Response(ProjectAnswer(project).data, status=201)
+
+    @extend_schema(responses=ImportFailureAnswer)
+    def get_failure(self, version: DatasetVersion) -> dict[str, str] | None:
+        return dict(ImportFailureAnswer(version).data) if version.failure_code else None
 
 
 class DatasetsEndpoint(APIView):
@@ -162,32 +128,30 @@ class DatasetEndpoint(APIView):
     def get(self, request: Request, dataset_id: UUID) -> Response:
         return Response(DatasetAnswer(find_version(request, dataset_id)).data)
 
+    @extend_schema(operation_id="datasets_change", request=DatasetChange, responses=DatasetAnswer)
+    def patch(self, request: Request, dataset_id: UUID) -> Response:
+        """Give the dataset another name, tags or notes; models keep their own."""
+        dataset = find_dataset_to_change(request, dataset_id)
+        body = DatasetChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        change_details(dataset, body.details_of(dataset), token_of(request))
+        return Response(DatasetAnswer(find_version(request, dataset_id)).data)
 
-class ReadingsEndpoint(APIView):
-    """Decides how columns are read where two readings are plausible (`profile.questions`)."""
+    @extend_schema(operation_id="datasets_archive", responses=DatasetAnswer)
+    def delete(self, request: Request, dataset_id: UUID) -> Response:
+        """Move the dataset to the trash for 30 days; models made from it stay. 409 names the
+        fine-tunes and assistants that still use it."""
+        archive_dataset(find_dataset_to_change(request, dataset_id), token_of(request))
+        return Response(DatasetAnswer(find_version(request, dataset_id)).data)
 
-    @extend_schema(
-        operation_id="datasets_readings_create",
-        request=ReadingsRequest,
-        responses={202: DatasetAnswer},
-    )
+
+class RestoreEndpoint(APIView):
+    @extend_schema(operation_id="datasets_restore", request=None, responses=DatasetAnswer)
     def post(self, request: Request, dataset_id: UUID) -> Response:
-        version = find_version(request, dataset_id)
-        token = token_of(request)
-        require_permission(token, version.dataset.project.team, "write")
-        payload = ReadingsRequest(data=request.data)
-        payload.is_valid(raise_exception=True)
-        if version.status == ImportStatus.IMPORTING:
-            raise DatasetNotReady("This version is still importing. Wait until it is done.")
-        columns, discards_edits = (
-            payload.validated_data[name] for name in ("columns", "discard_edits")
-        )
-        try:
-            successor = choose_readings(version, columns, token, discards_edits=discards_edits)
-        except EditsWouldBeLost as refusal:
-            sentence = f"{refusal.sentence} Send discard_edits: true to go on without them."
-            raise EditsWouldBeLost(sentence, param=refusal.param) from None
-        return Response(DatasetAnswer(successor).data, status=202)
+        """Bring the dataset back from the trash. 410 after 30 days; 409 where its project is there,
+        too."""
+        restore_dataset(find_dataset_to_change(request, dataset_id), token_of(request))
+        return Response(DatasetAnswer(find_version(request, dataset_id)).data)
 
 
 class RejectsEndpoint(APIView):

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from accounts.permissions import require_permission, token_of
 from projects.api.datasets import DatasetAnswer
-from projects.api.versions import find_ready_version
+from projects.api.versions import VERSION_PARAMETER, find_ready_version, whole_number
 from projects.importing.editing import edit_version
 from projects.queries.conditions import parse_filters
 from projects.queries.export import EXPORT_FORMATS, export_table
@@ -21,12 +21,11 @@ from projects.reading.edits import MAX_ADDED_ROWS, MAX_ROWS_IN_AN_EDIT, OPERATIO
 from projects.reading.results import Edit
 from web.api import BadParameter
 from web.idempotency.api import APIView
+from web.reference.hints import DescribedField, Scalar
 from web.streams.detached import DetachedResponse
 from web.validation.fields import ChoiceField
-from web.validation.values import parse_digits
 
 DEFAULT_LIMIT = 50
-VERSION_PARAMETER = OpenApiParameter("version", int, description="Its number; the newest without.")
 
 
 class RowAnswer(serializers.Serializer[Any]):
@@ -34,7 +33,7 @@ class RowAnswer(serializers.Serializer[Any]):
 
     object = serializers.ReadOnlyField(default="dataset.row")
     number = serializers.IntegerField()
-    values = serializers.DictField()
+    values = DescribedField(dict[str, Scalar])
 
 
 class RowsAnswer(serializers.Serializer[Any]):
@@ -170,17 +169,10 @@ def _parse_query(request: Request) -> RowQuery:
     except (ValueError, RecursionError):
         raise BadParameter("filters must be a JSON list.", param="filters") from None
     return RowQuery(
-        page=_whole_number(request, "page", 1),
-        page_size=_whole_number(request, "limit", DEFAULT_LIMIT),
+        page=int(whole_number(request, "page", 1)),
+        page_size=int(whole_number(request, "limit", DEFAULT_LIMIT)),
         search=sent.get("search", "")[:1000],
         filters=filters,
         sort=sort.removeprefix("-"),
         is_descending=sort.startswith("-"),
     )
-
-
-def _whole_number(request: Request, name: str, default: int) -> int:
-    number = parse_digits(request.query_params.get(name, str(default)), 11)
-    if number is None:
-        raise BadParameter(f"{name} must be a whole number.", param=name)
-    return number

@@ -6,6 +6,7 @@ from django import forms
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 
+from projects.models import DatasetVersion
 from projects.reading.encodings.detection import ENCODING_CHOICES as ENCODINGS
 from projects.reading.format_detection import ACCEPTED_FORMATS
 from projects.reading.results import ReadingOptions
@@ -121,6 +122,11 @@ class DialectForm(forms.Form):
             if chosen.get(name) in spelled:
                 chosen[name] = spelled[chosen[name]]
         return cast(ReadingOptions, chosen)
+
+    def options_for(self, version: DatasetVersion) -> ReadingOptions:
+        """The same for this version, with what it was told and the form cannot change."""
+        kept = {key: version.overrides[key] for key in ("labels",) if key in version.overrides}
+        return cast(ReadingOptions, {**self.overrides(), **kept})
 
     @staticmethod
     def to_initial(overrides: ReadingOptions) -> dict[str, object]:

@@ -1,12 +1,13 @@
 """Edits a version's rows, labels and columns. Each edit makes a new version of the same file."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 from accounts.models import ApiToken, User
 from projects.errors import BadEdit, DatasetNotReady
 from projects.importing.uploads import reimport
 from projects.models import DatasetVersion, ImportStatus
+from projects.profiling.profile import ProfileWarning
 from projects.reading.edits import EditProblem, check_edit
 from projects.reading.results import Edit, ReadingOptions
 
@@ -43,3 +44,25 @@ def edit_version(
             rows += len(edit["cells"])
     overrides["edits"], overrides["based_on"] = [*earlier_edits, *edits], version.number
     return reimport(version, overrides, by)
+
+
+def apply_fix(
+    version: DatasetVersion, place: int, by: User | ApiToken, *, is_other: bool = False
+) -> DatasetVersion | None:
+    """A new version with the edits that the profile's finding at this place, from 0, offers, or
+    those of its alternative; None where it offers none."""
+    findings = cast("list[ProfileWarning]", version.profile.get("warnings", []))
+    finding = findings[place] if 0 <= place < len(findings) else None
+    if finding is None:
+        return None
+    fix = finding.get("other_fix") if is_other else finding.get("fix")
+    return edit_version(version, fix["edits"], by) if fix else None
+
+
+def mask_columns(
+    version: DatasetVersion, columns: Collection[str], by: User | ApiToken
+) -> DatasetVersion:
+    """A new version in which personal data in these columns, too, is replaced by its kind."""
+    options = cast(ReadingOptions, dict(version.overrides))
+    options["mask"] = sorted({*options.get("mask", []), *columns})
+    return reimport(version, options, by)

@@ -31,24 +31,30 @@ def list_versions(versions: Sequence[DatasetVersion]) -> list[VersionLine]:
         parents = [
             by_number.get(number) for number in (options.get("based_on", 0), version.number - 1)
         ]
-        earlier_options = [parent.overrides if parent else {} for parent in parents]
-        changes = min(
-            (_changes(options, cast(ReadingOptions, before)) for before in earlier_options), key=len
-        )
+        earlier_options = [
+            cast(ReadingOptions, parent.overrides if parent else {}) for parent in parents
+        ]
+        if "based_on" in options:
+            # Only the version that it was made from has the edits that it repeats.
+            repeated = [before for before in earlier_options if _repeats_edits(options, before)]
+            earlier_options = repeated or earlier_options
+        changes = min((_changes(options, before) for before in earlier_options), key=len)
         if version.overrides and not changes:
             changes = [READ_ANOTHER_WAY]
         lines.append(VersionLine(version, changes[0] if changes else "", len(changes[1:])))
     return lines
 
 
+def _repeats_edits(options: ReadingOptions, before: ReadingOptions) -> bool:
+    earlier_edits = before.get("edits", [])
+    return options.get("edits", [])[: len(earlier_edits)] == earlier_edits
+
+
 def _changes(options: ReadingOptions, before: ReadingOptions) -> list[str]:
     """Words for what `options` add to those of an earlier version."""
     edits, earlier_edits = options.get("edits", []), before.get("edits", [])
-    changes = (
-        [_describe(edit) for edit in edits[len(earlier_edits) :]]
-        if edits[: len(earlier_edits)] == earlier_edits
-        else []
-    )
+    added = edits[len(earlier_edits) :] if _repeats_edits(options, before) else []
+    changes = [_describe(edit) for edit in added]
     if options.get("file", "") not in ("", before.get("file", "")):
         changes.append(f"read from the archive: {reading_title('file:' + options['file'])}")
     decided = before.get("columns", {})

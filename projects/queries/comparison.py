@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
 
 from projects import storage
 from projects.errors import BadRowQuery
 from projects.models import DatasetVersion
 from projects.queries.rows import connect
 from projects.reading.columns.sql import quote_identifier, quote_literal
+from web.validation.values import parse_digits
 
 PAGE_SIZE = 50
 MAX_CELL_CHARS = 300
@@ -92,6 +96,23 @@ def compare_versions(
         rows=[_row_change(row, common) for row in rows],
         page=page,
     )
+
+
+def find_versions_to_compare(
+    viewer: object, dataset_id: UUID, older_number: str, newer_number: str
+) -> tuple[DatasetVersion, DatasetVersion]:
+    """The ready versions with these numbers. Where the newer is not named, the newest; where the
+    older is not, the one before the newer. Raises Http404 for strangers, too."""
+    visible = DatasetVersion.objects.visible_to(viewer).filter(dataset=dataset_id).ready()
+    visible = visible.select_related("dataset__project__team").order_by("-number")
+
+    def find(text: str, **otherwise: int) -> DatasetVersion:
+        number = parse_digits(text, 8)
+        wanted = visible.filter(**otherwise) if number is None else visible.filter(number=number)
+        return get_object_or_404(wanted[:1])
+
+    newer = find(newer_number)
+    return find(older_number, number__lt=newer.number), newer
 
 
 def _comparable(

@@ -13,7 +13,7 @@ from projects.errors import BadEdit, BadRowQuery, DatasetNotReady
 from projects.forms.rows import RowEditForm, RowsForm
 from projects.importing.editing import edit_version
 from projects.models import DatasetVersion, ImportStatus
-from projects.queries.comparison import compare_versions
+from projects.queries.comparison import compare_versions, find_versions_to_compare
 from projects.queries.export import EXPORT_FORMATS, export_table
 from projects.queries.rows import matching_numbers
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
@@ -47,8 +47,9 @@ def dataset_edit(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespons
 @require_GET
 def dataset_compare(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """What changed between two versions: ?from=1&to=2, and ?key= a column that names rows."""
-    newer = _ready_version(request, dataset_id, "to")
-    older = _ready_version(request, dataset_id, "from", before=newer)
+    older, newer = find_versions_to_compare(
+        request.user, dataset_id, request.GET.get("from", ""), request.GET.get("to", "")
+    )
     key, page = request.GET.get("key", ""), parse_digits(request.GET.get("page", "1"))
     if page is None:
         raise BadRowQuery("There is no such page.", param="page")
@@ -87,22 +88,3 @@ def _matching_rows(version: DatasetVersion, query: str) -> list[int]:
     if not form.is_valid():
         raise BadEdit("The filter makes no sense any more. Reload the page.")
     return matching_numbers(version, form.to_query(), MAX_ROWS_IN_AN_EDIT)
-
-
-def _ready_version(
-    request: AuthenticatedRequest,
-    dataset_id: UUID,
-    name: str,
-    before: DatasetVersion | None = None,
-) -> DatasetVersion:
-    """The version that the address names, else the newest one that is ready, or the one before."""
-    versions = DatasetVersion.objects.visible_to(request.user).filter(dataset=dataset_id).ready()
-    number = parse_digits(request.GET.get(name, ""), 8)
-    if number is not None:
-        versions = versions.filter(number=number)
-    elif before is not None:
-        versions = versions.filter(number__lt=before.number)
-    newest = versions.select_related("dataset__project__team").order_by("-number").first()
-    if newest is None:
-        raise Http404
-    return newest

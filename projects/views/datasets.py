@@ -19,9 +19,9 @@ from projects.forms.datasets import DialectForm, UploadForm
 from projects.forms.rows import RowEditForm, RowsForm
 from projects.importing import resumable_uploads
 from projects.importing.another_reading import choose_readings, read_another_way
-from projects.importing.editing import edit_version
+from projects.importing.editing import apply_fix, mask_columns
 from projects.importing.imports import import_channel
-from projects.importing.uploads import receive_upload, reimport
+from projects.importing.uploads import receive_upload
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project, ResumableUpload
 from projects.profiling.profile import Suggestion, suggested_targets
 from projects.queries.changes import list_versions
@@ -34,7 +34,6 @@ from projects.queries.thumbnails import (
     load_gallery,
     load_thumbnail,
 )
-from projects.reading.results import ReadingOptions
 from web.browser.parts import uses_of
 from web.browser.refusals import refusals_on, status_of
 from web.browser.trash import TRASH_DAYS
@@ -43,6 +42,7 @@ from web.requests import AuthenticatedRequest
 from web.streams.detached import DetachedResponse
 from web.streams.downloads import file_download
 from web.streams.event_stream import event_stream_response
+from web.validation.values import parse_digits
 
 DATASET_TABS = [
     ("rows", "Rows"),
@@ -123,12 +123,10 @@ def dataset_reimport(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRes
     if not form.is_valid():
         context = _dataset_context(request, dataset_id) | {"form": form}
         return render(request, "projects/dataset.html", context, status=400)
-    reading = form.overrides()
-    if "labels" in version.overrides:  # Which the form cannot change.
-        reading["labels"] = version.overrides["labels"]
+    discards_edits = "discard_edits" in request.POST
     try:
         read_another_way(
-            version, reading, request.user, discards_edits="discard_edits" in request.POST
+            version, form.options_for(version), request.user, discards_edits=discards_edits
         )
     except EditsWouldBeLost as refusal:
         return _confirm_loss(request, version, refusal)
@@ -145,9 +143,7 @@ def dataset_mask(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespons
     if not chosen:
         messages.info(request, "Choose at least one column to mask.")
         return redirect("projects:dataset", dataset_id)
-    options = cast(ReadingOptions, dict(version.overrides))
-    options["mask"] = sorted({*options.get("mask", []), *chosen})
-    reimport(version, options, request.user)
+    mask_columns(version, chosen, request.user)
     return redirect("projects:dataset", dataset_id)
 
 
@@ -183,15 +179,10 @@ def _confirm_loss(
 def dataset_fix(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     """A new version with the edits that a finding of the profile offers, by its place there."""
     version = changeable_version(request, dataset_id)
-    place = request.POST.get("warning", "")
-    findings = version.profile.get("warnings", [])
-    kind = "other_fix" if request.POST.get("other") else "fix"
-    fixes = {str(number): one.get(kind) for number, one in enumerate(findings)}
-    fix = fixes.get(place)
-    if fix is None:
+    place = parse_digits(request.POST.get("warning", ""), 8)
+    is_other = bool(request.POST.get("other"))
+    if place is None or not apply_fix(version, place, request.user, is_other=is_other):
         messages.info(request, "This finding has no fix. Reload the page.")
-        return redirect("projects:dataset", dataset_id)
-    edit_version(version, fix["edits"], request.user)
     return redirect("projects:dataset", dataset_id)
 
 

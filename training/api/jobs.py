@@ -25,7 +25,7 @@ from training.api.serializers import (
     TrialAnswer,
 )
 from training.estimates.estimate import Estimate
-from training.jobs import actions
+from training.jobs import actions, removal
 from training.jobs.launch import LaunchRequest, estimate, launch
 from training.jobs.launch_preview import find_version, newest_ready_version
 from training.models import Checkpoint, TrainingJob
@@ -34,6 +34,7 @@ from training.queries.lookups import find_job, find_job_to_change
 from training.queries.metric_series import curves_of, latest_values
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.validation.details import DetailsChange
 from web.validation.values import parse_digits
 
 
@@ -50,7 +51,7 @@ class JobsEndpoint(APIView):
     @extend_schema(operation_id="list_training_jobs", responses=JobAnswer(many=True))
     def get(self, request: Request) -> Response:
         """The team's fine-tunes, newest first; `?project=` and `?status=` narrow them."""
-        jobs = TrainingJob.objects.visible_to(viewer_of(request))
+        jobs = TrainingJob.objects.visible_to(viewer_of(request)).filter(archived_at=None)
         for name in ("project", "status"):
             if value := request.query_params.get(name):
                 jobs = jobs.filter(**{name: value})
@@ -121,6 +122,31 @@ class JobEndpoint(APIView):
     def get(self, request: Request, job_id: UUID) -> Response:
         """One fine-tune as it is now."""
         return Response(OneJobAnswer(find_job(viewer_of(request), job_id)).data)
+
+    @extend_schema(
+        operation_id="change_training_job", request=DetailsChange, responses=OneJobAnswer
+    )
+    def patch(self, request: Request, job_id: UUID) -> Response:
+        """Give the fine-tune another name, tags or notes; its model keeps its own."""
+        viewer = viewer_of(request)
+        job = find_job_to_change(viewer, job_id)
+        body = DetailsChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        removal.change_details(job, body.details_of(job), viewer)
+        return Response(OneJobAnswer(find_job(viewer, job_id)).data)
+
+    @extend_schema(operation_id="archive_training_job", responses=OneJobAnswer)
+    def delete(self, request: Request, job_id: UUID) -> Response:
+        """Move a finished fine-tune to the trash for 30 days; its model stays. 409 while it is
+        under way or in use."""
+        return _apply_action(removal.archive, request, job_id)
+
+
+class RestoreEndpoint(APIView):
+    @extend_schema(operation_id="restore_training_job", request=None, responses=OneJobAnswer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        """Bring the fine-tune back from the trash. 410 after 30 days."""
+        return _apply_action(removal.restore, request, job_id)
 
 
 class EventsEndpoint(APIView):

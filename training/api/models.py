@@ -14,12 +14,23 @@ from training.analysis.requests import request_analysis
 from training.api.requests import AnalysisRequest
 from training.api.serializers import AnalysisAnswer, ModelAnswer
 from training.artifacts.download import zip_response
+from training.jobs import removal
 from training.models import Analysis, TrainedModel
 from training.queries.evaluation_report import report_of
-from training.queries.lookups import find_model
+from training.queries.lookups import find_model, find_model_to_change
 from web.api import BadParameter, cursor_page
 from web.idempotency.api import APIView
+from web.reference.hints import or_nothing, schema_of
 from web.streams.detached import DetachedResponse
+from web.validation.details import DetailsChange
+
+MODEL = {"type": "object", "properties": dict.fromkeys(("id", "name", "task"), {"type": "string"})}
+MODEL_COMPARISON = {
+    "allOf": [
+        schema_of("engine.analysis.model_comparison:Comparison"),
+        {"type": "object", "properties": {"first": MODEL, "second": MODEL}},
+    ]
+}
 
 
 class ModelsEndpoint(APIView):
@@ -39,9 +50,39 @@ class ModelEndpoint(APIView):
         """One model and its headline metrics."""
         return Response(ModelAnswer(find_model(viewer_of(request), model_id)).data)
 
+    @extend_schema(operation_id="change_model", request=DetailsChange, responses=ModelAnswer)
+    def patch(self, request: Request, model_id: UUID) -> Response:
+        """Give the model another name, tags or notes; endpoints keep their own names."""
+        viewer = viewer_of(request)
+        model = find_model_to_change(viewer, model_id)
+        body = DetailsChange(data=request.data)
+        body.is_valid(raise_exception=True)
+        removal.change_details(model, body.details_of(model), viewer)
+        return Response(ModelAnswer(find_model(viewer, model_id)).data)
+
+    @extend_schema(operation_id="archive_model", responses=ModelAnswer)
+    def delete(self, request: Request, model_id: UUID) -> Response:
+        """Move the model to the trash for 30 days. 409 names the endpoints, fine-tunes and
+        assistants that still use it."""
+        viewer = viewer_of(request)
+        removal.archive(find_model_to_change(viewer, model_id), viewer)
+        return Response(ModelAnswer(find_model(viewer, model_id)).data)
+
+
+class RestoreEndpoint(APIView):
+    @extend_schema(operation_id="restore_model", request=None, responses=ModelAnswer)
+    def post(self, request: Request, model_id: UUID) -> Response:
+        """Bring the model back from the trash. 410 after 30 days."""
+        viewer = viewer_of(request)
+        removal.restore(find_model_to_change(viewer, model_id), viewer)
+        return Response(ModelAnswer(find_model(viewer, model_id)).data)
+
 
 class EvaluationEndpoint(APIView):
-    @extend_schema(operation_id="get_model_evaluation", responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        operation_id="get_model_evaluation",
+        responses={200: or_nothing("engine.evaluation.schema:Report", "it was tested")},
+    )
     def get(self, request: Request, model_id: UUID) -> Response:
         """The whole report on the untouched test rows; every number names its method."""
         return Response(report_of(find_model(viewer_of(request), model_id)))
@@ -54,7 +95,7 @@ class CompareEndpoint(APIView):
             OpenApiParameter("a", OpenApiTypes.UUID),
             OpenApiParameter("b", OpenApiTypes.UUID),
         ],
-        responses=OpenApiTypes.OBJECT,
+        responses={200: MODEL_COMPARISON},
     )
     def get(self, request: Request) -> Response:
         """Two models on the same test rows: `a` less `b`, with significance tests and the rows

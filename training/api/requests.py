@@ -2,14 +2,17 @@
 
 from typing import Any, get_args
 
+from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from engine.spec import SPEC_CLASSES, ColumnRole, ExportSpec, SearchSpec, SplitSpec
+from training.api.serializers import AnyHyperparameters
 from training.forms.search import BUDGET_HELP
 from training.jobs.exports import ExportRequest
 from training.jobs.launch import TASKS, LaunchRequest
 from web.api import BadParameter
+from web.reference.hints import DescribedJSONField, Scalar, schema_of
 from web.validation.fields import AsStoredField, ChoiceField, FloatField, IntegerField
 
 MAX_INPUT_CHARACTERS = 20_000
@@ -67,6 +70,14 @@ def _column_field(role: ColumnRole) -> serializers.Field[Any, Any, Any, Any]:
     )
 
 
+class HyperparametersField(serializers.DictField):
+    """Those of any task, which the launch checks; the reference lists them by task."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        set_override(self, "field", schema_of(AnyHyperparameters | None))
+
+
 class SearchRequest(StrictSerializer):
     """A search for better hyperparameters within the job, under a time or money budget."""
 
@@ -119,7 +130,11 @@ class JobRequest(StrictSerializer):
     name = serializers.CharField(max_length=120, required=False, allow_null=True)
     text_column = serializers.CharField(required=False, allow_null=True, trim_whitespace=False)
     base_model = serializers.CharField(required=False, allow_null=True)
-    hyperparameters = serializers.DictField(required=False, allow_null=True)
+    hyperparameters = HyperparametersField(
+        required=False,
+        allow_null=True,
+        help_text="Those of the task; what is left out takes its default.",
+    )
     search = SearchRequest(required=False, allow_null=True)
     split = SplitRequest(required=False, allow_null=True)
     compute = serializers.CharField(required=False, allow_null=True)
@@ -220,7 +235,9 @@ class AnalysisRequest(serializers.Serializer[Any]):
     label = serializers.CharField(  # type: ignore[assignment]
         required=False, max_length=1000
     )
-    input = serializers.JSONField(required=False, help_text="A text, or a mapping of cells.")
+    input = DescribedJSONField(
+        str | dict[str, Scalar], required=False, help_text="A text, or a mapping of cells."
+    )
     row = IntegerField(
         required=False,
         min_value=0,

@@ -1,10 +1,19 @@
 """What the API answers about jobs and models. Request bodies are in `training.api.requests`."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from engine.spec import (
+    ExportSpec,
+    GenerationHyperparameters,
+    ImageHyperparameters,
+    SearchSpec,
+    SplitSpec,
+    TabularHyperparameters,
+    TextHyperparameters,
+)
 from training.jobs import limits
 from training.jobs.failures import FAILURE_REASONS
 from training.models import (
@@ -22,7 +31,34 @@ from training.models import (
 from training.queries.job_costs import cost_of
 from training.scheduling import queue_order
 from training.scheduling.wait_reason import wait_reason
+from web.reference.hints import DescribedField, Scalar
 from web.validation.fields import ChoiceField
+
+AnyHyperparameters = (
+    TextHyperparameters | TabularHyperparameters | ImageHyperparameters | GenerationHyperparameters
+)
+
+
+class StoredEstimate(TypedDict, total=False):
+    """What was expected when the job was launched; amounts are millionths of a US dollar."""
+
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    cost_low_micro: int
+    cost_high_micro: int
+    memory_bytes: int
+
+
+class AnalysisQuestion(TypedDict, total=False):
+    """What was asked: fairness by `column`, or what made the answer to `input` or `row`."""
+
+    column: str
+    label: str
+    input: str | dict[str, Scalar]
+    row: int
+    version: str
+    picture: str
 
 
 class SpanAnswer(serializers.Serializer[Any]):
@@ -87,11 +123,11 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     status = ChoiceField(choices=Status.choices)
     phase = serializers.SerializerMethodField()
     progress = serializers.FloatField(help_text="0 to 1 over the whole job.")
-    eta_seconds = serializers.FloatField(help_text="Null while unknown.")
+    eta_seconds = serializers.FloatField(allow_null=True, help_text="Null while unknown.")
     cost_micros = serializers.SerializerMethodField(help_text="Micro-USD, refunds taken off.")
     refunded_micros = serializers.SerializerMethodField()
     device_seconds = serializers.SerializerMethodField()
-    model = serializers.UUIDField(source="model_id")
+    model = serializers.UUIDField(source="model_id", allow_null=True)
     failure = serializers.SerializerMethodField()
     name = serializers.CharField()
     project = serializers.UUIDField(source="project_id")
@@ -99,53 +135,90 @@ class JobAnswer(serializers.Serializer[TrainingJob]):
     dataset_version = serializers.IntegerField(source="dataset_version.number")
     task = serializers.CharField()
     base_model = serializers.CharField()
-    text_columns = serializers.ListField(source="recipe.text_columns", default=list)
-    feature_columns = serializers.ListField(source="recipe.feature_columns", default=list)
-    prompt_columns = serializers.ListField(source="recipe.prompt_columns", default=list)
-    image_column = serializers.CharField(source="recipe.image_column", default=None)
-    messages_column = serializers.CharField(source="recipe.messages_column", default=None)
-    completion_column = serializers.CharField(source="recipe.completion_column", default=None)
-    rejected_column = serializers.CharField(source="recipe.rejected_column", default=None)
-    system_column = serializers.CharField(source="recipe.system_column", default=None)
-    history_column = serializers.CharField(source="recipe.history_column", default=None)
-    target_column = serializers.CharField(source="recipe.target_column", default=None)
+    text_columns = serializers.ListField(
+        child=serializers.CharField(), source="recipe.text_columns", default=list
+    )
+    feature_columns = serializers.ListField(
+        child=serializers.CharField(), source="recipe.feature_columns", default=list
+    )
+    prompt_columns = serializers.ListField(
+        child=serializers.CharField(), source="recipe.prompt_columns", default=list
+    )
+    image_column = serializers.CharField(
+        source="recipe.image_column", default=None, allow_null=True
+    )
+    messages_column = serializers.CharField(
+        source="recipe.messages_column", default=None, allow_null=True
+    )
+    completion_column = serializers.CharField(
+        source="recipe.completion_column", default=None, allow_null=True
+    )
+    rejected_column = serializers.CharField(
+        source="recipe.rejected_column", default=None, allow_null=True
+    )
+    system_column = serializers.CharField(
+        source="recipe.system_column", default=None, allow_null=True
+    )
+    history_column = serializers.CharField(
+        source="recipe.history_column", default=None, allow_null=True
+    )
+    target_column = serializers.CharField(
+        source="recipe.target_column", default=None, allow_null=True
+    )
     target_columns = serializers.ListField(
         child=serializers.CharField(), source="recipe.target_columns", default=list
     )
-    split_column = serializers.CharField(source="recipe.split_column", default=None)
-    split = serializers.DictField(
+    split_column = serializers.CharField(
+        source="recipe.split_column", default=None, allow_null=True
+    )
+    split = DescribedField(
+        SplitSpec | None,
         source="recipe.split",
         default=None,
-        allow_null=True,
         help_text="How rows are divided; null where the split column or the task's default holds.",
     )
-    hyperparameters = serializers.DictField(source="recipe.hyperparameters", default=dict)
-    search = serializers.DictField(source="recipe.search", default=None, allow_null=True)
+    hyperparameters = DescribedField(
+        AnyHyperparameters,
+        source="recipe.hyperparameters",
+        default=dict,
+        help_text="Those that were chosen; the others have the task's defaults.",
+    )
+    search = DescribedField(SearchSpec | None, source="recipe.search", default=None)
     compute = serializers.CharField(source="compute_class_id")
     priority = serializers.IntegerField()
     time_limit_seconds = serializers.SerializerMethodField()
     pause_code = ChoiceField(choices=PauseCode.choices, allow_null=True)
-    retry_of = serializers.UUIDField(source="retry_of_id")
+    retry_of = serializers.UUIDField(source="retry_of_id", allow_null=True)
     source_model = serializers.UUIDField(
-        source="source_model_id", help_text="Of an export job: the model it came from."
+        source="source_model_id",
+        allow_null=True,
+        help_text="Of an export job: the model it came from.",
     )
     initial_model = serializers.UUIDField(
         source="initial_model_id",
+        allow_null=True,
         help_text="The finished model whose weights training goes on from.",
     )
-    export = serializers.DictField(source="recipe.export", default=None, allow_null=True)
+    export = DescribedField(ExportSpec | None, source="recipe.export", default=None)
     restarted_from = serializers.CharField(
-        source="start_from_id", help_text="The checkpoint of another job that this one began from."
+        source="start_from_id",
+        allow_null=True,
+        help_text="The checkpoint of another job that this one began from.",
     )
-    estimate = serializers.DictField()
+    estimate = DescribedField(StoredEstimate)
     step = serializers.IntegerField()
     total_steps = serializers.IntegerField()
     epoch = serializers.FloatField()
     epochs = serializers.IntegerField()
-    rows_per_second = serializers.FloatField()
+    rows_per_second = serializers.FloatField(allow_null=True)
     created_at = serializers.DateTimeField()
-    started_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    notes = serializers.CharField()
+    archived_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it is in the trash; null: it is not."
+    )
 
     def get_time_limit_seconds(self, job: TrainingJob) -> int:
         return limits.effective_time_limit(job)
@@ -207,7 +280,7 @@ class MetricsAnswer(serializers.Serializer[Any]):
     points of each stand."""
 
     object = serializers.CharField(default="training_job.metrics")
-    metrics = serializers.DictField(child=serializers.ListField())
+    metrics = DescribedField(dict[str, list[list[float]]])
     measured = serializers.DictField(child=serializers.IntegerField())
     latest = serializers.DictField(child=serializers.FloatField())
 
@@ -232,13 +305,17 @@ class TrialAnswer(serializers.Serializer[Trial]):
     id = serializers.CharField()
     number = serializers.IntegerField()
     state = ChoiceField(choices=TrialState.choices)
-    parameters = serializers.DictField()
+    parameters = DescribedField(dict[str, Scalar])
     score_name = serializers.CharField()
-    score = serializers.FloatField(help_text="On validation rows; null until there is one.")
+    score = serializers.FloatField(
+        allow_null=True, help_text="On validation rows; null until there is one."
+    )
     scores = serializers.ListField(child=serializers.FloatField(), help_text="Of each epoch.")
-    pruned_at = serializers.IntegerField(help_text="The epoch it was cut short after, or null.")
+    pruned_at = serializers.IntegerField(
+        allow_null=True, help_text="The epoch it was cut short after, or null."
+    )
     is_best = serializers.BooleanField()
-    seconds = serializers.FloatField()
+    seconds = serializers.FloatField(allow_null=True)
     created_at = serializers.DateTimeField(source="started_at")
 
 
@@ -247,9 +324,11 @@ class CheckpointAnswer(serializers.Serializer[Checkpoint]):
     id = serializers.CharField()
     step = serializers.IntegerField()
     epoch = serializers.FloatField()
-    metrics = serializers.DictField()
+    metrics = DescribedField(dict[str, float | None])
     is_best = serializers.BooleanField()
-    deleted_at = serializers.DateTimeField(help_text="When its files were deleted; null: kept.")
+    deleted_at = serializers.DateTimeField(
+        allow_null=True, help_text="When its files were deleted; null: kept."
+    )
     created_at = serializers.DateTimeField()
 
 
@@ -262,21 +341,26 @@ class ModelAnswer(serializers.Serializer[TrainedModel]):
     project = serializers.UUIDField(source="project_id")
     dataset = serializers.UUIDField(source="dataset_version.dataset_id")
     dataset_version = serializers.IntegerField(source="dataset_version.number")
-    job = serializers.UUIDField(source="job.pk", default=None)
+    job = serializers.UUIDField(source="job.pk", default=None, allow_null=True)
     task = serializers.CharField()
     base_model = serializers.CharField()
     labels = serializers.ListField(child=serializers.CharField())
-    metrics = serializers.DictField()
+    metrics = DescribedField(dict[str, float | None])
     artifact_bytes = serializers.IntegerField()
+    tags = serializers.ListField(child=serializers.CharField())
+    notes = serializers.CharField()
     created_at = serializers.DateTimeField()
+    archived_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it is in the trash; null: it is not."
+    )
 
 
 class AnalysisAnswer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     object = serializers.CharField(default="analysis")
     kind = serializers.CharField()
-    question = serializers.JSONField()
-    result = serializers.JSONField()
+    question = DescribedField(AnalysisQuestion)
+    result = serializers.JSONField(allow_null=True)
     failure = serializers.CharField()
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)

@@ -8,7 +8,7 @@ from django.db.models import Model, Q
 from django.utils.timezone import now
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import ApiToken, User
 from projects.models import Dataset, Project
 from training.models import TrainedModel, TrainingJob
 from web.browser.details import changed_details
@@ -19,7 +19,7 @@ Removable = TypeVar("Removable", TrainedModel, TrainingJob)
 MAX_NAMED = 5
 
 
-def archive(row: Removable, by: User) -> None:
+def archive(row: Removable, by: User | ApiToken) -> None:
     """Move it to the trash. Raises StillInUse, which names what uses it."""
     kind = "model" if isinstance(row, TrainedModel) else "job"
     require_unused(row.name, uses_of(kind, row))
@@ -28,7 +28,7 @@ def archive(row: Removable, by: User) -> None:
             audit.record(row.team, by, f"{kind}.archived", row.name, id=str(row.pk))
 
 
-def restore(row: Removable, by: User) -> None:
+def restore(row: Removable, by: User | ApiToken) -> None:
     """Bring it back from the trash. Raises TooLateToRestore."""
     require_restorable(row.archived_at)
     kind = "model" if isinstance(row, TrainedModel) else "job"
@@ -54,7 +54,7 @@ def unfinished_jobs_of(row: Model) -> list[str]:
     ]
 
 
-def change_details(row: Removable, details: dict[str, object], by: User) -> None:
+def change_details(row: Removable, details: dict[str, object], by: User | ApiToken) -> None:
     """Give it another name, tags or notes; what is made from it keeps its own name."""
     changed = changed_details(row, details)
     if not changed:

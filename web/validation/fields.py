@@ -44,3 +44,11 @@ class AsStoredField(serializers.Field[Any, Any, Any, Any]):
 
 class MultipleChoiceField(ChoiceField, serializers.MultipleChoiceField):
     """Several of several values."""
+
+
+class PrintableField(serializers.CharField):
+    """Text that a database can hold and a page can show: no control characters."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = "".join(letter for letter in super().to_internal_value(data) if letter.isprintable())
+        return text.encode("utf-8", "replace").decode()

@@ -38,6 +38,8 @@ BODIES = {
     "/api/v1/projects": lambda things: {"name": "Another"},
     "/api/v1/datasets": lambda things: {"project": things["project"], "file": csv_file()},
     "/api/v1/datasets/{dataset_id}/readings": lambda things: {"columns": {"text": "text"}},
+    "/api/v1/datasets/{dataset_id}/mask": lambda things: {"columns": ["text"]},
+    "/api/v1/datasets/{dataset_id}/import-options": lambda things: {"header_rows": 1},
     "/api/v1/training-jobs": launch,
     "/api/v1/training-jobs/estimate": launch,
     "/api/v1/deployments": lambda things: {"model": things["model"], "name": "fresh"},
@@ -56,6 +58,7 @@ BODIES = {
         "question": "Where is my order?", "expects": "refuse"},
 }  # fmt: skip
 REFUSED_HERE = {  # They need a job or model in a state that this walk does not make.
+    "/api/v1/datasets/{dataset_id}/fix",
     "/api/v1/training-jobs/{job_id}/resume",
     "/api/v1/training-jobs/{job_id}/retry",
     "/api/v1/training-jobs/{job_id}/restart",
@@ -160,7 +163,7 @@ def test_an_error_nobody_expected_never_acts_twice(token, api, monkeypatch):
         Team.objects.create(name="Half", slug="half")
         raise RuntimeError
 
-    monkeypatch.setattr("projects.api.datasets.create_project", broken)
+    monkeypatch.setattr("projects.api.projects.create_project", broken)
     monkeypatch.setattr(store, "WAIT_SECONDS", 0)
     client = api(token)
     client.raise_request_exception = False

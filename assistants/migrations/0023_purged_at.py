@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('assistants', '0021_decision_sources'),
+        ('assistants', '0022_encoder_precision'),
     ]
 
     operations = [
