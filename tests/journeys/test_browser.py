@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.journeys.product import Product, same_worker
-from tests.journeys.trainings import job_of, wait_on_page
+from tests.journeys.product import Product, job_of, same_worker, wait_on_page
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

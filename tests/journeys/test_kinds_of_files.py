@@ -9,9 +9,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from tests.journeys.product import Product, same_worker
+from tests.journeys.product import Product, job_of, same_worker, wait_on_page
 from tests.journeys.test_browser import CHROMIUM, FLAGS, MINUTE, Visitor, choose_fewer_epochs
-from tests.journeys.trainings import job_of, wait_on_page
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [

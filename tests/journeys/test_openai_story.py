@@ -14,8 +14,7 @@ import openai
 import pytest
 
 from tests.inference.openai import shapes
-from tests.journeys.product import Product, same_worker
-from tests.journeys.trainings import SECONDS
+from tests.journeys.product import TRAINING_SECONDS, Product, same_worker
 
 pytestmark = [pytest.mark.slow, same_worker]
 BASE = "small-language-model"
@@ -49,13 +48,13 @@ def chats(count: int) -> bytes:
 
 
 def wait_for(look: Callable[[], Any], statuses: set[str]) -> Any:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + TRAINING_SECONDS
     while time.monotonic() < deadline:
         found = look()
         if found.status in statuses:
             return found
         time.sleep(0.5)
-    raise AssertionError(f"waited {SECONDS} s in vain: {found}")
+    raise AssertionError(f"waited {TRAINING_SECONDS} s in vain: {found}")
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.journeys.product import Product, same_worker
-from tests.journeys.trainings import wait_for_status
+from tests.journeys.product import Product, same_worker, wait_for_status
 
 pytestmark = [pytest.mark.slow, same_worker]
 
