@@ -42,6 +42,18 @@ def ensure_migrated_database() -> str:
     return name
 
 
+def migrate_in_background() -> None:
+    """Begin with `ensure_migrated_database` in a process of its own: who needs the database waits
+    for it, or finds it ready."""
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.databases"],
+        cwd=PROJECT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # What failed fails again, and is told, in who needs it.
+    )
+
+
 def _digest_of_migrations() -> str:
     digest = hashlib.sha256(django.__version__.encode())
     for app in sorted(apps.get_app_configs(), key=lambda config: config.label):
@@ -103,3 +115,8 @@ def keep_first_rows() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_KEEP_FIRST_ROWS)
     connection._test_serialized_contents = "[]"  # Else Django loads them a second time.
+
+
+if __name__ == "__main__":
+    django.setup()
+    ensure_migrated_database()

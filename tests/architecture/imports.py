@@ -1,6 +1,7 @@
 """Which of our modules imports which, by their source: lazy and TYPE_CHECKING imports count."""
 
 import ast
+import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,9 @@ def module_name(path: Path) -> str:
 def syntax_nodes(path: Path) -> tuple[ast.AST, ...]:
     """Every node of a file. To parse all files takes some seconds of a processor, and to walk
     through their trees one more each time: tests that read them are of one group."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
+    nodes = tuple(ast.walk(ast.parse(path.read_text())))
+    gc.freeze()  # A million objects that stay: tests.conftest freezes others.
+    return nodes
 
 
 @cache
