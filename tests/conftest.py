@@ -25,6 +25,7 @@ from inference.models import Deployment, TablePrediction
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
 from tests.databases import (
     RESTORE_FIRST_ROWS,
+    close_connections_of_threads,
     ensure_migrated_database,
     keep_first_rows,
     migrate_in_background,
@@ -122,6 +123,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     DatabaseOperations.sql_flush = lambda *_, **__: [RESTORE_FIRST_ROWS]
     yield
     DatabaseOperations.sql_flush = original
+    with django_db_blocker.unblock():
+        close_connections_of_threads()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.db.models import Model
-from psycopg import sql
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,12 +19,12 @@ def copy_rows(model: type[Model], fields: Sequence[str], rows: Iterable[Sequence
     Constraints hold, but the model's defaults do not: name every field other than the id. Raises
     Django's database errors; call it in a transaction.
     """
-    columns = [model._meta.get_field(name) for name in fields]
+    by_name = {column.name: column for column in model._meta.concrete_fields}
+    columns = [by_name[name] for name in fields]
     types = [str(column.db_type(connection)).partition("(")[0] for column in columns]
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
-        sql.Identifier(model._meta.db_table),
-        sql.SQL(", ").join(sql.Identifier(str(column.column)) for column in columns),
-    )
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(str(column.column)) for column in columns)
+    statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN (FORMAT binary)"
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,
