@@ -95,7 +95,7 @@ def upload(me: Visitor, tickets: Path) -> None:
     page.set_input_files("input[type=file]", tickets)
     page.get_by_role("button", name="Upload and import").click()
     page.wait_for_url(re.compile("/datasets/"))
-    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=MINUTE)
+    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=3 * MINUTE)
     me.picture("dataset")
     assert page.get_by_text("300").first.is_visible()
 
