@@ -344,6 +344,7 @@ LEASE_SECONDS = env.integer("LEASE_SECONDS", 60)
 HEARTBEAT_SECONDS = env.integer("HEARTBEAT_SECONDS", 5)
 # An idle trainer keeps an engine that has loaded torch: jobs start seconds sooner.
 KEEP_ENGINE_READY = env.boolean("KEEP_ENGINE_READY", True)
+TRAININGS_YIELD = env.boolean("TRAININGS_YIELD", True)  # The processor, to other programs
 CHECKPOINT_RETENTION_DAYS = env.integer("CHECKPOINT_RETENTION_DAYS", 7)
 VLLM_URLS = env.comma_separated("VLLM_URL")  # Servers of large language models
 VLLM_API_KEY = env.optional("VLLM_API_KEY")

@@ -1,5 +1,6 @@
 """The people and things every test knows."""
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,13 @@ from assistants.lifecycle import create_assistant
 from assistants.models import Conversation
 from inference.models import Deployment, TablePrediction
 from projects.models import Dataset, DatasetVersion, ImportStatus, Project
-from tests.databases import RESTORE_FIRST_ROWS, ensure_migrated_database, keep_first_rows
+from tests.databases import (
+    RESTORE_FIRST_ROWS,
+    close_connections_of_threads,
+    ensure_migrated_database,
+    keep_first_rows,
+    migrate_in_background,
+)
 from training.models import ComputeClass, Evaluation, TrainedModel, TrainingJob
 from web.language.catalog import compile_all
 
@@ -33,9 +40,23 @@ JOURNEYS = Path(__file__).resolve().parent / "journeys"
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # Real datasets; absent in most checkouts.
 
 
-def pytest_configure() -> None:
-    """Catalogues as set-up compiles them."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Catalogues as set-up compiles them; a migrated database, while the workers collect tests."""
     compile_all()
+    if config.getoption("numprocesses", None):  # Of the process that starts the workers.
+        migrate_in_background()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """What is imported and collected lives until the end, but each full collection of garbage looks
+    through all of it again: that took a fifth of the processor time of many tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
@@ -43,15 +64,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Long tests first, so that none is left to one processor at the end; journeys, which mostly
     wait, before all.
 
-    Those that roll back stay before those that empty the database: what migrations wrote is put
-    back for the latter only. `--dist loadgroup --no-loadscope-reorder` keeps this order.
+    Tests without a database begin: the first run makes one meanwhile. Those that roll back stay
+    before those that empty the database: what migrations wrote is put back for the latter only.
+    `--dist loadgroup --no-loadscope-reorder` keeps this order.
     """
     _require_groups(config, items)
     _require_serialized_rollback(items)
     items.sort(
         key=lambda item: (
             JOURNEYS not in item.path.parents,
-            not _rolls_back(item),
+            _use_of_database(item),
             item.get_closest_marker("slow") is None,
         )
     )
@@ -75,11 +97,12 @@ def _require_serialized_rollback(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} needs serialized_rollback=True.")
 
 
-def _rolls_back(item: pytest.Item) -> bool:
+def _use_of_database(item: pytest.Item) -> int:
+    """0: none, 1: rolls back, 2: empties it."""
     if marker := item.get_closest_marker("django_db"):
-        return not marker.kwargs.get("transaction")
+        return 2 if marker.kwargs.get("transaction") else 1
     fixtures = getattr(item, "fixturenames", [])
-    return "db" in fixtures and "transactional_db" not in fixtures
+    return 2 if "transactional_db" in fixtures else int("db" in fixtures)
 
 
 def pytest_sessionfinish() -> None:
@@ -105,6 +128,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     DatabaseOperations.sql_flush = lambda *_, **__: [RESTORE_FIRST_ROWS]
     yield
     DatabaseOperations.sql_flush = original
+    with django_db_blocker.unblock():
+        close_connections_of_threads()
 
 
 @pytest.fixture

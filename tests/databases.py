@@ -7,17 +7,20 @@ To empty a database as Django does, by TRUNCATE of all tables, and to load again
 wrote takes a second or more of a processor; most tests fill a few tables.
 """
 
+import gc
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import django
 import psycopg
+from asgiref.sync import SyncToAsync
 from django.apps import apps
-from django.db import connection
+from django.db import connection, connections
 from psycopg import sql
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -40,6 +43,18 @@ def ensure_migrated_database() -> str:
             rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
             server.execute(rename.format(sql.Identifier(unfinished), sql.Identifier(name)))
     return name
+
+
+def migrate_in_background() -> None:
+    """Begin with `ensure_migrated_database` in a process of its own: who needs the database waits
+    for it, or finds it ready."""
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.databases"],
+        cwd=PROJECT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # What failed fails again, and is told, in who needs it.
+    )
 
 
 def _digest_of_migrations() -> str:
@@ -103,3 +118,37 @@ def keep_first_rows() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_KEEP_FIRST_ROWS)
     connection._test_serialized_contents = "[]"  # Else Django loads them a second time.
+
+
+_OTHERS = """
+SELECT format('%s since %s: %s', state, backend_start, left(query, 200)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+def close_connections_of_threads(seconds: float = 30) -> None:
+    """So that the database can be dropped: a connection of a thread that ended stays open until
+    its garbage is collected, one of asgiref's thread for ever, and one of a process that was
+    killed until PostgreSQL has noticed.
+
+    Raises RuntimeError, with what they asked last, if others are still connected after `seconds`.
+    """
+    gc.unfreeze()
+    gc.collect()
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+    deadline = time.monotonic() + seconds
+    while others := _other_sessions():
+        if time.monotonic() > deadline:
+            raise RuntimeError("A test left connections open:\n" + "\n".join(others))
+        time.sleep(0.1)
+
+
+def _other_sessions() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHERS)
+        return [told for (told,) in cursor.fetchall()]
+
+
+if __name__ == "__main__":
+    django.setup()
+    ensure_migrated_database()

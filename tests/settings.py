@@ -23,6 +23,8 @@ def start() -> None:
     (scratch / "static").mkdir()
     os.environ["LATHE_VAR"] = str(scratch)
     os.environ["STORAGE_URL"] = f"file://{scratch}/storage"
+    # A training that yields gets a hundredth of a processor beside trainings of other tests.
+    os.environ["TRAININGS_YIELD"] = "false"
     # Playwright keeps an event loop running in the test's thread; Django would refuse the ORM.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from assistants.models import Assistant, Passage, PassageEntry, PassageTerm, Version
 from engine.answering.order import MeasuringResult, OrderPassage
 from engine.answering.terms import split_terms, weigh_terms
+from web.database.copying import copy_rows, half_vector
 
 MAX_TERM_CHARS = 100
 
@@ -27,17 +28,13 @@ def store_passages(
     result: MeasuringResult,
 ) -> None:
     """`vectors` (passages, dimensions) in their order. Call it in the version's transaction."""
-    PassageEntry.objects.bulk_create(
+    copy_rows(
+        PassageEntry,
+        ("version", "passage", "language", "embedding"),
         (
-            PassageEntry(
-                version=version,
-                passage=passage,
-                language=passage.language,
-                embedding=vector.astype(np.float32),
-            )
+            (version.pk, passage.pk, passage.language, half_vector(vector))
             for passage, vector in zip(passages, vectors, strict=True)
         ),
-        batch_size=2_000,
     )
     for language in result.fusions:
         documents = {
@@ -45,14 +42,13 @@ def store_passages(
             for passage in passages
             if passage.language == language
         }
-        PassageTerm.objects.bulk_create(
+        copy_rows(
+            PassageTerm,
+            ("version", "language", "term", "passage", "weight"),
             (
-                PassageTerm(
-                    version=version, language=language, term=term, passage_id=item, weight=weight
-                )
+                (version.pk, language, term, item, weight)
                 for term, items in weigh_terms(documents).items()
                 for item, weight in items.items()
                 if len(term) <= MAX_TERM_CHARS
             ),
-            batch_size=5_000,
         )

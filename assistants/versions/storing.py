@@ -24,6 +24,7 @@ from assistants.models import (
 from assistants.versions.passages import store_passages
 from engine.answering.order import MeasuringResult
 from engine.answering.terms import split_terms, weigh_terms
+from web.database.copying import copy_rows, half_vector
 from web.sse import notify
 
 
@@ -86,18 +87,13 @@ def refresh_statistics() -> None:
 
 
 def _store_index(version: Version, phrasings: list[Phrasing], measured: Measured) -> None:
-    IndexEntry.objects.bulk_create(
+    copy_rows(
+        IndexEntry,
+        ("version", "answer", "language", "text", "embedding"),
         (
-            IndexEntry(
-                version=version,
-                answer=phrasing.answer,
-                language=phrasing.language,
-                text=phrasing.text,
-                embedding=vector.astype(np.float32),
-            )
+            (version.pk, phrasing.answer_id, phrasing.language, phrasing.text, half_vector(vector))
             for phrasing, vector in zip(phrasings, measured.vectors, strict=True)
         ),
-        batch_size=2_000,
     )
     for language, model in measured.result.models.items():
         LanguageModel.objects.create(
@@ -114,14 +110,15 @@ def _store_terms(version: Version, language: str, phrasings: list[Phrasing]) -> 
     documents: dict[int, list[str]] = {}
     for phrasing in phrasings:
         documents.setdefault(phrasing.answer_id, []).extend(split_terms(phrasing.text))
-    Term.objects.bulk_create(
+    copy_rows(
+        Term,
+        ("version", "language", "term", "answer", "weight"),
         (
-            Term(version=version, language=language, term=term, answer_id=answer, weight=weight)
+            (version.pk, language, term, answer, weight)
             for term, items in weigh_terms(documents).items()
             for answer, weight in items.items()
             if len(term) <= 100
         ),
-        batch_size=5_000,
     )
 
 

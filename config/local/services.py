@@ -130,7 +130,7 @@ def _trainer_services(environment: dict[str, str]) -> list[Service]:
             name,
             _celery_worker_command(name, "compute.cpu", "-c", "1", "--prefetch-multiplier", "1"),
             environment,
-            niceness=10,
+            niceness=10 if env.boolean("TRAININGS_YIELD", True) else 0,
         )
         for name in names
     ]

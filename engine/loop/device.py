@@ -13,6 +13,7 @@ import torch
 from engine.errors import BadTrainingData
 from engine.spec import JobSpec
 
+NICENESS = 10  # Of an engine that yields the processor.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # Of glibc's malloc.h.
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -36,8 +37,8 @@ def prepare_device(spec: JobSpec) -> Device:
 
     Raises BadTrainingData for settings that the device does not support.
     """
-    if spec.nice:
-        os.nice(10)
+    if spec.nice:  # A trainer may have yielded already: twice as much is to starve beside others.
+        os.nice(max(0, NICENESS - os.nice(0)))
     if spec.threads:
         torch.set_num_threads(spec.threads)
     # On x86 without AMX this picks oneDNN's AVX-512 float32 kernels (twice MKL's speed on AMD)

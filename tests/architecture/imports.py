@@ -1,10 +1,14 @@
 """Which of our modules imports which, by their source: lazy and TYPE_CHECKING imports count."""
 
 import ast
+import gc
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
+same_worker = pytest.mark.xdist_group("sources")  # Where they were parsed.
 PROJECT = Path(__file__).resolve().parents[2]
 OURS = [
     "accounts",
@@ -35,8 +39,12 @@ def module_name(path: Path) -> str:
 
 
 @cache
-def syntax_tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def syntax_nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file. To parse all files takes some seconds of a processor, and to walk
+    through their trees one more each time: tests that read them are of one group."""
+    nodes = tuple(ast.walk(ast.parse(path.read_text())))
+    gc.freeze()  # A million objects that stay: tests.conftest freezes others.
+    return nodes
 
 
 @cache
@@ -54,7 +62,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def _imports(files: dict[str, Path], name: str, path: Path) -> Iterator[str]:
-    for node in ast.walk(syntax_tree(path)):
+    for node in syntax_nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
         elif isinstance(node, ast.ImportFrom):

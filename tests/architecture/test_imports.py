@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from tests.architecture.imports import PROJECT, import_circles, import_graph
+from tests.architecture.imports import PROJECT, import_circles, import_graph, same_worker
+
+pytestmark = same_worker
 
 
 def test_no_modules_import_each_other():

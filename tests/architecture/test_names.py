@@ -4,8 +4,9 @@ import ast
 
 import pytest
 
-from tests.architecture.imports import module_name, source_files, syntax_tree
+from tests.architecture.imports import module_name, same_worker, source_files, syntax_nodes
 
+pytestmark = same_worker
 # In any app: the last part of a module's name.
 OLD_MODULES = {
     "alone": "advisory_lock",
@@ -116,7 +117,7 @@ def test_no_class_or_function_has_an_old_name_again():
     found = {
         f"{module_name(path)}.{node.name}": OLD_NAMES[node.name]
         for path in source_files()
-        for node in ast.walk(syntax_tree(path))
+        for node in syntax_nodes(path)
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name in OLD_NAMES
     }
@@ -128,7 +129,7 @@ def test_no_variable_has_an_old_name_again(name):
     found = {
         module_name(path)
         for path in source_files()
-        for node in ast.walk(syntax_tree(path))
+        for node in syntax_nodes(path)
         if (isinstance(node, ast.arg) and node.arg == name)
         or (isinstance(node, ast.Name) and node.id == name)
     }
@@ -142,7 +143,7 @@ def test_modules_are_imported_by_their_own_names():
     aliases = {
         f"{module_name(path)}: {node.module}.{alias.name} as {alias.asname}"
         for path in source_files()
-        for node in ast.walk(syntax_tree(path))
+        for node in syntax_nodes(path)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
         if alias.asname

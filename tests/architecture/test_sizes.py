@@ -4,8 +4,9 @@ import ast
 from collections import Counter
 from functools import cache
 
-from tests.architecture.imports import PROJECT, source_files, syntax_tree
+from tests.architecture.imports import PROJECT, same_worker, source_files, syntax_nodes
 
+pytestmark = same_worker
 LONGEST_FUNCTION = 45
 LONGEST_OF_NINE_IN_TEN = 25
 SHORT_FUNCTION = 5
@@ -20,7 +21,7 @@ def function_lengths() -> dict[str, int]:
     return {
         f"{path.relative_to(PROJECT)}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
         for path in source_files()
-        for node in ast.walk(syntax_tree(path))
+        for node in syntax_nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

@@ -1,9 +1,11 @@
 """An FAQ of the generator's, an assistant that learned it, and a version that is live."""
 
 import base64
+import fcntl
 import hashlib
 import io
 import json
+import os
 import shutil
 import uuid
 from pathlib import Path
@@ -29,11 +31,18 @@ from inference.gateway import internal_token
 from projects.models import Dataset, DatasetVersion, ImportStatus
 from web import child_process
 
-_measured: dict[str, Path] = {}
+
+@pytest.fixture(scope="session")
+def all_measured(tmp_path_factory) -> Path:
+    """What was measured in this run of the tests, by the digest of its order; of all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "all_measured"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def measure_once(monkeypatch, tmp_path_factory):
+def measure_once(monkeypatch, all_measured):
     """The same order is measured by a real child process once; later tests get its files."""
     run = building.child_process.run
 
@@ -41,14 +50,16 @@ def measure_once(monkeypatch, tmp_path_factory):
         folder = Path(command[-1])
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         ordered = b"".join(path.read_bytes() for path in files if "manifest" not in path.name)
-        digest = hashlib.sha256(ordered).hexdigest()
-        if digest not in _measured:
-            finished = run(command, **options)
-            if finished.returncode != 0:
-                return finished
-            _measured[digest] = tmp_path_factory.mktemp("measured") / "files"
-            shutil.copytree(folder, _measured[digest])
-        shutil.copytree(_measured[digest], folder, dirs_exist_ok=True)
+        measured = all_measured / hashlib.sha256(ordered).hexdigest()
+        with open(f"{measured}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # Another worker may be measuring it.
+            if not measured.is_dir():
+                finished = run(command, **options)
+                if finished.returncode != 0:
+                    return finished
+                shutil.copytree(folder, f"{measured}.unfinished")
+                os.rename(f"{measured}.unfinished", measured)
+        shutil.copytree(measured, folder, dirs_exist_ok=True)
         return child_process.Finished(0, "", "")
 
     monkeypatch.setattr(building, "child_process", SimpleNamespace(run=run_once))

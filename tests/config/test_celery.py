@@ -7,7 +7,7 @@ import pytest
 from celery import current_app
 
 from config import celery
-from tests.architecture.imports import module_name, source_files, syntax_tree
+from tests.architecture.imports import module_name, same_worker, source_files, syntax_nodes
 from web.log_context import request_id
 
 
@@ -29,11 +29,12 @@ def test_every_route_names_a_task(registered):
     assert set(celery.app.conf.task_routes) <= registered
 
 
+@same_worker
 def test_every_name_that_the_code_enqueues_is_a_task(registered):
     enqueued = {
         (module_name(path), node.args[0].value)
         for path in source_files()
-        for node in ast.walk(syntax_tree(path))
+        for node in syntax_nodes(path)
         if isinstance(node, ast.Call)
         and getattr(node.func, "id", getattr(node.func, "attr", ""))
         in {"enqueue", "enqueue_on_commit"}

@@ -1,7 +1,13 @@
-"""The whole product as `make up` starts it, for journeys that use it from outside."""
+"""The whole product as `make up` starts it, for journeys that use it from outside.
+
+Beside other tests a training takes as long as it gets of the processors, and a deadline of a quiet
+machine fails. So who waits for a job looks at the job itself: one that ended otherwise fails its
+test at once, and the failure tells what its log says.
+"""
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +27,9 @@ django.setup()
 from tests.journeys.states import carry_out_steps
 carry_out_steps()
 """
+TRAINING_SECONDS = 12 * 60
+PAGE_SECONDS = 60  # In which a page that is open shows how its job ended.
+ENDED = {"succeeded", "failed", "cancelled", "paused"}  # Nothing more comes by itself.
 OWN = {"DATABASE_URL", "REDIS_URL", "STORAGE_URL", "DJANGO_SETTINGS_MODULE", "LATHE_VAR"}
 
 
@@ -107,3 +116,53 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def wait_for_status(product: Product, job: str, *statuses: str) -> dict[str, Any]:
+    """What the job tells once it is in one of these. Fails the test where it ends in another, or
+    goes on for TRAINING_SECONDS."""
+    deadline = time.monotonic() + TRAINING_SECONDS
+    while (told := product.change("tell_of_job", job))["status"] not in statuses:
+        _require_going_on(told, statuses, deadline)
+        time.sleep(1)
+    return told
+
+
+def wait_on_page(product: Product, job: str, sign: Any) -> None:
+    """Until an open page shows `sign`, a Playwright locator: it may take TRAINING_SECONDS while the
+    job goes on, and PAGE_SECONDS once it has ended."""
+    from playwright.sync_api import TimeoutError as NotYet
+
+    deadline = time.monotonic() + TRAINING_SECONDS
+    ended_at = None
+    while True:
+        try:
+            sign.wait_for(timeout=3_000)
+            return
+        except NotYet:
+            told = product.change("tell_of_job", job)
+        if told["status"] == "succeeded":
+            ended_at = ended_at or time.monotonic()
+            if time.monotonic() > ended_at + PAGE_SECONDS:
+                pytest.fail(f"The page does not show {sign}.\n{_in_lines(told)}")
+        else:
+            _require_going_on(told, ("succeeded",), deadline)
+
+
+def job_of(url: str) -> str:
+    """The id in the address of a job's page."""
+    found = re.search(r"/jobs/([0-9a-f-]{36})/", url)
+    assert found, url
+    return found[1]
+
+
+def _require_going_on(told: dict[str, Any], wanted: tuple[str, ...], deadline: float) -> None:
+    if told["status"] in ENDED:
+        pytest.fail(f"The job should be {' or '.join(wanted)}.\n{_in_lines(told)}")
+    if time.monotonic() > deadline:
+        pytest.fail(f"Not {' or '.join(wanted)} after {TRAINING_SECONDS} s.\n{_in_lines(told)}")
+
+
+def _in_lines(told: dict[str, Any]) -> str:
+    log, events = told.pop("log"), told.pop("events")
+    return "\n".join([json.dumps(told, indent=2), "Events:", *events, "End of the log:", log])

@@ -2,7 +2,8 @@
 
 `make_states("acme")` returns the addresses of what it made. `new_job` and `move_job`, `new_import`
 and `end_import`, `new_endpoint` and `answer`, and `tell` change what open pages show, a step at a
-time, while a browser looks on. `Product.change` carries them out in the running product.
+time, while a browser looks on. `tell_of_job` changes nothing. `Product.change` carries them out in
+the running product.
 """
 
 import json
@@ -198,6 +199,22 @@ def _measure(job: TrainingJob) -> None:
         for name in names
         for step in range(start + 1, start + 21)
     )
+
+
+def tell_of_job(job_id: str) -> dict[str, object]:
+    """Where a job is, and the ends of its events and its log."""
+    job = TrainingJob.objects.get(pk=job_id)
+    shown = (
+        "name", "status", "pause_code", "phase", "progress", "epoch", "step", "total_steps",
+        "eta_seconds", "failure_code", "failure_sentence",
+    )  # fmt: skip
+    events = JobEvent.objects.filter(job=job).order_by("-pk")[:30]
+    going_on = TrainingJob.objects.filter(status=Status.RUNNING).exclude(pk=job.pk)
+    return {field: getattr(job, field) for field in shown} | {
+        "running_beside_it": going_on.count(),
+        "events": [f"{event.at:%H:%M:%S} {event.message}" for event in events][::-1],
+        "log": job.log_tail[-3_000:],
+    }
 
 
 def new_import(slug: str) -> str:

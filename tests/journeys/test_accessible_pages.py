@@ -77,7 +77,7 @@ def visited(product: Product, browser: "sync_api.Browser") -> dict[str, object]:
     page.goto(f"{product.url}/teams/{team}/")
     page.get_by_role("button", name="Use sample data").click()
     page.wait_for_url(re.compile("/datasets/"))
-    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=60_000)
+    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=180_000)
     dataset = re.search("/datasets/[^/]+/", page.url)[0]
     paths = [f"/teams/{team}/{tail}" for tail in TEAM_PAGES]
     paths += [f"{dataset}?tab={tab}" for tab in DATASET_TABS]

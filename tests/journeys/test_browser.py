@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.journeys.product import Product, same_worker
+from tests.journeys.product import Product, job_of, same_worker, wait_on_page
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -43,7 +43,7 @@ class Visitor:
 
     def __init__(self, context: "sync_api.BrowserContext", pictures: Path, prefix: str) -> None:
         self.page = context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(MINUTE)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("console", self._listen)
@@ -70,7 +70,7 @@ def test_from_sign_up_to_an_answer(
     sign_up(me, product)
     upload(me, tickets)
     job_url = launch(me)
-    watch(me, browser, job_url, pictures)
+    watch(me, browser, product, job_url, pictures)
     model_url = read_the_evaluation(me)
     deploy(me, model_url)
     answer(me, product)
@@ -95,7 +95,7 @@ def upload(me: Visitor, tickets: Path) -> None:
     page.set_input_files("input[type=file]", tickets)
     page.get_by_role("button", name="Upload and import").click()
     page.wait_for_url(re.compile("/datasets/"))
-    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=MINUTE)
+    page.get_by_role("link", name="Fine-tune", exact=True).wait_for(timeout=3 * MINUTE)
     me.picture("dataset")
     assert page.get_by_text("300").first.is_visible()
 
@@ -111,7 +111,7 @@ def launch(me: Visitor) -> str:
     seconds = estimate.locator("dd b").nth(1)
     before = seconds.inner_text()
     choose_fewer_epochs(me)
-    sync_api.expect(seconds).not_to_have_text(before, timeout=20_000)
+    sync_api.expect(seconds).not_to_have_text(before, timeout=MINUTE)
     assert "$" in estimate.inner_text()
     button.click()
     page.wait_for_url(re.compile("/jobs/"))
@@ -125,11 +125,13 @@ def choose_fewer_epochs(me: Visitor) -> None:
     me.page.get_by_label("Epochs", exact=True).fill("3")
 
 
-def watch(me: Visitor, browser: "sync_api.Browser", job_url: str, pictures: Path) -> None:
+def watch(
+    me: Visitor, browser: "sync_api.Browser", product: Product, job_url: str, pictures: Path
+) -> None:
     """The page moves by itself; a second browser and a reload show the same."""
-    page = me.page
-    page.get_by_text(re.compile("Running")).first.wait_for(timeout=MINUTE)
-    page.get_by_text(re.compile(r"step \d")).first.wait_for(timeout=2 * MINUTE)
+    page, job = me.page, job_of(job_url)
+    wait_on_page(product, job, page.get_by_text(re.compile("Running")).first)
+    wait_on_page(product, job, page.get_by_text(re.compile(r"step \d")).first)
     page.wait_for_timeout(2_000)
     me.picture("job-running")
     page.reload()
@@ -141,8 +143,7 @@ def watch(me: Visitor, browser: "sync_api.Browser", job_url: str, pictures: Path
     second.page.goto(job_url)
     second.picture("job-running")
     for visitor in (me, second):
-        link = visitor.page.get_by_role("link", name="Open the report")
-        link.wait_for(timeout=5 * MINUTE)
+        wait_on_page(product, job, visitor.page.get_by_role("link", name="Open the report"))
         visitor.picture("job-succeeded")
     assert second.problems == []
 
@@ -222,7 +223,7 @@ def test_from_sign_up_to_an_answer_by_touch(product, browser, tickets):
     fits(page)
     sign_up_by_touch(page)
     upload_by_touch(page, tickets)
-    launch_by_touch(page)
+    launch_by_touch(page, product)
     deploy_by_touch(page)
     ask_by_touch(page)
 
@@ -247,14 +248,14 @@ def upload_by_touch(page, tickets):
     fits(page)
 
 
-def launch_by_touch(page):
+def launch_by_touch(page, product):
     page.get_by_role("link", name="Fine-tune", exact=True).tap()
     page.locator(".preset", has_text="Quick").tap()
     fits(page)
     page.locator("#launch-button").tap()
     page.wait_for_url(re.compile("/jobs/"))
     fits(page)
-    page.get_by_role("link", name="Open the report").wait_for(timeout=6 * MINUTE)
+    wait_on_page(product, job_of(page.url), page.get_by_role("link", name="Open the report"))
     fits(page)
 
 

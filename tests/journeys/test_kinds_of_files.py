@@ -9,7 +9,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from tests.journeys.product import Product, same_worker
+from tests.journeys.product import Product, job_of, same_worker, wait_on_page
 from tests.journeys.test_browser import CHROMIUM, FLAGS, MINUTE, Visitor, choose_fewer_epochs
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -79,7 +79,9 @@ def me(product: Product, pictures: Path) -> Iterator[Visitor]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_becomes_a_deployed_model(name: str, me: Visitor, tmp_path: Path) -> None:
+def test_a_file_becomes_a_deployed_model(
+    name: str, me: Visitor, product: Product, tmp_path: Path
+) -> None:
     FILES[name](tmp_path / name)
     page = me.page
     open_upload(me)
@@ -90,7 +92,9 @@ def test_a_file_becomes_a_deployed_model(name: str, me: Visitor, tmp_path: Path)
     choose_fewer_epochs(me)
     page.locator("#launch-button").click()
     page.wait_for_url(re.compile("/jobs/"))
-    page.get_by_role("link", name="Open the report").click(timeout=10 * MINUTE)
+    report = page.get_by_role("link", name="Open the report")
+    wait_on_page(product, job_of(page.url), report)
+    report.click()
     page.wait_for_url(re.compile("/models/"))
     field = page.locator("#deploy input[name=name]")
     field.fill(name.partition(".")[0])

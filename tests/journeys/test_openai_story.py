@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.inference.openai import shapes
-from tests.journeys.product import Product, same_worker
+from tests.journeys.product import TRAINING_SECONDS, Product, same_worker
 
 pytestmark = [pytest.mark.slow, same_worker]
 BASE = "small-language-model"
@@ -47,14 +47,14 @@ def chats(count: int) -> bytes:
     return "".join(lines).encode()
 
 
-def wait_for(look: Callable[[], Any], statuses: set[str], seconds: float = 240) -> Any:
-    deadline = time.monotonic() + seconds
+def wait_for(look: Callable[[], Any], statuses: set[str]) -> Any:
+    deadline = time.monotonic() + TRAINING_SECONDS
     while time.monotonic() < deadline:
         found = look()
         if found.status in statuses:
             return found
         time.sleep(0.5)
-    raise AssertionError(f"waited {seconds} s in vain: {found}")
+    raise AssertionError(f"waited {TRAINING_SECONDS} s in vain: {found}")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_a_batch_is_answered_in_the_background(client: openai.OpenAI, fine_tune:
         input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
     )
     ended = {"completed", "failed", "expired", "cancelled"}
-    done = wait_for(lambda: client.batches.retrieve(batch.id), ended, 120)
+    done = wait_for(lambda: client.batches.retrieve(batch.id), ended)
     assert done.status == "completed", done.errors
     counts = done.request_counts
     assert (counts.total, counts.completed, counts.failed) == (6, 5, 1)

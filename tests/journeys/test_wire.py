@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.journeys.product import Product, same_worker
+from tests.journeys.product import Product, same_worker, wait_for_status
 
 pytestmark = [pytest.mark.slow, same_worker]
 
@@ -69,11 +69,11 @@ def launched(client: httpx.Client, dataset: str, **more: object) -> dict[str, ob
 
 
 @pytest.fixture(scope="module")
-def deployed(client: httpx.Client, dataset: str) -> dict[str, object]:
+def deployed(client: httpx.Client, dataset: str, product: Product) -> dict[str, object]:
     """The job whose model answers as `queue`."""
     job = launched(client, dataset, hyperparameters={"method": "probe"})
-    done = wait_for(client, f"/api/v1/training-jobs/{job['id']}", {"succeeded", "failed"})
-    assert done["status"] == "succeeded", done
+    wait_for_status(product, job["id"], "succeeded")
+    done = client.get(f"/api/v1/training-jobs/{job['id']}").json()
     made = client.post("/api/v1/deployments", json={"model": done["model"], "name": "queue"})
     assert made.status_code == 201, made.text
     return done
@@ -122,19 +122,21 @@ def test_a_job_outlives_a_killed_trainer(
         body = client.get(path).json()
         return body if body["phase"] == "training" and body["progress"] > 0 else None
 
-    wait_until(has_begun, 120)
+    wait_for_status(product, job["id"], "running")
+    wait_until(has_begun, 300)
     for pid in trainer_processes(product):
         os.kill(pid, signal.SIGKILL)
-    done = wait_for(client, path, {"succeeded", "failed", "cancelled"}, 300)
-    assert done["status"] == "succeeded", done
+    wait_for_status(product, job["id"], "succeeded")
     events = client.get(f"{path}/events").json()["data"]
     assert any("fell silent" in event["message"] for event in events)
 
 
-def test_a_cancelled_job_says_what_was_billed(client: httpx.Client, dataset: str) -> None:
+def test_a_cancelled_job_says_what_was_billed(
+    client: httpx.Client, dataset: str, product: Product
+) -> None:
     job = launched(client, dataset)
     path = f"/api/v1/training-jobs/{job['id']}"
-    wait_for(client, path, {"running"}, 60)
+    wait_for_status(product, job["id"], "running")
     time.sleep(4)
     cancelled = client.post(f"{path}/cancel")
     assert cancelled.status_code == 200, cancelled.text

@@ -16,6 +16,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from uuid import UUID
 
+from django.conf import settings
+
 from engine.artifact import read_manifest
 from engine.errors import EXIT_OK, EXIT_STOPPED
 from engine.events import Event
@@ -172,7 +174,7 @@ class AttemptSupervisor:
                 "resume_from": self._fetch_checkpoint(),
                 "halvings": self.attempt.halved_batches,
                 "memory_bytes": job.compute_class.memory_bytes,
-                "nice": True,
+                "nice": settings.TRAININGS_YIELD,
             }
         )
         path = self.work / "spec.json"

@@ -9,7 +9,7 @@ from accounts.api.notifications import EndpointRequest
 from accounts.models import EventGroup
 from accounts.notifications import events
 from accounts.notifications.events import EventType, register_events
-from tests.architecture.imports import module_name, source_files, syntax_tree
+from tests.architecture.imports import module_name, same_worker, source_files, syntax_nodes
 
 
 @pytest.fixture
@@ -27,11 +27,12 @@ def test_every_app_registers_its_events_when_django_starts():
     assert len(subjects) == 35
 
 
+@same_worker
 def test_every_event_that_the_code_publishes_is_registered():
     published = {
         (module_name(path), node.args[1].value)
         for path in source_files()
-        for node in ast.walk(syntax_tree(path))
+        for node in syntax_nodes(path)
         if isinstance(node, ast.Call)
         and getattr(node.func, "id", "") in {"publish", "publish_to_programs"}
         and len(node.args) > 1

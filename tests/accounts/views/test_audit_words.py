@@ -2,43 +2,41 @@
 
 import ast
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from django.utils import translation
 
 from accounts.templatetags.audit_words import DEEDS, NOUNS, action_words, told_details
+from tests.architecture.imports import PROJECT, same_worker, source_files, syntax_nodes
 
 APPS = ("accounts", "billing", "projects", "training", "inference", "assistants")
 OF_OPERATORS = re.compile(r"/admin/|worker|reconciliation|/stripe/(account|webhooks|usage_outbox)")
 
 
-def trees() -> dict[Path, ast.Module]:
-    files = (path for app in APPS for path in Path(app).rglob("*.py"))
-    return {path: ast.parse(path.read_text()) for path in files}
+def files_of_apps() -> list[Path]:
+    return [path for path in source_files() if path.relative_to(PROJECT).parts[0] in APPS]
 
 
-def recorders(modules: Iterable[ast.Module]) -> re.Pattern[str]:
+def recorders() -> set[str]:
     """What writes an action: the log's own functions, and those that are told which action."""
-    words = {
-        one.name
-        for module in modules
-        for one in ast.walk(module)
-        if isinstance(one, ast.FunctionDef) and "action" in {arg.arg for arg in one.args.args}
+    return {"record", "record_change"} | {
+        node.name
+        for path in files_of_apps()
+        for node in syntax_nodes(path)
+        if isinstance(node, ast.FunctionDef) and "action" in {arg.arg for arg in node.args.args}
     }
-    return re.compile(rf"(^|\.)({'|'.join(sorted(words | {'record', 'record_change'}))})$|_change$")
 
 
 def recorded_actions() -> set[str]:
     """The constant actions of every call that writes into the log of a team."""
-    recorded, modules = set(), trees()
-    records = recorders(modules.values())
-    for path, module in modules.items():
-        if OF_OPERATORS.search(str(path)):
+    recorded, records = set(), recorders()
+    for path in files_of_apps():
+        if OF_OPERATORS.search(str(path.relative_to(PROJECT))):
             continue
-        for call in (one for one in ast.walk(module) if isinstance(one, ast.Call)):
-            if records.search(ast.unparse(call.func)):
+        for call in (node for node in syntax_nodes(path) if isinstance(node, ast.Call)):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            if name in records or name.endswith("_change"):
                 given = [*call.args, *(keyword.value for keyword in call.keywords)]
                 values = [arg.value for arg in given if isinstance(arg, ast.Constant)]
                 recorded |= {
@@ -47,6 +45,7 @@ def recorded_actions() -> set[str]:
     return recorded
 
 
+@same_worker
 def test_every_action_of_a_team_has_words():
     actions = recorded_actions()
     assert len(actions) > 60

@@ -13,6 +13,7 @@ from config.local.services import build_services, shared_environment
 def services(monkeypatch, tmp_path):
     def build(models_ports=(8101,), **variables: str):
         monkeypatch.delenv("TRAINERS", raising=False)
+        monkeypatch.delenv("TRAININGS_YIELD", raising=False)
         monkeypatch.delenv("LOG_LEVEL", raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -35,6 +36,10 @@ def test_as_many_trainers_as_are_wanted_each_with_a_name_and_a_low_priority(serv
         assert f"{name}@%h" in service.command
         assert service.command[service.command.index("-Q") + 1] == "compute.cpu"
         assert service.niceness == 10
+
+
+def test_trainers_that_need_not_yield_the_processor_have_the_usual_priority(services):
+    assert services(TRAININGS_YIELD="false")["trainer"].niceness == 0
 
 
 def test_a_number_of_trainers_that_is_none_is_refused(services):

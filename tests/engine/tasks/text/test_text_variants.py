@@ -75,13 +75,13 @@ def variant(write_spec, name, **changes):
     )
 
 
-QUICK_VARIANTS = ("several",)  # The commonest form; all others in the long run.
+SHORT_RUN = ("several",)  # The commonest form; all others in the long run.
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in QUICK_VARIANTS else pytest.param(name, marks=pytest.mark.nightly)
+        pytest.param(name, marks=pytest.mark.slow if name in SHORT_RUN else pytest.mark.nightly)
         for name in VARIANTS
     ],
 )
