@@ -10,6 +10,9 @@ The time to the first token is that from a request to the first piece of its tex
 several newcomers. Among others: each comes at any moment while all the streams write, their own
 prompts long read. Alone: nothing else is written. Both are taken in turns, so that what else the
 machine does meanwhile meets both. A bar of 2 x holds for the ratio of the medians.
+
+Last, the first token of a question under instructions of a thousand tokens: where they are new, and
+where an earlier question stood under them. Also in turns.
 """
 
 import argparse
@@ -56,6 +59,7 @@ def main() -> None:
     )
     newcomers = measure_newcomers(generator, arguments.streams, arguments.newcomers)
     print(newcomers)
+    print(measure_known_instructions(generator, arguments.newcomers // 2))
 
 
 @dataclass(frozen=True)
@@ -167,9 +171,27 @@ def others_writing(generator: TextGenerator, streams: int) -> Iterator[None]:
     time.sleep(1)  # The step under way ends unheard.
 
 
-def first_token_seconds(generator: TextGenerator) -> float:
+def measure_known_instructions(generator: TextGenerator, rounds: int) -> str:
+    dice = random.Random(1)
+    new: list[float] = []
+    known: list[float] = []
+    for number in range(rounds):
+        instructions = " ".join(f"Rule {number}: {dice.choice(QUESTIONS)}" for _ in range(64))
+        for seconds in (new, known):
+            question = f"{instructions} {dice.choice(QUESTIONS)}"
+            seconds.append(first_token_seconds(generator, question))
+    tokens = len(generator.encode_row(question))
+    return (
+        f"first token of {tokens} tokens, medians of {rounds}: {statistics.median(new):.3f} s with"
+        f" new instructions, {statistics.median(known):.3f} s with known ones"
+    )
+
+
+def first_token_seconds(
+    generator: TextGenerator, question: str = "What is the capital of France?"
+) -> float:
     started = time.perf_counter()
-    stream = generator.stream("What is the capital of France?", Sampling(max_tokens=1))
+    stream = generator.stream(question, Sampling(max_tokens=1))
     next(stream)
     return time.perf_counter() - started
 

@@ -160,7 +160,6 @@ class ModelCache:
         from engine.serving.generation import open_checkpoint
 
         folder = self._fetch(model_id, artifact_key)
-        manifest = read_manifest(folder)
         weights = self._folder / f"{key}.safetensors"
         if not weights.exists():
             storage.fetch_file(f"{checkpoint.key}/{WEIGHTS_FILE}", weights)
@@ -168,8 +167,7 @@ class ModelCache:
         if checkpoint.initial_key:
             initial = self._fetch(checkpoint.initial_key.rpartition("/")[2], checkpoint.initial_key)
         served = open_checkpoint(folder, weights, initial, threads=WRITING_THREADS)
-        size = (folder / manifest.serving.file).stat().st_size
-        return LoadedModel(key, served, size + OVERHEAD_BYTES)
+        return LoadedModel(key, served, served.weights_bytes + OVERHEAD_BYTES)
 
     def _load_embedder(self, key: str, model_id: str, artifact_key: str) -> LoadedModel:
         from engine.serving.embeddings import open_embedder
@@ -221,8 +219,8 @@ def _load_base_embedder(key: str, name: str) -> LoadedModel:
 def _load_base_writer(key: str, name: str) -> LoadedModel:
     from engine.serving.generation import open_base_model
 
-    size = 4 * catalog.get_base_model(name).parameters
-    return LoadedModel(key, open_base_model(name, WRITING_THREADS), size + OVERHEAD_BYTES)
+    writer = open_base_model(name, WRITING_THREADS)
+    return LoadedModel(key, writer, writer.weights_bytes + OVERHEAD_BYTES)
 
 
 def model_unavailable() -> ApiError:

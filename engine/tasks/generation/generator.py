@@ -15,7 +15,12 @@ from engine.tasks.generation.messages import Chat, InvalidChat, parse_chat
 from engine.tasks.generation.sampling import Completion, Sampling, TokenChunk, default_sampling
 from engine.tasks.generation.writing import tool_calls
 from engine.tasks.generation.writing.constraints import Constraint, ConstraintFactory
-from engine.tasks.generation.writing.continuous_batching import ContinuousBatcher, can_be_batched
+from engine.tasks.generation.writing.continuous_batching import (
+    PROMPT_CACHE_SHARE,
+    ContinuousBatcher,
+    can_be_batched,
+    weights_bytes_of,
+)
 from engine.tasks.generation.writing.token_choice import TokenChooser, stream_tokens
 from engine.tasks.generation.writing.tool_calls import ToolCallReader, ToolRequest, uses_marks
 
@@ -146,6 +151,11 @@ class TextGenerator(PromptEncoder):
         if sampling.json_schema is not None:
             constraint = self._constraints.create(sampling.json_schema)
         return self._stream_chunks(prompt, sampling, most, constraint)
+
+    @property
+    def weights_bytes(self) -> int:
+        """What the network takes in memory, with what it may keep of earlier prompts."""
+        return int(weights_bytes_of(self.network) * (1 + PROMPT_CACHE_SHARE))
 
     @cached_property
     def _constraints(self) -> ConstraintFactory:

@@ -22,12 +22,13 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
 from engine.tasks.generation.writing.constraints import Constraint
-from engine.tasks.generation.writing.growing_cache import growing_cache
 from engine.tasks.generation.writing.interruptions import between_layers
+from engine.tasks.generation.writing.prompt_cache import PromptCache
 from engine.tasks.generation.writing.token_choice import Step, TokenChooser
 
 MAX_ROWS = 32  # Answers that take their steps together; others wait for a place.
 PROMPT_PIECE = 256  # Tokens of a prompt that are read at a time.
+PROMPT_CACHE_SHARE = 0.25  # Of the weights' size: what earlier prompts may take in memory.
 IDLE_SECONDS = 5.0  # After which the thread ends; the next answer starts another.
 
 
@@ -63,6 +64,9 @@ class ContinuousBatcher:
 
     def __init__(self, network: PreTrainedModel, threads: int) -> None:
         self._network, self._threads = network, threads
+        self._prompts = PromptCache(
+            network, PROMPT_PIECE, int(weights_bytes_of(network) * PROMPT_CACHE_SHARE)
+        )
         self._arrivals: queue.Queue[_Row] = queue.Queue()
         self._lock = threading.Lock()
         self._is_running = False
@@ -98,7 +102,7 @@ class ContinuousBatcher:
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
-        rows = _Rows(self._network)
+        rows = _Rows(self._network, self._prompts)
 
         def answer_newcomers() -> None:
             self._take_arrivals(rows)
@@ -139,8 +143,8 @@ class _Rows:
     Shorter rows are padded on the left; `lengths` are the real tokens.
     """
 
-    def __init__(self, network: PreTrainedModel) -> None:
-        self._network = network
+    def __init__(self, network: PreTrainedModel, prompts: PromptCache) -> None:
+        self._network, self._prompts = network, prompts
         self._device = next(network.parameters()).device
         self._clear()
 
@@ -205,7 +209,7 @@ class _Rows:
 
         Pieces begin at the same tokens whoever else is there: so do the answers' roundings."""
         if row.cache is None:
-            row.cache = growing_cache(self._network)
+            row.cache, row.read = self._prompts.restore(row.prompt)
         piece = row.prompt[row.read : row.read + PROMPT_PIECE]
         outputs = self._network(
             input_ids=torch.tensor([list(piece)], device=self._device),
@@ -214,6 +218,7 @@ class _Rows:
             logits_to_keep=1,
         )
         row.read += len(piece)
+        self._prompts.keep(row.prompt, row.cache, row.read)
         if row.read < len(row.prompt):
             return False
         if row.put(row.chooser.choose(outputs.logits[:, -1].float())):
@@ -283,6 +288,10 @@ def _stack(together: Tensor, new: Tensor) -> Tensor:
     width = max(together.shape[2], new.shape[2])
     padded = [functional.pad(one, (0, 0, width - one.shape[2], 0)) for one in (together, new)]
     return torch.cat(padded)
+
+
+def weights_bytes_of(network: PreTrainedModel) -> int:
+    return sum(one.nbytes for one in network.parameters())
 
 
 def can_be_batched(network: PreTrainedModel) -> bool:

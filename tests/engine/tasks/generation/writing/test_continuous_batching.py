@@ -5,9 +5,8 @@ import time
 
 import pytest
 import torch
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache
 
-from engine.tasks.generation.base_models import train_tokenizer
 from engine.tasks.generation.generator import TextGenerator
 from engine.tasks.generation.sampling import Sampling
 from engine.tasks.generation.writing import continuous_batching
@@ -16,21 +15,6 @@ from engine.tasks.generation.writing.growing_cache import growing_cache
 from engine.tasks.generation.writing.token_choice import TokenChooser, stream_tokens
 
 STOPS = [1]
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return train_tokenizer(["Hello there, how are you?"], 300)
-
-
-@pytest.fixture(scope="module")
-def network(tokenizer):
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, intermediate_size=48, max_position_embeddings=2048,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
 
 
 def questions(count):
