@@ -106,6 +106,7 @@ def _use_of_database(item: pytest.Item) -> int:
 
 
 def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Else libraries report what is never freed as leaks.
     shutil.rmtree(settings.VAR_DIR, ignore_errors=True)
 
 
