@@ -50,12 +50,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[object]:
     """What is imported and collected lives until the end, but each full collection of garbage looks
-    through all of it again: that took a fifth of the processor time of many tests."""
+    through all of it again: that took a fifth of the processor time of many tests. Nor is it worth
+    while to look through what the tests made for every seventy thousand objects."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000, 10, 10)
         gc.enable()
 
 
