@@ -11,8 +11,8 @@ from accounts.models import Team, User
 from billing.models import StripeOutbox, UsageDay
 from billing.months import this_month
 from training.models import Status, TrainingJob
-from training.queries.compute import ComputeClassRow, compute_class_rows
-from training.queries.machine_load import TrainerLoad, trainer_loads
+from training.queries.machines.classes import ComputeClassRow, compute_class_rows
+from training.queries.machines.load import TrainerLoad, trainer_loads
 
 RECENT = timedelta(days=7)
 

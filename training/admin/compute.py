@@ -21,7 +21,7 @@ from billing import pricing
 from billing.models import Rate
 from training.jobs.limits import format_duration
 from training.models import Attempt, ComputeClass, DesiredState, TrainingJob, Worker, WorkerState
-from training.queries import compute
+from training.queries.machines import classes
 from training.scheduling.workers import set_desired_state
 from web.admin import ReadOnlyAdminMixin
 from web.language.sentences import translated
@@ -117,8 +117,8 @@ class ComputeClassAdmin(admin.ModelAdmin[ComputeClass]):
         context = {
             **self.admin_site.each_context(request),
             "title": "Compute",
-            "classes": compute.compute_class_rows(),
-            "idle_workers": compute.idle_workers(),
+            "classes": classes.compute_class_rows(),
+            "idle_workers": classes.idle_workers(),
         }
         return render(request, "admin/training/compute.html", context)
 

@@ -119,7 +119,8 @@ def _initial_form(request: AuthenticatedRequest, version: DatasetVersion) -> Lau
     if number.isdecimal() and (proposed := proposed_request(version, int(number[:3]))):
         return LaunchForm.prefilled(version, proposed)
     key = f"{START_PREFIX}{request.GET.get('model', '')}"
-    if model := find_starts(version.dataset.project.team, key).get(key):
+    starts = find_starts(version.dataset.project.team, key) if "model" in request.GET else {}
+    if model := starts.get(key):
         suggested = initial_request(version, None, model.task)
         return LaunchForm.prefilled(
             version, replace(suggested, base_model=model.base_model, initial_model=model)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.utils.timezone import now
 
 from training.models import MetricPoint, Worker
-from training.queries.machine_load import trainer_loads
+from training.queries.machines.load import trainer_loads
 from training.scheduling import claims, workers
 
 GPU = {"name": "A chip", "memory_bytes": 80 * 2**30}
