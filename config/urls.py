@@ -41,7 +41,13 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     # The variant without an inline script, which the Content-Security-Policy forbids.
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path(
+        "api/docs/",
+        SpectacularSwaggerSplitView.as_view(
+            url_name="api-schema", template_name="web/api_reference.html"
+        ),
+        name="api-docs",
+    ),
     path("v1/", include("inference.openai.urls")),
     path("status/", status_page, name="status"),
     path("metrics", monitoring.metrics, name="metrics"),

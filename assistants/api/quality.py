@@ -16,12 +16,12 @@ from accounts import audit
 from accounts.permissions import viewer_of
 from assistants.answering.masking import mask
 from assistants.api.assistants import find_version
+from assistants.api.rule_bodies import RuleAnswer
 from assistants.api.serializers import (
     ChannelAnswer,
     ChannelRequest,
     JudgementAnswer,
     JudgementRequest,
-    RuleAnswer,
     TestCaseAnswer,
 )
 from assistants.api.shapes import AssistantFigures, ErasedVisitor, ExportedVisitor

@@ -15,13 +15,11 @@ from assistants.models import (
     Channel,
     Conversation,
     Judgement,
-    Rule,
     Source,
     TestCase,
     Version,
 )
 from assistants.people.opening_hours import parse_hours
-from assistants.rules.specs import AddTag, AskFor, Conditions, GiveAnswer, HandOver, Refuse, Say
 from assistants.versions.reports import summarise
 from assistants.voice.configuration import FIELDS as VOICE_FIELDS
 from assistants.voice.configuration import voice_problems
@@ -29,7 +27,7 @@ from assistants.voice.upstream import validate_voice_url
 from assistants.wechat.replying import Account
 from assistants.writing.upstream import validate_writer_url
 from assistants.writing.writers import writer_of
-from web.reference.hints import DescribedField, DescribedJSONField, or_nothing, schema_of
+from web.reference.hints import DescribedField, or_nothing, schema_of
 from web.validation.fields import AsStoredField, ChoiceField, FloatField, IntegerField
 
 LANGUAGES = ("en", "zh", "de", "fr", "es", "it", "nl", "pt", "ja", "ko")
@@ -276,23 +274,6 @@ class TestCaseAnswer(serializers.ModelSerializer[TestCase]):
                 else {"value": "Leave this empty where a question is refused or handed over."}
             )
         return attrs
-
-
-class RuleAnswer(serializers.ModelSerializer[Rule]):
-    object = serializers.ReadOnlyField(default="assistant.rule")
-    when = DescribedJSONField(Conditions)
-    then = DescribedJSONField(GiveAnswer | Say | HandOver | Refuse | AddTag | AskFor)
-    examples_yes = serializers.ListField(child=serializers.CharField(max_length=2000))
-    examples_no = serializers.ListField(child=serializers.CharField(max_length=2000))
-    enabled = serializers.BooleanField(default=True)
-    position = IntegerField(min_value=0, max_value=10_000, required=False)
-
-    class Meta:
-        model = Rule
-        fields = (
-            "id", "object", "position", "name", "when", "then", "examples_yes", "examples_no",
-            "enabled", "created_at",
-        )  # fmt: skip
 
 
 class WechatAccount(serializers.Serializer[Any]):

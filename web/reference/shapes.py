@@ -12,6 +12,14 @@ from web.reference.hints import PREFIX, named_schemas
 
 ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
+    "example": {
+        "error": {
+            "message": "There is no such thing here.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "not_found",
+        }
+    },
     "required": ["error"],
     "properties": {
         "error": {
