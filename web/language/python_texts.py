@@ -15,13 +15,13 @@ from pathlib import Path
 # Where texts reach only programs, operators or developers: these stay English.
 NOT_ON_PAGES = re.compile(
     r"(^|/)(tests|benchmarks|migrations|management|config|gateway|serving|openai|"
-    r"api|wechat|idempotency)/"
+    r"api|reference|wechat|idempotency)/"
     r"|(^|/)(authentication|throttling|permissions|payloads|checks|demo\w*|parsers|icons)\.py$"
     r"|^inference/(batches|files|fine_tuning)/|^inference/models/(api_file|batch|__init__)\.py$"
     r"|^billing/stripe/(reconciliation|catalog|doctor|account|credit|operator_alerts|sync)\.py$"
     r"|^billing/stripe/usage_outbox/|^billing/stripe/webhooks/(dispatcher|handlers|views|inbox)\.py$"
     r"|^billing/models/stripe\w*\.py$|^engine/__main__\.py$"
-    r"|^projects/(reading/parquet_size|profiling/column_profile|storage)\.py$"
+    r"|^projects/(reading/parquet_size|profiling/column_profile|storage)\.py$|^web/validation/details\.py$"
     r"|^assistants/(prometheus|outgoing|voice/\w+_child|writing/(answering|instructions|upstream))\.py$"
     r"|^engine/(export/attention_heads|tasks/\w+/(onnx\w*|efficientnet))\.py$|^web/language/"
 )
