@@ -14,7 +14,7 @@ from projects.lifecycle import archive_project, change_details, create_project, 
 from projects.models import Project
 from web.api import cursor_page
 from web.idempotency.api import APIView
-from web.validation.details import NameChange
+from web.validation.details import DetailsChange
 from web.validation.fields import PrintableField
 
 
@@ -26,6 +26,8 @@ class ProjectAnswer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     object = serializers.ReadOnlyField(default="project")
     name = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    notes = serializers.CharField()
     created_at = serializers.DateTimeField()
     archived_at = serializers.DateTimeField(
         allow_null=True, help_text="Since when it is in the trash; null: it is not."
@@ -59,11 +61,11 @@ class ProjectEndpoint(APIView):
         project = get_object_or_404(Project.objects.visible_to(request.auth), pk=project_id)
         return Response(ProjectAnswer(project).data)
 
-    @extend_schema(operation_id="projects_rename", request=NameChange, responses=ProjectAnswer)
+    @extend_schema(operation_id="projects_change", request=DetailsChange, responses=ProjectAnswer)
     def patch(self, request: Request, project_id: UUID) -> Response:
-        """Give the project another name."""
+        """Give the project another name, tags or notes; what it holds keeps its own."""
         project = _find_project_to_change(request, project_id)
-        body = NameChange(data=request.data)
+        body = DetailsChange(data=request.data)
         body.is_valid(raise_exception=True)
         change_details(project, body.details_of(project), token_of(request))
         return _answer(project)

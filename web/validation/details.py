@@ -10,22 +10,10 @@ from web.models.described import MAX_TAG_LENGTH
 from web.validation.fields import PrintableField
 
 
-class NameChange(serializers.Serializer[Any]):
+class DetailsChange(serializers.Serializer[Any]):
     """What is not sent stays as it is; something must be sent."""
 
     name = PrintableField(max_length=120, required=False)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs:
-            raise serializers.ValidationError(f"Send one of: {', '.join(self.fields)}.")
-        return attrs
-
-    def details_of(self, row: Any) -> dict[str, object]:
-        """The checked body, for the verbs that change details. Those record the name."""
-        return {"name": row.name, **self.validated_data}
-
-
-class DetailsChange(NameChange):
     tags = serializers.ListField(
         child=PrintableField(max_length=MAX_TAG_LENGTH),
         max_length=MAX_TAGS,
@@ -42,3 +30,12 @@ class DetailsChange(NameChange):
             return list(TagsField(required=False).clean(",".join(tags)))
         except ValidationError as problem:
             raise serializers.ValidationError(problem.messages) from None
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise serializers.ValidationError(f"Send one of: {', '.join(self.fields)}.")
+        return attrs
+
+    def details_of(self, row: Any) -> dict[str, object]:
+        """The checked body, for the verbs that change details. Those record the name."""
+        return {"name": row.name, **self.validated_data}

@@ -12,8 +12,12 @@ from tests.conftest import issue
 from training.models import Status, TrainedModel, TrainingJob
 from web.browser.trash import TRASH_DAYS
 
-DETAILED = {"datasets": "dataset", "training-jobs": "job", "models": "model"}
-RENAMED = {"projects": "project", **DETAILED}
+RENAMED = {
+    "projects": "project",
+    "datasets": "dataset",
+    "training-jobs": "job",
+    "models": "model",
+}
 REMOVABLE = {**RENAMED, "deployments": "deployment"}
 ROWS = {
     "projects": Project,
@@ -52,7 +56,7 @@ def test_a_name_is_changed_and_audited_as_on_the_page(kind, things, token, api, 
     assert AuditEntry.objects.order_by("pk").last().target == "Card questions"
 
 
-@pytest.mark.parametrize("kind", DETAILED)
+@pytest.mark.parametrize("kind", RENAMED)
 def test_tags_and_notes_are_kept_without_a_name(kind, things, token, api, address):
     name = api(token).get(address(kind)).json()["name"]
     body = {"tags": ["Gold", "gold", " two  words "], "notes": "From May.\nChecked."}
