@@ -28,6 +28,7 @@ from assistants.lifecycle import (
     change_assistant,
     create_assistant,
     find_assistant,
+    restore_assistant,
     retire_assistant,
     set_paused,
 )
@@ -100,8 +101,20 @@ class AssistantEndpoint(APIView):
 
     @extend_schema(operation_id="retire_assistant", responses=AssistantAnswer)
     def delete(self, request: Request, assistant_id: UUID) -> Response:
+        """Answer nobody any more. It lies in the trash for 30 days, and its name is free."""
         assistant = find_assistant(viewer_of(request), assistant_id, "write")
         retire_assistant(assistant, viewer_of(request))
+        return Response(AssistantAnswer(assistant).data)
+
+
+class AssistantRestoreEndpoint(APIView):
+    @extend_schema(operation_id="restore_assistant", request=None, responses=AssistantAnswer)
+    def post(self, request: Request, assistant_id: UUID) -> Response:
+        """Bring it back from the trash: paused if a version was live, else as a draft. 410 after
+        30 days; 409 where another assistant has its name now, or its project is in the trash."""
+        assistant = find_assistant(viewer_of(request), assistant_id, "write")
+        restore_assistant(assistant, viewer_of(request))
+        assistant.refresh_from_db()
         return Response(AssistantAnswer(assistant).data)
 
 

@@ -9,6 +9,7 @@ TALK = f"{ONE}/conversations/<uuid:conversation_id>"
 urlpatterns = [
     path("assistants", assistants.AssistantsEndpoint.as_view()),
     path(ONE, assistants.AssistantEndpoint.as_view()),
+    path(f"{ONE}/restore", assistants.AssistantRestoreEndpoint.as_view()),
     path(f"{ONE}/sources", assistants.SourcesEndpoint.as_view()),
     path(f"{ONE}/versions", assistants.VersionsEndpoint.as_view()),
     path(f"{ONE}/versions/<int:number>", assistants.VersionEndpoint.as_view()),

@@ -17,6 +17,7 @@ ADDRESSES = {
     "Fine-tune": ("training_job", "training-jobs"),
     "Model": ("model", "models"),
     "Endpoint": ("deployment", "deployments"),
+    "Assistant": ("assistant", "assistants"),
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from accounts.models import AuditEntry, TokenScope
+from assistants.models import Assistant
 from inference.models import Deployment
 from projects.models import Dataset, Project
 from tests.conftest import issue
@@ -18,13 +19,15 @@ RENAMED = {
     "training-jobs": "job",
     "models": "model",
 }
-REMOVABLE = {**RENAMED, "deployments": "deployment"}
+REMOVABLE = {**RENAMED, "deployments": "deployment", "assistants": "assistant"}
+RETIRED = ("deployments", "assistants")  # They have a state of their own.
 ROWS = {
     "projects": Project,
     "datasets": Dataset,
     "training-jobs": TrainingJob,
     "models": TrainedModel,
     "deployments": Deployment,
+    "assistants": Assistant,
 }
 
 
@@ -101,13 +104,15 @@ def test_into_the_trash_and_back(kind, unused, token, api, address):
     client = api(token)
     if kind in ("projects", "models"):
         client.delete(address("deployments"))
+    if kind == "projects":
+        client.delete(address("assistants"))
     removed = client.delete(address(kind))
     assert removed.status_code == 200, removed.content
     item = client.get("/api/v1/trash").json()["data"][0]
     assert (item["id"], item["restore"]) == (unused[REMOVABLE[kind]], address(kind, "/restore"))
     assert item["gone_at"] > item["removed_at"]
     listed = client.get(f"/api/v1/{kind}").json()["data"]
-    if kind != "deployments":  # Which lists what it served, too, with its status.
+    if kind not in RETIRED:  # Their lists have what was removed, too, with its state.
         assert removed.json()["archived_at"] is not None
         assert listed == []
     restored = client.post(item["restore"])
@@ -115,7 +120,7 @@ def test_into_the_trash_and_back(kind, unused, token, api, address):
     assert client.get(f"/api/v1/{kind}").json()["data"][0]["id"] == item["id"]
     ids = [one["id"] for one in client.get("/api/v1/trash").json()["data"]]
     assert item["id"] not in ids
-    retired = "retired" if kind == "deployments" else "archived"
+    retired = "retired" if kind in RETIRED else "archived"
     assert actions()[-2:] == [f"{REMOVABLE[kind]}.{retired}", f"{REMOVABLE[kind]}.restored"]
 
 
@@ -140,8 +145,9 @@ def test_what_is_in_use_stays_and_its_uses_are_named(kind, use, things, token, a
 @pytest.mark.parametrize("kind", REMOVABLE)
 def test_after_thirty_days_nothing_comes_back(kind, things, token, api, address):
     since = now() - timedelta(days=TRASH_DAYS, minutes=1)
-    field = "retired_at" if kind == "deployments" else "archived_at"
-    ROWS[kind].objects.filter(pk=things[REMOVABLE[kind]]).update(**{field: since})
+    field = "retired_at" if kind in RETIRED else "archived_at"
+    state = {"state": "retired"} if kind == "assistants" else {}
+    ROWS[kind].objects.filter(pk=things[REMOVABLE[kind]]).update(**{field: since}, **state)
     answer = api(token).post(address(kind, "/restore"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (410, "too_late_to_restore")
     assert api(token).get("/api/v1/trash").json()["data"] == []
@@ -149,7 +155,7 @@ def test_after_thirty_days_nothing_comes_back(kind, things, token, api, address)
 
 def test_a_dataset_waits_for_its_project(unused, token, api, address):
     client = api(token)
-    for kind in ("deployments", "datasets", "projects"):
+    for kind in ("deployments", "assistants", "datasets", "projects"):
         assert client.delete(address(kind)).status_code == 200
     refused = client.post(address("datasets", "/restore"))
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "in_trash")
@@ -171,7 +177,7 @@ def test_the_trash_is_listed_in_pages_and_to_its_team_only(
     unused, token, mallory_token, api, address
 ):
     client = api(token)
-    for kind in ("deployments", "models", "training-jobs", "datasets", "projects"):
+    for kind in ("deployments", "assistants", "models", "training-jobs", "datasets", "projects"):
         assert client.delete(address(kind)).status_code == 200, kind
     seen, after = [], ""
     while True:
@@ -180,6 +186,6 @@ def test_the_trash_is_listed_in_pages_and_to_its_team_only(
         if not page["has_more"]:
             break
         after = f"&after={page['data'][-1]['id']}"
-    assert seen == ["project", "dataset", "training_job", "model", "deployment"]
+    assert seen == ["project", "dataset", "training_job", "model", "assistant", "deployment"]
     assert client.get("/api/v1/trash?after=nothing").status_code == 400
     assert api(mallory_token).get("/api/v1/trash").json()["data"] == []
