@@ -3,13 +3,14 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from accounts.views.email import EmailView
 from accounts.views.second_factor import SecondFactorView
 from config import monitoring
 from config.status_page import status_page
 from web.language.operators import translate_site
+from web.reference.views import ApiSchemaView
 
 admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Lathe"
@@ -39,7 +40,7 @@ urlpatterns = [
     path("", include("assistants.urls")),
     path("", include("assistants.api.consult_urls")),  # Before /v1, which refuses the rest.
     path("api/v1/", include(api)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/schema/", ApiSchemaView.as_view(), name="api-schema"),
     # The variant without an inline script, which the Content-Security-Policy forbids.
     path(
         "api/docs/",
