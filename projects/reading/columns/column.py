@@ -7,6 +7,7 @@ from projects.reading.columns import date_formats, number_formats, written_numbe
 from projects.reading.columns.date_formats import AnyDate
 from projects.reading.columns.number_formats import PLAIN, NumberFormat
 from projects.reading.columns.sql import filled_or_null, quote_literal, trimmed
+from projects.reading.columns.word_durations import WORD_DURATION
 
 SQL_TYPES = {
     "integer": "BIGINT",
@@ -127,7 +128,8 @@ def parse_reading(name: str) -> Reading | None:
     ):
         return Reading(name, "number", number_format)
     if kind == "duration":
-        duration = next((each for each in number_formats.DURATIONS if each.name == detail), None)
+        formats = (*number_formats.DURATIONS, WORD_DURATION)
+        duration = next((each for each in formats if each.name == detail), None)
         return Reading(name, "number", duration) if duration else None
     if kind in ("date", "datetime") and detail in date_formats.BY_NAME:
         return Reading(name, kind, date_format=date_formats.BY_NAME[detail])
