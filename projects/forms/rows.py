@@ -5,8 +5,8 @@ from typing import Any, cast
 from django import forms
 
 from projects.models import DatasetVersion
-from projects.queries.conditions import Operator, RowFilter
 from projects.queries.rows import RowQuery
+from projects.reading.fixes.conditions import Operator, RowFilter
 from projects.reading.results import Edit
 from web.language.sentences import lazy_choices, translated_lazy
 

@@ -22,8 +22,8 @@ from django.core.cache import cache
 from projects import storage
 from projects.errors import BadRowQuery
 from projects.models import DatasetVersion
-from projects.queries.conditions import OPERATORS, SQL_TYPES, RowFilter, build_condition
 from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.fixes.conditions import OPERATORS, SQL_TYPES, RowFilter, build_condition
 from projects.reading.tables import connect_duckdb
 
 MAX_PAGE_SIZE = 200

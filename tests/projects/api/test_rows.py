@@ -9,7 +9,7 @@ import pytest
 
 from projects.errors import BadRowQuery
 from projects.queries import rows as row_queries
-from projects.queries.conditions import RowFilter
+from projects.reading.fixes.conditions import RowFilter
 from projects.queries.rows import RowQuery, load_rows, matching_numbers, read_rows
 
 pytestmark = pytest.mark.django_db

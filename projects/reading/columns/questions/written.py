@@ -2,6 +2,7 @@
 spans of time in words, and places in an order."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from projects.reading.columns import written_numbers
 from projects.reading.columns.column import TEXT, Question, Reading
@@ -72,7 +73,7 @@ def _readings(cells: ColumnCells, candidates: Sequence[NumberFormat]) -> list[Re
     2×12^3, which looks like a power of ten."""
     shapes: list[CellShape] = cells.summary.shapes
     for number_format in fitting_formats(shapes, candidates):
-        missing = cells.count(lambda cell, each=number_format: is_no_number_sql(each, cell))
+        missing = cells.count(partial(is_no_number_sql, number_format))
         if missing == cells.summary.marker_count:
             return [with_missing(cells, number_format)]
     return []
