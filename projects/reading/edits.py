@@ -38,13 +38,7 @@ NUMBERS = {
     "number": re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]{1,4})?"),
 }
 IMAGE_GROUP_ROWS = 256  # As the import writes them: a page of pictures reads few groups.
-# Where an edit says what cells become.
-VALUE_KEYS = {
-    "set_cells": "value",
-    "set_matching": "value",
-    "merge_values": "to",
-    "merge_rare": "to",
-}
+SETTING_VALUES, MERGING = ("set_cells", "set_matching"), ("merge_values", "merge_rare")
 COLUMN_OPERATIONS = (
     "set_cells", "merge_values", "drop_missing", "drop_column", "decode_entities",
     *(name for name in FIXES if name not in WITHOUT_COLUMN),
@@ -65,14 +59,21 @@ def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
     _check_kind(operation, column, types)
     if operation in ("set_cells", "drop_rows"):
         _check_rows(edit, rows)
+    _check_result(edit, types)
+    if operation in FIXES:
+        check_fix(edit, types)
+    if operation in SETTING_VALUES:
+        _check_value(edit.get("value"), column, types)
+    if operation in MERGING:
+        _check_value(edit.get("to"), column, types)
+
+
+def _check_result(edit: Edit, types: dict[str, str]) -> None:
+    operation = edit["op"]
     if operation == "drop_column" and len(types) < 2:
         raise EditProblem("No column would be left.")
     if operation == "merge_values" and not (edit.get("values") and edit.get("to", "").strip()):
         raise EditProblem("A merge needs the values to replace, and what to replace them by.")
-    if operation in FIXES:
-        check_fix(edit, types)
-    if value_key := VALUE_KEYS.get(operation):
-        _check_value(edit.get(value_key), column, types)
 
 
 def _check_kind(operation: str, column: str, types: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import duckdb
 
+from engine.data.splitting import SPLIT_NAMES
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.fixes.conditions import (
     OPERATORS,
@@ -19,6 +20,9 @@ ROW_NUMBER = "file_row_number"
 MATCHING_ROWS = "matching_rows"  # The numbers of the rows that a search and filters match.
 SHUFFLED = f"({ROW_NUMBER} * 2654435761) % 4294967296"  # The same draw wherever it is made.
 MAX_FILTERS = 20
+
+
+SPLITS = ("train", "validation", "test")
 
 
 class EditProblem(ValueError):
@@ -35,8 +39,11 @@ class Change(TypedDict):
 
 def same_text(names: list[str]) -> str:
     """SQL that is equal for rows with the same texts, whatever their case and the blanks around."""
-    joined = f"concat_ws(chr(10), {', '.join(map(_text, names))})"
-    return f"lower(trim({joined}))"
+    if len(names) == 1:
+        return f"lower(trim({_text(names[0])}))"
+    # Missing cells count: else (a, missing) would be (missing, a).
+    cells = (f"coalesce(trim({_text(name)}), '')" for name in names)
+    return f"lower(concat_ws(chr(31), {', '.join(cells)}))"
 
 
 def nearly_same_text(names: list[str]) -> str:
@@ -48,22 +55,21 @@ def nearly_same_text(names: list[str]) -> str:
 def split_order(column: str) -> str:
     """SQL of the place of a row's split: 0 for training, 1 for validation, 2 for the test; NULL
     for other words."""
-    name = f"lower(trim({_text(column)}))"
-    return (
-        f"CASE WHEN {name} IN ('train', 'training', 'trn') THEN 0"
-        f" WHEN {name} IN ('validation', 'valid', 'val', 'dev', 'development', 'eval') THEN 1"
-        f" WHEN {name} IN ('test', 'testing', 'tst', 'holdout') THEN 2 END"
+    cases = " ".join(
+        f"WHEN {quote_literal(word)} THEN {SPLITS.index(split)}"
+        for word, split in SPLIT_NAMES.items()
     )
+    return f"CASE lower(trim({_text(column)})) {cases} END"
 
 
 def check_fix(edit: Edit, types: dict[str, str]) -> None:
     """Raise EditProblem unless one of FIXES has all that it needs."""
     operation = edit["op"]
     for name in edit.get("columns") or []:
-        if types.get(name) not in ("text", "json", "integer", "number"):
-            raise EditProblem(f"There is no column of texts {name!r} to compare.")
+        if types.get(name) in (None, "image"):
+            raise EditProblem(f"There is no column {name!r} to compare.")
     if operation in COMPARING and not edit.get("columns"):
-        raise EditProblem("Name the columns of texts to compare, as columns.")
+        raise EditProblem("Name the columns to compare, as columns.")
     if operation in ("clip", "drop_outside"):
         _check_ends(edit, types)
     if operation in MATCHING:
@@ -212,7 +218,9 @@ def _drop_conflicts(edit: Edit, types: dict[str, str]) -> Change:
 
 def _drop_leaked(edit: Edit, types: dict[str, str]) -> Change:
     """Drop rows whose texts stand in a later split, too: the test keeps all of its rows."""
-    text, order = nearly_same_text(edit["columns"]), split_order(edit["column"])
+    are_texts = all(types[name] in ("text", "json") for name in edit["columns"])
+    compare = nearly_same_text if are_texts else same_text
+    text, order = compare(edit["columns"]), split_order(edit["column"])
     last = f"max({order}) OVER (PARTITION BY {text})"
     return {"values": {}, "rows": f"true QUALIFY coalesce({order} >= {last}, true) OR {text} = ''"}
 
