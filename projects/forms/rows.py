@@ -52,6 +52,18 @@ class RowEditForm(forms.Form):
         value = fields["value"] if fields["value"].strip() else None
         return {"op": "set_cells", "column": fields["column"], "rows": rows, "value": value}
 
+    def to_edit_of_matching(self, query: RowQuery) -> Edit:
+        """The same of all rows that match a search and filters, however many."""
+        edit = self.to_edit([])
+        filters = [
+            {"column": one.column, "operator": one.operator, "value": one.value}
+            for one in query.filters
+        ]
+        matching: Edit = {"search": query.search, "filters": filters}
+        if edit["op"] == "drop_rows":
+            return {**matching, "op": "drop_matching"}
+        return {**matching, "op": "set_matching", "column": edit["column"], "value": edit["value"]}
+
 
 class RowsForm(forms.Form):
     """Sent by GET, so that what is shown has an address. A minus before `sort` turns it round."""

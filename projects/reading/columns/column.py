@@ -46,7 +46,11 @@ class Reading:
         if self.number_format == PLAIN:
             # What DuckDB reads as it stands needs no rewriting, which costs 15 times as much.
             value = f"coalesce(try_cast({source} AS DOUBLE), {value})"
-        return f"try_cast({value} AS BIGINT)" if self.type == "integer" else value
+        if self.type == "integer":
+            return f"try_cast({value} AS BIGINT)"
+        # 1e309 and NaN fit no number that can be learnt.
+        is_missing = self.name.endswith("+missing")
+        return f"CASE WHEN isfinite({value}) THEN {value} END" if is_missing else value
 
 
 TEXT = Reading("text", "text")
