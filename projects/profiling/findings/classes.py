@@ -45,7 +45,7 @@ def _rare_labels(
     advice = "Few examples teach little, and the test can hardly say how much. Add some."
     warning: ProfileWarning = {
         "code": "rare_labels",
-        "sentence": f"{what} fewer than {MIN_LABEL_ROWS} rows: {listed}.",
+        "sentence": f"{what} fewer than 10 rows: {listed}.",
         "advice": advice,
     }
     common = [entry for entry in balance if entry["count"] >= MIN_LABEL_ROWS]

@@ -55,8 +55,8 @@ class WordDurationFormat(DurationFormat):
 
     def to_sql(self, cell: str) -> str:
         parts = " + ".join(
-            f"{seconds} * coalesce(try_cast(replace(regexp_extract({cell}, '{_SQL}', {place}),"
-            " ',', '.') AS DOUBLE), 0)"
+            f"coalesce(try_cast(replace(regexp_extract({cell}, '{_SQL}', {place}), ',', '.')"
+            f" AS DOUBLE), 0) * {seconds}"
             for place, seconds in enumerate(_UNITS, 1)
         )
         fits = f"regexp_full_match({cell}, '{_SQL}') AND regexp_matches({cell}, '[0-9]')"

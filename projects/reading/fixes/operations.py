@@ -55,11 +55,11 @@ def nearly_same_text(names: list[str]) -> str:
 def split_order(column: str) -> str:
     """SQL of the place of a row's split: 0 for training, 1 for validation, 2 for the test; NULL
     for other words."""
-    cases = " ".join(
-        f"WHEN {quote_literal(word)} THEN {SPLITS.index(split)}"
-        for word, split in SPLIT_NAMES.items()
-    )
-    return f"CASE lower(trim({_text(column)})) {cases} END"
+    name, places = f"lower(trim({_text(column)}))", []
+    for place, split in enumerate(SPLITS):
+        words = ", ".join(quote_literal(word) for word, of in SPLIT_NAMES.items() if of == split)
+        places.append(f"CASE WHEN {name} IN ({words}) THEN {place} END")
+    return f"coalesce({', '.join(places)})"
 
 
 def check_fix(edit: Edit, types: dict[str, str]) -> None:
@@ -164,8 +164,8 @@ def _clip(edit: Edit, types: dict[str, str]) -> Change:
 def _drop_outside(edit: Edit, types: dict[str, str]) -> Change:
     cell = quote_identifier(edit["column"])
     low, high = (f"{float(edit[end])!r}::DOUBLE" for end in ("low", "high"))
-    is_within = f"{cell} BETWEEN {low} AND {high}"
-    return {"values": {}, "rows": f"{cell} IS NULL OR isnan({cell}::DOUBLE) OR {is_within}"}
+    stays = f"{cell} IS NULL OR isnan({cell}::DOUBLE) OR {cell} BETWEEN {low} AND {high}"
+    return {"values": {}, "rows": stays}
 
 
 def _drop_values(edit: Edit, types: dict[str, str]) -> Change:
@@ -187,8 +187,8 @@ def _drop_rare(edit: Edit, types: dict[str, str]) -> Change:
 def _merge_rare(edit: Edit, types: dict[str, str]) -> Change:
     name = edit["column"]
     is_rare = f"{_trimmed(name)} <> '' AND {_rows_of_value(name)} < {int(edit['least'])}"
-    changed = f"CASE WHEN {is_rare} THEN {quote_literal(edit['to'].strip())}"
-    return {"values": {name: f"{changed} ELSE {quote_identifier(name)} END"}, "rows": "true"}
+    value, cell = quote_literal(edit["to"].strip()), quote_identifier(name)
+    return {"values": {name: f"CASE WHEN {is_rare} THEN {value} ELSE {cell} END"}, "rows": "true"}
 
 
 def _cap_values(edit: Edit, types: dict[str, str]) -> Change:
@@ -204,15 +204,18 @@ def _keep_majority(edit: Edit, types: dict[str, str]) -> Change:
     value, is_text = f"nullif({_trimmed(name)}, '')", f"{text} <> ''"
     most = f"mode({value} ORDER BY {ROW_NUMBER}) OVER (PARTITION BY {text})"
     kind = SQL_TYPES_OF_NUMBERS.get(types[name], "VARCHAR")
-    changed = f"CASE WHEN {is_text} AND {value} IS NOT NULL THEN ({most})::{kind}"
-    return {"values": {name: f"{changed} ELSE {quote_identifier(name)} END"}, "rows": "true"}
+    changed = (
+        f"CASE WHEN {is_text} AND {value} IS NOT NULL THEN ({most})::{kind}"
+        f" ELSE {quote_identifier(name)} END"
+    )
+    return {"values": {name: changed}, "rows": "true"}
 
 
 def _drop_conflicts(edit: Edit, types: dict[str, str]) -> Change:
     """Drop all rows whose texts come with more than one value."""
     text, value = same_text(edit["columns"]), f"nullif({_trimmed(edit['column'])}, '')"
-    window = f"OVER (PARTITION BY {text})"
-    agree = f"coalesce(min({value}) {window} = max({value}) {window}, true)"
+    least, greatest = (f"{end}({value}) OVER (PARTITION BY {text})" for end in ("min", "max"))
+    agree = f"coalesce({least} = {greatest}, true)"
     return {"values": {}, "rows": f"true QUALIFY {agree} OR {text} = ''"}
 
 
