@@ -53,7 +53,9 @@ def _rare_labels(
         return [warning]
     edit: Edit = {"column": target, "least": MIN_LABEL_ROWS}
     drop: Fix = {"title": "Drop their rows", "edits": [{**edit, "op": "drop_rare"}]}
-    if types[target] != "text" or any(entry["label"] == OTHER for entry in common):
+    is_enough = sum(entry["count"] for entry in rare) >= MIN_LABEL_ROWS
+    is_taken = any(entry["label"] == OTHER for entry in common)
+    if types[target] != "text" or is_taken or not is_enough:
         return [{**warning, "fix": drop}]
     merge: Edit = {**edit, "op": "merge_rare", "to": OTHER}
     title = f"Merge them into {OTHER!r}"

@@ -73,7 +73,7 @@ STRING = "string"  # What files with types of their own call a text that people 
 ASKED_OF_TEXTS = (
     "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
     "short_numbers", "debits", "durations", "fractions", "limits",
-    "powers", "errors", "ordinals",
+    "powers", "errors", "ordinals", "impossible_days",
 )  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
