@@ -315,17 +315,24 @@ def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
         if duplicates == 1:
             sentence = "1 row repeats another row."
         warning = _warning(sentence, advice)
-        if "pictures" not in profile:
-            warning["fix"] = {"title": "Drop the repeats", "edits": [{"op": "drop_duplicates"}]}
+        repeated: Edit = {"op": "drop_duplicates"}
+        picture = profile["suggested"].get("image_column")
+        if picture:  # Files with other names may hold the same picture.
+            repeated["column"] = picture
+        has_all = not any(one["missing"] for one in profile["columns"] if one["name"] == picture)
+        if has_all:
+            warning["fix"] = {"title": "Drop the repeats", "edits": [repeated]}
         warnings.append(warning)
-    if profile["label_noise_candidates"]:
-        count = len(profile["label_noise_candidates"])
-        kinds = "pictures" if "pictures" in profile else "texts"
-        advice = f"Decide on one label for each; the {kinds} are listed below."
-        sentence = f"{count} {kinds} come with more than one label."
+    if count := len(profile["label_noise_candidates"]):
+        advice = "Decide on one label for each text; they are listed below."
+        sentence = f"{count} texts come with more than one label."
         if count == 1:
-            kind = kinds.removesuffix("s")
-            sentence = f"1 {kind} comes with more than one label."
+            sentence = "1 text comes with more than one label."
+        if "pictures" in profile:
+            advice = "Decide on one label for each picture; they are listed below."
+            sentence = f"{count} pictures come with more than one label."
+            if count == 1:
+                sentence = "1 picture comes with more than one label."
         warnings.append(_conflict_warning(profile, sentence, advice))
     return warnings
 

@@ -6,6 +6,7 @@ import pytest
 
 from projects.importing.editing import apply_fix
 from projects.importing.imports import import_version
+from tests.pictures import photos, zipped
 
 pytestmark = pytest.mark.django_db
 TOPICS = {"delivery": ["parcel", "courier", "box"], "payment": ["card", "refund", "bank"]}
@@ -163,3 +164,18 @@ def test_a_day_that_never_was_is_asked_about(read):
     name = question["readings"][1]["name"]
     found = read("\n".join(lines).encode(), columns={"day": name})
     assert [column.type for column in found.columns][1] == "date"
+
+
+def test_repeated_pictures_are_dropped_whatever_their_names(bring_in):
+    files = {f"{one}/{n}.png": content for (one, n), content in photos(6).items()}
+    again = {name.replace("/", "/again-"): content for name, content in list(files.items())[:4]}
+    version = bring_in(zipped(files | again), "photos.zip")
+    place = next(
+        place
+        for place, one in enumerate(version.profile["warnings"])
+        if "repeat" in one["sentence"]
+    )
+    after = apply_fix(version, place, None)
+    import_version(after.pk)
+    after.refresh_from_db()
+    assert (version.rows, after.rows, after.profile["duplicates"]) == (22, 18, 0)
