@@ -1,6 +1,7 @@
 """Edits that findings of the profile offer: each changes or drops rows by what is in them, so that
 a list of rows need not be kept."""
 
+import math
 from collections.abc import Callable
 from typing import TypedDict
 
@@ -81,7 +82,9 @@ def check_fix(edit: Edit, types: dict[str, str]) -> None:
 def _check_ends(edit: Edit, types: dict[str, str]) -> None:
     if types[edit["column"]] not in ("integer", "number"):
         raise EditProblem(f"Column {edit['column']!r} holds no numbers.")
-    if edit.get("low") is None or edit.get("high") is None or edit["low"] > edit["high"]:
+    ends = [edit.get("low"), edit.get("high")]
+    known = [end for end in ends if end is not None and math.isfinite(end)]
+    if len(known) < len(ends) or known != sorted(known):
         raise EditProblem("Name two ends, low and high, in this order.")
 
 

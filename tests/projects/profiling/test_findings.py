@@ -2,11 +2,14 @@
 
 import random
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from projects.importing.editing import apply_fix
 from projects.importing.imports import import_version
-from tests.pictures import photos, zipped
+from projects.queries.rows import RowQuery, load_rows
+from tests.pictures import encoded, photos, zipped
 
 pytestmark = pytest.mark.django_db
 TOPICS = {"delivery": ["parcel", "courier", "box"], "payment": ["card", "refund", "bank"]}
@@ -179,3 +182,41 @@ def test_repeated_pictures_are_dropped_whatever_their_names(bring_in):
     import_version(after.pk)
     after.refresh_from_db()
     assert (version.rows, after.rows, after.profile["duplicates"]) == (22, 18, 0)
+
+
+def drawing(seed, side=96):
+    """A smooth picture of its own: waves whose direction and colour come of the seed."""
+    dice = np.random.default_rng(seed)
+    y, x = np.mgrid[0:side, 0:side] / side
+    waves = sum(
+        np.sin(2 * np.pi * (dice.uniform(-3, 3) * x + dice.uniform(-3, 3) * y + dice.random()))
+        for _ in range(4)
+    )
+    pixels = 128 + 25 * waves[..., None] + dice.uniform(-30, 30, 3)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def test_pictures_saved_again_are_found_and_dropped_from_the_earlier_split(bring_in):
+    files = {}
+    for n in range(24):
+        part = "test" if n % 4 == 3 else "train"
+        files[f"{part}/{'ab'[n % 2]}/{n}.png"] = encoded(drawing(n))
+    for n in (3, 7):  # Of the test, once more in the training rows, smaller and as JPEG.
+        files[f"train/b/again{n}.jpg"] = encoded(drawing(n).resize((70, 70)), "JPEG", quality=80)
+    version = bring_in(zipped(files), "pictures.zip")
+    found = [one for one in version.profile["warnings"] if one.get("code") == "near_pictures"]
+    assert [one["sentence"].split(" nearly")[0] for one in found] == ["2 pictures are"]
+    assert "two splits" in found[0]["advice"]
+    after = apply_fix(version, version.profile["warnings"].index(found[0]), None)
+    import_version(after.pk)
+    after.refresh_from_db()
+    page = load_rows(after, RowQuery(page_size=100))
+    kept = [row.cells[list(page.columns).index("file")] for row in page.rows]
+    assert len(kept) == 24
+    assert not [file for file in kept if "again" in file]
+    assert "near_pictures" not in codes(after)
+
+
+def test_pictures_of_one_kind_are_not_taken_for_each_other(bring_in):
+    version = bring_in(zipped({f"{one}/{n}.png": c for (one, n), c in photos(20).items()}), "p.zip")
+    assert "near_pictures" not in codes(version)
