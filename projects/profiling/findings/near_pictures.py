@@ -43,17 +43,17 @@ def find_near_pictures(
     dropped = {(two if (one.part or 0) >= (two.part or 0) else one).row: None for one, two in pairs}
     first, again = pairs[0]
     what = "1 picture is" if len(dropped) == 1 else f"{len(dropped):,} pictures are"
-    advice = "Nearly equal pictures teach little."
+    advice = ["Nearly equal pictures teach little."]
     if any(one.part != two.part for one, two in pairs):
-        advice = "Some stand in two splits, so the test would show memory."
+        advice = ["Some stand in two splits, so the test would show memory."]
     if any(one.label != two.label for one, two in pairs):
-        advice += " Some have different labels: look which is right."
+        advice.append("Some have different labels: look which is right.")
     return [
         {
             "code": "near_pictures",
             "sentence": f"{what} nearly the same as another, such as {again.file} and"
             f" {first.file}.",
-            "advice": advice,
+            "advice": " ".join(advice),
             "fix": {
                 "title": "Keep one of each",
                 "edits": [{"op": "drop_rows", "rows": list(dropped)}],
