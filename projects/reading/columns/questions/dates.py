@@ -43,7 +43,7 @@ COUNTED = (
     (re.compile("9{13}"), TIME_NAME, date_formats.EPOCHS[1], "datetime"),
     (re.compile("9{6}"), MONTH_NAME, date_formats.MONTH, "date"),
 )
-MAX_IMPOSSIBLE = 0.5  # Of the cells; with more, they are hardly dates.
+MAX_IMPOSSIBLE, MIN_JUDGED = 0.5, 10  # Of the cells; with more, or of fewer, they are hardly dates.
 MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
@@ -87,7 +87,8 @@ def _ask_about_impossible_days(cells: ColumnCells, readings: list[Reading]) -> Q
     others = cells.summary.marker_count
     counts = [_count_unfitting(cells, reading) for reading in readings]
     least = min(counts)
-    if least - others > MAX_IMPOSSIBLE * cells.summary.filled:
+    filled = cells.summary.filled
+    if filled < MIN_JUDGED or least - others > MAX_IMPOSSIBLE * filled:
         return None
     fitting = [
         replace(reading, name=f"{reading.name}+missing")
