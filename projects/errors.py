@@ -56,6 +56,10 @@ class BadRowQuery(UserError):
     sentence = "These rows cannot be asked for in this way."
 
 
+class TooManyRows(BadRowQuery):
+    sentence = "More rows match than are changed at once. Filter further."
+
+
 class DatasetNotReady(UserError):
     code, status = "dataset_not_ready", 409
     sentence = "This dataset is still importing. Wait until it is ready, then launch."

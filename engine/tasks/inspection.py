@@ -26,7 +26,7 @@ from engine.tasks.image.data.labels import (
 from engine.tasks.tabular.features import infer_features
 from engine.tasks.tabular.reader import read_table, split_table
 
-INSPECTION_VERSION = 2  # Raise it when readers change what they accept: old results are made anew.
+INSPECTION_VERSION = 3  # Raise it when readers change what they accept: old results are made anew.
 MAX_LISTED_LABELS = 1000
 BATCH_ROWS = 64
 

@@ -1,8 +1,9 @@
-"""Whether a base model's tokenizer has pieces for what texts consist of.
+"""Whether a base model's tokenizer has pieces for what texts consist of, and room for all of it.
 
 The launch asks this before a job is queued, and the job itself of all its rows. Needs no torch.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,9 +66,43 @@ def inspect_base_model(spec: TextSpec) -> list[str]:
     texts = join_text_columns(table, spec.text_columns) if table is not None else []
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(spec.hyperparameters.max_length)
-    rows = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    return warn_of_unknown(entry, share_of_unknown(tokenizer, rows))
+    max_length = min(
+        spec.hyperparameters.max_length, _read_positions(file.with_name("config.json"))
+    )
+    tokenizer.enable_truncation(max_length)
+    encodings = tokenizer.encode_batch(texts)
+    rows = [encoding.ids for encoding in encodings]
+    cut = sum(bool(encoding.overflowing) for encoding in encodings)
+    return [
+        *warn_of_unknown(entry, share_of_unknown(tokenizer, rows)),
+        *_warn_of_cut(cut, len(texts), max_length),
+    ]
+
+
+def usable_positions(model_type: str, positions: int | None, padding: int | None) -> int:
+    """How many tokens a base model has positions for, by the facts in its config."""
+    # The RoBERTa family starts counting positions behind the padding index.
+    is_shifted = "roberta" in model_type or model_type in ("mpnet", "camembert", "xmod")
+    return (positions or 512) - ((padding or 0) + 1 if is_shifted else 0)
+
+
+def _read_positions(config: Path) -> int:
+    facts = json.loads(config.read_text()) if config.is_file() else {}
+    return usable_positions(
+        facts.get("model_type", ""), facts.get("max_position_embeddings"), facts.get("pad_token_id")
+    )
+
+
+def _warn_of_cut(cut: int, looked_at: int, max_length: int) -> list[str]:
+    """Says how many texts lose their end, before anything is paid for it."""
+    if not cut:
+        return []
+    what = "1 text is" if cut == 1 else f"{cut:,} texts are"
+    return [
+        f"{what} longer than {max_length} tokens, of {looked_at:,} looked at: the end is not read."
+        " Raise “Longest text in tokens”, as far as the base model can read, if what tells the"
+        " label stands there."
+    ]
 
 
 def _find_tokenizer(entry: BaseModelEntry) -> Path | None:

@@ -18,12 +18,13 @@ from projects.queries.conditions import parse_filters
 from projects.queries.export import EXPORT_FORMATS, export_table
 from projects.queries.rows import MAX_PAGE_SIZE, RowQuery, load_rows
 from projects.reading.edits import MAX_ADDED_ROWS, MAX_ROWS_IN_AN_EDIT, OPERATIONS
+from projects.reading.fixes.operations import MAX_FILTERS
 from projects.reading.results import Edit
 from web.api import BadParameter
 from web.idempotency.api import APIView
 from web.reference.hints import DescribedField, Scalar
 from web.streams.detached import DetachedResponse
-from web.validation.fields import ChoiceField
+from web.validation.fields import ChoiceField, IntegerField
 
 DEFAULT_LIMIT = 50
 
@@ -93,7 +94,14 @@ class EditRequest(serializers.Serializer[Any]):
     `to`; drop_missing, drop_duplicates and drop_column name a column or nothing more;
     decode_entities makes HTML's, such as &amp;, the characters that they stand for; add_column
     names a new column of text, all of it missing; add_rows puts `cells`, each a row by its columns,
-    behind all others."""
+    behind all others. strip_tags takes HTML's tags out of a column of text. clip and drop_outside
+    bring numbers between `low` and `high`, or drop their rows. merge_rare (`to`) and drop_rare are
+    about values that fewer than `least` rows have; cap_values keeps at most `most` rows of a value;
+    drop_values drops the rows of `values`. Rows whose `columns` are the same text:
+    drop_near_duplicates keeps the first, keep_majority gives all of them the value of most in
+    `column`, drop_conflicts drops those with several values there, and drop_leaked those that a
+    later split, as `column` says, has, too. set_matching and drop_matching change all rows that
+    `search` and `filters` match."""
 
     op = ChoiceField(choices=list(OPERATIONS))
     column = serializers.CharField(required=False, trim_whitespace=False)
@@ -113,6 +121,19 @@ class EditRequest(serializers.Serializer[Any]):
         ),
         required=False,
         max_length=MAX_ADDED_ROWS,
+    )
+    columns = serializers.ListField(
+        child=serializers.CharField(trim_whitespace=False), required=False, max_length=100
+    )
+    low = serializers.FloatField(required=False)
+    high = serializers.FloatField(required=False)
+    least = IntegerField(required=False, min_value=2)
+    most = IntegerField(required=False, min_value=1)
+    search = serializers.CharField(required=False, max_length=500)
+    filters = serializers.ListField(
+        child=serializers.DictField(child=serializers.CharField(allow_blank=True)),
+        required=False,
+        max_length=MAX_FILTERS,
     )
 
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 from django import forms
 
 from projects.models import DatasetVersion
-from projects.queries.conditions import Operator, RowFilter
 from projects.queries.rows import RowQuery
+from projects.reading.fixes.conditions import Operator, RowFilter
 from projects.reading.results import Edit
 from web.language.sentences import lazy_choices, translated_lazy
 
@@ -51,6 +51,18 @@ class RowEditForm(forms.Form):
             return {"op": "drop_rows", "rows": rows}
         value = fields["value"] if fields["value"].strip() else None
         return {"op": "set_cells", "column": fields["column"], "rows": rows, "value": value}
+
+    def to_edit_of_matching(self, query: RowQuery) -> Edit:
+        """The same of all rows that match a search and filters, however many."""
+        edit = self.to_edit([])
+        filters = [
+            {"column": one.column, "operator": one.operator, "value": one.value}
+            for one in query.filters
+        ]
+        matching: Edit = {"search": query.search, "filters": filters}
+        if edit["op"] == "drop_rows":
+            return {**matching, "op": "drop_matching"}
+        return {**matching, "op": "set_matching", "column": edit["column"], "value": edit["value"]}
 
 
 class RowsForm(forms.Form):

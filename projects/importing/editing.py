@@ -8,7 +8,8 @@ from projects.errors import BadEdit, DatasetNotReady
 from projects.importing.uploads import reimport
 from projects.models import DatasetVersion, ImportStatus
 from projects.profiling.profile import ProfileWarning
-from projects.reading.edits import EditProblem, check_edit
+from projects.reading.edits import check_edit
+from projects.reading.fixes.operations import EditProblem
 from projects.reading.results import Edit, ReadingOptions
 
 MAX_EDITS = 1_000

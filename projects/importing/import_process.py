@@ -44,7 +44,9 @@ def carry_out(order: ImportOrder, folder: Path) -> ImportAnswer:
         table.dialect.get("hidden_columns", []), [column["name"] for column in columns]
     )
     side_by_side = find_side_by_side(columns, profile["columns"], table.rows)
-    profile["warnings"] = [*hidden, *side_by_side, *profile["warnings"]]
+    asked = {question["column"] for question in table.questions}  # Which says more.
+    others = [one for one in profile["warnings"] if one.get("column") not in asked]
+    profile["warnings"] = [*hidden, *side_by_side, *others]
     if table.questions:
         profile["questions"] = table.questions
     imported: ImportedVersion = {

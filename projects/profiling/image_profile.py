@@ -5,6 +5,7 @@ from typing import cast
 
 import duckdb
 
+from projects.profiling.findings.near_pictures import find_near_pictures
 from projects.profiling.profile import (
     ColumnProfile,
     ConflictingLabels,
@@ -67,7 +68,10 @@ def profile_images(
         column=column,
         duplicates=filled - unique,
         conflicting_labels=_find_conflicting_labels(connection),
-        warnings=_warnings(statistics),
+        warnings=[
+            *_warnings(statistics),
+            *find_near_pictures(connection, table, name, present),
+        ],
         statistics=statistics,
     )
 

@@ -143,6 +143,7 @@ class ProfileWarning(TypedDict):
     sentence: str
     advice: str
     code: NotRequired[str]
+    column: NotRequired[str]  # Of findings about the way in which one column is read.
     fix: NotRequired[Fix]
     other_fix: NotRequired[Fix]  # An alternative.
 

@@ -3,7 +3,6 @@
 DuckDB reads the Parquet file; no Django and no database are needed.
 """
 
-import unicodedata
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +10,7 @@ import duckdb
 
 from engine.tasks.inspection import Inspection
 from projects.profiling.column_profile import profile_columns, truncate
+from projects.profiling.findings.classes import find_class_problems
 from projects.profiling.findings.problems import (
     doubtful_labels,
     doubtful_labels_warning,
@@ -25,7 +25,6 @@ from projects.profiling.profile import (
     ClassShare,
     ColumnProfile,
     ConflictingLabels,
-    Fix,
     ProfileWarning,
     StoredInspection,
     Suggestion,
@@ -39,12 +38,10 @@ from projects.profiling.training_data import (
 )
 from projects.reading.columns.column import ColumnInfo
 from projects.reading.columns.sql import quote_identifier, quote_literal
-from projects.reading.html_entities import decode_entities
 from projects.reading.personal_data import find_personal_data
 from projects.reading.results import Edit
 
 MAX_LISTED_CLASSES = 100
-TATWEEL, END_MARKS = "\u0640", " .,;:!。，；：！、"
 MAX_CONFLICTS = 50
 LANGUAGE_ROWS = 200  # Of each column of texts; the first ones tell its language.
 MIN_SAMPLE_ROWS, MAX_SAMPLE_ROWS, MAX_SAMPLE_CELLS = 1_200, 10_000, 1_000_000
@@ -255,10 +252,16 @@ def _find_conflicting_labels(
 
 def _warnings(profile: TableProfile) -> list[ProfileWarning]:
     inspection = read_inspection(profile.get("inspection"))
+    types = {column["name"]: column["type"] for column in profile["columns"]}
     warnings = [
         *_inspection_warnings(inspection),
         *_row_warnings(profile),
-        *_class_warnings(profile["class_balance"], profile["suggested"]["target_column"]),
+        *find_class_problems(
+            profile["class_balance"],
+            profile["suggested"]["target_column"],
+            types,
+            is_single=inspection is None or inspection.kind == "label",
+        ),
     ]
     for column in profile["columns"]:
         share = column["missing"] / profile["rows"]
@@ -312,88 +315,39 @@ def _row_warnings(profile: TableProfile) -> list[ProfileWarning]:
         if duplicates == 1:
             sentence = "1 row repeats another row."
         warning = _warning(sentence, advice)
-        if "pictures" not in profile:
-            warning["fix"] = {"title": "Drop the repeats", "edits": [{"op": "drop_duplicates"}]}
+        repeated: Edit = {"op": "drop_duplicates"}
+        picture = profile["suggested"].get("image_column")
+        if picture:  # Files with other names may hold the same picture.
+            repeated["column"] = picture
+        has_all = not any(one["missing"] for one in profile["columns"] if one["name"] == picture)
+        if has_all:
+            warning["fix"] = {"title": "Drop the repeats", "edits": [repeated]}
         warnings.append(warning)
-    if profile["label_noise_candidates"]:
-        count = len(profile["label_noise_candidates"])
-        kinds = "pictures" if "pictures" in profile else "texts"
-        advice = f"Decide on one label for each; the {kinds} are listed below."
-        sentence = f"{count} {kinds} come with more than one label."
+    if count := len(profile["label_noise_candidates"]):
+        advice = "Decide on one label for each text; they are listed below."
+        sentence = f"{count} texts come with more than one label."
         if count == 1:
-            kind = kinds.removesuffix("s")
-            sentence = f"1 {kind} comes with more than one label."
-        warnings.append(_warning(sentence, advice))
+            sentence = "1 text comes with more than one label."
+        if "pictures" in profile:
+            advice = "Decide on one label for each picture; they are listed below."
+            sentence = f"{count} pictures come with more than one label."
+            if count == 1:
+                sentence = "1 picture comes with more than one label."
+        warnings.append(_conflict_warning(profile, sentence, advice))
     return warnings
 
 
-def _class_warnings(balance: list[ClassShare], target: str | None) -> list[ProfileWarning]:
-    if not balance:
-        return []
-    warnings = []
-    rare = [entry for entry in balance if entry["count"] < 10]
-    if rare:
-        listed = ", ".join(entry["label"][:40] for entry in rare[:3])
-        advice = "Add examples, or merge rare labels into one."
-        what = "1 label has" if len(rare) == 1 else f"{len(rare)} labels have"
-        warnings.append(_warning(f"{what} fewer than 10 rows: {listed}.", advice))
-    if balance[0]["count"] > 20 * balance[-1]["count"]:
-        sentence = f"{balance[0]['label'][:60]} is over 20 times as frequent as the rarest label."
-        advice = "Read macro F1 rather than accuracy: always guessing it would look good."
-        warnings.append(_warning(sentence, advice))
-    folded: dict[str, str] = {}
-    for entry in balance:
-        twin = folded.setdefault(_fold(entry["label"]), entry["label"])
-        if twin != entry["label"]:
-            warnings.append(_twin_warning(twin, entry["label"], target))
-    return warnings
-
-
-def _twin_warning(twin: str, label: str, target: str | None) -> ProfileWarning:
-    """A warning about two labels that look like one; `twin` is the more frequent."""
-    place = f" in {target}" if target else ""
-    into = decode_entities(twin)
-    sentence = (
-        f"{ascii(twin)} and {ascii(label)}{place} look alike, but differ in"
-        " characters that are not seen."
-    )
-    if _fold_case(twin) == _fold_case(label):
-        sentence = f"{twin!r} and {label!r}{place} differ only in case or blanks."
-    elif _plain_ends(twin) == _plain_ends(label):
-        sentence = f"{twin!r} and {label!r}{place} differ only in punctuation at an end."
-    elif (twin, label) != (into, decode_entities(label)):
-        sentence = f"{twin!r} and {label!r}{place} are the same label, written with HTML entities."
-    warning = _warning(sentence, "They are learnt as two labels. Spell them one way.")
-    if target:
-        warning["fix"] = _merge_labels(
-            target, [spelling for spelling in (twin, label) if spelling != into], into
-        )
+def _conflict_warning(profile: TableProfile, sentence: str, advice: str) -> ProfileWarning:
+    """The finding about equal texts with different labels, with two fixes; of pictures without."""
+    warning: ProfileWarning = {**_warning(sentence, advice), "code": "conflicting_labels"}
+    target = profile["suggested"]["target_column"]
+    if "pictures" not in profile and target is not None:
+        edit: Edit = {"column": target, "columns": profile["suggested"]["text_columns"]}
+        keep: list[Edit] = [{**edit, "op": "keep_majority"}]
+        drop: list[Edit] = [{**edit, "op": "drop_conflicts"}]
+        warning["fix"] = {"title": "Keep the label of most", "edits": keep}
+        warning["other_fix"] = {"title": "Leave these texts out", "edits": drop}
     return warning
-
-
-def _fold_case(label: str) -> str:
-    return " ".join(label.casefold().split())
-
-
-def _fold(label: str) -> str:
-    """A label in a form in which spellings that look alike are equal: without differences of case,
-    blanks, invisible characters, Unicode composition (é as one character or two), full-width
-    letters, Arabic's tatweel, HTML entities, and marks at the ends."""
-    text = decode_entities(label).replace(TATWEEL, "")
-    visible = "".join(letter for letter in text if letter.isprintable() or letter.isspace())
-    return _plain_ends(unicodedata.normalize("NFKC", visible))
-
-
-def _plain_ends(label: str) -> str:
-    """A label in lower case without END_MARKS at its ends; a label of only such marks is kept."""
-    folded = _fold_case(label)
-    return folded.strip(END_MARKS) or folded
-
-
-def _merge_labels(column: str, labels: list[str], into: str) -> Fix:
-    edit: Edit = {"op": "merge_values", "column": column, "values": labels, "to": into}
-    merged = ", ".join(map(repr, labels))
-    return {"title": f"Merge {merged} into {into!r}", "edits": [edit]}
 
 
 def _warning(sentence: str, advice: str) -> ProfileWarning:

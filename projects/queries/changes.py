@@ -6,6 +6,7 @@ from typing import cast
 
 from projects.models import DatasetVersion
 from projects.queries.questions import reading_title
+from projects.reading.fixes.operations import FIXES
 from projects.reading.results import Edit, ReadingOptions
 
 MAX_NAMED = 3
@@ -84,7 +85,29 @@ def _describe(edit: Edit) -> str:
         return f"HTML entities decoded in {column}"
     if operation == "drop_missing":
         return f"rows without {column} deleted"
+    if operation in FIXES:
+        return _describe_fix(edit)
     return f"{column} left out" if operation == "drop_column" else f"{column} added"
+
+
+def _describe_fix(edit: Edit) -> str:
+    column = edit.get("column", "")
+    words = {
+        "strip_tags": f"HTML tags stripped in {column}",
+        "drop_near_duplicates": "nearly repeated texts deleted",
+        "clip": f"far numbers of {column} brought to the ends of the others",
+        "drop_outside": f"rows with far numbers in {column} deleted",
+        "drop_values": f"rows of some values of {column} deleted",
+        "drop_rare": f"rows of rare values of {column} deleted",
+        "merge_rare": f"rare values of {column} became {edit.get('to', '')}",
+        "cap_values": f"rows of frequent values of {column} reduced",
+        "keep_majority": f"{column} made one for equal texts",
+        "drop_conflicts": f"equal texts with more than one {column} deleted",
+        "drop_leaked": f"rows deleted that stand in a later {column}, too",
+        "set_matching": f"{column} set in all rows that match",
+        "drop_matching": "all rows that match deleted",
+    }
+    return words[edit["op"]]
 
 
 def _listed(names: Sequence[str]) -> str:

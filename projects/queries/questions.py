@@ -6,10 +6,12 @@ from typing import cast
 
 from projects.models import DatasetVersion
 from projects.reading.columns.column import ColumnQuestion
+from projects.reading.columns.written_numbers import ORDINAL
 
 JOINED_READING = "file:*"
 PLAIN_TITLES = {"list": "one list of labels", "columns": "columns of their own"}
 PICTURE_LABELS = {"names": "labels in the pictures' names", "folders": "labels by folders"}
+DURATIONS = {"h:mm:ss": "seconds, of h:mm:ss or m:ss", "h:mm": "seconds, of h:mm"}
 DATE_ORDERS = {"d": "day first", "m": "month first", "y": "year first"}
 
 
@@ -71,7 +73,7 @@ def reading_title(name: str) -> str:
     elif kind == "number":
         title = _number_title(detail)
     elif kind == "duration":
-        title = "seconds, of h:mm:ss or m:ss" if detail == "h:mm:ss" else "seconds, of h:mm"
+        title = DURATIONS.get(detail, "seconds")
     elif kind in ("date", "datetime"):
         order = DATE_ORDERS.get(detail[0], DATE_ORDERS["y"])
         title = f"date, {order} ({detail})"
@@ -89,6 +91,10 @@ def _number_title(detail: str) -> str:
         return f"number, as in {detail[:-4]}, debits (DR) below zero"
     if detail.endswith(" -CR"):
         return f"number, as in {detail[:-4]}, credits (CR) below zero"
+    if " ± " in detail:
+        return "number, without the error behind it"
+    if detail == ORDINAL.name:
+        return "number, the place in the order"
     if detail.endswith("5K"):
         return f"number, as in {detail}, multiplied out"
     return f"number, as in {detail}"

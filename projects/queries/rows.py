@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from django.core.cache import cache
 
 from projects import storage
-from projects.errors import BadRowQuery
+from projects.errors import BadRowQuery, TooManyRows
 from projects.models import DatasetVersion
-from projects.queries.conditions import OPERATORS, SQL_TYPES, RowFilter, build_condition
 from projects.reading.columns.sql import quote_identifier, quote_literal
+from projects.reading.fixes.conditions import OPERATORS, SQL_TYPES, RowFilter, build_condition
 from projects.reading.tables import connect_duckdb
 
 MAX_PAGE_SIZE = 200
@@ -103,19 +103,19 @@ def load_rows(version: DatasetVersion, query: RowQuery) -> RowsPage:
 
 
 def matching_numbers(version: DatasetVersion, query: RowQuery, limit: int) -> list[int]:
-    """The numbers of all rows that match, whatever the page. Raises BadRowQuery where more than
+    """The numbers of all rows that match, whatever the page. Raises TooManyRows where more than
     `limit` match."""
     everything = replace(query, page=1, page_size=MAX_PAGE_SIZE, sort="")
     _validate(version, everything)
     with storage.local_file(version.parquet_key) as path:
         matches = _find_numbers(version, replace(everything, page_size=limit), path)
     if not matches.is_counted:
-        raise BadRowQuery(
+        raise TooManyRows(
             f"Over {matches.matching:,} rows match; at most {limit:,} are changed at once."
             " Filter further."
         )
     if matches.matching > limit:
-        raise BadRowQuery(
+        raise TooManyRows(
             f"{matches.matching:,} rows match; at most {limit:,} are changed at once."
             " Filter further."
         )

@@ -10,6 +10,7 @@ from engine.tasks.image.data.decoding import InvalidImage, decode_image
 from engine.tasks.image.data.parquet_images import read_image_bytes
 from projects import storage
 from projects.models import DatasetVersion
+from projects.queries.rows import Row, RowsPage
 
 THUMBNAIL_SIDE = 192
 MAX_GALLERY_LABELS, MAX_IMAGES_PER_LABEL = 12, 4
@@ -49,6 +50,21 @@ def load_gallery(version: DatasetVersion, label: str | None, limit: int = 24) ->
     return [
         {"row": row, "text": str(files[row] or ""), "target": str(labels[row] or "")}
         for row in chosen
+    ]
+
+
+def build_gallery(version: DatasetVersion, page: RowsPage) -> list[GalleryImage]:
+    """The pictures of one page of rows."""
+    target = (version.profile.get("suggested") or {}).get("target_column") or ""
+    places = {name: place for place, name in enumerate(page.columns)}
+
+    def text(row: Row, name: str) -> str:
+        value = row.cells[places[name]] if name in places else None
+        return "" if value is None else str(value)
+
+    return [
+        {"row": row.number, "text": text(row, "file"), "target": text(row, target)}
+        for row in page.rows
     ]
 
 

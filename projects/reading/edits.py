@@ -1,5 +1,5 @@
 """Edits that people make to a finished table: set cells, drop rows and columns, merge labels,
-decode HTML entities, add a column of text, add rows.
+decode HTML entities, add a column of text, add rows, and the fixes of projects.reading.fixes.
 
 A version stores its edits as a list. They are applied after typing, one after the other, so that
 the same file with the same edits always gives the same table. Row numbers count from 0 in the table
@@ -8,7 +8,6 @@ as it is before the edit.
 
 import re
 from pathlib import Path
-from typing import TypedDict
 
 import duckdb
 import pyarrow.parquet as pq
@@ -18,10 +17,20 @@ from projects.reading.columns.column import SQL_TYPES, Column
 from projects.reading.columns.precision import keeps_digits
 from projects.reading.columns.sql import quote_identifier, quote_literal
 from projects.reading.columns.typed_table import parquet_options
+from projects.reading.fixes.operations import (
+    FIXES,
+    MATCHING,
+    ROW_NUMBER,
+    SETTING,
+    WITHOUT_COLUMN,
+    Change,
+    EditProblem,
+    check_fix,
+    find_matching,
+)
 from projects.reading.limits import MAX_COLUMNS, MAX_NAME_CHARS
 from projects.reading.results import Edit, ReadingOptions, UnreadableFile
 
-ROW_NUMBER = "file_row_number"
 FIRST_ADDED = 10**12  # The number of an added row, above those of all rows.
 MAX_ROWS_IN_AN_EDIT, MAX_ADDED_ROWS = 10_000, 1_000
 NUMBERS = {
@@ -29,21 +38,11 @@ NUMBERS = {
     "number": re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][-+]?[0-9]{1,4})?"),
 }
 IMAGE_GROUP_ROWS = 256  # As the import writes them: a page of pictures reads few groups.
+SETTING_VALUES, MERGING = ("set_cells", "set_matching"), ("merge_values", "merge_rare")
 COLUMN_OPERATIONS = (
     "set_cells", "merge_values", "drop_missing", "drop_column", "decode_entities",
+    *(name for name in FIXES if name not in WITHOUT_COLUMN),
 )  # fmt: skip
-
-
-class EditProblem(ValueError):
-    """An edit does not fit the table; the message says why, as a sentence."""
-
-
-class _Change(TypedDict):
-    """SQL of one edit: an expression for each column that changes, and a condition for the rows
-    that stay."""
-
-    values: dict[str, str]
-    rows: str
 
 
 def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
@@ -60,21 +59,28 @@ def check_edit(edit: Edit, types: dict[str, str], rows: int) -> None:
     _check_kind(operation, column, types)
     if operation in ("set_cells", "drop_rows"):
         _check_rows(edit, rows)
+    _check_result(edit, types)
+    if operation in FIXES:
+        check_fix(edit, types)
+    if operation in SETTING_VALUES:
+        _check_value(edit.get("value"), column, types)
+    if operation in MERGING:
+        _check_value(edit.get("to"), column, types)
+
+
+def _check_result(edit: Edit, types: dict[str, str]) -> None:
+    operation = edit["op"]
     if operation == "drop_column" and len(types) < 2:
         raise EditProblem("No column would be left.")
     if operation == "merge_values" and not (edit.get("values") and edit.get("to", "").strip()):
         raise EditProblem("A merge needs the values to replace, and what to replace them by.")
-    if operation in ("set_cells", "merge_values"):
-        _check_value(
-            edit.get("value") if operation == "set_cells" else edit.get("to"), column, types
-        )
 
 
 def _check_kind(operation: str, column: str, types: dict[str, str]) -> None:
     kind = types.get(column)
-    if kind == "image" and operation in ("set_cells", "merge_values", "drop_column"):
+    if kind == "image" and operation in ("set_cells", "merge_values", "drop_column", *SETTING):
         raise EditProblem("Pictures cannot be edited; drop their rows instead.")
-    if operation == "decode_entities" and kind not in ("text", "json"):
+    if operation in ("decode_entities", "strip_tags") and kind not in ("text", "json"):
         raise EditProblem(f"Column {column!r} holds no texts.")
 
 
@@ -116,6 +122,8 @@ def named_columns(options: ReadingOptions) -> set[str]:
     edits = options.get("edits", [])
     names = {edit["column"] for edit in edits if edit.get("column")}
     names |= {name for edit in edits for row in edit.get("cells") or [] for name in row}
+    names |= {name for edit in edits for name in edit.get("columns") or []}
+    names |= {entry["column"] for edit in edits for entry in edit.get("filters") or []}
     return names | set(options.get("mask", [])) | set(options.get("columns", {}))
 
 
@@ -128,11 +136,11 @@ def apply_edits(
         types = {column.name: column.type for column in columns}
         try:
             check_edit(edit, types, _count_rows(connection, data))
+            _apply_edit(connection, data, edit, types)
         except EditProblem as problem:
             raise UnreadableFile(
                 "bad_edit", f"An edit does not fit this table: {problem}"
             ) from None
-        _apply_edit(connection, data, edit, types)
         if edit["op"] == "drop_column":
             columns = [column for column in columns if column.name != edit["column"]]
         if edit["op"] == "add_column":
@@ -155,6 +163,8 @@ def _apply_edit(
         chosen += f", NULL::VARCHAR AS {quote_identifier(edit['column'])}"
     edited = data.with_suffix(".edited")
     source = f"read_parquet({quote_literal(str(data))}, {ROW_NUMBER} = true)"
+    if edit["op"] in MATCHING:
+        find_matching(connection, source, edit, types)
     if edit["op"] == "add_rows":
         source = f"(SELECT * FROM {source} UNION ALL VALUES {_added_rows(edit['cells'], types)})"
     connection.execute(
@@ -201,7 +211,7 @@ def _count_rows(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
     return int(row[0]) if row else 0
 
 
-def _set_cells(edit: Edit, types: dict[str, str]) -> _Change:
+def _set_cells(edit: Edit, types: dict[str, str]) -> Change:
     name = edit["column"]
     value = _value_sql(edit.get("value"), types[name])
     listed = ", ".join(str(int(number)) for number in edit["rows"])
@@ -209,7 +219,7 @@ def _set_cells(edit: Edit, types: dict[str, str]) -> _Change:
     return {"values": {name: changed}, "rows": "true"}
 
 
-def _merge_values(edit: Edit, types: dict[str, str]) -> _Change:
+def _merge_values(edit: Edit, types: dict[str, str]) -> Change:
     name = edit["column"]
     listed = ", ".join(quote_literal(value.strip()) for value in edit["values"])
     value = _value_sql(edit["to"], types[name])
@@ -218,17 +228,17 @@ def _merge_values(edit: Edit, types: dict[str, str]) -> _Change:
     return {"values": {name: changed}, "rows": "true"}
 
 
-def _drop_rows(edit: Edit, types: dict[str, str]) -> _Change:
+def _drop_rows(edit: Edit, types: dict[str, str]) -> Change:
     listed = ", ".join(str(int(number)) for number in edit["rows"])
     return {"values": {}, "rows": f"{ROW_NUMBER} NOT IN ({listed})"}
 
 
-def _drop_missing(edit: Edit, types: dict[str, str]) -> _Change:
+def _drop_missing(edit: Edit, types: dict[str, str]) -> Change:
     cell = f"nullif(trim({quote_identifier(edit['column'])}::VARCHAR), '')"
     return {"values": {}, "rows": f"{cell} IS NOT NULL"}
 
 
-def _drop_duplicates(edit: Edit, types: dict[str, str]) -> _Change:
+def _drop_duplicates(edit: Edit, types: dict[str, str]) -> Change:
     """Drop every row that repeats an earlier one, in one column or in all."""
     names = [edit["column"]] if edit.get("column") else list(types)
     same = ", ".join(map(quote_identifier, names))
@@ -236,13 +246,13 @@ def _drop_duplicates(edit: Edit, types: dict[str, str]) -> _Change:
     return {"values": {}, "rows": first}
 
 
-def _decode_entities(edit: Edit, types: dict[str, str]) -> _Change:
+def _decode_entities(edit: Edit, types: dict[str, str]) -> Change:
     cell = quote_identifier(edit["column"])
     changed = f"CASE WHEN contains({cell}, '&') THEN decode_entities({cell}) ELSE {cell} END"
     return {"values": {edit["column"]: changed}, "rows": "true"}
 
 
-def _change_no_cells(edit: Edit, types: dict[str, str]) -> _Change:
+def _change_no_cells(edit: Edit, types: dict[str, str]) -> Change:
     """For edits that add or drop columns or add rows, which `_apply_edit` does by itself."""
     return {"values": {}, "rows": "true"}
 
@@ -257,6 +267,7 @@ OPERATIONS = {
     "add_column": _change_no_cells,
     "add_rows": _change_no_cells,
     "decode_entities": _decode_entities,
+    **FIXES,
 }
 
 

@@ -8,14 +8,17 @@ from html.entities import entitydefs
 
 import duckdb
 
+from projects.reading.fixes.html_tags import strip_cell
+
 NAMES = "|".join(sorted([*entitydefs, "apos"], key=len, reverse=True))
 PATTERN = rf"&(#[0-9]{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|{NAMES});"
 _ENTITY = re.compile(PATTERN)
 NO_BREAK = "\u00a0"
 
 
-def register_decoding(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `decode_entities(text)` known to SQL."""
+def register_html(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make `decode_entities(text)` and `strip_tags(text)` known to SQL."""
+    connection.create_function("strip_tags", strip_cell, ["VARCHAR"], "VARCHAR")
     connection.create_function("decode_entities", decode_cell, ["VARCHAR"], "VARCHAR")
 
 

@@ -19,15 +19,21 @@ MAX_ISSUES_PER_CODE = 10
 class Edit(TypedDict, total=False):
     """A change to the finished table; which keys there are depends on `op`."""
 
-    # set_cells, merge_values, drop_rows, drop_missing, drop_duplicates, drop_column, add_column,
-    # add_rows or decode_entities.
+    # One of projects.reading.edits.OPERATIONS.
     op: str
     column: str
+    columns: list[str]  # Of texts, which are compared.
     rows: list[int]
     value: str | None  # Of set_cells; None empties the cells.
     values: list[str]  # Of merge_values: these become `to`.
     to: str
     cells: list[dict[str, str | None]]  # Of add_rows: each new row, by its columns.
+    low: float  # Of clip and drop_outside: numbers within these ends stay as they are.
+    high: float
+    least: int  # Of merge_rare and drop_rare: a value that fewer rows have is rare.
+    most: int  # Of cap_values: rows of each value.
+    search: str  # Of set_matching and drop_matching, as on the page of rows.
+    filters: list[dict[str, str]]
 
 
 class ReadingOptions(TypedDict, total=False):

@@ -24,7 +24,7 @@ from projects.reading.csv.source import open_csv
 from projects.reading.csv.vectorized import IrregularFile
 from projects.reading.edits import apply_edits, named_columns
 from projects.reading.format_detection import DOCUMENT_FORMATS, PACKED_FORMATS, detect_format
-from projects.reading.html_entities import register_decoding
+from projects.reading.html_entities import register_html
 from projects.reading.images.image_table import read_image_archive
 from projects.reading.json.source import open_json
 from projects.reading.limits import MAX_COLUMNS
@@ -83,7 +83,7 @@ def register_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the Python functions that reading and masking use known to SQL."""
     personal_data.register_masking(connection)
     register_label_names(connection)
-    register_decoding(connection)
+    register_html(connection)
 
 
 def import_table(

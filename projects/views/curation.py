@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from projects.errors import BadEdit, BadRowQuery, DatasetNotReady
+from projects.errors import BadEdit, BadRowQuery, DatasetNotReady, TooManyRows
 from projects.forms.rows import RowEditForm, RowsForm
 from projects.importing.editing import edit_version
 from projects.models import DatasetVersion, ImportStatus
@@ -17,6 +17,7 @@ from projects.queries.comparison import compare_versions, find_versions_to_compa
 from projects.queries.export import EXPORT_FORMATS, export_table
 from projects.queries.rows import matching_numbers
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
+from projects.reading.results import Edit
 from projects.views.datasets import changeable_version, requested_version
 from web.requests import AuthenticatedRequest
 from web.validation.values import parse_digits
@@ -32,14 +33,15 @@ def dataset_edit(request: AuthenticatedRequest, dataset_id: UUID) -> HttpRespons
         problem = next(iter(form.errors.values()))[0]
         raise BadEdit(str(problem))
     if form.cleaned_data["scope"] == "matching":
-        rows = _matching_rows(version, request.POST.get("query", ""))
+        edit = _edit_of_matching(version, form, request.POST.get("query", ""))
     else:
         numbers = (parse_digits(text, 11) for text in request.POST.getlist("row"))
         rows = [number - 1 for number in numbers if number is not None]
-    if not rows:
+        edit = form.to_edit(rows) if rows else None
+    if edit is None:
         messages.info(request, "Choose at least one row first.")
         return redirect("projects:dataset", dataset_id)
-    edit_version(version, [form.to_edit(rows)], request.user)
+    edit_version(version, [edit], request.user)
     return redirect("projects:dataset", dataset_id)
 
 
@@ -83,8 +85,18 @@ def dataset_export(
     return export_table(version, file_format)
 
 
-def _matching_rows(version: DatasetVersion, query: str) -> list[int]:
-    form = RowsForm(version, QueryDict(query))
-    if not form.is_valid():
+def _edit_of_matching(version: DatasetVersion, form: RowEditForm, sent: str) -> Edit | None:
+    """The edit of all rows that this query of the page matches; None where none does. Few rows are
+    kept by number, more by the search and filters themselves."""
+    rows_form = RowsForm(version, QueryDict(sent))
+    if not rows_form.is_valid():
         raise BadEdit("The filter makes no sense any more. Reload the page.")
-    return matching_numbers(version, form.to_query(), MAX_ROWS_IN_AN_EDIT)
+    query = rows_form.to_query()
+    is_everything = not query.search.strip() and not query.filters
+    try:
+        rows = matching_numbers(version, query, MAX_ROWS_IN_AN_EDIT)
+    except TooManyRows:
+        if is_everything:
+            raise
+        return form.to_edit_of_matching(query)
+    return form.to_edit(rows) if rows else None

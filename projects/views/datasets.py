@@ -29,11 +29,7 @@ from projects.queries.preview import load_training_rows
 from projects.queries.questions import list_questions
 from projects.queries.row_table import build_row_table
 from projects.queries.rows import load_rows
-from projects.queries.thumbnails import (
-    image_column,
-    load_gallery,
-    load_thumbnail,
-)
+from projects.queries.thumbnails import build_gallery, image_column, load_thumbnail
 from web.browser.parts import uses_of
 from web.browser.refusals import refusals_on, status_of
 from web.browser.trash import TRASH_DAYS
@@ -255,9 +251,6 @@ def _dataset_context(request: AuthenticatedRequest, dataset_id: UUID) -> dict[st
         **(_rows_context(request, version) if is_ready and tab == "rows" else {}),
         "uses": uses_of("dataset", dataset),
         "questions": list_questions(version),
-        "gallery": load_gallery(version, suggested.get("target_column"))
-        if is_ready and tab == "rows" and image_column(version)
-        else [],
         "training_rows": load_training_rows(
             version, suggested.get("text_columns", []), suggested_targets(suggested)
         )
@@ -280,15 +273,18 @@ def _job_to_repeat(request: AuthenticatedRequest) -> UUID | None:
 
 def _rows_context(request: AuthenticatedRequest, version: DatasetVersion) -> dict[str, object]:
     """The rows asked for; a question that makes no sense is refused beside its form."""
-    if not version.columns or image_column(version):
+    if not version.columns:
         return {}
     form = RowsForm(version, request.GET)
-    table = None
+    context: dict[str, object] = {"rows_form": form, "edit_form": RowEditForm(version)}
     if form.is_valid():
         with refusals_on(form):
             query = form.to_query()
-            table = build_row_table(version, load_rows(version, query), query, request.GET)
-    return {"rows_form": form, "table": table, "edit_form": RowEditForm(version)}
+            page = load_rows(version, query)
+            context["table"] = build_row_table(version, page, query, request.GET)
+            if image_column(version):
+                context["pictures"] = build_gallery(version, page)
+    return context
 
 
 def requested_version(request: AuthenticatedRequest, dataset_id: UUID) -> DatasetVersion:

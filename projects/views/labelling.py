@@ -16,6 +16,7 @@ from projects.errors import BadEdit, DatasetNotReady
 from projects.importing.editing import edit_version
 from projects.models import DatasetVersion, ImportStatus
 from projects.queries.rows import count_by_value
+from projects.queries.thumbnails import image_column
 from projects.reading.edits import MAX_ROWS_IN_AN_EDIT
 from projects.reading.results import Edit
 from projects.views.datasets import changeable_version
@@ -43,7 +44,10 @@ def label_page(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     names = [one["name"] for one in version.columns if one["type"] != "image"]
     suggested = version.profile.get("suggested") or {}
     column = request.GET.get("column") or suggested.get("target_column") or NEW_COLUMN
+    shows_pictures = image_column(version) is not None
     texts = [name for name in suggested.get("text_columns") or names if name != column]
+    if shows_pictures and "file" in names:
+        texts = ["file"]  # The caption.
     known = count_by_value(version, column, MAX_OFFERED_LABELS) if column in names else []
     context = {
         "team": version.dataset.project.team,
@@ -52,6 +56,7 @@ def label_page(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
         "version": version,
         "column": column,
         "texts": texts[:3],
+        "shows_pictures": shows_pictures,
         "names": names,
         "facts": {
             "dataset": str(version.dataset_id),

@@ -38,7 +38,7 @@ def inspect_version(version: DatasetVersion, spec: TrainingSpec) -> Inspection |
     if inspection is None or inspection.refusal is not None or not isinstance(spec, TextSpec):
         return inspection
     names = json.dumps([spec.base_model, spec.text_columns, spec.hyperparameters.max_length])
-    cache_key = f"unknown:{version.pk}:{hashlib.sha256(names.encode()).hexdigest()}"
+    cache_key = f"base-model:{version.pk}:{hashlib.sha256(names.encode()).hexdigest()}"
     warnings: list[str] | None = cache.get(cache_key)
     if warnings is None:
         # Every web process loads this module, and few of them need tokenizers.

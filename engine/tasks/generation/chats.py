@@ -25,6 +25,7 @@ from engine.tasks.generation.messages import (
     has_marked_turns,
     parse_chat,
     parse_pairs,
+    parse_transcript,
     prompt_messages,
     trim_after_last_answer,
     with_last_answer_only,
@@ -164,6 +165,7 @@ class _ChatReader:
             )
         return [
             *warnings,
+            *self.columns.transcript_warnings(),
             *self.columns.unread_field_warnings(),
             *self.columns.unused_column_warnings(),
         ]
@@ -195,6 +197,9 @@ class _ChatColumns:
         self.completions = self._texts(spec.completion_column)
         self.rejected_answers = self._texts(spec.rejected_column)
         self.prompts = join_text_columns(self.table, spec.prompt_columns)
+        filled = [prompt for prompt in self.prompts if prompt.strip()]
+        # All of them, as one prompt among many may well quote a chat.
+        self.are_transcripts = bool(filled) and all(map(parse_transcript, filled))
 
     def _texts(self, name: str | None) -> list[str | None]:
         return read_as_strings(self.table, name) if name else [None] * self.table.num_rows
@@ -207,7 +212,8 @@ class _ChatColumns:
         if self.spec.messages_column:
             chat = parse_chat(self.values[self.spec.messages_column][row])
         else:
-            prompt = _as_messages(self.prompts[row], "user")
+            prompt = parse_transcript(self.prompts[row]) if self.are_transcripts else []
+            prompt = prompt or _as_messages(self.prompts[row], "user")
             answered = _as_messages(self.completions[row] or "", "assistant")
             chat = [*self._history(row), *prompt, *answered]
         system = self.systems[row]
@@ -264,6 +270,15 @@ class _ChatColumns:
             more = " …" if len(others) > MAX_LISTED_COLUMNS else ""
             warnings.append(f"Not part of what is learnt: the columns {shown}{more}.")
         return warnings
+
+    def transcript_warnings(self) -> list[str]:
+        """That the prompts are read as turns, as what is shown of them is one text."""
+        if not self.are_transcripts:
+            return []
+        return [
+            "The prompts are written as chats, with names such as Human: and Assistant: before the"
+            " turns. They are learnt as turns, without the names."
+        ]
 
     def unread_field_warnings(self) -> list[str]:
         """Fields of messages that say something and are not learnt."""

@@ -96,6 +96,20 @@ def has_marked_turns(text: str) -> bool:
     return bool(parse_marked_text(text))
 
 
+def parse_transcript(prompt: str) -> Chat:
+    """The turns of a prompt that is written as a chat which waits for its answer, such as "Human:
+    Hi\\n\\nAssistant:"; [] for other prompts."""
+    turns = parse_marked_text(prompt)
+    if turns and turns[-1]["role"] == "assistant" and not turns[-1]["content"]:
+        turns = turns[:-1]
+    if not turns or turns[-1]["role"] != "user":
+        return []
+    try:
+        return parse_chat(turns)
+    except InvalidChat:
+        return []
+
+
 def _parse_text(text: str) -> Any:
     try:
         return json.loads(text)

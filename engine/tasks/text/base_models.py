@@ -17,6 +17,7 @@ from engine.catalog import BaseModelEntry
 from engine.errors import BaseModelUnavailable
 from engine.network_loading import one_network_at_a_time
 from engine.packages import find_package_folder
+from engine.tasks.unknown_tokens import usable_positions
 
 UNKNOWN_TOKEN = "[UNK]"
 MODEL_FILE_PATTERNS = ["*.json", "*.safetensors", "tokenizer.model", "vocab.txt", "merges.txt"]
@@ -186,11 +187,5 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def max_input_tokens(folder: Path) -> int:
     """How many tokens the base model in this folder has positions for."""
     config = read_config(folder)
-    positions = int(getattr(config, "max_position_embeddings", 0) or 512)
-    # The RoBERTa family starts counting positions behind the padding index.
-    offset = (
-        (config.pad_token_id or 0) + 1
-        if "roberta" in config.model_type or config.model_type in ("mpnet", "camembert", "xmod")
-        else 0
-    )
-    return positions - offset
+    positions = getattr(config, "max_position_embeddings", None)
+    return usable_positions(config.model_type, positions, config.pad_token_id)

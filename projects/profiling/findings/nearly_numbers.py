@@ -57,6 +57,7 @@ def _may_be_numbers(column: ColumnProfile) -> bool:
 def _finding(name: str, count: int, filled: int, example: str) -> ProfileWarning:
     return {
         "code": "nearly_numbers",
+        "column": name,
         "sentence": f"{name} is read as text because of cells such as {example!r} ({count:,} of"
         f" {filled:,}): the others are numbers.",
         "advice": "A model takes numbers in a column of text for words. Correct these cells, or"

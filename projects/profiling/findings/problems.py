@@ -2,6 +2,7 @@
 labels. Each finding says why it matters and, where edits can fix it, offers them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import duckdb
@@ -11,11 +12,14 @@ from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
 from projects.profiling.column_roles import tags_words
 from projects.profiling.findings.entities import find_entities
+from projects.profiling.findings.leaks import find_giveaways, find_straddling_texts
 from projects.profiling.findings.missing_codes import find_missing_codes, find_missing_words
 from projects.profiling.findings.nearly_numbers import find_nearly_numbers
 from projects.profiling.findings.note_rows import find_note_rows
 from projects.profiling.findings.placeholder_dates import find_placeholder_dates
 from projects.profiling.findings.summary_rows import find_summary_rows
+from projects.profiling.findings.tags import find_tags
+from projects.profiling.findings.written_quantities import find_written_quantities
 from projects.profiling.profile import (
     ColumnProfile,
     DoubtfulLabel,
@@ -25,6 +29,7 @@ from projects.profiling.profile import (
     suggested_targets,
 )
 from projects.reading.columns.sql import batched, quote_identifier
+from projects.reading.fixes.operations import nearly_same_text
 from projects.reading.results import Edit
 
 MAX_COMPARED_ROWS = 50_000  # The first, whose texts are compared.
@@ -53,6 +58,7 @@ def find_problems(
     certain = [
         *find_summary_rows(connection, table, columns, rows),
         *find_entities(connection, table, columns),
+        *find_tags(connection, table, columns),
         *find_placeholder_dates(connection, table, columns),
         *find_note_rows(connection, table, columns, rows),
         *find_nearly_numbers(connection, table, columns),
@@ -69,6 +75,9 @@ def find_problems(
         *find_missing_codes(connection, table, columns),
         *_outliers(connection, table, columns),
         *_near_duplicates(connection, table, suggested, rows),
+        *find_straddling_texts(connection, table, suggested, rows),
+        *find_giveaways(connection, table, columns, suggested, rows),
+        *find_written_quantities(connection, table, columns),
     ]
 
 
@@ -256,24 +265,42 @@ def _outliers(
     warnings: list[ProfileWarning] = []
     # Many columns in one query, as each query reads the position of every column in the file.
     for group in batched(names, COLUMNS_AT_ONCE):
-        for name, (count, example) in _find_outliers(connection, table, group).items():
-            what = "1 cell is" if count == 1 else f"{count:,} cells are"
+        for name, found in _find_outliers(connection, table, group).items():
+            what = "1 cell is" if found.count == 1 else f"{found.count:,} cells are"
+            ends: Edit = {"column": name, "low": found.low, "high": found.high}
             warnings.append(
                 {
                     "code": "outliers",
-                    "sentence": f"{what} far from all others in {name}, such as {example:,g}.",
+                    "sentence": f"{what} far from all others in {name}, such as"
+                    f" {found.example:,g}.",
                     "advice": "Is it a slip of the decimal mark, or a word for missing? Look at"
-                    " them: sort the rows by this column.",
+                    " them: sort the rows by this column. A few such cells pull a model more than"
+                    " all others.",
+                    "fix": {"title": "Drop their rows", "edits": [{**ends, "op": "drop_outside"}]},
+                    "other_fix": {
+                        "title": f"Bring them into {found.low:,g} to {found.high:,g}",
+                        "edits": [{**ends, "op": "clip"}],
+                    },
                 }
             )
     return warnings
 
 
+@dataclass(frozen=True)
+class _Outliers:
+    """How many cells of a column are beyond `low` and `high`, and the farthest of them."""
+
+    count: int
+    example: float
+    low: float
+    high: float
+
+
 def _find_outliers(
     connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
-) -> dict[str, tuple[int, float]]:
-    """For each column with outliers: how many cells are more than OUTLIER_SPREADS quartile ranges
-    beyond the quartiles, and the farthest of them."""
+) -> dict[str, _Outliers]:
+    """The cells that are more than OUTLIER_SPREADS quartile ranges beyond the quartiles, of each
+    column that has some."""
     cells = {name: f"{quote_identifier(name)}::DOUBLE" for name in names}
     quartiles = ", ".join(
         f"quantile_cont({cell}, [0.25, 0.75]) FILTER (isfinite({cell}))" for cell in cells.values()
@@ -282,12 +309,14 @@ def _find_outliers(
     pairs = zip(names, cast(tuple[list[float] | None, ...], row), strict=True)
     spread = {name: ends for name, ends in pairs if ends and ends[1] > ends[0]}
     measures: list[str] = []
+    ends: list[tuple[float, float]] = []
     bound: list[float] = []  # As literals in the query they would be DECIMAL and overflow.
     for name, (low, high) in spread.items():
         # Halves, as the whole width of two doubles may be no double.
         distance = f"abs({cells[name]} / 2 - ?)"
         middle, far_away = low / 4 + high / 4, (OUTLIER_SPREADS + 0.5) * (high / 2 - low / 2)
         far = f"isfinite({cells[name]}) AND {distance} > ?"
+        ends.append((2 * (middle - far_away), 2 * (middle + far_away)))
         measures += [
             f"count(*) FILTER ({far})",
             f"max_by({cells[name]}, {distance}) FILTER ({far})",
@@ -297,8 +326,10 @@ def _find_outliers(
         return {}
     row = connection.execute(f"SELECT {', '.join(measures)} FROM {table}", bound).fetchone()
     values = cast(tuple[Any, ...], row)
-    measured = zip(spread, values[::2], values[1::2], strict=True)
-    return {name: (count, example) for name, count, example in measured if count}
+    measured = zip(spread, values[::2], values[1::2], ends, strict=True)
+    return {
+        name: _Outliers(count, example, *end) for name, count, example, end in measured if count
+    }
 
 
 def _near_duplicates(
@@ -309,8 +340,7 @@ def _near_duplicates(
     if not suggested["task"].startswith("text") or not texts:
         return []
     joined = ", ".join(f"{quote_identifier(name)}::VARCHAR" for name in texts)
-    text = f"concat_ws(' ', {joined})"
-    plain = f"trim(regexp_replace(lower({text}), '[^\\p{{L}}\\p{{N}}]+', ' ', 'g'))"
+    text, plain = f"concat_ws(' ', {joined})", nearly_same_text(texts)
     compared = f"(FROM {table} LIMIT {MAX_COMPARED_ROWS})"
     # Hashes first: whole texts are only grouped where two of them look the same.
     suspects = connection.execute(
@@ -338,5 +368,9 @@ def _near_duplicates(
             "sentence": f"{what} nearly the same as another, such as {example[:80]!r}.",
             "advice": "They differ only in case, blanks or punctuation. A split keeps them on one"
             f" side.{where if rows > MAX_COMPARED_ROWS else ''}",
+            "fix": {
+                "title": "Keep one of each",
+                "edits": [{"op": "drop_near_duplicates", "columns": texts}],
+            },
         }
     ]

@@ -7,6 +7,7 @@ from projects.reading.columns import date_formats, number_formats, written_numbe
 from projects.reading.columns.date_formats import AnyDate
 from projects.reading.columns.number_formats import PLAIN, NumberFormat
 from projects.reading.columns.sql import filled_or_null, quote_literal, trimmed
+from projects.reading.columns.word_durations import WORD_DURATION
 
 SQL_TYPES = {
     "integer": "BIGINT",
@@ -45,7 +46,11 @@ class Reading:
         if self.number_format == PLAIN:
             # What DuckDB reads as it stands needs no rewriting, which costs 15 times as much.
             value = f"coalesce(try_cast({source} AS DOUBLE), {value})"
-        return f"try_cast({value} AS BIGINT)" if self.type == "integer" else value
+        if self.type == "integer":
+            return f"try_cast({value} AS BIGINT)"
+        # 1e309 and NaN fit no number that can be learnt.
+        is_missing = self.name.endswith("+missing")
+        return f"CASE WHEN isfinite({value}) THEN {value} END" if is_missing else value
 
 
 TEXT = Reading("text", "text")
@@ -127,7 +132,8 @@ def parse_reading(name: str) -> Reading | None:
     ):
         return Reading(name, "number", number_format)
     if kind == "duration":
-        duration = next((each for each in number_formats.DURATIONS if each.name == detail), None)
+        formats = (*number_formats.DURATIONS, WORD_DURATION)
+        duration = next((each for each in formats if each.name == detail), None)
         return Reading(name, "number", duration) if duration else None
     if kind in ("date", "datetime") and detail in date_formats.BY_NAME:
         return Reading(name, kind, date_format=date_formats.BY_NAME[detail])

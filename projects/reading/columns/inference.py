@@ -58,6 +58,7 @@ from projects.reading.columns.questions.numbers import (
     number_reading,
     scale_words,
 )
+from projects.reading.columns.questions.written import ASKED_ABOUT_WRITTEN_NUMBERS
 from projects.reading.columns.shapes import (
     ColumnCells,
     ColumnShapes,
@@ -72,6 +73,7 @@ STRING = "string"  # What files with types of their own call a text that people 
 ASKED_OF_TEXTS = (
     "date_order", "long_numbers", "buddhist_years", "other_calendar", "short_dates",
     "short_numbers", "debits", "durations", "fractions", "limits",
+    "powers", "errors", "ordinals", "impossible_days",
 )  # fmt: skip
 MOSTLY_NUMBERS = 0.9  # Of the cells: then the others are worth a question.
 MIN_NUMBERS, MAX_STRAY_WORDS, MIN_CELLS = 0.5, 3, 20  # Or so many, beside a few words.
@@ -260,6 +262,7 @@ def _decide(cells: ColumnCells) -> Decision:
         for ask in (
             ask_about_scales, ask_about_words_behind, ask_about_sides, ask_about_durations,
             ask_about_unit_behind, ask_about_fractions, ask_about_limits,
+            *ASKED_ABOUT_WRITTEN_NUMBERS,
         ):  # fmt: skip
             if question := ask(cells):
                 return TEXT, question, []

@@ -139,6 +139,13 @@ class ColumnCells:
     def count_distinct(self, expression: Expression) -> int:
         return int(self._measure(lambda cell: f"count(DISTINCT {expression(cell)})") or 0)
 
+    def example(self, condition: Expression) -> str:
+        """The first in alphabetical order of the filled cells that meet a condition."""
+        found = self._measure(
+            lambda cell: f"min({cell}) FILTER ({trimmed(cell)} <> '' AND ({condition(cell)}))"
+        )
+        return str(found or "")
+
     def _measure(self, aggregate: Expression) -> Any:
         if self.short_table is not None:
             with suppress(duckdb.Error):

@@ -49,8 +49,20 @@
     part("keep").disabled = Object.keys(labels).length === 0;
   };
 
+  const showPicture = () => {
+    const picture = part("picture");
+    if (!picture) return;
+    const address = (row) => picture.dataset.picture.replace("/pictures/0/", `/pictures/${row}/`);
+    picture.hidden = !rows.length;
+    if (!rows.length) return;
+    picture.src = address(rows[0].row);
+    picture.alt = rows[0].text;
+    if (rows[1]) new Image().src = address(rows[1].row); // Ready before its turn comes.
+  };
+
   const show = () => {
     part("text").textContent = rows[0]?.text ?? "";
+    showPicture();
     showLabels();
     if (last === null) return;
     const count = Object.keys(labels).length;

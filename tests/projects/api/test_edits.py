@@ -55,6 +55,20 @@ def test_cells_rows_and_columns_change_in_the_order_of_the_edits(edit):
     assert [column["name"] for column in made.columns] == ["text", "label"]
 
 
+def test_rows_are_changed_by_what_is_in_them(edit):
+    made, table = edit(
+        {"op": "set_matching", "column": "label", "value": "cash",
+         "filters": [{"column": "label", "operator": "is", "value": "pay"}]},
+        {"op": "clip", "column": "n", "low": 2, "high": 8.5},
+        {"op": "merge_rare", "column": "label", "least": 5, "to": "rest"},
+    )  # fmt: skip
+    assert set(table["label"]) == {"rest"}
+    assert table["n"] == [2, 2, 2, *range(3, 9), 8, 8, 8]
+    assert made.rows == 12
+    refused, _ = edit({"op": "clip", "column": "n", "low": "nan", "high": 3}, of=made)
+    assert refused.status_code == 400
+
+
 def test_entities_become_the_characters_they_stand_for_and_json_stays_json(bring_in, edit):
     rows = [
         "&lt;b&gt;R&amp;D",

@@ -9,8 +9,8 @@ import pytest
 
 from projects.errors import BadRowQuery
 from projects.queries import rows as row_queries
-from projects.queries.conditions import RowFilter
 from projects.queries.rows import RowQuery, load_rows, matching_numbers, read_rows
+from projects.reading.fixes.conditions import RowFilter
 
 pytestmark = pytest.mark.django_db
 ROWS = 60

@@ -7,6 +7,7 @@ import pytest
 from projects.importing import imports
 from projects.models import DatasetVersion
 from projects.queries.rows import RowQuery, load_rows
+from tests.pictures import photos, zipped
 
 pytestmark = pytest.mark.django_db
 TOPICS = ["delivery", "payment"]
@@ -46,6 +47,35 @@ def test_ticked_rows_and_all_that_match_are_set_or_deleted(bring_in, change):
     query = "column=topic&operator=is&value=money"
     _, fourth = change(third, action="drop", scope="matching", query=query)
     assert fourth.rows == 60 - len(numbers)
+
+
+def test_more_rows_than_can_be_listed_are_changed_by_the_filter_itself(
+    bring_in, change, monkeypatch
+):
+    monkeypatch.setattr("projects.views.curation.MAX_ROWS_IN_AN_EDIT", 20)
+    first = bring_in(TABLE)
+    query = "column=topic&operator=is&value=payment"
+    _, second = change(first, value="money", scope="matching", query=query)
+    assert second.overrides["edits"][0]["op"] == "set_matching"
+    assert cells(second, "topic") == ["delivery", "money"] * 30
+    _, third = change(second, action="drop", scope="matching", query="q=question+number")
+    assert third.status == "failed"  # No row would be left.
+    query = "column=topic&operator=is&value=money"
+    _, fourth = change(second, action="drop", scope="matching", query=query)
+    assert (fourth.status, fourth.rows) == ("ready", 30)
+
+
+def test_pictures_are_paged_filtered_and_relabelled(bring_in, change, client_of, alice):
+    version = bring_in(zipped({f"{one}/{n}.png": c for (one, n), c in photos(20).items()}), "p.zip")
+    address, client = f"/datasets/{version.dataset_id}/", client_of(alice)
+    assert client.get(address).content.count(b"<figure>") == 50
+    assert client.get(f"{address}?page=2").content.count(b"<figure>") == 10
+    page = client.get(f"{address}?column=label&operator=is&value=red").content.decode()
+    assert page.count("<figure>") == 20
+    assert "column=label&amp;operator=is&amp;value=blue" in page
+    _, relabelled = change(version, column="label", value="rosy", row=["1", "2"])
+    assert cells(relabelled, "label").count("rosy") == 2
+    assert b"data-picture" in client.get(f"{address}label/?column=shade").content
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,21 @@ def test_preferences_are_proposed_and_launched_as_such_unless_the_answer_is_name
     assert (copied["completion_column"], copied["rejected_column"]) == ("chosen", None)
 
 
+def test_texts_that_are_too_long_are_counted_before_the_launch(upload, api, token):
+    rows = [(text + (" and so on" * 40 if n < 3 else ""), "ab"[n % 2])
+            for n, text in enumerate(TEXTS)]  # fmt: skip
+    version = upload(csv("text,label", rows))
+    asked = body(version, "text-classification", **TEXT, base_model="all-MiniLM-L6-v2")
+    for longest, sentence in (
+        (64, "3 texts are longer than 64 tokens, of 48 looked at"),
+        (256, ""),
+    ):
+        asked["hyperparameters"] = {"max_length": longest}
+        estimated = api(token).post(f"{JOBS}/estimate", asked, format="json").json()
+        said = [one for one in estimated["data"]["warnings"] if "longer than" in one]
+        assert [one[: len(sentence)] for one in said] == [sentence] * bool(sentence)
+
+
 def test_a_base_model_that_cannot_read_the_texts_is_told_before_the_launch(
     upload, api, token, client_of, alice
 ):

@@ -33,6 +33,7 @@ CONSTANTS = re.compile(
 )
 # What a number is that is never 1 there, by what follows from it on.
 NEVER_ONE = {
+    "{most} rows of a label": "at least MIN_CAP of projects.profiling.findings.classes",
     "%(max)s characters, mean": "the end of a range",
     "{number_2} tokens)": "the end of a range",
     "{all_labels} labels": "more than one, or the method is not said",

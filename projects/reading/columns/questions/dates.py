@@ -43,6 +43,7 @@ COUNTED = (
     (re.compile("9{13}"), TIME_NAME, date_formats.EPOCHS[1], "datetime"),
     (re.compile("9{6}"), MONTH_NAME, date_formats.MONTH, "date"),
 )
+MAX_IMPOSSIBLE, MIN_JUDGED = 0.5, 10  # Of the cells; with more, or of fewer, they are hardly dates.
 MIN_COMPACT_DATES = 5  # Different ones; fewer may be dates by chance.
 MOSTLY_DATES = 0.9  # Of the cells: then the others are worth a question.
 
@@ -74,10 +75,37 @@ def decide_date(cells: ColumnCells, dates: list[AnyDate]) -> Decision:
         ]
         fitting = _all_fitting(cells, readings) or _all_fitting(cells, moved)
     if not fitting:
-        return KEEP_TEXT
+        question = _ask_about_impossible_days(cells, readings)
+        return (TEXT, question, []) if question else KEEP_TEXT
     if cells.summary.markers:
         return _ask_about_missing_dates(cells, fitting)
     return _settle_years(cells, fitting, notes)
+
+
+def _ask_about_impossible_days(cells: ColumnCells, readings: list[Reading]) -> Question | None:
+    """Some cells look like dates and are none: 0000-00-00 of MySQL, 31.02.2024."""
+    others = cells.summary.marker_count
+    counts = [_count_unfitting(cells, reading) for reading in readings]
+    least = min(counts)
+    filled = cells.summary.filled
+    if filled < MIN_JUDGED or least - others > MAX_IMPOSSIBLE * filled:
+        return None
+    fitting = [
+        replace(reading, name=f"{reading.name}+missing")
+        for reading, count in zip(readings, counts, strict=True)
+        if count == least
+    ]
+    is_no_day = fitting[0].to_sql
+    example = cells.example(lambda cell: f"{is_no_day(cell)} IS NULL")
+    count = least - others
+    sentence = (
+        f"1 cell of {cells.name!r} looks like a date, but is no day: {example!r}. Keep the column"
+        " as text, or read it as missing?"
+        if count == 1
+        else f"{count:,} cells of {cells.name!r} look like dates, but are no days, such as"
+        f" {example!r}. Keep the column as text, or read them as missing?"
+    )
+    return Question("impossible_days", sentence, [TEXT, *fitting])
 
 
 def _all_fitting(cells: ColumnCells, readings: list[Reading]) -> list[Reading]:

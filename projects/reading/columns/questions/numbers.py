@@ -124,7 +124,7 @@ def _scaled_readings(cells: ColumnCells) -> list[Reading]:
     formats = number_formats.fitting_formats(shapes, number_formats.SCALED)
     if not formats or not scale_words(shapes):
         return []
-    return [_with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
+    return [with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
 
 
 def scale_words(shapes: list[CellShape]) -> set[str]:
@@ -147,7 +147,7 @@ def ask_about_words_behind(cells: ColumnCells) -> Question | None:
     formats = number_formats.fitting_formats(shapes, candidates)
     if not formats:
         return None
-    readings = [_with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
+    readings = [with_missing(cells, each) for each in _one_of_each_meaning(formats, shapes)]
     sentence = (
         f"Cells of {cells.name!r} such as {shapes[0].example!r} may be numbers in short, with"
         f" {word!r} behind each. Read the numbers, or keep the text?"
@@ -165,7 +165,7 @@ def ask_about_fractions(cells: ColumnCells) -> Question | None:
         f"Cells of {cells.name!r} such as {fraction.example!r} may be fractions, of which 1/2 is"
         " 0.5, or text, as scores and days are. Read the numbers, or keep the text?"
     )
-    return Question("fractions", sentence, [_with_missing(cells, written_numbers.FRACTION), TEXT])
+    return Question("fractions", sentence, [with_missing(cells, written_numbers.FRACTION), TEXT])
 
 
 def ask_about_limits(cells: ColumnCells) -> Question | None:
@@ -185,7 +185,7 @@ def ask_about_limits(cells: ColumnCells) -> Question | None:
     for each in _one_of_each_meaning(formats, shapes):
         bare = NumberFormat(each.decimal, each.group)
         without = Reading(f"number:{bare.name}+missing", "number", bare)
-        readings += [_with_missing(cells, each), *([without] if plain else [])]
+        readings += [with_missing(cells, each), *([without] if plain else [])]
     example = next(shape.example for shape in shapes if written_numbers.is_limit(shape))
     sentence = (
         f"{filled - count:,} of {filled:,} cells of {cells.name!r} are"
@@ -204,7 +204,7 @@ def ask_about_sides(cells: ColumnCells) -> Question | None:
     if len(sides) != 2 or (are_letters and not has_cents):
         return None
     readings = [
-        _with_missing(cells, each)
+        with_missing(cells, each)
         for negative in number_formats.SIDES
         if negative in sides
         for each in _one_of_each_meaning(
@@ -230,15 +230,15 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
             f"Cells of {cells.name!r} such as {shapes[0].example!r} are spans of time. Read them as"
             " seconds, or keep the text?"
         )
-        return Question("durations", sentence, [_with_missing(cells, iso), TEXT])
+        return Question("durations", sentence, [with_missing(cells, iso), TEXT])
     if not all(map(number_formats.DURATIONS[0].match, shapes)):
         return None
     has_short_only = all(re.fullmatch("[-+]?9+:99", shape.pattern) for shape in shapes)
     formats = number_formats.DURATIONS[:2] if has_short_only else number_formats.DURATIONS[:1]
     readings = [
-        _with_missing(cells, each)
+        with_missing(cells, each)
         for each in formats
-        if cells.count(partial(_is_no_number_sql, each)) == cells.summary.marker_count
+        if cells.count(partial(is_no_number_sql, each)) == cells.summary.marker_count
     ]
     if not readings:
         return None
@@ -249,7 +249,7 @@ def ask_about_durations(cells: ColumnCells) -> Question | None:
     return Question("durations", sentence, [*readings, TEXT])
 
 
-def _is_no_number_sql(number_format: NumberFormat, cell: str) -> str:
+def is_no_number_sql(number_format: NumberFormat, cell: str) -> str:
     return f"{number_format.to_sql(trimmed(cell))} IS NULL"
 
 
@@ -258,7 +258,7 @@ def _is_rounded_sql(number_format: NumberFormat, cell: str) -> str:
     return f"NOT ({keeps_digits_sql(text, number_format.to_sql(text))})"
 
 
-def _with_missing(cells: ColumnCells, number_format: NumberFormat) -> Reading:
+def with_missing(cells: ColumnCells, number_format: NumberFormat) -> Reading:
     """The reading that takes words such as NA beside the numbers for missing."""
     kind = "duration" if isinstance(number_format, number_formats.DurationFormat) else "number"
     name = f"{kind}:{number_format.name}{'+missing' if cells.summary.markers else ''}"

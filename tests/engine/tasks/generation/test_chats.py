@@ -49,6 +49,36 @@ def test_prompts_and_completions_become_chats(tmp_path):
     assert chats.split_values is None
 
 
+@pytest.mark.parametrize(
+    ("prompt", "before"),
+    [
+        ("\n\nHuman: question {}\n\nAssistant:", ()),
+        ("User: hi\nBot: hello\nUser: question {}\nBot:", ("hi", "hello")),
+        ("### Human: hi### Assistant: hello### Human: question {}### Assistant:", ("hi", "hello")),
+    ],
+)
+def test_prompts_that_are_written_as_chats_are_learnt_as_turns(tmp_path, prompt, before):
+    columns = {
+        "prompt": [prompt.format(row) for row in range(12)],
+        "completion": [f" answer {row}" for row in range(12)],
+    }
+    chats = read(tmp_path, columns, prompt_columns=["prompt"], completion_column="completion")
+    assert chats.chats[3] == turns(*before, "question 3", "answer 3")
+    assert len(chats.warnings) == 1
+    assert "learnt as turns" in chats.warnings[0]
+
+
+def test_a_prompt_that_quotes_a_chat_stays_one_text(tmp_path):
+    quoted = "Human: hi\n\nAssistant:"
+    columns = {
+        "prompt": [quoted, *(f"question {row}" for row in range(11))],
+        "completion": [f"answer {row}" for row in range(12)],
+    }
+    chats = read(tmp_path, columns, prompt_columns=["prompt"], completion_column="completion")
+    assert chats.chats[0] == turns(quoted, "answer 0")
+    assert chats.warnings == []
+
+
 def test_messages_are_read_from_json_and_their_rows_are_kept(tmp_path):
     rows = messages()
     rows[4] = "{"
