@@ -10,6 +10,7 @@ from assistants.writing.writers import settings_of
 from inference.models import Deployment
 
 MAX_NAMED = 5
+WRITING_TASK = "text-generation"
 ANSWERING = (Assistant.State.LIVE, Assistant.State.PAUSED)
 
 
@@ -24,7 +25,7 @@ def assistants_of_project(project: Model) -> list[str]:
 
 def assistants_that_write_with(endpoint: Model) -> list[str]:
     """A sentence for each whose live version lets this endpoint write."""
-    if not isinstance(endpoint, Deployment):
+    if not isinstance(endpoint, Deployment) or endpoint.model.task != WRITING_TASK:
         return []
     live = Version.objects.filter(
         assistant__team=endpoint.team_id, assistant__state__in=ANSWERING, status=VersionStatus.LIVE

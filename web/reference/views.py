@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
@@ -16,6 +17,7 @@ class ApiSchemaView(SpectacularAPIView):
     """The same for everybody, and half a second of work: written once a process and form, so that
     no stranger can keep a process busy with it."""
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         renderer = request.accepted_renderer
         with _one_at_a_time:

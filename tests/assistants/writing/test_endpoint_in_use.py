@@ -17,7 +17,7 @@ def endpoint(dataset_version, alice, tmp_path):
     project = dataset_version.dataset.project
     model = TrainedModel(
         team=project.team, project=project, dataset_version=dataset_version, name="Writer",
-        task="text-classification", base_model="tiny", labels=["a", "b"],
+        task="text-generation", base_model="tiny", labels=["a", "b"],
     )  # fmt: skip
     model.artifact_key = f"artifacts/{model.pk}"
     storage.put_folder(model.artifact_key, write_artifact(tmp_path / "m", ["a", "b"], {"x": "a"}))
