@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,34 +122,29 @@ def keep_first_rows() -> None:
 
 
 _OTHERS = """
-SELECT format('%s since %s: %s', state, backend_start, left(query, 200)) FROM pg_stat_activity
+SELECT pid, format('%s since %s: %s', state, backend_start, left(query, 200)) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 
 
-def close_connections_of_threads(seconds: float = 30) -> None:
+def close_connections_of_threads(seconds: float = 10) -> None:
     """So that the database can be dropped: a connection of a thread that ended stays open until
     its garbage is collected, one of asgiref's thread for ever, and one of a process that was
-    killed until PostgreSQL has noticed.
-
-    Raises RuntimeError, with what they asked last, if others are still connected after `seconds`.
+    killed until PostgreSQL has noticed. What is still open after `seconds` is ended, and told of.
     """
     gc.unfreeze()
     gc.collect()
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     deadline = time.monotonic() + seconds
-    while others := _other_sessions():
-        if time.monotonic() > deadline:
-            raise RuntimeError("A test left connections open:\n" + "\n".join(others))
+    while (others := _other_sessions()) and time.monotonic() < deadline:
         time.sleep(0.1)
+    for pid, told in others:
+        warnings.warn(f"A test left a connection open, {told}", stacklevel=1)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
-def _other_sessions() -> list[str]:
+def _other_sessions() -> list[tuple[int, str]]:
     with connection.cursor() as cursor:
         cursor.execute(_OTHERS)
-        return [told for (told,) in cursor.fetchall()]
-
-
-if __name__ == "__main__":
-    django.setup()
-    ensure_migrated_database()
+        return list(cursor.fetchall())
