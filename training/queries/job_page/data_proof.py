@@ -8,7 +8,7 @@ from engine.spec import SPEC_CLASSES
 from projects.reading.results import ReadingOptions
 from training.models import Evaluation, TrainingJob
 
-PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
+PARTS = {"train": "Training rows", "validation": "Validation rows", "test": "Test rows"}
 MAX_LABELS = 50
 
 
