@@ -1,8 +1,10 @@
 """The admin in Chinese: every list, every form, every page of one thing."""
 
 import re
+from importlib import import_module
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.translation import override
@@ -25,6 +27,7 @@ def english_left(text: str) -> bool:
 
 
 def our_pages():
+    import_module(settings.ROOT_URLCONF)  # Pages are registered with the addresses.
     return [
         (model, page)
         for model, page in admin.site._registry.items()
