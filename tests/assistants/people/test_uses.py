@@ -8,6 +8,7 @@ from inference import deployments
 from inference.models import Deployment
 from inference.queries.search import search
 from projects.lifecycle import archive_project
+from training.models import TrainedModel
 from web.browser.trash import StillInUse
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +24,8 @@ def test_the_project_of_an_answering_assistant_stays(assistant, project, alice):
 
 
 def test_the_endpoint_that_writes_stays(assistant, alice, project, team, monkeypatch):
-    endpoint = Deployment(team=team, project=project, name="writer")
+    model = TrainedModel(task="text-generation")
+    endpoint = Deployment(team=team, project=project, name="writer", model=model)
     writer = {"model": "writer", "url": "", "style": ""}
     moment = now()
     version = Version.objects.create(

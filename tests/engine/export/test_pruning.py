@@ -31,15 +31,15 @@ def finished(models_folder, tmp_path_factory):
     """A finished text model; its spec as a dictionary."""
     from tests.engine.conftest import labelled_rows
 
-    patch = pytest.MonkeyPatch()
-    patch.setenv("LATHE_MODELS_DIR", str(models_folder))
     folder = tmp_path_factory.mktemp("finished")
     texts, labels = labelled_rows(500)
-    return _trained(
-        folder,
-        {"text": texts, "label": labels},
-        {"task": "text-classification", "text_columns": ["text"], "hyperparameters": DIALS},
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LATHE_MODELS_DIR", str(models_folder))
+        return _trained(
+            folder,
+            {"text": texts, "label": labels},
+            {"task": "text-classification", "text_columns": ["text"], "hyperparameters": DIALS},
+        )
 
 
 @pytest.fixture(scope="module")
