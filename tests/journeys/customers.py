@@ -204,7 +204,7 @@ class Customers:
 
     def _note(self, answer: httpx.Response, deed: str) -> None:
         self.say(f"{deed}: {answer.status_code}")
-        if answer.status_code not in ORDINARY:
+        if answer.status_code not in ORDINARY and not _asks_to_wait(answer):
             self.broken.append(f"{deed}: {answer.status_code} {answer.text[:500]}")
 
 
@@ -235,6 +235,12 @@ def _imported(
 def _code_of(answer: httpx.Response) -> str | None:
     code: str | None = answer.json()["error"]["code"]
     return code
+
+
+def _asks_to_wait(answer: httpx.Response) -> bool:
+    """As where requests had waited for a frozen database: nothing was done, and it says when."""
+    is_overloaded = '"overloaded"' in answer.text
+    return answer.status_code == 429 and is_overloaded and "Retry-After" in answer.headers
 
 
 def _patiently(ask: Callable[[], httpx.Response], seconds: float = 60) -> httpx.Response:
