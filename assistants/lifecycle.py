@@ -112,7 +112,7 @@ def restore_assistant(assistant: Assistant, by: User | ApiToken) -> None:
     retired = Assistant.objects.filter(pk=assistant.pk, state=Assistant.State.RETIRED)
     try:
         with transaction.atomic():
-            if retired.update(state=state, retired_at=None):
+            if retired.update(state=state, retired_at=None, keeps_history=False):
                 audit.record(assistant.team, by, "assistant.restored", assistant.name)
     except IntegrityError:
         raise AssistantNameTaken(

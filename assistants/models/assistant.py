@@ -94,6 +94,8 @@ class Assistant(models.Model):
     created_at = models.DateTimeField(default=now, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True)
     purged_at = models.DateTimeField(null=True, blank=True)  # Its data is deleted for good.
+    # It was retired when the page still said that what was said stays: nothing of it is deleted.
+    keeps_history = models.BooleanField(default=False, db_default=False, editable=False)
     objects = AssistantQuerySet.as_manager()
     # What a request has read with the row: [(key of the live version, when its promise broke)].
     known_live: "list[tuple[int, datetime | None]] | None" = None

@@ -19,9 +19,13 @@ def purge_assistants() -> int:
     """Delete what they know, were asked and said, with their channels and keys. Rows stay as names,
     for what was paid, and datasets stay with their project. Returns how many.
 
+    Those of which people were told that what was said stays keep it.
+
     The mark comes last: a duty that is ended before it finds the assistant again.
     """
-    due = Assistant.objects.filter(retired_at__lt=restorable_since(), purged_at=None)
+    due = Assistant.objects.filter(
+        retired_at__lt=restorable_since(), purged_at=None, keeps_history=False
+    )
     purged = list(due.select_related("team").order_by("pk")[:MAX_AT_ONCE])
     for assistant in purged:
         _delete_conversations(assistant)

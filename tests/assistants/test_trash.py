@@ -1,13 +1,20 @@
 """Removed assistants: restorable for thirty days, paused, then deleted with all that they know."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.utils.timezone import now
 
 from accounts.models import AuditEntry
 from assistants.errors import AssistantNameTaken, AssistantPurged
-from assistants.lifecycle import create_assistant, find_assistant, restore_assistant
+from assistants.lifecycle import (
+    create_assistant,
+    find_assistant,
+    restore_assistant,
+    retire_assistant,
+)
 from assistants.models import (
     Answer,
     Assistant,
@@ -97,6 +104,26 @@ def test_what_can_come_back_or_answers_is_not_deleted(live):
     Assistant.objects.update(state="retired", retired_at=now() - LATELY)
     assert purge_assistants() == 0
     assert Version.objects.exists()
+
+
+def test_an_upgrade_keeps_what_those_retired_before_were_promised(assistant, project, alice):
+    other = create_assistant(project, "other", alice)
+    retire_assistant(other, alice)
+    step = import_module("assistants.migrations.0024_keeps_history")
+    step.keep_what_was_promised(apps, None)
+    kept = dict(Assistant.objects.values_list("name", "keeps_history"))
+    assert kept == {assistant.name: False, "other": True}
+
+
+def test_what_was_said_stays_where_that_was_promised_until_it_is_removed_anew(live, alice):
+    Assistant.objects.update(state="retired", retired_at=now() - LONG_AGO, keeps_history=True)
+    assert purge_assistants() == 0
+    assert Version.objects.exists()
+    Assistant.objects.update(retired_at=now() - LATELY)
+    restore_assistant(live.assistant, alice)
+    retire_assistant(live.assistant, alice)
+    Assistant.objects.update(retired_at=now() - LONG_AGO)
+    assert purge_assistants() == 1
 
 
 def test_what_lay_there_for_too_long_is_deleted_but_for_its_name(
