@@ -22,6 +22,7 @@ from accounts.models import ApiToken, Team
 from accounts.permissions import require_permission
 from billing.budgets import budget
 from billing.months import this_month
+from engine.encoder_precision import split_precision
 from inference import deployments
 from inference.fine_tuning import deploying
 from inference.fine_tuning.names import PREFIX
@@ -172,7 +173,8 @@ class CachedLookups:
             if sentence := sentence_for(name):
                 raise bad_request(sentence, "model")
             listed = {encoder.name for encoder in base_encoders()}
-            raise only_embeds(name) if name in listed else unknown_model(name)
+            is_encoder = split_precision(name)[0] in listed
+            raise only_embeds(name) if is_encoder else unknown_model(name)
         return deployment
 
     async def retire_deployment(self, principal: Principal, name: str) -> None:

@@ -83,7 +83,9 @@ class Principal:
         return self.expires_at is not None and self.expires_at.timestamp() <= time.time()
 
     def may_ask(self, name: str) -> bool:
-        return not self.allowed_models or name in self.allowed_models
+        """A base encoder is one model at every precision."""
+        names = {name, split_precision(name)[0]}
+        return not self.allowed_models or bool(names & self.allowed_models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,9 +95,10 @@ def test_a_base_encoder_says_where_it_answers_and_is_not_deleted(token, with_mod
 
     async def talk(client, app):
         for route, body in BODIES.items():
-            answer = await client.post(f"/v1/{route}", json={"model": ENCODERS[0], **body})
-            refused(answer, 404, "model_not_found", "model")
-            assert "ask it at /v1/embeddings" in answer.json()["error"]["message"]
+            for name in (ENCODERS[0], f"{ENCODERS[0]}@int8"):
+                answer = await client.post(f"/v1/{route}", json={"model": name, **body})
+                refused(answer, 404, "model_not_found", "model")
+                assert "ask it at /v1/embeddings" in answer.json()["error"]["message"]
         unlisted = await client.post(
             "/v1/classify", json={"model": "all-mpnet-base-v2", "input": "a"}
         )

@@ -35,6 +35,21 @@ def test_a_token_asks_only_the_models_it_names(team, alice, deployment, with_mod
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("named", "status"), [("all-MiniLM-L6-v2", 200), ("multilingual-e5-small", 403)]
+)
+def test_a_base_encoder_is_one_model_at_every_precision(named, status, team, alice, with_models):
+    limited = issue(team, alice, allowed_models=[named])
+
+    async def talk(client, app):
+        for asked in ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2@int8"):
+            answer = await client.post("/v1/embeddings", json={"model": asked, "input": "card"})
+            assert answer.status_code == status, answer.text
+
+    with_models(talk, limited)
+
+
+@pytest.mark.slow
 def test_what_an_edit_takes_away_ends_at_its_notice(team, alice, deployment, with_models):
     """And what it gives back works again."""
     token = issue(team, alice)
