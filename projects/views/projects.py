@@ -17,7 +17,7 @@ from projects.lifecycle import archive_project, change_details, create_project, 
 from projects.models import Dataset, Project
 from projects.queries.dataset_list import list_with_glances
 from web.browser.confirmation import require_typed_name
-from web.browser.details import DetailsForm, tags_in
+from web.browser.details import save_details, tags_in
 from web.browser.parts import uses_of
 from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
@@ -93,12 +93,7 @@ def project_create(request: AuthenticatedRequest, slug: str) -> HttpResponse:
 def project_rename(request: AuthenticatedRequest, project_id: str) -> HttpResponse:
     project = get_object_or_404(Project.objects.visible_to(request.user), pk=project_id)
     require_permission(request.user, project.team, "write")
-    form = DetailsForm(request.POST, max_name_length=120)
-    if form.is_valid():
-        change_details(project, form.cleaned_data, request.user)
-        messages.success(request, "Saved.")
-    else:
-        messages.error(request, form.refusal)
+    save_details(request, project, change_details, max_name_length=120)
     return redirect("projects:project", project.pk)
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from accounts.permissions import require_permission
 from projects.lifecycle import archive_dataset, change_details, restore_dataset
 from projects.models import Dataset
-from web.browser.details import DetailsForm
+from web.browser.details import save_details
 from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 
@@ -20,12 +20,7 @@ from web.requests import AuthenticatedRequest
 @require_POST
 def dataset_rename(request: AuthenticatedRequest, dataset_id: UUID) -> HttpResponse:
     dataset = _find_dataset_to_change(request, dataset_id)
-    form = DetailsForm(request.POST, max_name_length=255)
-    if form.is_valid():
-        change_details(dataset, form.cleaned_data, request.user)
-        messages.success(request, "Saved.")
-    else:
-        messages.error(request, form.refusal)
+    save_details(request, dataset, change_details, max_name_length=255)
     return redirect("projects:dataset", dataset.pk)
 
 

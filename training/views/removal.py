@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from accounts.models import User
 from training.jobs import removal
 from training.queries.lookups import find_job_to_change, find_model_to_change
-from web.browser.details import DetailsForm
+from web.browser.details import save_details
 from web.browser.trash import TRASH_DAYS
 from web.requests import AuthenticatedRequest
 
@@ -46,10 +46,5 @@ def restore(request: AuthenticatedRequest, pk: UUID, kind: str) -> HttpResponse:
 @require_POST
 def change_details(request: AuthenticatedRequest, pk: UUID, kind: str) -> HttpResponse:
     row = _FIND[kind](request.user, pk)
-    form = DetailsForm(request.POST, max_name_length=120)
-    if form.is_valid():
-        removal.change_details(row, form.cleaned_data, request.user)
-        messages.success(request, "Saved.")
-    else:
-        messages.error(request, form.refusal)
+    save_details(request, row, removal.change_details, max_name_length=120)
     return redirect(f"training:{kind}", row.pk)

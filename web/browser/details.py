@@ -1,11 +1,16 @@
-"""Names, tags and notes: what people change about a dataset, a fine-tune or a model."""
+"""Names, tags and notes: what people change about a project, a dataset, a fine-tune or a model."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django import forms
+from django.contrib import messages
 from django.db.models import F, Func, Model, QuerySet
 
 from web.models.described import MAX_TAG_LENGTH
+from web.requests import AuthenticatedRequest
+
+Row = TypeVar("Row", bound=Model)
 
 MAX_TAGS, MAX_NOTES_LENGTH = 20, 4000
 
@@ -51,6 +56,23 @@ class DetailsForm(forms.Form):
         """The first thing that is wrong, in a sentence that names the field."""
         field, errors = next(iter(self.errors.items()))
         return f"{field.capitalize()}: {errors[0]}"
+
+
+def save_details(
+    request: AuthenticatedRequest,
+    row: Row,
+    change: Callable[[Row, dict[str, object], Any], None],
+    *,
+    max_name_length: int,
+) -> None:
+    """Carry out what the form on a page asks for, by the verb of the row's app, or say what is
+    wrong with it. `change` is given the person who asks."""
+    form = DetailsForm(request.POST, max_name_length=max_name_length)
+    if form.is_valid():
+        change(row, form.cleaned_data, request.user)
+        messages.success(request, "Saved.")
+    else:
+        messages.error(request, form.refusal)
 
 
 def tags_in(rows: "QuerySet[Any]") -> list[str]:

@@ -11,14 +11,13 @@ from engine.data.multilabel_parsing import marks_places
 from engine.tasks.generation.messages import ROLE_ALIASES
 from projects.profiling import label_noise
 from projects.profiling.column_roles import tags_words
-from projects.profiling.findings.entities import find_entities
 from projects.profiling.findings.leaks import find_giveaways, find_straddling_texts
+from projects.profiling.findings.markup import find_entities, find_tags
 from projects.profiling.findings.missing_codes import find_missing_codes, find_missing_words
 from projects.profiling.findings.nearly_numbers import find_nearly_numbers
 from projects.profiling.findings.note_rows import find_note_rows
 from projects.profiling.findings.placeholder_dates import find_placeholder_dates
 from projects.profiling.findings.summary_rows import find_summary_rows
-from projects.profiling.findings.tags import find_tags
 from projects.profiling.findings.written_quantities import find_written_quantities
 from projects.profiling.profile import (
     ColumnProfile,

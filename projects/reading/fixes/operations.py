@@ -21,8 +21,6 @@ ROW_NUMBER = "file_row_number"
 MATCHING_ROWS = "matching_rows"  # The numbers of the rows that a search and filters match.
 SHUFFLED = f"({ROW_NUMBER} * 2654435761) % 4294967296"  # The same draw wherever it is made.
 MAX_FILTERS = 20
-
-
 SPLITS = ("train", "validation", "test")
 
 
